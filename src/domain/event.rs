@@ -1,0 +1,79 @@
+//! One thing that happened: published once, rendered to bytes once, the same bytes for every endpoint and attempt.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::id::EventKey;
+use super::time::Timestamp;
+
+/// What a publisher may say about an event besides its data: a name and a JSON scalar (string, number, true, false, null), the
+/// latter as it was written, so that `7` and `"7"` stay what they are.
+pub(crate) type Attributes = BTreeMap<String, Box<str>>;
+
+/// An event as the store keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    pub(crate) key: EventKey,
+    /// As on the wire: the publisher's own, or `evt_` and a ULID.
+    pub(crate) id: Box<str>,
+    pub(crate) provider: Box<str>,
+    /// `None`: for all tenants of the provider.
+    pub(crate) tenant: Option<Box<str>>,
+    pub(crate) kind: Box<str>,
+    /// What `$event.time` printed: `occurred_at` where given, else the time of publishing.
+    pub(crate) time: Timestamp,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) attributes: Attributes,
+    pub(crate) connection: Option<Box<str>>,
+    pub(crate) content: Content,
+}
+
+/// The rendered body, and where the published `data` stands in it.
+///
+/// One buffer: the body first; where the dialect's template has no `$data`, the data behind it.
+#[derive(Clone)]
+pub(crate) struct Content {
+    bytes: Bytes,
+    body_end: usize,
+    data: Range<usize>,
+}
+
+impl Content {
+    /// `data` is where the template put the data, `None` if it did not.
+    pub(crate) fn new(mut body: Vec<u8>, data_in_body: Option<Range<usize>>, data: &[u8]) -> Self {
+        let body_end = body.len();
+        let data = data_in_body.unwrap_or_else(|| {
+            body.extend_from_slice(data);
+            body_end..body.len()
+        });
+        Self { bytes: body.into(), body_end, data }
+    }
+
+    /// Puts together what [`Self::parts`] took apart; `None` when the places lie outside the bytes.
+    pub(crate) fn from_parts(bytes: Bytes, body_end: usize, data: Range<usize>) -> Option<Self> {
+        let fits = body_end <= bytes.len() && data.start <= data.end && data.end <= bytes.len();
+        fits.then_some(Self { bytes, body_end, data })
+    }
+
+    pub(crate) fn parts(&self) -> (&Bytes, usize, Range<usize>) {
+        (&self.bytes, self.body_end, self.data.clone())
+    }
+
+    /// What every attempt sends.
+    pub(crate) fn body(&self) -> Bytes {
+        self.bytes.slice(..self.body_end)
+    }
+
+    pub(crate) fn data(&self) -> Bytes {
+        self.bytes.slice(self.data.clone())
+    }
+}
+
+/// Bodies never reach a log.
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Content({} bytes)", self.body_end)
+    }
+}

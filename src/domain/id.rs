@@ -1,0 +1,190 @@
+//! The names things have: keys inside the store, ids on the wire, and how one becomes the other.
+//!
+//! An event's key is 64 bits in time order, given by the writer. Its id on the wire, when the publisher chose none, is `evt_`
+//! and the ULID made of that key and the store's [`Node`]; a delivery's is made of the event's key, the endpoint's number and
+//! half the node. So ids need no index, keep their order, and differ between stores.
+
+use std::fmt;
+
+use super::time::Timestamp;
+
+/// An event's place in the order of publishing: 48 bits of Unix milliseconds, 16 bits of a counter.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EventKey(pub(crate) u64);
+
+impl EventKey {
+    pub(crate) const MIN: Self = Self(0);
+    pub(crate) const MAX: Self = Self(u64::MAX);
+
+    /// The first key of a millisecond.
+    pub(crate) fn at(time: Timestamp) -> Self {
+        Self(time.as_millis() << COUNTER_BITS)
+    }
+
+    /// The next key: later than `last` even when the clock stands or goes back.
+    pub(crate) fn next(last: Self, now: Timestamp) -> Self {
+        Self::at(now).max(Self(last.0 + 1))
+    }
+
+    /// When the event was published, to the millisecond.
+    pub(crate) fn time(self) -> Timestamp {
+        Timestamp::from_millis(self.0 >> COUNTER_BITS)
+    }
+}
+
+/// A webhook's number in this store: given once, never again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct EndpointNo(pub(crate) u32);
+
+/// A tenant's number in this store. 0 is no tenant: an event for all tenants of a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct TenantNo(pub(crate) u32);
+
+/// One event for one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DeliveryKey {
+    pub(crate) event: EventKey,
+    pub(crate) endpoint: EndpointNo,
+}
+
+/// 64 random bits made with the store, so that two stores never give the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Node(pub(crate) u64);
+
+impl Node {
+    pub(crate) fn event_id(self, key: EventKey) -> String {
+        id(EVENT, (u128::from(key.0) << 64) | u128::from(self.0))
+    }
+
+    /// The key of an id that this store made; `None` for one that the publisher chose or another store made.
+    pub(crate) fn event_key(self, id: &str) -> Option<EventKey> {
+        let bits = bits(EVENT, id)?;
+        (low(bits) == self.0).then(|| EventKey(high(bits)))
+    }
+
+    pub(crate) fn delivery_id(self, key: DeliveryKey) -> String {
+        let low = (u64::from(key.endpoint.0) << 32) | u64::from(self.half());
+        id(DELIVERY, (u128::from(key.event.0) << 64) | u128::from(low))
+    }
+
+    pub(crate) fn delivery_key(self, id: &str) -> Option<DeliveryKey> {
+        let bits = bits(DELIVERY, id)?;
+        let endpoint = u32::try_from(low(bits) >> 32).ok()?;
+        let ours = low(bits) & u64::from(u32::MAX) == u64::from(self.half());
+        ours.then(|| DeliveryKey { event: EventKey(high(bits)), endpoint: EndpointNo(endpoint) })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "half of the node is what is meant")]
+    fn half(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// A webhook's id: `wh_` and a ULID of its making.
+pub(crate) fn webhook_id(now: Timestamp, random: [u8; 10]) -> String {
+    id(WEBHOOK, ulid_bits(now, random))
+}
+
+/// A key's id: `key_` and a ULID of its making.
+pub(crate) fn key_id(now: Timestamp, random: [u8; 10]) -> String {
+    id(KEY, ulid_bits(now, random))
+}
+
+/// Whether `name` can be an event's, a provider's or a tenant's id: 1 to 64 of `A-Za-z0-9_-`.
+///
+/// No `.`: Standard Webhooks signs it as a separator.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+fn id(prefix: &str, bits: u128) -> String {
+    format!("{prefix}{}", ulid::Ulid(bits))
+}
+
+fn bits(prefix: &str, id: &str) -> Option<u128> {
+    let text = id.strip_prefix(prefix)?;
+    let read = ulid::Ulid::from_string(text).ok()?;
+    // Crockford's base32 reads lower case too; an id is one string, so only its own print names it.
+    (read.to_string() == text).then_some(read.0)
+}
+
+fn ulid_bits(now: Timestamp, random: [u8; 10]) -> u128 {
+    let mut tail = [0; 16];
+    tail[6..].copy_from_slice(&random);
+    (u128::from(now.as_millis()) << 80) | u128::from_be_bytes(tail)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the high half of 128 bits")]
+fn high(bits: u128) -> u64 {
+    (bits >> 64) as u64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half of 128 bits")]
+fn low(bits: u128) -> u64 {
+    bits as u64
+}
+
+impl fmt::Display for EndpointNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+const EVENT: &str = "evt_";
+const DELIVERY: &str = "dlv_";
+const WEBHOOK: &str = "wh_";
+const KEY: &str = "key_";
+
+/// 65,536 events in one millisecond; past that the key runs ahead of the clock, in order all the same.
+const COUNTER_BITS: u32 = 16;
+
+/// Longest id a publisher may choose, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_leads_back_to_its_key() {
+        let node = Node(0x0123_4567_89ab_cdef);
+        let key = DeliveryKey { event: EventKey(0x0199_0000_1234_0001), endpoint: EndpointNo(7) };
+        assert_eq!(node.delivery_key(&node.delivery_id(key)), Some(key));
+        assert_eq!(node.event_key(&node.event_id(key.event)), Some(key.event));
+    }
+
+    #[test]
+    fn an_id_of_another_store_is_unknown() {
+        let key = EventKey(99);
+        assert_eq!(Node(1).event_key(&Node(2).event_id(key)), None);
+        assert_eq!(Node(1).event_key("evt_"), None);
+        assert_eq!(Node(1).event_key("dlv_00000000000000000000000000"), None);
+    }
+
+    #[test]
+    fn only_one_spelling_names_a_thing() {
+        let id = Node(0xabcd_ef01_2345_6789).event_id(EventKey(u64::MAX / 3));
+        assert_eq!(Node(0xabcd_ef01_2345_6789).event_key(&format!("evt_{}", id[4..].to_lowercase())), None);
+    }
+
+    #[test]
+    fn keys_rise_when_the_clock_goes_back() {
+        let first = EventKey::next(EventKey::MIN, Timestamp::from_secs(100));
+        let second = EventKey::next(first, Timestamp::from_secs(50));
+        assert!(second > first);
+    }
+
+    #[test]
+    fn ids_sort_as_their_keys_do() {
+        let node = Node(5);
+        assert!(node.event_id(EventKey(1 << 40)) < node.event_id(EventKey(1 << 41)));
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        assert!(is_name("tenant_xyz-1"));
+        for bad in ["", "a.b", "é", "a b", &"x".repeat(65)] {
+            assert!(!is_name(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A moment on the wall clock, and how it is printed and read.
+//!
+//! Read by `crate::clock` alone; everything else gets it as an argument.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+/// Microseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Timestamp(u64);
+
+impl Timestamp {
+    /// Before every event; also what "never" sorts as.
+    pub(crate) const EPOCH: Self = Self(0);
+
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    pub(crate) const fn from_millis(millis: u64) -> Self {
+        Self(millis * MICROS_PER_MILLI)
+    }
+
+    pub(crate) const fn from_secs(secs: u64) -> Self {
+        Self(secs * MICROS_PER_SEC)
+    }
+
+    pub(crate) const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn as_millis(self) -> u64 {
+        self.0 / MICROS_PER_MILLI
+    }
+
+    /// Unix seconds, rounded down: what the dialects' time headers carry.
+    pub(crate) const fn as_secs(self) -> u64 {
+        self.0 / MICROS_PER_SEC
+    }
+
+    /// The time from `earlier` to this, zero when the clock went back.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    /// `2026-04-20T14:32:00Z`, seconds rounded down: how the API prints times.
+    pub(crate) fn rfc3339_secs(self) -> String {
+        self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
+    /// `2026-04-20T14:32:00.000001Z`, always six digits.
+    pub(crate) fn rfc3339_micros(self) -> String {
+        self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    }
+
+    /// `14:32:00` in UTC, for lines on a terminal.
+    pub(crate) fn clock_face(self) -> String {
+        self.civil().strftime("%H:%M:%S").to_string()
+    }
+
+    /// Reads RFC 3339 with any offset (RFC 3339 section 5.6); `None` when it is something else or before 1970.
+    pub(crate) fn parse_rfc3339(text: &str) -> Option<Self> {
+        let read: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(read.as_microsecond()).ok().map(Self)
+    }
+
+    fn civil(self) -> jiff::civil::DateTime {
+        let micros = i64::try_from(self.0).unwrap_or(i64::MAX);
+        let read = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
+        jiff::tz::Offset::UTC.to_datetime(read)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rfc3339_secs())
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    fn sub(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(by.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+const MICROS_PER_MILLI: u64 = 1_000;
+const MICROS_PER_SEC: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_it_reads() {
+        let read = Timestamp::parse_rfc3339("2026-04-20T16:32:00.5+02:00").expect("a valid time");
+        assert_eq!(read.rfc3339_secs(), "2026-04-20T14:32:00Z");
+        assert_eq!(read.rfc3339_micros(), "2026-04-20T14:32:00.500000Z");
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_moment() {
+        for text in ["", "2026-04-20", "14:32:00Z", "2026-04-20T14:32:00", "1969-12-31T23:59:59Z", "now"] {
+            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_went_back_gives_no_negative_age() {
+        assert_eq!(Timestamp::from_secs(1).since(Timestamp::from_secs(2)), Duration::ZERO);
+    }
+}

@@ -1,0 +1,17 @@
+//! hookwheel: a webhook relay in one binary, with its storage inside.
+#![warn(missing_docs)]
+
+mod domain;
+
+mod clock;
+mod config;
+mod wheel;
+
+mod store;
+
+mod api;
+mod deliver;
+
+mod server;
+
+pub mod cli;
