@@ -3,5 +3,16 @@
 
 mod harness;
 
+mod crash;
+mod disable;
+mod fairness;
+mod fanout;
 mod layers;
+mod limits;
+mod load;
+mod publishing;
+mod retry;
+mod states;
 mod systemd;
+mod targets;
+mod wire;

@@ -1,6 +1,7 @@
 //! What the tests share: the running service, receivers that follow a script, a client, a load, and a seed.
 
 pub(crate) mod ack;
+pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod dns;
