@@ -20,7 +20,11 @@ async fn three_attempts_come_at_the_scheduled_times_and_stand_in_the_log() {
     let requests = receiver.wait_for("/a", 3, WITHIN).await;
     assert_between(requests[1].at - requests[0].at, 200, 600);
     assert_between(requests[2].at - requests[1].at, 400, 800);
-    assert!(requests.iter().all(|request| request.body == requests[0].body && request.header("webhook-id") == event));
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.method == "POST" && request.body == requests[0].body && request.header("webhook-id") == event)
+    );
 
     let delivery = acme.delivery_when(&event, "succeeded").await;
     let logged = attempts(&delivery);

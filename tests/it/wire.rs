@@ -1,13 +1,14 @@
 //! The documents' own examples, published to a subscriber that is not ours and judged by tools that are not ours.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::harness::api::text;
+use crate::harness::api::{WITHIN, text};
 use crate::harness::config::Config;
 use crate::harness::service::Service;
 
@@ -15,7 +16,7 @@ use crate::harness::service::Service;
 async fn decisios_example_arrives_as_documented_and_openssl_verifies_it() {
     let example: Value = serde_json::from_str(include_str!("../vectors/decisio-decision.json")).expect("JSON");
     let service = Service::start(&Config::bare().provider("decide", "decisio").tenant("tenant_xyz")).await;
-    let mut subscriber = Subscriber::start();
+    let subscriber = Subscriber::start();
     let tenant = service.tenant("decide", "tenant_xyz");
     let hook = json!({ "url": subscriber.url("/decisio"), "events": ["decision.created"], "description": "Production webhook" });
     let made = tenant.post("/v1/webhooks", &hook).await.expect(201);
@@ -72,7 +73,7 @@ async fn resistants_example_is_verified_by_two_published_packages() {
 /// A web server in Python that knows nothing of this crate.
 struct Subscriber {
     child: Child,
-    says: BufReader<ChildStdout>,
+    says: Receiver<String>,
     hears: ChildStdin,
     port: u16,
 }
@@ -83,11 +84,12 @@ impl Subscriber {
         let mut command = Command::new(format!("{root}/target/venv/bin/python"));
         command.arg(format!("{root}/tests/sdk/receive.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}; tests/run installs it"));
-        let mut says = BufReader::new(child.stdout.take().expect("piped"));
         let hears = child.stdin.take().expect("piped");
-        let mut line = String::new();
-        says.read_line(&mut line).expect("it says where it listens");
-        let port = line.trim().trim_start_matches("listening ").parse().unwrap_or_else(|_| panic!("{line:?}"));
+        let (sender, says) = mpsc::channel();
+        let lines = BufReader::new(child.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
+        let line = says.recv_timeout(WITHIN).expect("it says where it listens");
+        let port = line.trim_start_matches("listening ").parse().unwrap_or_else(|_| panic!("{line:?}"));
         Self { child, says, hears, port }
     }
 
@@ -101,10 +103,9 @@ impl Subscriber {
         assert_eq!(self.request()["knows"], path);
     }
 
-    /// The next line it says; the test's own time limit is the service's.
-    fn request(&mut self) -> Value {
-        let mut line = String::new();
-        tokio::task::block_in_place(|| self.says.read_line(&mut line)).expect("it says what came");
+    /// The next line it says.
+    fn request(&self) -> Value {
+        let line = tokio::task::block_in_place(|| self.says.recv_timeout(WITHIN)).expect("the subscriber says what came");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
     }
 }
