@@ -256,6 +256,7 @@ impl<T: Copy> Slab<T> {
 }
 
 /// The width of one slot of a level, as a shift.
+#[expect(clippy::cast_possible_truncation, reason = "there are five levels")]
 const fn shift(level: usize) -> u32 {
     SLOT_BITS * level as u32
 }
