@@ -1,1 +1,283 @@
-//! To be written.
+//! One event for one webhook: its state, and what every input makes of it.
+//!
+//! ```text
+//!             attempt failed, retries left
+//!                   ┌───────┐
+//!                   ▼       │
+//! publish ──▶ pending ──────┴──▶ succeeded ──┐
+//!               │ ▲ └─ spent, 410 ─▶ failed ─┤
+//!   webhook     │ │ enabled                  │ retry by hand
+//!   disabled    ▼ │                          ▼
+//!              held (pending, parked)     pending, a run of its own
+//! ```
+//!
+//! `held` is no state of its own: it is a pending delivery that waits in its endpoint's backlog while the endpoint is disabled,
+//! so enabling moves nothing. The machine consumes the delivery and returns the next one and what it means for the endpoint.
+
+use std::time::Duration;
+
+use super::dialect::{Counted, Dialect};
+use super::endpoint::Count;
+use super::id::DeliveryKey;
+use super::outcome::{Outcome, Response};
+use super::time::Timestamp;
+
+/// A delivery as the store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Delivery {
+    pub(crate) key: DeliveryKey,
+    pub(crate) state: State,
+    /// Attempts made so far, over all runs.
+    pub(crate) attempts: u16,
+    pub(crate) run: Run,
+    /// Whether the next attempt was asked for by hand.
+    pub(crate) by_hand: bool,
+    /// The URL of the connection it was made in, where the dialect pins it.
+    pub(crate) url: Option<Box<str>>,
+    /// The first success stays shown through later runs.
+    pub(crate) succeeded_at: Option<Timestamp>,
+    /// Of the newest response.
+    pub(crate) code: Option<u16>,
+    /// Made by `recover` after its event's fan-out, so not among the deliveries that the event counts.
+    pub(crate) recovered: bool,
+}
+
+/// Where a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending(Place),
+    Succeeded { at: Timestamp },
+    Failed { at: Timestamp, end: End },
+}
+
+/// The one entry that brings a pending delivery back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the due table, in whole milliseconds.
+    Due(Timestamp),
+    /// In its endpoint's backlog, at this number.
+    Backlog(u64),
+}
+
+/// Why a delivery failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The last attempt of the schedule failed.
+    Exhausted,
+    /// The endpoint answered 410 in a dialect that obeys it.
+    Gone,
+    WebhookDeleted,
+    /// Held until its age passed the retention.
+    Expired,
+}
+
+impl End {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exhausted => "exhausted",
+            Self::Gone => "gone",
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// One pass through the retry schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) cause: Cause,
+    /// Attempts made before this run.
+    pub(crate) before: u16,
+    /// The random draw of the last delay: decorrelated jitter builds on it.
+    pub(crate) draw: Option<f64>,
+}
+
+/// What started a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Publish,
+    /// Retry or recover: does not raise the count of failures.
+    Hand,
+    /// A test: one attempt, whatever the schedule says, sent also when the webhook is disabled.
+    Test,
+}
+
+/// Why an attempt was made, as the log shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    Schedule,
+    Manual,
+    Test,
+}
+
+/// What an outcome means beyond the delivery itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub(crate) count: Count,
+    /// The endpoint said that it is gone, and the dialect obeys.
+    pub(crate) gone: bool,
+}
+
+/// An attempt that ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended<'a> {
+    pub(crate) outcome: &'a Outcome,
+    pub(crate) at: Timestamp,
+    /// A random number in [0, 1) for the next delay.
+    pub(crate) draw: f64,
+}
+
+impl Delivery {
+    /// As published, due at once.
+    pub(crate) fn published(key: DeliveryKey, place: Place) -> Self {
+        let run = Run { cause: Cause::Publish, before: 0, draw: None };
+        Self {
+            key,
+            state: State::Pending(place),
+            attempts: 0,
+            run,
+            by_hand: false,
+            url: None,
+            succeeded_at: None,
+            code: None,
+            recovered: false,
+        }
+    }
+
+    /// One attempt, outside every schedule.
+    pub(crate) fn test(key: DeliveryKey, now: Timestamp) -> Self {
+        let published = Self::published(key, Place::Due(now));
+        Self { run: Run { cause: Cause::Test, ..published.run }, ..published }
+    }
+
+    pub(crate) fn is_test(&self) -> bool {
+        self.run.cause == Cause::Test
+    }
+
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending(_))
+    }
+
+    /// When it ended; `None` while pending.
+    pub(crate) fn ended_at(&self) -> Option<Timestamp> {
+        match self.state {
+            State::Pending(_) => None,
+            State::Succeeded { at } | State::Failed { at, .. } => Some(at),
+        }
+    }
+
+    /// Why its next attempt is made.
+    pub(crate) fn trigger(&self) -> Trigger {
+        match self.run.cause {
+            Cause::Test => Trigger::Test,
+            _ if self.by_hand => Trigger::Manual,
+            _ => Trigger::Schedule,
+        }
+    }
+
+    /// The attempt that was under way ended.
+    ///
+    /// A success counts whatever happened meanwhile; a failure of a delivery that was ended meanwhile (its webhook deleted)
+    /// changes nothing but the number of attempts.
+    pub(crate) fn attempted(mut self, ended: Ended<'_>, dialect: &Dialect) -> (Self, Effect) {
+        self.attempts = self.attempts.saturating_add(1);
+        self.by_hand = false;
+        let response = ended.outcome.result.as_ref().ok();
+        self.code = response.map(|response| response.status).or(self.code);
+        if response.is_some_and(|response| dialect.is_success(response.status)) {
+            return self.succeeded(ended.at);
+        }
+        if self.is_pending() { self.failed(response, ended, dialect) } else { (self, Effect::NONE) }
+    }
+
+    /// Due now, or in a run of its own when it had ended.
+    pub(crate) fn retried_by_hand(mut self, now: Timestamp) -> Self {
+        if !self.is_pending() {
+            self.run = Run { cause: Cause::Hand, before: self.attempts, draw: None };
+        }
+        self.by_hand = true;
+        self.state = State::Pending(Place::Due(now));
+        self
+    }
+
+    /// Fails for good without an attempt.
+    pub(crate) fn ended(mut self, end: End, now: Timestamp) -> Self {
+        self.state = State::Failed { at: now, end };
+        self
+    }
+
+    /// Waits elsewhere.
+    pub(crate) fn placed(mut self, place: Place) -> Self {
+        self.state = State::Pending(place);
+        self
+    }
+
+    fn succeeded(mut self, at: Timestamp) -> (Self, Effect) {
+        self.state = State::Succeeded { at };
+        self.succeeded_at = self.succeeded_at.or(Some(at));
+        (self, Effect { count: Count::Reset, gone: false })
+    }
+
+    fn failed(mut self, response: Option<&Response>, ended: Ended<'_>, dialect: &Dialect) -> (Self, Effect) {
+        let gone = dialect.delivery.gone && response.is_some_and(|response| response.status == GONE);
+        let delay = if gone { None } else { self.next_delay(response, ended, dialect) };
+        let effect = Effect { count: self.failure_counts(delay, dialect), gone };
+        self.state = match delay {
+            Some(delay) => State::Pending(Place::Due(Timestamp::from_millis((ended.at + delay).as_millis()))),
+            None => State::Failed { at: ended.at, end: if gone { End::Gone } else { End::Exhausted } },
+        };
+        self.run.draw = Some(ended.draw);
+        (self, effect)
+    }
+
+    /// The wait before the next attempt, `None` when the schedule is spent.
+    fn next_delay(&self, response: Option<&Response>, ended: Ended<'_>, dialect: &Dialect) -> Option<Duration> {
+        if self.is_test() {
+            return None;
+        }
+        let retry = u32::from(self.attempts - self.run.before).saturating_sub(1);
+        let scheduled = dialect.retry.delay(retry, ended.draw, self.run.draw)?;
+        let asked = response.filter(|_| dialect.delivery.retry_after).and_then(|response| retry_after(response, ended.at));
+        Some(asked.map_or(scheduled, |asked| asked.max(scheduled)))
+    }
+
+    fn failure_counts(&self, next: Option<Duration>, dialect: &Dialect) -> Count {
+        let counts = match dialect.disable.count {
+            Counted::Deliveries => next.is_none(),
+            Counted::Attempts => true,
+        };
+        if counts && self.run.cause == Cause::Publish { Count::Raise } else { Count::Keep }
+    }
+}
+
+impl Effect {
+    const NONE: Self = Self { count: Count::Keep, gone: false };
+}
+
+/// What `Retry-After` on 429 and 503 asks for (RFC 9110 section 10.2.3), clamped to 1 s … 24 h; `None` when it is absent or
+/// unreadable.
+fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
+    if !matches!(response.status, TOO_MANY_REQUESTS | UNAVAILABLE) {
+        return None;
+    }
+    let text = response.header("retry-after")?.trim();
+    let asked = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        http_date(text)?.since(now)
+    };
+    Some(asked.clamp(RETRY_AFTER_MIN, RETRY_AFTER_MAX))
+}
+
+/// An IMF-fixdate (RFC 9110 section 5.6.7), the one form that senders may make.
+fn http_date(text: &str) -> Option<Timestamp> {
+    let time = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    u64::try_from(time.as_microsecond()).ok().map(Timestamp::from_micros)
+}
+
+const GONE: u16 = 410;
+const TOO_MANY_REQUESTS: u16 = 429;
+const UNAVAILABLE: u16 = 503;
+
+const RETRY_AFTER_MIN: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);

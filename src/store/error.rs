@@ -1,0 +1,50 @@
+//! What can go wrong with the store itself. Any failed write ends the process: see `writer`.
+
+use std::path::PathBuf;
+
+/// A store that cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot {action} {path}: {cause}", path = .path.display())]
+    File { action: &'static str, path: PathBuf, cause: std::io::Error },
+    #[error("{path} is in use by another hookwheel; ask it with `hookwheel status`", path = .0.display())]
+    InUse(PathBuf),
+    #[error("{path} was written by a newer hookwheel (store version {found}, this one reads up to {known}); nothing was touched", path = .path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{path} is not a hookwheel store: {why}", path = .path.display())]
+    Foreign { path: PathBuf, why: String },
+    #[error("the master key {key} does not open this store's secrets; put the key back that it was made with", key = .0.display())]
+    WrongKey(PathBuf),
+    #[error("cannot read the store: {0}")]
+    Redb(Box<redb::Error>),
+    #[error("the store holds a damaged record in table `{table}`: {why}")]
+    Damaged { table: &'static str, why: &'static str },
+    #[error("a secret in the store cannot be opened with this master key")]
+    Sealed,
+    #[error("the operating system gave no random numbers: {0}")]
+    Random(getrandom::Error),
+}
+
+macro_rules! from_redb {
+    ($($kind:ty),*) => {
+        $(impl From<$kind> for Error {
+            fn from(cause: $kind) -> Self {
+                Self::Redb(Box::new(cause.into()))
+            }
+        })*
+    };
+}
+
+from_redb!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError, redb::DatabaseError);
+
+impl From<redb::SetDurabilityError> for Error {
+    fn from(cause: redb::SetDurabilityError) -> Self {
+        Self::Redb(Box::new(cause.into()))
+    }
+}
+
+impl From<getrandom::Error> for Error {
+    fn from(cause: getrandom::Error) -> Self {
+        Self::Random(cause)
+    }
+}

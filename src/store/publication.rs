@@ -1,0 +1,62 @@
+//! What goes in when an event is published, and what comes back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::domain::dialect::Dialect;
+use crate::domain::event::Attributes;
+use crate::domain::time::Timestamp;
+
+/// One event as a publisher sent it, checked by everything that needs no store.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) provider: Arc<str>,
+    pub(crate) dialect: Arc<Dialect>,
+    /// `None`: for all tenants of the provider.
+    pub(crate) tenant: Option<Box<str>>,
+    /// The tenant's, for `$tenant.environment`.
+    pub(crate) environment: Arc<str>,
+    /// The publisher's own id; `None`: made here.
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) kind: Box<str>,
+    /// As the dialect prints it: byte for byte, or by ECMAScript's rules.
+    pub(crate) data: Bytes,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) attributes: Attributes,
+    pub(crate) connection: Option<Box<str>>,
+    pub(crate) idempotency_key: Option<Box<str>>,
+    /// SHA-256 over what makes two publications the same content; read only with `id` or `idempotency_key`.
+    pub(crate) content: [u8; 32],
+    /// The one webhook that gets it, by name: where the dialect routes by an attribute.
+    pub(crate) link: Option<Box<str>>,
+}
+
+/// A publication that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) id: Box<str>,
+    /// How many webhooks match.
+    pub(crate) deliveries: u32,
+    /// The same content was published before: this is the first answer again.
+    pub(crate) repeated: bool,
+}
+
+/// Why a publication was not taken. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("an event with id `{0}` exists with other content")]
+    IdTaken(Box<str>),
+    #[error("this Idempotency-Key was used with other content")]
+    KeyTaken,
+    #[error("what is not yet delivered fills the store; events are taken again when deliveries end or `max_bytes` is raised")]
+    Full,
+    #[error("the disk is nearly full; events are taken again when space is freed")]
+    DiskLow,
+    #[error("too many events wait to be written; try again in a second")]
+    Busy,
+    #[error("{0}")]
+    Unprintable(String),
+    #[error("the service is stopping")]
+    Closing,
+}
