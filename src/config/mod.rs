@@ -2,6 +2,7 @@
 
 pub(crate) mod document;
 pub(crate) mod fault;
-pub(crate) mod nearest;
 pub(crate) mod take;
 pub(crate) mod units;
+
+pub(crate) use crate::domain::nearest;

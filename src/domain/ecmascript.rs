@@ -9,13 +9,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::json::{self, Fault, Kind, Scanner};
-
-/// Why a document has no faithful print, and where: a JSON pointer (RFC 6901) into it, empty for the whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    pub(crate) pointer: String,
-    pub(crate) reason: Cow<'static, str>,
-}
+use super::refusal::Refusal;
 
 /// What ECMAScript prints after reading `document`.
 ///
@@ -220,20 +214,12 @@ fn pointed(raw: &str) -> Cow<'_, str> {
 }
 
 fn refuse(reason: &'static str) -> Refusal {
-    Refusal { pointer: String::new(), reason: Cow::Borrowed(reason) }
-}
-
-impl Refusal {
-    /// The same, seen from outside the member or element `token` (RFC 6901 section 3).
-    pub(crate) fn inside(mut self, token: &str) -> Self {
-        self.pointer = format!("/{}{}", token.replace('~', "~0").replace('/', "~1"), self.pointer);
-        self
-    }
+    Refusal::of("", reason)
 }
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self { pointer: String::new(), reason: Cow::Owned(fault.to_string()) }
+        Self::of("", fault.to_string())
     }
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{AttemptFacts, Facts, Fault, Piece, Precision, Slot, slot_name, unknown};
 use crate::domain::json;
+use crate::domain::refusal::Refusal;
 
 /// A header's template, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,13 +12,6 @@ pub(crate) struct HeaderValue {
     template: Box<str>,
     precision: Precision,
     pieces: Vec<Piece>,
-}
-
-/// A value that no header can hold: it would be sent as something else, or end the header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unprintable {
-    /// The template it comes from.
-    pub(crate) template: Box<str>,
 }
 
 impl HeaderValue {
@@ -49,13 +43,19 @@ impl HeaderValue {
         self.pieces.contains(&Piece::Slot(Slot::EventVersion))
     }
 
-    /// Whether what these facts put into the value can be sent, judged when the event is published.
-    pub(crate) fn check_publishable(&self, facts: &Facts<'_>) -> Result<(), Unprintable> {
+    /// Whether a header can hold what these facts put into the value, judged when the event is published: visible ASCII, and
+    /// spaces inside. The refusal's pointer is into the published event.
+    pub(crate) fn check_publishable(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
         let attempt =
-            AttemptFacts { facts: *facts, delivery_id: "d", attempt_unix: 0, attempt_number: 1, secrets: &[], body: &[] };
-        let value = self.fill(&attempt);
-        let holds = value.chars().all(|char| is_visible(char) || char == ' ') && value.trim() == value;
-        if holds { Ok(()) } else { Err(Unprintable { template: self.template.clone() }) }
+            AttemptFacts { facts: *facts, delivery_id: "", attempt_unix: 0, attempt_number: 1, secrets: &[], body: &[] };
+        for piece in &self.pieces {
+            let (Piece::Slot(slot), text) = (piece, self.text(piece, &attempt)) else { continue };
+            if text.trim() != text || !text.chars().all(|char| is_visible(char) || char == ' ') {
+                let reason = "a header of this dialect carries it, so it must be visible ASCII without spaces at its ends";
+                return Err(Refusal::of(pointer(slot), reason));
+            }
+        }
+        Ok(())
     }
 
     /// The value for one attempt.
@@ -116,6 +116,17 @@ fn plain(raw: &str) -> Cow<'_, str> {
         "null" => Cow::Borrowed(""),
         raw if raw.starts_with('"') => json::unescape(raw).unwrap_or(Cow::Borrowed("\u{fffd}")),
         raw => Cow::Borrowed(raw),
+    }
+}
+
+/// Where in a published event the text of a slot comes from.
+fn pointer(slot: &Slot) -> String {
+    match slot {
+        Slot::EventId => "/id".to_owned(),
+        Slot::EventType => "/type".to_owned(),
+        Slot::Attribute(name) => format!("/attributes/{name}"),
+        Slot::TenantId => "/tenant".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -197,7 +208,8 @@ mod tests {
         let value = parse("$event.attributes.x").expect("valid");
         for raw in [r#""\r\n""#, r#""\ud800""#, r#""é""#, r#""\u007f""#] {
             let attributes = Attributes::from([("x".to_owned(), raw.into())]);
-            assert!(value.check_publishable(&facts("a", &attributes)).is_err(), "{raw}");
+            let refusal = value.check_publishable(&facts("a", &attributes)).expect_err(raw);
+            assert_eq!(refusal.pointer, "/attributes/x");
         }
     }
 
