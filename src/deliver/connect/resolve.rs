@@ -77,7 +77,6 @@ fn options(timeout: Duration) -> ResolverOpts {
     options.timeout = timeout * 2 / 5;
     options.attempts = 1;
     options.max_active_requests = TCP_QUERIES_MAX;
-    options.case_randomization = true;
     options
 }
 
