@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::{Position, Url};
 
-pub(crate) use guard::{Guard, LOCALHOST, REFUSED, Refused};
+pub(crate) use guard::{Guard, LOCALHOST, Refused};
 
 /// Which schemes an endpoint may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,10 @@ use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
-use crate::domain::target::{REFUSED, Schemes};
+use crate::domain::target::Schemes;
+
+/// What every refusal says, whatever its cause.
+const REFUSED: &str = "the host's address is not one that this relay sends to";
 
 /// Counts the connections to a port of one loopback address.
 struct Canary {
@@ -121,8 +124,14 @@ async fn a_host_that_swallows_packets_is_given_up() {
     assert!((800..1_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
-#[tokio::test]
-async fn a_bad_ca_file_is_named() {
+/// Settings are read at start and on reload, where no runtime need be.
+#[test]
+fn a_connector_is_made_outside_of_a_runtime() {
+    assert!(Connector::new(Options { resolvers: Vec::new(), ..options(&[], None) }).is_ok());
+}
+
+#[test]
+fn a_bad_ca_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "no certificate").unwrap();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, DEFAULT_VERSIONS};
+use rustls::{CertificateError, ClientConfig, DEFAULT_VERSIONS};
 use rustls_platform_verifier::Verifier;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -63,10 +63,28 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
 
 fn failure(host: &Host, error: &io::Error) -> Failure {
     let text = match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(rustls::Error::InvalidCertificate(why)) => format!("the certificate that {host} showed is refused: {why}"),
+        Some(rustls::Error::InvalidCertificate(why)) => format!("the certificate that {host} showed is refused: {}", cause(why)),
         Some(rustls::Error::InvalidMessage(_)) => format!("{host} does not speak TLS on this port"),
         Some(other) => format!("the TLS handshake with {host} failed: {other}"),
         None => format!("{host} ended the connection during the TLS handshake"),
     };
     Failure::new(Class::Tls, text)
+}
+
+/// What is wrong with a certificate, in words that its owner can act on.
+fn cause(why: &CertificateError) -> String {
+    use CertificateError::*;
+    let text = match why {
+        Expired | ExpiredContext { .. } => "it has expired",
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet",
+        NotValidForNameContext { presented, .. } if presented.is_empty() => "it names no host (a common name does not count)",
+        NotValidForNameContext { presented, .. } => return format!("it is for {}", presented.join(", ")),
+        UnknownIssuer => "its issuer is not trusted, or the server does not send an intermediate certificate",
+        BadSignature => "its signature is not its issuer's",
+        InvalidPurpose | InvalidPurposeContext { .. } => "it is not for servers",
+        // The verifier wraps the wrong purpose and what WebPKI alone knows; the innermost text is the plain one.
+        Other(other) => return other.0.to_string(),
+        _ => return why.to_string(),
+    };
+    text.to_owned()
 }
