@@ -340,3 +340,21 @@ const LIFE_MAX: Duration = Duration::from_secs(300);
 
 /// Bound on the read buffer of one connection; a head larger than it is refused earlier.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::target::{Guard, Schemes};
+
+    proptest! {
+        #[test]
+        fn every_target_makes_a_request_line(rest in "[/?]([!-~éß]|%[0-9a-f]{2}){0,40}") {
+            if let Ok(target) = Target::parse(&format!("https://example.com{rest}"), Schemes { http: false }, &Guard::default()) {
+                let request = encode(&Request { target: &target, headers: Vec::new(), body: Bytes::new() }).unwrap();
+                prop_assert_eq!(request.uri().to_string(), target.path_and_query());
+            }
+        }
+    }
+}

@@ -121,7 +121,7 @@ async fn a_host_that_swallows_packets_is_given_up() {
     let started = clock::steady();
     let failure = failure(options(&["127.0.0.0/8"], None), &format!("http://{address}/")).await;
     assert_eq!(failure, Failure::new(Class::Timeout, "connecting took longer than 800ms"));
-    assert!((800..1_000).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
+    assert!((800..1_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
 /// Settings are read at start and on reload, where no runtime need be.
