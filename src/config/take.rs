@@ -9,10 +9,13 @@
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
+
+use crate::domain::id::is_name;
 
 use super::document::{Entry, Table, Value};
 use super::fault::{Faults, Place, Placed};
@@ -111,6 +114,43 @@ impl Table {
             let text = string(value, &remedy)?;
             // The text may hold a password, so it is not repeated.
             Url::parse(&text).map_err(|error| Wrong::new(format!("is not a URL: {error}"), remedy.clone()))
+        })
+    }
+
+    /// A required name of 1 to 64 visible characters.
+    pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
+    }
+
+    /// A required id, as [`is_name`] has it.
+    pub(crate) fn id(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_name, "1 to 64 of A-Z a-z 0-9 _ -")
+    }
+
+    fn named(
+        &mut self,
+        key: &str,
+        example: &str,
+        faults: &mut Faults,
+        fits: fn(&str) -> bool,
+        form: &str,
+    ) -> Option<Placed<String>> {
+        if !self.has(key) {
+            self.missing(key, example, faults);
+        }
+        let remedy = format!("{key} = {example}: {form}");
+        self.take(key, faults, |value, _| match string(value, &remedy)? {
+            name if fits(&name) => Ok(name),
+            _ => Err(Wrong::new("is no name", remedy.clone())),
+        })
+    }
+
+    /// A path, taken relative to the folder of the file that names it.
+    pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
+        let remedy = format!("{key} = \"/path/to/it\"");
+        self.take(key, faults, |value, place| match string(value, &remedy)? {
+            empty if empty.is_empty() => Err(Wrong::new("is empty", remedy.clone())),
+            text => Ok(place.resolve(&text)),
         })
     }
 
@@ -217,12 +257,16 @@ impl Table {
     }
 }
 
+fn is_label(name: &str) -> bool {
+    (1..=LABEL_CHARS_MAX).contains(&name.chars().count()) && name.trim() == name && !name.contains(char::is_control)
+}
+
 fn unknown_remedy(entry: &Entry, known: &[String]) -> String {
     let Some(near) = nearest(&entry.key, known.iter().map(String::as_str)) else {
         return if known.is_empty() { "no key is known here".to_owned() } else { format!("one of {}", known.join(", ")) };
     };
     match (&entry.value.value, entry.value.value.shown()) {
-        (Value::Table(_), _) => format!("[{near}]"),
+        (Value::Table(_) | Value::Array(_), None) => format!("name it `{near}`"),
         // What was meant as a secret is not repeated.
         (_, Some(shown)) if !is_secret(near) && !is_secret(&entry.key) => format!("{near} = {shown}"),
         _ => format!("{near} = …"),
@@ -319,6 +363,9 @@ fn host_bits(key: &str, text: &str, read: IpNet) -> Wrong {
     let message = format!("holds `{text}`, which names a host within its network");
     Wrong::new(message, format!("{key} = [\"{}\"] or [\"{}\"]", read.trunc(), IpNet::from(read.addr())))
 }
+
+/// Longest name of a webhook or a key, in characters: it stands in lists and on one line of a log.
+const LABEL_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
