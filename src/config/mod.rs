@@ -11,6 +11,8 @@
 //! Reading never stops at a fault: each is noted with its place and what to try, and all are shown at once. Nothing outside
 //! [`load`] touches a file, and nothing here changes one.
 
+#[cfg(test)]
+mod bad_configs;
 pub(crate) mod checked;
 pub(crate) mod document;
 pub(crate) mod fault;
@@ -22,7 +24,7 @@ mod judge;
 mod keys;
 mod layers;
 mod names;
-pub(crate) mod nearest;
+
 mod owners;
 pub(crate) mod reload;
 mod secret_file;
@@ -30,9 +32,11 @@ mod section;
 mod settings;
 pub(crate) mod take;
 pub(crate) mod units;
+mod value;
 
 use std::path::Path;
 
+pub(crate) use crate::domain::nearest;
 use checked::{Config, Setting};
 use document::{Entry, Table};
 use fault::Faults;

@@ -13,6 +13,7 @@ use crate::domain::access::KeyHash;
 use super::fault::{Faults, Placed};
 use super::files::{self, Contents};
 use super::units::Size;
+use super::value::Wrong;
 
 /// A secret as it stands in its file, without the file's last line end.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,13 +66,6 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     let closed = if mode & GROUP_READ == 0 { "0600" } else { "0640" };
     let message = format!("the secret file {} has mode {mode:04o}: {what}", path.display());
     Err(Wrong { message, remedy: format!("chmod {closed} {}", path.display()) })
-}
-
-/// What is wrong with a secret file.
-#[derive(Debug)]
-pub(crate) struct Wrong {
-    pub(crate) message: String,
-    pub(crate) remedy: String,
 }
 
 fn read(path: &Path) -> Result<Zeroizing<String>, Wrong> {

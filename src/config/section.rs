@@ -12,8 +12,9 @@ use super::checked::Setting;
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
 use super::files::{self, Contents};
-use super::secret_file::{Wrong, check_mode};
+use super::secret_file::check_mode;
 use super::units::{Size, duration_text};
+use super::value::Wrong;
 
 /// A table with the notes that are made of it.
 pub(crate) struct Section<'a> {

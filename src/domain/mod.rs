@@ -11,6 +11,7 @@ pub(crate) mod endpoint;
 pub(crate) mod event;
 pub(crate) mod id;
 pub(crate) mod json;
+pub(crate) mod nearest;
 pub(crate) mod retry;
 pub(crate) mod secret;
 pub(crate) mod signature;
