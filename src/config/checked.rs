@@ -147,6 +147,13 @@ pub(crate) struct Setting {
     pub(crate) place: Place,
 }
 
+impl Setting {
+    /// `in_flight`.
+    pub(crate) fn key(&self) -> &str {
+        self.name.split_once('.').map_or(&self.name, |(_, key)| key)
+    }
+}
+
 impl Config {
     /// Every webhook of the files with its provider and tenant.
     pub(crate) fn webhooks(&self) -> impl Iterator<Item = (&Provider, &Tenant, &Webhook)> {

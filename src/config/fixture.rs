@@ -62,7 +62,8 @@ pub(super) fn dialects(own: Vec<Entry>, _: &mut Faults) -> Vec<DialectFacts> {
         https_only,
         event_types: event_types.iter().map(|kind| (*kind).to_owned()).collect(),
     };
-    let built_in = [facts("standard", false, &[]), facts("aioka", true, &["verdict.new", "macro.update"])];
+    let built_in =
+        [facts("standard", false, &[]), facts("decisio", true, &[]), facts("aioka", true, &["verdict.new", "macro.update"])];
     built_in.into_iter().chain(own.iter().map(|entry| facts(&entry.key, false, &[]))).collect()
 }
 

@@ -63,10 +63,14 @@ fn secret_path(table: &mut Table, faults: &mut Faults) -> Option<Placed<PathBuf>
 
 /// All of them without `scopes`; `None` when what stands there is wrong.
 fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Scopes> {
-    if kind != OwnerKind::Tenant || !table.has("scopes") {
+    if !table.has("scopes") {
         return Some(Scopes::ALL);
     }
     let names = table.list("scopes", faults, SCOPES_EXAMPLE, scope)?;
+    if kind != OwnerKind::Tenant {
+        faults.add(&names.place, "only a tenant's key has `scopes`", "leave it out; this key does all that its owner may");
+        return None;
+    }
     let scopes = Scopes::parse(names.value.iter().map(|name| name.value));
     if scopes.is_none() {
         faults.add(&names.place, "`scopes` names none", format!("scopes = {SCOPES_EXAMPLE}; left out, the key has all three"));

@@ -266,4 +266,48 @@ secret_file = "keys/one"
         let config = folder.load().expect("valid");
         assert_eq!((config.providers.len(), config.webhooks().count()), (1, 2));
     }
+
+    const EXAMPLE: &str = include_str!("../../packaging/hookwheel.toml");
+
+    #[test]
+    fn the_packaged_file_says_nothing_but_defaults() {
+        let packaged = Folder::new(EXAMPLE).load().expect("valid");
+        let empty = Folder::new("").load().expect("valid");
+        assert_eq!(packaged.settings, empty.settings);
+        assert!(packaged.providers.is_empty());
+    }
+
+    #[test]
+    fn what_the_packaged_file_shows_as_defaults_are_the_defaults() {
+        let shown = |setting: &Setting| EXAMPLE.contains(&format!("# {} = {}\n", setting.key(), setting.value));
+        let settings = Folder::new("").load().expect("valid").settings;
+        let with_default = settings.iter().filter(|setting| !setting.value.is_empty() && setting.value != "[]");
+        let hidden: Vec<_> = with_default.filter(|setting| !shown(setting)).collect();
+        assert!(hidden.is_empty(), "{hidden:?}");
+    }
+
+    #[test]
+    fn the_packaged_file_is_valid_with_every_comment_opened() {
+        let folder = Folder::new(&opened(EXAMPLE));
+        for name in ["ops", "acme", "tenant-1", "decisions", "notify"] {
+            folder.write(&format!("keys/{name}"), format!("whsec_{name}_0123456789abcdefghijklmnop"), 0o600);
+        }
+        folder.write("tls/cert.pem", CERTIFICATE, 0o644);
+        folder.write("tls/internal-ca.pem", CERTIFICATE, 0o644);
+        folder.write("tls/key.pem", CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY"), 0o640);
+        let config = folder.load().expect("valid");
+        assert_eq!(config.webhooks().count(), 2);
+    }
+
+    /// Without the `# ` of each line that is TOML and not a sentence.
+    fn opened(text: &str) -> String {
+        let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(toml) if toml.starts_with('[') || toml.split(' ').nth(1) == Some("=") => toml,
+            _ => line,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Of the form alone: what is in it is judged when the listener starts.
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 }

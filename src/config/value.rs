@@ -42,9 +42,15 @@ pub(super) fn items(value: Value, place: &Place, key: &str, example: &str) -> Re
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(parts.map(|part| Placed::new(Value::Text(part.to_owned()), place.clone())).collect())
         }
+        Value::Table(_) if example == TABLES_EXAMPLE => {
+            Err(Wrong::new("is one table, not a list of them", format!("[[{key}]], in two brackets")))
+        }
         other => Err(Wrong::kind(&other, "a list", format!("{key} = {example}"))),
     }
 }
+
+/// How an error shows a list of tables.
+pub(super) const TABLES_EXAMPLE: &str = "[{ … }]";
 
 pub(super) fn string(value: Value, remedy: &str) -> Result<String, Wrong> {
     match value {
@@ -82,7 +88,10 @@ pub(super) fn duration(key: &str, value: Value, range: &RangeInclusive<Duration>
     const REMEDY: &str = "a number and its unit (ms, s, m, h, d, w) in quotes: \"30s\", \"1h30m\"";
     let text = match value {
         Value::Integer(number) if number >= 0 => {
-            return Err(Wrong::new("is a number without a unit", format!("{key} = \"{number}s\"")));
+            return Err(Wrong::new(
+                "is a number without a unit",
+                format!("{key} = \"{number}s\", or with another of ms, s, m, h, d, w"),
+            ));
         }
         value => string(value, REMEDY)?,
     };
@@ -96,7 +105,10 @@ pub(super) fn size(key: &str, value: Value, range: &RangeInclusive<Size>) -> Res
     const REMEDY: &str = "a number and its unit (B, KiB, MiB, GiB, TiB) in quotes: \"16KiB\"";
     let text = match value {
         Value::Integer(number) if number >= 0 => {
-            return Err(Wrong::new("is a number without a unit", format!("{key} = \"{number}B\"")));
+            return Err(Wrong::new(
+                "is a number without a unit",
+                format!("{key} = \"{number}B\", or with another of KiB, MiB, GiB, TiB"),
+            ));
         }
         value => string(value, REMEDY)?,
     };
