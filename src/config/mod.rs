@@ -107,6 +107,8 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/hookwheel/hookwheel.toml";
 mod tests {
     use std::time::Duration;
 
+    use proptest::prelude::*;
+
     use super::fault::Place;
     use super::fixture::{Folder, dialects};
     use super::units::Size;
@@ -310,4 +312,35 @@ secret_file = "keys/one"
 
     /// Of the form alone: what is in it is judged when the listener starts.
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
+    /// Checks a text as if it were the only file; its secrets are not there.
+    fn checked(text: &str) -> Faults {
+        let mut faults = Faults::default();
+        if let Some(root) = document::parse(Path::new("hookwheel.toml"), text, &mut faults) {
+            check(Gathered { root, ..Gathered::nothing() }, &[], &dialects, &mut faults);
+        }
+        faults
+    }
+
+    #[test]
+    fn nesting_without_end_is_a_fault_of_syntax() {
+        for (open, close) in [("[", "]"), ("{ a = ", "}")] {
+            let text = format!("a = {}1{}", open.repeat(50_000), close.repeat(50_000));
+            assert!(!checked(&text).is_empty());
+        }
+        assert!(!checked(&format!("{}a = 1", "a.".repeat(50_000))).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_damage_to_a_file_breaks_its_reading(at in 0..FULL.len(), length in 0..40usize, put in "[ -~\n]{0,8}") {
+            let end = (at + length).min(FULL.len());
+            checked(&format!("{}{put}{}", &FULL[..at], &FULL[end..]));
+        }
+
+        #[test]
+        fn no_text_breaks_the_reading(text: String) {
+            checked(&text);
+        }
+    }
 }
