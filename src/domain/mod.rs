@@ -3,6 +3,7 @@
 //! No I/O, no clock, no randomness: `now` and every random draw are arguments. Nothing here knows redb, hyper or serde's
 //! on-disk forms, and nothing here imports from another room.
 
+pub(crate) mod access;
 pub(crate) mod delivery;
 pub(crate) mod dialect;
 pub(crate) mod ecmascript;
@@ -10,7 +11,7 @@ pub(crate) mod endpoint;
 pub(crate) mod event;
 pub(crate) mod id;
 pub(crate) mod json;
-pub(crate) mod outcome;
+pub(crate) mod nearest;
 pub(crate) mod retry;
 pub(crate) mod secret;
 pub(crate) mod signature;
