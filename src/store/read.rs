@@ -19,6 +19,7 @@ use super::view::{Attempt, Filter, Of, Page, Status, View, status};
 use super::{Denied, Error, Owned};
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
@@ -72,6 +73,11 @@ impl Store {
         }
         let Some(stored) = snapshot.event(ready.key.event)? else { return Ok(None) };
         Ok(Some(Begun { event: BegunEvent::Read(Box::new(stored.event)), delivery, endpoint }))
+    }
+
+    /// What a provider speaks.
+    pub(crate) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.shared.dialect(provider)
     }
 
     /// A webhook that is not deleted.
