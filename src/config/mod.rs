@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod bad_configs;
 pub(crate) mod checked;
+pub(crate) mod dialect;
 pub(crate) mod document;
 pub(crate) mod fault;
 mod files;
@@ -24,7 +25,6 @@ mod judge;
 mod keys;
 mod layers;
 mod names;
-
 mod owners;
 pub(crate) mod reload;
 mod secret_file;
