@@ -1,15 +1,19 @@
 //! The config as it is meant: plain data, every value within its bounds, every secret read.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::domain::access::{KeyHash, Scopes};
+use crate::domain::dialect::Dialect;
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
 
 use super::fault::Place;
-use super::secret_file::SecretText;
 use super::units::Size;
 
 /// Everything that one set of files, environment and flags says.
@@ -21,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) operator: Operator,
     /// In the order of the files; the one of top-level webhooks, where there are any, among them.
     pub(crate) providers: Vec<Provider>,
+    /// By name: the ones compiled in, and those of the files.
+    pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
     /// Every single value of `[server]`, `[storage]`, `[delivery]` and where it comes from, for `config show` and reload.
     pub(crate) settings: Vec<Setting>,
     /// The files that were read, in their order.
@@ -81,7 +87,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Operator {
     pub(crate) keys: Vec<Key>,
     pub(crate) notify_url: Option<String>,
-    pub(crate) notify_secret: Option<SecretText>,
+    pub(crate) notify_secret: Option<Secret>,
 }
 
 /// `[[provider]]`: a system that emits events and speaks one dialect.
@@ -108,12 +114,12 @@ pub(crate) struct Tenant {
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
+    /// Canonical.
     pub(crate) url: String,
-    /// Names, `prefix.*` and `*`.
-    pub(crate) events: Vec<String>,
+    pub(crate) events: Vec<Pattern>,
     pub(crate) description: String,
     /// Absent: made by the relay.
-    pub(crate) secret: Option<SecretText>,
+    pub(crate) secret: Option<Secret>,
     pub(crate) place: Place,
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::domain::access::{KeyHash, Scopes};
+use crate::domain::nearest::nearest;
 
 use super::checked::Key;
 use super::document::{Table, Value};
 use super::fault::{Faults, Placed};
 use super::names::Names;
-use super::nearest::nearest;
 use super::secret_file;
 use super::take::Wrong;
 

@@ -1,12 +1,15 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
+
 use super::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, Webhook};
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
 use super::judge::Judge;
 use super::keys::{Keys, OwnerKind};
 use super::names::Names;
-use super::secret_file::{self, SecretText};
+use super::secret_file;
 
 /// What all owners share while they are read.
 pub(crate) struct Owners<'a> {
@@ -135,7 +138,7 @@ impl Owners<'_> {
         Some(taken.value)
     }
 
-    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<String>> {
+    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<Pattern>> {
         if !table.has("events") {
             table.missing("events", EVENTS_EXAMPLE, self.faults);
         }
@@ -147,14 +150,14 @@ impl Owners<'_> {
         Some(events.value.into_iter().map(|event| event.value).collect())
     }
 
-    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<SecretText> {
+    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<Secret> {
         let file = table.path(key, self.faults)?;
         let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.place);
         self.judge.check_secret(&secret, dialect, self.faults);
         Some(secret.value)
     }
 
-    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<SecretText> {
+    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<Secret> {
         let place = table.entry("notify_secret_file").map(|entry| entry.place.clone());
         let secret = self.secret(table, "notify_secret_file", DEFAULT_DIALECT);
         if let (Some(place), false) = (place, has_url) {
