@@ -115,6 +115,15 @@ impl Store {
         answer.await.unwrap_or_else(|_| vec![Err(Refusal::Closing); count])
     }
 
+    /// Publishes an operational event, when somebody gets them.
+    pub(crate) async fn notify(&self, kind: &str, data: &serde_json::Value) {
+        if self.shared.notifies() {
+            let dialect = self.shared.dialect(super::OPERATOR_PROVIDER);
+            // Refused only when the store is full or closing: the log line has said it already.
+            drop(self.accept_one(Publication::operational(dialect, kind, data)).await);
+        }
+    }
+
     /// Logs an attempt's end. It may wait some milliseconds for company.
     pub(crate) fn finish(&self, finished: Finished) {
         self.inbox.tell(Op::Finish(Box::new(finished)));
