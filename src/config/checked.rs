@@ -97,7 +97,6 @@ pub(crate) struct Provider {
     pub(crate) dialect: String,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
-    pub(crate) place: Place,
 }
 
 /// `[[provider.tenant]]`: a customer of a provider.
@@ -107,7 +106,6 @@ pub(crate) struct Tenant {
     pub(crate) environment: String,
     pub(crate) keys: Vec<Key>,
     pub(crate) webhooks: Vec<Webhook>,
-    pub(crate) place: Place,
 }
 
 /// `[[provider.tenant.webhook]]`: a subscribed endpoint that the file owns.
@@ -120,6 +118,7 @@ pub(crate) struct Webhook {
     pub(crate) description: String,
     /// Absent: made by the relay.
     pub(crate) secret: Option<Secret>,
+    /// Where its table begins: what a refused change names.
     pub(crate) place: Place,
 }
 
@@ -140,7 +139,6 @@ pub(crate) struct Key {
     pub(crate) hash: KeyHash,
     /// Of a tenant's key; an operator's or provider's has [`Scopes::ALL`] and does what its owner may.
     pub(crate) scopes: Scopes,
-    pub(crate) place: Place,
 }
 
 /// One value of the file's first three tables, as it is printed, and where it comes from.
@@ -151,13 +149,6 @@ pub(crate) struct Setting {
     /// As TOML; empty when there is none.
     pub(crate) value: String,
     pub(crate) place: Place,
-}
-
-impl Setting {
-    /// `in_flight`.
-    pub(crate) fn key(&self) -> &str {
-        self.name.split_once('.').map_or(&self.name, |(_, key)| key)
-    }
 }
 
 impl Config {

@@ -36,6 +36,7 @@ mod value;
 
 use std::path::Path;
 
+pub(crate) use crate::domain::nearest;
 use checked::{Config, Setting};
 use document::Table;
 use fault::Faults;
@@ -281,7 +282,8 @@ secret_file = "keys/signing"
 
     #[test]
     fn what_the_packaged_file_shows_as_defaults_are_the_defaults() {
-        let shown = |setting: &Setting| EXAMPLE.contains(&format!("# {} = {}\n", setting.key(), setting.value));
+        let key = |setting: &Setting| setting.name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+        let shown = |setting: &Setting| EXAMPLE.contains(&format!("# {} = {}\n", key(setting), setting.value));
         let settings = Folder::new("").load().expect("valid").settings;
         let with_default = settings.iter().filter(|setting| !setting.value.is_empty() && setting.value != "[]");
         let hidden: Vec<_> = with_default.filter(|setting| !shown(setting)).collect();

@@ -121,12 +121,6 @@ impl Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(Vec<Fault>);
 
-impl Refused {
-    pub(crate) fn faults(&self) -> &[Fault] {
-        &self.0
-    }
-}
-
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();

@@ -11,7 +11,7 @@ use crate::domain::access::KeyHash;
 use crate::domain::secret::Secret;
 
 use super::fault::{Faults, Placed};
-use super::files::{self, Contents};
+use super::files;
 use super::units::Size;
 use super::value::Wrong;
 
