@@ -1,1 +1,8 @@
-//! To be written.
+//! Everything between a due delivery and what came back from its endpoint.
+
+pub(crate) mod attempt;
+pub(crate) mod connect;
+pub(crate) mod connection;
+
+mod head;
+mod wire;

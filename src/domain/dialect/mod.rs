@@ -1,0 +1,337 @@
+//! How a provider speaks: what it sends, when it tries again, what its management API looks like. Data, not code: every dialect
+//! is one value of [`Dialect`], and nothing that runs knows a provider's name.
+//!
+//! ```text
+//!  publish ─▶ check(facts) ─▶ body.render(facts) ─▶ kept ─▶ each attempt: headers(attempt) ─▶ is_success(status) / retry.delay
+//! ```
+
+mod header_name;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use super::event::Attributes;
+use super::json;
+use super::nearest::nearest;
+use super::pattern::Pattern;
+use super::refusal::Refusal;
+use super::retry::Retry;
+use super::secret::{Format, Reason, Secret};
+use super::signature::Signature;
+use super::template::{AttemptFacts, Body, Facts, HeaderValue};
+
+pub(crate) use header_name::HeaderName;
+
+/// A dialect, read and checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Dialect {
+    pub(crate) name: Box<str>,
+    pub(crate) description: Box<str>,
+    pub(crate) api: Api,
+    pub(crate) event: EventRules,
+    pub(crate) body: Body,
+    /// No two events of one provider and type share a time: `$event.time` is the later of now and 1 µs after the last.
+    pub(crate) unique_time: bool,
+    /// In the order of the file, the signature's not among them.
+    pub(crate) headers: Vec<Header>,
+    pub(crate) signature: Option<Signature>,
+    pub(crate) delivery: Delivery,
+    pub(crate) retry: Retry,
+    pub(crate) disable: Disable,
+    /// The catalogue; empty when every type is taken as it comes.
+    pub(crate) event_types: Vec<EventType>,
+}
+
+/// How the management API of webhooks looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Api {
+    /// The member that every answer stands under; empty: none.
+    pub(crate) wrap: Box<str>,
+    /// What is shown of a webhook, in this order.
+    pub(crate) webhook: Vec<WebhookField>,
+    pub(crate) secret: SecretPolicy,
+    pub(crate) secret_format: Format,
+    /// 0: no limit.
+    pub(crate) max_webhooks_per_key: u32,
+    /// Whether a webhook's name is unique in its tenant, and required.
+    pub(crate) unique_name: bool,
+    /// Whether an endpoint may be `http` besides `https`.
+    pub(crate) plain_http: bool,
+}
+
+/// Where a webhook's secret comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum SecretPolicy {
+    #[default]
+    Generated,
+    GivenOrGenerated,
+}
+
+/// A member of a webhook as the API shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WebhookField {
+    Id,
+    Name,
+    Description,
+    Url,
+    Events,
+    /// In the answers of create and rotate-secret alone.
+    Secret,
+    /// `active` or `disabled`.
+    Status,
+    /// The same as true or false.
+    IsActive,
+    CreatedAt,
+    /// End of the last attempt.
+    LastDeliveryAt,
+}
+
+impl WebhookField {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Id,
+        Self::Name,
+        Self::Description,
+        Self::Url,
+        Self::Events,
+        Self::Secret,
+        Self::Status,
+        Self::IsActive,
+        Self::CreatedAt,
+        Self::LastDeliveryAt,
+    ];
+
+    /// As dialect files and answers write it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Description => "description",
+            Self::Url => "url",
+            Self::Events => "events",
+            Self::Secret => "secret",
+            Self::Status => "status",
+            Self::IsActive => "is_active",
+            Self::CreatedAt => "created_at",
+            Self::LastDeliveryAt => "last_delivery_at",
+        }
+    }
+}
+
+/// What an event must bring, and what its attributes mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct EventRules {
+    pub(crate) required_attributes: Vec<Box<str>>,
+    /// The attribute that must equal the event's type.
+    pub(crate) type_attribute: Option<Box<str>>,
+    /// The attribute that names the one webhook an event is for.
+    pub(crate) link_attribute: Option<Box<str>>,
+    /// The attribute that overrides the catalogue's version.
+    pub(crate) version_attribute: Option<Box<str>>,
+    pub(crate) unknown_types: UnknownTypes,
+    /// A sentence that stands above the catalogue; may be empty.
+    pub(crate) note: Box<str>,
+}
+
+/// What becomes of a published event whose type the catalogue does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UnknownTypes {
+    #[default]
+    Pass,
+    Refuse,
+}
+
+/// A header of every attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) name: HeaderName,
+    pub(crate) value: HeaderValue,
+}
+
+/// How attempts are made and judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) success: Success,
+    /// For the whole attempt, the response's body included.
+    pub(crate) timeout: Duration,
+    /// Whether `Retry-After` on 429 and 503 can make the next attempt later.
+    pub(crate) retry_after: bool,
+    /// Whether 410 ends the delivery and disables the webhook.
+    pub(crate) gone: bool,
+    /// Whether connections keep a webhook's URL.
+    pub(crate) pin_url: bool,
+    /// Statuses after which the endpoint has one slot until a success.
+    pub(crate) one_slot_after: Vec<u16>,
+}
+
+/// Which statuses are a success.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Success {
+    /// 200 to 299.
+    Any2xx,
+    Codes(Vec<u16>),
+}
+
+/// When failures disable a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Disable {
+    /// This many in a row; 0: never.
+    pub(crate) consecutive: u32,
+    pub(crate) count: Counted,
+}
+
+/// What counts as one failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Counted {
+    #[default]
+    Deliveries,
+    Attempts,
+}
+
+/// An entry of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventType {
+    pub(crate) name: Box<str>,
+    pub(crate) description: Box<str>,
+    /// JSON of an event's `data`, as it was written.
+    pub(crate) example: Box<str>,
+    /// The example is not the provider's but made here.
+    pub(crate) ours: bool,
+    pub(crate) version: i64,
+}
+
+/// A type that a webhook subscribes to and the catalogue does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UnknownType {
+    pub(crate) name: Box<str>,
+    pub(crate) nearest: Option<Box<str>>,
+}
+
+impl fmt::Display for UnknownType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "there is no event type `{}`", self.name)?;
+        self.nearest.as_ref().map_or(Ok(()), |nearest| write!(f, "; did you mean `{nearest}`?"))
+    }
+}
+
+impl Dialect {
+    pub(crate) fn is_success(&self, status: u16) -> bool {
+        match &self.delivery.success {
+            Success::Any2xx => (200..300).contains(&status),
+            Success::Codes(codes) => codes.contains(&status),
+        }
+    }
+
+    /// Whether an endpoint that answers so has one slot until a success.
+    pub(crate) fn leaves_one_slot(&self, status: u16) -> bool {
+        self.delivery.one_slot_after.contains(&status)
+    }
+
+    /// The headers of one attempt: the dialect's in the order of its file, then the signature. Names as the dialect writes them.
+    pub(crate) fn headers(&self, attempt: &AttemptFacts<'_>) -> Vec<(&str, String)> {
+        let own = self.headers.iter().map(|header| (header.name.as_str(), header.value.render(attempt)));
+        let signature = self.signature.iter().map(|signature| (&*signature.header, self.sign(signature, attempt)));
+        own.chain(signature).collect()
+    }
+
+    fn sign(&self, signature: &Signature, attempt: &AttemptFacts<'_>) -> String {
+        signature.sign(attempt.secrets, attempt.facts.event_id, attempt.attempt_unix, attempt.body)
+    }
+
+    /// Whether an event may be published as it is; all reasons against it, with pointers into the published event.
+    pub(crate) fn check(&self, facts: &Facts<'_>) -> Vec<Refusal> {
+        let missing = self.event.required_attributes.iter().filter_map(|name| self.check_required(name, facts));
+        let headers = self.headers.iter().filter_map(|header| header.value.check_publishable(facts).err());
+        let others = [self.check_type(facts), self.check_type_attribute(facts), self.check_link(facts)];
+        let last = [self.check_version(facts), self.check_tenant(facts)];
+        missing.chain(others.into_iter().flatten()).chain(last.into_iter().flatten()).chain(headers).collect()
+    }
+
+    fn check_required(&self, name: &str, facts: &Facts<'_>) -> Option<Refusal> {
+        let given = facts.attributes.get(name).is_some_and(|raw| &**raw != "null");
+        (!given).then(|| Refusal::of(attribute(name), format!("the dialect {} requires this attribute", self.name)))
+    }
+
+    fn check_type(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let refused = self.event.unknown_types == UnknownTypes::Refuse && self.event_type(facts.kind).is_none();
+        refused.then(|| Refusal::of("/type", self.unknown_type(facts.kind).to_string()))
+    }
+
+    fn check_type_attribute(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let name = self.event.type_attribute.as_deref()?;
+        let given = facts.attributes.get(name)?;
+        let same = json::unescape(given).is_some_and(|text| text == facts.kind);
+        (!same).then(|| Refusal::of(attribute(name), "this attribute must be the event's type"))
+    }
+
+    fn check_link(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let name = self.event.link_attribute.as_deref()?;
+        let given = facts.attributes.get(name)?;
+        json::unescape(given).is_none().then(|| Refusal::of(attribute(name), "this attribute names a webhook, so it is a string"))
+    }
+
+    fn check_version(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let name = self.event.version_attribute.as_deref()?;
+        let given = facts.attributes.get(name)?;
+        given.parse::<i64>().is_err().then(|| Refusal::of(attribute(name), "this attribute is an integer, without quotes"))
+    }
+
+    fn check_tenant(&self, facts: &Facts<'_>) -> Option<Refusal> {
+        let everyone = facts.tenant.is_none() && self.body.names_tenant();
+        everyone.then(|| {
+            Refusal::of("/tenant", "bodies of this dialect name their tenant, so no event can be for all; publish one each")
+        })
+    }
+
+    /// The `$event.version` of an event: its attribute where the dialect has one for it, else the catalogue's, else 0.
+    pub(crate) fn version<'a>(&self, kind: &str, attributes: &'a Attributes) -> Cow<'a, str> {
+        let given = self.event.version_attribute.as_deref().and_then(|name| attributes.get(name));
+        match given {
+            Some(raw) => Cow::Borrowed(raw),
+            None => Cow::Owned(self.event_type(kind).map_or(0, |known| known.version).to_string()),
+        }
+    }
+
+    /// The name of the one webhook that an event is for, where its attributes say so.
+    pub(crate) fn link(&self, attributes: &Attributes) -> Option<String> {
+        let raw = attributes.get(self.event.link_attribute.as_deref()?)?;
+        json::unescape(raw).map(Cow::into_owned)
+    }
+
+    pub(crate) fn event_type(&self, name: &str) -> Option<&EventType> {
+        self.event_types.iter().find(|known| &*known.name == name)
+    }
+
+    /// Whether a webhook may subscribe to this: with a catalogue, a name must be in it.
+    pub(crate) fn check_pattern(&self, pattern: &Pattern) -> Result<(), UnknownType> {
+        match pattern {
+            Pattern::Exact(name) if !self.event_types.is_empty() && self.event_type(name).is_none() => {
+                Err(self.unknown_type(name))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn unknown_type(&self, name: &str) -> UnknownType {
+        UnknownType { name: name.into(), nearest: self.nearest_type(name).map(Into::into) }
+    }
+
+    /// The type of the catalogue that was probably meant.
+    pub(crate) fn nearest_type(&self, name: &str) -> Option<&str> {
+        nearest(name, self.event_types.iter().map(|known| &*known.name))
+    }
+
+    /// Takes a secret that a caller of the API gives.
+    pub(crate) fn accept_secret(&self, given: &str) -> Result<Secret, Reason> {
+        match self.api.secret {
+            SecretPolicy::Generated => Err(Reason::NotTaken),
+            SecretPolicy::GivenOrGenerated => self.api.secret_format.accept(given),
+        }
+    }
+}
+
+fn attribute(name: &str) -> String {
+    Refusal::of("", "").inside(name).inside("attributes").pointer
+}
