@@ -87,7 +87,7 @@ impl Call {
     }
 
     fn request(self, tenant: &str) -> Result<Request<Full<Bytes>>, http::Error> {
-        let mut request = Request::builder().method(self.method).uri(self.path).header(header::HOST, "localhost");
+        let mut request = Request::builder().method(self.method.clone()).uri(self.path).header(header::HOST, "localhost");
         request = request.header("hookwheel-tenant", tenant);
         if let Some(key) = self.idempotency_key {
             request = request.header("idempotency-key", key);

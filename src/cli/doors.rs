@@ -1,12 +1,14 @@
 //! The doors to the rest of the crate: the one place where the command line calls it.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::exit::Failure;
 use crate::config::checked::Config;
 use crate::config::fault::Faults;
-use crate::config::{Flag, Sources};
+use crate::config::{self, Flag, Sources, dialect};
 use crate::domain::dialect::Dialect;
 use crate::server::{self, DevOptions, Seen};
 use crate::store;
@@ -24,7 +26,7 @@ pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()>
 /// Reads and checks a config, and changes nothing.
 pub(crate) fn config(file: &Path, with_environment: bool) -> Result<Config, Faults> {
     let environment = if with_environment { environment() } else { Vec::new() };
-    server::config(sources(file, environment, Vec::new()))
+    config::load(sources(file, environment, Vec::new()))
 }
 
 /// Checks a closed store.
@@ -32,9 +34,14 @@ pub(crate) fn store(file: &Path) -> Result<store::Report, store::Error> {
     store::check(file)
 }
 
-/// A built-in dialect by its name, or the names there are.
-pub(crate) fn dialect(name: &str) -> Result<&'static Dialect, Vec<&'static str>> {
-    Dialect::built_in(name).ok_or_else(|| Dialect::built_in_names().collect())
+/// The dialects by name: those that are built in, and those of a config where one is named.
+pub(crate) fn dialects(file: Option<&Path>) -> Result<BTreeMap<String, Arc<Dialect>>, Faults> {
+    let mut faults = Faults::default();
+    if let Some(file) = file {
+        return config(file, false).map(|config| config.dialects);
+    }
+    let built_in = dialect::read_all(Vec::new(), &mut faults);
+    faults.or(built_in)
 }
 
 fn sources(file: &Path, environment: Vec<(String, String)>, flags: Vec<Flag>) -> Sources<'_, Vec<(String, String)>> {

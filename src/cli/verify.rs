@@ -29,6 +29,10 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "NAME")]
     dialect: String,
 
+    /// The config file, for a dialect of your own
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
     /// The body as it came: @FILE, or - for stdin
     #[arg(long, value_name = "@FILE")]
     body: String,
@@ -52,7 +56,8 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let dialect = doors::dialect(&self.dialect).map_err(|known| unknown(&self.dialect, &known))?;
+        let dialects = doors::dialects(self.config.as_deref())?;
+        let dialect = dialects.get(&self.dialect).ok_or_else(|| unknown(&self.dialect, dialects.keys()))?;
         let signature = dialect.signature.as_ref().ok_or_else(|| unsigned(&self.dialect))?;
         let secret = Secret::new(args::secret(&self.secret_file)?.as_str());
         let body = args::bytes(&self.body)?;
@@ -95,7 +100,8 @@ fn said(out: &Out, verdict: &str, why: Option<&Mismatch>) -> Result<Exit, Failur
     Ok(if why.is_none() { Exit::Ok } else { Exit::Negative })
 }
 
-fn unknown(name: &str, known: &[&str]) -> Failure {
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Failure {
+    let known: Vec<&str> = known.map(String::as_str).collect();
     Failure::usage(format!("there is no dialect `{}`", plain(name)), format!("one of {}", known.join(", ")))
 }
 
