@@ -1,3 +1,7 @@
-//! Parses the arguments, runs, and turns an error into an exit code.
+//! Runs the command line; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookwheel::cli::run()
+}

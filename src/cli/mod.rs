@@ -1,1 +1,203 @@
-//! To be written.
+//! The command line: what can be typed, and who does it.
+//!
+//! `serve` and `dev` are the service. `check`, `verify` and `version` need none. All others ask the running service over its
+//! admin socket and never open its store. Data goes to stdout, everything else to stderr.
+
+mod args;
+mod attempts;
+mod check;
+mod client;
+mod deliveries;
+mod dev;
+mod doors;
+mod exit;
+mod keys;
+mod lines;
+mod print;
+mod send;
+mod serve;
+mod status;
+mod verify;
+mod wait;
+mod webhooks;
+mod words;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use exit::{Exit, Failure};
+use print::{Colour, Out};
+
+/// A webhook relay in one binary: durable, signed, retried, with its storage inside.
+#[derive(Debug, Parser)]
+#[command(name = "hookwheel", version, propagate_version = true, after_help = AFTER_HELP)]
+struct Cli {
+    /// Print JSON: one object, or one a line for streams; errors too
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Colour,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Serve),
+    Dev(dev::Dev),
+    Check(check::Check),
+    Send(send::Send),
+    #[command(subcommand, visible_alias = "webhook")]
+    Webhooks(webhooks::Webhooks),
+    #[command(subcommand, visible_alias = "delivery")]
+    Deliveries(deliveries::Deliveries),
+    #[command(subcommand, visible_alias = "key")]
+    Keys(keys::Keys),
+    Status(status::Status),
+    Reload(status::Reload),
+    Verify(verify::Verify),
+    Version(status::Version),
+}
+
+impl Command {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Serve(serve) => serve.run(),
+            Self::Dev(dev) => dev.run(out),
+            Self::Check(check) => check.run(out),
+            Self::Send(send) => send.run(out),
+            Self::Webhooks(webhooks) => webhooks.run(out),
+            Self::Deliveries(deliveries) => deliveries.run(out),
+            Self::Keys(keys) => keys.run(out),
+            Self::Status(status) => status.run(out),
+            Self::Reload(reload) => reload.run(out),
+            Self::Verify(verify) => verify.run(out),
+            Self::Version(version) => version.run(out),
+        }
+    }
+}
+
+/// Parses the arguments of this process, runs the command, and says how it ended.
+pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let exit = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => done(&Out::new(cli.json, cli.color), |out| cli.command.run(out)),
+        Err(error) => unparsed(&error, &arguments),
+    };
+    exit.into()
+}
+
+fn done(out: &Out, run: impl FnOnce(&Out) -> Result<Exit, Failure>) -> Exit {
+    run(out).unwrap_or_else(|failure| {
+        out.failure(&failure);
+        failure.exit
+    })
+}
+
+/// Help and version are answers; the rest is wrong usage, as JSON where that was asked for.
+fn unparsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        // A closed pipe is no reason to complain.
+        let _ = error.print();
+        return Exit::Ok;
+    }
+    if arguments.iter().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        Out::new(true, Colour::Never).failure(&Failure::usage(message, "hookwheel --help"));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+const AFTER_HELP: &str = "\
+Start here: hookwheel dev, then in a second terminal hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'
+
+Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied, 69 service unreachable,
+70 internal error, 74 store or output error, 77 permission denied, 78 invalid config";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Cli, ErrorKind> {
+        Cli::try_parse_from(line.split_whitespace()).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_form_is_taken() {
+        let forms = include_str!("forms.txt");
+        assert!(forms.lines().count() > 60);
+        for line in forms.lines() {
+            assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_wrong_usage() {
+        let lines = [
+            "hookwheel",
+            "hookwheel nonsense",
+            "hookwheel send",
+            "hookwheel send t --id a.b",
+            "hookwheel send t --tenant acme",
+            "hookwheel send t --occurred-at yesterday",
+            "hookwheel send t --attribute novalue",
+            "hookwheel webhooks",
+            "hookwheel webhooks add",
+            "hookwheel webhooks rotate-secret w --overlap 30",
+            "hookwheel deliveries show ../keys",
+            "hookwheel deliveries list --status broken",
+            "hookwheel deliveries list --limit 251",
+            "hookwheel deliveries list --since soon",
+            "hookwheel keys new k --operator --provider p",
+            "hookwheel keys new k --scopes admin",
+            "hookwheel verify --dialect standard",
+            "hookwheel verify --secret-file s --dialect d --body @b --tolerance 5m --ignore-timestamp",
+            "hookwheel verify --secret-file s --dialect d --body @b --header novalue",
+            "hookwheel check --store f -c g",
+            "hookwheel dev --data d --ephemeral",
+            "hookwheel dev --fail-rate 1.5",
+            "hookwheel dev --forward-to ftp://x",
+            "hookwheel status --color sometimes",
+        ];
+        for line in lines {
+            let kind = parsed(line).map(|_| ()).expect_err(line);
+            assert!(!matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion), "{line}");
+        }
+    }
+
+    #[test]
+    fn json_and_colour_may_stand_anywhere() {
+        assert!(parsed("hookwheel --json status").expect("parsed").json);
+        assert!(parsed("hookwheel webhooks list --json").expect("parsed").json);
+        assert_eq!(parsed("hookwheel status --color never").expect("parsed").color, Colour::Never);
+    }
+
+    #[test]
+    fn help_is_an_answer_and_a_typing_error_is_not() {
+        let arguments = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
+        let exit = |line: &str| {
+            let arguments = arguments(line);
+            unparsed(&Cli::try_parse_from(&arguments).expect_err("not run"), &arguments)
+        };
+        assert_eq!(exit("hookwheel --help"), Exit::Ok);
+        assert_eq!(exit("hookwheel --version"), Exit::Ok);
+        assert_eq!(exit("hookwheel --json nonsense"), Exit::Usage);
+        assert_eq!(exit("hookwheel"), Exit::Usage);
+    }
+}

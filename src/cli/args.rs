@@ -1,0 +1,195 @@
+//! Arguments that several commands share, and how their text becomes typed.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::client::{Error, Service};
+use super::exit::{Failure, file_failure};
+use crate::clock;
+use crate::config::units::parse_duration;
+use crate::domain::id::is_name;
+use crate::domain::time::Timestamp;
+
+/// Which service is asked.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Reach {
+    /// The service's admin socket [default: /run/hookwheel/admin.sock, then that of `dev`]
+    #[arg(long, value_name = "PATH", env = "HOOKWHEEL_SOCKET", hide_env = true, help_heading = SERVICE)]
+    pub(crate) socket: Option<PathBuf>,
+}
+
+impl Reach {
+    pub(crate) fn service(&self) -> Result<Service, Error> {
+        self.service_for(DEFAULT_TENANT)
+    }
+
+    fn service_for(&self, tenant: &str) -> Result<Service, Error> {
+        // An empty variable is as good as none.
+        Service::new(self.socket.clone().filter(|path| !path.as_os_str().is_empty()), tenant)
+    }
+}
+
+/// Which service is asked, and for which tenant.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) reach: Reach,
+
+    /// For whom; PROVIDER/* stands for all tenants of a provider
+    #[arg(long, value_name = "PROVIDER/TENANT", default_value = DEFAULT_TENANT, value_parser = tenant, help_heading = SERVICE)]
+    pub(crate) tenant: String,
+}
+
+impl Target {
+    pub(crate) fn service(&self) -> Result<Service, Error> {
+        self.reach.service_for(&self.tenant)
+    }
+}
+
+/// `PROVIDER/TENANT`, or `PROVIDER/*`.
+pub(crate) fn tenant(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((provider, tenant)) if is_name(provider) && (tenant == "*" || is_name(tenant)) => Ok(text.to_owned()),
+        _ => Err("a tenant is PROVIDER/TENANT, as in acme/customer-1; each is 1 to 64 of A-Za-z0-9_-".into()),
+    }
+}
+
+/// An id, or a provider's name: what a path or a header can hold without ado.
+pub(crate) fn id(text: &str) -> Result<String, String> {
+    if is_name(text) { Ok(text.to_owned()) } else { Err("an id is 1 to 64 of A-Za-z0-9_-".into()) }
+}
+
+/// `10m`, `30s`, `1h30m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|wrong| wrong.to_string())
+}
+
+/// RFC 3339, printed as the API reads it.
+pub(crate) fn time(text: &str) -> Result<String, String> {
+    let read = Timestamp::parse_rfc3339(text).ok_or("a time is written as in 2026-03-01T10:02:11Z")?;
+    Ok(read.rfc3339_micros())
+}
+
+/// A time, or how long ago it was: `10m`.
+pub(crate) fn when(text: &str) -> Result<String, String> {
+    let ago = || parse_duration(text).ok().map(|ago| (clock::now() - ago).rfc3339_micros());
+    time(text).ok().or_else(ago).ok_or_else(|| "a time is 2026-03-01T10:02:11Z, or how long ago, as in 10m or 2h".into())
+}
+
+/// The bytes of an argument that is `@FILE`, `-` for stdin, or the text itself.
+pub(crate) fn bytes(argument: &str) -> Result<Vec<u8>, Failure> {
+    match (argument, argument.strip_prefix('@')) {
+        ("-" | "@-", _) => stdin(),
+        (_, Some(path)) => file(Path::new(path)),
+        (text, None) => Ok(text.as_bytes().to_vec()),
+    }
+}
+
+/// JSON given as `@FILE`, `-` or itself: the bytes stay as they are, white space at the ends aside.
+pub(crate) fn json(argument: &str) -> Result<Box<RawValue>, Failure> {
+    let source = if argument == "-" || argument.starts_with('@') { argument } else { "the argument" };
+    let hint = "give JSON, as in -d '{\"id\":\"in_1\"}', -d @body.json, or -d - to read it from stdin";
+    let text = String::from_utf8(bytes(argument)?).map_err(|_| Failure::usage(format!("{source} is not UTF-8"), hint))?;
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{source} is not JSON: {error}"), hint))
+}
+
+/// A secret from a file, `-` for stdin; one line end is cut.
+pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let read = if path == Path::new("-") { stdin()? } else { file(path)? };
+    let not_text = |_| Failure::usage(format!("{} is not text", path.display()), "the file holds the secret and nothing else");
+    let mut text = Zeroizing::new(String::from_utf8(read).map_err(not_text)?);
+    for end in ["\n", "\r"] {
+        if text.ends_with(end) {
+            text.pop();
+        }
+    }
+    match text.is_empty() {
+        true => Err(Failure::usage(format!("{} is empty", path.display()), "put the secret into it, on one line")),
+        false => Ok(text),
+    }
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| file_failure("read", path, &error))
+}
+
+fn stdin() -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut bytes);
+    read.map(|_| bytes).map_err(|error| file_failure("read", Path::new("stdin"), &error))
+}
+
+/// The tenant of top-level webhooks in the config file, and of `dev`.
+pub(crate) const DEFAULT_TENANT: &str = "default/default";
+
+const SERVICE: &str = "Service";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::exit::Exit;
+
+    #[test]
+    fn a_tenant_has_a_provider() {
+        for good in ["default/default", "acme/*", "a-1/B_2"] {
+            assert_eq!(tenant(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "acme", "acme/", "/x", "*/x", "a/b/c", "a b/c"] {
+            assert!(tenant(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_a_path() {
+        assert!(id("dlv_01J").is_ok());
+        for bad in ["", "..", "a/b", "a?b", "a b"] {
+            assert!(id(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_a_moment_or_how_long_ago() {
+        assert_eq!(when("2026-03-01T10:02:11Z").as_deref(), Ok("2026-03-01T10:02:11.000000Z"));
+        let ago = Timestamp::parse_rfc3339(&when("10m").expect("a time")).expect("a moment");
+        let passed = clock::now().since(ago);
+        assert!((600..700).contains(&passed.as_secs()), "{passed:?}");
+        assert!(when("yesterday").is_err());
+        assert!(time("10m").is_err());
+    }
+
+    #[test]
+    fn json_stays_byte_for_byte() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("body.json");
+        let text = r#"{"n": 1e999, "s": "\ud800", "d": 0.10000000000000000000000000001}"#;
+        fs::write(&path, format!("{text}\n")).expect("written");
+        assert_eq!(json(&format!("@{}", path.display())).expect("JSON").get(), text);
+        assert_eq!(json("[1]").expect("JSON").get(), "[1]");
+    }
+
+    #[test]
+    fn what_is_not_json_is_wrong_usage() {
+        let failure = json("{id:1}").expect_err("no JSON");
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(failure.human().starts_with("error: the argument is not JSON: key must be a string at line 1 column 2\n  try: "));
+        assert_eq!(json("@/nowhere/x").expect_err("no file").exit, Exit::Usage);
+    }
+
+    #[test]
+    fn one_line_end_of_a_secret_is_cut() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        for (written, expected) in [("whsec_1\n", "whsec_1"), ("whsec_1\r\n", "whsec_1"), ("whsec_1", "whsec_1"), (" a \n\n", " a \n")] {
+            fs::write(&path, written).expect("written");
+            assert_eq!(secret(&path).expect("a secret").as_str(), expected);
+        }
+        fs::write(&path, "\n").expect("written");
+        assert_eq!(secret(&path).expect_err("empty").exit, Exit::Usage);
+    }
+}

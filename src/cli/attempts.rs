@@ -1,0 +1,135 @@
+//! One delivery with its attempts, as a person reads it: each request and its response, one under the other.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::print::Paint;
+use super::words::{cell, one_line, plain};
+
+/// How long a test may take: the longest timeout of a built-in dialect, and some.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The whole delivery.
+pub(crate) fn delivery(delivery: &Value, paint: Paint) -> String {
+    let mut text = format!("{}  {}  {}", cell(delivery, "id"), cell(delivery, "event_type"), status(delivery, paint));
+    for (label, member) in FACTS {
+        let value = cell(delivery, member);
+        if !value.is_empty() {
+            let _ = write!(text, "\n{label:<12}{value}");
+        }
+    }
+    for attempt in delivery["attempts"].as_array().into_iter().flatten() {
+        let _ = write!(text, "\n\n{}", one(attempt, paint));
+    }
+    text
+}
+
+/// The status in its colour.
+pub(crate) fn status(delivery: &Value, paint: Paint) -> String {
+    let word = cell(delivery, "status");
+    match word.as_str() {
+        "succeeded" => paint.green(&word),
+        "failed" => paint.red(&word),
+        _ => paint.yellow(&word),
+    }
+}
+
+fn one(attempt: &Value, paint: Paint) -> String {
+    let head = format!("attempt {}  {}  {}", cell(attempt, "number"), cell(attempt, "started_at"), cell(attempt, "trigger"));
+    let mut text = format!("{}  {}  {} ms", paint.bold(&head), result(attempt, paint), cell(attempt, "duration_ms"));
+    message(&mut text, &attempt["request"], "> ", paint);
+    message(&mut text, &attempt["response"], "< ", paint);
+    if attempt["response"]["truncated"] == true {
+        let _ = write!(text, "\n{}", paint.dim("< … the response was longer; no more of it was kept"));
+    }
+    text
+}
+
+/// `[200]`, `[500] status`, `[ERR] timeout`.
+fn result(attempt: &Value, paint: Paint) -> String {
+    let error = cell(attempt, "error");
+    match (attempt["response"]["status"].as_u64(), error.is_empty()) {
+        (Some(status), true) => paint.green(&format!("[{status}]")),
+        (Some(status), false) => format!("{} {error}", paint.red(&format!("[{status}]"))),
+        (None, _) => format!("{} {error}", paint.red("[ERR]")),
+    }
+}
+
+fn message(text: &mut String, message: &Value, arrow: &str, paint: Paint) {
+    if message.is_null() {
+        return;
+    }
+    for (name, value) in headers(&message["headers"]) {
+        let _ = write!(text, "\n{}", paint.dim(&format!("{arrow}{name}: {value}")));
+    }
+    let body = message["body"].as_str().map_or_else(|| message["body"].to_string(), str::to_owned);
+    for line in plain(&body).lines().filter(|_| body != "null") {
+        let _ = write!(text, "\n{arrow}{line}");
+    }
+}
+
+/// An object of headers, or a list of pairs.
+fn headers(headers: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| one_line(value.as_str().unwrap_or_default(), HEADER_CHARACTERS_MAX);
+    match headers {
+        Value::Object(members) => members.iter().map(|(name, value)| (one_line(name, HEADER_CHARACTERS_MAX), text(value))).collect(),
+        Value::Array(pairs) => pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
+        _ => Vec::new(),
+    }
+}
+
+const FACTS: [(&str, &str); 7] = [
+    ("event", "event_id"),
+    ("webhook", "webhook_id"),
+    ("url", "url"),
+    ("created", "created_at"),
+    ("succeeded", "succeeded_at"),
+    ("next", "next_attempt_at"),
+    ("test", "test"),
+];
+
+/// Signatures are some 100; a cookie may be 4,096.
+const HEADER_CHARACTERS_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_delivery_shows_each_request_and_response() {
+        let value = json!({
+            "id": "dlv_1", "event_id": "evt_1", "event_type": "invoice.paid", "webhook_id": "wh_1", "status": "failed",
+            "url": "https://example.com/", "next_attempt_at": null,
+            "attempts": [{
+                "number": 1, "trigger": "schedule", "started_at": "2026-03-01T10:02:11Z", "duration_ms": 12, "error": "status",
+                "request": { "headers": { "content-type": "application/json" }, "body": "{\"a\":1}" },
+                "response": { "status": 500, "headers": [["x", "y\u{1b}"]], "body": "no\nway", "truncated": true },
+            }, { "number": 2, "trigger": "manual", "started_at": "t", "duration_ms": 3, "error": "timeout", "request": null, "response": null }],
+        });
+        let expected = "dlv_1  invoice.paid  failed\n\
+                        event       evt_1\n\
+                        webhook     wh_1\n\
+                        url         https://example.com/\n\
+                        \n\
+                        attempt 1  2026-03-01T10:02:11Z  schedule  [500] status  12 ms\n\
+                        > content-type: application/json\n\
+                        > {\"a\":1}\n\
+                        < x: y\\u{1b}\n\
+                        < no\n\
+                        < way\n\
+                        < … the response was longer; no more of it was kept\n\
+                        \n\
+                        attempt 2  t  manual  [ERR] timeout  3 ms";
+        assert_eq!(delivery(&value, Paint::OFF), expected);
+    }
+
+    #[test]
+    fn a_success_is_green_and_the_rest_is_not() {
+        assert_eq!(result(&json!({ "error": null, "response": { "status": 204 } }), Paint::ON), "\u{1b}[32m[204]\u{1b}[0m");
+        assert_eq!(status(&json!({ "status": "held" }), Paint::ON), "\u{1b}[33mheld\u{1b}[0m");
+    }
+}

@@ -1,0 +1,86 @@
+//! `check`: is this config, or this store, a good one? Nothing is changed.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::json;
+
+use super::doors;
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::words::count;
+use crate::config::DEFAULT_FILE;
+use crate::config::checked::Config;
+
+/// Check the config, or with --store a store whose service is stopped; changes nothing
+#[derive(Args, Debug)]
+pub(crate) struct Check {
+    /// The config file; conf.d/*.toml beside it are read too
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+
+    /// Leave HOOKWHEEL_* variables out
+    #[arg(long)]
+    no_environment: bool,
+
+    /// Exit with 3 when there are warnings
+    #[arg(long)]
+    deny_warnings: bool,
+
+    /// Check this store file instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "no_environment", "deny_warnings"])]
+    store: Option<PathBuf>,
+}
+
+impl Check {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match &self.store {
+            Some(file) => store(file, out),
+            None => self.config(out),
+        }
+    }
+
+    fn config(&self, out: &Out) -> Result<Exit, Failure> {
+        let config = doors::config(&self.config, !self.no_environment)?;
+        let warnings = warnings(&config);
+        for warning in &warnings {
+            out.note(format!("warning: {warning}"));
+        }
+        let (files, webhooks) = (config.files.len() as u64, webhooks(&config));
+        match out.json {
+            true => out.line(json!({ "ok": true, "files": files, "webhooks": webhooks, "warnings": warnings }))?,
+            false => out.line(format!("ok  {}, {}", count(files, "file"), count(webhooks, "webhook")))?,
+        }
+        Ok(if self.deny_warnings && !warnings.is_empty() { Exit::WarningsDenied } else { Exit::Ok })
+    }
+}
+
+/// What is allowed, and yet wants a second look.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if config.delivery.danger_allow_http {
+        warnings.push("[delivery] danger_allow_http lets deliveries go out unencrypted where a dialect wants https".to_owned());
+    }
+    let everywhere = config.delivery.allow_private.iter().filter(|net| net.prefix_len() == 0);
+    warnings.extend(everywhere.map(|net| format!("[delivery] allow_private = {net} opens every private address to every webhook")));
+    warnings
+}
+
+fn webhooks(config: &Config) -> u64 {
+    let tenants = config.providers.iter().flat_map(|provider| &provider.tenants);
+    tenants.map(|tenant| tenant.webhooks.len() as u64).sum()
+}
+
+fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
+    let report = doors::store(file)?;
+    let clean = report.is_clean();
+    match out.json {
+        true => out.line(json!({ "ok": clean, "report": report.to_string() }))?,
+        false => out.line(&report)?,
+    }
+    if clean {
+        return Ok(Exit::Ok);
+    }
+    let hint = "keep a copy of the file, and restore the newest backup that is clean";
+    Err(Failure::negative(format!("{} is not whole", file.display()), hint))
+}

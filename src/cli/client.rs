@@ -1,0 +1,403 @@
+//! Asks the running service: one HTTP/1.1 request over its unix socket, whose file permissions are the authentication.
+//!
+//! Never hangs: whatever the service does, an answer or an error comes within the call's time. Never opens the store.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::UnixStream;
+
+use super::words::plain;
+
+/// The service, as far as the command line knows it.
+pub(crate) struct Service {
+    sockets: Vec<PathBuf>,
+    /// `PROVIDER/TENANT`, for which the operator acts.
+    tenant: String,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// One request.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    method: Method,
+    /// With its query.
+    path: String,
+    idempotency_key: Option<String>,
+    body: Bytes,
+    timeout: Duration,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    socket: PathBuf,
+}
+
+impl Call {
+    pub(crate) fn get(path: impl Into<String>) -> Self {
+        Self::new(Method::GET, path, Bytes::new())
+    }
+
+    /// `body` is JSON, or empty.
+    pub(crate) fn post(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self::new(Method::POST, path, body.into())
+    }
+
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path, Bytes::new())
+    }
+
+    /// Adds a query; pairs without a value are left out.
+    pub(crate) fn query<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, Option<String>)>) -> Self {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in pairs {
+            value.into_iter().for_each(|value| _ = query.append_pair(name, &value));
+        }
+        let query = query.finish();
+        if !query.is_empty() {
+            self.path = format!("{}?{query}", self.path);
+        }
+        self
+    }
+
+    pub(crate) fn idempotency_key(self, key: Option<String>) -> Self {
+        Self { idempotency_key: key, ..self }
+    }
+
+    /// Waits longer, or shorter, than usual.
+    pub(crate) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    fn new(method: Method, path: impl Into<String>, body: Bytes) -> Self {
+        Self { method, path: path.into(), idempotency_key: None, body, timeout: TIMEOUT }
+    }
+
+    fn request(self, tenant: &str) -> Result<Request<Full<Bytes>>, http::Error> {
+        let mut request = Request::builder().method(self.method.clone()).uri(self.path).header(header::HOST, "localhost");
+        request = request.header("hookwheel-tenant", tenant);
+        if let Some(key) = self.idempotency_key {
+            request = request.header("idempotency-key", key);
+        }
+        // Also without a body: nothing but JSON is ever sent, and `dev` wants to hear it.
+        if self.method == Method::POST {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request.body(Full::new(self.body))
+    }
+}
+
+impl Service {
+    /// `socket` is the one that was named; without it those are tried where a service or `dev` listens.
+    pub(crate) fn new(socket: Option<PathBuf>, tenant: impl Into<String>) -> Result<Self, Error> {
+        let sockets = socket.map_or_else(|| usual_sockets(&|name| env::var_os(name)), |socket| vec![socket]);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+        Ok(Self { sockets, tenant: tenant.into(), runtime })
+    }
+
+    /// Asks, and gives back the answer if it is a good one.
+    pub(crate) fn ask(&self, call: Call) -> Result<Answer, Error> {
+        let answer = self.exchange(call)?;
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(Error::Refused(answer.problem())) }
+    }
+
+    /// Asks, and gives back the answer whatever its status.
+    pub(crate) fn exchange(&self, call: Call) -> Result<Answer, Error> {
+        self.runtime.block_on(async {
+            let (socket, stream) = connect(&self.sockets).await?;
+            let timeout = call.timeout;
+            let broken = |cause: String| Error::Broken { socket: socket.clone(), cause };
+            let request = call.request(&self.tenant).map_err(|error| broken(error.to_string()))?;
+            match tokio::time::timeout(timeout, exchange(stream, request, &socket)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(Error::Silent { socket, timeout }),
+            }
+        })
+    }
+}
+
+/// Connects to the first socket that has a service.
+async fn connect(sockets: &[PathBuf]) -> Result<(PathBuf, UnixStream), Error> {
+    let mut tried = Vec::new();
+    for socket in sockets {
+        match UnixStream::connect(socket).await {
+            Ok(stream) => return Ok((socket.clone(), stream)),
+            Err(cause) => tried.push((socket.clone(), cause)),
+        }
+    }
+    let denied = tried.iter().position(|(_, cause)| cause.kind() == io::ErrorKind::PermissionDenied);
+    Err(match denied {
+        Some(at) => Error::Denied(tried.swap_remove(at).0),
+        None => Error::NoService { tried },
+    })
+}
+
+async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>, socket: &Path) -> Result<Answer, Error> {
+    let broken = |cause: &dyn fmt::Display| Error::Broken { socket: socket.to_owned(), cause: cause.to_string() };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+    // Ends with the runtime at the latest; its error is the request's too.
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| match error.is::<http_body_util::LengthLimitError>() {
+        true => Error::TooLarge(socket.to_owned()),
+        false => broken(&error),
+    })?;
+    Ok(Answer { status, body: body.to_bytes(), socket: socket.to_owned() })
+}
+
+impl Answer {
+    /// The body as it came, for `--json`: one line.
+    pub(crate) fn text(&self) -> Result<&str, Error> {
+        std::str::from_utf8(&self.body).map(str::trim_end).map_err(|error| self.not_json(error.to_string()))
+    }
+
+    pub(crate) fn value(&self) -> Result<Value, Error> {
+        if self.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
+    }
+
+    /// The object itself, also where the tenant's dialect puts every answer under `data`.
+    pub(crate) fn object(&self) -> Result<Value, Error> {
+        let mut value = self.value()?;
+        let wrapped = value.get_mut("data").filter(|data| data.is_object()).map(Value::take);
+        Ok(wrapped.unwrap_or(value))
+    }
+
+    /// One page of a list.
+    pub(crate) fn page(&self) -> Result<Page, Error> {
+        let mut value = self.value()?;
+        let next = value["next"].as_str().map(str::to_owned);
+        match value.get_mut("data").map(Value::take) {
+            Some(Value::Array(rows)) => Ok(Page { rows, next }),
+            _ => Err(self.not_json("it is no list".into())),
+        }
+    }
+
+    fn not_json(&self, why: String) -> Error {
+        Error::NotJson { socket: self.socket.clone(), why }
+    }
+
+    fn problem(&self) -> Problem {
+        let said: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let text = |value: &Value| value.as_str().map(plain);
+        let detail = text(&said["detail"]).or_else(|| text(&said["title"])).unwrap_or_else(|| "it did not say why".into());
+        let fields = said["errors"].as_array().into_iter().flatten();
+        let errors = fields.filter_map(|field| Some((text(&field["pointer"])?, text(&field["detail"])?))).collect();
+        Problem { status: self.status, detail, errors }
+    }
+}
+
+/// Some rows of a list, and where it goes on.
+#[derive(Clone, Debug)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<Value>,
+    pub(crate) next: Option<String>,
+}
+
+/// What the service answered instead (RFC 9457).
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) status: u16,
+    pub(crate) detail: String,
+    /// Each wrong field and what is wrong with it.
+    pub(crate) errors: Vec<(String, String)>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, detail, errors } = self;
+        write!(f, "{detail} ({status})")?;
+        // A single fault is what the detail says already.
+        let more = if errors.len() > 1 { errors.as_slice() } else { &[] };
+        more.iter().try_for_each(|(pointer, detail)| write!(f, "\n  {pointer}: {detail}"))
+    }
+}
+
+/// Why there is no good answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("no hookwheel service answers; tried {}", listed(.tried))]
+    NoService { tried: Vec<(PathBuf, io::Error)> },
+    #[error("permission denied on the admin socket {}", .0.display())]
+    Denied(PathBuf),
+    #[error("the service at {} did not answer within {} s", .socket.display(), .timeout.as_secs())]
+    Silent { socket: PathBuf, timeout: Duration },
+    #[error("the connection to the service at {} broke: {cause}", .socket.display())]
+    Broken { socket: PathBuf, cause: String },
+    #[error("the answer of the service at {} is larger than {ANSWER_BYTES_MAX} bytes", .0.display())]
+    TooLarge(PathBuf),
+    #[error("the answer of the service at {} cannot be read: {why}", .socket.display())]
+    NotJson { socket: PathBuf, why: String },
+    #[error("cannot start the client: {0}")]
+    Runtime(io::Error),
+    #[error("{0}")]
+    Refused(Problem),
+}
+
+fn listed(tried: &[(PathBuf, io::Error)]) -> String {
+    let each = tried.iter().map(|(socket, cause)| format!("{} ({})", socket.display(), reason(cause)));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn reason(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "no such socket".into(),
+        io::ErrorKind::ConnectionRefused => "nobody listens".into(),
+        _ => cause.to_string(),
+    }
+}
+
+/// Where a service may be, in the order it is looked for.
+fn usual_sockets(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let dev = [runtime_socket(variable), dev_folder(variable).map(|folder| folder.join(DEV_SOCKET))];
+    std::iter::once(ADMIN_SOCKET.into()).chain(dev.into_iter().flatten()).collect()
+}
+
+/// `dev.sock` in the user's runtime folder, where the session has one.
+pub(crate) fn runtime_socket(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    folder(variable, "XDG_RUNTIME_DIR").map(|runtime| runtime.join("hookwheel").join(DEV_SOCKET))
+}
+
+/// Where `dev` keeps its data: `$XDG_DATA_HOME/hookwheel/dev`, else `~/.local/share/hookwheel/dev`.
+pub(crate) fn dev_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let home = || folder(variable, "HOME").map(|home| home.join(".local/share"));
+    folder(variable, "XDG_DATA_HOME").or_else(home).map(|data| data.join("hookwheel/dev"))
+}
+
+/// The XDG Base Directory Specification: a path that is not absolute is to be ignored.
+fn folder(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
+    variable(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// Where a service installed as a package listens.
+const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
+
+/// The name of `dev`'s socket.
+pub(crate) const DEV_SOCKET: &str = "dev.sock";
+
+/// How long an answer may take. The service answers in milliseconds; a full disk or a stopped process takes for ever.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A delivery with an event of 1 MiB and the responses of many attempts fits several times.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A service that reads one request, answers with these bytes, and gives back what it read.
+    fn service(answer: &'static str) -> (tempfile::TempDir, Service, thread::JoinHandle<String>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("admin.sock");
+        let listener = UnixListener::bind(&socket).expect("bound");
+        let serving = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a caller");
+            let mut read = vec![0; 4096];
+            let count = stream.read(&mut read).expect("a request");
+            stream.write_all(answer.as_bytes()).expect("answered");
+            String::from_utf8_lossy(&read[..count]).into_owned()
+        });
+        let service = Service::new(Some(socket), "acme/t1").expect("a runtime");
+        (folder, service, serving)
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n{\"a\":[1,2]}";
+
+    #[test]
+    fn a_call_names_the_tenant_and_carries_its_query() {
+        let (_folder, service, serving) = service(OK);
+        let query = [("status", Some("a b&c".to_owned())), ("none", None)];
+        let answer = service.ask(Call::get("/v1/deliveries").query(query)).expect("an answer");
+        assert_eq!(answer.text().expect("text"), "{\"a\":[1,2]}");
+        let request = serving.join().expect("served");
+        assert!(request.starts_with("GET /v1/deliveries?status=a+b%26c HTTP/1.1\r\n"), "{request}");
+        assert!(request.contains("hookwheel-tenant: acme/t1\r\n"), "{request}");
+        assert!(!request.contains("content-type"), "{request}");
+    }
+
+    #[test]
+    fn a_problem_becomes_an_error_with_its_fields() {
+        let body = r#"{"title":"x","status":422,"detail":"/url: is no URL","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        let answer = format!("HTTP/1.1 422 Unprocessable\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let (_folder, service, _) = service(answer.leak());
+        let error = service.ask(Call::post("/v1/webhooks", "{}")).expect_err("refused");
+        let expected = "/url: is no URL (422)\n  /url: is no URL\n  /events: is missing";
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn without_a_service_every_socket_tried_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stale = folder.path().join("stale.sock");
+        drop(UnixListener::bind(&stale).expect("bound"));
+        let service = Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
+        let error = service.ask(Call::get("/")).expect_err("nobody is there").to_string();
+        assert!(error.contains("/nowhere/a.sock (no such socket)"), "{error}");
+        assert!(error.contains(&format!("{} (nobody listens)", stale.display())), "{error}");
+    }
+
+    #[test]
+    fn a_service_that_says_nothing_is_given_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let socket = folder.path().join("admin.sock");
+        let _listener = UnixListener::bind(&socket).expect("bound");
+        let service = Service::new(Some(socket), "a/b").expect("a runtime");
+        let error = service.ask(Call::get("/").within(Duration::from_millis(20))).expect_err("silence");
+        assert!(matches!(error, Error::Silent { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_service_that_hangs_up_is_no_answer() {
+        let (_folder, service, _) = service("");
+        assert!(matches!(service.ask(Call::get("/")), Err(Error::Broken { .. })));
+    }
+
+    #[test]
+    fn an_answer_is_unwrapped_where_a_dialect_wraps_it() {
+        let answer = |body: &'static str| Answer { status: 200, body: Bytes::from_static(body.as_bytes()), socket: "/x".into() };
+        assert_eq!(answer(r#"{"data":{"id":"wh_1"}}"#).object().expect("one")["id"], "wh_1");
+        assert_eq!(answer(r#"{"id":"wh_1"}"#).object().expect("one")["id"], "wh_1");
+        let page = answer(r#"{"data":[1,2],"next":"c"}"#).page().expect("a page");
+        assert_eq!((page.rows.len(), page.next.as_deref()), (2, Some("c")));
+        assert!(matches!(answer("<html>").value(), Err(Error::NotJson { .. })));
+        assert!(matches!(answer("{}").page(), Err(Error::NotJson { .. })));
+    }
+
+    #[test]
+    fn sockets_are_looked_for_in_order() {
+        let variables = |name: &str| match name {
+            "XDG_RUNTIME_DIR" => Some("/run/user/1000".into()),
+            "HOME" => Some("/home/ada".into()),
+            "XDG_DATA_HOME" => Some("not/absolute".into()),
+            _ => None,
+        };
+        let expected = [
+            "/run/hookwheel/admin.sock",
+            "/run/user/1000/hookwheel/dev.sock",
+            "/home/ada/.local/share/hookwheel/dev/dev.sock",
+        ];
+        assert_eq!(usual_sockets(&variables), expected.map(PathBuf::from));
+        assert_eq!(usual_sockets(&|_| None), [PathBuf::from(ADMIN_SOCKET)]);
+    }
+}

@@ -1,0 +1,172 @@
+//! `deliveries`: the log of what was sent, and sending again.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::args::{self, Target};
+use super::attempts;
+use super::client::Call;
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::webhooks;
+use super::words::{cell, table};
+
+/// List, show and retry deliveries
+#[derive(Debug, Subcommand)]
+pub(crate) enum Deliveries {
+    /// List deliveries, newest first
+    #[command(visible_alias = "ls")]
+    List(Box<List>),
+    /// Show one delivery with every attempt: request, response, time
+    Show(One),
+    /// Send it again now
+    Retry(One),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[arg(long, value_enum)]
+    status: Option<Status>,
+
+    /// Of this event type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+
+    /// Whose newest response had this status
+    #[arg(long, value_name = "STATUS")]
+    code: Option<u16>,
+
+    /// From this time, or from so long ago, as in 10m
+    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    since: Option<String>,
+
+    /// Until this time, or until so long ago
+    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    until: Option<String>,
+
+    /// Of this event
+    #[arg(long, value_name = "ID", value_parser = args::id)]
+    event: Option<String>,
+
+    /// To this webhook, by its id or its name
+    #[arg(long, value_name = "WEBHOOK")]
+    webhook: Option<String>,
+
+    /// Tests alone, or with --test=false none
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    test: Option<bool>,
+
+    /// How many, at most 250
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=250))]
+    limit: u16,
+
+    /// Where to go on, as the last list said
+    #[arg(long)]
+    cursor: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    /// The delivery's id
+    #[arg(value_parser = args::id)]
+    delivery: String,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+/// As the API names it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Status {
+    Pending,
+    Succeeded,
+    Failed,
+    Held,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl Deliveries {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match self {
+            Self::List(list) => list.run(out),
+            Self::Show(one) => one.show(out),
+            Self::Retry(one) => one.retry(out),
+        }
+    }
+}
+
+impl List {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let path = match &self.webhook {
+            Some(webhook) => format!("/v1/webhooks/{}/deliveries", webhooks::find(&service, webhook)?),
+            None => "/v1/deliveries".to_owned(),
+        };
+        let answer = service.ask(Call::get(path).query(self.query()))?;
+        if out.json {
+            out.line(answer.text()?)?;
+            return Ok(Exit::Ok);
+        }
+        let page = answer.page()?;
+        let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
+        match rows.is_empty() {
+            true => out.note("no deliveries match\n  try: hookwheel deliveries list, without filters"),
+            false => out.line(table(&["ID", "TYPE", "STATUS", "ATTEMPTS", "CREATED", "NEXT", "URL"], &rows))?,
+        }
+        if let Some(next) = page.next {
+            out.note(format!("there are more\n  try: the same with --cursor {next}"));
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn query(&self) -> [(&'static str, Option<String>); 9] {
+        [
+            ("status", self.status.map(|status| status.name().to_owned())),
+            ("type", self.kind.clone()),
+            ("code", self.code.map(|code| code.to_string())),
+            ("since", self.since.clone()),
+            ("until", self.until.clone()),
+            ("event", self.event.clone()),
+            ("test", self.test.map(|test| test.to_string())),
+            ("limit", Some(self.limit.to_string())),
+            ("cursor", self.cursor.clone()),
+        ]
+    }
+}
+
+fn row(delivery: &Value) -> Vec<String> {
+    ["id", "event_type", "status", "attempts", "created_at", "next_attempt_at", "url"].map(|member| cell(delivery, member)).into()
+}
+
+impl One {
+    fn show(self, out: &Out) -> Result<Exit, Failure> {
+        let answer = self.target.service()?.ask(Call::get(format!("/v1/deliveries/{}", self.delivery)))?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(attempts::delivery(&answer.object()?, out.paint))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn retry(self, out: &Out) -> Result<Exit, Failure> {
+        let answer = self.target.service()?.ask(Call::post(format!("/v1/deliveries/{}/retry", self.delivery), ""))?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(format!("{}  queued", self.delivery))?,
+        }
+        Ok(Exit::Ok)
+    }
+}

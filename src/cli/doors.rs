@@ -1,0 +1,55 @@
+//! The doors to the rest of the crate: the one place where the command line calls it.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::exit::Failure;
+use crate::config::checked::Config;
+use crate::config::fault::Faults;
+use crate::config::{self, Flag, Sources, dialect};
+use crate::domain::dialect::Dialect;
+use crate::server::{self, DevOptions, Seen};
+use crate::store;
+
+/// Runs the service until it is told to stop.
+pub(crate) fn serve(config: &Path, flags: Vec<Flag>) -> Result<(), Failure> {
+    Ok(server::serve(sources(config, environment(), flags))?)
+}
+
+/// Runs `dev` until it is told to stop, or `show` breaks since it finds nobody reading.
+pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Failure> {
+    Ok(server::dev(options, show)?)
+}
+
+/// Reads and checks a config, and changes nothing.
+pub(crate) fn config(file: &Path, with_environment: bool) -> Result<Config, Faults> {
+    let environment = if with_environment { environment() } else { Vec::new() };
+    config::load(sources(file, environment, Vec::new()))
+}
+
+/// Checks a closed store.
+pub(crate) fn store(file: &Path) -> Result<store::Report, store::Error> {
+    store::check(file)
+}
+
+/// The dialects by name: those that are built in, and those of a config where one is named.
+pub(crate) fn dialects(file: Option<&Path>) -> Result<BTreeMap<String, Arc<Dialect>>, Faults> {
+    let mut faults = Faults::default();
+    if let Some(file) = file {
+        return config(file, false).map(|config| config.dialects);
+    }
+    let built_in = dialect::read_all(Vec::new(), &mut faults);
+    faults.or(built_in)
+}
+
+fn sources(file: &Path, environment: Vec<(String, String)>, flags: Vec<Flag>) -> Sources<'_, Vec<(String, String)>> {
+    Sources { file: Some(file), environment, flags }
+}
+
+/// Every variable; one that is not UTF-8 is no setting of ours, and is shown as far as it can be.
+fn environment() -> Vec<(String, String)> {
+    let text = |value: std::ffi::OsString| value.to_string_lossy().into_owned();
+    std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+}

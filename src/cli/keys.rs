@@ -1,0 +1,207 @@
+//! `keys`: API keys for those who come over the network. The admin socket needs none.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::args::{self, Reach};
+use super::client::Call;
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::words::{cell, table};
+
+/// Make, list and revoke API keys
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Make a key and print it, this once
+    New(Box<New>),
+    /// List keys, the file's among them; never the keys themselves
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Revoke a key at once
+    Revoke(Revoke),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct New {
+    /// What the key is called in lists
+    name: String,
+
+    /// Acts for this tenant
+    #[arg(long, value_name = "PROVIDER/TENANT", default_value = args::DEFAULT_TENANT, value_parser = one_tenant)]
+    tenant: (String, String),
+
+    /// Publishes for all tenants of this provider
+    #[arg(long, value_name = "NAME", value_parser = args::id, conflicts_with_all = ["operator", "tenant", "scopes"])]
+    provider: Option<String>,
+
+    /// May do everything
+    #[arg(long, conflicts_with_all = ["tenant", "scopes"])]
+    operator: bool,
+
+    /// What a tenant's key may do [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    scopes: Vec<Scope>,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+/// As the API names it.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scope {
+    /// Events and connections
+    Publish,
+    /// Every GET
+    Read,
+    /// Everything else, and read
+    Manage,
+}
+
+impl Scope {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Read => "read",
+            Self::Manage => "manage",
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[command(flatten)]
+    reach: Reach,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Revoke {
+    /// The key's id, key_…
+    #[arg(value_parser = args::id)]
+    key: String,
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
+impl Keys {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match self {
+            Self::New(new) => new.run(out),
+            Self::List(list) => list.run(out),
+            Self::Revoke(revoke) => revoke.run(out),
+        }
+    }
+}
+
+impl New {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let answer = self.reach.service()?.ask(Call::post("/v1/admin/keys", self.body().to_string()))?;
+        if out.json {
+            out.line(answer.text()?)?;
+            return Ok(Exit::Ok);
+        }
+        let made = answer.object()?;
+        // Alone on stdout, so that KEY=$(hookwheel keys new …) holds the key.
+        out.line(made["key"].as_str().unwrap_or_default())?;
+        out.note(format!("{}  {}  made; the key is shown once", cell(&made, "id"), cell(&made, "name")));
+        Ok(Exit::Ok)
+    }
+
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("name".into(), json!(self.name));
+        match (self.operator, &self.provider) {
+            (true, _) => _ = body.insert("operator".into(), json!(true)),
+            (false, Some(provider)) => _ = body.insert("provider".into(), json!(provider)),
+            (false, None) => {
+                body.insert("provider".into(), json!(self.tenant.0));
+                body.insert("tenant".into(), json!(self.tenant.1));
+            }
+        }
+        if !self.scopes.is_empty() {
+            body.insert("scopes".into(), self.scopes.iter().map(|scope| scope.name()).collect());
+        }
+        Value::Object(body)
+    }
+}
+
+impl List {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let answer = self.reach.service()?.ask(Call::get("/v1/admin/keys"))?;
+        if out.json {
+            out.line(answer.text()?)?;
+            return Ok(Exit::Ok);
+        }
+        let rows: Vec<Vec<String>> = answer.page()?.rows.iter().map(row).collect();
+        match rows.is_empty() {
+            true => out.note("there are no keys\n  try: hookwheel keys new NAME"),
+            false => out.line(table(&["ID", "NAME", "OF", "SCOPES", "CREATED", "FROM"], &rows))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn row(key: &Value) -> Vec<String> {
+    let of = [cell(key, "provider"), cell(key, "tenant")];
+    let of = of.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/");
+    let of = if of.is_empty() { "operator".into() } else { of };
+    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "owner")]
+}
+
+impl Revoke {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        self.reach.service()?.ask(Call::delete(format!("/v1/admin/keys/{}", self.key)))?;
+        match out.json {
+            true => out.line(json!({ "id": self.key, "revoked": true }))?,
+            false => out.line(format!("{}  revoked", self.key))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// A tenant; a key for all of a provider's is the provider's.
+fn one_tenant(text: &str) -> Result<(String, String), String> {
+    match args::tenant(text)?.split_once('/') {
+        Some((provider, tenant)) if tenant != "*" => Ok((provider.into(), tenant.into())),
+        _ => Err("a key for all tenants of a provider is made with --provider NAME".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        new: New,
+    }
+
+    fn body(arguments: &[&str]) -> String {
+        Line::try_parse_from(std::iter::once(&"new").chain(arguments)).expect("parsed").new.body().to_string()
+    }
+
+    #[test]
+    fn a_key_is_a_tenants_a_providers_or_the_operators() {
+        assert_eq!(body(&["ci"]), r#"{"name":"ci","provider":"default","tenant":"default"}"#);
+        let scoped = r#"{"name":"ci","provider":"acme","scopes":["publish","read"],"tenant":"t1"}"#;
+        assert_eq!(body(&["ci", "--tenant", "acme/t1", "--scopes", "publish,read"]), scoped);
+        assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
+        assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
+    }
+
+    #[test]
+    fn a_tenants_key_is_for_one_tenant() {
+        assert!(one_tenant("acme/*").is_err());
+    }
+
+    #[test]
+    fn a_list_says_whose_a_key_is() {
+        let of = |key: Value| row(&key)[2].clone();
+        assert_eq!(of(json!({"provider": "acme", "tenant": "t1"})), "acme/t1");
+        assert_eq!(of(json!({"provider": "acme", "tenant": null})), "acme");
+        assert_eq!(of(json!({})), "operator");
+    }
+}

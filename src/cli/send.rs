@@ -1,0 +1,260 @@
+//! `send`: publishes one event, and with --wait sees it to its end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
+
+use super::args::{self, Target};
+use super::client::{Call, Service};
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::wait::until;
+use super::words::{cell, count, duration};
+
+/// Publish one event
+#[derive(Args, Debug)]
+#[command(visible_alias = "trigger")]
+pub(crate) struct Send {
+    /// The event's type, as in invoice.paid
+    #[arg(value_name = "TYPE")]
+    kind: String,
+
+    /// Its data: JSON, @FILE, or - for stdin
+    #[arg(short, long, value_name = "DATA", default_value = "{}")]
+    data: String,
+
+    /// Its id, unique in the tenant [default: made by the service]
+    #[arg(long, value_parser = args::id)]
+    id: Option<String>,
+
+    /// When it happened [default: now]
+    #[arg(long, value_name = "TIME", value_parser = args::time)]
+    occurred_at: Option<String>,
+
+    /// An attribute: NAME=TEXT, or NAME:=JSON for a number, true, false or null; may be repeated
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = attribute)]
+    attributes: Vec<Attribute>,
+
+    /// The connection that it belongs to, where the dialect has them
+    #[arg(long, value_name = "ID")]
+    connection: Option<String>,
+
+    /// Publishing again with the same key does nothing and gives the first answer
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+
+    /// Wait until every delivery has ended; exit with 1 if one did not succeed
+    #[arg(long)]
+    wait: bool,
+
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = args::duration, requires = "wait")]
+    timeout: Duration,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+/// The event as the API takes it.
+#[derive(Serialize)]
+struct Event<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurred_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<&'a str, &'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<&'a str>,
+    data: &'a RawValue,
+}
+
+/// A name and a JSON scalar.
+#[derive(Clone, Debug)]
+struct Attribute {
+    name: String,
+    value: Box<RawValue>,
+}
+
+impl Send {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let body = self.body(&args::json(&self.data)?);
+        let call = Call::post("/v1/events", body).idempotency_key(self.idempotency_key.clone());
+        let answer = service.ask(call)?;
+        let accepted = answer.value()?;
+        match out.json && !self.wait {
+            true => out.line(answer.text()?)?,
+            false => out.line(self.line(&accepted, answer.status == REPEATED, out))?,
+        }
+        match accepted["deliveries"].as_u64() {
+            Some(0) | None => Ok(self.nobody(out)),
+            Some(deliveries) if self.wait => self.wait(&service, &accepted, deliveries, out),
+            Some(_) => Ok(Exit::Ok),
+        }
+    }
+
+    fn body(&self, data: &RawValue) -> Vec<u8> {
+        let attributes = self.attributes.iter().map(|attribute| (attribute.name.as_str(), &*attribute.value)).collect();
+        let event = Event {
+            kind: &self.kind,
+            id: self.id.as_deref(),
+            occurred_at: self.occurred_at.as_deref(),
+            attributes,
+            connection: self.connection.as_deref(),
+            data,
+        };
+        serde_json::to_vec(&event).expect("strings and JSON always print as JSON")
+    }
+
+    /// `evt_…  invoice.paid  queued -> 1 endpoint`.
+    fn line(&self, accepted: &Value, repeated: bool, out: &Out) -> String {
+        if out.json {
+            let members = json!({ "type": "published", "event": accepted["id"], "deliveries": accepted["deliveries"] });
+            return members.to_string();
+        }
+        let endpoints = count(accepted["deliveries"].as_u64().unwrap_or_default(), "endpoint");
+        let what = if repeated { "published before" } else { "queued" };
+        format!("{}  {}  {what} -> {endpoints}", cell(accepted, "id"), self.kind)
+    }
+
+    fn nobody(&self, out: &Out) -> Exit {
+        if !out.json {
+            let tenant = &self.target.tenant;
+            out.note(format!("no webhook of {tenant} wants {}; the event is kept and can be read from the API", self.kind));
+            out.note(format!("  try: hookwheel webhooks add URL --events {}", self.kind));
+        }
+        Exit::Ok
+    }
+
+    fn wait(&self, service: &Service, accepted: &Value, expected: u64, out: &Out) -> Result<Exit, Failure> {
+        let id = accepted["id"].as_str().unwrap_or_default();
+        let mut last = Vec::new();
+        let ended = until(self.timeout, || {
+            last = deliveries(service, id)?;
+            let all = last.len() as u64 >= expected && last.iter().all(has_ended);
+            Ok::<_, Failure>(all.then_some(()))
+        })?;
+        for delivery in &last {
+            out.line(if out.json { json_line(delivery) } else { line(delivery) })?;
+        }
+        match ended {
+            Some(()) if last.iter().all(|delivery| delivery["status"] == "succeeded") => Ok(Exit::Ok),
+            Some(()) => Ok(Exit::Negative),
+            None => Err(self.too_late(&last, expected)),
+        }
+    }
+
+    fn too_late(&self, last: &[Value], expected: u64) -> Failure {
+        let ended = last.iter().filter(|delivery| has_ended(delivery)).count();
+        let message = format!("{ended} of {expected} deliveries ended within {}", duration(self.timeout));
+        Failure::negative(message, "hookwheel deliveries list --status pending")
+    }
+}
+
+/// All deliveries of one event.
+fn deliveries(service: &Service, event: &str) -> Result<Vec<Value>, Failure> {
+    let mut all = Vec::new();
+    let mut cursor = None;
+    loop {
+        let query = [("event", Some(event.to_owned())), ("limit", Some("250".to_owned())), ("cursor", cursor)];
+        let page = service.ask(Call::get("/v1/deliveries").query(query))?.page()?;
+        all.extend(page.rows);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// A held one waits for a person.
+fn has_ended(delivery: &Value) -> bool {
+    delivery["status"] != "pending"
+}
+
+fn line(delivery: &Value) -> String {
+    let attempts = count(delivery["attempts"].as_u64().unwrap_or_default(), "attempt");
+    format!("{}  {}  {attempts}  {}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
+}
+
+fn json_line(delivery: &Value) -> String {
+    json!({ "type": "delivery", "delivery": delivery }).to_string()
+}
+
+fn attribute(text: &str) -> Result<Attribute, String> {
+    let (name, value) = text.split_once('=').ok_or("an attribute is NAME=TEXT or NAME:=JSON")?;
+    let (name, value) = match name.strip_suffix(':') {
+        Some(name) => (name, scalar(value)?),
+        None => (name, to_raw_value(value).map_err(|error| error.to_string())?),
+    };
+    if name.is_empty() { Err("an attribute has a name".into()) } else { Ok(Attribute { name: name.into(), value }) }
+}
+
+fn scalar(text: &str) -> Result<Box<RawValue>, String> {
+    let value: Box<RawValue> = serde_json::from_str(text).map_err(|error| format!("what follows := is not JSON: {error}"))?;
+    if value.get().starts_with(['{', '[']) { Err("an attribute is a scalar, no object and no list".into()) } else { Ok(value) }
+}
+
+/// The status of an answer to what was published before.
+const REPEATED: u16 = 200;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::print::{Colour, Out};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        send: Send,
+    }
+
+    fn send(arguments: &[&str]) -> Send {
+        Line::try_parse_from(std::iter::once(&"send").chain(arguments)).expect("parsed").send
+    }
+
+    #[test]
+    fn the_data_goes_out_byte_for_byte() {
+        let send = send(&["invoice.paid", "--id", "in-1", "--attribute", "n:=7", "--attribute", "t=7", "--attribute", "e=a=b"]);
+        let data = args::json(r#"{"a": 1.10, "b": 1e999}"#).expect("JSON");
+        let expected = r#"{"type":"invoice.paid","id":"in-1","attributes":{"e":"a=b","n":7,"t":"7"},"data":{"a": 1.10, "b": 1e999}}"#;
+        assert_eq!(String::from_utf8(send.body(&data)).expect("text"), expected);
+    }
+
+    #[test]
+    fn only_what_was_given_is_sent() {
+        let body = send(&["a"]).body(&args::json("{}").expect("JSON"));
+        assert_eq!(body, br#"{"type":"a","data":{}}"#);
+    }
+
+    #[test]
+    fn the_answer_is_one_line() {
+        let out = Out::new(false, Colour::Never);
+        let accepted = json!({ "id": "evt_1", "deliveries": 1 });
+        assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
+        assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");
+    }
+
+    #[test]
+    fn an_attribute_is_a_scalar() {
+        for bad in ["a", "=b", "a:=", "a:={}", "a:=[1]", "a:=b"] {
+            assert!(attribute(bad).is_err(), "{bad}");
+        }
+        assert_eq!(attribute("a:=null").expect("a scalar").value.get(), "null");
+    }
+
+    #[test]
+    fn a_held_delivery_is_not_waited_for() {
+        for (status, ended) in [("pending", false), ("succeeded", true), ("failed", true), ("held", true)] {
+            assert_eq!(has_ended(&json!({ "status": status })), ended, "{status}");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! `webhooks`: the subscribed endpoints.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::args::{self, Target};
+use super::attempts;
+use super::client::{Answer, Call, Service};
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::words::{cell, one_line, record, table};
+
+/// List, add and change webhooks: the endpoints that events are delivered to
+#[derive(Debug, Subcommand)]
+pub(crate) enum Webhooks {
+    /// List the tenant's webhooks
+    #[command(visible_alias = "ls")]
+    List(List),
+    /// Subscribe a URL; shows the secret once
+    Add(Box<Add>),
+    /// Show one webhook
+    Show(One),
+    /// Deliver again, what was held first
+    Enable(One),
+    /// Hold deliveries from now on
+    Disable(One),
+    /// Remove it; what is pending ends as failed, the log stays
+    #[command(visible_alias = "rm")]
+    Delete(One),
+    /// Make a new secret, or take one from a file; shows it once
+    RotateSecret(Rotate),
+    /// Send a test delivery now and show request and response
+    Test(Test),
+    /// Print the secret that signs deliveries
+    Secret(One),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct List {
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct One {
+    /// Its id or its name
+    webhook: String,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Add {
+    /// Where deliveries are sent
+    #[arg(value_parser = url)]
+    url: String,
+
+    /// Event types: names, prefix.*, or *; separated by commas, or repeated
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*")]
+    events: Vec<String>,
+
+    #[arg(long)]
+    name: Option<String>,
+
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+
+    /// Take the secret from this file (- for stdin) where the dialect takes one [default: made by the service]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Rotate {
+    /// Its id or its name
+    webhook: String,
+
+    /// Take the new secret from this file (- for stdin) [default: made by the service]
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// How long the old secret signs too, where the dialect can [default: rotation_overlap of the config, 24h]
+    #[arg(long, value_name = "TIME", value_parser = overlap)]
+    overlap: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Test {
+    /// Its id or its name
+    webhook: String,
+
+    /// The event type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+
+    /// Its data: JSON, @FILE, or - for stdin
+    #[arg(short, long, value_name = "DATA")]
+    data: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Webhooks {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match self {
+            Self::List(list) => list.run(out),
+            Self::Add(add) => add.run(out),
+            Self::Show(one) => one.show(out),
+            Self::Enable(one) => one.change("enable", "enabled", out),
+            Self::Disable(one) => one.change("disable", "disabled", out),
+            Self::Delete(one) => one.delete(out),
+            Self::RotateSecret(rotate) => rotate.run(out),
+            Self::Test(test) => test.run(out),
+            Self::Secret(one) => one.secret(out),
+        }
+    }
+}
+
+impl List {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let webhooks = all(&self.target.service()?)?;
+        if out.json {
+            out.line(json!({ "data": webhooks, "next": null }))?;
+            return Ok(Exit::Ok);
+        }
+        let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
+        match rows.is_empty() {
+            true => out.note(format!("{} has no webhooks\n  try: hookwheel webhooks add URL", self.target.tenant)),
+            false => out.line(table(&["ID", "NAME", "STATUS", "EVENTS", "URL"], &rows))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn row(webhook: &Value) -> Vec<String> {
+    vec![cell(webhook, "id"), cell(webhook, "name"), status(webhook), cell(webhook, "events"), cell(webhook, "url")]
+}
+
+/// The word, also where the dialect says `is_active` instead.
+fn status(webhook: &Value) -> String {
+    match webhook["is_active"].as_bool() {
+        Some(true) => "active".into(),
+        Some(false) => "disabled".into(),
+        None => cell(webhook, "status"),
+    }
+}
+
+impl Add {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let mut body = Map::new();
+        body.insert("url".into(), self.url.into());
+        body.insert("events".into(), self.events.into());
+        body.extend(self.name.map(|name| ("name".into(), name.into())));
+        body.extend(self.description.map(|text| ("description".into(), text.into())));
+        body.extend(secret_member(self.secret_file)?);
+        let answer = self.target.service()?.ask(Call::post("/v1/webhooks", Value::Object(body).to_string()))?;
+        shown_once(&answer, out)
+    }
+}
+
+impl One {
+    fn show(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        let answer = service.ask(Call::get(format!("/v1/webhooks/{id}")))?;
+        whole(&answer, out)
+    }
+
+    fn change(self, verb: &str, done: &str, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/{verb}"), ""))?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(format!("{id}  {done}"))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn delete(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        service.ask(Call::delete(format!("/v1/webhooks/{id}")))?;
+        match out.json {
+            true => out.line(json!({ "id": id, "deleted": true }))?,
+            false => out.line(format!("{id}  deleted"))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn secret(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        let answer = service.ask(Call::get(format!("/v1/webhooks/{id}/secret")))?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(answer.object()?["secret"].as_str().unwrap_or_default())?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Rotate {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        let mut body = Map::new();
+        body.extend(secret_member(self.secret_file)?);
+        body.extend(self.overlap.map(|overlap| ("overlap".into(), overlap.into())));
+        let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/rotate-secret"), Value::Object(body).to_string()))?;
+        shown_once(&answer, out)
+    }
+}
+
+impl Test {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = find(&service, &self.webhook)?;
+        let call = Call::post(format!("/v1/webhooks/{id}/test"), self.body()?).within(attempts::TEST_TIMEOUT);
+        let answer = service.ask(call)?;
+        let delivery = answer.object()?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(attempts::delivery(&delivery, out.paint))?,
+        }
+        Ok(if delivery["status"] == "succeeded" { Exit::Ok } else { Exit::Negative })
+    }
+
+    /// Put together as text, so that the data stays as it was written.
+    fn body(&self) -> Result<String, Failure> {
+        let kind = self.kind.as_ref().map(|kind| format!("\"event_type\":{}", json!(kind)));
+        let data = self.data.as_ref().map(|data| args::json(data)).transpose()?;
+        let members = [kind, data.map(|data| format!("\"data\":{}", data.get()))];
+        Ok(format!("{{{}}}", members.into_iter().flatten().collect::<Vec<_>>().join(",")))
+    }
+}
+
+fn secret_member(file: Option<PathBuf>) -> Result<Option<(String, Value)>, Failure> {
+    file.map(|file| Ok(("secret".to_owned(), args::secret(&file)?.as_str().into()))).transpose()
+}
+
+fn whole(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
+    match out.json {
+        true => out.line(answer.text()?)?,
+        false => out.line(record(&answer.object()?, ORDER))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
+    whole(answer, out)?;
+    if !out.json && answer.object()?["secret"].is_string() {
+        out.note("The secret is shown once; give it to whoever runs the endpoint.");
+    }
+    Ok(Exit::Ok)
+}
+
+/// The id of a webhook that is named by its id or its name.
+pub(crate) fn find(service: &Service, webhook: &str) -> Result<String, Failure> {
+    if webhook.starts_with(ID_PREFIX) {
+        return args::id(webhook).map_err(|why| Failure::usage(why, LIST_HINT));
+    }
+    named(&all(service)?, webhook)
+}
+
+fn named(webhooks: &[Value], name: &str) -> Result<String, Failure> {
+    let mut ids = webhooks.iter().filter(|webhook| webhook["name"] == name).filter_map(|webhook| webhook["id"].as_str());
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => Ok(id.to_owned()),
+        (Some(_), Some(_)) => Err(Failure::negative(format!("more than one webhook is named `{name}`"), "its id instead; hookwheel webhooks list")),
+        _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), LIST_HINT)),
+    }
+}
+
+/// Every webhook of the tenant, as its dialect shows it.
+fn all(service: &Service) -> Result<Vec<Value>, Failure> {
+    let mut webhooks = Vec::new();
+    let mut cursor = None;
+    loop {
+        let query = [("limit", Some("250".to_owned())), ("cursor", cursor)];
+        let page = service.ask(Call::get("/v1/webhooks").query(query))?.page()?;
+        webhooks.extend(page.rows);
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(webhooks);
+        }
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let read = Url::parse(text).map_err(|error| format!("it is no URL: {error}"))?;
+    if matches!(read.scheme(), "http" | "https") { Ok(text.into()) } else { Err("a URL begins with https:// or http://".into()) }
+}
+
+fn overlap(text: &str) -> Result<String, String> {
+    args::duration(text).map(|_| text.to_owned())
+}
+
+const ID_PREFIX: &str = "wh_";
+const LIST_HINT: &str = "hookwheel webhooks list";
+
+/// The members of a webhook in the order a person asks for them.
+const ORDER: &[&str] =
+    &["id", "name", "url", "events", "status", "is_active", "secret", "description", "disabled_at", "disabled_reason", "created_at"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_must_name_one() {
+        let webhooks = [json!({"id": "wh_1", "name": "a"}), json!({"id": "wh_2", "name": "b"}), json!({"id": "wh_3", "name": "b"})];
+        assert_eq!(named(&webhooks, "a").as_deref(), Ok("wh_1"));
+        assert_eq!(named(&webhooks, "b").expect_err("two").exit, Exit::Negative);
+        assert_eq!(named(&webhooks, "c").expect_err("none").exit, Exit::Negative);
+    }
+
+    #[test]
+    fn a_status_is_a_word_in_every_dialect() {
+        assert_eq!(status(&json!({"status": "active"})), "active");
+        assert_eq!(status(&json!({"is_active": false})), "disabled");
+    }
+
+    #[test]
+    fn a_test_sends_the_data_as_it_was_written() {
+        let target = Target { reach: args::Reach { socket: None }, tenant: args::DEFAULT_TENANT.into() };
+        let test = |kind: Option<&str>, data: Option<&str>| Test {
+            webhook: "w".into(),
+            kind: kind.map(str::to_owned),
+            data: data.map(str::to_owned),
+            target: target.clone(),
+        };
+        assert_eq!(test(None, None).body().expect("a body"), "{}");
+        let body = test(Some("a\"b"), Some("{\"n\": 1e999}")).body().expect("a body");
+        assert_eq!(body, r#"{"event_type":"a\"b","data":{"n": 1e999}}"#);
+    }
+
+    #[test]
+    fn an_endpoint_is_a_url_of_http() {
+        assert!(url("https://example.com/hooks").is_ok());
+        for bad in ["example.com", "ftp://x", "", "https://"] {
+            assert!(url(bad).is_err(), "{bad}");
+        }
+    }
+}
