@@ -12,7 +12,7 @@ use super::fault::{Faults, Place, Placed};
 
 /// Reads TOML text; with a fault of its syntax, notes all of them and gives `None`.
 pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Table> {
-    let source = Source { path: path.to_string_lossy().into(), text };
+    let source = Source::new(path, text);
     let (root, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         source.syntax_fault(error, faults);
@@ -111,17 +111,25 @@ impl Table {
 }
 
 /// A file's text, which knows the line and column of each byte.
-struct Source<'a> {
+pub(super) struct Source<'a> {
     path: Arc<str>,
     text: &'a str,
+    /// Where each line begins, in bytes.
+    lines: Vec<usize>,
 }
 
-impl Source<'_> {
-    fn place(&self, byte: usize) -> Place {
-        let before = self.text.get(..byte).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line = 1 + before.bytes().filter(|b| *b == b'\n').count();
-        Place::File { path: Arc::clone(&self.path), line, column: 1 + before[line_start..].chars().count() }
+impl<'a> Source<'a> {
+    pub(super) fn new(path: &Path, text: &'a str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect();
+        Self { path: path.to_string_lossy().into(), text, lines }
+    }
+
+    pub(super) fn place(&self, byte: usize) -> Place {
+        let line = self.lines.partition_point(|start| *start <= byte);
+        let start = self.lines[line - 1];
+        let column = 1 + self.text.get(start..byte).map_or(0, |before| before.chars().count());
+        Place::File { path: Arc::clone(&self.path), line, column }
     }
 
     fn syntax_fault(&self, error: &toml::de::Error, faults: &mut Faults) {

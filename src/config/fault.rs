@@ -8,7 +8,7 @@
 //! ```
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Where a value comes from; the later ones win over the earlier.
@@ -29,6 +29,15 @@ impl Place {
     /// The file as a whole: it cannot be read, or lacks something.
     pub(crate) fn file(path: &Path) -> Self {
         Self::File { path: path.to_string_lossy().into(), line: 0, column: 0 }
+    }
+
+    /// A path as said here: relative to the file's folder, or, said elsewhere, to the working directory.
+    pub(crate) fn resolve(&self, path: &str) -> PathBuf {
+        let folder = match self {
+            Self::File { path, .. } => Path::new(&**path).parent(),
+            _ => None,
+        };
+        folder.unwrap_or(Path::new("")).join(path)
     }
 }
 
@@ -146,6 +155,13 @@ mod tests {
         faults.add(&Place::file(Path::new("a.toml")), "a", "-");
         let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
         assert_eq!(messages, ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn a_path_is_relative_to_the_folder_of_its_file() {
+        assert_eq!(place(1).resolve("keys/a"), Path::new("conf.d/keys/a"));
+        assert_eq!(place(1).resolve("/keys/a"), Path::new("/keys/a"));
+        assert_eq!(Place::Flag("--x".into()).resolve("keys/a"), Path::new("keys/a"));
     }
 
     #[test]

@@ -6,38 +6,21 @@
 //! server.finish(faults);                               // every key that nobody took is unknown
 //! ```
 
-use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use url::Url;
+
+use crate::domain::id::is_name;
+use crate::domain::nearest::nearest;
 
 use super::document::{Entry, Table, Value};
 use super::fault::{Faults, Place, Placed};
-use super::nearest::nearest;
-use super::units::{Size, duration_text, parse_duration};
-
-/// What a value should have been: the message goes on from "`key` is …", the remedy stands alone.
-pub(crate) struct Wrong {
-    pub(crate) message: String,
-    pub(crate) remedy: String,
-}
-
-impl Wrong {
-    pub(crate) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { message: message.into(), remedy: remedy.into() }
-    }
-
-    fn kind(value: &Value, expected: &str, remedy: impl Into<String>) -> Self {
-        Self::new(format!("is {}, not {expected}", value.kind()), remedy)
-    }
-
-    fn outside<T: Display>(given: &str, least: T, most: T, key: &str) -> Self {
-        Self::new(format!("is {given}, outside {least} to {most}"), format!("{key} = a value from {least} to {most}"))
-    }
-}
+use super::units::Size;
+pub(crate) use super::value::Wrong;
+use super::value::{TABLES_EXAMPLE, duration, integer, is_label, items, network, number, size, string};
 
 impl Table {
     /// Takes a key with whatever reads it; of several layers each is read and the last right one counts.
@@ -104,13 +87,40 @@ impl Table {
         self.take(key, faults, |value, _| size(key, value, &range))
     }
 
-    /// An absolute URL; what may be dialled is judged elsewhere.
-    pub(crate) fn url(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Url>> {
-        let remedy = format!("{key} = \"https://hooks.example.com/path\"");
-        self.take(key, faults, |value, _| {
-            let text = string(value, &remedy)?;
-            // The text may hold a password, so it is not repeated.
-            Url::parse(&text).map_err(|error| Wrong::new(format!("is not a URL: {error}"), remedy.clone()))
+    /// A required name of 1 to 64 visible characters.
+    pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
+    }
+
+    /// A required id, as [`is_name`] has it.
+    pub(crate) fn id(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_name, "1 to 64 of A-Z a-z 0-9 _ -")
+    }
+
+    fn named(
+        &mut self,
+        key: &str,
+        example: &str,
+        faults: &mut Faults,
+        fits: fn(&str) -> bool,
+        form: &str,
+    ) -> Option<Placed<String>> {
+        if !self.has(key) {
+            self.missing(key, example, faults);
+        }
+        let remedy = format!("{key} = {example}: {form}");
+        self.take(key, faults, |value, _| match string(value, &remedy)? {
+            name if fits(&name) => Ok(name),
+            _ => Err(Wrong::new("is no name", remedy.clone())),
+        })
+    }
+
+    /// A path, taken relative to the folder of the file that names it.
+    pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
+        let remedy = format!("{key} = \"/path/to/it\"");
+        self.take(key, faults, |value, place| match string(value, &remedy)? {
+            empty if empty.is_empty() => Err(Wrong::new("is empty", remedy.clone())),
+            text => Ok(place.resolve(&text)),
         })
     }
 
@@ -158,31 +168,44 @@ impl Table {
 
     /// A list of tables, `[[key]]` or `key = [{…}]`; absent is empty.
     pub(crate) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table> {
-        let example = "[{ … }]";
-        let list = self.list(key, faults, example, |value| match value {
+        let list = self.right_items(key, faults, TABLES_EXAMPLE, |value| match value {
             Value::Table(table) => Ok(table),
-            other => Err(Wrong::kind(&other, "a list of tables", format!("[[{key}]] for each, or {key} = {example}"))),
+            other => Err(Wrong::kind(&other, "a list of tables", format!("[[{key}]] for each, or {key} = {TABLES_EXAMPLE}"))),
         });
-        list.into_iter().flat_map(|list| list.value).map(|item| item.value).collect()
+        list.into_iter().flat_map(|(list, _)| list.value).map(|item| item.value).collect()
     }
 
-    /// Each item of a list through `read`; one that is wrong is noted and left out.
+    /// Each item of a list through `read`; with a wrong one, all the wrong ones are noted and there is no list.
     pub(crate) fn list<T>(
         &mut self,
         key: &str,
         faults: &mut Faults,
         example: &str,
-        mut read: impl FnMut(Value) -> Result<T, Wrong>,
+        read: impl FnMut(Value) -> Result<T, Wrong>,
     ) -> Option<Placed<Vec<Placed<T>>>> {
+        let (list, whole) = self.right_items(key, faults, example, read)?;
+        whole.then_some(list)
+    }
+
+    /// The items that are right, and whether all are.
+    fn right_items<T>(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+        example: &str,
+        mut read: impl FnMut(Value) -> Result<T, Wrong>,
+    ) -> Option<(Placed<Vec<Placed<T>>>, bool)> {
         let list = self.take(key, faults, |value, place| items(value, place, key, example))?;
-        let mut right = Vec::new();
+        let count = list.value.len();
+        let mut right = Vec::with_capacity(count);
         for item in list.value {
             match read(item.value) {
                 Ok(value) => right.push(Placed::new(value, item.place)),
                 Err(wrong) => faults.add(&item.place, format!("`{key}` {}", wrong.message), wrong.remedy),
             }
         }
-        Some(Placed::new(right, list.place))
+        let whole = right.len() == count;
+        Some((Placed::new(right, list.place), whole))
     }
 
     /// Every entry not yet taken: for tables whose keys are the user's own.
@@ -222,7 +245,7 @@ fn unknown_remedy(entry: &Entry, known: &[String]) -> String {
         return if known.is_empty() { "no key is known here".to_owned() } else { format!("one of {}", known.join(", ")) };
     };
     match (&entry.value.value, entry.value.value.shown()) {
-        (Value::Table(_), _) => format!("[{near}]"),
+        (Value::Table(_) | Value::Array(_), None) => format!("name it `{near}`"),
         // What was meant as a secret is not repeated.
         (_, Some(shown)) if !is_secret(near) && !is_secret(&entry.key) => format!("{near} = {shown}"),
         _ => format!("{near} = …"),
@@ -231,93 +254,6 @@ fn unknown_remedy(entry: &Entry, known: &[String]) -> String {
 
 fn is_secret(key: &str) -> bool {
     ["secret", "key", "token", "password"].iter().any(|word| key.to_lowercase().contains(word))
-}
-
-fn items(value: Value, place: &Place, key: &str, example: &str) -> Result<Vec<Placed<Value>>, Wrong> {
-    match value {
-        Value::Array(items) => Ok(items),
-        Value::Text(text) => {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Ok(parts.map(|part| Placed::new(Value::Text(part.to_owned()), place.clone())).collect())
-        }
-        other => Err(Wrong::kind(&other, "a list", format!("{key} = {example}"))),
-    }
-}
-
-fn string(value: Value, remedy: &str) -> Result<String, Wrong> {
-    match value {
-        Value::String(text) | Value::Text(text) => Ok(text),
-        other => Err(Wrong::kind(&other, "a string", remedy)),
-    }
-}
-
-fn integer(key: &str, value: Value, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
-    let (least, most) = (*range.start(), *range.end());
-    let remedy = || format!("{key} = a whole number from {least} to {most}, without quotes");
-    let number = match &value {
-        Value::Integer(number) => *number,
-        Value::Text(text) => text.parse().map_err(|_| Wrong::new("is not a whole number", remedy()))?,
-        other => return Err(Wrong::kind(other, "an integer", remedy())),
-    };
-    let within = u64::try_from(number).ok().filter(|number| range.contains(number));
-    within.ok_or_else(|| Wrong::outside(&number.to_string(), least, most, key))
-}
-
-fn number(key: &str, value: &Value, range: &RangeInclusive<f64>) -> Result<f64, Wrong> {
-    let (least, most) = (*range.start(), *range.end());
-    let number = match value {
-        Value::Float(number) => Some(*number),
-        Value::Integer(_) => value.shown().and_then(|text| text.parse().ok()),
-        Value::Text(text) => text.parse().ok(),
-        _ => None,
-    };
-    let remedy = format!("{key} = a number from {least} to {most}, without quotes");
-    let number = number.ok_or_else(|| Wrong::kind(value, "a number", remedy))?;
-    if range.contains(&number) { Ok(number) } else { Err(Wrong::outside(&number.to_string(), least, most, key)) }
-}
-
-fn duration(key: &str, value: Value, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
-    const REMEDY: &str = "a number and its unit (ms, s, m, h, d, w) in quotes: \"30s\", \"1h30m\"";
-    let text = match value {
-        Value::Integer(number) if number >= 0 => {
-            return Err(Wrong::new("is a number without a unit", format!("{key} = \"{number}s\"")));
-        }
-        value => string(value, REMEDY)?,
-    };
-    let read = parse_duration(text.trim()).map_err(|wrong| Wrong::new(format!("is no duration: {wrong}"), REMEDY))?;
-    let print = |duration: &Duration| duration_text(*duration);
-    let outside = || Wrong::outside(&text, print(range.start()), print(range.end()), key);
-    if range.contains(&read) { Ok(read) } else { Err(outside()) }
-}
-
-fn size(key: &str, value: Value, range: &RangeInclusive<Size>) -> Result<Size, Wrong> {
-    const REMEDY: &str = "a number and its unit (B, KiB, MiB, GiB, TiB) in quotes: \"16KiB\"";
-    let text = match value {
-        Value::Integer(number) if number >= 0 => {
-            return Err(Wrong::new("is a number without a unit", format!("{key} = \"{number}B\"")));
-        }
-        value => string(value, REMEDY)?,
-    };
-    let read = Size::parse(text.trim()).map_err(|wrong| Wrong::new(format!("is no size: {wrong}"), REMEDY))?;
-    let outside = || Wrong::outside(&text, *range.start(), *range.end(), key);
-    if range.contains(&read) { Ok(read) } else { Err(outside()) }
-}
-
-fn network(key: &str, value: Value, example: &str) -> Result<IpNet, Wrong> {
-    let remedy = format!("{key} = {example}");
-    let text = string(value, &remedy)?;
-    let one = || text.parse::<IpAddr>().map(IpNet::from);
-    let read: IpNet = text.parse().or_else(|_| one()).map_err(|_| {
-        let message = format!("holds `{text}`, which is no network in CIDR form");
-        Wrong::new(message, remedy)
-    })?;
-    if read == read.trunc() { Ok(read) } else { Err(host_bits(key, &text, read)) }
-}
-
-/// `10.1.2.3/8` may mean one host or eight bits of network: better asked than guessed.
-fn host_bits(key: &str, text: &str, read: IpNet) -> Wrong {
-    let message = format!("holds `{text}`, which names a host within its network");
-    Wrong::new(message, format!("{key} = [\"{}\"] or [\"{}\"]", read.trunc(), IpNet::from(read.addr())))
 }
 
 #[cfg(test)]
@@ -380,9 +316,9 @@ mod tests {
     #[test]
     fn a_number_without_a_unit_is_told_one() {
         let printed = fault("t = 30", |table, faults| table.duration("t", Duration::ZERO..=HOUR, faults));
-        assert!(printed.ends_with("try: t = \"30s\""), "{printed}");
+        assert!(printed.contains("try: t = \"30s\""), "{printed}");
         let printed = fault("s = 512", |table, faults| table.size("s", Size(0)..=Size::mib(1), faults));
-        assert!(printed.ends_with("try: s = \"512B\""), "{printed}");
+        assert!(printed.contains("try: s = \"512B\""), "{printed}");
     }
 
     #[test]
@@ -396,14 +332,28 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_item_of_a_list_is_noted_and_the_others_stay() {
+    fn every_wrong_item_of_a_list_is_noted() {
         let (mut table, mut faults) =
             (read("n = [\"10.0.0.0/8\", \"10.0.0.0/33\", \"fd00::1\", \"10.1.2.3/8\"]"), Faults::default());
-        let networks = table.networks("n", &mut faults).expect("a list").value;
-        assert_eq!(networks, ["10.0.0.0/8".parse().expect("valid"), "fd00::1/128".parse::<IpNet>().expect("valid")]);
+        assert_eq!(table.networks("n", &mut faults), None);
         assert_eq!(faults.len(), 2, "{faults}");
         assert!(faults.to_string().contains("a.toml:1:20"), "{faults}");
         assert!(faults.to_string().contains("[\"10.0.0.0/8\"] or [\"10.1.2.3/32\"]"), "{faults}");
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        let (mut table, mut faults) = (read("n = [\"fd00::1\", \"192.0.2.0/24\"]"), Faults::default());
+        let networks = table.networks("n", &mut faults).expect("right").value;
+        let printed: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(printed, ["fd00::1/128", "192.0.2.0/24"]);
+    }
+
+    #[test]
+    fn a_wrong_item_hides_no_fault_in_the_tables_beside_it() {
+        let (mut table, mut faults) = (read("t = [{ a = 1 }, 5]"), Faults::default());
+        assert_eq!(table.tables("t", &mut faults).len(), 1);
+        assert_eq!(faults.len(), 1, "{faults}");
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Wrong> {
 /// Prints a duration in the units it is read in, to the millisecond: `1h30m`, `7d`, `0s`.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    // Weeks are read but not printed: 7d says the same to everyone.
-    let units = DURATION_UNITS.iter().filter(|(unit, _)| *unit != "w");
+    // Weeks are read but not printed, and a day is 24h: both as people say them.
+    let days = left >= 2 * DAY_MILLIS;
+    let units = DURATION_UNITS.iter().filter(|(unit, _)| *unit != "w" && (days || *unit != "d"));
     let mut text = String::new();
     for (unit, each) in units {
         if left >= *each {
@@ -125,7 +126,9 @@ fn whole(number: &str) -> Result<u64, Wrong> {
 
 /// Milliseconds of each unit, from large to small.
 const DURATION_UNITS: &[(&str, u64)] =
-    &[("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+    &[("w", 7 * DAY_MILLIS), ("d", DAY_MILLIS), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+const DAY_MILLIS: u64 = 86_400_000;
 
 /// Bytes of each unit, from large to small; `KiB` is a power of two, `KB` one of ten (IEC 80000-13).
 const SIZE_UNITS: &[(&str, u64)] = &[
@@ -199,6 +202,7 @@ mod tests {
     fn values_are_printed_in_plain_units() {
         assert_eq!(duration_text(Duration::from_secs(604_800)), "7d");
         assert_eq!(duration_text(Duration::from_secs(5_400)), "1h30m");
+        assert_eq!(duration_text(Duration::from_secs(86_400)), "24h");
         assert_eq!(duration_text(Duration::ZERO), "0s");
         assert_eq!(Size(16_384).to_string(), "16KiB");
         assert_eq!(Size(16_000).to_string(), "16KB");

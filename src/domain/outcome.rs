@@ -1,63 +1,99 @@
-//! What came of one HTTP attempt: plain data that the attempt makes, the state machine judges and the log keeps.
+//! What came back from one attempt: a response, or why there is none.
+//!
+//! Plain values, made by `deliver`, kept by the store, shown by the API. Nothing here judges a status: what a success is, the
+//! dialect says.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// One attempt, from the start of the connection to the last byte of the response that was read.
-#[derive(Clone, Debug)]
+/// One HTTP request of a delivery, done.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) result: Result<Response, Failure>,
+    /// From the start of the attempt, connecting included, to its end.
     pub(crate) duration: Duration,
 }
 
-/// A complete response, whatever its status says.
-#[derive(Clone)]
+/// What the endpoint answered.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// In the order received; values that are not UTF-8 are shown with replacement characters.
+    /// In the order in which they came, names in lower case, bytes that are not UTF-8 replaced.
     pub(crate) headers: Vec<(String, String)>,
-    /// At most `response_capture` bytes.
+    /// At most the `response_capture` of the attempt.
     pub(crate) body: Bytes,
-    /// Whether the body went on after what was read.
+    /// Whether more of the body was there, or may have been, than is kept.
     pub(crate) truncated: bool,
 }
 
-/// Why no complete response came.
-#[derive(Clone, Debug)]
+impl Response {
+    /// The first header of this name, compared without case (RFC 9110 section 5.1).
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Bodies and header values never reach a log.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.truncated { " and more" } else { "" };
+        write!(f, "Response({}, {} headers, {} bytes{more})", self.status, self.headers.len(), self.body.len())
+    }
+}
+
+/// Why an attempt has no response that counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) class: Class,
-    /// For a person: what was tried and what happened; never names a refused address.
+    /// One sentence for the log, at most [`DETAIL_BYTES_MAX`] bytes.
     pub(crate) detail: String,
 }
 
-/// The kinds of failure that the log tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Failure {
+    /// Cuts `detail` to its bound: parts of it, names in a certificate among them, are the peer's choice.
+    pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
+        let mut detail = detail.into();
+        detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
+        Self { class, detail }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.class, self.detail)
+    }
+}
+
+/// The kinds of failure a delivery log tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Class {
-    /// The name has no usable address.
+    /// The name has no address, or nobody answered for it.
     Dns,
-    /// No TCP connection.
+    /// No address of the endpoint took the connection.
     Connect,
-    /// No TLS session: certificate, protocol or handshake.
+    /// The handshake failed, or the certificate is not for this host.
     Tls,
-    /// The dialect's timeout or the connect timeout passed.
+    /// A stage or the whole attempt took longer than it may.
     Timeout,
     /// The connection ended before the response did.
     Reset,
-    /// A response that the dialect does not count as success.
+    /// A response came, and its status is no success.
     Status,
-    /// The address is one that must not be dialled.
+    /// The relay may not send there.
     Policy,
-    /// What came back is not an HTTP response, or breaks its limits.
+    /// What came is not HTTP, or more of it than is read.
     Response,
 }
 
 impl Class {
+    /// Every class, in the order of an attempt's stages.
     pub(crate) const ALL: [Self; 8] =
         [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Status, Self::Policy, Self::Response];
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As the log and the API print it.
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Dns => "dns",
             Self::Connect => "connect",
@@ -69,6 +105,11 @@ impl Class {
             Self::Response => "response",
         }
     }
+
+    /// The class that prints as `name`.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
 }
 
 impl fmt::Display for Class {
@@ -77,16 +118,41 @@ impl fmt::Display for Class {
     }
 }
 
-impl Response {
-    /// The first value of a header, its name in any case (RFC 9110 section 5.1).
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-}
+/// Long enough for a sentence with a host name in it, short enough for a million log records.
+pub(crate) const DETAIL_BYTES_MAX: usize = 400;
 
-/// Response bodies may hold anything, so they never reach a log.
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_found_by_its_name() {
+        for class in Class::ALL {
+            assert_eq!(Class::from_name(class.name()), Some(class));
+        }
+        assert_eq!(Class::from_name("DNS"), None);
+    }
+
+    #[test]
+    fn a_long_detail_is_cut_between_characters() {
+        let cut = Failure::new(Class::Tls, "é".repeat(DETAIL_BYTES_MAX)).detail;
+        assert_eq!(cut.len(), DETAIL_BYTES_MAX);
+        let odd = Failure::new(Class::Tls, format!("x{}", "é".repeat(DETAIL_BYTES_MAX))).detail;
+        assert_eq!(odd.len(), DETAIL_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn debug_shows_no_body_and_no_header_value() {
+        let headers = vec![("set-cookie".to_owned(), "sesame".to_owned())];
+        let response = Response { status: 200, headers, body: Bytes::from_static(b"sesame"), truncated: true };
+        assert_eq!(format!("{response:?}"), "Response(200, 1 headers, 6 bytes and more)");
+    }
+
+    #[test]
+    fn header_names_compare_without_case() {
+        let headers = vec![("retry-after".to_owned(), "7".to_owned())];
+        let response = Response { status: 429, headers, body: Bytes::new(), truncated: false };
+        assert_eq!(response.header("Retry-After"), Some("7"));
+        assert_eq!(response.header("retry"), None);
     }
 }

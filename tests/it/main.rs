@@ -1,1 +1,18 @@
-fn main() {}
+//! The built binary, from outside: started on port 0 in a folder of its own, with receivers that follow a script.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::cast_possible_truncation)]
+
+mod harness;
+
+mod crash;
+mod disable;
+mod fairness;
+mod fanout;
+mod layers;
+mod limits;
+mod load;
+mod publishing;
+mod retry;
+mod states;
+mod systemd;
+mod targets;
+mod wire;

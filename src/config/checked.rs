@@ -1,0 +1,176 @@
+//! The config as it is meant: plain data, every value within its bounds, every secret read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::domain::access::{KeyHash, Scopes};
+use crate::domain::dialect::Dialect;
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
+
+use super::fault::Place;
+use super::units::Size;
+
+/// Everything that one set of files, environment and flags says.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) storage: Storage,
+    pub(crate) delivery: Delivery,
+    pub(crate) operator: Operator,
+    /// In the order of the files; the one of top-level webhooks, where there are any, among them.
+    pub(crate) providers: Vec<Provider>,
+    /// By name: the ones compiled in, and those of the files.
+    pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
+    /// Every single value of `[server]`, `[storage]`, `[delivery]` and where it comes from, for `config show` and reload.
+    pub(crate) settings: Vec<Setting>,
+    /// The files that were read, in their order.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// `[server]`: where the relay is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) admin_socket: PathBuf,
+}
+
+/// A certificate chain and its key, both PEM files that were readable when the config was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tls {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+/// `[storage]`: where the events are and how long they stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Storage {
+    pub(crate) path: PathBuf,
+    /// Counted from a delivery's end.
+    pub(crate) retention: Duration,
+    /// Of allocated pages.
+    pub(crate) max_bytes: Size,
+}
+
+/// `[delivery]`: how the relay reaches others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// Attempts at once, over all endpoints.
+    pub(crate) in_flight: usize,
+    /// Never above `in_flight`.
+    pub(crate) in_flight_per_endpoint: usize,
+    /// Of DNS, TCP and TLS each.
+    pub(crate) connect_timeout: Duration,
+    /// Of a response body read and kept.
+    pub(crate) response_capture: Size,
+    /// What may be reached besides public addresses.
+    pub(crate) allow_private: Vec<IpNet>,
+    /// PEM certificates trusted besides the system's.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Empty: the system's.
+    pub(crate) resolvers: Vec<SocketAddr>,
+    pub(crate) danger_allow_http: bool,
+    /// After so long without an event a connection closes.
+    pub(crate) connection_idle: Duration,
+    /// How long an old secret signs beside a new one.
+    pub(crate) rotation_overlap: Duration,
+}
+
+/// `[operator]`: who runs the relay, and where it tells them of trouble.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Operator {
+    pub(crate) keys: Vec<Key>,
+    pub(crate) notify_url: Option<String>,
+    pub(crate) notify_secret: Option<Secret>,
+}
+
+/// `[[provider]]`: a system that emits events and speaks one dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    pub(crate) name: String,
+    pub(crate) dialect: String,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) tenants: Vec<Tenant>,
+    pub(crate) place: Place,
+}
+
+/// `[[provider.tenant]]`: a customer of a provider.
+#[derive(Clone, Debug)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) environment: String,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) webhooks: Vec<Webhook>,
+    pub(crate) place: Place,
+}
+
+/// `[[provider.tenant.webhook]]`: a subscribed endpoint that the file owns.
+#[derive(Clone, Debug)]
+pub(crate) struct Webhook {
+    pub(crate) name: String,
+    /// Canonical.
+    pub(crate) url: String,
+    pub(crate) events: Vec<Pattern>,
+    pub(crate) description: String,
+    /// Absent: made by the relay.
+    pub(crate) secret: Option<Secret>,
+    pub(crate) place: Place,
+}
+
+impl Webhook {
+    /// `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
+    pub(crate) fn full_name(&self, provider: &Provider, tenant: &Tenant) -> String {
+        match (provider.name.as_str(), tenant.id.as_str()) {
+            (DEFAULT_OWNER, DEFAULT_OWNER) => self.name.clone(),
+            (provider, tenant) => format!("{provider}/{tenant}/{}", self.name),
+        }
+    }
+}
+
+/// A key from a file, as its SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) hash: KeyHash,
+    /// Of a tenant's key; an operator's or provider's has [`Scopes::ALL`] and does what its owner may.
+    pub(crate) scopes: Scopes,
+    pub(crate) place: Place,
+}
+
+/// One value of the file's first three tables, as it is printed, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Setting {
+    /// `delivery.in_flight`.
+    pub(crate) name: String,
+    /// As TOML; empty when there is none.
+    pub(crate) value: String,
+    pub(crate) place: Place,
+}
+
+impl Setting {
+    /// `in_flight`.
+    pub(crate) fn key(&self) -> &str {
+        self.name.split_once('.').map_or(&self.name, |(_, key)| key)
+    }
+}
+
+impl Config {
+    /// Every webhook of the files with its provider and tenant.
+    pub(crate) fn webhooks(&self) -> impl Iterator<Item = (&Provider, &Tenant, &Webhook)> {
+        self.providers.iter().flat_map(|provider| {
+            provider.tenants.iter().flat_map(move |tenant| tenant.webhooks.iter().map(move |webhook| (provider, tenant, webhook)))
+        })
+    }
+}
+
+/// Provider and tenant of the top-level `[[webhook]]` tables.
+pub(crate) const DEFAULT_OWNER: &str = "default";
+
+/// The dialect of top-level webhooks, and of a provider that names none.
+pub(crate) const DEFAULT_DIALECT: &str = "standard";

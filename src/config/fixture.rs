@@ -1,0 +1,64 @@
+//! A folder with a config in it, for tests.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::checked::Config;
+use super::fault::Faults;
+use super::{Flag, Sources, load};
+
+pub(super) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// With the files that the bad configs speak of.
+    pub(super) fn new(main: &str) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        folder.write("hookwheel.toml", main, 0o644);
+        for (name, text, mode) in FILES {
+            folder.write(name, text, *mode);
+        }
+        folder
+    }
+
+    pub(super) fn write(&self, name: &str, text: impl AsRef<[u8]>, mode: u32) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().expect("it has one")).expect("made");
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub(super) fn load(&self) -> Result<Config, Faults> {
+        self.load_with(&[], Vec::new())
+    }
+
+    pub(super) fn load_with(&self, environment: &[(&str, &str)], flags: Vec<Flag>) -> Result<Config, Faults> {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        load(Sources { file: Some(&self.path("hookwheel.toml")), environment, flags })
+    }
+
+    /// What is wrong, with places relative to the folder.
+    pub(super) fn faults(&self) -> String {
+        let printed = self.load().expect_err("a bad config").to_string();
+        self.relative(&printed)
+    }
+
+    pub(super) fn relative(&self, printed: &str) -> String {
+        let folder: &Path = self.0.path();
+        printed.replace(&format!("{}/", folder.display()), "")
+    }
+}
+
+const FILES: &[(&str, &str, u32)] = &[
+    ("keys/one", "hwk_0123456789abcdefghijklmnop\n", 0o600),
+    ("keys/two", "hwk_abcdefghijklmnop0123456789\n", 0o640),
+    ("keys/signing", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n", 0o600),
+    ("keys/open", "hwk_0123456789abcdefghijklmnop\n", 0o644),
+    ("keys/short", "hwk_0123456789\n", 0o600),
+    ("keys/empty", "\n", 0o600),
+    ("tls/text.pem", "this is no certificate\n", 0o600),
+];

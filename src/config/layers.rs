@@ -1,0 +1,120 @@
+//! What the environment and the flags say over the files.
+//!
+//! `HOOKWHEEL_SERVER_LISTEN` is `listen` of `[server]`, and so on for every key of `[server]`, `[storage]` and `[delivery]`. A
+//! list is written with commas. A name that begins with `HOOKWHEEL_` and is none of these is a fault: it was meant to do something.
+
+use crate::domain::nearest::nearest;
+
+use super::document::{Table, Value};
+use super::fault::{Faults, Place};
+use super::settings::KEYS;
+
+/// A flag of the command line that stands for one key of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Flag {
+    /// As typed, `--listen`.
+    pub(crate) name: &'static str,
+    /// `server`, `storage` or `delivery`.
+    pub(crate) section: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: String,
+}
+
+/// One key set from outside the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    section: &'static str,
+    key: &'static str,
+    value: String,
+    place: Place,
+}
+
+/// The keys that environment and flags set, those that win last.
+pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flags: Vec<Flag>, faults: &mut Faults) -> Vec<Said> {
+    let ours = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
+    let mut said: Vec<Said> = ours.filter_map(|(name, value)| from_environment(&name, value, faults)).collect();
+    said.extend(flags.into_iter().map(|flag| Said {
+        section: flag.section,
+        key: flag.key,
+        value: flag.value,
+        place: Place::Flag(flag.name.into()),
+    }));
+    said
+}
+
+/// Puts what was said about a section over what its table says.
+pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
+    for said in said.iter().filter(|said| said.section == section) {
+        table.put(said.key, Value::Text(said.value.clone()), said.place.clone());
+    }
+}
+
+fn from_environment(name: &str, value: String, faults: &mut Faults) -> Option<Said> {
+    let place = Place::Environment(name.into());
+    let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name) else {
+        faults.add(&place, format!("unknown variable `{name}`"), unknown_remedy(name));
+        return None;
+    };
+    Some(Said { section, key, value, place })
+}
+
+fn unknown_remedy(name: &str) -> String {
+    let known: Vec<String> = names().map(|(section, key)| variable(section, key)).collect();
+    let known = known.iter().map(String::as_str).chain(OTHERS);
+    let unset = format!("unset {name}");
+    nearest(name, known).map_or_else(|| format!("{unset}; see `hookwheel config show`"), |near| format!("{near}, or {unset}"))
+}
+
+fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    KEYS.iter().flat_map(|(section, keys)| keys.iter().map(|key| (*section, *key)))
+}
+
+fn variable(section: &str, key: &str) -> String {
+    format!("{PREFIX}{section}_{key}").to_uppercase()
+}
+
+const PREFIX: &str = "HOOKWHEEL_";
+
+/// Read by the command line and by logging.
+const OTHERS: [&str; 2] = ["HOOKWHEEL_SOCKET", "HOOKWHEEL_LOG"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)], flags: Vec<Flag>) -> (Vec<Said>, String) {
+        let mut faults = Faults::default();
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        (said(pairs, flags, &mut faults), faults.to_string())
+    }
+
+    #[test]
+    fn a_variable_names_its_key() {
+        let (said, faults) = from(&[("HOOKWHEEL_DELIVERY_IN_FLIGHT_PER_ENDPOINT", "5"), ("HOME", "/root")], vec![]);
+        assert_eq!(faults, "");
+        assert_eq!((said[0].section, said[0].key), ("delivery", "in_flight_per_endpoint"));
+    }
+
+    #[test]
+    fn an_unknown_variable_is_told_the_nearest() {
+        let (_, faults) = from(&[("HOOKWHEEL_STORAGE_RETENTON", "7d")], vec![]);
+        let wanted = "error: unknown variable `HOOKWHEEL_STORAGE_RETENTON`   environment HOOKWHEEL_STORAGE_RETENTON\n  \
+                      try: HOOKWHEEL_STORAGE_RETENTION, or unset HOOKWHEEL_STORAGE_RETENTON";
+        assert_eq!(faults, wanted);
+    }
+
+    #[test]
+    fn variables_of_others_are_left_alone() {
+        let (said, faults) = from(&[("HOOKWHEEL_SOCKET", "x"), ("HOOKWHEEL_LOG", "debug")], vec![]);
+        assert_eq!((said.len(), faults.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn a_flag_wins_over_a_variable() {
+        let flag = Flag { name: "--listen", section: "server", key: "listen", value: "b".into() };
+        let (said, _) = from(&[("HOOKWHEEL_SERVER_LISTEN", "a")], vec![flag]);
+        let mut table = Table::default();
+        put_over(&mut table, "server", &said);
+        assert_eq!(table.entry("listen").expect("there").value.value, Value::Text("b".into()));
+    }
+}

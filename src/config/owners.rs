@@ -1,0 +1,191 @@
+//! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
+
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
+
+use super::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, Webhook};
+use super::document::Table;
+use super::fault::{Faults, Place, Placed};
+use super::judge::Judge;
+use super::keys::{Keys, OwnerKind};
+use super::names::Names;
+use super::secret_file;
+
+/// What all owners share while they are read.
+pub(crate) struct Owners<'a> {
+    pub(crate) judge: &'a Judge,
+    pub(crate) keys: Keys,
+    pub(crate) faults: &'a mut Faults,
+}
+
+impl Owners<'_> {
+    /// Takes `operator` of the root.
+    pub(crate) fn operator(&mut self, root: &mut Table) -> Operator {
+        let Some(mut table) = root.table("operator", self.faults) else { return Operator::default() };
+        let keys = self.keys.take(&mut table, OwnerKind::Operator, self.faults);
+        let url = self.url(&mut table, "notify_url", DEFAULT_DIALECT);
+        let notify_secret = self.notify_secret(&mut table, url.is_some());
+        table.finish(self.faults);
+        Operator { keys, notify_url: url, notify_secret }
+    }
+
+    /// Takes `provider` and `webhook` of the root.
+    pub(crate) fn providers(&mut self, root: &mut Table) -> Vec<Provider> {
+        let mut names = Names::default();
+        let tables = root.tables("provider", self.faults);
+        let mut providers: Vec<Provider> = tables.into_iter().filter_map(|table| self.provider(table, &mut names)).collect();
+        let webhooks = root.tables("webhook", self.faults);
+        if !webhooks.is_empty() {
+            self.top_level(webhooks, &mut providers);
+        }
+        providers
+    }
+
+    fn provider(&mut self, mut table: Table, names: &mut Names<String>) -> Option<Provider> {
+        let place = table.place.clone();
+        let name = table.id("name", "\"acme\"", self.faults);
+        let dialect = self.dialect(&mut table);
+        let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
+        let tenants = self.tenants(&mut table, &dialect);
+        table.finish(self.faults);
+        let name = name?;
+        let what = format!("the provider `{}`", name.value);
+        names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
+        Some(Provider { name: name.value, dialect, keys, tenants, place })
+    }
+
+    fn dialect(&mut self, table: &mut Table) -> String {
+        let Some(dialect) = table.string("dialect", self.faults) else { return DEFAULT_DIALECT.to_owned() };
+        self.judge.check_name(&dialect, self.faults);
+        dialect.value
+    }
+
+    fn tenants(&mut self, provider: &mut Table, dialect: &str) -> Vec<Tenant> {
+        let mut names = Names::default();
+        let tables = provider.tables("tenant", self.faults);
+        tables.into_iter().filter_map(|table| self.tenant(table, dialect, &mut names)).collect()
+    }
+
+    fn tenant(&mut self, mut table: Table, dialect: &str, names: &mut Names<String>) -> Option<Tenant> {
+        let place = table.place.clone();
+        let id = table.id("id", "\"acme\"", self.faults);
+        let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
+        let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
+        let webhooks = table.tables("webhook", self.faults);
+        let webhooks = self.webhooks(webhooks, dialect, &mut Names::default());
+        table.finish(self.faults);
+        let id = id?;
+        let what = format!("the tenant `{}`", id.value);
+        names.once(id.value.clone(), &id.place, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
+        let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
+        Some(Tenant { id: id.value, environment, keys, webhooks, place })
+    }
+
+    fn webhooks(&mut self, tables: Vec<Table>, dialect: &str, names: &mut Names<String>) -> Vec<Webhook> {
+        tables.into_iter().filter_map(|table| self.webhook(table, dialect, names)).collect()
+    }
+
+    fn webhook(&mut self, mut table: Table, dialect: &str, names: &mut Names<String>) -> Option<Webhook> {
+        let place = table.place.clone();
+        let name = table.label("name", "\"billing\"", self.faults);
+        if !table.has("url") {
+            table.missing("url", "\"https://hooks.example.com/path\"", self.faults);
+        }
+        let url = self.url(&mut table, "url", dialect);
+        let events = self.events(&mut table, dialect);
+        let description = table.string("description", self.faults).map(|text| text.value);
+        let secret = self.secret(&mut table, "secret_file", dialect);
+        table.finish(self.faults);
+        let (name, description) = (name?, description.unwrap_or_default());
+        let what = format!("the webhook `{}`", name.value);
+        names.once(name.value.clone(), &name.place, &what, "a name of its own for each webhook of a tenant", self.faults);
+        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, place })
+    }
+
+    /// Top-level webhooks join the provider and tenant `default`, which may also have tables of their own.
+    fn top_level(&mut self, tables: Vec<Table>, providers: &mut Vec<Provider>) {
+        let place = tables.first().map(|table| table.place.clone()).unwrap_or_default();
+        let provider = self.default_provider(&place, providers);
+        let tenant = default_tenant(&place, &mut provider.tenants);
+        let mut names = Names::default();
+        for webhook in &tenant.webhooks {
+            names.once(webhook.name.clone(), &webhook.place, "", "", self.faults);
+        }
+        tenant.webhooks.extend(self.webhooks(tables, DEFAULT_DIALECT, &mut names));
+    }
+
+    fn default_provider<'p>(&mut self, place: &Place, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
+        let at = providers.iter().position(|provider| provider.name == DEFAULT_OWNER).unwrap_or(providers.len());
+        if at == providers.len() {
+            providers.push(default_owner(place));
+        }
+        let provider = &mut providers[at];
+        if provider.dialect != DEFAULT_DIALECT {
+            let message =
+                format!("a top-level [[webhook]] belongs to the provider `default`, whose dialect is `{}`", provider.dialect);
+            self.faults.add(
+                place,
+                message,
+                "put it under its tenant, as [[provider.tenant.webhook]], or name that provider otherwise",
+            );
+        }
+        provider
+    }
+
+    fn url(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<String> {
+        let judge = self.judge;
+        let taken = table.take(key, self.faults, |value, _| judge.url(value, dialect))?;
+        Some(taken.value)
+    }
+
+    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<Pattern>> {
+        if !table.has("events") {
+            table.missing("events", EVENTS_EXAMPLE, self.faults);
+        }
+        let judge = self.judge;
+        let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, dialect))?;
+        if events.value.is_empty() {
+            self.faults.add(&events.place, "`events` names none", format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"));
+        }
+        Some(events.value.into_iter().map(|event| event.value).collect())
+    }
+
+    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<Secret> {
+        let file = table.path(key, self.faults)?;
+        let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.place);
+        self.judge.check_secret(&secret, dialect, self.faults);
+        Some(secret.value)
+    }
+
+    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<Secret> {
+        let place = table.entry("notify_secret_file").map(|entry| entry.place.clone());
+        let secret = self.secret(table, "notify_secret_file", DEFAULT_DIALECT);
+        if let (Some(place), false) = (place, has_url) {
+            self.faults.add(
+                &place,
+                "`notify_secret_file` is given without `notify_url`",
+                "notify_url = \"https://ops.example.com/hooks\"",
+            );
+        }
+        secret
+    }
+}
+
+fn default_owner(place: &Place) -> Provider {
+    let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
+    Provider { name, dialect, keys: Vec::new(), tenants: Vec::new(), place: place.clone() }
+}
+
+fn default_tenant<'t>(place: &Place, tenants: &'t mut Vec<Tenant>) -> &'t mut Tenant {
+    let at = tenants.iter().position(|tenant| tenant.id == DEFAULT_OWNER).unwrap_or(tenants.len());
+    if at == tenants.len() {
+        let (id, environment) = (DEFAULT_OWNER.to_owned(), DEFAULT_ENVIRONMENT.to_owned());
+        tenants.push(Tenant { id, environment, keys: Vec::new(), webhooks: Vec::new(), place: place.clone() });
+    }
+    &mut tenants[at]
+}
+
+/// What `$tenant.environment` prints where the file names none.
+const DEFAULT_ENVIRONMENT: &str = "Production";
+
+const EVENTS_EXAMPLE: &str = "[\"invoice.*\"]";

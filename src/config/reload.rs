@@ -1,0 +1,330 @@
+//! What a reload changes, as a comparison of two configs; what only a restart can change is refused whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::domain::dialect::Dialect;
+use crate::domain::secret::Secret;
+
+use super::checked::{Config, Key, Provider, Setting, Tenant, Webhook};
+use super::fault::Fault;
+
+/// Compares two configs; refused when the new one needs a restart, and then nothing of it is to be applied.
+pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Refused> {
+    let refused = restart_needed(&old.settings, &new.settings);
+    if !refused.is_empty() {
+        return Err(Refused(refused));
+    }
+    Ok(Changes {
+        webhooks: Difference::of(&webhooks(old), &webhooks(new), webhook_changes),
+        keys: Difference::of(&keys(old), &keys(new), key_changes),
+        tenants: Difference::of(&tenants(old), &tenants(new), tenant_changes),
+        providers: Difference::of(&providers(old), &providers(new), provider_changes),
+        dialects: Difference::of(&dialects(old), &dialects(new), dialect_changes),
+        settings: Difference::of(&settings(old), &settings(new), single_changes),
+    })
+}
+
+/// What differs, kind by kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Named `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
+    pub(crate) webhooks: Difference,
+    /// `operator/NAME`, `PROVIDER/NAME`, `PROVIDER/TENANT/NAME`.
+    pub(crate) keys: Difference,
+    /// `PROVIDER/TENANT`.
+    pub(crate) tenants: Difference,
+    pub(crate) providers: Difference,
+    /// Those of the files.
+    pub(crate) dialects: Difference,
+    /// `delivery.in_flight`, `operator.notify_url`.
+    pub(crate) settings: Difference,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.kinds().iter().all(|(_, difference)| **difference == Difference::default())
+    }
+
+    fn kinds(&self) -> [(&'static str, &Difference); 6] {
+        [
+            ("webhook", &self.webhooks),
+            ("key", &self.keys),
+            ("tenant", &self.tenants),
+            ("provider", &self.providers),
+            ("dialect", &self.dialects),
+            ("setting", &self.settings),
+        ]
+    }
+
+    /// `+1 webhook (billing), +2 keys (…)`, or `+0`.
+    fn group(&self, sign: char, names: impl Fn(&Difference) -> Vec<String>) -> String {
+        let kinds = self.kinds().map(|(kind, difference)| (kind, names(difference)));
+        let some: Vec<String> =
+            kinds.iter().filter(|(_, names)| !names.is_empty()).map(|(kind, names)| counted(sign, kind, names)).collect();
+        if some.is_empty() { format!("{sign}0") } else { some.join(", ") }
+    }
+}
+
+/// `reload: +1 webhook (billing), ~1 webhook (crm: url), -0`.
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let added = self.group('+', |difference| difference.added.clone());
+        let changed = self.group('~', |difference| difference.changed.iter().map(ToString::to_string).collect());
+        let removed = self.group('-', |difference| difference.removed.clone());
+        write!(f, "reload: {added}, {changed}, {removed}")
+    }
+}
+
+/// What differs of one kind: added and changed in the new config's order, removed in the order of names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) added: Vec<String>,
+    pub(crate) changed: Vec<Changed>,
+    pub(crate) removed: Vec<String>,
+}
+
+/// One that is in both, and what of it differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Changed {
+    pub(crate) name: String,
+    /// Empty when it has one value only.
+    pub(crate) fields: Vec<&'static str>,
+}
+
+impl fmt::Display for Changed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fields.as_slice() {
+            [] => f.write_str(&self.name),
+            fields => write!(f, "{}: {}", self.name, fields.join(" ")),
+        }
+    }
+}
+
+impl Difference {
+    /// `changes` says which fields differ, `None` when none does.
+    fn of<T: Copy>(old: &[(String, T)], new: &[(String, T)], changes: impl Fn(T, T) -> Option<Vec<&'static str>>) -> Self {
+        let mut before: BTreeMap<&str, T> = old.iter().map(|(name, item)| (name.as_str(), *item)).collect();
+        let mut difference = Self::default();
+        for (name, item) in new {
+            match before.remove(name.as_str()) {
+                None => difference.added.push(name.clone()),
+                Some(old) => difference.changed.extend(changes(old, *item).map(|fields| Changed { name: name.clone(), fields })),
+            }
+        }
+        difference.removed = before.into_keys().map(str::to_owned).collect();
+        difference
+    }
+}
+
+/// The settings that only a restart can change, and did change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused(Vec<Fault>);
+
+impl Refused {
+    pub(crate) fn faults(&self) -> &[Fault] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn restart_needed(old: &[Setting], new: &[Setting]) -> Vec<Fault> {
+    let pairs = old.iter().zip(new).filter(|(old, new)| old.value != new.value && NEEDS_RESTART.contains(&new.name.as_str()));
+    pairs.map(|(old, new)| refused(old, new)).collect()
+}
+
+fn refused(old: &Setting, new: &Setting) -> Fault {
+    let message = format!("a reload cannot change `{}` from {} to {}; nothing was changed", new.name, old.value, new.value);
+    let remedy = "systemctl restart hookwheel, or put the old value back".to_owned();
+    Fault { place: new.place.clone(), message, remedy }
+}
+
+fn webhooks(config: &Config) -> Vec<(String, &Webhook)> {
+    config.webhooks().map(|(provider, tenant, webhook)| (webhook.full_name(provider, tenant), webhook)).collect()
+}
+
+fn webhook_changes(old: &Webhook, new: &Webhook) -> Option<Vec<&'static str>> {
+    changed(&[
+        ("url", old.url != new.url),
+        ("events", old.events != new.events),
+        ("description", old.description != new.description),
+        ("secret", old.secret != new.secret),
+    ])
+}
+
+fn keys(config: &Config) -> Vec<(String, &Key)> {
+    let mut keys = named_keys("operator", &config.operator.keys);
+    for provider in &config.providers {
+        keys.extend(named_keys(&provider.name, &provider.keys));
+        for tenant in &provider.tenants {
+            keys.extend(named_keys(&format!("{}/{}", provider.name, tenant.id), &tenant.keys));
+        }
+    }
+    keys
+}
+
+fn named_keys<'a>(owner: &str, keys: &'a [Key]) -> Vec<(String, &'a Key)> {
+    keys.iter().map(|key| (format!("{owner}/{}", key.name), key)).collect()
+}
+
+fn key_changes(old: &Key, new: &Key) -> Option<Vec<&'static str>> {
+    changed(&[("key", old.hash != new.hash), ("scopes", old.scopes != new.scopes)])
+}
+
+fn tenants(config: &Config) -> Vec<(String, &Tenant)> {
+    let of = |provider: &'_ Provider, tenant: &Tenant| format!("{}/{}", provider.name, tenant.id);
+    config
+        .providers
+        .iter()
+        .flat_map(|provider| provider.tenants.iter().map(move |tenant| (of(provider, tenant), tenant)))
+        .collect()
+}
+
+fn tenant_changes(old: &Tenant, new: &Tenant) -> Option<Vec<&'static str>> {
+    changed(&[("environment", old.environment != new.environment)])
+}
+
+fn providers(config: &Config) -> Vec<(String, &Provider)> {
+    config.providers.iter().map(|provider| (provider.name.clone(), provider)).collect()
+}
+
+fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>> {
+    changed(&[("dialect", old.dialect != new.dialect)])
+}
+
+fn dialects(config: &Config) -> Vec<(String, &Dialect)> {
+    config.dialects.iter().map(|(name, dialect)| (name.clone(), &**dialect)).collect()
+}
+
+fn dialect_changes(old: &Dialect, new: &Dialect) -> Option<Vec<&'static str>> {
+    (old != new).then(Vec::new)
+}
+
+/// The three tables of single values, and what `[operator]` has besides keys. A secret is compared, never named.
+fn settings(config: &Config) -> Vec<(String, Single<'_>)> {
+    let settings = config.settings.iter().map(|setting| (setting.name.clone(), Single::Shown(&setting.value)));
+    let url = Single::Shown(config.operator.notify_url.as_deref().unwrap_or_default());
+    let secret = Single::Hidden(config.operator.notify_secret.as_ref());
+    let operator = [("operator.notify_url".to_owned(), url), ("operator.notify_secret_file".to_owned(), secret)];
+    settings.chain(operator).collect()
+}
+
+/// A value that stands alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Single<'a> {
+    Shown(&'a str),
+    Hidden(Option<&'a Secret>),
+}
+
+fn single_changes(old: Single<'_>, new: Single<'_>) -> Option<Vec<&'static str>> {
+    (old != new).then(Vec::new)
+}
+
+fn changed(fields: &[(&'static str, bool)]) -> Option<Vec<&'static str>> {
+    let fields: Vec<_> = fields.iter().filter(|(_, differs)| *differs).map(|(field, _)| *field).collect();
+    (!fields.is_empty()).then_some(fields)
+}
+
+/// `+2 webhooks (a, b)`; of many only the first are named.
+fn counted(sign: char, kind: &str, names: &[String]) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let shown = names[..names.len().min(NAMES_SHOWN)].join(", ");
+    let more = names.len().saturating_sub(NAMES_SHOWN);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{sign}{} {kind}{plural} ({shown}{more})", names.len())
+}
+
+/// The store is open, the sockets are bound, and callers know them by these names.
+const NEEDS_RESTART: [&str; 3] = ["server.listen", "server.admin_socket", "storage.path"];
+
+/// A log line is read by people.
+const NAMES_SHOWN: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Folder;
+    use super::*;
+
+    fn compared(old: &str, new: &str) -> Result<Changes, String> {
+        let folder = Folder::new(old);
+        let before = folder.load().expect("valid");
+        folder.write("hookwheel.toml", new, 0o644);
+        diff(&before, &folder.load().expect("valid")).map_err(|refused| folder.relative(&refused.to_string()))
+    }
+
+    fn webhook(name: &str, url: &str) -> String {
+        format!("[[webhook]]\nname = \"{name}\"\nurl = \"https://{url}\"\nevents = [\"*\"]\n")
+    }
+
+    #[test]
+    fn webhooks_are_named_with_what_changed() {
+        let old = webhook("crm", "a.example") + &webhook("old", "a.example");
+        let new = webhook("billing", "b.example") + &webhook("crm", "b.example");
+        let printed = compared(&old, &new).expect("applicable").to_string();
+        assert_eq!(printed, "reload: +1 webhook (billing), ~1 webhook (crm: url), -1 webhook (old)");
+    }
+
+    #[test]
+    fn the_order_and_the_lines_of_a_file_change_nothing() {
+        let (a, b) = (webhook("a", "a.example"), webhook("b", "a.example"));
+        let changes = compared(&format!("{a}{b}"), &format!("# a line more\n{b}{a}")).expect("applicable");
+        assert!(changes.is_empty(), "{changes}");
+        assert_eq!(changes.to_string(), "reload: +0, ~0, -0");
+    }
+
+    #[test]
+    fn owners_keys_and_settings_are_compared() {
+        let old =
+            "[delivery]\nin_flight = 5\n[[provider]]\nname = \"p\"\nkeys = [{ name = \"k\", secret_file = \"keys/one\" }]\n";
+        let new = "[delivery]\nin_flight = 6\n[[provider]]\nname = \"p\"\ndialect = \"aioka\"\n[[provider.tenant]]\nid = \"t\"\n\
+                   keys = [{ name = \"k\", secret_file = \"keys/one\" }]\n";
+        let printed = compared(old, new).expect("applicable").to_string();
+        let wanted = "reload: +1 key (p/t/k), +1 tenant (p/t), ~1 provider (p: dialect), \
+                      ~2 settings (delivery.in_flight, delivery.in_flight_per_endpoint), -1 key (p/k)";
+        assert_eq!(printed, wanted);
+    }
+
+    #[test]
+    fn a_changed_dialect_changes_what_extends_it() {
+        let old = "[dialect.a]\nextends = \"decisio\"\n[dialect.b]\nextends = \"a\"\n[dialect.c]\nextends = \"decisio\"\n";
+        let new = format!("# moved\n{}", old.replacen("\"decisio\"", "\"decisio\"\ndelivery = { timeout = \"20s\" }", 1));
+        let printed = compared(old, &new).expect("applicable").to_string();
+        assert_eq!(printed, "reload: +0, ~2 dialects (a, b), -0");
+    }
+
+    #[test]
+    fn a_changed_key_file_changes_its_key() {
+        let folder = Folder::new(
+            "[operator]\nkeys = [{ name = \"ops\", secret_file = \"keys/one\" }]\nnotify_url = \"https://a.example\"\n",
+        );
+        let before = folder.load().expect("valid");
+        folder.write("keys/one", "another_key_of_enough_characters", 0o600);
+        let changes = diff(&before, &folder.load().expect("valid")).expect("applicable");
+        assert_eq!(changes.to_string(), "reload: +0, ~1 key (operator/ops: key), -0");
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_refused_whole_and_by_name() {
+        let new = "[server]\nlisten = \"127.0.0.1:1\"\n[storage]\npath = \"/x\"\n[delivery]\nin_flight = 5\n";
+        let printed = compared("", new).expect_err("refused");
+        let wanted = "error: a reload cannot change `server.listen` from \"127.0.0.1:8080\" to \"127.0.0.1:1\"; nothing was changed   \
+                      hookwheel.toml:2:10\n  try: systemctl restart hookwheel, or put the old value back\n";
+        assert!(printed.starts_with(wanted), "{printed}");
+        assert!(printed.contains("`storage.path`") && !printed.contains("in_flight"), "{printed}");
+    }
+
+    #[test]
+    fn of_many_names_the_first_are_shown() {
+        let many: String = (0..12).map(|at| webhook(&format!("w{at}"), "a.example")).collect();
+        let printed = compared("", &many).expect("applicable").to_string();
+        assert!(printed.contains("+12 webhooks (w0, ") && printed.contains("w9 and 2 more), +1 tenant"), "{printed}");
+    }
+}

@@ -1,0 +1,133 @@
+//! One table of single values while it is read: each is checked, defaulted, and its origin noted.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::checked::Setting;
+use super::document::Table;
+use super::fault::{Faults, Place, Placed};
+use super::files::{self, Contents};
+use super::secret_file::check_mode;
+use super::units::{Size, duration_text};
+use super::value::Wrong;
+
+/// A table with the notes that are made of it.
+pub(crate) struct Section<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) table: Table,
+    pub(crate) faults: &'a mut Faults,
+    pub(crate) settings: &'a mut Vec<Setting>,
+}
+
+impl Section<'_> {
+    /// The value taken or the default, noted as TOML prints it.
+    pub(crate) fn note<T>(&mut self, key: &str, taken: Option<Placed<T>>, default: T, print: impl Fn(&T) -> String) -> Placed<T> {
+        let value = taken.unwrap_or(Placed::new(default, Place::Default));
+        let (name, place) = (format!("{}.{key}", self.name), value.place.clone());
+        self.settings.push(Setting { name, value: print(&value.value), place });
+        value
+    }
+
+    pub(crate) fn duration(&mut self, key: &str, default: Duration, range: RangeInclusive<Duration>) -> Duration {
+        let taken = self.table.duration(key, range, self.faults);
+        self.note(key, taken, default, |value| quoted(duration_text(*value))).value
+    }
+
+    pub(crate) fn size(&mut self, key: &str, default: Size, range: RangeInclusive<Size>) -> Size {
+        let taken = self.table.size(key, range, self.faults);
+        self.note(key, taken, default, |size| quoted(size)).value
+    }
+
+    pub(crate) fn count(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> Placed<u64> {
+        let taken = self.table.integer(key, range, self.faults);
+        self.note(key, taken, default, u64::to_string)
+    }
+
+    pub(crate) fn boolean(&mut self, key: &str, default: bool) -> bool {
+        let taken = self.table.boolean(key, self.faults);
+        self.note(key, taken, default, bool::to_string).value
+    }
+
+    pub(crate) fn path(&mut self, key: &str, default: &str) -> Placed<PathBuf> {
+        let taken = self.table.path(key, self.faults);
+        self.note(key, taken, PathBuf::from(default), |path| quoted(path.display()))
+    }
+
+    pub(crate) fn optional_path(&mut self, key: &str) -> Option<Placed<PathBuf>> {
+        let taken = self.table.path(key, self.faults).map(|path| path.map(Some));
+        let noted = self.note(key, taken, None, |path| path.as_ref().map_or_else(String::new, |path| quoted(path.display())));
+        noted.value.map(|path| Placed::new(path, noted.place))
+    }
+
+    /// A file of PEM certificates, with at least one in it.
+    pub(crate) fn check_certificates(&mut self, file: &Placed<PathBuf>) {
+        let checked = pem(&file.value).and_then(|contents| certificates(&file.value, &contents.bytes));
+        self.check(&file.place, checked);
+    }
+
+    /// A file with a private key in PEM form, which others can neither read nor change.
+    pub(crate) fn check_private_key(&mut self, file: &Placed<PathBuf>) {
+        let checked = pem(&file.value).and_then(|contents| {
+            check_mode(&file.value, contents.mode)?;
+            private_key(&file.value, &contents.bytes)
+        });
+        self.check(&file.place, checked);
+    }
+
+    fn check(&mut self, place: &Place, checked: Result<(), Wrong>) {
+        if let Err(wrong) = checked {
+            self.faults.add(place, wrong.message, wrong.remedy);
+        }
+    }
+
+    /// Notes every key that nobody took.
+    pub(crate) fn finish(self) {
+        self.table.finish(self.faults);
+    }
+}
+
+/// As TOML writes a string that holds no control characters.
+pub(crate) fn quoted(text: impl Display) -> String {
+    format!("{:?}", text.to_string())
+}
+
+/// As TOML writes a list of such strings.
+pub(crate) fn quoted_list<T: Display>(items: &[T]) -> String {
+    format!("[{}]", items.iter().map(quoted).collect::<Vec<_>>().join(", "))
+}
+
+fn pem(path: &Path) -> Result<Contents, Wrong> {
+    files::read(path, PEM_FILE_MAX).map_err(|error| {
+        let remedy = error.remedy(path, "the path of a PEM file that exists");
+        Wrong { message: format!("cannot read {}: {error}", path.display()), remedy }
+    })
+}
+
+fn certificates(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
+    let wrong = |what: &str| Wrong {
+        message: format!("{} {what}", path.display()),
+        remedy: "a file with one or more -----BEGIN CERTIFICATE----- blocks".to_owned(),
+    };
+    let read: Vec<_> = CertificateDer::pem_slice_iter(bytes).collect();
+    match read.as_slice() {
+        [] => Err(wrong("holds no certificate")),
+        read if read.iter().any(Result::is_err) => Err(wrong("holds a certificate that is not PEM")),
+        _ => Ok(()),
+    }
+}
+
+fn private_key(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
+    let wrong = |_| Wrong {
+        message: format!("{} holds no private key", path.display()),
+        remedy: "a file with an unencrypted -----BEGIN PRIVATE KEY----- block".to_owned(),
+    };
+    PrivateKeyDer::from_pem_slice(bytes).map(drop).map_err(wrong)
+}
+
+/// Far above Debian's bundle of all certificate authorities, which has some 220 KiB.
+const PEM_FILE_MAX: Size = Size::mib(4);

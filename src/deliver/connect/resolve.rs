@@ -1,0 +1,109 @@
+//! From a name to addresses: absolute names, both families, every answer. What may be dialled is not judged here.
+//!
+//! The system's resolver is not asked: it blocks a thread for each lookup and reads `0x7f.1` as an address.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::rr::Name;
+use hickory_resolver::system_conf::read_system_conf;
+
+use crate::domain::outcome::{Class, Failure};
+
+/// Looks names up over UDP and TCP, with a cache.
+#[derive(Debug)]
+pub(super) struct Resolver {
+    inner: TokioResolver,
+}
+
+impl Resolver {
+    /// Asks `servers`, or those of `/etc/resolv.conf` where none are given. A lookup is expected to end within `timeout`.
+    pub(super) fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, NetError> {
+        let config = if servers.is_empty() { system() } else { named(servers) };
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        *builder.options_mut() = options(timeout);
+        Ok(Self { inner: builder.build()? })
+    }
+
+    /// All addresses of `name`, which is taken as absolute: no search list is tried. Names in the hosts file come from there.
+    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
+        let found = self.inner.lookup_ip(absolute(name)?).await.map_err(|error| failure(name, &error))?;
+        let addresses: Vec<_> = found.iter().collect();
+        if addresses.is_empty() { Err(no_address(name)) } else { Ok(addresses) }
+    }
+}
+
+fn absolute(name: &str) -> Result<Name, Failure> {
+    let invalid = |_| Failure::new(Class::Dns, format!("{name} is not a name that DNS can hold"));
+    let mut name = Name::from_ascii(name).map_err(invalid)?;
+    name.set_fqdn(true);
+    Ok(name)
+}
+
+/// The name servers of `/etc/resolv.conf`, without its search list; this machine where there are none (resolv.conf(5)).
+fn system() -> ResolverConfig {
+    let servers = match read_system_conf() {
+        Ok((config, _)) => config.name_servers().to_vec(),
+        Err(error) => {
+            tracing::warn!(%error, "/etc/resolv.conf names no name server; asking 127.0.0.1");
+            vec![NameServerConfig::udp_and_tcp(std::net::Ipv4Addr::LOCALHOST.into())]
+        }
+    };
+    ResolverConfig::from_parts(None, Vec::new(), servers)
+}
+
+fn named(servers: &[SocketAddr]) -> ResolverConfig {
+    let server = |at: &SocketAddr| {
+        let mut server = NameServerConfig::udp_and_tcp(at.ip());
+        server.connections.iter_mut().for_each(|connection| connection.port = at.port());
+        server
+    };
+    ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect())
+}
+
+fn options(timeout: Duration) -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    // Both families, since an answer that is not seen is not judged.
+    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+    options.use_hosts_file = ResolveHosts::Always;
+    options.cache_size = CACHE_ANSWERS_MAX;
+    options.positive_max_ttl = Some(TTL_MAX);
+    options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
+    // A lost datagram is asked for again while the stage still has time for an answer.
+    options.timeout = timeout * 2 / 5;
+    options.attempts = 1;
+    options.max_active_requests = TCP_QUERIES_MAX;
+    options
+}
+
+fn failure(name: &str, error: &NetError) -> Failure {
+    let text = match error {
+        _ if error.is_nx_domain() => format!("the name {name} does not exist (NXDOMAIN)"),
+        NetError::Dns(DnsError::NoRecordsFound(_)) => return no_address(name),
+        NetError::Dns(DnsError::ResponseCode(code)) => format!("the name server answered \"{code}\" for {name}"),
+        NetError::Timeout => return Failure::new(Class::Timeout, format!("no name server answered for {name} in time")),
+        NetError::NoConnections | NetError::Io(_) => format!("no name server could be reached to look up {name}"),
+        other => format!("looking up {name} failed: {other}"),
+    };
+    Failure::new(Class::Dns, text)
+}
+
+fn no_address(name: &str) -> Failure {
+    Failure::new(Class::Dns, format!("the name {name} has no address (no A or AAAA record)"))
+}
+
+/// How long an answer is believed, whatever its TTL: an endpoint that moves is found again within a minute.
+const TTL_MAX: Duration = Duration::from_secs(60);
+
+/// How long "no such name" is believed: a name that was just made should work at the next retry.
+const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(5);
+
+/// Answers kept; past that the least used go.
+const CACHE_ANSWERS_MAX: u64 = 16_384;
+
+/// Queries waiting on one TCP connection to a name server; the next fails as busy.
+const TCP_QUERIES_MAX: usize = 1_024;

@@ -1,0 +1,279 @@
+//! Certificates, good and bad, and peers that do not shake hands.
+
+use std::path::Path;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CidrSubnet, CrlDistributionPoint, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, KeyPair, NameConstraints, SanType, date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::TlsAcceptor;
+
+use super::dns::Dns;
+use super::*;
+
+const NAME: &str = "hook.example.test";
+
+type Ca = CertifiedIssuer<'static, KeyPair>;
+
+fn ca_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn root(params: CertificateParams) -> Ca {
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn below(ca: &Ca, params: CertificateParams) -> Ca {
+    CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), ca).unwrap()
+}
+
+fn leaf_params(names: &[&str]) -> CertificateParams {
+    CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
+}
+
+/// What a server shows: a chain, leaf first, and the leaf's key.
+struct Shown {
+    chain: Vec<CertificateDer<'static>>,
+    key: KeyPair,
+}
+
+/// A leaf under `ca`, with `between` sent along.
+fn shown(ca: &Ca, params: &CertificateParams, between: &[&Ca]) -> Shown {
+    let key = KeyPair::generate().unwrap();
+    let leaf = params.signed_by(&key, ca).unwrap();
+    let chain = std::iter::once(leaf.der()).chain(between.iter().map(|ca| ca.der())).cloned().collect();
+    Shown { chain, key }
+}
+
+/// A TLS server; counts the bytes that came through the handshake.
+async fn serve(shown: Shown, alpn: &[&[u8]]) -> (u16, Arc<AtomicUsize>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(shown.key.serialize_der()).unwrap();
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::DEFAULT_VERSIONS).unwrap();
+    let mut config = builder.with_no_client_auth().with_single_cert(shown.chain, key).unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TlsAcceptor::from(Arc::new(config)));
+    let (port, heard) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&heard);
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            if let Ok(mut tls) = acceptor.accept(tcp).await {
+                let bytes = tls.read(&mut [0; 4_096]).await.unwrap_or(0);
+                count.fetch_add(bytes, Ordering::SeqCst);
+                let _ = tls.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+            }
+        }
+    });
+    (port, heard)
+}
+
+/// Options that trust `ca` and find every name on this machine.
+async fn trusting(ca: &Ca, folder: &Path) -> (Options, Dns) {
+    let dns = Dns::of(&["127.0.0.1"]).await;
+    let path = folder.join("ca.pem");
+    std::fs::write(&path, ca.pem()).unwrap();
+    (Options { ca_file: Some(path), ..options(&["127.0.0.1/32"], Some(dns.address)) }, dns)
+}
+
+async fn post(options: Options, url: &str) -> Result<u16, Failure> {
+    use crate::deliver::connection::{Deadline, Request};
+    let target = target(url);
+    let mut connection = Connector::new(options).unwrap().connect(&target).await?;
+    let request = Request { target: &target, headers: Vec::new(), body: "{}".into() };
+    let after = Duration::from_secs(5);
+    let response = connection.exchange(&request, Deadline { at: clock::steady() + after, after }, 1_024).await;
+    response.map(|response| response.status).map_err(|failed| failed.failure)
+}
+
+#[tokio::test]
+async fn good_certificates_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    let between = below(&ca, ca_params("between"));
+    let mut revocable = leaf_params(&[NAME]);
+    let trap = Canary::at("127.0.0.1:0").await;
+    revocable.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![format!("http://{}/crl", trap.address)] }];
+    for (shown, host) in [
+        (shown(&ca, &leaf_params(&[NAME]), &[]), NAME),
+        (shown(&ca, &leaf_params(&["other.test", "*.example.test"]), &[]), NAME),
+        (shown(&ca, &leaf_params(&["127.0.0.1"]), &[]), "127.0.0.1"),
+        (shown(&between, &leaf_params(&[NAME]), &[&between]), NAME),
+        // Revocation is not looked at: the platform verifier cannot on Linux.
+        (shown(&ca, &revocable, &[]), NAME),
+    ] {
+        let (port, heard) = serve(shown, &[b"h2", b"http/1.1"]).await;
+        let (options, _dns) = trusting(&ca, folder.path()).await;
+        assert_eq!(post(options, &format!("https://{host}:{port}/")).await, Ok(204));
+        assert!(heard.load(Ordering::SeqCst) > 0);
+    }
+    assert_eq!(trap.count().await, 0);
+}
+
+#[tokio::test]
+async fn bad_certificates_are_refused_before_a_byte_of_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    for (what, shown, host) in bad(&ca) {
+        let (port, heard) = serve(shown, &[]).await;
+        let (options, _dns) = trusting(&ca, folder.path()).await;
+        let failure = post(options, &format!("https://{host}:{port}/")).await.unwrap_err();
+        assert_eq!(failure.class, Class::Tls, "{what}: {failure}");
+        assert_eq!(heard.load(Ordering::SeqCst), 0, "{what}");
+    }
+}
+
+/// The cases that badssl.com keeps, as far as they can be made here.
+fn bad(ca: &Ca) -> Vec<(&'static str, Shown, &'static str)> {
+    let with = |change: fn(&mut CertificateParams)| {
+        let mut params = leaf_params(&[NAME]);
+        change(&mut params);
+        shown(ca, &params, &[])
+    };
+    let named = |names: &[&str]| shown(ca, &leaf_params(names), &[]);
+    let mut all = vec![
+        ("expired", with(|params| params.not_after = date_time_ymd(2020, 1, 1)), NAME),
+        ("not yet valid", with(|params| params.not_before = date_time_ymd(4000, 1, 1)), NAME),
+        ("for clients", with(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth]), NAME),
+        ("for code", with(|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning]), NAME),
+        ("another host", named(&["other.example.test"]), NAME),
+        ("the domain above", named(&["example.test"]), NAME),
+        ("a longer name", named(&["hook.example.test.evil.test"]), NAME),
+        ("a wildcard too high", named(&["*.test"]), NAME),
+        ("a wildcard too deep", named(&["*.hook.example.test"]), NAME),
+        ("a wildcard in part", named(&["h*.example.test"]), NAME),
+        ("a lone wildcard", named(&["*"]), NAME),
+        ("a name with a null", named(&["hook.example.test\0.evil.test"]), NAME),
+        ("a name for an address", named(&[NAME]), "127.0.0.1"),
+        ("another address", named(&["127.0.0.2"]), "127.0.0.1"),
+        (
+            "an address as a name",
+            with(|params| params.subject_alt_names = vec![SanType::DnsName("127.0.0.1".try_into().unwrap())]),
+            "127.0.0.1",
+        ),
+        ("an address by common name", common_name(ca, "127.0.0.1"), "127.0.0.1"),
+        ("a common name alone", common_name(ca, NAME), NAME),
+    ];
+    all.extend(bad_chains(ca));
+    all
+}
+
+fn bad_chains(ca: &Ca) -> Vec<(&'static str, Shown, &'static str)> {
+    let leaf = leaf_params(&[NAME]);
+    let constrained = |how: NameConstraints| {
+        let mut params = ca_params("constrained");
+        params.name_constraints = Some(how);
+        below(ca, params)
+    };
+    let (names, other) = (|name: &str| vec![GeneralSubtree::DnsName(name.to_owned())], root(ca_params("root")));
+    let elsewhere = constrained(NameConstraints { permitted_subtrees: names("other.test"), excluded_subtrees: Vec::new() });
+    let excluded = constrained(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees: names("example.test") });
+    let networks = vec![GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([10, 0, 0, 0], 8))];
+    let network = constrained(NameConstraints { permitted_subtrees: networks, excluded_subtrees: Vec::new() });
+    let between = below(ca, ca_params("between"));
+    let mut no_ca = ca_params("no ca");
+    no_ca.is_ca = IsCa::ExplicitNoCa;
+    let no_ca = below(ca, no_ca);
+    let mut last = ca_params("last");
+    last.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    let last = below(ca, last);
+    let beyond = below(&last, ca_params("beyond"));
+    let mut expired = ca_params("expired");
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    let expired = below(ca, expired);
+    let key = KeyPair::generate().unwrap();
+    let alone = Shown { chain: vec![leaf.self_signed(&key).unwrap().der().clone()], key };
+    vec![
+        ("self-signed", alone, NAME),
+        ("an untrusted root of the same name", shown(&other, &leaf, &[&other]), NAME),
+        ("a missing intermediate", shown(&between, &leaf, &[]), NAME),
+        ("an issuer that is no CA", shown(&no_ca, &leaf, &[&no_ca]), NAME),
+        ("a path too long", shown(&beyond, &leaf, &[&beyond, &last]), NAME),
+        ("an expired intermediate", shown(&expired, &leaf, &[&expired]), NAME),
+        ("a name that is not permitted", shown(&elsewhere, &leaf, &[&elsewhere]), NAME),
+        ("a name that is excluded", shown(&excluded, &leaf, &[&excluded]), NAME),
+        ("an address that is not permitted", shown(&network, &leaf_params(&["127.0.0.1"]), &[&network]), "127.0.0.1"),
+    ]
+}
+
+fn common_name(ca: &Ca, name: &str) -> Shown {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, name);
+    shown(ca, &params, &[])
+}
+
+#[tokio::test]
+async fn a_certificate_of_no_known_authority_is_refused_without_a_ca_file() {
+    let ca = root(ca_params("root"));
+    let (port, heard) = serve(shown(&ca, &leaf_params(&["127.0.0.1"]), &[]), &[]).await;
+    let failure = failure(options(&["127.0.0.1/32"], None), &format!("https://127.0.0.1:{port}/")).await;
+    assert!(failure.class == Class::Tls && failure.detail.contains("issuer is not trusted"), "{failure}");
+    assert_eq!(heard.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_server_without_http_1_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    let (port, _) = serve(shown(&ca, &leaf_params(&[NAME]), &[]), &[b"h2"]).await;
+    let (options, _dns) = trusting(&ca, folder.path()).await;
+    assert_eq!(post(options, &format!("https://{NAME}:{port}/")).await.unwrap_err().class, Class::Tls);
+}
+
+#[tokio::test]
+async fn what_is_not_tls_is_refused() {
+    // TLS 1.0 and older are refused by an alert, which is also how a server that knows nothing newer answers.
+    let old = &b"\x15\x03\x01\x00\x02\x02\x46"[..];
+    for answer in [
+        &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"",
+        old,
+        &[0x16, 0x03, 0x01, 0xff, 0xff, 2, 0xff, 0xff, 0xff],
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1_024]).await;
+            stream.write_all(answer).await.unwrap();
+        });
+        let failure = failure(options(&["127.0.0.1/32"], None), &url).await;
+        assert_eq!(failure.class, Class::Tls, "{:?}: {failure}", answer.escape_ascii().to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_hangs_is_given_up() {
+    let canary = Canary::at("127.0.0.1:0").await;
+    let failure = failure(options(&["127.0.0.1/32"], None), &format!("https://{}/", canary.address)).await;
+    assert_eq!(failure, Failure::new(Class::Timeout, "the TLS handshake took longer than 800ms"));
+}
+
+/// The variable is read by the process, so the check runs in one of its own.
+#[tokio::test]
+async fn ssl_cert_file_takes_the_place_of_the_systems_certificates() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    let (port, _) = serve(shown(&ca, &leaf_params(&["127.0.0.1"]), &[]), &[]).await;
+    let path = folder.path().join("roots.pem");
+    std::fs::write(&path, ca.pem()).unwrap();
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "--ignored", "deliver::connect::tests::tls::reaches_the_port_of_its_parent"]);
+    child.env("SSL_CERT_FILE", path).env("PARENT_PORT", port.to_string());
+    let ran = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "run by ssl_cert_file_takes_the_place_of_the_systems_certificates"]
+async fn reaches_the_port_of_its_parent() {
+    let port = std::env::var("PARENT_PORT").unwrap();
+    assert_eq!(post(options(&["127.0.0.1/32"], None), &format!("https://127.0.0.1:{port}/")).await, Ok(204));
+}

@@ -1,0 +1,110 @@
+//! A webhook that keeps failing is disabled, holds what comes, and goes on when it is enabled.
+
+use serde_json::json;
+
+use crate::harness::api::{WITHIN, attempts};
+use crate::harness::config::{Config, NOTIFY_SECRET};
+use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::service::Service;
+
+#[tokio::test]
+async fn ten_failed_deliveries_disable_the_eleventh_is_held_and_enabling_delivers_it() {
+    let receiver = Receiver::start().await;
+    let service = Service::start(&Config::retrying(&["20ms"]).notify(&receiver.url("/ops"))).await;
+    receiver.script("/a", [Reply::status(500)]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    for number in 1..=10 {
+        assert_eq!(acme.webhook(&webhook).await["status"], "active", "before the failure {number}");
+        let event = acme.publish_new("order.paid").await;
+        assert_eq!(attempts(&acme.delivery_when(&event, "failed").await).len(), 2);
+    }
+    let disabled = acme.webhook(&webhook).await;
+    assert_eq!(disabled["status"], "disabled");
+    assert!(disabled["disabled_at"].is_string() && disabled["disabled_reason"].is_string(), "{disabled}");
+
+    let eleventh = acme.publish_new("order.paid").await;
+    let held = acme.delivery_when(&eleventh, "held").await;
+    assert_eq!(attempts(&held).len(), 0);
+    assert_eq!(receiver.received("/a").len(), 20, "nothing is sent to a disabled webhook");
+
+    let notices = receiver.wait_for("/ops", 1, WITHIN).await;
+    is_signed(&notices[0]);
+    let disabled: Vec<_> = notices.iter().filter(|notice| notice.json()["type"] == "webhook.disabled").collect();
+    assert!(matches!(disabled[..], [notice] if String::from_utf8_lossy(&notice.body).contains(&webhook)), "{notices:?}");
+
+    receiver.script("/a", [Reply::OK]);
+    acme.do_to_webhook(&webhook, "enable").await;
+    let delivered = acme.delivery_when(&eleventh, "succeeded").await;
+    assert_eq!(delivered["id"], held["id"]);
+    assert!(acme.webhook(&webhook).await["disabled_reason"].is_null());
+}
+
+#[tokio::test]
+async fn a_success_in_between_starts_the_count_anew() {
+    let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500), Reply::OK, Reply::status(500), Reply::status(500)]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    for (expected, status) in [("failed", "active"), ("succeeded", "active"), ("failed", "active"), ("failed", "disabled")] {
+        let event = acme.publish_new("order.paid").await;
+        acme.delivery_when(&event, expected).await;
+        assert_eq!(acme.webhook(&webhook).await["status"], status);
+    }
+}
+
+#[tokio::test]
+async fn runs_by_hand_and_tests_do_not_count_as_failures_but_their_success_resets() {
+    let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500)]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let event = acme.publish_new("order.paid").await;
+    let failed = acme.delivery_when(&event, "failed").await;
+    for number in 2..4 {
+        acme.retry(&failed).await.expect(200);
+        let again = |delivery: &serde_json::Value| delivery["status"] == "failed" && attempts(delivery).len() == number;
+        acme.delivery_that(&event, "the run by hand has failed", again).await;
+    }
+    acme.do_to_webhook(&webhook, "test").await;
+    assert_eq!(acme.webhook(&webhook).await["status"], "active");
+
+    receiver.script("/a", [Reply::OK, Reply::status(500)]);
+    acme.do_to_webhook(&webhook, "test").await;
+    let event = acme.publish_new("order.paid").await;
+    acme.delivery_when(&event, "failed").await;
+    assert_eq!(acme.webhook(&webhook).await["status"], "active", "the test's success had set the count to zero");
+}
+
+#[tokio::test]
+async fn a_test_is_sent_to_a_disabled_webhook_and_answers_with_what_came_back() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(418).body("a teapot")]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    acme.do_to_webhook(&webhook, "disable").await;
+    let tested = acme
+        .post(&format!("/v1/webhooks/{webhook}/test"), &json!({ "event_type": "order.paid", "data": { "b": 2 } }))
+        .await
+        .expect(200);
+    assert!(tested.to_string().contains("418") && tested.to_string().contains("a teapot"), "{tested}");
+    assert_eq!(receiver.received("/a").len(), 1, "a test is one attempt");
+    let logged = acme.get("/v1/deliveries?test=true").await.expect(200);
+    assert_eq!(logged["data"][0]["test"], true);
+}
+
+/// One attempt for each delivery, and two failures disable.
+fn counting_to_two() -> Config {
+    let keys = "extends = \"standard\"\n[dialect.once.disable]\nconsecutive = 2\n";
+    Config::bare().dialect("once", keys, &[]).provider("shop", "once").tenant("acme")
+}
+
+/// Judged by the `standardwebhooks` crate, which is not ours.
+fn is_signed(notice: &Received) {
+    let mut headers = http::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, notice.header(name).parse().expect("a header"));
+    }
+    let judge = standardwebhooks::Webhook::new(NOTIFY_SECRET).expect("a valid secret");
+    judge.verify(&notice.body, &headers).expect("signed with the operator's secret");
+}

@@ -1,0 +1,162 @@
+//! A small HTTP/1.1 client for the API, over TCP and over the admin socket.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Speaks with one service as the owner of one key; a connection for every request.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    address: Address,
+    headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl Client {
+    pub(crate) fn new(address: Address) -> Self {
+        Self { address, headers: Vec::new() }
+    }
+
+    pub(crate) fn with_key(self, key: &str) -> Self {
+        self.with_header("authorization", &format!("Bearer {key}"))
+    }
+
+    pub(crate) fn with_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, JSON, Bytes::new()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, JSON, Bytes::new()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::POST, path, JSON, body.to_string().into()).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Answer {
+        self.send(Method::PATCH, path, JSON, body.to_string().into()).await
+    }
+
+    pub(crate) async fn publish(&self, event: &Value) -> Answer {
+        self.post("/v1/events", event).await
+    }
+
+    /// Publishes lines; every answer of the list is that of one line.
+    pub(crate) async fn publish_lines(&self, lines: &str) -> (Answer, Vec<Value>) {
+        let answer = self.send(Method::POST, "/v1/events", NDJSON, Bytes::copy_from_slice(lines.as_bytes())).await;
+        let results = answer.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        (answer, results)
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> Answer {
+        let sent = self.try_send(method.clone(), path, content_type, body).await;
+        sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// As `send`, but a service that cannot be reached is an error and not a failed test.
+    pub(crate) async fn try_send(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> io::Result<Answer> {
+        self.connect().await?.send(method, path, content_type, body).await
+    }
+
+    /// A connection that serves one request after another.
+    pub(crate) async fn connect(&self) -> io::Result<Connection> {
+        let sender = match &self.address {
+            Address::Tcp(address) => handshake(TcpStream::connect(address).await?).await,
+            Address::Unix(path) => handshake(UnixStream::connect(path).await?).await,
+        };
+        Ok(Connection { sender: sender.map_err(io::Error::other)?, headers: self.headers.clone() })
+    }
+}
+
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    headers: Vec<(String, String)>,
+}
+
+impl Connection {
+    pub(crate) async fn publish(&mut self, event: &Value) -> io::Result<Answer> {
+        self.send(Method::POST, "/v1/events", JSON, event.to_string().into()).await
+    }
+
+    async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> io::Result<Answer> {
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        if !body.is_empty() {
+            request = request.header("content-type", content_type);
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::new(body)).map_err(io::Error::other)?;
+        self.sender.ready().await.map_err(io::Error::other)?;
+        let (head, body) = self.sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+    }
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(stream: S) -> hyper::Result<SendRequest<Full<Bytes>>> {
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON, null when there is none; panics unless the status is the expected one.
+    #[track_caller]
+    pub(crate) fn expect(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        self.json()
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        if self.body.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    /// Panics unless this is problem+json (RFC 9457) with the status and all the words.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, words: &[&str]) {
+        let problem = self.expect(status);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        assert_eq!(problem["status"], status);
+        for word in words {
+            assert!(self.text().contains(word), "no {word:?} in {problem}");
+        }
+    }
+}
+
+const JSON: &str = "application/json";
+const NDJSON: &str = "application/x-ndjson";

@@ -1,0 +1,327 @@
+//! An endpoint that follows a script and remembers every request. It speaks HTTP/1.1 itself, so that it can break it too.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+/// What one request gets.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// A status, headers and body, after a delay.
+    Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, after: Duration },
+    /// These very bytes, then the end of the connection.
+    Raw(Vec<u8>),
+    /// The connection ends without an answer.
+    Drop,
+    /// The connection is reset without an answer.
+    Reset,
+    /// Nothing, for as long as the other side waits.
+    Hang,
+}
+
+impl Reply {
+    pub(crate) const OK: Self = Self::status(200);
+
+    pub(crate) const fn status(status: u16) -> Self {
+        Self::Answer { status, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO }
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        if let Self::Answer { headers, .. } = &mut self {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, text: &str) -> Self {
+        if let Self::Answer { body, .. } = &mut self {
+            *body = text.as_bytes().to_vec();
+        }
+        self
+    }
+
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        if let Self::Answer { after, .. } = &mut self {
+            *after = delay;
+        }
+        self
+    }
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Received {
+    /// When its last byte was there.
+    pub(crate) at: Instant,
+    /// Which connection brought it, from 1.
+    pub(crate) connection: u64,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// In the order and spelling in which they came.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    /// The value of a header, by name without case; panics when it is absent.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+        &found.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).1
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.body)))
+    }
+}
+
+/// Listens until it is dropped; then its connections end too.
+pub(crate) struct Receiver {
+    address: SocketAddr,
+    scheme: &'static str,
+    state: Arc<State>,
+    accept: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    scripts: Mutex<HashMap<String, Script>>,
+    received: Mutex<Vec<Received>>,
+    came: Notify,
+    connections: AtomicU64,
+}
+
+/// Replies in order; the last one is for all that come later.
+struct Script {
+    replies: Vec<Reply>,
+    next: usize,
+}
+
+impl Receiver {
+    pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0").await
+    }
+
+    /// On an address of one's choice.
+    pub(crate) async fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        Self::listen(listener, "http", None)
+    }
+
+    /// With TLS; also gives the certificate of the authority to trust, as PEM.
+    pub(crate) async fn start_tls(names: &[&str]) -> (Self, String) {
+        let (acceptor, authority) = tls(names);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        (Self::listen(listener, "https", Some(acceptor)), authority)
+    }
+
+    fn listen(listener: TcpListener, scheme: &'static str, tls: Option<TlsAcceptor>) -> Self {
+        let address = listener.local_addr().expect("bound");
+        let state = Arc::<State>::default();
+        let accept = tokio::spawn(accept(listener, Arc::clone(&state), tls));
+        Self { address, scheme, state, accept }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// What requests to a path get from now on; a path without a script gets 200.
+    pub(crate) fn script(&self, path: &str, replies: impl Into<Vec<Reply>>) {
+        let script = Script { replies: replies.into(), next: 0 };
+        self.state.scripts.lock().expect("no panic in between").insert(path.to_owned(), script);
+    }
+
+    /// What came to a path so far.
+    pub(crate) fn received(&self, path: &str) -> Vec<Received> {
+        self.state.received.lock().expect("no panic in between").iter().filter(|one| one.path == path).cloned().collect()
+    }
+
+    /// Looks at all that came so far, without a copy.
+    pub(crate) fn look<T>(&self, at: impl FnOnce(&[Received]) -> T) -> T {
+        at(&self.state.received.lock().expect("no panic in between"))
+    }
+
+    /// How many connections were made, whether or not a request came.
+    pub(crate) fn connections(&self) -> u64 {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until that many requests came to a path, and panics when they have not at the deadline.
+    pub(crate) async fn wait_for(&self, path: &str, count: usize, within: Duration) -> Vec<Received> {
+        let enough = |received: &[Received]| received.iter().filter(|one| one.path == path).count() >= count;
+        let came = self.wait_until(within, enough).await;
+        let received = self.received(path);
+        assert!(came, "{} of {count} requests to {path} within {within:?}", received.len());
+        received
+    }
+
+    /// Waits until what came satisfies a condition; false when it does not at the deadline.
+    pub(crate) async fn wait_until(&self, within: Duration, mut enough: impl FnMut(&[Received]) -> bool) -> bool {
+        let wait = async {
+            loop {
+                let next = self.state.came.notified();
+                if self.look(&mut enough) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        tokio::time::timeout(within, wait).await.is_ok()
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.accept.abort();
+    }
+}
+
+/// A port on which nothing listens.
+pub(crate) async fn refusing_url() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    format!("http://{}/", listener.local_addr().expect("bound"))
+}
+
+async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAcceptor>) {
+    // The set ends the connections when this task does.
+    let mut connections = tokio::task::JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        let (state, tls) = (Arc::clone(&state), tls.clone());
+        connections.spawn(async move {
+            let _ = match tls {
+                None => plain(stream, number, &state).await,
+                Some(tls) => serve(tls.accept(stream).await?, number, &state).await.map(|_| ()),
+            };
+            io::Result::Ok(())
+        });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn plain(stream: TcpStream, number: u64, state: &State) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if let Some(stream) = serve(stream, number, state).await? {
+        stream.set_zero_linger()?;
+    }
+    Ok(())
+}
+
+/// Serves until the connection ends; gives it back when the script wants it reset.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, number: u64, state: &State) -> io::Result<Option<S>> {
+    let mut stream = BufReader::new(stream);
+    while let Some(received) = read(&mut stream, number).await? {
+        match state.reply_to(received) {
+            Reply::Answer { status, headers, body, after } => {
+                tokio::time::sleep(after).await;
+                stream.write_all(&answer(status, &headers, &body)).await?;
+                stream.flush().await?;
+            }
+            Reply::Raw(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.shutdown().await?;
+                return Ok(None);
+            }
+            Reply::Drop => return Ok(None),
+            Reply::Reset => return Ok(Some(stream.into_inner())),
+            Reply::Hang => while stream.read_u8().await.is_ok() {},
+        }
+    }
+    Ok(None)
+}
+
+impl State {
+    fn reply_to(&self, received: Received) -> Reply {
+        let reply = self.scripts.lock().expect("no panic in between").get_mut(&received.path).map_or(Reply::OK, Script::next);
+        self.received.lock().expect("no panic in between").push(received);
+        self.came.notify_waiters();
+        reply
+    }
+}
+
+impl Script {
+    fn next(&mut self) -> Reply {
+        let last = self.replies.len() - 1;
+        let reply = self.replies[self.next.min(last)].clone();
+        self.next += 1;
+        reply
+    }
+}
+
+/// One request, whose body has a `Content-Length`; `None` at the end of the connection.
+async fn read<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, connection: u64) -> io::Result<Option<Received>> {
+    let Some(first) = read_line(stream).await? else {
+        return Ok(None);
+    };
+    let mut words = first.split(' ').map(str::to_owned);
+    let (Some(method), Some(path)) = (words.next(), words.next()) else {
+        return Err(io::Error::other(format!("not a request line: {first:?}")));
+    };
+    let headers = read_headers(stream).await?;
+    let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let mut body = vec![0; length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)];
+    stream.read_exact(&mut body).await?;
+    Ok(Some(Received { at: Instant::now(), connection, method, path, headers, body }))
+}
+
+async fn read_headers<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>) -> io::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    while let Some(line) = read_line(stream).await?.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':').ok_or_else(|| io::Error::other(format!("not a header: {line:?}")))?;
+        headers.push((name.to_owned(), value.trim().to_owned()));
+    }
+    Ok(headers)
+}
+
+async fn read_line<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>) -> io::Result<Option<String>> {
+    let mut line = String::new();
+    let read = stream.read_line(&mut line).await?;
+    Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} Scripted\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if status != 204 {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn tls(names: &[&str]) -> (TlsAcceptor, String) {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut authority = CertificateParams::new([]).expect("no names");
+    // A name of its own: a certificate whose issuer has its own name counts as self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "an authority for tests");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("signed");
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(names).expect("valid names").signed_by(&key, &authority).expect("signed");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("ring has them");
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
+    let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).expect("the key fits");
+    (TlsAcceptor::from(Arc::new(config)), authority.pem())
+}

@@ -1,0 +1,227 @@
+//! The built binary as a service, in a folder of its own that goes with it.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Method;
+use tempfile::TempDir;
+
+use super::client::{Address, Client};
+use super::config::{self, Config};
+use super::eventually;
+use super::turn::{self, Turn};
+
+/// A service that is ready. Dropping it kills the process and waits for it, then removes the folder.
+pub(crate) struct Service {
+    process: Process,
+    address: SocketAddr,
+    folder: TempDir,
+    _turn: Turn,
+}
+
+impl Service {
+    /// Starts it beside the services of other tests.
+    pub(crate) async fn start(config: &Config) -> Self {
+        Self::start_in_turn(config, turn::shared().await).await
+    }
+
+    pub(crate) async fn start_in_turn(config: &Config, turn: Turn) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        config.write(folder.path());
+        let (process, address) = Process::start(folder.path()).await;
+        Self { process, address, folder, _turn: turn }
+    }
+
+    /// Ends the process at once, as `kill -9` does.
+    pub(crate) fn kill9(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same files.
+    pub(crate) async fn start_again(&mut self) {
+        (self.process, self.address) = Process::start(self.folder.path()).await;
+    }
+
+    /// Starts it again with another config on the same store.
+    pub(crate) async fn start_again_with(&mut self, config: &Config) {
+        config.write(self.folder.path());
+        self.start_again().await;
+    }
+
+    /// Sends a signal by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.process.child.id().to_string();
+        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().expect("sh is there");
+        assert!(status.success(), "kill -s {name} {pid}");
+    }
+
+    /// SIGTERM, and how it ended after how long.
+    pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        self.signal("TERM");
+        let child = Mutex::new(&mut self.process.child);
+        let exited = || async { child.lock().expect("no panic in between").try_wait().expect("a child of ours") };
+        let status = eventually("the service ends after SIGTERM", EXIT_MAX, exited).await;
+        (status, since.elapsed())
+    }
+
+    /// Stops it gracefully and lets `check --store` judge the closed store.
+    pub(crate) async fn stop_and_check(&mut self) {
+        let (status, _) = self.terminate().await;
+        assert!(status.success(), "{status}\n{}", self.stderr());
+        self.check_store();
+    }
+
+    /// `check --store` on a store that nobody has open.
+    pub(crate) fn check_store(&self) {
+        let store = self.folder().join(config::STORE);
+        let output = self.run(&["check", "--store", store.to_str().expect("a plain path")]);
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        assert!(output.status.success(), "check --store: {}\n{said}", output.status);
+    }
+
+    /// Runs a command of the binary against this service.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let socket = self.folder().join(config::SOCKET);
+        Command::new(binary()).args(arguments).env("HOOKWHEEL_SOCKET", socket).output().expect("the binary starts")
+    }
+
+    /// Without a key.
+    pub(crate) fn stranger(&self) -> Client {
+        Client::new(Address::Tcp(self.address))
+    }
+
+    pub(crate) fn operator(&self) -> Client {
+        self.stranger().with_key(&config::secret(config::OPERATOR))
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Client {
+        self.stranger().with_key(&config::secret(name))
+    }
+
+    pub(crate) fn tenant(&self, provider: &str, id: &str) -> Client {
+        self.stranger().with_key(&config::secret(&format!("{provider}-{id}")))
+    }
+
+    /// Tenant `acme` of provider `shop`, which most tests need.
+    pub(crate) fn acme(&self) -> Client {
+        self.tenant("shop", "acme")
+    }
+
+    /// Over the admin socket, whose file permissions are its authentication.
+    pub(crate) fn admin(&self) -> Client {
+        Client::new(Address::Unix(self.folder().join(config::SOCKET)))
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it wrote to stderr since its last start.
+    pub(crate) fn stderr(&self) -> String {
+        self.process.stderr.text()
+    }
+}
+
+struct Process {
+    child: Child,
+    stderr: Stderr,
+}
+
+impl Process {
+    async fn start(folder: &Path) -> (Self, SocketAddr) {
+        let mut command = Command::new(binary());
+        command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let stderr = Stderr::follow(child.stderr.take().expect("piped"));
+        let mut process = Self { child, stderr };
+        let address = process.address().await;
+        process.ready(address).await;
+        (process, address)
+    }
+
+    async fn address(&mut self) -> SocketAddr {
+        let deadline = Instant::now() + START_MAX;
+        loop {
+            if let Some(address) = self.stderr.address() {
+                return address;
+            }
+            self.must_live(deadline, "did not say where it listens");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    async fn ready(&mut self, address: SocketAddr) {
+        let deadline = Instant::now() + START_MAX;
+        let client = Client::new(Address::Tcp(address));
+        while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| answer.status == 200) {
+            self.must_live(deadline, "is not ready");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn must_live(&mut self, deadline: Instant, what: &str) {
+        let ended = self.child.try_wait().expect("a child of ours");
+        let hint = if ended.is_some() { "ended" } else { what };
+        assert!(ended.is_none() && Instant::now() < deadline, "the service {hint}: {ended:?}\n{}", self.stderr.text());
+    }
+
+    fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("stderr of the service:\n{}", self.stderr.text());
+        }
+    }
+}
+
+/// Collects the lines of a process as they come.
+#[derive(Clone)]
+struct Stderr(Arc<Mutex<String>>);
+
+impl Stderr {
+    fn follow(pipe: ChildStderr) -> Self {
+        let collected = Self(Arc::default());
+        let sink = collected.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let mut text = sink.0.lock().expect("no panic in between");
+                text.push_str(&line);
+                text.push('\n');
+            }
+        });
+        collected
+    }
+
+    fn text(&self) -> String {
+        self.0.lock().expect("no panic in between").clone()
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        let text = self.text();
+        let (_, rest) = text.split_once("listening on http://")?;
+        rest.split(|c: char| c.is_whitespace() || c == '/').next()?.parse().ok()
+    }
+}
+
+/// The binary under test: the one cargo built, or `HOOKWHEEL_TEST_BINARY` to measure another build.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("HOOKWHEEL_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_hookwheel").into(), PathBuf::from)
+}
+
+const START_MAX: Duration = Duration::from_secs(20);
+
+/// Attempts get 8 s, and the process ends within 10 s; the rest is for a busy machine.
+const EXIT_MAX: Duration = Duration::from_secs(15);

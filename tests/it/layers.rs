@@ -1,0 +1,199 @@
+//! Holds the order of the rooms: imports point down, and what only one file may know stays there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From top to bottom; a room imports rooms of lower rows only.
+const ROWS: [&[&str]; 7] =
+    [&["main"], &["cli"], &["server"], &["api", "deliver", "dashboard"], &["store"], &["wheel", "clock", "config"], &["domain"]];
+
+/// What may be named only in files that begin so, and why.
+const RESERVED: [(&str, &[&str], &str); 10] = [
+    ("bincode", &["store/record"], "so that the form on disk can be replaced in one file"),
+    ("redb", &["store"], "the store's interface speaks the domain"),
+    ("SystemTime", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
+    ("Instant::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
+    ("Timestamp::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
+    ("Zoned::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
+    ("hyper", &["api", "deliver", "dashboard", "cli", "server"], "the store and the domain know no HTTP"),
+    (
+        "tokio",
+        &["api", "deliver", "dashboard", "cli", "server", "store", "main.rs"],
+        "the domain, the wheel and the config know no runtime",
+    ),
+    ("getrandom", &["api", "deliver", "dashboard", "cli", "server", "store"], "the domain gets its random draws as arguments"),
+    ("fs", &["config", "store", "api", "deliver", "dashboard", "cli", "server"], "the domain does no I/O"),
+];
+
+#[test]
+fn imports_point_down() {
+    let mut found = Vec::new();
+    for file in sources() {
+        let text = fs::read_to_string(Path::new(SRC).join(&file)).expect("a source file is UTF-8");
+        found.extend(violations(&file, &text));
+    }
+    assert!(found.is_empty(), "{} violations of the layers:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn what_points_up_is_seen() {
+    for (file, text, expected) in [
+        ("api/events.rs", "use crate::deliver::Pump;", "src/api/events.rs:1 names crate::deliver"),
+        ("api/events.rs", "\nfn f() { crate::deliver::f() }", "src/api/events.rs:2 names crate::deliver"),
+        (
+            "store/writer.rs",
+            "use crate::{\n    domain::event::Event,\n    api::{Route, problem},\n};",
+            "src/store/writer.rs:3 names crate::api",
+        ),
+        ("store/writer.rs", "use super::super::server;", "src/store/writer.rs:1 names crate::server"),
+        ("domain/time.rs", "use std::time::SystemTime;", "src/domain/time.rs:1 names SystemTime"),
+        ("store/writer.rs", "#[derive(bincode::Encode)]", "src/store/writer.rs:1 names bincode"),
+        ("pigeon/mod.rs", "", "src/pigeon/mod.rs lies in a room without a row"),
+    ] {
+        let found = violations(file, text);
+        assert_eq!(found.len(), 1, "{file}: {found:?}");
+        assert!(found[0].starts_with(expected), "{}", found[0]);
+    }
+}
+
+#[test]
+fn what_points_down_passes() {
+    for (file, text) in [
+        ("api/events.rs", "use crate::{domain::event::Event, store::{self, Store}};\nuse super::problem;"),
+        ("api/mod.rs", "// never crate::deliver\nmod events;\nuse crate::api::events;"),
+        ("store/record.rs", "use bincode::Encode;"),
+        ("deliver/pump.rs", "use std::time::Instant;\nfn f(now: Instant) { let offset = 1; }"),
+        ("config/settings.rs", "const STORE: &str = \"hookwheel.redb\";"),
+    ] {
+        assert_eq!(violations(file, text), Vec::<String>::new(), "{file}");
+    }
+}
+
+fn violations(file: &str, text: &str) -> Vec<String> {
+    let room = file.split(['/', '.']).next().unwrap_or(file);
+    if file == "lib.rs" {
+        return Vec::new();
+    }
+    let Some(row) = row(room) else {
+        return vec![format!("src/{file} lies in a room without a row: give `{room}` one in tests/it/layers.rs")];
+    };
+    let code = without_comments(text);
+    let upward = imports(file, &code)
+        .into_iter()
+        .filter(|(_, other)| *other != room && self::row(other).is_some_and(|other| other <= row));
+    let mut found: Vec<_> = upward
+        .map(|(at, other)| format!("{} names crate::{other}: {room} may only know {}", place(file, &code, at), below(row)))
+        .collect();
+    // A unit test may read a file or a clock; what it tests may not.
+    let shipped = code.split("#[cfg(test)]").next().unwrap_or(&code);
+    for (word, homes, reason) in RESERVED {
+        let at = words(shipped, word).into_iter().next().filter(|_| !homes.iter().any(|home| file.starts_with(home)));
+        found.extend(
+            at.map(|at| format!("{} names {word}: only src/{} may, {reason}", place(file, &code, at), homes.join(", src/"))),
+        );
+    }
+    found
+}
+
+/// Rooms that a text names, with where: `crate::ROOM`, `crate::{ROOM, …}`, or as many `super::` as lead out of the file's room.
+fn imports<'a>(file: &str, code: &'a str) -> Vec<(usize, &'a str)> {
+    let mut found = Vec::new();
+    for at in words(code, "crate").into_iter().chain(words(code, "hookwheel")) {
+        let Some(rest) =
+            code[at..].split_once("::").filter(|(word, _)| word.trim() == *word && is_word(word)).map(|(_, rest)| rest)
+        else {
+            continue;
+        };
+        let start = code.len() - rest.len();
+        if rest.starts_with('{') { found.extend(group(code, start)) } else { found.push((start, word(rest))) }
+    }
+    let depth = file.split('/').filter(|part| *part != "mod.rs").count();
+    let out = "super::".repeat(depth);
+    let beyond = code.match_indices(&out).map(|(at, _)| at + out.len()).filter(|at| !code[*at..].starts_with("super"));
+    found.extend(beyond.map(|at| (at, word(&code[at..]))));
+    found
+}
+
+/// The first names of a braced group, which begins at `start`.
+fn group(code: &str, start: usize) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    let mut depth = 0;
+    for (offset, character) in code[start..].char_indices() {
+        let at = start + offset;
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        let begins_item = matches!(character, '{' | ',') && depth == 1;
+        if begins_item {
+            let rest = code[at + 1..].trim_start();
+            found.push((code.len() - rest.len(), word(rest)));
+        }
+        if depth == 0 {
+            break;
+        }
+    }
+    found
+}
+
+/// Where a word, or a path of words, stands by itself: not as part of another, nor as a field or the ending of a file's name.
+fn words(code: &str, wanted: &str) -> Vec<usize> {
+    let stands_alone = |at: &usize| {
+        let before = code[..*at].chars().next_back();
+        let after = code[at + wanted.len()..].chars().next();
+        !before.is_some_and(|c| is_word_part(c) || c == '.') && !after.is_some_and(is_word_part)
+    };
+    code.match_indices(wanted).map(|(at, _)| at).filter(stands_alone).collect()
+}
+
+fn word(text: &str) -> &str {
+    text.split(|c| !is_word_part(c)).next().unwrap_or(text)
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(is_word_part)
+}
+
+fn is_word_part(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+/// Cuts every line at `//`, be it in a string: what follows there is no import.
+fn without_comments(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
+}
+
+fn place(file: &str, code: &str, at: usize) -> String {
+    format!("src/{file}:{}", code[..at].matches('\n').count() + 1)
+}
+
+fn row(room: &str) -> Option<usize> {
+    ROWS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn below(row: usize) -> String {
+    let rooms = ROWS[row + 1..].concat();
+    if rooms.is_empty() { "no other room".to_owned() } else { rooms.join(", ") }
+}
+
+/// Every source file, relative to `src/`.
+fn sources() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from(SRC)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("src is there") {
+            let path = entry.expect("src can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let inside = path.strip_prefix(SRC).expect("found below src");
+                found.push(inside.to_str().expect("names are ASCII").to_owned());
+            }
+        }
+    }
+    assert!(found.len() > 5, "src was not found");
+    found
+}
+
+const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
