@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::{self, Entry, Table, Value};
+use super::document::{self, Entry, Value};
 use super::fault::{Fault, Faults, Place, Placed};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::is_name;

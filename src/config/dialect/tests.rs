@@ -395,6 +395,24 @@ fn a_built_in_dialect_stays_as_it_is() {
 }
 
 #[test]
+fn an_effective_file_says_everything_in_plain_words() {
+    let dialects = right("[dialect.a]\nextends = \"deck\"\nheaders = { \"X.Job\" = \"$event.type\" }\n");
+    let printed = effective(&dialects["a"]);
+    for line in [
+        "name = \"a\"",
+        "schemes = [\"https\", \"http\"]",
+        "\"X.Job\" = \"$event.type\"",
+        "success = [200]",
+        "timeout = \"10s\"",
+        "decorrelated_jitter = { median = \"30s\", retries = 3 }",
+        "example = '{\"success\":true,\"message\":\"\",\"service_fee\":2.30,\"confirmation_id\":\"767945634509\"}'",
+    ] {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+    assert!(!printed.contains("extends") && !printed.contains("[signature]"), "{printed}");
+}
+
+#[test]
 fn built_in_dialects_read_back_from_their_print() {
     for (name, dialect) in right("") {
         assert_eq!(read_back(&name, &effective(&dialect)), *dialect, "{name}");
