@@ -14,3 +14,10 @@ pub(crate) fn now() -> Timestamp {
 pub(crate) fn steady() -> Instant {
     Instant::now()
 }
+
+/// Microseconds of `CLOCK_MONOTONIC`, which systemd compares with its own.
+pub(crate) fn monotonic_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (secs, nanos) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    secs * 1_000_000 + nanos / 1_000
+}

@@ -85,16 +85,14 @@ impl<T: Copy> Wheel<T> {
         self.slab.live
     }
 
-    /// Drops every entry later than a tick and says how many: their owner finds them elsewhere when their time comes.
-    pub(crate) fn truncate(&mut self, after_tick: u64) -> usize {
-        let before = self.len();
+    /// Drops every entry later than a tick and names each: their owner finds them elsewhere when their time comes.
+    pub(crate) fn truncate(&mut self, after_tick: u64, mut dropped: impl FnMut(T)) {
         for node in 0..self.slab.end() {
             if self.slab.deadline(node).is_some_and(|deadline| deadline > after_tick) {
-                self.remove(node);
+                dropped(self.remove(node));
             }
         }
         self.slab.shrink_when_empty();
-        before - self.len()
     }
 
     /// The first occupied slot and the tick at which it begins.

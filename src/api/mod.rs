@@ -1,1 +1,167 @@
-//! To be written.
+//! The HTTP API: takes requests in, finds out who asks, and answers from the store.
+//!
+//! ```text
+//!  serve ──▶ connection ──▶ Api::answer ──▶ route ──▶ access ──▶ body ──▶ one call of events, webhooks, deliveries, admin
+//!  slots      pace, limits    door           405 404   401 403    413         │
+//!                                                                             ▼
+//!                                             reply ◀── problem: every error and its status ◀── store
+//! ```
+//!
+//! It reads snapshots of the store and hands changes to its writer; it never delivers and never reads the config's files. A new
+//! call is a line in `route`'s table and an arm in [`Api::call`].
+
+mod access;
+mod admin;
+mod ask;
+mod body;
+mod connection;
+mod cursor;
+mod deliveries;
+mod door;
+mod events;
+mod explain;
+mod form;
+mod health;
+mod keys;
+mod ndjson;
+mod pace;
+mod print;
+mod problem;
+mod publish;
+mod random;
+mod reply;
+mod route;
+mod serve;
+mod settings;
+mod stop;
+mod webhooks;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use door::Door;
+pub(crate) use serve::{Listener, serve};
+pub(crate) use settings::Settings;
+pub(crate) use stop::Stop;
+
+use access::Keys;
+use ask::Ask;
+use body::Room;
+use problem::Problem;
+use reply::Reply;
+use route::{Call, Need, Routes};
+
+use crate::domain::access::KeyHash;
+use crate::store::Store;
+
+/// What is served, over all listeners.
+pub(crate) struct Api {
+    store: Store,
+    settings: watch::Receiver<Arc<Settings>>,
+    reload: Reload,
+    stop: Stop,
+    routes: Routes,
+    room: Room,
+}
+
+/// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
+pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
+
+impl Api {
+    pub(crate) fn new(store: Store, settings: watch::Receiver<Arc<Settings>>, reload: Reload, stop: Stop) -> Self {
+        Self { store, settings, reload, stop, routes: Routes::new(), room: Room::new() }
+    }
+
+    /// Answers one request, whatever it is.
+    async fn answer(self: Arc<Self>, door: Door, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let reply = self.handle(door, &head, body).await;
+        reply.unwrap_or_else(Problem::reply).into()
+    }
+
+    async fn handle(&self, door: Door, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+        door.check(&head.method, &head.headers)?;
+        let found = self.routes.find(&head.method, head.uri.path())?;
+        if found.need == Need::Open {
+            return Ok(self.open(found.call));
+        }
+        let settings = self.settings.borrow().clone();
+        let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
+        let caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
+        caller.may(found.need, door)?;
+        let is_ndjson = door::is_ndjson(&head.headers);
+        let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson)).await?;
+        if taken.waited {
+            keys.check_again(&caller)?;
+        }
+        let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
+        self.call(found.call, Ask { api: self, settings: &settings, caller, id, query, headers, is_ndjson, body }).await
+    }
+
+    fn open(&self, call: Call) -> Reply {
+        match call {
+            Call::Readyz => health::readyz(self),
+            _ => health::healthz(),
+        }
+    }
+
+    async fn call(&self, call: Call, ask: Ask<'_>) -> Result<Reply, Problem> {
+        let ask = &ask;
+        match call {
+            Call::Healthz | Call::Readyz => Ok(self.open(call)),
+            Call::Publish => publish::publish(ask).await,
+            Call::ListEvents => events::list(ask).await,
+            Call::ShowEvent => events::show(ask),
+            Call::ExplainEvent => explain::explain(ask),
+            Call::CreateWebhook => webhooks::create(ask).await,
+            Call::ListWebhooks => webhooks::list(ask),
+            Call::ShowWebhook => webhooks::show(ask),
+            Call::PutWebhook => webhooks::put(ask).await,
+            Call::PatchWebhook => webhooks::patch(ask).await,
+            Call::DeleteWebhook => webhooks::delete(ask).await,
+            Call::EnableWebhook => webhooks::enable(ask).await,
+            Call::DisableWebhook => webhooks::disable(ask).await,
+            Call::RotateSecret => webhooks::rotate_secret(ask).await,
+            Call::ShowSecret => webhooks::show_secret(ask),
+            Call::TestWebhook => webhooks::test_one(ask).await,
+            Call::TestWebhooks => webhooks::test_all(ask).await,
+            Call::RecoverWebhook => webhooks::recover(ask).await,
+            Call::ListWebhookDeliveries => deliveries::list_of_webhook(ask),
+            Call::ListDeliveries => deliveries::list(ask),
+            Call::ShowDelivery => deliveries::show(ask),
+            Call::RetryDelivery => deliveries::retry(ask).await,
+            Call::ListKeys => keys::list(ask),
+            Call::CreateKey => keys::create(ask).await,
+            Call::RevokeKey => keys::revoke(ask).await,
+            Call::Status => Ok(admin::status(self)),
+            Call::Reload => admin::reload(self).await,
+            Call::ListAllWebhooks => webhooks::list_all(ask),
+        }
+    }
+}
+
+impl Call {
+    /// The largest body that this call takes; more is a 413.
+    fn body_bytes_max(self, is_ndjson: bool) -> usize {
+        match self {
+            Self::Publish if is_ndjson => NDJSON_BYTES_MAX,
+            Self::Publish => EVENT_BYTES_MAX,
+            _ => BODY_BYTES_MAX,
+        }
+    }
+}
+
+/// One published event.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// Many published events.
+const NDJSON_BYTES_MAX: usize = 16 << 20;
+
+/// What any other call takes.
+const BODY_BYTES_MAX: usize = 256 * 1024;

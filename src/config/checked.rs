@@ -1,15 +1,19 @@
 //! The config as it is meant: plain data, every value within its bounds, every secret read.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::domain::access::{KeyHash, Scopes};
+use crate::domain::dialect::Dialect;
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
 
 use super::fault::Place;
-use super::secret_file::SecretText;
 use super::units::Size;
 
 /// Everything that one set of files, environment and flags says.
@@ -21,6 +25,8 @@ pub(crate) struct Config {
     pub(crate) operator: Operator,
     /// In the order of the files; the one of top-level webhooks, where there are any, among them.
     pub(crate) providers: Vec<Provider>,
+    /// By name: the ones compiled in, and those of the files.
+    pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
     /// Every single value of `[server]`, `[storage]`, `[delivery]` and where it comes from, for `config show` and reload.
     pub(crate) settings: Vec<Setting>,
     /// The files that were read, in their order.
@@ -81,7 +87,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Operator {
     pub(crate) keys: Vec<Key>,
     pub(crate) notify_url: Option<String>,
-    pub(crate) notify_secret: Option<SecretText>,
+    pub(crate) notify_secret: Option<Secret>,
 }
 
 /// `[[provider]]`: a system that emits events and speaks one dialect.
@@ -91,7 +97,6 @@ pub(crate) struct Provider {
     pub(crate) dialect: String,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
-    pub(crate) place: Place,
 }
 
 /// `[[provider.tenant]]`: a customer of a provider.
@@ -101,19 +106,19 @@ pub(crate) struct Tenant {
     pub(crate) environment: String,
     pub(crate) keys: Vec<Key>,
     pub(crate) webhooks: Vec<Webhook>,
-    pub(crate) place: Place,
 }
 
 /// `[[provider.tenant.webhook]]`: a subscribed endpoint that the file owns.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
+    /// Canonical.
     pub(crate) url: String,
-    /// Names, `prefix.*` and `*`.
-    pub(crate) events: Vec<String>,
+    pub(crate) events: Vec<Pattern>,
     pub(crate) description: String,
     /// Absent: made by the relay.
-    pub(crate) secret: Option<SecretText>,
+    pub(crate) secret: Option<Secret>,
+    /// Where its table begins: what a refused change names.
     pub(crate) place: Place,
 }
 
@@ -134,7 +139,6 @@ pub(crate) struct Key {
     pub(crate) hash: KeyHash,
     /// Of a tenant's key; an operator's or provider's has [`Scopes::ALL`] and does what its owner may.
     pub(crate) scopes: Scopes,
-    pub(crate) place: Place,
 }
 
 /// One value of the file's first three tables, as it is printed, and where it comes from.
@@ -145,13 +149,6 @@ pub(crate) struct Setting {
     /// As TOML; empty when there is none.
     pub(crate) value: String,
     pub(crate) place: Place,
-}
-
-impl Setting {
-    /// `in_flight`.
-    pub(crate) fn key(&self) -> &str {
-        self.name.split_once('.').map_or(&self.name, |(_, key)| key)
-    }
 }
 
 impl Config {

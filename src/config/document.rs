@@ -188,10 +188,9 @@ mod tests {
 
     #[test]
     fn keys_and_values_have_their_places() {
-        let table = read("# note\n[server]\n  listen = \"é\"\n").expect("valid");
-        let server = table.entry("server").expect("there");
-        assert_eq!(server.place.to_string(), "a.toml:2:2");
-        let Value::Table(server) = &server.value.value else { panic!("a table") };
+        let mut table = read("# note\n[server]\n  listen = \"é\"\n").expect("valid");
+        assert_eq!(table.entry("server").expect("there").place.to_string(), "a.toml:2:2");
+        let server = table.table("server", &mut Faults::default()).expect("a table");
         let listen = server.entry("listen").expect("there");
         assert_eq!(listen.place.to_string(), "a.toml:3:3");
         assert_eq!(listen.value.place.to_string(), "a.toml:3:12");
@@ -199,9 +198,9 @@ mod tests {
 
     #[test]
     fn columns_count_characters() {
-        let table = read("a = [\"éé\", 5]").expect("valid");
-        let Value::Array(items) = &table.entry("a").expect("there").value.value else { panic!("a list") };
-        assert_eq!(items[1].place.to_string(), "a.toml:1:12");
+        let mut table = read("a = [\"éé\", \"5\"]").expect("valid");
+        let items = table.strings("a", &mut Faults::default()).expect("a list");
+        assert_eq!(items.value[1].place.to_string(), "a.toml:1:12");
     }
 
     #[test]

@@ -5,9 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::checked::Config;
-use super::document::Entry;
 use super::fault::Faults;
-use super::judge::DialectFacts;
 use super::{Flag, Sources, load};
 
 pub(super) struct Folder(tempfile::TempDir);
@@ -40,7 +38,7 @@ impl Folder {
 
     pub(super) fn load_with(&self, environment: &[(&str, &str)], flags: Vec<Flag>) -> Result<Config, Faults> {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        load(Sources { file: Some(&self.path("hookwheel.toml")), environment, flags }, &dialects)
+        load(Sources { file: Some(&self.path("hookwheel.toml")), environment, flags })
     }
 
     /// What is wrong, with places relative to the folder.
@@ -55,21 +53,10 @@ impl Folder {
     }
 }
 
-/// Two built-in dialects, and the ones of the file as they are named.
-pub(super) fn dialects(own: Vec<Entry>, _: &mut Faults) -> Vec<DialectFacts> {
-    let facts = |name: &str, https_only, event_types: &[&str]| DialectFacts {
-        name: name.to_owned(),
-        https_only,
-        event_types: event_types.iter().map(|kind| (*kind).to_owned()).collect(),
-    };
-    let built_in =
-        [facts("standard", false, &[]), facts("decisio", true, &[]), facts("aioka", true, &["verdict.new", "macro.update"])];
-    built_in.into_iter().chain(own.iter().map(|entry| facts(&entry.key, false, &[]))).collect()
-}
-
 const FILES: &[(&str, &str, u32)] = &[
     ("keys/one", "hwk_0123456789abcdefghijklmnop\n", 0o600),
     ("keys/two", "hwk_abcdefghijklmnop0123456789\n", 0o640),
+    ("keys/signing", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n", 0o600),
     ("keys/open", "hwk_0123456789abcdefghijklmnop\n", 0o644),
     ("keys/short", "hwk_0123456789\n", 0o600),
     ("keys/empty", "\n", 0o600),

@@ -1,97 +1,102 @@
 //! What the domain says of the values in a webhook's table: its dialect, its URL, its event types, its secret.
 
-use url::Url;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use crate::domain::dialect::{Dialect, UnknownType};
+use crate::domain::nearest::nearest;
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
+use crate::domain::target::{Guard, Reason, Schemes, Target};
+
+use super::checked::{Delivery, Server};
 use super::document::Value;
 use super::fault::{Faults, Placed};
-use super::nearest::nearest;
-use super::secret_file::SecretText;
-use super::take::Wrong;
+use super::value::{Wrong, string};
 
-/// The dialects that there are, and what follows from each.
+/// The dialects that there are, and the addresses that may be dialled.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    /// Built in, and from the files.
-    pub(crate) dialects: Vec<DialectFacts>,
+    /// Built in, and from the files; one that is wrong is not among them.
+    pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
+    /// The names that the files define, rightly or wrongly: a wrong dialect is one fault, not one more for each that uses it.
+    defined: Vec<String>,
     /// Whether every file could be read: only then is an unknown dialect surely one that nobody defines.
-    pub(crate) complete: bool,
-    pub(crate) danger_allow_http: bool,
-}
-
-/// What a webhook's table must know of its dialect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DialectFacts {
-    pub(crate) name: String,
-    pub(crate) https_only: bool,
-    /// The catalogue; empty when the dialect has none.
-    pub(crate) event_types: Vec<String>,
+    complete: bool,
+    danger_allow_http: bool,
+    guard: Guard,
 }
 
 impl Judge {
+    pub(crate) fn new(
+        dialects: BTreeMap<String, Arc<Dialect>>,
+        defined: Vec<String>,
+        complete: bool,
+        server: &Server,
+        delivery: &Delivery,
+    ) -> Self {
+        let guard = Guard { allow: delivery.allow_private.clone(), own: vec![server.listen] };
+        Self { dialects, defined, complete, danger_allow_http: delivery.danger_allow_http, guard }
+    }
+
     /// Notes a dialect that is neither built in nor defined.
     pub(crate) fn check_name(&self, name: &Placed<String>, faults: &mut Faults) {
-        if self.complete && self.dialect(&name.value).is_none() {
+        let known = self.dialects.contains_key(&name.value) || self.defined.contains(&name.value);
+        if self.complete && !known {
             faults.add(&name.place, format!("unknown dialect `{}`", name.value), self.name_remedy(&name.value));
         }
     }
 
     fn name_remedy(&self, name: &str) -> String {
-        let names: Vec<&str> = self.dialects.iter().map(|dialect| dialect.name.as_str()).collect();
+        let names: Vec<&str> = self.dialects.keys().map(String::as_str).collect();
         match nearest(name, names.iter().copied()) {
             Some(near) => format!("dialect = \"{near}\""),
             None => format!("one of {}, or a [dialect.NAME] of your own", names.join(", ")),
         }
     }
 
-    /// Reads an endpoint's URL.
+    /// Reads an endpoint's URL into its canonical form.
     pub(crate) fn url(&self, value: Value, dialect: &str) -> Result<String, Wrong> {
-        let (Value::String(text) | Value::Text(text)) = value else {
-            return Err(Wrong::new(format!("is {}, not a URL", value.kind()), "url = \"https://hooks.example.com/path\""));
-        };
-        let https_only = self.dialect(dialect).is_some_and(|dialect| dialect.https_only) && !self.danger_allow_http;
-        let schemes: &[&str] = if https_only { &["https"] } else { &["https", "http"] };
-        match Url::parse(&text) {
-            Ok(url) if schemes.contains(&url.scheme()) && url.has_host() => Ok(url.into()),
-            Ok(url) if url.scheme() == "http" => {
-                Err(Wrong::new(format!("is http, and the dialect `{dialect}` sends to https only"), HTTPS))
-            }
-            Ok(_) => Err(Wrong::new("is neither https nor http", HTTPS)),
-            Err(error) => Err(Wrong::new(format!("cannot be read as a URL: {error}"), HTTPS)),
-        }
+        let text = string(value, URL_EXAMPLE)?;
+        // Of an unknown dialect nothing follows.
+        let http = self.dialects.get(dialect).is_none_or(|dialect| dialect.api.plain_http) || self.danger_allow_http;
+        let target = Target::parse(&text, Schemes { http }, &self.guard);
+        target.map(|target| target.url().to_owned()).map_err(|reason| refused_url(&reason))
     }
 
     /// Reads an entry of `events`: a name, `prefix.*` or `*`.
-    pub(crate) fn pattern(&self, value: Value, dialect: &str) -> Result<String, Wrong> {
-        let (Value::String(text) | Value::Text(text)) = value else {
-            return Err(Wrong::new(format!("holds {}, not an event type", value.kind()), PATTERNS));
-        };
-        let prefix = text.strip_suffix(".*").unwrap_or(&text);
-        let named = !prefix.is_empty() && !prefix.contains(|c: char| c == '*' || c.is_whitespace() || c.is_control());
-        if text != "*" && !named {
-            return Err(Wrong::new(format!("holds {text:?}, which is no event type"), PATTERNS));
-        }
-        self.check_catalogue(&text, dialect)?;
-        Ok(text)
+    pub(crate) fn pattern(&self, value: Value, dialect: &str) -> Result<Pattern, Wrong> {
+        let text = string(value, PATTERNS)?;
+        let pattern = Pattern::parse(&text).map_err(|why| Wrong::new(format!("holds {text:?}: {why}"), PATTERNS))?;
+        let known = self.dialects.get(dialect).map_or(Ok(()), |dialect| dialect.check_pattern(&pattern));
+        known.map_err(|unknown| self.unknown_type(unknown, dialect))?;
+        Ok(pattern)
     }
 
-    fn check_catalogue(&self, text: &str, dialect: &str) -> Result<(), Wrong> {
-        let catalogue = self.dialect(dialect).map_or(&[][..], |dialect| &dialect.event_types);
-        if catalogue.is_empty() || text.ends_with('*') || catalogue.iter().any(|known| known == text) {
-            return Ok(());
-        }
-        let near = nearest(text, catalogue.iter().map(String::as_str));
-        let remedy = near.map_or_else(|| format!("one of {}", catalogue.join(", ")), |near| format!("\"{near}\""));
-        Err(Wrong::new(format!("holds `{text}`, which the dialect `{dialect}` does not have"), remedy))
+    fn unknown_type(&self, unknown: UnknownType, dialect: &str) -> Wrong {
+        let all = || format!("see `hookwheel dialects show {dialect}`, or \"*\" for every one");
+        let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
+        Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
     }
 
     /// Notes a secret that the dialect cannot sign with.
-    pub(crate) fn check_secret(&self, _: &Placed<SecretText>, _: &str, _: &mut Faults) {}
-
-    fn dialect(&self, name: &str) -> Option<&DialectFacts> {
-        self.dialects.iter().find(|dialect| dialect.name == name)
+    pub(crate) fn check_secret(&self, secret: &Placed<Secret>, dialect: &str, faults: &mut Faults) {
+        let Some(dialect) = self.dialects.get(dialect) else { return };
+        if let Err(reason) = dialect.api.secret_format.accept(secret.value.expose()) {
+            let message = format!("the dialect `{}` cannot use the secret in this file: {reason}", dialect.name);
+            faults.add(&secret.place, message, "leave `secret_file` out, and the relay makes a secret that fits");
+        }
     }
 }
 
-const HTTPS: &str = "url = \"https://hooks.example.com/path\"";
+fn refused_url(reason: &Reason) -> Wrong {
+    let remedy = match reason {
+        Reason::Refused(_) | Reason::Local(_) => "allow_private = [\"…\"] in [delivery], with that very address, if it is meant",
+        _ => URL_EXAMPLE,
+    };
+    Wrong::new(format!("cannot be used: {reason}"), remedy)
+}
+
+const URL_EXAMPLE: &str = "url = \"https://hooks.example.com/path\"";
 
 const PATTERNS: &str = "a name (`invoice.paid`), everything below a prefix (`invoice.*`), or everything (`*`)";

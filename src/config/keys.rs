@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use crate::domain::access::{KeyHash, Scopes};
+use crate::domain::nearest::nearest;
 
 use super::checked::Key;
 use super::document::{Table, Value};
 use super::fault::{Faults, Placed};
 use super::names::Names;
-use super::nearest::nearest;
 use super::secret_file;
 use super::take::Wrong;
 
@@ -35,7 +35,6 @@ impl Keys {
     }
 
     fn key(&mut self, mut table: Table, kind: OwnerKind, names: &mut Names<String>, faults: &mut Faults) -> Option<Key> {
-        let place = table.place.clone();
         let name = table.label("name", "\"backend\"", faults);
         let file = secret_path(&mut table, faults);
         let scopes = scopes(&mut table, kind, faults);
@@ -50,7 +49,7 @@ impl Keys {
         );
         let hash = secret_file::key(&file, faults)?;
         self.hashes.once(hash, &file.place, "the same key", "a key of its own for each owner: openssl rand -hex 32", faults);
-        Some(Key { name: name.value, hash, scopes: scopes?, place })
+        Some(Key { name: name.value, hash, scopes: scopes? })
     }
 }
 

@@ -3,9 +3,10 @@
 //! `HOOKWHEEL_SERVER_LISTEN` is `listen` of `[server]`, and so on for every key of `[server]`, `[storage]` and `[delivery]`. A
 //! list is written with commas. A name that begins with `HOOKWHEEL_` and is none of these is a fault: it was meant to do something.
 
+use crate::domain::nearest::nearest;
+
 use super::document::{Table, Value};
 use super::fault::{Faults, Place};
-use super::nearest::nearest;
 use super::settings::KEYS;
 
 /// A flag of the command line that stands for one key of the file.

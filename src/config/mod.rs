@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod bad_configs;
 pub(crate) mod checked;
+pub(crate) mod dialect;
 pub(crate) mod document;
 pub(crate) mod fault;
 mod files;
@@ -24,7 +25,6 @@ mod judge;
 mod keys;
 mod layers;
 mod names;
-
 mod owners;
 pub(crate) mod reload;
 mod secret_file;
@@ -38,10 +38,10 @@ use std::path::Path;
 
 pub(crate) use crate::domain::nearest;
 use checked::{Config, Setting};
-use document::{Entry, Table};
+use document::Table;
 use fault::Faults;
 use gather::{Gathered, gather};
-use judge::{DialectFacts, Judge};
+use judge::Judge;
 use keys::Keys;
 pub(crate) use layers::Flag;
 use layers::{Said, put_over, said};
@@ -59,32 +59,30 @@ pub(crate) struct Sources<'a, E> {
 }
 
 /// Reads and checks everything, and changes nothing; on a fault, all of them.
-pub(crate) fn load<E>(sources: Sources<'_, E>, dialects: ReadDialects<'_>) -> Result<Config, Faults>
+pub(crate) fn load<E>(sources: Sources<'_, E>) -> Result<Config, Faults>
 where
     E: IntoIterator<Item = (String, String)>,
 {
     let mut faults = Faults::default();
     let gathered = sources.file.map_or_else(Gathered::nothing, |file| gather(file, &mut faults));
     let said = said(sources.environment, sources.flags, &mut faults);
-    let config = check(gathered, &said, dialects, &mut faults);
+    let config = check(gathered, &said, &mut faults);
     faults.or(config)
 }
 
-/// Reads the `[dialect.NAME]` tables and says which dialects there are then, the built-in ones among them.
-pub(crate) type ReadDialects<'a> = &'a dyn Fn(Vec<Entry>, &mut Faults) -> Vec<DialectFacts>;
-
-fn check(gathered: Gathered, said: &[Said], dialects: ReadDialects<'_>, faults: &mut Faults) -> Config {
+fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let Gathered { mut root, files, complete } = gathered;
     let mut settings = Vec::new();
     let server = settings::server(section("server", &mut root, said, faults, &mut settings));
     let storage = settings::storage(section("storage", &mut root, said, faults, &mut settings));
     let delivery = settings::delivery(section("delivery", &mut root, said, faults, &mut settings));
-    let dialects = dialects(root.table("dialect", faults).map_or_else(Vec::new, |mut table| table.rest()), faults);
-    let judge = Judge { dialects, complete, danger_allow_http: delivery.danger_allow_http };
+    let own = root.table("dialect", faults).map_or_else(Vec::new, |mut table| table.rest());
+    let defined = own.iter().map(|entry| entry.key.clone()).collect();
+    let judge = Judge::new(dialect::read_all(own, faults), defined, complete, &server, &delivery);
     let mut owners = Owners { judge: &judge, keys: Keys::default(), faults };
     let (operator, providers) = (owners.operator(&mut root), owners.providers(&mut root));
     root.finish(faults);
-    Config { server, storage, delivery, operator, providers, settings, files }
+    Config { server, storage, delivery, operator, providers, dialects: judge.dialects, settings, files }
 }
 
 /// Takes one of the three tables of single values, with what stands over it.
@@ -110,7 +108,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::fault::Place;
-    use super::fixture::{Folder, dialects};
+    use super::fixture::Folder;
     use super::units::Size;
     use super::*;
 
@@ -141,7 +139,7 @@ events = ["verdict.new", "macro.*"]
 name = "all"
 url = "http://example.com"
 events = ["*"]
-secret_file = "keys/one"
+secret_file = "keys/signing"
 "#;
 
     fn setting<'a>(config: &'a Config, name: &str) -> &'a Setting {
@@ -168,7 +166,7 @@ secret_file = "keys/one"
     #[test]
     fn an_empty_file_and_no_file_give_the_defaults() {
         let empty = Folder::new("").load().expect("valid");
-        let none = load(Sources { file: None, environment: [], flags: vec![] }, &dialects).expect("valid");
+        let none = load(Sources { file: None, environment: [], flags: vec![] }).expect("valid");
         assert_eq!(empty.settings, none.settings);
         assert_eq!(none.server.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(none.server.admin_socket, Path::new("/run/hookwheel/admin.sock"));
@@ -231,11 +229,14 @@ secret_file = "keys/one"
             "[[webhook]]\nname = \"a\"\nurl = \"https://a.example\"\nevents = [\"*\"]\nsecret_file = \"s\"",
             0o644,
         );
-        folder.write("conf.d/s", "whsec_abc\n", 0o600);
+        folder.write("conf.d/s", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\r\n", 0o600);
         let config = folder.load().expect("valid");
         let (_, _, webhook) = config.webhooks().next().expect("one");
-        assert_eq!(webhook.secret.as_ref().map(|secret| secret.reveal()), Some("whsec_abc"));
-        assert!(!format!("{config:?}").contains("whsec_abc"));
+        assert_eq!(
+            webhook.secret.as_ref().map(|secret| secret.expose()),
+            Some("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
+        );
+        assert!(!format!("{config:?}").contains("MDEyMzQ1"));
     }
 
     #[test]
@@ -281,7 +282,8 @@ secret_file = "keys/one"
 
     #[test]
     fn what_the_packaged_file_shows_as_defaults_are_the_defaults() {
-        let shown = |setting: &Setting| EXAMPLE.contains(&format!("# {} = {}\n", setting.key(), setting.value));
+        let key = |setting: &Setting| setting.name.rsplit('.').next().map(str::to_owned).unwrap_or_default();
+        let shown = |setting: &Setting| EXAMPLE.contains(&format!("# {} = {}\n", key(setting), setting.value));
         let settings = Folder::new("").load().expect("valid").settings;
         let with_default = settings.iter().filter(|setting| !setting.value.is_empty() && setting.value != "[]");
         let hidden: Vec<_> = with_default.filter(|setting| !shown(setting)).collect();
@@ -291,9 +293,10 @@ secret_file = "keys/one"
     #[test]
     fn the_packaged_file_is_valid_with_every_comment_opened() {
         let folder = Folder::new(&opened(EXAMPLE));
-        for name in ["ops", "acme", "tenant-1", "decisions", "notify"] {
-            folder.write(&format!("keys/{name}"), format!("whsec_{name}_0123456789abcdefghijklmnop"), 0o600);
+        for name in ["ops", "acme", "tenant-1", "decisions"] {
+            folder.write(&format!("keys/{name}"), format!("{name}_0123456789abcdefghijklmnop"), 0o600);
         }
+        folder.write("keys/notify", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", 0o600);
         folder.write("tls/cert.pem", CERTIFICATE, 0o644);
         folder.write("tls/internal-ca.pem", CERTIFICATE, 0o644);
         folder.write("tls/key.pem", CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY"), 0o640);
@@ -317,7 +320,7 @@ secret_file = "keys/one"
     fn checked(text: &str) -> Faults {
         let mut faults = Faults::default();
         if let Some(root) = document::parse(Path::new("hookwheel.toml"), text, &mut faults) {
-            check(Gathered { root, ..Gathered::nothing() }, &[], &dialects, &mut faults);
+            check(Gathered { root, ..Gathered::nothing() }, &[], &mut faults);
         }
         faults
     }

@@ -18,6 +18,11 @@ impl<T> Default for Names<T> {
 }
 
 impl<T: Eq + Hash> Names<T> {
+    /// With names that were judged before.
+    pub(crate) fn with(judged: impl IntoIterator<Item = (T, Place)>) -> Self {
+        Self { first: judged.into_iter().collect() }
+    }
+
     /// Notes `what` when the name was there before; `remedy` is what to do about it.
     pub(crate) fn once(&mut self, name: T, place: &Place, what: &str, remedy: &str, faults: &mut Faults) {
         match self.first.get(&name) {

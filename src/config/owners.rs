@@ -1,12 +1,15 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::Secret;
+
 use super::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, Webhook};
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
 use super::judge::Judge;
 use super::keys::{Keys, OwnerKind};
 use super::names::Names;
-use super::secret_file::{self, SecretText};
+use super::secret_file;
 
 /// What all owners share while they are read.
 pub(crate) struct Owners<'a> {
@@ -39,7 +42,6 @@ impl Owners<'_> {
     }
 
     fn provider(&mut self, mut table: Table, names: &mut Names<String>) -> Option<Provider> {
-        let place = table.place.clone();
         let name = table.id("name", "\"acme\"", self.faults);
         let dialect = self.dialect(&mut table);
         let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
@@ -48,7 +50,7 @@ impl Owners<'_> {
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
-        Some(Provider { name: name.value, dialect, keys, tenants, place })
+        Some(Provider { name: name.value, dialect, keys, tenants })
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -64,7 +66,6 @@ impl Owners<'_> {
     }
 
     fn tenant(&mut self, mut table: Table, dialect: &str, names: &mut Names<String>) -> Option<Tenant> {
-        let place = table.place.clone();
         let id = table.id("id", "\"acme\"", self.faults);
         let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
         let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
@@ -75,7 +76,7 @@ impl Owners<'_> {
         let what = format!("the tenant `{}`", id.value);
         names.once(id.value.clone(), &id.place, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
         let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
-        Some(Tenant { id: id.value, environment, keys, webhooks, place })
+        Some(Tenant { id: id.value, environment, keys, webhooks })
     }
 
     fn webhooks(&mut self, tables: Vec<Table>, dialect: &str, names: &mut Names<String>) -> Vec<Webhook> {
@@ -103,18 +104,16 @@ impl Owners<'_> {
     fn top_level(&mut self, tables: Vec<Table>, providers: &mut Vec<Provider>) {
         let place = tables.first().map(|table| table.place.clone()).unwrap_or_default();
         let provider = self.default_provider(&place, providers);
-        let tenant = default_tenant(&place, &mut provider.tenants);
-        let mut names = Names::default();
-        for webhook in &tenant.webhooks {
-            names.once(webhook.name.clone(), &webhook.place, "", "", self.faults);
-        }
+        let tenant = default_tenant(&mut provider.tenants);
+        let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.place.clone()));
+        let mut names = Names::with(judged);
         tenant.webhooks.extend(self.webhooks(tables, DEFAULT_DIALECT, &mut names));
     }
 
     fn default_provider<'p>(&mut self, place: &Place, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
         let at = providers.iter().position(|provider| provider.name == DEFAULT_OWNER).unwrap_or(providers.len());
         if at == providers.len() {
-            providers.push(default_owner(place));
+            providers.push(default_owner());
         }
         let provider = &mut providers[at];
         if provider.dialect != DEFAULT_DIALECT {
@@ -135,7 +134,7 @@ impl Owners<'_> {
         Some(taken.value)
     }
 
-    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<String>> {
+    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<Pattern>> {
         if !table.has("events") {
             table.missing("events", EVENTS_EXAMPLE, self.faults);
         }
@@ -147,14 +146,14 @@ impl Owners<'_> {
         Some(events.value.into_iter().map(|event| event.value).collect())
     }
 
-    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<SecretText> {
+    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<Secret> {
         let file = table.path(key, self.faults)?;
         let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.place);
         self.judge.check_secret(&secret, dialect, self.faults);
         Some(secret.value)
     }
 
-    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<SecretText> {
+    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<Secret> {
         let place = table.entry("notify_secret_file").map(|entry| entry.place.clone());
         let secret = self.secret(table, "notify_secret_file", DEFAULT_DIALECT);
         if let (Some(place), false) = (place, has_url) {
@@ -168,16 +167,16 @@ impl Owners<'_> {
     }
 }
 
-fn default_owner(place: &Place) -> Provider {
+fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
-    Provider { name, dialect, keys: Vec::new(), tenants: Vec::new(), place: place.clone() }
+    Provider { name, dialect, keys: Vec::new(), tenants: Vec::new() }
 }
 
-fn default_tenant<'t>(place: &Place, tenants: &'t mut Vec<Tenant>) -> &'t mut Tenant {
+fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {
     let at = tenants.iter().position(|tenant| tenant.id == DEFAULT_OWNER).unwrap_or(tenants.len());
     if at == tenants.len() {
         let (id, environment) = (DEFAULT_OWNER.to_owned(), DEFAULT_ENVIRONMENT.to_owned());
-        tenants.push(Tenant { id, environment, keys: Vec::new(), webhooks: Vec::new(), place: place.clone() });
+        tenants.push(Tenant { id, environment, keys: Vec::new(), webhooks: Vec::new() });
     }
     &mut tenants[at]
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::domain::dialect::Dialect;
+use crate::domain::secret::Secret;
+
 use super::checked::{Config, Key, Provider, Setting, Tenant, Webhook};
 use super::fault::Fault;
-use super::secret_file::SecretText;
 
 /// Compares two configs; refused when the new one needs a restart, and then nothing of it is to be applied.
 pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Refused> {
@@ -18,6 +20,7 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Refused> {
         keys: Difference::of(&keys(old), &keys(new), key_changes),
         tenants: Difference::of(&tenants(old), &tenants(new), tenant_changes),
         providers: Difference::of(&providers(old), &providers(new), provider_changes),
+        dialects: Difference::of(&dialects(old), &dialects(new), dialect_changes),
         settings: Difference::of(&settings(old), &settings(new), single_changes),
     })
 }
@@ -32,6 +35,8 @@ pub(crate) struct Changes {
     /// `PROVIDER/TENANT`.
     pub(crate) tenants: Difference,
     pub(crate) providers: Difference,
+    /// Those of the files.
+    pub(crate) dialects: Difference,
     /// `delivery.in_flight`, `operator.notify_url`.
     pub(crate) settings: Difference,
 }
@@ -41,12 +46,13 @@ impl Changes {
         self.kinds().iter().all(|(_, difference)| **difference == Difference::default())
     }
 
-    fn kinds(&self) -> [(&'static str, &Difference); 5] {
+    fn kinds(&self) -> [(&'static str, &Difference); 6] {
         [
             ("webhook", &self.webhooks),
             ("key", &self.keys),
             ("tenant", &self.tenants),
             ("provider", &self.providers),
+            ("dialect", &self.dialects),
             ("setting", &self.settings),
         ]
     }
@@ -114,12 +120,6 @@ impl Difference {
 /// The settings that only a restart can change, and did change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused(Vec<Fault>);
-
-impl Refused {
-    pub(crate) fn faults(&self) -> &[Fault] {
-        &self.0
-    }
-}
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,6 +194,14 @@ fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>>
     changed(&[("dialect", old.dialect != new.dialect)])
 }
 
+fn dialects(config: &Config) -> Vec<(String, &Dialect)> {
+    config.dialects.iter().map(|(name, dialect)| (name.clone(), &**dialect)).collect()
+}
+
+fn dialect_changes(old: &Dialect, new: &Dialect) -> Option<Vec<&'static str>> {
+    (old != new).then(Vec::new)
+}
+
 /// The three tables of single values, and what `[operator]` has besides keys. A secret is compared, never named.
 fn settings(config: &Config) -> Vec<(String, Single<'_>)> {
     let settings = config.settings.iter().map(|setting| (setting.name.clone(), Single::Shown(&setting.value)));
@@ -207,7 +215,7 @@ fn settings(config: &Config) -> Vec<(String, Single<'_>)> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Single<'a> {
     Shown(&'a str),
-    Hidden(Option<&'a SecretText>),
+    Hidden(Option<&'a Secret>),
 }
 
 fn single_changes(old: Single<'_>, new: Single<'_>) -> Option<Vec<&'static str>> {
@@ -276,6 +284,14 @@ mod tests {
         let wanted = "reload: +1 key (p/t/k), +1 tenant (p/t), ~1 provider (p: dialect), \
                       ~2 settings (delivery.in_flight, delivery.in_flight_per_endpoint), -1 key (p/k)";
         assert_eq!(printed, wanted);
+    }
+
+    #[test]
+    fn a_changed_dialect_changes_what_extends_it() {
+        let old = "[dialect.a]\nextends = \"decisio\"\n[dialect.b]\nextends = \"a\"\n[dialect.c]\nextends = \"decisio\"\n";
+        let new = format!("# moved\n{}", old.replacen("\"decisio\"", "\"decisio\"\ndelivery = { timeout = \"20s\" }", 1));
+        let printed = compared(old, &new).expect("applicable").to_string();
+        assert_eq!(printed, "reload: +0, ~2 dialects (a, b), -0");
     }
 
     #[test]

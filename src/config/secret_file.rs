@@ -2,57 +2,40 @@
 //!
 //! Nothing read here reaches an error, a log or `Debug`; of a key only its SHA-256 leaves this file.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::domain::access::KeyHash;
+use crate::domain::secret::Secret;
 
 use super::fault::{Faults, Placed};
-use super::files::{self, Contents};
+use super::files;
 use super::units::Size;
 use super::value::Wrong;
 
-/// A secret as it stands in its file, without the file's last line end.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    /// The secret itself; hand it to what signs, nothing else.
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for SecretText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SecretText(hidden)")
-    }
-}
-
 /// Reads a secret: 1 to 256 visible ASCII characters, in a file that others can neither read nor change.
-pub(crate) fn secret(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<SecretText> {
-    match read(&file.value) {
-        Ok(text) => Some(SecretText(text)),
-        Err(wrong) => {
-            faults.add(&file.place, wrong.message, wrong.remedy);
-            None
-        }
-    }
+pub(crate) fn secret(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secret> {
+    let recipe = format!("put the receiver's secret into {}, or leave this out: the relay makes one", file.value.display());
+    noted(read(&file.value, &recipe), file, faults)
 }
 
 /// Reads a key and keeps its digest; as [`secret`], and at least 24 characters.
 pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash> {
-    let text = secret(file, faults)?;
-    let (count, path) = (text.0.len(), file.value.display());
+    let recipe = format!("(umask 027; openssl rand -hex 32 > {})", file.value.display());
+    let key = noted(read(&file.value, &recipe), file, faults)?;
+    let count = key.expose().len();
     if count < KEY_CHARS_MIN {
-        let message = format!("the key in {path} has {count} characters, fewer than {KEY_CHARS_MIN}");
-        faults.add(&file.place, message, format!("openssl rand -hex 32 > {path}"));
+        let message = format!("the key in {} has {count} characters, fewer than {KEY_CHARS_MIN}", file.value.display());
+        faults.add(&file.place, message, recipe);
         return None;
     }
-    Some(Sha256::digest(text.0.as_bytes()).into())
+    Some(Sha256::digest(key.expose()).into())
+}
+
+fn noted(read: Result<Secret, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secret> {
+    read.map_err(|wrong| faults.add(&file.place, wrong.message, wrong.remedy)).ok()
 }
 
 /// Notes a file that others can read or change, as a private key must not be.
@@ -65,28 +48,24 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     let Some((_, what)) = open.iter().find(|(bit, _)| mode & bit != 0) else { return Ok(()) };
     let closed = if mode & GROUP_READ == 0 { "0600" } else { "0640" };
     let message = format!("the secret file {} has mode {mode:04o}: {what}", path.display());
-    Err(Wrong { message, remedy: format!("chmod {closed} {}", path.display()) })
+    Err(Wrong::new(message, format!("chmod {closed} {}", path.display())))
 }
 
-fn read(path: &Path) -> Result<Zeroizing<String>, Wrong> {
-    let Contents { bytes, mode } = files::read(path, SECRET_FILE_MAX).map_err(|error| unreadable(path, &error))?;
-    let bytes = Zeroizing::new(bytes);
-    check_mode(path, mode)?;
-    let text = without_line_end(&bytes);
-    let remedy = || format!("openssl rand -hex 32 > {}, or what the receiver expects", path.display());
-    let wrong = |what: &str| Wrong { message: format!("the secret file {} {what}", path.display()), remedy: remedy() };
-    match str::from_utf8(text) {
-        _ if text.is_empty() => Err(wrong("is empty")),
-        _ if text.len() > SECRET_CHARS_MAX => Err(wrong("holds more than 256 characters")),
-        Ok(secret) if text.iter().all(u8::is_ascii_graphic) => Ok(Zeroizing::new(secret.to_owned())),
+/// `recipe` is how such a file is made.
+fn read(path: &Path, recipe: &str) -> Result<Secret, Wrong> {
+    let contents = files::read(path, SECRET_FILE_MAX).map_err(|error| {
+        let message = format!("cannot read the secret file {}: {error}", path.display());
+        Wrong::new(message, error.remedy(path, recipe))
+    })?;
+    let bytes = Zeroizing::new(contents.bytes);
+    check_mode(path, contents.mode)?;
+    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe);
+    match str::from_utf8(without_line_end(&bytes)) {
+        Ok("") => Err(wrong("is empty")),
+        Ok(text) if text.len() > SECRET_CHARS_MAX => Err(wrong("holds more than 256 characters")),
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(text)),
         _ => Err(wrong("holds more than one word of visible ASCII characters")),
     }
-}
-
-fn unreadable(path: &Path, error: &files::Unreadable) -> Wrong {
-    let missing = format!("(umask 027; openssl rand -hex 32 > {})", path.display());
-    let message = format!("cannot read the secret file {}: {error}", path.display());
-    Wrong { message, remedy: error.remedy(path, &missing) }
 }
 
 /// One line end, as editors and `echo` leave it.
@@ -125,7 +104,7 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
         let mut faults = Faults::default();
         let read = secret(&Placed::new(path.clone(), Place::Default), &mut faults);
-        read.map(|text| text.reveal().to_owned()).ok_or_else(|| faults.to_string())
+        read.map(|text| text.expose().to_owned()).ok_or_else(|| faults.to_string())
     }
 
     #[test]
@@ -167,11 +146,5 @@ mod tests {
         assert_eq!(read(&"a".repeat(23)), None);
         let digest = Sha256::digest("a".repeat(24).as_bytes());
         assert_eq!(read(&format!("{}\n", "a".repeat(24))), Some(digest.into()));
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let text = SecretText(Zeroizing::new("whsec_abc".into()));
-        assert!(!format!("{text:?}").contains("abc"));
     }
 }

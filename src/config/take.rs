@@ -14,10 +14,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::id::is_name;
+use crate::domain::nearest::nearest;
 
 use super::document::{Entry, Table, Value};
 use super::fault::{Faults, Place, Placed};
-use super::nearest::nearest;
 use super::units::Size;
 pub(crate) use super::value::Wrong;
 use super::value::{TABLES_EXAMPLE, duration, integer, is_label, items, network, number, size, string};

@@ -3,6 +3,8 @@
 pub(crate) mod attempt;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod pump;
+pub(crate) mod queues;
 
 mod head;
 mod wire;

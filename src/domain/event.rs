@@ -27,6 +27,8 @@ pub(crate) struct Event {
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) attributes: Attributes,
     pub(crate) connection: Option<Box<str>>,
+    /// Made by a test call: in the log of its webhook, not among the events that subscribers poll.
+    pub(crate) test: bool,
     pub(crate) content: Content,
 }
 

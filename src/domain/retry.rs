@@ -50,11 +50,6 @@ impl Retry {
         Some(duration(secs * self.spread(draw)))
     }
 
-    /// The time after which retry number `retry` is due at the latest, for showing a schedule; `None` when there is no such retry.
-    pub(crate) fn latest(&self, retry: u32) -> Option<Duration> {
-        self.delay(retry, 1.0, Some(0.0))
-    }
-
     fn spread(&self, draw: f64) -> f64 {
         1.0 - self.jitter + 2.0 * self.jitter * draw
     }
@@ -152,7 +147,7 @@ mod tests {
         let retry = Retry { policy: Policy::Schedule(vec![Duration::from_secs(100)]), jitter: 0.2 };
         assert_eq!(retry.delay(0, 0.0, None), Some(Duration::from_secs(80)));
         assert_eq!(retry.delay(0, 0.5, None), Some(Duration::from_secs(100)));
-        assert_eq!(retry.latest(0), Some(Duration::from_secs(120)));
+        assert_eq!(retry.delay(0, 1.0, None), Some(Duration::from_secs(120)));
     }
 
     #[test]

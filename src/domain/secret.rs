@@ -191,7 +191,7 @@ pub(crate) const RANDOM_BYTES: usize = 256;
 /// What a symmetric key begins with.
 pub(super) const SYMMETRIC: &str = "whsec_";
 const SIGNING_KEY: &str = "whsk_";
-pub(super) const PUBLIC_KEY: &str = "whpk_";
+const PUBLIC_KEY: &str = "whpk_";
 
 const SEED_BYTES: usize = 32;
 const PUBLIC_BYTES: usize = 32;

@@ -13,28 +13,67 @@
 //! One thread writes. It owns the wheel too, so what is armed in memory and what stands in the due table never disagree.
 //! Everything else reads snapshots. Nothing outside this room sees a redb type.
 
+mod accept;
+mod batch;
+mod check;
+mod due;
 mod error;
+mod fact;
+mod fanout;
+mod finish;
+mod hand;
+mod handle;
+mod inbox;
+mod index;
+mod jobs;
+mod op;
+mod opening;
 mod publication;
+mod random;
+mod read;
+mod record;
+mod registry;
+mod retention;
+mod room;
+mod schedule;
+mod seal;
+mod shared;
+mod tables;
+mod view;
+mod webhooks;
+mod writer;
 
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
-
+pub(crate) use check::{Report, check};
 pub(crate) use error::Error;
+pub(crate) use fact::{Attempted, Fact};
+pub(crate) use handle::{Options, Store};
+pub(crate) use op::{Committed, Dialects, Finished, FromFile, Lane, Limits, NewWebhook, Ready, TestRun};
 pub(crate) use publication::{Accepted, Publication, Refusal};
+pub(crate) use read::{Begun, Recover};
+pub(crate) use room::Held;
+use shared::Shared;
+pub(crate) use shared::Health;
+pub(crate) use view::{Attempt, Filter, Of, Page, Status, View, status};
+pub(crate) use writer::OnCommit;
 
-use crate::domain::delivery::{Delivery, Trigger};
-use crate::domain::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::event::Event;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::outcome::{Class, Outcome};
-use crate::domain::time::Timestamp;
 
 /// A tenant of a provider, by their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Owned {
     pub(crate) provider: Box<str>,
     pub(crate) tenant: Box<str>,
+}
+
+impl Owned {
+    /// Whose an event is; an event for all tenants belongs to its provider's [`accept::ALL_TENANTS`].
+    fn of(event: &Event) -> Self {
+        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(accept::ALL_TENANTS).into() }
+    }
+
+    fn all_of(provider: &str) -> Self {
+        Self { provider: provider.into(), tenant: accept::ALL_TENANTS.into() }
+    }
 }
 
 /// Why a change was not made. Nothing of it is kept.
@@ -64,36 +103,6 @@ pub(crate) enum Denied {
     Closing,
 }
 
-/// A delivery with its log, as a reader sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) delivery: Delivery,
-    pub(crate) event_id: Box<str>,
-    pub(crate) kind: Box<str>,
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) status: Status,
-    /// In a list: empty. By id: all that are kept, in order.
-    pub(crate) attempts: Vec<Attempt>,
-}
-
-/// The four words of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    Pending,
-    Succeeded,
-    Failed,
-    Held,
-}
-
-/// One attempt as the log keeps it. The request's body is the event's.
-#[derive(Clone, Debug)]
-pub(crate) struct Attempt {
-    pub(crate) number: u16,
-    pub(crate) trigger: Trigger,
-    pub(crate) started_at: Timestamp,
-    pub(crate) url: Box<str>,
-    pub(crate) request_headers: Vec<(String, String)>,
-    pub(crate) outcome: Outcome,
-    /// The class of its failure, `Status` for a response that is no success; `None`: a success.
-    pub(crate) error: Option<Class>,
-}
+/// The provider of operational events. No config can name it: a name holds no dot.
+pub(crate) const OPERATOR_PROVIDER: &str = "hookwheel.operator";
+pub(crate) const OPERATOR_TENANT: &str = "operator";

@@ -30,6 +30,35 @@ pub(crate) struct Publication {
     pub(crate) content: [u8; 32],
     /// The one webhook that gets it, by name: where the dialect routes by an attribute.
     pub(crate) link: Option<Box<str>>,
+    /// A test's: not listed among the events.
+    pub(crate) test: bool,
+}
+
+impl Publication {
+    /// An event of the relay itself, for its operator.
+    pub(super) fn operational(dialect: Arc<Dialect>, kind: &str, data: &serde_json::Value) -> Self {
+        Self {
+            provider: super::OPERATOR_PROVIDER.into(),
+            dialect,
+            tenant: Some(super::OPERATOR_TENANT.into()),
+            environment: "Production".into(),
+            id: None,
+            kind: kind.into(),
+            data: data.to_string().into(),
+            occurred_at: None,
+            attributes: Attributes::new(),
+            connection: None,
+            idempotency_key: None,
+            content: [0; 32],
+            link: None,
+            test: false,
+        }
+    }
+
+    /// What it holds of memory while it waits for the disk.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.len() + size_of::<Self>()
+    }
 }
 
 /// A publication that is on disk.

@@ -68,11 +68,6 @@ impl Body {
         self.names(&Slot::TenantId) || self.names(&Slot::TenantEnvironment)
     }
 
-    /// Whether the body carries the event's version.
-    pub(crate) fn names_version(&self) -> bool {
-        self.names(&Slot::EventVersion)
-    }
-
     fn names(&self, slot: &Slot) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Slot(named) if named == slot))
     }

@@ -38,11 +38,6 @@ impl HeaderValue {
         &self.template
     }
 
-    /// Whether the value names the event's version.
-    pub(crate) fn names_version(&self) -> bool {
-        self.pieces.contains(&Piece::Slot(Slot::EventVersion))
-    }
-
     /// Whether a header can hold what these facts put into the value, judged when the event is published: visible ASCII, and
     /// spaces inside. The refusal's pointer is into the published event.
     pub(crate) fn check_publishable(&self, facts: &Facts<'_>) -> Result<(), Refusal> {

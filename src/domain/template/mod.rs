@@ -16,7 +16,7 @@ use super::event::Attributes;
 use super::secret::Secret;
 use super::time::Timestamp;
 
-pub(crate) use body::{Body, Numbers, Rendered};
+pub(crate) use body::{Body, Numbers};
 pub(crate) use header::HeaderValue;
 
 /// What is known of an event when it is published, and all that its body is made of.

@@ -1,0 +1,334 @@
+//! Who asks, for whom, and whether they may.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::door::Door;
+use super::problem::Problem;
+use super::route::Need;
+use super::settings::{Provider, Settings};
+use crate::config::checked::DEFAULT_OWNER;
+use crate::domain::access::{Key, KeyHash, Role, Scopes};
+use crate::domain::endpoint::{Endpoint, Owner};
+use crate::domain::id::is_name;
+use crate::store::Owned;
+
+/// Whoever made a request, and the tenant it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) rank: Rank,
+    pub(crate) provider: Arc<Provider>,
+    /// `None`: a provider's key, or an operator's `PROVIDER/*`.
+    pub(crate) tenant: Option<Box<str>>,
+    /// An operator who names no target finds every id.
+    pub(crate) anywhere: bool,
+    /// `None` at the admin socket and in dev.
+    pub(crate) key: Option<Arc<Key>>,
+}
+
+/// What kind of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Operator,
+    Provider,
+    Tenant(Scopes),
+}
+
+/// Where keys are looked up: in the files' first, then in the store.
+pub(crate) struct Keys<'a, F> {
+    pub(crate) settings: &'a Settings,
+    /// The store's key of a hash.
+    pub(crate) kept: F,
+}
+
+impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
+    /// Finds out who asks. `any`: whether there is any key at all, asked only when the one given is unknown.
+    pub(crate) fn caller(&self, door: Door, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
+        match door {
+            Door::Admin => self.operator(None, headers),
+            Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Some(DEFAULT_OWNER), None),
+            Door::Tcp => match given_key(headers).map(|text| self.find(&hash(text))) {
+                Some(Some(key)) => self.caller_with(key, headers),
+                _ if !any() => Err(Problem::NoKey(NO_KEYS_YET)),
+                Some(None) => Err(Problem::NoKey(UNKNOWN_KEY)),
+                None => Err(Problem::NoKey(KEY_MISSING)),
+            },
+        }
+    }
+
+    /// Refuses a caller whose key was revoked meanwhile.
+    pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
+        let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());
+        if known { Ok(()) } else { Err(Problem::NoKey(UNKNOWN_KEY)) }
+    }
+
+    /// The table finds the key; the comparison that lets it pass takes the same time wherever two hashes differ.
+    fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        let found = self.settings.key(hash).cloned().or_else(|| (self.kept)(hash))?;
+        bool::from(found.hash.ct_eq(hash)).then_some(found)
+    }
+
+    fn caller_with(&self, key: Arc<Key>, headers: &HeaderMap) -> Result<Caller, Problem> {
+        match &key.role {
+            Role::Operator => self.operator(Some(key.clone()), headers),
+            Role::Provider { provider } => self.caller_of(Rank::Provider, provider, None, Some(key.clone())),
+            Role::Tenant { provider, tenant, scopes } => {
+                self.caller_of(Rank::Tenant(*scopes), provider, Some(tenant), Some(key.clone()))
+            }
+        }
+    }
+
+    /// A key whose provider was taken out of the config is as good as revoked.
+    fn caller_of(&self, rank: Rank, provider: &str, tenant: Option<&str>, key: Option<Arc<Key>>) -> Result<Caller, Problem> {
+        let provider = self.settings.provider(provider).ok_or(Problem::NoKey(UNKNOWN_KEY))?.clone();
+        Ok(Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+    }
+
+    fn operator(&self, key: Option<Arc<Key>>, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let Some(target) = headers.get(TARGET) else {
+            let caller = self.caller_of(Rank::Operator, DEFAULT_OWNER, Some(DEFAULT_OWNER), key)?;
+            return Ok(Caller { anywhere: true, ..caller });
+        };
+        let (provider, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+        let provider = self.settings.provider(provider).ok_or(Problem::NotFound("provider"))?.clone();
+        Ok(Caller { rank: Rank::Operator, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+    }
+}
+
+impl Caller {
+    /// Whether this caller may make a call that needs `need`.
+    pub(crate) fn may(&self, need: Need, door: Door) -> Result<(), Problem> {
+        match (need, self.rank) {
+            (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
+            (_, Rank::Operator) | (Need::Open, _) | (Need::Publish, Rank::Provider) => Ok(()),
+            (Need::Operator | Need::AdminSocket, _) => Err(forbidden("this needs an operator's key")),
+            (_, Rank::Provider) => Err(forbidden("a provider's key publishes events; use a key of the tenant for this")),
+            (Need::Publish, Rank::Tenant(scopes)) => scope(scopes.publish, "publish"),
+            (Need::Read, Rank::Tenant(scopes)) => scope(scopes.may_read(), "read"),
+            (Need::Manage, Rank::Tenant(scopes)) => scope(scopes.manage, "manage"),
+        }
+    }
+
+    /// The one tenant that the call is about.
+    pub(crate) fn owned(&self) -> Result<Owned, Problem> {
+        let tenant = self.tenant.clone().ok_or_else(|| {
+            Problem::Wrong(format!("this call is about one tenant; send {TARGET}: {}/TENANT", self.provider.name))
+        })?;
+        Ok(Owned { provider: (&*self.provider.name).into(), tenant })
+    }
+
+    /// Whether a webhook is within this caller's sight: all others do not exist.
+    pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
+        let own =
+            *endpoint.provider == *self.provider.name && self.tenant.as_ref().is_none_or(|tenant| *tenant == endpoint.tenant);
+        self.anywhere || own
+    }
+
+    /// Whom a webhook that this caller makes belongs to.
+    pub(crate) fn owner(&self) -> Owner {
+        match (&self.key, self.rank) {
+            (Some(key), Rank::Tenant(_)) => Owner::Key(key.id.clone()),
+            _ => Owner::Operator,
+        }
+    }
+}
+
+/// The SHA-256 by which a key is known.
+pub(crate) fn hash(key: &[u8]) -> KeyHash {
+    Sha256::digest(key).into()
+}
+
+/// `Authorization: Bearer KEY`, else `X-API-Key: KEY`.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get(API_KEY).map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// `PROVIDER/TENANT`, or `PROVIDER/*` for all of them.
+fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
+    let (provider, tenant) = target.trim().split_once('/')?;
+    let tenant = (tenant != "*").then_some(tenant);
+    (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
+}
+
+fn scope(has: bool, name: &str) -> Result<(), Problem> {
+    if has { Ok(()) } else { Err(forbidden(format!("this key has no scope `{name}`"))) }
+}
+
+fn forbidden(detail: impl Into<String>) -> Problem {
+    Problem::Forbidden(detail.into())
+}
+
+fn unreadable_target() -> Problem {
+    Problem::Malformed(format!("{TARGET} is not PROVIDER/TENANT or PROVIDER/*"))
+}
+
+const BEARER: &[u8] = b"Bearer ";
+const API_KEY: &str = "x-api-key";
+
+/// Names an operator's target.
+pub(crate) const TARGET: &str = "hookwheel-tenant";
+
+const KEY_MISSING: &str = "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY";
+const UNKNOWN_KEY: &str = "this key is unknown or was revoked";
+const NO_KEYS_YET: &str =
+    "there is no key yet; make one on the machine with `hookwheel keys new`, or name one in the config file";
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::super::settings::fixture::{settings, tenant};
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    const ACME: &str = "a-key-of-the-tenant-t1";
+    const PROVIDER: &str = "a-key-of-the-provider";
+    const OPERATOR: &str = "a-key-of-the-operator";
+
+    fn key(text: &str, role: Role) -> Key {
+        Key { id: text.into(), name: text.into(), role, hash: hash(text.as_bytes()), created_at: Timestamp::EPOCH }
+    }
+
+    fn all_keys() -> Vec<Key> {
+        let read = Scopes::parse(["read"]).unwrap();
+        vec![
+            key(ACME, tenant("acme", "t1", read)),
+            key(PROVIDER, Role::Provider { provider: "acme".into() }),
+            key(OPERATOR, Role::Operator),
+            key("of-a-provider-that-is-gone", Role::Provider { provider: "gone".into() }),
+        ]
+    }
+
+    fn headers(given: &[(&'static str, &str)]) -> HeaderMap {
+        given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
+    }
+
+    fn caller(door: Door, given: &[(&'static str, &str)]) -> Result<Caller, Problem> {
+        let settings = settings(all_keys());
+        Keys { settings: &settings, kept: |_: &KeyHash| None }.caller(door, &headers(given), || true)
+    }
+
+    fn status(result: Result<(), Problem>) -> u16 {
+        result.map_or_else(|problem| problem.status().as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_key_is_taken_from_either_header() {
+        for given in [
+            ("authorization", "Bearer a-key-of-the-tenant-t1"),
+            ("authorization", "bearer  a-key-of-the-tenant-t1 "),
+            ("x-api-key", ACME),
+        ] {
+            let caller = caller(Door::Tcp, &[given]).unwrap();
+            assert_eq!(caller.tenant.as_deref(), Some("t1"));
+            assert_eq!(&*caller.provider.name, "acme");
+        }
+    }
+
+    #[test]
+    fn no_key_an_unknown_one_and_no_keys_at_all_are_told_apart() {
+        for (given, expected) in [
+            (&[][..], KEY_MISSING),
+            (&[("x-api-key", "wrong")], UNKNOWN_KEY),
+            (&[("authorization", "Basic YTpi")], KEY_MISSING),
+            (&[("x-api-key", "of-a-provider-that-is-gone")], UNKNOWN_KEY),
+        ] {
+            let problem = caller(Door::Tcp, given).unwrap_err();
+            assert!(matches!(problem, Problem::NoKey(text) if text == expected), "{given:?}");
+        }
+        let settings = settings(Vec::new());
+        let keys = Keys { settings: &settings, kept: |_: &KeyHash| None };
+        let problem = keys.caller(Door::Tcp, &headers(&[("x-api-key", "any")]), || false).unwrap_err();
+        assert!(problem.detail().contains("hookwheel keys new"));
+    }
+
+    #[test]
+    fn a_kept_key_is_as_good_as_one_from_a_file() {
+        let settings = settings(Vec::new());
+        let kept = Arc::new(key("kept", tenant("acme", "t9", Scopes::ALL)));
+        let find = |hash: &KeyHash| (*hash == kept.hash).then(|| kept.clone());
+        let caller = Keys { settings: &settings, kept: find }.caller(Door::Tcp, &headers(&[("x-api-key", "kept")]), || true);
+        assert_eq!(caller.unwrap().tenant.as_deref(), Some("t9"));
+    }
+
+    #[test]
+    fn a_revoked_key_is_found_out_by_a_second_look() {
+        let (before, after) = (settings(all_keys()), settings(Vec::new()));
+        let none = |_: &KeyHash| None;
+        let caller = Keys { settings: &before, kept: none }.caller(Door::Tcp, &headers(&[("x-api-key", ACME)]), || true).unwrap();
+        assert_eq!(status(Keys { settings: &before, kept: none }.check_again(&caller)), 200);
+        assert_eq!(status(Keys { settings: &after, kept: none }.check_again(&caller)), 401);
+    }
+
+    #[test]
+    fn scopes_open_what_they_name() {
+        let may = |scopes: &[&str], need| {
+            let mut caller = caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap();
+            caller.rank = Rank::Tenant(Scopes::parse(scopes.iter().copied()).unwrap());
+            caller.may(need, Door::Tcp).is_ok()
+        };
+        let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator, Need::AdminSocket];
+        for (scopes, expected) in [
+            (&["publish"][..], [true, false, false, false, false]),
+            (&["read"], [false, true, false, false, false]),
+            (&["manage"], [false, true, true, false, false]),
+            (&["publish", "read", "manage"], [true, true, true, false, false]),
+        ] {
+            assert_eq!(needs.map(|need| may(scopes, need)), expected, "{scopes:?}");
+        }
+    }
+
+    #[test]
+    fn a_providers_key_publishes_and_nothing_else() {
+        let caller = caller(Door::Tcp, &[("x-api-key", PROVIDER)]).unwrap();
+        assert_eq!(caller.tenant, None);
+        let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator];
+        assert_eq!(needs.map(|need| status(caller.may(need, Door::Tcp))), [200, 403, 403, 403]);
+    }
+
+    #[test]
+    fn an_operator_may_everything_but_what_only_the_socket_shows() {
+        let by_key = caller(Door::Tcp, &[("x-api-key", OPERATOR)]).unwrap();
+        let at_socket = caller(Door::Admin, &[]).unwrap();
+        for need in [Need::Publish, Need::Read, Need::Manage, Need::Operator] {
+            assert_eq!(status(by_key.may(need, Door::Tcp)), 200);
+        }
+        assert_eq!(status(by_key.may(Need::AdminSocket, Door::Tcp)), 403);
+        assert_eq!(status(at_socket.may(Need::AdminSocket, Door::Admin)), 200);
+    }
+
+    #[test]
+    fn an_operator_names_the_target() {
+        let target = |value| caller(Door::Admin, &[("hookwheel-tenant", value)]);
+        assert_eq!(target("acme/t1").unwrap().owned().unwrap(), Owned { provider: "acme".into(), tenant: "t1".into() });
+        assert_eq!(status(target("acme/*").unwrap().owned().map(drop)), 422);
+        assert_eq!(status(target("nobody/t1").map(drop)), 404);
+        for unreadable in ["acme", "acme/", "/t1", "acme/a.b", ""] {
+            assert_eq!(status(target(unreadable).map(drop)), 400, "{unreadable}");
+        }
+        let unnamed = caller(Door::Admin, &[]).unwrap();
+        assert_eq!(unnamed.owned().unwrap(), Owned { provider: "default".into(), tenant: "default".into() });
+        assert!(unnamed.anywhere);
+    }
+
+    #[test]
+    fn a_tenants_key_names_no_other_target() {
+        let caller = caller(Door::Tcp, &[("x-api-key", ACME), ("hookwheel-tenant", "acme/t2")]).unwrap();
+        assert_eq!(caller.tenant.as_deref(), Some("t1"));
+    }
+
+    #[test]
+    fn dev_is_the_default_tenant() {
+        let caller = caller(Door::Dev, &[("authorization", "Bearer whatever")]).unwrap();
+        assert_eq!(caller.owned().unwrap(), Owned { provider: "default".into(), tenant: "default".into() });
+        assert_eq!(caller.owner(), Owner::Operator);
+    }
+}

@@ -1,0 +1,47 @@
+//! What an operator asks of the service itself.
+
+use http::StatusCode;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use super::problem::{Problem, STOPPING};
+use super::reply::Reply;
+use super::{Api, health};
+
+/// `GET /v1/admin/status`
+pub(crate) fn status(api: &Api) -> Reply {
+    let health = api.store.health();
+    let settings = api.settings.borrow().clone();
+    let unready = health::unready(&health);
+    Reply::object(StatusCode::OK, |object| {
+        object.text("version", env!("CARGO_PKG_VERSION"));
+        object.boolean("ready", unready.is_empty() && !api.stop.is_pressed());
+        object.texts("reasons", unready.iter().map(String::as_str));
+        object.boolean("stopping", api.stop.is_pressed());
+        object.number("providers", settings.providers().count() as u64);
+        object.number("webhooks", health.endpoints as u64);
+        object.number("events", health.events);
+        object.number("pending", health.pending);
+        object.number("queue", health.queue as u64);
+        object.number("oldest_due_late_ms", millis(health.oldest_due_late));
+        object.number("last_commit_age_ms", millis(health.last_commit_age));
+        object.boolean("full", health.full);
+        object.boolean("disk_low", health.disk_low);
+    })
+}
+
+/// `POST /v1/admin/reload`: 200 with what changed, or 422 with why nothing did.
+pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
+    let (answer, answered) = oneshot::channel();
+    api.reload.try_send(answer).map_err(|error| match error {
+        TrySendError::Full(_) => Problem::Conflict("a reload is under way; try again in a second".into()),
+        TrySendError::Closed(_) => Problem::Unavailable(STOPPING),
+    })?;
+    let result = answered.await.map_err(|_| Problem::Unavailable(STOPPING))?;
+    let changes = result.map_err(Problem::Wrong)?;
+    Ok(Reply::object(StatusCode::OK, |object| object.text("changes", &changes)))
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,76 @@
+//! One request whose caller is known and whose body is in: what every call works with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::Api;
+use super::access::Caller;
+use super::form::Query;
+use super::print::{self, Object};
+use super::problem::Problem;
+use super::reply::Reply;
+use super::settings::Settings;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+
+/// A request at work.
+pub(crate) struct Ask<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) settings: &'a Settings,
+    pub(crate) caller: Caller,
+    /// The id in the path; empty where it has none.
+    pub(crate) id: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) is_ndjson: bool,
+    pub(crate) body: Bytes,
+}
+
+impl Ask<'_> {
+    /// The dialect that the caller's API speaks.
+    pub(crate) fn dialect(&self) -> &Arc<Dialect> {
+        &self.caller.provider.dialect
+    }
+
+    /// The query's parameters, none but those `known`.
+    pub(crate) fn query(&self, known: &[&str]) -> Query {
+        Query::read(self.query, known)
+    }
+
+    /// The webhook that the path names, if the caller sees it.
+    pub(crate) fn webhook(&self) -> Result<Arc<Endpoint>, Problem> {
+        self.webhook_by_id(self.id)
+    }
+
+    pub(crate) fn webhook_by_id(&self, id: &str) -> Result<Arc<Endpoint>, Problem> {
+        let found = self.api.store.webhook(id).filter(|endpoint| self.caller.sees(endpoint));
+        found.ok_or(Problem::NotFound("webhook"))
+    }
+
+    /// The dialect of a webhook's provider; the caller's own when its provider was taken out of the config.
+    pub(crate) fn dialect_of(&self, endpoint: &Endpoint) -> &Arc<Dialect> {
+        self.settings.provider(&endpoint.provider).map_or(self.dialect(), |provider| &provider.dialect)
+    }
+}
+
+/// One object, under the dialect's `wrap`.
+pub(crate) fn object(status: StatusCode, dialect: &Dialect, fill: impl FnOnce(&mut Object<'_>)) -> Reply {
+    match &*dialect.api.wrap {
+        "" => Reply::object(status, fill),
+        wrap => Reply::object(status, |outer| outer.object(wrap, fill)),
+    }
+}
+
+/// A page: `{"data": […], "next": …}`. A dialect with `wrap` has its own name for `data`, and no `next` on the last page.
+pub(crate) fn page<T>(dialect: &Dialect, items: &[T], next: Option<&str>, each: impl Fn(&T, &mut Object<'_>)) -> Reply {
+    let wrap = &*dialect.api.wrap;
+    let body = print::object(|object| {
+        object.objects(if wrap.is_empty() { "data" } else { wrap }, items, each);
+        if wrap.is_empty() || next.is_some() {
+            object.text_or_null("next", next);
+        }
+    });
+    Reply::json(StatusCode::OK, body)
+}

@@ -1,0 +1,184 @@
+//! Takes a request's body in: whole, up to its limit, within 30 s, and within the memory that all bodies share.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::problem::Problem;
+
+/// The memory for bodies on their way or at work, over all connections.
+///
+/// A small body costs nothing. A large one that finds it taken waits as long as a body may take and is then refused with 503.
+pub(crate) struct Room(Semaphore);
+
+/// A whole body.
+pub(crate) struct Taken<'a> {
+    pub(crate) bytes: Bytes,
+    /// Whether it came later than its head.
+    pub(crate) waited: bool,
+    /// Held while the bytes are at work.
+    _share: Option<SemaphorePermit<'a>>,
+}
+
+impl Room {
+    pub(crate) fn new() -> Self {
+        Self(Semaphore::new(SHARED_KIB))
+    }
+
+    /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes.
+    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize) -> Result<Taken<'_>, Problem>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let hint = body.size_hint();
+        if hint.lower() > bytes_max as u64 {
+            return Err(too_large(bytes_max));
+        }
+        let expected = hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(bytes_max);
+        let share = self.share(expected).await?;
+        let read = timeout(PATIENCE, collect(body, bytes_max, expected));
+        let (bytes, waited) = read.await.map_err(|_| Problem::Slow)??;
+        Ok(Taken { bytes, waited, _share: share })
+    }
+
+    async fn share(&self, expected: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
+        if expected <= FREE_BYTES {
+            return Ok(None);
+        }
+        let kib = u32::try_from(expected.div_ceil(1024)).unwrap_or(u32::MAX);
+        let share = timeout(PATIENCE, self.0.acquire_many(kib)).await.ok().and_then(Result::ok);
+        share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
+    }
+}
+
+async fn collect<B>(mut body: B, bytes_max: usize, expected: usize) -> Result<(Bytes, bool), Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut waited = false;
+    let mut whole = Whole::Nothing;
+    while let Some(frame) = poll_fn(|cx| {
+        let polled = Pin::new(&mut body).poll_frame(cx);
+        waited |= polled.is_pending();
+        polled
+    })
+    .await
+    {
+        let frame = frame.map_err(|_| Problem::Malformed("the body broke off, or its framing is wrong".into()))?;
+        if let Ok(data) = Frame::into_data(frame) {
+            whole = whole.with(data, expected);
+        }
+        if whole.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+    }
+    Ok((whole.into_bytes(), waited))
+}
+
+/// A body that mostly comes in one part, which is then kept as it is.
+enum Whole {
+    Nothing,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Whole {
+    fn with(self, data: Bytes, expected: usize) -> Self {
+        match self {
+            Self::Nothing => Self::One(data),
+            Self::One(first) => {
+                let mut many = BytesMut::with_capacity(expected.min(CAPACITY_BYTES_MAX).max(first.len() + data.len()));
+                many.extend_from_slice(&first);
+                many.extend_from_slice(&data);
+                Self::Many(many)
+            }
+            Self::Many(mut many) => {
+                many.extend_from_slice(&data);
+                Self::Many(many)
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Nothing => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::TooLarge(format!("the body is larger than {} KiB, the most that this call takes", bytes_max / 1024))
+}
+
+/// For a whole body, counted from the end of its head, and for the room that a large one needs.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What all larger bodies share, in KiB.
+const SHARED_KIB: usize = 64 * 1024;
+
+/// A body up to this size takes no share: with all connections at once they come to 32 MiB.
+const FREE_BYTES: usize = 16 * 1024;
+
+/// Allocated ahead on a peer's word alone.
+const CAPACITY_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::task::{Context, Poll};
+
+    use super::*;
+
+    /// A body of unknown length in the parts given; `None` never comes.
+    struct Parts(Vec<Option<&'static [u8]>>);
+
+    impl Body for Parts {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            if self.0.is_empty() {
+                return Poll::Ready(None);
+            }
+            self.0.remove(0).map_or(Poll::Pending, |part| Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(part))))))
+        }
+    }
+
+    async fn take(parts: &[Option<&'static [u8]>], bytes_max: usize) -> Result<Bytes, Problem> {
+        Room::new().take(Parts(parts.to_vec()), bytes_max).await.map(|taken| taken.bytes)
+    }
+
+    #[tokio::test]
+    async fn parts_become_one_body() {
+        assert_eq!(take(&[Some(b"ab"), Some(b""), Some(b"cd"), Some(b"e")], 5).await.unwrap(), "abcde");
+        assert_eq!(take(&[], 5).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn a_body_past_its_limit_is_refused() {
+        let refused = take(&[Some(b"abc"), Some(b"def"), None], 5).await;
+        assert!(matches!(refused, Err(Problem::TooLarge(_))));
+    }
+
+    #[tokio::test]
+    async fn an_announced_length_past_the_limit_is_refused_unread() {
+        let room = Room::new();
+        let refused = room.take(http_body_util::Full::new(Bytes::from_static(b"abcdef")), 5).await;
+        assert!(matches!(refused, Err(Problem::TooLarge(_))));
+    }
+}

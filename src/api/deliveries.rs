@@ -1,0 +1,244 @@
+//! Deliveries: the log with its filters, one with all its attempts, retry by hand.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+
+use super::ask::{self, Ask};
+use super::cursor;
+use super::form::Query;
+use super::print::Object;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::domain::delivery::{Place, State, Trigger};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::Node;
+use crate::domain::outcome::Response;
+use crate::domain::time::Timestamp;
+use crate::store::{Attempt, Filter, Of, Owned, Status, View};
+
+/// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
+pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let owned = ask.caller.owned()?;
+    list_of(ask, ask.dialect(), Of::Tenant(owned.clone()), &owned)
+}
+
+/// `GET /v1/webhooks/{id}/deliveries`, newest first.
+pub(crate) fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    list_of(ask, ask.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint))
+}
+
+/// `GET /v1/deliveries/{id}`: with every attempt that is kept.
+pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    Ok(ask::object(StatusCode::OK, ask.dialect_of(&view.endpoint), |object| print_whole(ask, &view, object)))
+}
+
+/// `POST /v1/deliveries/{id}/retry`
+pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    let view = ask.api.store.retry(view.delivery.key).await?;
+    let node = ask.api.store.node();
+    Ok(ask::object(StatusCode::OK, ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
+}
+
+/// The delivery that the path names, if the caller sees its webhook.
+fn found(ask: &Ask<'_>) -> Result<View, Problem> {
+    let view = ask.api.store.delivery(ask.id)?.filter(|view| ask.caller.sees(&view.endpoint));
+    view.ok_or(Problem::NotFound("delivery"))
+}
+
+fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
+    let store = &ask.api.store;
+    let mut query = ask.query(PARAMETERS);
+    let (limit, before) = (query.limit(), cursor::from_query(&mut query));
+    let mut filter = filter(&mut query);
+    let event = query.text("event").map(ToOwned::to_owned);
+    query.finish()?;
+    if let Some(id) = event {
+        filter.event = Some(store.event_by_id(owned, &id)?.ok_or(Problem::NotFound("event"))?.key);
+    }
+    let page = store.deliveries(of, &filter, before, limit)?;
+    let (next, node) = (page.next.as_ref().map(cursor::encode), store.node());
+    Ok(ask::page(dialect, &page.views, next.as_deref(), |view, object| print_line(node, view, object)))
+}
+
+/// All filters but `event`, which needs the store.
+fn filter(query: &mut Query) -> Filter {
+    Filter {
+        status: query.read_with("status", "is none of pending, succeeded, failed, held", status),
+        kind: query.text("type").map(ToOwned::to_owned),
+        code: query.read_with("code", "is no HTTP status", |text| text.parse().ok().filter(|code| (100..600).contains(code))),
+        since: query.time("since"),
+        until: query.time("until"),
+        event: None,
+        test: query.boolean("test"),
+    }
+}
+
+/// A delivery in a list: `attempts` is a count.
+pub(crate) fn print_line(node: Node, view: &View, object: &mut Object<'_>) {
+    print(node, view, object);
+    object.number("attempts", view.delivery.attempts.into());
+}
+
+/// A delivery by itself: with each attempt's request and response.
+pub(crate) fn print_whole(ask: &Ask<'_>, view: &View, object: &mut Object<'_>) {
+    let event = ask.api.store.event_by_id(&owned(&view.endpoint), &view.event_id).ok().flatten();
+    let body = event.map(|event| event.content.body()).unwrap_or_default();
+    print(ask.api.store.node(), view, object);
+    object.objects("attempts", &view.attempts, |attempt, object| print_attempt(attempt, &body, object));
+}
+
+fn print(node: Node, view: &View, object: &mut Object<'_>) {
+    let delivery = &view.delivery;
+    object.text("id", &node.delivery_id(delivery.key));
+    object.text("event_id", &view.event_id);
+    object.text("event_type", &view.kind);
+    object.text("webhook_id", &view.endpoint.id);
+    object.text("url", delivery.url.as_deref().unwrap_or(&view.endpoint.definition.url));
+    object.text("status", status_name(view.status));
+    object.text_or_null("reason", reason(delivery.state));
+    object.boolean("test", delivery.is_test());
+    object.time("created_at", Some(delivery.key.event.time()));
+    object.time("succeeded_at", delivery.succeeded_at);
+    object.time("next_attempt_at", next_attempt_at(view));
+}
+
+fn print_attempt(attempt: &Attempt, body: &[u8], object: &mut Object<'_>) {
+    object.number("number", attempt.number.into());
+    object.text("trigger", trigger(attempt.trigger));
+    object.time("started_at", Some(attempt.started_at));
+    object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
+    object.text_or_null("error", attempt.error.map(crate::domain::outcome::Class::name));
+    let failure = attempt.outcome.result.as_ref().err();
+    object.text_or_null("detail", failure.map(|failure| failure.detail.as_str()));
+    object.object("request", |object| {
+        object.text("url", &attempt.url);
+        print_headers(&attempt.request_headers, object);
+        print_body(body, object);
+    });
+    match &attempt.outcome.result {
+        Ok(response) => object.object("response", |object| print_response(response, object)),
+        Err(_) => object.null("response"),
+    }
+}
+
+fn print_response(response: &Response, object: &mut Object<'_>) {
+    object.number("status", response.status.into());
+    print_headers(&response.headers, object);
+    print_body(&response.body, object);
+    object.boolean("truncated", response.truncated);
+}
+
+/// One member a name, the values of one that came more than once behind each other, as RFC 9110 section 5.3 joins them.
+fn print_headers(headers: &[(String, String)], object: &mut Object<'_>) {
+    object.object("headers", |object| {
+        for (index, (name, value)) in headers.iter().enumerate() {
+            let same = |other: &&(String, String)| other.0.eq_ignore_ascii_case(name);
+            if headers[..index].iter().any(|earlier| same(&earlier)) {
+                continue;
+            }
+            let rest = headers[index + 1..].iter().filter(same).map(|(_, value)| value.as_str());
+            let joined = std::iter::once(value.as_str()).chain(rest).collect::<Vec<_>>().join(", ");
+            object.text(name, &joined);
+        }
+    });
+}
+
+/// As text; what is not UTF-8 as base64, and then `encoding` says so.
+fn print_body(body: &[u8], object: &mut Object<'_>) {
+    match str::from_utf8(body) {
+        Ok(text) => object.text("body", text),
+        Err(_) => {
+            object.text("body", &STANDARD.encode(body));
+            object.text("encoding", "base64");
+        }
+    }
+}
+
+/// Why it failed for good.
+fn reason(state: State) -> Option<&'static str> {
+    match state {
+        State::Failed { end, .. } => Some(end.name()),
+        State::Pending(_) | State::Succeeded { .. } => None,
+    }
+}
+
+/// A held delivery has no next attempt, and one in its endpoint's queue no time for it.
+fn next_attempt_at(view: &View) -> Option<Timestamp> {
+    match (view.status, view.delivery.state) {
+        (Status::Pending, State::Pending(Place::Due(at))) => Some(at),
+        _ => None,
+    }
+}
+
+fn owned(endpoint: &Endpoint) -> Owned {
+    Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() }
+}
+
+fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "schedule",
+        Trigger::Manual => "manual",
+        Trigger::Test => "test",
+    }
+}
+
+pub(crate) fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Pending => "pending",
+        Status::Succeeded => "succeeded",
+        Status::Failed => "failed",
+        Status::Held => "held",
+    }
+}
+
+fn status(text: &str) -> Option<Status> {
+    [Status::Pending, Status::Succeeded, Status::Failed, Status::Held].into_iter().find(|status| status_name(*status) == text)
+}
+
+const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "since", "until", "event", "test"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::print;
+
+    fn printed(fill: impl FnOnce(&mut Object<'_>)) -> String {
+        String::from_utf8(print::object(fill)).unwrap()
+    }
+
+    #[test]
+    fn filters_are_typed() {
+        let mut query = Query::read(Some("status=held&type=a.*&code=503&since=2026-04-20T14:32:00Z&test=false"), PARAMETERS);
+        let filter = filter(&mut query);
+        assert!(query.finish().is_ok());
+        assert_eq!(filter.status, Some(Status::Held));
+        assert_eq!((filter.kind.as_deref(), filter.code, filter.test), (Some("a.*"), Some(503), Some(false)));
+        assert!(filter.since.is_some() && filter.until.is_none());
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_is_refused() {
+        for bad in ["status=ok", "code=99", "code=abc", "since=yesterday", "test=1", "stats=failed", "cursor=abc"] {
+            let mut query = Query::read(Some(bad), PARAMETERS);
+            let _ = (filter(&mut query), cursor::from_query::<crate::domain::id::DeliveryKey>(&mut query));
+            assert!(query.finish().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_as_base64() {
+        assert_eq!(printed(|object| print_body(b"\x1b[31m<script>", object)), r#"{"body":"\u001b[31m<script>"}"#);
+        assert_eq!(printed(|object| print_body(b"\xff\x00", object)), r#"{"body":"/wA=","encoding":"base64"}"#);
+    }
+
+    #[test]
+    fn a_header_that_came_twice_is_one_member() {
+        let headers = [("A", "1"), ("b", "2"), ("a", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(printed(|object| print_headers(&headers, object)), r#"{"headers":{"A":"1, 3","b":"2"}}"#);
+    }
+}

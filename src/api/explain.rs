@@ -1,0 +1,80 @@
+//! Why an event went to a webhook or did not: computed when asked, by the webhooks as they are now.
+
+use super::ask::{self, Ask};
+use super::problem::Problem;
+use super::reply::Reply;
+use super::{cursor, deliveries, events};
+use crate::domain::delivery::{End, State};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::Event;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::store::{Status, View};
+
+/// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
+pub(crate) fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (event, owned) = (events::find(ask)?, ask.caller.owned()?);
+    let mut query = ask.query(&["limit", "cursor"]);
+    let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    query.finish()?;
+    let store = &ask.api.store;
+    let mut endpoints = store.webhooks(&owned, after, limit + 1);
+    let more = endpoints.len() > limit;
+    endpoints.truncate(limit);
+    let next = endpoints.last().filter(|_| more).map(|last| cursor::encode(&last.no));
+    let link = ask.dialect().link(&event.attributes);
+    let mut judged = Vec::with_capacity(endpoints.len());
+    for endpoint in endpoints {
+        let view = store.delivery_by_key(DeliveryKey { event: event.key, endpoint: endpoint.no })?;
+        let verdict = verdict(&event, &endpoint, link.as_deref(), view.as_ref());
+        judged.push((endpoint, view, verdict));
+    }
+    let node = store.node();
+    Ok(ask::page(ask.dialect(), &judged, next.as_deref(), |(endpoint, view, verdict), object| {
+        object.text("webhook_id", &endpoint.id);
+        object.text("name", &endpoint.definition.name);
+        object.text("url", &endpoint.definition.url);
+        object.boolean("sent", view.is_some());
+        object.text("why", verdict);
+        object.boolean("changed_since", is_changed(&event, endpoint));
+        object.text_or_null("delivery_id", view.as_ref().map(|view| node.delivery_id(view.delivery.key)).as_deref());
+        object.text_or_null("delivery_status", view.as_ref().map(|view| deliveries::status_name(view.status)));
+    }))
+}
+
+/// One sentence for a person.
+fn verdict(event: &Event, endpoint: &Endpoint, link: Option<&str>, view: Option<&View>) -> String {
+    let why = view.map_or_else(|| unsent(event, endpoint, link), sent);
+    let change = "; the webhook was changed after the event, and this is judged by what it is now";
+    if is_changed(event, endpoint) { why + change } else { why }
+}
+
+fn sent(view: &View) -> String {
+    let attempts = view.delivery.attempts;
+    match (view.status, view.delivery.state) {
+        (Status::Held, _) => "it matches; the delivery is held until the webhook is enabled".into(),
+        (Status::Pending, _) => format!("it matches; the delivery is pending after {attempts} attempts"),
+        (Status::Succeeded, _) => format!("it matches; delivered at attempt {attempts}"),
+        (Status::Failed, State::Failed { end: End::Exhausted, .. }) => format!("it matches; all {attempts} attempts failed"),
+        (Status::Failed, State::Failed { end, .. }) => format!("it matches; the delivery failed: {}", end.name()),
+        (Status::Failed, _) => "it matches; the delivery failed".into(),
+    }
+}
+
+fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
+    let definition = &endpoint.definition;
+    if let Some(link) = link.filter(|link| **link != *definition.name) {
+        return format!("the event is for the webhook named `{link}` alone");
+    }
+    if !endpoint.wants(&event.kind) {
+        let events: Vec<String> = definition.events.iter().map(ToString::to_string).collect();
+        return format!("`{}` is none of its event types: {}", event.kind, events.join(", "));
+    }
+    if endpoint.created_at > event.key.time() {
+        return "it matches now, but was made after the event; `recover` sends what was missed".into();
+    }
+    "it matches now, but has no delivery: it did not match then, or the delivery is past its retention; `recover` sends what was missed".into()
+}
+
+fn is_changed(event: &Event, endpoint: &Endpoint) -> bool {
+    endpoint.changed_at > event.key.time() && endpoint.changed_at > endpoint.created_at
+}

@@ -1,0 +1,48 @@
+//! Liveness and readiness, for whatever watches the service. No key, no secrets.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::Api;
+use super::reply::Reply;
+use crate::store::Health;
+
+/// The process answers.
+pub(crate) fn healthz() -> Reply {
+    Reply::object(StatusCode::OK, |object| object.text("status", "ok"))
+}
+
+/// The service does its work; else 503 with what keeps it from it.
+pub(crate) fn readyz(api: &Api) -> Reply {
+    let mut reasons = unready(&api.store.health());
+    if api.stop.is_pressed() {
+        reasons.push("the service is stopping".into());
+    }
+    let (status, word) =
+        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    Reply::object(status, |object| {
+        object.text("status", word);
+        if !reasons.is_empty() {
+            object.texts("reasons", reasons.iter().map(String::as_str));
+        }
+    })
+}
+
+/// Why the service is not ready: its writer stands, or deliveries wait for nothing but the service itself.
+pub(crate) fn unready(health: &Health) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if health.last_commit_age > COMMIT_AGE_MAX {
+        reasons.push(format!("the store has not committed for {} s", health.last_commit_age.as_secs()));
+    }
+    if health.oldest_due_late > LATE_MAX {
+        reasons.push(format!("a due delivery waits for {} s", health.oldest_due_late.as_secs()));
+    }
+    reasons
+}
+
+/// A commit, or the check of an idle writer, is at most this old.
+const COMMIT_AGE_MAX: Duration = Duration::from_secs(5);
+
+/// A due delivery that only the relay holds back is at most this late.
+const LATE_MAX: Duration = Duration::from_secs(5);

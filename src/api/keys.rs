@@ -1,0 +1,199 @@
+//! API keys, for the operator: those of the config file and those made here, listed, made, revoked.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use zeroize::Zeroizing;
+
+use super::access::hash;
+use super::ask::Ask;
+use super::form::{Form, unknown};
+use super::print::Object;
+use super::problem::Problem;
+use super::random;
+use super::reply::Reply;
+use super::settings::{FILE_KEY, Settings};
+use crate::clock;
+use crate::config::checked::DEFAULT_OWNER;
+use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::id::{is_name, key_id};
+use crate::store::Denied;
+
+/// `GET /v1/admin/keys`: all of them, without their texts, which nobody keeps.
+pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    ask.query(&[]).finish()?;
+    let mut keys: Vec<Arc<Key>> = ask.settings.keys().cloned().chain(ask.api.store.keys()).collect();
+    keys.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(Reply::object(StatusCode::OK, |object| {
+        object.objects("data", &keys, |key, object| print(key, object));
+        object.null("next");
+    }))
+}
+
+/// `POST /v1/admin/keys`: the one answer that shows the key's text.
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut form = Form::read_or_empty(&ask.body, &["name", "role", "provider", "tenant", "scopes"])?;
+    let name = form.text("name").unwrap_or_default().into_owned();
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        form.note("name", "is longer than 128 characters or contains a control character");
+    }
+    let role = role(&mut form, ask.settings);
+    form.finish()?;
+    let text = text(random::bytes()?);
+    let now = clock::now();
+    let id = key_id(now, random::bytes()?).into();
+    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now };
+    ask.api.store.add_key(key.clone()).await?;
+    Ok(Reply::object(StatusCode::CREATED, |object| {
+        print(&key, object);
+        object.text("key", &text);
+    }))
+}
+
+/// `DELETE /v1/admin/keys/{id}`: no request that comes after the answer is taken with it.
+pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    if ask.settings.keys().any(|key| *key.id == *ask.id) {
+        return Err(Denied::KeyInFile.into());
+    }
+    ask.api.store.revoke_key(ask.id).await?;
+    Ok(Reply::no_content())
+}
+
+/// An operator's with `role`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
+fn role(form: &mut Form<'_>, settings: &Settings) -> Role {
+    let (role, provider, tenant) = (form.text("role"), form.text("provider"), form.text("tenant"));
+    let scopes = form.texts("scopes").map(|names| {
+        Scopes::parse(names.iter().map(String::as_str)).unwrap_or_else(|| {
+            form.note("scopes", format!("is not a list of some of {}", Scopes::NAMES.join(", ")));
+            Scopes::ALL
+        })
+    });
+    let implied = if provider.is_some() && tenant.is_none() { PROVIDER } else { TENANT };
+    let role = role.as_deref().unwrap_or(implied);
+    if scopes.is_some() && role != TENANT {
+        form.note("scopes", "are for a tenant's key; the others may do all that is their owner's");
+    }
+    let provider = provider.as_deref().unwrap_or(DEFAULT_OWNER);
+    check_provider(provider, form, settings);
+    let tenant = tenant.as_deref().unwrap_or(DEFAULT_OWNER);
+    if !is_name(tenant) {
+        form.note("tenant", "is not 1 to 64 of A-Za-z0-9_-");
+    }
+    match role {
+        "operator" => Role::Operator,
+        PROVIDER => Role::Provider { provider: provider.into() },
+        _ => {
+            if role != TENANT {
+                form.note("role", unknown(role, &["operator", PROVIDER, TENANT]));
+            }
+            Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes: scopes.unwrap_or(Scopes::ALL) }
+        }
+    }
+}
+
+fn check_provider(name: &str, form: &mut Form<'_>, settings: &Settings) {
+    if settings.provider(name).is_none() {
+        let known: Vec<&str> = settings.providers().map(|provider| &*provider.name).collect();
+        form.note("provider", unknown(name, &known));
+    }
+}
+
+fn print(key: &Key, object: &mut Object<'_>) {
+    object.text("id", &key.id);
+    object.text("name", &key.name);
+    match &key.role {
+        Role::Operator => object.text("role", "operator"),
+        Role::Provider { provider } => {
+            object.text("role", PROVIDER);
+            object.text("provider", provider);
+        }
+        Role::Tenant { provider, tenant, scopes } => {
+            object.text("role", TENANT);
+            object.text("provider", provider);
+            object.text("tenant", tenant);
+            object.texts("scopes", scopes.names());
+        }
+    }
+    let from_file = key.id.starts_with(FILE_KEY);
+    object.text("source", if from_file { "file" } else { "store" });
+    object.time("created_at", (!from_file).then_some(key.created_at));
+}
+
+/// `hwk_` and 43 digits of base62: all 256 bits, as a number.
+fn text(random: [u8; 32]) -> Zeroizing<String> {
+    let mut number = Zeroizing::new(random);
+    let mut digits = Zeroizing::new([0; DIGITS]);
+    for digit in digits.iter_mut().rev() {
+        let mut rest = 0;
+        for byte in number.iter_mut() {
+            let value = rest * 256 + u16::from(*byte);
+            // A rest below 62 times 256 leaves a quotient below 256.
+            *byte = u8::try_from(value / 62).unwrap_or_default();
+            rest = value % 62;
+        }
+        *digit = BASE62[usize::from(rest)];
+    }
+    let mut text = Zeroizing::new(String::with_capacity(PREFIX.len() + DIGITS));
+    text.push_str(PREFIX);
+    text.extend(digits.iter().map(|digit| char::from(*digit)));
+    text
+}
+
+const PREFIX: &str = "hwk_";
+/// 62^43 is just above 2^256.
+const DIGITS: usize = 43;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+const PROVIDER: &str = "provider";
+const TENANT: &str = "tenant";
+const NAME_CHARS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::fixture::{settings, tenant};
+    use super::*;
+
+    fn taken(body: &str) -> Result<Role, u16> {
+        let mut form = Form::read(body.as_bytes(), &["role", "provider", "tenant", "scopes"]).unwrap();
+        let role = role(&mut form, &settings(Vec::new()));
+        form.finish().map(|()| role).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn a_keys_text_holds_all_bits() {
+        assert_eq!(*text([0; 32]), format!("hwk_{}", "0".repeat(43)));
+        let largest = text([255; 32]);
+        assert_eq!(largest.len(), 47);
+        let value = largest[4..].bytes().fold((0u128, 0u128), |(high, low), digit| {
+            let digit = BASE62.iter().position(|known| *known == digit).unwrap() as u128;
+            // A 256-bit number in two halves, times 62, plus the digit.
+            let low_part = (low & u128::from(u64::MAX)) * 62 + digit;
+            let low_rest = (low >> 64) * 62 + (low_part >> 64);
+            (high * 62 + (low_rest >> 64), (low_rest << 64) | (low_part & u128::from(u64::MAX)))
+        });
+        assert_eq!(value, (u128::MAX, u128::MAX));
+    }
+
+    #[test]
+    fn a_role_follows_from_what_is_named() {
+        assert_eq!(taken("{}"), Ok(tenant("default", "default", Scopes::ALL)));
+        assert_eq!(taken(r#"{"provider":"acme"}"#), Ok(Role::Provider { provider: "acme".into() }));
+        assert_eq!(taken(r#"{"role":"operator"}"#), Ok(Role::Operator));
+        let read = Scopes::parse(["read"]).unwrap();
+        assert_eq!(taken(r#"{"provider":"acme","tenant":"t1","scopes":["read"]}"#), Ok(tenant("acme", "t1", read)));
+    }
+
+    #[test]
+    fn a_role_that_makes_no_sense_is_refused() {
+        for body in [
+            r#"{"role":"root"}"#,
+            r#"{"provider":"acm"}"#,
+            r#"{"tenant":"a.b"}"#,
+            r#"{"scopes":["write"]}"#,
+            r#"{"scopes":[]}"#,
+            r#"{"role":"operator","scopes":["read"]}"#,
+        ] {
+            assert_eq!(taken(body), Err(422), "{body}");
+        }
+    }
+}

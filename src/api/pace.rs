@@ -1,0 +1,145 @@
+//! How long a connection may take for what it is doing: the guard against peers that open many and send little.
+//!
+//! ```text
+//!            first byte              head complete            answer made
+//!   Idle ───────────────▶ Head ─────────────────────▶ Busy ────────────────▶ Idle
+//!   60 s                  10 s, whatever trickles in   body: `body`'s 30 s    60 s, the sending of the answer included
+//! ```
+//!
+//! The HTTP library's own timer counts the wait for the first byte as part of the head, and makes a timer for each request.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// What one connection is doing, shared by its stream and its requests.
+pub(crate) struct Pace(Mutex<State>);
+
+#[derive(Clone, Copy)]
+struct State {
+    phase: Phase,
+    since: Instant,
+    /// Part of a body may still be on its way.
+    unread: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Busy,
+    Closing,
+}
+
+impl Pace {
+    /// A new connection owes its first request at once.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(Mutex::new(State { phase: Phase::Head, since: now, unread: false }))
+    }
+
+    /// Bytes came in; `now` is asked only when that matters.
+    pub(crate) fn received(&self, now: impl FnOnce() -> Instant) {
+        self.change(|state| {
+            if state.phase == Phase::Idle {
+                (state.phase, state.since) = (Phase::Head, now());
+            }
+        });
+    }
+
+    /// A request's head is complete.
+    pub(crate) fn began(&self) {
+        self.change(|state| state.phase = Phase::Busy);
+    }
+
+    /// Its answer is made. `unread`: perhaps without reading all of its body.
+    pub(crate) fn answered(&self, now: Instant, unread: bool) {
+        self.change(|state| *state = State { phase: Phase::Idle, since: now, unread });
+    }
+
+    /// The connection ends. Whether to wait for what is still on its way: closing on unread bytes resets the connection, and
+    /// the peer may never see why its request was refused.
+    pub(crate) fn closing(&self, now: impl FnOnce() -> Instant) -> bool {
+        let mut lingers = false;
+        self.change(|state| {
+            lingers = state.unread;
+            if lingers && state.phase != Phase::Closing {
+                (state.phase, state.since) = (Phase::Closing, now());
+            }
+        });
+        lingers
+    }
+
+    /// When the connection is to be closed if it does nothing else.
+    pub(crate) fn deadline(&self) -> Instant {
+        let state = self.state();
+        let patience = match state.phase {
+            Phase::Idle => IDLE_MAX,
+            Phase::Head => HEAD_MAX,
+            Phase::Busy => BUSY_MAX,
+            Phase::Closing => LINGER_MAX,
+        };
+        state.since + patience
+    }
+
+    fn state(&self) -> State {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+/// A connection without a request, and the sending of an answer.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// From the first byte of a request to the end of its head.
+const HEAD_MAX: Duration = Duration::from_secs(10);
+
+/// A whole request: longer than the longest of them, a long poll or a test of a slow endpoint.
+const BUSY_MAX: Duration = Duration::from_secs(600);
+
+/// For the rest of a body that was refused.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_has_ten_seconds_however_it_trickles() {
+        let start = Instant::now();
+        let later = |secs| start + Duration::from_secs(secs);
+        let pace = Pace::new(start);
+        pace.received(|| later(9));
+        assert_eq!(pace.deadline(), later(10));
+
+        pace.began();
+        pace.answered(later(20), false);
+        assert_eq!(pace.deadline(), later(80));
+
+        pace.received(|| later(30));
+        pace.received(|| later(39));
+        assert_eq!(pace.deadline(), later(40));
+    }
+
+    #[test]
+    fn only_an_unread_body_keeps_a_closing_connection() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        pace.answered(start, false);
+        assert!(!pace.closing(|| start));
+        pace.answered(start, true);
+        assert!(pace.closing(|| start));
+        assert!(pace.closing(|| start + Duration::from_secs(9)));
+        assert_eq!(pace.deadline(), start + LINGER_MAX);
+    }
+
+    #[test]
+    fn a_request_at_work_is_not_cut_by_its_bytes() {
+        let start = Instant::now();
+        let pace = Pace::new(start);
+        pace.began();
+        pace.received(|| start);
+        assert_eq!(pace.deadline(), start + BUSY_MAX);
+    }
+}

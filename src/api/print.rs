@@ -1,0 +1,129 @@
+//! Writes JSON answers: members in the order they are named, straight into the bytes that are sent.
+//!
+//! Published data goes in byte for byte, which no tree of values could do.
+
+use crate::domain::json::quote;
+use crate::domain::time::Timestamp;
+
+/// The JSON of one object.
+pub(crate) fn object(fill: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(OBJECT_BYTES_LIKELY);
+    fill_object(&mut bytes, fill);
+    bytes
+}
+
+/// An object that is being written.
+pub(crate) struct Object<'a> {
+    into: &'a mut Vec<u8>,
+    empty: bool,
+}
+
+impl Object<'_> {
+    pub(crate) fn text(&mut self, name: &str, value: &str) {
+        quote(value, self.member(name));
+    }
+
+    /// A string, or null.
+    pub(crate) fn text_or_null(&mut self, name: &str, value: Option<&str>) {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self.null(name),
+        }
+    }
+
+    pub(crate) fn number(&mut self, name: &str, value: u64) {
+        self.member(name).extend_from_slice(value.to_string().as_bytes());
+    }
+
+    pub(crate) fn boolean(&mut self, name: &str, value: bool) {
+        self.member(name).extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    pub(crate) fn null(&mut self, name: &str) {
+        self.member(name).extend_from_slice(b"null");
+    }
+
+    /// RFC 3339 UTC in whole seconds, or null.
+    pub(crate) fn time(&mut self, name: &str, value: Option<Timestamp>) {
+        self.text_or_null(name, value.map(Timestamp::rfc3339_secs).as_deref());
+    }
+
+    /// One JSON value as it was scanned.
+    pub(crate) fn raw(&mut self, name: &str, value: &[u8]) {
+        self.member(name).extend_from_slice(value);
+    }
+
+    pub(crate) fn object(&mut self, name: &str, fill: impl FnOnce(&mut Object<'_>)) {
+        fill_object(self.member(name), fill);
+    }
+
+    /// A list; `each` writes one element.
+    pub(crate) fn list<T>(&mut self, name: &str, items: impl IntoIterator<Item = T>, mut each: impl FnMut(T, &mut Vec<u8>)) {
+        let into = self.member(name);
+        into.push(b'[');
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                into.push(b',');
+            }
+            each(item, into);
+        }
+        into.push(b']');
+    }
+
+    /// A list of objects.
+    pub(crate) fn objects<T>(&mut self, name: &str, items: impl IntoIterator<Item = T>, fill: impl Fn(T, &mut Object<'_>)) {
+        self.list(name, items, |item, into| fill_object(into, |object| fill(item, object)));
+    }
+
+    pub(crate) fn texts<'t>(&mut self, name: &str, items: impl IntoIterator<Item = &'t str>) {
+        self.list(name, items, quote);
+    }
+
+    fn member(&mut self, name: &str) -> &mut Vec<u8> {
+        if !std::mem::replace(&mut self.empty, false) {
+            self.into.push(b',');
+        }
+        quote(name, self.into);
+        self.into.push(b':');
+        self.into
+    }
+}
+
+/// Appends one object.
+pub(crate) fn fill_object(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    into.push(b'{');
+    fill(&mut Object { into, empty: true });
+    into.push(b'}');
+}
+
+/// Enough for a webhook or a delivery without its attempts.
+const OBJECT_BYTES_LIKELY: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_stand_in_the_order_they_are_named() {
+        let bytes = object(|o| {
+            o.text("b", "x\"y");
+            o.number("a", 7);
+            o.null("n");
+            o.boolean("t", true);
+            o.raw("d", b"1e999");
+            o.object("o", |o| o.texts("l", ["p", "q"]));
+            o.objects("e", [1, 2], |n, o| o.number("n", n));
+        });
+        let expected = r#"{"b":"x\"y","a":7,"n":null,"t":true,"d":1e999,"o":{"l":["p","q"]},"e":[{"n":1},{"n":2}]}"#;
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+    }
+
+    #[test]
+    fn times_are_printed_in_whole_seconds() {
+        let bytes = object(|o| {
+            o.time("at", Some(Timestamp::from_millis(1_500)));
+            o.time("never", None);
+        });
+        assert_eq!(bytes, br#"{"at":"1970-01-01T00:00:01Z","never":null}"#);
+    }
+}

@@ -1,0 +1,244 @@
+//! Every error that the API answers, and the one place that gives it an HTTP status (RFC 9457).
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::print::{self, Object};
+use super::reply::Reply;
+use crate::domain::json;
+use crate::store::{self, Denied, Refusal};
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// No key, or none that is known.
+    NoKey(&'static str),
+    /// A known key that may not.
+    Forbidden(String),
+    /// What does not exist, or not for this key.
+    NotFound(&'static str),
+    /// The path exists; these are its methods.
+    Method(String),
+    /// Not JSON.
+    Json(json::Fault),
+    /// Something besides the body that cannot be read: a header, the request's framing.
+    Malformed(String),
+    /// Readable, but not what this call takes.
+    Fields(Vec<Wrong>),
+    /// As [`Self::Fields`], with nothing to point at.
+    Wrong(String),
+    TooLarge(String),
+    MediaType(&'static str),
+    /// The body did not arrive in time.
+    Slow,
+    Conflict(String),
+    Refused(Refusal),
+    Denied(Denied),
+    /// Try again in a second.
+    Unavailable(&'static str),
+    Store(store::Error),
+    Random,
+}
+
+/// One field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// A JSON pointer into the body (RFC 6901), or a query parameter as `?name`.
+    pub(crate) pointer: String,
+    pub(crate) detail: String,
+}
+
+impl Wrong {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+impl Problem {
+    /// One wrong field.
+    pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Fields(vec![Wrong::new(pointer, detail)])
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoKey(_) => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Fields(_) | Self::Wrong(_) | Self::Refused(Refusal::Unprintable(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Refused(Refusal::Full | Refusal::DiskLow) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Unavailable(_) | Self::Refused(Refusal::Busy | Refusal::Closing) | Self::Denied(Denied::Closing) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
+            Self::Store(_) | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) fn reply(self) -> Reply {
+        let (status, body) = (self.status(), Bytes::from(print::object(|object| self.print(object))));
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        match &self {
+            Self::NoKey(_) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
+            // What follows of a body that is not read cannot be told from a next request.
+            Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            _ => None,
+        };
+        if self.is_closing() {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        Reply { status, headers, body }
+    }
+
+    /// Its members: `title`, `status`, `detail`, and `errors` where fields are wrong.
+    pub(crate) fn print(&self, object: &mut Object<'_>) {
+        let status = self.status();
+        object.text("title", status.canonical_reason().unwrap_or("Error"));
+        object.number("status", status.as_u16().into());
+        object.text("detail", &self.detail());
+        if let Self::Fields(wrong) = self {
+            object.objects("errors", wrong, |wrong, object| {
+                object.text("pointer", &wrong.pointer);
+                object.text("detail", &wrong.detail);
+            });
+        }
+    }
+
+    /// For a person: what was wrong, and what to try.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::NoKey(text) | Self::MediaType(text) | Self::Unavailable(text) => (*text).to_owned(),
+            Self::NotFound(what) => format!("no such {what}"),
+            Self::Method(allowed) => format!("this path takes {allowed}"),
+            Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
+            Self::Fields(wrong) => wrong.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail)).unwrap_or_default(),
+            Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
+                text.clone()
+            }
+            Self::Slow => "the body did not arrive within 30 s".into(),
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Denied(denied) => denied.to_string(),
+            // The cause is the operator's to read, in the log.
+            Self::Store(_) => "the store could not be read; the service's log says why".into(),
+            Self::Random => "the operating system gave no random numbers".into(),
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
+            || matches!(self, Self::Unavailable(STOPPING))
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        tracing::error!("reading for the API: {error}");
+        Self::Store(error)
+    }
+}
+
+impl From<json::Fault> for Problem {
+    fn from(fault: json::Fault) -> Self {
+        Self::Json(fault)
+    }
+}
+
+/// JSON by its grammar that this relay does not take: refused as content, not as nonsense.
+fn is_limit(fault: &json::Fault) -> bool {
+    LIMITS.iter().any(|limit| fault.reason.starts_with(limit))
+}
+
+/// How the scanner begins the reasons of what it refuses beyond the grammar.
+const LIMITS: [&str; 3] = ["nested deeper", "invalid UTF-8", "a byte order mark"];
+
+/// What a request gets while the service stops.
+pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_fields() {
+        let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
+        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        assert_eq!(reply.body, expected);
+    }
+
+    #[test]
+    fn what_the_grammar_allows_and_we_refuse_is_content() {
+        let deep = "[".repeat(200);
+        for (body, status) in
+            [(&b"\xef\xbb\xbf{}"[..], 422), (b"{\"a\":\"\xff\"}", 422), (deep.as_bytes(), 422), (b"{", 400), (b"", 400)]
+        {
+            let fault = json::scan(body).expect_err("refused");
+            assert_eq!(Problem::Json(fault).status(), status, "{fault}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        for (refusal, status) in [
+            (Refusal::IdTaken("a".into()), 409),
+            (Refusal::KeyTaken, 409),
+            (Refusal::Full, 507),
+            (Refusal::DiskLow, 507),
+            (Refusal::Busy, 503),
+            (Refusal::Closing, 503),
+            (Refusal::Unprintable("x".into()), 422),
+        ] {
+            assert_eq!(Problem::Refused(refusal).status(), status);
+        }
+        for (denied, status) in [
+            (Denied::NoWebhook, 404),
+            (Denied::NoDelivery, 404),
+            (Denied::NoKey, 404),
+            (Denied::FileOwned, 409),
+            (Denied::TooMany(5), 409),
+            (Denied::Closing, 503),
+        ] {
+            assert_eq!(Problem::Denied(denied).status(), status);
+        }
+    }
+
+    #[test]
+    fn a_busy_store_says_when_to_come_back() {
+        let reply = Problem::Refused(Refusal::Busy).reply();
+        assert_eq!(reply.headers[RETRY_AFTER], "1");
+        assert!(!reply.headers.contains_key(CONNECTION));
+        assert_eq!(Problem::Refused(Refusal::Closing).reply().headers[CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_names_those_that_are() {
+        assert_eq!(Problem::Method("GET, POST".into()).reply().headers[ALLOW], "GET, POST");
+    }
+}

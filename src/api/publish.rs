@@ -1,0 +1,417 @@
+//! `POST /v1/events`: takes one event in. The way every event comes, so nothing here builds a tree or copies the data.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::access::{Caller, Rank};
+use super::ask::Ask;
+use super::form::{Form, escaped};
+use super::problem::{Problem, STOPPING, Wrong};
+use super::reply::Reply;
+use super::{ndjson, print};
+use crate::clock;
+use crate::domain::dialect::Dialect;
+use crate::domain::event::Attributes;
+use crate::domain::id::is_name;
+use crate::domain::json::{self, Field, Kind};
+use crate::domain::pattern::check_type_name;
+use crate::domain::refusal::Refusal;
+use crate::domain::template::Facts;
+use crate::domain::time::Timestamp;
+use crate::store::{self, Accepted, Publication};
+
+/// Publishes what the body says, and answers when it is on disk.
+pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    if ask.api.stop.is_pressed() {
+        return Err(Problem::Unavailable(STOPPING));
+    }
+    let idempotency_key = idempotency_key(ask.headers)?;
+    if ask.is_ndjson {
+        return ndjson::publish(ask, idempotency_key).await;
+    }
+    let reader = Reader { caller: &ask.caller, idempotency_key, now: clock::now() };
+    let publication = reader.read(&ask.body)?;
+    let result = ask.api.store.accept(vec![publication]).await.pop();
+    let accepted = result.unwrap_or(Err(store::Refusal::Closing))?;
+    let status = status(&accepted);
+    Ok(Reply::json(status, print::object(|object| print_accepted(&accepted, object))))
+}
+
+/// 202, or 200 for what was published before.
+pub(crate) fn status(accepted: &Accepted) -> StatusCode {
+    if accepted.repeated { StatusCode::OK } else { StatusCode::ACCEPTED }
+}
+
+pub(crate) fn print_accepted(accepted: &Accepted, object: &mut print::Object<'_>) {
+    object.text("id", &accepted.id);
+    object.number("deliveries", accepted.deliveries.into());
+}
+
+/// Reads published events of one caller.
+pub(crate) struct Reader<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) idempotency_key: Option<&'a str>,
+    pub(crate) now: Timestamp,
+}
+
+impl Reader<'_> {
+    /// Everything that can be judged without the store, with all that is wrong at once.
+    pub(crate) fn read(&self, body: &Bytes) -> Result<Publication, Problem> {
+        let mut form = Form::read(body, MEMBERS)?;
+        let tenant = self.tenant(&mut form)?;
+        let kind = kind(&mut form);
+        let id = id(&mut form);
+        let occurred_at = form.time("occurred_at");
+        let attributes = attributes(&mut form);
+        let connection = connection(&mut form, self.dialect());
+        let data = form.member("data").map(|field| field.raw);
+        if data.is_none() {
+            form.note("data", "is missing; null is a value too");
+        }
+        form.finish()?;
+        let draft = Draft {
+            tenant,
+            kind: kind.unwrap_or_default(),
+            id,
+            occurred_at,
+            attributes,
+            connection,
+            data: data.unwrap_or_default(),
+        };
+        self.judge(draft, body)
+    }
+
+    fn dialect(&self) -> &Dialect {
+        &self.caller.provider.dialect
+    }
+
+    /// Whom the event is for; `None`: every tenant of the provider.
+    fn tenant(&self, form: &mut Form<'_>) -> Result<Option<Box<str>>, Problem> {
+        let given = form.text("tenant");
+        match (&self.caller.tenant, given) {
+            (Some(own), None) => Ok(Some(own.clone())),
+            (Some(own), Some(given)) if **own == *given => Ok(Some(own.clone())),
+            (Some(_), Some(_)) if self.caller.rank == Rank::Operator => {
+                Err(Problem::Forbidden("the event's tenant is not the one of the Hookwheel-Tenant header".into()))
+            }
+            (Some(_), Some(_)) => Err(Problem::Forbidden("this key publishes for its own tenant alone".into())),
+            (None, Some(given)) if given == "*" => Ok(None),
+            (None, None) if self.caller.rank == Rank::Operator => Ok(None),
+            (None, Some(given)) => {
+                if !is_name(&given) {
+                    form.note("tenant", format!("is neither `*` nor {NAME}"));
+                }
+                Ok(Some(given.into()))
+            }
+            (None, None) => {
+                form.note("tenant", "is missing; a provider's key names the tenant, or `*` for all of them");
+                Ok(None)
+            }
+        }
+    }
+
+    /// What the dialect says of an event whose members are well formed.
+    fn judge(&self, draft: Draft<'_>, body: &Bytes) -> Result<Publication, Problem> {
+        let (provider, dialect) = (&self.caller.provider, self.dialect());
+        let content = self.content(&draft);
+        let environment = provider.environment(draft.tenant.as_deref());
+        let printed = dialect.body.data(draft.data.as_bytes()).map_err(|refusal| refused([refusal.inside("data")]))?;
+        let attributes = dialect.body.attributes(draft.attributes).map_err(|refusal| refused([refusal.inside("attributes")]))?;
+        let refusals = dialect.check(&Facts {
+            event_id: draft.id.as_deref().unwrap_or(ANY_ID),
+            kind: &draft.kind,
+            time: draft.occurred_at.unwrap_or(self.now),
+            version: &dialect.version(&draft.kind, &attributes),
+            attributes: &attributes,
+            tenant: draft.tenant.as_deref(),
+            environment: &environment,
+            data: &printed,
+        });
+        if !refusals.is_empty() {
+            return Err(refused(refusals));
+        }
+        let data = match printed {
+            Cow::Borrowed(data) => body.slice_ref(data),
+            Cow::Owned(data) => data.into(),
+        };
+        Ok(Publication {
+            provider: provider.name.clone(),
+            dialect: provider.dialect.clone(),
+            link: dialect.link(&attributes).map(Into::into),
+            tenant: draft.tenant,
+            environment,
+            id: draft.id,
+            kind: draft.kind.into(),
+            data,
+            occurred_at: draft.occurred_at,
+            attributes,
+            connection: draft.connection,
+            idempotency_key: self.idempotency_key.map(Into::into),
+            content,
+        })
+    }
+
+    /// What makes two publications the same; nothing where nobody will compare.
+    fn content(&self, draft: &Draft<'_>) -> [u8; 32] {
+        if draft.id.is_none() && self.idempotency_key.is_none() {
+            return [0; 32];
+        }
+        let mut hash = Sha256::new();
+        let mut put = |part: Option<&[u8]>| {
+            // Each part behind its length, so that no two lists of parts read the same; absent is not empty.
+            hash.update(part.map_or(u64::MAX, |part| part.len() as u64).to_be_bytes());
+            hash.update(part.unwrap_or_default());
+        };
+        put(Some(draft.kind.as_bytes()));
+        put(draft.tenant.as_deref().map(str::as_bytes));
+        put(draft.occurred_at.map(|time| time.as_micros().to_be_bytes()).as_ref().map(<[u8; 8]>::as_slice));
+        put(draft.connection.as_deref().map(str::as_bytes));
+        put(Some(draft.data.as_bytes()));
+        for (name, raw) in &draft.attributes {
+            put(Some(name.as_bytes()));
+            put(Some(raw.as_bytes()));
+        }
+        hash.finalize().into()
+    }
+}
+
+/// An event whose members are well formed.
+struct Draft<'a> {
+    tenant: Option<Box<str>>,
+    kind: Cow<'a, str>,
+    id: Option<Box<str>>,
+    occurred_at: Option<Timestamp>,
+    attributes: Attributes,
+    connection: Option<Box<str>>,
+    data: &'a str,
+}
+
+/// `Idempotency-Key`: 1 to 255 visible characters.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
+    key.map(Some).ok_or_else(|| Problem::Wrong("Idempotency-Key is not 1 to 255 visible ASCII characters".into()))
+}
+
+fn kind<'a>(form: &mut Form<'a>) -> Option<Cow<'a, str>> {
+    let kind = form.required_text("type")?;
+    if let Err(reason) = check_type_name(&kind) {
+        form.note("type", reason);
+    }
+    Some(kind)
+}
+
+fn id(form: &mut Form<'_>) -> Option<Box<str>> {
+    let id = form.text("id")?;
+    if !is_name(&id) {
+        form.note("id", format!("is not {NAME}"));
+    }
+    Some(id.into())
+}
+
+fn connection(form: &mut Form<'_>, dialect: &Dialect) -> Option<Box<str>> {
+    let connection = form.text("connection")?;
+    if !dialect.delivery.pin_url {
+        form.note("connection", format!("is not known to the dialect {}, whose webhooks keep no URL for one", dialect.name));
+    } else if !is_name(&connection) {
+        form.note("connection", format!("is not {NAME}"));
+    }
+    Some(connection.into())
+}
+
+/// Attributes are JSON scalars, kept as they were written.
+fn attributes(form: &mut Form<'_>) -> Attributes {
+    let given = form.member("attributes").filter(|field| field.kind != Kind::Null);
+    let fields = given.map(|field| json::fields(field.raw.as_bytes()));
+    match fields {
+        None => Attributes::new(),
+        Some(Ok(fields)) => scalars(fields, form),
+        Some(Err(_)) => {
+            form.note("attributes", "is not an object");
+            Attributes::new()
+        }
+    }
+}
+
+fn scalars(fields: Vec<Field<'_>>, form: &mut Form<'_>) -> Attributes {
+    let mut attributes = Attributes::new();
+    for field in fields {
+        let pointer = || format!("/attributes/{}", escaped(&field.name));
+        if !field.kind.is_scalar() {
+            form.note_at(Wrong::new(pointer(), "is not a string, a number, true, false or null"));
+        }
+        if attributes.contains_key(&*field.name) {
+            form.note_at(Wrong::new(pointer(), "is given twice"));
+        }
+        attributes.insert(field.name.into_owned(), field.raw.into());
+    }
+    attributes
+}
+
+fn refused(refusals: impl IntoIterator<Item = Refusal>) -> Problem {
+    Problem::Fields(refusals.into_iter().map(|refusal| Wrong::new(refusal.pointer, refusal.reason)).collect())
+}
+
+/// The members of a published event.
+const MEMBERS: &[&str] = &["type", "data", "id", "occurred_at", "attributes", "connection", "tenant"];
+
+/// Stands for the id that the store will give, which any header can hold.
+const ANY_ID: &str = "evt_00000000000000000000000000";
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+const NAME: &str = "1 to 64 of A-Za-z0-9_-";
+
+#[cfg(test)]
+mod tests {
+    use super::super::settings::fixture::{dialect, provider};
+    use super::*;
+    use crate::domain::access::Scopes;
+    use crate::domain::dialect::Dialect;
+    use crate::domain::template::Numbers;
+
+    fn plain() -> Dialect {
+        dialect(r#"{"type":$event.type,"data":$data}"#, Numbers::AsPublished)
+    }
+
+    fn caller(rank: Rank, tenant: Option<&str>, dialect: Dialect) -> Caller {
+        Caller { rank, provider: provider("acme", dialect), tenant: tenant.map(Into::into), anywhere: false, key: None }
+    }
+
+    fn tenants(dialect: Dialect) -> Caller {
+        caller(Rank::Tenant(Scopes::ALL), Some("t1"), dialect)
+    }
+
+    fn read_by(caller: &Caller, body: &str) -> Result<Publication, Problem> {
+        let reader = Reader { caller, idempotency_key: None, now: Timestamp::from_secs(1_700_000_000) };
+        reader.read(&Bytes::copy_from_slice(body.as_bytes()))
+    }
+
+    fn read(body: &str) -> Result<Publication, Problem> {
+        read_by(&tenants(plain()), body)
+    }
+
+    fn pointers(problem: &Problem) -> Vec<&str> {
+        let Problem::Fields(wrong) = problem else { panic!("{problem:?}") };
+        wrong.iter().map(|wrong| wrong.pointer.as_str()).collect()
+    }
+
+    #[test]
+    fn data_is_kept_byte_for_byte_and_not_copied() {
+        let body = Bytes::from_static(br#"{"type":"a.b","data":{"n" : 1e999, "n":"\ud800"} }"#);
+        let caller = tenants(plain());
+        let publication = Reader { caller: &caller, idempotency_key: None, now: Timestamp::EPOCH }.read(&body).unwrap();
+        assert_eq!(publication.data, &br#"{"n" : 1e999, "n":"\ud800"}"#[..]);
+        assert!(body.as_ptr_range().contains(&publication.data.as_ptr()));
+        assert_eq!((publication.tenant.as_deref(), &*publication.environment), (Some("t1"), "Sandbox"));
+    }
+
+    #[test]
+    fn every_member_is_taken() {
+        let body = r#"{"type":"a.b","data":null,"id":"order_1-x","occurred_at":"2026-04-20T16:32:00+02:00","attributes":{"n":7,"s":"x","z":null},"tenant":"t1"}"#;
+        let publication = read(body).unwrap();
+        assert_eq!((&*publication.kind, publication.id.as_deref()), ("a.b", Some("order_1-x")));
+        assert_eq!(publication.occurred_at.unwrap().rfc3339_secs(), "2026-04-20T14:32:00Z");
+        assert_eq!((&*publication.attributes["n"], &*publication.attributes["s"]), ("7", "\"x\""));
+    }
+
+    #[test]
+    fn all_wrong_members_are_told_at_once() {
+        let body = r#"{"typ":"a","id":"a.b","occurred_at":"now","attributes":{"o":{},"t":1,"t":2},"connection":"c","id":"x"}"#;
+        let problem = read(body).unwrap_err();
+        let expected = ["/typ", "/id", "/type", "/id", "/occurred_at", "/attributes/o", "/attributes/t", "/connection", "/data"];
+        assert_eq!(pointers(&problem), expected);
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_event() {
+        for (body, status) in [("", 400), ("[]", 400), ("{", 400), ("{} {}", 400), ("\u{feff}{}", 422)] {
+            assert_eq!(read(body).unwrap_err().status(), status, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_tenants_key_publishes_for_itself() {
+        let with = |tenant: &str| read(&format!(r#"{{"type":"a","data":1,"tenant":"{tenant}"}}"#)).map(drop);
+        assert!(with("t1").is_ok());
+        for other in ["t2", "*", ""] {
+            assert_eq!(with(other).unwrap_err().status(), 403, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_providers_key_names_the_tenant() {
+        let provider = caller(Rank::Provider, None, plain());
+        let with = |tenant: &str| read_by(&provider, &format!(r#"{{"type":"a","data":1{tenant}}}"#)).map(|read| read.tenant);
+        assert_eq!(with(r#","tenant":"t2""#).unwrap().as_deref(), Some("t2"));
+        assert_eq!(with(r#","tenant":"*""#).unwrap(), None);
+        for bad in ["", r#","tenant":"a.b""#, r#","tenant":null"#, r#","tenant":7"#] {
+            assert_eq!(with(bad).unwrap_err().status(), 422, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_operator_publishes_for_the_target() {
+        let all = caller(Rank::Operator, None, plain());
+        assert_eq!(read_by(&all, r#"{"type":"a","data":1}"#).unwrap().tenant, None);
+        let one = caller(Rank::Operator, Some("t1"), plain());
+        assert_eq!(read_by(&one, r#"{"type":"a","data":1}"#).unwrap().tenant.as_deref(), Some("t1"));
+        assert_eq!(read_by(&one, r#"{"type":"a","data":1,"tenant":"t2"}"#).unwrap_err().status(), 403);
+    }
+
+    #[test]
+    fn a_body_that_names_its_tenant_is_for_one_tenant() {
+        let names = dialect(r#"{"tenant":$tenant.id,"data":$data}"#, Numbers::AsPublished);
+        let provider = caller(Rank::Provider, None, names);
+        let problem = read_by(&provider, r#"{"type":"a","data":1,"tenant":"*"}"#).unwrap_err();
+        assert_eq!(pointers(&problem), ["/tenant"]);
+    }
+
+    #[test]
+    fn a_dialects_rules_point_into_the_event() {
+        let mut strict = dialect(r#"{"job":$event.attributes.job,"data":$data}"#, Numbers::Ecmascript);
+        strict.event.required_attributes = vec!["job".into()];
+        strict.delivery.pin_url = true;
+        let strict = tenants(strict);
+        let refused = |body: &str| read_by(&strict, body).map(drop).unwrap_err();
+        assert_eq!(pointers(&refused(r#"{"type":"a","data":1}"#)), ["/attributes/job"]);
+        assert_eq!(pointers(&refused(r#"{"type":"a","data":{"x":[1e999]},"attributes":{"job":1}}"#)), ["/data/x/0"]);
+        assert_eq!(pointers(&refused(r#"{"type":"a","data":1,"attributes":{"job":9007199254740993}}"#)), ["/attributes/job"]);
+        let taken =
+            read_by(&strict, r#"{"type":"a","data":{"b":1.50, "2":0},"attributes":{"job":1},"connection":"c1"}"#).unwrap();
+        assert_eq!(taken.data, &br#"{"2":0,"b":1.5}"#[..]);
+        assert_eq!(taken.connection.as_deref(), Some("c1"));
+    }
+
+    #[test]
+    fn content_is_the_same_when_and_only_when_all_parts_are() {
+        let content = |body: &str| read(body).unwrap().content;
+        let base = content(r#"{"id":"x","type":"a","data":{"n":1}}"#);
+        assert_eq!(base, content(r#"{"data":{"n":1},"type":"\u0061","id":"y","tenant":"t1","attributes":{}}"#));
+        for other in [
+            r#"{"id":"x","type":"b","data":{"n":1}}"#,
+            r#"{"id":"x","type":"a","data":{"n": 1}}"#,
+            r#"{"id":"x","type":"a","data":{"n":1},"occurred_at":"2026-01-01T00:00:00Z"}"#,
+            r#"{"id":"x","type":"a","data":{"n":1},"attributes":{"k":1}}"#,
+        ] {
+            assert_ne!(base, content(other), "{other}");
+        }
+        assert_eq!(content(r#"{"type":"a","data":1}"#), [0; 32]);
+    }
+
+    #[test]
+    fn an_idempotency_key_has_1_to_255_characters() {
+        let with = |value: &str| {
+            let headers = HeaderMap::from_iter([("idempotency-key".parse().unwrap(), value.parse().unwrap())]);
+            idempotency_key(&headers).map(|key| key.map(ToOwned::to_owned)).ok()
+        };
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+        assert_eq!(with("k 1"), Some(Some("k 1".into())));
+        assert_eq!(with(&"k".repeat(255)), Some(Some("k".repeat(255))));
+        assert_eq!((with(""), with(&"k".repeat(256)), with("é")), (None, None, None));
+    }
+}

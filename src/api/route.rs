@@ -1,0 +1,231 @@
+//! Every call of the API as data: its method, its path, what it needs, and who does it.
+
+use http::Method;
+use matchit::Router;
+
+use super::problem::Problem;
+
+/// One call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) verb: Verb,
+    pub(crate) path: &'static str,
+    pub(crate) need: Need,
+    pub(crate) call: Call,
+}
+
+/// The methods that calls have. HEAD asks for what GET does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+/// What a caller must be to make a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Nobody in particular.
+    Open,
+    /// A provider, or a tenant's key with `publish`.
+    Publish,
+    /// A tenant's key with `read` or `manage`.
+    Read,
+    /// A tenant's key with `manage`.
+    Manage,
+    Operator,
+    /// The operator at the admin socket, not over the network.
+    AdminSocket,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Healthz,
+    Readyz,
+    Publish,
+    ListEvents,
+    ShowEvent,
+    ExplainEvent,
+    CreateWebhook,
+    ListWebhooks,
+    ShowWebhook,
+    PutWebhook,
+    PatchWebhook,
+    DeleteWebhook,
+    EnableWebhook,
+    DisableWebhook,
+    RotateSecret,
+    ShowSecret,
+    TestWebhook,
+    TestWebhooks,
+    RecoverWebhook,
+    ListWebhookDeliveries,
+    ListDeliveries,
+    ShowDelivery,
+    RetryDelivery,
+    ListKeys,
+    CreateKey,
+    RevokeKey,
+    Status,
+    Reload,
+    ListAllWebhooks,
+}
+
+/// What a path leads to, one call a verb.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place([Option<(Need, Call)>; VERBS.len()]);
+
+/// The calls, ready to be found.
+pub(crate) struct Routes(Router<Place>);
+
+/// A call that was found, with the id in its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found<'p> {
+    pub(crate) need: Need,
+    pub(crate) call: Call,
+    /// Empty where the path has none.
+    pub(crate) id: &'p str,
+}
+
+impl Routes {
+    pub(crate) fn new() -> Self {
+        let mut places: Vec<(String, Place)> = Vec::new();
+        for (path, route) in all() {
+            let index = places.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
+                places.push((path, Place::default()));
+                places.len() - 1
+            });
+            places[index].1.0[route.verb as usize] = Some((route.need, route.call));
+        }
+        let mut router = Router::new();
+        for (path, place) in places {
+            router.insert(path, place).expect("the paths of the table differ");
+        }
+        Self(router)
+    }
+
+    /// Unknown paths are 404; a known path without the method is 405 with those it has.
+    pub(crate) fn find<'p>(&self, method: &Method, path: &'p str) -> Result<Found<'p>, Problem> {
+        let matched = self.0.at(path).map_err(|_| Problem::NotFound("path; the calls are under /v1"))?;
+        let call = Verb::of(method).and_then(|verb| matched.value.0[verb as usize]);
+        let (need, call) = call.ok_or_else(|| Problem::Method(matched.value.verbs()))?;
+        Ok(Found { need, call, id: matched.params.get("id").unwrap_or_default() })
+    }
+}
+
+impl Place {
+    fn verbs(&self) -> String {
+        let has = VERBS.iter().zip(self.0).filter(|(_, call)| call.is_some());
+        has.map(|(verb, _)| verb.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    fn of(method: &Method) -> Option<Self> {
+        let name = if method == Method::HEAD { "GET" } else { method.as_str() };
+        VERBS.into_iter().find(|verb| verb.name() == name)
+    }
+}
+
+/// Every call with each of its paths: the webhooks' are also found without their version.
+pub(crate) fn all() -> impl Iterator<Item = (String, Route)> {
+    ROUTES.iter().flat_map(|route| {
+        let also = route.path.strip_prefix("/v1").filter(|path| path.starts_with("/webhooks"));
+        [Some(route.path), also].into_iter().flatten().map(|path| (path.to_owned(), *route))
+    })
+}
+
+const fn route(verb: Verb, path: &'static str, need: Need, call: Call) -> Route {
+    Route { verb, path, need, call }
+}
+
+const VERBS: [Verb; 5] = [Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete];
+
+/// The table. A new call is a line here, a name in [`Call`] and an arm in `Api::call`.
+pub(crate) const ROUTES: &[Route] = &[
+    route(Verb::Get, "/healthz", Need::Open, Call::Healthz),
+    route(Verb::Get, "/readyz", Need::Open, Call::Readyz),
+    route(Verb::Post, "/v1/events", Need::Publish, Call::Publish),
+    route(Verb::Get, "/v1/events", Need::Read, Call::ListEvents),
+    route(Verb::Get, "/v1/events/{id}", Need::Read, Call::ShowEvent),
+    route(Verb::Get, "/v1/events/{id}/explain", Need::Read, Call::ExplainEvent),
+    route(Verb::Post, "/v1/webhooks", Need::Manage, Call::CreateWebhook),
+    route(Verb::Get, "/v1/webhooks", Need::Read, Call::ListWebhooks),
+    route(Verb::Post, "/v1/webhooks/test", Need::Manage, Call::TestWebhooks),
+    route(Verb::Get, "/v1/webhooks/{id}", Need::Read, Call::ShowWebhook),
+    route(Verb::Put, "/v1/webhooks/{id}", Need::Manage, Call::PutWebhook),
+    route(Verb::Patch, "/v1/webhooks/{id}", Need::Manage, Call::PatchWebhook),
+    route(Verb::Delete, "/v1/webhooks/{id}", Need::Manage, Call::DeleteWebhook),
+    route(Verb::Post, "/v1/webhooks/{id}/enable", Need::Manage, Call::EnableWebhook),
+    route(Verb::Post, "/v1/webhooks/{id}/disable", Need::Manage, Call::DisableWebhook),
+    route(Verb::Post, "/v1/webhooks/{id}/rotate-secret", Need::Manage, Call::RotateSecret),
+    route(Verb::Get, "/v1/webhooks/{id}/secret", Need::AdminSocket, Call::ShowSecret),
+    route(Verb::Post, "/v1/webhooks/{id}/test", Need::Manage, Call::TestWebhook),
+    route(Verb::Post, "/v1/webhooks/{id}/recover", Need::Manage, Call::RecoverWebhook),
+    route(Verb::Get, "/v1/webhooks/{id}/deliveries", Need::Read, Call::ListWebhookDeliveries),
+    route(Verb::Get, "/v1/deliveries", Need::Read, Call::ListDeliveries),
+    route(Verb::Get, "/v1/deliveries/{id}", Need::Read, Call::ShowDelivery),
+    route(Verb::Post, "/v1/deliveries/{id}/retry", Need::Manage, Call::RetryDelivery),
+    route(Verb::Get, "/v1/admin/keys", Need::Operator, Call::ListKeys),
+    route(Verb::Post, "/v1/admin/keys", Need::Operator, Call::CreateKey),
+    route(Verb::Delete, "/v1/admin/keys/{id}", Need::Operator, Call::RevokeKey),
+    route(Verb::Get, "/v1/admin/status", Need::Operator, Call::Status),
+    route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
+    route(Verb::Get, "/v1/admin/webhooks", Need::Operator, Call::ListAllWebhooks),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: Method, path: &str) -> Result<(Call, String), Problem> {
+        Routes::new().find(&method, path).map(|found| (found.call, found.id.to_owned()))
+    }
+
+    #[test]
+    fn every_route_leads_to_its_own_call() {
+        for (path, route) in all() {
+            let path = path.replace("{id}", "wh_1");
+            let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
+            assert_eq!(Routes::new().find(&method, &path).unwrap().call, route.call, "{path}");
+        }
+    }
+
+    #[test]
+    fn webhooks_are_also_without_the_version() {
+        assert_eq!(found(Method::PUT, "/webhooks/wh_7").unwrap(), (Call::PutWebhook, "wh_7".into()));
+        assert_eq!(found(Method::POST, "/webhooks/test").unwrap().0, Call::TestWebhooks);
+        assert!(found(Method::GET, "/deliveries").is_err());
+    }
+
+    #[test]
+    fn a_known_path_names_its_methods() {
+        let problem = found(Method::OPTIONS, "/v1/webhooks/wh_7").unwrap_err();
+        assert!(matches!(&problem, Problem::Method(verbs) if verbs == "GET, PUT, PATCH, DELETE"), "{problem:?}");
+    }
+
+    #[test]
+    fn unknown_paths_are_not_found() {
+        for path in ["/", "/v1", "/v1/", "/v1/event", "/v1/events/", "/v1/events/a/b", "/v1/webhooks//test", "*", ""] {
+            assert_eq!(found(Method::GET, path).unwrap_err().status(), 404, "{path}");
+        }
+    }
+
+    #[test]
+    fn head_asks_for_what_get_does() {
+        assert_eq!(found(Method::HEAD, "/healthz").unwrap().0, Call::Healthz);
+    }
+}

@@ -1,0 +1,109 @@
+//! Takes connections in: so many at once, one task for each.
+//!
+//! With all slots taken, newcomers wait in the system's queue of the listener; a slot is free again after the 10 s that a silent
+//! connection has, at the latest after the 60 s of an idle one.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::stop::Stop;
+use super::{Api, connection};
+use crate::api::door::Door;
+
+/// Where requests come in.
+pub(crate) enum Listener {
+    Tcp(TcpListener, Option<TlsAcceptor>),
+    /// The admin socket: whoever may open it is the operator.
+    Unix(UnixListener),
+}
+
+/// Serves until `stop`; then refuses newcomers, finishes the requests at work and returns when the last connection has ended.
+///
+/// The caller bounds how long it waits for that.
+pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Some(slot) = free_slot(&slots, &mut stop).await {
+        let accepted = tokio::select! {
+            accepted = accept(&listener) => accepted,
+            () = stop.pressed() => break,
+        };
+        match accepted {
+            Ok(stream) => drop(tokio::spawn(serve_one(stream, slot, api.clone(), door, stop.clone()))),
+            Err(error) => pause(&error).await,
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = slots.acquire_many(all).await;
+}
+
+enum Accepted {
+    Plain(tokio::net::TcpStream),
+    Tls(tokio::net::TcpStream, TlsAcceptor),
+    Unix(tokio::net::UnixStream),
+}
+
+async fn free_slot(slots: &Arc<Semaphore>, stop: &mut Stop) -> Option<OwnedSemaphorePermit> {
+    tokio::select! {
+        slot = slots.clone().acquire_owned() => slot.ok(),
+        () = stop.pressed() => None,
+    }
+}
+
+async fn accept(listener: &Listener) -> io::Result<Accepted> {
+    match listener {
+        Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        Listener::Tcp(listener, tls) => {
+            let (stream, _) = listener.accept().await?;
+            // An answer is one write; it must not wait for the acknowledgement of the one before.
+            stream.set_nodelay(true)?;
+            Ok(match tls {
+                Some(tls) => Accepted::Tls(stream, tls.clone()),
+                None => Accepted::Plain(stream),
+            })
+        }
+    }
+}
+
+async fn serve_one(accepted: Accepted, slot: OwnedSemaphorePermit, api: Arc<Api>, door: Door, stop: Stop) {
+    match accepted {
+        Accepted::Plain(stream) => serve_stream(stream, api, door, stop).await,
+        Accepted::Unix(stream) => serve_stream(stream, api, door, stop).await,
+        Accepted::Tls(stream, tls) => {
+            if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+                serve_stream(stream, api, door, stop).await;
+            }
+        }
+    }
+    drop(slot);
+}
+
+async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(stream: S, api: Arc<Api>, door: Door, stop: Stop) {
+    connection::serve(stream, stop, |request| api.clone().answer(door, request)).await;
+}
+
+/// A connection that broke before it was taken is its peer's affair; anything else is the machine's, and trying at once would
+/// only burn it.
+async fn pause(error: &io::Error) {
+    let broke = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
+    if !broke.contains(&error.kind()) {
+        tracing::warn!("cannot take a connection in: {error}; trying again in {ACCEPT_PAUSE:?}");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+/// Connections at once; see the top for what happens past it.
+pub(crate) const CONNECTIONS_MAX: usize = 2_048;
+
+/// For a TLS handshake, as for the head of a request.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// After a failed accept, mostly for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

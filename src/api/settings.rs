@@ -1,0 +1,199 @@
+//! What the API must know of the config: who may ask, how each provider speaks, where webhooks may point.
+//!
+//! One value, never changed: a reload puts a new one in its place, and a request works with the one it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::checked::{self, Config};
+use crate::domain::access::{Key, KeyHash, Role};
+use crate::domain::dialect::Dialect;
+use crate::domain::target::{Guard, Schemes};
+use crate::domain::time::Timestamp;
+
+/// The config as the API reads it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The keys of the files; the others are the store's.
+    keys: HashMap<KeyHash, Arc<Key>>,
+    providers: HashMap<Box<str>, Arc<Provider>>,
+    danger_allow_http: bool,
+    /// How long an old secret signs beside a new one.
+    pub(crate) rotation_overlap: Duration,
+    /// Judges the literal addresses of new URLs.
+    pub(crate) guard: Guard,
+}
+
+/// A provider: its dialect, and what is known of its tenants.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) name: Arc<str>,
+    pub(crate) dialect: Arc<Dialect>,
+    environments: HashMap<Box<str>, Arc<str>>,
+    environment: Arc<str>,
+}
+
+impl Settings {
+    /// Provider and tenant `default` with dialect `standard` are always there; `None` when a dialect of the config is unknown
+    /// to `dialect`, which a checked config never names.
+    pub(crate) fn new(config: &Config, dialect: impl Fn(&str) -> Option<Arc<Dialect>>, guard: Guard) -> Option<Self> {
+        let standard = Provider::new(checked::DEFAULT_OWNER, dialect(checked::DEFAULT_DIALECT)?);
+        let mut providers = HashMap::from([(checked::DEFAULT_OWNER.into(), Arc::new(standard))]);
+        for provider in &config.providers {
+            let known = Provider::of(provider, dialect(&provider.dialect)?);
+            providers.insert(provider.name.as_str().into(), Arc::new(known));
+        }
+        Some(Self {
+            keys: keys(config).map(|key| (key.hash, Arc::new(key))).collect(),
+            providers,
+            danger_allow_http: config.delivery.danger_allow_http,
+            rotation_overlap: config.delivery.rotation_overlap,
+            guard,
+        })
+    }
+
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// Which URLs a webhook of this dialect may have.
+    pub(crate) fn schemes(&self, dialect: &Dialect) -> Schemes {
+        Schemes { http: dialect.api.plain_http || self.danger_allow_http }
+    }
+}
+
+impl Provider {
+    fn new(name: &str, dialect: Arc<Dialect>) -> Self {
+        Self { name: name.into(), dialect, environments: HashMap::new(), environment: ENVIRONMENT.into() }
+    }
+
+    fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
+        let environment = |tenant: &checked::Tenant| (tenant.id.as_str().into(), tenant.environment.as_str().into());
+        Self { environments: provider.tenants.iter().map(environment).collect(), ..Self::new(&provider.name, dialect) }
+    }
+
+    /// A tenant's `$tenant.environment`: the file's, or `Production`.
+    pub(crate) fn environment(&self, tenant: Option<&str>) -> Arc<str> {
+        tenant.and_then(|tenant| self.environments.get(tenant)).unwrap_or(&self.environment).clone()
+    }
+}
+
+fn keys(config: &Config) -> impl Iterator<Item = Key> {
+    let operator = config.operator.keys.iter().map(|key| file_key(key, key.name.clone(), Role::Operator));
+    operator.chain(config.providers.iter().flat_map(provider_keys))
+}
+
+fn provider_keys(provider: &checked::Provider) -> impl Iterator<Item = Key> {
+    let name = &provider.name;
+    let own = provider
+        .keys
+        .iter()
+        .map(move |key| file_key(key, format!("{name}.{}", key.name), Role::Provider { provider: name.as_str().into() }));
+    own.chain(provider.tenants.iter().flat_map(move |tenant| tenant.keys.iter().map(move |key| tenant_key(name, tenant, key))))
+}
+
+fn tenant_key(provider: &str, tenant: &checked::Tenant, key: &checked::Key) -> Key {
+    let role = Role::Tenant { provider: provider.into(), tenant: tenant.id.as_str().into(), scopes: key.scopes };
+    file_key(key, format!("{provider}.{}.{}", tenant.id, key.name), role)
+}
+
+/// Names are unique within their owner alone, so the id carries the owner too.
+fn file_key(key: &checked::Key, id: String, role: Role) -> Key {
+    let id = format!("{FILE_KEY}{id}").into();
+    Key { id, name: key.name.as_str().into(), role, hash: key.hash, created_at: Timestamp::EPOCH }
+}
+
+/// How the id of a key from a file begins.
+pub(crate) const FILE_KEY: &str = "key_file_";
+
+/// Of a tenant whose environment nobody named.
+const ENVIRONMENT: &str = "Production";
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! Settings for tests: provider `default`, and provider `acme` whose tenant `t1` is in a sandbox.
+
+    use super::*;
+    use crate::domain::access::Scopes;
+    use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, SecretPolicy, Success, WebhookField};
+    use crate::domain::retry::{Policy, Retry};
+    use crate::domain::secret::Format;
+    use crate::domain::template::{Body, Numbers, Precision};
+
+    /// A dialect that demands and signs nothing; tests set what they need.
+    pub(crate) fn dialect(template: &str, numbers: Numbers) -> Dialect {
+        Dialect {
+            name: "plain".into(),
+            description: "".into(),
+            api: Api {
+                wrap: "".into(),
+                webhook: WebhookField::ALL.to_vec(),
+                secret: SecretPolicy::Generated,
+                secret_format: Format::parse("whsec_{base62:32}").unwrap(),
+                max_webhooks_per_key: 0,
+                unique_name: false,
+                plain_http: false,
+            },
+            event: EventRules::default(),
+            body: Body::parse(template, numbers, Precision::Seconds).unwrap(),
+            unique_time: false,
+            headers: Vec::new(),
+            signature: None,
+            delivery: Delivery {
+                success: Success::Any2xx,
+                timeout: Duration::from_secs(15),
+                retry_after: false,
+                gone: false,
+                pin_url: false,
+                one_slot_after: Vec::new(),
+            },
+            retry: Retry { policy: Policy::Schedule(Vec::new()), jitter: 0.0 },
+            disable: Disable { consecutive: 10, count: Counted::Deliveries },
+            event_types: Vec::new(),
+        }
+    }
+
+    pub(crate) fn provider(name: &str, dialect: Dialect) -> Arc<Provider> {
+        let mut provider = Provider::new(name, Arc::new(dialect));
+        provider.environments.insert("t1".into(), "Sandbox".into());
+        Arc::new(provider)
+    }
+
+    pub(crate) fn settings(keys: Vec<Key>) -> Settings {
+        let plain = || dialect(r#"{"data":$data}"#, Numbers::AsPublished);
+        let providers = ["default", "acme"].map(|name| (name.into(), provider(name, plain())));
+        Settings {
+            keys: keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect(),
+            providers: HashMap::from(providers),
+            danger_allow_http: false,
+            rotation_overlap: Duration::from_secs(86_400),
+            guard: Guard::default(),
+        }
+    }
+
+    pub(crate) fn tenant(provider: &str, tenant: &str, scopes: Scopes) -> Role {
+        Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes }
+    }
+
+    #[test]
+    fn a_tenant_nobody_named_is_in_production() {
+        let settings = settings(Vec::new());
+        let acme = settings.provider("acme").unwrap();
+        assert_eq!(&*acme.environment(Some("t1")), "Sandbox");
+        assert_eq!(&*acme.environment(Some("t2")), "Production");
+        assert_eq!(&*acme.environment(None), "Production");
+    }
+}

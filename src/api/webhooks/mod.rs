@@ -1,0 +1,174 @@
+//! Webhooks: made, listed, changed, switched on and off, deleted. Each answer looks as the webhook's dialect says.
+
+mod definition;
+mod secrets;
+mod show;
+mod trial;
+
+use http::StatusCode;
+
+use super::ask::{self, Ask};
+use super::cursor;
+use super::form::Form;
+use super::print::Object;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::clock;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::{Endpoint, Standing};
+use crate::domain::id::EndpointNo;
+use crate::store::{NewWebhook, Recover};
+use definition::{DEFINITION, Given, PATCHED, Switch};
+
+pub(crate) use secrets::{rotate_secret, show_secret};
+pub(crate) use trial::{test_all, test_one};
+
+/// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (owned, owner, dialect) = (ask.caller.owned()?, ask.caller.owner(), ask.dialect());
+    let mut form = Form::read(&ask.body, DEFINITION)?;
+    let given = Given::take(&mut form, ask.settings, dialect);
+    let secret = secrets::take_or_make(&mut form, dialect)?;
+    form.finish()?;
+    let definition = given.whole();
+    let (limit, unique_name) = (dialect.api.max_webhooks_per_key, dialect.api.unique_name);
+    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, unique_name };
+    let endpoint = ask.api.store.create_webhook(new).await?;
+    Ok(ask::object(StatusCode::CREATED, dialect, |object| {
+        show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
+    }))
+}
+
+/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name.
+pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let owned = ask.caller.owned()?;
+    let mut query = ask.query(&["limit", "cursor", "name"]);
+    let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    let name = query.text("name").map(ToOwned::to_owned);
+    query.finish()?;
+    let mut found = match name {
+        Some(name) => ask.api.store.webhook_by_name(&owned, &name).into_iter().collect(),
+        None => ask.api.store.webhooks(&owned, after, limit + 1),
+    };
+    let next = next_page(&mut found, limit);
+    let print = |endpoint: &_, object: &mut Object<'_>| show::print(endpoint, ask.dialect(), &ask.api.store, None, object);
+    Ok(ask::page(ask.dialect(), &found, next.as_deref(), |endpoint, object| print(endpoint, object)))
+}
+
+/// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner.
+pub(crate) fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut query = ask.query(&["limit", "cursor"]);
+    let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    query.finish()?;
+    let mut found = ask.api.store.all_webhooks(after, limit + 1);
+    let next = next_page(&mut found, limit);
+    Ok(Reply::object(StatusCode::OK, |object| {
+        object.objects("data", &found, |endpoint, object| show::print_for_operator(endpoint, &ask.api.store, object));
+        object.text_or_null("next", next.as_deref());
+    }))
+}
+
+/// `GET /v1/webhooks/{id}`
+pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    ask.webhook().map(|endpoint| answer(ask, &endpoint))
+}
+
+/// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
+pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let dialect = ask.dialect_of(&endpoint);
+    let mut form = Form::read(&ask.body, DEFINITION)?;
+    let given = Given::take(&mut form, ask.settings, dialect);
+    secrets::refuse(&mut form);
+    form.finish()?;
+    let changed = ask.api.store.update_webhook(endpoint.no, given.whole(), dialect.api.unique_name).await?;
+    Ok(answer(ask, &changed))
+}
+
+/// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
+pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut endpoint = ask.webhook()?;
+    let dialect = ask.dialect_of(&endpoint);
+    let mut form = Form::read(&ask.body, PATCHED)?;
+    let given = Given::take_some(&mut form, ask.settings, dialect);
+    let switch = Switch::take(&mut form);
+    secrets::refuse(&mut form);
+    form.finish()?;
+    let definition = given.over(&endpoint.definition);
+    if definition != endpoint.definition {
+        endpoint = ask.api.store.update_webhook(endpoint.no, definition, dialect.api.unique_name).await?;
+    }
+    let endpoint = match switch {
+        Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await?,
+        Some(Switch::Off) if endpoint.is_active() => ask.api.store.disable_webhook(endpoint.no).await?,
+        _ => endpoint,
+    };
+    Ok(answer(ask, &endpoint))
+}
+
+/// `DELETE /v1/webhooks/{id}`
+pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    ask.api.store.delete_webhook(ask.webhook()?.no).await?;
+    Ok(Reply::no_content())
+}
+
+/// `POST /v1/webhooks/{id}/enable`
+pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    Form::read_or_empty(&ask.body, &[])?.finish()?;
+    let endpoint = ask.api.store.enable_webhook(endpoint.no).await?;
+    Ok(answer(ask, &endpoint))
+}
+
+/// `POST /v1/webhooks/{id}/disable`
+pub(crate) async fn disable(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    Form::read_or_empty(&ask.body, &[])?.finish()?;
+    let endpoint = ask.api.store.disable_webhook(endpoint.no).await?;
+    Ok(answer(ask, &endpoint))
+}
+
+/// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
+pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let mut form = Form::read(&ask.body, &["since", "until", "status"])?;
+    form.required("since");
+    let since = form.time("since").unwrap_or_default();
+    let until = form.time("until").unwrap_or_else(clock::now);
+    let status = form.text("status");
+    let what = match status.as_deref() {
+        None => Recover { failed: true, missed: true },
+        Some(word) => Recover { failed: word == "failed", missed: word == "missed" },
+    };
+    if !(what.failed || what.missed) {
+        form.note("status", "is neither `failed` nor `missed`; left out, both are recovered");
+    }
+    if until < since {
+        form.note("until", "is before `since`");
+    }
+    form.finish()?;
+    let count = ask.api.store.recover(endpoint.no, since, until, what).await?;
+    let dialect = ask.dialect_of(&endpoint);
+    Ok(ask::object(StatusCode::ACCEPTED, dialect, |object| object.number("count", count)))
+}
+
+fn answer(ask: &Ask<'_>, endpoint: &Endpoint) -> Reply {
+    let dialect: &Dialect = ask.dialect_of(endpoint);
+    ask::object(StatusCode::OK, dialect, |object| show::print(endpoint, dialect, &ask.api.store, None, object))
+}
+
+/// Cuts a list that was read one too long, and says where the rest begins.
+fn next_page(found: &mut Vec<std::sync::Arc<Endpoint>>, limit: usize) -> Option<String> {
+    let more = found.len() > limit;
+    found.truncate(limit);
+    found.last().filter(|_| more).map(|last| cursor::encode(&last.no))
+}
+
+/// `active` or `disabled`.
+fn status(endpoint: &Endpoint) -> &'static str {
+    match endpoint.standing {
+        Standing::Active => "active",
+        Standing::Disabled { .. } => "disabled",
+        Standing::Deleted { .. } => "deleted",
+    }
+}

@@ -1,0 +1,241 @@
+//! Tests of webhooks: one delivery of a made-up event, sent also when disabled, waited for and shown whole.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tokio::time::timeout;
+
+use crate::api::ask::{self, Ask};
+use crate::api::deliveries;
+use crate::api::form::Form;
+use crate::api::print::Object;
+use crate::api::problem::{Problem, Wrong};
+use crate::api::reply::Reply;
+use crate::api::settings::Provider;
+use crate::clock;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::Attributes;
+use crate::domain::id::EndpointNo;
+use crate::domain::json::quote;
+use crate::domain::pattern::{Pattern, check_type_name};
+use crate::domain::template::Facts;
+use crate::store::{Publication, TestRun, View};
+
+/// `POST /v1/webhooks/{id}/test`
+pub(crate) async fn test_one(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let mut form = Form::read_or_empty(&ask.body, &["event_type", "data"])?;
+    let wish = Wish::take(&mut form);
+    form.finish()?;
+    one(ask, &endpoint, &wish).await
+}
+
+/// `POST /v1/webhooks/test`: of one webhook, or of all that the caller's tenant has.
+pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut form = Form::read_or_empty(&ask.body, &["webhook_id", "event_type", "data"])?;
+    let (id, wish) = (form.text("webhook_id"), Wish::take(&mut form));
+    form.finish()?;
+    if let Some(id) = id {
+        return one(ask, &*ask.webhook_by_id(&id)?, &wish).await;
+    }
+    let endpoints = ask.api.store.webhooks(&ask.caller.owned()?, EndpointNo::default(), AT_ONCE_MAX + 1);
+    if endpoints.len() > AT_ONCE_MAX {
+        return Err(Problem::field("/webhook_id", format!("is missing, and there are more than {AT_ONCE_MAX} webhooks to test")));
+    }
+    let mut runs = Vec::with_capacity(endpoints.len());
+    for endpoint in &endpoints {
+        runs.push((start(ask, endpoint, &wish).await?, patience(ask.dialect_of(endpoint))));
+    }
+    let mut views = Vec::with_capacity(runs.len());
+    for (run, patience) in runs {
+        views.push(finish(ask, run, patience).await?);
+    }
+    Ok(Reply::object(StatusCode::OK, |object| {
+        object.objects("data", &views, |view, object| deliveries::print_whole(ask, view, object));
+    }))
+}
+
+async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
+    let dialect = ask.dialect_of(endpoint);
+    let run = start(ask, endpoint, wish).await?;
+    let view = finish(ask, run, patience(dialect)).await?;
+    Ok(ask::object(StatusCode::OK, dialect, |object: &mut Object<'_>| deliveries::print_whole(ask, &view, object)))
+}
+
+async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
+    let provider = ask.settings.provider(&endpoint.provider);
+    let provider = provider.ok_or_else(|| Problem::Conflict("the webhook's provider is not in the config".into()))?;
+    let publication = publication(endpoint, provider, wish)?;
+    Ok(ask.api.store.test(endpoint.no, publication).await?)
+}
+
+/// Waits for the outcome; one that does not come is shown as the delivery stands.
+async fn finish(ask: &Ask<'_>, run: TestRun, patience: Duration) -> Result<View, Problem> {
+    let _ = timeout(patience, run.done).await;
+    ask.api.store.delivery_by_key(run.key)?.ok_or(Problem::NotFound("delivery"))
+}
+
+/// An attempt, and some time for its turn.
+fn patience(dialect: &Dialect) -> Duration {
+    dialect.delivery.timeout + TURN
+}
+
+/// What the caller wants to see sent.
+struct Wish<'a> {
+    kind: Option<Cow<'a, str>>,
+    data: Option<&'a str>,
+}
+
+impl<'a> Wish<'a> {
+    fn take(form: &mut Form<'a>) -> Self {
+        let kind = form.text("event_type");
+        if let Some(Err(reason)) = kind.as_deref().map(check_type_name) {
+            form.note("event_type", reason);
+        }
+        Self { kind, data: form.member("data").map(|field| field.raw) }
+    }
+}
+
+/// An event of the wished type, or of one that the webhook subscribes to, with the catalogue's example as its data.
+fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>) -> Result<Publication, Problem> {
+    let dialect = &provider.dialect;
+    let kind = wish.kind.as_deref().map_or_else(|| likely_kind(endpoint, dialect), Into::into);
+    let example = dialect.event_type(&kind).map_or(NO_EXAMPLE, |known| &known.example);
+    let data = dialect.body.data(wish.data.unwrap_or(example).as_bytes());
+    let data = data.map_err(|refusal| Problem::field(refusal.inside("data").pointer, "cannot be printed in this dialect"))?;
+    let (attributes, environment) = (attributes(&kind, dialect), provider.environment(Some(&endpoint.tenant)));
+    let refusals = dialect.check(&Facts {
+        event_id: "test",
+        kind: &kind,
+        time: clock::now(),
+        version: &dialect.version(&kind, &attributes),
+        attributes: &attributes,
+        tenant: Some(&endpoint.tenant),
+        environment: &environment,
+        data: &data,
+    });
+    if !refusals.is_empty() {
+        return Err(Problem::Fields(refusals.into_iter().map(|refusal| Wrong::new(refusal.pointer, refusal.reason)).collect()));
+    }
+    Ok(Publication {
+        provider: provider.name.clone(),
+        dialect: dialect.clone(),
+        tenant: Some(endpoint.tenant.clone()),
+        environment,
+        id: None,
+        data: Bytes::copy_from_slice(&data),
+        kind,
+        occurred_at: None,
+        attributes,
+        connection: None,
+        idempotency_key: None,
+        content: [0; 32],
+        link: None,
+    })
+}
+
+/// The catalogue's first type that the webhook wants, else one made from what it subscribes to.
+fn likely_kind(endpoint: &Endpoint, dialect: &Dialect) -> Box<str> {
+    let mut known = dialect.event_types.iter().map(|known| &known.name);
+    if let Some(wanted) = known.find(|name| endpoint.wants(name)) {
+        return wanted.clone();
+    }
+    match endpoint.definition.events.first() {
+        Some(Pattern::Exact(name)) => name.clone(),
+        Some(Pattern::Under(prefix)) => format!("{prefix}test").into(),
+        Some(Pattern::All) | None => KIND.into(),
+    }
+}
+
+/// What the dialect requires, so that the event looks like a real one.
+fn attributes(kind: &str, dialect: &Dialect) -> Attributes {
+    let names = dialect.event.required_attributes.iter().chain(&dialect.event.type_attribute);
+    let quoted = |text: &str| {
+        let mut bytes = Vec::new();
+        quote(text, &mut bytes);
+        String::from_utf8_lossy(&bytes).into()
+    };
+    let value = |name: &str| if Some(name) == dialect.event.type_attribute.as_deref() { kind } else { "test" };
+    names.map(|name| (name.to_string(), quoted(value(name)))).collect()
+}
+
+/// Webhooks that one call tests; more are a 422 that asks for one.
+const AT_ONCE_MAX: usize = 50;
+
+/// For a test's turn among the attempts of its endpoint.
+const TURN: Duration = Duration::from_secs(15);
+
+/// The type of a test for a webhook that wants everything, in a dialect without a catalogue.
+const KIND: &str = "webhook.test";
+const NO_EXAMPLE: &str = r#"{"test":true}"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::settings::fixture::{dialect, provider};
+    use crate::domain::dialect::EventType;
+    use crate::domain::endpoint::{Definition, Owner, Standing};
+    use crate::domain::id::TenantNo;
+    use crate::domain::template::Numbers;
+    use crate::domain::time::Timestamp;
+
+    fn endpoint(events: &[&str]) -> Endpoint {
+        let events = events.iter().map(|text| Pattern::parse(text).unwrap()).collect();
+        Endpoint {
+            no: EndpointNo(1),
+            id: "wh_1".into(),
+            provider: "acme".into(),
+            tenant: "t1".into(),
+            tenant_no: TenantNo(1),
+            definition: Definition { name: "".into(), description: "".into(), url: "https://example.com/".into(), events },
+            owner: Owner::Operator,
+            created_at: Timestamp::EPOCH,
+            changed_at: Timestamp::EPOCH,
+            standing: Standing::Active,
+            failures: 0,
+            secrets: Vec::new(),
+        }
+    }
+
+    fn made(events: &[&str], dialect: Dialect, wish: Wish<'_>) -> Result<Publication, Problem> {
+        publication(&endpoint(events), &provider("acme", dialect), &wish)
+    }
+
+    #[test]
+    fn a_test_sends_what_the_webhook_wants() {
+        let mut dialect = dialect(r#"{"data":$data}"#, Numbers::AsPublished);
+        let event_type = |name: &str, example: &str| EventType {
+            name: name.into(),
+            description: "".into(),
+            example: example.into(),
+            ours: false,
+            version: 0,
+        };
+        dialect.event_types = vec![event_type("a.b", "1"), event_type("c.d", "2")];
+        let made = made(&["c.*"], dialect, Wish { kind: None, data: None }).unwrap();
+        assert_eq!((&*made.kind, &made.data[..]), ("c.d", &b"2"[..]));
+        assert_eq!((made.tenant.as_deref(), &*made.environment), (Some("t1"), "Sandbox"));
+    }
+
+    #[test]
+    fn without_a_catalogue_the_type_comes_from_the_subscription() {
+        let plain = || dialect(r#"{"data":$data}"#, Numbers::AsPublished);
+        for (events, kind) in [(&["x.y"][..], "x.y"), (&["x.*"], "x.test"), (&["*"], "webhook.test")] {
+            assert_eq!(&*made(events, plain(), Wish { kind: None, data: None }).unwrap().kind, kind);
+        }
+    }
+
+    #[test]
+    fn required_attributes_are_there() {
+        let mut dialect = dialect(r#"{"job":$event.attributes.job,"data":$data}"#, Numbers::AsPublished);
+        dialect.event.required_attributes = vec!["job".into(), "code".into()];
+        dialect.event.type_attribute = Some("code".into());
+        let made = made(&["*"], dialect, Wish { kind: Some("Pay\"".into()), data: Some("null") }).unwrap();
+        assert_eq!(&*made.attributes["job"], "\"test\"");
+        assert_eq!(&*made.attributes["code"], "\"Pay\\\"\"");
+    }
+}

@@ -1,0 +1,93 @@
+//! Dialect files: the ones compiled in, a user's `[dialect.NAME]` tables, and what `extends` makes of both.
+//!
+//! ```text
+//!  NAME.toml ──┐
+//!              ├─ table ── put over its base ── read ──▶ Dialect        effective: Dialect ──▶ NAME.toml
+//!  [dialect.X] ┘            (extend.rs)      (read.rs)                                 (print.rs)
+//! ```
+
+mod extend;
+mod parts;
+mod print;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::document::{self, Entry, Value};
+use super::fault::{Fault, Faults, Place, Placed};
+use crate::domain::dialect::Dialect;
+use crate::domain::id::is_name;
+use extend::Sources;
+
+pub(crate) use print::effective;
+
+/// Names and files of the dialects that are compiled in.
+pub(crate) fn built_in() -> &'static [(&'static str, &'static str)] {
+    BUILT_IN
+}
+
+/// Every dialect there is: the ones compiled in, and the user's `[dialect.NAME]` entries.
+///
+/// One that is wrong is noted and left out; the others stay.
+pub(crate) fn read_all(own: Vec<Entry>, faults: &mut Faults) -> BTreeMap<String, Arc<Dialect>> {
+    let mut sources = Sources::default();
+    for (name, text) in BUILT_IN {
+        let table = document::parse(Path::new(&format!("{BUILT_IN_PATH}{name}")), text, faults);
+        sources.add(name, table.unwrap_or_default());
+    }
+    for entry in own {
+        add_own(entry, &mut sources, faults);
+    }
+    let names: Vec<String> = sources.names().map(str::to_owned).collect();
+    let read = names.into_iter().filter_map(|name| Some((name.clone(), Arc::new(read_one(&name, &sources, faults)?))));
+    read.collect()
+}
+
+/// One dialect; `None` when anything is wrong with it or what it extends.
+fn read_one(name: &str, sources: &Sources, faults: &mut Faults) -> Option<Dialect> {
+    let mut found = Faults::default();
+    let dialect = sources.resolve(name, &mut found).and_then(|table| read::dialect(name, table, &mut found));
+    let right = found.is_empty();
+    found.iter().for_each(|fault| pass_on(fault, sources.place(name), faults));
+    dialect.filter(|_| right)
+}
+
+/// What a base says cannot be changed where it stands, so a fault in there is told where it was extended.
+fn pass_on(fault: &Fault, extending: Place, faults: &mut Faults) {
+    let inherited = matches!(&fault.place, Place::File { path, .. } if path.starts_with(BUILT_IN_PATH));
+    let (place, message) = match inherited {
+        true => (extending, format!("{} ({})", fault.message, fault.place)),
+        false => (fault.place.clone(), fault.message.clone()),
+    };
+    faults.add(&place, message, fault.remedy.clone());
+}
+
+fn add_own(entry: Entry, sources: &mut Sources, faults: &mut Faults) {
+    let Entry { key, place, value: Placed { value, .. } } = entry;
+    if !is_name(&key) {
+        faults.add(&place, format!("`{key}` cannot be a dialect's name"), "1 to 64 letters, digits, `_` and `-`");
+    } else if built_in().iter().any(|(name, _)| *name == key) {
+        let remedy = format!("[dialect.my-{key}] with extends = \"{key}\"");
+        faults.add(&place, format!("the dialect `{key}` is built in and stays as it is"), remedy);
+    } else if let Value::Table(table) = value {
+        sources.add(&key, table);
+    } else {
+        faults.add(&place, format!("`{key}` is {}, not a table", value.kind()), format!("[dialect.{key}]"));
+    }
+}
+
+/// What the places of built-in dialects begin with; no file's path does.
+const BUILT_IN_PATH: &str = "built-in dialect ";
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("aioka", include_str!("../../dialects/aioka.toml")),
+    ("dcisionai", include_str!("../../dialects/dcisionai.toml")),
+    ("decisio", include_str!("../../dialects/decisio.toml")),
+    ("deck", include_str!("../../dialects/deck.toml")),
+    ("resistant", include_str!("../../dialects/resistant.toml")),
+    ("standard", include_str!("../../dialects/standard.toml")),
+];

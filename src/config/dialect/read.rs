@@ -1,0 +1,372 @@
+//! A dialect's table as what it means. Reading goes on after a fault, so that all of them are shown.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::super::document::{Table, Value};
+use super::super::fault::{Faults, Place, Placed};
+use super::super::take::Wrong;
+use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
+use crate::domain::dialect::{
+    Api, Counted, Delivery, Dialect, Disable, EventRules, EventType, Header, HeaderName, SecretPolicy, Success, UnknownTypes,
+    WebhookField,
+};
+use crate::domain::json;
+use crate::domain::pattern::check_type_name;
+use crate::domain::retry::{Policy, Retry};
+use crate::domain::secret::Format;
+use crate::domain::signature::{Key, Signature, Signed, Value as SignatureValue};
+use crate::domain::template::{Body, HeaderValue, Numbers, Precision};
+
+/// Reads a resolved table. The value counts only when nothing was noted.
+pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Option<Dialect> {
+    let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
+    let api = section(&mut table, "api", faults, api);
+    let event = section(&mut table, "event", faults, event);
+    let body = section(&mut table, "body", faults, body);
+    let headers = headers(&mut table, body.precision, faults);
+    let signature = signature(&mut table, api.as_ref(), faults);
+    check_header_names(&headers, signature.as_ref(), faults);
+    let delivery = section(&mut table, "delivery", faults, delivery);
+    let retry = retry(&mut table, faults);
+    let disable = section(&mut table, "disable", faults, disable);
+    let event_types = event_types(&mut table, faults);
+    let place = table.place.clone();
+    table.finish(faults);
+    check_link(&event, api.as_ref(), &place, faults);
+    Some(Dialect {
+        name: name.into(),
+        description: description.into(),
+        api: api?,
+        event,
+        body: body.body?,
+        unique_time: body.unique_time,
+        headers: headers.into_iter().map(|header| header.value).collect(),
+        signature: signature.map(|signature| signature.value),
+        delivery,
+        retry: retry?,
+        disable,
+        event_types,
+    })
+}
+
+/// Reads a table of keys; what nobody asked for in it is noted. Absent is an empty one, so that defaults stand in one place.
+fn section<T>(table: &mut Table, key: &str, faults: &mut Faults, read: impl FnOnce(&mut Table, &mut Faults) -> T) -> T {
+    let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.place.clone()));
+    let value = read(&mut inner, faults);
+    inner.finish(faults);
+    value
+}
+
+fn api(table: &mut Table, faults: &mut Faults) -> Option<Api> {
+    let fields: Vec<_> = WebhookField::ALL.iter().map(|field| (field.as_str(), *field)).collect();
+    let default = || Format::parse(DEFAULT_SECRET_FORMAT).ok();
+    let format = table.has("secret_format");
+    let secret_format = parsed(table, "secret_format", "\"whsec_{base62:32}\"", faults, Format::parse);
+    let limit = table.integer("max_webhooks_per_key", 0..=WEBHOOKS_PER_KEY_MAX, faults);
+    Some(Api {
+        wrap: table.string("wrap", faults).map(|text| text.value).unwrap_or_default().into(),
+        webhook: words(table, "webhook", &fields, faults).unwrap_or_else(|| DEFAULT_FIELDS.to_vec()),
+        secret: choice(table, "secret", SECRET_POLICIES, faults),
+        max_webhooks_per_key: limit.and_then(|limit| limit.value.try_into().ok()).unwrap_or_default(),
+        unique_name: flag(table, "unique_name", faults),
+        plain_http: words(table, "schemes", SCHEMES, faults).is_some_and(|schemes| schemes.contains(&true)),
+        secret_format: if format { secret_format?.value } else { default()? },
+    })
+}
+
+fn flag(table: &mut Table, key: &str, faults: &mut Faults) -> bool {
+    table.boolean(key, faults).is_some_and(|flag| flag.value)
+}
+
+fn event(table: &mut Table, faults: &mut Faults) -> EventRules {
+    let required = table.strings("required_attributes", faults).map(|list| list.value).unwrap_or_default();
+    EventRules {
+        required_attributes: required.into_iter().map(|name| name.value.into()).collect(),
+        type_attribute: attribute(table, "type_attribute", faults),
+        link_attribute: attribute(table, "link_attribute", faults),
+        version_attribute: attribute(table, "version_attribute", faults),
+        unknown_types: choice(table, "unknown_types", UNKNOWN_TYPES, faults),
+        note: table.string("note", faults).map(|text| text.value).unwrap_or_default().into(),
+    }
+}
+
+/// The name of an attribute; empty takes away what the base says.
+fn attribute(table: &mut Table, key: &str, faults: &mut Faults) -> Option<Box<str>> {
+    let name = table.string(key, faults)?.value;
+    (!name.is_empty()).then(|| name.into())
+}
+
+/// What `[body]` says.
+struct BodyPart {
+    body: Option<Body>,
+    precision: Precision,
+    unique_time: bool,
+}
+
+fn body(table: &mut Table, faults: &mut Faults) -> BodyPart {
+    let numbers = choice(table, "numbers", NUMBERS, faults);
+    let precision = choice(table, "time", PRECISIONS, faults);
+    let unique_time = table.boolean("unique_time", faults);
+    if let Some(unique) = unique_time.as_ref().filter(|unique| unique.value && precision != Precision::Micros) {
+        faults.add(&unique.place, "`unique_time` counts in microseconds, and this body prints seconds", "time = \"micros\"");
+    }
+    if !table.has("template") {
+        table.missing("template", "'{\"type\":$event.type,\"data\":$data}' in [body]", faults);
+    }
+    let example = "'{\"type\":$event.type,\"data\":$data}', slots without quotes";
+    let body = parsed(table, "template", example, faults, |text| Body::parse(text, numbers, precision));
+    BodyPart { body: body.map(|body| body.value), precision, unique_time: unique_time.is_some_and(|unique| unique.value) }
+}
+
+fn headers(table: &mut Table, precision: Precision, faults: &mut Faults) -> Vec<Placed<Header>> {
+    let pairs = own_keys(table, "headers", faults);
+    pairs.into_iter().filter_map(|(name, value)| header(&name, &value, precision, faults)).collect()
+}
+
+fn header(name: &Placed<String>, value: &Placed<String>, precision: Precision, faults: &mut Faults) -> Option<Placed<Header>> {
+    let parsed = HeaderName::parse(&name.value).map_err(|reason| {
+        faults.add(&name.place, format!("the header `{}` cannot be sent: {reason}", name.value), "X-Acme-Event = …")
+    });
+    let text = HeaderValue::parse(&value.value, precision)
+        .map_err(|fault| faults.add(&value.place, format!("`{}` cannot be used: {fault}", name.value), "\"$event.type\""));
+    Some(Placed::new(Header { name: parsed.ok()?, value: text.ok()? }, name.place.clone()))
+}
+
+/// No header is sent twice, whatever the case of its letters.
+fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
+    let mut seen = BTreeSet::new();
+    if let Some(signature) = signature {
+        seen.insert(signature.value.header.to_ascii_lowercase());
+    }
+    for header in headers {
+        let name = header.value.name.as_str();
+        if !seen.insert(name.to_ascii_lowercase()) {
+            let message = format!("the header `{name}` is already sent, by another line or by the signature");
+            faults.add(&header.place, message, "one header for each name, in whatever case");
+        }
+    }
+}
+
+/// `[signature]`; absent, or with an empty `header`, nothing is signed.
+fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Option<Placed<Signature>> {
+    let mut table = table.table("signature", faults)?;
+    let place = table.place.clone();
+    if !table.has("header") {
+        table.missing("header", "\"X-Acme-Signature\", or \"\" to sign nothing", faults);
+    }
+    let header = table.string("header", faults);
+    let none = header.as_ref().is_some_and(|header| header.value.is_empty());
+    for (key, example) in [("value", "\"sha256={hex}\""), ("signed", "\"{body}\"")] {
+        if !none && !table.has(key) {
+            table.missing(key, example, faults);
+        }
+    }
+    let value = parsed(&mut table, "value", "\"sha256={hex}\", or \"v1,{base64}\"", faults, SignatureValue::parse);
+    let signed = parsed(&mut table, "signed", "\"{body}\", or \"{id}.{timestamp}.{body}\"", faults, Signed::parse);
+    let key = key(&mut table, api.filter(|_| !none), faults);
+    let overlap = flag(&mut table, "overlap", faults);
+    table.finish(faults);
+    let header = header.filter(|_| !none).and_then(|header| signature_header(header, faults))?;
+    Some(Placed::new(Signature { header, value: value?.value, signed: signed?.value, key, overlap }, place))
+}
+
+fn signature_header(header: Placed<String>, faults: &mut Faults) -> Option<Box<str>> {
+    match HeaderName::parse(&header.value) {
+        Ok(_) => Some(header.value.into()),
+        Err(reason) => {
+            faults.add(
+                &header.place,
+                format!("the header `{}` cannot be sent: {reason}", header.value),
+                "header = \"X-Acme-Signature\"",
+            );
+            None
+        }
+    }
+}
+
+fn key(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Key {
+    let key = word(table, "key", KEYS, faults);
+    let Some(key) = key else { return Key::default() };
+    if key.value == Key::Base64 && api.is_some_and(|api| !api.secret_format.is_base64()) {
+        let message = "`key` decodes secrets from base64, and this dialect's secrets are not base64";
+        faults.add(&key.place, message, "secret_format = \"whsec_{base64:32}\" in [api]");
+    }
+    key.value
+}
+
+fn delivery(table: &mut Table, faults: &mut Faults) -> Delivery {
+    Delivery {
+        success: success(table, faults).unwrap_or(Success::Any2xx),
+        timeout: table.duration("timeout", TIMEOUTS, faults).map_or(DEFAULT_TIMEOUT, |timeout| timeout.value),
+        retry_after: flag(table, "retry_after", faults),
+        gone: flag(table, "gone", faults),
+        pin_url: flag(table, "pin_url", faults),
+        one_slot_after: codes(table, "one_slot_after", faults).unwrap_or_default(),
+    }
+}
+
+fn success(table: &mut Table, faults: &mut Faults) -> Option<Success> {
+    let taken = table.take("success", faults, |value, _| match value {
+        Value::String(text) if text == "2xx" => Ok(Success::Any2xx),
+        Value::Array(items) if !items.is_empty() => {
+            let codes: Result<Vec<_>, _> = items.iter().map(|item| code("success", &item.value)).collect();
+            codes.map(Success::Codes)
+        }
+        _ => Err(Wrong::new("is neither \"2xx\" nor a list of codes", "success = \"2xx\", or [200]")),
+    });
+    taken.map(|success| success.value)
+}
+
+fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
+    if !table.has("retry") {
+        table.missing("retry", "{ schedule = [\"1m\", \"5m\"] }", faults);
+    }
+    let mut table = table.table("retry", faults)?;
+    let given: Vec<_> = POLICIES.iter().filter(|key| table.has(key)).collect();
+    if given.len() != 1 {
+        let message = "`retry` needs one of schedule, exponential and decorrelated_jitter";
+        faults.add(&table.place, message, "schedule = [\"1m\", \"5m\", \"30m\"]; an empty list for no retries");
+    }
+    let schedule = table.durations("schedule", DELAYS, faults).map(|delays| delays.map(Policy::Schedule));
+    check_count(schedule.as_ref(), faults);
+    let exponential = table.table("exponential", faults).and_then(|inner| exponential(inner, faults));
+    let decorrelated = table.table("decorrelated_jitter", faults).and_then(|inner| decorrelated(inner, faults));
+    let jitter = table.number("jitter", 0.0..=1.0, faults);
+    if let Some(jitter) = jitter.as_ref().filter(|jitter| jitter.value != 0.0 && decorrelated.is_some()) {
+        faults.add(&jitter.place, "`jitter` comes on top of a policy that is jitter itself", "jitter = 0.0");
+    }
+    table.finish(faults);
+    let policy = schedule.map(|schedule| schedule.value).or(exponential).or(decorrelated)?;
+    Some(Retry { policy, jitter: jitter.map_or(0.0, |jitter| jitter.value) })
+}
+
+fn check_count(schedule: Option<&Placed<Policy>>, faults: &mut Faults) {
+    if let Some(Placed { value: Policy::Schedule(delays), place }) = schedule
+        && delays.len() > usize::try_from(RETRIES_MAX).unwrap_or(usize::MAX)
+    {
+        faults.add(place, format!("`schedule` has {} retries", delays.len()), format!("at most {RETRIES_MAX}"));
+    }
+}
+
+fn exponential(mut table: Table, faults: &mut Faults) -> Option<Policy> {
+    let first = wanted(&mut table, "first", "\"5s\"", faults, |table, faults| table.duration("first", DELAYS, faults));
+    let factor = wanted(&mut table, "factor", "2.0", faults, |table, faults| table.number("factor", 1.0..=1000.0, faults));
+    let retries = retries(&mut table, faults);
+    table.finish(faults);
+    Some(Policy::Exponential { first: first?, factor: factor?, retries: retries? })
+}
+
+fn decorrelated(mut table: Table, faults: &mut Faults) -> Option<Policy> {
+    let median = wanted(&mut table, "median", "\"30s\"", faults, |table, faults| table.duration("median", DELAYS, faults));
+    let retries = retries(&mut table, faults);
+    table.finish(faults);
+    Some(Policy::DecorrelatedJitter { median: median?, retries: retries? })
+}
+
+fn retries(table: &mut Table, faults: &mut Faults) -> Option<u32> {
+    let count = wanted(table, "retries", "3", faults, |table, faults| table.integer("retries", 0..=RETRIES_MAX, faults));
+    count.and_then(|count| count.try_into().ok())
+}
+
+/// A key that must be there.
+fn wanted<T>(
+    table: &mut Table,
+    key: &str,
+    example: &str,
+    faults: &mut Faults,
+    take: impl FnOnce(&mut Table, &mut Faults) -> Option<Placed<T>>,
+) -> Option<T> {
+    if !table.has(key) {
+        table.missing(key, example, faults);
+    }
+    take(table, faults).map(|taken| taken.value)
+}
+
+fn disable(table: &mut Table, faults: &mut Faults) -> Disable {
+    let consecutive = table.integer("consecutive", 0..=u64::from(u32::MAX), faults);
+    Disable {
+        consecutive: consecutive.and_then(|count| count.value.try_into().ok()).unwrap_or(DEFAULT_CONSECUTIVE),
+        count: choice(table, "count", COUNTS, faults),
+    }
+}
+
+fn event_types(table: &mut Table, faults: &mut Faults) -> Vec<EventType> {
+    let mut seen = BTreeSet::new();
+    let tables = table.tables("event_type", faults);
+    tables.into_iter().filter_map(|table| event_type(table, &mut seen, faults)).collect()
+}
+
+fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults) -> Option<EventType> {
+    let checked = |text: &str| check_type_name(text).map(|()| text.to_owned());
+    let example = "\"invoice.paid\"";
+    if !table.has("name") {
+        table.missing("name", example, faults);
+    }
+    let name = parsed(&mut table, "name", example, faults, checked);
+    if let Some(twice) = name.as_ref().filter(|name| !seen.insert(name.value.clone())) {
+        faults.add(&twice.place, format!("the event type `{}` is there twice", twice.value), "one [[event_type]] for each name");
+    }
+    let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
+    let json = |text: &str| json::scan(text.as_bytes()).map(|_| text.to_owned());
+    let example = parsed(&mut table, "example", "'{\"id\":\"in_1\"}', the JSON of an event's data", faults, json);
+    let ours = flag(&mut table, "ours", faults);
+    let version = version(&mut table, faults);
+    table.finish(faults);
+    let example = example.map_or_else(|| "{}".into(), |example| example.value.into());
+    Some(EventType { name: name?.value.into(), description: description.into(), example, ours, version })
+}
+
+fn version(table: &mut Table, faults: &mut Faults) -> i64 {
+    let taken = table.take("version", faults, |value, _| match value {
+        Value::Integer(number) => i64::try_from(number).map_err(|_| Wrong::new("is too large", "version = 1")),
+        other => Err(Wrong::new(format!("is {}, not an integer", other.kind()), "version = 1, without quotes")),
+    });
+    taken.map_or(0, |version| version.value)
+}
+
+/// A link is found by its webhook's name, which so must be the only one.
+fn check_link(event: &EventRules, api: Option<&Api>, place: &Place, faults: &mut Faults) {
+    if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
+        faults.add(place, "`link_attribute` names a webhook, and names are not unique here", "unique_name = true in [api]");
+    }
+}
+
+pub(super) const SECRET_POLICIES: &Words<SecretPolicy> =
+    &[("generated", SecretPolicy::Generated), ("given-or-generated", SecretPolicy::GivenOrGenerated)];
+pub(super) const NUMBERS: &Words<Numbers> = &[("as-published", Numbers::AsPublished), ("ecmascript", Numbers::Ecmascript)];
+pub(super) const PRECISIONS: &Words<Precision> = &[("seconds", Precision::Seconds), ("micros", Precision::Micros)];
+pub(super) const KEYS: &Words<Key> = &[("text", Key::Text), ("base64", Key::Base64)];
+pub(super) const COUNTS: &Words<Counted> = &[("deliveries", Counted::Deliveries), ("attempts", Counted::Attempts)];
+pub(super) const UNKNOWN_TYPES: &Words<UnknownTypes> = &[("pass", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];
+
+/// Whether a scheme is the plain one.
+const SCHEMES: &Words<bool> = &[("https", false), ("http", true)];
+
+const DEFAULT_FIELDS: &[WebhookField] = &[
+    WebhookField::Id,
+    WebhookField::Url,
+    WebhookField::Events,
+    WebhookField::Description,
+    WebhookField::Secret,
+    WebhookField::Status,
+    WebhookField::CreatedAt,
+];
+
+const POLICIES: &[&str] = &["schedule", "exponential", "decorrelated_jitter"];
+
+const DEFAULT_SECRET_FORMAT: &str = "whsec_{base62:32}";
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_CONSECUTIVE: u32 = 10;
+
+const WEBHOOKS_PER_KEY_MAX: u64 = 1_000_000;
+
+/// A delivery's attempts are counted in 16 bits, and nobody waits for the hundredth.
+const RETRIES_MAX: u64 = 100;
+
+/// An attempt holds a slot for as long.
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
+
+/// From a millisecond, for tests, to a month.
+const DELAYS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 3600);

@@ -1,0 +1,309 @@
+//! Who is attempted next: a queue for each endpoint, and a fair turn among those that may start. Plain data, no I/O, no clock.
+//!
+//! ```text
+//!   hand ────┐  asked for by a person, first
+//!   due ─────┼──▶ endpoint: at most `per_endpoint` at once ──▶ ring of endpoints that may start ──▶ `in_flight` over all
+//!   backlog ─┘  alternates with due
+//! ```
+//!
+//! An endpoint at its limit stands outside the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
+//! connect has one slot until an attempt succeeds. The last quarter of all slots goes only to endpoints without an attempt
+//! older than [`OLD`]: however many endpoints hang, the quick ones go on.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::store::{Lane, Ready};
+
+/// All endpoints' queues. `W` is a way to hand a delivery to a worker that keeps a connection.
+pub(crate) struct Queues<W> {
+    endpoints: HashMap<EndpointNo, Queue<W>>,
+    ring: VecDeque<EndpointNo>,
+    in_flight: usize,
+    idle: usize,
+    limits: Limits,
+    refills: Vec<EndpointNo>,
+    stopped: bool,
+}
+
+/// How many attempts at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) in_flight: usize,
+    pub(crate) per_endpoint: usize,
+}
+
+/// A delivery that may start, and the idle worker that shall do it.
+pub(crate) struct Start<W> {
+    pub(crate) ready: Ready,
+    pub(crate) worker: Option<W>,
+}
+
+/// What an attempt says about its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// A success: all slots.
+    Good,
+    /// It timed out, did not connect, or its gateway did: one slot.
+    Slow,
+    /// Anything else changes nothing.
+    Neutral,
+}
+
+struct Queue<W> {
+    hand: VecDeque<Ready>,
+    due: VecDeque<Ready>,
+    backlog: VecDeque<Ready>,
+    backlog_next: bool,
+    running: Vec<(DeliveryKey, Instant)>,
+    slow: bool,
+    /// More of its backlog waits on disk.
+    on_disk: bool,
+    asked: bool,
+    in_ring: bool,
+    idle: Vec<(u64, W)>,
+}
+
+impl<W> Queues<W> {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            endpoints: HashMap::new(),
+            ring: VecDeque::new(),
+            in_flight: 0,
+            idle: 0,
+            limits,
+            refills: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Starts nothing from now on.
+    pub(crate) fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// Queues a delivery. One that is being attempted already is dropped: its outcome will place it.
+    pub(crate) fn push(&mut self, ready: Ready) {
+        let no = ready.key.endpoint;
+        let queue = self.endpoints.entry(no).or_default();
+        if queue.running.iter().any(|(key, _)| *key == ready.key) {
+            return;
+        }
+        match ready.lane {
+            Lane::Hand => queue.hand.push_back(ready),
+            Lane::Due => queue.due.push_back(ready),
+            Lane::Backlog => queue.backlog.push_back(ready),
+        }
+        self.enter(no);
+    }
+
+    /// Says whether more of an endpoint's backlog waits on disk.
+    pub(crate) fn backlog(&mut self, no: EndpointNo, more: bool) {
+        let queue = self.endpoints.entry(no).or_default();
+        queue.on_disk = more;
+        queue.asked = false;
+        self.ask(no);
+    }
+
+    /// The webhook was disabled or deleted: what waits is settled by the store. Tests go on while it is only disabled.
+    pub(crate) fn clear(&mut self, no: EndpointNo, deleted: bool) {
+        if let Some(queue) = self.endpoints.get_mut(&no) {
+            queue.due.clear();
+            queue.backlog.clear();
+            queue.on_disk = false;
+            if deleted {
+                queue.hand.clear();
+            }
+            self.sweep(no);
+        }
+    }
+
+    /// The endpoints whose next piece of backlog is to be read.
+    pub(crate) fn refills(&mut self) -> Vec<EndpointNo> {
+        std::mem::take(&mut self.refills)
+    }
+
+    /// The next delivery that may start now, fairly by endpoint.
+    pub(crate) fn start(&mut self, now: Instant) -> Option<Start<W>> {
+        if self.stopped {
+            return None;
+        }
+        for _ in 0..self.ring.len() {
+            if self.in_flight >= self.limits.in_flight {
+                return None;
+            }
+            let no = self.ring.pop_front()?;
+            if self.has_slot(no) && !self.may_start(no, now) {
+                // Its turn comes when the slots are not so few.
+                self.ring.push_back(no);
+            } else if let Some(ready) = self.take(no, now) {
+                let worker = self.idle_worker(no);
+                return Some(Start { ready, worker });
+            }
+        }
+        None
+    }
+
+    /// An attempt ended. Its worker takes the endpoint's next delivery, unless others wait for the slot.
+    pub(crate) fn finish(&mut self, key: DeliveryKey, sign: Sign, now: Instant) -> Option<Ready> {
+        self.in_flight -= 1;
+        let no = key.endpoint;
+        let queue = self.endpoints.get_mut(&no)?;
+        queue.running.retain(|(other, _)| *other != key);
+        queue.slow = match sign {
+            Sign::Good => false,
+            Sign::Slow => true,
+            Sign::Neutral => queue.slow,
+        };
+        self.enter(no);
+        let alone = self.ring.front().is_none_or(|first| *first == no);
+        let next = if !self.stopped && alone && self.may_start(no, now) {
+            self.leave_ring(no);
+            self.take(no, now)
+        } else {
+            None
+        };
+        self.sweep(no);
+        next
+    }
+
+    /// A worker waits with a kept connection; false when enough do already.
+    pub(crate) fn rest(&mut self, no: EndpointNo, id: u64, worker: W) -> bool {
+        if self.stopped || self.idle >= self.limits.in_flight {
+            return false;
+        }
+        self.idle += 1;
+        self.endpoints.entry(no).or_default().idle.push((id, worker));
+        true
+    }
+
+    /// A waiting worker gives up; false when it was given a delivery meanwhile.
+    pub(crate) fn leave(&mut self, no: EndpointNo, id: u64) -> bool {
+        let Some(queue) = self.endpoints.get_mut(&no) else { return false };
+        let before = queue.idle.len();
+        queue.idle.retain(|(other, _)| *other != id);
+        let left = queue.idle.len() < before;
+        self.idle -= usize::from(left);
+        self.sweep(no);
+        left
+    }
+
+    /// Puts an endpoint into the ring when it has something to start and a slot for it.
+    fn enter(&mut self, no: EndpointNo) {
+        let Some(queue) = self.endpoints.get_mut(&no) else { return };
+        if !queue.in_ring && !queue.is_empty() && queue.running.len() < queue.slots(self.limits.per_endpoint) {
+            queue.in_ring = true;
+            self.ring.push_back(no);
+        }
+    }
+
+    fn leave_ring(&mut self, no: EndpointNo) {
+        if self.ring.front() == Some(&no) {
+            self.ring.pop_front();
+        }
+    }
+
+    fn may_start(&self, no: EndpointNo, now: Instant) -> bool {
+        let plenty = self.in_flight < self.limits.in_flight - self.limits.in_flight / 4;
+        let quick = || self.endpoints.get(&no).is_some_and(|queue| queue.is_quick(now));
+        self.in_flight < self.limits.in_flight && self.has_slot(no) && (plenty || quick())
+    }
+
+    fn has_slot(&self, no: EndpointNo) -> bool {
+        self.endpoints.get(&no).is_some_and(|queue| queue.running.len() < queue.slots(self.limits.per_endpoint))
+    }
+
+    /// Takes the next delivery of an endpoint that has left the ring, and lets it in again for the one after.
+    fn take(&mut self, no: EndpointNo, now: Instant) -> Option<Ready> {
+        let has_slot = self.has_slot(no);
+        let queue = self.endpoints.get_mut(&no)?;
+        queue.in_ring = false;
+        let ready = if has_slot { queue.pop()? } else { return None };
+        queue.running.push((ready.key, now));
+        self.in_flight += 1;
+        self.enter(no);
+        self.ask(no);
+        Some(ready)
+    }
+
+    fn idle_worker(&mut self, no: EndpointNo) -> Option<W> {
+        let (_, worker) = self.endpoints.get_mut(&no)?.idle.pop()?;
+        self.idle -= 1;
+        Some(worker)
+    }
+
+    fn ask(&mut self, no: EndpointNo) {
+        let Some(queue) = self.endpoints.get_mut(&no) else { return };
+        if queue.on_disk && !queue.asked && queue.backlog.len() < LOW {
+            queue.asked = true;
+            self.refills.push(no);
+        }
+    }
+
+    /// Forgets an endpoint that has nothing to remember.
+    fn sweep(&mut self, no: EndpointNo) {
+        if self.endpoints.get(&no).is_some_and(Queue::is_forgettable) {
+            self.endpoints.remove(&no);
+        }
+    }
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        Self {
+            hand: VecDeque::new(),
+            due: VecDeque::new(),
+            backlog: VecDeque::new(),
+            backlog_next: false,
+            running: Vec::new(),
+            slow: false,
+            on_disk: false,
+            asked: false,
+            in_ring: false,
+            idle: Vec::new(),
+        }
+    }
+}
+
+impl<W> Queue<W> {
+    fn is_empty(&self) -> bool {
+        self.hand.is_empty() && self.due.is_empty() && self.backlog.is_empty()
+    }
+
+    fn is_forgettable(&self) -> bool {
+        self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !self.slow && !self.on_disk && !self.in_ring
+    }
+
+    fn slots(&self, per_endpoint: usize) -> usize {
+        if self.slow { 1 } else { per_endpoint }
+    }
+
+    fn is_quick(&self, now: Instant) -> bool {
+        self.running.iter().all(|(_, since)| now.saturating_duration_since(*since) < OLD)
+    }
+
+    fn pop(&mut self) -> Option<Ready> {
+        if let Some(first) = self.hand.pop_front() {
+            return Some(first);
+        }
+        let (first, second) =
+            if self.backlog_next { (&mut self.backlog, &mut self.due) } else { (&mut self.due, &mut self.backlog) };
+        self.backlog_next = !self.backlog_next;
+        first.pop_front().or_else(|| second.pop_front())
+    }
+}
+
+/// An attempt this old keeps its endpoint out of the last quarter of the slots.
+const OLD: Duration = Duration::from_secs(1);
+
+/// Below so many of an endpoint's backlog in memory, the next piece is read.
+const LOW: usize = 256;

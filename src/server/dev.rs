@@ -1,0 +1,270 @@
+//! `dev`: the relay on a laptop. The same service with a config of its own: loopback, no key, quick retries, one webhook.
+
+use std::fs;
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::receiver::{self, Manners};
+use super::run::{self, Plan, Running};
+use super::{Error, listen, logging, runtime};
+use crate::api::Door;
+use crate::clock;
+use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Provider, Tenant, Webhook};
+use crate::config::fault::Place;
+use crate::config::{self, Sources};
+use crate::domain::dialect::Dialect;
+use crate::domain::pattern::Pattern;
+use crate::domain::retry::{Policy, Retry};
+use crate::domain::target::{Guard, Schemes, Target};
+use crate::store::{Fact, Owned};
+
+/// What `dev` was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct DevOptions {
+    pub(crate) listen: SocketAddr,
+    /// A URL; `None`: the receiver inside.
+    pub(crate) forward_to: Option<String>,
+    /// `None`: a folder that is gone at the end.
+    pub(crate) data: Option<PathBuf>,
+    /// `None`: in the data folder.
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) print_secret: bool,
+    pub(crate) fail_rate: f64,
+    pub(crate) latency: Duration,
+}
+
+/// What there is to show.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Ready(Ready),
+    Fact(Fact),
+    /// So many facts came faster than they were shown.
+    Missed(u64),
+}
+
+/// The relay, once deliveries flow.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    /// `http://127.0.0.1:8080`
+    pub(crate) address: String,
+    pub(crate) forward: Forward,
+    /// `None`: ephemeral.
+    pub(crate) data: Option<String>,
+    pub(crate) socket: String,
+    /// Where it was asked for.
+    pub(crate) secret: Option<String>,
+    pub(crate) took: Duration,
+}
+
+/// Where deliveries go.
+#[derive(Clone, Debug)]
+pub(crate) enum Forward {
+    /// To the receiver inside, at this URL.
+    Inside(String),
+    To {
+        url: String,
+        listening: bool,
+    },
+}
+
+/// Runs until SIGINT or SIGTERM, or until `show` breaks.
+pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Error> {
+    let started = clock::steady();
+    logging::start_quiet();
+    let folder = DataFolder::make(options.data.clone())?;
+    runtime()?.block_on(run_dev(options, folder, started, show))
+}
+
+async fn run_dev(
+    options: DevOptions,
+    folder: DataFolder,
+    started: Instant,
+    show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static,
+) -> Result<(), Error> {
+    let mut inside = JoinSet::new();
+    let forward = match &options.forward_to {
+        Some(url) => Forward::To { url: url.clone(), listening: is_listening(url).await },
+        None => Forward::Inside(start_receiver(&options, &mut inside).await?),
+    };
+    let socket = options.socket.clone().unwrap_or_else(|| folder.path.join("dev.sock"));
+    let config = config(&options, &folder.path, &socket, &forward)?;
+    let listener = listen::tcp(options.listen).await?;
+    let address = listener.local_addr().map_err(Error::io("read the address of the listener"))?;
+    let ready = Ready {
+        address: format!("http://{address}"),
+        forward,
+        data: options.data.map(|data| data.display().to_string()),
+        socket: socket.display().to_string(),
+        secret: None,
+        took: Duration::ZERO,
+    };
+    let plan = Plan { config, loader: None, door: Door::Dev };
+    let told = Told { ready, started, print_secret: options.print_secret };
+    run::run(plan, listener, address, move |running| tell(running, told, show)).await
+}
+
+struct Told {
+    ready: Ready,
+    started: Instant,
+    print_secret: bool,
+}
+
+/// Shows what happens until nobody reads any more.
+fn tell(
+    running: Running,
+    told: Told,
+    mut show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let mut facts = running.store.facts();
+    let Told { mut ready, started, print_secret } = told;
+    ready.secret = print_secret.then(|| secret(&running)).flatten();
+    ready.took = clock::steady().saturating_duration_since(started);
+    async move {
+        let mut seen = Seen::Ready(ready);
+        while show(seen).is_continue() {
+            seen = match facts.recv().await {
+                Ok(fact) => Seen::Fact(fact),
+                Err(RecvError::Lagged(count)) => Seen::Missed(count),
+                Err(RecvError::Closed) => return,
+            };
+        }
+    }
+}
+
+fn secret(running: &Running) -> Option<String> {
+    let owned = Owned { provider: DEFAULT_OWNER.into(), tenant: DEFAULT_OWNER.into() };
+    let webhook = running.store.webhook_by_name(&owned, WEBHOOK)?;
+    webhook.signing(clock::now()).first().map(|secret| secret.expose().to_owned())
+}
+
+/// The config of `serve` with the few things that differ.
+fn config(options: &DevOptions, folder: &Path, socket: &Path, forward: &Forward) -> Result<Config, Error> {
+    let nothing: [(String, String); 0] = [];
+    let loaded = config::load(Sources { file: None, environment: nothing, flags: Vec::new() });
+    let mut config = loaded.map_err(Error::Config)?;
+    config.server.listen = options.listen;
+    config.server.admin_socket = socket.into();
+    config.storage.path = folder.join("hookwheel.redb");
+    config.delivery.danger_allow_http = true;
+    config.delivery.allow_private = LOOPBACK.iter().filter_map(|net| net.parse().ok()).collect();
+    let url = match forward {
+        Forward::Inside(url) | Forward::To { url, .. } => url,
+    };
+    allow_literal(&mut config, url);
+    let standard = config.dialects.get(DEFAULT_DIALECT).map(|standard| Arc::new(hurried(standard)));
+    config.dialects.extend(standard.map(|standard| (DEFAULT_DIALECT.to_owned(), standard)));
+    config.providers = vec![provider(url)];
+    Ok(config)
+}
+
+/// `--forward-to http://192.168.1.5/` names an address, so that address may be reached.
+fn allow_literal(config: &mut Config, url: &str) {
+    let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
+    let literal = match host {
+        Some(url::Host::Ipv4(ip)) => Some(ip.into()),
+        Some(url::Host::Ipv6(ip)) => Some(ip.into()),
+        _ => None,
+    };
+    config.delivery.allow_private.extend(literal.map(|ip: std::net::IpAddr| ipnet::IpNet::from(ip)));
+}
+
+/// A developer sees every retry within minutes, and is never locked out by failures.
+fn hurried(standard: &Dialect) -> Dialect {
+    let mut dialect = standard.clone();
+    dialect.retry = Retry { policy: Policy::Schedule(SCHEDULE.to_vec()), jitter: 0.0 };
+    dialect
+}
+
+fn provider(url: &str) -> Provider {
+    let url = Target::parse(url, Schemes { http: true }, &Guard { allow: Vec::new(), own: Vec::new() })
+        .map_or_else(|_| url.to_owned(), |target| target.url().to_owned());
+    let webhook = Webhook {
+        name: WEBHOOK.into(),
+        url,
+        events: vec![Pattern::All],
+        description: "everything, made by hookwheel dev".into(),
+        secret: None,
+        place: Place::Default,
+    };
+    let tenant = Tenant {
+        id: DEFAULT_OWNER.into(),
+        environment: "Production".into(),
+        keys: Vec::new(),
+        webhooks: vec![webhook],
+        place: Place::Default,
+    };
+    Provider {
+        name: DEFAULT_OWNER.into(),
+        dialect: DEFAULT_DIALECT.into(),
+        keys: Vec::new(),
+        tenants: vec![tenant],
+        place: Place::Default,
+    }
+}
+
+async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Result<String, Error> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(Error::io("start the receiver inside"))?;
+    let address = listener.local_addr().map_err(Error::io("start the receiver inside"))?;
+    inside.spawn(receiver::serve(listener, Manners { fail_rate: options.fail_rate, latency: options.latency }));
+    Ok(format!("http://{address}/"))
+}
+
+/// Whether anything answers at a URL's address now: only to say so at the start.
+async fn is_listening(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else { return false };
+    let Some(port) = url.port_or_known_default() else { return false };
+    let hosts: Vec<String> = match url.host_str() {
+        Some("localhost") | None => vec!["127.0.0.1".into(), "[::1]".into()],
+        Some(host) => vec![host.into()],
+    };
+    for host in hosts {
+        let tried = tokio::net::TcpStream::connect(format!("{host}:{port}"));
+        if matches!(tokio::time::timeout(LOOK, tried).await, Ok(Ok(_))) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Where the store stands; an ephemeral one is removed when the value is dropped.
+struct DataFolder {
+    path: PathBuf,
+    ephemeral: bool,
+}
+
+impl DataFolder {
+    fn make(kept: Option<PathBuf>) -> Result<Self, Error> {
+        let ephemeral = kept.is_none();
+        let path = kept.unwrap_or_else(|| std::env::temp_dir().join(format!("hookwheel-dev-{}", std::process::id())));
+        fs::create_dir_all(&path).map_err(Error::io(format!("make the data folder {}", path.display())))?;
+        Ok(Self { path, ephemeral })
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        if self.ephemeral {
+            // What is left of it is in the system's folder for such things.
+            drop(fs::remove_dir_all(&self.path));
+        }
+    }
+}
+
+/// The one webhook of `dev`.
+const WEBHOOK: &str = "dev";
+
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
+
+const SCHEDULE: [Duration; 4] =
+    [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(300)];
+
+const LOOK: Duration = Duration::from_millis(200);

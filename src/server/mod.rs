@@ -1,0 +1,64 @@
+//! Wiring, and the order of start and shutdown. The sole owner of tasks.
+//!
+//! ```text
+//!   start:     config ▸ store opened ▸ listeners bound ▸ writer and pump ▸ webhooks of the file ▸ API ▸ due table loaded ▸ READY
+//!   shutdown:  intake closed ▸ attempts get 8 s ▸ writer writes what waits ▸ store closed
+//! ```
+
+mod dev;
+mod disk;
+mod listen;
+mod loader;
+mod logging;
+mod notify;
+mod receiver;
+mod reload;
+mod run;
+mod wiring;
+
+use std::io;
+
+pub(crate) use dev::{DevOptions, Forward, Ready, Seen, dev};
+
+use crate::config::Sources;
+use crate::config::fault::Faults;
+use crate::deliver::connect;
+use crate::store;
+
+/// Why the service did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the config has {} faults", .0.len())]
+    Config(Faults),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    #[error("cannot {action}: {cause}")]
+    Io { action: String, cause: io::Error },
+    #[error("cannot use TLS with the config's certificate: {0}")]
+    Tls(String),
+    #[error(transparent)]
+    Connector(#[from] connect::Error),
+}
+
+impl Error {
+    fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { action: action.into(), cause }
+    }
+}
+
+/// Runs the service until SIGTERM or SIGINT.
+pub(crate) fn serve<E>(sources: Sources<'_, E>) -> Result<(), Error>
+where
+    E: IntoIterator<Item = (String, String)>,
+{
+    logging::start();
+    let loader = loader::Loader::new(sources);
+    let config = loader.load().map_err(Error::Config)?;
+    let runtime = runtime()?;
+    runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), door: crate::api::Door::Tcp }, |_| async {}))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("hookwheel").build();
+    built.map_err(Error::io("start the runtime"))
+}

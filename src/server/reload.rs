@@ -1,0 +1,62 @@
+//! A reload: read, check, compare, then apply the whole of it or nothing.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use super::loader::Loader;
+use super::{notify, wiring};
+use crate::api::Settings;
+use crate::config::checked::Config;
+use crate::config::reload::diff;
+use crate::deliver::pump::Pump;
+use crate::store::Store;
+
+/// What a reload changes.
+pub(super) struct Reloader {
+    pub(super) loader: Option<Loader>,
+    pub(super) config: Mutex<Config>,
+    pub(super) store: Store,
+    pub(super) pump: Arc<Pump>,
+    pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) own: Vec<SocketAddr>,
+}
+
+impl Reloader {
+    /// What changed, or why nothing did. One at a time: the caller is one task.
+    pub(super) async fn reload(&self) -> Result<String, String> {
+        notify::reloading();
+        let result = self.apply().await;
+        match &result {
+            Ok(changes) => info!("{changes}"),
+            Err(why) => {
+                error!("reload: the config was not taken and the old one stays in force\n{why}");
+                self.store.notify("config.rejected", &serde_json::json!({ "reason": why })).await;
+            }
+        }
+        notify::ready(if result.is_ok() { "ready" } else { "ready; the last reload was refused, see the log" });
+        result
+    }
+
+    async fn apply(&self) -> Result<String, String> {
+        let loader = self.loader.as_ref().ok_or("there is no config file to read again")?;
+        let new = loader.load().map_err(|faults| faults.to_string())?;
+        let changes = diff(&self.config(), &new).map_err(|refused| refused.to_string())?;
+        let said = |cause: super::Error| cause.to_string();
+        let pump = wiring::pump(&new, &self.own).map_err(said)?;
+        let files = wiring::webhooks(&new).map_err(said)?;
+        let settings = wiring::api(&new, &self.own).ok_or("a provider speaks an unknown dialect")?;
+        self.store.set_limits(wiring::limits(&new)).await;
+        self.store.sync(files, wiring::dialects(&new)).await.map_err(|denied| denied.to_string())?;
+        self.pump.reload(pump);
+        self.settings.send_replace(Arc::new(settings));
+        *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(changes.to_string())
+    }
+
+    fn config(&self) -> Config {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,209 @@
+//! One life of the service, from the opened store to the closed one.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use super::loader::Loader;
+use super::reload::Reloader;
+use super::{Error, disk, listen, notify, wiring};
+use crate::api::{self, Api, Door, Listener, Stop};
+use crate::config::checked::Config;
+use crate::deliver::pump::Pump;
+use crate::store::{self, Store};
+
+/// What to run.
+pub(super) struct Plan {
+    pub(super) config: Config,
+    /// Where a reload reads from; `None`: there is nothing to reload.
+    pub(super) loader: Option<Loader>,
+    /// How the TCP listener knows who asks.
+    pub(super) door: Door,
+}
+
+/// A running service, as those see it who are told that it is ready.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) store: Store,
+    pub(super) address: SocketAddr,
+}
+
+type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<String, String>>>;
+
+/// Runs until SIGTERM or SIGINT. `ready` is started when deliveries flow, and dropped at the end.
+pub(super) async fn until_signal<R, F>(plan: Plan, ready: R) -> Result<(), Error>
+where
+    R: FnOnce(Running) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = listen::tcp(plan.config.server.listen).await?;
+    let address = listener.local_addr().map_err(Error::io("read the address of the listener"))?;
+    run(plan, listener, address, ready).await
+}
+
+/// The same on a listener that is bound already.
+pub(super) async fn run<R, F>(plan: Plan, listener: TcpListener, address: SocketAddr, ready: R) -> Result<(), Error>
+where
+    R: FnOnce(Running) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut signals = Signals::new()?;
+    let config = &plan.config;
+    warn_of_dangers(config);
+    let (store, unstarted) = Store::open(&options(config))?;
+    let socket = listen::admin(&config.server.admin_socket)?;
+    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
+    let pump = Pump::new(store.clone(), wiring::pump(config, &[address])?, tokio::runtime::Handle::current());
+    let committed = pump.clone();
+    store.start(unstarted, Box::new(move |what| committed.committed(what)), broken);
+    let synced = store.sync(wiring::webhooks(config)?, wiring::dialects(config)).await;
+    synced.map_err(|denied| Error::io("write the config's webhooks")(std::io::Error::other(denied)))?;
+
+    let settings = wiring::api(config, &[address]).expect("a checked config names known dialects alone");
+    let (settings, seen) = watch::channel(Arc::new(settings));
+    let (stop, stopped) = watch::channel(false);
+    let (ask, asks) = mpsc::channel(4);
+    let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone())));
+    let mut serving = JoinSet::new();
+    let encrypted = tls.is_some();
+    serving.spawn(api::serve(Listener::Tcp(listener, tls), api.clone(), plan.door, Stop::new(stopped.clone())));
+    serving.spawn(api::serve(Listener::Unix(socket), api, Door::Admin, Stop::new(stopped)));
+    info!("listening on {}://{address}", if encrypted { "https" } else { "http" });
+
+    let mut watching = JoinSet::new();
+    watching.spawn(disk::watch(store.clone(), folder(&config.storage.path)));
+    until_loaded(&store).await;
+    notify::ready("ready");
+    info!("ready");
+    watching.spawn(ready(Running { store: store.clone(), address }));
+    let admin_socket = config.server.admin_socket.clone();
+    let reloader = Reloader {
+        loader: plan.loader,
+        config: Mutex::new(plan.config),
+        store: store.clone(),
+        pump: pump.clone(),
+        settings,
+        own: vec![address],
+    };
+    attend(&mut signals, asks, &reloader).await;
+    drop(watching);
+    shut_down(Parts { stop, serving, pump, store, admin_socket }, &mut signals).await;
+    Ok(())
+}
+
+struct Parts {
+    stop: watch::Sender<bool>,
+    serving: JoinSet<()>,
+    pump: Arc<Pump>,
+    store: Store,
+    admin_socket: PathBuf,
+}
+
+/// Reloads when asked, until it is time to stop.
+async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader) {
+    loop {
+        tokio::select! {
+            _ = signals.hangup.recv() => drop(reloader.reload().await),
+            Some(answer) = asks.recv() => drop(answer.send(reloader.reload().await)),
+            () = signals.end() => return,
+        }
+    }
+}
+
+/// Intake closes first; a second signal cuts the patience short. All of it takes less than 10 s.
+async fn shut_down(mut parts: Parts, signals: &mut Signals) {
+    notify::stopping();
+    info!(in_flight = parts.pump.in_flight(), "stopping: no events are taken any more, attempts get 8 s");
+    parts.stop.send_replace(true);
+    tokio::select! {
+        () = parts.pump.stop(ATTEMPTS_GET) => {}
+        () = signals.end() => warn!("asked twice: attempts are cut off and made again after the next start"),
+    }
+    let all_served = async { while parts.serving.join_next().await.is_some() {} };
+    if tokio::time::timeout(ANSWERS_GET, all_served).await.is_err() {
+        parts.serving.abort_all();
+    }
+    let left = parts.pump.in_flight();
+    let store = parts.store.clone();
+    // A writer that panicked has ended the process already.
+    drop(tokio::task::spawn_blocking(move || store.close()).await);
+    drop(std::fs::remove_file(&parts.admin_socket));
+    info!(attempts_again_later = left, "stopped");
+}
+
+/// Ready means that what is due is known.
+async fn until_loaded(store: &Store) {
+    while store.health().behind {
+        tokio::time::sleep(LOADING_LOOK).await;
+    }
+}
+
+/// The writer cannot go on: nothing more may be answered, and the next start recovers.
+fn broken(cause: store::Error) {
+    error!("the store cannot be written any more and the service ends at once: {cause}");
+    std::process::exit(STORE_IO);
+}
+
+fn options(config: &Config) -> store::Options {
+    store::Options {
+        path: config.storage.path.clone(),
+        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        limits: wiring::limits(config),
+        standard: wiring::standard(config),
+    }
+}
+
+fn warn_of_dangers(config: &Config) {
+    if config.delivery.danger_allow_http {
+        warn!("danger_allow_http is on: dialects that ask for https may be sent over http");
+    }
+}
+
+fn folder(path: &Path) -> Box<Path> {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
+}
+
+/// The signals that the service obeys.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).map_err(Error::io("listen for signals"));
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// For the attempts under way at a stop; longer ones are made again after the next start.
+const ATTEMPTS_GET: Duration = Duration::from_secs(8);
+
+/// For the answers under way, which need no endpoint.
+const ANSWERS_GET: Duration = Duration::from_millis(800);
+
+/// Between two looks at how far the due table is loaded.
+const LOADING_LOOK: Duration = Duration::from_millis(2);
+
+/// The exit code of a store that failed (EX_IOERR of sysexits.h).
+const STORE_IO: i32 = 74;

@@ -1,0 +1,107 @@
+//! The config as each room wants it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::api::Settings;
+use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Provider, Tenant, Webhook};
+use crate::deliver::connect::{self, Connector};
+use crate::deliver::{pump, queues};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Definition;
+use crate::domain::pattern::Pattern;
+use crate::domain::secret::{RANDOM_BYTES, Secret};
+use crate::domain::target::Guard;
+use crate::store::{self, Dialects, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
+
+use super::Error;
+
+/// What may be reached: public addresses, what the config opens, never ourselves.
+pub(super) fn guard(config: &Config, own: &[SocketAddr]) -> Guard {
+    Guard { allow: config.delivery.allow_private.clone(), own: own.to_vec() }
+}
+
+/// Reads certificates and the resolver's config.
+pub(super) fn pump(config: &Config, own: &[SocketAddr]) -> Result<pump::Settings, Error> {
+    let delivery = &config.delivery;
+    let guard = guard(config, own);
+    let connector = Connector::new(connect::Options {
+        guard: guard.clone(),
+        connect_timeout: delivery.connect_timeout,
+        resolvers: delivery.resolvers.clone(),
+        ca_file: delivery.ca_file.clone(),
+    })?;
+    let limits = queues::Limits { in_flight: delivery.in_flight, per_endpoint: delivery.in_flight_per_endpoint };
+    let capture = usize::try_from(delivery.response_capture.bytes()).unwrap_or(usize::MAX);
+    Ok(pump::Settings { connector, guard, limits, response_capture: capture, danger_allow_http: delivery.danger_allow_http })
+}
+
+pub(super) fn api(config: &Config, own: &[SocketAddr]) -> Option<Settings> {
+    Settings::new(config, |name| config.dialects.get(name).cloned(), guard(config, own))
+}
+
+pub(super) fn limits(config: &Config) -> Limits {
+    Limits { retention: config.storage.retention, max_bytes: config.storage.max_bytes.bytes() }
+}
+
+pub(super) fn standard(config: &Config) -> Arc<Dialect> {
+    config.dialects.get(DEFAULT_DIALECT).cloned().expect("the standard dialect is compiled in and cannot be taken out")
+}
+
+/// Every provider and what it speaks; the operator's events too, when somebody gets them.
+pub(super) fn dialects(config: &Config) -> Dialects {
+    let known = |name: &str| config.dialects.get(name).cloned();
+    let named = config.providers.iter().filter_map(|provider| Some((provider.name.as_str().into(), known(&provider.dialect)?)));
+    let default = (Box::from(DEFAULT_OWNER), standard(config));
+    let operator = config.operator.notify_url.as_ref().map(|_| (Box::from(OPERATOR_PROVIDER), standard(config)));
+    std::iter::once(default).chain(named).chain(operator).collect()
+}
+
+/// The webhooks of the config file, and the operator's.
+pub(super) fn webhooks(config: &Config) -> Result<Vec<FromFile>, Error> {
+    let named = config.webhooks().map(|(provider, tenant, webhook)| from_file(config, provider, tenant, webhook));
+    named.chain(operator(config)).collect()
+}
+
+fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &Webhook) -> Result<FromFile, Error> {
+    let dialect = config.dialects.get(&provider.dialect).cloned().unwrap_or_else(|| standard(config));
+    let overlap = dialect.signature.as_ref().is_some_and(|signature| signature.overlap);
+    Ok(FromFile {
+        owned: Owned { provider: provider.name.as_str().into(), tenant: tenant.id.as_str().into() },
+        definition: Definition {
+            name: webhook.name.as_str().into(),
+            description: webhook.description.as_str().into(),
+            url: webhook.url.as_str().into(),
+            events: webhook.events.clone(),
+        },
+        secret: webhook.secret.clone(),
+        fresh_secret: fresh_secret(&dialect)?,
+        overlap: if overlap { config.delivery.rotation_overlap } else { std::time::Duration::ZERO },
+    })
+}
+
+fn operator(config: &Config) -> Option<Result<FromFile, Error>> {
+    let url = config.operator.notify_url.as_deref()?;
+    let dialect = standard(config);
+    Some(fresh_secret(&dialect).map(|fresh_secret| FromFile {
+        owned: Owned { provider: OPERATOR_PROVIDER.into(), tenant: OPERATOR_TENANT.into() },
+        definition: Definition {
+            name: "notify".into(),
+            description: "operational events".into(),
+            url: url.into(),
+            events: vec![Pattern::All],
+        },
+        secret: config.operator.notify_secret.clone(),
+        fresh_secret,
+        overlap: config.delivery.rotation_overlap,
+    }))
+}
+
+fn fresh_secret(dialect: &Dialect) -> Result<Option<Secret>, Error> {
+    if dialect.signature.is_none() {
+        return Ok(None);
+    }
+    let mut random = [0; RANDOM_BYTES];
+    getrandom::fill(&mut random).map_err(store::Error::from)?;
+    Ok(Some(dialect.api.secret_format.generate(&random)))
+}

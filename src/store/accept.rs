@@ -1,0 +1,274 @@
+//! Publishing, inside the writer: ids and idempotency, the body, the webhooks that match, their deliveries.
+
+use redb::ReadableTable;
+
+use super::Owned;
+use super::batch::Batch;
+use super::error::Error;
+use super::fact::Fact;
+use super::index::Entry as IndexEntry;
+use super::publication::{Accepted, Publication, Refusal};
+use super::record::{self, Named, StoredEvent};
+use super::registry::Audience;
+use super::retention::Pressure;
+use super::room::Held;
+use super::tables::time_key;
+use crate::domain::event::{Content, Event};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::template::Facts;
+use crate::domain::time::Timestamp;
+
+impl Batch<'_, '_> {
+    /// Takes one publication, or says why not; either way nothing half done is left.
+    pub(super) fn accept(&mut self, publication: &Publication) -> Result<Result<Accepted, Refusal>, Error> {
+        if let Some(known) = self.known(publication)? {
+            return Ok(known);
+        }
+        match self.shared.pressure() {
+            Pressure::Full => return Ok(Err(Refusal::Full)),
+            Pressure::DiskLow => return Ok(Err(Refusal::DiskLow)),
+            Pressure::None => {}
+        }
+        let matching = self.matching(publication)?;
+        let stored = self.store_event(publication, matching.len())?;
+        let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
+        self.name(publication, &stored)?;
+        self.fan_out(stored.event, matching)?;
+        self.published(publication, &accepted);
+        Ok(Ok(accepted))
+    }
+
+    /// Writes the event's row and puts it where listings find it.
+    pub(super) fn store_event(&mut self, publication: &Publication, matching: usize) -> Result<StoredEvent, Error> {
+        let event = self.render(publication)?;
+        let stored = StoredEvent { event, deliveries: u32::try_from(matching).unwrap_or(u32::MAX), removed: 0 };
+        self.put_event(&stored)?;
+        self.memory.counters.events += 1;
+        Ok(stored)
+    }
+
+    pub(super) fn put_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_event(stored, self.shared.node, &mut bytes);
+        let old = self.tables.event.insert(stored.event.key.0, &*bytes)?.map_or(0, |old| old.value().len() + 8);
+        let counters = &mut self.memory.counters;
+        counters.live_bytes = (counters.live_bytes + (bytes.len() + 8) as u64).saturating_sub(old as u64);
+        self.memory.scratch = bytes;
+        self.after.dirty = true;
+        Ok(())
+    }
+
+    /// The number of a tenant, given at its first use.
+    pub(super) fn tenant_no(&mut self, owned: &Owned) -> Result<TenantNo, Error> {
+        if let Some(no) = self.shared.registry().tenant(owned) {
+            return Ok(no);
+        }
+        self.memory.counters.last_tenant += 1;
+        let no = TenantNo(self.memory.counters.last_tenant);
+        let mut bytes = Vec::new();
+        record::write_owned(owned, &mut bytes);
+        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        self.after.dirty = true;
+        // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
+        self.shared.registry_mut().put_tenant(no, owned.clone());
+        Ok(no)
+    }
+
+    fn published(&mut self, publication: &Publication, accepted: &Accepted) {
+        self.after.published += 1;
+        let at = self.now;
+        self.fact(|| Fact::Published {
+            at,
+            id: accepted.id.to_string(),
+            kind: publication.kind.to_string(),
+            deliveries: accepted.deliveries,
+        });
+    }
+
+    fn render(&mut self, publication: &Publication) -> Result<Event, Error> {
+        let key = self.next_key();
+        let id = publication.id.clone().unwrap_or_else(|| self.shared.node.event_id(key).into());
+        let time = self.body_time(publication)?;
+        let dialect = &publication.dialect;
+        let version = dialect.version(&publication.kind, &publication.attributes);
+        let facts = Facts {
+            event_id: &id,
+            kind: &publication.kind,
+            time,
+            version: &version,
+            attributes: &publication.attributes,
+            tenant: publication.tenant.as_deref(),
+            environment: &publication.environment,
+            data: &publication.data,
+        };
+        let rendered = dialect.body.render(&facts);
+        Ok(Event {
+            key,
+            id,
+            provider: (&*publication.provider).into(),
+            tenant: publication.tenant.clone(),
+            kind: publication.kind.clone(),
+            time,
+            occurred_at: publication.occurred_at,
+            attributes: publication.attributes.clone(),
+            connection: publication.connection.clone(),
+            test: publication.test,
+            content: Content::new(rendered.bytes, rendered.data, &publication.data),
+        })
+    }
+
+    /// What `$event.time` prints. With `unique_time`, later than that of every earlier event of the provider and type.
+    fn body_time(&mut self, publication: &Publication) -> Result<Timestamp, Error> {
+        if !publication.dialect.unique_time {
+            return Ok(publication.occurred_at.unwrap_or(self.now));
+        }
+        let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
+        let table = self.tables.last_time()?;
+        let last = table.get(&*name)?.map(|row| record::read_number(row.value())).transpose()?;
+        let micros = last.map_or(self.now.as_micros(), |last| self.now.as_micros().max(last + 1));
+        let mut bytes = Vec::new();
+        record::write_number(&micros, &mut bytes);
+        table.insert(&*name, &*bytes)?;
+        Ok(Timestamp::from_micros(micros))
+    }
+
+    fn matching(&mut self, publication: &Publication) -> Result<Vec<EndpointNo>, Error> {
+        let no = self.tenant_no(&owner(publication))?;
+        let audience = match publication.tenant {
+            Some(_) => Audience::Tenant(no),
+            None => Audience::Provider(&publication.provider),
+        };
+        let mut found = self.shared.registry().matching(audience, &publication.kind, EndpointNo(0));
+        if let Some(link) = &publication.link {
+            found.retain(|no| self.entry(*no).is_some_and(|entry| entry.endpoint.definition.name == *link));
+        }
+        if !self.after.changed.is_empty() {
+            found.retain(|no| self.entry(*no).is_some_and(|entry| !entry.endpoint.is_deleted()));
+        }
+        Ok(found)
+    }
+
+    /// The event's deliveries: all at once, or the first slice of a wide fan-out.
+    fn fan_out(&mut self, event: Event, matching: Vec<EndpointNo>) -> Result<(), Error> {
+        let key = event.key;
+        let owner = self.tenant_no(&Owned::of(&event))?;
+        self.after.index.push(IndexEntry::event(key, owner));
+        if matching.is_empty() {
+            return Ok(());
+        }
+        let known = Held::keep(event, &self.shared.room);
+        if matching.len() > WIDE {
+            return self.start_fanout(key, known, &matching);
+        }
+        for endpoint in matching {
+            self.place_new(DeliveryKey { event: key, endpoint }, known.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// The first answer again, or the conflict, when the id or the idempotency key was used before.
+    fn known(&mut self, publication: &Publication) -> Result<Option<Result<Accepted, Refusal>>, Error> {
+        if let Some(key) = &publication.idempotency_key
+            && let Some(named) = self.named(&key_name(publication, key))?
+            && self.now.as_millis() < named.until
+        {
+            let taken = Refusal::KeyTaken;
+            return self.repeated(publication, named, taken).map(Some);
+        }
+        let Some(id) = &publication.id else { return Ok(None) };
+        let named = self.named_event(publication, id)?;
+        named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
+    }
+
+    fn repeated(
+        &mut self,
+        publication: &Publication,
+        named: Named,
+        taken: Refusal,
+    ) -> Result<Result<Accepted, Refusal>, Error> {
+        if named.content != publication.content {
+            return Ok(Err(taken));
+        }
+        let key = EventKey(named.event);
+        let row = self.tables.event.get(key.0)?;
+        let id = row.map(|row| record::read_event(key, self.shared.node, row.value())).transpose()?.map(|kept| kept.event.id);
+        let id = id.or_else(|| publication.id.clone()).unwrap_or_else(|| self.shared.node.event_id(key).into());
+        Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true }))
+    }
+
+    /// An event with this id among those that its publisher's id must differ from.
+    fn named_event(&mut self, publication: &Publication, id: &str) -> Result<Option<Named>, Error> {
+        let Some(tenant) = &publication.tenant else { return self.named_of_provider(&publication.provider, id) };
+        let own = self.named(&id_name(&publication.provider, id, Some(tenant)))?;
+        match own {
+            Some(named) => Ok(Some(named)),
+            None => self.named(&id_name(&publication.provider, id, None)),
+        }
+    }
+
+    /// For all tenants: any tenant's event with this id is in the way.
+    fn named_of_provider(&mut self, provider: &str, id: &str) -> Result<Option<Named>, Error> {
+        let first = id_name(provider, id, None);
+        let mut rows = self.tables.name()?.range(&*first..)?;
+        match rows.next().transpose()? {
+            Some((name, row)) if name.value().starts_with(&first) => record::read_named(row.value()).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
+        let row = self.tables.name()?.get(name)?;
+        row.map(|row| record::read_named(row.value())).transpose()
+    }
+
+    fn name(&mut self, publication: &Publication, stored: &StoredEvent) -> Result<(), Error> {
+        let event = stored.event.key;
+        let named = Named { event: event.0, deliveries: stored.deliveries, content: publication.content, until: u64::MAX };
+        if let Some(id) = &publication.id {
+            self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named)?;
+        }
+        if let Some(key) = &publication.idempotency_key {
+            let until = self.now + IDEMPOTENCY_KEPT;
+            let name = key_name(publication, key);
+            self.put_named(&name, Named { until: until.as_millis(), ..named })?;
+            self.tables.name_end()?.insert(&time_key(until, event), &*name)?;
+        }
+        Ok(())
+    }
+
+    fn put_named(&mut self, name: &[u8], named: Named) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_named(&named, &mut bytes);
+        self.tables.name()?.insert(name, &*bytes)?;
+        Ok(())
+    }
+}
+
+/// The tenant that an event is listed under: its own, or its provider's for all tenants.
+fn owner(publication: &Publication) -> Owned {
+    let tenant = publication.tenant.as_deref().unwrap_or(ALL_TENANTS);
+    Owned { provider: (&*publication.provider).into(), tenant: tenant.into() }
+}
+
+/// Provider first and tenant last, so that one range holds an id over all tenants.
+pub(super) fn id_name(provider: &str, id: &str, tenant: Option<&str>) -> Vec<u8> {
+    let tenant = tenant.unwrap_or_default();
+    [b"i", provider.as_bytes(), SEPARATOR, id.as_bytes(), SEPARATOR, tenant.as_bytes()].concat()
+}
+
+fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
+    let tenant = publication.tenant.as_deref().unwrap_or(ALL_TENANTS);
+    [b"k", publication.provider.as_bytes(), SEPARATOR, tenant.as_bytes(), SEPARATOR, key.as_bytes()].concat()
+}
+
+/// No provider, tenant or id holds it.
+const SEPARATOR: &[u8] = &[0];
+
+/// The name under which a provider's events for all its tenants are listed; no tenant can be called that.
+pub(super) const ALL_TENANTS: &str = "*";
+
+/// More matching webhooks than this are added in slices between other commits.
+pub(super) const WIDE: usize = 1_000;
+
+/// How long an `Idempotency-Key` answers.
+const IDEMPOTENCY_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

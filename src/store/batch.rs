@@ -1,0 +1,259 @@
+//! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use redb::ReadableTable;
+
+use super::Shared;
+use super::error::Error;
+use super::fact::Fact;
+use super::index::Entry as IndexEntry;
+use super::op::{Committed, Lane, Limits, Ready};
+use super::record::{self, Counters};
+use super::registry::Entry;
+use super::room::{Held, Seat};
+use super::schedule::{Armed, Schedule};
+use super::tables::{DELIVERY_ROW, DueKey, Tables, backlog_key, due_key, log_key};
+use super::{Attempt, fanout, jobs};
+use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+
+/// What the writer knows between commits.
+pub(super) struct Memory {
+    pub(super) counters: Counters,
+    pub(super) schedule: Schedule,
+    /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
+    pub(super) backlogs: HashMap<EndpointNo, Cursor>,
+    pub(super) fanouts: VecDeque<fanout::Running>,
+    pub(super) jobs: VecDeque<jobs::Running>,
+    /// Who waits for the outcome of a test.
+    pub(super) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
+    pub(super) limits: Limits,
+    pub(super) sweep: super::retention::Sweep,
+    pub(super) flush: super::index::Flush,
+    pub(super) scratch: Vec<u8>,
+}
+
+/// The place in a backlog after which the next piece is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    pub(super) after: u64,
+    /// Whether anything may stand behind it.
+    pub(super) more: bool,
+}
+
+/// One write transaction, before its commit.
+pub(super) struct Batch<'a, 'txn> {
+    pub(super) tables: Tables<'txn>,
+    pub(super) memory: &'a mut Memory,
+    pub(super) shared: &'a Arc<Shared>,
+    pub(super) now: Timestamp,
+    pub(super) steady: Instant,
+    pub(super) after: After,
+}
+
+/// What happens after the commit, in the order of the fields.
+#[derive(Default)]
+pub(super) struct After {
+    /// Whether there is anything to commit.
+    pub(super) dirty: bool,
+    pub(super) changed: HashMap<EndpointNo, Arc<Endpoint>>,
+    pub(super) forgotten: Vec<EndpointNo>,
+    pub(super) committed: Committed,
+    pub(super) index: Vec<IndexEntry>,
+    pub(super) published: u64,
+    pub(super) attempts: Vec<(Entry, Timestamp)>,
+    pub(super) facts: Vec<Fact>,
+    pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Batch<'_, '_> {
+    /// A webhook as this transaction has it.
+    pub(super) fn entry(&self, no: EndpointNo) -> Option<Entry> {
+        let mut entry = self.shared.registry().entry(no).cloned();
+        if let Some(changed) = self.after.changed.get(&no) {
+            match &mut entry {
+                Some(entry) => entry.endpoint = changed.clone(),
+                None => entry = Some(Entry { endpoint: changed.clone(), live: Arc::default() }),
+            }
+        }
+        entry
+    }
+
+    pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.shared.dialect(provider)
+    }
+
+    /// The next event key or backlog number.
+    pub(super) fn next_key(&mut self) -> EventKey {
+        let key = EventKey::next(EventKey(self.memory.counters.last_key), self.now);
+        self.memory.counters.last_key = key.0;
+        self.after.dirty = true;
+        key
+    }
+
+    /// A delivery's row; `None`: it is as published, without an attempt.
+    pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        let row = self.tables.log.get(&log_key(key, DELIVERY_ROW))?;
+        row.map(|row| record::read_delivery(key, row.value())).transpose()
+    }
+
+    pub(super) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_delivery(delivery, newest, &mut bytes);
+        self.put_log(delivery.key, DELIVERY_ROW, &bytes)?;
+        self.memory.scratch = bytes;
+        Ok(())
+    }
+
+    pub(super) fn write_attempt(&mut self, key: DeliveryKey, attempt: &Attempt) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_attempt(attempt, &mut bytes);
+        self.put_log(key, attempt.number, &bytes)?;
+        self.memory.scratch = bytes;
+        Ok(())
+    }
+
+    /// A new delivery: due now when there is a seat for it, else in its endpoint's backlog under its event's key.
+    pub(super) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>) -> Result<(), Error> {
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        self.memory.counters.pending += 1;
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let active = entry.endpoint.is_active();
+        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+            Some(seat) => self.ready_new(key, known, seat),
+            None => self.put_backlog(key, key.event.0),
+        }
+    }
+
+    /// Puts a pending delivery where its endpoint lets it wait: the due table, or the backlog of a disabled one.
+    pub(super) fn place(&mut self, delivery: Delivery, at: Timestamp) -> Result<Delivery, Error> {
+        let active = self.entry(delivery.key.endpoint).is_some_and(|entry| entry.endpoint.is_active());
+        if active || delivery.is_test() {
+            self.put_due(delivery.key, at)?;
+            self.arm(delivery.key, at);
+            Ok(delivery.placed(Place::Due(at)))
+        } else {
+            self.park(delivery)
+        }
+    }
+
+    /// Puts a pending delivery at the end of its endpoint's backlog.
+    pub(super) fn park(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
+        let number = self.next_key().0;
+        self.put_backlog(delivery.key, number)?;
+        Ok(delivery.placed(Place::Backlog(number)))
+    }
+
+    /// Takes a delivery's one entry out of the table where it waits; false when it is not there.
+    pub(super) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
+        self.after.dirty = true;
+        match place {
+            Place::Due(at) => Ok(self.tables.due.remove(&due_key(at, key))?.is_some()),
+            Place::Backlog(number) => Ok(self.tables.backlog()?.remove(&backlog_key(key.endpoint, number))?.is_some()),
+        }
+    }
+
+    pub(super) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        self.after.dirty = true;
+        self.tables.due.insert(&due_key(at, key), EMPTY)?;
+        Ok(())
+    }
+
+    /// Queues a delivery for its attempt, wherever its entry stands.
+    pub(super) fn ready(&mut self, key: DeliveryKey, place: Place, lane: Lane, seat: Seat) {
+        self.after.committed.ready.push(Ready { key, place, lane, known: None, seat });
+    }
+
+    /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
+    pub(super) fn place_without_row(&mut self, key: DeliveryKey) -> Result<Option<Place>, Error> {
+        let at = key.event.time();
+        if self.tables.due.get(&due_key(at, key))?.is_some() {
+            return Ok(Some(Place::Due(at)));
+        }
+        let parked = self.tables.backlog()?.get(&backlog_key(key.endpoint, key.event.0))?.is_some();
+        Ok(parked.then_some(Place::Backlog(key.event.0)))
+    }
+
+    /// A delivery in whatever form it is kept; `None` when there is none.
+    pub(super) fn delivery(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        if let Some(found) = self.row(key)? {
+            return Ok(Some(found));
+        }
+        let place = self.place_without_row(key)?;
+        Ok(place.map(|place| (Delivery::published(key, place), None)))
+    }
+
+    /// Ends a delivery that is pending: its entry goes, and its end is counted.
+    pub(super) fn finished(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
+        let late = delivery.key.event.0 <= self.memory.counters.swept;
+        if late && let State::Succeeded { at } | State::Failed { at, .. } = delivery.state {
+            self.revisit(delivery.key.event, at + self.memory.limits.retention)?;
+        }
+        if let Some(watcher) = self.memory.watchers.remove(&delivery.key) {
+            self.answer(move || drop(watcher.send(())));
+        }
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.after.answers.push(Box::new(answer));
+    }
+
+    pub(super) fn fact(&mut self, fact: impl FnOnce() -> Fact) {
+        if self.shared.facts.receiver_count() > 0 {
+            self.after.facts.push(fact());
+        }
+    }
+
+    /// Arms the wheel for a due entry, when it lies within what is loaded.
+    pub(super) fn arm(&mut self, key: DeliveryKey, at: Timestamp) {
+        if self.memory.schedule.is_loaded(&due_key(at, key)) {
+            self.memory.schedule.arm(Armed { key, at }, self.now, self.steady);
+        }
+    }
+
+    pub(super) fn loaded(&self, key: &DueKey) -> bool {
+        self.memory.schedule.is_loaded(key)
+    }
+
+    fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
+        let at = key.event.time();
+        self.put_due(key, at)?;
+        // Before the table is loaded up to here, the loading will find it.
+        if self.loaded(&due_key(at, key)) {
+            let place = Place::Due(at);
+            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known: known.cloned(), seat });
+        }
+        Ok(())
+    }
+
+    fn put_backlog(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
+        self.after.dirty = true;
+        let event = key.event.0.to_be_bytes();
+        let value: &[u8] = if number == key.event.0 { EMPTY } else { &event };
+        self.tables.backlog()?.insert(&backlog_key(key.endpoint, number), value)?;
+        self.memory.backlogs.entry(key.endpoint).or_default().more = true;
+        self.after.committed.backlogs.push((key.endpoint, true));
+        Ok(())
+    }
+
+    fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) -> Result<(), Error> {
+        self.after.dirty = true;
+        let old = self.tables.log.insert(&log_key(key, number), bytes)?.map_or(0, |old| old.value().len() + LOG_KEY_BYTES);
+        let counters = &mut self.memory.counters;
+        counters.live_bytes = (counters.live_bytes + (bytes.len() + LOG_KEY_BYTES) as u64).saturating_sub(old as u64);
+        Ok(())
+    }
+}
+
+pub(super) const EMPTY: &[u8] = &[];
+pub(super) const LOG_KEY_BYTES: usize = size_of::<super::tables::LogKey>();

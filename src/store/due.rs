@@ -1,0 +1,116 @@
+//! Bringing deliveries back: what the wheel fires, what the due table holds next, what an endpoint's backlog holds next.
+
+use std::ops::Bound;
+
+use redb::ReadableTable;
+
+use super::batch::Batch;
+use super::error::Error;
+use super::jobs::waiting;
+use super::op::Lane;
+use super::room::{ENDPOINT_SEATS, Seat};
+use super::schedule::Armed;
+use super::tables::{BacklogKey, DueKey, backlog_key, read_backlog_key, read_due_key};
+use crate::domain::delivery::Place;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::time::Timestamp;
+
+impl Batch<'_, '_> {
+    /// Queues what is due by now.
+    pub(super) fn fire(&mut self) -> Result<(), Error> {
+        for armed in self.memory.schedule.fire(self.steady) {
+            self.fall_due(armed.key, armed.at)?;
+        }
+        Ok(())
+    }
+
+    /// One slice of the due table towards the horizon.
+    pub(super) fn load(&mut self) -> Result<(), Error> {
+        let Some((after, up_to)) = self.memory.schedule.to_load(self.now) else { return Ok(()) };
+        let rows = self.tables.due.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
+        let mut keys: Vec<DueKey> = Vec::new();
+        for row in rows.take(SLICE) {
+            keys.push(*row?.0.value());
+        }
+        let more = keys.len() == SLICE;
+        let last = if more { keys.last().copied().unwrap_or(up_to) } else { up_to };
+        self.memory.schedule.loaded(last, more);
+        for key in keys {
+            let (at, key) = read_due_key(&key);
+            if at <= self.now { self.fall_due(key, at)? } else { self.memory.schedule.arm(Armed { key, at }, self.now, self.steady) }
+        }
+        Ok(())
+    }
+
+    /// Queues the next piece of an endpoint's backlog, as much as has seats.
+    pub(super) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
+        let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
+        let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
+        let free = (ENDPOINT_SEATS.saturating_sub(entry.live.waiting()) as usize).min(REFILL);
+        let (after, last) = (backlog_key(endpoint, cursor.after), backlog_key(endpoint, u64::MAX));
+        let mut found = Vec::new();
+        let rows = self.tables.backlog()?.range::<&BacklogKey>((Bound::Excluded(&after), Bound::Included(&last)))?;
+        for row in rows.take(free) {
+            let (key, value) = row?;
+            let (_, number) = read_backlog_key(key.value());
+            found.push((waiting(endpoint, number, value.value()), number));
+        }
+        cursor.more = found.len() == free;
+        for (key, number) in found {
+            let Some(seat) = Seat::take(&self.shared.room, &entry.live) else {
+                cursor.more = true;
+                break;
+            };
+            cursor.after = number;
+            self.ready(key, Place::Backlog(number), Lane::Backlog, seat);
+        }
+        self.memory.backlogs.insert(endpoint, cursor);
+        self.after.committed.backlogs.push((endpoint, cursor.more));
+        Ok(())
+    }
+
+    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled or
+    /// deleted is left to the job that settles it; its test is not.
+    fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        if !entry.endpoint.is_active() {
+            return self.fall_due_disabled(key, at);
+        }
+        match Seat::take(&self.shared.room, &entry.live) {
+            Some(seat) => self.ready(key, Place::Due(at), Lane::Due, seat),
+            None => self.overflow(key, at)?,
+        }
+        Ok(())
+    }
+
+    fn fall_due_disabled(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        let Some((delivery, newest)) = self.row(key)? else { return Ok(()) };
+        if !delivery.is_test() {
+            return Ok(());
+        }
+        // A test that a crash cut short: nobody waits for it any more.
+        self.take_entry(key, Place::Due(at))?;
+        let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
+        self.write_row(&ended, newest.as_ref())?;
+        self.finished(&ended)
+    }
+
+    fn overflow(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        if !self.take_entry(key, Place::Due(at))? {
+            return Ok(());
+        }
+        match self.row(key)? {
+            None => self.park_as_published(key),
+            Some((delivery, newest)) => {
+                let parked = self.park(delivery)?;
+                self.write_row(&parked, newest.as_ref())
+            }
+        }
+    }
+}
+
+/// Due entries loaded between two commits.
+const SLICE: usize = 4_096;
+
+/// Backlog entries brought back at once.
+const REFILL: usize = 1_024;

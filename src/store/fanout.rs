@@ -1,0 +1,105 @@
+//! One event for very many webhooks: committed with a cursor, its deliveries added in slices between other commits.
+
+use std::sync::Arc;
+
+use redb::ReadableTable;
+
+use super::batch::Batch;
+use super::error::Error;
+use super::record::{self, Fanout, StoredEvent};
+use super::registry::Audience;
+use super::room::Held;
+use crate::domain::event::Event;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+
+/// A fan-out under way.
+pub(super) struct Running {
+    pub(super) event: EventKey,
+    pub(super) cursor: Fanout,
+    /// The event, where memory has room for it.
+    pub(super) known: Option<Arc<Held>>,
+}
+
+impl Batch<'_, '_> {
+    /// Commits the cursor; the first slice follows in the same batch's background work.
+    pub(super) fn start_fanout(
+        &mut self,
+        event: EventKey,
+        known: Option<Arc<Held>>,
+        matching: &[EndpointNo],
+    ) -> Result<(), Error> {
+        let until = matching.last().map_or(0, |last| last.0);
+        let running = Running { event, cursor: Fanout { after: 0, until, made: 0 }, known };
+        self.put_fanout(&running)?;
+        self.memory.fanouts.push_back(running);
+        Ok(())
+    }
+
+    /// One slice of the oldest fan-out, which then goes behind the others.
+    pub(super) fn fan(&mut self) -> Result<(), Error> {
+        let Some(mut running) = self.memory.fanouts.pop_front() else { return Ok(()) };
+        let Some(stored) = self.event(running.event)? else { return self.drop_fanout(running.event) };
+        let slice = self.next_slice(&stored.event, &running.cursor);
+        for endpoint in &slice {
+            let key = DeliveryKey { event: running.event, endpoint: *endpoint };
+            self.place_new(key, running.known.as_ref())?;
+        }
+        running.cursor.made += u32::try_from(slice.len()).unwrap_or(u32::MAX);
+        match slice.last() {
+            Some(last) if slice.len() == SLICE => {
+                running.cursor.after = last.0;
+                self.put_fanout(&running)?;
+                self.memory.fanouts.push_back(running);
+                Ok(())
+            }
+            _ => self.end_fanout(running, stored),
+        }
+    }
+
+    fn next_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {
+        let registry = self.shared.registry();
+        let audience = match &event.tenant {
+            None => Audience::Provider(&event.provider),
+            Some(tenant) => {
+                let owned = super::Owned { provider: event.provider.clone(), tenant: tenant.clone() };
+                Audience::Tenant(registry.tenant(&owned).unwrap_or_default())
+            }
+        };
+        let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
+        found.retain(|no| no.0 <= cursor.until);
+        found.truncate(SLICE);
+        found
+    }
+
+    /// A webhook that was deleted meanwhile got no delivery, so the event is told how many there are.
+    fn end_fanout(&mut self, running: Running, mut stored: StoredEvent) -> Result<(), Error> {
+        if stored.deliveries != running.cursor.made {
+            stored.deliveries = running.cursor.made;
+            self.put_event(&stored)?;
+        }
+        self.drop_fanout(running.event)
+    }
+
+    fn drop_fanout(&mut self, event: EventKey) -> Result<(), Error> {
+        self.tables.fanout()?.remove(event.0)?;
+        self.after.dirty = true;
+        Ok(())
+    }
+
+    fn put_fanout(&mut self, running: &Running) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_fanout(&running.cursor, &mut bytes);
+        self.tables.fanout()?.insert(running.event.0, &*bytes)?;
+        self.after.dirty = true;
+        Ok(())
+    }
+
+    /// An event's row.
+    pub(super) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
+        let row = self.tables.event.get(key.0)?;
+        row.map(|row| record::read_event(key, self.shared.node, row.value())).transpose()
+    }
+}
+
+/// Deliveries added in one commit.
+const SLICE: usize = 1_000;

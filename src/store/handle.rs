@@ -1,0 +1,251 @@
+//! The store's front: what the other rooms call. Cheap to clone.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use redb::Database;
+use tokio::sync::{broadcast, oneshot, watch};
+
+use super::fact::Fact;
+use super::inbox::{Full, Inbox};
+use super::op::{Dialects, Finished, FromFile, Limits, NewWebhook, Op, TestRun, WebhookOp};
+use super::opening;
+use super::publication::{Accepted, Publication, Refusal};
+use super::shared::{Health, Shared};
+use super::writer::{OnCommit, Writer};
+use super::{Denied, Error};
+use crate::clock;
+use crate::domain::access::Key;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::{Definition, Endpoint};
+use crate::domain::id::{DeliveryKey, EndpointNo, Node};
+use crate::domain::secret::Secret;
+
+/// Where and how to open a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) path: PathBuf,
+    /// systemd's `$CREDENTIALS_DIRECTORY`, which may hold the master key.
+    pub(crate) credentials: Option<PathBuf>,
+    pub(crate) limits: Limits,
+    /// What a provider speaks that the config does not name any more.
+    pub(crate) standard: Arc<Dialect>,
+}
+
+/// An open store. The writer runs until [`Store::close`].
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(super) database: Arc<Database>,
+    pub(super) shared: Arc<Shared>,
+    inbox: Arc<Inbox>,
+    writer: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl Store {
+    /// Opens the store and reads what memory must know. Nothing is written and nothing becomes due before [`Self::start`].
+    pub(crate) fn open(options: &Options) -> Result<(Self, Unstarted), Error> {
+        let steady = clock::steady();
+        let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, steady)?;
+        let (path, standard) = (options.path.clone(), options.standard.clone());
+        let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard);
+        let store = Self {
+            database: Arc::new(opened.database),
+            shared: Arc::new(shared),
+            inbox: Arc::default(),
+            writer: Arc::default(),
+        };
+        Ok((store, Unstarted(opened.memory)))
+    }
+
+    /// Starts the writer. `broken` is called when it cannot go on: the process must end without answering anything more.
+    pub(crate) fn start(&self, unstarted: Unstarted, on_commit: OnCommit, broken: impl FnOnce(Error) + Send + 'static) {
+        let writer = Writer {
+            database: self.database.clone(),
+            inbox: self.inbox.clone(),
+            shared: self.shared.clone(),
+            memory: unstarted.0,
+            on_commit,
+        };
+        let run = move || writer.run().unwrap_or_else(broken);
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(run);
+        let thread = thread.expect("a thread can be started at the start of the process");
+        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    }
+
+    /// Refuses what comes from now on, writes what waits, and stops the writer. Blocks until that is done.
+    pub(crate) fn close(&self) {
+        self.inbox.close();
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A writer that panicked has said so itself.
+            drop(thread.join());
+        }
+    }
+
+    /// Publishes; one result for each, in order.
+    pub(crate) async fn accept(&self, batch: Vec<Publication>) -> Vec<Result<Accepted, Refusal>> {
+        let count = batch.len();
+        let mut results = Vec::with_capacity(count);
+        let mut rest = batch.into_iter().peekable();
+        while rest.peek().is_some() {
+            let slice: Vec<Publication> = rest.by_ref().take(SLICE).collect();
+            results.extend(self.accept_slice(slice).await);
+        }
+        results
+    }
+
+    /// Publishes one event.
+    pub(crate) async fn accept_one(&self, publication: Publication) -> Result<Accepted, Refusal> {
+        let bytes = publication.bytes();
+        let (to, answer) = oneshot::channel();
+        self.inbox.publish(Op::Accept(Box::new(publication), to), bytes).map_err(refusal)?;
+        answer.await.unwrap_or(Err(Refusal::Closing))
+    }
+
+    async fn accept_slice(&self, slice: Vec<Publication>) -> Vec<Result<Accepted, Refusal>> {
+        let count = slice.len();
+        let bytes = slice.iter().map(Publication::bytes).sum();
+        let (to, answer) = oneshot::channel();
+        if let Err(full) = self.inbox.publish(Op::AcceptAll(slice, to), bytes) {
+            return vec![Err(refusal(full)); count];
+        }
+        answer.await.unwrap_or_else(|_| vec![Err(Refusal::Closing); count])
+    }
+
+    /// Publishes an operational event, when somebody gets them.
+    pub(crate) async fn notify(&self, kind: &str, data: &serde_json::Value) {
+        if self.shared.notifies() {
+            let dialect = self.shared.dialect(super::OPERATOR_PROVIDER);
+            // Refused only when the store is full or closing: the log line has said it already.
+            drop(self.accept_one(Publication::operational(dialect, kind, data)).await);
+        }
+    }
+
+    /// Logs an attempt's end. It may wait some milliseconds for company.
+    pub(crate) fn finish(&self, finished: Finished) {
+        self.inbox.tell(Op::Finish(Box::new(finished)));
+    }
+
+    /// Asks for the next piece of an endpoint's backlog.
+    pub(crate) fn refill(&self, endpoint: EndpointNo) {
+        self.inbox.tell(Op::Refill(endpoint));
+    }
+
+    pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Create(new)).await
+    }
+
+    pub(crate) async fn update_webhook(
+        &self,
+        no: EndpointNo,
+        definition: Definition,
+        unique_name: bool,
+    ) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Update { no, definition, unique_name }).await
+    }
+
+    pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Enable(no)).await
+    }
+
+    pub(crate) async fn disable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Disable(no)).await
+    }
+
+    pub(crate) async fn delete_webhook(&self, no: EndpointNo) -> Result<(), Denied> {
+        self.webhook_op(WebhookOp::Delete(no)).await.map(drop)
+    }
+
+    /// The new secret signs at once; the old ones sign too for `overlap`.
+    pub(crate) async fn rotate_secret(
+        &self,
+        no: EndpointNo,
+        secret: Secret,
+        overlap: Duration,
+    ) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
+    }
+
+    /// Makes the file's providers and webhooks what the file says; answers the webhooks in the order given.
+    pub(crate) async fn sync(&self, files: Vec<FromFile>, dialects: Dialects) -> Result<Vec<Arc<Endpoint>>, Denied> {
+        let with_secret: Vec<bool> = files.iter().map(|file| file.secret.is_some()).collect();
+        let endpoints = self.ask(|to| Op::Sync(files, dialects, to)).await?;
+        let held: HashSet<EndpointNo> =
+            endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
+        self.shared.set_secrets_from_file(held);
+        Ok(endpoints)
+    }
+
+    pub(crate) async fn set_limits(&self, limits: Limits) {
+        // Nothing to undo when the store is closing.
+        drop(self.inbox.ask(Op::Limits(limits)));
+    }
+
+    pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
+        self.ask(|to| Op::Retry(key, to)).await?
+    }
+
+    pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {
+        self.ask(|to| Op::Test(no, Box::new(publication), to)).await?
+    }
+
+    pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<super::op::Recovered>) -> Result<u64, Denied> {
+        self.ask(|to| Op::Recover(no, found, to)).await?
+    }
+
+    pub(crate) async fn add_key(&self, key: Key) -> Result<(), Denied> {
+        self.ask(|to| Op::AddKey(key, to)).await?
+    }
+
+    pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
+        self.ask(|to| Op::RevokeKey(id.into(), to)).await?
+    }
+
+    /// Changes after each commit that added events.
+    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.commits.subscribe()
+    }
+
+    pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {
+        self.shared.facts.subscribe()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        self.shared.health(self.inbox.len())
+    }
+
+    pub(crate) fn node(&self) -> Node {
+        self.shared.node
+    }
+
+    /// Called by whoever watches the disk.
+    pub(crate) fn set_disk_low(&self, low: bool) {
+        self.shared.disk_low.store(low, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
+        self.ask(|to| Op::Webhook(Box::new(op), to)).await?
+    }
+
+    async fn ask<T>(&self, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
+        let (to, answer) = oneshot::channel();
+        self.inbox.ask(op(to)).map_err(|_| Denied::Closing)?;
+        answer.await.map_err(|_| Denied::Closing)
+    }
+}
+
+/// What was read at opening and waits for the writer.
+pub(crate) struct Unstarted(super::batch::Memory);
+
+fn refusal(full: Full) -> Refusal {
+    match full {
+        Full::Busy => Refusal::Busy,
+        Full::Closed => Refusal::Closing,
+    }
+}
+
+/// Events of one batch in one commit, so that a large batch does not hold up the others.
+const SLICE: usize = 500;

@@ -1,0 +1,139 @@
+//! What waits for the writer: one queue, swapped out whole, so that a commit takes all that came while the last one ran.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::op::Op;
+use crate::clock;
+
+/// The queue and the bell.
+#[derive(Default)]
+pub(super) struct Inbox {
+    queue: Mutex<Queue>,
+    bell: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    ops: Vec<Op>,
+    publication_bytes: usize,
+    /// Somebody waits for the answer to one of them.
+    urgent: bool,
+    closed: bool,
+    /// Whether the writer sleeps, and for what.
+    sleep: Sleep,
+}
+
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Sleep {
+    #[default]
+    No,
+    /// Until anything comes.
+    Idle,
+    /// Until something urgent comes: outcomes wait for company.
+    Linger,
+}
+
+/// Why an operation was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    Busy,
+    Closed,
+}
+
+impl Inbox {
+    /// Queues publications, or refuses them when too many bytes wait already. A single large batch is taken by an empty queue.
+    pub(super) fn publish(&self, op: Op, bytes: usize) -> Result<(), Full> {
+        let mut queue = self.lock();
+        if queue.publication_bytes > 0 && queue.publication_bytes + bytes > PUBLICATION_BYTES {
+            return Err(Full::Busy);
+        }
+        queue.publication_bytes += bytes;
+        self.push(queue, op, true)
+    }
+
+    /// Queues what somebody waits for.
+    pub(super) fn ask(&self, op: Op) -> Result<(), Full> {
+        self.push(self.lock(), op, true)
+    }
+
+    /// Queues what nobody waits for: it may wait [`LINGER`] for company. Also taken while closing, since attempts end then.
+    pub(super) fn tell(&self, op: Op) {
+        let mut queue = self.lock();
+        queue.ops.push(op);
+        let wake = queue.sleep == Sleep::Idle;
+        drop(queue);
+        if wake {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Refuses everything that is asked from now on.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.bell.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().ops.len()
+    }
+
+    /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room.
+    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant) {
+        let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| !queue.ops.is_empty() || queue.closed);
+        if !queue.urgent && !queue.closed && !queue.ops.is_empty() {
+            let until = until.min(clock::steady() + LINGER);
+            queue = self.wait(queue, Sleep::Linger, until, |queue| queue.urgent || queue.closed);
+        }
+        std::mem::swap(ops, &mut queue.ops);
+        queue.publication_bytes = 0;
+        queue.urgent = false;
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, urgent: bool) -> Result<(), Full> {
+        if queue.closed {
+            return Err(Full::Closed);
+        }
+        queue.ops.push(op);
+        queue.urgent |= urgent;
+        let wake = queue.sleep != Sleep::No;
+        drop(queue);
+        if wake {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut queue: MutexGuard<'a, Queue>,
+        sleep: Sleep,
+        until: Instant,
+        ready: impl Fn(&Queue) -> bool,
+    ) -> MutexGuard<'a, Queue> {
+        while !ready(&queue) {
+            let left = until.saturating_duration_since(clock::steady());
+            if left.is_zero() {
+                break;
+            }
+            queue.sleep = sleep;
+            queue = self.bell.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.sleep = Sleep::No;
+        queue
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Bytes of events that may wait for the disk; past that publishers are asked to come back.
+const PUBLICATION_BYTES: usize = 32 << 20;
+
+/// How long outcomes wait for company. No answer waits for them, and a commit costs the same for one as for fifty.
+const LINGER: Duration = Duration::from_millis(5);

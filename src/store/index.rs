@@ -1,0 +1,134 @@
+//! Listings by webhook and by tenant, without a page per endpoint and commit.
+//!
+//! ```text
+//!   commit ──▶ tail, in memory ──▶ (many entries, sorted) ──▶ index table
+//!                    │                                            │
+//!                    └───────────── merged when read ─────────────┘
+//! ```
+//!
+//! An index row lands on its owner's leaf, so a batch touches as many leaves as it has owners. The tail gathers entries until
+//! they are many; a crash loses none, since the tail is read again from the tables behind `indexed`.
+
+use std::sync::PoisonError;
+
+use super::batch::{Batch, EMPTY};
+use super::error::Error;
+use super::tables::{IndexKey, Scope, index_key, read_index_key};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+
+/// An event, or a delivery of one, that listings must find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) key: DeliveryKey,
+    pub(super) owner: TenantNo,
+}
+
+impl Entry {
+    /// Endpoint numbers begin with 1, so 0 is the event itself.
+    pub(super) fn event(event: EventKey, owner: TenantNo) -> Self {
+        Self { key: DeliveryKey { event, endpoint: EndpointNo(0) }, owner }
+    }
+
+    pub(super) fn delivery(key: DeliveryKey, owner: TenantNo) -> Self {
+        Self { key, owner }
+    }
+
+    fn is_event(&self) -> bool {
+        self.key.endpoint.0 == 0
+    }
+
+    /// Whether a listing of `scope` shows it.
+    pub(super) fn is_in(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::Events(no) => self.is_event() && self.owner == no,
+            Scope::Tenant(no) => !self.is_event() && self.owner == no,
+            Scope::Endpoint(no) => self.key.endpoint == no,
+        }
+    }
+
+    fn rows(&self) -> impl Iterator<Item = IndexKey> {
+        let DeliveryKey { event, endpoint } = self.key;
+        let (first, second) = if self.is_event() {
+            (Scope::Events(self.owner), None)
+        } else {
+            (Scope::Tenant(self.owner), Some(Scope::Endpoint(endpoint)))
+        };
+        [Some(first), second].into_iter().flatten().map(move |scope| index_key(scope, event, endpoint))
+    }
+}
+
+/// Entries that are on disk in their own tables, but not yet in the index.
+#[derive(Default)]
+pub(super) struct Tail {
+    pub(super) entries: Vec<Entry>,
+}
+
+/// A flush under way: the rows still to be written, last first, and where the index will then stand.
+#[derive(Default)]
+pub(super) struct Flush {
+    rows: Vec<IndexKey>,
+    entries: usize,
+    up_to: u64,
+}
+
+impl Flush {
+    pub(super) fn is_running(&self) -> bool {
+        self.entries > 0
+    }
+}
+
+impl Batch<'_, '_> {
+    /// Starts writing the tail out when it is long, or `anyway`.
+    pub(super) fn start_flush(&mut self, anyway: bool) {
+        let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        let enough = tail.entries.len() >= TAIL || (anyway && !tail.entries.is_empty());
+        if self.memory.flush.is_running() || !enough {
+            return;
+        }
+        let mut rows: Vec<IndexKey> = tail.entries.iter().flat_map(Entry::rows).collect();
+        rows.sort_unstable_by(|a, b| b.cmp(a));
+        self.memory.flush = Flush { rows, entries: tail.entries.len(), up_to: self.memory.counters.last_key };
+    }
+
+    /// One slice of the flush under way.
+    pub(super) fn flush(&mut self) -> Result<(), Error> {
+        if !self.memory.flush.is_running() {
+            return Ok(());
+        }
+        let left = self.memory.flush.rows.len().saturating_sub(SLICE);
+        let slice = self.memory.flush.rows.split_off(left);
+        let table = self.tables.index()?;
+        for row in slice.iter().rev() {
+            table.insert(row, EMPTY)?;
+        }
+        self.memory.counters.live_bytes += (slice.len() * size_of::<IndexKey>()) as u64;
+        self.after.dirty = true;
+        if left == 0 {
+            let flush = std::mem::take(&mut self.memory.flush);
+            self.memory.counters.indexed = flush.up_to;
+            let shared = self.shared.clone();
+            self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..flush.entries)));
+        }
+        Ok(())
+    }
+
+    /// Removes the index rows of what retention took.
+    pub(super) fn unindex(&mut self, entry: Entry) -> Result<(), Error> {
+        let table = self.tables.index()?;
+        for row in entry.rows() {
+            table.remove(&row)?;
+        }
+        Ok(())
+    }
+}
+
+/// The delivery, or with endpoint 0 the event, that an index row names.
+pub(super) fn entry_of(row: &IndexKey) -> DeliveryKey {
+    read_index_key(row)
+}
+
+/// Entries in memory before they are written: 16 bytes each.
+const TAIL: usize = 32_768;
+
+/// Rows written in one commit.
+const SLICE: usize = 4_096;

@@ -1,0 +1,165 @@
+//! What the writer is asked to do, and how each asker gets the answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::publication::{Accepted, Publication, Refusal};
+use super::room::{Held, Seat};
+use super::{Attempt, Denied, Owned};
+use crate::domain::access::Key;
+use crate::domain::delivery::{Place, Trigger};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::{Definition, Endpoint, Owner};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::outcome::Outcome;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+/// One entry of the inbox.
+pub(super) enum Op {
+    Accept(Box<Publication>, oneshot::Sender<Result<Accepted, Refusal>>),
+    AcceptAll(Vec<Publication>, oneshot::Sender<Vec<Result<Accepted, Refusal>>>),
+    Finish(Box<Finished>),
+    Refill(EndpointNo),
+    Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
+    Sync(Vec<FromFile>, Dialects, oneshot::Sender<Vec<Arc<Endpoint>>>),
+    Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
+    Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
+    Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
+    AddKey(Key, oneshot::Sender<Result<(), Denied>>),
+    RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
+    Limits(Limits),
+}
+
+/// Providers and the dialects they speak.
+pub(crate) type Dialects = Vec<(Box<str>, Arc<Dialect>)>;
+
+/// A change of one webhook.
+pub(super) enum WebhookOp {
+    Create(NewWebhook),
+    Update { no: EndpointNo, definition: Definition, unique_name: bool },
+    Enable(EndpointNo),
+    Disable(EndpointNo),
+    Delete(EndpointNo),
+    Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
+}
+
+/// A webhook to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewWebhook {
+    pub(crate) owned: Owned,
+    pub(crate) definition: Definition,
+    pub(crate) owner: Owner,
+    /// `None`: the dialect signs nothing.
+    pub(crate) secret: Option<Secret>,
+    /// How many webhooks its maker's key may have made; 0: any number.
+    pub(crate) limit: u32,
+    /// Whether the name must be the tenant's only one.
+    pub(crate) unique_name: bool,
+}
+
+/// A webhook as the config file has it.
+#[derive(Clone, Debug)]
+pub(crate) struct FromFile {
+    pub(crate) owned: Owned,
+    pub(crate) definition: Definition,
+    /// From its `secret_file`.
+    pub(crate) secret: Option<Secret>,
+    /// For a new webhook without a `secret_file`; `None`: the dialect signs nothing.
+    pub(crate) fresh_secret: Option<Secret>,
+    /// How long the old secret signs after a changed `secret_file`.
+    pub(crate) overlap: Duration,
+}
+
+/// What may change while the store is open.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) retention: Duration,
+    pub(crate) max_bytes: u64,
+}
+
+/// A delivery to attempt now.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) key: DeliveryKey,
+    pub(crate) place: Place,
+    pub(crate) lane: Lane,
+    /// The event, when it is at hand: then this is its first attempt and nothing need be read.
+    pub(crate) known: Option<Arc<Held>>,
+    pub(crate) seat: Seat,
+}
+
+/// Which of its endpoint's queues a delivery waits in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// New ones and retries.
+    Due,
+    /// What waited on disk.
+    Backlog,
+    /// Asked for by a person: first, and also when the webhook is disabled.
+    Hand,
+}
+
+/// An attempt that ended, on its way into the log.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) key: DeliveryKey,
+    pub(crate) place: Place,
+    /// It was taken from memory as its first attempt.
+    pub(crate) first: bool,
+    pub(crate) trigger: Trigger,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Timestamp,
+    pub(crate) url: Box<str>,
+    pub(crate) request_headers: Vec<(String, String)>,
+    pub(crate) outcome: Outcome,
+}
+
+impl Finished {
+    pub(super) fn attempt(self, number: u16, error: Option<crate::domain::outcome::Class>) -> Attempt {
+        Attempt {
+            number,
+            trigger: self.trigger,
+            started_at: self.started_at,
+            url: self.url,
+            request_headers: self.request_headers,
+            outcome: self.outcome,
+            error,
+        }
+    }
+}
+
+/// A test under way.
+#[derive(Debug)]
+pub(crate) struct TestRun {
+    pub(crate) key: DeliveryKey,
+    /// Fires when its outcome is on disk.
+    pub(crate) done: oneshot::Receiver<()>,
+}
+
+/// One delivery to bring back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recovered {
+    /// It failed: it runs again under its id.
+    Failed(DeliveryKey),
+    /// The webhook matches now and never got it.
+    Missed(EventKey),
+}
+
+/// What one commit means for those who deliver.
+#[derive(Debug, Default)]
+pub(crate) struct Committed {
+    pub(crate) ready: Vec<Ready>,
+    /// Webhooks whose standing changed.
+    pub(crate) standings: Vec<Arc<Endpoint>>,
+    /// Endpoints with a backlog, and whether more of it waits on disk after what is in `ready`.
+    pub(crate) backlogs: Vec<(EndpointNo, bool)>,
+}
+
+impl Committed {
+    pub(super) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.standings.is_empty() && self.backlogs.is_empty()
+    }
+}

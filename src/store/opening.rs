@@ -1,0 +1,277 @@
+//! From a path to a running store: whose file it is, which version, which key; then everything that memory must know.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+
+use super::batch::{Cursor, Memory};
+use super::error::Error;
+use super::index::{Entry as IndexEntry, Tail};
+use super::op::Limits;
+use super::record::{self, Counters, Meta};
+use super::registry::Registry;
+use super::retention::Sweep;
+use super::schedule::Schedule;
+use super::seal::{Sealer, with_suffix};
+use super::tables::{
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, JOB, KEY, LOG, LogKey, META, STATE,
+    TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+};
+use super::writer::COUNTERS;
+use super::{Owned, fanout, jobs};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+
+/// A store that was opened, before its writer runs.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) sealer: Sealer,
+    pub(super) node: Node,
+    pub(super) registry: Registry,
+    pub(super) tail: Tail,
+    pub(super) memory: Memory,
+}
+
+/// Opens or makes the store at `path`.
+pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
+    check_version(path)?;
+    refuse_empty(path)?;
+    let database = open_database(path)?;
+    let sealer = Sealer::load(path, credentials)?;
+    let node = identify(&database, path, &sealer)?;
+    let (registry, counters) = read_registry(&database, &sealer)?;
+    let memory = read_memory(&database, counters, limits, steady)?;
+    let tail = read_tail(&database, &registry, node, &memory)?;
+    Ok(Opened { database, sealer, node, registry, tail, memory })
+}
+
+/// Opens the file without a writer, as `check --store` does.
+pub(super) fn open_database(path: &Path) -> Result<Database, Error> {
+    let new = !path.exists();
+    let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
+    let database = opened.map_err(|cause| refused(path, cause))?;
+    if new {
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(path, private).map_err(|cause| failed("set the mode of", path, cause))?;
+        sync_folder(path)?;
+    }
+    Ok(database)
+}
+
+/// Reads `PATH.version` before anything opens the store, since opening changes the file.
+pub(super) fn check_version(path: &Path) -> Result<(), Error> {
+    let beside = with_suffix(path, ".version");
+    let text = match fs::read_to_string(&beside) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return write_version(path, &beside),
+        Err(cause) => return Err(failed("read", &beside, cause)),
+    };
+    match text.trim().parse() {
+        Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
+        Ok(_) => Ok(()),
+        Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
+    }
+}
+
+fn write_version(path: &Path, beside: &Path) -> Result<(), Error> {
+    let written = || -> std::io::Result<()> {
+        let fresh = with_suffix(path, ".version.new");
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(format!("{STORE_VERSION}\n").as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, beside)
+    };
+    written().map_err(|cause| failed("write", beside, cause))?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| failed("sync", folder, cause))
+}
+
+/// redb would make a new store of an empty file, and somebody's events may have stood in it.
+fn refuse_empty(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.len() == 0 => {
+            let why = "it is empty; move it away to start with a new store".into();
+            Err(Error::Foreign { path: path.into(), why })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused(path: &Path, cause: DatabaseError) -> Error {
+    match cause {
+        DatabaseError::DatabaseAlreadyOpen => Error::InUse(path.into()),
+        DatabaseError::Storage(redb::StorageError::Io(cause)) if cause.kind() == ErrorKind::InvalidData => {
+            Error::Foreign { path: path.into(), why: cause.to_string() }
+        }
+        DatabaseError::Storage(redb::StorageError::Io(cause)) => failed("open", path, cause),
+        other => Error::Foreign { path: path.into(), why: other.to_string() },
+    }
+}
+
+fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
+    Error::File { action, path: PathBuf::from(path), cause }
+}
+
+/// Reads who the store is, or makes it somebody.
+fn identify(database: &Database, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
+    let txn = database.begin_read()?;
+    match tables::read(&txn, META) {
+        Ok(table) => known(&table, path, sealer),
+        Err(redb::TableError::TableDoesNotExist(_)) => found(database, sealer),
+        Err(cause) => Err(cause.into()),
+    }
+}
+
+fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
+    let missing = || Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() };
+    let meta = record::read_meta(table.get(IDENTITY)?.ok_or_else(missing)?.value())?;
+    if meta.store_version > STORE_VERSION {
+        return Err(Error::Newer { path: path.into(), found: meta.store_version, known: STORE_VERSION });
+    }
+    let seal = record::read_bytes(table.get(SEAL)?.ok_or_else(missing)?.value())?;
+    sealer.open(&seal, SEAL_TEXT).map_err(|_| Error::WrongKey(sealer.source().into()))?;
+    Ok(Node(meta.node))
+}
+
+fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
+    let node = getrandom::u64()?;
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    tables::create_all(&txn)?;
+    {
+        let mut table = txn.open_table(META)?;
+        let mut bytes = Vec::new();
+        record::write_meta(&Meta { store_version: STORE_VERSION, node }, &mut bytes);
+        table.insert(IDENTITY, &*bytes)?;
+        record::write_bytes(&sealer.seal(SEAL_TEXT.as_bytes(), SEAL_TEXT)?, &mut bytes);
+        table.insert(SEAL, &*bytes)?;
+    }
+    txn.commit()?;
+    Ok(Node(node))
+}
+
+fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Counters), Error> {
+    let txn = database.begin_read()?;
+    let mut registry = Registry::default();
+    for row in tables::read(&txn, TENANT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        registry.put_tenant(TenantNo(no.value()), record::read_owned(value.value())?);
+    }
+    for row in tables::read(&txn, ENDPOINT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        registry.put(Arc::new(record::read_endpoint(EndpointNo(no.value()), sealer, value.value())?));
+    }
+    for row in tables::read(&txn, KEY)?.range::<&[u8; 32]>(..)? {
+        let (hash, value) = row?;
+        registry.put_key(Arc::new(record::read_key(*hash.value(), value.value())?));
+    }
+    let counters = tables::read(&txn, STATE)?.get(COUNTERS)?.map(|row| record::read_counters(row.value())).transpose()?;
+    Ok((registry, counters.unwrap_or_default()))
+}
+
+fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: Instant) -> Result<Memory, Error> {
+    let txn = database.begin_read()?;
+    let mut memory = Memory {
+        counters,
+        schedule: Schedule::new(steady),
+        backlogs: read_backlogs(&tables::read(&txn, BACKLOG)?)?,
+        fanouts: Default::default(),
+        jobs: Default::default(),
+        watchers: HashMap::new(),
+        limits,
+        sweep: Sweep::new(steady),
+        flush: Default::default(),
+        scratch: Vec::new(),
+    };
+    for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {
+        let (event, value) = row?;
+        let cursor = record::read_fanout(value.value())?;
+        memory.fanouts.push_back(fanout::Running { event: EventKey(event.value()), cursor, known: None });
+    }
+    for row in tables::read(&txn, JOB)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        memory.jobs.push_back(jobs::Running { endpoint: EndpointNo(no.value()), job: record::read_job(value.value())? });
+    }
+    Ok(memory)
+}
+
+/// Which endpoints have a backlog: one look an endpoint, whatever its length.
+fn read_backlogs(
+    table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
+) -> Result<HashMap<EndpointNo, Cursor>, Error> {
+    let mut found = HashMap::new();
+    let mut from = EndpointNo(0);
+    while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
+        let (endpoint, _) = read_backlog_key(row?.0.value());
+        found.insert(endpoint, Cursor { after: 0, more: true });
+        from = EndpointNo(endpoint.0.saturating_add(1));
+    }
+    Ok(found)
+}
+
+/// What came after the index was last written: events by their key, deliveries by their rows or by where they wait.
+fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memory) -> Result<Tail, Error> {
+    let txn = database.begin_read()?;
+    let indexed = EventKey(memory.counters.indexed);
+    let mut keys = Vec::new();
+    for row in tables::read(&txn, LOG)?.range::<&LogKey>(&log_key(after(indexed), 0)..)? {
+        let (key, number) = read_log_key(row?.0.value());
+        keys.extend((number == DELIVERY_ROW).then_some(key));
+    }
+    for row in tables::read(&txn, DUE)?.range::<&DueKey>(&due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) })..)? {
+        keys.push(read_due_key(row?.0.value()).1);
+    }
+    for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
+        let (key, value) = row?;
+        let (endpoint, number) = read_backlog_key(key.value());
+        keys.push(jobs::waiting(endpoint, number, value.value()));
+    }
+    keys.retain(|key| key.event > indexed);
+    keys.sort_unstable();
+    keys.dedup();
+    let owner = |key: DeliveryKey| registry.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+    let mut entries: Vec<IndexEntry> = keys.into_iter().map(|key| IndexEntry::delivery(key, owner(key))).collect();
+    entries.extend(read_event_tail(&tables::read(&txn, EVENT)?, registry, node, indexed)?);
+    Ok(Tail { entries })
+}
+
+fn read_event_tail(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    registry: &Registry,
+    node: Node,
+    indexed: EventKey,
+) -> Result<Vec<IndexEntry>, Error> {
+    let mut entries = Vec::new();
+    for row in table.range(indexed.0.saturating_add(1)..)? {
+        let (key, value) = row?;
+        let key = EventKey(key.value());
+        let event = record::read_event(key, node, value.value())?.event;
+        let owner = registry.tenant(&Owned::of(&event)).filter(|_| !event.test);
+        entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
+    }
+    Ok(entries)
+}
+
+fn after(event: EventKey) -> DeliveryKey {
+    DeliveryKey { event: EventKey(event.0.saturating_add(1)), endpoint: EndpointNo(0) }
+}
+
+/// The version of the store's layout. A release that changes it reads the older ones.
+pub(super) const STORE_VERSION: u32 = 1;
+
+const IDENTITY: u8 = 0;
+const SEAL: u8 = 1;
+const SEAL_TEXT: &str = "hookwheel";
+
+/// redb's default is 1 GiB.
+const CACHE_BYTES: usize = 64 << 20;

@@ -1,0 +1,462 @@
+//! Reading, outside the writer: one snapshot a call, and the registry.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::accept::id_name;
+use super::handle::Store;
+use super::index::entry_of;
+use super::op::{Ready, Recovered};
+use super::record::{self, StoredEvent};
+use super::room::Held;
+use super::tables::{
+    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
+};
+use super::view::{Attempt, Filter, Of, Page, Status, View, status};
+use super::{Denied, Error, Owned};
+use crate::domain::access::{Key, KeyHash};
+use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::Event;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+
+/// A delivery about to be attempted.
+pub(crate) struct Begun {
+    pub(crate) event: BegunEvent,
+    pub(crate) delivery: Delivery,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+/// Its event, from memory or just read.
+pub(crate) enum BegunEvent {
+    Known(Arc<Held>),
+    Read(Box<Event>),
+}
+
+impl BegunEvent {
+    pub(crate) fn event(&self) -> &Event {
+        match self {
+            Self::Known(held) => held.event(),
+            Self::Read(event) => event,
+        }
+    }
+}
+
+/// What `recover` brings back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recover {
+    pub(crate) failed: bool,
+    pub(crate) missed: bool,
+}
+
+impl Store {
+    /// What a ready delivery needs for its attempt; `None` when it is not due any more: it ended, or waits elsewhere.
+    pub(crate) fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
+        let Some(endpoint) = self.webhook_no(ready.key.endpoint) else { return Ok(None) };
+        if let Some(held) = &ready.known {
+            let delivery = Delivery::published(ready.key, ready.place);
+            return Ok(Some(Begun { event: BegunEvent::Known(held.clone()), delivery, endpoint }));
+        }
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let delivery = match snapshot.row(ready.key)? {
+            Some((delivery, _)) => delivery,
+            None => Delivery::published(ready.key, ready.place),
+        };
+        if delivery.state != State::Pending(ready.place) || !snapshot.stands(ready.key, ready.place)? {
+            return Ok(None);
+        }
+        let Some(stored) = snapshot.event(ready.key.event)? else { return Ok(None) };
+        Ok(Some(Begun { event: BegunEvent::Read(Box::new(stored.event)), delivery, endpoint }))
+    }
+
+    /// What a provider speaks.
+    pub(crate) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.shared.dialect(provider)
+    }
+
+    /// A webhook that is not deleted.
+    pub(crate) fn webhook(&self, id: &str) -> Option<Arc<Endpoint>> {
+        self.shared.registry().by_id(id).map(|entry| entry.endpoint.clone())
+    }
+
+    pub(crate) fn webhook_by_name(&self, owned: &Owned, name: &str) -> Option<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let mut known = registry.webhooks(registry.tenant(owned)?, EndpointNo(0));
+        known.find(|entry| &*entry.endpoint.definition.name == name).map(|entry| entry.endpoint.clone())
+    }
+
+    /// Deleted ones too, as long as their log is kept.
+    pub(crate) fn webhook_no(&self, no: EndpointNo) -> Option<Arc<Endpoint>> {
+        self.shared.registry().entry(no).map(|entry| entry.endpoint.clone())
+    }
+
+    /// A tenant's webhooks by number, after one of them.
+    pub(crate) fn webhooks(&self, owned: &Owned, after: EndpointNo, limit: usize) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let Some(tenant) = registry.tenant(owned) else { return Vec::new() };
+        registry.webhooks(tenant, after).take(limit).map(|entry| entry.endpoint.clone()).collect()
+    }
+
+    /// Everyone's webhooks by number, after one of them.
+    pub(crate) fn all_webhooks(&self, after: EndpointNo, limit: usize) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let known = registry.entries().map(|entry| &entry.endpoint);
+        let mut found: Vec<_> = known.filter(|endpoint| endpoint.no > after && !endpoint.is_deleted()).cloned().collect();
+        found.sort_unstable_by_key(|endpoint| endpoint.no);
+        found.truncate(limit);
+        found
+    }
+
+    /// The end of a webhook's last attempt, as far as its log goes back.
+    pub(crate) fn last_delivery_at(&self, no: EndpointNo) -> Option<Timestamp> {
+        let known = self.shared.registry().entry(no).and_then(|entry| entry.live.last_attempt());
+        known.or_else(|| self.last_logged(no).unwrap_or_default())
+    }
+
+    /// A tenant's event, or one for all tenants of its provider, by the id on the wire.
+    pub(crate) fn event_by_id(&self, owned: &Owned, id: &str) -> Result<Option<Event>, Error> {
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let key = match self.shared.node.event_key(id) {
+            Some(key) => Some(key),
+            None => snapshot.named(owned, id)?,
+        };
+        let Some(stored) = key.map(|key| snapshot.event(key)).transpose()?.flatten() else { return Ok(None) };
+        let event = stored.event;
+        let theirs = event.provider == owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
+        Ok((theirs && &*event.id == id).then_some(event))
+    }
+
+    /// A tenant's events and those for all tenants of its provider, oldest first, after `after`.
+    pub(crate) fn events(&self, owned: &Owned, after: EventKey, limit: usize) -> Result<Vec<Event>, Error> {
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let mut keys = BTreeSet::new();
+        for owner in [owned, &Owned::all_of(&owned.provider)] {
+            let Some(no) = self.shared.registry().tenant(owner) else { continue };
+            keys.extend(snapshot.event_keys(Scope::Events(no), after, limit)?);
+        }
+        let events = keys.into_iter().take(limit).map(|key| snapshot.event(key));
+        Ok(events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?.into_iter().map(|kept| kept.event).collect())
+    }
+
+    /// How many webhooks an event went to, or will.
+    pub(crate) fn deliveries_count(&self, key: EventKey) -> Result<u32, Error> {
+        let txn = self.database.begin_read()?;
+        Ok(Snapshot { txn: &txn, store: self }.event(key)?.map_or(0, |stored| stored.deliveries))
+    }
+
+    /// A delivery with all its attempts, by its id. Whose it is, its webhook tells.
+    pub(crate) fn delivery(&self, id: &str) -> Result<Option<View>, Error> {
+        self.shared.node.delivery_key(id).map_or(Ok(None), |key| self.delivery_by_key(key))
+    }
+
+    pub(crate) fn delivery_by_key(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let Some(mut view) = snapshot.view(key)? else { return Ok(None) };
+        view.attempts = snapshot.attempts(key)?;
+        Ok(Some(view))
+    }
+
+    /// A piece of a listing, newest first, before `before`.
+    pub(crate) fn deliveries(&self, of: &Of, filter: &Filter, before: Option<DeliveryKey>, limit: usize) -> Result<Page, Error> {
+        let scope = match of {
+            Of::Webhook(no) => Scope::Endpoint(*no),
+            Of::Tenant(owned) => match self.shared.registry().tenant(owned) {
+                Some(no) => Scope::Tenant(no),
+                None => return Ok(Page::default()),
+            },
+        };
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let keys = snapshot.delivery_keys(scope, filter, before)?;
+        let mut page = Page::default();
+        let whole = keys.len() < LOOK;
+        let last = keys.last().copied();
+        for key in keys {
+            if page.views.len() == limit {
+                return Ok(page);
+            }
+            page.next = Some(key);
+            page.views.extend(snapshot.view(key)?.filter(|view| matches(view, filter)));
+        }
+        page.next = if whole { None } else { last };
+        Ok(page)
+    }
+
+    /// The deliveries of one event by webhook number, after one of them.
+    pub(crate) fn deliveries_of_event(&self, key: EventKey, after: EndpointNo, limit: usize) -> Result<Vec<View>, Error> {
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let known: Vec<EndpointNo> = {
+            let registry = self.shared.registry();
+            let mut found: Vec<_> = registry.entries().map(|entry| entry.endpoint.no).filter(|no| *no > after).collect();
+            found.sort_unstable();
+            found
+        };
+        let views = known.into_iter().map(|endpoint| snapshot.view(DeliveryKey { event: key, endpoint }));
+        views.filter_map(Result::transpose).take(limit).collect()
+    }
+
+    /// Brings back what failed or was missed in a window; how many it was.
+    pub(crate) async fn recover(
+        &self,
+        no: EndpointNo,
+        since: Timestamp,
+        until: Timestamp,
+        what: Recover,
+    ) -> Result<u64, Denied> {
+        let store = self.clone();
+        let found = tokio::task::spawn_blocking(move || store.to_recover(no, since, until, what)).await;
+        let found = match found {
+            Ok(Ok(found)) => found,
+            _ => return Err(Denied::Closing),
+        };
+        // Also when there is nothing to bring back: a disabled webhook is refused.
+        let mut brought = self.recover_slice(no, Vec::new()).await?;
+        for slice in found.chunks(RECOVER) {
+            brought += self.recover_slice(no, slice.to_vec()).await?;
+        }
+        Ok(brought)
+    }
+
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.shared.registry().key(hash).cloned()
+    }
+
+    /// Keys made by `keys new`, oldest first.
+    pub(crate) fn keys(&self) -> Vec<Arc<Key>> {
+        let mut keys: Vec<_> = self.shared.registry().keys().cloned().collect();
+        keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+
+    /// The size of the store's file, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.shared.path).map_or(0, |found| found.len())
+    }
+
+    fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let keys = snapshot.delivery_keys(Scope::Endpoint(no), &Filter::default(), None)?;
+        let mut newest = None;
+        for key in keys.into_iter().take(NEWEST) {
+            let attempt = snapshot.row(key)?.and_then(|(_, attempt)| attempt);
+            newest = newest.max(attempt.map(|attempt| attempt.started_at + attempt.outcome.duration));
+        }
+        Ok(newest)
+    }
+
+    fn to_recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<Vec<Recovered>, Error> {
+        let Some(endpoint) = self.webhook_no(no) else { return Ok(Vec::new()) };
+        let txn = self.database.begin_read()?;
+        let snapshot = Snapshot { txn: &txn, store: self };
+        let mut found = Vec::new();
+        if what.failed {
+            found.extend(snapshot.failed(no, since, until)?.into_iter().map(Recovered::Failed));
+        }
+        if what.missed {
+            found.extend(snapshot.missed(&endpoint, since, until)?.into_iter().map(Recovered::Missed));
+        }
+        Ok(found)
+    }
+}
+
+/// One consistent look at the store.
+struct Snapshot<'a> {
+    txn: &'a ReadTransaction,
+    store: &'a Store,
+}
+
+impl Snapshot<'_> {
+    fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
+        let row = tables::read(self.txn, EVENT)?.get(key.0)?;
+        row.map(|row| record::read_event(key, self.store.shared.node, row.value())).transpose()
+    }
+
+    fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        let row = tables::read(self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
+        row.map(|row| record::read_delivery(key, row.value())).transpose()
+    }
+
+    /// Whether a delivery's entry stands where it is thought to wait.
+    fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
+        Ok(match place {
+            Place::Due(at) => tables::read(self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
+            Place::Backlog(number) => tables::read(self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
+        })
+    }
+
+    /// A delivery by its row, or as published when it has none but waits.
+    fn delivery(&self, key: DeliveryKey) -> Result<Option<Delivery>, Error> {
+        if let Some((delivery, _)) = self.row(key)? {
+            return Ok(Some(delivery));
+        }
+        for place in [Place::Due(key.event.time()), Place::Backlog(key.event.0)] {
+            if self.stands(key, place)? {
+                return Ok(Some(Delivery::published(key, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn view(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
+        let Some(delivery) = self.delivery(key)? else { return Ok(None) };
+        let Some(endpoint) = self.store.webhook_no(key.endpoint) else { return Ok(None) };
+        let Some(stored) = self.event(key.event)? else { return Ok(None) };
+        let status = status(&delivery, endpoint.is_active());
+        let event = stored.event;
+        Ok(Some(View { delivery, event_id: event.id, kind: event.kind, endpoint, status, attempts: Vec::new() }))
+    }
+
+    fn attempts(&self, key: DeliveryKey) -> Result<Vec<Attempt>, Error> {
+        let mut found = Vec::new();
+        let (first, last) = (log_key(key, DELIVERY_ROW + 1), log_key(key, u16::MAX));
+        for row in tables::read(self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
+            found.push(record::read_attempt(row?.1.value())?);
+        }
+        found.extend(self.row(key)?.and_then(|(_, newest)| newest));
+        Ok(found)
+    }
+
+    fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
+        let table = tables::read(self.txn, NAME)?;
+        for tenant in [Some(&*owned.tenant), None] {
+            if let Some(row) = table.get(&*id_name(&owned.provider, id, tenant))? {
+                return Ok(Some(EventKey(record::read_named(row.value())?.event)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Event keys of a scope after one of them, oldest first: the index, then what is not in it yet.
+    fn event_keys(&self, scope: Scope, after: EventKey, limit: usize) -> Result<Vec<EventKey>, Error> {
+        let first = index_key(scope, EventKey(after.0.saturating_add(1)), EndpointNo(0));
+        let last = index_key(scope, EventKey::MAX, EndpointNo(u32::MAX));
+        let mut found = Vec::new();
+        for row in tables::read(self.txn, INDEX)?.range::<&IndexKey>(&first..=&last)?.take(limit) {
+            found.push(entry_of(row?.0.value()).event);
+        }
+        let tail = self.store.shared.tail_mut();
+        found.extend(tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event));
+        Ok(found)
+    }
+
+    /// Delivery keys of a scope, newest first, at most [`LOOK`].
+    fn delivery_keys(&self, scope: Scope, filter: &Filter, before: Option<DeliveryKey>) -> Result<Vec<DeliveryKey>, Error> {
+        let (oldest, newest) = window(filter);
+        let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
+        let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };
+        let mut found: BTreeSet<DeliveryKey> = self.in_tail(scope, floor, upper);
+        let first = index_key(scope, oldest, EndpointNo(0));
+        let last = upper.map(|key| index_key(scope, key.event, key.endpoint));
+        let range = (Bound::Included(&first), last.as_ref());
+        if first <= index_of(&last) {
+            for row in tables::read(self.txn, INDEX)?.range::<&IndexKey>(range)?.rev().take(LOOK) {
+                found.insert(match scope {
+                    Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..entry_of(row?.0.value()) },
+                    _ => entry_of(row?.0.value()),
+                });
+            }
+        }
+        Ok(found.into_iter().rev().take(LOOK).collect())
+    }
+
+    fn in_tail(&self, scope: Scope, floor: DeliveryKey, upper: Bound<DeliveryKey>) -> BTreeSet<DeliveryKey> {
+        let tail = self.store.shared.tail_mut();
+        let below = |key: DeliveryKey| match upper {
+            Bound::Excluded(upper) => key < upper,
+            Bound::Included(upper) => key <= upper,
+            Bound::Unbounded => true,
+        };
+        let theirs = tail.entries.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
+        theirs.filter(|key| *key >= floor && below(*key)).collect()
+    }
+
+    /// Deliveries of a webhook that failed, by their event's publication; without the bound of a page.
+    fn failed(&self, no: EndpointNo, since: Timestamp, until: Timestamp) -> Result<Vec<DeliveryKey>, Error> {
+        let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
+        let mut found = Vec::new();
+        let mut before = None;
+        loop {
+            let keys = self.delivery_keys(Scope::Endpoint(no), &filter, before)?;
+            for key in &keys {
+                let failed = self.row(*key)?.is_some_and(|(delivery, _)| matches!(delivery.state, State::Failed { .. }));
+                found.extend(failed.then_some(*key));
+            }
+            if keys.len() < LOOK {
+                found.reverse();
+                return Ok(found);
+            }
+            before = keys.last().copied();
+        }
+    }
+
+    /// Kept events of a window that the webhook matches now and has no delivery for.
+    fn missed(&self, endpoint: &Endpoint, since: Timestamp, until: Timestamp) -> Result<Vec<EventKey>, Error> {
+        let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
+        let last = ceiling(EventKey::at(until + std::time::Duration::from_millis(1))).event;
+        let mut found = Vec::new();
+        for owner in [&owned, &Owned::all_of(&owned.provider)] {
+            let Some(no) = self.store.shared.registry().tenant(owner) else { continue };
+            let after = EventKey(EventKey::at(since).0.saturating_sub(1));
+            let keys = self.event_keys(Scope::Events(no), after, usize::MAX)?;
+            for key in keys.into_iter().filter(|key| *key < last) {
+                let wanted = self.event(key)?.is_some_and(|stored| endpoint.wants(&stored.event.kind));
+                let had = self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_some();
+                found.extend((wanted && !had).then_some(key));
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+}
+
+fn matches(view: &View, filter: &Filter) -> bool {
+    filter.status.is_none_or(|status: Status| status == view.status)
+        && filter.kind.as_ref().is_none_or(|kind| **kind == *view.kind)
+        && filter.code.is_none_or(|code| Some(code) == view.delivery.code)
+        && filter.test.is_none_or(|test| test == view.delivery.is_test())
+}
+
+/// The event keys that a filter leaves, both included.
+fn window(filter: &Filter) -> (EventKey, EventKey) {
+    let oldest = filter.since.map_or(EventKey::MIN, EventKey::at);
+    let newest = filter.until.map_or(EventKey::MAX, |until| EventKey(EventKey::at(until + MILLISECOND).0.saturating_sub(1)));
+    match filter.event {
+        Some(event) => (oldest.max(event), newest.min(event)),
+        None => (oldest, newest),
+    }
+}
+
+fn ceiling(event: EventKey) -> DeliveryKey {
+    DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }
+}
+
+fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => *key,
+        Bound::Unbounded => [u8::MAX; 17],
+    }
+}
+
+
+const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
+const LOOK: usize = 10_000;
+
+/// Deliveries among which a webhook's last attempt is looked for after a restart.
+const NEWEST: usize = 20;
+
+/// Deliveries brought back in one commit.
+const RECOVER: usize = 500;

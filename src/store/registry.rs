@@ -1,0 +1,185 @@
+//! What the writer and its readers know by heart: webhooks, tenants, keys, and which webhook wants which event type.
+//!
+//! Changed by the writer alone, after the commit that makes the change true.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::Owned;
+use super::room::Live;
+use crate::domain::access::{Key, KeyHash};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::pattern::Pattern;
+
+/// The memory of one store.
+#[derive(Default)]
+pub(super) struct Registry {
+    entries: HashMap<EndpointNo, Entry>,
+    ids: HashMap<Box<str>, EndpointNo>,
+    tenants: HashMap<Owned, TenantNo>,
+    owners: HashMap<TenantNo, Owned>,
+    of_tenant: HashMap<TenantNo, Subscriptions>,
+    of_provider: HashMap<Box<str>, Subscriptions>,
+    pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
+    keys: HashMap<KeyHash, Arc<Key>>,
+}
+
+/// A webhook and what lives in memory alone.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) live: Arc<Live>,
+}
+
+/// Which webhooks want what, so that an event finds its own among any number.
+#[derive(Default)]
+struct Subscriptions {
+    all: BTreeSet<EndpointNo>,
+    by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+}
+
+/// Whose webhooks an event can reach.
+#[derive(Clone, Copy)]
+pub(super) enum Audience<'a> {
+    Tenant(TenantNo),
+    Provider(&'a str),
+}
+
+impl Registry {
+    pub(super) fn entry(&self, no: EndpointNo) -> Option<&Entry> {
+        self.entries.get(&no)
+    }
+
+    pub(super) fn by_id(&self, id: &str) -> Option<&Entry> {
+        self.entry(*self.ids.get(id)?)
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Puts a webhook in place of what it was.
+    pub(super) fn put(&mut self, endpoint: Arc<Endpoint>) {
+        let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
+        if !endpoint.is_deleted() {
+            self.ids.insert(endpoint.id.clone(), endpoint.no);
+            self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
+            self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
+        }
+        self.entries.insert(endpoint.no, Entry { endpoint, live });
+    }
+
+    /// Forgets a webhook whose log is gone.
+    pub(super) fn take_out(&mut self, no: EndpointNo) -> Option<Entry> {
+        let old = self.entries.remove(&no)?;
+        self.ids.remove(&old.endpoint.id);
+        for subscriptions in [self.of_tenant.get_mut(&old.endpoint.tenant_no), self.of_provider.get_mut(&old.endpoint.provider)] {
+            subscriptions.into_iter().for_each(|held| held.drop(&old.endpoint));
+        }
+        Some(old)
+    }
+
+    /// The webhooks that want an event type, in the order of their numbers, after one of them.
+    pub(super) fn matching(&self, audience: Audience<'_>, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
+        self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
+    }
+
+    /// A tenant's webhooks in the order of their numbers.
+    pub(super) fn webhooks(&self, tenant: TenantNo, after: EndpointNo) -> impl Iterator<Item = &Entry> {
+        let held = self.of_tenant.get(&tenant);
+        held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
+    }
+
+    pub(super) fn tenant(&self, owned: &Owned) -> Option<TenantNo> {
+        self.tenants.get(owned).copied()
+    }
+
+    pub(super) fn owner(&self, no: TenantNo) -> Option<&Owned> {
+        self.owners.get(&no)
+    }
+
+    pub(super) fn put_tenant(&mut self, no: TenantNo, owned: Owned) {
+        self.owners.insert(no, owned.clone());
+        self.tenants.insert(owned, no);
+    }
+
+    pub(super) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    pub(super) fn put_key(&mut self, key: Arc<Key>) {
+        self.keys.insert(key.hash, key);
+    }
+
+    pub(super) fn drop_key(&mut self, hash: &KeyHash) {
+        self.keys.remove(hash);
+    }
+
+    fn subscriptions(&self, audience: Audience<'_>) -> Option<&Subscriptions> {
+        match audience {
+            Audience::Tenant(no) => self.of_tenant.get(&no),
+            Audience::Provider(name) => self.of_provider.get(name),
+        }
+    }
+}
+
+impl Subscriptions {
+    fn add(&mut self, endpoint: &Endpoint) {
+        self.all.insert(endpoint.no);
+        for pattern in &endpoint.definition.events {
+            self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
+        }
+    }
+
+    fn drop(&mut self, endpoint: &Endpoint) {
+        self.all.remove(&endpoint.no);
+        for text in endpoint.definition.events.iter().map(Pattern::to_string) {
+            if let Some(held) = self.by_pattern.get_mut(&*text) {
+                held.remove(&endpoint.no);
+                if held.is_empty() {
+                    self.by_pattern.remove(&*text);
+                }
+            }
+        }
+    }
+
+    fn after(&self, after: EndpointNo) -> impl Iterator<Item = EndpointNo> {
+        self.all.range((Bound::Excluded(after), Bound::Unbounded)).copied()
+    }
+
+    fn matching(&self, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
+        let mut found = Vec::new();
+        for pattern in patterns_for(kind) {
+            let held = self.by_pattern.get(&*pattern);
+            found.extend(held.into_iter().flat_map(|held| held.range((Bound::Excluded(after), Bound::Unbounded))));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// Every pattern that matches an event type: its name, `*`, and `prefix.*` for each of its dots.
+fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+    let prefixes = kind.match_indices('.').map(|(dot, _)| format!("{}.*", &kind[..dot]).into());
+    [kind.into(), "*".into()].into_iter().chain(prefixes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_that_matches_a_type_is_looked_up() {
+        let found: Vec<String> = patterns_for("a.b.c").map(|p| p.into_owned()).collect();
+        assert_eq!(found, ["a.b.c", "*", "a.*", "a.b.*"]);
+        assert!(found.iter().all(|text| Pattern::parse(text).expect("a pattern").matches("a.b.c")));
+    }
+}

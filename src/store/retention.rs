@@ -1,0 +1,367 @@
+//! What is removed, and when: finished deliveries by age, or before it when the store is over its bound.
+//!
+//! Events are looked at once, oldest first, when they are as old as the retention. Most of their deliveries ended long before
+//! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
+//! first of them may go. So the hot path writes no row for retention's sake.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use redb::ReadableTable;
+
+use super::accept::id_name;
+use super::batch::{Batch, LOG_KEY_BYTES};
+use super::error::Error;
+use super::index::Entry as IndexEntry;
+use super::record::StoredEvent;
+use super::tables::{DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key};
+use super::{Owned, record};
+use crate::domain::delivery::{Delivery, End, Place};
+use crate::domain::endpoint::Standing;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::time::Timestamp;
+
+/// Why publishing is refused, if it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pressure {
+    None,
+    /// What is unfinished fills `max_bytes`.
+    Full,
+    DiskLow,
+}
+
+/// When the next sweep is, and whether the last one left work.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    next: Instant,
+    more: bool,
+}
+
+impl Sweep {
+    pub(super) fn new(steady: Instant) -> Self {
+        Self { next: steady + EVERY, more: true }
+    }
+
+    pub(super) fn wake_at(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+}
+
+/// What became of one event that was looked at.
+enum Looked {
+    Removed,
+    /// To be looked at again then.
+    Until(Timestamp),
+}
+
+impl Batch<'_, '_> {
+    /// A slice of retention, once a minute and as long as there is more.
+    pub(super) fn sweep(&mut self) -> Result<(), Error> {
+        let over = self.is_over();
+        let minute = self.steady >= self.memory.sweep.next;
+        if minute {
+            self.memory.sweep.next = self.steady + EVERY;
+            self.minute()?;
+        }
+        if minute || self.memory.sweep.more || over {
+            let aged = self.sweep_aged()?;
+            let squeezed = over && self.squeeze()?;
+            self.memory.sweep.more = aged || squeezed;
+        }
+        self.shared.full.store(over && !self.memory.sweep.more, Relaxed);
+        Ok(())
+    }
+
+    /// Notes that an event is to be looked at again.
+    pub(super) fn revisit(&mut self, event: EventKey, at: Timestamp) -> Result<(), Error> {
+        self.tables.revisit()?.insert(&time_key(at, event), super::batch::EMPTY)?;
+        self.after.dirty = true;
+        Ok(())
+    }
+
+    fn minute(&mut self) -> Result<(), Error> {
+        self.start_flush(true);
+        self.forget_names()?;
+        self.expire_held()?;
+        self.forget_webhooks()
+    }
+
+    fn is_over(&self) -> bool {
+        allocated(self.memory.counters.live_bytes) > self.memory.limits.max_bytes
+    }
+
+    /// Looks at the events that have come of age; true when there are more.
+    fn sweep_aged(&mut self) -> Result<bool, Error> {
+        let newest = EventKey::at(self.now - self.memory.limits.retention);
+        let again = self.due_revisits()?;
+        for event in &again {
+            self.look_again(*event, Removal::Aged)?;
+        }
+        let came = self.next_events(self.memory.counters.swept, newest.0)?;
+        for event in &came {
+            self.look_again(*event, Removal::Aged)?;
+            self.memory.counters.swept = event.0;
+        }
+        self.after.dirty |= !came.is_empty() || !again.is_empty();
+        Ok(came.len() + again.len() >= SLICE)
+    }
+
+    /// Removes the oldest finished deliveries before their age; false when there are none left.
+    fn squeeze(&mut self) -> Result<bool, Error> {
+        let came = self.next_events(self.memory.counters.swept, u64::MAX)?;
+        let before = self.memory.counters.live_bytes;
+        for event in &came {
+            self.look_again(*event, Removal::Now)?;
+            self.memory.counters.swept = self.memory.counters.swept.max(event.0);
+        }
+        let early = self.early_revisits(before)?;
+        self.after.dirty |= !came.is_empty() || early;
+        Ok(!came.is_empty() || early)
+    }
+
+    /// Events that ended late are the next to go when nothing newer is left; true when that freed anything.
+    fn early_revisits(&mut self, before: u64) -> Result<bool, Error> {
+        if self.memory.counters.live_bytes < before {
+            return Ok(true);
+        }
+        let mut found = Vec::new();
+        for row in self.tables.revisit()?.range::<&TimeKey>(..)?.take(SLICE) {
+            found.push(read_time_key(row?.0.value()));
+        }
+        for (at, event) in found {
+            self.tables.revisit()?.remove(&time_key(at, event))?;
+            self.look_again(event, Removal::Now)?;
+        }
+        Ok(self.memory.counters.live_bytes < before)
+    }
+
+    fn next_events(&mut self, after: u64, up_to: u64) -> Result<Vec<EventKey>, Error> {
+        let mut found = Vec::new();
+        if after < up_to {
+            for row in self.tables.event.range(after + 1..=up_to)?.take(SLICE) {
+                found.push(EventKey(row?.0.value()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn due_revisits(&mut self) -> Result<Vec<EventKey>, Error> {
+        let last = time_key(self.now, EventKey::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.revisit()?.range::<&TimeKey>(..=&last)?.take(SLICE) {
+            found.push(*row?.0.value());
+        }
+        for key in &found {
+            self.tables.revisit()?.remove(key)?;
+        }
+        Ok(found.iter().map(|key| read_time_key(key).1).collect())
+    }
+
+    fn look_again(&mut self, event: EventKey, removal: Removal) -> Result<(), Error> {
+        match self.look(event, removal)? {
+            Looked::Removed => Ok(()),
+            Looked::Until(at) => self.revisit(event, at),
+        }
+    }
+
+    /// Removes the deliveries of an event that may go, and the event with the last of them.
+    fn look(&mut self, event: EventKey, removal: Removal) -> Result<Looked, Error> {
+        let Some(mut stored) = self.event(event)? else { return Ok(Looked::Removed) };
+        let rows = self.deliveries_of(event)?;
+        let counted = rows.iter().filter(|delivery| !delivery.recovered).count();
+        let (go, stay): (Vec<Delivery>, Vec<Delivery>) = rows.into_iter().partition(|delivery| self.may_go(delivery, removal));
+        for delivery in &go {
+            self.remove_delivery(delivery)?;
+        }
+        stored.removed += u32::try_from(go.iter().filter(|delivery| !delivery.recovered).count()).unwrap_or(u32::MAX);
+        let without_row = (stored.deliveries as usize).saturating_sub(stored.removed as usize + counted_left(counted, &go));
+        if stay.is_empty() && without_row == 0 && self.may_forget(event, removal) {
+            self.remove_event(&stored)?;
+            return Ok(Looked::Removed);
+        }
+        if !go.is_empty() {
+            self.put_event(&stored)?;
+        }
+        Ok(Looked::Until(self.next_look(event, &stay, without_row)))
+    }
+
+    fn may_go(&self, delivery: &Delivery, removal: Removal) -> bool {
+        let Some(ended) = delivery.ended_at() else { return false };
+        removal == Removal::Now || ended + self.memory.limits.retention <= self.now
+    }
+
+    /// An event without deliveries counts from its publication.
+    fn may_forget(&self, event: EventKey, removal: Removal) -> bool {
+        removal == Removal::Now || event.time() + self.memory.limits.retention <= self.now
+    }
+
+    fn next_look(&self, event: EventKey, stay: &[Delivery], without_row: usize) -> Timestamp {
+        let unfinished = self.now + UNFINISHED_AGAIN;
+        let retention = self.memory.limits.retention;
+        let ends = stay.iter().map(|delivery| delivery.ended_at().map_or(unfinished, |ended| ended + retention));
+        let earliest = ends.chain((without_row > 0).then_some(unfinished)).min();
+        earliest.unwrap_or(event.time() + retention).max(self.now + Duration::from_millis(1))
+    }
+
+    fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
+        let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
+        let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.log.range::<&super::tables::LogKey>(&first..=&last)? {
+            let (key, value) = row?;
+            let (key, number) = read_log_key(key.value());
+            if number == DELIVERY_ROW {
+                found.push(record::read_delivery(key, value.value())?.0);
+            }
+        }
+        Ok(found)
+    }
+
+    fn remove_delivery(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        let key = delivery.key;
+        for number in 0..=delivery.attempts {
+            if let Some(row) = self.tables.log.remove(&log_key(key, number))? {
+                let freed = (row.value().len() + LOG_KEY_BYTES) as u64;
+                let live = &mut self.memory.counters.live_bytes;
+                *live = live.saturating_sub(freed);
+            }
+        }
+        let owner = self.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+        self.unindex(IndexEntry::delivery(key, owner))
+    }
+
+    fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
+        let event = &stored.event;
+        if let Some(row) = self.tables.event.remove(event.key.0)? {
+            let live = &mut self.memory.counters.live_bytes;
+            *live = live.saturating_sub(row.value().len() as u64 + 8);
+        }
+        self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
+        let tenant = event.tenant.as_deref();
+        if self.shared.node.event_key(&event.id) != Some(event.key) {
+            self.tables.name()?.remove(&*id_name(&event.provider, &event.id, tenant))?;
+        }
+        let owner = self.tenant_no(&Owned::of(event))?;
+        self.unindex(IndexEntry::event(event.key, owner))
+    }
+
+    /// Idempotency keys whose day has passed.
+    fn forget_names(&mut self) -> Result<(), Error> {
+        let last = time_key(self.now, EventKey::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.name_end()?.range::<&TimeKey>(..=&last)?.take(NAMES) {
+            let (key, name) = row?;
+            found.push((*key.value(), name.value().to_vec()));
+        }
+        for (key, name) in found {
+            self.tables.name_end()?.remove(&key)?;
+            self.forget_name(&name)?;
+            self.after.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Unless the key was used again after its day.
+    fn forget_name(&mut self, name: &[u8]) -> Result<(), Error> {
+        let now = self.now.as_millis();
+        let table = self.tables.name()?;
+        let named = table.get(name)?.map(|row| record::read_named(row.value())).transpose()?;
+        if named.is_some_and(|named| named.until <= now) {
+            table.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// Held deliveries that waited as long as the retention end as failed.
+    fn expire_held(&mut self) -> Result<(), Error> {
+        let held: Vec<EndpointNo> = self.memory.backlogs.keys().copied().collect();
+        for endpoint in held {
+            let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { continue };
+            let expired = self.expire_backlog(endpoint)?;
+            if expired > 0 {
+                let data = serde_json::json!({
+                    "webhook_id": entry.endpoint.id, "count": expired, "reason": End::Expired.name(),
+                });
+                self.notify(&entry.endpoint.provider, "delivery.failed", &data)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn expire_backlog(&mut self, endpoint: EndpointNo) -> Result<usize, Error> {
+        let oldest = EventKey::at(self.now - self.memory.limits.retention);
+        let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
+        let mut found = Vec::new();
+        for row in self.tables.backlog()?.range::<&super::tables::BacklogKey>(&first..=&last)?.take(NAMES) {
+            let (key, value) = row?;
+            let (_, number) = read_backlog_key(key.value());
+            found.push((super::jobs::waiting(endpoint, number, value.value()), number));
+        }
+        for (key, number) in &found {
+            self.expire(*key, *number)?;
+        }
+        Ok(found.len())
+    }
+
+    fn expire(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
+        let place = Place::Backlog(number);
+        let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, place), None));
+        self.take_entry(key, place)?;
+        let ended = delivery.ended(End::Expired, self.now);
+        self.write_row(&ended, newest.as_ref())?;
+        self.finished(&ended)
+    }
+
+    /// Deleted webhooks whose log has gone with its retention.
+    fn forget_webhooks(&mut self) -> Result<(), Error> {
+        let kept = self.memory.limits.retention * 2 + Duration::from_secs(24 * 3600);
+        let gone = |standing| matches!(standing, Standing::Deleted { at } if at + kept <= self.now);
+        let found: Vec<EndpointNo> = {
+            let registry = self.shared.registry();
+            registry.entries().filter(|entry| gone(entry.endpoint.standing)).map(|entry| entry.endpoint.no).collect()
+        };
+        for no in found {
+            self.tables.endpoint()?.remove(no.0)?;
+            self.after.forgotten.push(no);
+            self.after.dirty = true;
+        }
+        Ok(())
+    }
+}
+
+/// Which finished deliveries may go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    /// Those as old as the retention.
+    Aged,
+    /// All of them.
+    Now,
+}
+
+fn counted_left(counted: usize, go: &[Delivery]) -> usize {
+    counted.saturating_sub(go.iter().filter(|delivery| !delivery.recovered).count())
+}
+
+/// What the pages of so many live bytes take: leaves are not full, and each commit's old pages live until the next.
+pub(super) fn allocated(live_bytes: u64) -> u64 {
+    live_bytes + live_bytes / 2 + FIXED_BYTES
+}
+
+/// Pages of an empty store.
+const FIXED_BYTES: u64 = 1 << 20;
+
+/// Between two sweeps.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// When an event with unfinished deliveries is looked at again.
+const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Events looked at in one commit.
+const SLICE: usize = 256;
+
+/// Names, or held deliveries of one webhook, ended in one commit.
+const NAMES: usize = 1_000;

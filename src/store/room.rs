@@ -1,0 +1,106 @@
+//! How much of what is due may wait in memory: the bound that keeps a slow endpoint from costing the others anything.
+//!
+//! A delivery that finds no seat goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::domain::event::Event;
+use crate::domain::time::Timestamp;
+
+/// Seats and bytes over all endpoints.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    waiting: AtomicUsize,
+    body_bytes: AtomicUsize,
+}
+
+/// What is known in memory alone about one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    waiting: AtomicU32,
+    last_attempt_micros: AtomicU64,
+}
+
+impl Live {
+    /// The end of the last attempt since the start of this process.
+    pub(crate) fn last_attempt(&self) -> Option<Timestamp> {
+        let micros = self.last_attempt_micros.load(Relaxed);
+        (micros > 0).then(|| Timestamp::from_micros(micros))
+    }
+
+    pub(super) fn attempted(&self, at: Timestamp) {
+        self.last_attempt_micros.fetch_max(at.as_micros(), Relaxed);
+    }
+
+    pub(super) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
+    }
+}
+
+/// A delivery's place in memory, from the commit that made it ready to the start of its attempt. Dropping it frees the place.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    room: Arc<Room>,
+    live: Arc<Live>,
+}
+
+impl Seat {
+    /// `None` when the endpoint or the room is full.
+    pub(super) fn take(room: &Arc<Room>, live: &Arc<Live>) -> Option<Self> {
+        let free = live.waiting() < ENDPOINT_SEATS && room.waiting.load(Relaxed) < SEATS;
+        free.then(|| Self::squeeze(room, live))
+    }
+
+    /// A seat beyond the bound, for what a person asked for and waits for.
+    pub(super) fn squeeze(room: &Arc<Room>, live: &Arc<Live>) -> Self {
+        room.waiting.fetch_add(1, Relaxed);
+        live.waiting.fetch_add(1, Relaxed);
+        Self { room: room.clone(), live: live.clone() }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.room.waiting.fetch_sub(1, Relaxed);
+        self.live.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
+/// An event that was just published, kept so that its first attempts need not read it back.
+#[derive(Debug)]
+pub(crate) struct Held {
+    event: Event,
+    room: Arc<Room>,
+}
+
+impl Held {
+    /// `None` when the bodies in memory fill their bound: then each attempt reads its own.
+    pub(super) fn keep(event: Event, room: &Arc<Room>) -> Option<Arc<Self>> {
+        let bytes = event.content.parts().0.len();
+        if room.body_bytes.load(Relaxed) + bytes > BODY_BYTES {
+            return None;
+        }
+        room.body_bytes.fetch_add(bytes, Relaxed);
+        Some(Arc::new(Self { event, room: room.clone() }))
+    }
+
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.room.body_bytes.fetch_sub(self.event.content.parts().0.len(), Relaxed);
+    }
+}
+
+/// Deliveries in memory over all endpoints; about 100 bytes each.
+const SEATS: usize = 65_536;
+
+/// Deliveries in memory for one endpoint: enough for a burst, and few enough that sixteen stuck endpoints fill no room.
+pub(super) const ENDPOINT_SEATS: u32 = 4_096;
+
+/// Bodies in memory, in bytes.
+const BODY_BYTES: usize = 16 << 20;

@@ -1,0 +1,119 @@
+//! When the next delivery is due: the wheel for what lies within its horizon, the due table for the rest.
+//!
+//! ```text
+//!   due table   ├── past ──┼────────── horizon ──────────┼───── later ─────▶ time
+//!               now        │                             │
+//!   in memory   fired      armed in the wheel            │ on disk alone
+//!                                                  loaded up to here
+//! ```
+//!
+//! Every due entry at or before `loaded` is in the wheel, was fired, or waits in an endpoint's queue; every later one is on
+//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
+//! a wall clock that jumps moves nothing that is armed.
+
+use std::time::{Duration, Instant};
+
+use super::tables::{DueKey, due_key};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+use crate::wheel::Wheel;
+
+/// A retry in the wheel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Armed {
+    pub(super) key: DeliveryKey,
+    pub(super) at: Timestamp,
+}
+
+/// The wheel and how far the due table is loaded.
+pub(super) struct Schedule {
+    wheel: Wheel<Armed>,
+    start: Instant,
+    loaded: DueKey,
+    /// Entries between `loaded` and the horizon are still on disk.
+    behind: bool,
+}
+
+impl Schedule {
+    pub(super) fn new(steady: Instant) -> Self {
+        Self { wheel: Wheel::new(0), start: steady, loaded: [0; 20], behind: true }
+    }
+
+    /// Whether an entry of the due table is one that memory must know.
+    pub(super) fn is_loaded(&self, key: &DueKey) -> bool {
+        *key <= self.loaded
+    }
+
+    pub(super) fn arm(&mut self, armed: Armed, now: Timestamp, steady: Instant) {
+        let wait = u64::try_from(armed.at.since(now).as_millis()).unwrap_or(u64::MAX);
+        let deadline = self.tick(steady).saturating_add(wait).saturating_add(1);
+        if self.wheel.insert(deadline, armed).is_none() {
+            // Past the wheel's own horizon: on disk, as if it had not been loaded.
+            self.loaded = self.loaded.min(before(armed.at));
+        }
+        if self.wheel.len() > ARMED_MAX {
+            self.cut(steady);
+        }
+    }
+
+    /// What is due by now, in order.
+    pub(super) fn fire(&mut self, steady: Instant) -> Vec<Armed> {
+        let mut fired = Vec::new();
+        self.wheel.advance(self.tick(steady), |_, armed| fired.push(armed));
+        fired
+    }
+
+    /// The part of the due table to load next, as `(after, up to)`; `None` when the horizon is far enough.
+    pub(super) fn to_load(&self, now: Timestamp) -> Option<(DueKey, DueKey)> {
+        let near = before(now + HORIZON / 2);
+        (self.behind || self.loaded < near).then(|| (self.loaded, before(now + HORIZON)))
+    }
+
+    /// Everything up to `key` is loaded; `more` of what [`Self::to_load`] named is left.
+    pub(super) fn loaded(&mut self, key: DueKey, more: bool) {
+        self.loaded = self.loaded.max(key);
+        self.behind = more;
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// When to look again: the next entry, or the next piece of the horizon.
+    pub(super) fn wake_at(&self, steady: Instant) -> Instant {
+        let load = steady + HORIZON / 3;
+        let next = self.wheel.next_deadline().map(|tick| self.start + Duration::from_millis(tick));
+        next.map_or(load, |next| next.min(load))
+    }
+
+    pub(super) fn armed(&self) -> usize {
+        self.wheel.len()
+    }
+
+    /// Forgets the later half of the horizon, again and again until the wheel is half empty: it is on disk.
+    fn cut(&mut self, steady: Instant) {
+        let mut span = HORIZON;
+        while self.wheel.len() > ARMED_MAX / 2 && span > Duration::from_millis(1) {
+            span /= 2;
+            let ticks = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+            let mut earliest = self.loaded;
+            self.wheel.truncate(self.tick(steady) + ticks, |dropped| earliest = earliest.min(before(dropped.at)));
+            self.loaded = earliest;
+        }
+    }
+
+    fn tick(&self, steady: Instant) -> u64 {
+        u64::try_from(steady.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The key after every entry that is due before `at`.
+fn before(at: Timestamp) -> DueKey {
+    due_key(at, DeliveryKey { event: EventKey::MIN, endpoint: EndpointNo(0) })
+}
+
+/// How far ahead retries are kept in memory.
+const HORIZON: Duration = Duration::from_secs(60);
+
+/// Retries in memory; some 40 bytes each.
+const ARMED_MAX: usize = 262_144;

@@ -1,0 +1,91 @@
+//! Secrets at rest: XChaCha20-Poly1305 under a master key that never stands in the store.
+//!
+//! The key comes from the systemd credential `master-key`, or from `PATH.key` beside the store, made at the first start and
+//! readable by its owner alone.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
+
+use super::error::Error;
+use crate::domain::secret::Secret;
+
+/// Seals and opens with one master key.
+pub(super) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    /// Where the key came from, for messages.
+    source: PathBuf,
+}
+
+impl Sealer {
+    /// `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
+    pub(super) fn load(store: &Path, credentials: Option<&Path>) -> Result<Self, Error> {
+        let given = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
+        let source = given.unwrap_or_else(|| with_suffix(store, ".key"));
+        let key = match fs::read(&source) {
+            Ok(bytes) => read_key(&source, Zeroizing::new(bytes))?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => make_key(&source)?,
+            Err(cause) => return Err(Error::File { action: "read the master key", path: source, cause }),
+        };
+        let cipher = XChaCha20Poly1305::new((&*key).into());
+        Ok(Self { cipher, source })
+    }
+
+    pub(super) fn source(&self) -> &Path {
+        &self.source
+    }
+
+    /// The nonce, then the sealed text. `label` says what it belongs to and must be the same to open it.
+    pub(super) fn seal(&self, plain: &[u8], label: &str) -> Result<Vec<u8>, Error> {
+        let mut sealed = vec![0; NONCE_BYTES];
+        getrandom::fill(&mut sealed)?;
+        let nonce = XNonce::try_from(&*sealed).expect("it was made with that length");
+        let payload = Payload { msg: plain, aad: label.as_bytes() };
+        sealed.extend(self.cipher.encrypt(&nonce, payload).map_err(|_| Error::Sealed)?);
+        Ok(sealed)
+    }
+
+    pub(super) fn open(&self, sealed: &[u8], label: &str) -> Result<Secret, Error> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or(Error::Sealed)?;
+        let nonce = XNonce::try_from(nonce).map_err(|_| Error::Sealed)?;
+        let payload = Payload { msg: sealed, aad: label.as_bytes() };
+        let plain = Zeroizing::new(self.cipher.decrypt(&nonce, payload).map_err(|_| Error::Sealed)?);
+        let text = std::str::from_utf8(&plain).map_err(|_| Error::Sealed)?;
+        Ok(Secret::new(text))
+    }
+}
+
+/// `PATH.key`, `PATH.version`: files that belong to a store.
+pub(super) fn with_suffix(store: &Path, suffix: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn read_key(source: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    let fits = hex::decode_to_slice(text, &mut *key).is_ok();
+    let why = format!("its master key {} must be {} hex digits", source.display(), KEY_BYTES * 2);
+    if fits { Ok(key) } else { Err(Error::Foreign { path: source.into(), why }) }
+}
+
+fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
+    let mut key = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(&mut *key)?;
+    let text = Zeroizing::new(hex::encode(*key) + "\n");
+    let failed = |cause| Error::File { action: "write the master key", path: path.into(), cause };
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    Ok(key)
+}
+
+const CREDENTIAL: &str = "master-key";
+const KEY_BYTES: usize = 32;
+const NONCE_BYTES: usize = 24;

@@ -1,0 +1,163 @@
+//! What the writer shows to everyone else: the registry, the tail of the index, and how it is doing.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, watch};
+
+use super::fact::Fact;
+use super::index::Tail;
+use super::registry::Registry;
+use super::retention::Pressure;
+use super::room::Room;
+use super::seal::Sealer;
+use crate::clock;
+use crate::domain::dialect::Dialect;
+use crate::domain::id::{EndpointNo, Node};
+
+/// Shared by the writer and all handles.
+pub(super) struct Shared {
+    registry: RwLock<Registry>,
+    pub(super) room: Arc<Room>,
+    pub(super) node: Node,
+    pub(super) sealer: Sealer,
+    pub(super) path: PathBuf,
+    pub(super) tail: Mutex<Tail>,
+    pub(super) facts: broadcast::Sender<Fact>,
+    /// Counts published events, for those who wait for the next one.
+    pub(super) commits: watch::Sender<u64>,
+    /// Spoken by a provider that the config does not name any more.
+    standard: Arc<Dialect>,
+    start: Instant,
+    pub(super) pending: AtomicU64,
+    pub(super) events: AtomicU64,
+    pub(super) live_bytes: AtomicU64,
+    pub(super) armed: AtomicUsize,
+    pub(super) behind: AtomicBool,
+    /// Steady microseconds of the last turn of the writer.
+    pub(super) turned: AtomicU64,
+    pub(super) full: AtomicBool,
+    pub(super) disk_low: AtomicBool,
+    /// Webhooks whose secret comes from a file.
+    from_file: RwLock<HashSet<EndpointNo>>,
+}
+
+/// How the store is doing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Health {
+    /// Since the writer last showed that it lives.
+    pub(crate) idle: Duration,
+    /// Operations that wait for it.
+    pub(crate) queue: usize,
+    /// The due table is not loaded up to now.
+    pub(crate) behind: bool,
+    /// Unfinished deliveries fill `max_bytes`.
+    pub(crate) full: bool,
+    pub(crate) disk_low: bool,
+    pub(crate) pending: u64,
+    pub(crate) events: u64,
+    pub(crate) live_bytes: u64,
+    pub(crate) armed: usize,
+    pub(crate) webhooks: usize,
+    pub(crate) disabled: usize,
+}
+
+impl Shared {
+    pub(super) fn new(registry: Registry, tail: Tail, node: Node, sealer: Sealer, path: PathBuf, standard: Arc<Dialect>) -> Self {
+        Self {
+            registry: RwLock::new(registry),
+            room: Arc::default(),
+            node,
+            sealer,
+            path,
+            tail: Mutex::new(tail),
+            facts: broadcast::Sender::new(FACTS),
+            commits: watch::Sender::new(0),
+            standard,
+            start: clock::steady(),
+            pending: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            live_bytes: AtomicU64::new(0),
+            armed: AtomicUsize::new(0),
+            behind: AtomicBool::new(true),
+            turned: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            disk_low: AtomicBool::new(false),
+            from_file: RwLock::default(),
+        }
+    }
+
+    pub(super) fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        self.registry.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tail_mut(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.registry().dialects.get(provider).unwrap_or(&self.standard).clone()
+    }
+
+    pub(super) fn pressure(&self) -> Pressure {
+        if self.full.load(Relaxed) {
+            Pressure::Full
+        } else if self.disk_low.load(Relaxed) {
+            Pressure::DiskLow
+        } else {
+            Pressure::None
+        }
+    }
+
+    /// Whether the operator has a webhook for operational events.
+    pub(super) fn notifies(&self) -> bool {
+        self.registry().dialects.contains_key(super::OPERATOR_PROVIDER)
+    }
+
+    pub(super) fn secret_from_file(&self, no: EndpointNo) -> bool {
+        self.from_file.read().unwrap_or_else(PoisonError::into_inner).contains(&no)
+    }
+
+    pub(super) fn set_secrets_from_file(&self, held: HashSet<EndpointNo>) {
+        *self.from_file.write().unwrap_or_else(PoisonError::into_inner) = held;
+    }
+
+    /// Steady microseconds since the store was opened.
+    pub(super) fn micros(&self, steady: Instant) -> u64 {
+        u64::try_from(steady.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn health(&self, queue: usize) -> Health {
+        let registry = self.registry();
+        let known = registry.entries().filter(|entry| !entry.endpoint.is_deleted());
+        let (mut webhooks, mut disabled) = (0, 0);
+        known.for_each(|entry| {
+            webhooks += 1;
+            disabled += usize::from(!entry.endpoint.is_active());
+        });
+        let now = self.micros(clock::steady());
+        Health {
+            idle: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),
+            queue,
+            behind: self.behind.load(Relaxed),
+            full: self.full.load(Relaxed),
+            disk_low: self.disk_low.load(Relaxed),
+            pending: self.pending.load(Relaxed),
+            events: self.events.load(Relaxed),
+            live_bytes: self.live_bytes.load(Relaxed),
+            armed: self.armed.load(Relaxed),
+            webhooks,
+            disabled,
+        }
+    }
+}
+
+/// Facts that a slow listener may be behind before it loses the oldest.
+const FACTS: usize = 4_096;

@@ -1,0 +1,271 @@
+//! Every table: its key, byte by byte, its value, who writes and who deletes.
+//!
+//! Keys are big-endian, so that their byte order is the order of what they name, and time comes first where the hot path
+//! writes, so that a batch touches few pages. Values are records (see `record`), or empty.
+//!
+//! | table | key | value | written by | deleted by |
+//! |---|---|---|---|---|
+//! | `meta` | one byte | version and node; master key check | open | – |
+//! | `state` | one byte | counters | every commit | – |
+//! | `event` | event 8 | event and body | accept | retention |
+//! | `log` | event 8, endpoint 4, number 2 | 0: delivery with its newest attempt; else an earlier attempt | finish, park, retry | retention |
+//! | `due` | milliseconds 8, event 8, endpoint 4 | – | accept, finish, retry | finish, park |
+//! | `backlog` | endpoint 4, number 8 | event key, or empty: the number is the event key | accept, park | finish, retention |
+//! | `name` | kind 1, text | what was answered | accept | retention, sweep |
+//! | `name_end` | milliseconds 8, event 8 | key in `name` | accept | sweep |
+//! | `fanout` | event 8 | cursor | accept | fan-out |
+//! | `job` | endpoint 4 | what is done to its pending deliveries, cursor | disable, delete | job |
+//! | `revisit` | milliseconds 8, event 8 | – | retention | retention |
+//! | `index` | scope 1, owner 4, event 8, endpoint 4 | – | index, in large batches | retention |
+//! | `endpoint` | endpoint 4 | webhook, secrets sealed | create, change, count | sweep |
+//! | `tenant` | tenant 4 | provider and tenant | first use | – |
+//! | `key` | SHA-256 32 | API key | keys | keys |
+//! | `last_time` | text | microseconds | accept (unique times) | – |
+
+use redb::{ReadTransaction, ReadOnlyTable, Table, TableDefinition, TableError, WriteTransaction};
+
+use super::error::Error;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::time::Timestamp;
+
+pub(super) type Def<K> = TableDefinition<'static, K, &'static [u8]>;
+
+pub(super) const META: Def<u8> = TableDefinition::new("meta");
+pub(super) const STATE: Def<u8> = TableDefinition::new("state");
+pub(super) const EVENT: Def<u64> = TableDefinition::new("event");
+pub(super) const LOG: Def<&'static LogKey> = TableDefinition::new("log");
+pub(super) const DUE: Def<&'static DueKey> = TableDefinition::new("due");
+pub(super) const BACKLOG: Def<&'static BacklogKey> = TableDefinition::new("backlog");
+pub(super) const NAME: Def<&'static [u8]> = TableDefinition::new("name");
+pub(super) const NAME_END: Def<&'static TimeKey> = TableDefinition::new("name_end");
+pub(super) const FANOUT: Def<u64> = TableDefinition::new("fanout");
+pub(super) const JOB: Def<u32> = TableDefinition::new("job");
+pub(super) const REVISIT: Def<&'static TimeKey> = TableDefinition::new("revisit");
+pub(super) const INDEX: Def<&'static IndexKey> = TableDefinition::new("index");
+pub(super) const ENDPOINT: Def<u32> = TableDefinition::new("endpoint");
+pub(super) const TENANT: Def<u32> = TableDefinition::new("tenant");
+pub(super) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
+pub(super) const LAST_TIME: Def<&'static [u8]> = TableDefinition::new("last_time");
+
+pub(super) type LogKey = [u8; 14];
+pub(super) type DueKey = [u8; 20];
+pub(super) type BacklogKey = [u8; 12];
+pub(super) type TimeKey = [u8; 16];
+pub(super) type IndexKey = [u8; 17];
+
+/// The row of a delivery itself; its attempts follow under their numbers.
+pub(super) const DELIVERY_ROW: u16 = 0;
+
+pub(super) fn log_key(key: DeliveryKey, number: u16) -> LogKey {
+    let mut bytes = [0; 14];
+    bytes[..8].copy_from_slice(&key.event.0.to_be_bytes());
+    bytes[8..12].copy_from_slice(&key.endpoint.0.to_be_bytes());
+    bytes[12..].copy_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_log_key(bytes: &LogKey) -> (DeliveryKey, u16) {
+    let key = DeliveryKey { event: EventKey(be64(&bytes[..8])), endpoint: EndpointNo(be32(&bytes[8..12])) };
+    (key, u16::from_be_bytes([bytes[12], bytes[13]]))
+}
+
+pub(super) fn due_key(at: Timestamp, key: DeliveryKey) -> DueKey {
+    let mut bytes = [0; 20];
+    bytes[..8].copy_from_slice(&at.as_millis().to_be_bytes());
+    bytes[8..16].copy_from_slice(&key.event.0.to_be_bytes());
+    bytes[16..].copy_from_slice(&key.endpoint.0.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_due_key(bytes: &DueKey) -> (Timestamp, DeliveryKey) {
+    let key = DeliveryKey { event: EventKey(be64(&bytes[8..16])), endpoint: EndpointNo(be32(&bytes[16..])) };
+    (Timestamp::from_millis(be64(&bytes[..8])), key)
+}
+
+pub(super) fn backlog_key(endpoint: EndpointNo, number: u64) -> BacklogKey {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&endpoint.0.to_be_bytes());
+    bytes[4..].copy_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_backlog_key(bytes: &BacklogKey) -> (EndpointNo, u64) {
+    (EndpointNo(be32(&bytes[..4])), be64(&bytes[4..]))
+}
+
+/// A moment, in whole milliseconds, and the event it concerns.
+pub(super) fn time_key(at: Timestamp, event: EventKey) -> TimeKey {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&at.as_millis().to_be_bytes());
+    bytes[8..].copy_from_slice(&event.0.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_time_key(bytes: &TimeKey) -> (Timestamp, EventKey) {
+    (Timestamp::from_millis(be64(&bytes[..8])), EventKey(be64(&bytes[8..])))
+}
+
+/// Whose listing an index row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The deliveries of a webhook.
+    Endpoint(EndpointNo),
+    /// The deliveries of a tenant.
+    Tenant(TenantNo),
+    /// The events of a tenant, or of a provider for all its tenants.
+    Events(TenantNo),
+}
+
+pub(super) fn index_key(scope: Scope, event: EventKey, endpoint: EndpointNo) -> IndexKey {
+    let (tag, owner) = match scope {
+        Scope::Endpoint(no) => (1, no.0),
+        Scope::Tenant(no) => (2, no.0),
+        Scope::Events(no) => (3, no.0),
+    };
+    let mut bytes = [tag; 17];
+    bytes[1..5].copy_from_slice(&u32::to_be_bytes(owner));
+    bytes[5..13].copy_from_slice(&event.0.to_be_bytes());
+    bytes[13..].copy_from_slice(&endpoint.0.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_index_key(bytes: &IndexKey) -> DeliveryKey {
+    DeliveryKey { event: EventKey(be64(&bytes[5..13])), endpoint: EndpointNo(be32(&bytes[13..])) }
+}
+
+pub(super) fn be64(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+fn be32(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))
+}
+
+type Writable<'txn, K> = Table<'txn, K, &'static [u8]>;
+
+/// The tables of one write transaction: those of the hot path are open, the others are opened when first asked for.
+pub(super) struct Tables<'txn> {
+    txn: &'txn WriteTransaction,
+    pub(super) event: Writable<'txn, u64>,
+    pub(super) log: Writable<'txn, &'static LogKey>,
+    pub(super) due: Writable<'txn, &'static DueKey>,
+    pub(super) state: Writable<'txn, u8>,
+    backlog: Option<Writable<'txn, &'static BacklogKey>>,
+    name: Option<Writable<'txn, &'static [u8]>>,
+    name_end: Option<Writable<'txn, &'static TimeKey>>,
+    fanout: Option<Writable<'txn, u64>>,
+    job: Option<Writable<'txn, u32>>,
+    revisit: Option<Writable<'txn, &'static TimeKey>>,
+    index: Option<Writable<'txn, &'static IndexKey>>,
+    endpoint: Option<Writable<'txn, u32>>,
+    tenant: Option<Writable<'txn, u32>>,
+    key: Option<Writable<'txn, &'static [u8; 32]>>,
+    last_time: Option<Writable<'txn, &'static [u8]>>,
+}
+
+macro_rules! opened_when_asked {
+    ($($name:ident: $key:ty = $definition:expr),* $(,)?) => {
+        $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key>, Error> {
+            if self.$name.is_none() {
+                self.$name = Some(self.txn.open_table($definition)?);
+            }
+            Ok(self.$name.as_mut().expect("opened above"))
+        })*
+    };
+}
+
+impl<'txn> Tables<'txn> {
+    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, Error> {
+        Ok(Self {
+            txn,
+            event: txn.open_table(EVENT)?,
+            log: txn.open_table(LOG)?,
+            due: txn.open_table(DUE)?,
+            state: txn.open_table(STATE)?,
+            backlog: None,
+            name: None,
+            name_end: None,
+            fanout: None,
+            job: None,
+            revisit: None,
+            index: None,
+            endpoint: None,
+            tenant: None,
+            key: None,
+            last_time: None,
+        })
+    }
+
+    opened_when_asked! {
+        backlog: &'static BacklogKey = BACKLOG,
+        name: &'static [u8] = NAME,
+        name_end: &'static TimeKey = NAME_END,
+        fanout: u64 = FANOUT,
+        job: u32 = JOB,
+        revisit: &'static TimeKey = REVISIT,
+        index: &'static IndexKey = INDEX,
+        endpoint: u32 = ENDPOINT,
+        tenant: u32 = TENANT,
+        key: &'static [u8; 32] = KEY,
+        last_time: &'static [u8] = LAST_TIME,
+    }
+}
+
+/// Opens every table once, so that a reader finds each of them.
+pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
+    let mut tables = Tables::open(txn)?;
+    txn.open_table(META)?;
+    tables.backlog()?;
+    tables.name()?;
+    tables.name_end()?;
+    tables.fanout()?;
+    tables.job()?;
+    tables.revisit()?;
+    tables.index()?;
+    tables.endpoint()?;
+    tables.tenant()?;
+    tables.key()?;
+    tables.last_time()?;
+    Ok(())
+}
+
+/// A table as one snapshot shows it.
+pub(super) fn read<K: redb::Key + 'static>(
+    txn: &ReadTransaction,
+    definition: Def<K>,
+) -> Result<ReadOnlyTable<K, &'static [u8]>, TableError> {
+    txn.open_table(definition)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn delivery(event: u64, endpoint: u32) -> DeliveryKey {
+        DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) }
+    }
+
+    proptest! {
+        #[test]
+        fn keys_read_back(at in 0..1_u64 << 50, event: u64, endpoint: u32, number: u16) {
+            let key = delivery(event, endpoint);
+            let at = Timestamp::from_millis(at);
+            prop_assert_eq!(read_log_key(&log_key(key, number)), (key, number));
+            prop_assert_eq!(read_due_key(&due_key(at, key)), (at, key));
+            prop_assert_eq!(read_backlog_key(&backlog_key(key.endpoint, event)), (key.endpoint, event));
+            prop_assert_eq!(read_time_key(&time_key(at, key.event)), (at, key.event));
+            prop_assert_eq!(read_index_key(&index_key(Scope::Tenant(TenantNo(endpoint)), key.event, key.endpoint)), key);
+        }
+
+        #[test]
+        fn keys_sort_as_what_they_name(a in 0..1_u64 << 50, b in 0..1_u64 << 50, x: u64, y: u64, e: u32, f: u32) {
+            let (at, bt) = (Timestamp::from_millis(a), Timestamp::from_millis(b));
+            let order = (a, x, e).cmp(&(b, y, f));
+            prop_assert_eq!(due_key(at, delivery(x, e)).cmp(&due_key(bt, delivery(y, f))), order);
+            prop_assert_eq!(log_key(delivery(x, e), 0).cmp(&log_key(delivery(y, f), 0)), (x, e).cmp(&(y, f)));
+            prop_assert_eq!(backlog_key(EndpointNo(e), x).cmp(&backlog_key(EndpointNo(f), y)), (e, x).cmp(&(f, y)));
+        }
+    }
+}

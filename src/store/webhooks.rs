@@ -1,0 +1,248 @@
+//! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::Batch;
+use super::error::Error;
+use super::fact::Fact;
+use super::op::{FromFile, NewWebhook, WebhookOp};
+use super::{Denied, Owned, record};
+use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::id::{EndpointNo, EventKey, webhook_id};
+use crate::domain::secret::Secret;
+
+type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
+
+impl Batch<'_, '_> {
+    pub(super) fn webhook(&mut self, op: WebhookOp) -> Answer {
+        match op {
+            WebhookOp::Create(new) => self.create(new),
+            WebhookOp::Update { no, definition, unique_name } => self.update(no, definition, unique_name),
+            WebhookOp::Enable(no) => self.change(no, |endpoint| endpoint.enabled()),
+            WebhookOp::Disable(no) => self.change_own(no, |endpoint, now| endpoint.disabled(Why::ByHand, now)),
+            WebhookOp::Delete(no) => self.change_own(no, |mut endpoint, now| {
+                endpoint.standing = Standing::Deleted { at: now };
+                endpoint
+            }),
+            WebhookOp::Rotate { no, secret, overlap } => self.rotate(no, secret, overlap),
+        }
+    }
+
+    /// Makes the file's webhooks what the file says. Those it no longer names are disabled; nothing that was disabled for
+    /// another reason is enabled.
+    pub(super) fn sync(&mut self, files: Vec<FromFile>) -> Result<Vec<Arc<Endpoint>>, Error> {
+        let mut kept = Vec::with_capacity(files.len());
+        for file in files {
+            kept.push(self.sync_one(file)?);
+        }
+        let named = |no: EndpointNo| kept.iter().any(|endpoint| endpoint.no == no);
+        let gone: Vec<Arc<Endpoint>> = self.file_owned().into_iter().filter(|endpoint| !named(endpoint.no)).collect();
+        for endpoint in gone {
+            self.set_endpoint(Arc::new(Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)))?;
+        }
+        Ok(kept)
+    }
+
+    /// Writes a webhook, and starts what its new standing asks for.
+    pub(super) fn set_endpoint(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+        let before = self.entry(endpoint.no).map(|entry| entry.endpoint.standing);
+        let mut bytes = Vec::new();
+        record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
+        self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
+        self.after.dirty = true;
+        self.after.changed.insert(endpoint.no, endpoint.clone());
+        if before.is_some_and(|before| before != endpoint.standing) {
+            self.standing_changed(endpoint)?;
+        }
+        Ok(())
+    }
+
+    fn standing_changed(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+        match endpoint.standing {
+            Standing::Active => self.woken(&endpoint),
+            Standing::Disabled { why, .. } => {
+                self.park_pending(endpoint.no)?;
+                self.told_disabled(&endpoint, why)?;
+            }
+            Standing::Deleted { .. } => self.end_pending(endpoint.no)?,
+        }
+        self.after.committed.standings.push(endpoint);
+        Ok(())
+    }
+
+    fn woken(&mut self, endpoint: &Endpoint) {
+        let (at, webhook) = (self.now, endpoint.id.to_string());
+        self.fact(|| Fact::Enabled { at, webhook });
+        if let Some(cursor) = self.memory.backlogs.get_mut(&endpoint.no) {
+            cursor.after = 0;
+            cursor.more = true;
+            self.after.committed.backlogs.push((endpoint.no, true));
+        }
+    }
+
+    fn told_disabled(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
+        let (at, webhook) = (self.now, endpoint.id.to_string());
+        self.fact(|| Fact::Disabled { at, webhook, why: why.text() });
+        if matches!(why, Why::Failures(_) | Why::Gone) { self.notify_disabled(endpoint, why) } else { Ok(()) }
+    }
+
+    fn create(&mut self, new: NewWebhook) -> Answer {
+        let mine = self.webhooks_of(&new.owned);
+        if new.unique_name && mine.iter().any(|other| other.definition.name == new.definition.name) {
+            return Ok(Err(Denied::NameTaken(new.definition.name)));
+        }
+        let made = mine.iter().filter(|other| matches!(new.owner, Owner::Key(_)) && other.owner == new.owner).count();
+        if new.limit > 0 && made >= new.limit as usize {
+            return Ok(Err(Denied::TooMany(new.limit)));
+        }
+        let secrets = new.secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
+        self.make(&new.owned, new.definition, new.owner, secrets).map(Ok)
+    }
+
+    fn make(
+        &mut self,
+        owned: &Owned,
+        definition: Definition,
+        owner: Owner,
+        secrets: Vec<LiveSecret>,
+    ) -> Result<Arc<Endpoint>, Error> {
+        let tenant_no = self.tenant_no(owned)?;
+        self.memory.counters.last_endpoint += 1;
+        let endpoint = Arc::new(Endpoint {
+            no: EndpointNo(self.memory.counters.last_endpoint),
+            id: webhook_id(self.now, super::random::tail()?).into(),
+            provider: owned.provider.clone(),
+            tenant: owned.tenant.clone(),
+            tenant_no,
+            definition,
+            owner,
+            created_at: self.now,
+            changed_at: self.now,
+            standing: Standing::Active,
+            failures: 0,
+            secrets,
+        });
+        self.set_endpoint(endpoint.clone())?;
+        Ok(endpoint)
+    }
+
+    fn update(&mut self, no: EndpointNo, definition: Definition, unique_name: bool) -> Answer {
+        let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
+        let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
+        let taken = |other: &Arc<Endpoint>| other.no != no && other.definition.name == definition.name;
+        if unique_name && self.webhooks_of(&owned).iter().any(taken) {
+            return Ok(Err(Denied::NameTaken(definition.name)));
+        }
+        self.change_own(no, |mut endpoint, now| {
+            endpoint.definition = definition;
+            endpoint.changed_at = now;
+            endpoint
+        })
+    }
+
+    fn rotate(&mut self, no: EndpointNo, secret: Secret, overlap: Duration) -> Answer {
+        if self.shared.secret_from_file(no) {
+            return Ok(Err(Denied::SecretFromFile));
+        }
+        let now = self.now;
+        self.change(no, |endpoint| rotated(endpoint, secret, overlap, now))
+    }
+
+    /// A change that the config file forbids for its own webhooks.
+    fn change_own(
+        &mut self,
+        no: EndpointNo,
+        change: impl FnOnce(Endpoint, crate::domain::time::Timestamp) -> Endpoint,
+    ) -> Answer {
+        let now = self.now;
+        if self.entry(no).is_some_and(|entry| entry.endpoint.is_file_owned()) {
+            return Ok(Err(Denied::FileOwned));
+        }
+        self.change(no, |endpoint| change(endpoint, now))
+    }
+
+    fn change(&mut self, no: EndpointNo, change: impl FnOnce(Endpoint) -> Endpoint) -> Answer {
+        let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
+            return Ok(Err(Denied::NoWebhook));
+        };
+        let changed = Arc::new(change(Endpoint::clone(&entry.endpoint)));
+        self.set_endpoint(changed.clone())?;
+        Ok(Ok(changed))
+    }
+
+    fn sync_one(&mut self, file: FromFile) -> Result<Arc<Endpoint>, Error> {
+        let mine = self.webhooks_of(&file.owned);
+        let known = mine.into_iter().find(|other| other.is_file_owned() && other.definition.name == file.definition.name);
+        let Some(known) = known else {
+            let secret = file.secret.or(file.fresh_secret);
+            let secrets = secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
+            return self.make(&file.owned, file.definition, Owner::File, secrets);
+        };
+        let changed = from_file(Endpoint::clone(&known), file, self.now);
+        if same(&known, &changed) {
+            return Ok(known);
+        }
+        let changed = Arc::new(changed);
+        self.set_endpoint(changed.clone())?;
+        Ok(changed)
+    }
+
+    /// A tenant's webhooks that are not deleted, as this transaction has them.
+    fn webhooks_of(&self, owned: &Owned) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let tenant = registry.tenant(owned);
+        let known = tenant.into_iter().flat_map(|no| registry.webhooks(no, EndpointNo(0))).map(|entry| &entry.endpoint);
+        let unchanged = known.filter(|endpoint| !self.after.changed.contains_key(&endpoint.no));
+        let changed = self.after.changed.values().filter(|endpoint| Some(endpoint.tenant_no) == tenant);
+        unchanged.chain(changed).filter(|endpoint| !endpoint.is_deleted()).cloned().collect()
+    }
+
+    fn file_owned(&self) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let known = registry.entries().map(|entry| entry.endpoint.clone());
+        known.filter(|endpoint| endpoint.is_file_owned() && endpoint.is_active()).collect()
+    }
+
+    /// The newest key that an event of this moment can have.
+    pub(super) fn newest_key(&self) -> EventKey {
+        EventKey(self.memory.counters.last_key)
+    }
+}
+
+fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: crate::domain::time::Timestamp) -> Endpoint {
+    endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
+    endpoint.secrets.iter_mut().for_each(|held| held.until = Some(held.until.unwrap_or(now + overlap).min(now + overlap)));
+    if overlap.is_zero() {
+        endpoint.secrets.clear();
+    }
+    endpoint.secrets.insert(0, LiveSecret { secret, until: None });
+    endpoint.secrets.truncate(SECRETS_MAX);
+    endpoint
+}
+
+fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::Timestamp) -> Endpoint {
+    if endpoint.definition != file.definition {
+        endpoint.definition = file.definition;
+        endpoint.changed_at = now;
+    }
+    if matches!(endpoint.standing, Standing::Disabled { why: Why::NotInFile, .. }) {
+        endpoint = endpoint.enabled();
+    }
+    match file.secret {
+        Some(secret) if endpoint.secrets.first().is_none_or(|held| held.secret != secret) => {
+            rotated(endpoint, secret, file.overlap, now)
+        }
+        _ => endpoint,
+    }
+}
+
+fn same(a: &Endpoint, b: &Endpoint) -> bool {
+    a.definition == b.definition && a.standing == b.standing && a.secrets.len() == b.secrets.len() && {
+        let newest = |endpoint: &Endpoint| endpoint.secrets.first().map(|held| held.secret.clone());
+        newest(a) == newest(b)
+    }
+}
+
+/// Live secrets of one webhook: each is a signature in the header of every attempt.
+const SECRETS_MAX: usize = 10;

@@ -1,0 +1,201 @@
+//! The one thread that writes: takes what waits, applies all of it in one transaction, commits once, then tells everyone.
+//!
+//! While it commits, the next batch gathers. Between the batches it fires the wheel, loads the horizon, and does a slice of
+//! each background work there is. Any error of the store ends the process at once: after a failed fsync nobody can know what
+//! is on disk, so nothing may be answered and nothing tried again; the next start recovers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use redb::{Database, Durability, WriteTransaction};
+
+use super::batch::{After, Batch, Memory};
+use super::error::Error;
+use super::inbox::Inbox;
+use super::op::{Committed, Op};
+use super::record;
+use super::tables::Tables;
+use super::{Denied, Shared};
+use crate::clock;
+use crate::domain::access::{Key, KeyHash};
+
+/// Who is told what each commit brought.
+pub(crate) type OnCommit = Box<dyn FnMut(Committed) + Send>;
+
+/// Everything the thread owns.
+pub(super) struct Writer {
+    pub(super) database: Arc<Database>,
+    pub(super) inbox: Arc<Inbox>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) memory: Memory,
+    pub(super) on_commit: OnCommit,
+}
+
+impl Writer {
+    /// Runs until the inbox is closed and empty; an error is the store's end.
+    pub(super) fn run(mut self) -> Result<(), Error> {
+        let mut ops = Vec::new();
+        loop {
+            self.inbox.take(&mut ops, self.wake_at());
+            let last = ops.is_empty() && self.inbox.is_closed();
+            if last {
+                return Ok(());
+            }
+            self.turn(&mut ops)?;
+        }
+    }
+
+    /// One batch, from the inbox to the answers.
+    fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
+        let mut txn = self.database.begin_write()?;
+        txn.set_durability(Durability::Immediate)?;
+        txn.set_quick_repair(true);
+        let after = self.fill(&txn, ops)?;
+        if after.dirty { txn.commit()? } else { txn.abort()? }
+        self.tell(after);
+        Ok(())
+    }
+
+    /// Everything that one transaction changes.
+    fn fill(&mut self, txn: &WriteTransaction, ops: &mut Vec<Op>) -> Result<After, Error> {
+        let mut batch = Batch {
+            tables: Tables::open(txn)?,
+            memory: &mut self.memory,
+            shared: &self.shared,
+            now: clock::now(),
+            steady: clock::steady(),
+            after: After::default(),
+        };
+        batch.load()?;
+        for op in ops.drain(..) {
+            batch.apply(op)?;
+        }
+        batch.background()?;
+        batch.write_counters()?;
+        Ok(batch.after)
+    }
+
+    /// Memory first, then those who deliver, then those who wait.
+    fn tell(&mut self, after: After) {
+        self.shared.committed(&after, &self.memory);
+        if !after.committed.is_empty() {
+            (self.on_commit)(after.committed);
+        }
+        after.answers.into_iter().for_each(|answer| answer());
+        if after.published > 0 {
+            self.shared.commits.send_modify(|count| *count += after.published);
+        }
+        for fact in after.facts {
+            // Without a listener there is nobody to tell.
+            drop(self.shared.facts.send(fact));
+        }
+    }
+
+    /// At once while there is background work, else when the next thing is due.
+    fn wake_at(&self) -> Instant {
+        let now = clock::steady();
+        let memory = &self.memory;
+        let busy = memory.schedule.is_behind()
+            || !memory.fanouts.is_empty()
+            || !memory.jobs.is_empty()
+            || memory.flush.is_running()
+            || memory.sweep.has_more();
+        if busy { now } else { memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE) }
+    }
+}
+
+impl Batch<'_, '_> {
+    fn apply(&mut self, op: Op) -> Result<(), Error> {
+        macro_rules! answered {
+            ($to:expr, $result:expr) => {{
+                let result = $result;
+                self.answer(move || drop($to.send(result)));
+            }};
+        }
+        match op {
+            Op::Finish(finished) => self.finish(*finished)?,
+            Op::Accept(publication, to) => answered!(to, self.accept(&publication)?),
+            Op::AcceptAll(all, to) => answered!(to, all.iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
+            Op::Refill(endpoint) => self.refill(endpoint)?,
+            Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
+            Op::Sync(files, dialects, to) => {
+                self.shared.registry_mut().dialects = dialects.into_iter().collect();
+                answered!(to, self.sync(files)?);
+            }
+            Op::Retry(key, to) => answered!(to, self.retry(key)?),
+            Op::Test(no, publication, to) => answered!(to, self.test(no, &publication)?),
+            Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
+            Op::AddKey(key, to) => answered!(to, self.add_key(key)?),
+            Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
+            Op::Limits(limits) => self.memory.limits = limits,
+        }
+        Ok(())
+    }
+
+    /// What is due, and one slice of each work under way.
+    fn background(&mut self) -> Result<(), Error> {
+        self.fire()?;
+        self.fan()?;
+        self.work()?;
+        self.start_flush(false);
+        self.flush()?;
+        self.sweep()
+    }
+
+    fn write_counters(&mut self) -> Result<(), Error> {
+        if self.after.dirty {
+            let mut bytes = Vec::new();
+            record::write_counters(&self.memory.counters, &mut bytes);
+            self.tables.state.insert(COUNTERS, &*bytes)?;
+        }
+        Ok(())
+    }
+
+    fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
+        let mut bytes = Vec::new();
+        record::write_key(&key, &mut bytes);
+        self.tables.key()?.insert(&key.hash, &*bytes)?;
+        self.after.dirty = true;
+        let shared = self.shared.clone();
+        self.answer(move || shared.registry_mut().put_key(Arc::new(key)));
+        Ok(Ok(()))
+    }
+
+    fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
+        let found: Option<KeyHash> = self.shared.registry().keys().find(|key| &*key.id == id).map(|key| key.hash);
+        let Some(hash) = found else { return Ok(Err(Denied::NoKey)) };
+        self.tables.key()?.remove(&hash)?;
+        self.after.dirty = true;
+        let shared = self.shared.clone();
+        self.answer(move || shared.registry_mut().drop_key(&hash));
+        Ok(Ok(()))
+    }
+}
+
+impl Shared {
+    /// Shows readers what is now on disk.
+    fn committed(&self, after: &After, memory: &Memory) {
+        if !after.changed.is_empty() || !after.forgotten.is_empty() {
+            let mut registry = self.registry_mut();
+            after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
+            after.forgotten.iter().for_each(|no| drop(registry.take_out(*no)));
+        }
+        if !after.index.is_empty() {
+            self.tail_mut().entries.extend_from_slice(&after.index);
+        }
+        after.attempts.iter().for_each(|(entry, at)| entry.live.attempted(*at));
+        self.pending.store(memory.counters.pending, Relaxed);
+        self.events.store(memory.counters.events, Relaxed);
+        self.live_bytes.store(memory.counters.live_bytes, Relaxed);
+        self.armed.store(memory.schedule.armed(), Relaxed);
+        self.behind.store(memory.schedule.is_behind(), Relaxed);
+        self.turned.store(self.micros(clock::steady()), Relaxed);
+    }
+}
+
+/// The row of the counters in `state`.
+pub(super) const COUNTERS: u8 = 0;
+
+/// The longest sleep: an idle writer still shows that it lives.
+const IDLE: Duration = Duration::from_secs(2);
