@@ -202,6 +202,16 @@ impl From<server::Error> for Failure {
                 let (exit, hint) = io_fate(cause);
                 Self::new(exit, error.to_string(), hint)
             }
+            Error::Tls(_) => Self::new(
+                Exit::InvalidConfig,
+                error.to_string(),
+                "tls_cert and tls_key of [server]: PEM files that belong together",
+            ),
+            Error::Connector(_) => Self::new(
+                Exit::InvalidConfig,
+                error.to_string(),
+                "ca_file and resolvers of [delivery], and the system's certificates",
+            ),
         }
     }
 }
