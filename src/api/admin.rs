@@ -19,12 +19,15 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.texts("reasons", unready.iter().map(String::as_str));
         object.boolean("stopping", api.stop.is_pressed());
         object.number("providers", settings.providers().count() as u64);
-        object.number("webhooks", health.endpoints as u64);
+        object.number("webhooks", health.webhooks as u64);
+        object.number("disabled", health.disabled as u64);
         object.number("events", health.events);
         object.number("pending", health.pending);
         object.number("queue", health.queue as u64);
         object.number("oldest_due_late_ms", millis(health.oldest_due_late));
         object.number("last_commit_age_ms", millis(health.last_commit_age));
+        object.number("armed", health.armed as u64);
+        object.number("store_bytes", api.store.file_bytes());
         object.boolean("full", health.full);
         object.boolean("disk_low", health.disk_low);
     })

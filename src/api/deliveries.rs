@@ -39,7 +39,9 @@ pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `POST /v1/deliveries/{id}/retry`
 pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let view = found(ask)?;
-    let view = ask.api.store.retry(view.delivery.key).await?;
+    let key = view.delivery.key;
+    ask.api.store.retry(key).await?;
+    let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
     let node = ask.api.store.node();
     Ok(ask::object(StatusCode::OK, ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
 }
@@ -60,7 +62,7 @@ fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Re
     if let Some(id) = event {
         filter.event = Some(store.event_by_id(owned, &id)?.ok_or(Problem::NotFound("event"))?.key);
     }
-    let page = store.deliveries(of, &filter, before, limit)?;
+    let page = store.deliveries(&of, &filter, before, limit)?;
     let (next, node) = (page.next.as_ref().map(cursor::encode), store.node());
     Ok(ask::page(dialect, &page.views, next.as_deref(), |view, object| print_line(node, view, object)))
 }

@@ -151,6 +151,7 @@ impl Reader<'_> {
             connection: draft.connection,
             idempotency_key: self.idempotency_key.map(Into::into),
             content,
+            test: false,
         })
     }
 

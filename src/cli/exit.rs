@@ -202,16 +202,10 @@ impl From<server::Error> for Failure {
                 let (exit, hint) = io_fate(cause);
                 Self::new(exit, error.to_string(), hint)
             }
-            Error::Tls(_) => Self::new(
-                Exit::InvalidConfig,
-                error.to_string(),
-                "tls_cert and tls_key of [server]: PEM files that belong together",
-            ),
-            Error::Connector(_) => Self::new(
-                Exit::InvalidConfig,
-                error.to_string(),
-                "ca_file and resolvers of [delivery], and the system's certificates",
-            ),
+            Error::Tls(_) => Self::new(Exit::InvalidConfig, error.to_string(), "check tls_cert and tls_key of [server]"),
+            Error::Connector(_) => {
+                Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file")
+            }
         }
     }
 }
@@ -222,8 +216,10 @@ fn io_fate(cause: &io::Error) -> (Exit, &'static str) {
         io::ErrorKind::PermissionDenied => {
             (Exit::Permission, "run as the service's user, and take a port above 1023 and a folder that it owns")
         }
-        io::ErrorKind::AddrInUse => (Exit::Internal, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one"),
-        io::ErrorKind::AddrNotAvailable => (Exit::Internal, "ip address shows the addresses that this machine has"),
+        io::ErrorKind::AddrInUse => {
+            (Exit::InvalidConfig, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one")
+        }
+        io::ErrorKind::AddrNotAvailable => (Exit::InvalidConfig, "ip address shows the addresses that this machine has"),
         _ => (Exit::Internal, "journalctl -u hookwheel -n 50"),
     }
 }

@@ -200,14 +200,12 @@ fn provider(url: &str) -> Provider {
         environment: "Production".into(),
         keys: Vec::new(),
         webhooks: vec![webhook],
-        place: Place::Default,
     };
     Provider {
         name: DEFAULT_OWNER.into(),
         dialect: DEFAULT_DIALECT.into(),
         keys: Vec::new(),
         tenants: vec![tenant],
-        place: Place::Default,
     }
 }
 

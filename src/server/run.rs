@@ -113,7 +113,8 @@ async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader
         tokio::select! {
             _ = signals.hangup.recv() => drop(reloader.reload().await),
             Some(answer) = asks.recv() => drop(answer.send(reloader.reload().await)),
-            () = signals.end() => return,
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
         }
     }
 }

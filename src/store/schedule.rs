@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::tables::{DueKey, due_key};
+use super::tables::{DueKey, due_key, read_due_key};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::wheel::Wheel;
@@ -84,6 +84,11 @@ impl Schedule {
         let load = steady + HORIZON / 3;
         let next = self.wheel.next_deadline().map(|tick| self.start + Duration::from_millis(tick));
         next.map_or(load, |next| next.min(load))
+    }
+
+    /// The time before which nothing due is on disk alone.
+    pub(super) fn loaded_up_to(&self) -> Timestamp {
+        read_due_key(&self.loaded).0
     }
 
     pub(super) fn armed(&self) -> usize {

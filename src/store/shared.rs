@@ -17,6 +17,7 @@ use super::seal::Sealer;
 use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
+use crate::domain::time::Timestamp;
 
 /// Shared by the writer and all handles.
 pub(super) struct Shared {
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) live_bytes: AtomicU64,
     pub(super) armed: AtomicUsize,
     pub(super) behind: AtomicBool,
+    /// Every due entry up to here is in memory.
+    pub(super) loaded_ms: AtomicU64,
     /// Steady microseconds of the last turn of the writer.
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
@@ -49,11 +52,13 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
     /// Since the writer last showed that it lives.
-    pub(crate) idle: Duration,
+    pub(crate) last_commit_age: Duration,
     /// Operations that wait for it.
     pub(crate) queue: usize,
-    /// The due table is not loaded up to now.
+    /// The due table is still being loaded.
     pub(crate) behind: bool,
+    /// How late the oldest due delivery is that only the relay holds back.
+    pub(crate) oldest_due_late: Duration,
     /// Unfinished deliveries fill `max_bytes`.
     pub(crate) full: bool,
     pub(crate) disk_low: bool,
@@ -83,6 +88,7 @@ impl Shared {
             live_bytes: AtomicU64::new(0),
             armed: AtomicUsize::new(0),
             behind: AtomicBool::new(true),
+            loaded_ms: AtomicU64::new(u64::MAX / 1_000),
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
@@ -144,9 +150,10 @@ impl Shared {
         });
         let now = self.micros(clock::steady());
         Health {
-            idle: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),
+            last_commit_age: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),
             queue,
             behind: self.behind.load(Relaxed),
+            oldest_due_late: clock::now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed))),
             full: self.full.load(Relaxed),
             disk_low: self.disk_low.load(Relaxed),
             pending: self.pending.load(Relaxed),

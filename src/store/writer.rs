@@ -190,6 +190,7 @@ impl Shared {
         self.live_bytes.store(memory.counters.live_bytes, Relaxed);
         self.armed.store(memory.schedule.armed(), Relaxed);
         self.behind.store(memory.schedule.is_behind(), Relaxed);
+        self.loaded_ms.store(memory.schedule.loaded_up_to().as_millis(), Relaxed);
         self.turned.store(self.micros(clock::steady()), Relaxed);
     }
 }

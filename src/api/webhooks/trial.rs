@@ -135,6 +135,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>) -
         idempotency_key: None,
         content: [0; 32],
         link: None,
+        test: true,
     })
 }
 
