@@ -88,7 +88,7 @@ fn lines(said: &Value, paint: Paint) -> String {
 }
 
 fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
-    match number(said, "webhooks_disabled") {
+    match number(said, "disabled") {
         None => all.to_string(),
         Some(0) => format!("{all} active, 0 disabled"),
         Some(disabled) => {
@@ -184,7 +184,7 @@ mod tests {
     fn a_status_is_a_short_block() {
         let said = json!({
             "ready": false, "reasons": ["a due delivery waits for 6 s"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
-            "webhooks_disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
+            "disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
             "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
         });
         let expected = "hookwheel 0.1.0  not ready  up 1 m 30 s\n\
