@@ -151,7 +151,9 @@ impl From<client::Error> for Failure {
                 "systemctl start hookwheel, or hookwheel dev; --socket PATH names the socket of a service elsewhere".into(),
             ),
             Error::Denied(_) => (Exit::Permission, "sudo hookwheel …, or join the group that owns the socket".into()),
-            Error::Silent { .. } | Error::Broken { .. } => (Exit::Unreachable, "hookwheel status".into()),
+            Error::Silent { .. } | Error::Broken { .. } => {
+                (Exit::Unreachable, "systemctl status hookwheel, and journalctl -u hookwheel -n 50".into())
+            }
             Error::TooLarge(_) => (Exit::Internal, "ask for less, as with --limit 10".into()),
             Error::NotJson { .. } => (Exit::Internal, "hookwheel version, and the version in hookwheel status".into()),
             Error::Runtime(_) => (Exit::Internal, "ulimit -n, and close what holds many files open".into()),

@@ -133,8 +133,8 @@ impl Reload {
             return Ok(Exit::Ok);
         }
         let said = answer.value()?;
-        let changes = said["changes"].as_str().filter(|changes| !changes.is_empty()).unwrap_or("nothing changed");
-        out.line(format!("reload: {}", plain(changes)))?;
+        let changes = said["changes"].as_str().filter(|changes| !changes.is_empty()).unwrap_or("reload: nothing changed");
+        out.line(plain(changes))?;
         Ok(Exit::Ok)
     }
 }
