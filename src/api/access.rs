@@ -176,7 +176,7 @@ const API_KEY: &str = "x-api-key";
 /// Names an operator's target.
 pub(crate) const TARGET: &str = "hookwheel-tenant";
 
-const KEY_MISSING: &str = "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY";
+const KEY_MISSING: &str = "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY (`hookwheel keys new` makes one)";
 const UNKNOWN_KEY: &str = "this key is unknown or was revoked";
 const NO_KEYS_YET: &str =
     "there is no key yet; make one on the machine with `hookwheel keys new`, or name one in the config file";

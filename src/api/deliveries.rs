@@ -60,7 +60,10 @@ fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Re
     let event = query.text("event").map(ToOwned::to_owned);
     query.finish()?;
     if let Some(id) = event {
-        filter.event = Some(store.event_by_id(owned, &id)?.ok_or(Problem::NotFound("event"))?.key);
+        let Some(event) = store.event_by_id(owned, &id)? else {
+            return Ok(ask::page(dialect, &[], None, |view: &View, object| print_line(store.node(), view, object)));
+        };
+        filter.event = Some(event.key);
     }
     let page = store.deliveries(&of, &filter, before, limit)?;
     let (next, node) = (page.next.as_ref().map(cursor::encode), store.node());

@@ -138,6 +138,7 @@ mod tests {
             occurred_at: None,
             attributes: Attributes::from([("n".into(), "7".into())]),
             connection: None,
+            test: false,
             content: Content::new(Vec::new(), None, data.as_bytes()),
         }
     }
