@@ -15,7 +15,7 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Role, Scopes};
 use crate::domain::endpoint::{Endpoint, Owner};
 use crate::domain::id::is_name;
-use crate::store::Owned;
+use crate::store::{OPERATOR_PROVIDER, Owned};
 
 /// Whoever made a request, and the tenant it is about.
 #[derive(Clone, Debug)]
@@ -125,7 +125,9 @@ impl Caller {
     pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
         let own =
             *endpoint.provider == *self.provider.name && self.tenant.as_ref().is_none_or(|tenant| *tenant == endpoint.tenant);
-        self.anywhere || own
+        // No target names the operator's own webhook: its provider is none of the config's.
+        let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
+        self.anywhere || own || operators
     }
 
     /// Whom a webhook that this caller makes belongs to.

@@ -21,7 +21,7 @@ use crate::domain::pattern::check_type_name;
 use crate::domain::refusal::Refusal;
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
-use crate::store::{self, Accepted, Publication};
+use crate::store::{Accepted, Publication};
 
 /// Publishes what the body says, and answers when it is on disk.
 pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -34,8 +34,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     let reader = Reader { caller: &ask.caller, idempotency_key, now: clock::now() };
     let publication = reader.read(&ask.body)?;
-    let result = ask.api.store.accept(vec![publication]).await.pop();
-    let accepted = result.unwrap_or(Err(store::Refusal::Closing))?;
+    let accepted = ask.api.store.accept_one(publication).await?;
     let status = status(&accepted);
     Ok(Reply::json(status, print::object(|object| print_accepted(&accepted, object))))
 }

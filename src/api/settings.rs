@@ -76,7 +76,8 @@ impl Settings {
 }
 
 impl Provider {
-    fn new(name: &str, dialect: Arc<Dialect>) -> Self {
+    /// With nothing known of its tenants.
+    pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
         Self { name: name.into(), dialect, environments: HashMap::new(), environment: ENVIRONMENT.into() }
     }
 

@@ -14,7 +14,6 @@ use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::clock;
-use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::{Endpoint, Standing};
 use crate::domain::id::EndpointNo;
 use crate::store::{NewWebhook, Recover};
@@ -78,7 +77,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.settings, dialect);
+    let given = Given::take(&mut form, ask.settings, &dialect);
     secrets::refuse(&mut form);
     form.finish()?;
     let changed = ask.api.store.update_webhook(endpoint.no, given.whole(), dialect.api.unique_name).await?;
@@ -90,7 +89,7 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
-    let given = Given::take_some(&mut form, ask.settings, dialect);
+    let given = Given::take_some(&mut form, ask.settings, &dialect);
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
@@ -149,12 +148,12 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     form.finish()?;
     let count = ask.api.store.recover(endpoint.no, since, until, what).await?;
     let dialect = ask.dialect_of(&endpoint);
-    Ok(ask::object(StatusCode::ACCEPTED, dialect, |object| object.number("count", count)))
+    Ok(ask::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
 }
 
 fn answer(ask: &Ask<'_>, endpoint: &Endpoint) -> Reply {
-    let dialect: &Dialect = ask.dialect_of(endpoint);
-    ask::object(StatusCode::OK, dialect, |object| show::print(endpoint, dialect, &ask.api.store, None, object))
+    let dialect = ask.dialect_of(endpoint);
+    ask::object(StatusCode::OK, &dialect, |object| show::print(endpoint, &dialect, &ask.api.store, None, object))
 }
 
 /// Cuts a list that was read one too long, and says where the rest begins.
