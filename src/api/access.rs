@@ -176,10 +176,11 @@ const BEARER: &[u8] = b"Bearer ";
 const API_KEY: &str = "x-api-key";
 
 /// Names an operator's target.
-pub(crate) const TARGET: &str = "hookwheel-tenant";
+pub(crate) const TARGET: &str = "Hookwheel-Tenant";
 
-const KEY_MISSING: &str = "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY";
-const UNKNOWN_KEY: &str = "this key is unknown or was revoked";
+const KEY_MISSING: &str =
+    "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new` made";
+const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new` makes another";
 const NO_KEYS_YET: &str =
     "there is no key yet; make one on the machine with `hookwheel keys new`, or name one in the config file";
 

@@ -14,7 +14,7 @@ use super::reply::Reply;
 use super::settings::{Provider, Settings};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
-use crate::store;
+use crate::store::{self, Denied};
 
 /// A request at work.
 pub(crate) struct Ask<'a> {
@@ -60,6 +60,19 @@ impl Ask<'_> {
     /// How a webhook's provider speaks.
     pub(crate) fn dialect_of(&self, endpoint: &Endpoint) -> Arc<Dialect> {
         self.provider_of(endpoint).dialect.clone()
+    }
+}
+
+impl Ask<'_> {
+    /// Why a change of a webhook was not made: where the config file owns it, with its place there.
+    pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
+        let place = self.settings.place(endpoint).filter(|_| denied == Denied::FileOwned);
+        match place {
+            Some(place) => Problem::Conflict(format!(
+                "this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"
+            )),
+            None => Problem::Denied(denied),
+        }
     }
 }
 
