@@ -70,7 +70,7 @@ impl Problem {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Fields(_) | Self::Wrong(_) | Self::Refused(Refusal::Unprintable(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -223,7 +223,6 @@ mod tests {
             (Refusal::DiskLow, 507),
             (Refusal::Busy, 503),
             (Refusal::Closing, 503),
-            (Refusal::Unprintable("x".into()), 422),
         ] {
             assert_eq!(Problem::Refused(refusal).status(), status);
         }
