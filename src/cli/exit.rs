@@ -84,19 +84,6 @@ impl Failure {
         Self { exit: Exit::Ok, faults: Vec::new() }
     }
 
-    /// The same failure with another exit code.
-    pub(crate) fn exiting(self, exit: Exit) -> Self {
-        Self { exit, ..self }
-    }
-
-    /// The same failure with a remedy that fits the command better.
-    pub(crate) fn hinting(mut self, hint: impl Into<String>) -> Self {
-        if let Some(last) = self.faults.last_mut() {
-            last.hint = hint.into();
-        }
-        self
-    }
-
     /// For a person: each thing that is wrong, its place, and what to try.
     pub(crate) fn human(&self) -> String {
         let lines: Vec<String> = self.faults.iter().map(Said::human).collect();
