@@ -29,11 +29,12 @@ impl Batch<'_, '_> {
             Pressure::DiskLow => return Ok(Err(Refusal::DiskLow)),
             Pressure::None => {}
         }
-        let matching = self.matching(publication)?;
+        let owner = self.tenant_no(&owner(publication))?;
+        let matching = self.matching(publication, owner);
         let stored = self.store_event(publication, matching.len())?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
         self.name(publication, &stored)?;
-        self.fan_out(stored.event, matching)?;
+        self.fan_out(stored.event, owner, matching, publication.link.is_some())?;
         self.published(publication, &accepted);
         Ok(Ok(accepted))
     }
@@ -132,8 +133,7 @@ impl Batch<'_, '_> {
         Ok(Timestamp::from_micros(micros))
     }
 
-    fn matching(&mut self, publication: &Publication) -> Result<Vec<EndpointNo>, Error> {
-        let no = self.tenant_no(&owner(publication))?;
+    fn matching(&self, publication: &Publication, no: TenantNo) -> Vec<EndpointNo> {
         let audience = match publication.tenant {
             Some(_) => Audience::Tenant(no),
             None => Audience::Provider(&publication.provider),
@@ -145,19 +145,19 @@ impl Batch<'_, '_> {
         if !self.after.changed.is_empty() {
             found.retain(|no| self.entry(*no).is_some_and(|entry| !entry.endpoint.is_deleted()));
         }
-        Ok(found)
+        found
     }
 
     /// The event's deliveries: all at once, or the first slice of a wide fan-out.
-    fn fan_out(&mut self, event: Event, matching: Vec<EndpointNo>) -> Result<(), Error> {
+    fn fan_out(&mut self, event: Event, owner: TenantNo, matching: Vec<EndpointNo>, linked: bool) -> Result<(), Error> {
         let key = event.key;
-        let owner = self.tenant_no(&Owned::of(&event))?;
         self.after.index.push(IndexEntry::event(key, owner));
         if matching.is_empty() {
             return Ok(());
         }
         let known = Held::keep(event, &self.shared.room);
-        if matching.len() > WIDE {
+        let crowded = self.after.index.len() > CROWDED && !linked && matching.len() > 1;
+        if matching.len() > WIDE || crowded {
             return self.start_fanout(key, known, &matching);
         }
         for endpoint in matching {
@@ -176,8 +176,17 @@ impl Batch<'_, '_> {
             return self.repeated(publication, named, taken).map(Some);
         }
         let Some(id) = &publication.id else { return Ok(None) };
+        if self.is_made_here(id)? {
+            return Ok(Some(Err(Refusal::IdTaken(id.clone()))));
+        }
         let named = self.named_event(publication, id)?;
         named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
+    }
+
+    /// Whether an event that had no id of its publisher's was given this one.
+    fn is_made_here(&self, id: &str) -> Result<bool, Error> {
+        let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
+        Ok(self.tables.event.get(key.0)?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -185,8 +194,7 @@ impl Batch<'_, '_> {
             return Ok(Err(taken));
         }
         let key = EventKey(named.event);
-        let row = self.tables.event.get(key.0)?;
-        let id = row.map(|row| record::read_event(key, self.shared.node, row.value())).transpose()?.map(|kept| kept.event.id);
+        let id = self.event(key)?.map(|kept| kept.event.id);
         let id = id.or_else(|| publication.id.clone()).unwrap_or_else(|| self.shared.node.event_id(key).into());
         Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true }))
     }
@@ -264,6 +272,9 @@ pub(super) const ALL_TENANTS: &str = "*";
 
 /// More matching webhooks than this are added in slices between other commits.
 pub(super) const WIDE: usize = 1_000;
+
+/// With so many deliveries in one batch, further events are fanned out after it.
+const CROWDED: usize = 4_000;
 
 /// How long an `Idempotency-Key` answers.
 const IDEMPOTENCY_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

@@ -40,7 +40,6 @@ pub(super) struct Opened {
 /// Opens or makes the store at `path`.
 pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
     check_version(path)?;
-    refuse_empty(path)?;
     let database = open_database(path)?;
     let sealer = Sealer::load(path, credentials)?;
     let node = identify(&database, path, &sealer)?;
@@ -50,17 +49,29 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     Ok(Opened { database, sealer, node, registry, tail, memory })
 }
 
-/// Opens the file without a writer, as `check --store` does.
+/// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a
+/// crash in between leaves nothing that looks like a store.
 pub(super) fn open_database(path: &Path) -> Result<Database, Error> {
-    let new = !path.exists();
-    let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
-    let database = opened.map_err(|cause| refused(path, cause))?;
-    if new {
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(path, private).map_err(|cause| failed("set the mode of", path, cause))?;
-        sync_folder(path)?;
+    refuse_empty(path)?;
+    if path.exists() {
+        return builder().create(path).map_err(|cause| refused(path, cause));
     }
+    let fresh = with_suffix(path, ".new");
+    match fs::remove_file(&fresh) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed("remove what a crash left,", &fresh, cause)),
+        _ => {}
+    }
+    let database = builder().create(&fresh).map_err(|cause| refused(&fresh, cause))?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).map_err(|cause| failed("set the mode of", &fresh, cause))?;
+    fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
+    sync_folder(path)?;
     Ok(database)
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
 }
 
 /// Reads `PATH.version` before anything opens the store, since opening changes the file.
@@ -90,7 +101,7 @@ fn write_version(path: &Path, beside: &Path) -> Result<(), Error> {
     sync_folder(path)
 }
 
-fn sync_folder(path: &Path) -> Result<(), Error> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| failed("sync", folder, cause))
@@ -191,6 +202,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         limits,
         sweep: Sweep::new(steady),
         flush: Default::default(),
+        announced: false,
         scratch: Vec::new(),
     };
     for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {
@@ -226,17 +238,17 @@ fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memo
         let (key, number) = read_log_key(row?.0.value());
         keys.extend((number == DELIVERY_ROW).then_some(key));
     }
-    for row in tables::read(&txn, DUE)?
-        .range::<&DueKey>(&due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) })..)?
-    {
-        keys.push(read_due_key(row?.0.value()).1);
+    let first = due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) });
+    for row in tables::read(&txn, DUE)?.range::<&DueKey>(&first..)? {
+        let (_, key) = read_due_key(row?.0.value());
+        keys.extend((key.event > indexed).then_some(key));
     }
     for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
         let (key, value) = row?;
         let (endpoint, number) = read_backlog_key(key.value());
-        keys.push(jobs::waiting(endpoint, number, value.value()));
+        let key = jobs::waiting(endpoint, number, value.value());
+        keys.extend((key.event > indexed).then_some(key));
     }
-    keys.retain(|key| key.event > indexed);
     keys.sort_unstable();
     keys.dedup();
     let owner = |key: DeliveryKey| registry.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);

@@ -79,10 +79,15 @@ fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(&mut *key)?;
     let text = Zeroizing::new(hex::encode(*key) + "\n");
-    let failed = |cause| Error::File { action: "write the master key", path: path.into(), cause };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let fresh = with_suffix(path, ".new");
+    let written = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    written().map_err(|cause| Error::File { action: "write the master key", path: path.into(), cause })?;
+    super::opening::sync_folder(path)?;
     Ok(key)
 }
 
