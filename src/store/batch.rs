@@ -74,6 +74,8 @@ pub(super) struct After {
     pub(super) forgotten: Vec<EndpointNo>,
     pub(super) committed: Committed,
     pub(super) index: Vec<IndexEntry>,
+    /// Whether a flush of the index's tail ended.
+    pub(super) flushed: bool,
     /// Rows that retention took.
     pub(super) removed: usize,
     pub(super) published: u64,

@@ -82,7 +82,8 @@ impl Batch<'_, '_> {
     pub(super) fn start_flush(&mut self, anyway: bool) {
         let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let enough = tail.entries.len() >= TAIL || (anyway && !tail.entries.is_empty());
-        if self.memory.flush.is_running() || !enough {
+        // The tail still holds what this batch wrote out; it is emptied after the commit.
+        if self.memory.flush.is_running() || self.after.flushed || !enough {
             return;
         }
         let mut rows: Vec<IndexKey> = tail.entries.iter().flat_map(Entry::rows).collect();
@@ -102,6 +103,7 @@ impl Batch<'_, '_> {
         let slice = self.memory.flush.rows.split_off(left);
         slice.iter().rev().try_for_each(|row| self.put_index(row))?;
         if left == 0 {
+            self.after.flushed = true;
             let flush = std::mem::take(&mut self.memory.flush);
             self.memory.counters.indexed = flush.up_to;
             let shared = self.shared.clone();
