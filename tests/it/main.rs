@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod configs;
 mod crash;
 mod disable;
 mod fairness;
