@@ -115,6 +115,37 @@ async fn a_port_in_use_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test]
+async fn a_machine_without_certificates_is_refused_before_anything_is_made() {
+    let _turn = turn::shared().await;
+    let folder = folder(&whole("127.0.0.1:0"));
+    fs::write(folder.path().join("none.pem"), "").expect("written");
+    fs::create_dir(folder.path().join("none")).expect("made");
+    let before = listing(folder.path());
+    let environment = [("SSL_CERT_FILE", "none.pem"), ("SSL_CERT_DIR", "none")];
+    let ran = run(folder.path(), &environment, &["serve", "-c", FILE]).expect(78);
+    ran.complains(&["certificate", "ca_file"]);
+    assert!(ran.took < WITHIN, "{ran:?}");
+    assert_eq!(listing(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_certificate_and_a_key_that_do_not_fit_are_refused_before_anything_is_made() {
+    let _turn = turn::shared().await;
+    let folder =
+        folder(&whole("127.0.0.1:0").replace("[server]\n", "[server]\ntls_cert = \"tls/cert.pem\"\ntls_key = \"tls/key.pem\"\n"));
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+    let other = rcgen::KeyPair::generate().expect("a key").serialize_pem();
+    for (file, text) in [("tls/cert.pem", certificate.cert.pem()), ("tls/key.pem", other)] {
+        fs::write(folder.path().join(file), text).expect("written");
+        fs::set_permissions(folder.path().join(file), fs::Permissions::from_mode(0o600)).expect("set");
+    }
+    let before = listing(folder.path());
+    let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(78);
+    ran.complains(&["tls/", "try: "]);
+    assert_eq!(listing(folder.path()), before);
+}
+
+#[tokio::test]
 async fn a_good_config_is_checked_without_a_trace_and_its_dangers_can_be_denied() {
     let _turn = turn::shared().await;
     let folder = folder(&whole("127.0.0.1:0"));
