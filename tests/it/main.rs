@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod publishing;
 mod retry;
+mod signals;
 mod states;
 mod systemd;
 mod targets;

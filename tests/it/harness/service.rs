@@ -74,11 +74,16 @@ impl Service {
 
     /// SIGTERM, and how it ended after how long.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let since = Instant::now();
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself, and says how and after how long.
+    pub(crate) async fn ended(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
         let child = Mutex::new(&mut self.process.child);
         let exited = || async { child.lock().expect("no panic in between").try_wait().expect("a child of ours") };
-        let status = eventually("the service ends after SIGTERM", EXIT_MAX, exited).await;
+        let status = eventually("the service ends", EXIT_MAX, exited).await;
         (status, since.elapsed())
     }
 
@@ -106,6 +111,11 @@ impl Service {
     /// Runs a command of the binary as from a shell, in the service's folder, and gives what it said.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
         ran::run(self.folder(), &[("HOOKWHEEL_SOCKET", config::SOCKET)], arguments)
+    }
+
+    /// A bare connection to the API.
+    pub(crate) async fn connect(&self) -> tokio::net::TcpStream {
+        tokio::net::TcpStream::connect(self.address).await.expect("the service listens")
     }
 
     /// Without a key.
