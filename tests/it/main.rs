@@ -11,6 +11,7 @@ mod fanout;
 mod layers;
 mod limits;
 mod load;
+mod opening;
 mod publishing;
 mod retry;
 mod signals;
