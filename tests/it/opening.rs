@@ -60,6 +60,38 @@ async fn an_empty_file_is_refused_and_stays_empty() {
 }
 
 #[tokio::test]
+async fn a_check_of_an_empty_file_leaves_it_empty() {
+    refuses_foreign("", CHECK);
+}
+
+#[tokio::test]
+async fn another_programs_file_gets_no_files_beside_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    Config::quick().write(folder.path());
+    fs::write(folder.path().join(config::STORE), "Dear Ada,\n".repeat(1_000)).expect("written");
+    let untouched = Untouched::new(folder.path());
+    for arguments in [CHECK, SERVE] {
+        untouched.assert(&run(folder.path(), &[], arguments).expect(74));
+    }
+}
+
+#[tokio::test]
+async fn a_store_of_another_program_that_uses_the_same_library_is_refused_and_not_touched() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    Config::quick().write(folder.path());
+    let database = Database::create(folder.path().join(config::STORE)).expect("made");
+    let txn = database.begin_write().expect("begun");
+    txn.open_table(TableDefinition::<u8, &[u8]>::new("theirs")).expect("opened").insert(1, &b"x"[..]).expect("put");
+    txn.commit().expect("written");
+    drop(database);
+    let refused = run(folder.path(), &[], SERVE);
+    let database = Database::open(folder.path().join(config::STORE)).expect("still theirs");
+    let names: Vec<_> = redb::ReadableDatabase::begin_read(&database).expect("begun").list_tables().expect("listed").collect();
+    assert_eq!(names.len(), 1, "our tables are in their file");
+    refused.expect(74).complains(&["not a hookwheel store"]);
+}
+
+#[tokio::test]
 async fn a_truncated_store_is_refused_and_not_touched() {
     let service = stopped_with_an_event().await;
     let store = service.folder().join(config::STORE);
@@ -104,6 +136,14 @@ async fn the_wrong_master_key_is_refused_and_the_right_one_still_opens_the_store
     fs::write(&key, right).expect("written");
     service.start_again().await;
     assert_eq!(service.acme().get("/v1/events").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_lost_master_key_is_refused_and_no_other_is_made_in_its_place() {
+    let service = stopped_with_an_event().await;
+    fs::remove_file(beside(&service, ".key")).expect("removed");
+    service.cli(SERVE).expect(74).complains(&["master key", "hookwheel.redb.key"]);
+    assert!(!beside(&service, ".key").exists(), "a new key hides that the old one is lost");
 }
 
 #[tokio::test]
