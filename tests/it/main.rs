@@ -13,6 +13,7 @@ mod limits;
 mod load;
 mod opening;
 mod publishing;
+mod reload;
 mod retry;
 mod signals;
 mod states;
