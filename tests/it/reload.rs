@@ -41,6 +41,16 @@ async fn a_signal_the_cli_and_the_api_apply_what_changed_and_say_it() {
 }
 
 #[tokio::test]
+async fn the_cli_prints_what_a_reload_changed() {
+    let service = Service::start(&Config::quick()).await;
+    Config::quick().webhook("new", "https://example.com/", &["*"]).write(service.folder());
+    let ran = service.cli(&["reload"]).expect(0);
+    assert!(ran.stdout.contains("+1 webhook (shop/acme/new)"), "{ran:?}");
+    let ran = service.cli(&["reload"]).expect(0);
+    assert!(ran.stdout.contains("nothing changed") || ran.stdout.contains("+0, ~0, -0"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn a_bad_config_changes_nothing_and_says_why() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::quick().notify(&receiver.url("/ops"))).await;
