@@ -8,6 +8,7 @@ mod crash;
 mod disable;
 mod fairness;
 mod fanout;
+mod files;
 mod layers;
 mod limits;
 mod load;
