@@ -103,6 +103,13 @@ async fn what_the_file_owns_is_changed_in_the_file() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_the_file_that_owns_the_webhook() {
+    let service = Service::start(&Config::quick().webhook("billing", "https://example.com/", &["*"])).await;
+    let id = id(&service, "billing").await;
+    service.acme().delete(&format!("/v1/webhooks/{id}")).await.problem(409, &[config::FILE]);
+}
+
+#[tokio::test]
 async fn a_secret_from_a_file_is_rotated_in_the_file() {
     let receiver = Receiver::start().await;
     let with = |secret: &str| {
@@ -160,6 +167,17 @@ async fn the_count_of_failures_survives_reload_and_restart() {
     reload(&service, &with("/b"));
     service.kill9();
     service.start_again().await;
+    fail_once(&service, &receiver, "disabled").await;
+}
+
+#[tokio::test]
+async fn the_count_of_failures_survives_removal_and_return() {
+    let receiver = Receiver::start().await;
+    let with = counting(2).webhook("billing", &receiver.url("/a"), &["*"]);
+    let service = Service::start(&with).await;
+    fail_once(&service, &receiver, "active").await;
+    reload(&service, &counting(2));
+    reload(&service, &with);
     fail_once(&service, &receiver, "disabled").await;
 }
 
