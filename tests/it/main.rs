@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod cli;
 mod configs;
 mod crash;
 mod disable;
