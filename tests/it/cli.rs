@@ -156,6 +156,13 @@ async fn keys_are_made_listed_and_revoked_and_the_file_keeps_its_own() {
 }
 
 #[tokio::test]
+async fn an_operators_key_is_made_on_the_command_line() {
+    let service = Service::start(&Config::quick()).await;
+    let made = service.cli(&["keys", "new", "ops2", "--operator"]).expect(0);
+    service.stranger().with_key(made.stdout.trim_end()).get("/v1/admin/status").await.expect(200);
+}
+
+#[tokio::test]
 async fn without_any_key_the_network_is_told_how_to_make_one_and_the_socket_works() {
     let service = Service::start(&Config::bare()).await;
     let file = service.folder().join(config::FILE);
@@ -198,6 +205,20 @@ async fn status_shows_how_the_service_is() {
     let ran = service.cli(&["status"]).expect(0);
     assert!(ran.stdout.starts_with(&format!("hookwheel {}  ready", env!("CARGO_PKG_VERSION"))), "{ran:?}");
     assert!(!ran.stdout.contains('\u{1b}'), "no colour off a terminal: {ran:?}");
+}
+
+#[tokio::test]
+async fn status_counts_webhooks_queue_and_store_for_a_person() {
+    let service = Service::start(&Config::quick()).await;
+    for _ in 0..2 {
+        service.acme().subscribe("https://example.com/", &["none"]).await;
+    }
+    let disabled = service.acme().subscribe("https://example.com/", &["*"]).await;
+    service.acme().do_to_webhook(&disabled, "disable").await;
+    service.acme().publish_new("order.paid").await;
+    let ran = service.cli(&["status"]).expect(0);
+    assert!(ran.stdout.contains("2 active, 1 disabled"), "{ran:?}");
+    assert!(ran.stdout.contains("1 held") && ran.stdout.contains("store ") && ran.stdout.contains("up "), "{ran:?}");
 }
 
 #[tokio::test]
