@@ -173,18 +173,20 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
     }
 
-    /// The object itself, also where the tenant's dialect puts every answer under `data`.
+    /// The object itself, also where the tenant's dialect puts every answer under one member.
     pub(crate) fn object(&self) -> Result<Value, Error> {
         let mut value = self.value()?;
-        let wrapped = value.get_mut("data").filter(|data| data.is_object()).map(Value::take);
+        let members = value.as_object_mut().filter(|members| members.len() == 1);
+        let wrapped = members.and_then(|members| members.values_mut().next()).filter(|inner| inner.is_object()).map(Value::take);
         Ok(wrapped.unwrap_or(value))
     }
 
-    /// One page of a list.
+    /// One page of a list, whatever its dialect calls it.
     pub(crate) fn page(&self) -> Result<Page, Error> {
         let mut value = self.value()?;
         let next = value["next"].as_str().map(str::to_owned);
-        match value.get_mut("data").map(Value::take) {
+        let list = value.as_object_mut().and_then(|members| members.values_mut().find(|member| member.is_array()));
+        match list.map(Value::take) {
             Some(Value::Array(rows)) => Ok(Page { rows, next }),
             _ => Err(self.not_json("it is no list".into())),
         }

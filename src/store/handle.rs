@@ -170,9 +170,8 @@ impl Store {
         Ok(endpoints)
     }
 
-    pub(crate) async fn set_limits(&self, limits: Limits) {
-        // Nothing to undo when the store is closing.
-        drop(self.inbox.ask(Op::Limits(limits)));
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.inbox.tell(Op::Limits(limits));
     }
 
     pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
