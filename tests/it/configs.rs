@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::harness::config::{self, Config};
 use crate::harness::ran::{Ran, run};
+use crate::harness::service::Service;
 use crate::harness::turn;
 
 #[tokio::test]
@@ -111,6 +113,19 @@ async fn a_port_in_use_is_refused_before_anything_is_made() {
     let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(78);
     ran.complains(&[&address, "--listen"]);
     assert!(ran.took < WITHIN, "{ran:?}");
+    assert_eq!(listing(folder.path()), before);
+}
+
+#[tokio::test]
+async fn an_admin_socket_in_use_is_refused_before_anything_is_made() {
+    let service = Service::start(&Config::quick()).await;
+    let socket = service.folder().join(config::SOCKET);
+    let folder = folder(&whole("127.0.0.1:0").replace("\"a.sock\"", &format!("{socket:?}")));
+    let before = listing(folder.path());
+    let ran = run(folder.path(), &[], &["serve", "-c", FILE]);
+    assert!(matches!(ran.code, 74 | 78), "{ran:?}");
+    ran.complains(&[socket.to_str().expect("plain"), "another service answers there"]);
+    service.admin().get("/v1/admin/status").await.expect(200);
     assert_eq!(listing(folder.path()), before);
 }
 
