@@ -228,7 +228,9 @@ async fn a_file_with_a_webhook_and_nothing_else_is_a_config() {
 
 /// One more failed delivery, and how the webhook stands after it.
 async fn fail_once(service: &Service, receiver: &Receiver, status: &str) {
-    ["/a", "/b"].map(|path| receiver.script(path, [Reply::status(500)]));
+    for path in ["/a", "/b"] {
+        receiver.script(path, [Reply::status(500)]);
+    }
     let event = service.acme().publish_new("order.paid").await;
     service.acme().delivery_when(&event, "failed").await;
     assert_eq!(service.acme().webhook(&id(service, "billing").await).await["status"], status);
