@@ -3,15 +3,23 @@
 
 mod harness;
 
+mod cli;
+mod configs;
 mod crash;
 mod disable;
 mod fairness;
 mod fanout;
+mod files;
 mod layers;
 mod limits;
 mod load;
+mod opening;
+mod pace;
 mod publishing;
+mod reload;
 mod retry;
+mod rotation;
+mod signals;
 mod states;
 mod systemd;
 mod targets;
