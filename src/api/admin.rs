@@ -22,6 +22,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("webhooks", health.webhooks as u64);
         object.number("disabled", health.disabled as u64);
         object.number("events", health.events);
+        object.number("commits", health.commits);
         object.number("pending", health.pending);
         object.number("queue", health.queue as u64);
         object.number("oldest_due_late_ms", millis(health.oldest_due_late));

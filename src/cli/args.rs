@@ -185,7 +185,9 @@ mod tests {
     fn one_line_end_of_a_secret_is_cut() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret");
-        for (written, expected) in [("whsec_1\n", "whsec_1"), ("whsec_1\r\n", "whsec_1"), ("whsec_1", "whsec_1"), (" a \n\n", " a \n")] {
+        for (written, expected) in
+            [("whsec_1\n", "whsec_1"), ("whsec_1\r\n", "whsec_1"), ("whsec_1", "whsec_1"), (" a \n\n", " a \n")]
+        {
             fs::write(&path, written).expect("written");
             assert_eq!(secret(&path).expect("a secret").as_str(), expected);
         }

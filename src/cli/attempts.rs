@@ -74,7 +74,9 @@ fn message(text: &mut String, message: &Value, arrow: &str, paint: Paint) {
 fn headers(headers: &Value) -> Vec<(String, String)> {
     let text = |value: &Value| one_line(value.as_str().unwrap_or_default(), HEADER_CHARACTERS_MAX);
     match headers {
-        Value::Object(members) => members.iter().map(|(name, value)| (one_line(name, HEADER_CHARACTERS_MAX), text(value))).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (one_line(name, HEADER_CHARACTERS_MAX), text(value))).collect()
+        }
         Value::Array(pairs) => pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
         _ => Vec::new(),
     }

@@ -351,7 +351,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let stale = folder.path().join("stale.sock");
         drop(UnixListener::bind(&stale).expect("bound"));
-        let service = Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
+        let service =
+            Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
         let error = service.ask(Call::get("/")).expect_err("nobody is there").to_string();
         assert!(error.contains("/nowhere/a.sock (no such socket)"), "{error}");
         assert!(error.contains(&format!("{} (nobody listens)", stale.display())), "{error}");
@@ -392,11 +393,8 @@ mod tests {
             "XDG_DATA_HOME" => Some("not/absolute".into()),
             _ => None,
         };
-        let expected = [
-            "/run/hookwheel/admin.sock",
-            "/run/user/1000/hookwheel/dev.sock",
-            "/home/ada/.local/share/hookwheel/dev/dev.sock",
-        ];
+        let expected =
+            ["/run/hookwheel/admin.sock", "/run/user/1000/hookwheel/dev.sock", "/home/ada/.local/share/hookwheel/dev/dev.sock"];
         assert_eq!(usual_sockets(&variables), expected.map(PathBuf::from));
         assert_eq!(usual_sockets(&|_| None), [PathBuf::from(ADMIN_SOCKET)]);
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client;
 use super::words::plain;
 use crate::config::fault::{Fault, Faults, Place};
-use crate::{server, store};
+use crate::{bench, server, store};
 
 /// The exit codes; the numbers above 2 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,8 +203,23 @@ impl From<server::Error> for Failure {
                 Self::new(exit, error.to_string(), hint)
             }
             Error::Tls(_) => Self::new(Exit::InvalidConfig, error.to_string(), "check tls_cert and tls_key of [server]"),
-            Error::Connector(_) => Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file"),
+            Error::Connector(_) => {
+                Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file")
+            }
         }
+    }
+}
+
+impl From<bench::Error> for Failure {
+    fn from(error: bench::Error) -> Self {
+        let hint = match &error {
+            bench::Error::Io { .. } => "df -h and ls -ld on the folder that --dir names",
+            bench::Error::Part { .. } => {
+                "ulimit -n 65536, since every endpoint needs an open file; then the same with fewer endpoints"
+            }
+            bench::Error::Service(_) => "the same with fewer endpoints, or another --dir",
+        };
+        Self::new(Exit::Internal, error.to_string(), hint)
     }
 }
 
@@ -214,7 +229,9 @@ fn io_fate(cause: &io::Error) -> (Exit, &'static str) {
         io::ErrorKind::PermissionDenied => {
             (Exit::Permission, "run as the service's user, and take a port above 1023 and a folder that it owns")
         }
-        io::ErrorKind::AddrInUse => (Exit::InvalidConfig, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one"),
+        io::ErrorKind::AddrInUse => {
+            (Exit::InvalidConfig, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one")
+        }
         io::ErrorKind::AddrNotAvailable => (Exit::InvalidConfig, "ip address shows the addresses that this machine has"),
         _ => (Exit::Internal, "journalctl -u hookwheel -n 50"),
     }

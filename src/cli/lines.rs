@@ -313,8 +313,14 @@ mod tests {
     fn a_401_shows_its_body_and_a_hint() {
         let error = Some((Class::Status, "401".into()));
         let next_at = Some(at() + Duration::from_secs(30));
-        let refused =
-            Attempted { status: Some(401), error, ended: None, next_at, response_start: "\"bad\nsig\u{1b}[2J\"".into(), ..attempted() };
+        let refused = Attempted {
+            status: Some(401),
+            error,
+            ended: None,
+            next_at,
+            response_start: "\"bad\nsig\u{1b}[2J\"".into(),
+            ..attempted()
+        };
         let expected = "10:02:11  <-- [401] POST 127.0.0.1:3000/  12 ms  attempt 1/5, next in 30 s   body: \"bad sig\\u{1b}[2J\"  evt_1\n\
                         \x20             hint: hookwheel verify --explain says why a signature is refused";
         assert_eq!(shown(refused), expected);
@@ -322,7 +328,8 @@ mod tests {
 
     #[test]
     fn the_last_attempt_says_that_the_delivery_failed() {
-        let last = Attempted { number: 5, status: Some(500), ended: Some(Status::Failed), response_start: String::new(), ..attempted() };
+        let last =
+            Attempted { number: 5, status: Some(500), ended: Some(Status::Failed), response_start: String::new(), ..attempted() };
         assert_eq!(shown(last), "10:02:11  <-- [500] POST 127.0.0.1:3000/  12 ms  attempt 5/5, failed  evt_1");
     }
 

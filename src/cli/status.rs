@@ -131,7 +131,11 @@ impl Reload {
 fn refused(error: Error) -> Failure {
     let by_config = matches!(&error, Error::Refused(problem) if matches!(problem.status, 400..=499) && !matches!(problem.status, 401 | 403 | 404));
     let failure = Failure::from(error);
-    if by_config { failure.exiting(Exit::InvalidConfig).hinting("hookwheel check; the service goes on with its old config") } else { failure }
+    if by_config {
+        failure.exiting(Exit::InvalidConfig).hinting("hookwheel check; the service goes on with its old config")
+    } else {
+        failure
+    }
 }
 
 /// Show the version
@@ -189,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_refused_config_exits_as_check_would() {
-        for (status, exit) in [(422, Exit::InvalidConfig), (409, Exit::InvalidConfig), (403, Exit::Permission), (503, Exit::Unreachable)] {
+        for (status, exit) in
+            [(422, Exit::InvalidConfig), (409, Exit::InvalidConfig), (403, Exit::Permission), (503, Exit::Unreachable)]
+        {
             assert_eq!(refused(problem(status)).exit, exit, "{status}");
         }
     }

@@ -51,8 +51,8 @@ pub(crate) use op::{Committed, Dialects, Finished, FromFile, Lane, Limits, NewWe
 pub(crate) use publication::{Accepted, Publication, Refusal};
 pub(crate) use read::{Begun, Recover};
 pub(crate) use room::Held;
-use shared::Shared;
 pub(crate) use shared::Health;
+use shared::Shared;
 pub(crate) use view::{Attempt, Filter, Of, Page, Status, View, status};
 pub(crate) use writer::OnCommit;
 

@@ -206,13 +206,7 @@ impl Store {
     }
 
     /// Brings back what failed or was missed in a window; how many it was.
-    pub(crate) async fn recover(
-        &self,
-        no: EndpointNo,
-        since: Timestamp,
-        until: Timestamp,
-        what: Recover,
-    ) -> Result<u64, Denied> {
+    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
         let store = self.clone();
         let found = tokio::task::spawn_blocking(move || store.to_recover(no, since, until, what)).await;
         let found = match found {
@@ -346,7 +340,9 @@ impl Snapshot<'_> {
             found.push(entry_of(row?.0.value()).event);
         }
         let tail = self.store.shared.tail_mut();
-        found.extend(tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event));
+        found.extend(
+            tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event),
+        );
         Ok(found)
     }
 
@@ -448,7 +444,6 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
         Bound::Unbounded => [u8::MAX; 17],
     }
 }
-
 
 const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 

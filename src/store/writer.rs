@@ -52,7 +52,11 @@ impl Writer {
         txn.set_durability(Durability::Immediate)?;
         txn.set_quick_repair(true);
         let after = self.fill(&txn, ops)?;
-        if after.dirty { txn.commit()? } else { txn.abort()? }
+        if after.dirty {
+            txn.commit()?
+        } else {
+            txn.abort()?
+        }
         self.tell(after);
         Ok(())
     }
@@ -176,6 +180,7 @@ impl Batch<'_, '_> {
 impl Shared {
     /// Shows readers what is now on disk.
     fn committed(&self, after: &After, memory: &Memory) {
+        self.commit_count.fetch_add(u64::from(after.dirty), Relaxed);
         if !after.changed.is_empty() || !after.forgotten.is_empty() {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));

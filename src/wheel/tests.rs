@@ -80,7 +80,8 @@ impl Model {
     fn truncate(&mut self, wheel: &mut Wheel<u64>, after: u64) {
         let mut dropped = Vec::new();
         wheel.truncate(after, |entry| dropped.push(entry));
-        let mut later: Vec<u64> = self.entries.extract_if(.., |_, deadline| *deadline > after).map(|((_, number), _)| number).collect();
+        let mut later: Vec<u64> =
+            self.entries.extract_if(.., |_, deadline| *deadline > after).map(|((_, number), _)| number).collect();
         dropped.sort_unstable();
         later.sort_unstable();
         assert_eq!(dropped, later);
