@@ -115,7 +115,7 @@ impl Relay {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| unusable("draw a secret", cause))?;
         let secret = dialect.api.secret_format.generate(&random);
-        Ok(Self { connector, dialect, secret, endpoints, slots: Semaphore::new(IN_FLIGHT), next: AtomicU64::new(0) })
+        Ok(Self { connector, dialect, secret, endpoints, slots: Semaphore::new(plan::IN_FLIGHT), next: AtomicU64::new(0) })
     }
 
     /// 202 when every receiver has taken every event of the request; else 502, or one line for each of a batch.
@@ -234,9 +234,6 @@ fn response(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response
 }
-
-/// `in_flight` of a config that does not name it.
-const IN_FLIGHT: usize = 4_096;
 
 /// `connect_timeout` of a config that does not name it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -50,6 +50,17 @@ pub(super) fn memory(process: u32) -> Memory {
     Memory { resident_bytes: bytes("VmRSS"), peak_bytes: bytes("VmHWM") }
 }
 
+/// How many files a process started from here may have open; `None` where that cannot be read.
+pub(super) fn open_files_max() -> Option<u64> {
+    soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
+}
+
+/// The first of the two numbers; `unlimited` is no number.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 pub(super) fn machine() -> Machine {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
     text.lines().next().and_then(all_cores).unwrap_or_default()
@@ -127,6 +138,15 @@ mod tests {
     fn a_named_number_is_found() {
         let text = "wchar: 9\nwrite_bytes: 4096\nVmHWM:\t  128 kB\n";
         assert_eq!((named(text, "write_bytes"), named(text, "VmHWM"), named(text, "VmRSS")), (Some(4096), Some(128), None));
+    }
+
+    #[test]
+    fn the_limit_of_open_files_is_the_soft_one() {
+        let limits =
+            "Limit Soft Limit Hard Limit Units\nMax open files            1024                 524288               files\n";
+        assert_eq!(soft_limit(limits), Some(1_024));
+        assert_eq!(soft_limit("Max open files  unlimited unlimited files"), None);
+        assert!(open_files_max().is_some());
     }
 
     #[test]

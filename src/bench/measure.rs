@@ -57,6 +57,7 @@ pub(crate) struct Relay {
 
 /// All runs of a plan. Forward-only runs twice, first and last, since a machine that changes in between shows there.
 pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
+    check_files(&plan.load)?;
     let mut runs = Vec::new();
     let mut measured = |run, load: &Load, what: &str| {
         tell(what);
@@ -72,6 +73,12 @@ pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Err
         forward.iter().try_for_each(|load| measured(Run::Forward, load, "forward-only again"))?;
     }
     Ok(Report::new(plan, runs))
+}
+
+/// Too few files would look like lost events.
+fn check_files(load: &Load) -> Result<(), Error> {
+    let (needed, limit) = (load.open_files(), machine::open_files_max().unwrap_or(u64::MAX));
+    if needed > limit { Err(Error::Files { needed, limit }) } else { Ok(()) }
 }
 
 fn measure(run: Run, plan: &Plan, load: &Load) -> Result<Measured, Error> {

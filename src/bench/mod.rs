@@ -29,7 +29,7 @@ mod service;
 use std::io;
 
 pub(crate) use figures::Spread;
-pub(crate) use measure::{Measured, Relay};
+pub(crate) use measure::Measured;
 pub(crate) use part::Role;
 pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
 pub(crate) use report::{Ratio, Report};
@@ -41,6 +41,8 @@ pub(crate) enum Error {
     Io { action: String, cause: io::Error },
     #[error("the {role} of the measurement {what}")]
     Part { role: Role, what: String },
+    #[error("a process of this measurement may need {needed} open files, and may have {limit}")]
+    Files { needed: u64, limit: u64 },
     #[error("hookwheel did not start on the config of the measurement; it said:\n{0}")]
     Service(String),
 }

@@ -115,6 +115,13 @@ impl Load {
         if self.endpoints.count == 1 { ONE_ENDPOINT_SLOTS } else { DEFAULT_SLOTS }
     }
 
+    /// Open files that the relay or the receiver may come to need: the publisher's connections, one kept for each endpoint, and
+    /// one for each attempt under way.
+    pub(super) fn open_files(&self) -> u64 {
+        let attempts = (self.slots() as u64 * u64::from(self.endpoints.count)).min(IN_FLIGHT as u64);
+        self.connections as u64 + u64::from(self.endpoints.count) + attempts + OTHER_FILES
+    }
+
     /// Whom an event is for.
     pub(super) fn to(&self, number: u64) -> To {
         if self.fan_out { To::All } else { To::One(self.endpoints.turn(number)) }
@@ -207,6 +214,12 @@ pub(crate) const ENDPOINTS_MAX: u32 = 100_000;
 
 const ONE_ENDPOINT_SLOTS: usize = 256;
 
+/// `in_flight` of a config that does not name it.
+pub(super) const IN_FLIGHT: usize = 4_096;
+
+/// Libraries, pipes, the store, and some room.
+const OTHER_FILES: u64 = 64;
+
 /// `in_flight_per_endpoint` of a config that does not name it.
 const DEFAULT_SLOTS: usize = 16;
 
@@ -261,6 +274,12 @@ mod tests {
         let mut failing = load(7);
         failing.endpoints.hanging = 1;
         assert_eq!(plan(failing).base_load(), Some(load(7)));
+    }
+
+    #[test]
+    fn few_endpoints_get_by_with_the_files_that_every_shell_gives() {
+        assert!(Load { connections: 256, ..load(1) }.open_files() < 1_024);
+        assert_eq!(Load { connections: 256, ..load(10_000) }.open_files(), 256 + 10_000 + 4_096 + 64);
     }
 
     #[test]

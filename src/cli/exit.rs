@@ -213,10 +213,9 @@ impl From<server::Error> for Failure {
 impl From<bench::Error> for Failure {
     fn from(error: bench::Error) -> Self {
         let hint = match &error {
+            bench::Error::Files { needed, .. } => return Self::usage(error.to_string(), format!("ulimit -n {needed}")),
             bench::Error::Io { .. } => "df -h and ls -ld on the folder that --dir names",
-            bench::Error::Part { .. } => {
-                "ulimit -n 65536, since every endpoint needs an open file; then the same with fewer endpoints"
-            }
+            bench::Error::Part { .. } => "the same with fewer connections and endpoints",
             bench::Error::Service(_) => "the same with fewer endpoints, or another --dir",
         };
         Self::new(Exit::Internal, error.to_string(), hint)

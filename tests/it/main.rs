@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod bench;
 mod crash;
 mod disable;
 mod fairness;
