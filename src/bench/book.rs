@@ -116,7 +116,7 @@ impl Book {
 }
 
 /// Deliveries of one run that can be told apart: a bound on memory, whatever a number in a body says.
-pub(crate) const PLACES_MAX: usize = 1 << 31;
+const PLACES_MAX: usize = 1 << 31;
 
 #[cfg(test)]
 mod tests {
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn what_did_not_come_is_lost_and_what_came_twice_is_doubled() {
         let mut book = book(1, false);
-        [0, 2, 2, 2].map(|number| book.arrived(mark(number), 0, 150));
+        [0, 2, 2, 2].into_iter().for_each(|number| book.arrived(mark(number), 0, 150));
         let received = book.close(&sent(4));
         assert_eq!((received.deliveries, received.lost, received.doubled), (2, 2, 2));
     }
@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn fanned_out_each_endpoint_counts() {
         let mut book = book(3, true);
-        [(0, 0), (0, 1), (0, 2), (1, 0), (1, 0)].map(|(number, endpoint)| book.arrived(mark(number), endpoint, 150));
+        let came = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 0)];
+        came.into_iter().for_each(|(number, endpoint)| book.arrived(mark(number), endpoint, 150));
         let received = book.close(&sent(2));
         assert_eq!((received.deliveries, received.lost, received.doubled), (4, 2, 1));
     }

@@ -58,6 +58,7 @@ pub(crate) struct Relay {
 /// All runs of a plan. Forward-only runs twice, first and last, since a machine that changes in between shows there.
 pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
     check_files(&plan.load)?;
+    outlive_interrupts();
     let mut runs = Vec::new();
     let mut measured = |run, load: &Load, what: &str| {
         tell(what);
@@ -79,6 +80,14 @@ pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Err
 fn check_files(load: &Load) -> Result<(), Error> {
     let (needed, limit) = (load.open_files(), machine::open_files_max().unwrap_or(u64::MAX));
     if needed > limit { Err(Error::Files { needed, limit }) } else { Ok(()) }
+}
+
+/// An interrupt from the terminal reaches the parts too and ends them. This process sees that, and clears up behind them.
+fn outlive_interrupts() {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(async { while tokio::signal::ctrl_c().await.is_ok() {} }))
+    });
 }
 
 fn measure(run: Run, plan: &Plan, load: &Load) -> Result<Measured, Error> {

@@ -82,6 +82,11 @@ impl Plan {
         self.only.is_empty() || self.only.contains(&run)
     }
 
+    /// Whether there is nothing to measure: the plain load is not compared with itself.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.only == [Run::Base] && self.base_load().is_none()
+    }
+
     /// What a forward-only relay can be given: it has no queue, so a failing endpoint would hold up its publisher.
     pub(super) fn forward_load(&self) -> Load {
         Load { endpoints: self.load.endpoints.healthy(), ..self.load.clone() }

@@ -117,7 +117,11 @@ impl Bench {
         };
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        Ok(Plan { dir, load, only })
+        let plan = Plan { dir, load, only };
+        if plan.is_empty() {
+            return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
+        }
+        Ok(plan)
     }
 
     fn failing_endpoints(&self) -> Result<Endpoints, Failure> {
@@ -316,6 +320,7 @@ mod tests {
     fn one_endpoint_must_be_healthy() {
         assert_eq!(plan("--hang 1").expect_err("none is left").exit, Exit::Usage);
         assert_eq!(plan("--hang 1 --reset 1 --endpoints 3").expect("a plan").load.endpoints.failing(), 2);
+        assert_eq!(plan("--only base").expect_err("nothing to do").exit, Exit::Usage);
         assert_eq!(plan("--failing 0.2 --endpoints 10").expect("a plan").load.endpoints.failing(), 2);
     }
 
