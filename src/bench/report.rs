@@ -205,7 +205,7 @@ mod tests {
     fn a_base_run_is_compared_with_too() {
         let report = report(vec![measured(Run::Base, 50.0), measured(Run::Store, 100.0)]);
         assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Base, ratio: 2.0 });
-        assert!(super::ratios(&[measured(Run::Base, 1.0)]).is_empty());
+        assert!(ratios(&[measured(Run::Base, 1.0)]).is_empty());
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn differences_are_those_of_the_configs_that_were_used() {
-        let said = |count| super::differences(&plan(count)).join("; ");
+        let said = |count| differences(&plan(count)).join("; ");
         assert_eq!(said(1), "allow_private = [\"127.0.0.0/8\"]; in_flight_per_endpoint = 256");
         assert!(said(2).ends_with("in_flight_per_endpoint = 256, in the run to compare with alone"));
     }
