@@ -188,6 +188,7 @@ impl Batch<'_, '_> {
 impl Shared {
     /// Shows readers what is now on disk.
     fn committed(&self, after: &After, memory: &Memory) {
+        self.commit_count.fetch_add(u64::from(after.dirty), Relaxed);
         if !after.changed.is_empty() || !after.forgotten.is_empty() {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
