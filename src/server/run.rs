@@ -57,10 +57,13 @@ where
     let mut signals = Signals::new()?;
     let config = &plan.config;
     warn_of_dangers(config);
+    // What can be refused without a trace comes first.
+    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
+    let attempts = wiring::pump(config, &[address])?;
+    listen::look_at_admin(&config.server.admin_socket)?;
     let (store, unstarted) = Store::open(&options(config))?;
     let socket = listen::admin(&config.server.admin_socket)?;
-    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
-    let pump = Pump::new(store.clone(), wiring::pump(config, &[address])?, tokio::runtime::Handle::current());
+    let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();
     let (webhooks, dialects) = (wiring::webhooks(config)?, wiring::dialects(config));
     // Asked before the writer starts, so that nothing is delivered by yesterday's config.

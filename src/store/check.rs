@@ -54,7 +54,7 @@ pub(crate) fn check(path: &Path) -> Result<Report, Error> {
         return Err(Error::File { action: "open", path: path.into(), cause });
     }
     super::opening::check_version(path)?;
-    let database = super::opening::open_database(path)?;
+    let database = super::opening::open_known(path)?;
     let txn = database.begin_read()?;
     let mut check = Check { txn, report: Report::default(), entries: HashMap::new(), events: HashMap::new() };
     let node = check.node(path)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
 use super::batch::{Cursor, Memory};
 use super::error::Error;
@@ -39,10 +39,18 @@ pub(super) struct Opened {
 
 /// Opens or makes the store at `path`.
 pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
-    check_version(path)?;
+    let versioned = check_version(path)?;
+    let known = path.exists();
+    if !known {
+        write_version(path)?;
+    }
     let database = open_database(path)?;
-    let sealer = Sealer::load(path, credentials)?;
-    let node = identify(&database, path, &sealer)?;
+    let new = is_new(&database, path)?;
+    if !versioned && known {
+        write_version(path)?;
+    }
+    let sealer = Sealer::load(path, credentials, new)?;
+    let node = if new { found(&database, &sealer)? } else { identify(&database, path, &sealer)? };
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
@@ -51,10 +59,9 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
 
 /// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a
 /// crash in between leaves nothing that looks like a store.
-pub(super) fn open_database(path: &Path) -> Result<Database, Error> {
-    refuse_empty(path)?;
+fn open_database(path: &Path) -> Result<Database, Error> {
     if path.exists() {
-        return builder().create(path).map_err(|cause| refused(path, cause));
+        return open_known(path);
     }
     let fresh = with_suffix(path, ".new");
     match fs::remove_file(&fresh) {
@@ -68,36 +75,43 @@ pub(super) fn open_database(path: &Path) -> Result<Database, Error> {
     Ok(database)
 }
 
+/// Opens a file that exists, and makes none.
+pub(super) fn open_known(path: &Path) -> Result<Database, Error> {
+    refuse_empty(path)?;
+    builder().open(path).map_err(|cause| refused(path, cause))
+}
+
 fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
-/// Reads `PATH.version` before anything opens the store, since opening changes the file.
-pub(super) fn check_version(path: &Path) -> Result<(), Error> {
+/// Reads `PATH.version` before anything opens the store, since opening changes the file; false when there is none.
+pub(super) fn check_version(path: &Path) -> Result<bool, Error> {
     let beside = with_suffix(path, ".version");
     let text = match fs::read_to_string(&beside) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return write_version(path, &beside),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
         Err(cause) => return Err(failed("read", &beside, cause)),
     };
     match text.trim().parse() {
         Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
     }
 }
 
-fn write_version(path: &Path, beside: &Path) -> Result<(), Error> {
+fn write_version(path: &Path) -> Result<(), Error> {
+    let beside = with_suffix(path, ".version");
     let written = || -> std::io::Result<()> {
         let fresh = with_suffix(path, ".version.new");
         let mut file = fs::File::create(&fresh)?;
         file.write_all(format!("{STORE_VERSION}\n").as_bytes())?;
         file.sync_all()?;
-        fs::rename(&fresh, beside)
+        fs::rename(&fresh, &beside)
     };
-    written().map_err(|cause| failed("write", beside, cause))?;
+    written().map_err(|cause| failed("write", &beside, cause))?;
     sync_folder(path)
 }
 
@@ -133,14 +147,21 @@ fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
     Error::File { action, path: PathBuf::from(path), cause }
 }
 
-/// Reads who the store is, or makes it somebody.
+/// Whether nothing was ever written here; a file with tables of somebody else's is refused.
+fn is_new(database: &Database, path: &Path) -> Result<bool, Error> {
+    let txn = database.begin_read()?;
+    let mut names = txn.list_tables()?.map(|table| table.name().to_owned());
+    match names.next() {
+        None => Ok(true),
+        Some(first) if first == META.name() || names.any(|name| name == META.name()) => Ok(false),
+        Some(_) => Err(Error::Foreign { path: path.into(), why: "its tables are another program's".into() }),
+    }
+}
+
+/// Reads who the store is.
 fn identify(database: &Database, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
     let txn = database.begin_read()?;
-    match tables::read(&txn, META) {
-        Ok(table) => known(&table, path, sealer),
-        Err(redb::TableError::TableDoesNotExist(_)) => found(database, sealer),
-        Err(cause) => Err(cause.into()),
-    }
+    known(&tables::read(&txn, META)?, path, sealer)
 }
 
 fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Sealer) -> Result<Node, Error> {

@@ -24,12 +24,14 @@ pub(super) struct Sealer {
 
 impl Sealer {
     /// `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
-    pub(super) fn load(store: &Path, credentials: Option<&Path>) -> Result<Self, Error> {
+    /// A key is made for a new store alone: another one would open nothing.
+    pub(super) fn load(store: &Path, credentials: Option<&Path>, new: bool) -> Result<Self, Error> {
         let given = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
         let source = given.unwrap_or_else(|| with_suffix(store, ".key"));
         let key = match fs::read(&source) {
             Ok(bytes) => read_key(&source, Zeroizing::new(bytes))?,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => make_key(&source)?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound && new => make_key(&source)?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Err(Error::WrongKey(source)),
             Err(cause) => return Err(Error::File { action: "read the master key", path: source, cause }),
         };
         let cipher = XChaCha20Poly1305::new((&*key).into());

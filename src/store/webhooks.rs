@@ -253,7 +253,8 @@ fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::T
         endpoint.changed_at = now;
     }
     if matches!(endpoint.standing, Standing::Disabled { why: Why::NotInFile, .. }) {
-        endpoint = endpoint.enabled();
+        // Back in the file is not a new start: the count of failures goes on.
+        endpoint.standing = Standing::Active;
     }
     match file.secret {
         Some(secret) if endpoint.secrets.first().is_none_or(|held| held.secret != secret) => {

@@ -206,27 +206,6 @@ async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_com
 }
 
 #[tokio::test]
-async fn a_tenant_taken_out_loses_the_keys_that_were_made_for_it_too() {
-    let both = || Config::quick().tenant("bolt");
-    let service = Service::start(&both()).await;
-    let made = service.cli(&["keys", "new", "k", "--tenant", "shop/bolt"]).expect(0).stdout;
-    let client = service.stranger().with_key(made.trim_end());
-    client.get("/v1/webhooks").await.expect(200);
-    reload(&service, &Config::quick());
-    client.get("/v1/webhooks").await.problem(401, &[]);
-}
-
-#[tokio::test]
-async fn a_tenant_taken_out_has_its_own_webhooks_disabled_too() {
-    let receiver = Receiver::start().await;
-    let service = Service::start(&Config::quick().tenant("bolt")).await;
-    let id = service.tenant("shop", "bolt").subscribe(&receiver.url("/b"), &["*"]).await;
-    reload(&service, &Config::quick());
-    let bolt = service.admin().with_header("hookwheel-tenant", "shop/bolt");
-    assert_eq!(bolt.webhook(&id).await["status"], "disabled");
-}
-
-#[tokio::test]
 async fn the_secret_is_shown_at_the_admin_socket_alone() {
     let service = Service::start(&Config::quick().webhook("billing", "https://example.com/", &["*"])).await;
     let path = format!("/v1/webhooks/{}/secret", id(&service, "billing").await);
