@@ -118,7 +118,7 @@ fn faults(measured: &Measured) -> Vec<String> {
 
 fn noisy(runs: &[Measured]) -> Vec<String> {
     let forward: Vec<f64> = runs.iter().filter(|measured| measured.run == Run::Forward).map(|measured| measured.rate).collect();
-    let beside = runs.iter().filter_map(|measured| Some(format!("{}: {}", measured.run.name(), measured.noise.complaint()?)));
+    let beside = runs.iter().flat_map(|run| run.noise.complaints().map(|what| format!("{}: {what}", run.run.name())));
     beside.chain(apart(&forward)).collect()
 }
 
