@@ -37,6 +37,8 @@ pub(super) enum Pressure {
 pub(super) struct Sweep {
     next: Instant,
     more: bool,
+    /// After a pass in vain: when the next one may begin.
+    rests_until: Instant,
     /// How far `revisit` was gone through for the sake of `max_bytes`.
     early: TimeKey,
     /// When each webhook's operator was last told that held deliveries expired.
@@ -45,7 +47,7 @@ pub(super) struct Sweep {
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, early: [0; 16], told: HashMap::new() }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
     }
 
     pub(super) fn wake_at(&self) -> Instant {
@@ -78,11 +80,29 @@ impl Batch<'_, '_> {
             let names = self.forget_names()?;
             let held = self.expire_held()?;
             let aged = self.sweep_aged()?;
-            let squeezed = over && self.squeeze()?;
+            let squeezed = over && self.squeeze_in_turn()?;
             self.memory.sweep.more = names || held || aged || squeezed;
         }
-        self.shared.full.store(over && !self.memory.sweep.more, Relaxed);
+        if !over {
+            self.shared.full.store(false, Relaxed);
+        }
         Ok(())
+    }
+
+    /// Squeezes until all was gone through in vain: then what is unfinished fills the store, until a later pass frees some.
+    fn squeeze_in_turn(&mut self) -> Result<bool, Error> {
+        if self.steady < self.memory.sweep.rests_until {
+            return Ok(false);
+        }
+        let before = self.memory.counters.live_bytes;
+        let more = self.squeeze()?;
+        if self.memory.counters.live_bytes < before {
+            self.shared.full.store(false, Relaxed);
+        } else if !more {
+            self.shared.full.store(true, Relaxed);
+            self.memory.sweep.rests_until = self.steady + AFTER_VAIN;
+        }
+        Ok(more)
     }
 
     /// Notes that an event is to be looked at again.
@@ -383,6 +403,9 @@ const FIXED_BYTES: u64 = 1 << 20;
 
 /// Between two sweeps.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// Between two passes that look for something to remove before its age.
+const AFTER_VAIN: Duration = Duration::from_secs(1);
 
 /// When an event with unfinished deliveries is looked at again.
 const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
