@@ -98,11 +98,19 @@ impl Batch<'_, '_> {
         let more = self.squeeze()?;
         if self.memory.counters.live_bytes < before {
             self.shared.full.store(false, Relaxed);
-        } else if !more {
+        } else if !more || self.is_far_over() {
             self.shared.full.store(true, Relaxed);
+        }
+        if !more {
             self.memory.sweep.rests_until = self.steady + AFTER_VAIN;
         }
         Ok(more)
+    }
+
+    /// What comes in is faster than the look for what may go.
+    fn is_far_over(&self) -> bool {
+        let most = self.memory.limits.max_bytes;
+        allocated(self.memory.counters.live_bytes) > most + most / 16
     }
 
     /// Notes that an event is to be looked at again.
