@@ -247,7 +247,7 @@ impl Drop for PanicEndsAll {
 const INTERNAL: i32 = 70;
 
 /// What was read at opening and waits for the writer.
-pub(crate) struct Unstarted(super::batch::Memory);
+pub(crate) struct Unstarted(super::memory::Memory);
 
 fn refusal(full: Full) -> Refusal {
     match full {

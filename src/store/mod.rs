@@ -20,12 +20,14 @@ mod due;
 mod error;
 mod fact;
 mod fanout;
+mod files;
 mod finish;
 mod hand;
 mod handle;
 mod inbox;
 mod index;
 mod jobs;
+mod memory;
 mod op;
 mod opening;
 mod publication;
@@ -39,6 +41,7 @@ mod schedule;
 mod seal;
 mod shared;
 mod tables;
+mod tail;
 mod view;
 mod webhooks;
 mod writer;
@@ -65,13 +68,13 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Whose an event is; an event for all tenants belongs to its provider's [`accept::ALL_TENANTS`].
+    /// Whose an event is; an event for all tenants belongs to its provider's [`ALL_TENANTS`].
     fn of(event: &Event) -> Self {
-        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(accept::ALL_TENANTS).into() }
+        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(ALL_TENANTS).into() }
     }
 
     fn all_of(provider: &str) -> Self {
-        Self { provider: provider.into(), tenant: accept::ALL_TENANTS.into() }
+        Self { provider: provider.into(), tenant: ALL_TENANTS.into() }
     }
 }
 
@@ -105,3 +108,6 @@ pub(crate) enum Denied {
 /// The provider of operational events. No config can name it: a name holds no dot.
 pub(crate) const OPERATOR_PROVIDER: &str = "hookwheel.operator";
 pub(crate) const OPERATOR_TENANT: &str = "operator";
+
+/// The name under which a provider's events for all its tenants are listed; no tenant can be called that.
+const ALL_TENANTS: &str = "*";
