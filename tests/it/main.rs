@@ -5,6 +5,7 @@ mod harness;
 
 mod crash;
 mod disable;
+mod faces;
 mod fairness;
 mod fanout;
 mod layers;
@@ -12,6 +13,7 @@ mod limits;
 mod load;
 mod publishing;
 mod retry;
+mod sdk;
 mod states;
 mod systemd;
 mod targets;

@@ -6,6 +6,7 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod dns;
 pub(crate) mod receiver;
+pub(crate) mod sdk;
 pub(crate) mod seed;
 pub(crate) mod service;
 pub(crate) mod turn;

@@ -91,6 +91,11 @@ impl Service {
         Command::new(binary()).args(arguments).env("HOOKWHEEL_SOCKET", socket).output().expect("the binary starts")
     }
 
+    /// Where it listens, as a URL begins.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Without a key.
     pub(crate) fn stranger(&self) -> Client {
         Client::new(Address::Tcp(self.address))
