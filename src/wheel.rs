@@ -24,34 +24,22 @@ pub(crate) struct Wheel<T> {
     slab: Slab<T>,
 }
 
-/// Names one entry of one wheel, to cancel it. One that has fired or was dropped is simply unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Handle {
-    node: u32,
-    stamp: u64,
-}
-
 impl<T: Copy> Wheel<T> {
     /// An empty wheel at a tick.
     pub(crate) fn new(now_tick: u64) -> Self {
         Self { now: now_tick, slots: [[NONE; SLOTS]; LEVELS], occupied: [0; LEVELS], slab: Slab::new() }
     }
 
-    /// Takes an entry; `None`, and nothing taken, when its deadline lies beyond [`Wheel::horizon`].
+    /// Takes an entry; false, and nothing taken, when its deadline lies beyond [`Wheel::horizon`].
     ///
     /// A deadline in the past fires at the next advance, before what is due later than now.
-    pub(crate) fn insert(&mut self, deadline_tick: u64, entry: T) -> Option<Handle> {
+    pub(crate) fn insert(&mut self, deadline_tick: u64, entry: T) -> bool {
         if deadline_tick > self.horizon() {
-            return None;
+            return false;
         }
-        let handle = self.slab.take(deadline_tick, entry)?;
-        self.link(handle.node);
-        Some(handle)
-    }
-
-    /// Takes an entry out again before it fires; `None` when it is no longer there.
-    pub(crate) fn cancel(&mut self, handle: Handle) -> Option<T> {
-        self.slab.is_live(handle).then(|| self.remove(handle.node))
+        let Some(node) = self.slab.take(deadline_tick, entry) else { return false };
+        self.link(node);
+        true
     }
 
     /// Moves to a tick and fires all that is due then: by deadline, and in the order of insertion within a tick.
@@ -77,7 +65,7 @@ impl<T: Copy> Wheel<T> {
     pub(crate) fn horizon(&self) -> u64 {
         let last_slot = (self.now >> shift(LEVELS - 1)).saturating_add(SLOTS as u64 - 1);
         let start = last_slot.min(u64::MAX >> shift(LEVELS - 1)) << shift(LEVELS - 1);
-        (start | ((1 << shift(LEVELS - 1)) - 1)).min(TICK_MAX)
+        (start | ((1 << shift(LEVELS - 1)) - 1))
     }
 
     /// How many entries wait.
@@ -113,14 +101,14 @@ impl<T: Copy> Wheel<T> {
     }
 
     fn link(&mut self, node: u32) {
-        let place = self.place(self.slab.nodes[node as usize].deadline());
+        let place = self.place(self.slab.nodes[node as usize].deadline);
         let first = &mut self.slots[place.level][place.slot];
         *first = self.slab.append(*first, node);
         self.occupied[place.level] |= 1 << place.slot;
     }
 
     fn remove(&mut self, node: u32) -> T {
-        let place = self.place(self.slab.nodes[node as usize].deadline());
+        let place = self.place(self.slab.nodes[node as usize].deadline);
         let first = &mut self.slots[place.level][place.slot];
         *first = self.slab.unlink(*first, node);
         if *first == NONE {
@@ -137,7 +125,7 @@ impl<T: Copy> Wheel<T> {
         loop {
             let Node { next, .. } = self.slab.nodes[node as usize];
             if place.level == 0 {
-                fire(self.slab.nodes[node as usize].deadline(), self.slab.release(node));
+                fire(self.slab.nodes[node as usize].deadline, self.slab.release(node));
             } else {
                 self.link(node);
             }
@@ -160,42 +148,32 @@ struct Slab<T> {
     nodes: Vec<Node<T>>,
     free: u32,
     live: usize,
-    serial: u16,
 }
 
 #[derive(Clone, Copy)]
 struct Node<T> {
-    /// 48 bits of deadline and 16 of a serial number, so that a handle of an earlier entry in this place is not taken for this one.
-    stamp: u64,
+    deadline: u64,
     /// The ring's last when this is its first; `NONE` in a free node.
     prev: u32,
     next: u32,
     entry: T,
 }
 
-impl<T> Node<T> {
-    fn deadline(&self) -> u64 {
-        self.stamp >> SERIAL_BITS
-    }
-}
-
 impl<T: Copy> Slab<T> {
     const fn new() -> Self {
-        Self { nodes: Vec::new(), free: NONE, live: 0, serial: 0 }
+        Self { nodes: Vec::new(), free: NONE, live: 0 }
     }
 
-    fn take(&mut self, deadline: u64, entry: T) -> Option<Handle> {
-        self.serial = self.serial.wrapping_add(1);
-        let stamp = (deadline << SERIAL_BITS) | u64::from(self.serial);
+    fn take(&mut self, deadline: u64, entry: T) -> Option<u32> {
         let node = if self.free == NONE { self.end() } else { self.free };
-        let made = Node { stamp, prev: node, next: node, entry };
+        let made = Node { deadline, prev: node, next: node, entry };
         match self.nodes.get_mut(node as usize) {
             Some(freed) => self.free = std::mem::replace(freed, made).next,
             None if node == NONE => return None,
             None => self.nodes.push(made),
         }
         self.live += 1;
-        Some(Handle { node, stamp })
+        Some(node)
     }
 
     fn release(&mut self, node: u32) -> T {
@@ -230,14 +208,10 @@ impl<T: Copy> Slab<T> {
         self.nodes[right as usize].prev = left;
     }
 
-    fn is_live(&self, handle: Handle) -> bool {
-        self.nodes.get(handle.node as usize).is_some_and(|node| node.prev != NONE && node.stamp == handle.stamp)
-    }
-
     /// The deadline of a node in use.
     fn deadline(&self, node: u32) -> Option<u64> {
         let node = &self.nodes[node as usize];
-        (node.prev != NONE).then(|| node.deadline())
+        (node.prev != NONE).then_some(node.deadline)
     }
 
     /// One past the last node; `NONE` when the slab is full.
@@ -274,11 +248,6 @@ const SLOTS: usize = 1 << SLOT_BITS;
 
 /// Five levels of milliseconds reach twelve days: farther than any retry of a built-in dialect, for 1.3 KiB.
 const LEVELS: usize = 5;
-
-const SERIAL_BITS: u32 = 16;
-
-/// The last tick a stamp can hold: in milliseconds from 1970, the year 10889.
-const TICK_MAX: u64 = u64::MAX >> SERIAL_BITS;
 
 /// Room that an empty wheel keeps, in entries, so that a quiet service does not allocate for every retry.
 const KEPT_NODES: usize = 1024;

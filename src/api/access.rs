@@ -15,7 +15,7 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Role, Scopes};
 use crate::domain::endpoint::{Endpoint, Owner};
 use crate::domain::id::is_name;
-use crate::store::Owned;
+use crate::store::{OPERATOR_PROVIDER, Owned};
 
 /// Whoever made a request, and the tenant it is about.
 #[derive(Clone, Debug)]
@@ -125,7 +125,9 @@ impl Caller {
     pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
         let own =
             *endpoint.provider == *self.provider.name && self.tenant.as_ref().is_none_or(|tenant| *tenant == endpoint.tenant);
-        self.anywhere || own
+        // No target names the operator's own webhook: its provider is none of the config's.
+        let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
+        self.anywhere || own || operators
     }
 
     /// Whom a webhook that this caller makes belongs to.
@@ -174,10 +176,11 @@ const BEARER: &[u8] = b"Bearer ";
 const API_KEY: &str = "x-api-key";
 
 /// Names an operator's target.
-pub(crate) const TARGET: &str = "hookwheel-tenant";
+pub(crate) const TARGET: &str = "Hookwheel-Tenant";
 
-const KEY_MISSING: &str = "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY";
-const UNKNOWN_KEY: &str = "this key is unknown or was revoked";
+const KEY_MISSING: &str =
+    "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new` made";
+const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new` makes another";
 const NO_KEYS_YET: &str =
     "there is no key yet; make one on the machine with `hookwheel keys new`, or name one in the config file";
 

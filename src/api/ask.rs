@@ -9,11 +9,12 @@ use super::Api;
 use super::access::Caller;
 use super::form::Query;
 use super::print::{self, Object};
-use super::problem::Problem;
+use super::problem::{Problem, STOPPING};
 use super::reply::Reply;
-use super::settings::Settings;
+use super::settings::{Provider, Settings};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
+use crate::store::{self, Denied};
 
 /// A request at work.
 pub(crate) struct Ask<'a> {
@@ -49,10 +50,38 @@ impl Ask<'_> {
         found.ok_or(Problem::NotFound("webhook"))
     }
 
-    /// The dialect of a webhook's provider; the caller's own when its provider was taken out of the config.
-    pub(crate) fn dialect_of(&self, endpoint: &Endpoint) -> &Arc<Dialect> {
-        self.settings.provider(&endpoint.provider).map_or(self.dialect(), |provider| &provider.dialect)
+    /// A webhook's provider, also one that the config does not name.
+    pub(crate) fn provider_of(&self, endpoint: &Endpoint) -> Arc<Provider> {
+        let known = self.settings.provider(&endpoint.provider).cloned();
+        let unknown = || Arc::new(Provider::new(&endpoint.provider, self.api.store.dialect(&endpoint.provider)));
+        known.unwrap_or_else(unknown)
     }
+
+    /// How a webhook's provider speaks.
+    pub(crate) fn dialect_of(&self, endpoint: &Endpoint) -> Arc<Dialect> {
+        self.provider_of(endpoint).dialect.clone()
+    }
+}
+
+impl Ask<'_> {
+    /// Why a change of a webhook was not made: where the config file owns it, with its place there.
+    pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
+        let place = self.settings.place(endpoint).filter(|_| denied == Denied::FileOwned);
+        match place {
+            Some(place) => Problem::Conflict(format!(
+                "this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"
+            )),
+            None => Problem::Denied(denied),
+        }
+    }
+}
+
+/// Reads what may take milliseconds where it holds up no other request.
+pub(crate) async fn read<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, Problem> {
+    let read = tokio::task::spawn_blocking(look).await.map_err(|_| Problem::Unavailable(STOPPING))?;
+    Ok(read?)
 }
 
 /// One object, under the dialect's `wrap`.

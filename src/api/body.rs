@@ -1,7 +1,8 @@
 //! Takes a request's body in: whole, up to its limit, within 30 s, and within the memory that all bodies share.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -41,8 +42,13 @@ impl Room {
         }
         let expected = hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(bytes_max);
         let share = self.share(expected).await?;
-        let read = timeout(PATIENCE, collect(body, bytes_max, expected));
-        let (bytes, waited) = read.await.map_err(|_| Problem::Slow)??;
+        let mut read = pin!(collect(body, bytes_max, expected));
+        // Most bodies are there with their heads, and need no timer.
+        let at_once = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
+        let (bytes, waited) = match at_once {
+            Poll::Ready(bytes) => (bytes?, false),
+            Poll::Pending => (timeout(PATIENCE, read).await.map_err(|_| Problem::Slow)??, true),
+        };
         Ok(Taken { bytes, waited, _share: share })
     }
 
@@ -56,19 +62,12 @@ impl Room {
     }
 }
 
-async fn collect<B>(mut body: B, bytes_max: usize, expected: usize) -> Result<(Bytes, bool), Problem>
+async fn collect<B>(mut body: B, bytes_max: usize, expected: usize) -> Result<Bytes, Problem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut waited = false;
     let mut whole = Whole::Nothing;
-    while let Some(frame) = poll_fn(|cx| {
-        let polled = Pin::new(&mut body).poll_frame(cx);
-        waited |= polled.is_pending();
-        polled
-    })
-    .await
-    {
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Problem::Malformed("the body broke off, or its framing is wrong".into()))?;
         if let Ok(data) = Frame::into_data(frame) {
             whole = whole.with(data, expected);
@@ -77,7 +76,7 @@ where
             return Err(too_large(bytes_max));
         }
     }
-    Ok((whole.into_bytes(), waited))
+    Ok(whole.into_bytes())
 }
 
 /// A body that mostly comes in one part, which is then kept as it is.
@@ -140,7 +139,7 @@ const CAPACITY_BYTES_MAX: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::task::{Context, Poll};
+    use std::task::Context;
 
     use super::*;
 

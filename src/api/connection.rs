@@ -230,4 +230,20 @@ mod tests {
         peer.read_to_end(&mut rest).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
     }
+
+    #[tokio::test]
+    async fn a_body_that_comes_with_its_head_is_read_at_once() {
+        let (mut peer, ours) = tokio::io::duplex(1 << 20);
+        let (_press, pressed) = watch::channel(false);
+        tokio::spawn(serve(ours, Stop::new(pressed), |request| async {
+            let room = crate::api::body::Room::new();
+            let taken = room.take(request.into_body(), 1000).await.unwrap();
+            Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))
+        }));
+        let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\n";
+        peer.write_all(format!("{head}abc").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("waited: false"), "{answer}");
+    }
 }

@@ -19,31 +19,30 @@ use crate::domain::time::Timestamp;
 use crate::store::{Attempt, Filter, Of, Owned, Status, View};
 
 /// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
-pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let owned = ask.caller.owned()?;
-    list_of(ask, ask.dialect(), Of::Tenant(owned.clone()), &owned)
+    list_of(ask, ask.dialect(), Of::Tenant(owned.clone()), &owned).await
 }
 
 /// `GET /v1/webhooks/{id}/deliveries`, newest first.
-pub(crate) fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
-    list_of(ask, ask.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint))
+    list_of(ask, &ask.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint)).await
 }
 
 /// `GET /v1/deliveries/{id}`: with every attempt that is kept.
 pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let view = found(ask)?;
-    Ok(ask::object(StatusCode::OK, ask.dialect_of(&view.endpoint), |object| print_whole(ask, &view, object)))
+    Ok(ask::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_whole(ask, &view, object)))
 }
 
 /// `POST /v1/deliveries/{id}/retry`
 pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let view = found(ask)?;
-    let key = view.delivery.key;
+    let key = found(ask)?.delivery.key;
     ask.api.store.retry(key).await?;
     let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
     let node = ask.api.store.node();
-    Ok(ask::object(StatusCode::OK, ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
+    Ok(ask::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
 }
 
 /// The delivery that the path names, if the caller sees its webhook.
@@ -52,25 +51,29 @@ fn found(ask: &Ask<'_>) -> Result<View, Problem> {
     view.ok_or(Problem::NotFound("delivery"))
 }
 
-fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
-    let store = &ask.api.store;
+async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
+    let store = ask.api.store.clone();
+    let node = store.node();
     let mut query = ask.query(PARAMETERS);
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let mut filter = filter(&mut query);
     let event = query.text("event").map(ToOwned::to_owned);
     query.finish()?;
     if let Some(id) = event {
-        filter.event = Some(store.event_by_id(owned, &id)?.ok_or(Problem::NotFound("event"))?.key);
+        let Some(event) = store.event_by_id(owned, &id)? else {
+            return Ok(ask::page(dialect, &[], None, |view: &View, object| print_line(store.node(), view, object)));
+        };
+        filter.event = Some(event.key);
     }
-    let page = store.deliveries(&of, &filter, before, limit)?;
-    let (next, node) = (page.next.as_ref().map(cursor::encode), store.node());
+    let page = ask::read(move || store.deliveries(&of, &filter, before, limit)).await?;
+    let next = page.next.as_ref().map(cursor::encode);
     Ok(ask::page(dialect, &page.views, next.as_deref(), |view, object| print_line(node, view, object)))
 }
 
 /// All filters but `event`, which needs the store.
 fn filter(query: &mut Query) -> Filter {
     Filter {
-        status: query.read_with("status", "is none of pending, succeeded, failed, held", status),
+        status: query.read_with("status", "is none of pending, succeeded, failed, held", Status::parse),
         kind: query.text("type").map(ToOwned::to_owned),
         code: query.read_with("code", "is no HTTP status", |text| text.parse().ok().filter(|code| (100..600).contains(code))),
         since: query.time("since"),
@@ -101,7 +104,7 @@ fn print(node: Node, view: &View, object: &mut Object<'_>) {
     object.text("event_type", &view.kind);
     object.text("webhook_id", &view.endpoint.id);
     object.text("url", delivery.url.as_deref().unwrap_or(&view.endpoint.definition.url));
-    object.text("status", status_name(view.status));
+    object.text("status", view.status.name());
     object.text_or_null("reason", reason(delivery.state));
     object.boolean("test", delivery.is_test());
     object.time("created_at", Some(delivery.key.event.time()));
@@ -187,19 +190,6 @@ fn trigger(trigger: Trigger) -> &'static str {
         Trigger::Manual => "manual",
         Trigger::Test => "test",
     }
-}
-
-pub(crate) fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Pending => "pending",
-        Status::Succeeded => "succeeded",
-        Status::Failed => "failed",
-        Status::Held => "held",
-    }
-}
-
-fn status(text: &str) -> Option<Status> {
-    [Status::Pending, Status::Succeeded, Status::Failed, Status::Held].into_iter().find(|status| status_name(*status) == text)
 }
 
 const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "since", "until", "event", "test"];

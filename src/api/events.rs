@@ -45,11 +45,12 @@ pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
 /// One more than `limit`, if there is; waits for the first when there is none.
 async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<Event>, Problem> {
     let deadline = Instant::from_std(clock::steady() + wait);
-    let (store, mut stop) = (&ask.api.store, ask.api.stop.clone());
+    let (store, mut stop) = (ask.api.store.clone(), ask.api.stop.clone());
     let mut commits = store.commits();
     loop {
         commits.mark_unchanged();
-        let events = store.events(owned, after, limit + 1)?;
+        let (reader, owned) = (store.clone(), owned.clone());
+        let events = ask::read(move || reader.events(&owned, after, limit + 1)).await?;
         if !events.is_empty() || wait.is_zero() {
             return Ok(events);
         }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::problem::{Problem, Wrong};
-use crate::config::nearest::nearest;
 use crate::config::units::parse_duration;
 use crate::domain::json::{self, Field, Kind};
+use crate::domain::nearest::nearest;
 use crate::domain::time::Timestamp;
 
 /// The members of a request's body.

@@ -15,10 +15,7 @@ pub(crate) fn healthz() -> Reply {
 
 /// The service does its work; else 503 with what keeps it from it.
 pub(crate) fn readyz(api: &Api) -> Reply {
-    let mut reasons = unready(&api.store.health());
-    if api.stop.is_pressed() {
-        reasons.push("the service is stopping".into());
-    }
+    let reasons = reasons(api, &api.store.health());
     let (status, word) =
         if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     Reply::object(status, |object| {
@@ -29,9 +26,12 @@ pub(crate) fn readyz(api: &Api) -> Reply {
     })
 }
 
-/// Why the service is not ready: its writer stands, or deliveries wait for nothing but the service itself.
-pub(crate) fn unready(health: &Health) -> Vec<String> {
+/// Why the service is not ready: it stops, its writer stands, or deliveries wait for nothing but the service itself.
+pub(crate) fn reasons(api: &Api, health: &Health) -> Vec<String> {
     let mut reasons = Vec::new();
+    if api.stop.is_pressed() {
+        reasons.push("the service is stopping".into());
+    }
     if health.last_commit_age > COMMIT_AGE_MAX {
         reasons.push(format!("the store has not committed for {} s", health.last_commit_age.as_secs()));
     }

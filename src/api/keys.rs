@@ -32,7 +32,7 @@ pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
 
 /// `POST /v1/admin/keys`: the one answer that shows the key's text.
 pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut form = Form::read_or_empty(&ask.body, &["name", "role", "provider", "tenant", "scopes"])?;
+    let mut form = Form::read_or_empty(&ask.body, &["name", "operator", "provider", "tenant", "scopes"])?;
     let name = form.text("name").unwrap_or_default().into_owned();
     if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         form.note("name", "is longer than 128 characters or contains a control character");
@@ -59,18 +59,21 @@ pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(Reply::no_content())
 }
 
-/// An operator's with `role`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
+/// An operator's with `operator`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
 fn role(form: &mut Form<'_>, settings: &Settings) -> Role {
-    let (role, provider, tenant) = (form.text("role"), form.text("provider"), form.text("tenant"));
+    let operator = form.boolean("operator").unwrap_or_default();
+    let (provider, tenant) = (form.text("provider"), form.text("tenant"));
     let scopes = form.texts("scopes").map(|names| {
         Scopes::parse(names.iter().map(String::as_str)).unwrap_or_else(|| {
             form.note("scopes", format!("is not a list of some of {}", Scopes::NAMES.join(", ")));
             Scopes::ALL
         })
     });
-    let implied = if provider.is_some() && tenant.is_none() { PROVIDER } else { TENANT };
-    let role = role.as_deref().unwrap_or(implied);
-    if scopes.is_some() && role != TENANT {
+    let is_tenants = !operator && (tenant.is_some() || provider.is_none());
+    if operator && (provider.is_some() || tenant.is_some()) {
+        form.note("operator", "has neither `provider` nor `tenant`: it may do everything");
+    }
+    if scopes.is_some() && !is_tenants {
         form.note("scopes", "are for a tenant's key; the others may do all that is their owner's");
     }
     let provider = provider.as_deref().unwrap_or(DEFAULT_OWNER);
@@ -79,15 +82,10 @@ fn role(form: &mut Form<'_>, settings: &Settings) -> Role {
     if !is_name(tenant) {
         form.note("tenant", "is not 1 to 64 of A-Za-z0-9_-");
     }
-    match role {
-        "operator" => Role::Operator,
-        PROVIDER => Role::Provider { provider: provider.into() },
-        _ => {
-            if role != TENANT {
-                form.note("role", unknown(role, &["operator", PROVIDER, TENANT]));
-            }
-            Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes: scopes.unwrap_or(Scopes::ALL) }
-        }
+    match (operator, is_tenants) {
+        (true, _) => Role::Operator,
+        (_, false) => Role::Provider { provider: provider.into() },
+        (_, true) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes: scopes.unwrap_or(Scopes::ALL) },
     }
 }
 
@@ -102,20 +100,16 @@ fn print(key: &Key, object: &mut Object<'_>) {
     object.text("id", &key.id);
     object.text("name", &key.name);
     match &key.role {
-        Role::Operator => object.text("role", "operator"),
-        Role::Provider { provider } => {
-            object.text("role", PROVIDER);
-            object.text("provider", provider);
-        }
+        Role::Operator => object.boolean("operator", true),
+        Role::Provider { provider } => object.text("provider", provider),
         Role::Tenant { provider, tenant, scopes } => {
-            object.text("role", TENANT);
             object.text("provider", provider);
             object.text("tenant", tenant);
             object.texts("scopes", scopes.names());
         }
     }
     let from_file = key.id.starts_with(FILE_KEY);
-    object.text("source", if from_file { "file" } else { "store" });
+    object.text("owner", if from_file { "file" } else { "operator" });
     object.time("created_at", (!from_file).then_some(key.created_at));
 }
 
@@ -144,8 +138,6 @@ const PREFIX: &str = "hwk_";
 const DIGITS: usize = 43;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-const PROVIDER: &str = "provider";
-const TENANT: &str = "tenant";
 const NAME_CHARS_MAX: usize = 128;
 
 #[cfg(test)]
@@ -154,7 +146,7 @@ mod tests {
     use super::*;
 
     fn taken(body: &str) -> Result<Role, u16> {
-        let mut form = Form::read(body.as_bytes(), &["role", "provider", "tenant", "scopes"]).unwrap();
+        let mut form = Form::read(body.as_bytes(), &["operator", "provider", "tenant", "scopes"]).unwrap();
         let role = role(&mut form, &settings(Vec::new()));
         form.finish().map(|()| role).map_err(|problem| problem.status().as_u16())
     }
@@ -178,7 +170,7 @@ mod tests {
     fn a_role_follows_from_what_is_named() {
         assert_eq!(taken("{}"), Ok(tenant("default", "default", Scopes::ALL)));
         assert_eq!(taken(r#"{"provider":"acme"}"#), Ok(Role::Provider { provider: "acme".into() }));
-        assert_eq!(taken(r#"{"role":"operator"}"#), Ok(Role::Operator));
+        assert_eq!(taken(r#"{"operator":true}"#), Ok(Role::Operator));
         let read = Scopes::parse(["read"]).unwrap();
         assert_eq!(taken(r#"{"provider":"acme","tenant":"t1","scopes":["read"]}"#), Ok(tenant("acme", "t1", read)));
     }
@@ -186,12 +178,13 @@ mod tests {
     #[test]
     fn a_role_that_makes_no_sense_is_refused() {
         for body in [
-            r#"{"role":"root"}"#,
+            r#"{"operator":1}"#,
+            r#"{"operator":true,"tenant":"t1"}"#,
             r#"{"provider":"acm"}"#,
             r#"{"tenant":"a.b"}"#,
             r#"{"scopes":["write"]}"#,
             r#"{"scopes":[]}"#,
-            r#"{"role":"operator","scopes":["read"]}"#,
+            r#"{"operator":true,"scopes":["read"]}"#,
         ] {
             assert_eq!(taken(body), Err(422), "{body}");
         }

@@ -37,6 +37,7 @@ mod stop;
 mod webhooks;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -57,6 +58,7 @@ use problem::Problem;
 use reply::Reply;
 use route::{Call, Need, Routes};
 
+use crate::clock;
 use crate::domain::access::KeyHash;
 use crate::store::Store;
 
@@ -66,6 +68,7 @@ pub(crate) struct Api {
     settings: watch::Receiver<Arc<Settings>>,
     reload: Reload,
     stop: Stop,
+    started: Instant,
     routes: Routes,
     room: Room,
 }
@@ -75,7 +78,8 @@ pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
 
 impl Api {
     pub(crate) fn new(store: Store, settings: watch::Receiver<Arc<Settings>>, reload: Reload, stop: Stop) -> Self {
-        Self { store, settings, reload, stop, routes: Routes::new(), room: Room::new() }
+        let started = clock::steady();
+        Self { store, settings, reload, stop, started, routes: Routes::new(), room: Room::new() }
     }
 
     /// Answers one request, whatever it is.
@@ -118,7 +122,7 @@ impl Api {
             Call::Publish => publish::publish(ask).await,
             Call::ListEvents => events::list(ask).await,
             Call::ShowEvent => events::show(ask),
-            Call::ExplainEvent => explain::explain(ask),
+            Call::ExplainEvent => explain::explain(ask).await,
             Call::CreateWebhook => webhooks::create(ask).await,
             Call::ListWebhooks => webhooks::list(ask),
             Call::ShowWebhook => webhooks::show(ask),
@@ -132,8 +136,8 @@ impl Api {
             Call::TestWebhook => webhooks::test_one(ask).await,
             Call::TestWebhooks => webhooks::test_all(ask).await,
             Call::RecoverWebhook => webhooks::recover(ask).await,
-            Call::ListWebhookDeliveries => deliveries::list_of_webhook(ask),
-            Call::ListDeliveries => deliveries::list(ask),
+            Call::ListWebhookDeliveries => deliveries::list_of_webhook(ask).await,
+            Call::ListDeliveries => deliveries::list(ask).await,
             Call::ShowDelivery => deliveries::show(ask),
             Call::RetryDelivery => deliveries::retry(ask).await,
             Call::ListKeys => keys::list(ask),

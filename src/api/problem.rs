@@ -37,7 +37,8 @@ pub(crate) enum Problem {
     Denied(Denied),
     /// Try again in a second.
     Unavailable(&'static str),
-    Store(store::Error),
+    /// The store could not be read; the log says why.
+    Store,
     Random,
 }
 
@@ -69,7 +70,7 @@ impl Problem {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Fields(_) | Self::Wrong(_) | Self::Refused(Refusal::Unprintable(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -78,7 +79,7 @@ impl Problem {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
-            Self::Store(_) | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -122,7 +123,7 @@ impl Problem {
             Self::NotFound(what) => format!("no such {what}"),
             Self::Method(allowed) => format!("this path takes {allowed}"),
             Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
-            Self::Fields(wrong) => wrong.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail)).unwrap_or_default(),
+            Self::Fields(wrong) => first_and_count(wrong),
             Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
                 text.clone()
             }
@@ -130,7 +131,7 @@ impl Problem {
             Self::Refused(refusal) => refusal.to_string(),
             Self::Denied(denied) => denied.to_string(),
             // The cause is the operator's to read, in the log.
-            Self::Store(_) => "the store could not be read; the service's log says why".into(),
+            Self::Store => "the store could not be read; the service's log says why".into(),
             Self::Random => "the operating system gave no random numbers".into(),
         }
     }
@@ -156,13 +157,22 @@ impl From<Refusal> for Problem {
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         tracing::error!("reading for the API: {error}");
-        Self::Store(error)
+        Self::Store
     }
 }
 
 impl From<json::Fault> for Problem {
     fn from(fault: json::Fault) -> Self {
         Self::Json(fault)
+    }
+}
+
+/// The first wrong field, and how many more there are.
+fn first_and_count(wrong: &[Wrong]) -> String {
+    let first = wrong.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail)).unwrap_or_default();
+    match wrong.len() {
+        0 | 1 => first,
+        count => format!("{first} (and {} more, see errors)", count - 1),
     }
 }
 
@@ -189,7 +199,7 @@ mod tests {
         let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
-        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
         assert_eq!(reply.body, expected);
     }
 
@@ -213,7 +223,6 @@ mod tests {
             (Refusal::DiskLow, 507),
             (Refusal::Busy, 503),
             (Refusal::Closing, 503),
-            (Refusal::Unprintable("x".into()), 422),
         ] {
             assert_eq!(Problem::Refused(refusal).status(), status);
         }

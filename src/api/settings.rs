@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::config::checked::{self, Config};
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
 use crate::domain::target::{Guard, Schemes};
 use crate::domain::time::Timestamp;
 
@@ -18,6 +19,8 @@ pub(crate) struct Settings {
     /// The keys of the files; the others are the store's.
     keys: HashMap<KeyHash, Arc<Key>>,
     providers: HashMap<Box<str>, Arc<Provider>>,
+    /// Where each webhook of the files stands.
+    files: HashMap<FileWebhook, Box<str>>,
     danger_allow_http: bool,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
@@ -47,6 +50,7 @@ impl Settings {
         Some(Self {
             keys: keys(config).map(|key| (key.hash, Arc::new(key))).collect(),
             providers,
+            files: config.webhooks().map(|(provider, tenant, webhook)| place(provider, tenant, webhook)).collect(),
             danger_allow_http: config.delivery.danger_allow_http,
             rotation_overlap: config.delivery.rotation_overlap,
             guard,
@@ -69,6 +73,12 @@ impl Settings {
         self.providers.values()
     }
 
+    /// The file, line and column that a file-owned webhook comes from, while it stands there.
+    pub(crate) fn place(&self, endpoint: &Endpoint) -> Option<&str> {
+        let webhook = (endpoint.provider.clone(), endpoint.tenant.clone(), endpoint.definition.name.clone());
+        self.files.get(&webhook).map(|place| &**place)
+    }
+
     /// Which URLs a webhook of this dialect may have.
     pub(crate) fn schemes(&self, dialect: &Dialect) -> Schemes {
         Schemes { http: dialect.api.plain_http || self.danger_allow_http }
@@ -76,7 +86,8 @@ impl Settings {
 }
 
 impl Provider {
-    fn new(name: &str, dialect: Arc<Dialect>) -> Self {
+    /// With nothing known of its tenants.
+    pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
         Self { name: name.into(), dialect, environments: HashMap::new(), environment: ENVIRONMENT.into() }
     }
 
@@ -89,6 +100,14 @@ impl Provider {
     pub(crate) fn environment(&self, tenant: Option<&str>) -> Arc<str> {
         tenant.and_then(|tenant| self.environments.get(tenant)).unwrap_or(&self.environment).clone()
     }
+}
+
+/// Provider, tenant and name of a file-owned webhook.
+type FileWebhook = (Box<str>, Box<str>, Box<str>);
+
+fn place(provider: &checked::Provider, tenant: &checked::Tenant, webhook: &checked::Webhook) -> (FileWebhook, Box<str>) {
+    let name = (provider.name.as_str().into(), tenant.id.as_str().into(), webhook.name.as_str().into());
+    (name, webhook.place.to_string().into())
 }
 
 fn keys(config: &Config) -> impl Iterator<Item = Key> {
@@ -178,6 +197,7 @@ pub(crate) mod fixture {
         Settings {
             keys: keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect(),
             providers: HashMap::from(providers),
+            files: HashMap::new(),
             danger_allow_http: false,
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),

@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and how their text becomes typed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,8 @@ use crate::domain::time::Timestamp;
 pub(crate) struct Reach {
     /// The service's admin socket [default: /run/hookwheel/admin.sock, then that of `dev`]
     #[arg(long, value_name = "PATH", env = "HOOKWHEEL_SOCKET", hide_env = true, help_heading = SERVICE)]
-    pub(crate) socket: Option<PathBuf>,
+    // An empty variable is as good as none, which a PathBuf would not let pass.
+    pub(crate) socket: Option<OsString>,
 }
 
 impl Reach {
@@ -30,8 +32,8 @@ impl Reach {
     }
 
     fn service_for(&self, tenant: &str) -> Result<Service, Error> {
-        // An empty variable is as good as none.
-        Service::new(self.socket.clone().filter(|path| !path.as_os_str().is_empty()), tenant)
+        let named = self.socket.clone().filter(|path| !path.is_empty());
+        Service::new(named.map(PathBuf::from), tenant)
     }
 }
 
@@ -185,7 +187,9 @@ mod tests {
     fn one_line_end_of_a_secret_is_cut() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret");
-        for (written, expected) in [("whsec_1\n", "whsec_1"), ("whsec_1\r\n", "whsec_1"), ("whsec_1", "whsec_1"), (" a \n\n", " a \n")] {
+        for (written, expected) in
+            [("whsec_1\n", "whsec_1"), ("whsec_1\r\n", "whsec_1"), ("whsec_1", "whsec_1"), (" a \n\n", " a \n")]
+        {
             fs::write(&path, written).expect("written");
             assert_eq!(secret(&path).expect("a secret").as_str(), expected);
         }

@@ -39,6 +39,13 @@ pub(crate) fn status(delivery: &Value, paint: Paint) -> String {
 fn one(attempt: &Value, paint: Paint) -> String {
     let head = format!("attempt {}  {}  {}", cell(attempt, "number"), cell(attempt, "started_at"), cell(attempt, "trigger"));
     let mut text = format!("{}  {}  {} ms", paint.bold(&head), result(attempt, paint), cell(attempt, "duration_ms"));
+    if let Some(detail) = attempt["detail"].as_str() {
+        let _ = write!(text, "\n  {}", plain(detail));
+    }
+    let url = cell(&attempt["request"], "url");
+    if !url.is_empty() {
+        let _ = write!(text, "\n{}", paint.dim(&format!("> POST {url}")));
+    }
     message(&mut text, &attempt["request"], "> ", paint);
     message(&mut text, &attempt["response"], "< ", paint);
     if attempt["response"]["truncated"] == true {
@@ -65,22 +72,22 @@ fn message(text: &mut String, message: &Value, arrow: &str, paint: Paint) {
         let _ = write!(text, "\n{}", paint.dim(&format!("{arrow}{name}: {value}")));
     }
     let body = message["body"].as_str().map_or_else(|| message["body"].to_string(), str::to_owned);
+    if message["encoding"] == "base64" {
+        let _ = write!(text, "\n{}", paint.dim(&format!("{arrow}(not text; in base64)")));
+    }
     for line in plain(&body).lines().filter(|_| body != "null") {
         let _ = write!(text, "\n{arrow}{line}");
     }
 }
 
-/// An object of headers, or a list of pairs.
-fn headers(headers: &Value) -> Vec<(String, String)> {
-    let text = |value: &Value| one_line(value.as_str().unwrap_or_default(), HEADER_CHARACTERS_MAX);
-    match headers {
-        Value::Object(members) => members.iter().map(|(name, value)| (one_line(name, HEADER_CHARACTERS_MAX), text(value))).collect(),
-        Value::Array(pairs) => pairs.iter().map(|pair| (text(&pair[0]), text(&pair[1]))).collect(),
-        _ => Vec::new(),
-    }
+fn headers(headers: &Value) -> impl Iterator<Item = (String, String)> {
+    let text = |text: &str| one_line(text, HEADER_CHARACTERS_MAX);
+    let members = headers.as_object().into_iter().flatten();
+    members.map(move |(name, value)| (text(name), text(value.as_str().unwrap_or_default())))
 }
 
-const FACTS: [(&str, &str); 7] = [
+const FACTS: [(&str, &str); 8] = [
+    ("because", "reason"),
     ("event", "event_id"),
     ("webhook", "webhook_id"),
     ("url", "url"),
@@ -103,19 +110,21 @@ mod tests {
     fn a_delivery_shows_each_request_and_response() {
         let value = json!({
             "id": "dlv_1", "event_id": "evt_1", "event_type": "invoice.paid", "webhook_id": "wh_1", "status": "failed",
-            "url": "https://example.com/", "next_attempt_at": null,
+            "url": "https://example.com/", "next_attempt_at": null, "reason": "exhausted",
             "attempts": [{
                 "number": 1, "trigger": "schedule", "started_at": "2026-03-01T10:02:11Z", "duration_ms": 12, "error": "status",
-                "request": { "headers": { "content-type": "application/json" }, "body": "{\"a\":1}" },
-                "response": { "status": 500, "headers": [["x", "y\u{1b}"]], "body": "no\nway", "truncated": true },
-            }, { "number": 2, "trigger": "manual", "started_at": "t", "duration_ms": 3, "error": "timeout", "request": null, "response": null }],
+                "request": { "url": "https://example.com/", "headers": { "content-type": "application/json" }, "body": "{\"a\":1}" },
+                "response": { "status": 500, "headers": { "x": "y\u{1b}" }, "body": "no\nway", "truncated": true },
+            }, { "number": 2, "trigger": "manual", "started_at": "t", "duration_ms": 3, "error": "timeout", "detail": "15 s passed", "request": null, "response": null }],
         });
         let expected = "dlv_1  invoice.paid  failed\n\
+                        because     exhausted\n\
                         event       evt_1\n\
                         webhook     wh_1\n\
                         url         https://example.com/\n\
                         \n\
                         attempt 1  2026-03-01T10:02:11Z  schedule  [500] status  12 ms\n\
+                        > POST https://example.com/\n\
                         > content-type: application/json\n\
                         > {\"a\":1}\n\
                         < x: y\\u{1b}\n\
@@ -123,7 +132,7 @@ mod tests {
                         < way\n\
                         < … the response was longer; no more of it was kept\n\
                         \n\
-                        attempt 2  t  manual  [ERR] timeout  3 ms";
+                        attempt 2  t  manual  [ERR] timeout  3 ms\n  15 s passed";
         assert_eq!(delivery(&value, Paint::OFF), expected);
     }
 

@@ -62,7 +62,8 @@ fn warnings(config: &Config) -> Vec<String> {
         warnings.push("[delivery] danger_allow_http lets deliveries go out unencrypted where a dialect wants https".to_owned());
     }
     let everywhere = config.delivery.allow_private.iter().filter(|net| net.prefix_len() == 0);
-    warnings.extend(everywhere.map(|net| format!("[delivery] allow_private = {net} opens every private address to every webhook")));
+    warnings
+        .extend(everywhere.map(|net| format!("[delivery] allow_private = {net} opens every private address to every webhook")));
     warnings
 }
 

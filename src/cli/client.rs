@@ -173,18 +173,20 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
     }
 
-    /// The object itself, also where the tenant's dialect puts every answer under `data`.
+    /// The object itself, also where the tenant's dialect puts every answer under one member.
     pub(crate) fn object(&self) -> Result<Value, Error> {
         let mut value = self.value()?;
-        let wrapped = value.get_mut("data").filter(|data| data.is_object()).map(Value::take);
+        let members = value.as_object_mut().filter(|members| members.len() == 1);
+        let wrapped = members.and_then(|members| members.values_mut().next()).filter(|inner| inner.is_object()).map(Value::take);
         Ok(wrapped.unwrap_or(value))
     }
 
-    /// One page of a list.
+    /// One page of a list, whatever its dialect calls it.
     pub(crate) fn page(&self) -> Result<Page, Error> {
         let mut value = self.value()?;
         let next = value["next"].as_str().map(str::to_owned);
-        match value.get_mut("data").map(Value::take) {
+        let list = value.as_object_mut().and_then(|members| members.values_mut().find(|member| member.is_array()));
+        match list.map(Value::take) {
             Some(Value::Array(rows)) => Ok(Page { rows, next }),
             _ => Err(self.not_json("it is no list".into())),
         }
@@ -351,7 +353,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let stale = folder.path().join("stale.sock");
         drop(UnixListener::bind(&stale).expect("bound"));
-        let service = Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
+        let service =
+            Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
         let error = service.ask(Call::get("/")).expect_err("nobody is there").to_string();
         assert!(error.contains("/nowhere/a.sock (no such socket)"), "{error}");
         assert!(error.contains(&format!("{} (nobody listens)", stale.display())), "{error}");
@@ -392,11 +395,8 @@ mod tests {
             "XDG_DATA_HOME" => Some("not/absolute".into()),
             _ => None,
         };
-        let expected = [
-            "/run/hookwheel/admin.sock",
-            "/run/user/1000/hookwheel/dev.sock",
-            "/home/ada/.local/share/hookwheel/dev/dev.sock",
-        ];
+        let expected =
+            ["/run/hookwheel/admin.sock", "/run/user/1000/hookwheel/dev.sock", "/home/ada/.local/share/hookwheel/dev/dev.sock"];
         assert_eq!(usual_sockets(&variables), expected.map(PathBuf::from));
         assert_eq!(usual_sockets(&|_| None), [PathBuf::from(ADMIN_SOCKET)]);
     }

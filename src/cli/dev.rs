@@ -85,13 +85,18 @@ impl Dev {
         Ok(DevOptions {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), self.port),
             forward_to: self.forward_to,
-            data,
-            socket: self.socket.or_else(|| runtime_socket(&variable)),
+            data: data.map(absolute),
+            socket: self.socket.map(absolute).or_else(|| runtime_socket(&variable)),
             print_secret: self.print_secret,
             fail_rate: self.fail_rate,
             latency: self.latency,
         })
     }
+}
+
+/// As the header shows it, so that it can be used from another folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn no_home() -> Failure {

@@ -84,19 +84,6 @@ impl Failure {
         Self { exit: Exit::Ok, faults: Vec::new() }
     }
 
-    /// The same failure with another exit code.
-    pub(crate) fn exiting(self, exit: Exit) -> Self {
-        Self { exit, ..self }
-    }
-
-    /// The same failure with a remedy that fits the command better.
-    pub(crate) fn hinting(mut self, hint: impl Into<String>) -> Self {
-        if let Some(last) = self.faults.last_mut() {
-            last.hint = hint.into();
-        }
-        self
-    }
-
     /// For a person: each thing that is wrong, its place, and what to try.
     pub(crate) fn human(&self) -> String {
         let lines: Vec<String> = self.faults.iter().map(Said::human).collect();
@@ -151,7 +138,9 @@ impl From<client::Error> for Failure {
                 "systemctl start hookwheel, or hookwheel dev; --socket PATH names the socket of a service elsewhere".into(),
             ),
             Error::Denied(_) => (Exit::Permission, "sudo hookwheel …, or join the group that owns the socket".into()),
-            Error::Silent { .. } | Error::Broken { .. } => (Exit::Unreachable, "hookwheel status".into()),
+            Error::Silent { .. } | Error::Broken { .. } => {
+                (Exit::Unreachable, "systemctl status hookwheel, and journalctl -u hookwheel -n 50".into())
+            }
             Error::TooLarge(_) => (Exit::Internal, "ask for less, as with --limit 10".into()),
             Error::NotJson { .. } => (Exit::Internal, "hookwheel version, and the version in hookwheel status".into()),
             Error::Runtime(_) => (Exit::Internal, "ulimit -n, and close what holds many files open".into()),
@@ -165,13 +154,25 @@ impl From<client::Error> for Failure {
 fn refused(problem: &client::Problem) -> (Exit, String) {
     let (exit, hint) = match problem.status {
         401 | 403 => (Exit::Permission, "use the admin socket: leave --socket out, or name the service's own"),
-        404 => (Exit::Negative, "hookwheel webhooks list, hookwheel deliveries list or hookwheel keys list"),
+        404 => (Exit::Negative, what_there_is(&problem.detail)),
         503 => (Exit::Unreachable, "again in a second"),
         507 => (Exit::StoreIo, "raise [storage] max_bytes, shorten its retention, or free disk space"),
         500..=599 => (Exit::Internal, "journalctl -u hookwheel -n 50"),
-        _ => (Exit::Negative, "the same with what is named above set right"),
+        _ => (Exit::Negative, "set right what is named above, and run it again"),
     };
     (exit, hint.into())
+}
+
+/// Where to look for a name that exists.
+fn what_there_is(detail: &str) -> &'static str {
+    let lists = [
+        ("webhook", "hookwheel webhooks list"),
+        ("delivery", "hookwheel deliveries list"),
+        ("key", "hookwheel keys list"),
+        ("provider", "--tenant with a [[provider]] of the config file, or without --tenant"),
+    ];
+    let named = lists.iter().find(|(noun, _)| detail.contains(noun));
+    named.map_or("check what was named for typing errors", |(_, list)| list)
 }
 
 impl From<store::Error> for Failure {
@@ -203,7 +204,9 @@ impl From<server::Error> for Failure {
                 Self::new(exit, error.to_string(), hint)
             }
             Error::Tls(_) => Self::new(Exit::InvalidConfig, error.to_string(), "check tls_cert and tls_key of [server]"),
-            Error::Connector(_) => Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file"),
+            Error::Connector(_) => {
+                Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file")
+            }
         }
     }
 }
@@ -214,7 +217,9 @@ fn io_fate(cause: &io::Error) -> (Exit, &'static str) {
         io::ErrorKind::PermissionDenied => {
             (Exit::Permission, "run as the service's user, and take a port above 1023 and a folder that it owns")
         }
-        io::ErrorKind::AddrInUse => (Exit::InvalidConfig, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one"),
+        io::ErrorKind::AddrInUse => {
+            (Exit::InvalidConfig, "--listen 127.0.0.1:0 takes a free port; ss -ltnp shows who has this one")
+        }
         io::ErrorKind::AddrNotAvailable => (Exit::InvalidConfig, "ip address shows the addresses that this machine has"),
         _ => (Exit::Internal, "journalctl -u hookwheel -n 50"),
     }
@@ -266,6 +271,13 @@ mod tests {
         for (status, code) in expected {
             assert_eq!(problem(status).exit as u8, code, "{status}");
         }
+    }
+
+    #[test]
+    fn what_is_not_found_is_looked_for_in_its_own_list() {
+        assert_eq!(what_there_is("no such delivery"), "hookwheel deliveries list");
+        assert!(what_there_is("no such provider").starts_with("--tenant"));
+        assert_eq!(what_there_is("no such event"), "check what was named for typing errors");
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
     /// The key's id, key_…
-    #[arg(value_parser = args::id)]
+    #[arg(value_parser = key)]
     key: String,
 
     #[command(flatten)]
@@ -111,7 +111,7 @@ impl New {
         let mut body = Map::new();
         body.insert("name".into(), json!(self.name));
         match (self.operator, &self.provider) {
-            (true, _) => _ = body.insert("operator".into(), json!(true)),
+            (true, _) => _ = body.insert("role".into(), json!("operator")),
             (false, Some(provider)) => _ = body.insert("provider".into(), json!(provider)),
             (false, None) => {
                 body.insert("provider".into(), json!(self.tenant.0));
@@ -145,7 +145,7 @@ fn row(key: &Value) -> Vec<String> {
     let of = [cell(key, "provider"), cell(key, "tenant")];
     let of = of.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/");
     let of = if of.is_empty() { "operator".into() } else { of };
-    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "owner")]
+    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "source")]
 }
 
 impl Revoke {
@@ -157,6 +157,12 @@ impl Revoke {
         }
         Ok(Exit::Ok)
     }
+}
+
+/// An id; that of a key in the file has dots in it.
+fn key(text: &str) -> Result<String, String> {
+    let plain = |part: &str| !part.is_empty() && args::id(part).is_ok();
+    if text.split('.').all(plain) { Ok(text.into()) } else { Err("a key's id is what hookwheel keys list shows, key_…".into()) }
 }
 
 /// A tenant; a key for all of a provider's is the provider's.
@@ -189,12 +195,21 @@ mod tests {
         let scoped = r#"{"name":"ci","provider":"acme","scopes":["publish","read"],"tenant":"t1"}"#;
         assert_eq!(body(&["ci", "--tenant", "acme/t1", "--scopes", "publish,read"]), scoped);
         assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
-        assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
+        assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","role":"operator"}"#);
     }
 
     #[test]
     fn a_tenants_key_is_for_one_tenant() {
         assert!(one_tenant("acme/*").is_err());
+    }
+
+    #[test]
+    fn a_key_is_revoked_by_its_id() {
+        assert!(key("key_01J").is_ok());
+        assert!(key("key_file_acme.t1.ci").is_ok());
+        for bad in ["", "..", "a/b", "a..b"] {
+            assert!(key(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

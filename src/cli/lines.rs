@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 10:02:11  --> invoice.paid  evt_01J…
-//! 10:02:11  <-- [ERR] cannot connect to 127.0.0.1:3000: connection refused  attempt 1/5, next in 5 s  evt_01J…
+//! 10:02:11  <-- [ERR] POST 127.0.0.1:3000/  connection refused  attempt 1/5, next in 5 s  evt_01J…
 //! 10:02:16  <-- [200] POST 127.0.0.1:3000/  12 ms  attempt 2/5  evt_01J…
 //! ```
 //!
@@ -84,21 +84,19 @@ fn attempt(attempted: &Attempted, paint: Paint) -> String {
         let _ = write!(line, "   body: {}", one_line(&attempted.response_start, BODY_MAX));
     }
     let _ = write!(line, "  {}", paint.dim(&attempted.event_id));
-    if attempted.number == 1 && matches!(attempted.status, Some(401 | 403)) {
+    if matches!(attempted.status, Some(401 | 403)) {
         let _ = write!(line, "\n{INDENT}hint: hookwheel verify --explain says why a signature is refused");
     }
     line
 }
 
-/// `[200] POST host/  12 ms`, or `[ERR]` and what went wrong.
+/// `[200] POST host/  12 ms`, or `[ERR] POST host/` and what went wrong.
 fn result(attempted: &Attempted, paint: Paint) -> String {
+    let target = one_line(attempted.url.split_once("://").map_or(&*attempted.url, |(_, rest)| rest), URL_MAX);
     match (attempted.status, &attempted.error) {
-        (Some(status), _) => {
-            let target = one_line(attempted.url.split_once("://").map_or(&*attempted.url, |(_, rest)| rest), URL_MAX);
-            format!("{} POST {target}  {}", banded(status, paint), duration(attempted.duration))
-        }
-        (None, Some((_, detail))) => format!("{} {}", paint.red("[ERR]"), one_line(detail, DETAIL_MAX)),
-        (None, None) => format!("{} no response", paint.red("[ERR]")),
+        (Some(status), _) => format!("{} POST {target}  {}", banded(status, paint), duration(attempted.duration)),
+        (None, Some((_, detail))) => format!("{} POST {target}  {}", paint.red("[ERR]"), one_line(detail, DETAIL_MAX)),
+        (None, None) => format!("{} POST {target}  no response", paint.red("[ERR]")),
     }
 }
 
@@ -300,21 +298,30 @@ mod tests {
     fn a_refused_connection_says_when_the_next_attempt_is() {
         let refused = Attempted {
             status: None,
-            error: Some((Class::Connect, "connection refused :3000".into())),
+            error: Some((Class::Connect, "connection refused".into())),
             next_at: Some(at() + Duration::from_millis(4_999)),
             ended: None,
             response_start: String::new(),
             ..attempted()
         };
-        assert_eq!(shown(refused), "10:02:11  <-- [ERR] connection refused :3000  attempt 1/5, next in 5 s  evt_1");
+        assert_eq!(
+            shown(refused),
+            "10:02:11  <-- [ERR] POST 127.0.0.1:3000/  connection refused  attempt 1/5, next in 5 s  evt_1"
+        );
     }
 
     #[test]
     fn a_401_shows_its_body_and_a_hint() {
         let error = Some((Class::Status, "401".into()));
         let next_at = Some(at() + Duration::from_secs(30));
-        let refused =
-            Attempted { status: Some(401), error, ended: None, next_at, response_start: "\"bad\nsig\u{1b}[2J\"".into(), ..attempted() };
+        let refused = Attempted {
+            status: Some(401),
+            error,
+            ended: None,
+            next_at,
+            response_start: "\"bad\nsig\u{1b}[2J\"".into(),
+            ..attempted()
+        };
         let expected = "10:02:11  <-- [401] POST 127.0.0.1:3000/  12 ms  attempt 1/5, next in 30 s   body: \"bad sig\\u{1b}[2J\"  evt_1\n\
                         \x20             hint: hookwheel verify --explain says why a signature is refused";
         assert_eq!(shown(refused), expected);
@@ -322,7 +329,8 @@ mod tests {
 
     #[test]
     fn the_last_attempt_says_that_the_delivery_failed() {
-        let last = Attempted { number: 5, status: Some(500), ended: Some(Status::Failed), response_start: String::new(), ..attempted() };
+        let last =
+            Attempted { number: 5, status: Some(500), ended: Some(Status::Failed), response_start: String::new(), ..attempted() };
         assert_eq!(shown(last), "10:02:11  <-- [500] POST 127.0.0.1:3000/  12 ms  attempt 5/5, failed  evt_1");
     }
 

@@ -102,19 +102,23 @@ fn done(out: &Out, run: impl FnOnce(&Out) -> Result<Exit, Failure>) -> Exit {
 
 /// Help and version are answers; the rest is wrong usage, as JSON where that was asked for.
 fn unparsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // A closed pipe is no reason to complain.
-        let _ = error.print();
-        return Exit::Ok;
-    }
-    if arguments.iter().any(|argument| argument == "--json") {
+    let exit = exit_of(error.kind());
+    if exit == Exit::Usage && arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         Out::new(true, Colour::Never).failure(&Failure::usage(message, "hookwheel --help"));
     } else {
+        // A closed pipe is no reason to complain.
         let _ = error.print();
     }
-    Exit::Usage
+    exit
+}
+
+fn exit_of(kind: ErrorKind) -> Exit {
+    match kind {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Ok,
+        _ => Exit::Usage,
+    }
 }
 
 const AFTER_HELP: &str = "\
@@ -190,14 +194,11 @@ mod tests {
 
     #[test]
     fn help_is_an_answer_and_a_typing_error_is_not() {
-        let arguments = |line: &str| line.split_whitespace().map(OsString::from).collect::<Vec<_>>();
-        let exit = |line: &str| {
-            let arguments = arguments(line);
-            unparsed(&Cli::try_parse_from(&arguments).expect_err("not run"), &arguments)
-        };
+        let exit = |line: &str| exit_of(parsed(line).expect_err("not run"));
         assert_eq!(exit("hookwheel --help"), Exit::Ok);
+        assert_eq!(exit("hookwheel webhooks add --help"), Exit::Ok);
         assert_eq!(exit("hookwheel --version"), Exit::Ok);
-        assert_eq!(exit("hookwheel --json nonsense"), Exit::Usage);
+        assert_eq!(exit("hookwheel nonsense"), Exit::Usage);
         assert_eq!(exit("hookwheel"), Exit::Usage);
     }
 }

@@ -225,7 +225,8 @@ mod tests {
     fn the_data_goes_out_byte_for_byte() {
         let send = send(&["invoice.paid", "--id", "in-1", "--attribute", "n:=7", "--attribute", "t=7", "--attribute", "e=a=b"]);
         let data = args::json(r#"{"a": 1.10, "b": 1e999}"#).expect("JSON");
-        let expected = r#"{"type":"invoice.paid","id":"in-1","attributes":{"e":"a=b","n":7,"t":"7"},"data":{"a": 1.10, "b": 1e999}}"#;
+        let expected =
+            r#"{"type":"invoice.paid","id":"in-1","attributes":{"e":"a=b","n":7,"t":"7"},"data":{"a": 1.10, "b": 1e999}}"#;
         assert_eq!(String::from_utf8(send.body(&data)).expect("text"), expected);
     }
 

@@ -75,30 +75,47 @@ fn is_ready(said: &Value) -> bool {
 /// The answer as a person reads it.
 fn lines(said: &Value, paint: Paint) -> String {
     let ready = if is_ready(said) { paint.green("ready") } else { paint.red("not ready") };
-    let uptime = said["uptime_s"].as_u64().map(Duration::from_secs).map(duration).unwrap_or_default();
-    let mut lines = vec![format!("hookwheel {}  {ready}  up {uptime}", cell(said, "version"))];
-    lines.extend(said["reason"].as_str().map(|reason| format!("  reason    {}", plain(reason))));
-    let webhooks = &said["webhooks"];
-    let (active, disabled) = (webhooks["active"].as_u64().unwrap_or_default(), webhooks["disabled"].as_u64().unwrap_or_default());
-    let marked = if disabled > 0 { paint.yellow(&format!("{disabled} disabled")) } else { "0 disabled".into() };
-    lines.push(format!("  webhooks  {active} active, {marked}"));
-    lines.extend(queue(&said["queue"]).map(|queue| format!("  queue     {queue}")));
-    lines.extend(said["late_ms"].as_u64().map(|late| format!("  late by   {}", duration(Duration::from_millis(late)))));
-    lines.extend(store(&said["store"]).map(|store| format!("  store     {store}")));
+    let uptime = number(said, "uptime_s").map(|secs| format!("  up {}", duration(Duration::from_secs(secs))));
+    let mut lines = vec![format!("hookwheel {}  {ready}{}", cell(said, "version"), uptime.unwrap_or_default())];
+    let reasons = said["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(reasons.map(|reason| format!("  because   {}", plain(reason))));
+    lines.extend(number(said, "webhooks").map(|all| format!("  webhooks  {}", webhooks(all, said, paint))));
+    lines.extend(number(said, "pending").map(|pending| format!("  queue     {}", queue(pending, said))));
+    let late = number(said, "oldest_due_late_ms").map(Duration::from_millis);
+    lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
+    lines.extend(store(said, paint).map(|store| format!("  store     {store}")));
     lines.join("\n")
 }
 
-fn queue(queue: &Value) -> Option<String> {
-    let pending = queue["pending"].as_u64().or_else(|| queue.as_u64())?;
-    let in_flight = queue["in_flight"].as_u64().map(|number| format!(", {number} in flight")).unwrap_or_default();
-    let held = queue["held"].as_u64().map(|number| format!(", {number} held")).unwrap_or_default();
-    Some(format!("{pending} pending{in_flight}{held}"))
+fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
+    match number(said, "disabled") {
+        None => all.to_string(),
+        Some(0) => format!("{all} active, 0 disabled"),
+        Some(disabled) => {
+            format!("{} active, {}", all.saturating_sub(disabled), paint.yellow(&format!("{disabled} disabled")))
+        }
+    }
 }
 
-fn store(store: &Value) -> Option<String> {
-    let used = size(store["bytes"].as_u64()?);
-    let most = store["max_bytes"].as_u64().map(|bytes| format!(" of at most {}", size(bytes))).unwrap_or_default();
-    Some(format!("{used}{most}  {}", cell(store, "path")).trim_end().to_owned())
+fn queue(pending: u64, said: &Value) -> String {
+    let held = number(said, "held").map(|held| format!(", {held} held")).unwrap_or_default();
+    let writes = number(said, "queue").filter(|waiting| *waiting > 0).map(|waiting| format!(", {waiting} writes waiting"));
+    format!("{pending} pending{held}{}", writes.unwrap_or_default())
+}
+
+/// Its size as far as it is told, and what is wrong with it.
+fn store(said: &Value, paint: Paint) -> Option<String> {
+    let events = number(said, "events").map(|events| count(events, "event"));
+    let used = number(said, "store_bytes").map(size);
+    let most = number(said, "store_bytes_max").map(|bytes| format!("at most {}", size(bytes)));
+    let full = (said["full"] == true).then(|| paint.red("full: publishing is refused"));
+    let low = (said["disk_low"] == true).then(|| paint.red("the disk is nearly full"));
+    let facts: Vec<String> = [events, used, most, full, low].into_iter().flatten().collect();
+    (!facts.is_empty()).then(|| facts.join(", "))
+}
+
+fn number(said: &Value, member: &str) -> Option<u64> {
+    said[member].as_u64()
 }
 
 /// Read the config again and apply it whole, or keep the old one and say why
@@ -116,22 +133,21 @@ impl Reload {
             return Ok(Exit::Ok);
         }
         let said = answer.value()?;
-        let changes: Vec<&str> = said["changes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        if changes.is_empty() {
-            out.line("reload: nothing changed")?;
-            return Ok(Exit::Ok);
-        }
-        out.line(format!("reload: {}", count(changes.len() as u64, "change")))?;
-        changes.iter().try_for_each(|change| out.line(format!("  {}", plain(change))))?;
+        let changes = said["changes"].as_str().filter(|changes| !changes.is_empty()).unwrap_or("reload: nothing changed");
+        out.line(plain(changes))?;
         Ok(Exit::Ok)
     }
 }
 
 /// A config that was not taken is an invalid one, wherever it was judged.
 fn refused(error: Error) -> Failure {
-    let by_config = matches!(&error, Error::Refused(problem) if matches!(problem.status, 400..=499) && !matches!(problem.status, 401 | 403 | 404));
-    let failure = Failure::from(error);
-    if by_config { failure.exiting(Exit::InvalidConfig).hinting("hookwheel check; the service goes on with its old config") } else { failure }
+    match error {
+        Error::Refused(problem) if problem.status == UNPROCESSABLE => {
+            let message = format!("the new config was not taken, and the old one stays:\n{}", problem.detail);
+            Failure::new(Exit::InvalidConfig, message, "hookwheel check, until it says ok")
+        }
+        error => error.into(),
+    }
 }
 
 /// Show the version
@@ -153,6 +169,7 @@ impl Version {
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 const UNAVAILABLE: u16 = 503;
+const UNPROCESSABLE: u16 = 422;
 
 #[cfg(test)]
 mod tests {
@@ -166,17 +183,23 @@ mod tests {
     #[test]
     fn a_status_is_a_short_block() {
         let said = json!({
-            "ready": false, "reason": "no commit for 6 s", "version": "0.1.0", "uptime_s": 90,
-            "queue": { "pending": 3, "in_flight": 1, "held": 2 }, "webhooks": { "active": 4, "disabled": 1 },
-            "late_ms": 1500, "store": { "path": "/var/lib/x.redb", "bytes": 1536, "max_bytes": 10_737_418_240_u64 },
+            "ready": false, "reasons": ["a due delivery waits for 6 s"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
+            "disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
+            "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
         });
         let expected = "hookwheel 0.1.0  not ready  up 1 m 30 s\n\
-                        \x20 reason    no commit for 6 s\n\
+                        \x20 because   a due delivery waits for 6 s\n\
                         \x20 webhooks  4 active, 1 disabled\n\
-                        \x20 queue     3 pending, 1 in flight, 2 held\n\
-                        \x20 late by   1 s\n\
-                        \x20 store     1.5 KiB of at most 10.0 GiB  /var/lib/x.redb";
+                        \x20 queue     3 pending, 2 held, 4 writes waiting\n\
+                        \x20 late by   6 s\n\
+                        \x20 store     7 events, 1.5 KiB, at most 10.0 GiB, full: publishing is refused";
         assert_eq!(lines(&said, Paint::OFF), expected);
+    }
+
+    #[test]
+    fn what_a_service_does_not_tell_is_left_out() {
+        let said = json!({ "ready": true, "version": "0.1.0", "webhooks": 2, "pending": 0, "queue": 0 });
+        assert_eq!(lines(&said, Paint::OFF), "hookwheel 0.1.0  ready\n  webhooks  2\n  queue     0 pending");
     }
 
     #[test]
@@ -189,7 +212,9 @@ mod tests {
 
     #[test]
     fn a_refused_config_exits_as_check_would() {
-        for (status, exit) in [(422, Exit::InvalidConfig), (409, Exit::InvalidConfig), (403, Exit::Permission), (503, Exit::Unreachable)] {
+        for (status, exit) in
+            [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Unreachable)]
+        {
             assert_eq!(refused(problem(status)).exit, exit, "{status}");
         }
     }

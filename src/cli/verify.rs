@@ -106,7 +106,10 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Failure {
 }
 
 fn unsigned(name: &str) -> Failure {
-    Failure::usage(format!("the dialect {name} signs nothing, so there is nothing to verify"), "a dialect that signs, as standard")
+    Failure::usage(
+        format!("the dialect {name} signs nothing, so there is nothing to verify"),
+        "a dialect that signs, as standard",
+    )
 }
 
 /// `Name: value`, as curl and captures write it.

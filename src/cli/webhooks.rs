@@ -271,14 +271,17 @@ pub(crate) fn find(service: &Service, webhook: &str) -> Result<String, Failure> 
     if webhook.starts_with(ID_PREFIX) {
         return args::id(webhook).map_err(|why| Failure::usage(why, LIST_HINT));
     }
-    named(&all(service)?, webhook)
+    let query = [("name", Some(webhook.to_owned()))];
+    named(&service.ask(Call::get("/v1/webhooks").query(query))?.page()?.rows, webhook)
 }
 
-fn named(webhooks: &[Value], name: &str) -> Result<String, Failure> {
-    let mut ids = webhooks.iter().filter(|webhook| webhook["name"] == name).filter_map(|webhook| webhook["id"].as_str());
+fn named(found: &[Value], name: &str) -> Result<String, Failure> {
+    let mut ids = found.iter().filter_map(|webhook| webhook["id"].as_str());
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(id.to_owned()),
-        (Some(_), Some(_)) => Err(Failure::negative(format!("more than one webhook is named `{name}`"), "its id instead; hookwheel webhooks list")),
+        (Some(_), Some(_)) => {
+            Err(Failure::negative(format!("more than one webhook is named `{name}`"), "its id instead; hookwheel webhooks list"))
+        }
         _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), LIST_HINT)),
     }
 }
@@ -311,8 +314,21 @@ const ID_PREFIX: &str = "wh_";
 const LIST_HINT: &str = "hookwheel webhooks list";
 
 /// The members of a webhook in the order a person asks for them.
-const ORDER: &[&str] =
-    &["id", "name", "url", "events", "status", "is_active", "secret", "description", "disabled_at", "disabled_reason", "created_at"];
+const ORDER: &[&str] = &[
+    "id",
+    "name",
+    "url",
+    "events",
+    "status",
+    "is_active",
+    "secret",
+    "description",
+    "disabled_at",
+    "disabled_reason",
+    "created_at",
+    "last_delivery_at",
+    "note",
+];
 
 #[cfg(test)]
 mod tests {
@@ -320,10 +336,10 @@ mod tests {
 
     #[test]
     fn a_name_must_name_one() {
-        let webhooks = [json!({"id": "wh_1", "name": "a"}), json!({"id": "wh_2", "name": "b"}), json!({"id": "wh_3", "name": "b"})];
-        assert_eq!(named(&webhooks, "a").as_deref(), Ok("wh_1"));
-        assert_eq!(named(&webhooks, "b").expect_err("two").exit, Exit::Negative);
-        assert_eq!(named(&webhooks, "c").expect_err("none").exit, Exit::Negative);
+        let found = [json!({"id": "wh_1"}), json!({"id": "wh_2"})];
+        assert_eq!(named(&found[..1], "a").as_deref(), Ok("wh_1"));
+        assert_eq!(named(&found, "a").expect_err("two").exit, Exit::Negative);
+        assert_eq!(named(&[], "a").expect_err("none").exit, Exit::Negative);
     }
 
     #[test]

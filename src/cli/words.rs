@@ -51,10 +51,13 @@ pub(crate) fn duration(time: Duration) -> String {
 /// `512 B`, `1.5 KiB`, `10.0 GiB`.
 pub(crate) fn size(bytes: u64) -> String {
     let unit = UNITS.iter().rev().find(|(_, unit)| bytes >= *unit);
-    unit.map_or_else(|| format!("{bytes} B"), |(name, unit)| {
-        let tenths = u128::from(bytes) * 10 / u128::from(*unit);
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
-    })
+    unit.map_or_else(
+        || format!("{bytes} B"),
+        |(name, unit)| {
+            let tenths = u128::from(bytes) * 10 / u128::from(*unit);
+            format!("{}.{} {name}", tenths / 10, tenths % 10)
+        },
+    )
 }
 
 /// `1 endpoint`, `3 endpoints`.

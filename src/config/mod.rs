@@ -36,7 +36,6 @@ mod value;
 
 use std::path::Path;
 
-pub(crate) use crate::domain::nearest;
 use checked::{Config, Setting};
 use document::Table;
 use fault::Faults;

@@ -42,6 +42,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.kinds().iter().all(|(_, difference)| **difference == Difference::default())
     }

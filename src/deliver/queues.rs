@@ -8,7 +8,7 @@
 //!
 //! An endpoint at its limit stands outside the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
 //! connect has one slot until an attempt succeeds. The last quarter of all slots goes only to endpoints without an attempt
-//! older than [`OLD`]: however many endpoints hang, the quick ones go on.
+//! older than [`OLD`], and to each no more than are still free: however many endpoints hang, the quick ones go on.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -213,9 +213,11 @@ impl<W> Queues<W> {
     }
 
     fn may_start(&self, no: EndpointNo, now: Instant) -> bool {
-        let plenty = self.in_flight < self.limits.in_flight - self.limits.in_flight / 4;
-        let quick = || self.endpoints.get(&no).is_some_and(|queue| queue.is_quick(now));
-        self.in_flight < self.limits.in_flight && self.has_slot(no) && (plenty || quick())
+        let free = self.limits.in_flight.saturating_sub(self.in_flight);
+        let plenty = free > self.limits.in_flight / 4;
+        // The fewer are free, the fewer an endpoint may have: a burst to endpoints that turn out to hang leaves some.
+        let quick = || self.endpoints.get(&no).is_some_and(|queue| queue.is_quick(now) && queue.running.len() < free);
+        free > 0 && self.has_slot(no) && (plenty || quick())
     }
 
     fn has_slot(&self, no: EndpointNo) -> bool {

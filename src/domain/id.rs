@@ -74,7 +74,6 @@ impl Node {
         ours.then(|| DeliveryKey { event: EventKey(high(bits)), endpoint: EndpointNo(endpoint) })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "half of the node is what is meant")]
     fn half(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -114,7 +113,6 @@ fn ulid_bits(now: Timestamp, random: [u8; 10]) -> u128 {
     (u128::from(now.as_millis()) << 80) | u128::from_be_bytes(tail)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the high half of 128 bits")]
 fn high(bits: u128) -> u64 {
     (bits >> 64) as u64
 }

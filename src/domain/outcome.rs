@@ -88,10 +88,6 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// Every class, in the order of an attempt's stages.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Reset, Self::Status, Self::Policy, Self::Response];
-
     /// As the log and the API print it.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -104,11 +100,6 @@ impl Class {
             Self::Policy => "policy",
             Self::Response => "response",
         }
-    }
-
-    /// The class that prints as `name`.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
     }
 }
 
@@ -124,14 +115,6 @@ pub(crate) const DETAIL_BYTES_MAX: usize = 400;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_class_is_found_by_its_name() {
-        for class in Class::ALL {
-            assert_eq!(Class::from_name(class.name()), Some(class));
-        }
-        assert_eq!(Class::from_name("DNS"), None);
-    }
 
     #[test]
     fn a_long_detail_is_cut_between_characters() {

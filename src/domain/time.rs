@@ -22,6 +22,7 @@ impl Timestamp {
         Self(millis * MICROS_PER_MILLI)
     }
 
+    #[cfg(test)]
     pub(crate) const fn from_secs(secs: u64) -> Self {
         Self(secs * MICROS_PER_SEC)
     }

@@ -195,18 +195,8 @@ fn provider(url: &str) -> Provider {
         secret: None,
         place: Place::Default,
     };
-    let tenant = Tenant {
-        id: DEFAULT_OWNER.into(),
-        environment: "Production".into(),
-        keys: Vec::new(),
-        webhooks: vec![webhook],
-    };
-    Provider {
-        name: DEFAULT_OWNER.into(),
-        dialect: DEFAULT_DIALECT.into(),
-        keys: Vec::new(),
-        tenants: vec![tenant],
-    }
+    let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };
+    Provider { name: DEFAULT_OWNER.into(), dialect: DEFAULT_DIALECT.into(), keys: Vec::new(), tenants: vec![tenant] }
 }
 
 async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Result<String, Error> {

@@ -55,7 +55,9 @@ where
     let loader = loader::Loader::new(sources);
     let config = loader.load().map_err(Error::Config)?;
     let runtime = runtime()?;
-    runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), door: crate::api::Door::Tcp }, |_| async {}))
+    runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), door: crate::api::Door::Tcp }, |_| {
+        std::future::pending()
+    }))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {

@@ -40,11 +40,8 @@ async fn answer(request: Request<Incoming>, manners: Manners) -> Result<Response
     drop(request.into_body().collect().await);
     tokio::time::sleep(manners.latency).await;
     let fails = draw() < manners.fail_rate;
-    let (status, text) = if fails {
-        (StatusCode::INTERNAL_SERVER_ERROR, "failing on purpose: --fail-rate")
-    } else {
-        (StatusCode::OK, "ok")
-    };
+    let (status, text) =
+        if fails { (StatusCode::INTERNAL_SERVER_ERROR, "failing on purpose: --fail-rate") } else { (StatusCode::OK, "ok") };
     let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *response.status_mut() = status;
     Ok(response)

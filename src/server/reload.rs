@@ -48,7 +48,7 @@ impl Reloader {
         let pump = wiring::pump(&new, &self.own).map_err(said)?;
         let files = wiring::webhooks(&new).map_err(said)?;
         let settings = wiring::api(&new, &self.own).ok_or("a provider speaks an unknown dialect")?;
-        self.store.set_limits(wiring::limits(&new)).await;
+        self.store.set_limits(wiring::limits(&new));
         self.store.sync(files, wiring::dialects(&new)).await.map_err(|denied| denied.to_string())?;
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));

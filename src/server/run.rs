@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::loader::Loader;
@@ -33,12 +33,11 @@ pub(super) struct Plan {
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) store: Store,
-    pub(super) address: SocketAddr,
 }
 
 type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<String, String>>>;
 
-/// Runs until SIGTERM or SIGINT. `ready` is started when deliveries flow, and dropped at the end.
+/// Runs until SIGTERM, SIGINT, or the end of `ready`, which is started when deliveries flow.
 pub(super) async fn until_signal<R, F>(plan: Plan, ready: R) -> Result<(), Error>
 where
     R: FnOnce(Running) -> F,
@@ -83,7 +82,7 @@ where
     until_loaded(&store).await;
     notify::ready("ready");
     info!("ready");
-    watching.spawn(ready(Running { store: store.clone(), address }));
+    let watcher = watching.spawn(ready(Running { store: store.clone() }));
     let admin_socket = config.server.admin_socket.clone();
     let reloader = Reloader {
         loader: plan.loader,
@@ -93,7 +92,7 @@ where
         settings,
         own: vec![address],
     };
-    attend(&mut signals, asks, &reloader).await;
+    attend(&mut signals, asks, &reloader, &watcher).await;
     drop(watching);
     shut_down(Parts { stop, serving, pump, store, admin_socket }, &mut signals).await;
     Ok(())
@@ -108,13 +107,19 @@ struct Parts {
 }
 
 /// Reloads when asked, until it is time to stop.
-async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader) {
+async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader, watcher: &AbortHandle) {
+    let mut look = tokio::time::interval(WATCHER_LOOK);
     loop {
         tokio::select! {
             _ = signals.hangup.recv() => drop(reloader.reload().await),
             Some(answer) = asks.recv() => drop(answer.send(reloader.reload().await)),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
+            _ = look.tick() => {
+                if watcher.is_finished() {
+                    return;
+                }
+            }
         }
     }
 }
@@ -205,6 +210,9 @@ const ANSWERS_GET: Duration = Duration::from_millis(800);
 
 /// Between two looks at how far the due table is loaded.
 const LOADING_LOOK: Duration = Duration::from_millis(2);
+
+/// How soon the end of a watcher, as of `dev | head`, ends the service.
+const WATCHER_LOOK: Duration = Duration::from_millis(500);
 
 /// The exit code of a store that failed (EX_IOERR of sysexits.h).
 const STORE_IO: i32 = 74;

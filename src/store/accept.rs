@@ -180,12 +180,7 @@ impl Batch<'_, '_> {
         named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
     }
 
-    fn repeated(
-        &mut self,
-        publication: &Publication,
-        named: Named,
-        taken: Refusal,
-    ) -> Result<Result<Accepted, Refusal>, Error> {
+    fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
         if named.content != publication.content {
             return Ok(Err(taken));
         }

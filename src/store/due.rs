@@ -37,7 +37,11 @@ impl Batch<'_, '_> {
         self.memory.schedule.loaded(last, more);
         for key in keys {
             let (at, key) = read_due_key(&key);
-            if at <= self.now { self.fall_due(key, at)? } else { self.memory.schedule.arm(Armed { key, at }, self.now, self.steady) }
+            if at <= self.now {
+                self.fall_due(key, at)?
+            } else {
+                self.memory.schedule.arm(Armed { key, at }, self.now, self.steady)
+            }
         }
         Ok(())
     }

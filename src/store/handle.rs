@@ -51,12 +51,8 @@ impl Store {
         let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, steady)?;
         let (path, standard) = (options.path.clone(), options.standard.clone());
         let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard);
-        let store = Self {
-            database: Arc::new(opened.database),
-            shared: Arc::new(shared),
-            inbox: Arc::default(),
-            writer: Arc::default(),
-        };
+        let store =
+            Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
         Ok((store, Unstarted(opened.memory)))
     }
 
@@ -160,12 +156,7 @@ impl Store {
     }
 
     /// The new secret signs at once; the old ones sign too for `overlap`.
-    pub(crate) async fn rotate_secret(
-        &self,
-        no: EndpointNo,
-        secret: Secret,
-        overlap: Duration,
-    ) -> Result<Arc<Endpoint>, Denied> {
+    pub(crate) async fn rotate_secret(&self, no: EndpointNo, secret: Secret, overlap: Duration) -> Result<Arc<Endpoint>, Denied> {
         self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
     }
 
@@ -179,9 +170,8 @@ impl Store {
         Ok(endpoints)
     }
 
-    pub(crate) async fn set_limits(&self, limits: Limits) {
-        // Nothing to undo when the store is closing.
-        drop(self.inbox.ask(Op::Limits(limits)));
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.inbox.tell(Op::Limits(limits));
     }
 
     pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {

@@ -50,11 +50,9 @@ pub(crate) use handle::{Options, Store};
 pub(crate) use op::{Committed, Dialects, Finished, FromFile, Lane, Limits, NewWebhook, Ready, TestRun};
 pub(crate) use publication::{Accepted, Publication, Refusal};
 pub(crate) use read::{Begun, Recover};
-pub(crate) use room::Held;
-use shared::Shared;
 pub(crate) use shared::Health;
-pub(crate) use view::{Attempt, Filter, Of, Page, Status, View, status};
-pub(crate) use writer::OnCommit;
+use shared::Shared;
+pub(crate) use view::{Attempt, Filter, Of, Status, View, status};
 
 use crate::domain::event::Event;
 

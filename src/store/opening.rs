@@ -20,8 +20,8 @@ use super::retention::Sweep;
 use super::schedule::Schedule;
 use super::seal::{Sealer, with_suffix};
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, JOB, KEY, LOG, LogKey, META, STATE,
-    TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, JOB, KEY, LOG, LogKey, META, STATE, TENANT,
+    backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
 };
 use super::writer::COUNTERS;
 use super::{Owned, fanout, jobs};
@@ -206,9 +206,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
 }
 
 /// Which endpoints have a backlog: one look an endpoint, whatever its length.
-fn read_backlogs(
-    table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
-) -> Result<HashMap<EndpointNo, Cursor>, Error> {
+fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<HashMap<EndpointNo, Cursor>, Error> {
     let mut found = HashMap::new();
     let mut from = EndpointNo(0);
     while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
@@ -228,7 +226,9 @@ fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memo
         let (key, number) = read_log_key(row?.0.value());
         keys.extend((number == DELIVERY_ROW).then_some(key));
     }
-    for row in tables::read(&txn, DUE)?.range::<&DueKey>(&due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) })..)? {
+    for row in tables::read(&txn, DUE)?
+        .range::<&DueKey>(&due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) })..)?
+    {
         keys.push(read_due_key(row?.0.value()).1);
     }
     for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {

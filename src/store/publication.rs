@@ -84,8 +84,6 @@ pub(crate) enum Refusal {
     DiskLow,
     #[error("too many events wait to be written; try again in a second")]
     Busy,
-    #[error("{0}")]
-    Unprintable(String),
     #[error("the service is stopping")]
     Closing,
 }

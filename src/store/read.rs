@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
 use super::handle::Store;
@@ -146,12 +146,6 @@ impl Store {
         Ok(events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?.into_iter().map(|kept| kept.event).collect())
     }
 
-    /// How many webhooks an event went to, or will.
-    pub(crate) fn deliveries_count(&self, key: EventKey) -> Result<u32, Error> {
-        let txn = self.database.begin_read()?;
-        Ok(Snapshot { txn: &txn, store: self }.event(key)?.map_or(0, |stored| stored.deliveries))
-    }
-
     /// A delivery with all its attempts, by its id. Whose it is, its webhook tells.
     pub(crate) fn delivery(&self, id: &str) -> Result<Option<View>, Error> {
         self.shared.node.delivery_key(id).map_or(Ok(None), |key| self.delivery_by_key(key))
@@ -191,28 +185,8 @@ impl Store {
         Ok(page)
     }
 
-    /// The deliveries of one event by webhook number, after one of them.
-    pub(crate) fn deliveries_of_event(&self, key: EventKey, after: EndpointNo, limit: usize) -> Result<Vec<View>, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
-        let known: Vec<EndpointNo> = {
-            let registry = self.shared.registry();
-            let mut found: Vec<_> = registry.entries().map(|entry| entry.endpoint.no).filter(|no| *no > after).collect();
-            found.sort_unstable();
-            found
-        };
-        let views = known.into_iter().map(|endpoint| snapshot.view(DeliveryKey { event: key, endpoint }));
-        views.filter_map(Result::transpose).take(limit).collect()
-    }
-
     /// Brings back what failed or was missed in a window; how many it was.
-    pub(crate) async fn recover(
-        &self,
-        no: EndpointNo,
-        since: Timestamp,
-        until: Timestamp,
-        what: Recover,
-    ) -> Result<u64, Denied> {
+    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
         let store = self.clone();
         let found = tokio::task::spawn_blocking(move || store.to_recover(no, since, until, what)).await;
         let found = match found {
@@ -346,7 +320,9 @@ impl Snapshot<'_> {
             found.push(entry_of(row?.0.value()).event);
         }
         let tail = self.store.shared.tail_mut();
-        found.extend(tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event));
+        found.extend(
+            tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event),
+        );
         Ok(found)
     }
 
@@ -448,7 +424,6 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
         Bound::Unbounded => [u8::MAX; 17],
     }
 }
-
 
 const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 

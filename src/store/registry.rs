@@ -20,7 +20,6 @@ pub(super) struct Registry {
     entries: HashMap<EndpointNo, Entry>,
     ids: HashMap<Box<str>, EndpointNo>,
     tenants: HashMap<Owned, TenantNo>,
-    owners: HashMap<TenantNo, Owned>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
     pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
@@ -97,12 +96,7 @@ impl Registry {
         self.tenants.get(owned).copied()
     }
 
-    pub(super) fn owner(&self, no: TenantNo) -> Option<&Owned> {
-        self.owners.get(&no)
-    }
-
     pub(super) fn put_tenant(&mut self, no: TenantNo, owned: Owned) {
-        self.owners.insert(no, owned.clone());
         self.tenants.insert(owned, no);
     }
 

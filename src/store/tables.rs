@@ -22,7 +22,7 @@
 //! | `key` | SHA-256 32 | API key | keys | keys |
 //! | `last_time` | text | microseconds | accept (unique times) | – |
 
-use redb::{ReadTransaction, ReadOnlyTable, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
 
 use super::error::Error;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};

@@ -52,7 +52,11 @@ impl Writer {
         txn.set_durability(Durability::Immediate)?;
         txn.set_quick_repair(true);
         let after = self.fill(&txn, ops)?;
-        if after.dirty { txn.commit()? } else { txn.abort()? }
+        if after.dirty {
+            txn.commit()?
+        } else {
+            txn.abort()?
+        }
         self.tell(after);
         Ok(())
     }

@@ -14,8 +14,6 @@ enum Step {
     Advance(u64),
     /// To where the wheel says to sleep.
     Sleep,
-    /// One of all handles ever given.
-    Cancel(usize),
     /// Ticks after now.
     Truncate(u64),
 }
@@ -31,7 +29,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1_u64..5_000).prop_map(Step::InsertLate),
         2 => span().prop_map(Step::Advance),
         3 => Just(Step::Sleep),
-        2 => any::<usize>().prop_map(Step::Cancel),
         1 => span().prop_map(Step::Truncate),
     ]
 }
@@ -44,18 +41,17 @@ fn start() -> impl Strategy<Value = u64> {
 struct Model {
     now: u64,
     entries: BTreeMap<(u64, u64), u64>,
-    handles: Vec<(Handle, (u64, u64))>,
+    numbers: u64,
 }
 
 impl Model {
     fn insert(&mut self, wheel: &mut Wheel<u64>, deadline: u64) {
-        let number = self.handles.len() as u64;
+        let number = self.numbers;
+        self.numbers += 1;
         let taken = wheel.insert(deadline, number);
-        assert_eq!(taken.is_some(), deadline <= wheel.horizon());
-        if let Some(handle) = taken {
-            let key = (deadline.max(self.now), number);
-            self.entries.insert(key, deadline);
-            self.handles.push((handle, key));
+        assert_eq!(taken, deadline <= wheel.horizon());
+        if taken {
+            self.entries.insert((deadline.max(self.now), number), deadline);
         }
     }
 
@@ -68,19 +64,11 @@ impl Model {
         assert_eq!(fired, due);
     }
 
-    fn cancel(&mut self, wheel: &mut Wheel<u64>, pick: usize) {
-        if self.handles.is_empty() {
-            return;
-        }
-        let (handle, key) = self.handles[pick % self.handles.len()];
-        let expected = self.entries.remove(&key).map(|_| key.1);
-        assert_eq!(wheel.cancel(handle), expected);
-    }
-
     fn truncate(&mut self, wheel: &mut Wheel<u64>, after: u64) {
         let mut dropped = Vec::new();
         wheel.truncate(after, |entry| dropped.push(entry));
-        let mut later: Vec<u64> = self.entries.extract_if(.., |_, deadline| *deadline > after).map(|((_, number), _)| number).collect();
+        let mut later: Vec<u64> =
+            self.entries.extract_if(.., |_, deadline| *deadline > after).map(|((_, number), _)| number).collect();
         dropped.sort_unstable();
         later.sort_unstable();
         assert_eq!(dropped, later);
@@ -100,7 +88,7 @@ proptest! {
     #[test]
     fn it_does_what_a_sorted_map_does(start in start(), steps in prop::collection::vec(step(), 1..200)) {
         let mut wheel = Wheel::new(start);
-        let mut model = Model { now: start, entries: BTreeMap::new(), handles: Vec::new() };
+        let mut model = Model { now: start, entries: BTreeMap::new(), numbers: 0 };
         for step in steps {
             match step {
                 Step::Insert(ahead) => model.insert(&mut wheel, model.now + ahead),
@@ -110,7 +98,6 @@ proptest! {
                     let tick = wheel.next_deadline().unwrap_or(model.now);
                     model.advance(&mut wheel, tick);
                 }
-                Step::Cancel(pick) => model.cancel(&mut wheel, pick),
                 Step::Truncate(ahead) => model.truncate(&mut wheel, model.now + ahead),
             }
             model.agrees(&wheel);
@@ -122,7 +109,7 @@ proptest! {
     #[test]
     fn a_sleeper_wakes_a_few_times_for_one_entry(start in start(), ahead in span()) {
         let mut wheel = Wheel::new(start);
-        prop_assume!(wheel.insert(start + ahead, ()).is_some());
+        prop_assume!(wheel.insert(start + ahead, ()));
         let mut wakes = 0;
         while let Some(tick) = wheel.next_deadline() {
             wheel.advance(tick, |deadline, ()| assert_eq!(deadline, tick));
@@ -142,19 +129,9 @@ fn the_horizon_is_twelve_days_and_ends_sharply() {
     for now in [0, 5, (1 << 24) - 1, (1 << 30) - 1, 1_776_000_000_000] {
         let mut wheel = Wheel::new(now);
         assert!(wheel.horizon() - now >= 12 * 24 * 3_600 * 1_000);
-        assert!(wheel.insert(wheel.horizon(), ()).is_some());
-        assert!(wheel.insert(wheel.horizon() + 1, ()).is_none());
+        assert!(wheel.insert(wheel.horizon(), ()));
+        assert!(!wheel.insert(wheel.horizon() + 1, ()));
     }
-}
-
-#[test]
-fn a_handle_of_an_earlier_entry_cancels_nothing() {
-    let mut wheel = Wheel::new(0);
-    let first = wheel.insert(10, 'a').expect("within the horizon");
-    assert_eq!(wheel.cancel(first), Some('a'));
-    let second = wheel.insert(10, 'b').expect("within the horizon");
-    assert_eq!(wheel.cancel(first), None);
-    assert_eq!(wheel.cancel(second), Some('b'));
 }
 
 #[test]

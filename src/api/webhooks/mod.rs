@@ -5,6 +5,8 @@ mod secrets;
 mod show;
 mod trial;
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::ask::{self, Ask};
@@ -14,7 +16,6 @@ use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::clock;
-use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::{Endpoint, Standing};
 use crate::domain::id::EndpointNo;
 use crate::store::{NewWebhook, Recover};
@@ -78,11 +79,11 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.settings, dialect);
+    let given = Given::take(&mut form, ask.settings, &dialect);
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = ask.api.store.update_webhook(endpoint.no, given.whole(), dialect.api.unique_name).await?;
-    Ok(answer(ask, &changed))
+    let changed = ask.api.store.update_webhook(endpoint.no, given.whole(), dialect.api.unique_name).await;
+    Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
@@ -90,25 +91,27 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
-    let given = Given::take_some(&mut form, ask.settings, dialect);
+    let given = Given::take_some(&mut form, ask.settings, &dialect);
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
     let definition = given.over(&endpoint.definition);
     if definition != endpoint.definition {
-        endpoint = ask.api.store.update_webhook(endpoint.no, definition, dialect.api.unique_name).await?;
+        let changed = ask.api.store.update_webhook(endpoint.no, definition, dialect.api.unique_name).await;
+        endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
     }
-    let endpoint = match switch {
-        Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await?,
-        Some(Switch::Off) if endpoint.is_active() => ask.api.store.disable_webhook(endpoint.no).await?,
-        _ => endpoint,
+    let switched = match switch {
+        Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
+        Some(Switch::Off) if endpoint.is_active() => ask.api.store.disable_webhook(endpoint.no).await,
+        _ => return Ok(answer(ask, &endpoint)),
     };
-    Ok(answer(ask, &endpoint))
+    Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
 /// `DELETE /v1/webhooks/{id}`
 pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    ask.api.store.delete_webhook(ask.webhook()?.no).await?;
+    let endpoint = ask.webhook()?;
+    ask.api.store.delete_webhook(endpoint.no).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     Ok(Reply::no_content())
 }
 
@@ -124,8 +127,8 @@ pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn disable(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     Form::read_or_empty(&ask.body, &[])?.finish()?;
-    let endpoint = ask.api.store.disable_webhook(endpoint.no).await?;
-    Ok(answer(ask, &endpoint))
+    let disabled = ask.api.store.disable_webhook(endpoint.no).await;
+    Ok(answer(ask, &disabled.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
 /// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
@@ -149,16 +152,16 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     form.finish()?;
     let count = ask.api.store.recover(endpoint.no, since, until, what).await?;
     let dialect = ask.dialect_of(&endpoint);
-    Ok(ask::object(StatusCode::ACCEPTED, dialect, |object| object.number("count", count)))
+    Ok(ask::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
 }
 
-fn answer(ask: &Ask<'_>, endpoint: &Endpoint) -> Reply {
-    let dialect: &Dialect = ask.dialect_of(endpoint);
-    ask::object(StatusCode::OK, dialect, |object| show::print(endpoint, dialect, &ask.api.store, None, object))
+fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
+    let dialect = ask.dialect_of(endpoint);
+    ask::object(StatusCode::OK, &dialect, |object| show::print(endpoint, &dialect, &ask.api.store, None, object))
 }
 
 /// Cuts a list that was read one too long, and says where the rest begins.
-fn next_page(found: &mut Vec<std::sync::Arc<Endpoint>>, limit: usize) -> Option<String> {
+fn next_page(found: &mut Vec<Arc<Endpoint>>, limit: usize) -> Option<String> {
     let more = found.len() > limit;
     found.truncate(limit);
     found.last().filter(|_| more).map(|last| cursor::encode(&last.no))

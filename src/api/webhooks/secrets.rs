@@ -21,7 +21,7 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let signature = dialect.signature.as_ref();
     let signature = signature.ok_or_else(|| Problem::Conflict(format!("the dialect {} signs nothing", dialect.name)))?;
     let mut form = Form::read_or_empty(&ask.body, &["secret", "overlap"])?;
-    let secret = take_or_make(&mut form, dialect)?;
+    let secret = take_or_make(&mut form, &dialect)?;
     let asked = form.duration("overlap").unwrap_or(ask.settings.rotation_overlap);
     if asked > OVERLAP_MAX {
         form.note("overlap", "is longer than 30d");
@@ -31,8 +31,8 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let until = clock::now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
     let changed = ask.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
-    Ok(ask::object(StatusCode::OK, dialect, |object| {
-        show::print(&changed, dialect, &ask.api.store, Some(&secret), object);
+    Ok(ask::object(StatusCode::OK, &dialect, |object| {
+        show::print(&changed, &dialect, &ask.api.store, Some(&secret), object);
         object.time("previous_secret_until", (!overlap.is_zero()).then_some(until));
         if !signature.overlap {
             object.text("note", NO_OVERLAP);

@@ -48,7 +48,7 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     let mut runs = Vec::with_capacity(endpoints.len());
     for endpoint in &endpoints {
-        runs.push((start(ask, endpoint, &wish).await?, patience(ask.dialect_of(endpoint))));
+        runs.push((start(ask, endpoint, &wish).await?, patience(&ask.dialect_of(endpoint))));
     }
     let mut views = Vec::with_capacity(runs.len());
     for (run, patience) in runs {
@@ -62,14 +62,12 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
 async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
     let dialect = ask.dialect_of(endpoint);
     let run = start(ask, endpoint, wish).await?;
-    let view = finish(ask, run, patience(dialect)).await?;
-    Ok(ask::object(StatusCode::OK, dialect, |object: &mut Object<'_>| deliveries::print_whole(ask, &view, object)))
+    let view = finish(ask, run, patience(&dialect)).await?;
+    Ok(ask::object(StatusCode::OK, &dialect, |object: &mut Object<'_>| deliveries::print_whole(ask, &view, object)))
 }
 
 async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
-    let provider = ask.settings.provider(&endpoint.provider);
-    let provider = provider.ok_or_else(|| Problem::Conflict("the webhook's provider is not in the config".into()))?;
-    let publication = publication(endpoint, provider, wish)?;
+    let publication = publication(endpoint, &ask.provider_of(endpoint), wish)?;
     Ok(ask.api.store.test(endpoint.no, publication).await?)
 }
 

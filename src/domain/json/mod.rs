@@ -8,7 +8,6 @@ mod scanner;
 mod text;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
@@ -92,12 +91,6 @@ fn field<'a>(scanner: &Scanner<'a>, name: Range<usize>, raw: &'a str, kind: Kind
     let at = name.start;
     let name = unescape(scanner.slice(name)).ok_or(Fault { at, reason: "a name with half of a surrogate pair" })?;
     Ok(Field { name, raw, kind, at })
-}
-
-/// The first member whose name an earlier one already has.
-pub(crate) fn given_twice<'f, 'a>(fields: &'f [Field<'a>]) -> Option<&'f Field<'a>> {
-    let mut seen = BTreeSet::new();
-    fields.iter().find(|field| !seen.insert(&field.name))
 }
 
 /// Members of a usual publish request; more only grow the list.
@@ -207,13 +200,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_name_given_twice_is_found_whatever_its_spelling() {
-        let read = fields(br#"{"a":1,"b":2,"\u0061":3,"b":4}"#).expect("an object");
-        assert_eq!(given_twice(&read).map(|field| (field.name.as_ref(), field.at)), Some(("a", 13)));
-        assert_eq!(given_twice(&read[..2]), None);
-    }
-
     proptest! {
         #[test]
         fn scanner_and_serde_agree_on_text_that_is_nearly_json(bytes in nearly_json()) {
@@ -227,7 +213,6 @@ mod tests {
             let read = fields(text.as_bytes()).unwrap();
             prop_assert!(read.iter().map(|field| field.name.as_ref()).eq(names.iter().map(String::as_str)));
             prop_assert!(read.iter().all(|field| field.raw == value));
-            prop_assert_eq!(given_twice(&read).is_some(), names.iter().collect::<BTreeSet<_>>().len() < names.len());
         }
     }
 

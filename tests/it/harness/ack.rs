@@ -120,5 +120,5 @@ fn event(id: &str, kind: &str, number: u64) -> Value {
     let lines: Vec<_> = (0..8)
         .map(|line| json!({ "sku": format!("SKU-{number}-{line}"), "quantity": line, "price": "19.99", "currency": "EUR" }))
         .collect();
-    json!({ "id": id, "type": kind, "data": { "number": number, "order": format!("ord_{number}"), "lines": lines } })
+    json!({ "id": id, "tenant": "acme", "type": kind, "data": { "number": number, "order": format!("ord_{number}"), "lines": lines } })
 }
