@@ -9,6 +9,7 @@ mod check;
 mod client;
 mod deliveries;
 mod dev;
+mod dialects;
 mod doors;
 mod exit;
 mod keys;
@@ -61,6 +62,8 @@ enum Command {
     Keys(keys::Keys),
     Status(status::Status),
     Reload(status::Reload),
+    #[command(subcommand, visible_alias = "dialect")]
+    Dialects(dialects::Dialects),
     Verify(verify::Verify),
     Version(status::Version),
 }
@@ -77,6 +80,7 @@ impl Command {
             Self::Keys(keys) => keys.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
+            Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Version(version) => version.run(out),
         }

@@ -4,6 +4,7 @@ use redb::ReadableTable;
 
 use super::Owned;
 use super::batch::Batch;
+use super::connection::Connection;
 use super::error::Error;
 use super::fact::Fact;
 use super::index::Entry as IndexEntry;
@@ -31,9 +32,10 @@ impl Batch<'_, '_> {
         }
         let matching = self.matching(publication)?;
         let stored = self.store_event(publication, matching.len())?;
+        let connection = self.connected(publication)?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
         self.name(publication, &stored)?;
-        self.fan_out(stored.event, matching)?;
+        self.fan_out(stored.event, matching, connection.as_ref())?;
         self.published(publication, &accepted);
         Ok(Ok(accepted))
     }
@@ -125,11 +127,11 @@ impl Batch<'_, '_> {
         let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
         let table = self.tables.last_time()?;
         let last = table.get(&*name)?.map(|row| record::read_number(row.value())).transpose()?;
-        let micros = last.map_or(self.now.as_micros(), |last| self.now.as_micros().max(last + 1));
+        let time = self.now.unique_after(last.map(Timestamp::from_micros));
         let mut bytes = Vec::new();
-        record::write_number(&micros, &mut bytes);
+        record::write_number(&time.as_micros(), &mut bytes);
         table.insert(&*name, &*bytes)?;
-        Ok(Timestamp::from_micros(micros))
+        Ok(time)
     }
 
     fn matching(&mut self, publication: &Publication) -> Result<Vec<EndpointNo>, Error> {
@@ -148,8 +150,14 @@ impl Batch<'_, '_> {
         Ok(found)
     }
 
+    /// The connection that the event names, opened if it is not.
+    fn connected(&mut self, publication: &Publication) -> Result<Option<Connection>, Error> {
+        let Some(id) = &publication.connection else { return Ok(None) };
+        self.connection_of_event(&owner(publication), id).map(Some)
+    }
+
     /// The event's deliveries: all at once, or the first slice of a wide fan-out.
-    fn fan_out(&mut self, event: Event, matching: Vec<EndpointNo>) -> Result<(), Error> {
+    fn fan_out(&mut self, event: Event, matching: Vec<EndpointNo>, connection: Option<&Connection>) -> Result<(), Error> {
         let key = event.key;
         let owner = self.tenant_no(&Owned::of(&event))?;
         self.after.index.push(IndexEntry::event(key, owner));
@@ -161,7 +169,11 @@ impl Batch<'_, '_> {
             return self.start_fanout(key, known, &matching);
         }
         for endpoint in matching {
-            self.place_new(DeliveryKey { event: key, endpoint }, known.as_ref())?;
+            let key = DeliveryKey { event: key, endpoint };
+            match connection {
+                Some(connection) => self.place_new_in(key, connection)?,
+                None => self.place_new(key, known.as_ref())?,
+            }
         }
         Ok(())
     }

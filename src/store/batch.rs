@@ -38,6 +38,8 @@ pub(super) struct Memory {
     pub(super) limits: Limits,
     pub(super) sweep: super::retention::Sweep,
     pub(super) flush: super::index::Flush,
+    /// The connection after which the next sweep goes on; empty: the first.
+    pub(super) connections_swept: Vec<u8>,
     pub(super) scratch: Vec<u8>,
 }
 
@@ -124,10 +126,25 @@ impl Batch<'_, '_> {
     /// A new delivery: due now when there is a seat for it, else in its endpoint's backlog under its event's key.
     pub(super) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        let seat = self.seat_for_new(&entry);
+        self.place_new_at(key, known, &entry, seat)
+    }
+
+    /// `None`: a new delivery of this webhook waits in its backlog.
+    pub(super) fn seat_for_new(&self, entry: &Entry) -> Option<Seat> {
+        entry.endpoint.is_active().then(|| Seat::take(&self.shared.room, &entry.live)).flatten()
+    }
+
+    pub(super) fn place_new_at(
+        &mut self,
+        key: DeliveryKey,
+        known: Option<&Arc<Held>>,
+        entry: &Entry,
+        seat: Option<Seat>,
+    ) -> Result<(), Error> {
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        let active = entry.endpoint.is_active();
-        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+        match seat {
             Some(seat) => self.ready_new(key, known, seat),
             None => self.put_backlog(key, key.event.0),
         }

@@ -245,18 +245,22 @@ impl Store {
 }
 
 /// One consistent look at the store.
-struct Snapshot<'a> {
+pub(super) struct Snapshot<'a> {
     txn: &'a ReadTransaction,
     store: &'a Store,
 }
 
-impl Snapshot<'_> {
+impl<'a> Snapshot<'a> {
+    pub(super) fn new(txn: &'a ReadTransaction, store: &'a Store) -> Self {
+        Self { txn, store }
+    }
+
     fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         let row = tables::read(self.txn, EVENT)?.get(key.0)?;
         row.map(|row| record::read_event(key, self.store.shared.node, row.value())).transpose()
     }
 
-    fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+    pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
         let row = tables::read(self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
         row.map(|row| record::read_delivery(key, row.value())).transpose()
     }
@@ -327,7 +331,7 @@ impl Snapshot<'_> {
     }
 
     /// Delivery keys of a scope, newest first, at most [`LOOK`].
-    fn delivery_keys(&self, scope: Scope, filter: &Filter, before: Option<DeliveryKey>) -> Result<Vec<DeliveryKey>, Error> {
+    pub(super) fn delivery_keys(&self, scope: Scope, filter: &Filter, before: Option<DeliveryKey>) -> Result<Vec<DeliveryKey>, Error> {
         let (oldest, newest) = window(filter);
         let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
         let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };

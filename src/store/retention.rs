@@ -87,6 +87,7 @@ impl Batch<'_, '_> {
         self.start_flush(true);
         self.forget_names()?;
         self.expire_held()?;
+        self.close_idle_connections()?;
         self.forget_webhooks()
     }
 

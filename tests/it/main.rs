@@ -3,8 +3,11 @@
 
 mod harness;
 
+mod catalogue;
+mod connections;
 mod crash;
 mod disable;
+mod ecmascript;
 mod faces;
 mod fairness;
 mod fanout;
@@ -17,4 +20,5 @@ mod sdk;
 mod states;
 mod systemd;
 mod targets;
+mod unique_time;
 mod wire;

@@ -70,6 +70,13 @@ impl Config {
         self
     }
 
+    /// The environment of the tenant named last.
+    pub(crate) fn environment(mut self, name: &str) -> Self {
+        let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
+        tenant.more.insert_str(0, &format!("environment = {name:?}\n"));
+        self
+    }
+
     /// A file-owned webhook of the tenant named last.
     pub(crate) fn webhook(mut self, name: &str, url: &str, events: &[&str]) -> Self {
         let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
