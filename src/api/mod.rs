@@ -84,7 +84,16 @@ pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
 impl Api {
     pub(crate) fn new(store: Store, settings: watch::Receiver<Arc<Settings>>, reload: Reload, stop: Stop) -> Self {
         let started = clock::steady();
-        Self { store, settings, reload, stop, started, routes: Routes::new(), room: Room::new(), catalogues: Catalogues::default() }
+        Self {
+            store,
+            settings,
+            reload,
+            stop,
+            started,
+            routes: Routes::new(),
+            room: Room::new(),
+            catalogues: Catalogues::default(),
+        }
     }
 
     /// Answers one request, whatever it is.
@@ -102,7 +111,8 @@ impl Api {
         }
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
+        let mut caller =
+            keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
         caller.may(found.need, door)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);

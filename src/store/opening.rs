@@ -20,8 +20,8 @@ use super::retention::Sweep;
 use super::schedule::Schedule;
 use super::seal::{Sealer, with_suffix};
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey, META, STATE, TENANT,
-    backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey, META,
+    STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
 };
 use super::writer::COUNTERS;
 use super::{Owned, catalogue, fanout, jobs};

@@ -331,7 +331,12 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Delivery keys of a scope, newest first, at most [`LOOK`].
-    pub(super) fn delivery_keys(&self, scope: Scope, filter: &Filter, before: Option<DeliveryKey>) -> Result<Vec<DeliveryKey>, Error> {
+    pub(super) fn delivery_keys(
+        &self,
+        scope: Scope,
+        filter: &Filter,
+        before: Option<DeliveryKey>,
+    ) -> Result<Vec<DeliveryKey>, Error> {
         let (oldest, newest) = window(filter);
         let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
         let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };

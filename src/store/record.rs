@@ -12,13 +12,13 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Decode, Encode, config};
 use bytes::Bytes;
 
+use super::connection::Connection;
 use super::error::Error;
 use super::seal::Sealer;
-use super::connection::Connection;
 use super::{Attempt, Owned};
 use crate::domain::access::{Key, Role, Scopes};
-use crate::domain::dialect::EventType;
 use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::dialect::EventType;
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};

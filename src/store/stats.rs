@@ -58,7 +58,11 @@ impl Ended {
     }
 
     fn count(&mut self, success: bool, duration: Option<Duration>) {
-        if success { self.successful += 1 } else { self.failed += 1 }
+        if success {
+            self.successful += 1
+        } else {
+            self.failed += 1
+        }
         self.durations.extend(duration);
     }
 }

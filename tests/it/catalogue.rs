@@ -36,8 +36,7 @@ async fn a_catalogue_shows_the_dialects_types_and_what_the_provider_added() {
 
 #[tokio::test]
 async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_its_example() {
-    let (service, receiver) =
-        (Service::start(&Config::bare().provider("a", "aioka").tenant("t")).await, Receiver::start().await);
+    let (service, receiver) = (Service::start(&Config::bare().provider("a", "aioka").tenant("t")).await, Receiver::start().await);
     let tenant = service.tenant("a", "t");
     let hook = json!({ "url": receiver.url("/a"), "events": ["oracle.spoke"] });
     tenant.post("/v1/webhooks", &hook).await.problem(422, &["/events/0", "oracle.spoke"]);
@@ -45,10 +44,10 @@ async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_i
     let id = text(&tenant.post("/v1/webhooks", &hook).await.expect(201)["id"]);
     let test = tenant.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await.expect(200);
     assert!(text(&test["attempts"][0]["request"]["body"]).contains(r#""data":{"said":"yes"}"#), "{test}");
-    tenant.post("/v1/webhooks", &json!({ "url": receiver.url("/a"), "events": ["oracle.spike"] })).await.problem(
-        422,
-        &["did you mean `oracle.spoke`"],
-    );
+    tenant
+        .post("/v1/webhooks", &json!({ "url": receiver.url("/a"), "events": ["oracle.spike"] }))
+        .await
+        .problem(422, &["did you mean `oracle.spoke`"]);
 }
 
 #[tokio::test]

@@ -68,7 +68,8 @@ async fn aioka_lists_and_deletes_as_printed() {
     assert_eq!(curl(&service, &request("GET", &one, API_KEY, None)).status, 404);
 }
 
-#[tokio::test]
+// Several threads: one waits for curl while another answers the delivery.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aioka_sends_a_test_event_as_printed() {
     let (service, receiver) = (Service::start(&open("aioka")).await, Receiver::start().await);
     let create = AIOKA_CREATE.replace("https://yourserver.com", receiver.url("").trim_end_matches('/'));
@@ -77,7 +78,7 @@ async fn aioka_sends_a_test_event_as_printed() {
     assert_eq!(answer.status, 200, "{}", answer.body);
     let test = answer.json()["data"][0].clone();
     assert_eq!((&test["webhook_id"], &test["event_type"]), (&made["id"], &json!("verdict.new")));
-    assert_eq!((&test["test"], &test["attempts"][0]["response"]["status"]), (&json!(true), &json!(200)));
+    assert_eq!((&test["test"], &test["attempts"][0]["response"]["status"]), (&json!(true), &json!(200)), "{test}");
     let request = receiver.wait_for("/aioka-webhook", 1, WITHIN).await.remove(0);
     assert_eq!(text(&test["attempts"][0]["request"]["body"]).as_bytes(), request.body);
     assert_eq!(request.json()["data"]["ruling"], "STRONG_BUY", "the document's example");
@@ -169,13 +170,25 @@ async fn dcisionai_shows_its_last_delivery_and_statistics() {
 #[tokio::test]
 async fn deck_and_the_standard_dialects_show_their_own_fields() {
     for (dialect, kind, expected) in [
-        ("deck", "MakePayment", json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["MakePayment"],
-            "description": "d", "status": "active", "created_at": "Z" })),
-        ("resistant", "documents.adaptive_decision.finished", json!({ "id": "wh_", "name": "n", "url": "https://a.example/",
+        (
+            "deck",
+            "MakePayment",
+            json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["MakePayment"],
+            "description": "d", "status": "active", "created_at": "Z" }),
+        ),
+        (
+            "resistant",
+            "documents.adaptive_decision.finished",
+            json!({ "id": "wh_", "name": "n", "url": "https://a.example/",
             "events": ["documents.adaptive_decision.finished"], "description": "d", "secret": "whsec_", "status": "active",
-            "created_at": "Z" })),
-        ("standard", "a.b", json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["a.b"], "description": "d",
-            "secret": "whsec_", "status": "active", "created_at": "Z" })),
+            "created_at": "Z" }),
+        ),
+        (
+            "standard",
+            "a.b",
+            json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["a.b"], "description": "d",
+            "secret": "whsec_", "status": "active", "created_at": "Z" }),
+        ),
     ] {
         let service = Service::start(&strict(dialect)).await;
         let hook = json!({ "name": "n", "description": "d", "url": "https://a.example/", "events": [kind] }).to_string();

@@ -12,10 +12,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::harness::api::{attempts, text};
+use crate::harness::api::text;
 use crate::harness::client::Client;
 use crate::harness::config::Config;
 use crate::harness::sdk::Sdk;
+use crate::harness::sent::{Sent, accepted, accepted_bytes, subscribe_for_all};
 use crate::harness::service::Service;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +24,7 @@ async fn decisios_python_accepts_deliveries_and_refuses_forgeries() {
     let service = Service::start(&Config::bare().provider("p", "decisio").tenant("tenant_xyz")).await;
     let mut sdk = Sdk::python("receive.py");
     let tenant = service.tenant("p", "tenant_xyz");
-    let secret = subscribe(&tenant, &sdk.url("/decisio"), json!({})).await;
+    let secret = subscribe_for_all(&tenant, &sdk.url("/decisio"), json!({})).await;
     sdk.knows("decisio", &secret);
     let sent = accepted(&tenant, json!({ "type": "decision.created", "data": { "id": "dec_456", "note": "Gerät" } })).await;
     refuses_forgeries(&mut sdk, "/decisio", "decisio", &secret, &sent).await;
@@ -34,7 +35,7 @@ async fn aiokas_python_accepts_deliveries_and_refuses_forgeries() {
     let service = Service::start(&Config::bare().provider("p", "aioka").tenant("t")).await;
     let mut sdk = Sdk::python("receive.py");
     let tenant = service.tenant("p", "t");
-    let secret = subscribe(&tenant, &sdk.url("/aioka"), json!({})).await;
+    let secret = subscribe_for_all(&tenant, &sdk.url("/aioka"), json!({})).await;
     sdk.knows("aioka", &secret);
     let sent = accepted(&tenant, json!({ "type": "verdict.new", "data": { "ruling": "STRONG_BUY" } })).await;
     refuses_forgeries(&mut sdk, "/aioka", "aioka", &secret, &sent).await;
@@ -46,7 +47,7 @@ async fn dcisionais_express_and_flask_accept_the_same_deliveries() {
     let tenant = service.tenant("p", "t");
     for mut sdk in [Sdk::node("receive.js"), Sdk::python("flask_receiver.py")] {
         let secret = "webhook_secret_1234567890";
-        subscribe(&tenant, &sdk.url(DCISIONAI), json!({ "secret": secret })).await;
+        subscribe_for_all(&tenant, &sdk.url(DCISIONAI), json!({ "secret": secret })).await;
         sdk.knows("dcisionai", secret);
         for data in dcisionais_data() {
             accepted_bytes(&tenant, &format!(r#"{{"type":"project.created","data":{data}}}"#)).await;
@@ -77,7 +78,7 @@ async fn published_packages_accept_standard_and_resistant_deliveries() {
             ("standardwebhooks", "s", "invoice.paid"),
         ] {
             let (tenant, path) = (service.tenant(provider, "t"), format!("/{package}"));
-            let secret = subscribe(&tenant, &sdk.url(&path), json!({})).await;
+            let secret = subscribe_for_all(&tenant, &sdk.url(&path), json!({})).await;
             sdk.knows(package, &secret);
             let sent = accepted(&tenant, json!({ "type": kind, "data": { "id": "submission_id", "s": "ß" } })).await;
             refuses_forgeries(&mut sdk, &path, package, &secret, &sent).await;
@@ -117,7 +118,7 @@ async fn openssl_verifies_ed25519_and_packages_the_secret_beside_it() {
     let service = Service::start(&Config::bare().provider("s", "standard").tenant("t")).await;
     let (tenant, folder) = (service.tenant("s", "t"), service.folder());
     let mut sdk = Sdk::python("receive.py");
-    let symmetric = subscribe(&tenant, &sdk.url("/standardwebhooks"), json!({})).await;
+    let symmetric = subscribe_for_all(&tenant, &sdk.url("/standardwebhooks"), json!({})).await;
     sdk.knows("standardwebhooks", &symmetric);
     let id = text(&tenant.get("/v1/webhooks").await.expect(200)["data"][0]["id"]);
     let rotate = format!("/v1/webhooks/{id}/rotate-secret");
@@ -154,55 +155,10 @@ fn openssl(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A delivered request, as the log keeps it.
-#[derive(Clone)]
-struct Sent {
-    headers: Vec<(String, String)>,
-    body: String,
-}
-
-impl Sent {
-    #[track_caller]
-    fn header(&self, name: &str) -> &str {
-        let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-        &found.unwrap_or_else(|| panic!("no {name} in {:?}", self.headers)).1
-    }
-
-    fn with(&self, name: &str, value: &str) -> Self {
-        let mut changed = self.clone();
-        let found = changed.headers.iter_mut().find(|(given, _)| given.eq_ignore_ascii_case(name));
-        value.clone_into(&mut found.expect("it is there").1);
-        changed
-    }
-}
-
-/// Makes a webhook for every event; gives its secret.
-async fn subscribe(tenant: &Client, url: &str, more: Value) -> String {
-    let mut hook = json!({ "url": url, "events": ["*"] });
-    hook.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-    let made = tenant.post("/v1/webhooks", &hook).await.expect(201);
-    text(made.get("data").unwrap_or(&made).get("secret").expect("shown once"))
-}
-
 async fn unsubscribe_all(tenant: &Client) {
     for webhook in tenant.get("/v1/webhooks").await.expect(200)["data"].as_array().expect("a list") {
         tenant.delete(&format!("/v1/webhooks/{}", text(&webhook["id"]))).await.expect(204);
     }
-}
-
-async fn accepted(tenant: &Client, event: Value) -> Sent {
-    accepted_bytes(tenant, &event.to_string()).await
-}
-
-/// Publishes, and sees the one receiver accept it at the first attempt.
-async fn accepted_bytes(tenant: &Client, event: &str) -> Sent {
-    let answer = tenant.send(http::Method::POST, "/v1/events", "application/json", event.to_owned().into()).await;
-    let id = text(&answer.expect(202)["id"]);
-    let delivery = tenant.delivery_that(&id, &format!("{event} is delivered"), |delivery| delivery["attempts"] != json!([])).await;
-    let attempt = &attempts(&delivery)[0];
-    assert_eq!(attempt["response"]["status"], 200, "{event} was refused: {attempt}");
-    let headers = attempt["request"]["headers"].as_object().expect("headers").iter();
-    Sent { headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(), body: text(&attempt["request"]["body"]) }
 }
 
 /// The same request passes, with a changed byte it does not, and with another secret it does not.

@@ -42,7 +42,9 @@ async fn publish(tenant: &Client, count: usize) {
     let numbers: Vec<usize> = (0..count).collect();
     let slices = numbers.chunks(LINES_MAX).map(|slice| {
         let run = if slice.is_empty() { 0 } else { slice[0] };
-        let line = |number: &usize| format!("{{\"type\":\"verdict.new\",\"data\":{{\"n\":\"{run}-{number}-{count}\",\"r\":{}}}}}\n", unique());
+        let line = |number: &usize| {
+            format!("{{\"type\":\"verdict.new\",\"data\":{{\"n\":\"{run}-{number}-{count}\",\"r\":{}}}}}\n", unique())
+        };
         slice.iter().map(line).collect::<String>()
     });
     let mut tasks = tokio::task::JoinSet::new();

@@ -95,7 +95,8 @@ mod tests {
 
     #[test]
     fn nothing_has_no_times_and_a_rate_of_0() {
-        let expected = r#"{"total":0,"successful":0,"failed":0,"successRate":0,"averageResponseTime":null,"p50":null,"p99":null}"#;
+        let expected =
+            r#"{"total":0,"successful":0,"failed":0,"successRate":0,"averageResponseTime":null,"p50":null,"p99":null}"#;
         assert_eq!(printed(0, 0, &[]), expected);
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod dns;
 pub(crate) mod receiver;
 pub(crate) mod sdk;
 pub(crate) mod seed;
+pub(crate) mod sent;
 pub(crate) mod service;
 pub(crate) mod turn;
 
