@@ -12,6 +12,7 @@ mod store;
 mod api;
 mod deliver;
 
+mod bench;
 mod server;
 
 pub mod cli;

@@ -65,7 +65,7 @@ impl<T: Copy> Wheel<T> {
     pub(crate) fn horizon(&self) -> u64 {
         let last_slot = (self.now >> shift(LEVELS - 1)).saturating_add(SLOTS as u64 - 1);
         let start = last_slot.min(u64::MAX >> shift(LEVELS - 1)) << shift(LEVELS - 1);
-        (start | ((1 << shift(LEVELS - 1)) - 1))
+        start | ((1 << shift(LEVELS - 1)) - 1)
     }
 
     /// How many entries wait.

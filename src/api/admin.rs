@@ -17,27 +17,21 @@ pub(crate) fn status(api: &Api) -> Reply {
     Reply::object(StatusCode::OK, |object| {
         object.text("version", env!("CARGO_PKG_VERSION"));
         object.boolean("ready", reasons.is_empty());
-        object.text_or_null("reason", (!reasons.is_empty()).then(|| reasons.join("; ")).as_deref());
+        object.texts("reasons", reasons.iter().map(String::as_str));
         object.number("uptime_s", clock::steady().saturating_duration_since(api.started).as_secs());
         object.number("providers", settings.providers().count() as u64);
-        object.object("webhooks", |object| {
-            object.number("active", health.webhooks.saturating_sub(health.disabled) as u64);
-            object.number("disabled", health.disabled as u64);
-        });
-        object.object("queue", |object| {
-            object.number("pending", health.pending);
-            object.number("armed", health.armed as u64);
-            object.number("waiting_for_the_writer", health.queue as u64);
-        });
-        object.number("late_ms", millis(health.oldest_due_late));
-        object.object("store", |object| {
-            object.number("events", health.events);
-            object.number("bytes", api.store.file_bytes());
-            object.number("unfinished_bytes", health.live_bytes);
-            object.number("last_commit_age_ms", millis(health.last_commit_age));
-            object.boolean("full", health.full);
-            object.boolean("disk_low", health.disk_low);
-        });
+        object.number("webhooks", health.webhooks as u64);
+        object.number("disabled", health.disabled as u64);
+        object.number("events", health.events);
+        object.number("pending", health.pending);
+        object.number("armed", health.armed as u64);
+        object.number("queue", health.queue as u64);
+        object.number("commits", health.commits);
+        object.number("oldest_due_late_ms", millis(health.oldest_due_late));
+        object.number("last_commit_age_ms", millis(health.last_commit_age));
+        object.number("store_bytes", api.store.file_bytes());
+        object.boolean("full", health.full);
+        object.boolean("disk_low", health.disk_low);
     })
 }
 
@@ -50,7 +44,7 @@ pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
     })?;
     let result = answered.await.map_err(|_| Problem::Unavailable(STOPPING))?;
     let changes = result.map_err(Problem::Wrong)?;
-    Ok(Reply::object(StatusCode::OK, |object| object.texts("changes", changes.lines().map(str::trim))))
+    Ok(Reply::object(StatusCode::OK, |object| object.text("changes", &changes)))
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -38,6 +38,9 @@ impl Room {
     {
         let hint = body.size_hint();
         if hint.lower() > bytes_max as u64 {
+            if hint.upper().is_some_and(|upper| upper <= (bytes_max + GRACE_BYTES) as u64) {
+                drain(body).await;
+            }
             return Err(too_large(bytes_max));
         }
         let expected = hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(bytes_max);
@@ -60,6 +63,13 @@ impl Room {
         let share = timeout(PATIENCE, self.0.acquire_many(kib)).await.ok().and_then(Result::ok);
         share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
     }
+}
+
+/// Reads a body that is only just too large to its end, so that its sender hears the answer and not a broken pipe.
+async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B) {
+    let all = async { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} };
+    // Who is slow as well has to live with the broken pipe.
+    drop(timeout(PATIENCE, all).await);
 }
 
 async fn collect<B>(mut body: B, bytes_max: usize, expected: usize) -> Result<Bytes, Problem>
@@ -126,6 +136,9 @@ fn too_large(bytes_max: usize) -> Problem {
 
 /// For a whole body, counted from the end of its head, and for the room that a large one needs.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Beyond the limit, what is still read of a body.
+const GRACE_BYTES: usize = 64 * 1024;
 
 /// What all larger bodies share, in KiB.
 const SHARED_KIB: usize = 64 * 1024;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::exit::Failure;
+use crate::bench::{self, Plan, Report, Role};
 use crate::config::checked::Config;
 use crate::config::fault::Faults;
 use crate::config::{self, Flag, Sources, dialect};
@@ -21,6 +22,16 @@ pub(crate) fn serve(config: &Path, flags: Vec<Flag>) -> Result<(), Failure> {
 /// Runs `dev` until it is told to stop, or `show` breaks since it finds nobody reading.
 pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Failure> {
     Ok(server::dev(options, show)?)
+}
+
+/// Measures what `plan` names; `tell` hears what comes next.
+pub(crate) fn bench(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Failure> {
+    Ok(bench::run(plan, tell)?)
+}
+
+/// Plays a part of a measurement until it is over.
+pub(crate) fn bench_part(role: Role) -> Result<(), Failure> {
+    Ok(bench::play(role)?)
 }
 
 /// Reads and checks a config, and changes nothing.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client;
 use super::words::plain;
 use crate::config::fault::{Fault, Faults, Place};
-use crate::{server, store};
+use crate::{bench, server, store};
 
 /// The exit codes; the numbers above 2 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,6 +208,18 @@ impl From<server::Error> for Failure {
                 Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file")
             }
         }
+    }
+}
+
+impl From<bench::Error> for Failure {
+    fn from(error: bench::Error) -> Self {
+        let hint = match &error {
+            bench::Error::Files { needed, .. } => return Self::usage(error.to_string(), format!("ulimit -n {needed}")),
+            bench::Error::Io { .. } => "df -h and ls -ld on the folder that --dir names",
+            bench::Error::Part { .. } => "the same with fewer connections and endpoints",
+            bench::Error::Service(_) => "the same with fewer endpoints, or another --dir",
+        };
+        Self::new(Exit::Internal, error.to_string(), hint)
     }
 }
 

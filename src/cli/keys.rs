@@ -111,7 +111,7 @@ impl New {
         let mut body = Map::new();
         body.insert("name".into(), json!(self.name));
         match (self.operator, &self.provider) {
-            (true, _) => _ = body.insert("role".into(), json!("operator")),
+            (true, _) => _ = body.insert("operator".into(), json!(true)),
             (false, Some(provider)) => _ = body.insert("provider".into(), json!(provider)),
             (false, None) => {
                 body.insert("provider".into(), json!(self.tenant.0));
@@ -195,7 +195,7 @@ mod tests {
         let scoped = r#"{"name":"ci","provider":"acme","scopes":["publish","read"],"tenant":"t1"}"#;
         assert_eq!(body(&["ci", "--tenant", "acme/t1", "--scopes", "publish,read"]), scoped);
         assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
-        assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","role":"operator"}"#);
+        assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod args;
 mod attempts;
+mod bench;
 mod check;
 mod client;
 mod deliveries;
@@ -65,6 +66,9 @@ enum Command {
     #[command(subcommand, visible_alias = "dialect")]
     Dialects(dialects::Dialects),
     Verify(verify::Verify),
+    Bench(bench::Bench),
+    #[command(hide = true)]
+    BenchPart(bench::BenchPart),
     Version(status::Version),
 }
 
@@ -82,6 +86,8 @@ impl Command {
             Self::Reload(reload) => reload.run(out),
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
+            Self::Bench(bench) => bench.run(out),
+            Self::BenchPart(part) => part.run(),
             Self::Version(version) => version.run(out),
         }
     }
@@ -182,6 +188,12 @@ mod tests {
             "hookwheel dev --fail-rate 1.5",
             "hookwheel dev --forward-to ftp://x",
             "hookwheel status --color sometimes",
+            "hookwheel bench --for 1s --events 3",
+            "hookwheel bench --endpoints 0",
+            "hookwheel bench --rate -1",
+            "hookwheel bench --connections 2001",
+            "hookwheel bench --body f --body-bytes 3",
+            "hookwheel bench --only all",
         ];
         for line in lines {
             let kind = parsed(line).map(|_| ()).expect_err(line);

@@ -289,8 +289,9 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.over {
-            // The delivery it might be given stays on disk and is found at the next start.
-            drop(self.pump.finished(self.key, Sign::Neutral));
+            if let Some(next) = self.pump.finished(self.key, Sign::Neutral) {
+                self.pump.runtime.spawn(work(self.pump.clone(), next));
+            }
         }
     }
 }

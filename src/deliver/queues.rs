@@ -14,7 +14,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::store::{Lane, Ready};
+use crate::store::{ENDPOINT_SEATS, Lane, Ready};
 
 /// All endpoints' queues. `W` is a way to hand a delivery to a worker that keeps a connection.
 pub(crate) struct Queues<W> {
@@ -229,7 +229,7 @@ impl<W> Queues<W> {
         let has_slot = self.has_slot(no);
         let queue = self.endpoints.get_mut(&no)?;
         queue.in_ring = false;
-        let ready = if has_slot { queue.pop()? } else { return None };
+        let ready = if has_slot { queue.pop_startable()? } else { return None };
         queue.running.push((ready.key, now));
         self.in_flight += 1;
         self.enter(no);
@@ -245,7 +245,7 @@ impl<W> Queues<W> {
 
     fn ask(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
-        if queue.on_disk && !queue.asked && queue.backlog.len() < LOW {
+        if queue.on_disk && !queue.asked && queue.backlog.len() < LOW && queue.len() < FULL {
             queue.asked = true;
             self.refills.push(no);
         }
@@ -281,6 +281,10 @@ impl<W> Queue<W> {
         self.hand.is_empty() && self.due.is_empty() && self.backlog.is_empty()
     }
 
+    fn len(&self) -> usize {
+        self.hand.len() + self.due.len() + self.backlog.len()
+    }
+
     fn is_forgettable(&self) -> bool {
         self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !self.slow && !self.on_disk && !self.in_ring
     }
@@ -291,6 +295,16 @@ impl<W> Queue<W> {
 
     fn is_quick(&self, now: Instant) -> bool {
         self.running.iter().all(|(_, since)| now.saturating_duration_since(*since) < OLD)
+    }
+
+    /// The next that is not under way already: an entry may come twice, by its place and by a person.
+    fn pop_startable(&mut self) -> Option<Ready> {
+        loop {
+            let ready = self.pop()?;
+            if !self.running.iter().any(|(key, _)| *key == ready.key) {
+                return Some(ready);
+            }
+        }
     }
 
     fn pop(&mut self) -> Option<Ready> {
@@ -306,6 +320,9 @@ impl<W> Queue<W> {
 
 /// An attempt this old keeps its endpoint out of the last quarter of the slots.
 const OLD: Duration = Duration::from_secs(1);
+
+/// With so many waiting, the next piece of the backlog would find no seat.
+const FULL: usize = ENDPOINT_SEATS as usize - LOW;
 
 /// Below so many of an endpoint's backlog in memory, the next piece is read.
 const LOW: usize = 256;

@@ -193,7 +193,8 @@ impl Delivery {
     /// Due now, or in a run of its own when it had ended; to the webhook's URL of now, whatever connection it was made in.
     pub(crate) fn retried_by_hand(mut self, now: Timestamp) -> Self {
         if !self.is_pending() {
-            self.run = Run { cause: Cause::Hand, before: self.attempts, draw: None };
+            let cause = if self.is_test() { Cause::Test } else { Cause::Hand };
+            self.run = Run { cause, before: self.attempts, draw: None };
         }
         self.by_hand = true;
         self.url = None;

@@ -22,6 +22,13 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(Error::io(format!("listen on {address}")))
 }
 
+/// Refuses an admin socket at which another service answers, and changes nothing.
+pub(super) fn look_at_admin(path: &Path) -> Result<(), Error> {
+    let answers = UnixStream::connect(path).is_ok();
+    let taken = || io::Error::new(io::ErrorKind::AddrInUse, "another service answers there");
+    if answers { Err(Error::io(format!("listen on the admin socket {}", path.display()))(taken())) } else { Ok(()) }
+}
+
 /// Binds the admin socket, readable and writable for its owner and group alone. A socket that a dead process left is replaced;
 /// one that answers is another service's.
 pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
@@ -29,9 +36,7 @@ pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed())?;
     }
-    if UnixStream::connect(path).is_ok() {
-        return Err(failed()(io::Error::new(io::ErrorKind::AddrInUse, "another service answers there")));
-    }
+    look_at_admin(path)?;
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed()(cause)),
         _ => {}

@@ -57,13 +57,18 @@ where
     let mut signals = Signals::new()?;
     let config = &plan.config;
     warn_of_dangers(config);
+    // What can be refused without a trace comes first.
+    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
+    let attempts = wiring::pump(config, &[address])?;
+    listen::look_at_admin(&config.server.admin_socket)?;
     let (store, unstarted) = Store::open(&options(config))?;
     let socket = listen::admin(&config.server.admin_socket)?;
-    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
-    let pump = Pump::new(store.clone(), wiring::pump(config, &[address])?, tokio::runtime::Handle::current());
+    let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();
-    store.start(unstarted, Box::new(move |what| committed.committed(what)), broken);
-    let synced = store.sync(wiring::webhooks(config)?, wiring::dialects(config)).await;
+    let (webhooks, dialects) = (wiring::webhooks(config)?, wiring::dialects(config));
+    // Asked before the writer starts, so that nothing is delivered by yesterday's config.
+    let start = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
+    let (synced, ()) = tokio::join!(biased; store.sync(webhooks, dialects), start);
     synced.map_err(|denied| Error::io("write the config's webhooks")(std::io::Error::other(denied)))?;
 
     let settings = wiring::api(config, &[address]).expect("a checked config names known dialects alone");

@@ -30,12 +30,13 @@ impl Batch<'_, '_> {
             Pressure::DiskLow => return Ok(Err(Refusal::DiskLow)),
             Pressure::None => {}
         }
-        let matching = self.matching(publication)?;
+        let owner = self.tenant_no(&owner(publication))?;
+        let matching = self.matching(publication, owner);
         let stored = self.store_event(publication, matching.len())?;
-        let connection = self.connected(publication)?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
         self.name(publication, &stored)?;
-        self.fan_out(stored.event, matching, connection.as_ref())?;
+        let connection = self.connected(publication)?;
+        self.fan_out(stored.event, owner, matching, Route { linked: publication.link.is_some(), connection })?;
         self.published(publication, &accepted);
         Ok(Ok(accepted))
     }
@@ -134,8 +135,7 @@ impl Batch<'_, '_> {
         Ok(time)
     }
 
-    fn matching(&mut self, publication: &Publication) -> Result<Vec<EndpointNo>, Error> {
-        let no = self.tenant_no(&owner(publication))?;
+    fn matching(&self, publication: &Publication, no: TenantNo) -> Vec<EndpointNo> {
         let audience = match publication.tenant {
             Some(_) => Audience::Tenant(no),
             None => Audience::Provider(&publication.provider),
@@ -147,7 +147,7 @@ impl Batch<'_, '_> {
         if !self.after.changed.is_empty() {
             found.retain(|no| self.entry(*no).is_some_and(|entry| !entry.endpoint.is_deleted()));
         }
-        Ok(found)
+        found
     }
 
     /// The connection that the event names, opened if it is not.
@@ -157,23 +157,19 @@ impl Batch<'_, '_> {
     }
 
     /// The event's deliveries: all at once, or the first slice of a wide fan-out.
-    fn fan_out(&mut self, event: Event, matching: Vec<EndpointNo>, connection: Option<&Connection>) -> Result<(), Error> {
+    fn fan_out(&mut self, event: Event, owner: TenantNo, matching: Vec<EndpointNo>, route: Route) -> Result<(), Error> {
         let key = event.key;
-        let owner = self.tenant_no(&Owned::of(&event))?;
         self.after.index.push(IndexEntry::event(key, owner));
         if matching.is_empty() {
             return Ok(());
         }
         let known = Held::keep(event, &self.shared.room);
-        if matching.len() > WIDE {
+        let crowded = self.after.index.len() > CROWDED && !route.linked && matching.len() > 1;
+        if matching.len() > WIDE || crowded {
             return self.start_fanout(key, known, &matching);
         }
         for endpoint in matching {
-            let key = DeliveryKey { event: key, endpoint };
-            match connection {
-                Some(connection) => self.place_new_in(key, connection)?,
-                None => self.place_new(key, known.as_ref())?,
-            }
+            self.place_new_in(DeliveryKey { event: key, endpoint }, route.connection.as_ref(), known.as_ref())?;
         }
         Ok(())
     }
@@ -188,8 +184,17 @@ impl Batch<'_, '_> {
             return self.repeated(publication, named, taken).map(Some);
         }
         let Some(id) = &publication.id else { return Ok(None) };
+        if self.is_made_here(id)? {
+            return Ok(Some(Err(Refusal::IdTaken(id.clone()))));
+        }
         let named = self.named_event(publication, id)?;
         named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
+    }
+
+    /// Whether an event that had no id of its publisher's was given this one.
+    fn is_made_here(&self, id: &str) -> Result<bool, Error> {
+        let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
+        Ok(self.tables.event.get(key.0)?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -197,8 +202,7 @@ impl Batch<'_, '_> {
             return Ok(Err(taken));
         }
         let key = EventKey(named.event);
-        let row = self.tables.event.get(key.0)?;
-        let id = row.map(|row| record::read_event(key, self.shared.node, row.value())).transpose()?.map(|kept| kept.event.id);
+        let id = self.event(key)?.map(|kept| kept.event.id);
         let id = id.or_else(|| publication.id.clone()).unwrap_or_else(|| self.shared.node.event_id(key).into());
         Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true }))
     }
@@ -251,6 +255,13 @@ impl Batch<'_, '_> {
     }
 }
 
+/// Where an event's deliveries go.
+struct Route {
+    /// To the one webhook that an attribute names.
+    linked: bool,
+    connection: Option<Connection>,
+}
+
 /// The tenant that an event is listed under: its own, or its provider's for all tenants.
 fn owner(publication: &Publication) -> Owned {
     let tenant = publication.tenant.as_deref().unwrap_or(ALL_TENANTS);
@@ -276,6 +287,9 @@ pub(super) const ALL_TENANTS: &str = "*";
 
 /// More matching webhooks than this are added in slices between other commits.
 pub(super) const WIDE: usize = 1_000;
+
+/// With so many deliveries in one batch, further events are fanned out after it.
+const CROWDED: usize = 4_000;
 
 /// How long an `Idempotency-Key` answers.
 const IDEMPOTENCY_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

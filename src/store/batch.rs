@@ -38,6 +38,8 @@ pub(super) struct Memory {
     pub(super) limits: Limits,
     pub(super) sweep: super::retention::Sweep,
     pub(super) flush: super::index::Flush,
+    /// Whether those who deliver know of the backlogs that were found at the start.
+    pub(super) announced: bool,
     /// The connection after which the next sweep goes on; empty: the first.
     pub(super) connections_swept: Vec<u8>,
     pub(super) scratch: Vec<u8>,
@@ -57,7 +59,11 @@ pub(super) struct Batch<'a, 'txn> {
     pub(super) memory: &'a mut Memory,
     pub(super) shared: &'a Arc<Shared>,
     pub(super) now: Timestamp,
+    /// The wall clock as it would be had it never gone back: what is due is judged by it.
+    pub(super) schedule_now: Timestamp,
     pub(super) steady: Instant,
+    /// The newest key before this batch: everything up to it is in the index or its tail.
+    pub(super) known_key: u64,
     pub(super) after: After,
 }
 
@@ -70,6 +76,10 @@ pub(super) struct After {
     pub(super) forgotten: Vec<EndpointNo>,
     pub(super) committed: Committed,
     pub(super) index: Vec<IndexEntry>,
+    /// Whether a flush of the index's tail ended.
+    pub(super) flushed: bool,
+    /// Rows that retention took.
+    pub(super) removed: usize,
     pub(super) published: u64,
     pub(super) attempts: Vec<(Entry, Timestamp)>,
     pub(super) facts: Vec<Fact>,
@@ -101,10 +111,11 @@ impl Batch<'_, '_> {
         key
     }
 
-    /// A delivery's row; `None`: it is as published, without an attempt.
+    /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
+    /// the event's, and its own checksum guards that.
     pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
         let row = self.tables.log.get(&log_key(key, DELIVERY_ROW))?;
-        row.map(|row| record::read_delivery(key, row.value())).transpose()
+        intact(row.map(|row| record::read_delivery(key, row.value())))
     }
 
     pub(super) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
@@ -126,28 +137,23 @@ impl Batch<'_, '_> {
     /// A new delivery: due now when there is a seat for it, else in its endpoint's backlog under its event's key.
     pub(super) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
-        let seat = self.seat_for_new(&entry);
-        self.place_new_at(key, known, &entry, seat)
-    }
-
-    /// `None`: a new delivery of this webhook waits in its backlog.
-    pub(super) fn seat_for_new(&self, entry: &Entry) -> Option<Seat> {
-        entry.endpoint.is_active().then(|| Seat::take(&self.shared.room, &entry.live)).flatten()
-    }
-
-    pub(super) fn place_new_at(
-        &mut self,
-        key: DeliveryKey,
-        known: Option<&Arc<Held>>,
-        entry: &Entry,
-        seat: Option<Seat>,
-    ) -> Result<(), Error> {
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        match seat {
+        let active = entry.endpoint.is_active();
+        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
             Some(seat) => self.ready_new(key, known, seat),
-            None => self.put_backlog(key, key.event.0),
+            None => self.park_new(key),
         }
+    }
+
+    /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read
+    /// past that already, it gets a row and a number of its own.
+    pub(super) fn park_new(&mut self, key: DeliveryKey) -> Result<(), Error> {
+        if self.memory.backlogs.get(&key.endpoint).is_some_and(|cursor| key.event.0 <= cursor.after) {
+            let late = self.park(Delivery::published(key, Place::Backlog(0)))?;
+            return self.write_row(&late, None);
+        }
+        self.put_backlog(key, key.event.0)
     }
 
     /// Puts a pending delivery where its endpoint lets it wait: the due table, or the backlog of a disabled one.
@@ -184,8 +190,13 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Queues a delivery for its attempt, wherever its entry stands.
+    /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
     pub(super) fn ready(&mut self, key: DeliveryKey, place: Place, lane: Lane, seat: Seat) {
+        if let Place::Due(at) = place
+            && !self.loaded(&due_key(at, key))
+        {
+            return;
+        }
         self.after.committed.ready.push(Ready { key, place, lane, known: None, seat });
     }
 
@@ -243,7 +254,7 @@ impl Batch<'_, '_> {
         self.memory.schedule.is_loaded(key)
     }
 
-    fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
+    pub(super) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
         let at = key.event.time();
         self.put_due(key, at)?;
         // Before the table is loaded up to here, the loading will find it.
@@ -270,6 +281,17 @@ impl Batch<'_, '_> {
         let counters = &mut self.memory.counters;
         counters.live_bytes = (counters.live_bytes + (bytes.len() + LOG_KEY_BYTES) as u64).saturating_sub(old as u64);
         Ok(())
+    }
+}
+
+/// A damaged record is logged and passed over, so that it stops nothing else.
+pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Error> {
+    match read.transpose() {
+        Err(fault @ Error::Damaged { .. }) => {
+            tracing::error!("{fault}; it is passed over");
+            Ok(None)
+        }
+        other => other,
     }
 }
 

@@ -4,13 +4,16 @@
 //! sweep once a minute only frees the rows. A webhook made later is not in the row, so it is not pinned.
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
+use super::index::Entry as IndexEntry;
 use super::record;
+use super::room::{Held, Seat};
 use super::{Denied, Owned};
 use crate::domain::delivery::{Delivery, Place};
 use crate::domain::endpoint::Endpoint;
@@ -92,15 +95,35 @@ impl Batch<'_, '_> {
         self.connection(&name(owned, id))
     }
 
-    /// A new delivery that keeps the URL of its connection. It has a row from the start, which each attempt reads.
-    pub(super) fn place_new_in(&mut self, key: DeliveryKey, connection: &Connection) -> Result<(), Error> {
-        let Some(url) = connection.url(key.endpoint) else { return self.place_new(key, None) };
+    /// A new delivery; one that keeps the URL of a connection has a row from the start, which each attempt reads.
+    pub(super) fn place_new_in(
+        &mut self,
+        key: DeliveryKey,
+        connection: Option<&Connection>,
+        known: Option<&Arc<Held>>,
+    ) -> Result<(), Error> {
+        match connection.and_then(|connection| connection.url(key.endpoint)) {
+            Some(url) => self.place_pinned(key, url),
+            None => self.place_new(key, known),
+        }
+    }
+
+    fn place_pinned(&mut self, key: DeliveryKey, url: &str) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
-        let published = |place| Delivery { url: Some(url.into()), ..Delivery::published(key, place) };
-        let seat = self.seat_for_new(&entry);
-        let place = if seat.is_some() { Place::Due(key.event.time()) } else { Place::Backlog(key.event.0) };
-        self.write_row(&published(place), None)?;
-        self.place_new_at(key, None, &entry, seat)
+        self.memory.counters.pending += 1;
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, Place::Due(key.event.time())) };
+        let active = entry.endpoint.is_active();
+        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+            Some(seat) => {
+                self.write_row(&delivery, None)?;
+                self.ready_new(key, None, seat)
+            }
+            None => {
+                let parked = self.park(delivery)?;
+                self.write_row(&parked, None)
+            }
+        }
     }
 
     /// Connections that nobody named for their idle time; a slice each minute.

@@ -10,7 +10,7 @@ use super::jobs::waiting;
 use super::op::Lane;
 use super::room::{ENDPOINT_SEATS, Seat};
 use super::schedule::Armed;
-use super::tables::{BacklogKey, DueKey, backlog_key, read_backlog_key, read_due_key};
+use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key};
 use crate::domain::delivery::Place;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -26,7 +26,8 @@ impl Batch<'_, '_> {
 
     /// One slice of the due table towards the horizon.
     pub(super) fn load(&mut self) -> Result<(), Error> {
-        let Some((after, up_to)) = self.memory.schedule.to_load(self.now) else { return Ok(()) };
+        self.announce();
+        let Some((after, up_to)) = self.memory.schedule.to_load(self.schedule_now) else { return Ok(()) };
         let rows = self.tables.due.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
         let mut keys: Vec<DueKey> = Vec::new();
         for row in rows.take(SLICE) {
@@ -37,13 +38,20 @@ impl Batch<'_, '_> {
         self.memory.schedule.loaded(last, more);
         for key in keys {
             let (at, key) = read_due_key(&key);
-            if at <= self.now {
-                self.fall_due(key, at)?
-            } else {
-                self.memory.schedule.arm(Armed { key, at }, self.now, self.steady)
+            if at <= self.schedule_now {
+                self.fall_due(key, at)?;
+            } else if self.loaded(&due_key(at, key)) {
+                self.memory.schedule.arm(Armed { key, at }, self.schedule_now, self.steady);
             }
         }
         Ok(())
+    }
+
+    /// The backlogs that were found at the start are asked for like all others.
+    fn announce(&mut self) {
+        if !std::mem::replace(&mut self.memory.announced, true) {
+            self.after.committed.backlogs.extend(self.memory.backlogs.keys().map(|no| (*no, true)));
+        }
     }
 
     /// Queues the next piece of an endpoint's backlog, as much as has seats.
@@ -92,6 +100,11 @@ impl Batch<'_, '_> {
         if !delivery.is_test() {
             return Ok(());
         }
+        if let (true, Some(entry)) = (self.memory.watchers.contains_key(&key), self.entry(key.endpoint)) {
+            let seat = Seat::squeeze(&self.shared.room, &entry.live);
+            self.ready(key, Place::Due(at), Lane::Hand, seat);
+            return Ok(());
+        }
         // A test that a crash cut short: nobody waits for it any more.
         self.take_entry(key, Place::Due(at))?;
         let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
@@ -104,7 +117,7 @@ impl Batch<'_, '_> {
             return Ok(());
         }
         match self.row(key)? {
-            None => self.park_as_published(key),
+            None => self.park_new(key),
             Some((delivery, newest)) => {
                 let parked = self.park(delivery)?;
                 self.write_row(&parked, newest.as_ref())

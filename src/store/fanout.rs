@@ -36,18 +36,28 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// One slice of the oldest fan-out, which then goes behind the others.
+    /// A slice of the oldest fan-outs; one that is not done goes behind the others.
     pub(super) fn fan(&mut self) -> Result<(), Error> {
+        let placed = self.after.index.len();
+        while !self.memory.fanouts.is_empty() && self.after.index.len() < placed + SLICE {
+            self.fan_one()?;
+        }
+        Ok(())
+    }
+
+    /// Whether an event is still being fanned out.
+    pub(super) fn is_fanning(&self, event: EventKey) -> bool {
+        self.memory.fanouts.iter().any(|running| running.event == event)
+    }
+
+    fn fan_one(&mut self) -> Result<(), Error> {
         let Some(mut running) = self.memory.fanouts.pop_front() else { return Ok(()) };
         let Some(stored) = self.event(running.event)? else { return self.drop_fanout(running.event) };
         let slice = self.next_slice(&stored.event, &running.cursor);
         let connection = self.connection_of_slice(&stored.event)?;
         for endpoint in &slice {
             let key = DeliveryKey { event: running.event, endpoint: *endpoint };
-            match &connection {
-                Some(connection) => self.place_new_in(key, connection)?,
-                None => self.place_new(key, running.known.as_ref())?,
-            }
+            self.place_new_in(key, connection.as_ref(), running.known.as_ref())?;
         }
         running.cursor.made += u32::try_from(slice.len()).unwrap_or(u32::MAX);
         match slice.last() {
@@ -105,10 +115,10 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// An event's row.
+    /// An event's row, unless it is damaged.
     pub(super) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         let row = self.tables.event.get(key.0)?;
-        row.map(|row| record::read_event(key, self.shared.node, row.value())).transpose()
+        super::batch::intact(row.map(|row| record::read_event(key, self.shared.node, row.value())))
     }
 }
 

@@ -63,7 +63,10 @@ impl Batch<'_, '_> {
     ) -> Result<Change, Error> {
         let was_pending = delivery.is_pending();
         let draw = if failed(&finished, dialect).is_some() { super::random::unit()? } else { 0.0 };
-        let ended = Ended { outcome: &finished.outcome, at: finished.ended_at, draw };
+        // The wall clock may have jumped between the attempt's end and now; then the delay counts from now.
+        let jumped = self.now.since(finished.ended_at).max(finished.ended_at.since(self.now)) > CLOCK_JUMP;
+        let at = if jumped { self.now } else { finished.ended_at };
+        let ended = Ended { outcome: &finished.outcome, at, draw };
         let (delivery, effect) = delivery.attempted(ended, dialect);
         let error = failed(&finished, dialect);
         let number = delivery.attempts;
@@ -149,6 +152,9 @@ fn detail(attempt: &Attempt) -> String {
 fn start(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(SHOWN_BYTES)]).into_owned()
 }
+
+/// Between an attempt's end and its commit lies a fsync, not a minute.
+const CLOCK_JUMP: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Enough of a response to see what it complains about.
 const SHOWN_BYTES: usize = 200;

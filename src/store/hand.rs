@@ -27,12 +27,9 @@ impl Batch<'_, '_> {
         if !self.waits_for_later(&delivery) {
             return Ok(Ok(()));
         }
-        let seat = Seat::squeeze(&self.shared.room, &entry.live);
         let delivery = self.restart(delivery)?;
+        let delivery = self.seat_or_park(&entry, delivery, Lane::Hand)?;
         self.write_row(&delivery, newest.as_ref())?;
-        if let State::Pending(place) = delivery.state {
-            self.ready(key, place, Lane::Hand, seat);
-        }
         Ok(Ok(()))
     }
 
@@ -126,13 +123,13 @@ impl Batch<'_, '_> {
             return Ok(false);
         }
         let restarted = self.restart(delivery)?;
-        let restarted = self.seat_or_park(entry, restarted)?;
+        let restarted = self.seat_or_park(entry, restarted, Lane::Due)?;
         self.write_row(&restarted, newest.as_ref())?;
         Ok(true)
     }
 
     fn recover_missed(&mut self, entry: &Entry, key: DeliveryKey) -> Result<bool, Error> {
-        if self.delivery(key)?.is_some() || self.event(key.event)?.is_none() {
+        if self.is_fanning(key.event) || self.delivery(key)?.is_some() || self.event(key.event)?.is_none() {
             return Ok(false);
         }
         let now = crate::domain::time::Timestamp::from_millis(self.now.as_millis());
@@ -141,18 +138,18 @@ impl Batch<'_, '_> {
         delivery.recovered = true;
         self.put_due(key, now)?;
         self.memory.counters.pending += 1;
-        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        let placed = self.seat_or_park(entry, delivery)?;
+        self.index(IndexEntry::delivery(key, entry.endpoint.tenant_no))?;
+        let placed = self.seat_or_park(entry, delivery, Lane::Due)?;
         self.write_row(&placed, None)?;
         Ok(true)
     }
 
     /// Many at once wait like all others: in a seat, else in the backlog.
-    fn seat_or_park(&mut self, entry: &Entry, delivery: Delivery) -> Result<Delivery, Error> {
+    fn seat_or_park(&mut self, entry: &Entry, delivery: Delivery, lane: Lane) -> Result<Delivery, Error> {
         let State::Pending(place) = delivery.state else { return Ok(delivery) };
         match Seat::take(&self.shared.room, &entry.live) {
             Some(seat) => {
-                self.ready(delivery.key, place, Lane::Due, seat);
+                self.ready(delivery.key, place, lane, seat);
                 Ok(delivery)
             }
             None => {

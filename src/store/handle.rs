@@ -66,8 +66,13 @@ impl Store {
             shared: self.shared.clone(),
             memory: unstarted.0,
             on_commit,
+            schedule_now: clock::now(),
+            last_turn: clock::steady(),
         };
-        let run = move || writer.run().unwrap_or_else(broken);
+        let run = move || {
+            let _guard = PanicEndsAll;
+            writer.run().unwrap_or_else(broken);
+        };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
@@ -246,6 +251,20 @@ impl Store {
         answer.await.map_err(|_| Denied::Closing)
     }
 }
+
+/// Without its writer the service would take events in and never answer.
+struct PanicEndsAll;
+
+impl Drop for PanicEndsAll {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::exit(INTERNAL);
+        }
+    }
+}
+
+/// EX_SOFTWARE of sysexits.h.
+const INTERNAL: i32 = 70;
 
 /// What was read at opening and waits for the writer.
 pub(crate) struct Unstarted(super::batch::Memory);

@@ -74,16 +74,13 @@ impl Inbox {
         self.bell.notify_one();
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        self.lock().closed
-    }
-
     pub(super) fn len(&self) -> usize {
         self.lock().ops.len()
     }
 
     /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room.
-    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant) {
+    /// True when nothing is asked any more: what is then taken is the last, unless an attempt still ends.
+    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| !queue.ops.is_empty() || queue.closed);
         if !queue.urgent && !queue.closed && !queue.ops.is_empty() {
             let until = until.min(clock::steady() + LINGER);
@@ -92,6 +89,7 @@ impl Inbox {
         std::mem::swap(ops, &mut queue.ops);
         queue.publication_bytes = 0;
         queue.urgent = false;
+        queue.closed
     }
 
     fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, urgent: bool) -> Result<(), Full> {

@@ -82,12 +82,16 @@ impl Batch<'_, '_> {
     pub(super) fn start_flush(&mut self, anyway: bool) {
         let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let enough = tail.entries.len() >= TAIL || (anyway && !tail.entries.is_empty());
-        if self.memory.flush.is_running() || !enough {
+        // The tail still holds what this batch wrote out; it is emptied after the commit.
+        if self.memory.flush.is_running() || self.after.flushed || !enough {
             return;
         }
         let mut rows: Vec<IndexKey> = tail.entries.iter().flat_map(Entry::rows).collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
-        self.memory.flush = Flush { rows, entries: tail.entries.len(), up_to: self.memory.counters.last_key };
+        // A fan-out adds deliveries of its event later, so the index is whole only before it.
+        let fanning = self.memory.fanouts.iter().map(|running| running.event.0.saturating_sub(1)).min();
+        let up_to = self.known_key.min(fanning.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
+        self.memory.flush = Flush { rows, entries: tail.entries.len(), up_to };
     }
 
     /// One slice of the flush under way.
@@ -97,13 +101,9 @@ impl Batch<'_, '_> {
         }
         let left = self.memory.flush.rows.len().saturating_sub(SLICE);
         let slice = self.memory.flush.rows.split_off(left);
-        let table = self.tables.index()?;
-        for row in slice.iter().rev() {
-            table.insert(row, EMPTY)?;
-        }
-        self.memory.counters.live_bytes += (slice.len() * size_of::<IndexKey>()) as u64;
-        self.after.dirty = true;
+        slice.iter().rev().try_for_each(|row| self.put_index(row))?;
         if left == 0 {
+            self.after.flushed = true;
             let flush = std::mem::take(&mut self.memory.flush);
             self.memory.counters.indexed = flush.up_to;
             let shared = self.shared.clone();
@@ -112,12 +112,25 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
+    /// Writes an entry's rows at once: for one that is older than what the index is whole up to.
+    pub(super) fn index(&mut self, entry: Entry) -> Result<(), Error> {
+        entry.rows().try_for_each(|row| self.put_index(&row))
+    }
+
     /// Removes the index rows of what retention took.
     pub(super) fn unindex(&mut self, entry: Entry) -> Result<(), Error> {
-        let table = self.tables.index()?;
         for row in entry.rows() {
-            table.remove(&row)?;
+            let was = self.tables.index()?.remove(&row)?.is_some();
+            let live = &mut self.memory.counters.live_bytes;
+            *live = live.saturating_sub(if was { size_of::<IndexKey>() as u64 } else { 0 });
         }
+        Ok(())
+    }
+
+    fn put_index(&mut self, row: &IndexKey) -> Result<(), Error> {
+        let new = self.tables.index()?.insert(row, EMPTY)?.is_none();
+        self.memory.counters.live_bytes += if new { size_of::<IndexKey>() as u64 } else { 0 };
+        self.after.dirty = true;
         Ok(())
     }
 }

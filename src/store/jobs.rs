@@ -8,7 +8,7 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use super::batch::{Batch, EMPTY};
+use super::batch::Batch;
 use super::error::Error;
 use super::record::{self, Job};
 use super::tables::{DueKey, backlog_key, be64, read_backlog_key, read_due_key};
@@ -66,12 +66,15 @@ impl Batch<'_, '_> {
     /// Looks at a piece of the due table; true when it was the last.
     fn walk_due(&mut self, running: &mut Running) -> Result<bool, Error> {
         let after: DueKey = running.job.after;
+        // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue.
+        let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         let mut theirs = Vec::new();
         let mut last = None;
         for row in self.tables.due.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
             let bytes = *row?.0.value();
             let (at, key) = read_due_key(&bytes);
-            if key.endpoint == running.endpoint && key.event.0 <= running.job.until {
+            let settles = !active || at <= self.now;
+            if key.endpoint == running.endpoint && key.event.0 <= running.job.until && settles {
                 theirs.push((key, Place::Due(at)));
             }
             last = Some(bytes);
@@ -119,18 +122,10 @@ impl Batch<'_, '_> {
             return self.finished(&ended);
         }
         if fresh {
-            return self.park_as_published(key);
+            return self.park_new(key);
         }
         let parked = self.park(delivery)?;
         self.write_row(&parked, newest.as_ref())
-    }
-
-    /// Under its event's key, where a delivery without a row is looked for.
-    pub(super) fn park_as_published(&mut self, key: DeliveryKey) -> Result<(), Error> {
-        self.tables.backlog()?.insert(&backlog_key(key.endpoint, key.event.0), EMPTY)?;
-        self.memory.backlogs.entry(key.endpoint).or_default().more = true;
-        self.after.committed.backlogs.push((key.endpoint, true));
-        Ok(())
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) use handle::{Options, Store};
 pub(crate) use op::{Committed, Dialects, Finished, FromFile, Lane, Limits, NewWebhook, Ready, TestRun};
 pub(crate) use publication::{Accepted, Publication, Refusal};
 pub(crate) use read::{Begun, Recover};
+pub(crate) use room::ENDPOINT_SEATS;
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use stats::Ended;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
 use super::batch::{Cursor, Memory};
 use super::error::Error;
@@ -39,11 +39,18 @@ pub(super) struct Opened {
 
 /// Opens or makes the store at `path`.
 pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
-    check_version(path)?;
-    refuse_empty(path)?;
+    let versioned = check_version(path)?;
+    let known = path.exists();
+    if !known {
+        write_version(path)?;
+    }
     let database = open_database(path)?;
-    let sealer = Sealer::load(path, credentials)?;
-    let node = identify(&database, path, &sealer)?;
+    let new = is_new(&database, path)?;
+    if !versioned && known {
+        write_version(path)?;
+    }
+    let sealer = Sealer::load(path, credentials, new)?;
+    let node = if new { found(&database, &sealer)? } else { identify(&database, path, &sealer)? };
     complete(&database)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
@@ -51,47 +58,65 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     Ok(Opened { database, sealer, node, registry, tail, memory })
 }
 
-/// Opens the file without a writer, as `check --store` does.
-pub(super) fn open_database(path: &Path) -> Result<Database, Error> {
-    let new = !path.exists();
-    let opened = Builder::new().set_cache_size(CACHE_BYTES).create(path);
-    let database = opened.map_err(|cause| refused(path, cause))?;
-    if new {
-        let private = fs::Permissions::from_mode(0o600);
-        fs::set_permissions(path, private).map_err(|cause| failed("set the mode of", path, cause))?;
-        sync_folder(path)?;
+/// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a
+/// crash in between leaves nothing that looks like a store.
+fn open_database(path: &Path) -> Result<Database, Error> {
+    if path.exists() {
+        return open_known(path);
     }
+    let fresh = with_suffix(path, ".new");
+    match fs::remove_file(&fresh) {
+        Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed("remove what a crash left,", &fresh, cause)),
+        _ => {}
+    }
+    let database = builder().create(&fresh).map_err(|cause| refused(&fresh, cause))?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).map_err(|cause| failed("set the mode of", &fresh, cause))?;
+    fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
+    sync_folder(path)?;
     Ok(database)
 }
 
-/// Reads `PATH.version` before anything opens the store, since opening changes the file.
-pub(super) fn check_version(path: &Path) -> Result<(), Error> {
+/// Opens a file that exists, and makes none.
+pub(super) fn open_known(path: &Path) -> Result<Database, Error> {
+    refuse_empty(path)?;
+    builder().open(path).map_err(|cause| refused(path, cause))
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
+/// Reads `PATH.version` before anything opens the store, since opening changes the file; false when there is none.
+pub(super) fn check_version(path: &Path) -> Result<bool, Error> {
     let beside = with_suffix(path, ".version");
     let text = match fs::read_to_string(&beside) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return write_version(path, &beside),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
         Err(cause) => return Err(failed("read", &beside, cause)),
     };
     match text.trim().parse() {
         Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(true),
         Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
     }
 }
 
-fn write_version(path: &Path, beside: &Path) -> Result<(), Error> {
+fn write_version(path: &Path) -> Result<(), Error> {
+    let beside = with_suffix(path, ".version");
     let written = || -> std::io::Result<()> {
         let fresh = with_suffix(path, ".version.new");
         let mut file = fs::File::create(&fresh)?;
         file.write_all(format!("{STORE_VERSION}\n").as_bytes())?;
         file.sync_all()?;
-        fs::rename(&fresh, beside)
+        fs::rename(&fresh, &beside)
     };
-    written().map_err(|cause| failed("write", beside, cause))?;
+    written().map_err(|cause| failed("write", &beside, cause))?;
     sync_folder(path)
 }
 
-fn sync_folder(path: &Path) -> Result<(), Error> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| failed("sync", folder, cause))
@@ -123,14 +148,21 @@ fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
     Error::File { action, path: PathBuf::from(path), cause }
 }
 
-/// Reads who the store is, or makes it somebody.
+/// Whether nothing was ever written here; a file with tables of somebody else's is refused.
+fn is_new(database: &Database, path: &Path) -> Result<bool, Error> {
+    let txn = database.begin_read()?;
+    let mut names = txn.list_tables()?.map(|table| table.name().to_owned());
+    match names.next() {
+        None => Ok(true),
+        Some(first) if first == META.name() || names.any(|name| name == META.name()) => Ok(false),
+        Some(_) => Err(Error::Foreign { path: path.into(), why: "its tables are another program's".into() }),
+    }
+}
+
+/// Reads who the store is.
 fn identify(database: &Database, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
     let txn = database.begin_read()?;
-    match tables::read(&txn, META) {
-        Ok(table) => known(&table, path, sealer),
-        Err(redb::TableError::TableDoesNotExist(_)) => found(database, sealer),
-        Err(cause) => Err(cause.into()),
-    }
+    known(&tables::read(&txn, META)?, path, sealer)
 }
 
 fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
@@ -210,6 +242,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         limits,
         sweep: Sweep::new(steady),
         flush: Default::default(),
+        announced: false,
         connections_swept: Vec::new(),
         scratch: Vec::new(),
     };
@@ -246,17 +279,17 @@ fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memo
         let (key, number) = read_log_key(row?.0.value());
         keys.extend((number == DELIVERY_ROW).then_some(key));
     }
-    for row in tables::read(&txn, DUE)?
-        .range::<&DueKey>(&due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) })..)?
-    {
-        keys.push(read_due_key(row?.0.value()).1);
+    let first = due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) });
+    for row in tables::read(&txn, DUE)?.range::<&DueKey>(&first..)? {
+        let (_, key) = read_due_key(row?.0.value());
+        keys.extend((key.event > indexed).then_some(key));
     }
     for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
         let (key, value) = row?;
         let (endpoint, number) = read_backlog_key(key.value());
-        keys.push(jobs::waiting(endpoint, number, value.value()));
+        let key = jobs::waiting(endpoint, number, value.value());
+        keys.extend((key.event > indexed).then_some(key));
     }
-    keys.retain(|key| key.event > indexed);
     keys.sort_unstable();
     keys.dedup();
     let owner = |key: DeliveryKey| registry.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);

@@ -8,7 +8,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
 use super::handle::Store;
-use super::index::entry_of;
+use super::index::{Entry as IndexEntry, entry_of};
 use super::op::{Ready, Recovered};
 use super::record::{self, StoredEvent};
 use super::room::Held;
@@ -62,8 +62,7 @@ impl Store {
             let delivery = Delivery::published(ready.key, ready.place);
             return Ok(Some(Begun { event: BegunEvent::Known(held.clone()), delivery, endpoint }));
         }
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
+        let snapshot = Snapshot::of(self, &[])?;
         let delivery = match snapshot.row(ready.key)? {
             Some((delivery, _)) => delivery,
             None => Delivery::published(ready.key, ready.place),
@@ -121,8 +120,7 @@ impl Store {
 
     /// A tenant's event, or one for all tenants of its provider, by the id on the wire.
     pub(crate) fn event_by_id(&self, owned: &Owned, id: &str) -> Result<Option<Event>, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
+        let snapshot = Snapshot::of(self, &[])?;
         let key = match self.shared.node.event_key(id) {
             Some(key) => Some(key),
             None => snapshot.named(owned, id)?,
@@ -135,12 +133,11 @@ impl Store {
 
     /// A tenant's events and those for all tenants of its provider, oldest first, after `after`.
     pub(crate) fn events(&self, owned: &Owned, after: EventKey, limit: usize) -> Result<Vec<Event>, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
+        let scopes = self.event_scopes(owned);
+        let snapshot = Snapshot::of(self, &scopes)?;
         let mut keys = BTreeSet::new();
-        for owner in [owned, &Owned::all_of(&owned.provider)] {
-            let Some(no) = self.shared.registry().tenant(owner) else { continue };
-            keys.extend(snapshot.event_keys(Scope::Events(no), after, limit)?);
+        for scope in scopes {
+            keys.extend(snapshot.event_keys(scope, (after, EventKey::MAX), limit)?);
         }
         let events = keys.into_iter().take(limit).map(|key| snapshot.event(key));
         Ok(events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?.into_iter().map(|kept| kept.event).collect())
@@ -152,8 +149,7 @@ impl Store {
     }
 
     pub(crate) fn delivery_by_key(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
+        let snapshot = Snapshot::of(self, &[])?;
         let Some(mut view) = snapshot.view(key)? else { return Ok(None) };
         view.attempts = snapshot.attempts(key)?;
         Ok(Some(view))
@@ -168,11 +164,11 @@ impl Store {
                 None => return Ok(Page::default()),
             },
         };
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
-        let keys = snapshot.delivery_keys(scope, filter, before)?;
+        let snapshot = Snapshot::of(self, &[scope])?;
+        let look = if filter.needs_look() { LOOK } else { limit + 1 };
+        let keys = snapshot.delivery_keys(scope, filter, before, look)?;
         let mut page = Page::default();
-        let whole = keys.len() < LOOK;
+        let whole = keys.len() < look;
         let last = keys.last().copied();
         for key in keys {
             if page.views.len() == limit {
@@ -217,12 +213,18 @@ impl Store {
         std::fs::metadata(&self.shared.path).map_or(0, |found| found.len())
     }
 
+    /// Where a tenant's events are listed: its own, and those for all tenants of its provider.
+    fn event_scopes(&self, owned: &Owned) -> Vec<Scope> {
+        let registry = self.shared.registry();
+        let owners = [owned, &Owned::all_of(&owned.provider)];
+        owners.into_iter().filter_map(|owner| registry.tenant(owner)).map(Scope::Events).collect()
+    }
+
     fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
-        let keys = snapshot.delivery_keys(Scope::Endpoint(no), &Filter::default(), None)?;
+        let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
+        let keys = snapshot.delivery_keys(Scope::Endpoint(no), &Filter::default(), None, NEWEST)?;
         let mut newest = None;
-        for key in keys.into_iter().take(NEWEST) {
+        for key in keys {
             let attempt = snapshot.row(key)?.and_then(|(_, attempt)| attempt);
             newest = newest.max(attempt.map(|attempt| attempt.started_at + attempt.outcome.duration));
         }
@@ -231,14 +233,16 @@ impl Store {
 
     fn to_recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<Vec<Recovered>, Error> {
         let Some(endpoint) = self.webhook_no(no) else { return Ok(Vec::new()) };
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot { txn: &txn, store: self };
+        let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
+        let mut scopes = self.event_scopes(&owned);
+        scopes.push(Scope::Endpoint(no));
+        let snapshot = Snapshot::of(self, &scopes)?;
         let mut found = Vec::new();
         if what.failed {
             found.extend(snapshot.failed(no, since, until)?.into_iter().map(Recovered::Failed));
         }
         if what.missed {
-            found.extend(snapshot.missed(&endpoint, since, until)?.into_iter().map(Recovered::Missed));
+            found.extend(snapshot.missed(&endpoint, &owned, since, until)?.into_iter().map(Recovered::Missed));
         }
         Ok(found)
     }
@@ -246,30 +250,40 @@ impl Store {
 
 /// One consistent look at the store.
 pub(super) struct Snapshot<'a> {
-    txn: &'a ReadTransaction,
+    txn: ReadTransaction,
     store: &'a Store,
+    /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
+    /// here or in the snapshot, which is taken later.
+    tail: Vec<IndexEntry>,
 }
 
 impl<'a> Snapshot<'a> {
-    pub(super) fn new(txn: &'a ReadTransaction, store: &'a Store) -> Self {
-        Self { txn, store }
+    pub(super) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
+        let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
+        Ok(Self { txn: store.database.begin_read()?, store, tail })
+    }
+
+    fn tail_of(store: &Store, scopes: &[Scope]) -> Vec<IndexEntry> {
+        let tail = store.shared.tail_mut();
+        let theirs = |entry: &&IndexEntry| scopes.iter().any(|scope| entry.is_in(*scope));
+        tail.entries.iter().filter(theirs).copied().collect()
     }
 
     fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let row = tables::read(self.txn, EVENT)?.get(key.0)?;
+        let row = tables::read(&self.txn, EVENT)?.get(key.0)?;
         row.map(|row| record::read_event(key, self.store.shared.node, row.value())).transpose()
     }
 
     pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = tables::read(self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
+        let row = tables::read(&self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
         row.map(|row| record::read_delivery(key, row.value())).transpose()
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
     fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         Ok(match place {
-            Place::Due(at) => tables::read(self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
-            Place::Backlog(number) => tables::read(self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
+            Place::Due(at) => tables::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
+            Place::Backlog(number) => tables::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
         })
     }
 
@@ -298,7 +312,7 @@ impl<'a> Snapshot<'a> {
     fn attempts(&self, key: DeliveryKey) -> Result<Vec<Attempt>, Error> {
         let mut found = Vec::new();
         let (first, last) = (log_key(key, DELIVERY_ROW + 1), log_key(key, u16::MAX));
-        for row in tables::read(self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
+        for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
             found.push(record::read_attempt(row?.1.value())?);
         }
         found.extend(self.row(key)?.and_then(|(_, newest)| newest));
@@ -306,7 +320,7 @@ impl<'a> Snapshot<'a> {
     }
 
     fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
-        let table = tables::read(self.txn, NAME)?;
+        let table = tables::read(&self.txn, NAME)?;
         for tenant in [Some(&*owned.tenant), None] {
             if let Some(row) = table.get(&*id_name(&owned.provider, id, tenant))? {
                 return Ok(Some(EventKey(record::read_named(row.value())?.event)));
@@ -315,27 +329,28 @@ impl<'a> Snapshot<'a> {
         Ok(None)
     }
 
-    /// Event keys of a scope after one of them, oldest first: the index, then what is not in it yet.
-    fn event_keys(&self, scope: Scope, after: EventKey, limit: usize) -> Result<Vec<EventKey>, Error> {
-        let first = index_key(scope, EventKey(after.0.saturating_add(1)), EndpointNo(0));
-        let last = index_key(scope, EventKey::MAX, EndpointNo(u32::MAX));
+    /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.
+    fn event_keys(&self, scope: Scope, (after, last): (EventKey, EventKey), limit: usize) -> Result<Vec<EventKey>, Error> {
+        let first_row = index_key(scope, EventKey(after.0.saturating_add(1)), EndpointNo(0));
+        let last_row = index_key(scope, last, EndpointNo(u32::MAX));
         let mut found = Vec::new();
-        for row in tables::read(self.txn, INDEX)?.range::<&IndexKey>(&first..=&last)?.take(limit) {
-            found.push(entry_of(row?.0.value()).event);
+        if first_row <= last_row {
+            for row in tables::read(&self.txn, INDEX)?.range::<&IndexKey>(&first_row..=&last_row)?.take(limit) {
+                found.push(entry_of(row?.0.value()).event);
+            }
         }
-        let tail = self.store.shared.tail_mut();
-        found.extend(
-            tail.entries.iter().filter(|entry| entry.is_in(scope) && entry.key.event > after).map(|entry| entry.key.event),
-        );
+        let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key.event);
+        found.extend(theirs.filter(|key| *key > after && *key <= last));
         Ok(found)
     }
 
-    /// Delivery keys of a scope, newest first, at most [`LOOK`].
+    /// Delivery keys of a scope, newest first, at most `look`.
     pub(super) fn delivery_keys(
         &self,
         scope: Scope,
         filter: &Filter,
         before: Option<DeliveryKey>,
+        look: usize,
     ) -> Result<Vec<DeliveryKey>, Error> {
         let (oldest, newest) = window(filter);
         let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
@@ -345,24 +360,23 @@ impl<'a> Snapshot<'a> {
         let last = upper.map(|key| index_key(scope, key.event, key.endpoint));
         let range = (Bound::Included(&first), last.as_ref());
         if first <= index_of(&last) {
-            for row in tables::read(self.txn, INDEX)?.range::<&IndexKey>(range)?.rev().take(LOOK) {
+            for row in tables::read(&self.txn, INDEX)?.range::<&IndexKey>(range)?.rev().take(look) {
                 found.insert(match scope {
                     Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..entry_of(row?.0.value()) },
                     _ => entry_of(row?.0.value()),
                 });
             }
         }
-        Ok(found.into_iter().rev().take(LOOK).collect())
+        Ok(found.into_iter().rev().take(look).collect())
     }
 
     fn in_tail(&self, scope: Scope, floor: DeliveryKey, upper: Bound<DeliveryKey>) -> BTreeSet<DeliveryKey> {
-        let tail = self.store.shared.tail_mut();
         let below = |key: DeliveryKey| match upper {
             Bound::Excluded(upper) => key < upper,
             Bound::Included(upper) => key <= upper,
             Bound::Unbounded => true,
         };
-        let theirs = tail.entries.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
+        let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
         theirs.filter(|key| *key >= floor && below(*key)).collect()
     }
 
@@ -372,7 +386,7 @@ impl<'a> Snapshot<'a> {
         let mut found = Vec::new();
         let mut before = None;
         loop {
-            let keys = self.delivery_keys(Scope::Endpoint(no), &filter, before)?;
+            let keys = self.delivery_keys(Scope::Endpoint(no), &filter, before, LOOK)?;
             for key in &keys {
                 let failed = self.row(*key)?.is_some_and(|(delivery, _)| matches!(delivery.state, State::Failed { .. }));
                 found.extend(failed.then_some(*key));
@@ -386,23 +400,28 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Kept events of a window that the webhook matches now and has no delivery for.
-    fn missed(&self, endpoint: &Endpoint, since: Timestamp, until: Timestamp) -> Result<Vec<EventKey>, Error> {
-        let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
-        let last = ceiling(EventKey::at(until + std::time::Duration::from_millis(1))).event;
+    fn missed(&self, endpoint: &Endpoint, owned: &Owned, since: Timestamp, until: Timestamp) -> Result<Vec<EventKey>, Error> {
+        let first = EventKey(EventKey::at(since).0.saturating_sub(1));
+        let last = EventKey(EventKey::at(until + MILLISECOND).0.saturating_sub(1));
         let mut found = Vec::new();
-        for owner in [&owned, &Owned::all_of(&owned.provider)] {
-            let Some(no) = self.store.shared.registry().tenant(owner) else { continue };
-            let after = EventKey(EventKey::at(since).0.saturating_sub(1));
-            let keys = self.event_keys(Scope::Events(no), after, usize::MAX)?;
-            for key in keys.into_iter().filter(|key| *key < last) {
-                let wanted = self.event(key)?.is_some_and(|stored| endpoint.wants(&stored.event.kind));
-                let had = self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_some();
-                found.extend((wanted && !had).then_some(key));
+        for scope in self.store.event_scopes(owned) {
+            for key in self.event_keys(scope, (first, last), usize::MAX)? {
+                found.extend(self.is_missed(key, endpoint)?.then_some(key));
             }
         }
         found.sort_unstable();
         found.dedup();
         Ok(found)
+    }
+
+    /// An event of which some deliveries are gone already may have been delivered to a webhook as old as it.
+    fn is_missed(&self, key: EventKey, endpoint: &Endpoint) -> Result<bool, Error> {
+        let Some(stored) = self.event(key)? else { return Ok(false) };
+        let link = self.store.dialect(&endpoint.provider).link(&stored.event.attributes);
+        let routed = link.is_none_or(|link| *link == *endpoint.definition.name);
+        let perhaps_had = stored.removed > 0 && endpoint.created_at <= key.time();
+        let wanted = endpoint.wants(&stored.event.kind) && routed && !perhaps_had;
+        Ok(wanted && self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_none())
     }
 }
 
@@ -437,7 +456,7 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
 const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
-const LOOK: usize = 10_000;
+pub(super) const LOOK: usize = 10_000;
 
 /// Deliveries among which a webhook's last attempt is looked for after a restart.
 const NEWEST: usize = 20;

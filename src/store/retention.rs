@@ -4,13 +4,15 @@
 //! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
 //! first of them may go. So the hot path writes no row for retention's sake.
 
+use std::collections::HashMap;
+use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use redb::ReadableTable;
 
 use super::accept::id_name;
-use super::batch::{Batch, LOG_KEY_BYTES};
+use super::batch::{Batch, LOG_KEY_BYTES, intact};
 use super::error::Error;
 use super::index::Entry as IndexEntry;
 use super::record::StoredEvent;
@@ -35,11 +37,17 @@ pub(super) enum Pressure {
 pub(super) struct Sweep {
     next: Instant,
     more: bool,
+    /// After a pass in vain: when the next one may begin.
+    rests_until: Instant,
+    /// How far `revisit` was gone through for the sake of `max_bytes`.
+    early: TimeKey,
+    /// When each webhook's operator was last told that held deliveries expired.
+    told: HashMap<EndpointNo, Timestamp>,
 }
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
     }
 
     pub(super) fn wake_at(&self) -> Instant {
@@ -65,15 +73,37 @@ impl Batch<'_, '_> {
         let minute = self.steady >= self.memory.sweep.next;
         if minute {
             self.memory.sweep.next = self.steady + EVERY;
-            self.minute()?;
+            self.start_flush(true);
+            self.close_idle_connections()?;
+            self.forget_webhooks()?;
         }
         if minute || self.memory.sweep.more || over {
+            let names = self.forget_names()?;
+            let held = self.expire_held()?;
             let aged = self.sweep_aged()?;
-            let squeezed = over && self.squeeze()?;
-            self.memory.sweep.more = aged || squeezed;
+            let squeezed = over && self.squeeze_in_turn()?;
+            self.memory.sweep.more = names || held || aged || squeezed;
         }
-        self.shared.full.store(over && !self.memory.sweep.more, Relaxed);
+        if !over {
+            self.shared.full.store(false, Relaxed);
+        }
         Ok(())
+    }
+
+    /// Squeezes until all was gone through in vain: then what is unfinished fills the store, until a later pass frees some.
+    fn squeeze_in_turn(&mut self) -> Result<bool, Error> {
+        if self.steady < self.memory.sweep.rests_until {
+            return Ok(false);
+        }
+        let before = self.memory.counters.live_bytes;
+        let more = self.squeeze()?;
+        if self.memory.counters.live_bytes < before {
+            self.shared.full.store(false, Relaxed);
+        } else if !more {
+            self.shared.full.store(true, Relaxed);
+            self.memory.sweep.rests_until = self.steady + AFTER_VAIN;
+        }
+        Ok(more)
     }
 
     /// Notes that an event is to be looked at again.
@@ -83,61 +113,69 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn minute(&mut self) -> Result<(), Error> {
-        self.start_flush(true);
-        self.forget_names()?;
-        self.expire_held()?;
-        self.close_idle_connections()?;
-        self.forget_webhooks()
-    }
-
     fn is_over(&self) -> bool {
         allocated(self.memory.counters.live_bytes) > self.memory.limits.max_bytes
     }
 
-    /// Looks at the events that have come of age; true when there are more.
+    /// Looks at the events that have come of age; true when there are more, or the index must first be written up to them.
     fn sweep_aged(&mut self) -> Result<bool, Error> {
-        let newest = EventKey::at(self.now - self.memory.limits.retention);
+        let newest = EventKey::at(self.now - self.memory.limits.retention).0;
         let again = self.due_revisits()?;
-        for event in &again {
-            self.look_again(*event, Removal::Aged)?;
+        let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
+        let more = came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.memory.flush.is_running());
+        for key in again {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.tables.revisit()?.remove(&key)?;
+            self.look_again(read_time_key(&key).1, Removal::Aged)?;
         }
-        let came = self.next_events(self.memory.counters.swept, newest.0)?;
-        for event in &came {
-            self.look_again(*event, Removal::Aged)?;
+        for event in came {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.look_again(event, Removal::Aged)?;
             self.memory.counters.swept = event.0;
         }
-        self.after.dirty |= !came.is_empty() || !again.is_empty();
-        Ok(came.len() + again.len() >= SLICE)
+        Ok(more)
     }
 
     /// Removes the oldest finished deliveries before their age; false when there are none left.
     fn squeeze(&mut self) -> Result<bool, Error> {
-        let came = self.next_events(self.memory.counters.swept, u64::MAX)?;
-        let before = self.memory.counters.live_bytes;
-        for event in &came {
-            self.look_again(*event, Removal::Now)?;
+        self.start_flush(true);
+        let came = self.next_events(self.memory.counters.swept, self.memory.counters.indexed)?;
+        let none_came = came.is_empty();
+        for event in came {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.look_again(event, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
-        let early = self.early_revisits(before)?;
-        self.after.dirty |= !came.is_empty() || early;
-        Ok(!came.is_empty() || early)
+        Ok(!none_came || self.memory.flush.is_running() || self.squeeze_revisits()?)
     }
 
-    /// Events that ended late are the next to go when nothing newer is left; true when that freed anything.
-    fn early_revisits(&mut self, before: u64) -> Result<bool, Error> {
-        if self.memory.counters.live_bytes < before {
-            return Ok(true);
-        }
+    /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.
+    fn squeeze_revisits(&mut self) -> Result<bool, Error> {
+        let after = self.memory.sweep.early;
         let mut found = Vec::new();
-        for row in self.tables.revisit()?.range::<&TimeKey>(..)?.take(SLICE) {
-            found.push(read_time_key(row?.0.value()));
+        for row in self.tables.revisit()?.range::<&TimeKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(SLICE) {
+            found.push(*row?.0.value());
         }
-        for (at, event) in found {
-            self.tables.revisit()?.remove(&time_key(at, event))?;
-            self.look_again(event, Removal::Now)?;
+        let before = self.memory.counters.live_bytes;
+        for key in &found {
+            self.memory.sweep.early = *key;
+            self.tables.revisit()?.remove(key)?;
+            self.look_again(read_time_key(key).1, Removal::Now)?;
         }
-        Ok(self.memory.counters.live_bytes < before)
+        if found.is_empty() {
+            self.memory.sweep.early = [0; 16];
+        }
+        Ok(!found.is_empty() || self.memory.counters.live_bytes < before)
+    }
+
+    fn has_removed_enough(&self) -> bool {
+        self.after.removed >= ROWS
     }
 
     fn next_events(&mut self, after: u64, up_to: u64) -> Result<Vec<EventKey>, Error> {
@@ -150,19 +188,17 @@ impl Batch<'_, '_> {
         Ok(found)
     }
 
-    fn due_revisits(&mut self) -> Result<Vec<EventKey>, Error> {
+    fn due_revisits(&mut self) -> Result<Vec<TimeKey>, Error> {
         let last = time_key(self.now, EventKey::MAX);
         let mut found = Vec::new();
         for row in self.tables.revisit()?.range::<&TimeKey>(..=&last)?.take(SLICE) {
             found.push(*row?.0.value());
         }
-        for key in &found {
-            self.tables.revisit()?.remove(key)?;
-        }
-        Ok(found.iter().map(|key| read_time_key(key).1).collect())
+        Ok(found)
     }
 
     fn look_again(&mut self, event: EventKey, removal: Removal) -> Result<(), Error> {
+        self.after.dirty = true;
         match self.look(event, removal)? {
             Looked::Removed => Ok(()),
             Looked::Until(at) => self.revisit(event, at),
@@ -216,7 +252,7 @@ impl Batch<'_, '_> {
             let (key, value) = row?;
             let (key, number) = read_log_key(key.value());
             if number == DELIVERY_ROW {
-                found.push(record::read_delivery(key, value.value())?.0);
+                found.extend(intact(Some(record::read_delivery(key, value.value())))?.map(|(delivery, _)| delivery));
             }
         }
         Ok(found)
@@ -224,6 +260,7 @@ impl Batch<'_, '_> {
 
     fn remove_delivery(&mut self, delivery: &Delivery) -> Result<(), Error> {
         let key = delivery.key;
+        self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
             if let Some(row) = self.tables.log.remove(&log_key(key, number))? {
                 let freed = (row.value().len() + LOG_KEY_BYTES) as u64;
@@ -250,20 +287,21 @@ impl Batch<'_, '_> {
         self.unindex(IndexEntry::event(event.key, owner))
     }
 
-    /// Idempotency keys whose day has passed.
-    fn forget_names(&mut self) -> Result<(), Error> {
+    /// Idempotency keys whose day has passed; true when there are more.
+    fn forget_names(&mut self) -> Result<bool, Error> {
         let last = time_key(self.now, EventKey::MAX);
         let mut found = Vec::new();
         for row in self.tables.name_end()?.range::<&TimeKey>(..=&last)?.take(NAMES) {
             let (key, name) = row?;
             found.push((*key.value(), name.value().to_vec()));
         }
+        let more = found.len() == NAMES;
         for (key, name) in found {
             self.tables.name_end()?.remove(&key)?;
             self.forget_name(&name)?;
             self.after.dirty = true;
         }
-        Ok(())
+        Ok(more)
     }
 
     /// Unless the key was used again after its day.
@@ -277,27 +315,36 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Held deliveries that waited as long as the retention end as failed.
-    fn expire_held(&mut self) -> Result<(), Error> {
+    /// Held deliveries that waited as long as the retention end as failed; true when there are more.
+    fn expire_held(&mut self) -> Result<bool, Error> {
         let held: Vec<EndpointNo> = self.memory.backlogs.keys().copied().collect();
+        let mut left = NAMES;
         for endpoint in held {
             let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { continue };
-            let expired = self.expire_backlog(endpoint)?;
-            if expired > 0 {
+            let expired = self.expire_backlog(endpoint, left)?;
+            left -= expired;
+            if expired > 0 && self.is_news(endpoint) {
                 let data = serde_json::json!({
                     "webhook_id": entry.endpoint.id, "count": expired, "reason": End::Expired.name(),
                 });
                 self.notify(&entry.endpoint.provider, "delivery.failed", &data)?;
             }
         }
-        Ok(())
+        Ok(left == 0)
     }
 
-    fn expire_backlog(&mut self, endpoint: EndpointNo) -> Result<usize, Error> {
+    /// One operational event a webhook and day.
+    fn is_news(&mut self, endpoint: EndpointNo) -> bool {
+        let now = self.now;
+        self.memory.sweep.told.retain(|_, at| now.since(*at) < DAY);
+        self.memory.sweep.told.insert(endpoint, now).is_none()
+    }
+
+    fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
         let oldest = EventKey::at(self.now - self.memory.limits.retention);
         let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
         let mut found = Vec::new();
-        for row in self.tables.backlog()?.range::<&super::tables::BacklogKey>(&first..=&last)?.take(NAMES) {
+        for row in self.tables.backlog()?.range::<&super::tables::BacklogKey>(&first..=&last)?.take(most) {
             let (key, value) = row?;
             let (_, number) = read_backlog_key(key.value());
             found.push((super::jobs::waiting(endpoint, number, value.value()), number));
@@ -319,7 +366,7 @@ impl Batch<'_, '_> {
 
     /// Deleted webhooks whose log has gone with its retention.
     fn forget_webhooks(&mut self) -> Result<(), Error> {
-        let kept = self.memory.limits.retention * 2 + Duration::from_secs(24 * 3600);
+        let kept = self.memory.limits.retention * 2 + DAY;
         let gone = |standing| matches!(standing, Standing::Deleted { at } if at + kept <= self.now);
         let found: Vec<EndpointNo> = {
             let registry = self.shared.registry();
@@ -358,11 +405,19 @@ const FIXED_BYTES: u64 = 1 << 20;
 /// Between two sweeps.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// Between two passes that look for something to remove before its age.
+const AFTER_VAIN: Duration = Duration::from_secs(1);
+
 /// When an event with unfinished deliveries is looked at again.
 const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Rows removed in one commit.
+const ROWS: usize = 4_000;
 
 /// Events looked at in one commit.
 const SLICE: usize = 256;
 
-/// Names, or held deliveries of one webhook, ended in one commit.
+/// Names forgotten, or held deliveries ended, in one commit.
 const NAMES: usize = 1_000;

@@ -48,7 +48,8 @@ pub(crate) struct Seat {
 impl Seat {
     /// `None` when the endpoint or the room is full.
     pub(super) fn take(room: &Arc<Room>, live: &Arc<Live>) -> Option<Self> {
-        let free = live.waiting() < ENDPOINT_SEATS && room.waiting.load(Relaxed) < SEATS;
+        let waiting = live.waiting();
+        let free = waiting < OWN_SEATS || (waiting < ENDPOINT_SEATS && room.waiting.load(Relaxed) < SEATS);
         free.then(|| Self::squeeze(room, live))
     }
 
@@ -99,8 +100,11 @@ impl Drop for Held {
 /// Deliveries in memory over all endpoints; about 100 bytes each.
 const SEATS: usize = 65_536;
 
-/// Deliveries in memory for one endpoint: enough for a burst, and few enough that sixteen stuck endpoints fill no room.
-pub(super) const ENDPOINT_SEATS: u32 = 4_096;
+/// Seats that an endpoint has whatever the others do: however many are stuck, the quick ones stay in memory.
+const OWN_SEATS: u32 = 32;
+
+/// Deliveries in memory for one endpoint: enough for a burst.
+pub(crate) const ENDPOINT_SEATS: u32 = 4_096;
 
 /// Bodies in memory, in bytes.
 const BODY_BYTES: usize = 16 << 20;

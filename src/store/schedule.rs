@@ -65,14 +65,15 @@ impl Schedule {
 
     /// The part of the due table to load next, as `(after, up to)`; `None` when the horizon is far enough.
     pub(super) fn to_load(&self, now: Timestamp) -> Option<(DueKey, DueKey)> {
-        let near = before(now + HORIZON / 2);
-        (self.behind || self.loaded < near).then(|| (self.loaded, before(now + HORIZON)))
+        let ahead = if self.wheel.len() > ARMED_MAX / 2 { HORIZON / 16 } else { HORIZON };
+        let near = before(now + ahead / 2);
+        (self.behind || self.loaded < near).then(|| (self.loaded, before(now + ahead)))
     }
 
     /// Everything up to `key` is loaded; `more` of what [`Self::to_load`] named is left.
     pub(super) fn loaded(&mut self, key: DueKey, more: bool) {
         self.loaded = self.loaded.max(key);
-        self.behind = more;
+        self.behind = more && self.wheel.len() < ARMED_MAX / 2;
     }
 
     pub(super) fn is_behind(&self) -> bool {

@@ -24,12 +24,14 @@ pub(super) struct Sealer {
 
 impl Sealer {
     /// `credentials` is systemd's `$CREDENTIALS_DIRECTORY`.
-    pub(super) fn load(store: &Path, credentials: Option<&Path>) -> Result<Self, Error> {
+    /// A key is made for a new store alone: another one would open nothing.
+    pub(super) fn load(store: &Path, credentials: Option<&Path>, new: bool) -> Result<Self, Error> {
         let given = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
         let source = given.unwrap_or_else(|| with_suffix(store, ".key"));
         let key = match fs::read(&source) {
             Ok(bytes) => read_key(&source, Zeroizing::new(bytes))?,
-            Err(cause) if cause.kind() == ErrorKind::NotFound => make_key(&source)?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound && new => make_key(&source)?,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => return Err(Error::WrongKey(source)),
             Err(cause) => return Err(Error::File { action: "read the master key", path: source, cause }),
         };
         let cipher = XChaCha20Poly1305::new((&*key).into());
@@ -79,10 +81,15 @@ fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(&mut *key)?;
     let text = Zeroizing::new(hex::encode(*key) + "\n");
-    let failed = |cause| Error::File { action: "write the master key", path: path.into(), cause };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    let fresh = with_suffix(path, ".new");
+    let written = || -> std::io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    written().map_err(|cause| Error::File { action: "write the master key", path: path.into(), cause })?;
+    super::opening::sync_folder(path)?;
     Ok(key)
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     /// Spoken by a provider that the config does not name any more.
     standard: Arc<Dialect>,
     start: Instant,
+    /// Since the store was opened.
+    pub(super) commit_count: AtomicU64,
     pub(super) pending: AtomicU64,
     pub(super) events: AtomicU64,
     pub(super) live_bytes: AtomicU64,
@@ -62,6 +64,8 @@ pub(crate) struct Health {
     /// Unfinished deliveries fill `max_bytes`.
     pub(crate) full: bool,
     pub(crate) disk_low: bool,
+    /// Since the store was opened.
+    pub(crate) commits: u64,
     pub(crate) pending: u64,
     pub(crate) events: u64,
     pub(crate) live_bytes: u64,
@@ -83,6 +87,7 @@ impl Shared {
             commits: watch::Sender::new(0),
             standard,
             start: clock::steady(),
+            commit_count: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             events: AtomicU64::new(0),
             live_bytes: AtomicU64::new(0),
@@ -156,6 +161,7 @@ impl Shared {
             oldest_due_late: clock::now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed))),
             full: self.full.load(Relaxed),
             disk_low: self.disk_low.load(Relaxed),
+            commits: self.commit_count.load(Relaxed),
             pending: self.pending.load(Relaxed),
             events: self.events.load(Relaxed),
             live_bytes: self.live_bytes.load(Relaxed),

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use redb::ReadableDatabase;
-
 use super::Error;
 use super::handle::Store;
-use super::read::Snapshot;
+use super::read::{LOOK, Snapshot};
 use super::tables::Scope;
 use super::view::Filter;
 use crate::domain::delivery::State;
@@ -27,12 +25,11 @@ impl Store {
     ///
     /// Reads a row for each delivery in the window, so it belongs on a thread that may block.
     pub(crate) fn ended(&self, no: EndpointNo, since: Timestamp, published_since: Timestamp) -> Result<Ended, Error> {
-        let txn = self.database.begin_read()?;
-        let snapshot = Snapshot::new(&txn, self);
+        let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
         let filter = Filter { since: Some(published_since), ..Filter::default() };
         let (mut ended, mut before) = (Ended::default(), None);
         loop {
-            let keys = snapshot.delivery_keys(Scope::Endpoint(no), &filter, before)?;
+            let keys = snapshot.delivery_keys(Scope::Endpoint(no), &filter, before, LOOK)?;
             for key in &keys {
                 let Some((delivery, attempt)) = snapshot.row(*key)? else { continue };
                 let success = match delivery.state {

@@ -64,6 +64,13 @@ pub(crate) struct Filter {
     pub(crate) test: Option<bool>,
 }
 
+impl Filter {
+    /// Whether rows must be read to know which of them a page shows.
+    pub(super) fn needs_look(&self) -> bool {
+        self.status.is_some() || self.kind.is_some() || self.code.is_some() || self.test.is_some()
+    }
+}
+
 /// A piece of a listing. It may hold fewer than were asked for and still go on: one call looks at a bounded number of rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {

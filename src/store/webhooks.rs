@@ -1,5 +1,6 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,19 +30,41 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Makes the file's webhooks what the file says. Those it no longer names are disabled; nothing that was disabled for
-    /// another reason is enabled.
+    /// Makes the file's webhooks what the file says. Those it no longer names are disabled, and so are all of a provider that
+    /// it no longer names; nothing that was disabled for another reason is enabled.
     pub(super) fn sync(&mut self, files: Vec<FromFile>) -> Result<Vec<Arc<Endpoint>>, Error> {
+        let mut known = self.file_owned();
         let mut kept = Vec::with_capacity(files.len());
         for file in files {
-            kept.push(self.sync_one(file)?);
+            let old = known.remove(&(file.owned.clone(), file.definition.name.clone()));
+            kept.push(self.sync_one(file, old)?);
         }
-        let named = |no: EndpointNo| kept.iter().any(|endpoint| endpoint.no == no);
-        let gone: Vec<Arc<Endpoint>> = self.file_owned().into_iter().filter(|endpoint| !named(endpoint.no)).collect();
-        for endpoint in gone {
-            self.set_endpoint(Arc::new(Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)))?;
+        let others = self.follow_providers();
+        let active = known.into_values().filter(|endpoint| endpoint.is_active());
+        let gone: Vec<Endpoint> = active.map(|endpoint| self.without_file(endpoint)).collect();
+        for endpoint in gone.into_iter().chain(others) {
+            self.set_endpoint(Arc::new(endpoint))?;
         }
         Ok(kept)
+    }
+
+    fn without_file(&self, endpoint: Arc<Endpoint>) -> Endpoint {
+        Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)
+    }
+
+    /// Webhooks made by the API whose provider went or came back.
+    fn follow_providers(&self) -> Vec<Endpoint> {
+        let registry = self.shared.registry();
+        let made = registry.entries().map(|entry| &entry.endpoint).filter(|endpoint| !endpoint.is_file_owned());
+        let changed = made.filter_map(|endpoint| {
+            let named = registry.dialects.contains_key(&endpoint.provider);
+            match endpoint.standing {
+                Standing::Active if !named => Some(Endpoint::clone(endpoint).disabled(Why::NotInFile, self.now)),
+                Standing::Disabled { why: Why::NotInFile, .. } if named => Some(Endpoint::clone(endpoint).enabled()),
+                _ => None,
+            }
+        });
+        changed.collect()
     }
 
     /// Writes a webhook, and starts what its new standing asks for.
@@ -171,9 +194,7 @@ impl Batch<'_, '_> {
         Ok(Ok(changed))
     }
 
-    fn sync_one(&mut self, file: FromFile) -> Result<Arc<Endpoint>, Error> {
-        let mine = self.webhooks_of(&file.owned);
-        let known = mine.into_iter().find(|other| other.is_file_owned() && other.definition.name == file.definition.name);
+    fn sync_one(&mut self, file: FromFile, known: Option<Arc<Endpoint>>) -> Result<Arc<Endpoint>, Error> {
         let Some(known) = known else {
             let secret = file.secret.or(file.fresh_secret);
             let secrets = secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
@@ -198,10 +219,15 @@ impl Batch<'_, '_> {
         unchanged.chain(changed).filter(|endpoint| !endpoint.is_deleted()).cloned().collect()
     }
 
-    fn file_owned(&self) -> Vec<Arc<Endpoint>> {
+    /// The file's webhooks by what makes them the same: provider, tenant and name.
+    fn file_owned(&self) -> HashMap<(Owned, Box<str>), Arc<Endpoint>> {
         let registry = self.shared.registry();
         let known = registry.entries().map(|entry| entry.endpoint.clone());
-        known.filter(|endpoint| endpoint.is_file_owned() && endpoint.is_active()).collect()
+        let identity = |endpoint: &Endpoint| {
+            let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
+            (owned, endpoint.definition.name.clone())
+        };
+        known.filter(|endpoint| endpoint.is_file_owned()).map(|endpoint| (identity(&endpoint), endpoint)).collect()
     }
 
     /// The newest key that an event of this moment can have.
@@ -227,7 +253,8 @@ fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::T
         endpoint.changed_at = now;
     }
     if matches!(endpoint.standing, Standing::Disabled { why: Why::NotInFile, .. }) {
-        endpoint = endpoint.enabled();
+        // Back in the file is not a new start: the count of failures goes on.
+        endpoint.standing = Standing::Active;
     }
     match file.secret {
         Some(secret) if endpoint.secrets.first().is_none_or(|held| held.secret != secret) => {

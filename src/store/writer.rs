@@ -19,6 +19,7 @@ use super::tables::Tables;
 use super::{Denied, Shared};
 use crate::clock;
 use crate::domain::access::{Key, KeyHash};
+use crate::domain::time::Timestamp;
 
 /// Who is told what each commit brought.
 pub(crate) type OnCommit = Box<dyn FnMut(Committed) + Send>;
@@ -30,6 +31,8 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) memory: Memory,
     pub(super) on_commit: OnCommit,
+    pub(super) schedule_now: Timestamp,
+    pub(super) last_turn: Instant,
 }
 
 impl Writer {
@@ -37,9 +40,8 @@ impl Writer {
     pub(super) fn run(mut self) -> Result<(), Error> {
         let mut ops = Vec::new();
         loop {
-            self.inbox.take(&mut ops, self.wake_at());
-            let last = ops.is_empty() && self.inbox.is_closed();
-            if last {
+            let closed = self.inbox.take(&mut ops, self.wake_at());
+            if closed && ops.is_empty() {
                 return Ok(());
             }
             self.turn(&mut ops)?;
@@ -63,12 +65,18 @@ impl Writer {
 
     /// Everything that one transaction changes.
     fn fill(&mut self, txn: &WriteTransaction, ops: &mut Vec<Op>) -> Result<After, Error> {
+        let (now, steady) = (clock::now(), clock::steady());
+        self.schedule_now = now.max(self.schedule_now + steady.saturating_duration_since(self.last_turn));
+        self.last_turn = steady;
+        let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
             tables: Tables::open(txn)?,
             memory: &mut self.memory,
             shared: &self.shared,
-            now: clock::now(),
-            steady: clock::steady(),
+            now,
+            schedule_now: self.schedule_now,
+            steady,
+            known_key,
             after: After::default(),
         };
         batch.load()?;
@@ -183,6 +191,7 @@ impl Batch<'_, '_> {
 impl Shared {
     /// Shows readers what is now on disk.
     fn committed(&self, after: &After, memory: &Memory) {
+        self.commit_count.fetch_add(u64::from(after.dirty), Relaxed);
         if !after.changed.is_empty() || !after.forgotten.is_empty() {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));

@@ -3,7 +3,10 @@
 
 mod harness;
 
+mod bench;
 mod catalogue;
+mod cli;
+mod configs;
 mod connections;
 mod crash;
 mod disable;
@@ -11,13 +14,19 @@ mod ecmascript;
 mod faces;
 mod fairness;
 mod fanout;
+mod files;
 mod layers;
 mod limits;
 mod load;
+mod opening;
+mod pace;
 mod publishing;
+mod reload;
 mod retry;
 mod rotation;
 mod sdk;
+mod secrets;
+mod signals;
 mod states;
 mod systemd;
 mod targets;

@@ -85,12 +85,12 @@ const WINDOW_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::print;
+    use crate::api::print::object;
 
     fn printed(successful: u64, failed: u64, micros: &[u64]) -> String {
         let durations = micros.iter().map(|micros| Duration::from_micros(*micros)).collect();
         let ended = Ended { successful, failed, durations };
-        String::from_utf8(print::object(|object| super::print(&ended, object))).unwrap()
+        String::from_utf8(object(|into| print(&ended, into))).unwrap()
     }
 
     #[test]

@@ -84,6 +84,13 @@ impl Config {
         self
     }
 
+    /// One more line of the file-owned webhook named last.
+    pub(crate) fn webhook_line(mut self, line: &str) -> Self {
+        let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
+        let _ = writeln!(tenant.more, "{line}");
+        self
+    }
+
     /// A line of `[storage]`.
     pub(crate) fn storage(mut self, line: &str) -> Self {
         let _ = writeln!(self.storage, "{line}");

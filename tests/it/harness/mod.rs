@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod dns;
+pub(crate) mod ran;
 pub(crate) mod receiver;
 pub(crate) mod sdk;
 pub(crate) mod seed;

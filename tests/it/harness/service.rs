@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::client::{Address, Client};
 use super::config::{self, Config};
 use super::eventually;
+use super::ran::{self, Ran};
 use super::turn::{self, Turn};
 
 /// A service that is ready. Dropping it kills the process and waits for it, then removes the folder.
@@ -21,6 +22,7 @@ pub(crate) struct Service {
     process: Process,
     address: SocketAddr,
     folder: TempDir,
+    environment: Vec<(String, String)>,
     _turn: Turn,
 }
 
@@ -31,10 +33,20 @@ impl Service {
     }
 
     pub(crate) async fn start_in_turn(config: &Config, turn: Turn) -> Self {
+        Self::start_from(config, Vec::new(), turn).await
+    }
+
+    /// With more environment than the test has itself, now and at every later start.
+    pub(crate) async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start_from(config, environment, turn::shared().await).await
+    }
+
+    async fn start_from(config: &Config, environment: Vec<(String, String)>, turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         config.write(folder.path());
-        let (process, address) = Process::start(folder.path()).await;
-        Self { process, address, folder, _turn: turn }
+        let (process, address) = Process::start(folder.path(), &environment).await;
+        Self { process, address, folder, environment, _turn: turn }
     }
 
     /// Ends the process at once, as `kill -9` does.
@@ -44,7 +56,7 @@ impl Service {
 
     /// Starts it again on the same files.
     pub(crate) async fn start_again(&mut self) {
-        (self.process, self.address) = Process::start(self.folder.path()).await;
+        (self.process, self.address) = Process::start(self.folder.path(), &self.environment).await;
     }
 
     /// Starts it again with another config on the same store.
@@ -62,11 +74,16 @@ impl Service {
 
     /// SIGTERM, and how it ended after how long.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
-        let since = Instant::now();
         self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself, and says how and after how long.
+    pub(crate) async fn ended(&mut self) -> (ExitStatus, Duration) {
+        let since = Instant::now();
         let child = Mutex::new(&mut self.process.child);
         let exited = || async { child.lock().expect("no panic in between").try_wait().expect("a child of ours") };
-        let status = eventually("the service ends after SIGTERM", EXIT_MAX, exited).await;
+        let status = eventually("the service ends", EXIT_MAX, exited).await;
         (status, since.elapsed())
     }
 
@@ -88,7 +105,17 @@ impl Service {
     /// Runs a command of the binary against this service.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let socket = self.folder().join(config::SOCKET);
-        Command::new(binary()).args(arguments).env("HOOKWHEEL_SOCKET", socket).output().expect("the binary starts")
+        ran::command().args(arguments).env("HOOKWHEEL_SOCKET", socket).output().expect("the binary starts")
+    }
+
+    /// Runs a command of the binary as from a shell, in the service's folder, and gives what it said.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
+        ran::run(self.folder(), &[("HOOKWHEEL_SOCKET", config::SOCKET)], arguments)
+    }
+
+    /// A bare connection to the API.
+    pub(crate) async fn connect(&self) -> tokio::net::TcpStream {
+        tokio::net::TcpStream::connect(self.address).await.expect("the service listens")
     }
 
     /// Where it listens, as a URL begins.
@@ -139,9 +166,10 @@ struct Process {
 }
 
 impl Process {
-    async fn start(folder: &Path) -> (Self, SocketAddr) {
-        let mut command = Command::new(binary());
+    async fn start(folder: &Path, environment: &[(String, String)]) -> (Self, SocketAddr) {
+        let mut command = ran::command();
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = Stderr::follow(child.stderr.take().expect("piped"));
         let mut process = Self { child, stderr };

@@ -1,0 +1,188 @@
+//! The receiver's book: which events came, how often, how late. Plain data.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Mark;
+use super::figures::{Spread, took_us};
+use super::plan::Endpoints;
+
+/// What came so far.
+pub(super) struct Book {
+    endpoints: Endpoints,
+    fan_out: bool,
+    /// How often each delivery came, by its place.
+    seen: Vec<u8>,
+    latencies_us: Vec<u32>,
+    doubled: u64,
+    astray: u64,
+    last_us: u64,
+}
+
+/// What the publisher says it has sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Sent {
+    /// Events 0 to this one, exclusive.
+    pub(super) events: u64,
+    /// In order; those that the relay did not take.
+    pub(super) refused: Vec<u64>,
+}
+
+/// What became of it at the healthy endpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Received {
+    /// Deliveries, each counted once.
+    pub(super) deliveries: u64,
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    /// Came to an endpoint that they were not for, or were no event of this run.
+    pub(super) astray: u64,
+    /// When the last one was answered.
+    pub(super) last_us: u64,
+    /// From when each was due until it came.
+    pub(super) latency: Spread,
+}
+
+impl Book {
+    pub(super) fn new(endpoints: Endpoints, fan_out: bool) -> Self {
+        Self { endpoints, fan_out, seen: Vec::new(), latencies_us: Vec::new(), doubled: 0, astray: 0, last_us: 0 }
+    }
+
+    /// Notes an event that came to a healthy endpoint.
+    pub(super) fn arrived(&mut self, mark: Option<Mark>, endpoint: u32, now_us: u64) {
+        self.last_us = now_us;
+        let Some((mark, place)) = mark.and_then(|mark| Some((mark, self.place(mark.number, endpoint)?))) else {
+            self.astray += 1;
+            return;
+        };
+        if place >= self.seen.len() {
+            self.seen.resize((place + 1).next_power_of_two(), 0);
+        }
+        if self.seen[place] == 0 {
+            self.latencies_us.push(took_us(mark.due_us, now_us));
+        } else {
+            self.doubled += 1;
+        }
+        self.seen[place] = self.seen[place].saturating_add(1);
+    }
+
+    /// Different deliveries that came.
+    pub(super) fn deliveries(&self) -> u64 {
+        self.latencies_us.len() as u64
+    }
+
+    pub(super) fn last_us(&self) -> u64 {
+        self.last_us
+    }
+
+    /// Deliveries to healthy endpoints that must come.
+    pub(super) fn expected(&self, sent: &Sent) -> u64 {
+        self.each_expected(sent).count() as u64
+    }
+
+    /// The end of the account.
+    pub(super) fn close(mut self, sent: &Sent) -> Received {
+        let lost = self.each_expected(sent).filter(|place| self.seen.get(*place).is_none_or(|times| *times == 0)).count();
+        Received {
+            deliveries: self.deliveries(),
+            lost: lost as u64,
+            doubled: self.doubled,
+            astray: self.astray,
+            last_us: self.last_us,
+            latency: Spread::of(&mut self.latencies_us),
+        }
+    }
+
+    fn each_expected<'a>(&'a self, sent: &'a Sent) -> impl Iterator<Item = usize> + 'a {
+        let taken = (0..sent.events).filter(|number| sent.refused.binary_search(number).is_err());
+        taken.flat_map(move |number| self.addressed(number).filter_map(move |endpoint| self.place(number, endpoint)))
+    }
+
+    /// The healthy endpoints that an event is for.
+    fn addressed(&self, number: u64) -> impl Iterator<Item = u32> + use<> {
+        let (endpoints, turn) = (self.endpoints, self.endpoints.turn(number));
+        let all = if self.fan_out { 0..endpoints.count } else { turn..turn + 1 };
+        all.filter(move |endpoint| endpoints.is_healthy(*endpoint))
+    }
+
+    /// Where a delivery is counted; `None`: there is no such delivery.
+    fn place(&self, number: u64, endpoint: u32) -> Option<usize> {
+        let place = match self.fan_out {
+            true => number.checked_mul(self.endpoints.count.into())?.checked_add(endpoint.into())?,
+            false if endpoint == self.endpoints.turn(number) => number,
+            false => return None,
+        };
+        usize::try_from(place).ok().filter(|place| *place < PLACES_MAX)
+    }
+}
+
+/// Deliveries of one run that can be told apart: a bound on memory, whatever a number in a body says.
+const PLACES_MAX: usize = 1 << 31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn book(count: u32, fan_out: bool) -> Book {
+        Book::new(Endpoints::all_healthy(count), fan_out)
+    }
+
+    fn mark(number: u64) -> Option<Mark> {
+        Some(Mark { number, due_us: 100 })
+    }
+
+    fn sent(events: u64) -> Sent {
+        Sent { events, refused: Vec::new() }
+    }
+
+    #[test]
+    fn all_that_was_sent_came_once() {
+        let mut book = book(2, false);
+        (0..4u32).for_each(|number| book.arrived(mark(number.into()), number % 2, 150));
+        let received = book.close(&sent(4));
+        assert_eq!((received.deliveries, received.lost, received.doubled, received.astray), (4, 0, 0, 0));
+        assert_eq!(received.latency, Spread { count: 4, p50_us: 50, p99_us: 50, max_us: 50 });
+    }
+
+    #[test]
+    fn what_did_not_come_is_lost_and_what_came_twice_is_doubled() {
+        let mut book = book(1, false);
+        [0, 2, 2, 2].into_iter().for_each(|number| book.arrived(mark(number), 0, 150));
+        let received = book.close(&sent(4));
+        assert_eq!((received.deliveries, received.lost, received.doubled), (2, 2, 2));
+    }
+
+    #[test]
+    fn what_was_refused_is_not_lost() {
+        let mut book = book(1, false);
+        book.arrived(mark(0), 0, 150);
+        let sent = Sent { events: 3, refused: vec![1, 2] };
+        assert_eq!(book.expected(&sent), 1);
+        assert_eq!(book.close(&sent).lost, 0);
+    }
+
+    #[test]
+    fn an_event_at_another_endpoint_is_astray() {
+        let mut book = book(2, false);
+        book.arrived(mark(0), 1, 150);
+        book.arrived(None, 0, 150);
+        book.arrived(mark(u64::MAX - 1), 0, 150);
+        let received = book.close(&sent(1));
+        assert_eq!((received.astray, received.lost), (3, 1));
+    }
+
+    #[test]
+    fn fanned_out_each_endpoint_counts() {
+        let mut book = book(3, true);
+        let came = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 0)];
+        came.into_iter().for_each(|(number, endpoint)| book.arrived(mark(number), endpoint, 150));
+        let received = book.close(&sent(2));
+        assert_eq!((received.deliveries, received.lost, received.doubled), (4, 2, 1));
+    }
+
+    #[test]
+    fn failing_endpoints_are_not_waited_for() {
+        let endpoints = Endpoints { hanging: 1, ..Endpoints::all_healthy(4) };
+        assert_eq!(Book::new(endpoints, false).expected(&sent(8)), 6);
+        assert_eq!(Book::new(endpoints, true).expected(&sent(8)), 24);
+    }
+}

@@ -1,0 +1,231 @@
+//! One run after the other: starts the parts, lets them work, and reads what it cost.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::book::Received;
+use super::figures::{Spread, divided, per};
+use super::machine::{self, Machine, Memory, Noise, Spent};
+use super::part::{Part, Role};
+use super::plan::{Load, Plan, Run};
+use super::publisher::{self, Published};
+use super::report::Report;
+use super::service::Service;
+use super::{Error, forward, receiver};
+
+/// What one run gave.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) run: Run,
+    pub(crate) events: u64,
+    /// That the relay did not take.
+    pub(crate) refused: u64,
+    /// To healthy endpoints, each counted once.
+    pub(crate) deliveries: u64,
+    pub(crate) lost: u64,
+    pub(crate) doubled: u64,
+    pub(crate) astray: u64,
+    /// From the first publish to the last answer of the receiver.
+    pub(crate) seconds: f64,
+    /// Deliveries per second.
+    pub(crate) rate: f64,
+    /// From when an event was due until an endpoint had it.
+    pub(crate) end_to_end: Spread,
+    /// From when a request was due until it was answered.
+    pub(crate) publish: Spread,
+    pub(crate) relay: Relay,
+    /// CPU time of the publisher and the receiver.
+    pub(crate) publisher_cpu_us_per_delivery: Option<f64>,
+    pub(crate) receiver_cpu_us_per_delivery: Option<f64>,
+    pub(crate) noise: Noise,
+}
+
+/// What the relay's process needed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Relay {
+    pub(crate) cpu_us_per_delivery: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) memory: Memory,
+    /// What it made the system write.
+    pub(crate) written_bytes_per_delivery: Option<f64>,
+    /// What the store's file grew by; nothing without a store.
+    pub(crate) store_bytes_per_delivery: Option<f64>,
+    pub(crate) commits_per_event: Option<f64>,
+}
+
+/// All runs of a plan. Forward-only runs twice, first and last, since a machine that changes in between shows there.
+pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
+    check_files(&plan.load)?;
+    outlive_interrupts();
+    let mut runs = Vec::new();
+    let mut measured = |run, load: &Load, what: &str| {
+        tell(what);
+        measure(run, plan, load).map(|measured| runs.push(measured))
+    };
+    let forward = plan.has(Run::Forward).then(|| plan.forward_load());
+    let base = plan.base_load().filter(|_| plan.has(Run::Base));
+    let store = plan.has(Run::Store).then_some(&plan.load);
+    forward.iter().try_for_each(|load| measured(Run::Forward, load, "forward-only"))?;
+    base.iter().try_for_each(|load| measured(Run::Base, load, "hookwheel, plain load to compare with"))?;
+    store.iter().try_for_each(|load| measured(Run::Store, load, "hookwheel"))?;
+    if base.is_some() || store.is_some() {
+        forward.iter().try_for_each(|load| measured(Run::Forward, load, "forward-only again"))?;
+    }
+    Ok(Report::new(plan, runs))
+}
+
+/// Too few files would look like lost events.
+fn check_files(load: &Load) -> Result<(), Error> {
+    let (needed, limit) = (load.open_files(), machine::open_files_max().unwrap_or(u64::MAX));
+    if needed > limit { Err(Error::Files { needed, limit }) } else { Ok(()) }
+}
+
+/// An interrupt from the terminal reaches the parts too and ends them. This process sees that, and clears up behind them.
+fn outlive_interrupts() {
+    std::thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(async { while tokio::signal::ctrl_c().await.is_ok() {} }))
+    });
+}
+
+fn measure(run: Run, plan: &Plan, load: &Load) -> Result<Measured, Error> {
+    let orders = receiver::Orders { endpoints: load.endpoints, fan_out: load.fan_out };
+    let mut receiver = Part::start(Role::Receiver, &orders)?;
+    let relay = Subject::start(run, plan, load, receiver.hear()?)?;
+    let orders = publisher::Orders { to: relay.address(), key: relay.key(), load: load.clone() };
+    let mut publisher = Part::start(Role::Publisher, &orders)?;
+    publisher.hear::<()>()?;
+    let processes = [relay.id(), publisher.id(), receiver.id()];
+
+    let before = Look::now(&relay, processes);
+    publisher.tell(&())?;
+    let published: Published = publisher.hear()?;
+    receiver.tell(&published.sent)?;
+    let received: Received = receiver.hear()?;
+    let after = Look::now(&relay, processes);
+
+    Ok(measured(run, &published, &received, Costs { before, after, memory: machine::memory(relay.id()) }))
+}
+
+/// The relay that is measured.
+enum Subject {
+    Forward { part: Part, address: SocketAddr },
+    Store(Service),
+}
+
+impl Subject {
+    fn start(run: Run, plan: &Plan, load: &Load, receiver_port: u16) -> Result<Self, Error> {
+        if run != Run::Forward {
+            return Service::start(&plan.dir, load, receiver_port).map(Self::Store);
+        }
+        let orders = forward::Orders { endpoints: load.endpoints.count, receiver_port, slots: load.slots() };
+        let mut part = Part::start(Role::Forward, &orders)?;
+        let address = part.hear()?;
+        Ok(Self::Forward { part, address })
+    }
+
+    fn id(&self) -> u32 {
+        match self {
+            Self::Forward { part, .. } => part.id(),
+            Self::Store(service) => service.id(),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Forward { address, .. } => *address,
+            Self::Store(service) => service.address(),
+        }
+    }
+
+    /// Forward-only looks at no key, but gets one of the same length.
+    fn key(&self) -> String {
+        match self {
+            Self::Forward { .. } => "0".repeat(64),
+            Self::Store(service) => service.publisher_key.clone(),
+        }
+    }
+}
+
+/// The state of everything at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    machine: Machine,
+    /// Relay, publisher, receiver.
+    spent: [Spent; 3],
+    store_bytes: Option<u64>,
+    commits: Option<u64>,
+}
+
+impl Look {
+    fn now(relay: &Subject, processes: [u32; 3]) -> Self {
+        let service = match relay {
+            Subject::Forward { .. } => None,
+            Subject::Store(service) => Some(service),
+        };
+        Self {
+            machine: machine::machine(),
+            spent: processes.map(machine::spent),
+            store_bytes: service.map(Service::store_bytes),
+            commits: service.and_then(Service::commits),
+        }
+    }
+}
+
+struct Costs {
+    before: Look,
+    after: Look,
+    memory: Memory,
+}
+
+impl Costs {
+    fn cpu(&self) -> [Duration; 3] {
+        std::array::from_fn(|at| self.after.spent[at].cpu.saturating_sub(self.before.spent[at].cpu))
+    }
+
+    fn noise(&self) -> Noise {
+        Noise::between(self.before.machine, self.after.machine, self.cpu().iter().sum())
+    }
+
+    fn relay(&self, deliveries: u64, events: u64) -> Relay {
+        let (before, after) = (&self.before, &self.after);
+        let grown = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
+        let written = after.spent[0].written_bytes.saturating_sub(before.spent[0].written_bytes);
+        Relay {
+            cpu_us_per_delivery: micros_per(self.cpu()[0], deliveries),
+            memory: self.memory,
+            written_bytes_per_delivery: per(written, deliveries),
+            store_bytes_per_delivery: grown(before.store_bytes, after.store_bytes).and_then(|grown| per(grown, deliveries)),
+            commits_per_event: grown(before.commits, after.commits).and_then(|commits| per(commits, events)),
+        }
+    }
+}
+
+fn measured(run: Run, published: &Published, received: &Received, costs: Costs) -> Measured {
+    let deliveries = received.deliveries;
+    let seconds = Duration::from_micros(received.last_us.saturating_sub(published.first_us)).as_secs_f64();
+    let [_, publisher, receiver] = costs.cpu();
+    Measured {
+        run,
+        events: published.sent.events,
+        refused: published.sent.refused.len() as u64,
+        deliveries,
+        lost: received.lost,
+        doubled: received.doubled,
+        astray: received.astray,
+        seconds,
+        rate: divided(deliveries as f64, seconds).unwrap_or(0.0),
+        end_to_end: received.latency,
+        publish: published.latency,
+        relay: costs.relay(deliveries, published.sent.events),
+        publisher_cpu_us_per_delivery: micros_per(publisher, deliveries),
+        receiver_cpu_us_per_delivery: micros_per(receiver, deliveries),
+        noise: costs.noise(),
+    }
+}
+
+fn micros_per(time: Duration, by: u64) -> Option<f64> {
+    divided(time.as_secs_f64() * 1e6, by as f64)
+}

@@ -1,0 +1,68 @@
+//! Measures what this machine can relay: once forward-only, which is the limit, and once with the store on its disk.
+//!
+//! ```text
+//!   bench ── starts, tells, asks ──┬────────────────┬──────────────────────┐
+//!                                  ▼                ▼                      ▼
+//!                             publisher ──HTTP──▶ relay ──HTTP──▶ receiver: counts every event, answers
+//!                             its own process     `serve` as shipped,      its own process
+//!                                                 or the forward-only one
+//! ```
+//!
+//! Both relays get the same load from the same publisher and receiver, which are made to cost little since they share the
+//! machine. Every event carries its number and the moment it was due, so the receiver needs no memory of the publisher's.
+//! A run in which an event was lost or came twice has failed, whatever its rate.
+
+mod book;
+mod event;
+mod figures;
+mod forward;
+mod frame;
+mod machine;
+mod measure;
+mod part;
+mod plan;
+mod publisher;
+mod receiver;
+mod report;
+mod service;
+
+use std::io;
+
+pub(crate) use figures::Spread;
+pub(crate) use measure::Measured;
+pub(crate) use part::Role;
+pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
+pub(crate) use report::{Ratio, Report};
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("cannot {action}: {cause}")]
+    Io { action: String, cause: io::Error },
+    #[error("the {role} of the measurement {what}")]
+    Part { role: Role, what: String },
+    #[error("a process of this measurement may need {needed} open files, and may have {limit}")]
+    Files { needed: u64, limit: u64 },
+    #[error("hookwheel did not start on the config of the measurement; it said:\n{0}")]
+    Service(String),
+}
+
+impl Error {
+    fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Io { action: action.into(), cause }
+    }
+}
+
+/// Measures all that the plan names, one after the other; `tell` hears what is measured next.
+pub(crate) fn run(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Error> {
+    measure::all(plan, tell)
+}
+
+/// Plays one part of a measurement in this process, with orders from stdin and reports to stdout, until stdin ends.
+pub(crate) fn play(role: Role) -> Result<(), Error> {
+    match role {
+        Role::Receiver => receiver::play(),
+        Role::Publisher => publisher::play(),
+        Role::Forward => forward::play(),
+    }
+}

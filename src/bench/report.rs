@@ -1,0 +1,237 @@
+//! What the runs mean together: ratios, what went wrong, and whether the machine was quiet enough to believe them.
+
+use serde::Serialize;
+
+use super::figures::divided;
+use super::measure::Measured;
+use super::plan::{End, Endpoints, Plan, Run};
+use super::service;
+
+/// The result of one `bench`.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) load: Described,
+    /// What hookwheel's config differs in from one that says nothing.
+    pub(crate) differences: Vec<String>,
+    /// In the order they were made.
+    pub(crate) runs: Vec<Measured>,
+    /// hookwheel by what it is compared with.
+    pub(crate) ratios: Vec<Ratio>,
+    /// Why the figures say little; empty: they can be used.
+    pub(crate) noisy: Vec<String>,
+    /// Why the run has failed; empty: every event came exactly once.
+    pub(crate) faults: Vec<String>,
+}
+
+/// The load as it is printed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Described {
+    pub(crate) connections: usize,
+    /// Events per second; 0: closed loop.
+    pub(crate) rate: f64,
+    pub(crate) end: End,
+    pub(crate) batch: u64,
+    pub(crate) data_bytes: usize,
+    pub(crate) endpoints: Endpoints,
+    pub(crate) fan_out: bool,
+    pub(crate) cores: usize,
+}
+
+/// One figure of hookwheel divided by the same figure of another run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Ratio {
+    pub(crate) figure: &'static str,
+    pub(crate) by: Run,
+    pub(crate) ratio: f64,
+}
+
+impl Report {
+    pub(super) fn new(plan: &Plan, runs: Vec<Measured>) -> Self {
+        Self {
+            load: Described::of(plan),
+            differences: differences(plan),
+            ratios: ratios(&runs),
+            noisy: noisy(&runs),
+            faults: runs.iter().flat_map(faults).collect(),
+            runs,
+        }
+    }
+}
+
+impl Described {
+    fn of(plan: &Plan) -> Self {
+        let load = &plan.load;
+        Self {
+            connections: load.connections,
+            rate: load.rate,
+            end: load.end,
+            batch: load.batch,
+            data_bytes: load.data_bytes(),
+            endpoints: load.endpoints,
+            fan_out: load.fan_out,
+            cores: std::thread::available_parallelism().map_or(1, Into::into),
+        }
+    }
+}
+
+fn differences(plan: &Plan) -> Vec<String> {
+    let one = |load: &super::Load| (load.endpoints.count == 1).then(|| load.slots());
+    let slots = one(&plan.load).map(|slots| format!("{} = {slots}", service::ONE_ENDPOINT_DIFFERENCE));
+    let base = plan.base_load().as_ref().and_then(one).filter(|_| slots.is_none());
+    let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", service::ONE_ENDPOINT_DIFFERENCE));
+    [Some(service::DIFFERENCES.to_owned()), slots, base].into_iter().flatten().collect()
+}
+
+/// Of two forward-only runs the quicker one is the limit, so that no ratio is better than it was.
+fn ratios(runs: &[Measured]) -> Vec<Ratio> {
+    let of = |run: Run| runs.iter().filter(move |measured| measured.run == run);
+    let Some(store) = of(Run::Store).next() else { return Vec::new() };
+    let forward = of(Run::Forward).max_by(|one, other| one.rate.total_cmp(&other.rate));
+    let compared = forward.into_iter().chain(of(Run::Base));
+    compared.flat_map(|with| FIGURES.iter().filter_map(|figure| ratio(*figure, store, with))).collect()
+}
+
+type Figure = (&'static str, fn(&Measured) -> f64);
+
+fn ratio((name, figure): Figure, store: &Measured, with: &Measured) -> Option<Ratio> {
+    divided(figure(store), figure(with)).map(|ratio| Ratio { figure: name, by: with.run, ratio })
+}
+
+const FIGURES: [Figure; 4] = [
+    ("rate", |measured| measured.rate),
+    ("end_to_end_p50", |measured| measured.end_to_end.p50_us as f64),
+    ("end_to_end_p99", |measured| measured.end_to_end.p99_us as f64),
+    ("cpu_per_delivery", |measured| measured.relay.cpu_us_per_delivery.unwrap_or(0.0)),
+];
+
+fn faults(measured: &Measured) -> Vec<String> {
+    let name = measured.run.name();
+    let counted = [
+        (measured.refused, "were not taken"),
+        (measured.lost, "were taken and never came"),
+        (measured.doubled, "came more than once"),
+        (measured.astray, "came where they were not for"),
+    ];
+    let wrong = counted.into_iter().filter(|(count, _)| *count > 0);
+    wrong.map(|(count, what)| format!("{name}: {count} events {what}")).collect()
+}
+
+fn noisy(runs: &[Measured]) -> Vec<String> {
+    let forward: Vec<f64> = runs.iter().filter(|measured| measured.run == Run::Forward).map(|measured| measured.rate).collect();
+    let beside = runs.iter().flat_map(|run| run.noise.complaints().map(|what| format!("{}: {what}", run.run.name())));
+    beside.chain(apart(&forward)).collect()
+}
+
+/// Whether the same run, made twice, gave two different results.
+fn apart(rates: &[f64]) -> Option<String> {
+    let (least, most) = (rates.iter().copied().reduce(f64::min)?, rates.iter().copied().reduce(f64::max)?);
+    (most - least > most * APART_MAX)
+        .then(|| format!("forward-only made {least:.0} deliveries/s once and {most:.0} another time"))
+}
+
+impl Run {
+    /// As a person reads it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward-only",
+            Self::Base => "plain load",
+            Self::Store => "hookwheel",
+        }
+    }
+}
+
+/// Two runs of the same relay that differ by more were made on two different machines, so to speak.
+const APART_MAX: f64 = 0.15;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::figures::Spread;
+    use super::super::machine::{Memory, Noise};
+    use super::super::measure::Relay;
+    use super::super::plan::Load;
+    use super::*;
+
+    fn measured(run: Run, rate: f64) -> Measured {
+        let spread = Spread { count: 10, p50_us: 1_000, p99_us: 2_000, max_us: 3_000 };
+        let relay = Relay {
+            cpu_us_per_delivery: Some(30.0),
+            memory: Memory::default(),
+            written_bytes_per_delivery: None,
+            store_bytes_per_delivery: None,
+            commits_per_event: None,
+        };
+        Measured {
+            run,
+            events: 10,
+            refused: 0,
+            deliveries: 10,
+            lost: 0,
+            doubled: 0,
+            astray: 0,
+            seconds: 1.0,
+            rate,
+            end_to_end: spread,
+            publish: spread,
+            relay,
+            publisher_cpu_us_per_delivery: None,
+            receiver_cpu_us_per_delivery: None,
+            noise: Noise::default(),
+        }
+    }
+
+    fn plan(count: u32) -> Plan {
+        let endpoints = Endpoints::all_healthy(count);
+        let load =
+            Load { connections: 1, rate: 0.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
+        Plan { dir: PathBuf::new(), load, only: Vec::new() }
+    }
+
+    fn report(runs: Vec<Measured>) -> Report {
+        Report::new(&plan(1), runs)
+    }
+
+    #[test]
+    fn the_ratio_is_to_the_quicker_forward_only_run() {
+        let runs = vec![measured(Run::Forward, 100.0), measured(Run::Store, 54.0), measured(Run::Forward, 90.0)];
+        let report = report(runs);
+        assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Forward, ratio: 0.54 });
+        assert_eq!(report.ratios.len(), 4);
+        assert!(report.noisy.is_empty() && report.faults.is_empty());
+    }
+
+    #[test]
+    fn a_base_run_is_compared_with_too() {
+        let report = report(vec![measured(Run::Base, 50.0), measured(Run::Store, 100.0)]);
+        assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Base, ratio: 2.0 });
+        assert!(ratios(&[measured(Run::Base, 1.0)]).is_empty());
+    }
+
+    #[test]
+    fn what_was_lost_or_doubled_is_a_fault() {
+        let lost = Measured { lost: 2, ..measured(Run::Store, 1.0) };
+        let doubled = Measured { doubled: 1, refused: 3, ..measured(Run::Base, 1.0) };
+        let expected = [
+            "hookwheel: 2 events were taken and never came",
+            "plain load: 3 events were not taken",
+            "plain load: 1 events came more than once",
+        ];
+        assert_eq!(report(vec![lost, doubled]).faults, expected);
+    }
+
+    #[test]
+    fn a_machine_that_changed_is_noisy() {
+        let noisy = report(vec![measured(Run::Forward, 100.0), measured(Run::Forward, 84.0)]).noisy;
+        assert_eq!(noisy, ["forward-only made 84 deliveries/s once and 100 another time"]);
+        let beside = Measured { noise: Noise { steal: 0.0, others: 0.5 }, ..measured(Run::Store, 1.0) };
+        assert_eq!(report(vec![beside]).noisy, ["hookwheel: other processes took 50 % of the processor"]);
+    }
+
+    #[test]
+    fn differences_are_those_of_the_configs_that_were_used() {
+        let said = |count| differences(&plan(count)).join("; ");
+        assert_eq!(said(1), "allow_private = [\"127.0.0.0/8\"]; in_flight_per_endpoint = 256");
+        assert!(said(2).ends_with("in_flight_per_endpoint = 256, in the run to compare with alone"));
+    }
+}

@@ -1,0 +1,348 @@
+//! `bench`: what this machine relays, and how far that is from what it could forward.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::builder::TypedValueParser;
+use clap::{Args, ValueEnum};
+
+use super::exit::{Exit, Failure, file_failure};
+use super::print::{Out, Paint};
+use super::words::{count, duration, size, table};
+use super::{args, doors};
+use crate::bench::{End, Endpoints, Load, Measured, Plan, Ratio, Report, Role, Run, Spread};
+
+/// Measure what this machine can relay, beside what it could forward without a store
+///
+/// Publisher, relay and receiver share this machine, each in a process of its own. hookwheel runs as it is shipped, with a store
+/// that is removed afterwards. Exits with 1 when an event was lost or came twice.
+#[derive(Args, Debug)]
+pub(crate) struct Bench {
+    /// Connections of the publisher, each with one request under way
+    #[arg(long, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=CONNECTIONS_MAX))]
+    connections: u16,
+
+    /// Events per second, counted from when each was due; 0 sends as fast as answers come
+    #[arg(long, default_value_t = 0.0, value_name = "RATE", value_parser = rate)]
+    rate: f64,
+
+    /// How long each run publishes [default: 10s]
+    #[arg(long = "for", value_name = "TIME", value_parser = args::duration, conflicts_with = "events")]
+    lasts: Option<Duration>,
+
+    /// How many events each run publishes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX))]
+    events: Option<u64>,
+
+    /// Size of an event's data; the least is 58
+    #[arg(long, default_value_t = 700, value_name = "N", value_parser = clap::value_parser!(u32).range(58..=BODY_BYTES_MAX), conflicts_with = "body")]
+    body_bytes: u32,
+
+    /// A JSON file that every event carries instead
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+
+    /// How many endpoints there are, each an origin of its own; events go to one after the other
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::bench::ENDPOINTS_MAX)))]
+    endpoints: u32,
+
+    /// Send every event to all endpoints
+    #[arg(long)]
+    fan_out: bool,
+
+    /// Share of the endpoints that fail, from 0 to 1: they hang, reset and answer 500 in turn
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share, conflicts_with_all = ["hang", "reset"])]
+    failing: f64,
+
+    /// How many endpoints take requests and never answer
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    hang: u32,
+
+    /// How many endpoints reset every connection
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    reset: u32,
+
+    /// Events in one request, as NDJSON
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
+    batch: u64,
+
+    /// Where the store lies [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+
+    /// Only some of the runs, as in base,store
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "RUN")]
+    only: Vec<Only>,
+}
+
+/// A run of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// The relay without a store
+    Forward,
+    /// hookwheel under the plain load to compare with
+    Base,
+    /// hookwheel under the load that was asked for
+    Store,
+}
+
+impl Bench {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let plan = self.plan()?;
+        let report = doors::bench(&plan, |what| {
+            if !out.json {
+                out.note(format!("measuring {what}"));
+            }
+        })?;
+        match out.json {
+            true => out.line(serde_json::to_string(&report).unwrap_or_default())?,
+            false => out.line(lines(&report, out.paint))?,
+        }
+        Ok(if report.faults.is_empty() { Exit::Ok } else { Exit::Negative })
+    }
+
+    fn plan(self) -> Result<Plan, Failure> {
+        let endpoints = self.failing_endpoints()?;
+        let only = self.only.iter().map(|only| only.run()).collect();
+        let load = Load {
+            connections: self.connections.into(),
+            rate: self.rate,
+            end: self.end(),
+            batch: self.batch,
+            endpoints,
+            fan_out: self.fan_out,
+            data: self.data()?,
+        };
+        let dir = self.dir.unwrap_or_else(|| ".".into());
+        let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
+        let plan = Plan { dir, load, only };
+        if plan.is_empty() {
+            return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
+        }
+        Ok(plan)
+    }
+
+    fn failing_endpoints(&self) -> Result<Endpoints, Failure> {
+        let mut endpoints = Endpoints::all_healthy(self.endpoints).with_failing_share(self.failing);
+        (endpoints.hanging, endpoints.resetting) = (endpoints.hanging + self.hang, endpoints.resetting + self.reset);
+        if endpoints.failing() < endpoints.count {
+            return Ok(endpoints);
+        }
+        let message = format!("of {} none is left to measure", count(self.endpoints.into(), "endpoint"));
+        Err(Failure::usage(message, "fewer that fail, or more --endpoints"))
+    }
+
+    /// Fanned out, a time says little: all events of it may be taken within a moment.
+    fn end(&self) -> End {
+        match (self.events, self.lasts) {
+            (Some(events), _) => End::Events(events),
+            (None, Some(time)) => End::After(time),
+            (None, None) if self.fan_out => End::Events(u64::from(FANNED_OUT / self.endpoints).max(1)),
+            (None, None) => End::After(LASTS),
+        }
+    }
+
+    fn data(&self) -> Result<String, Failure> {
+        let Some(path) = &self.body else { return Ok(Load::padding(usize::try_from(self.body_bytes).unwrap_or(0))) };
+        let text = args::json(&format!("@{}", path.display()))?;
+        Ok(Load::body(text.get()))
+    }
+}
+
+impl Only {
+    fn run(self) -> Run {
+        match self {
+            Self::Forward => Run::Forward,
+            Self::Base => Run::Base,
+            Self::Store => Run::Store,
+        }
+    }
+}
+
+/// One process of a measurement, started by `bench`
+#[derive(Args, Debug)]
+pub(crate) struct BenchPart {
+    #[arg(value_parser = role())]
+    role: Role,
+}
+
+impl BenchPart {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        doors::bench_part(self.role)?;
+        Ok(Exit::Ok)
+    }
+}
+
+fn role() -> impl TypedValueParser<Value = Role> {
+    let find = |name: String| Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or("no such part");
+    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(find)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let read = text.parse().ok().filter(|rate| (0.0..=1e6).contains(rate));
+    read.ok_or_else(|| "a rate is a number of events per second, as in 1000".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let read = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
+    read.ok_or_else(|| "a share is a number from 0 to less than 1, as in 0.2".into())
+}
+
+/// The report as a person reads it.
+fn lines(report: &Report, paint: Paint) -> String {
+    let mut lines = vec![head(report), String::new(), figures(&report.runs), String::new()];
+    lines.extend(report.ratios.iter().map(ratio));
+    lines.push(format!("config differs from the defaults in: {}", report.differences.join("; ")));
+    lines.extend(report.noisy.iter().map(|why| paint.yellow(&format!("too noisy to trust: {why}"))));
+    match report.faults.is_empty() {
+        true => lines.push(paint.green("every event came exactly once")),
+        false => lines.extend(report.faults.iter().map(|fault| paint.red(fault))),
+    }
+    lines.join("\n")
+}
+
+fn head(report: &Report) -> String {
+    let load = &report.load;
+    let pace = if load.rate > 0.0 { format!("{} events/s", load.rate) } else { "closed loop".into() };
+    let end = match load.end {
+        End::Events(events) => count(events, "event"),
+        End::After(time) => duration(time),
+    };
+    let endpoints = count(load.endpoints.count.into(), "endpoint");
+    let failing = match load.endpoints.failing() {
+        0 => String::new(),
+        failing => format!(" of which {failing} fail"),
+    };
+    let batch = if load.batch > 1 { format!(", {} events a request", load.batch) } else { String::new() };
+    let way = if load.fan_out { ", each event for all" } else { "" };
+    let connections = count(load.connections as u64, "connection");
+    let cores = count(load.cores as u64, "core");
+    format!("{pace}, {connections}, {end}, {} B of data{batch}, {endpoints}{failing}{way}, {cores}", load.data_bytes)
+}
+
+/// One column for each run.
+fn figures(runs: &[Measured]) -> String {
+    let headings: Vec<&str> = std::iter::once("").chain(runs.iter().map(|measured| measured.run.name())).collect();
+    let row = |(name, figure): &(&str, fn(&Measured) -> String)| {
+        std::iter::once((*name).to_owned()).chain(runs.iter().map(figure)).collect()
+    };
+    let rows: Vec<Vec<String>> = ROWS.iter().map(row).collect();
+    table(&headings, &rows)
+}
+
+type Row = (&'static str, fn(&Measured) -> String);
+
+const ROWS: &[Row] = &[
+    ("deliveries", |run| run.deliveries.to_string()),
+    ("deliveries/s", |run| format!("{:.0}", run.rate)),
+    ("end to end p50, p99, max", |run| spread(&run.end_to_end)),
+    ("until the answer p50, p99, max", |run| spread(&run.publish)),
+    ("CPU of the relay per delivery", |run| micros(run.relay.cpu_us_per_delivery)),
+    ("CPU of the publisher", |run| micros(run.publisher_cpu_us_per_delivery)),
+    ("CPU of the receiver", |run| micros(run.receiver_cpu_us_per_delivery)),
+    ("memory of the relay, most", |run| {
+        format!("{}, {}", size(run.relay.memory.resident_bytes), size(run.relay.memory.peak_bytes))
+    }),
+    ("written per delivery", |run| bytes(run.relay.written_bytes_per_delivery)),
+    ("growth of the store per delivery", |run| bytes(run.relay.store_bytes_per_delivery)),
+    ("commits per event", |run| run.relay.commits_per_event.map_or_else(String::new, |commits| format!("{commits:.3}"))),
+    ("CPU taken by others, by the host", |run| format!("{:.0} %, {:.0} %", run.noise.others * 100.0, run.noise.steal * 100.0)),
+];
+
+fn spread(spread: &Spread) -> String {
+    let millis = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
+    format!("{}, {}, {} ms", millis(spread.p50_us), millis(spread.p99_us), millis(spread.max_us))
+}
+
+fn micros(figure: Option<f64>) -> String {
+    figure.map_or_else(String::new, |figure| format!("{figure:.1} µs"))
+}
+
+fn bytes(figure: Option<f64>) -> String {
+    figure.map_or_else(String::new, |figure| format!("{figure:.0} B"))
+}
+
+fn ratio(ratio: &Ratio) -> String {
+    format!("{} of hookwheel by {}: {:.2}", ratio.figure.replace('_', " "), ratio.by.name(), ratio.ratio)
+}
+
+/// The API takes 2,048 at once; some are for whoever asks for the status.
+const CONNECTIONS_MAX: i64 = 2_000;
+
+const EVENTS_MAX: u64 = 1_000_000_000;
+
+/// What one request of the API takes, with room for what stands around the data.
+const BODY_BYTES_MAX: i64 = 1_000_000;
+
+/// Lines of one NDJSON request.
+const BATCH_MAX: u64 = 10_000;
+
+const LASTS: Duration = Duration::from_secs(10);
+
+/// Deliveries of a run in which every event goes to all, when nothing else was said.
+const FANNED_OUT: u32 = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        bench: Bench,
+    }
+
+    fn plan(line: &str) -> Result<Plan, Failure> {
+        Line::try_parse_from(std::iter::once("bench").chain(line.split_whitespace())).expect("a line").bench.plan()
+    }
+
+    #[test]
+    fn nothing_said_is_the_closed_loop_to_one_endpoint() {
+        let plan = plan("").expect("a plan");
+        assert_eq!((plan.load.connections, plan.load.rate, plan.load.batch), (256, 0.0, 1));
+        assert_eq!(plan.load.end, End::After(Duration::from_secs(10)));
+        assert_eq!(plan.load.endpoints, Endpoints::all_healthy(1));
+        assert!(plan.dir.is_absolute() && plan.only.is_empty());
+    }
+
+    #[test]
+    fn fanned_out_a_run_has_so_many_deliveries() {
+        assert_eq!(plan("--fan-out --endpoints 10000").expect("a plan").load.end, End::Events(10));
+        assert_eq!(plan("--fan-out --endpoints 100000").expect("a plan").load.end, End::Events(1));
+        assert_eq!(plan("--fan-out --endpoints 5 --events 2").expect("a plan").load.end, End::Events(2));
+    }
+
+    #[test]
+    fn one_endpoint_must_be_healthy() {
+        assert_eq!(plan("--hang 1").expect_err("none is left").exit, Exit::Usage);
+        assert_eq!(plan("--hang 1 --reset 1 --endpoints 3").expect("a plan").load.endpoints.failing(), 2);
+        assert_eq!(plan("--only base").expect_err("nothing to do").exit, Exit::Usage);
+        assert_eq!(plan("--failing 0.2 --endpoints 10").expect("a plan").load.endpoints.failing(), 2);
+    }
+
+    #[test]
+    fn rates_and_shares_are_numbers_in_their_bounds() {
+        assert_eq!((rate("0"), rate("1000.5")), (Ok(0.0), Ok(1000.5)));
+        assert_eq!((share("0"), share("0.5")), (Ok(0.0), Ok(0.5)));
+        for bad in ["-1", "NaN", "inf", "many"] {
+            assert!(rate(bad).is_err() && share(bad).is_err(), "{bad}");
+        }
+        assert!(share("1").is_err());
+    }
+
+    #[test]
+    fn times_are_shown_in_milliseconds() {
+        let times = Spread { count: 3, p50_us: 999, p99_us: 12_345, max_us: 2_000_000 };
+        assert_eq!(spread(&times), "0.9, 12.3, 2000.0 ms");
+    }
+
+    #[test]
+    fn a_ratio_says_what_by_what() {
+        let said = ratio(&Ratio { figure: "end_to_end_p99", by: Run::Base, ratio: 1.049 });
+        assert_eq!(said, "end to end p99 of hookwheel by plain load: 1.05");
+    }
+}

@@ -1,0 +1,308 @@
+//! The command line against a running service: what it prints, and how it ends.
+
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use crate::harness::api::{WITHIN, text};
+use crate::harness::config::{self, Config};
+use crate::harness::ran::{self, Ran, run};
+use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::service::Service;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn send_waits_for_the_end_and_says_how_it_was() {
+    let (service, receiver) = (Service::start(&Config::retrying(&["50ms"])).await, Receiver::start().await);
+    let send = |more: &[&str]| acme(&service, &[&["send", "order.paid", "-d", r#"{"a":1}"#], more].concat());
+    let nobody = send(&["--wait"]).expect(0);
+    assert!(nobody.stdout.starts_with("evt_") && nobody.stdout.contains("queued -> 0 endpoints"), "{nobody:?}");
+    nobody.complains(&["no webhook of shop/acme wants order.paid", "try: hookwheel webhooks add"]);
+
+    receiver.script("/a", [Reply::status(500), Reply::OK, Reply::status(500)]);
+    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    let sent = send(&["--wait", "--timeout", "10s"]).expect(0);
+    let lines: Vec<_> = sent.stdout.lines().collect();
+    assert!(lines[0].starts_with("evt_") && lines[0].ends_with("  order.paid  queued -> 1 endpoint"), "{sent:?}");
+    assert!(lines[1].starts_with("dlv_") && lines[1].contains("  succeeded  2 attempts  "), "{sent:?}");
+    assert_eq!((lines.len(), sent.stderr.as_str()), (2, ""));
+
+    let failed = send(&["--wait", "--json"]).expect(1);
+    let said: Vec<Value> = failed.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
+    assert_eq!((&said[0]["type"], &said[0]["deliveries"]), (&json!("published"), &json!(1)));
+    assert_eq!((&said[1]["type"], &said[1]["delivery"]["status"]), (&json!("delivery"), &json!("failed")));
+
+    receiver.script("/a", [Reply::Hang]);
+    send(&["--wait", "--timeout", "300ms"]).expect(1).complains(&["0 of 1 deliveries ended within 300 ms", "try: "]);
+}
+
+#[tokio::test]
+async fn send_takes_its_data_as_it_is_from_a_file_and_from_stdin() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    let data = r#"{"n": 1e999, "s": "\ud800"}"#;
+    fs::write(service.folder().join("body.json"), data).expect("written");
+    acme(&service, &["send", "order.paid", "-d", "@body.json", "--id", "first"]).expect(0);
+    let mut command = ran::command();
+    command.args(["send", "order.paid", "-d", "-", "--tenant", "shop/acme", "--socket", config::SOCKET]);
+    command.current_dir(service.folder()).stdin(File::open(service.folder().join("body.json")).expect("opened"));
+    ran::finish(&mut command).expect(0);
+    for request in receiver.wait_for("/a", 2, WITHIN).await {
+        let sent = String::from_utf8(request.body).expect("text");
+        assert!(sent.contains(data), "{sent}");
+    }
+    let again = acme(&service, &["send", "order.paid", "-d", "@body.json", "--id", "first"]).expect(0);
+    assert!(again.stdout.contains("published before"), "{again:?}");
+    acme(&service, &["send", "order.paid", "-d", "{}", "--id", "first"]).expect(1).complains(&["(409)", "first"]);
+    acme(&service, &["send", "order.paid", "-d", "{id:1}"]).expect(2).complains(&["is not JSON", "try: "]);
+    acme(&service, &["send", "order.paid", "-d", "@none.json"]).expect(2).complains(&["none.json", "try: "]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_webhooks_life_on_the_command_line() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let none = acme(&service, &["webhooks", "list"]).expect(0);
+    assert_eq!(none.stdout, "");
+    none.complains(&["shop/acme has no webhooks", "try: hookwheel webhooks add"]);
+
+    let url = receiver.url("/a");
+    let added = acme(&service, &["webhooks", "add", &url, "--events", "order.*,invoice.paid", "--name", "billing"]).expect(0);
+    let secret = added.stdout.lines().find_map(|line| line.strip_prefix("secret")).expect("shown once").trim().to_owned();
+    added.complains(&["shown once"]);
+    let listed = acme(&service, &["webhooks", "list"]).expect(0);
+    let lines: Vec<_> = listed.stdout.lines().collect();
+    assert!(lines[0].starts_with("ID") && lines[1].starts_with("wh_") && lines.len() == 2, "{listed:?}");
+    assert!(["billing", "active", "order.*,invoice.paid", &url].iter().all(|word| lines[1].contains(word)), "{listed:?}");
+    let shown = acme(&service, &["webhooks", "show", "billing", "--json"]).expect(0).json();
+    assert_eq!((&shown["name"], &shown["status"], shown.get("secret")), (&json!("billing"), &json!("active"), None));
+    let id = text(&shown["id"]);
+    assert_eq!(acme(&service, &["webhooks", "secret", &id]).expect(0).stdout.trim_end(), secret);
+
+    acme(&service, &["webhooks", "disable", "billing"]).expect(0);
+    assert_eq!(service.acme().webhook(&id).await["status"], "disabled");
+    acme(&service, &["send", "order.paid", "--wait"]).expect(1);
+    acme(&service, &["webhooks", "enable", &id]).expect(0);
+    receiver.wait_for("/a", 1, WITHIN).await;
+
+    let rotated = acme(&service, &["webhooks", "rotate-secret", "billing", "--overlap", "1h", "--json"]).expect(0).json();
+    assert_ne!(rotated["secret"], *secret);
+    assert!(rotated["previous_secret_until"].is_string(), "{rotated}");
+
+    receiver.script("/a", [Reply::status(418).body("a teapot"), Reply::OK]);
+    let tested = acme(&service, &["webhooks", "test", "billing", "--type", "order.paid", "-d", r#"{"b":2}"#]).expect(1);
+    assert!(tested.stdout.contains("[418] status") && tested.stdout.contains("< a teapot"), "{tested:?}");
+    acme(&service, &["webhooks", "test", "billing"]).expect(0);
+
+    acme(&service, &["webhooks", "delete", "billing"]).expect(0);
+    acme(&service, &["webhooks", "show", "billing"]).expect(1).complains(&["no webhook is named `billing`", "webhooks list"]);
+    acme(&service, &["webhooks", "show", &id]).expect(1).complains(&["(404)", "try: "]);
+    let refused = acme(&service, &["webhooks", "add", "http://10.0.0.1/"]).expect(1);
+    refused.complains(&["/url", "(422)", "try: "]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_log_on_the_command_line() {
+    let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500).body("\u{1b}[2Jnot yet"), Reply::OK]);
+    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    acme(&service, &["deliveries", "list"]).expect(0).complains(&["no deliveries match"]);
+    let event = service.acme().publish_new("order.paid").await;
+    let delivery = text(&service.acme().delivery_when(&event, "failed").await["id"]);
+
+    let listed = acme(&service, &["deliveries", "list", "--status", "failed", "--code", "500", "--event", &event]).expect(0);
+    let line = listed.stdout.lines().nth(1).unwrap_or_else(|| panic!("{listed:?}"));
+    assert!(line.starts_with(&delivery) && line.contains("order.paid") && line.contains("failed"), "{listed:?}");
+    acme(&service, &["deliveries", "list", "--status", "succeeded"]).expect(0).complains(&["no deliveries match"]);
+    let shown = acme(&service, &["deliveries", "show", &delivery]).expect(0);
+    assert!(shown.stdout.contains("attempt 1") && shown.stdout.contains("[500] status"), "{shown:?}");
+    assert!(shown.stdout.contains("> {\"type\":\"order.paid\"") && shown.stdout.contains("webhook-signature"), "{shown:?}");
+    assert!(shown.stdout.contains("not yet") && !shown.stdout.contains('\u{1b}'), "a response cannot move the cursor: {shown:?}");
+
+    acme(&service, &["deliveries", "retry", &delivery]).expect(0);
+    service.acme().delivery_when(&event, "succeeded").await;
+    let whole = acme(&service, &["deliveries", "show", &delivery, "--json"]).expect(0).json();
+    assert_eq!(whole["attempts"].as_array().map(Vec::len), Some(2));
+    acme(&service, &["deliveries", "show", "dlv_none"]).expect(1).complains(&["(404)", "deliveries list"]);
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_and_revoked_and_the_file_keeps_its_own() {
+    let service = Service::start(&Config::quick()).await;
+    let made = service.cli(&["keys", "new", "reader", "--tenant", "shop/acme", "--scopes", "read"]).expect(0);
+    let key = made.stdout.trim_end();
+    assert!(key.starts_with("hwk_") && key.len() == 47 && made.stdout.lines().count() == 1, "{made:?}");
+    let reader = service.stranger().with_key(key);
+    reader.get("/v1/events").await.expect(200);
+    service.stranger().with_header("x-api-key", key).get("/v1/events").await.expect(200);
+    reader.publish(&json!({ "type": "order.paid", "data": {} })).await.problem(403, &["publish"]);
+
+    let listed = service.cli(&["keys", "list"]).expect(0);
+    assert!(
+        listed.stdout.contains("reader") && listed.stdout.contains(config::OPERATOR) && !listed.stdout.contains(key),
+        "{listed:?}"
+    );
+    let all = service.cli(&["keys", "list", "--json"]).expect(0).json();
+    let id =
+        |name: &str| text(&all["data"].as_array().and_then(|all| all.iter().find(|key| key["name"] == name)).expect(name)["id"]);
+    service.cli(&["keys", "revoke", &id("reader")]).expect(0);
+    reader.get("/v1/events").await.problem(401, &[]);
+    service.cli(&["keys", "revoke", &id(config::OPERATOR)]).expect(1).complains(&["belongs to the config file", "(409)"]);
+    service.cli(&["keys", "revoke", "key_none"]).expect(1).complains(&["(404)"]);
+
+    let provider = service.cli(&["keys", "new", "backend", "--provider", "shop"]).expect(0);
+    let event = json!({ "type": "order.paid", "data": {}, "tenant": "*" });
+    service.stranger().with_key(provider.stdout.trim_end()).publish(&event).await.expect(202);
+    service.cli(&["keys", "new", "x", "--provider", "shpo"]).expect(1).complains(&["shop", "(422)"]);
+}
+
+#[tokio::test]
+async fn an_operators_key_is_made_on_the_command_line() {
+    let service = Service::start(&Config::quick()).await;
+    let made = service.cli(&["keys", "new", "ops2", "--operator"]).expect(0);
+    service.stranger().with_key(made.stdout.trim_end()).get("/v1/admin/status").await.expect(200);
+}
+
+#[tokio::test]
+async fn without_any_key_the_network_is_told_how_to_make_one_and_the_socket_works() {
+    let service = Service::start(&Config::bare()).await;
+    let file = service.folder().join(config::FILE);
+    let text = fs::read_to_string(&file).expect("read");
+    let without: Vec<_> = text.lines().filter(|line| !line.starts_with("keys = ")).collect();
+    fs::write(&file, without.join("\n")).expect("written");
+    service.cli(&["reload"]).expect(0);
+    for client in [service.stranger(), service.operator()] {
+        client.get("/v1/webhooks").await.problem(401, &["hookwheel keys new"]);
+        client.publish(&json!({ "type": "a", "data": {} })).await.problem(401, &["hookwheel keys new"]);
+    }
+    service.cli(&["webhooks", "add", "https://example.com/"]).expect(0);
+    let key = service.cli(&["keys", "new", "first"]).expect(0).stdout;
+    let listed = service.stranger().with_key(key.trim_end()).get("/v1/webhooks").await.expect(200);
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_revoked_key_and_its_kept_connection_stop_at_once_also_after_a_kill() {
+    let mut service = Service::start(&Config::quick()).await;
+    let made = service.cli(&["keys", "new", "k", "--tenant", "shop/acme", "--json"]).expect(0).json();
+    let client = service.stranger().with_key(&text(&made["key"]));
+    let mut kept = client.connect().await.expect("connected");
+    let event = json!({ "type": "order.paid", "data": {} });
+    assert_eq!(kept.publish(&event).await.expect("answered").status, 202);
+    service.cli(&["keys", "revoke", &text(&made["id"])]).expect(0);
+    assert_eq!(kept.publish(&event).await.expect("answered").status, 401);
+    service.kill9();
+    service.start_again().await;
+    service.stranger().with_key(&text(&made["key"])).get("/v1/events").await.problem(401, &[]);
+}
+
+#[tokio::test]
+async fn status_shows_how_the_service_is() {
+    let service = Service::start(&Config::quick()).await;
+    let webhook = service.acme().subscribe("https://example.com/", &["*"]).await;
+    service.acme().do_to_webhook(&webhook, "disable").await;
+    let said = service.cli(&["status", "--wait", "--json"]).expect(0).json();
+    assert_eq!((&said["ready"], &said["version"]), (&json!(true), &json!(env!("CARGO_PKG_VERSION"))));
+    let ran = service.cli(&["status"]).expect(0);
+    assert!(ran.stdout.starts_with(&format!("hookwheel {}  ready", env!("CARGO_PKG_VERSION"))), "{ran:?}");
+    assert!(!ran.stdout.contains('\u{1b}'), "no colour off a terminal: {ran:?}");
+}
+
+#[tokio::test]
+async fn status_counts_webhooks_queue_and_store_for_a_person() {
+    let service = Service::start(&Config::quick()).await;
+    for _ in 0..2 {
+        service.acme().subscribe("https://example.com/", &["none"]).await;
+    }
+    let disabled = service.acme().subscribe("https://example.com/", &["*"]).await;
+    service.acme().do_to_webhook(&disabled, "disable").await;
+    service.acme().publish_new("order.paid").await;
+    let ran = service.cli(&["status"]).expect(0);
+    assert!(ran.stdout.contains("2 active, 1 disabled"), "{ran:?}");
+    assert!(["  up ", "  queue ", "1 pending", "  store "].iter().all(|word| ran.stdout.contains(word)), "{ran:?}");
+    assert!(!ran.stdout.contains("up \n"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn verify_judges_a_captured_delivery_without_a_service() {
+    let config = Config::quick().provider("decide", "decisio").tenant("acme");
+    let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
+    for (provider, dialect, kind) in [("shop", "standard", "order.paid"), ("decide", "decisio", "decision.created")] {
+        let (client, path) = (service.tenant(provider, "acme"), format!("/{provider}"));
+        let made = client.post("/v1/webhooks", &json!({ "url": receiver.url(&path), "events": ["*"] })).await.expect(201);
+        client.publish_new(kind).await;
+        let request = receiver.wait_for(&path, 1, WITHIN).await.remove(0);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("secret"), text(&made["secret"]) + "\n").expect("written");
+        fs::write(folder.path().join("body"), &request.body).expect("written");
+        fs::write(folder.path().join("other"), [&request.body[..], b" "].concat()).expect("written");
+        let verify = |body: &str, more: &[&str]| run(folder.path(), &[], &verify(dialect, body, &request, more));
+        assert!(verify("@body", &[]).expect(0).stdout.starts_with("ok"));
+        verify("@other", &[]).expect(1).complains(&["not right", "--explain"]);
+        let why = verify("@other", &["--explain", "--json"]).expect(1).json();
+        assert!(why["valid"] == false && why["why"].as_str().is_some_and(|why| !why.is_empty()), "{why}");
+        verify("@none", &[]).expect(2);
+    }
+    let unknown = ["verify", "--dialect", "decisoi", "--secret-file", "s", "--body", "x"];
+    service.cli(&unknown).expect(2).complains(&["decisoi", "decisio"]);
+}
+
+#[tokio::test]
+async fn without_a_service_every_socket_tried_is_named() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let home = folder.path().to_str().expect("plain");
+    let environment = [("HOME", home), ("XDG_RUNTIME_DIR", home), ("XDG_DATA_HOME", home)];
+    for arguments in [&["status"][..], &["send", "a"], &["webhooks", "list"], &["reload"], &["keys", "list"]] {
+        let ran = run(folder.path(), &[&environment[..], &[("HOOKWHEEL_SOCKET", "none.sock")]].concat(), arguments).expect(69);
+        ran.complains(&["no hookwheel service answers", "none.sock (no such socket)", "try: "]);
+    }
+    let ran = run(folder.path(), &environment, &["status"]).expect(69);
+    ran.complains(&["/run/hookwheel/admin.sock", "dev.sock"]);
+    let ran = run(folder.path(), &environment, &["status", "--json"]).expect(69);
+    let said: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    assert_eq!((&said["error"]["code"], ran.stdout.as_str()), (&json!("unreachable"), ""));
+}
+
+#[tokio::test]
+async fn wrong_usage_is_2_and_help_is_0() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for arguments in [&["nonsense"][..], &["send"], &["webhooks", "add", "ftp://x"], &["deliveries", "list", "--limit", "251"]] {
+        let ran = run(folder.path(), &[], arguments).expect(2);
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{ran:?}");
+    }
+    let ran = run(folder.path(), &[], &["send", "--json"]).expect(2);
+    let said: Value = serde_json::from_str(&ran.stderr).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+    assert_eq!(said["error"]["code"], "usage");
+    let help = run(folder.path(), &[], &["--help"]).expect(0);
+    assert!(help.stdout.contains("Exit codes") && help.stderr.is_empty(), "{help:?}");
+    let version = run(folder.path(), &[], &["version"]).expect(0);
+    assert_eq!(version.stdout.trim_end(), format!("hookwheel {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_reader_that_went_away_is_no_reason_to_complain() {
+    let service = Service::start(&Config::quick()).await;
+    service.acme().subscribe("https://example.com/", &["*"]).await;
+    for arguments in [&["webhooks", "list", "--tenant", "shop/acme"][..], &["status"], &["keys", "list", "--json"], &["--help"]] {
+        let mut command = ran::command();
+        command.args(arguments).env("HOOKWHEEL_SOCKET", service.folder().join(config::SOCKET));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("ended");
+        assert!(output.stderr.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+    }
+}
+
+/// A command for tenant `acme` of provider `shop`.
+fn acme(service: &Service, arguments: &[&str]) -> Ran {
+    service.cli(&[arguments, &["--tenant", "shop/acme"]].concat())
+}
+
+fn verify<'a>(dialect: &'a str, body: &'a str, request: &'a Received, more: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["verify", "--dialect", dialect, "--secret-file", "secret", "--body", body];
+    for (name, value) in &request.headers {
+        arguments.extend(["-H", Box::leak(format!("{name}: {value}").into_boxed_str())]);
+    }
+    arguments.extend(more);
+    arguments
+}

@@ -1,0 +1,284 @@
+//! Webhooks that the config file owns: who they stay, what may be done to them, and what a reload never does.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::harness::api::{WITHIN, text};
+use crate::harness::client::Client;
+use crate::harness::config::{self, Config};
+use crate::harness::ran::run;
+use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::service::Service;
+
+#[tokio::test]
+async fn id_secret_and_log_survive_restart_change_removal_and_return() {
+    let receiver = Receiver::start().await;
+    let with = |path: &str| Config::quick().webhook("billing", &receiver.url(path), &["order.*"]);
+    let mut service = Service::start(&with("/a")).await;
+    let (id, secret) = (id(&service, "billing").await, secret(&service, "billing"));
+    let event = service.acme().publish_new("order.paid").await;
+    let delivered = service.acme().delivery_when(&event, "succeeded").await;
+
+    service.terminate().await;
+    service.start_again_with(&with("/b")).await;
+    is_billing(&service, &id, &secret, "active").await;
+    reload(&service, &with("/c"));
+    is_billing(&service, &id, &secret, "active").await;
+    service.acme().publish_new("order.paid").await;
+    receiver.wait_for("/c", 1, WITHIN).await;
+
+    reload(&service, &Config::quick());
+    is_billing(&service, &id, &secret, "disabled").await;
+    assert_eq!(service.acme().delivery(&text(&delivered["id"])).await["status"], "succeeded", "the log is kept");
+    let held = service.acme().publish_new("order.paid").await;
+    service.acme().delivery_when(&held, "held").await;
+    service.terminate().await;
+    service.start_again().await;
+    is_billing(&service, &id, &secret, "disabled").await;
+
+    reload(&service, &with("/a"));
+    is_billing(&service, &id, &secret, "active").await;
+    service.acme().delivery_when(&held, "succeeded").await;
+    assert_eq!(receiver.received("/a").len(), 2);
+    service.stop_and_check().await;
+}
+
+#[tokio::test]
+async fn a_rename_is_a_removal_and_an_addition() {
+    let with = |name: &str| Config::quick().webhook(name, "https://example.com/", &["*"]);
+    let service = Service::start(&with("billing")).await;
+    let (old, old_secret) = (id(&service, "billing").await, secret(&service, "billing"));
+    reload(&service, &with("invoices"));
+    let new = id(&service, "invoices").await;
+    assert_ne!(new, old);
+    assert_ne!(secret(&service, "invoices"), old_secret);
+    assert_eq!(service.acme().webhook(&old).await["status"], "disabled");
+    assert_eq!(service.acme().webhook(&new).await["status"], "active");
+}
+
+#[tokio::test]
+async fn one_of_the_api_with_the_same_name_is_another_one() {
+    let service = Service::start(&Config::quick()).await;
+    let body = json!({ "name": "billing", "url": "https://example.com/", "events": ["*"] });
+    let made = text(&service.acme().post("/v1/webhooks", &body).await.expect(201)["id"]);
+    reload(&service, &Config::quick().webhook("billing", "https://example.org/", &["*"]));
+    reload(&service, &Config::quick());
+    let kept = service.acme().webhook(&made).await;
+    assert_eq!((&kept["status"], &kept["url"]), (&json!("active"), &json!("https://example.com/")));
+}
+
+#[tokio::test]
+async fn what_the_file_owns_is_changed_in_the_file() {
+    let receiver = Receiver::start().await;
+    let service = Service::start(&Config::retrying(&[]).webhook("billing", &receiver.url("/a"), &["*"])).await;
+    receiver.script("/a", [Reply::status(500), Reply::OK]);
+    let (acme, id) = (service.acme(), id(&service, "billing").await);
+    let (path, before) = (format!("/v1/webhooks/{id}"), acme.webhook(&id).await);
+    for (method, body) in [
+        (http::Method::PUT, json!({ "url": "https://example.com/", "events": ["*"] })),
+        (http::Method::PATCH, json!({ "description": "x" })),
+        (http::Method::PATCH, json!({ "status": "disabled" })),
+        (http::Method::DELETE, Value::Null),
+    ] {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        acme.send(method, &path, "application/json", body.into()).await.problem(409, &["config file"]);
+    }
+    acme.post(&format!("{path}/disable"), &json!({})).await.problem(409, &["config file"]);
+    assert_eq!(acme.webhook(&id).await, before);
+
+    let event = acme.publish_new("order.paid").await;
+    let failed = acme.delivery_when(&event, "failed").await;
+    acme.retry(&failed).await.expect(200);
+    acme.delivery_when(&event, "succeeded").await;
+    assert_eq!(acme.do_to_webhook(&id, "test").await["status"], "succeeded");
+    assert_eq!(acme.do_to_webhook(&id, "enable").await["status"], "active");
+    let rotated = text(&acme.do_to_webhook(&id, "rotate-secret").await["secret"]);
+    assert_eq!(secret(&service, "billing"), rotated);
+    reload(
+        &service,
+        &Config::retrying(&[]).webhook("billing", &receiver.url("/a"), &["*"]).webhook("b", &receiver.url("/b"), &["*"]),
+    );
+    assert_eq!(secret(&service, "billing"), rotated, "a reload keeps the rotated secret");
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_file_that_owns_the_webhook() {
+    let service = Service::start(&Config::quick().webhook("billing", "https://example.com/", &["*"])).await;
+    let id = id(&service, "billing").await;
+    service.acme().delete(&format!("/v1/webhooks/{id}")).await.problem(409, &[config::FILE]);
+}
+
+#[tokio::test]
+async fn a_secret_from_a_file_is_rotated_in_the_file() {
+    let receiver = Receiver::start().await;
+    let with = |secret: &str| {
+        let config =
+            Config::quick().webhook("billing", &receiver.url("/a"), &["*"]).webhook_line("secret_file = \"keys/billing\"");
+        config.file("keys/billing", secret)
+    };
+    let service = Service::start(&with(FIRST)).await;
+    let (acme, id) = (service.acme(), id(&service, "billing").await);
+    assert_eq!(secret(&service, "billing"), FIRST);
+    acme.post(&format!("/v1/webhooks/{id}/rotate-secret"), &json!({})).await.problem(409, &["comes from a file"]);
+    acme.publish_new("order.paid").await;
+    reload(&service, &with(SECOND));
+    assert_eq!(secret(&service, "billing"), SECOND);
+    acme.publish_new("order.paid").await;
+    let requests = receiver.wait_for("/a", 2, WITHIN).await;
+    verify(&requests[0], FIRST);
+    verify(&requests[1], SECOND);
+    verify(&requests[1], FIRST);
+    assert_eq!(requests[1].header("webhook-signature").split(' ').count(), 2, "both sign for the overlap");
+}
+
+#[tokio::test]
+async fn a_reload_never_enables_what_was_disabled_automatically() {
+    let receiver = Receiver::start().await;
+    let with = |path: &str| counting(1).webhook("billing", &receiver.url(path), &["*"]);
+    let mut service = Service::start(&with("/a")).await;
+    receiver.script("/a", [Reply::status(500)]);
+    let id = id(&service, "billing").await;
+    let event = service.acme().publish_new("order.paid").await;
+    service.acme().delivery_when(&event, "failed").await;
+    let reason = text(&service.acme().webhook(&id).await["disabled_reason"]);
+
+    let still_disabled = async |service: &Service, after: &str| {
+        let webhook = service.acme().webhook(&id).await;
+        assert_eq!((&webhook["status"], &webhook["disabled_reason"]), (&json!("disabled"), &json!(reason)), "{after}");
+    };
+    reload(&service, &with("/b"));
+    still_disabled(&service, "a change").await;
+    service.terminate().await;
+    service.start_again().await;
+    still_disabled(&service, "a restart").await;
+    reload(&service, &counting(1));
+    reload(&service, &with("/b"));
+    still_disabled(&service, "removal and return").await;
+    assert_eq!(service.acme().do_to_webhook(&id, "enable").await["status"], "active");
+}
+
+#[tokio::test]
+async fn the_count_of_failures_survives_reload_and_restart() {
+    let receiver = Receiver::start().await;
+    let with = |path: &str| counting(2).webhook("billing", &receiver.url(path), &["*"]);
+    let mut service = Service::start(&with("/a")).await;
+    fail_once(&service, &receiver, "active").await;
+    reload(&service, &with("/b"));
+    service.kill9();
+    service.start_again().await;
+    fail_once(&service, &receiver, "disabled").await;
+}
+
+#[tokio::test]
+async fn the_count_of_failures_survives_removal_and_return() {
+    let receiver = Receiver::start().await;
+    let with = counting(2).webhook("billing", &receiver.url("/a"), &["*"]);
+    let service = Service::start(&with).await;
+    fail_once(&service, &receiver, "active").await;
+    reload(&service, &counting(2));
+    reload(&service, &with);
+    fail_once(&service, &receiver, "disabled").await;
+}
+
+#[tokio::test]
+async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_come_back() {
+    let receiver = Receiver::start().await;
+    let both = || {
+        let config = Config::quick().tenant("bolt").webhook("b", &receiver.url("/b"), &["*"]);
+        config.provider("other", "quick").tenant("core").webhook("c", &receiver.url("/c"), &["*"])
+    };
+    let service = Service::start(&both()).await;
+    let of = |provider: &str, tenant: &str| service.admin().with_header("hookwheel-tenant", &format!("{provider}/{tenant}"));
+    let ids = [first(&of("shop", "bolt")).await, first(&of("other", "core")).await];
+    reload(&service, &Config::quick());
+    let listed = service.admin().get("/v1/admin/webhooks").await.expect(200);
+    for id in &ids {
+        let webhook = listed["data"].as_array().and_then(|all| all.iter().find(|webhook| webhook["id"] == **id)).expect("kept");
+        assert_eq!(webhook["status"], "disabled", "{webhook}");
+    }
+    reload(&service, &both());
+    assert_eq!([first(&of("shop", "bolt")).await, first(&of("other", "core")).await], ids);
+    service.tenant("other", "core").publish_new("order.paid").await;
+    service.tenant("shop", "bolt").publish_new("order.paid").await;
+    receiver.wait_for("/b", 1, WITHIN).await;
+    receiver.wait_for("/c", 1, WITHIN).await;
+}
+
+#[tokio::test]
+async fn the_secret_is_shown_at_the_admin_socket_alone() {
+    let service = Service::start(&Config::quick().webhook("billing", "https://example.com/", &["*"])).await;
+    let path = format!("/v1/webhooks/{}/secret", id(&service, "billing").await);
+    for client in [service.acme(), service.operator(), service.operator().with_header("hookwheel-tenant", "shop/acme")] {
+        client.get(&path).await.problem(403, &[]);
+    }
+    let shown = service.admin().with_header("hookwheel-tenant", "shop/acme").get(&path).await.expect(200);
+    assert_eq!(shown["secret"], secret(&service, "billing"));
+    service.cli(&["webhooks", "secret", "none", "--tenant", "shop/acme"]).expect(1).complains(&["no webhook is named `none`"]);
+}
+
+#[tokio::test]
+async fn a_file_with_a_webhook_and_nothing_else_is_a_config() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "[[webhook]]\nname = \"a\"\nurl = \"https://example.com/\"\nevents = [\"*\"]\n";
+    fs::write(folder.path().join("only.toml"), text).expect("written");
+    let ran = run(folder.path(), &[], &["check", "-c", "only.toml"]).expect(0);
+    assert!(ran.stdout.contains("1 webhook"), "{ran:?}");
+}
+
+/// One more failed delivery, and how the webhook stands after it.
+async fn fail_once(service: &Service, receiver: &Receiver, status: &str) {
+    for path in ["/a", "/b"] {
+        receiver.script(path, [Reply::status(500)]);
+    }
+    let event = service.acme().publish_new("order.paid").await;
+    service.acme().delivery_when(&event, "failed").await;
+    assert_eq!(service.acme().webhook(&id(service, "billing").await).await["status"], status);
+}
+
+async fn is_billing(service: &Service, id: &str, secret: &str, status: &str) {
+    let webhook = service.acme().webhook(id).await;
+    assert_eq!((&webhook["name"], &webhook["status"]), (&json!("billing"), &json!(status)), "{webhook}");
+    assert_eq!(self::secret(service, "billing"), secret);
+    let all = service.acme().get("/v1/webhooks").await.expect(200);
+    assert_eq!(all["data"].as_array().map(Vec::len), Some(1), "{all}");
+}
+
+/// The id of acme's webhook with this name.
+async fn id(service: &Service, name: &str) -> String {
+    text(&service.acme().get(&format!("/v1/webhooks?name={name}")).await.expect(200)["data"][0]["id"])
+}
+
+async fn first(client: &Client) -> String {
+    text(&client.get("/v1/webhooks").await.expect(200)["data"][0]["id"])
+}
+
+fn secret(service: &Service, name: &str) -> String {
+    service.cli(&["webhooks", "secret", name, "--tenant", "shop/acme"]).expect(0).stdout.trim_end().to_owned()
+}
+
+#[track_caller]
+fn reload(service: &Service, config: &Config) {
+    config.write(service.folder());
+    service.cli(&["reload"]).expect(0);
+}
+
+/// One attempt for each delivery; that many failures disable.
+fn counting(failures: u32) -> Config {
+    let keys = format!("extends = \"standard\"\n[dialect.once.disable]\nconsecutive = {failures}\n");
+    Config::bare().dialect("once", &keys, &[]).provider("shop", "once").tenant("acme")
+}
+
+/// Judged by the `standardwebhooks` crate, which is not ours.
+#[track_caller]
+fn verify(request: &Received, secret: &str) {
+    let mut headers = http::HeaderMap::new();
+    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+        headers.insert(name, request.header(name).parse().expect("a header"));
+    }
+    let judge = standardwebhooks::Webhook::new(secret).expect("a valid secret");
+    judge.verify(&request.body, &headers).expect("signed with this secret");
+}
+
+const FIRST: &str = "whsec_Zmlyc3QtMzItYnl0ZXMtb2YtYS1zZWNyZXQtMDAwMDE=";
+const SECOND: &str = "whsec_c2Vjb25kLTMyLWJ5dGVzLW9mLXNlY3JldC0wMDAwMDI=";
