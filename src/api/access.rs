@@ -104,11 +104,15 @@ impl Caller {
     pub(crate) fn may(&self, need: Need, door: Door) -> Result<(), Problem> {
         match (need, self.rank) {
             (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
-            (_, Rank::Operator) | (Need::Open, _) | (Need::Publish, Rank::Provider) => Ok(()),
+            (_, Rank::Operator) | (Need::Open, _) => Ok(()),
+            (Need::Publish | Need::ReadCatalogue | Need::Catalogue, Rank::Provider) => Ok(()),
             (Need::Operator | Need::AdminSocket, _) => Err(forbidden("this needs an operator's key")),
-            (_, Rank::Provider) => Err(forbidden("a provider's key publishes events; use a key of the tenant for this")),
+            (_, Rank::Provider) => {
+                Err(forbidden("a provider's key publishes events and keeps the catalogue; use a key of the tenant for this"))
+            }
             (Need::Publish, Rank::Tenant(scopes)) => scope(scopes.publish, "publish"),
-            (Need::Read, Rank::Tenant(scopes)) => scope(scopes.may_read(), "read"),
+            (Need::Catalogue, _) => Err(forbidden("the catalogue is the provider's; this needs its key, or an operator's")),
+            (Need::Read | Need::ReadCatalogue, Rank::Tenant(scopes)) => scope(scopes.may_read(), "read"),
             (Need::Manage, Rank::Tenant(scopes)) => scope(scopes.manage, "manage"),
         }
     }

@@ -50,11 +50,11 @@ impl Ask<'_> {
         found.ok_or(Problem::NotFound("webhook"))
     }
 
-    /// A webhook's provider, also one that the config does not name.
+    /// A webhook's provider with the event types that it added; also one that the config does not name.
     pub(crate) fn provider_of(&self, endpoint: &Endpoint) -> Arc<Provider> {
         let known = self.settings.provider(&endpoint.provider).cloned();
         let unknown = || Arc::new(Provider::new(&endpoint.provider, self.api.store.dialect(&endpoint.provider)));
-        known.unwrap_or_else(unknown)
+        self.api.catalogues.provider(known.unwrap_or_else(unknown), &self.api.store)
     }
 
     /// How a webhook's provider speaks.

@@ -14,10 +14,13 @@ mod access;
 mod admin;
 mod ask;
 mod body;
+mod catalogue;
 mod connection;
+mod connections;
 mod cursor;
 mod deliveries;
 mod door;
+mod event_types;
 mod events;
 mod explain;
 mod form;
@@ -54,6 +57,7 @@ pub(crate) use stop::Stop;
 use access::Keys;
 use ask::Ask;
 use body::Room;
+use catalogue::Catalogues;
 use problem::Problem;
 use reply::Reply;
 use route::{Call, Need, Routes};
@@ -71,6 +75,7 @@ pub(crate) struct Api {
     started: Instant,
     routes: Routes,
     room: Room,
+    catalogues: Catalogues,
 }
 
 /// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
@@ -79,7 +84,16 @@ pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
 impl Api {
     pub(crate) fn new(store: Store, settings: watch::Receiver<Arc<Settings>>, reload: Reload, stop: Stop) -> Self {
         let started = clock::steady();
-        Self { store, settings, reload, stop, started, routes: Routes::new(), room: Room::new() }
+        Self {
+            store,
+            settings,
+            reload,
+            stop,
+            started,
+            routes: Routes::new(),
+            room: Room::new(),
+            catalogues: Catalogues::default(),
+        }
     }
 
     /// Answers one request, whatever it is.
@@ -97,8 +111,10 @@ impl Api {
         }
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
+        let mut caller =
+            keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
         caller.may(found.need, door)?;
+        caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
         let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson)).await?;
         if taken.waited {
@@ -140,6 +156,11 @@ impl Api {
             Call::ListDeliveries => deliveries::list(ask).await,
             Call::ShowDelivery => deliveries::show(ask),
             Call::RetryDelivery => deliveries::retry(ask).await,
+            Call::WebhookStats => webhooks::stats(ask).await,
+            Call::OpenConnection => connections::open(ask).await,
+            Call::CloseConnection => connections::close(ask).await,
+            Call::ListEventTypes => event_types::list(ask),
+            Call::PutEventType => event_types::put(ask).await,
             Call::ListKeys => keys::list(ask),
             Call::CreateKey => keys::create(ask).await,
             Call::RevokeKey => keys::revoke(ask).await,

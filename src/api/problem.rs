@@ -66,7 +66,9 @@ impl Problem {
         match self {
             Self::NoKey(_) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey) => StatusCode::NOT_FOUND,
+            Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,

@@ -35,6 +35,10 @@ pub(crate) enum Need {
     Read,
     /// A tenant's key with `manage`.
     Manage,
+    /// A provider, or a tenant's key that may read.
+    ReadCatalogue,
+    /// A provider.
+    Catalogue,
     Operator,
     /// The operator at the admin socket, not over the network.
     AdminSocket,
@@ -66,6 +70,11 @@ pub(crate) enum Call {
     ListDeliveries,
     ShowDelivery,
     RetryDelivery,
+    WebhookStats,
+    OpenConnection,
+    CloseConnection,
+    ListEventTypes,
+    PutEventType,
     ListKeys,
     CreateKey,
     RevokeKey,
@@ -179,6 +188,11 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/deliveries", Need::Read, Call::ListDeliveries),
     route(Verb::Get, "/v1/deliveries/{id}", Need::Read, Call::ShowDelivery),
     route(Verb::Post, "/v1/deliveries/{id}/retry", Need::Manage, Call::RetryDelivery),
+    route(Verb::Get, "/v1/webhooks/{id}/stats", Need::Read, Call::WebhookStats),
+    route(Verb::Post, "/v1/connections", Need::Publish, Call::OpenConnection),
+    route(Verb::Delete, "/v1/connections/{id}", Need::Publish, Call::CloseConnection),
+    route(Verb::Get, "/v1/event-types", Need::ReadCatalogue, Call::ListEventTypes),
+    route(Verb::Put, "/v1/event-types/{id}", Need::Catalogue, Call::PutEventType),
     route(Verb::Get, "/v1/admin/keys", Need::Operator, Call::ListKeys),
     route(Verb::Post, "/v1/admin/keys", Need::Operator, Call::CreateKey),
     route(Verb::Delete, "/v1/admin/keys/{id}", Need::Operator, Call::RevokeKey),

@@ -29,7 +29,7 @@ pub(crate) struct Settings {
 }
 
 /// A provider: its dialect, and what is known of its tenants.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
     pub(crate) dialect: Arc<Dialect>,
@@ -94,6 +94,11 @@ impl Provider {
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
         let environment = |tenant: &checked::Tenant| (tenant.id.as_str().into(), tenant.environment.as_str().into());
         Self { environments: provider.tenants.iter().map(environment).collect(), ..Self::new(&provider.name, dialect) }
+    }
+
+    /// The same provider with another dialect.
+    pub(crate) fn speaking(&self, dialect: Arc<Dialect>) -> Self {
+        Self { dialect, ..self.clone() }
     }
 
     /// A tenant's `$tenant.environment`: the file's, or `Production`.

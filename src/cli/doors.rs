@@ -55,6 +55,11 @@ pub(crate) fn dialects(file: Option<&Path>) -> Result<BTreeMap<String, Arc<Diale
     faults.or(built_in)
 }
 
+/// The whole file of a dialect, as it would be written without `extends`.
+pub(crate) fn dialect_file(known: &Dialect) -> String {
+    dialect::effective(known)
+}
+
 fn sources(file: &Path, environment: Vec<(String, String)>, flags: Vec<Flag>) -> Sources<'_, Vec<(String, String)>> {
     Sources { file: Some(file), environment, flags }
 }

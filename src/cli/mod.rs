@@ -10,6 +10,7 @@ mod check;
 mod client;
 mod deliveries;
 mod dev;
+mod dialects;
 mod doors;
 mod exit;
 mod keys;
@@ -62,6 +63,8 @@ enum Command {
     Keys(keys::Keys),
     Status(status::Status),
     Reload(status::Reload),
+    #[command(subcommand, visible_alias = "dialect")]
+    Dialects(dialects::Dialects),
     Verify(verify::Verify),
     Bench(bench::Bench),
     #[command(hide = true)]
@@ -81,6 +84,7 @@ impl Command {
             Self::Keys(keys) => keys.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
+            Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),
             Self::BenchPart(part) => part.run(),

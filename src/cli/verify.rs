@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::args;
+use super::dialects::unknown;
 use super::doors;
 use super::exit::{Exit, Failure};
 use super::print::Out;
@@ -57,7 +58,7 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let dialects = doors::dialects(self.config.as_deref())?;
-        let dialect = dialects.get(&self.dialect).ok_or_else(|| unknown(&self.dialect, dialects.keys()))?;
+        let dialect = dialects.get(&self.dialect).ok_or_else(|| unknown(&self.dialect, &dialects))?;
         let signature = dialect.signature.as_ref().ok_or_else(|| unsigned(&self.dialect))?;
         let secret = Secret::new(args::secret(&self.secret_file)?.as_str());
         let body = args::bytes(&self.body)?;
@@ -98,11 +99,6 @@ fn said(out: &Out, verdict: &str, why: Option<&Mismatch>) -> Result<Exit, Failur
         false => out.line(why.as_ref().map_or_else(|| verdict.to_owned(), |why| format!("{verdict}\n    {why}")))?,
     }
     Ok(if why.is_none() { Exit::Ok } else { Exit::Negative })
-}
-
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Failure {
-    let known: Vec<&str> = known.map(String::as_str).collect();
-    Failure::usage(format!("there is no dialect `{}`", plain(name)), format!("one of {}", known.join(", ")))
 }
 
 fn unsigned(name: &str) -> Failure {

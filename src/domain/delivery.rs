@@ -190,13 +190,14 @@ impl Delivery {
         if self.is_pending() { self.failed(response, ended, dialect) } else { (self, Effect::NONE) }
     }
 
-    /// Due now, or in a run of its own when it had ended.
+    /// Due now, or in a run of its own when it had ended; to the webhook's URL of now, whatever connection it was made in.
     pub(crate) fn retried_by_hand(mut self, now: Timestamp) -> Self {
         if !self.is_pending() {
             let cause = if self.is_test() { Cause::Test } else { Cause::Hand };
             self.run = Run { cause, before: self.attempts, draw: None };
         }
         self.by_hand = true;
+        self.url = None;
         self.state = State::Pending(Place::Due(now));
         self
     }

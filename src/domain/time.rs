@@ -45,6 +45,11 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// This time, or 1 µs after `last` where that is not earlier: a time that nobody else of a row has, wherever the clock goes.
+    pub(crate) fn unique_after(self, last: Option<Self>) -> Self {
+        last.map_or(self, |last| self.max(Self(last.0 + 1)))
+    }
+
     /// `2026-04-20T14:32:00Z`, seconds rounded down: how the API prints times.
     pub(crate) fn rfc3339_secs(self) -> String {
         self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -100,6 +105,8 @@ const MICROS_PER_SEC: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -113,6 +120,19 @@ mod tests {
     fn refuses_what_is_not_a_moment() {
         for text in ["", "2026-04-20", "14:32:00Z", "2026-04-20T14:32:00", "1969-12-31T23:59:59Z", "now"] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn unique_times_rise_wherever_the_clock_goes(clock in prop::collection::vec(0..1_u64 << 50, 1..50)) {
+            let mut last = None;
+            for now in clock.into_iter().map(Timestamp::from_micros) {
+                let unique = now.unique_after(last);
+                prop_assert!(unique >= now && last.is_none_or(|last| unique > last));
+                prop_assert!(unique == now || last.is_some_and(|last| unique.as_micros() == last.as_micros() + 1));
+                last = Some(unique);
+            }
         }
     }
 

@@ -41,7 +41,11 @@ pub(super) fn api(config: &Config, own: &[SocketAddr]) -> Option<Settings> {
 }
 
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { retention: config.storage.retention, max_bytes: config.storage.max_bytes.bytes() }
+    Limits {
+        retention: config.storage.retention,
+        max_bytes: config.storage.max_bytes.bytes(),
+        connection_idle: config.delivery.connection_idle,
+    }
 }
 
 pub(super) fn standard(config: &Config) -> Arc<Dialect> {

@@ -4,6 +4,7 @@ use redb::ReadableTable;
 
 use super::Owned;
 use super::batch::Batch;
+use super::connection::Connection;
 use super::error::Error;
 use super::fact::Fact;
 use super::publication::{Accepted, Publication, Refusal};
@@ -34,7 +35,8 @@ impl Batch<'_, '_> {
         let stored = self.store_event(publication, matching.len())?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
         self.name(publication, &stored)?;
-        self.fan_out(stored.event, owner, matching, publication.link.is_some())?;
+        let connection = self.connected(publication)?;
+        self.fan_out(stored.event, owner, matching, Route { linked: publication.link.is_some(), connection })?;
         self.published(publication, &accepted);
         Ok(Ok(accepted))
     }
@@ -126,11 +128,11 @@ impl Batch<'_, '_> {
         let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
         let table = self.tables.last_time()?;
         let last = table.get(&*name)?.map(|row| record::read_number(row.value())).transpose()?;
-        let micros = last.map_or(self.now.as_micros(), |last| self.now.as_micros().max(last + 1));
+        let time = self.now.unique_after(last.map(Timestamp::from_micros));
         let mut bytes = Vec::new();
-        record::write_number(&micros, &mut bytes);
+        record::write_number(&time.as_micros(), &mut bytes);
         table.insert(&*name, &*bytes)?;
-        Ok(Timestamp::from_micros(micros))
+        Ok(time)
     }
 
     fn matching(&self, publication: &Publication, no: TenantNo) -> Vec<EndpointNo> {
@@ -148,20 +150,26 @@ impl Batch<'_, '_> {
         found
     }
 
+    /// The connection that the event names, opened if it is not.
+    fn connected(&mut self, publication: &Publication) -> Result<Option<Connection>, Error> {
+        let Some(id) = &publication.connection else { return Ok(None) };
+        self.connection_of_event(&owner(publication), id).map(Some)
+    }
+
     /// The event's deliveries: all at once, or the first slice of a wide fan-out.
-    fn fan_out(&mut self, event: Event, owner: TenantNo, matching: Vec<EndpointNo>, linked: bool) -> Result<(), Error> {
+    fn fan_out(&mut self, event: Event, owner: TenantNo, matching: Vec<EndpointNo>, route: Route) -> Result<(), Error> {
         let key = event.key;
         self.after.index.push(IndexEntry::event(key, owner));
         if matching.is_empty() {
             return Ok(());
         }
         let known = Held::keep(event, &self.shared.room);
-        let crowded = self.after.index.len() > CROWDED && !linked && matching.len() > 1;
+        let crowded = self.after.index.len() > CROWDED && !route.linked && matching.len() > 1;
         if matching.len() > WIDE || crowded {
             return self.start_fanout(key, known, &matching);
         }
         for endpoint in matching {
-            self.place_new(DeliveryKey { event: key, endpoint }, known.as_ref())?;
+            self.place_new_in(DeliveryKey { event: key, endpoint }, route.connection.as_ref(), known.as_ref())?;
         }
         Ok(())
     }
@@ -245,6 +253,13 @@ impl Batch<'_, '_> {
         self.tables.name()?.insert(name, &*bytes)?;
         Ok(())
     }
+}
+
+/// Where an event's deliveries go.
+struct Route {
+    /// To the one webhook that an attribute names.
+    linked: bool,
+    connection: Option<Connection>,
 }
 
 /// The tenant that an event is listed under: its own, or its provider's for all tenants.

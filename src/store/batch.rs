@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-
 use redb::ReadableTable;
 
 use super::Attempt;
@@ -226,7 +225,7 @@ impl Batch<'_, '_> {
         self.memory.schedule.is_loaded(key)
     }
 
-    fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
+    pub(super) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
         let at = key.event.time();
         self.put_due(key, at)?;
         // Before the table is loaded up to here, the loading will find it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::batch::Batch;
+use super::connection::Connection;
 use super::error::Error;
 use super::memory::RunningFanout;
 use super::record::{self, Fanout, StoredEvent};
@@ -46,9 +47,10 @@ impl Batch<'_, '_> {
         let Some(mut running) = self.memory.fanouts.pop_front() else { return Ok(()) };
         let Some(stored) = self.event(running.event)? else { return self.drop_fanout(running.event) };
         let slice = self.next_slice(&stored.event, &running.cursor);
+        let connection = self.connection_of_slice(&stored.event)?;
         for endpoint in &slice {
             let key = DeliveryKey { event: running.event, endpoint: *endpoint };
-            self.place_new(key, running.known.as_ref())?;
+            self.place_new_in(key, connection.as_ref(), running.known.as_ref())?;
         }
         running.cursor.made += u32::try_from(slice.len()).unwrap_or(u32::MAX);
         match slice.last() {
@@ -60,6 +62,12 @@ impl Batch<'_, '_> {
             }
             _ => self.end_fanout(running, stored),
         }
+    }
+
+    /// The event's connection while it is open: a delivery takes its URL when it is made.
+    fn connection_of_slice(&mut self, event: &Event) -> Result<Option<Connection>, Error> {
+        let Some(id) = &event.connection else { return Ok(None) };
+        self.open_connection_of(&super::Owned::of(event), id)
     }
 
     fn next_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{broadcast, oneshot, watch};
 
+use super::catalogue::Catalogue;
+use super::connection::{NewConnection, Opened};
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::op::{Dialects, Finished, FromFile, Limits, NewWebhook, Op, TestRun, WebhookOp};
@@ -16,10 +18,10 @@ use super::opening;
 use super::publication::{Accepted, Publication, Refusal};
 use super::shared::{Health, Shared};
 use super::writer::{OnCommit, Writer};
-use super::{Denied, Error};
+use super::{Denied, Error, Owned};
 use crate::clock;
 use crate::domain::access::Key;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint};
 use crate::domain::id::{DeliveryKey, EndpointNo, Node};
 use crate::domain::secret::Secret;
@@ -189,6 +191,24 @@ impl Store {
 
     pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<super::op::Recovered>) -> Result<u64, Denied> {
         self.ask(|to| Op::Recover(no, found, to)).await?
+    }
+
+    pub(crate) async fn open_connection(&self, new: NewConnection) -> Result<Opened, Denied> {
+        self.ask(|to| Op::OpenConnection(new, to)).await?
+    }
+
+    pub(crate) async fn close_connection(&self, owned: Owned, id: &str) -> Result<(), Denied> {
+        self.ask(|to| Op::CloseConnection(owned, id.into(), to)).await?
+    }
+
+    /// Sets one event type of a provider, beside those of its dialect or in place of one.
+    pub(crate) async fn put_event_type(&self, provider: &str, event_type: EventType) -> Result<(), Denied> {
+        self.ask(|to| Op::PutEventType(provider.into(), event_type, to)).await?
+    }
+
+    /// The event types that a provider added to its dialect's.
+    pub(crate) fn catalogue(&self, provider: &str) -> Catalogue {
+        self.shared.registry().catalogue(provider)
     }
 
     pub(crate) async fn add_key(&self, key: Key) -> Result<(), Denied> {

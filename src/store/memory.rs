@@ -30,6 +30,8 @@ pub(super) struct Memory {
     pub(super) flush: Flush,
     /// Whether those who deliver know of the backlogs that were found at the start.
     pub(super) announced: bool,
+    /// The connection after which the next sweep goes on; empty: the first.
+    pub(super) connections_swept: Vec<u8>,
     pub(super) scratch: Vec<u8>,
 }
 

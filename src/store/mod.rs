@@ -15,7 +15,9 @@
 
 mod accept;
 mod batch;
+mod catalogue;
 mod check;
+mod connection;
 mod due;
 mod error;
 mod fact;
@@ -40,13 +42,16 @@ mod room;
 mod schedule;
 mod seal;
 mod shared;
+mod stats;
 mod tables;
 mod tail;
 mod view;
 mod webhooks;
 mod writer;
 
+pub(crate) use catalogue::Catalogue;
 pub(crate) use check::{Report, check};
+pub(crate) use connection::{Connection, NewConnection};
 pub(crate) use error::Error;
 pub(crate) use fact::{Attempted, Fact};
 pub(crate) use handle::{Options, Store};
@@ -56,6 +61,7 @@ pub(crate) use read::{Begun, Recover};
 pub(crate) use room::ENDPOINT_SEATS;
 pub(crate) use shared::Health;
 use shared::Shared;
+pub(crate) use stats::Ended;
 pub(crate) use view::{Attempt, Filter, Of, Status, View, status};
 
 use crate::domain::event::Event;
@@ -97,6 +103,12 @@ pub(crate) enum Denied {
     NameTaken(Box<str>),
     #[error("this key has made {0} webhooks, which is its limit; delete one first")]
     TooMany(u32),
+    #[error("no such open connection")]
+    NoConnection,
+    #[error("the connection `{0}` is open with another link; close it first")]
+    ConnectionOpen(Box<str>),
+    #[error("this provider has {0} event types of its own, which is the limit")]
+    TooManyTypes(usize),
     #[error("no such key")]
     NoKey,
     #[error("this key belongs to the config file; change it there and run `hookwheel reload`")]

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::connection::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::room::{Held, Seat};
 use super::{Attempt, Denied, Owned};
 use crate::domain::access::Key;
 use crate::domain::delivery::{Place, Trigger};
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::outcome::Outcome;
@@ -28,6 +29,9 @@ pub(super) enum Op {
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
+    OpenConnection(NewConnection, oneshot::Sender<Result<Opened, Denied>>),
+    CloseConnection(Owned, Box<str>, oneshot::Sender<Result<(), Denied>>),
+    PutEventType(Box<str>, EventType, oneshot::Sender<Result<(), Denied>>),
     AddKey(Key, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
     Limits(Limits),
@@ -78,6 +82,8 @@ pub(crate) struct FromFile {
 pub(crate) struct Limits {
     pub(crate) retention: Duration,
     pub(crate) max_bytes: u64,
+    /// A connection that no event names for so long is closed.
+    pub(crate) connection_idle: Duration,
 }
 
 /// A delivery to attempt now.

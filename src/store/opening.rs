@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
-use super::Owned;
 use super::error::Error;
 use super::files::{failed, sync_folder, with_suffix};
 use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
@@ -20,10 +19,11 @@ use super::registry::Registry;
 use super::schedule::Schedule;
 use super::seal::Sealer;
 use super::tables::{
-    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, JOB, KEY, LOG, LogKey, META, STATE,
-    TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey,
+    META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
+use super::{Owned, catalogue};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
@@ -50,6 +50,7 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     }
     let sealer = Sealer::load(path, credentials, new)?;
     let node = if new { found(&database, &sealer)? } else { identify(&database, path, &sealer)? };
+    complete(&database)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
@@ -164,6 +165,19 @@ fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Se
     Ok(Node(meta.node))
 }
 
+/// Makes the tables that a store of an earlier release lacks.
+fn complete(database: &Database) -> Result<(), Error> {
+    match tables::read(&database.begin_read()?, EVENT_TYPE) {
+        Err(redb::TableError::TableDoesNotExist(_)) => {}
+        Err(cause) => return Err(cause.into()),
+        Ok(_) => return Ok(()),
+    }
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    tables::create_all(&txn)?;
+    Ok(txn.commit()?)
+}
+
 fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
     let node = getrandom::u64()?;
     let mut txn = database.begin_write()?;
@@ -196,6 +210,11 @@ fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Coun
         let (hash, value) = row?;
         registry.put_key(Arc::new(record::read_key(*hash.value(), value.value())?));
     }
+    for row in tables::read(&txn, EVENT_TYPE)?.range::<&[u8]>(..)? {
+        let (name, value) = row?;
+        let Some(provider) = catalogue::provider_of(name.value()) else { continue };
+        registry.put_event_type(provider.into(), record::read_event_type(value.value())?);
+    }
     let counters = tables::read(&txn, STATE)?.get(COUNTERS)?.map(|row| record::read_counters(row.value())).transpose()?;
     Ok((registry, counters.unwrap_or_default()))
 }
@@ -213,6 +232,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         sweep: Sweep::new(steady),
         flush: Default::default(),
         announced: false,
+        connections_swept: Vec::new(),
         scratch: Vec::new(),
     };
     for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {

@@ -250,7 +250,7 @@ impl Store {
 }
 
 /// One consistent look at the store.
-struct Snapshot<'a> {
+pub(super) struct Snapshot<'a> {
     txn: ReadTransaction,
     store: &'a Store,
     /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
@@ -259,7 +259,7 @@ struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
-    fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
+    pub(super) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
         let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
         Ok(Self { txn: store.database.begin_read()?, store, tail })
     }
@@ -275,7 +275,7 @@ impl<'a> Snapshot<'a> {
         row.map(|row| record::read_event(key, self.store.shared.node, row.value())).transpose()
     }
 
-    fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+    pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
         let row = tables::read(&self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
         row.map(|row| record::read_delivery(key, row.value())).transpose()
     }
@@ -346,7 +346,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Delivery keys of a scope, newest first, at most `look`.
-    fn delivery_keys(
+    pub(super) fn delivery_keys(
         &self,
         scope: Scope,
         filter: &Filter,
@@ -457,7 +457,7 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
 const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
-const LOOK: usize = 10_000;
+pub(super) const LOOK: usize = 10_000;
 
 /// Deliveries among which a webhook's last attempt is looked for after a restart.
 const NEWEST: usize = 20;

@@ -12,11 +12,13 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Decode, Encode, config};
 use bytes::Bytes;
 
+use super::connection::Connection;
 use super::error::Error;
 use super::seal::Sealer;
 use super::{Attempt, Owned};
 use crate::domain::access::{Key, Role, Scopes};
 use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::dialect::EventType;
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
@@ -228,6 +230,22 @@ struct KeyForm {
     created_at: u64,
 }
 
+#[derive(Encode, BorrowDecode)]
+struct ConnectionForm<'a> {
+    opened_at: u64,
+    used_at: u64,
+    link: Option<&'a str>,
+    urls: Vec<(u32, &'a str)>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct EventTypeForm<'a> {
+    name: &'a str,
+    description: &'a str,
+    example: &'a str,
+    version: i64,
+}
+
 macro_rules! plain {
     ($($write:ident, $read:ident: $form:ty = $table:literal;)*) => {
         $(
@@ -424,6 +442,37 @@ pub(super) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
     };
     let created_at = Timestamp::from_micros(form.created_at);
     Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at })
+}
+
+pub(super) fn write_connection(connection: &Connection, out: &mut Vec<u8>) {
+    let form = ConnectionForm {
+        opened_at: connection.opened_at.as_micros(),
+        used_at: connection.used_at.as_micros(),
+        link: connection.link.as_deref(),
+        urls: connection.urls.iter().map(|(no, url)| (no.0, &**url)).collect(),
+    };
+    close(&form, out);
+}
+
+pub(super) fn read_connection(bytes: &[u8]) -> Result<Connection, Error> {
+    let form: ConnectionForm<'_> = open("connection", bytes)?;
+    Ok(Connection {
+        opened_at: Timestamp::from_micros(form.opened_at),
+        used_at: Timestamp::from_micros(form.used_at),
+        link: form.link.map(Into::into),
+        urls: form.urls.into_iter().map(|(no, url)| (EndpointNo(no), url.into())).collect(),
+    })
+}
+
+pub(super) fn write_event_type(event_type: &EventType, out: &mut Vec<u8>) {
+    let EventType { name, description, example, version, .. } = event_type;
+    close(&EventTypeForm { name, description, example, version: *version }, out);
+}
+
+/// What a provider gives is its own, never an example of ours.
+pub(super) fn read_event_type(bytes: &[u8]) -> Result<EventType, Error> {
+    let EventTypeForm { name, description, example, version } = open("event_type", bytes)?;
+    Ok(EventType { name: name.into(), description: description.into(), example: example.into(), ours: false, version })
 }
 
 fn attempt_form(value: &Attempt) -> AttemptForm<'_> {

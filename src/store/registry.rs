@@ -7,9 +7,10 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::Owned;
+use super::catalogue::{self, Catalogue};
 use super::room::Live;
 use crate::domain::access::{Key, KeyHash};
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::pattern::Pattern;
@@ -24,6 +25,7 @@ pub(super) struct Registry {
     of_provider: HashMap<Box<str>, Subscriptions>,
     pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
+    catalogues: HashMap<Box<str>, Catalogue>,
 }
 
 /// A webhook and what lives in memory alone.
@@ -114,6 +116,16 @@ impl Registry {
 
     pub(super) fn drop_key(&mut self, hash: &KeyHash) {
         self.keys.remove(hash);
+    }
+
+    /// The event types that a provider added; mostly none.
+    pub(super) fn catalogue(&self, provider: &str) -> Catalogue {
+        self.catalogues.get(provider).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn put_event_type(&mut self, provider: Box<str>, event_type: EventType) {
+        let held = self.catalogues.entry(provider).or_default();
+        *held = catalogue::with(held, event_type);
     }
 
     fn subscriptions(&self, audience: Audience<'_>) -> Option<&Subscriptions> {

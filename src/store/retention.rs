@@ -40,6 +40,7 @@ impl Batch<'_, '_> {
         if minute {
             self.memory.sweep.next = self.steady + EVERY;
             self.start_flush(true);
+            self.close_idle_connections()?;
             self.forget_webhooks()?;
         }
         if minute || self.memory.sweep.more || over {

@@ -21,6 +21,8 @@
 //! | `tenant` | tenant 4 | provider and tenant | first use | – |
 //! | `key` | SHA-256 32 | API key | keys | keys |
 //! | `last_time` | text | microseconds | accept (unique times) | – |
+//! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
+//! | `event_type` | provider, name | event type | PUT | – |
 
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
 
@@ -46,6 +48,8 @@ pub(super) const ENDPOINT: Def<u32> = TableDefinition::new("endpoint");
 pub(super) const TENANT: Def<u32> = TableDefinition::new("tenant");
 pub(super) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
 pub(super) const LAST_TIME: Def<&'static [u8]> = TableDefinition::new("last_time");
+pub(super) const CONNECTION: Def<&'static [u8]> = TableDefinition::new("connection");
+pub(super) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new("event_type");
 
 pub(super) type LogKey = [u8; 14];
 pub(super) type DueKey = [u8; 20];
@@ -170,6 +174,8 @@ pub(super) struct Tables<'txn> {
     tenant: Option<Writable<'txn, u32>>,
     key: Option<Writable<'txn, &'static [u8; 32]>>,
     last_time: Option<Writable<'txn, &'static [u8]>>,
+    connection: Option<Writable<'txn, &'static [u8]>>,
+    event_type: Option<Writable<'txn, &'static [u8]>>,
 }
 
 macro_rules! opened_when_asked {
@@ -202,6 +208,8 @@ impl<'txn> Tables<'txn> {
             tenant: None,
             key: None,
             last_time: None,
+            connection: None,
+            event_type: None,
         })
     }
 
@@ -217,6 +225,8 @@ impl<'txn> Tables<'txn> {
         tenant: u32 = TENANT,
         key: &'static [u8; 32] = KEY,
         last_time: &'static [u8] = LAST_TIME,
+        connection: &'static [u8] = CONNECTION,
+        event_type: &'static [u8] = EVENT_TYPE,
     }
 }
 
@@ -235,6 +245,8 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
     tables.tenant()?;
     tables.key()?;
     tables.last_time()?;
+    tables.connection()?;
+    tables.event_type()?;
     Ok(())
 }
 

@@ -210,7 +210,7 @@ impl Batch<'_, '_> {
     }
 
     /// A tenant's webhooks that are not deleted, as this transaction has them.
-    fn webhooks_of(&self, owned: &Owned) -> Vec<Arc<Endpoint>> {
+    pub(super) fn webhooks_of(&self, owned: &Owned) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
         let tenant = registry.tenant(owned);
         let known = tenant.into_iter().flat_map(|no| registry.webhooks(no, EndpointNo(0))).map(|entry| &entry.endpoint);

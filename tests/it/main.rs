@@ -4,10 +4,14 @@
 mod harness;
 
 mod bench;
+mod catalogue;
 mod cli;
 mod configs;
+mod connections;
 mod crash;
 mod disable;
+mod ecmascript;
+mod faces;
 mod fairness;
 mod fanout;
 mod files;
@@ -20,8 +24,12 @@ mod publishing;
 mod reload;
 mod retry;
 mod rotation;
+mod sdk;
+mod secrets;
 mod signals;
 mod states;
 mod systemd;
 mod targets;
+mod unique_time;
+mod verify;
 mod wire;

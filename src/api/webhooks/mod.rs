@@ -3,6 +3,7 @@
 mod definition;
 mod secrets;
 mod show;
+mod stats;
 mod trial;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Switch};
 
 pub(crate) use secrets::{rotate_secret, show_secret};
+pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};
 
 /// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
@@ -77,7 +79,7 @@ pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
 pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
-    let dialect = ask.dialect_of(&endpoint);
+    let dialect = &*ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
     let given = Given::take(&mut form, ask.settings, &dialect);
     secrets::refuse(&mut form);
@@ -89,7 +91,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
 pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
-    let dialect = ask.dialect_of(&endpoint);
+    let dialect = &*ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
     let given = Given::take_some(&mut form, ask.settings, &dialect);
     let switch = Switch::take(&mut form);

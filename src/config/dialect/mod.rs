@@ -11,6 +11,8 @@ mod parts;
 mod print;
 mod read;
 #[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

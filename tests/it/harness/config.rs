@@ -37,6 +37,11 @@ impl Config {
         Self { delivery, receivers_allowed: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()], ..Self::default() }
     }
 
+    /// Nothing but the keys, and nothing allowed that the defaults forbid.
+    pub(crate) fn production() -> Self {
+        Self::default()
+    }
+
     /// Provider `shop` with tenant `acme`, in the dialect `quick`: `standard`, but retried after 200 ms and 400 ms.
     pub(crate) fn quick() -> Self {
         Self::retrying(&["200ms", "400ms"])
@@ -62,6 +67,13 @@ impl Config {
     pub(crate) fn tenant(mut self, id: &str) -> Self {
         let provider = self.providers.last_mut().expect("a provider was named");
         provider.tenants.push(Tenant { id: id.to_owned(), more: String::new() });
+        self
+    }
+
+    /// The environment of the tenant named last.
+    pub(crate) fn environment(mut self, name: &str) -> Self {
+        let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
+        tenant.more.insert_str(0, &format!("environment = {name:?}\n"));
         self
     }
 

@@ -7,7 +7,9 @@ pub(crate) mod config;
 pub(crate) mod dns;
 pub(crate) mod ran;
 pub(crate) mod receiver;
+pub(crate) mod sdk;
 pub(crate) mod seed;
+pub(crate) mod sent;
 pub(crate) mod service;
 pub(crate) mod turn;
 

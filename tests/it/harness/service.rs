@@ -118,6 +118,11 @@ impl Service {
         tokio::net::TcpStream::connect(self.address).await.expect("the service listens")
     }
 
+    /// Where it listens, as a URL begins.
+    pub(crate) fn base_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// Without a key.
     pub(crate) fn stranger(&self) -> Client {
         Client::new(Address::Tcp(self.address))

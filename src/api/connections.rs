@@ -1,0 +1,73 @@
+//! Connections: spans of time in which deliveries keep the URLs that webhooks had at their beginning.
+
+use http::StatusCode;
+
+use super::ask::{self, Ask};
+use super::form::Form;
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::domain::id::is_name;
+use crate::store::{Connection, NewConnection, Owned};
+
+/// `POST /v1/connections`: pins the URLs of the tenant's webhooks, or of the one that `link` names. 200 for one that is open.
+pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    pins(ask)?;
+    let mut form = Form::read(&ask.body, &["id", "link", "tenant"])?;
+    let owned = owned(ask, form.text("tenant").as_deref())?;
+    let id = form.required_text("id").unwrap_or_default();
+    if !id.is_empty() && !is_name(&id) {
+        form.note("id", "is not 1 to 64 of A-Za-z0-9_-");
+    }
+    let link = form.text("link");
+    if link.as_ref().is_some_and(|link| ask.api.store.webhook_by_name(&owned, link).is_none()) {
+        form.note("link", "names no webhook of this tenant");
+    }
+    form.finish()?;
+    let new = NewConnection { owned, id: (&*id).into(), link: link.map(Into::into) };
+    let (connection, was_open) = ask.api.store.open_connection(new).await?;
+    let status = if was_open { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(answer(ask, status, &id, &connection))
+}
+
+/// `DELETE /v1/connections/{id}`: deliveries that are made keep their URL, the next ones take the one of then.
+pub(crate) async fn close(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    pins(ask)?;
+    let query = ask.query(&["tenant"]);
+    let owned = owned(ask, query.text("tenant"))?;
+    query.finish()?;
+    ask.api.store.close_connection(owned, ask.id).await?;
+    Ok(Reply::no_content())
+}
+
+fn answer(ask: &Ask<'_>, status: StatusCode, id: &str, connection: &Connection) -> Reply {
+    ask::object(status, ask.dialect(), |object| {
+        object.text("id", id);
+        object.text_or_null("link", connection.link.as_deref());
+        object.time("opened_at", Some(connection.opened_at));
+        let known = connection.urls.iter().filter_map(|(no, url)| Some((ask.api.store.webhook_no(*no)?, url)));
+        object.objects("webhooks", known, |(endpoint, url), object| {
+            object.text("id", &endpoint.id);
+            object.text("url", url);
+        });
+    })
+}
+
+fn pins(ask: &Ask<'_>) -> Result<(), Problem> {
+    let dialect = ask.dialect();
+    let refused = || Problem::Wrong(format!("webhooks of the dialect {} keep no URL for a connection", dialect.name));
+    if dialect.delivery.pin_url { Ok(()) } else { Err(refused()) }
+}
+
+/// The caller's tenant, or the one that a provider's key names.
+fn owned(ask: &Ask<'_>, named: Option<&str>) -> Result<Owned, Problem> {
+    match (&ask.caller.tenant, named) {
+        (Some(own), Some(named)) if **own != *named => {
+            Err(Problem::Forbidden("this key opens and closes connections of its own tenant alone".into()))
+        }
+        (None, Some(named)) if is_name(named) => {
+            Ok(Owned { provider: (&*ask.caller.provider.name).into(), tenant: named.into() })
+        }
+        (None, _) => Err(Problem::field("/tenant", "is missing; a provider's key names the tenant")),
+        (Some(_), _) => ask.caller.owned(),
+    }
+}

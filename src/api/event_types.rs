@@ -1,0 +1,71 @@
+//! The catalogue: what a provider's events are called and look like; its dialect's, and what it added.
+
+use http::StatusCode;
+
+use super::ask::{self, Ask};
+use super::form::{Form, Query};
+use super::print::Object;
+use super::problem::{Problem, Wrong};
+use super::reply::Reply;
+use crate::domain::dialect::EventType;
+use crate::domain::pattern::check_type_name;
+
+/// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
+pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut query = ask.query(&["limit", "cursor"]);
+    let (limit, start) = (query.limit(), start(&mut query));
+    query.finish()?;
+    let known = &ask.dialect().event_types;
+    let page: Vec<&EventType> = known.iter().skip(start).take(limit).collect();
+    let end = start + page.len();
+    let next = (end < known.len()).then(|| end.to_string());
+    Ok(ask::page(ask.dialect(), &page, next.as_deref(), |event_type, object| print(event_type, object)))
+}
+
+/// `PUT /v1/event-types/{name}`: adds an event type, or says anew what one of the dialect's looks like.
+pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let event_type = read(ask)?;
+    ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
+    Ok(ask::object(StatusCode::OK, ask.dialect(), |object| print(&event_type, object)))
+}
+
+fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
+    let mut form = Form::read(&ask.body, &["description", "example", "version"])?;
+    if let Err(reason) = check_type_name(ask.id) {
+        form.note_at(Wrong::new("", reason));
+    }
+    let description = form.text("description").unwrap_or_default();
+    if description.chars().count() > DESCRIPTION_CHARS_MAX {
+        form.note("description", format!("is longer than {DESCRIPTION_CHARS_MAX} characters"));
+    }
+    let example = form.member("example").map_or(NO_EXAMPLE, |field| field.raw);
+    if let Err(refusal) = ask.dialect().body.data(example.as_bytes()) {
+        form.note_at(Wrong::new(refusal.inside("example").pointer, "cannot be printed in this dialect"));
+    }
+    let version = form.member("version").map_or("0", |field| field.raw);
+    let version = version.parse().unwrap_or_else(|_| {
+        form.note("version", "is not an integer");
+        0
+    });
+    form.finish()?;
+    Ok(EventType { name: ask.id.into(), description: description.into(), example: example.into(), ours: false, version })
+}
+
+/// A place in the list; what is added behind it does not move it.
+fn start(query: &mut Query) -> usize {
+    let read = |text: &str| text.parse().ok();
+    query.read_with("cursor", "is not a cursor of this list; take the one that the last page gave", read).unwrap_or(0)
+}
+
+fn print(event_type: &EventType, object: &mut Object<'_>) {
+    object.text("name", &event_type.name);
+    object.text("description", &event_type.description);
+    object.raw("version", event_type.version.to_string().as_bytes());
+    object.raw("example", event_type.example.as_bytes());
+    object.boolean("ours", event_type.ours);
+}
+
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
+
+/// Of an event type that nobody gave an example for.
+const NO_EXAMPLE: &str = "{}";

@@ -1,0 +1,73 @@
+//! Event types that a provider adds to its dialect's catalogue, inside the writer and as memory knows them.
+
+use std::sync::Arc;
+
+use super::Denied;
+use super::batch::Batch;
+use super::error::Error;
+use super::record;
+use crate::domain::dialect::EventType;
+
+/// A provider's own event types by name, in order.
+pub(crate) type Catalogue = Arc<[EventType]>;
+
+impl Batch<'_, '_> {
+    /// Sets one event type of a provider.
+    pub(super) fn put_event_type(&mut self, provider: &str, event_type: EventType) -> Result<Result<(), Denied>, Error> {
+        let known = self.shared.registry().catalogue(provider);
+        let is_new = !known.iter().any(|other| other.name == event_type.name);
+        if is_new && known.len() >= EVENT_TYPES_MAX {
+            return Ok(Err(Denied::TooManyTypes(EVENT_TYPES_MAX)));
+        }
+        let name = [provider.as_bytes(), &[0], event_type.name.as_bytes()].concat();
+        let mut bytes = Vec::new();
+        record::write_event_type(&event_type, &mut bytes);
+        self.tables.event_type()?.insert(&*name, &*bytes)?;
+        self.after.dirty = true;
+        let (shared, provider) = (self.shared.clone(), Box::from(provider));
+        self.answer(move || shared.registry_mut().put_event_type(provider, event_type));
+        Ok(Ok(()))
+    }
+}
+
+/// The provider that a row of the table belongs to.
+pub(super) fn provider_of(name: &[u8]) -> Option<&str> {
+    std::str::from_utf8(name.split(|byte| *byte == 0).next()?).ok()
+}
+
+/// A catalogue with one event type put in its place.
+pub(super) fn with(catalogue: &Catalogue, event_type: EventType) -> Catalogue {
+    let mut all = catalogue.to_vec();
+    match all.binary_search_by(|other| other.name.cmp(&event_type.name)) {
+        Ok(place) => all[place] = event_type,
+        Err(place) => all.insert(place, event_type),
+    }
+    all.into()
+}
+
+/// Event types that one provider may add.
+const EVENT_TYPES_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str, version: i64) -> EventType {
+        EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version }
+    }
+
+    #[test]
+    fn an_event_type_replaces_its_namesake_and_the_order_stays() {
+        let mut catalogue: Catalogue = Arc::new([]);
+        for event_type in [named("b", 1), named("a", 1), named("c", 1), named("b", 2)] {
+            catalogue = with(&catalogue, event_type);
+        }
+        let listed: Vec<_> = catalogue.iter().map(|known| (&*known.name, known.version)).collect();
+        assert_eq!(listed, [("a", 1), ("b", 2), ("c", 1)]);
+    }
+
+    #[test]
+    fn a_row_names_its_provider() {
+        assert_eq!(provider_of(b"acme\0order.paid"), Some("acme"));
+    }
+}

@@ -1,0 +1,72 @@
+//! The catalogue of event types: the dialect's, and what a provider adds to it.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::api::text;
+use crate::harness::client::{Answer, Client};
+use crate::harness::config::Config;
+use crate::harness::receiver::Receiver;
+use crate::harness::service::Service;
+
+#[tokio::test]
+async fn a_catalogue_shows_the_dialects_types_and_what_the_provider_added() {
+    let mut service = Service::start(&Config::bare().provider("a", "aioka").tenant("t").provider("b", "aioka").tenant("t")).await;
+    let names = |list: &Value| list["data"].as_array().expect("a list").iter().map(|one| text(&one["name"])).collect::<Vec<_>>();
+    let built_in = ["verdict.new", "council.new", "regime.change", "ghost.signal", "macro.alert"];
+    let listed = service.tenant("a", "t").get("/v1/event-types").await.expect(200);
+    assert_eq!(names(&listed), built_in);
+    assert_eq!((&listed["data"][0]["ours"], &listed["data"][3]["ours"]), (&json!(false), &json!(true)));
+    assert_eq!(listed["data"][0]["example"]["ruling"], "STRONG_BUY");
+
+    let added = json!({ "description": "A new kind", "example": { "n": 1 } });
+    put(&service.provider("a"), "oracle.spoke", &added).await.expect(200);
+    put(&service.operator().with_header("hookwheel-tenant", "a/*"), "macro.alert", &added).await.expect(200);
+    service.kill9();
+    service.start_again().await;
+    let listed = service.provider("a").get("/v1/event-types").await.expect(200);
+    assert_eq!(names(&listed)[..5], built_in);
+    assert_eq!(names(&listed)[5..], ["oracle.spoke"]);
+    assert_eq!((&listed["data"][4]["description"], &listed["data"][4]["ours"]), (&json!("A new kind"), &json!(false)));
+    assert_eq!(names(&service.tenant("b", "t").get("/v1/event-types").await.expect(200)), built_in, "another provider's");
+    let page = service.provider("a").get("/v1/event-types?limit=4").await.expect(200);
+    let rest = format!("/v1/event-types?limit=4&cursor={}", text(&page["next"]));
+    assert_eq!(names(&service.provider("a").get(&rest).await.expect(200)), ["macro.alert", "oracle.spoke"]);
+}
+
+#[tokio::test]
+async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_its_example() {
+    let (service, receiver) = (Service::start(&Config::bare().provider("a", "aioka").tenant("t")).await, Receiver::start().await);
+    let tenant = service.tenant("a", "t");
+    let hook = json!({ "url": receiver.url("/a"), "events": ["oracle.spoke"] });
+    tenant.post("/v1/webhooks", &hook).await.problem(422, &["/events/0", "oracle.spoke"]);
+    put(&service.provider("a"), "oracle.spoke", &json!({ "example": { "said": "yes" } })).await.expect(200);
+    let id = text(&tenant.post("/v1/webhooks", &hook).await.expect(201)["id"]);
+    let test = tenant.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await.expect(200);
+    assert!(text(&test["attempts"][0]["request"]["body"]).contains(r#""data":{"said":"yes"}"#), "{test}");
+    tenant
+        .post("/v1/webhooks", &json!({ "url": receiver.url("/a"), "events": ["oracle.spike"] }))
+        .await
+        .problem(422, &["did you mean `oracle.spoke`"]);
+}
+
+#[tokio::test]
+async fn the_catalogue_is_the_providers_to_change() {
+    let service = Service::start(&Config::bare().provider("d", "dcisionai").tenant("t")).await;
+    let any = json!({ "example": {} });
+    put(&service.tenant("d", "t"), "a.b", &any).await.problem(403, &["provider"]);
+    service.stranger().get("/v1/event-types").await.problem(401, &[]);
+    let provider = service.provider("d");
+    put(&provider, "a*", &any).await.problem(422, &["`*`"]);
+    put(&provider, "a.b", &json!({ "example": 12345678901234567890_u64 })).await.problem(422, &["/example"]);
+    put(&provider, "a.b", &json!({ "exmaple": {}, "version": "x" })).await.problem(422, &["/exmaple", "/version"]);
+    let shown = put(&provider, "a.b", &json!({ "example": {}, "version": 3 })).await.expect(200);
+    assert_eq!(shown["data"], json!({ "name": "a.b", "description": "", "version": 3, "example": {}, "ours": false }));
+    let listed = provider.get("/v1/event-types").await.expect(200);
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(17));
+    assert!(listed.get("next").is_none(), "this dialect's lists have no `next` on their last page");
+}
+
+async fn put(client: &Client, name: &str, body: &Value) -> Answer {
+    client.send(Method::PUT, &format!("/v1/event-types/{name}"), "application/json", body.to_string().into()).await
+}
