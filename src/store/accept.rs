@@ -4,16 +4,16 @@ use redb::ReadableTable;
 
 use super::Owned;
 use super::batch::Batch;
-use super::connection::Connection;
 use super::error::Error;
 use super::fact::Fact;
-use super::index::Entry as IndexEntry;
+use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
 use super::record::{self, Named, StoredEvent};
 use super::registry::Audience;
-use super::retention::Pressure;
 use super::room::Held;
+use super::shared::Pressure;
 use super::tables::time_key;
+use super::tail::Entry as IndexEntry;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::template::Facts;
@@ -264,7 +264,7 @@ struct Route {
 
 /// The tenant that an event is listed under: its own, or its provider's for all tenants.
 fn owner(publication: &Publication) -> Owned {
-    let tenant = publication.tenant.as_deref().unwrap_or(ALL_TENANTS);
+    let tenant = publication.tenant.as_deref().unwrap_or(super::ALL_TENANTS);
     Owned { provider: (&*publication.provider).into(), tenant: tenant.into() }
 }
 
@@ -275,15 +275,12 @@ pub(super) fn id_name(provider: &str, id: &str, tenant: Option<&str>) -> Vec<u8>
 }
 
 fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
-    let tenant = publication.tenant.as_deref().unwrap_or(ALL_TENANTS);
+    let tenant = publication.tenant.as_deref().unwrap_or(super::ALL_TENANTS);
     [b"k", publication.provider.as_bytes(), SEPARATOR, tenant.as_bytes(), SEPARATOR, key.as_bytes()].concat()
 }
 
 /// No provider, tenant or id holds it.
 const SEPARATOR: &[u8] = &[0];
-
-/// The name under which a provider's events for all its tenants are listed; no tenant can be called that.
-pub(super) const ALL_TENANTS: &str = "*";
 
 /// More matching webhooks than this are added in slices between other commits.
 pub(super) const WIDE: usize = 1_000;

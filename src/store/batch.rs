@@ -1,57 +1,28 @@
 //! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::oneshot;
-
 use redb::ReadableTable;
 
+use super::Attempt;
 use super::Shared;
 use super::error::Error;
 use super::fact::Fact;
-use super::index::Entry as IndexEntry;
-use super::op::{Committed, Lane, Limits, Ready};
-use super::record::{self, Counters};
+use super::memory::Memory;
+use super::op::{Committed, Lane, Ready};
+use super::record::{self};
 use super::registry::Entry;
 use super::room::{Held, Seat};
-use super::schedule::{Armed, Schedule};
+use super::schedule::Armed;
 use super::tables::{DELIVERY_ROW, DueKey, Tables, backlog_key, due_key, log_key};
-use super::{Attempt, fanout, jobs};
+use super::tail::Entry as IndexEntry;
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
-
-/// What the writer knows between commits.
-pub(super) struct Memory {
-    pub(super) counters: Counters,
-    pub(super) schedule: Schedule,
-    /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
-    pub(super) backlogs: HashMap<EndpointNo, Cursor>,
-    pub(super) fanouts: VecDeque<fanout::Running>,
-    pub(super) jobs: VecDeque<jobs::Running>,
-    /// Who waits for the outcome of a test.
-    pub(super) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
-    pub(super) limits: Limits,
-    pub(super) sweep: super::retention::Sweep,
-    pub(super) flush: super::index::Flush,
-    /// Whether those who deliver know of the backlogs that were found at the start.
-    pub(super) announced: bool,
-    /// The connection after which the next sweep goes on; empty: the first.
-    pub(super) connections_swept: Vec<u8>,
-    pub(super) scratch: Vec<u8>,
-}
-
-/// The place in a backlog after which the next piece is read.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cursor {
-    pub(super) after: u64,
-    /// Whether anything may stand behind it.
-    pub(super) more: bool,
-}
 
 /// One write transaction, before its commit.
 pub(super) struct Batch<'a, 'txn> {

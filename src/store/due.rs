@@ -6,11 +6,10 @@ use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
-use super::jobs::waiting;
 use super::op::Lane;
 use super::room::{ENDPOINT_SEATS, Seat};
 use super::schedule::Armed;
-use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key};
+use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key, waiting};
 use crate::domain::delivery::Place;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;

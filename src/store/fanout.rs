@@ -5,21 +5,14 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::batch::Batch;
-use super::connection::Connection;
 use super::error::Error;
+use super::memory::RunningFanout;
+use super::pins::Connection;
 use super::record::{self, Fanout, StoredEvent};
 use super::registry::Audience;
 use super::room::Held;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-
-/// A fan-out under way.
-pub(super) struct Running {
-    pub(super) event: EventKey,
-    pub(super) cursor: Fanout,
-    /// The event, where memory has room for it.
-    pub(super) known: Option<Arc<Held>>,
-}
 
 impl Batch<'_, '_> {
     /// Commits the cursor; the first slice follows in the same batch's background work.
@@ -30,7 +23,7 @@ impl Batch<'_, '_> {
         matching: &[EndpointNo],
     ) -> Result<(), Error> {
         let until = matching.last().map_or(0, |last| last.0);
-        let running = Running { event, cursor: Fanout { after: 0, until, made: 0 }, known };
+        let running = RunningFanout { event, cursor: Fanout { after: 0, until, made: 0 }, known };
         self.put_fanout(&running)?;
         self.memory.fanouts.push_back(running);
         Ok(())
@@ -93,7 +86,7 @@ impl Batch<'_, '_> {
     }
 
     /// A webhook that was deleted meanwhile got no delivery, so the event is told how many there are.
-    fn end_fanout(&mut self, running: Running, mut stored: StoredEvent) -> Result<(), Error> {
+    fn end_fanout(&mut self, running: RunningFanout, mut stored: StoredEvent) -> Result<(), Error> {
         if stored.deliveries != running.cursor.made {
             stored.deliveries = running.cursor.made;
             self.put_event(&stored)?;
@@ -107,7 +100,7 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn put_fanout(&mut self, running: &Running) -> Result<(), Error> {
+    fn put_fanout(&mut self, running: &RunningFanout) -> Result<(), Error> {
         let mut bytes = Vec::new();
         record::write_fanout(&running.cursor, &mut bytes);
         self.tables.fanout()?.insert(running.event.0, &*bytes)?;

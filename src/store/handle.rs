@@ -10,11 +10,11 @@ use redb::Database;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::catalogue::Catalogue;
-use super::connection::{NewConnection, Opened};
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::op::{Dialects, Finished, FromFile, Limits, NewWebhook, Op, TestRun, WebhookOp};
 use super::opening;
+use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::shared::{Health, Shared};
 use super::writer::{OnCommit, Writer};
@@ -267,7 +267,7 @@ impl Drop for PanicEndsAll {
 const INTERNAL: i32 = 70;
 
 /// What was read at opening and waits for the writer.
-pub(crate) struct Unstarted(super::batch::Memory);
+pub(crate) struct Unstarted(super::memory::Memory);
 
 fn refusal(full: Full) -> Refusal {
     match full {

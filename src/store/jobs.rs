@@ -10,17 +10,11 @@ use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
+use super::memory::RunningJob;
 use super::record::{self, Job};
-use super::tables::{DueKey, backlog_key, be64, read_backlog_key, read_due_key};
+use super::tables::{DueKey, backlog_key, read_backlog_key, read_due_key, waiting};
 use crate::domain::delivery::{Delivery, End, Place};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-
-/// A job under way.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Running {
-    pub(super) endpoint: EndpointNo,
-    pub(super) job: Job,
-}
+use crate::domain::id::{DeliveryKey, EndpointNo};
 
 impl Batch<'_, '_> {
     pub(super) fn park_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
@@ -49,14 +43,14 @@ impl Batch<'_, '_> {
 
     fn start_job(&mut self, endpoint: EndpointNo, ends: bool) -> Result<(), Error> {
         let job = Job { ends, after: [0; 20], until: self.newest_key().0 };
-        let running = Running { endpoint, job };
+        let running = RunningJob { endpoint, job };
         self.put_job(running)?;
         self.memory.jobs.retain(|other| other.endpoint != endpoint);
         self.memory.jobs.push_back(running);
         Ok(())
     }
 
-    fn put_job(&mut self, running: Running) -> Result<(), Error> {
+    fn put_job(&mut self, running: RunningJob) -> Result<(), Error> {
         let mut bytes = Vec::new();
         record::write_job(&running.job, &mut bytes);
         self.tables.job()?.insert(running.endpoint.0, &*bytes)?;
@@ -64,7 +58,7 @@ impl Batch<'_, '_> {
     }
 
     /// Looks at a piece of the due table; true when it was the last.
-    fn walk_due(&mut self, running: &mut Running) -> Result<bool, Error> {
+    fn walk_due(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
         let after: DueKey = running.job.after;
         // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue.
         let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
@@ -127,12 +121,6 @@ impl Batch<'_, '_> {
         let parked = self.park(delivery)?;
         self.write_row(&parked, newest.as_ref())
     }
-}
-
-/// The delivery that a backlog entry stands for.
-pub(super) fn waiting(endpoint: EndpointNo, number: u64, value: &[u8]) -> DeliveryKey {
-    let event = if value.is_empty() { number } else { be64(value) };
-    DeliveryKey { event: EventKey(event), endpoint }
 }
 
 /// Entries changed in one commit.

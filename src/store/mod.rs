@@ -20,16 +20,20 @@ mod check;
 mod connection;
 mod due;
 mod error;
+mod event_types;
 mod fact;
 mod fanout;
+mod files;
 mod finish;
 mod hand;
 mod handle;
 mod inbox;
 mod index;
 mod jobs;
+mod memory;
 mod op;
 mod opening;
+mod pins;
 mod publication;
 mod random;
 mod read;
@@ -42,17 +46,18 @@ mod seal;
 mod shared;
 mod stats;
 mod tables;
+mod tail;
 mod view;
 mod webhooks;
 mod writer;
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use check::{Report, check};
-pub(crate) use connection::{Connection, NewConnection};
 pub(crate) use error::Error;
 pub(crate) use fact::{Attempted, Fact};
 pub(crate) use handle::{Options, Store};
 pub(crate) use op::{Committed, Dialects, Finished, FromFile, Lane, Limits, NewWebhook, Ready, TestRun};
+pub(crate) use pins::{Connection, NewConnection};
 pub(crate) use publication::{Accepted, Publication, Refusal};
 pub(crate) use read::{Begun, Recover};
 pub(crate) use room::ENDPOINT_SEATS;
@@ -71,13 +76,13 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Whose an event is; an event for all tenants belongs to its provider's [`accept::ALL_TENANTS`].
+    /// Whose an event is; an event for all tenants belongs to its provider's [`ALL_TENANTS`].
     fn of(event: &Event) -> Self {
-        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(accept::ALL_TENANTS).into() }
+        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(ALL_TENANTS).into() }
     }
 
     fn all_of(provider: &str) -> Self {
-        Self { provider: provider.into(), tenant: accept::ALL_TENANTS.into() }
+        Self { provider: provider.into(), tenant: ALL_TENANTS.into() }
     }
 }
 
@@ -117,3 +122,6 @@ pub(crate) enum Denied {
 /// The provider of operational events. No config can name it: a name holds no dot.
 pub(crate) const OPERATOR_PROVIDER: &str = "hookwheel.operator";
 pub(crate) const OPERATOR_TENANT: &str = "operator";
+
+/// The name under which a provider's events for all its tenants are listed; no tenant can be called that.
+const ALL_TENANTS: &str = "*";

@@ -4,27 +4,27 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
-use super::batch::{Cursor, Memory};
+use super::Owned;
+use super::catalogue;
 use super::error::Error;
-use super::index::{Entry as IndexEntry, Tail};
+use super::files::{failed, sync_folder, with_suffix};
+use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
 use super::op::Limits;
 use super::record::{self, Counters, Meta};
 use super::registry::Registry;
-use super::retention::Sweep;
 use super::schedule::Schedule;
-use super::seal::{Sealer, with_suffix};
+use super::seal::Sealer;
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey, META,
-    STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey,
+    META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
-use super::writer::COUNTERS;
-use super::{Owned, catalogue, fanout, jobs};
+use super::tail::{Entry as IndexEntry, Tail};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
@@ -116,12 +116,6 @@ fn write_version(path: &Path) -> Result<(), Error> {
     sync_folder(path)
 }
 
-pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|cause| failed("sync", folder, cause))
-}
-
 /// redb would make a new store of an empty file, and somebody's events may have stood in it.
 fn refuse_empty(path: &Path) -> Result<(), Error> {
     match fs::metadata(path) {
@@ -142,10 +136,6 @@ fn refused(path: &Path, cause: DatabaseError) -> Error {
         DatabaseError::Storage(redb::StorageError::Io(cause)) => failed("open", path, cause),
         other => Error::Foreign { path: path.into(), why: other.to_string() },
     }
-}
-
-fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
-    Error::File { action, path: PathBuf::from(path), cause }
 }
 
 /// Whether nothing was ever written here; a file with tables of somebody else's is refused.
@@ -249,11 +239,11 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
     for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;
         let cursor = record::read_fanout(value.value())?;
-        memory.fanouts.push_back(fanout::Running { event: EventKey(event.value()), cursor, known: None });
+        memory.fanouts.push_back(RunningFanout { event: EventKey(event.value()), cursor, known: None });
     }
     for row in tables::read(&txn, JOB)?.range::<u32>(..)? {
         let (no, value) = row?;
-        memory.jobs.push_back(jobs::Running { endpoint: EndpointNo(no.value()), job: record::read_job(value.value())? });
+        memory.jobs.push_back(RunningJob { endpoint: EndpointNo(no.value()), job: record::read_job(value.value())? });
     }
     Ok(memory)
 }
@@ -287,7 +277,7 @@ fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memo
     for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
         let (key, value) = row?;
         let (endpoint, number) = read_backlog_key(key.value());
-        let key = jobs::waiting(endpoint, number, value.value());
+        let key = waiting(endpoint, number, value.value());
         keys.extend((key.event > indexed).then_some(key));
     }
     keys.sort_unstable();

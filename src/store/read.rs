@@ -8,13 +8,14 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
 use super::handle::Store;
-use super::index::{Entry as IndexEntry, entry_of};
+use super::index::entry_of;
 use super::op::{Ready, Recovered};
 use super::record::{self, StoredEvent};
 use super::room::Held;
 use super::tables::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
+use super::tail::Entry as IndexEntry;
 use super::view::{Attempt, Filter, Of, Page, Status, View, status};
 use super::{Denied, Error, Owned};
 use crate::domain::access::{Key, KeyHash};

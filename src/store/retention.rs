@@ -4,60 +4,26 @@
 //! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
 //! first of them may go. So the hot path writes no row for retention's sake.
 
-use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use redb::ReadableTable;
 
 use super::accept::id_name;
 use super::batch::{Batch, LOG_KEY_BYTES, intact};
 use super::error::Error;
-use super::index::Entry as IndexEntry;
+use super::memory::EVERY;
 use super::record::StoredEvent;
-use super::tables::{DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key};
+use super::tables::{
+    DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
+};
+use super::tail::Entry as IndexEntry;
 use super::{Owned, record};
 use crate::domain::delivery::{Delivery, End, Place};
 use crate::domain::endpoint::Standing;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
-
-/// Why publishing is refused, if it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pressure {
-    None,
-    /// What is unfinished fills `max_bytes`.
-    Full,
-    DiskLow,
-}
-
-/// When the next sweep is, and whether the last one left work.
-#[derive(Debug)]
-pub(super) struct Sweep {
-    next: Instant,
-    more: bool,
-    /// After a pass in vain: when the next one may begin.
-    rests_until: Instant,
-    /// How far `revisit` was gone through for the sake of `max_bytes`.
-    early: TimeKey,
-    /// When each webhook's operator was last told that held deliveries expired.
-    told: HashMap<EndpointNo, Timestamp>,
-}
-
-impl Sweep {
-    pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
-    }
-
-    pub(super) fn wake_at(&self) -> Instant {
-        self.next
-    }
-
-    pub(super) fn has_more(&self) -> bool {
-        self.more
-    }
-}
 
 /// What became of one event that was looked at.
 enum Looked {
@@ -99,11 +65,19 @@ impl Batch<'_, '_> {
         let more = self.squeeze()?;
         if self.memory.counters.live_bytes < before {
             self.shared.full.store(false, Relaxed);
-        } else if !more {
+        } else if !more || self.is_far_over() {
             self.shared.full.store(true, Relaxed);
+        }
+        if !more {
             self.memory.sweep.rests_until = self.steady + AFTER_VAIN;
         }
         Ok(more)
+    }
+
+    /// What comes in is faster than the look for what may go.
+    fn is_far_over(&self) -> bool {
+        let most = self.memory.limits.max_bytes;
+        allocated(self.memory.counters.live_bytes) > most + most / 16
     }
 
     /// Notes that an event is to be looked at again.
@@ -347,7 +321,7 @@ impl Batch<'_, '_> {
         for row in self.tables.backlog()?.range::<&super::tables::BacklogKey>(&first..=&last)?.take(most) {
             let (key, value) = row?;
             let (_, number) = read_backlog_key(key.value());
-            found.push((super::jobs::waiting(endpoint, number, value.value()), number));
+            found.push((waiting(endpoint, number, value.value()), number));
         }
         for (key, number) in &found {
             self.expire(*key, *number)?;
@@ -401,9 +375,6 @@ pub(super) fn allocated(live_bytes: u64) -> u64 {
 
 /// Pages of an empty store.
 const FIXED_BYTES: u64 = 1 << 20;
-
-/// Between two sweeps.
-const EVERY: Duration = Duration::from_secs(60);
 
 /// Between two passes that look for something to remove before its age.
 const AFTER_VAIN: Duration = Duration::from_secs(1);

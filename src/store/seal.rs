@@ -13,6 +13,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::error::Error;
+use super::files::{sync_folder, with_suffix};
 use crate::domain::secret::Secret;
 
 /// Seals and opens with one master key.
@@ -62,13 +63,6 @@ impl Sealer {
     }
 }
 
-/// `PATH.key`, `PATH.version`: files that belong to a store.
-pub(super) fn with_suffix(store: &Path, suffix: &str) -> PathBuf {
-    let mut name = store.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 fn read_key(source: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
     let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let mut key = Zeroizing::new([0; KEY_BYTES]);
@@ -89,7 +83,7 @@ fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
         fs::rename(&fresh, path)
     };
     written().map_err(|cause| Error::File { action: "write the master key", path: path.into(), cause })?;
-    super::opening::sync_folder(path)?;
+    sync_folder(path)?;
     Ok(key)
 }
 

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 use super::fact::Fact;
-use super::index::Tail;
+
 use super::registry::Registry;
-use super::retention::Pressure;
 use super::room::Room;
 use super::seal::Sealer;
+use super::tail::Tail;
 use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
@@ -48,6 +48,15 @@ pub(super) struct Shared {
     pub(super) disk_low: AtomicBool,
     /// Webhooks whose secret comes from a file.
     from_file: RwLock<HashSet<EndpointNo>>,
+}
+
+/// Why publishing is refused, if it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pressure {
+    None,
+    /// What is unfinished fills `max_bytes`.
+    Full,
+    DiskLow,
 }
 
 /// How the store is doing.

@@ -57,6 +57,9 @@ pub(super) type BacklogKey = [u8; 12];
 pub(super) type TimeKey = [u8; 16];
 pub(super) type IndexKey = [u8; 17];
 
+/// The row of the counters in `state`.
+pub(super) const COUNTERS: u8 = 0;
+
 /// The row of a delivery itself; its attempts follow under their numbers.
 pub(super) const DELIVERY_ROW: u16 = 0;
 
@@ -95,6 +98,12 @@ pub(super) fn backlog_key(endpoint: EndpointNo, number: u64) -> BacklogKey {
 
 pub(super) fn read_backlog_key(bytes: &BacklogKey) -> (EndpointNo, u64) {
     (EndpointNo(be32(&bytes[..4])), be64(&bytes[4..]))
+}
+
+/// The delivery that a backlog entry stands for.
+pub(super) fn waiting(endpoint: EndpointNo, number: u64, value: &[u8]) -> DeliveryKey {
+    let event = if value.is_empty() { number } else { be64(value) };
+    DeliveryKey { event: EventKey(event), endpoint }
 }
 
 /// A moment, in whole milliseconds, and the event it concerns.
@@ -137,7 +146,7 @@ pub(super) fn read_index_key(bytes: &IndexKey) -> DeliveryKey {
     DeliveryKey { event: EventKey(be64(&bytes[5..13])), endpoint: EndpointNo(be32(&bytes[13..])) }
 }
 
-pub(super) fn be64(bytes: &[u8]) -> u64 {
+fn be64(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 

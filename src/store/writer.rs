@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use redb::{Database, Durability, WriteTransaction};
 
-use super::batch::{After, Batch, Memory};
+use super::batch::{After, Batch};
 use super::error::Error;
 use super::inbox::Inbox;
+use super::memory::Memory;
 use super::op::{Committed, Op};
 use super::record;
-use super::tables::Tables;
+use super::tables::{COUNTERS, Tables};
 use super::{Denied, Shared};
 use crate::clock;
 use crate::domain::access::{Key, KeyHash};
@@ -210,9 +211,6 @@ impl Shared {
         self.turned.store(self.micros(clock::steady()), Relaxed);
     }
 }
-
-/// The row of the counters in `state`.
-pub(super) const COUNTERS: u8 = 0;
 
 /// The longest sleep: an idle writer still shows that it lives.
 const IDLE: Duration = Duration::from_secs(2);

@@ -1,0 +1,89 @@
+//! What the writer knows between commits, and nobody else: how far each of its works has come.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::op::Limits;
+use super::record::{Counters, Fanout, Job};
+use super::room::Held;
+use super::schedule::Schedule;
+use super::tables::TimeKey;
+use super::tail::Flush;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+
+/// What the writer knows between commits.
+pub(super) struct Memory {
+    pub(super) counters: Counters,
+    pub(super) schedule: Schedule,
+    /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
+    pub(super) backlogs: HashMap<EndpointNo, Cursor>,
+    pub(super) fanouts: VecDeque<RunningFanout>,
+    pub(super) jobs: VecDeque<RunningJob>,
+    /// Who waits for the outcome of a test.
+    pub(super) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
+    pub(super) limits: Limits,
+    pub(super) sweep: Sweep,
+    pub(super) flush: Flush,
+    /// Whether those who deliver know of the backlogs that were found at the start.
+    pub(super) announced: bool,
+    /// The connection after which the next sweep goes on; empty: the first.
+    pub(super) connections_swept: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
+}
+
+/// The place in a backlog after which the next piece is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cursor {
+    pub(super) after: u64,
+    /// Whether anything may stand behind it.
+    pub(super) more: bool,
+}
+
+/// A fan-out under way.
+pub(super) struct RunningFanout {
+    pub(super) event: EventKey,
+    pub(super) cursor: Fanout,
+    /// The event, where memory has room for it.
+    pub(super) known: Option<Arc<Held>>,
+}
+
+/// A job under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RunningJob {
+    pub(super) endpoint: EndpointNo,
+    pub(super) job: Job,
+}
+
+/// When the next sweep is, and whether the last one left work.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    pub(super) next: Instant,
+    pub(super) more: bool,
+    /// After a pass in vain: when the next one may begin.
+    pub(super) rests_until: Instant,
+    /// How far `revisit` was gone through for the sake of `max_bytes`.
+    pub(super) early: TimeKey,
+    /// When each webhook's operator was last told that held deliveries expired.
+    pub(super) told: HashMap<EndpointNo, Timestamp>,
+}
+
+impl Sweep {
+    pub(super) fn new(steady: Instant) -> Self {
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
+    }
+
+    pub(super) fn wake_at(&self) -> Instant {
+        self.next
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+}
+
+/// Between two sweeps.
+pub(super) const EVERY: Duration = Duration::from_secs(60);
