@@ -4,9 +4,9 @@ use redb::ReadableTable;
 
 use super::Owned;
 use super::batch::Batch;
-use super::connection::Connection;
 use super::error::Error;
 use super::fact::Fact;
+use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
 use super::record::{self, Named, StoredEvent};
 use super::registry::Audience;

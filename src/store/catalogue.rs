@@ -1,34 +1,11 @@
-//! Event types that a provider adds to its dialect's catalogue, inside the writer and as memory knows them.
+//! Event types that a provider adds to its dialect's catalogue, as memory knows them.
 
 use std::sync::Arc;
 
-use super::Denied;
-use super::batch::Batch;
-use super::error::Error;
-use super::record;
 use crate::domain::dialect::EventType;
 
 /// A provider's own event types by name, in order.
 pub(crate) type Catalogue = Arc<[EventType]>;
-
-impl Batch<'_, '_> {
-    /// Sets one event type of a provider.
-    pub(super) fn put_event_type(&mut self, provider: &str, event_type: EventType) -> Result<Result<(), Denied>, Error> {
-        let known = self.shared.registry().catalogue(provider);
-        let is_new = !known.iter().any(|other| other.name == event_type.name);
-        if is_new && known.len() >= EVENT_TYPES_MAX {
-            return Ok(Err(Denied::TooManyTypes(EVENT_TYPES_MAX)));
-        }
-        let name = [provider.as_bytes(), &[0], event_type.name.as_bytes()].concat();
-        let mut bytes = Vec::new();
-        record::write_event_type(&event_type, &mut bytes);
-        self.tables.event_type()?.insert(&*name, &*bytes)?;
-        self.after.dirty = true;
-        let (shared, provider) = (self.shared.clone(), Box::from(provider));
-        self.answer(move || shared.registry_mut().put_event_type(provider, event_type));
-        Ok(Ok(()))
-    }
-}
 
 /// The provider that a row of the table belongs to.
 pub(super) fn provider_of(name: &[u8]) -> Option<&str> {
@@ -44,9 +21,6 @@ pub(super) fn with(catalogue: &Catalogue, event_type: EventType) -> Catalogue {
     }
     all.into()
 }
-
-/// Event types that one provider may add.
-const EVENT_TYPES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {

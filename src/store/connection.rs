@@ -5,7 +5,6 @@
 
 use std::ops::Bound;
 use std::sync::Arc;
-use std::time::Duration;
 
 use redb::ReadableTable;
 
@@ -14,44 +13,11 @@ use super::error::Error;
 use super::tail::Entry as IndexEntry;
 use super::record;
 use super::room::{Held, Seat};
+use super::tail::Entry as IndexEntry;
 use super::{Denied, Owned};
 use crate::domain::delivery::{Delivery, Place};
 use crate::domain::endpoint::Endpoint;
-use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::time::Timestamp;
-
-/// A connection that is open.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Connection {
-    pub(crate) opened_at: Timestamp,
-    /// When it opened, or when an event last named it.
-    pub(super) used_at: Timestamp,
-    /// The name of the one webhook that it pins; `None`: all that its tenant had.
-    pub(crate) link: Option<Box<str>>,
-    pub(crate) urls: Vec<(EndpointNo, Box<str>)>,
-}
-
-/// A connection to be opened.
-#[derive(Clone, Debug)]
-pub(crate) struct NewConnection {
-    pub(crate) owned: Owned,
-    pub(crate) id: Box<str>,
-    /// The name of the one webhook to pin.
-    pub(crate) link: Option<Box<str>>,
-}
-
-/// What opening came to: the connection, and whether it was open before.
-pub(crate) type Opened = (Connection, bool);
-
-impl Connection {
-    fn is_open(&self, idle: Duration, now: Timestamp) -> bool {
-        now < self.used_at + idle
-    }
-
-    fn url(&self, endpoint: EndpointNo) -> Option<&str> {
-        self.urls.iter().find(|(no, _)| *no == endpoint).map(|(_, url)| &**url)
-    }
-}
+use crate::domain::id::DeliveryKey;
 
 impl Batch<'_, '_> {
     /// Opens a connection. One that is open with the same link stays as it is.

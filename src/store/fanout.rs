@@ -5,9 +5,9 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::batch::Batch;
-use super::connection::Connection;
 use super::error::Error;
 use super::memory::RunningFanout;
+use super::pins::Connection;
 use super::record::{self, Fanout, StoredEvent};
 use super::registry::Audience;
 use super::room::Held;

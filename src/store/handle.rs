@@ -10,11 +10,11 @@ use redb::Database;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::catalogue::Catalogue;
-use super::connection::{NewConnection, Opened};
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::op::{Dialects, Finished, FromFile, Limits, NewWebhook, Op, TestRun, WebhookOp};
 use super::opening;
+use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::shared::{Health, Shared};
 use super::writer::{OnCommit, Writer};

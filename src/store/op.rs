@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::connection::{NewConnection, Opened};
+use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::room::{Held, Seat};
 use super::{Attempt, Denied, Owned};

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Decode, Encode, config};
 use bytes::Bytes;
 
-use super::connection::Connection;
 use super::error::Error;
+use super::pins::Connection;
 use super::seal::Sealer;
 use super::{Attempt, Owned};
 use crate::domain::access::{Key, Role, Scopes};

@@ -79,7 +79,7 @@ pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
 pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
-    let dialect = &*ask.dialect_of(&endpoint);
+    let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
     let given = Given::take(&mut form, ask.settings, &dialect);
     secrets::refuse(&mut form);
@@ -91,7 +91,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
 pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
-    let dialect = &*ask.dialect_of(&endpoint);
+    let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
     let given = Given::take_some(&mut form, ask.settings, &dialect);
     let switch = Switch::take(&mut form);
