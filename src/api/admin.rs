@@ -30,6 +30,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("oldest_due_late_ms", millis(health.oldest_due_late));
         object.number("last_commit_age_ms", millis(health.last_commit_age));
         object.number("store_bytes", api.store.file_bytes());
+        object.number("live_bytes", health.live_bytes);
         object.boolean("full", health.full);
         object.boolean("disk_low", health.disk_low);
     })

@@ -288,10 +288,10 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if !self.over {
-            if let Some(next) = self.pump.finished(self.key, Sign::Neutral) {
-                self.pump.runtime.spawn(work(self.pump.clone(), next));
-            }
+        if !self.over
+            && let Some(next) = self.pump.finished(self.key, Sign::Neutral)
+        {
+            self.pump.runtime.spawn(work(self.pump.clone(), next));
         }
     }
 }

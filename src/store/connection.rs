@@ -10,7 +10,7 @@ use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
-use super::tail::Entry as IndexEntry;
+use super::pins::{Connection, NewConnection, Opened};
 use super::record;
 use super::room::{Held, Seat};
 use super::tail::Entry as IndexEntry;
