@@ -15,15 +15,15 @@ pub(crate) struct Serve {
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub(crate) config: PathBuf,
 
-    /// Over `listen` of [server]
+    /// Over server.listen
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// Over `admin_socket` of [server]
+    /// Over server.admin_socket
     #[arg(long, value_name = "PATH")]
     admin_socket: Option<String>,
 
-    /// Over `path` of [storage]
+    /// Over storage.path
     #[arg(long, value_name = "FILE")]
     storage: Option<String>,
 }

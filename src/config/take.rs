@@ -61,7 +61,7 @@ impl Table {
         self.take(key, faults, |value, _| number(key, &value, &range))
     }
 
-    /// `"30s"`, `"1h30m"`: see [`parse_duration`].
+    /// `"30s"`, `"1h30m"`: see `units::parse_duration`.
     pub(crate) fn duration(
         &mut self,
         key: &str,
