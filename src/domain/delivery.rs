@@ -225,7 +225,7 @@ impl Delivery {
         let delay = if gone { None } else { self.next_delay(response, ended, dialect) };
         let effect = Effect { count: self.failure_counts(delay, dialect), gone };
         self.state = match delay {
-            Some(delay) => State::Pending(Place::Due(Timestamp::from_millis((ended.at + delay).as_millis()))),
+            Some(delay) => State::Pending(Place::Due((ended.at + delay).up_to_millis())),
             None => State::Failed { at: ended.at, end: if gone { End::Gone } else { End::Exhausted } },
         };
         self.run.draw = Some(ended.draw);

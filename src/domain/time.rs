@@ -35,6 +35,11 @@ impl Timestamp {
         self.0 / MICROS_PER_MILLI
     }
 
+    /// The first whole millisecond that is not earlier: what is due is never due too soon.
+    pub(crate) const fn up_to_millis(self) -> Self {
+        Self(self.0.div_ceil(MICROS_PER_MILLI) * MICROS_PER_MILLI)
+    }
+
     /// Unix seconds, rounded down: what the dialects' time headers carry.
     pub(crate) const fn as_secs(self) -> u64 {
         self.0 / MICROS_PER_SEC

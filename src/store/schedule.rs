@@ -46,7 +46,8 @@ impl Schedule {
 
     pub(super) fn arm(&mut self, armed: Armed, now: Timestamp, steady: Instant) {
         let wait = u64::try_from(armed.at.since(now).as_millis()).unwrap_or(u64::MAX);
-        let deadline = self.tick(steady).saturating_add(wait).saturating_add(1);
+        // Both were rounded down, so that one more of each is never too soon.
+        let deadline = self.tick(steady).saturating_add(wait).saturating_add(2);
         if !self.wheel.insert(deadline, armed) {
             // Past the wheel's own horizon: on disk, as if it had not been loaded.
             self.loaded = self.loaded.min(before(armed.at));
