@@ -45,17 +45,22 @@ impl Batch<'_, '_> {
     pub(super) fn store_event(&mut self, publication: &Publication, matching: usize) -> Result<StoredEvent, Error> {
         let event = self.render(publication)?;
         let stored = StoredEvent { event, deliveries: u32::try_from(matching).unwrap_or(u32::MAX), removed: 0 };
-        self.put_event(&stored)?;
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_event(&stored, self.shared.node, &mut bytes);
+        self.tables.append_event(stored.event.key, &bytes);
+        self.memory.counters.live_bytes += (bytes.len() + EVENT_KEY_BYTES) as u64;
         self.memory.counters.events += 1;
+        self.memory.scratch = bytes;
         Ok(stored)
     }
 
+    /// Writes an event anew that is there already.
     pub(super) fn put_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(stored, self.shared.node, &mut bytes);
-        let old = self.tables.event.insert(stored.event.key.0, &*bytes)?.map_or(0, |old| old.value().len() + 8);
+        let old = self.tables.event()?.insert(stored.event.key.0, &*bytes)?.map_or(0, |old| old.value().len() + EVENT_KEY_BYTES);
         let counters = &mut self.memory.counters;
-        counters.live_bytes = (counters.live_bytes + (bytes.len() + 8) as u64).saturating_sub(old as u64);
+        counters.live_bytes = (counters.live_bytes + (bytes.len() + EVENT_KEY_BYTES) as u64).saturating_sub(old as u64);
         self.memory.scratch = bytes;
         self.after.dirty = true;
         Ok(())
@@ -192,9 +197,9 @@ impl Batch<'_, '_> {
     }
 
     /// Whether an event that had no id of its publisher's was given this one.
-    fn is_made_here(&self, id: &str) -> Result<bool, Error> {
+    fn is_made_here(&mut self, id: &str) -> Result<bool, Error> {
         let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
-        Ok(self.tables.event.get(key.0)?.is_some())
+        Ok(self.tables.event()?.get(key.0)?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -281,6 +286,8 @@ fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
 
 /// No provider, tenant or id holds it.
 const SEPARATOR: &[u8] = &[0];
+
+const EVENT_KEY_BYTES: usize = size_of::<u64>();
 
 /// More matching webhooks than this are added in slices between other commits.
 pub(super) const WIDE: usize = 1_000;

@@ -1,6 +1,5 @@
 //! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +20,7 @@ use super::tail::Entry as IndexEntry;
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 
 /// One write transaction, before its commit.
@@ -43,7 +42,7 @@ pub(super) struct Batch<'a, 'txn> {
 pub(super) struct After {
     /// Whether there is anything to commit.
     pub(super) dirty: bool,
-    pub(super) changed: HashMap<EndpointNo, Arc<Endpoint>>,
+    pub(super) changed: ByEndpoint<Arc<Endpoint>>,
     pub(super) forgotten: Vec<EndpointNo>,
     pub(super) committed: Committed,
     pub(super) index: Vec<IndexEntry>,
@@ -150,14 +149,14 @@ impl Batch<'_, '_> {
     pub(super) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         self.after.dirty = true;
         match place {
-            Place::Due(at) => Ok(self.tables.due.remove(&due_key(at, key))?.is_some()),
+            Place::Due(at) => self.tables.remove_due(&due_key(at, key)),
             Place::Backlog(number) => Ok(self.tables.backlog()?.remove(&backlog_key(key.endpoint, number))?.is_some()),
         }
     }
 
     pub(super) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         self.after.dirty = true;
-        self.tables.due.insert(&due_key(at, key), EMPTY)?;
+        self.tables.due.insert(&due_key(at, key), ())?;
         Ok(())
     }
 
@@ -174,7 +173,7 @@ impl Batch<'_, '_> {
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
     pub(super) fn place_without_row(&mut self, key: DeliveryKey) -> Result<Option<Place>, Error> {
         let at = key.event.time();
-        if self.tables.due.get(&due_key(at, key))?.is_some() {
+        if self.tables.due()?.get(&due_key(at, key))?.is_some() {
             return Ok(Some(Place::Due(at)));
         }
         let parked = self.tables.backlog()?.get(&backlog_key(key.endpoint, key.event.0))?.is_some();
@@ -227,7 +226,8 @@ impl Batch<'_, '_> {
 
     pub(super) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
         let at = key.event.time();
-        self.put_due(key, at)?;
+        self.tables.append_due(due_key(at, key))?;
+        self.after.dirty = true;
         // Before the table is loaded up to here, the loading will find it.
         if self.loaded(&due_key(at, key)) {
             let place = Place::Due(at);
@@ -239,7 +239,7 @@ impl Batch<'_, '_> {
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
         self.after.dirty = true;
         let event = key.event.0.to_be_bytes();
-        let value: &[u8] = if number == key.event.0 { EMPTY } else { &event };
+        let value: &[u8] = if number == key.event.0 { &[] } else { &event };
         self.tables.backlog()?.insert(&backlog_key(key.endpoint, number), value)?;
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         self.after.committed.backlogs.push((key.endpoint, true));
@@ -266,5 +266,4 @@ pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Err
     }
 }
 
-pub(super) const EMPTY: &[u8] = &[];
 pub(super) const LOG_KEY_BYTES: usize = size_of::<super::tables::LogKey>();

@@ -35,7 +35,14 @@ macro_rules! from_redb {
     };
 }
 
-from_redb!(redb::StorageError, redb::TableError, redb::TransactionError, redb::CommitError, redb::DatabaseError);
+from_redb!(
+    redb::StorageError,
+    redb::TableError,
+    redb::TransactionError,
+    redb::CommitError,
+    redb::DatabaseError,
+    redb::CursorError
+);
 
 impl From<redb::SetDurabilityError> for Error {
     fn from(cause: redb::SetDurabilityError) -> Self {

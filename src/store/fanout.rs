@@ -109,8 +109,8 @@ impl Batch<'_, '_> {
     }
 
     /// An event's row, unless it is damaged.
-    pub(super) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let row = self.tables.event.get(key.0)?;
+    pub(super) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
+        let row = self.tables.event()?.get(key.0)?;
         super::batch::intact(row.map(|row| record::read_event(key, self.shared.node, row.value())))
     }
 }

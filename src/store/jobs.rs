@@ -64,7 +64,7 @@ impl Batch<'_, '_> {
         let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         let mut theirs = Vec::new();
         let mut last = None;
-        for row in self.tables.due.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
+        for row in self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
             let bytes = *row?.0.value();
             let (at, key) = read_due_key(&bytes);
             let settles = !active || at <= self.now;

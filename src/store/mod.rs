@@ -14,6 +14,7 @@
 //! Everything else reads snapshots. Nothing outside this room sees a redb type.
 
 mod accept;
+mod appended;
 mod batch;
 mod catalogue;
 mod check;

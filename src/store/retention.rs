@@ -82,7 +82,7 @@ impl Batch<'_, '_> {
 
     /// Notes that an event is to be looked at again.
     pub(super) fn revisit(&mut self, event: EventKey, at: Timestamp) -> Result<(), Error> {
-        self.tables.revisit()?.insert(&time_key(at, event), super::batch::EMPTY)?;
+        self.tables.revisit()?.insert(&time_key(at, event), ())?;
         self.after.dirty = true;
         Ok(())
     }
@@ -155,7 +155,7 @@ impl Batch<'_, '_> {
     fn next_events(&mut self, after: u64, up_to: u64) -> Result<Vec<EventKey>, Error> {
         let mut found = Vec::new();
         if after < up_to {
-            for row in self.tables.event.range(after + 1..=up_to)?.take(SLICE) {
+            for row in self.tables.event()?.range(after + 1..=up_to)?.take(SLICE) {
                 found.push(EventKey(row?.0.value()));
             }
         }
@@ -248,7 +248,7 @@ impl Batch<'_, '_> {
 
     fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
         let event = &stored.event;
-        if let Some(row) = self.tables.event.remove(event.key.0)? {
+        if let Some(row) = self.tables.event()?.remove(event.key.0)? {
             let live = &mut self.memory.counters.live_bytes;
             *live = live.saturating_sub(row.value().len() as u64 + 8);
         }

@@ -1,7 +1,8 @@
 //! Every table: its key, byte by byte, its value, who writes and who deletes.
 //!
 //! Keys are big-endian, so that their byte order is the order of what they name, and time comes first where the hot path
-//! writes, so that a batch touches few pages. Values are records (see `record`), or empty.
+//! writes, so that a batch touches few pages. Values are records (see `record`), or none: then the table has keys of one
+//! length alone, and a leaf of it holds no offsets that a change would have to move.
 //!
 //! | table | key | value | written by | deleted by |
 //! |---|---|---|---|---|
@@ -26,24 +27,25 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
 
+use super::appended::Appended;
 use super::error::Error;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 
-pub(super) type Def<K> = TableDefinition<'static, K, &'static [u8]>;
+pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 
 pub(super) const META: Def<u8> = TableDefinition::new("meta");
 pub(super) const STATE: Def<u8> = TableDefinition::new("state");
 pub(super) const EVENT: Def<u64> = TableDefinition::new("event");
 pub(super) const LOG: Def<&'static LogKey> = TableDefinition::new("log");
-pub(super) const DUE: Def<&'static DueKey> = TableDefinition::new("due");
+pub(super) const DUE: Def<&'static DueKey, ()> = TableDefinition::new("due");
 pub(super) const BACKLOG: Def<&'static BacklogKey> = TableDefinition::new("backlog");
 pub(super) const NAME: Def<&'static [u8]> = TableDefinition::new("name");
 pub(super) const NAME_END: Def<&'static TimeKey> = TableDefinition::new("name_end");
 pub(super) const FANOUT: Def<u64> = TableDefinition::new("fanout");
 pub(super) const JOB: Def<u32> = TableDefinition::new("job");
-pub(super) const REVISIT: Def<&'static TimeKey> = TableDefinition::new("revisit");
-pub(super) const INDEX: Def<&'static IndexKey> = TableDefinition::new("index");
+pub(super) const REVISIT: Def<&'static TimeKey, ()> = TableDefinition::new("revisit");
+pub(super) const INDEX: Def<&'static IndexKey, ()> = TableDefinition::new("index");
 pub(super) const ENDPOINT: Def<u32> = TableDefinition::new("endpoint");
 pub(super) const TENANT: Def<u32> = TableDefinition::new("tenant");
 pub(super) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
@@ -56,6 +58,9 @@ pub(super) type DueKey = [u8; 20];
 pub(super) type BacklogKey = [u8; 12];
 pub(super) type TimeKey = [u8; 16];
 pub(super) type IndexKey = [u8; 17];
+
+/// Of an index row: its scope and owner.
+pub(super) const OWNER_BYTES: usize = 5;
 
 /// The row of the counters in `state`.
 pub(super) const COUNTERS: u8 = 0;
@@ -154,22 +159,25 @@ fn be32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))
 }
 
-type Writable<'txn, K> = Table<'txn, K, &'static [u8]>;
+type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 
 /// The tables of one write transaction: those of the hot path are open, the others are opened when first asked for.
 pub(super) struct Tables<'txn> {
     txn: &'txn WriteTransaction,
+    /// Read through [`Self::event`].
     pub(super) event: Writable<'txn, u64>,
     pub(super) log: Writable<'txn, &'static LogKey>,
-    pub(super) due: Writable<'txn, &'static DueKey>,
+    /// Read through [`Self::due`].
+    pub(super) due: Writable<'txn, &'static DueKey, ()>,
+    pub(super) appended: Appended,
     pub(super) state: Writable<'txn, u8>,
     backlog: Option<Writable<'txn, &'static BacklogKey>>,
     name: Option<Writable<'txn, &'static [u8]>>,
     name_end: Option<Writable<'txn, &'static TimeKey>>,
     fanout: Option<Writable<'txn, u64>>,
     job: Option<Writable<'txn, u32>>,
-    revisit: Option<Writable<'txn, &'static TimeKey>>,
-    index: Option<Writable<'txn, &'static IndexKey>>,
+    revisit: Option<Writable<'txn, &'static TimeKey, ()>>,
+    index: Option<Writable<'txn, &'static IndexKey, ()>>,
     endpoint: Option<Writable<'txn, u32>>,
     tenant: Option<Writable<'txn, u32>>,
     key: Option<Writable<'txn, &'static [u8; 32]>>,
@@ -179,8 +187,8 @@ pub(super) struct Tables<'txn> {
 }
 
 macro_rules! opened_when_asked {
-    ($($name:ident: $key:ty = $definition:expr),* $(,)?) => {
-        $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key>, Error> {
+    ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
+        $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
             if self.$name.is_none() {
                 self.$name = Some(self.txn.open_table($definition)?);
             }
@@ -190,12 +198,13 @@ macro_rules! opened_when_asked {
 }
 
 impl<'txn> Tables<'txn> {
-    pub(super) fn open(txn: &'txn WriteTransaction) -> Result<Self, Error> {
+    pub(super) fn open(txn: &'txn WriteTransaction, appended: Appended) -> Result<Self, Error> {
         Ok(Self {
             txn,
             event: txn.open_table(EVENT)?,
             log: txn.open_table(LOG)?,
             due: txn.open_table(DUE)?,
+            appended,
             state: txn.open_table(STATE)?,
             backlog: None,
             name: None,
@@ -213,26 +222,38 @@ impl<'txn> Tables<'txn> {
         })
     }
 
+    /// The events, those of this batch among them.
+    pub(super) fn event(&mut self) -> Result<&mut Writable<'txn, u64>, Error> {
+        self.settle_events()?;
+        Ok(&mut self.event)
+    }
+
+    /// The due entries, those of this batch among them.
+    pub(super) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
+        self.settle_due()?;
+        Ok(&mut self.due)
+    }
+
     opened_when_asked! {
-        backlog: &'static BacklogKey = BACKLOG,
-        name: &'static [u8] = NAME,
-        name_end: &'static TimeKey = NAME_END,
-        fanout: u64 = FANOUT,
-        job: u32 = JOB,
-        revisit: &'static TimeKey = REVISIT,
-        index: &'static IndexKey = INDEX,
-        endpoint: u32 = ENDPOINT,
-        tenant: u32 = TENANT,
-        key: &'static [u8; 32] = KEY,
-        last_time: &'static [u8] = LAST_TIME,
-        connection: &'static [u8] = CONNECTION,
-        event_type: &'static [u8] = EVENT_TYPE,
+        backlog: &'static BacklogKey, &'static [u8] = BACKLOG,
+        name: &'static [u8], &'static [u8] = NAME,
+        name_end: &'static TimeKey, &'static [u8] = NAME_END,
+        fanout: u64, &'static [u8] = FANOUT,
+        job: u32, &'static [u8] = JOB,
+        revisit: &'static TimeKey, () = REVISIT,
+        index: &'static IndexKey, () = INDEX,
+        endpoint: u32, &'static [u8] = ENDPOINT,
+        tenant: u32, &'static [u8] = TENANT,
+        key: &'static [u8; 32], &'static [u8] = KEY,
+        last_time: &'static [u8], &'static [u8] = LAST_TIME,
+        connection: &'static [u8], &'static [u8] = CONNECTION,
+        event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
     }
 }
 
 /// Opens every table once, so that a reader finds each of them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
-    let mut tables = Tables::open(txn)?;
+    let mut tables = Tables::open(txn, Appended::default())?;
     txn.open_table(META)?;
     tables.backlog()?;
     tables.name()?;
@@ -251,10 +272,10 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
 }
 
 /// A table as one snapshot shows it.
-pub(super) fn read<K: redb::Key + 'static>(
+pub(super) fn read<K: redb::Key + 'static, V: redb::Value + 'static>(
     txn: &ReadTransaction,
-    definition: Def<K>,
-) -> Result<ReadOnlyTable<K, &'static [u8]>, TableError> {
+    definition: Def<K, V>,
+) -> Result<ReadOnlyTable<K, V>, TableError> {
     txn.open_table(definition)
 }
 

@@ -71,7 +71,7 @@ impl Writer {
         self.last_turn = steady;
         let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
-            tables: Tables::open(txn)?,
+            tables: Tables::open(txn, std::mem::take(&mut self.memory.appended))?,
             memory: &mut self.memory,
             shared: &self.shared,
             now,
@@ -85,8 +85,11 @@ impl Writer {
             batch.apply(op)?;
         }
         batch.background()?;
+        batch.tables.settle()?;
         batch.write_counters()?;
-        Ok(batch.after)
+        let Batch { tables, memory, after, .. } = batch;
+        memory.appended = tables.appended.emptied();
+        Ok(after)
     }
 
     /// Memory first, then those who deliver, then those who wait.
