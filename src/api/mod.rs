@@ -50,7 +50,7 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use door::Door;
-pub(crate) use serve::{Listener, serve};
+pub(crate) use serve::{CONNECTIONS_MAX, Listener, serve};
 pub(crate) use settings::Settings;
 pub(crate) use stop::Stop;
 

@@ -10,7 +10,7 @@
 //! done with one, waits a while with the connection open, and ends.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -60,14 +60,16 @@ struct Parsed {
 
 impl Pump {
     pub(crate) fn new(store: Store, settings: Settings, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self {
+        let pump = Arc::new(Self {
             store,
             queues: Mutex::new(Queues::new(settings.limits)),
             settings: RwLock::new(Arc::new(settings)),
             runtime,
             next_id: AtomicU64::new(0),
             ended: Notify::new(),
-        })
+        });
+        pump.runtime.spawn(retire(Arc::downgrade(&pump)));
+        pump
     }
 
     /// Takes over what a commit brought. Called by the store's writer.
@@ -158,14 +160,14 @@ impl Pump {
     async fn rest(&self, no: EndpointNo, kept: &mut Connection) -> Option<Ready> {
         let id = self.next_id.fetch_add(1, Relaxed);
         let (worker, mut given) = oneshot::channel();
-        if !self.queues().rest(no, id, worker) {
+        if !self.queues().rest(no, id, worker, clock::steady()) {
             return None;
         }
         tokio::select! {
             biased;
+            // None when it rested for too long.
             ready = &mut given => return ready.ok(),
             () = kept.until_closed() => {}
-            () = tokio::time::sleep(KEPT) => {}
         }
         if self.queues().leave(no, id) { None } else { given.await.ok() }
     }
@@ -253,6 +255,17 @@ impl Pump {
     }
 }
 
+/// Ends the workers that found no work for [`KEPT`]: one look at all of them costs less than a timer for each rest.
+async fn retire(pump: Weak<Pump>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(pump) = pump.upgrade() else { return };
+        if let Some(limit) = clock::steady().checked_sub(KEPT) {
+            drop(pump.queues().retire(limit));
+        }
+    }
+}
+
 /// A worker's life: deliveries of one endpoint, one after the other.
 async fn work(pump: Arc<Pump>, mut ready: Ready) {
     let mut kept = None;
@@ -313,5 +326,8 @@ fn refused(reason: &str) -> Outcome {
     Outcome { result: Err(failure), duration: Duration::ZERO }
 }
 
-/// How long a connection is kept without work.
+/// How long a connection is kept without work, and up to [`LOOK`] longer.
 const KEPT: Duration = Duration::from_secs(30);
+
+/// How often the resting workers are looked at.
+const LOOK: Duration = Duration::from_secs(5);

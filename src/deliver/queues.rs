@@ -10,15 +10,15 @@
 //! connect has one slot until an attempt succeeds. The last quarter of all slots goes only to endpoints without an attempt
 //! older than [`OLD`], and to each no more than are still free: however many endpoints hang, the quick ones go on.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::store::{ENDPOINT_SEATS, Lane, Ready};
 
 /// All endpoints' queues. `W` is a way to hand a delivery to a worker that keeps a connection.
 pub(crate) struct Queues<W> {
-    endpoints: HashMap<EndpointNo, Queue<W>>,
+    endpoints: ByEndpoint<Queue<W>>,
     ring: VecDeque<EndpointNo>,
     in_flight: usize,
     idle: usize,
@@ -32,6 +32,8 @@ pub(crate) struct Queues<W> {
 pub(crate) struct Limits {
     pub(crate) in_flight: usize,
     pub(crate) per_endpoint: usize,
+    /// Connections without work that are kept, over all endpoints.
+    pub(crate) kept: usize,
 }
 
 /// A delivery that may start, and the idle worker that shall do it.
@@ -51,6 +53,13 @@ pub(crate) enum Sign {
     Neutral,
 }
 
+/// A worker that waits with its connection.
+struct Idle<W> {
+    id: u64,
+    since: Instant,
+    worker: W,
+}
+
 struct Queue<W> {
     hand: VecDeque<Ready>,
     due: VecDeque<Ready>,
@@ -62,13 +71,13 @@ struct Queue<W> {
     on_disk: bool,
     asked: bool,
     in_ring: bool,
-    idle: Vec<(u64, W)>,
+    idle: Vec<Idle<W>>,
 }
 
 impl<W> Queues<W> {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
-            endpoints: HashMap::new(),
+            endpoints: ByEndpoint::default(),
             ring: VecDeque::new(),
             in_flight: 0,
             idle: 0,
@@ -177,20 +186,33 @@ impl<W> Queues<W> {
     }
 
     /// A worker waits with a kept connection; false when enough do already.
-    pub(crate) fn rest(&mut self, no: EndpointNo, id: u64, worker: W) -> bool {
-        if self.stopped || self.idle >= self.limits.in_flight {
+    pub(crate) fn rest(&mut self, no: EndpointNo, id: u64, worker: W, since: Instant) -> bool {
+        if self.stopped || self.idle >= self.limits.kept {
             return false;
         }
         self.idle += 1;
-        self.endpoints.entry(no).or_default().idle.push((id, worker));
+        self.endpoints.entry(no).or_default().idle.push(Idle { id, since, worker });
         true
+    }
+
+    /// The workers that have rested since before `limit`: nothing is given to them any more.
+    pub(crate) fn retire(&mut self, limit: Instant) -> Vec<W> {
+        let mut retired = Vec::new();
+        for queue in self.endpoints.values_mut() {
+            // The newest is at the end and is taken first, so the old ones are at the front.
+            let old = queue.idle.iter().take_while(|idle| idle.since < limit).count();
+            retired.extend(queue.idle.drain(..old).map(|idle| idle.worker));
+        }
+        self.idle -= retired.len();
+        self.endpoints.retain(|_, queue| !queue.is_forgettable());
+        retired
     }
 
     /// A waiting worker gives up; false when it was given a delivery meanwhile.
     pub(crate) fn leave(&mut self, no: EndpointNo, id: u64) -> bool {
         let Some(queue) = self.endpoints.get_mut(&no) else { return false };
         let before = queue.idle.len();
-        queue.idle.retain(|(other, _)| *other != id);
+        queue.idle.retain(|idle| idle.id != id);
         let left = queue.idle.len() < before;
         self.idle -= usize::from(left);
         self.sweep(no);
@@ -238,9 +260,9 @@ impl<W> Queues<W> {
     }
 
     fn idle_worker(&mut self, no: EndpointNo) -> Option<W> {
-        let (_, worker) = self.endpoints.get_mut(&no)?.idle.pop()?;
+        let idle = self.endpoints.get_mut(&no)?.idle.pop()?;
         self.idle -= 1;
-        Some(worker)
+        Some(idle.worker)
     }
 
     fn ask(&mut self, no: EndpointNo) {

@@ -4,7 +4,9 @@
 //! and the ULID made of that key and the store's [`Node`]; a delivery's is made of the event's key, the endpoint's number and
 //! half the node. So ids need no index, keep their order, and differ between stores.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::time::Timestamp;
 
@@ -35,6 +37,28 @@ impl EventKey {
 /// A webhook's number in this store: given once, never again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EndpointNo(pub(crate) u32);
+
+/// Things by webhook.
+pub(crate) type ByEndpoint<T> = HashMap<EndpointNo, T, BuildHasherDefault<Spread>>;
+
+/// Spreads numbers that this store gave itself, so nobody can choose them to collide.
+#[derive(Default)]
+pub(crate) struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // By the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// A tenant's number in this store. 0 is no tenant: an event for all tenants of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@
 //!   shutdown:  intake closed ▸ attempts get 8 s ▸ writer writes what waits ▸ store closed
 //! ```
 
+mod descriptors;
 mod dev;
 mod disk;
 mod listen;

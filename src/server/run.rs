@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::loader::Loader;
 use super::reload::Reloader;
-use super::{Error, disk, listen, notify, wiring};
+use super::{Error, descriptors, disk, listen, notify, wiring};
 use crate::api::{self, Api, Door, Listener, Stop};
 use crate::config::checked::Config;
 use crate::deliver::pump::Pump;
@@ -55,6 +55,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let mut signals = Signals::new()?;
+    descriptors::raise();
     let config = &plan.config;
     warn_of_dangers(config);
     // What can be refused without a trace comes first.

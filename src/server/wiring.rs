@@ -14,7 +14,7 @@ use crate::domain::secret::{RANDOM_BYTES, Secret};
 use crate::domain::target::Guard;
 use crate::store::{self, Dialects, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
 
-use super::Error;
+use super::{Error, descriptors};
 
 /// What may be reached: public addresses, what the config opens, never ourselves.
 pub(super) fn guard(config: &Config, own: &[SocketAddr]) -> Guard {
@@ -31,7 +31,11 @@ pub(super) fn pump(config: &Config, own: &[SocketAddr]) -> Result<pump::Settings
         resolvers: delivery.resolvers.clone(),
         ca_file: delivery.ca_file.clone(),
     })?;
-    let limits = queues::Limits { in_flight: delivery.in_flight, per_endpoint: delivery.in_flight_per_endpoint };
+    let limits = queues::Limits {
+        in_flight: delivery.in_flight,
+        per_endpoint: delivery.in_flight_per_endpoint,
+        kept: descriptors::kept(delivery.in_flight),
+    };
     let capture = usize::try_from(delivery.response_capture.bytes()).unwrap_or(usize::MAX);
     Ok(pump::Settings { connector, guard, limits, response_capture: capture, danger_allow_http: delivery.danger_allow_http })
 }

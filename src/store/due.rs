@@ -1,15 +1,16 @@
 //! Bringing deliveries back: what the wheel fires, what the due table holds next, what an endpoint's backlog holds next.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
-use super::op::Lane;
-use super::room::{ENDPOINT_SEATS, Seat};
+use super::op::{Lane, Ready};
+use super::room::{ENDPOINT_SEATS, Held, Seat};
 use super::schedule::Armed;
-use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key, waiting};
+use super::tables::{BacklogKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, read_due_key, waiting};
 use crate::domain::delivery::Place;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -27,7 +28,7 @@ impl Batch<'_, '_> {
     pub(super) fn load(&mut self) -> Result<(), Error> {
         self.announce();
         let Some((after, up_to)) = self.memory.schedule.to_load(self.schedule_now) else { return Ok(()) };
-        let rows = self.tables.due.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
+        let rows = self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
         let mut keys: Vec<DueKey> = Vec::new();
         for row in rows.take(SLICE) {
             keys.push(*row?.0.value());
@@ -73,11 +74,22 @@ impl Batch<'_, '_> {
                 break;
             };
             cursor.after = number;
-            self.ready(key, Place::Backlog(number), Lane::Backlog, seat);
+            let known = if number == key.event.0 { self.fresh(key)? } else { None };
+            let ready = Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known, seat };
+            self.after.committed.ready.push(ready);
         }
         self.memory.backlogs.insert(endpoint, cursor);
         self.after.committed.backlogs.push((endpoint, cursor.more));
         Ok(())
+    }
+
+    /// The event of a delivery that was never attempted, read here, in the order of the table, so that its attempt need not.
+    fn fresh(&mut self, key: DeliveryKey) -> Result<Option<Arc<Held>>, Error> {
+        if self.tables.log.get(&log_key(key, DELIVERY_ROW))?.is_some() {
+            return Ok(None);
+        }
+        let event = self.event(key.event)?.map(|stored| stored.event);
+        Ok(event.and_then(|event| Held::keep(event, &self.shared.room)))
     }
 
     /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled or

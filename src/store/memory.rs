@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::appended::Appended;
 use super::op::Limits;
 use super::record::{Counters, Fanout, Job};
 use super::room::Held;
 use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 
 /// What the writer knows between commits.
@@ -20,7 +21,7 @@ pub(super) struct Memory {
     pub(super) counters: Counters,
     pub(super) schedule: Schedule,
     /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
-    pub(super) backlogs: HashMap<EndpointNo, Cursor>,
+    pub(super) backlogs: ByEndpoint<Cursor>,
     pub(super) fanouts: VecDeque<RunningFanout>,
     pub(super) jobs: VecDeque<RunningJob>,
     /// Who waits for the outcome of a test.
@@ -33,6 +34,8 @@ pub(super) struct Memory {
     /// The connection after which the next sweep goes on; empty: the first.
     pub(super) connections_swept: Vec<u8>,
     pub(super) scratch: Vec<u8>,
+    /// Empty between batches; kept for its room.
+    pub(super) appended: Appended,
 }
 
 /// The place in a backlog after which the next piece is read.
@@ -68,12 +71,12 @@ pub(super) struct Sweep {
     /// How far `revisit` was gone through for the sake of `max_bytes`.
     pub(super) early: TimeKey,
     /// When each webhook's operator was last told that held deliveries expired.
-    pub(super) told: HashMap<EndpointNo, Timestamp>,
+    pub(super) told: ByEndpoint<Timestamp>,
 }
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: ByEndpoint::default() }
     }
 
     pub(super) fn wake_at(&self) -> Instant {

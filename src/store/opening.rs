@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
+use super::appended::Appended;
 use super::error::Error;
 use super::files::{failed, sync_folder, with_suffix};
 use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
@@ -24,7 +25,7 @@ use super::tables::{
 };
 use super::tail::{Entry as IndexEntry, Tail};
 use super::{Owned, catalogue};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
 pub(super) struct Opened {
@@ -234,6 +235,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         announced: false,
         connections_swept: Vec::new(),
         scratch: Vec::new(),
+        appended: Appended::default(),
     };
     for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;
@@ -248,8 +250,8 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
 }
 
 /// Which endpoints have a backlog: one look an endpoint, whatever its length.
-fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<HashMap<EndpointNo, Cursor>, Error> {
-    let mut found = HashMap::new();
+fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<ByEndpoint<Cursor>, Error> {
+    let mut found = ByEndpoint::default();
     let mut from = EndpointNo(0);
     while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
         let (endpoint, _) = read_backlog_key(row?.0.value());

@@ -12,13 +12,13 @@ use super::room::Live;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::Endpoint;
-use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
 use crate::domain::pattern::Pattern;
 
 /// The memory of one store.
 #[derive(Default)]
 pub(super) struct Registry {
-    entries: HashMap<EndpointNo, Entry>,
+    entries: ByEndpoint<Entry>,
     ids: HashMap<Box<str>, EndpointNo>,
     tenants: HashMap<Owned, TenantNo>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
