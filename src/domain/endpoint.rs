@@ -68,7 +68,7 @@ pub(crate) enum Why {
     /// The endpoint answered 410.
     Gone,
     ByHand,
-    /// Its table was taken out of the config file.
+    /// Its table, or that of its tenant or provider, was taken out of the config file.
     NotInFile,
 }
 

@@ -9,7 +9,7 @@ use super::fact::Fact;
 use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
 use super::record::{self, Named, StoredEvent};
-use super::registry::Audience;
+use super::registry::{Audience, Listing};
 use super::room::Held;
 use super::shared::Pressure;
 use super::tables::time_key;
@@ -69,11 +69,11 @@ impl Batch<'_, '_> {
         self.memory.counters.last_tenant += 1;
         let no = TenantNo(self.memory.counters.last_tenant);
         let mut bytes = Vec::new();
-        record::write_owned(owned, &mut bytes);
+        record::write_tenant(owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.dirty = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
-        self.shared.registry_mut().put_tenant(no, owned.clone());
+        self.shared.registry_mut().put_tenant(no, owned.clone(), Listing::Never);
         Ok(no)
     }
 

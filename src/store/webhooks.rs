@@ -1,16 +1,17 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
-use super::op::{FromFile, NewWebhook, WebhookOp};
+use super::op::{FileSays, FromFile, NewWebhook, WebhookOp};
+use super::registry::{Listing, Registry};
 use super::{Denied, Owned, record};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
-use crate::domain::id::{EndpointNo, EventKey, webhook_id};
+use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
 use crate::domain::secret::Secret;
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
@@ -30,16 +31,19 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Makes the file's webhooks what the file says. Those it no longer names are disabled, and so are all of a provider that
-    /// it no longer names; nothing that was disabled for another reason is enabled.
-    pub(super) fn sync(&mut self, files: Vec<FromFile>) -> Result<Vec<Arc<Endpoint>>, Error> {
+    /// Makes all that the file owns what the file says. Webhooks that it no longer names are disabled, and so are all of a
+    /// provider or tenant that it no longer names, whose keys are revoked; nothing that was disabled for another reason is enabled.
+    pub(super) fn sync(&mut self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Error> {
+        self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
+        let left = self.list_tenants(&file.tenants)?;
+        self.revoke_left(&left)?;
         let mut known = self.file_owned();
-        let mut kept = Vec::with_capacity(files.len());
-        for file in files {
-            let old = known.remove(&(file.owned.clone(), file.definition.name.clone()));
-            kept.push(self.sync_one(file, old)?);
+        let mut kept = Vec::with_capacity(file.webhooks.len());
+        for webhook in file.webhooks {
+            let old = known.remove(&(webhook.owned.clone(), webhook.definition.name.clone()));
+            kept.push(self.sync_one(webhook, old)?);
         }
-        let others = self.follow_providers();
+        let others = self.follow_owners(&left);
         let active = known.into_values().filter(|endpoint| endpoint.is_active());
         let gone: Vec<Endpoint> = active.map(|endpoint| self.without_file(endpoint)).collect();
         for endpoint in gone.into_iter().chain(others) {
@@ -52,15 +56,19 @@ impl Batch<'_, '_> {
         Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)
     }
 
-    /// Webhooks made by the API whose provider went or came back.
-    fn follow_providers(&self) -> Vec<Endpoint> {
+    /// Webhooks made by the API whose provider or tenant went or came back. One of a tenant that went earlier stands as it was
+    /// set since.
+    fn follow_owners(&self, left: &HashSet<TenantNo>) -> Vec<Endpoint> {
         let registry = self.shared.registry();
-        let made = registry.entries().map(|entry| &entry.endpoint).filter(|endpoint| !endpoint.is_file_owned());
+        let made = self.all_webhooks(&registry).into_iter().filter(|endpoint| !endpoint.is_file_owned());
         let changed = made.filter_map(|endpoint| {
             let named = registry.dialects.contains_key(&endpoint.provider);
+            let gone = registry.listing(endpoint.tenant_no) == Listing::Gone;
             match endpoint.standing {
-                Standing::Active if !named => Some(Endpoint::clone(endpoint).disabled(Why::NotInFile, self.now)),
-                Standing::Disabled { why: Why::NotInFile, .. } if named => Some(Endpoint::clone(endpoint).enabled()),
+                Standing::Active if !named || left.contains(&endpoint.tenant_no) => {
+                    Some(Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now))
+                }
+                Standing::Disabled { why: Why::NotInFile, .. } if named && !gone => Some(Endpoint::clone(&endpoint).enabled()),
                 _ => None,
             }
         });
@@ -219,10 +227,16 @@ impl Batch<'_, '_> {
         unchanged.chain(changed).filter(|endpoint| !endpoint.is_deleted()).cloned().collect()
     }
 
+    /// Every webhook as this transaction has it.
+    fn all_webhooks(&self, registry: &Registry) -> Vec<Arc<Endpoint>> {
+        let unchanged =
+            registry.entries().map(|entry| &entry.endpoint).filter(|known| !self.after.changed.contains_key(&known.no));
+        unchanged.chain(self.after.changed.values()).cloned().collect()
+    }
+
     /// The file's webhooks by what makes them the same: provider, tenant and name.
     fn file_owned(&self) -> HashMap<(Owned, Box<str>), Arc<Endpoint>> {
-        let registry = self.shared.registry();
-        let known = registry.entries().map(|entry| entry.endpoint.clone());
+        let known = self.all_webhooks(&self.shared.registry()).into_iter();
         let identity = |endpoint: &Endpoint| {
             let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
             (owned, endpoint.definition.name.clone())
