@@ -26,10 +26,14 @@ impl Batch<'_, '_> {
             return Ok(known);
         }
         match self.shared.pressure() {
-            Pressure::Full => return Ok(Err(Refusal::Full)),
-            Pressure::DiskLow => return Ok(Err(Refusal::DiskLow)),
-            Pressure::None => {}
+            Pressure::Full => Ok(Err(Refusal::Full)),
+            Pressure::DiskLow => Ok(Err(Refusal::DiskLow)),
+            Pressure::None => self.take(publication).map(Ok),
         }
+    }
+
+    /// Takes a publication that is new, also when the store is full.
+    pub(super) fn take(&mut self, publication: &Publication) -> Result<Accepted, Error> {
         let owner = self.tenant_no(&owner(publication))?;
         let matching = self.matching(publication, owner);
         let stored = self.store_event(publication, matching.len())?;
@@ -38,7 +42,7 @@ impl Batch<'_, '_> {
         let connection = self.connected(publication)?;
         self.fan_out(stored.event, owner, matching, Route { linked: publication.link.is_some(), connection })?;
         self.published(publication, &accepted);
-        Ok(Ok(accepted))
+        Ok(accepted)
     }
 
     /// Writes the event's row and puts it where listings find it.

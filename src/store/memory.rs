@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::notices::Notices;
 use super::op::Limits;
 use super::record::{Counters, Fanout, Job};
 use super::room::Held;
@@ -13,7 +14,6 @@ use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::time::Timestamp;
 
 /// What the writer knows between commits.
 pub(super) struct Memory {
@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub(super) limits: Limits,
     pub(super) sweep: Sweep,
     pub(super) flush: Flush,
+    /// What the operator was told lately.
+    pub(super) notices: Notices,
     /// Whether those who deliver know of the backlogs that were found at the start.
     pub(super) announced: bool,
     /// The connection after which the next sweep goes on; empty: the first.
@@ -67,13 +69,11 @@ pub(super) struct Sweep {
     pub(super) rests_until: Instant,
     /// How far `revisit` was gone through for the sake of `max_bytes`.
     pub(super) early: TimeKey,
-    /// When each webhook's operator was last told that held deliveries expired.
-    pub(super) told: HashMap<EndpointNo, Timestamp>,
 }
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: HashMap::new() }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16] }
     }
 
     pub(super) fn wake_at(&self) -> Instant {

@@ -31,6 +31,8 @@ mod inbox;
 mod index;
 mod jobs;
 mod memory;
+mod notices;
+mod notify;
 mod op;
 mod opening;
 mod pins;

@@ -236,6 +236,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         limits,
         sweep: Sweep::new(steady),
         flush: Default::default(),
+        notices: Default::default(),
         announced: false,
         connections_swept: Vec::new(),
         scratch: Vec::new(),

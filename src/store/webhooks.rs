@@ -91,10 +91,10 @@ impl Batch<'_, '_> {
 
     fn standing_changed(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
         match endpoint.standing {
-            Standing::Active => self.woken(&endpoint),
+            Standing::Active => self.woken(&endpoint)?,
             Standing::Disabled { why, .. } => {
                 self.park_pending(endpoint.no)?;
-                self.told_disabled(&endpoint, why)?;
+                self.fell_asleep(&endpoint, why)?;
             }
             Standing::Deleted { .. } => self.end_pending(endpoint.no)?,
         }
@@ -102,7 +102,7 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn woken(&mut self, endpoint: &Endpoint) {
+    fn woken(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
         self.fact(|| Fact::Enabled { at, webhook });
         if let Some(cursor) = self.memory.backlogs.get_mut(&endpoint.no) {
@@ -110,12 +110,13 @@ impl Batch<'_, '_> {
             cursor.more = true;
             self.after.committed.backlogs.push((endpoint.no, true));
         }
+        self.notify_standing(endpoint, None)
     }
 
-    fn told_disabled(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
+    fn fell_asleep(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
         self.fact(|| Fact::Disabled { at, webhook, why: why.text() });
-        if matches!(why, Why::Failures(_) | Why::Gone) { self.notify_disabled(endpoint, why) } else { Ok(()) }
+        self.notify_standing(endpoint, Some(why))
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {

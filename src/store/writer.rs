@@ -151,9 +151,11 @@ impl Batch<'_, '_> {
         self.fire()?;
         self.fan()?;
         self.work()?;
+        self.notify_of_failures()?;
         self.start_flush(false);
         self.flush()?;
-        self.sweep()
+        self.sweep()?;
+        self.notify_of_pressure()
     }
 
     fn write_counters(&mut self) -> Result<(), Error> {
