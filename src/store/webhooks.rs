@@ -267,7 +267,7 @@ fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::T
         endpoint.definition = file.definition;
         endpoint.changed_at = now;
     }
-    if matches!(endpoint.standing, Standing::Disabled { why: Why::NotInFile, .. }) {
+    if endpoint.is_out_of_file() {
         // Back in the file is not a new start: the count of failures goes on.
         endpoint.standing = Standing::Active;
     }

@@ -265,6 +265,23 @@ async fn a_tenant_taken_out_has_its_own_webhooks_disabled_until_it_comes_back() 
     service.stop_and_check().await;
 }
 
+/// The operator's word was forgotten when the provider came back, and deliveries went out again.
+#[tokio::test]
+async fn what_is_disabled_by_hand_while_its_provider_is_out_stays_disabled() {
+    let both = || Config::quick().provider("other", "quick").tenant("core");
+    let service = Service::start(&both()).await;
+    let core = service.tenant("other", "core");
+    let ids = [core.subscribe("https://example.com/", &["*"]).await, core.subscribe("https://example.com/", &["*"]).await];
+    reload(&service, &Config::quick());
+    service.admin().do_to_webhook(&ids[0], "disable").await;
+    let patch = service.admin().patch(&format!("/v1/webhooks/{}", ids[1]), &json!({ "status": "disabled" })).await;
+    assert_eq!(patch.expect(200)["disabled_reason"], "disabled by hand");
+    reload(&service, &both());
+    for id in &ids {
+        assert_eq!(core.webhook(id).await["status"], "disabled");
+    }
+}
+
 #[tokio::test]
 async fn a_tenant_taken_out_while_the_service_stood_still_is_found_out_at_the_start() {
     let receiver = Receiver::start().await;

@@ -104,7 +104,7 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     let switched = match switch {
         Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
-        Some(Switch::Off) if endpoint.is_active() => ask.api.store.disable_webhook(endpoint.no).await,
+        Some(Switch::Off) if endpoint.is_active() || endpoint.is_out_of_file() => ask.api.store.disable_webhook(endpoint.no).await,
         _ => return Ok(answer(ask, &endpoint)),
     };
     Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))
