@@ -144,10 +144,10 @@ impl Store {
     pub(crate) async fn update_webhook(
         &self,
         no: EndpointNo,
-        definition: Definition,
+        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
         unique_name: bool,
     ) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Update { no, definition, unique_name }).await
+        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine), unique_name }).await
     }
 
     pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {

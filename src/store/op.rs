@@ -52,12 +52,15 @@ pub(crate) struct FileSays {
 /// A change of one webhook.
 pub(super) enum WebhookOp {
     Create(NewWebhook),
-    Update { no: EndpointNo, definition: Definition, unique_name: bool },
+    Update { no: EndpointNo, redefine: Redefine, unique_name: bool },
     Enable(EndpointNo),
     Disable(EndpointNo),
     Delete(EndpointNo),
     Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
 }
+
+/// What a change makes of the definition that stands when its turn comes, so that of two at once both are kept.
+pub(crate) type Redefine = Box<dyn FnOnce(&Definition) -> Definition + Send>;
 
 /// A webhook to be made.
 #[derive(Clone, Debug)]

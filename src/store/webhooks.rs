@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
-use super::op::{FileSays, FromFile, NewWebhook, WebhookOp};
+use super::op::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
 use super::registry::{Listing, Registry};
 use super::{Denied, Owned, record};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
@@ -20,7 +20,7 @@ impl Batch<'_, '_> {
     pub(super) fn webhook(&mut self, op: WebhookOp) -> Answer {
         match op {
             WebhookOp::Create(new) => self.create(new),
-            WebhookOp::Update { no, definition, unique_name } => self.update(no, definition, unique_name),
+            WebhookOp::Update { no, redefine, unique_name } => self.update(no, redefine, unique_name),
             WebhookOp::Enable(no) => self.change(no, |endpoint| endpoint.enabled()),
             WebhookOp::Disable(no) => self.change_own(no, |endpoint, now| endpoint.disabled(Why::ByHand, now)),
             WebhookOp::Delete(no) => self.change_own(no, |mut endpoint, now| {
@@ -159,9 +159,10 @@ impl Batch<'_, '_> {
         Ok(endpoint)
     }
 
-    fn update(&mut self, no: EndpointNo, definition: Definition, unique_name: bool) -> Answer {
+    fn update(&mut self, no: EndpointNo, redefine: Redefine, unique_name: bool) -> Answer {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
+        let definition = redefine(&entry.endpoint.definition);
         let taken = |other: &Arc<Endpoint>| other.no != no && other.definition.name == definition.name;
         if unique_name && self.webhooks_of(&owned).iter().any(taken) {
             return Ok(Err(Denied::NameTaken(definition.name)));
