@@ -68,7 +68,7 @@ pub(crate) enum Why {
     /// The endpoint answered 410.
     Gone,
     ByHand,
-    /// Its table was taken out of the config file.
+    /// Its table, or that of its tenant or provider, was taken out of the config file.
     NotInFile,
 }
 
@@ -108,6 +108,11 @@ impl Endpoint {
         matches!(self.standing, Standing::Deleted { .. })
     }
 
+    /// Disabled until the config file names it, its tenant or its provider again.
+    pub(crate) fn is_out_of_file(&self) -> bool {
+        matches!(self.standing, Standing::Disabled { why: Why::NotInFile, .. })
+    }
+
     pub(crate) fn is_file_owned(&self) -> bool {
         self.owner == Owner::File
     }
@@ -136,9 +141,10 @@ impl Endpoint {
         self
     }
 
-    /// Sets the standing by hand, by a 410 or by the config file. Enabling starts the count anew.
+    /// Sets the standing by hand, by a 410 or by the config file. Enabling starts the count anew. The first cause stays, but
+    /// being out of the file gives way to every other: the file's return would take it back.
     pub(crate) fn disabled(mut self, why: Why, now: Timestamp) -> Self {
-        if self.is_active() {
+        if self.is_active() || (self.is_out_of_file() && why != Why::NotInFile) {
             self.standing = Standing::Disabled { at: now, why };
         }
         self

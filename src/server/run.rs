@@ -66,10 +66,10 @@ where
     let socket = listen::admin(&config.server.admin_socket)?;
     let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();
-    let (webhooks, dialects) = (wiring::webhooks(config)?, wiring::dialects(config));
+    let file = wiring::file(config)?;
     // Asked before the writer starts, so that nothing is delivered by yesterday's config.
     let start = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
-    let (synced, ()) = tokio::join!(biased; store.sync(webhooks, dialects), start);
+    let (synced, ()) = tokio::join!(biased; store.sync(file), start);
     synced.map_err(|denied| Error::io("write the config's webhooks")(std::io::Error::other(denied)))?;
 
     let settings = wiring::api(config, &[address]).expect("a checked config names known dialects alone");

@@ -12,7 +12,7 @@ use crate::domain::endpoint::Definition;
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::{RANDOM_BYTES, Secret};
 use crate::domain::target::Guard;
-use crate::store::{self, Dialects, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
+use crate::store::{self, Dialects, FileSays, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
 
 use super::{Error, descriptors};
 
@@ -57,7 +57,7 @@ pub(super) fn standard(config: &Config) -> Arc<Dialect> {
 }
 
 /// Every provider and what it speaks; the operator's events too, when somebody gets them.
-pub(super) fn dialects(config: &Config) -> Dialects {
+fn dialects(config: &Config) -> Dialects {
     let known = |name: &str| config.dialects.get(name).cloned();
     let named = config.providers.iter().filter_map(|provider| Some((provider.name.as_str().into(), known(&provider.dialect)?)));
     let default = (Box::from(DEFAULT_OWNER), standard(config));
@@ -65,8 +65,23 @@ pub(super) fn dialects(config: &Config) -> Dialects {
     std::iter::once(default).chain(named).chain(operator).collect()
 }
 
+/// What the store must know of the config.
+pub(super) fn file(config: &Config) -> Result<FileSays, Error> {
+    Ok(FileSays { dialects: dialects(config), tenants: tenants(config), webhooks: webhooks(config)? })
+}
+
+/// Every tenant but the default one, which is there whether or not the file has a webhook for it.
+fn tenants(config: &Config) -> Vec<Owned> {
+    let of = |provider: &Provider, tenant: &Tenant| Owned {
+        provider: provider.name.as_str().into(),
+        tenant: tenant.id.as_str().into(),
+    };
+    let all = config.providers.iter().flat_map(|provider| provider.tenants.iter().map(move |tenant| of(provider, tenant)));
+    all.filter(|owned| (&*owned.provider, &*owned.tenant) != (DEFAULT_OWNER, DEFAULT_OWNER)).collect()
+}
+
 /// The webhooks of the config file, and the operator's.
-pub(super) fn webhooks(config: &Config) -> Result<Vec<FromFile>, Error> {
+fn webhooks(config: &Config) -> Result<Vec<FromFile>, Error> {
     let named = config.webhooks().map(|(provider, tenant, webhook)| from_file(config, provider, tenant, webhook));
     named.chain(operator(config)).collect()
 }

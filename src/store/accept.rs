@@ -9,7 +9,7 @@ use super::fact::Fact;
 use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
 use super::record::{self, Named, StoredEvent};
-use super::registry::Audience;
+use super::registry::{Audience, Listing};
 use super::room::Held;
 use super::shared::Pressure;
 use super::tables::time_key;
@@ -26,10 +26,14 @@ impl Batch<'_, '_> {
             return Ok(known);
         }
         match self.shared.pressure() {
-            Pressure::Full => return Ok(Err(Refusal::Full)),
-            Pressure::DiskLow => return Ok(Err(Refusal::DiskLow)),
-            Pressure::None => {}
+            Pressure::Full => Ok(Err(Refusal::Full)),
+            Pressure::DiskLow => Ok(Err(Refusal::DiskLow)),
+            Pressure::None => self.take(publication).map(Ok),
         }
+    }
+
+    /// Takes a publication that is new, also when the store is full.
+    pub(super) fn take(&mut self, publication: &Publication) -> Result<Accepted, Error> {
         let owner = self.tenant_no(&owner(publication))?;
         let matching = self.matching(publication, owner);
         let stored = self.store_event(publication, matching.len())?;
@@ -38,7 +42,7 @@ impl Batch<'_, '_> {
         let connection = self.connected(publication)?;
         self.fan_out(stored.event, owner, matching, Route { linked: publication.link.is_some(), connection })?;
         self.published(publication, &accepted);
-        Ok(Ok(accepted))
+        Ok(accepted)
     }
 
     /// Writes the event's row and puts it where listings find it.
@@ -74,11 +78,11 @@ impl Batch<'_, '_> {
         self.memory.counters.last_tenant += 1;
         let no = TenantNo(self.memory.counters.last_tenant);
         let mut bytes = Vec::new();
-        record::write_owned(owned, &mut bytes);
+        record::write_tenant(owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.dirty = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
-        self.shared.registry_mut().put_tenant(no, owned.clone());
+        self.shared.registry_mut().put_tenant(no, owned.clone(), Listing::Never);
         Ok(no)
     }
 

@@ -196,6 +196,9 @@ impl Batch<'_, '_> {
         if late && let State::Succeeded { at } | State::Failed { at, .. } = delivery.state {
             self.revisit(delivery.key.event, at + self.memory.limits.retention)?;
         }
+        if let State::Failed { end, .. } = delivery.state {
+            self.count_failed(delivery, end);
+        }
         if let Some(watcher) = self.memory.watchers.remove(&delivery.key) {
             // A test whose caller went away is in the log all the same.
             self.answer(move || watcher.send(()).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! What people ask for, inside the writer: retry, recover, test; and the operator's own events.
+//! What people ask for, inside the writer: retry, recover, test.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::registry::Entry;
 use super::room::Seat;
 use super::tail::Entry as IndexEntry;
 use crate::domain::delivery::{Delivery, Place, State};
-use crate::domain::endpoint::{Endpoint, Why};
+use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 
 impl Batch<'_, '_> {
@@ -63,29 +63,6 @@ impl Batch<'_, '_> {
         let (done, waits) = oneshot::channel();
         self.memory.watchers.insert(key, done);
         Ok(Ok(TestRun { key, done: waits }))
-    }
-
-    /// Tells the operator that a webhook was disabled by what its deliveries came to.
-    pub(super) fn notify_disabled(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
-        let data = serde_json::json!({
-            "webhook_id": endpoint.id,
-            "provider": endpoint.provider,
-            "tenant": endpoint.tenant,
-            "url": endpoint.definition.url,
-            "reason": why.text(),
-        });
-        self.notify(&endpoint.provider, "webhook.disabled", &data)
-    }
-
-    /// Publishes an operational event, unless it is about the operator's own webhook.
-    pub(super) fn notify(&mut self, about: &str, kind: &str, data: &serde_json::Value) -> Result<(), Error> {
-        if about == super::OPERATOR_PROVIDER || !self.shared.notifies() {
-            return Ok(());
-        }
-        let publication = Publication::operational(self.dialect(super::OPERATOR_PROVIDER), kind, data);
-        // Refused only when the store is full: then the log line has to do.
-        drop(self.accept(&publication)?);
-        Ok(())
     }
 
     /// False for what is due already: asking again changes nothing.

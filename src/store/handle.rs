@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::catalogue::Catalogue;
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
-use super::op::{Dialects, Finished, FromFile, Limits, NewWebhook, Op, TestRun, WebhookOp};
+use super::op::{FileSays, Finished, Limits, NewWebhook, Op, TestRun, WebhookOp};
 use super::opening;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
@@ -144,10 +144,10 @@ impl Store {
     pub(crate) async fn update_webhook(
         &self,
         no: EndpointNo,
-        definition: Definition,
+        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
         unique_name: bool,
     ) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Update { no, definition, unique_name }).await
+        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine), unique_name }).await
     }
 
     pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
@@ -167,10 +167,10 @@ impl Store {
         self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
     }
 
-    /// Makes the file's providers and webhooks what the file says; answers the webhooks in the order given.
-    pub(crate) async fn sync(&self, files: Vec<FromFile>, dialects: Dialects) -> Result<Vec<Arc<Endpoint>>, Denied> {
-        let with_secret: Vec<bool> = files.iter().map(|file| file.secret.is_some()).collect();
-        let endpoints = self.ask(|to| Op::Sync(files, dialects, to)).await?;
+    /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
+    pub(crate) async fn sync(&self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Denied> {
+        let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
+        let endpoints = self.ask(|to| Op::Sync(Box::new(file), to)).await?;
         let held: HashSet<EndpointNo> =
             endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
         self.shared.set_secrets_from_file(held);

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::appended::Appended;
+use super::notices::Notices;
 use super::op::Limits;
 use super::record::{Counters, Fanout, Job};
 use super::room::Held;
@@ -14,7 +15,6 @@ use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
-use crate::domain::time::Timestamp;
 
 /// What the writer knows between commits.
 pub(super) struct Memory {
@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) limits: Limits,
     pub(super) sweep: Sweep,
     pub(super) flush: Flush,
+    /// What the operator was told lately.
+    pub(super) notices: Notices,
     /// Whether those who deliver know of the backlogs that were found at the start.
     pub(super) announced: bool,
     /// The connection after which the next sweep goes on; empty: the first.
@@ -70,13 +72,11 @@ pub(super) struct Sweep {
     pub(super) rests_until: Instant,
     /// How far `revisit` was gone through for the sake of `max_bytes`.
     pub(super) early: TimeKey,
-    /// When each webhook's operator was last told that held deliveries expired.
-    pub(super) told: ByEndpoint<Timestamp>,
 }
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], told: ByEndpoint::default() }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16] }
     }
 
     pub(super) fn wake_at(&self) -> Instant {

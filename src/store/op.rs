@@ -25,7 +25,7 @@ pub(super) enum Op {
     Finish(Box<Finished>),
     Refill(EndpointNo),
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
-    Sync(Vec<FromFile>, Dialects, oneshot::Sender<Vec<Arc<Endpoint>>>),
+    Sync(Box<FileSays>, oneshot::Sender<Vec<Arc<Endpoint>>>),
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
@@ -40,15 +40,27 @@ pub(super) enum Op {
 /// Providers and the dialects they speak.
 pub(crate) type Dialects = Vec<(Box<str>, Arc<Dialect>)>;
 
+/// All that the config file says of what the store keeps.
+#[derive(Debug)]
+pub(crate) struct FileSays {
+    pub(crate) dialects: Dialects,
+    /// Those that go when they are taken out.
+    pub(crate) tenants: Vec<Owned>,
+    pub(crate) webhooks: Vec<FromFile>,
+}
+
 /// A change of one webhook.
 pub(super) enum WebhookOp {
     Create(NewWebhook),
-    Update { no: EndpointNo, definition: Definition, unique_name: bool },
+    Update { no: EndpointNo, redefine: Redefine, unique_name: bool },
     Enable(EndpointNo),
     Disable(EndpointNo),
     Delete(EndpointNo),
     Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
 }
+
+/// What a change makes of the definition that stands when its turn comes, so that of two at once both are kept.
+pub(crate) type Redefine = Box<dyn FnOnce(&Definition) -> Definition + Send>;
 
 /// A webhook to be made.
 #[derive(Clone, Debug)]

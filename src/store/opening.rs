@@ -39,19 +39,22 @@ pub(super) struct Opened {
 
 /// Opens or makes the store at `path`.
 pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
-    let versioned = check_version(path)?;
+    let version = check_version(path)?;
     let known = path.exists();
     if !known {
         write_version(path)?;
     }
     let database = open_database(path)?;
     let new = is_new(&database, path)?;
-    if !versioned && known {
+    let sealer = Sealer::load(path, credentials, new)?;
+    let old = if new { None } else { Some(identify(&database, path, &sealer)?) };
+    if known && version != Some(STORE_VERSION) {
         write_version(path)?;
     }
-    let sealer = Sealer::load(path, credentials, new)?;
-    let node = if new { found(&database, &sealer)? } else { identify(&database, path, &sealer)? };
-    complete(&database)?;
+    let node = match old {
+        None => found(&database, &sealer)?,
+        Some(old) => complete(&database, old)?,
+    };
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
@@ -88,17 +91,17 @@ fn builder() -> Builder {
     builder
 }
 
-/// Reads `PATH.version` before anything opens the store, since opening changes the file; false when there is none.
-pub(super) fn check_version(path: &Path) -> Result<bool, Error> {
+/// Reads `PATH.version` before anything opens the store, since opening changes the file; `None` when there is none.
+pub(super) fn check_version(path: &Path) -> Result<Option<u32>, Error> {
     let beside = with_suffix(path, ".version");
     let text = match fs::read_to_string(&beside) {
         Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
         Err(cause) => return Err(failed("read", &beside, cause)),
     };
     match text.trim().parse() {
         Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
-        Ok(_) => Ok(true),
+        Ok(found) => Ok(Some(found)),
         Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
     }
 }
@@ -150,12 +153,12 @@ fn is_new(database: &Database, path: &Path) -> Result<bool, Error> {
 }
 
 /// Reads who the store is.
-fn identify(database: &Database, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
+fn identify(database: &Database, path: &Path, sealer: &Sealer) -> Result<Meta, Error> {
     let txn = database.begin_read()?;
     known(&tables::read(&txn, META)?, path, sealer)
 }
 
-fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Sealer) -> Result<Node, Error> {
+fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Sealer) -> Result<Meta, Error> {
     let missing = || Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() };
     let meta = record::read_meta(table.get(IDENTITY)?.ok_or_else(missing)?.value())?;
     if meta.store_version > STORE_VERSION {
@@ -163,20 +166,21 @@ fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Se
     }
     let seal = record::read_bytes(table.get(SEAL)?.ok_or_else(missing)?.value())?;
     sealer.open(&seal, SEAL_TEXT).map_err(|_| Error::WrongKey(sealer.source().into()))?;
-    Ok(Node(meta.node))
+    Ok(meta)
 }
 
-/// Makes the tables that a store of an earlier release lacks.
-fn complete(database: &Database) -> Result<(), Error> {
-    match tables::read(&database.begin_read()?, EVENT_TYPE) {
-        Err(redb::TableError::TableDoesNotExist(_)) => {}
-        Err(cause) => return Err(cause.into()),
-        Ok(_) => return Ok(()),
+/// Makes a store of an earlier release one of this release. Its records are read as they are, and written anew when they change.
+fn complete(database: &Database, old: Meta) -> Result<Node, Error> {
+    if old.store_version < STORE_VERSION {
+        let mut txn = database.begin_write()?;
+        txn.set_quick_repair(true);
+        tables::create_all(&txn)?;
+        let mut bytes = Vec::new();
+        record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
+        txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
+        txn.commit()?;
     }
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    tables::create_all(&txn)?;
-    Ok(txn.commit()?)
+    Ok(Node(old.node))
 }
 
 fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
@@ -201,7 +205,8 @@ fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Coun
     let mut registry = Registry::default();
     for row in tables::read(&txn, TENANT)?.range::<u32>(..)? {
         let (no, value) = row?;
-        registry.put_tenant(TenantNo(no.value()), record::read_owned(value.value())?);
+        let (owned, listing) = record::read_tenant(value.value())?;
+        registry.put_tenant(TenantNo(no.value()), owned, listing);
     }
     for row in tables::read(&txn, ENDPOINT)?.range::<u32>(..)? {
         let (no, value) = row?;
@@ -232,6 +237,7 @@ fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: 
         limits,
         sweep: Sweep::new(steady),
         flush: Default::default(),
+        notices: Default::default(),
         announced: false,
         connections_swept: Vec::new(),
         scratch: Vec::new(),
@@ -310,8 +316,9 @@ fn after(event: EventKey) -> DeliveryKey {
     DeliveryKey { event: EventKey(event.0.saturating_add(1)), endpoint: EndpointNo(0) }
 }
 
-/// The version of the store's layout. A release that changes it reads the older ones.
-pub(super) const STORE_VERSION: u32 = 1;
+/// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
+/// config file lists it, and there is a table of event types.
+pub(super) const STORE_VERSION: u32 = 2;
 
 const IDENTITY: u8 = 0;
 const SEAL: u8 = 1;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::error::Error;
 use super::pins::Connection;
+use super::registry::Listing;
 use super::seal::Sealer;
 use super::{Attempt, Owned};
 use crate::domain::access::{Key, Role, Scopes};
@@ -26,38 +27,56 @@ use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
 
-/// The version that each record begins with.
+/// The version that a record begins with, unless its form has a newer one.
 const VERSION: u8 = 1;
+
+/// A tenant with what the config file says of it; before, it was the two names.
+const TENANT_VERSION: u8 = 2;
+
 const CRC_BYTES: usize = 4;
 const CONFIG: config::Configuration = config::standard();
 
 /// Writes one record into `out`, which is emptied first so that it can be used again.
 fn close(value: &impl Encode, out: &mut Vec<u8>) {
+    close_as(VERSION, value, out);
+}
+
+fn close_as(version: u8, value: &impl Encode, out: &mut Vec<u8>) {
     out.clear();
-    out.push(VERSION);
+    out.push(version);
     let written = bincode::encode_into_std_write(value, out, CONFIG);
     debug_assert!(written.is_ok(), "encoding into memory has nothing that can fail");
     let crc = crc32c::crc32c(out);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads one record; `table` names it in the error.
+/// Reads one record of the first version; `table` names it in the error.
 fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, bytes: &'a [u8]) -> Result<T, Error> {
+    match intact(table, bytes)? {
+        (VERSION, content) => decode(table, content),
+        _ => Err(unknown_version(table)),
+    }
+}
+
+/// A record's version and its content, once its checksum was found right.
+fn intact<'a>(table: &'static str, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
     let damaged = |why| Error::Damaged { table, why };
     let end = bytes.len().checked_sub(CRC_BYTES).filter(|end| *end > 0).ok_or(damaged("it is too short"))?;
     let (content, crc) = bytes.split_at(end);
     if crc32c::crc32c(content).to_le_bytes() != crc {
         return Err(damaged("its checksum does not match"));
     }
-    match content[0] {
-        VERSION => read_whole(&content[1..]).ok_or(damaged("it cannot be decoded")),
-        _ => Err(damaged("its version is unknown")),
-    }
+    Ok((content[0], &content[1..]))
 }
 
-fn read_whole<'a, T: BorrowDecode<'a, ()>>(bytes: &'a [u8]) -> Option<T> {
-    let (value, used) = bincode::borrow_decode_from_slice(bytes, CONFIG).ok()?;
-    (used == bytes.len()).then_some(value)
+fn decode<'a, T: BorrowDecode<'a, ()>>(table: &'static str, content: &'a [u8]) -> Result<T, Error> {
+    let read = bincode::borrow_decode_from_slice(content, CONFIG).ok();
+    let whole = read.and_then(|(value, used)| (used == content.len()).then_some(value));
+    whole.ok_or(Error::Damaged { table, why: "it cannot be decoded" })
+}
+
+fn unknown_version(table: &'static str) -> Error {
+    Error::Damaged { table, why: "its version is unknown" }
 }
 
 /// What the store is.
@@ -270,13 +289,20 @@ plain! {
     write_number, read_number: u64 = "number";
 }
 
-pub(super) fn write_owned(owned: &Owned, out: &mut Vec<u8>) {
-    close(&(&*owned.provider, &*owned.tenant), out);
+pub(super) fn write_tenant(owned: &Owned, listing: Listing, out: &mut Vec<u8>) {
+    close_as(TENANT_VERSION, &(&*owned.provider, &*owned.tenant, listing_code(listing)), out);
 }
 
-pub(super) fn read_owned(bytes: &[u8]) -> Result<Owned, Error> {
-    let (provider, tenant): (&str, &str) = open("tenant", bytes)?;
-    Ok(Owned { provider: provider.into(), tenant: tenant.into() })
+pub(super) fn read_tenant(bytes: &[u8]) -> Result<(Owned, Listing), Error> {
+    let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", bytes)? {
+        (TENANT_VERSION, content) => decode("tenant", content)?,
+        (VERSION, content) => {
+            let (provider, tenant) = decode("tenant", content)?;
+            (provider, tenant, listing_code(Listing::Never))
+        }
+        _ => return Err(unknown_version("tenant")),
+    };
+    Ok((Owned { provider: provider.into(), tenant: tenant.into() }, listing(code)?))
 }
 
 pub(super) fn write_event(stored: &StoredEvent, node: Node, out: &mut Vec<u8>) {
@@ -615,6 +641,7 @@ macro_rules! coded {
     };
 }
 
+coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
 coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted, 3 = Expired });
 coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Hand, 2 = Test });
 coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });

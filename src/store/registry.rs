@@ -21,6 +21,8 @@ pub(super) struct Registry {
     entries: ByEndpoint<Entry>,
     ids: HashMap<Box<str>, EndpointNo>,
     tenants: HashMap<Owned, TenantNo>,
+    /// Those that the config file lists or listed; mostly few.
+    listings: HashMap<TenantNo, Listing>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
     pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
@@ -40,6 +42,17 @@ pub(super) struct Entry {
 struct Subscriptions {
     all: BTreeSet<EndpointNo>,
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+}
+
+/// What the config file says of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Listing {
+    /// Known by its use alone.
+    #[default]
+    Never,
+    Listed,
+    /// Taken out.
+    Gone,
 }
 
 /// Whose webhooks an event can reach.
@@ -98,8 +111,20 @@ impl Registry {
         self.tenants.get(owned).copied()
     }
 
-    pub(super) fn put_tenant(&mut self, no: TenantNo, owned: Owned) {
+    pub(super) fn tenants(&self) -> impl Iterator<Item = (&Owned, TenantNo)> {
+        self.tenants.iter().map(|(owned, no)| (owned, *no))
+    }
+
+    pub(super) fn put_tenant(&mut self, no: TenantNo, owned: Owned, listing: Listing) {
         self.tenants.insert(owned, no);
+        match listing {
+            Listing::Never => self.listings.remove(&no),
+            Listing::Listed | Listing::Gone => self.listings.insert(no, listing),
+        };
+    }
+
+    pub(super) fn listing(&self, no: TenantNo) -> Listing {
+        self.listings.get(&no).copied().unwrap_or_default()
     }
 
     pub(super) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {

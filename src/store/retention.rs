@@ -297,21 +297,11 @@ impl Batch<'_, '_> {
             let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { continue };
             let expired = self.expire_backlog(endpoint, left)?;
             left -= expired;
-            if expired > 0 && self.is_news(endpoint) {
-                let data = serde_json::json!({
-                    "webhook_id": entry.endpoint.id, "count": expired, "reason": End::Expired.name(),
-                });
-                self.notify(&entry.endpoint.provider, "delivery.failed", &data)?;
+            if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
+                self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
             }
         }
         Ok(left == 0)
-    }
-
-    /// One operational event a webhook and day.
-    fn is_news(&mut self, endpoint: EndpointNo) -> bool {
-        let now = self.now;
-        self.memory.sweep.told.retain(|_, at| now.since(*at) < DAY);
-        self.memory.sweep.told.insert(endpoint, now).is_none()
     }
 
     fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {

@@ -1,16 +1,17 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
-use super::op::{FromFile, NewWebhook, WebhookOp};
+use super::op::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
+use super::registry::{Listing, Registry};
 use super::{Denied, Owned, record};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
-use crate::domain::id::{EndpointNo, EventKey, webhook_id};
+use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
 use crate::domain::secret::Secret;
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
@@ -19,7 +20,7 @@ impl Batch<'_, '_> {
     pub(super) fn webhook(&mut self, op: WebhookOp) -> Answer {
         match op {
             WebhookOp::Create(new) => self.create(new),
-            WebhookOp::Update { no, definition, unique_name } => self.update(no, definition, unique_name),
+            WebhookOp::Update { no, redefine, unique_name } => self.update(no, redefine, unique_name),
             WebhookOp::Enable(no) => self.change(no, |endpoint| endpoint.enabled()),
             WebhookOp::Disable(no) => self.change_own(no, |endpoint, now| endpoint.disabled(Why::ByHand, now)),
             WebhookOp::Delete(no) => self.change_own(no, |mut endpoint, now| {
@@ -30,16 +31,19 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Makes the file's webhooks what the file says. Those it no longer names are disabled, and so are all of a provider that
-    /// it no longer names; nothing that was disabled for another reason is enabled.
-    pub(super) fn sync(&mut self, files: Vec<FromFile>) -> Result<Vec<Arc<Endpoint>>, Error> {
+    /// Makes all that the file owns what the file says. Webhooks that it no longer names are disabled, and so are all of a
+    /// provider or tenant that it no longer names, whose keys are revoked; nothing that was disabled for another reason is enabled.
+    pub(super) fn sync(&mut self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Error> {
+        self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
+        let left = self.list_tenants(&file.tenants)?;
+        self.revoke_left(&left)?;
         let mut known = self.file_owned();
-        let mut kept = Vec::with_capacity(files.len());
-        for file in files {
-            let old = known.remove(&(file.owned.clone(), file.definition.name.clone()));
-            kept.push(self.sync_one(file, old)?);
+        let mut kept = Vec::with_capacity(file.webhooks.len());
+        for webhook in file.webhooks {
+            let old = known.remove(&(webhook.owned.clone(), webhook.definition.name.clone()));
+            kept.push(self.sync_one(webhook, old)?);
         }
-        let others = self.follow_providers();
+        let others = self.follow_owners(&left);
         let active = known.into_values().filter(|endpoint| endpoint.is_active());
         let gone: Vec<Endpoint> = active.map(|endpoint| self.without_file(endpoint)).collect();
         for endpoint in gone.into_iter().chain(others) {
@@ -52,15 +56,19 @@ impl Batch<'_, '_> {
         Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)
     }
 
-    /// Webhooks made by the API whose provider went or came back.
-    fn follow_providers(&self) -> Vec<Endpoint> {
+    /// Webhooks made by the API whose provider or tenant went or came back. One of a tenant that went earlier stands as it was
+    /// set since.
+    fn follow_owners(&self, left: &HashSet<TenantNo>) -> Vec<Endpoint> {
         let registry = self.shared.registry();
-        let made = registry.entries().map(|entry| &entry.endpoint).filter(|endpoint| !endpoint.is_file_owned());
+        let made = self.all_webhooks(&registry).into_iter().filter(|endpoint| !endpoint.is_file_owned());
         let changed = made.filter_map(|endpoint| {
             let named = registry.dialects.contains_key(&endpoint.provider);
+            let gone = registry.listing(endpoint.tenant_no) == Listing::Gone;
             match endpoint.standing {
-                Standing::Active if !named => Some(Endpoint::clone(endpoint).disabled(Why::NotInFile, self.now)),
-                Standing::Disabled { why: Why::NotInFile, .. } if named => Some(Endpoint::clone(endpoint).enabled()),
+                Standing::Active if !named || left.contains(&endpoint.tenant_no) => {
+                    Some(Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now))
+                }
+                Standing::Disabled { why: Why::NotInFile, .. } if named && !gone => Some(Endpoint::clone(&endpoint).enabled()),
                 _ => None,
             }
         });
@@ -83,10 +91,10 @@ impl Batch<'_, '_> {
 
     fn standing_changed(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
         match endpoint.standing {
-            Standing::Active => self.woken(&endpoint),
+            Standing::Active => self.woken(&endpoint)?,
             Standing::Disabled { why, .. } => {
                 self.park_pending(endpoint.no)?;
-                self.told_disabled(&endpoint, why)?;
+                self.fell_asleep(&endpoint, why)?;
             }
             Standing::Deleted { .. } => self.end_pending(endpoint.no)?,
         }
@@ -94,7 +102,7 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn woken(&mut self, endpoint: &Endpoint) {
+    fn woken(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
         self.fact(|| Fact::Enabled { at, webhook });
         if let Some(cursor) = self.memory.backlogs.get_mut(&endpoint.no) {
@@ -102,12 +110,13 @@ impl Batch<'_, '_> {
             cursor.more = true;
             self.after.committed.backlogs.push((endpoint.no, true));
         }
+        self.notify_standing(endpoint, None)
     }
 
-    fn told_disabled(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
+    fn fell_asleep(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
         self.fact(|| Fact::Disabled { at, webhook, why: why.text() });
-        if matches!(why, Why::Failures(_) | Why::Gone) { self.notify_disabled(endpoint, why) } else { Ok(()) }
+        self.notify_standing(endpoint, Some(why))
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {
@@ -150,9 +159,10 @@ impl Batch<'_, '_> {
         Ok(endpoint)
     }
 
-    fn update(&mut self, no: EndpointNo, definition: Definition, unique_name: bool) -> Answer {
+    fn update(&mut self, no: EndpointNo, redefine: Redefine, unique_name: bool) -> Answer {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
+        let definition = redefine(&entry.endpoint.definition);
         let taken = |other: &Arc<Endpoint>| other.no != no && other.definition.name == definition.name;
         if unique_name && self.webhooks_of(&owned).iter().any(taken) {
             return Ok(Err(Denied::NameTaken(definition.name)));
@@ -219,10 +229,16 @@ impl Batch<'_, '_> {
         unchanged.chain(changed).filter(|endpoint| !endpoint.is_deleted()).cloned().collect()
     }
 
+    /// Every webhook as this transaction has it.
+    fn all_webhooks(&self, registry: &Registry) -> Vec<Arc<Endpoint>> {
+        let unchanged =
+            registry.entries().map(|entry| &entry.endpoint).filter(|known| !self.after.changed.contains_key(&known.no));
+        unchanged.chain(self.after.changed.values()).cloned().collect()
+    }
+
     /// The file's webhooks by what makes them the same: provider, tenant and name.
     fn file_owned(&self) -> HashMap<(Owned, Box<str>), Arc<Endpoint>> {
-        let registry = self.shared.registry();
-        let known = registry.entries().map(|entry| entry.endpoint.clone());
+        let known = self.all_webhooks(&self.shared.registry()).into_iter();
         let identity = |endpoint: &Endpoint| {
             let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
             (owned, endpoint.definition.name.clone())
@@ -252,7 +268,7 @@ fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::T
         endpoint.definition = file.definition;
         endpoint.changed_at = now;
     }
-    if matches!(endpoint.standing, Standing::Disabled { why: Why::NotInFile, .. }) {
+    if endpoint.is_out_of_file() {
         // Back in the file is not a new start: the count of failures goes on.
         endpoint.standing = Standing::Active;
     }

@@ -135,10 +135,7 @@ impl Batch<'_, '_> {
             Op::AcceptAll(all, to) => answered!(to, all.iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
             Op::Refill(endpoint) => self.refill(endpoint)?,
             Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
-            Op::Sync(files, dialects, to) => {
-                self.shared.registry_mut().dialects = dialects.into_iter().collect();
-                answered!(to, self.sync(files)?);
-            }
+            Op::Sync(file, to) => answered!(to, self.sync(*file)?),
             Op::Retry(key, to) => answered!(to, self.retry(key)?),
             Op::Test(no, publication, to) => answered!(to, self.test(no, &publication)?),
             Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
@@ -157,9 +154,11 @@ impl Batch<'_, '_> {
         self.fire()?;
         self.fan()?;
         self.work()?;
+        self.notify_of_failures()?;
         self.start_flush(false);
         self.flush()?;
-        self.sweep()
+        self.sweep()?;
+        self.notify_of_pressure()
     }
 
     fn write_counters(&mut self) -> Result<(), Error> {
@@ -184,10 +183,7 @@ impl Batch<'_, '_> {
     fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
         let found: Option<KeyHash> = self.shared.registry().keys().find(|key| &*key.id == id).map(|key| key.hash);
         let Some(hash) = found else { return Ok(Err(Denied::NoKey)) };
-        self.tables.key()?.remove(&hash)?;
-        self.after.dirty = true;
-        let shared = self.shared.clone();
-        self.answer(move || shared.registry_mut().drop_key(&hash));
+        self.drop_key(hash)?;
         Ok(Ok(()))
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::api::{WITHIN, text};
+use crate::harness::api::{WITHIN, attempts, text};
 use crate::harness::client::Client;
 use crate::harness::config::{self, Config};
 use crate::harness::ran::run;
@@ -189,7 +189,7 @@ async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_com
         config.provider("other", "quick").tenant("core").webhook("c", &receiver.url("/c"), &["*"])
     };
     let service = Service::start(&both()).await;
-    let of = |provider: &str, tenant: &str| service.admin().with_header("hookwheel-tenant", &format!("{provider}/{tenant}"));
+    let of = |provider, tenant| of(&service, provider, tenant);
     let ids = [first(&of("shop", "bolt")).await, first(&of("other", "core")).await];
     reload(&service, &Config::quick());
     let listed = service.admin().get("/v1/admin/webhooks").await.expect(200);
@@ -203,6 +203,135 @@ async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_com
     service.tenant("shop", "bolt").publish_new("order.paid").await;
     receiver.wait_for("/b", 1, WITHIN).await;
     receiver.wait_for("/c", 1, WITHIN).await;
+}
+
+#[tokio::test]
+async fn a_tenant_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
+    let both = || Config::quick().tenant("bolt");
+    let mut service = Service::start(&both()).await;
+    let key = made_key(&service, "shop/bolt");
+    let status = async |service: &Service| service.stranger().with_key(&key).get("/v1/webhooks").await.status;
+    assert_eq!(status(&service).await, 200);
+    reload(&service, &Config::quick());
+    service.stranger().with_key(&key).get("/v1/webhooks").await.problem(401, &[]);
+    service.terminate().await;
+    service.start_again().await;
+    assert_eq!(status(&service).await, 401, "after a restart");
+    reload(&service, &both());
+    assert_eq!(status(&service).await, 401, "a revoked key stays revoked");
+    service.tenant("shop", "bolt").get("/v1/webhooks").await.expect(200);
+}
+
+#[tokio::test]
+async fn a_provider_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
+    let both = || Config::quick().provider("other", "quick").tenant("core");
+    let service = Service::start(&both()).await;
+    let keys = [made_key(&service, "other/core"), made_key(&service, "other/never-listed")];
+    for config in [Config::quick(), both()] {
+        reload(&service, &config);
+        for key in &keys {
+            service.stranger().with_key(key).get("/v1/webhooks").await.problem(401, &[]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_taken_out_has_its_own_webhooks_disabled_until_it_comes_back() {
+    let receiver = Receiver::start().await;
+    let both = || Config::retrying(&["1h"]).tenant("bolt");
+    let mut service = Service::start(&both()).await;
+    let bolt = service.tenant("shop", "bolt");
+    receiver.script("/b", [Reply::status(500), Reply::OK]);
+    let id = bolt.subscribe(&receiver.url("/b"), &["*"]).await;
+    let by_hand = bolt.subscribe(&receiver.url("/c"), &["none"]).await;
+    bolt.do_to_webhook(&by_hand, "disable").await;
+    let event = bolt.publish_new("order.paid").await;
+    bolt.delivery_that(&event, "one attempt was made", |delivery| attempts(delivery).len() == 1).await;
+
+    reload(&service, &Config::retrying(&["1h"]));
+    let gone = of(&service, "shop", "bolt").webhook(&id).await;
+    assert_eq!(gone["status"], "disabled");
+    assert_eq!(gone["disabled_reason"], "taken out of the config file");
+    of(&service, "shop", "bolt").delivery_when(&event, "held").await;
+    service.kill9();
+    service.start_again().await;
+    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "disabled", "after a restart");
+
+    reload(&service, &both());
+    let bolt = service.tenant("shop", "bolt");
+    assert_eq!(bolt.webhook(&id).await["status"], "active");
+    assert_eq!(bolt.webhook(&by_hand).await["status"], "disabled", "what was disabled by hand stays so");
+    bolt.delivery_when(&event, "succeeded").await;
+    service.stop_and_check().await;
+}
+
+/// The operator's word was forgotten when the provider came back, and deliveries went out again.
+#[tokio::test]
+async fn what_is_disabled_by_hand_while_its_provider_is_out_stays_disabled() {
+    let both = || Config::quick().provider("other", "quick").tenant("core");
+    let service = Service::start(&both()).await;
+    let core = service.tenant("other", "core");
+    let ids = [core.subscribe("https://example.com/", &["*"]).await, core.subscribe("https://example.com/", &["*"]).await];
+    reload(&service, &Config::quick());
+    service.admin().do_to_webhook(&ids[0], "disable").await;
+    let patch = service.admin().patch(&format!("/v1/webhooks/{}", ids[1]), &json!({ "status": "disabled" })).await;
+    assert_eq!(patch.expect(200)["disabled_reason"], "disabled by hand");
+    reload(&service, &both());
+    for id in &ids {
+        assert_eq!(core.webhook(id).await["status"], "disabled");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_taken_out_while_the_service_stood_still_is_found_out_at_the_start() {
+    let receiver = Receiver::start().await;
+    let mut service = Service::start(&Config::quick().tenant("bolt")).await;
+    let key = made_key(&service, "shop/bolt");
+    let id = service.tenant("shop", "bolt").subscribe(&receiver.url("/b"), &["*"]).await;
+    service.kill9();
+    service.start_again_with(&Config::quick()).await;
+    service.stranger().with_key(&key).get("/v1/webhooks").await.problem(401, &[]);
+    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "disabled");
+}
+
+#[tokio::test]
+async fn a_tenant_that_no_file_ever_listed_is_not_taken_out() {
+    let mut service = Service::start(&Config::quick().tenant("bolt")).await;
+    let free = service.stranger().with_key(&made_key(&service, "shop/free"));
+    let id = free.subscribe("https://example.com/", &["*"]).await;
+    reload(&service, &Config::quick());
+    assert_eq!(free.webhook(&id).await["status"], "active");
+    let key = made_key(&service, "shop/free");
+    service.terminate().await;
+    service.start_again_with(&Config::quick()).await;
+    assert_eq!(service.stranger().with_key(&key).webhook(&id).await["status"], "active");
+}
+
+#[tokio::test]
+async fn the_default_tenant_stays_when_the_last_webhook_at_the_top_of_the_file_goes() {
+    let service = Service::start(&Config::quick()).await;
+    let top = service.folder().join("conf.d/10-top.toml");
+    fs::create_dir(service.folder().join("conf.d")).expect("made");
+    fs::write(&top, "[[webhook]]\nname = \"a\"\nurl = \"https://example.com/\"\nevents = [\"*\"]\n").expect("written");
+    service.cli(&["reload"]).expect(0);
+    let default = service.stranger().with_key(service.cli(&["keys", "new", "k"]).expect(0).stdout.trim_end());
+    let id = default.subscribe("https://example.org/", &["*"]).await;
+    fs::remove_file(&top).expect("removed");
+    service.cli(&["reload"]).expect(0);
+    assert_eq!(default.webhook(&id).await["status"], "active");
+}
+
+#[tokio::test]
+async fn an_operator_may_go_on_with_a_tenant_that_left_the_file() {
+    let mut service = Service::start(&Config::quick().tenant("bolt")).await;
+    let id = service.tenant("shop", "bolt").subscribe("https://example.com/", &["*"]).await;
+    reload(&service, &Config::quick());
+    let key = made_key(&service, "shop/bolt");
+    service.stranger().with_key(&key).do_to_webhook(&id, "enable").await;
+    reload(&service, &Config::quick().tenant("other"));
+    service.terminate().await;
+    service.start_again().await;
+    assert_eq!(service.stranger().with_key(&key).webhook(&id).await["status"], "active");
 }
 
 #[tokio::test]
@@ -247,6 +376,17 @@ async fn is_billing(service: &Service, id: &str, secret: &str, status: &str) {
 /// The id of acme's webhook with this name.
 async fn id(service: &Service, name: &str) -> String {
     text(&service.acme().get(&format!("/v1/webhooks?name={name}")).await.expect(200)["data"][0]["id"])
+}
+
+/// The text of a new key for a tenant.
+#[track_caller]
+fn made_key(service: &Service, tenant: &str) -> String {
+    service.cli(&["keys", "new", "k", "--tenant", tenant]).expect(0).stdout.trim_end().to_owned()
+}
+
+/// An operator's view of a tenant, which needs no key of the tenant's.
+fn of(service: &Service, provider: &str, tenant: &str) -> Client {
+    service.admin().with_header("hookwheel-tenant", &format!("{provider}/{tenant}"))
 }
 
 async fn first(client: &Client) -> String {

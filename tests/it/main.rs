@@ -18,6 +18,7 @@ mod files;
 mod layers;
 mod limits;
 mod load;
+mod notices;
 mod opening;
 mod pace;
 mod publishing;

@@ -35,6 +35,40 @@ async fn a_newer_store_is_refused_and_not_touched() {
     }
 }
 
+/// A tenant's record of the first version is its two names; the second adds what the config file says of it.
+#[tokio::test]
+async fn a_store_of_the_first_version_opens_with_its_tenants_and_becomes_one_of_this_version() {
+    let mut service = stopped_with_an_event().await;
+    fs::write(beside(&service, ".version"), "1\n").expect("written");
+    change(&service, |txn| {
+        let mut tenants = txn.open_table(TENANT).expect("opened");
+        let shortened = |record: &[u8]| sealed([&[1], &record[1..record.len() - 5]].concat());
+        let rows: Vec<_> = tenants.iter().expect("read").map(|row| row.expect("read")).collect();
+        let rows: Vec<_> = rows.into_iter().map(|(no, record)| (no.value(), shortened(record.value()))).collect();
+        assert!(!rows.is_empty());
+        rows.iter().for_each(|(no, record)| drop(tenants.insert(no, &**record).expect("put")));
+        let mut meta = txn.open_table(META).expect("opened");
+        let old = meta.get(0).expect("read").expect("there").value().to_vec();
+        meta.insert(0, &*sealed([&[1, 1], &old[2..old.len() - 4]].concat())).expect("put");
+        assert!(txn.delete_table(TableDefinition::<&[u8], &[u8]>::new("event_type")).expect("deleted"));
+    });
+    service.cli(CHECK).expect(0);
+    service.start_again().await;
+    assert_eq!(service.acme().get("/v1/events").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+    let key = service.cli(&["keys", "new", "k", "--tenant", "shop/acme"]).expect(0).stdout;
+    assert_ne!(fs::read_to_string(beside(&service, ".version")).expect("read"), "1\n");
+    service.stop_and_check().await;
+    service.start_again_with(&Config::bare().provider("shop", "standard")).await;
+    service.stranger().with_key(key.trim_end()).get("/v1/events").await.problem(401, &[]);
+}
+
+/// A record with the checksum that belongs to it.
+fn sealed(mut record: Vec<u8>) -> Vec<u8> {
+    let checksum = crc32c::crc32c(&record);
+    record.extend(checksum.to_le_bytes());
+    record
+}
+
 #[tokio::test]
 async fn a_version_that_is_no_number_is_refused() {
     let service = stopped_with_an_event().await;
@@ -289,6 +323,8 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+const META: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("meta");
+const TENANT: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("tenant");
 const DUE: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition::new("due");
 const SERVE: &[&str] = &["serve", "-c", config::FILE];
 const CHECK: &[&str] = &["check", "--store", config::STORE];

@@ -171,6 +171,23 @@ async fn nothing_is_retried_by_hand_on_a_disabled_webhook() {
     acme.post(&format!("/v1/webhooks/{webhook}/recover"), &recover).await.problem(409, &["enable"]);
 }
 
+/// Two people at one webhook: the second's answer showed the first's URL gone back to what it was.
+#[tokio::test]
+async fn of_two_changes_at_once_both_are_kept() {
+    let service = Service::start(&Config::quick()).await;
+    let acme = service.acme();
+    let path = format!("/v1/webhooks/{}", acme.subscribe("https://example.com/", &["*"]).await);
+    for round in 0..20 {
+        let (url, description) = (format!("https://example.com/{round}"), format!("round {round}"));
+        let (one, other) = (json!({ "url": url }), json!({ "description": description }));
+        let (one, other) = tokio::join!(acme.patch(&path, &one), acme.patch(&path, &other));
+        one.expect(200);
+        other.expect(200);
+        let kept = acme.get(&path).await.expect(200);
+        assert_eq!((&kept["url"], &kept["description"]), (&json!(url), &json!(description)));
+    }
+}
+
 #[tokio::test]
 async fn recover_brings_back_what_failed_and_what_was_missed() {
     let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);

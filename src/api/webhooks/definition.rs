@@ -17,6 +17,7 @@ pub(super) const DEFINITION: &[&str] = &["url", "events", "name", "description",
 pub(super) const PATCHED: &[&str] = &["url", "events", "name", "description", "status", "is_active", "secret"];
 
 /// What was given; what was wrong is noted in the form and left out here.
+#[derive(Clone)]
 pub(super) struct Given {
     url: Option<Box<str>>,
     events: Option<Vec<Pattern>>,

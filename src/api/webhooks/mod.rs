@@ -17,7 +17,7 @@ use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::clock;
-use crate::domain::endpoint::{Endpoint, Standing};
+use crate::domain::endpoint::{Definition, Endpoint, Standing};
 use crate::domain::id::EndpointNo;
 use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Switch};
@@ -84,7 +84,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let given = Given::take(&mut form, ask.settings, &dialect);
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = ask.api.store.update_webhook(endpoint.no, given.whole(), dialect.api.unique_name).await;
+    let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole(), dialect.api.unique_name).await;
     Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
@@ -97,14 +97,16 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
-    let definition = given.over(&endpoint.definition);
-    if definition != endpoint.definition {
-        let changed = ask.api.store.update_webhook(endpoint.no, definition, dialect.api.unique_name).await;
+    if given.clone().over(&endpoint.definition) != endpoint.definition {
+        let redefine = move |definition: &Definition| given.over(definition);
+        let changed = ask.api.store.update_webhook(endpoint.no, redefine, dialect.api.unique_name).await;
         endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
     }
     let switched = match switch {
         Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
-        Some(Switch::Off) if endpoint.is_active() => ask.api.store.disable_webhook(endpoint.no).await,
+        Some(Switch::Off) if endpoint.is_active() || endpoint.is_out_of_file() => {
+            ask.api.store.disable_webhook(endpoint.no).await
+        }
         _ => return Ok(answer(ask, &endpoint)),
     };
     Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))

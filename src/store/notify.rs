@@ -1,0 +1,95 @@
+//! The relay's own events for its operator, inside the writer. None is about the operator's own webhook, so none causes another.
+
+use super::batch::Batch;
+use super::error::Error;
+use super::publication::{Publication, Refusal};
+use super::retention::allocated;
+use super::shared::Pressure;
+use crate::domain::delivery::{Delivery, End};
+use crate::domain::endpoint::{Endpoint, Why};
+
+impl Batch<'_, '_> {
+    /// Tells that a webhook was enabled, or why it was disabled.
+    pub(super) fn notify_standing(&mut self, endpoint: &Endpoint, disabled: Option<Why>) -> Result<(), Error> {
+        let mut data = described(endpoint);
+        let kind = match disabled {
+            None => "webhook.enabled",
+            Some(why) => {
+                data["reason"] = why.text().into();
+                "webhook.disabled"
+            }
+        };
+        self.notify(endpoint, kind, &data)
+    }
+
+    /// Tells that deliveries of a webhook ended as failed.
+    pub(super) fn notify_failed(&mut self, endpoint: &Endpoint, count: u32, end: End) -> Result<(), Error> {
+        let mut data = described(endpoint);
+        data["count"] = count.into();
+        data["reason"] = end.name().into();
+        self.notify(endpoint, "delivery.failed", &data)
+    }
+
+    /// Counts a delivery that ended as failed. What expired is told of by the sweep, and a test by its answer.
+    pub(super) fn count_failed(&mut self, delivery: &Delivery, end: End) {
+        if end != End::Expired && !delivery.is_test() && self.shared.notifies() {
+            self.memory.notices.failed.add(delivery.key.endpoint, end);
+        }
+    }
+
+    /// Tells of the failures that were counted, when it is time. While events are refused they go on being counted.
+    pub(super) fn notify_of_failures(&mut self) -> Result<(), Error> {
+        if self.shared.pressure() != Pressure::None {
+            return Ok(());
+        }
+        for failures in self.memory.notices.failed.due(self.steady) {
+            if let Some(entry) = self.entry(failures.endpoint) {
+                self.notify_failed(&entry.endpoint, failures.count, failures.end)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells that events are refused for want of room. This one is taken all the same: it is small, and comes but once.
+    pub(super) fn notify_of_pressure(&mut self) -> Result<(), Error> {
+        let (reason, cause) = match self.shared.pressure() {
+            Pressure::None => return Ok(()),
+            Pressure::Full => ("max_bytes", Refusal::Full),
+            Pressure::DiskLow => ("disk", Refusal::DiskLow),
+        };
+        if !self.shared.notifies() || !self.memory.notices.storage.is_news(self.steady) {
+            return Ok(());
+        }
+        let data = serde_json::json!({
+            "reason": reason,
+            "detail": cause.to_string(),
+            "allocated_bytes": allocated(self.memory.counters.live_bytes),
+            "max_bytes": self.memory.limits.max_bytes,
+        });
+        let publication = self.operational("storage.low", &data);
+        self.take(&publication).map(drop)
+    }
+
+    fn notify(&mut self, about: &Endpoint, kind: &str, data: &serde_json::Value) -> Result<(), Error> {
+        if *about.provider == *super::OPERATOR_PROVIDER || !self.shared.notifies() {
+            return Ok(());
+        }
+        let publication = self.operational(kind, data);
+        // Refused only when the store is full: then the log line has to do.
+        drop(self.accept(&publication)?);
+        Ok(())
+    }
+
+    fn operational(&self, kind: &str, data: &serde_json::Value) -> Publication {
+        Publication::operational(self.dialect(super::OPERATOR_PROVIDER), kind, data)
+    }
+}
+
+fn described(endpoint: &Endpoint) -> serde_json::Value {
+    serde_json::json!({
+        "webhook_id": endpoint.id,
+        "provider": endpoint.provider,
+        "tenant": endpoint.tenant,
+        "url": endpoint.definition.url,
+    })
+}

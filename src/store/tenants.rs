@@ -1,0 +1,100 @@
+//! Tenants as the config file lists them, inside the writer: who left it, who came, and the keys of those who left.
+//!
+//! A tenant that was never listed lives by its use alone, so what the file said last is kept with each tenant. It is compared
+//! with what the file says now: only the step out of the file takes keys and webhooks away, so that an operator may go on with
+//! a tenant that left.
+
+use std::collections::HashSet;
+
+use redb::ReadableTable;
+
+use super::batch::{Batch, intact};
+use super::error::Error;
+use super::registry::Listing;
+use super::{Owned, record};
+use crate::domain::access::{Key, KeyHash, Role};
+use crate::domain::id::TenantNo;
+
+impl Batch<'_, '_> {
+    /// Notes which tenants the file lists; answers those that it listed until now and does not any more.
+    pub(super) fn list_tenants(&mut self, listed: &[Owned]) -> Result<HashSet<TenantNo>, Error> {
+        let listed = listed.iter().map(|owned| self.tenant_no(owned)).collect::<Result<HashSet<_>, _>>()?;
+        let moved = self.moved_tenants(&listed);
+        for (no, owned, listing) in &moved {
+            self.put_listing(*no, owned, *listing)?;
+        }
+        Ok(moved.into_iter().filter(|(_, _, listing)| *listing == Listing::Gone).map(|(no, _, _)| no).collect())
+    }
+
+    fn moved_tenants(&self, listed: &HashSet<TenantNo>) -> Vec<(TenantNo, Owned, Listing)> {
+        let registry = self.shared.registry();
+        let moved = registry.tenants().filter_map(|(owned, no)| {
+            let was = registry.listing(no);
+            let is = was.after(listed.contains(&no));
+            (is != was).then(|| (no, owned.clone(), is))
+        });
+        moved.collect()
+    }
+
+    fn put_listing(&mut self, no: TenantNo, owned: &Owned, listing: Listing) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_tenant(owned, listing, &mut bytes);
+        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        self.after.dirty = true;
+        // Known before the commit: nobody but the writer asks, and a failed commit ends the process.
+        self.shared.registry_mut().put_tenant(no, owned.clone(), listing);
+        Ok(())
+    }
+
+    /// Revokes the kept keys of tenants that just left, and of providers that the file does not name.
+    pub(super) fn revoke_left(&mut self, left: &HashSet<TenantNo>) -> Result<(), Error> {
+        for key in self.kept_keys()? {
+            if self.has_left(&key.role, left) {
+                self.drop_key(key.hash)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a key away, for every request that comes after the commit.
+    pub(super) fn drop_key(&mut self, hash: KeyHash) -> Result<(), Error> {
+        self.tables.key()?.remove(&hash)?;
+        self.after.dirty = true;
+        let shared = self.shared.clone();
+        self.answer(move || shared.registry_mut().drop_key(&hash));
+        Ok(())
+    }
+
+    fn has_left(&self, role: &Role, left: &HashSet<TenantNo>) -> bool {
+        let registry = self.shared.registry();
+        match role {
+            Role::Operator => false,
+            Role::Provider { provider } => !registry.dialects.contains_key(provider),
+            Role::Tenant { provider, tenant, .. } => {
+                let owned = Owned { provider: provider.clone(), tenant: tenant.clone() };
+                !registry.dialects.contains_key(provider) || registry.tenant(&owned).is_some_and(|no| left.contains(&no))
+            }
+        }
+    }
+
+    /// The keys as this transaction has them: one may have been made in the same batch.
+    fn kept_keys(&mut self) -> Result<Vec<Key>, Error> {
+        let mut found = Vec::new();
+        for row in self.tables.key()?.range::<&KeyHash>(..)? {
+            let (hash, value) = row?;
+            found.extend(intact(Some(record::read_key(*hash.value(), value.value())))?);
+        }
+        Ok(found)
+    }
+}
+
+impl Listing {
+    /// What it is after the file was read again.
+    fn after(self, listed: bool) -> Self {
+        match (listed, self) {
+            (true, _) => Self::Listed,
+            (false, Self::Never) => Self::Never,
+            (false, Self::Listed | Self::Gone) => Self::Gone,
+        }
+    }
+}
