@@ -55,7 +55,8 @@ async fn send(
             }
         }
     }
-    let connecting = timeout_at(deadline.at.into(), connector.connect(request.target));
+    // On the heap: a name, TCP and TLS need much state, which a worker on a kept connection would carry in vain.
+    let connecting = timeout_at(deadline.at.into(), Box::pin(connector.connect(request.target)));
     let mut connection = connecting.await.unwrap_or_else(|_| Err(deadline.missed("no connection was made")))?;
     let response = connection.exchange(request, deadline, capture).await.map_err(|failed| failed.failure)?;
     *kept = Some(connection).filter(Connection::is_reusable);

@@ -1,58 +1,84 @@
-//! What a batch adds at the end of a table: kept back until somebody reads there or the batch ends, then written in one piece,
-//! which fills whole pages where one row after the other would split them and look its place up each time.
+//! What a batch adds to the tables of the hot path: kept back until somebody reads there or the batch ends, then written in the
+//! order of the keys, most of it in one piece.
 
 use std::ops::Bound;
 
-use redb::CursorError;
-
+use super::bulk::put_sorted;
 use super::error::Error;
-use super::tables::{DueKey, Tables};
+use super::tables::{DueKey, LOG_KEY_BYTES, LogKey, Tables};
 use crate::domain::id::EventKey;
 
-/// New events by key, and the due entries of their deliveries; both in order.
+/// New events, the due entries of their deliveries, and rows of the log.
 #[derive(Default)]
 pub(super) struct Appended {
+    /// In order; beside each key stands where its record ends.
     events: Vec<(u64, usize)>,
-    /// The events' records, one after the other; beside each key stands where its record ends.
-    records: Vec<u8>,
-    due: Vec<DueKey>,
+    /// In order.
+    due: Vec<(DueKey, ())>,
+    /// As they came; beside each key stands where its record begins and ends.
+    log: Vec<(LogKey, (usize, usize))>,
+    event_records: Vec<u8>,
+    log_records: Vec<u8>,
+    /// Bytes of keys and values in the log that were written over.
+    freed: u64,
 }
 
 impl Appended {
-    /// Gives back the room that a large batch needed.
+    /// For the next batch: without the room that a large one needed.
     pub(super) fn emptied(mut self) -> Self {
-        self.records.shrink_to(KEPT_BYTES);
+        self.event_records.shrink_to(KEPT_BYTES);
+        self.log_records.shrink_to(KEPT_BYTES);
         self
+    }
+
+    /// What was written over since it was last asked.
+    pub(super) fn take_freed(&mut self) -> u64 {
+        std::mem::take(&mut self.freed)
+    }
+
+    /// The log's rows in order, of two with one key the newer.
+    fn log_rows(&mut self) -> Vec<(LogKey, &[u8])> {
+        self.log.sort_by_key(|(key, _)| *key);
+        let newest = self.log.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
+        newest.map(|(key, (begin, end))| (*key, &self.log_records[*begin..*end])).collect()
     }
 }
 
 impl Tables<'_> {
     /// Adds an event that is newer than all others.
     pub(super) fn append_event(&mut self, key: EventKey, record: &[u8]) {
-        self.appended.records.extend_from_slice(record);
-        self.appended.events.push((key.0, self.appended.records.len()));
+        self.appended.event_records.extend_from_slice(record);
+        self.appended.events.push((key.0, self.appended.event_records.len()));
     }
 
     /// Adds a due entry that is mostly the last of those that are due by now.
     pub(super) fn append_due(&mut self, key: DueKey) -> Result<(), Error> {
-        if self.appended.due.last().is_some_and(|last| *last >= key) {
+        if self.appended.due.last().is_some_and(|(last, ())| *last >= key) {
             self.settle_due()?;
         }
-        self.appended.due.push(key);
+        self.appended.due.push((key, ()));
         Ok(())
     }
 
     /// Takes a due entry out; false when it is not there.
     pub(super) fn remove_due(&mut self, key: &DueKey) -> Result<bool, Error> {
-        let appended = self.appended.due.first().is_some_and(|first| first <= key);
+        let appended = self.appended.due.first().is_some_and(|(first, ())| first <= key);
         let table = if appended { self.due()? } else { &mut self.due };
         Ok(table.remove(key)?.is_some())
+    }
+
+    /// Puts a row into the log, in place of the one that has its key.
+    pub(super) fn put_log(&mut self, key: LogKey, record: &[u8]) {
+        let begin = self.appended.log_records.len();
+        self.appended.log_records.extend_from_slice(record);
+        self.appended.log.push((key, (begin, self.appended.log_records.len())));
     }
 
     /// Writes what was kept back.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         self.settle_events()?;
-        self.settle_due()
+        self.settle_due()?;
+        self.settle_log()
     }
 
     pub(super) fn settle_events(&mut self) -> Result<(), Error> {
@@ -60,44 +86,38 @@ impl Tables<'_> {
         let mut cursor = self.event.lower_bound_mut(Bound::Included(first))?;
         let mut begin = 0;
         for &(key, end) in &self.appended.events {
-            cursor.insert_before(key, &self.appended.records[begin..end])?;
+            cursor.insert_before(key, &self.appended.event_records[begin..end])?;
             begin = end;
         }
         cursor.close()?;
         self.appended.events.clear();
-        self.appended.records.clear();
+        self.appended.event_records.clear();
         Ok(())
     }
 
     pub(super) fn settle_due(&mut self) -> Result<(), Error> {
-        let Some(first) = self.appended.due.first() else { return Ok(()) };
-        let mut cursor = self.due.lower_bound_mut(Bound::Included(first))?;
-        let mut rest = self.appended.due.iter();
-        let mut others = rest.clone();
-        while let Some(key) = rest.next() {
-            if !fits(cursor.insert_before(key, ()))? {
-                break;
-            }
-            others = rest.clone();
+        if !self.appended.due.is_empty() {
+            put_sorted(&mut self.due, &self.appended.due)?;
+            self.appended.due.clear();
         }
-        cursor.close()?;
-        // Behind the first that stands elsewhere, each looks its place up.
-        for key in others {
-            self.due.insert(key, ())?;
+        Ok(())
+    }
+
+    pub(super) fn settle_log(&mut self) -> Result<(), Error> {
+        if self.appended.log.is_empty() {
+            return Ok(());
         }
-        self.appended.due.clear();
+        let (put, put_bytes) = (self.appended.log.len(), self.appended.log_records.len());
+        let rows = self.appended.log_rows();
+        let bytes: usize = rows.iter().map(|(_, record)| record.len()).sum();
+        let replaced = put_sorted(&mut self.log, &rows)?;
+        let (gone, gone_bytes) = (replaced.rows + put - rows.len(), replaced.bytes + put_bytes - bytes);
+        self.appended.freed += (gone_bytes + gone * LOG_KEY_BYTES) as u64;
+        self.appended.log.clear();
+        self.appended.log_records.clear();
         Ok(())
     }
 }
 
 /// Room for records that stays between batches.
 const KEPT_BYTES: usize = 1 << 20;
-
-/// Whether a row went in; not when another stands in between.
-pub(super) fn fits(inserted: Result<(), CursorError>) -> Result<bool, Error> {
-    match inserted {
-        Ok(()) => Ok(true),
-        Err(CursorError::UnorderedKey) => Ok(false),
-        Err(broken) => Err(broken.into()),
-    }
-}

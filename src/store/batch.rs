@@ -15,7 +15,7 @@ use super::record::{self};
 use super::registry::Entry;
 use super::room::{Held, Seat};
 use super::schedule::Armed;
-use super::tables::{DELIVERY_ROW, DueKey, Tables, backlog_key, due_key, log_key};
+use super::tables::{DELIVERY_ROW, DueKey, LOG_KEY_BYTES, Tables, backlog_key, due_key, log_key};
 use super::tail::Entry as IndexEntry;
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::dialect::Dialect;
@@ -83,15 +83,15 @@ impl Batch<'_, '_> {
 
     /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
     /// the event's, and its own checksum guards that.
-    pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = self.tables.log.get(&log_key(key, DELIVERY_ROW))?;
+    pub(super) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        let row = self.tables.log()?.get(&log_key(key, DELIVERY_ROW))?;
         intact(row.map(|row| record::read_delivery(key, row.value())))
     }
 
     pub(super) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_delivery(delivery, newest, &mut bytes);
-        self.put_log(delivery.key, DELIVERY_ROW, &bytes)?;
+        self.put_log(delivery.key, DELIVERY_ROW, &bytes);
         self.memory.scratch = bytes;
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Batch<'_, '_> {
     pub(super) fn write_attempt(&mut self, key: DeliveryKey, attempt: &Attempt) -> Result<(), Error> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_attempt(attempt, &mut bytes);
-        self.put_log(key, attempt.number, &bytes)?;
+        self.put_log(key, attempt.number, &bytes);
         self.memory.scratch = bytes;
         Ok(())
     }
@@ -249,11 +249,17 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) -> Result<(), Error> {
+    fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
         self.after.dirty = true;
-        let old = self.tables.log.insert(&log_key(key, number), bytes)?.map_or(0, |old| old.value().len() + LOG_KEY_BYTES);
-        let counters = &mut self.memory.counters;
-        counters.live_bytes = (counters.live_bytes + (bytes.len() + LOG_KEY_BYTES) as u64).saturating_sub(old as u64);
+        self.tables.put_log(log_key(key, number), bytes);
+        self.memory.counters.live_bytes += (bytes.len() + LOG_KEY_BYTES) as u64;
+    }
+
+    /// Writes what was kept back for the end of the batch.
+    pub(super) fn write_appended(&mut self) -> Result<(), Error> {
+        self.tables.settle()?;
+        let live = &mut self.memory.counters.live_bytes;
+        *live = live.saturating_sub(self.tables.appended.take_freed());
         Ok(())
     }
 }
@@ -268,5 +274,3 @@ pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Err
         other => other,
     }
 }
-
-pub(super) const LOG_KEY_BYTES: usize = size_of::<super::tables::LogKey>();

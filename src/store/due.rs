@@ -85,7 +85,7 @@ impl Batch<'_, '_> {
 
     /// The event of a delivery that was never attempted, read here, in the order of the table, so that its attempt need not.
     fn fresh(&mut self, key: DeliveryKey) -> Result<Option<Arc<Held>>, Error> {
-        if self.tables.log.get(&log_key(key, DELIVERY_ROW))?.is_some() {
+        if self.tables.log()?.get(&log_key(key, DELIVERY_ROW))?.is_some() {
             return Ok(None);
         }
         let event = self.event(key.event)?.map(|stored| stored.event);

@@ -9,11 +9,10 @@
 //! An index row lands on its owner's leaf, so a batch touches as many leaves as it has owners. The tail gathers entries until
 //! they are many; a crash loses none, since the tail is read again from the tables behind `indexed`.
 
-use std::ops::Bound;
 use std::sync::PoisonError;
 
-use super::appended::fits;
 use super::batch::Batch;
+use super::bulk::put_sorted;
 use super::error::Error;
 use super::tables::{IndexKey, OWNER_BYTES, read_index_key};
 use super::tail::{Entry, Flush};
@@ -28,7 +27,7 @@ impl Batch<'_, '_> {
         if self.memory.flush.is_running() || self.after.flushed || !enough {
             return;
         }
-        let mut rows: Vec<IndexKey> = tail.entries.iter().flat_map(Entry::rows).collect();
+        let mut rows: Vec<(IndexKey, ())> = tail.entries.iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
         // A fan-out adds deliveries of its event later, so the index is whole only before it.
         let fanning = self.memory.fanouts.iter().map(|running| running.event.0.saturating_sub(1)).min();
@@ -44,7 +43,7 @@ impl Batch<'_, '_> {
         let left = self.memory.flush.rows.len().saturating_sub(SLICE);
         let mut slice = self.memory.flush.rows.split_off(left);
         slice.reverse();
-        for owned in slice.chunk_by(|a, b| owner(a) == owner(b)) {
+        for owned in slice.chunk_by(|a, b| owner(&a.0) == owner(&b.0)) {
             self.put_owned(owned)?;
         }
         if left == 0 {
@@ -72,23 +71,11 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Writes rows of one owner, in their order. They mostly follow each other in the table too, and then go in as one piece.
-    fn put_owned(&mut self, rows: &[IndexKey]) -> Result<(), Error> {
-        let mut at = 0;
-        while rows.len() - at >= PIECE {
-            let mut cursor = self.tables.index()?.lower_bound_mut(Bound::Included(&rows[at]))?;
-            let from = at;
-            while at < rows.len() && fits(cursor.insert_before(&rows[at], ()))? {
-                at += 1;
-            }
-            cursor.close()?;
-            self.grew(at - from);
-            if at < rows.len() {
-                self.put_index(&rows[at])?;
-                at += 1;
-            }
-        }
-        rows[at..].iter().try_for_each(|row| self.put_index(row))
+    /// Writes rows of one owner, in their order.
+    fn put_owned(&mut self, rows: &[(IndexKey, ())]) -> Result<(), Error> {
+        let replaced = put_sorted(self.tables.index()?, rows)?;
+        self.grew(rows.len() - replaced.rows);
+        Ok(())
     }
 
     fn put_index(&mut self, row: &IndexKey) -> Result<(), Error> {
@@ -119,6 +106,3 @@ const TAIL: usize = 131_072;
 
 /// Rows written in one commit.
 const SLICE: usize = 4_096;
-
-/// Rows of one owner from which on a place is looked up once for all of them.
-const PIECE: usize = 8;

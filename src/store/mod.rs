@@ -16,6 +16,7 @@
 mod accept;
 mod appended;
 mod batch;
+mod bulk;
 mod catalogue;
 mod check;
 mod connection;

@@ -11,12 +11,12 @@ use std::time::Duration;
 use redb::ReadableTable;
 
 use super::accept::id_name;
-use super::batch::{Batch, LOG_KEY_BYTES, intact};
+use super::batch::{Batch, intact};
 use super::error::Error;
 use super::memory::EVERY;
 use super::record::StoredEvent;
 use super::tables::{
-    DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
+    DELIVERY_ROW, LOG_KEY_BYTES, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
 };
 use super::tail::Entry as IndexEntry;
 use super::{Owned, record};
@@ -222,7 +222,7 @@ impl Batch<'_, '_> {
         let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
         let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
         let mut found = Vec::new();
-        for row in self.tables.log.range::<&super::tables::LogKey>(&first..=&last)? {
+        for row in self.tables.log()?.range::<&super::tables::LogKey>(&first..=&last)? {
             let (key, value) = row?;
             let (key, number) = read_log_key(key.value());
             if number == DELIVERY_ROW {
@@ -236,7 +236,7 @@ impl Batch<'_, '_> {
         let key = delivery.key;
         self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
-            if let Some(row) = self.tables.log.remove(&log_key(key, number))? {
+            if let Some(row) = self.tables.log()?.remove(&log_key(key, number))? {
                 let freed = (row.value().len() + LOG_KEY_BYTES) as u64;
                 let live = &mut self.memory.counters.live_bytes;
                 *live = live.saturating_sub(freed);

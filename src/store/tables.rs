@@ -62,6 +62,8 @@ pub(super) type IndexKey = [u8; 17];
 /// Of an index row: its scope and owner.
 pub(super) const OWNER_BYTES: usize = 5;
 
+pub(super) const LOG_KEY_BYTES: usize = size_of::<LogKey>();
+
 /// The row of the counters in `state`.
 pub(super) const COUNTERS: u8 = 0;
 
@@ -166,6 +168,7 @@ pub(super) struct Tables<'txn> {
     txn: &'txn WriteTransaction,
     /// Read through [`Self::event`].
     pub(super) event: Writable<'txn, u64>,
+    /// Read through [`Self::log`].
     pub(super) log: Writable<'txn, &'static LogKey>,
     /// Read through [`Self::due`].
     pub(super) due: Writable<'txn, &'static DueKey, ()>,
@@ -232,6 +235,12 @@ impl<'txn> Tables<'txn> {
     pub(super) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
         self.settle_due()?;
         Ok(&mut self.due)
+    }
+
+    /// The log, what this batch put there included.
+    pub(super) fn log(&mut self) -> Result<&mut Writable<'txn, &'static LogKey>, Error> {
+        self.settle_log()?;
+        Ok(&mut self.log)
     }
 
     opened_when_asked! {

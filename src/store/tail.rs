@@ -53,7 +53,7 @@ pub(super) struct Tail {
 /// A flush under way: the rows still to be written, last first, and where the index will then stand.
 #[derive(Default)]
 pub(super) struct Flush {
-    pub(super) rows: Vec<IndexKey>,
+    pub(super) rows: Vec<(IndexKey, ())>,
     pub(super) entries: usize,
     pub(super) up_to: u64,
 }

@@ -85,7 +85,7 @@ impl Writer {
             batch.apply(op)?;
         }
         batch.background()?;
-        batch.tables.settle()?;
+        batch.write_appended()?;
         batch.write_counters()?;
         let Batch { tables, memory, after, .. } = batch;
         memory.appended = tables.appended.emptied();
