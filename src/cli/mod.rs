@@ -8,6 +8,7 @@ mod attempts;
 mod bench;
 mod check;
 mod client;
+mod config;
 mod deliveries;
 mod dev;
 mod dialects;
@@ -54,6 +55,8 @@ enum Command {
     Serve(serve::Serve),
     Dev(dev::Dev),
     Check(check::Check),
+    #[command(subcommand)]
+    Config(config::Config),
     Send(send::Send),
     #[command(subcommand, visible_alias = "webhook")]
     Webhooks(webhooks::Webhooks),
@@ -78,6 +81,7 @@ impl Command {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(out),
             Self::Check(check) => check.run(out),
+            Self::Config(config) => config.run(out),
             Self::Send(send) => send.run(out),
             Self::Webhooks(webhooks) => webhooks.run(out),
             Self::Deliveries(deliveries) => deliveries.run(out),

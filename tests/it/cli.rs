@@ -306,3 +306,21 @@ fn verify<'a>(dialect: &'a str, body: &'a str, request: &'a Received, more: &[&'
     arguments.extend(more);
     arguments
 }
+
+#[test]
+fn the_default_config_checks_and_shows_where_each_value_comes_from() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("hookwheel.toml");
+    let hookwheel = |environment: &[(&str, &str)], arguments: &[&str]| run(folder.path(), environment, arguments).expect(0);
+    let printed = hookwheel(&[], &["config", "default"]).stdout;
+    fs::write(&file, printed.replace("# in_flight = 4096", "in_flight = 7")).expect("written");
+    hookwheel(&[], &["check", "-c", "hookwheel.toml"]);
+
+    let shown = hookwheel(&[], &["config", "show", "-c", "hookwheel.toml"]).stdout;
+    let line = |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name}: {shown}"));
+    assert!(line("delivery.in_flight = 7").contains("hookwheel.toml:"), "{shown}");
+    assert!(line("storage.retention = ").ends_with("# default"), "{shown}");
+    let set = [("HOOKWHEEL_STORAGE_RETENTION", "3d")];
+    let said = hookwheel(&set, &["config", "show", "--json", "-c", "hookwheel.toml"]).json();
+    assert_eq!(said["storage.retention"], json!({ "value": "\"3d\"", "from": "environment HOOKWHEEL_STORAGE_RETENTION" }));
+}

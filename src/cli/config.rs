@@ -1,0 +1,72 @@
+//! `config`: a file to begin with, and what the one that is there comes to. Needs no service.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::doors;
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use crate::config::DEFAULT_FILE;
+
+/// Print a config file to begin with, or what yours comes to
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    Default(Example),
+    Show(Show),
+}
+
+/// Print a config file that names everything, with the defaults commented out
+#[derive(Args, Debug)]
+pub(crate) struct Example {}
+
+/// Print every single setting and where it comes from; secrets and keys are not among them
+#[derive(Args, Debug)]
+pub(crate) struct Show {
+    /// The config file; conf.d/*.toml beside it are read too
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+
+    /// Leave HOOKWHEEL_* variables out
+    #[arg(long)]
+    no_environment: bool,
+}
+
+impl Config {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        match self {
+            Self::Default(_) => example(out)?,
+            Self::Show(show) => print(&show.config, !show.no_environment, out)?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+fn example(out: &Out) -> Result<(), Failure> {
+    match out.json {
+        true => out.line(json!({ "toml": EXAMPLE }))?,
+        false => out.line(EXAMPLE.trim_end())?,
+    }
+    Ok(())
+}
+
+fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> {
+    let config = doors::config(file, with_environment)?;
+    if out.json {
+        let one = |value: &str, from: String| json!({ "value": (!value.is_empty()).then_some(value), "from": from });
+        let all = config.settings.iter().map(|setting| (setting.name.clone(), one(&setting.value, setting.place.to_string())));
+        out.line(Value::Object(all.collect::<Map<_, _>>()))?;
+        return Ok(());
+    }
+    let set = config.settings.iter().filter(|setting| !setting.value.is_empty());
+    let lines: Vec<_> = set.map(|setting| (format!("{} = {}", setting.name, setting.value), &setting.place)).collect();
+    let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
+    for (line, place) in &lines {
+        out.line(format!("{line:width$}  # {place}"))?;
+    }
+    Ok(())
+}
+
+/// The file that the package installs.
+const EXAMPLE: &str = include_str!("../../packaging/hookwheel.toml");
