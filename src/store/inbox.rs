@@ -32,6 +32,18 @@ enum Sleep {
     Idle,
     /// Until something urgent comes: outcomes wait for company.
     Linger,
+    /// Until a time, whatever comes: all of it waits for company.
+    Rest,
+}
+
+impl Sleep {
+    fn ends_with(self, urgent: bool) -> bool {
+        match self {
+            Self::No | Self::Rest => false,
+            Self::Linger => urgent,
+            Self::Idle => true,
+        }
+    }
 }
 
 /// Why an operation was not taken.
@@ -48,24 +60,27 @@ impl Inbox {
         if queue.publication_bytes > 0 && queue.publication_bytes + bytes > PUBLICATION_BYTES {
             return Err(Full::Busy);
         }
+        if queue.closed {
+            return Err(Full::Closed);
+        }
         queue.publication_bytes += bytes;
-        self.push(queue, op, true)
+        self.push(queue, op, true);
+        Ok(())
     }
 
     /// Queues what somebody waits for.
     pub(super) fn ask(&self, op: Op) -> Result<(), Full> {
-        self.push(self.lock(), op, true)
+        let queue = self.lock();
+        if queue.closed {
+            return Err(Full::Closed);
+        }
+        self.push(queue, op, true);
+        Ok(())
     }
 
     /// Queues what nobody waits for: it may wait [`LINGER`] for company. Also taken while closing, since attempts end then.
     pub(super) fn tell(&self, op: Op) {
-        let mut queue = self.lock();
-        queue.ops.push(op);
-        let wake = queue.sleep == Sleep::Idle;
-        drop(queue);
-        if wake {
-            self.bell.notify_one();
-        }
+        self.push(self.lock(), op, false);
     }
 
     /// Refuses everything that is asked from now on.
@@ -78,11 +93,13 @@ impl Inbox {
         self.lock().ops.len()
     }
 
-    /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room.
+    /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room. Work
+    /// that is there before `rested` waits for more until then.
     /// True when nothing is asked any more: what is then taken is the last, unless an attempt still ends.
-    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant) -> bool {
+    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant, rested: Instant) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| !queue.ops.is_empty() || queue.closed);
-        if !queue.urgent && !queue.closed && !queue.ops.is_empty() {
+        if !queue.ops.is_empty() {
+            queue = self.wait(queue, Sleep::Rest, rested, |queue| queue.closed);
             let until = until.min(clock::steady() + LINGER);
             queue = self.wait(queue, Sleep::Linger, until, |queue| queue.urgent || queue.closed);
         }
@@ -92,18 +109,14 @@ impl Inbox {
         queue.closed
     }
 
-    fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, urgent: bool) -> Result<(), Full> {
-        if queue.closed {
-            return Err(Full::Closed);
-        }
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, urgent: bool) {
         queue.ops.push(op);
         queue.urgent |= urgent;
-        let wake = queue.sleep != Sleep::No;
+        let wake = queue.sleep.ends_with(urgent);
         drop(queue);
         if wake {
             self.bell.notify_one();
         }
-        Ok(())
     }
 
     fn wait<'a>(

@@ -40,12 +40,15 @@ impl Writer {
     /// Runs until the inbox is closed and empty; an error is the store's end.
     pub(super) fn run(mut self) -> Result<(), Error> {
         let mut ops = Vec::new();
+        let mut rested = clock::steady();
         loop {
-            let closed = self.inbox.take(&mut ops, self.wake_at());
+            let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
             if closed && ops.is_empty() {
                 return Ok(());
             }
+            let (taken, began) = (ops.len(), clock::steady());
             self.turn(&mut ops)?;
+            rested = rest(taken, began, clock::steady());
         }
     }
 
@@ -119,6 +122,14 @@ impl Writer {
             || memory.sweep.has_more();
         if busy { now } else { memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE) }
     }
+}
+
+/// When the next commit may begin. A commit costs much the same for a few operations as for a hundred, so under load the writer
+/// rests as long as it worked, and the next batch is larger; one that had little to do goes on at once.
+fn rest(taken: usize, began: Instant, ended: Instant) -> Instant {
+    let taken = u32::try_from(taken).unwrap_or(u32::MAX).min(FULL_REST);
+    let worked = ended.saturating_duration_since(began).min(REST_MAX);
+    ended + worked * taken / FULL_REST
 }
 
 impl Batch<'_, '_> {
@@ -210,6 +221,12 @@ impl Shared {
         self.turned.store(self.micros(clock::steady()), Relaxed);
     }
 }
+
+/// The longest rest between two commits, which publishers wait for.
+const REST_MAX: Duration = Duration::from_millis(2);
+
+/// Operations in a batch after which the writer rests in full.
+const FULL_REST: u32 = 64;
 
 /// The longest sleep: an idle writer still shows that it lives.
 const IDLE: Duration = Duration::from_secs(2);
