@@ -7,6 +7,7 @@
 
 mod dev;
 mod disk;
+mod lateness;
 mod listen;
 mod loader;
 mod logging;
