@@ -53,10 +53,13 @@ async fn deleting_ends_what_waits_and_keeps_the_log() {
 
     acme.delete(&format!("/v1/webhooks/{webhook}")).await.expect(204);
     acme.get(&format!("/v1/webhooks/{webhook}")).await.problem(404, &[]);
-    for event in [waiting, in_flight] {
-        let delivery = acme.delivery_when(&event, "failed").await;
+    for event in [&waiting, &in_flight] {
+        let delivery = acme.delivery_when(event, "failed").await;
         assert!(delivery.to_string().contains("webhook_deleted"), "{delivery}");
     }
+    let ended = |delivery: &Value| attempts(delivery).len() == 1;
+    let delivery = acme.delivery_that(&in_flight, "the attempt in flight ends", ended).await;
+    assert!(delivery["status"] == "failed" && delivery["reason"] == "webhook_deleted", "{delivery}");
     tokio::time::sleep(SLOW).await;
     assert_eq!(receiver.received("/a").len(), 2, "nothing is sent after the delete");
 }
