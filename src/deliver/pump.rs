@@ -115,6 +115,11 @@ impl Pump {
         self.queues().in_flight()
     }
 
+    /// How long the delivery that waits longest has been held back by nothing but `in_flight`.
+    pub(crate) fn held_back(&self) -> Duration {
+        self.queues().held_back(clock::steady())
+    }
+
     fn queues(&self) -> MutexGuard<'_, Queues<oneshot::Sender<Ready>>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -67,6 +67,8 @@ struct Queue<W> {
     backlog_next: bool,
     running: Vec<(DeliveryKey, Instant)>,
     slow: bool,
+    /// When it last got over its own limit or pace.
+    free_since: Option<Instant>,
     /// More of its backlog waits on disk.
     on_disk: bool,
     asked: bool,
@@ -98,6 +100,12 @@ impl<W> Queues<W> {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// How long the delivery that waits longest has waited for a slot over all endpoints and for nothing else.
+    pub(crate) fn held_back(&self, now: Instant) -> Duration {
+        let turns = self.ring.iter().filter_map(|no| self.endpoints.get(no));
+        turns.map(|queue| queue.held_back(self.limits.per_endpoint, now)).max().unwrap_or_default()
     }
 
     /// Queues a delivery. One that is being attempted already is dropped: its outcome will place it.
@@ -167,6 +175,9 @@ impl<W> Queues<W> {
         self.in_flight -= 1;
         let no = key.endpoint;
         let queue = self.endpoints.get_mut(&no)?;
+        if !queue.is_free(self.limits.per_endpoint, now) {
+            queue.free_since = Some(now);
+        }
         queue.running.retain(|(other, _)| *other != key);
         queue.slow = match sign {
             Sign::Good => false,
@@ -290,6 +301,7 @@ impl<W> Default for Queue<W> {
             backlog_next: false,
             running: Vec::new(),
             slow: false,
+            free_since: None,
             on_disk: false,
             asked: false,
             in_ring: false,
@@ -313,6 +325,17 @@ impl<W> Queue<W> {
 
     fn slots(&self, per_endpoint: usize) -> usize {
         if self.slow { 1 } else { per_endpoint }
+    }
+
+    /// Whether neither its own limit nor its pace keeps it from a slot.
+    fn is_free(&self, per_endpoint: usize, now: Instant) -> bool {
+        self.running.len() < self.slots(per_endpoint) && self.is_quick(now)
+    }
+
+    fn held_back(&self, per_endpoint: usize, now: Instant) -> Duration {
+        let oldest = [&self.hand, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
+        let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
+        now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
     }
 
     fn is_quick(&self, now: Instant) -> bool {

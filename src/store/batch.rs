@@ -167,7 +167,7 @@ impl Batch<'_, '_> {
         {
             return;
         }
-        self.after.committed.ready.push(Ready { key, place, lane, known: None, seat });
+        self.after.committed.ready.push(Ready { key, place, lane, known: None, seat, since: self.steady });
     }
 
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
@@ -234,7 +234,8 @@ impl Batch<'_, '_> {
         // Before the table is loaded up to here, the loading will find it.
         if self.loaded(&due_key(at, key)) {
             let place = Place::Due(at);
-            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known: known.cloned(), seat });
+            let (known, since) = (known.cloned(), self.steady);
+            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, seat, since });
         }
         Ok(())
     }

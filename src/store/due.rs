@@ -75,7 +75,7 @@ impl Batch<'_, '_> {
             };
             cursor.after = number;
             let known = if number == key.event.0 { self.fresh(key)? } else { None };
-            let ready = Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known, seat };
+            let ready = Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known, seat, since: self.steady };
             self.after.committed.ready.push(ready);
         }
         self.memory.backlogs.insert(endpoint, cursor);

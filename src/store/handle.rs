@@ -241,6 +241,12 @@ impl Store {
         self.shared.disk_low.store(low, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Called by whoever watches the queues.
+    pub(crate) fn set_held_back(&self, longest: Duration) {
+        let millis = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX);
+        self.shared.held_back_ms.store(millis, std::sync::atomic::Ordering::Relaxed);
+    }
+
     async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
         self.ask(|to| Op::Webhook(Box::new(op), to)).await?
     }

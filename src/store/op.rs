@@ -1,7 +1,7 @@
 //! What the writer is asked to do, and how each asker gets the answer.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -107,6 +107,8 @@ pub(crate) struct Ready {
     /// The event, when it is at hand: then this is its first attempt and nothing need be read.
     pub(crate) known: Option<Arc<Held>>,
     pub(crate) seat: Seat,
+    /// Since when it could be attempted, for all that the store knows.
+    pub(crate) since: Instant,
 }
 
 /// Which of its endpoint's queues a delivery waits in.

@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) behind: AtomicBool,
     /// Every due entry up to here is in memory.
     pub(super) loaded_ms: AtomicU64,
+    /// How long a delivery in a queue has waited for nothing but a slot, in milliseconds.
+    pub(super) held_back_ms: AtomicU64,
     /// Steady microseconds of the last turn of the writer.
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
@@ -103,6 +105,7 @@ impl Shared {
             armed: AtomicUsize::new(0),
             behind: AtomicBool::new(true),
             loaded_ms: AtomicU64::new(u64::MAX / 1_000),
+            held_back_ms: AtomicU64::new(0),
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
@@ -163,11 +166,12 @@ impl Shared {
             disabled += usize::from(!entry.endpoint.is_active());
         });
         let now = self.micros(clock::steady());
+        let unloaded = clock::now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed)));
         Health {
             last_commit_age: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),
             queue,
             behind: self.behind.load(Relaxed),
-            oldest_due_late: clock::now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed))),
+            oldest_due_late: unloaded.max(Duration::from_millis(self.held_back_ms.load(Relaxed))),
             full: self.full.load(Relaxed),
             disk_low: self.disk_low.load(Relaxed),
             commits: self.commit_count.load(Relaxed),

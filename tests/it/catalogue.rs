@@ -67,6 +67,25 @@ async fn the_catalogue_is_the_providers_to_change() {
     assert!(listed.get("next").is_none(), "this dialect's lists have no `next` on their last page");
 }
 
+#[tokio::test]
+async fn no_built_in_catalogue_refuses_a_payload() {
+    let dialects = ["standard", "resistant", "decisio", "aioka", "dcisionai", "deck"];
+    let config = dialects.iter().fold(Config::bare(), |config, dialect| config.provider(dialect, dialect).tenant("t"));
+    let service = Service::start(&config).await;
+    for dialect in dialects {
+        let tenant = service.tenant(dialect, "t");
+        let types = tenant.get("/v1/event-types?limit=250").await.expect(200);
+        let wrapped = types.as_object().expect("an object").values().find_map(Value::as_array).expect("a list").clone();
+        for kind in wrapped.iter().map(|one| text(&one["name"])) {
+            let attributes = json!({ "job_guid": "a4e67899", "webhook_code": kind });
+            for data in [json!({}), json!(null), json!({ "unheard": [{ "of": true }] })] {
+                let event = json!({ "type": kind, "attributes": attributes, "data": data });
+                assert_eq!(tenant.publish(&event).await.expect(202)["deliveries"], 0, "{dialect} {event}");
+            }
+        }
+    }
+}
+
 async fn put(client: &Client, name: &str, body: &Value) -> Answer {
     client.send(Method::PUT, &format!("/v1/event-types/{name}"), "application/json", body.to_string().into()).await
 }

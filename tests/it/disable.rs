@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::api::{WITHIN, attempts};
+use crate::harness::client::Client;
 use crate::harness::config::{Config, NOTIFY_SECRET};
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
@@ -54,6 +55,59 @@ async fn a_success_in_between_starts_the_count_anew() {
 }
 
 #[tokio::test]
+async fn disabling_by_count_holds_what_is_pending() {
+    let keys = "extends = \"standard\"\n[dialect.strict.disable]\nconsecutive = 2\ncount = \"attempts\"\n";
+    let config = Config::bare().dialect("strict", keys, &["1h"]).provider("shop", "strict").tenant("acme");
+    let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500), Reply::status(500), Reply::OK]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let first = acme.publish_new("order.paid").await;
+    acme.delivery_that(&first, "one attempt was made", |delivery| attempts(delivery).len() == 1).await;
+    let second = acme.publish_new("order.paid").await;
+    for event in [&first, &second] {
+        assert_eq!(attempts(&acme.delivery_when(event, "held").await).len(), 1);
+    }
+    assert_eq!(acme.webhook(&webhook).await["disabled_reason"], "2 consecutive failures");
+    acme.do_to_webhook(&webhook, "enable").await;
+    for event in [&first, &second] {
+        assert_eq!(attempts(&acme.delivery_when(event, "succeeded").await).len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn enabling_sets_the_count_to_zero() {
+    let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500)]);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    for _ in 0..2 {
+        fail_once(&acme, &webhook, "active").await;
+        fail_once(&acme, &webhook, "disabled").await;
+        acme.do_to_webhook(&webhook, "enable").await;
+    }
+}
+
+#[tokio::test]
+async fn a_recovered_delivery_that_fails_again_does_not_count() {
+    let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
+    receiver.script("/a", [Reply::status(500)]);
+    let acme = service.acme();
+    let missed = acme.publish_new("order.paid").await;
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let failed = acme.publish_new("order.paid").await;
+    acme.delivery_when(&failed, "failed").await;
+    let recover = json!({ "since": "2020-01-01T00:00:00Z" });
+    acme.post(&format!("/v1/webhooks/{webhook}/recover"), &recover).await.expect(202);
+    for (event, made) in [(&missed, 1), (&failed, 2)] {
+        let again = |delivery: &serde_json::Value| delivery["status"] == "failed" && attempts(delivery).len() == made;
+        acme.delivery_that(event, "the recovered run has failed", again).await;
+    }
+    assert_eq!(acme.webhook(&webhook).await["status"], "active");
+    fail_once(&acme, &webhook, "disabled").await;
+}
+
+#[tokio::test]
 async fn runs_by_hand_and_tests_do_not_count_as_failures_but_their_success_resets() {
     let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
     receiver.script("/a", [Reply::status(500)]);
@@ -91,6 +145,13 @@ async fn a_test_is_sent_to_a_disabled_webhook_and_answers_with_what_came_back() 
     assert_eq!(receiver.received("/a").len(), 1, "a test is one attempt");
     let logged = acme.get("/v1/deliveries?test=true").await.expect(200);
     assert_eq!(logged["data"][0]["test"], true);
+}
+
+/// One more failed delivery, and how the webhook stands after it.
+async fn fail_once(acme: &Client, webhook: &str, status: &str) {
+    let event = acme.publish_new("order.paid").await;
+    acme.delivery_when(&event, "failed").await;
+    assert_eq!(acme.webhook(webhook).await["status"], status);
 }
 
 /// One attempt for each delivery, and two failures disable.

@@ -1,5 +1,6 @@
 //! What happens when the store is full, and when things grow old.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use crate::harness::api::{WITHIN, text};
 use crate::harness::client::Client;
 use crate::harness::config::Config;
 use crate::harness::eventually;
-use crate::harness::receiver::{Receiver, Reply};
+use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
@@ -59,31 +60,97 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
 }
 
 #[tokio::test]
+async fn a_nearly_full_disk_takes_no_events_until_there_is_room_again() {
+    // The service wants 64 MiB to be free.
+    let Some(service) = Service::start_on_disk(&Config::retrying(&["3s"]), 96).await else { return };
+    let (receiver, acme) = (Receiver::start().await, service.acme());
+    receiver.script("/a", [Reply::status(500), Reply::OK]);
+    acme.subscribe(&receiver.url("/a"), &["order.*"]).await;
+    let taken = acme.publish_new("order.paid").await;
+    let ballast = service.disk().join("ballast");
+    fs::write(&ballast, vec![0; 40 << 20]).expect("written");
+    let refused = || async { Some(acme.publish(&large()).await).filter(|answer| answer.status != 202) };
+    eventually("the disk is found to be nearly full", WITHIN, refused).await.problem(507, &["disk"]);
+
+    // Only publishing is refused.
+    acme.delivery_when(&taken, "succeeded").await;
+    acme.subscribe(&receiver.url("/b"), &["*"]).await;
+    acme.publish(&large()).await.problem(507, &["disk"]);
+    fs::remove_file(&ballast).expect("removed");
+    let again = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
+    eventually("events are taken again", WITHIN, again).await;
+    receiver.wait_for("/b", 1, WITHIN).await;
+}
+
+#[tokio::test]
+async fn held_ones_that_expire_are_told_once_for_a_webhook_and_day() {
+    let receiver = Receiver::start().await;
+    let mut service = Service::start(&Config::quick().storage("retention = \"2s\"").notify(&receiver.url("/ops"))).await;
+    let mut webhooks = Vec::new();
+    // More than one commit ends, so that the rest of them comes a commit later.
+    for (kind, count) in [("many", 1_100), ("one", 1)] {
+        let webhook = service.acme().subscribe("https://example.com/", &[kind]).await;
+        service.acme().do_to_webhook(&webhook, "disable").await;
+        let lines = format!("{}\n", json!({ "type": kind, "data": {} })).repeat(count);
+        assert!(service.acme().publish_lines(&lines).await.1.iter().all(|line| line["status"] == 202));
+        webhooks.push(webhook);
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // A start looks for what is too old at once, a running service once a minute.
+    service.kill9();
+    service.start_again().await;
+    let acme = service.acme();
+    for webhook in &webhooks {
+        let held = format!("/v1/webhooks/{webhook}/deliveries?status=held");
+        let none = || async { (acme.get(&held).await.expect(200)["data"] == json!([])).then_some(()) };
+        eventually("all have expired", WITHIN, none).await;
+    }
+    let told = |received: &[Received], webhook: &String| {
+        let notices = received.iter().filter(|one| one.path == "/ops").map(Received::json);
+        notices.filter(|one| one["type"] == "delivery.failed" && one["data"]["webhook_id"] == **webhook).collect::<Vec<_>>()
+    };
+    assert!(receiver.wait_until(WITHIN, |received| webhooks.iter().all(|one| !told(received, one).is_empty())).await);
+    // A second one would follow at once.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (webhook, least) in webhooks.iter().zip([2, 1]) {
+        let notices = receiver.look(|received| told(received, webhook));
+        assert_eq!(notices.len(), 1, "{notices:?}");
+        let data = &notices[0]["data"];
+        assert!(data["reason"] == "expired" && data["count"].as_u64() >= Some(least), "{data}");
+    }
+}
+
+#[tokio::test]
 async fn age_counts_from_a_deliverys_end() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::retrying(&["1h"]).storage("retention = \"2s\"")).await;
     receiver.script("/pending", [Reply::status(500)]);
     let acme = service.acme();
-    acme.subscribe(&receiver.url("/done"), &["done"]).await;
-    acme.subscribe(&receiver.url("/pending"), &["pending"]).await;
+    for (path, kind) in [("/done", "done"), ("/pending", "pending"), ("/also", "pending")] {
+        acme.subscribe(&receiver.url(path), &[kind]).await;
+    }
     let holding = acme.subscribe(&receiver.url("/held"), &["held"]).await;
     acme.do_to_webhook(&holding, "disable").await;
-    let (done, pending, held) =
-        (acme.publish_new("done").await, acme.publish_new("pending").await, acme.publish_new("held").await);
+    let named = |data: u64| json!({ "id": "named", "type": "done", "data": data });
+    acme.publish(&named(1)).await.expect(202);
+    let (pending, held) = (acme.publish_new("pending").await, acme.publish_new("held").await);
     let nobodys = acme.publish_new("nobodys").await;
+    receiver.wait_for("/also", 1, WITHIN).await;
+    assert_eq!(acme.deliveries_of(&pending).await.len(), 2);
     let held = text(&acme.delivery_when(&held, "held").await["id"]);
 
-    for event in [done, nobodys] {
+    for event in ["named", &nobodys] {
         let gone = || async { (acme.get(&format!("/v1/events/{event}")).await.status == 404).then_some(()) };
         eventually("what has ended goes after its age", MINUTE, gone).await;
     }
-    // It ends as failed, and goes as every failed one does.
-    let expired = || async {
-        let answer = acme.get(&format!("/v1/deliveries/{held}")).await;
-        (answer.status == 404 || answer.text().contains("expired")).then_some(())
-    };
-    eventually("a held one ends by age", MINUTE, expired).await;
+    acme.publish(&named(2)).await.expect(202);
+    // It ends as failed, and is kept for as long again.
+    let ended = || async { Some(acme.delivery(&held).await).filter(|delivery| delivery["status"] != "held") };
+    let ended = eventually("a held one ends by age", MINUTE, ended).await;
+    assert_eq!((&ended["status"], &ended["reason"]), (&json!("failed"), &json!("expired")));
+    // The event of a pending one is kept for it alone.
     acme.delivery_when(&pending, "pending").await;
+    assert_eq!(acme.get(&format!("/v1/events/{pending}")).await.expect(200)["data"], json!({ "a": 1 }));
 }
 
 /// Publishes until the store says that it is full; gives how many it took.

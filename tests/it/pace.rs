@@ -1,12 +1,13 @@
 //! When an endpoint is attempted: what its answers ask for, its one slot after trouble, and its turn between old and new.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
 use serde_json::{Value, json};
 
 use crate::harness::api::{WITHIN, attempts, text};
 use crate::harness::config::Config;
+use crate::harness::eventually;
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
 
@@ -150,6 +151,33 @@ async fn what_waits_for_its_endpoint_alone_does_not_make_the_service_unready() {
     let ready = service.stranger().get("/readyz").await;
     assert_eq!((ready.status, ready.json()["status"].clone()), (200, json!("ready")), "{}", ready.text());
     service.stranger().get("/healthz").await.expect(200);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_slots_of_all_endpoints_makes_the_service_unready_until_it_goes_out() {
+    let keys = "extends = \"standard\"\n[dialect.patient.delivery]\ntimeout = \"12s\"\n";
+    let config = Config::bare().dialect("patient", keys, &["1h"]).provider("shop", "patient").tenant("acme");
+    let service = Service::start(&config.delivery("in_flight = 1")).await;
+    let (receiver, stranger) = (Receiver::start().await, service.stranger());
+    receiver.script("/hung", [Reply::Hang]);
+    for kind in ["hung", "waits"] {
+        service.acme().subscribe(&receiver.url(&format!("/{kind}")), &[kind]).await;
+    }
+    publish(&service, "hung", 0).await;
+    receiver.wait_for("/hung", 1, WITHIN).await;
+    publish(&service, "waits", 0).await;
+    let since = Instant::now();
+    let unready = || async { Some(stranger.get("/readyz").await).filter(|answer| answer.status != 200) };
+    let unready = eventually("the only slot is taken for too long", WITHIN, unready).await;
+    assert!(since.elapsed() >= Duration::from_secs(5), "late is what waits for more than 5 s: {:?}", since.elapsed());
+    assert_eq!((unready.status, unready.json()["status"].clone()), (503, json!("not ready")));
+    assert!(text(&unready.json()["reasons"][0]).contains("a due delivery waits"), "{}", unready.text());
+    assert_eq!(service.admin().get("/v1/admin/status").await.expect(200)["ready"], false);
+    assert!(receiver.received("/waits").is_empty());
+
+    receiver.wait_for("/waits", 1, WITHIN).await;
+    let ready = || async { (stranger.get("/readyz").await.status == 200).then_some(()) };
+    eventually("ready again", WITHIN, ready).await;
 }
 
 /// The first attempt gets the trouble; then three failures of another kind, and a success.

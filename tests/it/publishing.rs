@@ -70,6 +70,10 @@ async fn an_idempotency_key_does_the_same_without_naming_the_event() {
     acme.publish(&json!({ "type": "order.paid", "data": { "a": 2 } })).await.problem(409, &["Idempotency-Key"]);
     assert_ne!(service.acme().publish(&event).await.expect(202)["id"], first["id"]);
     acme.publish_lines(&format!("{event}\n")).await.0.problem(422, &["Idempotency-Key"]);
+    for (length, status) in [(0, 422), (1, 202), (255, 202), (256, 422)] {
+        let client = service.acme().with_header("idempotency-key", &"k".repeat(length));
+        assert_eq!(client.publish(&event).await.status, status, "{length}");
+    }
 }
 
 #[tokio::test]
@@ -96,6 +100,41 @@ async fn an_id_is_short_and_plain() {
     }
     let id = format!("{}_-A9", "x".repeat(60));
     assert_eq!(service.acme().publish(&json!({ "id": id, "type": "order.paid", "data": {} })).await.expect(202)["id"], *id);
+}
+
+#[tokio::test]
+async fn without_an_id_an_event_gets_one_that_sorts_by_time() {
+    let service = Service::start(&Config::quick()).await;
+    let [first, second] = [service.acme().publish_new("order.paid").await, service.acme().publish_new("order.paid").await];
+    for id in [&first, &second] {
+        let ulid = id.strip_prefix("evt_").unwrap_or_else(|| panic!("{id}"));
+        assert!(ulid.len() == 26 && ulid.chars().all(|c| "0123456789ABCDEFGHJKMNPQRSTVWXYZ".contains(c)), "{id}");
+    }
+    assert!(first < second, "{first} {second}");
+}
+
+#[tokio::test]
+async fn an_id_is_unique_for_its_tenant_and_one_for_all_for_its_provider() {
+    let service = Service::start(&Config::quick().provider("other", "quick").tenant("acme")).await;
+    let publish = async |provider: &str, tenant: &str, id: &str| {
+        let event = json!({ "id": id, "type": "order.paid", "data": format!("{provider} {tenant}"), "tenant": tenant });
+        service.provider(provider).publish(&event).await.status
+    };
+    assert_eq!([publish("shop", "acme", "x").await, publish("shop", "bolt", "x").await], [202, 202]);
+    assert_eq!(publish("other", "acme", "x").await, 202);
+    assert_eq!([publish("shop", "*", "x").await, publish("shop", "*", "y").await], [409, 202]);
+    assert_eq!([publish("shop", "acme", "y").await, publish("other", "*", "y").await], [409, 202]);
+}
+
+#[tokio::test]
+async fn the_connection_is_part_of_the_content() {
+    let service = Service::start(&Config::bare().provider("deck", "deck").tenant("t")).await;
+    let publish = async |connection: &str| {
+        let attributes = json!({ "job_guid": "a4e67899", "webhook_code": "Pay" });
+        let event = json!({ "id": "x", "type": "Pay", "attributes": attributes, "data": 1, "connection": connection });
+        service.tenant("deck", "t").publish(&event).await.status
+    };
+    assert_eq!([publish("c1").await, publish("c2").await, publish("c1").await], [202, 409, 200]);
 }
 
 #[tokio::test]

@@ -28,6 +28,13 @@ impl Client {
         text(&self.publish(&json!({ "type": kind, "data": { "a": 1 } })).await.expect(202)["id"])
     }
 
+    /// What explain says of one webhook.
+    pub(crate) async fn explained(&self, event: &str, webhook: &str) -> Value {
+        let all = self.get(&format!("/v1/events/{event}/explain")).await.expect(200);
+        let found = all["data"].as_array().and_then(|all| all.iter().find(|one| one["webhook_id"] == webhook));
+        found.unwrap_or_else(|| panic!("no {webhook} in {all}")).clone()
+    }
+
     /// The deliveries of an event, as the log lists them.
     pub(crate) async fn deliveries_of(&self, event: &str) -> Vec<Value> {
         let list = self.get(&format!("/v1/deliveries?event={event}")).await.expect(200);

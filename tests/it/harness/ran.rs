@@ -45,7 +45,18 @@ impl Ran {
 
 /// The binary, without the variables of the test run: to the service an unknown `HOOKWHEEL_*` is a fault.
 pub(crate) fn command() -> Command {
-    let mut command = Command::new(binary());
+    undisturbed(Command::new(binary()))
+}
+
+/// The binary with a disk of so many MiB at `disk` in its working folder, which nobody else sees and which goes with it.
+pub(crate) fn command_on_disk(mebibytes: u32) -> Command {
+    let mount = format!("mkdir -p disk && mount -t tmpfs -o size={mebibytes}m tmpfs disk && exec \"$0\" \"$@\"");
+    let mut command = undisturbed(Command::new("unshare"));
+    command.args(["--mount", "sh", "-c", &mount]).arg(binary());
+    command
+}
+
+fn undisturbed(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKWHEEL_")) {
         command.env_remove(name);
     }

@@ -1,7 +1,9 @@
 //! The built binary as a service, in a folder of its own that goes with it.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -23,6 +25,7 @@ pub(crate) struct Service {
     address: SocketAddr,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    disk: Option<u32>,
     _turn: Turn,
 }
 
@@ -33,20 +36,30 @@ impl Service {
     }
 
     pub(crate) async fn start_in_turn(config: &Config, turn: Turn) -> Self {
-        Self::start_from(config, Vec::new(), turn).await
+        Self::start_from(config, Vec::new(), None, turn).await
+    }
+
+    /// With its store on a disk of so many MiB; `None`, which is said, for a user who may not make one.
+    pub(crate) async fn start_on_disk(config: &Config, mebibytes: u32) -> Option<Self> {
+        if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
+            eprintln!("skipped: only root can mount the small disk that this test fills");
+            return None;
+        }
+        let environment = vec![("HOOKWHEEL_STORAGE_PATH".to_owned(), format!("disk/{}", config::STORE))];
+        Some(Self::start_from(config, environment, Some(mebibytes), turn::shared().await).await)
     }
 
     /// With more environment than the test has itself, now and at every later start.
     pub(crate) async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start_from(config, environment, turn::shared().await).await
+        Self::start_from(config, environment, None, turn::shared().await).await
     }
 
-    async fn start_from(config: &Config, environment: Vec<(String, String)>, turn: Turn) -> Self {
+    async fn start_from(config: &Config, environment: Vec<(String, String)>, disk: Option<u32>, turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         config.write(folder.path());
-        let (process, address) = Process::start(folder.path(), &environment).await;
-        Self { process, address, folder, environment, _turn: turn }
+        let (process, address) = Process::start(folder.path(), &environment, disk).await;
+        Self { process, address, folder, environment, disk, _turn: turn }
     }
 
     /// Ends the process at once, as `kill -9` does.
@@ -56,7 +69,7 @@ impl Service {
 
     /// Starts it again on the same files.
     pub(crate) async fn start_again(&mut self) {
-        (self.process, self.address) = Process::start(self.folder.path(), &self.environment).await;
+        (self.process, self.address) = Process::start(self.folder.path(), &self.environment, self.disk).await;
     }
 
     /// Starts it again with another config on the same store.
@@ -154,6 +167,11 @@ impl Service {
         self.folder.path()
     }
 
+    /// The disk that it was started on, as it sees it.
+    pub(crate) fn disk(&self) -> PathBuf {
+        format!("/proc/{}/cwd/disk", self.process.child.id()).into()
+    }
+
     /// What it wrote to stderr since its last start.
     pub(crate) fn stderr(&self) -> String {
         self.process.stderr.text()
@@ -166,8 +184,8 @@ struct Process {
 }
 
 impl Process {
-    async fn start(folder: &Path, environment: &[(String, String)]) -> (Self, SocketAddr) {
-        let mut command = ran::command();
+    async fn start(folder: &Path, environment: &[(String, String)], disk: Option<u32>) -> (Self, SocketAddr) {
+        let mut command = disk.map_or_else(ran::command, ran::command_on_disk);
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
