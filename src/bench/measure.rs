@@ -13,6 +13,7 @@ use super::plan::{Load, Plan, Run};
 use super::publisher::{self, Published};
 use super::report::Report;
 use super::service::Service;
+use super::site::Site;
 use super::{Error, forward, receiver};
 
 /// What one run gave.
@@ -48,6 +49,10 @@ pub(crate) struct Relay {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     #[serde(flatten)]
     pub(crate) memory: Memory,
+    /// From the start of its process until it was ready; nothing without a store.
+    pub(crate) start_to_ready_ms: Option<f64>,
+    /// What it held then, before the load; nothing without a store.
+    pub(crate) idle_bytes: Option<u64>,
     /// What it made the system write.
     pub(crate) written_bytes_per_delivery: Option<f64>,
     /// What the store's file grew by; nothing without a store.
@@ -106,7 +111,8 @@ fn measure(run: Run, plan: &Plan, load: &Load) -> Result<Measured, Error> {
     let received: Received = receiver.hear()?;
     let after = Look::now(&relay, processes);
 
-    Ok(measured(run, &published, &received, Costs { before, after, memory: machine::memory(relay.id()) }))
+    let started = relay.service().map(|service| (service.start_to_ready, service.idle));
+    Ok(measured(run, &published, &received, Costs { before, after, memory: machine::memory(relay.id()), started }))
 }
 
 /// The relay that is measured.
@@ -118,7 +124,7 @@ enum Subject {
 impl Subject {
     fn start(run: Run, plan: &Plan, load: &Load, receiver_port: u16) -> Result<Self, Error> {
         if run != Run::Forward {
-            return Service::start(&plan.dir, load, receiver_port).map(Self::Store);
+            return Service::start(Site::make(&plan.dir, load, receiver_port)?).map(Self::Store);
         }
         let orders = forward::Orders { endpoints: load.endpoints.count, receiver_port, slots: load.slots() };
         let mut part = Part::start(Role::Forward, &orders)?;
@@ -136,7 +142,7 @@ impl Subject {
     fn address(&self) -> SocketAddr {
         match self {
             Self::Forward { address, .. } => *address,
-            Self::Store(service) => service.address(),
+            Self::Store(service) => service.api.address,
         }
     }
 
@@ -144,7 +150,14 @@ impl Subject {
     fn key(&self) -> String {
         match self {
             Self::Forward { .. } => "0".repeat(64),
-            Self::Store(service) => service.publisher_key.clone(),
+            Self::Store(service) => service.site.publisher_key.clone(),
+        }
+    }
+
+    fn service(&self) -> Option<&Service> {
+        match self {
+            Self::Forward { .. } => None,
+            Self::Store(service) => Some(service),
         }
     }
 }
@@ -161,15 +174,12 @@ struct Look {
 
 impl Look {
     fn now(relay: &Subject, processes: [u32; 3]) -> Self {
-        let service = match relay {
-            Subject::Forward { .. } => None,
-            Subject::Store(service) => Some(service),
-        };
+        let service = relay.service();
         Self {
             machine: machine::machine(),
             spent: processes.map(machine::spent),
-            store_bytes: service.map(Service::store_bytes),
-            commits: service.and_then(Service::commits),
+            store_bytes: service.map(|service| service.site.store_bytes()),
+            commits: service.and_then(|service| service.api.counts()).map(|counts| counts.commits),
         }
     }
 }
@@ -178,6 +188,8 @@ struct Costs {
     before: Look,
     after: Look,
     memory: Memory,
+    /// How long a service took to be ready, and what it held then.
+    started: Option<(Duration, Memory)>,
 }
 
 impl Costs {
@@ -196,6 +208,8 @@ impl Costs {
         Relay {
             cpu_us_per_delivery: micros_per(self.cpu()[0], deliveries),
             memory: self.memory,
+            start_to_ready_ms: self.started.map(|(time, _)| millis(time)),
+            idle_bytes: self.started.map(|(_, memory)| memory.resident_bytes),
             written_bytes_per_delivery: per(written, deliveries),
             store_bytes_per_delivery: grown(before.store_bytes, after.store_bytes).and_then(|grown| per(grown, deliveries)),
             commits_per_event: grown(before.commits, after.commits).and_then(|commits| per(commits, events)),
@@ -224,6 +238,10 @@ fn measured(run: Run, published: &Published, received: &Received, costs: Costs) 
         receiver_cpu_us_per_delivery: micros_per(receiver, deliveries),
         noise: costs.noise(),
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn micros_per(time: Duration, by: u64) -> Option<f64> {

@@ -12,6 +12,7 @@
 //! machine. Every event carries its number and the moment it was due, so the receiver needs no memory of the publisher's.
 //! A run in which an event was lost or came twice has failed, whatever its rate.
 
+mod ask;
 mod book;
 mod event;
 mod figures;
@@ -25,6 +26,7 @@ mod publisher;
 mod receiver;
 mod report;
 mod service;
+mod site;
 
 use std::io;
 

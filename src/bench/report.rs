@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::figures::divided;
 use super::measure::Measured;
 use super::plan::{End, Endpoints, Plan, Run};
-use super::service;
+use super::{machine, site};
 
 /// The result of one `bench`.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) differences: Vec<String>,
     /// In the order they were made.
     pub(crate) runs: Vec<Measured>,
+    /// Size of the program's file.
+    pub(crate) binary_bytes: u64,
     /// hookwheel by what it is compared with.
     pub(crate) ratios: Vec<Ratio>,
     /// Why the figures say little; empty: they can be used.
@@ -50,6 +52,7 @@ impl Report {
         Self {
             load: Described::of(plan),
             differences: differences(plan),
+            binary_bytes: machine::binary_bytes(),
             ratios: ratios(&runs),
             noisy: noisy(&runs),
             faults: runs.iter().flat_map(faults).collect(),
@@ -76,10 +79,10 @@ impl Described {
 
 fn differences(plan: &Plan) -> Vec<String> {
     let one = |load: &super::Load| (load.endpoints.count == 1).then(|| load.slots());
-    let slots = one(&plan.load).map(|slots| format!("{} = {slots}", service::ONE_ENDPOINT_DIFFERENCE));
+    let slots = one(&plan.load).map(|slots| format!("{} = {slots}", site::ONE_ENDPOINT_DIFFERENCE));
     let base = plan.base_load().as_ref().and_then(one).filter(|_| slots.is_none());
-    let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", service::ONE_ENDPOINT_DIFFERENCE));
-    [Some(service::DIFFERENCES.to_owned()), slots, base].into_iter().flatten().collect()
+    let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", site::ONE_ENDPOINT_DIFFERENCE));
+    [Some(site::DIFFERENCES.to_owned()), slots, base].into_iter().flatten().collect()
 }
 
 /// Of two forward-only runs the quicker one is the limit, so that no ratio is better than it was.
@@ -158,6 +161,8 @@ mod tests {
         let relay = Relay {
             cpu_us_per_delivery: Some(30.0),
             memory: Memory::default(),
+            start_to_ready_ms: None,
+            idle_bytes: None,
             written_bytes_per_delivery: None,
             store_bytes_per_delivery: None,
             commits_per_event: None,

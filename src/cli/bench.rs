@@ -194,6 +194,7 @@ fn share(text: &str) -> Result<f64, String> {
 fn lines(report: &Report, paint: Paint) -> String {
     let mut lines = vec![head(report), String::new(), figures(&report.runs), String::new()];
     lines.extend(report.ratios.iter().map(ratio));
+    lines.push(format!("size of the binary: {}", size(report.binary_bytes)));
     lines.push(format!("config differs from the defaults in: {}", report.differences.join("; ")));
     lines.extend(report.noisy.iter().map(|why| paint.yellow(&format!("too noisy to trust: {why}"))));
     match report.faults.is_empty() {
@@ -242,6 +243,8 @@ const ROWS: &[Row] = &[
     ("CPU of the relay per delivery", |run| micros(run.relay.cpu_us_per_delivery)),
     ("CPU of the publisher", |run| micros(run.publisher_cpu_us_per_delivery)),
     ("CPU of the receiver", |run| micros(run.receiver_cpu_us_per_delivery)),
+    ("start to ready", |run| millis(run.relay.start_to_ready_ms)),
+    ("memory when idle", |run| run.relay.idle_bytes.map_or_else(String::new, size)),
     ("memory of the relay, most", |run| {
         format!("{}, {}", size(run.relay.memory.resident_bytes), size(run.relay.memory.peak_bytes))
     }),
@@ -254,6 +257,10 @@ const ROWS: &[Row] = &[
 fn spread(spread: &Spread) -> String {
     let millis = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
     format!("{}, {}, {} ms", millis(spread.p50_us), millis(spread.p99_us), millis(spread.max_us))
+}
+
+fn millis(figure: Option<f64>) -> String {
+    figure.map_or_else(String::new, |figure| format!("{figure:.1} ms"))
 }
 
 fn micros(figure: Option<f64>) -> String {
