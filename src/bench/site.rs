@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use super::plan::{self, Load};
+use super::special::Special;
 
 /// What differs from a config that says nothing.
 pub(super) const DIFFERENCES: &str = "allow_private = [\"127.0.0.0/8\"]";
@@ -24,12 +25,12 @@ pub(super) struct Site {
 
 impl Site {
     /// Makes a folder of its own below `dir`, without a store.
-    pub(super) fn make(dir: &Path, load: &Load, receiver_port: u16) -> Result<Self, Error> {
+    pub(super) fn make(dir: &Path, load: &Load, special: Special, receiver_port: u16) -> Result<Self, Error> {
         let folder = Folder::make(dir)?;
         let [operator, publisher_key] = [key()?, key()?];
         folder.write("operator.key", &operator)?;
         folder.write("publisher.key", &publisher_key)?;
-        folder.write(CONFIG, &config(load, receiver_port))?;
+        folder.write(CONFIG, &config(load, special, receiver_port))?;
         Ok(Self { folder, operator, publisher_key })
     }
 
@@ -43,18 +44,20 @@ impl Site {
     }
 }
 
-fn config(load: &Load, receiver_port: u16) -> String {
+fn config(load: &Load, special: Special, receiver_port: u16) -> String {
     let slots = match load.endpoints.count {
         1 => format!("{ONE_ENDPOINT_DIFFERENCE} = {}\n", load.slots()),
         _ => String::new(),
     };
+    let storage = special.storage().map(|line| line + "\n").unwrap_or_default();
+    let (dialect, dialect_table) = (special.dialect(), special.dialect_table());
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_socket = \"admin.sock\"\n\
-         [storage]\npath = \"{STORE}\"\n\
+         [storage]\npath = \"{STORE}\"\n{storage}\
          [delivery]\n{DIFFERENCES}\n{slots}\
          [operator]\nkeys = [{{ name = \"bench\", secret_file = \"operator.key\" }}]\n\
-         [[provider]]\nname = \"bench\"\ndialect = \"standard\"\n\
-         [[provider.tenant]]\nid = \"bench\"\nkeys = [{{ name = \"bench\", secret_file = \"publisher.key\" }}]\n"
+         {dialect_table}[[provider]]\nname = \"{OWNER}\"\ndialect = \"{dialect}\"\n\
+         [[provider.tenant]]\nid = \"{OWNER}\"\nkeys = [{{ name = \"bench\", secret_file = \"publisher.key\" }}]\n"
     );
     for number in 0..load.endpoints.count {
         let (address, kind) = (plan::address(number, receiver_port), load.kind(number));
@@ -100,6 +103,9 @@ impl Drop for Folder {
     }
 }
 
+/// The one provider, and its one tenant.
+pub(super) const OWNER: &str = "bench";
+
 /// The config's name in its folder.
 pub(super) const CONFIG: &str = "hookwheel.toml";
 
@@ -116,7 +122,7 @@ mod tests {
     fn text(count: u32, fan_out: bool) -> String {
         let endpoints = Endpoints::all_healthy(count);
         let load = Load { connections: 1, rate: 0.0, end: End::Events(1), batch: 1, endpoints, fan_out, data: String::new() };
-        config(&load, 9000)
+        config(&load, Special::Nothing, 9000)
     }
 
     #[test]
@@ -124,6 +130,18 @@ mod tests {
         let one = text(1, false);
         assert!(one.contains("[delivery]\nallow_private = [\"127.0.0.0/8\"]\nin_flight_per_endpoint = 256\n["), "{one}");
         assert!(text(2, false).contains("[delivery]\nallow_private = [\"127.0.0.0/8\"]\n["));
+    }
+
+    #[test]
+    fn what_a_special_measurement_needs_stands_in_the_config() {
+        let endpoints = Endpoints::all_healthy(1);
+        let load =
+            Load { connections: 1, rate: 0.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
+        let rows = config(&load, Special::Rows(1), 9);
+        assert!(rows.contains("path = \"hookwheel.redb\"\nmax_bytes = \"64GiB\"\n[delivery]"), "{rows}");
+        let late = config(&load, Special::Late(1), 9);
+        assert!(late.contains("[dialect.bench]\nextends = \"standard\"\n"), "{late}");
+        assert!(late.contains("[[provider]]\nname = \"bench\"\ndialect = \"bench\"\n"), "{late}");
     }
 
     #[test]
