@@ -23,15 +23,16 @@ pub(super) struct Opened {
 /// Opens the store that a config names, and makes the config's webhooks. `on_commit` is called by the writer.
 pub(super) async fn open(file: &Path, on_commit: impl Fn(&Store, Committed) + Send + 'static) -> Result<Opened, String> {
     let config = config::load(Sources { file: Some(file), environment: Vec::new(), flags: Vec::new() });
-    let config = config.map_err(|faults| faults.to_string())?;
+    let config = config.map_err(|faults| format!("cannot use its config: {faults}"))?;
     let provider = config.providers.first().ok_or("found no provider in its config")?;
     let dialect = config.dialects.get(&provider.dialect).cloned().ok_or("found no dialect in its config")?;
-    let (store, unstarted) = Store::open(&options(&config, dialect.clone())).map_err(|cause| cause.to_string())?;
+    let (store, unstarted) =
+        Store::open(&options(&config, dialect.clone())).map_err(|cause| format!("cannot open its store: {cause}"))?;
     let webhooks = config.webhooks().map(|found| from_file(found, &dialect)).collect::<Result<_, _>>()?;
     let named = store.clone();
     let start = async { store.start(unstarted, Box::new(move |committed| on_commit(&named, committed)), broken) };
     let (synced, ()) = tokio::join!(biased; store.sync(webhooks, vec![(provider.name.as_str().into(), dialect.clone())]), start);
-    synced.map_err(|denied| denied.to_string())?;
+    synced.map_err(|denied| format!("cannot make its webhooks: {denied}"))?;
     while store.health().behind {
         tokio::time::sleep(LOOK).await;
     }
@@ -55,7 +56,7 @@ fn options(config: &Config, dialect: Arc<Dialect>) -> Options {
 /// As the service makes it of the same config, so that it finds the webhook again and changes nothing.
 fn from_file((provider, tenant, webhook): (&Provider, &Tenant, &Webhook), dialect: &Dialect) -> Result<FromFile, String> {
     let mut random = [0; RANDOM_BYTES];
-    getrandom::fill(&mut random).map_err(|cause| cause.to_string())?;
+    getrandom::fill(&mut random).map_err(|cause| format!("cannot draw a secret: {cause}"))?;
     Ok(FromFile {
         owned: Owned { provider: provider.name.as_str().into(), tenant: tenant.id.as_str().into() },
         definition: Definition {

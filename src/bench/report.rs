@@ -88,7 +88,7 @@ impl Described {
 fn differences(plan: &Plan) -> Vec<String> {
     let one = |load: &super::Load| (load.endpoints.count == 1).then(|| load.slots());
     let slots = one(&plan.load).map(|slots| format!("{} = {slots}", site::ONE_ENDPOINT_DIFFERENCE));
-    let base = plan.base_load().as_ref().and_then(one).filter(|_| slots.is_none());
+    let base = plan.base_load().filter(|_| plan.has(Run::Base)).as_ref().and_then(one).filter(|_| slots.is_none());
     let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", site::ONE_ENDPOINT_DIFFERENCE));
     [Some(site::DIFFERENCES.to_owned()), slots, base, plan.special.difference()].into_iter().flatten().collect()
 }
@@ -276,5 +276,8 @@ mod tests {
         let said = |count| differences(&plan(count)).join("; ");
         assert_eq!(said(1), "allow_private = [\"127.0.0.0/8\"]; in_flight_per_endpoint = 256");
         assert!(said(2).ends_with("in_flight_per_endpoint = 256, in the run to compare with alone"));
+        let late = Plan { special: Special::Late(1), ..plan(2) };
+        let expected = ["allow_private = [\"127.0.0.0/8\"]", "retry: schedule = [\"5s\"], jitter = 0.0"];
+        assert_eq!(differences(&late), expected);
     }
 }

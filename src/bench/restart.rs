@@ -29,7 +29,7 @@ pub(crate) struct Restart {
 /// Fills a store, kills whoever filled it, and starts the service on it.
 pub(super) fn restart(plan: &Plan, pending: u64, mut tell: impl FnMut(&str)) -> Result<Restart, Error> {
     // Nothing is sent there: all of it is due in some hours.
-    let site = Site::make(&plan.dir, &plan.load, plan.special, DISCARD)?;
+    let site = Site::make(&plan.dir, &plan.load, plan.special, RECEIVER_PORT)?;
     let filled = fill::fill(&site, &plan.load, pending, Answer::Later, &mut tell)?;
     tell("measuring a start on that");
     let service = Service::start(site)?;
@@ -55,7 +55,7 @@ impl Restart {
     }
 }
 
-/// RFC 863.
-const DISCARD: u16 = 9;
+/// One that a config may name.
+const RECEIVER_PORT: u16 = 50_000;
 
 const LATER: Duration = Duration::from_secs(3);
