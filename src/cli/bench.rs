@@ -228,6 +228,7 @@ fn lines(report: &Report, paint: Paint) -> String {
     lines.push(format!("config differs from the defaults in: {}", report.differences.join("; ")));
     lines.extend(report.noisy.iter().map(|why| paint.yellow(&format!("too noisy to trust: {why}"))));
     match report.faults.is_empty() {
+        true if report.restart.is_some() => lines.push(paint.green("nothing was lost")),
         true => lines.push(paint.green("every event came exactly once")),
         false => lines.extend(report.faults.iter().map(|fault| paint.red(fault))),
     }
