@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Mark;
 use super::figures::{Spread, took_us};
+use super::late::{Late, Retried};
 use super::plan::Endpoints;
 
 /// What came so far.
@@ -13,6 +14,8 @@ pub(super) struct Book {
     /// How often each delivery came, by its place.
     seen: Vec<u8>,
     latencies_us: Vec<u32>,
+    /// Where first attempts are refused.
+    late: Option<Late>,
     doubled: u64,
     astray: u64,
     last_us: u64,
@@ -40,34 +43,58 @@ pub(super) struct Received {
     pub(super) last_us: u64,
     /// From when each was due until it came.
     pub(super) latency: Spread,
+    /// Where first attempts were refused.
+    pub(super) retried: Option<Retried>,
+}
+
+/// What an endpoint answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Taken,
+    Refused,
 }
 
 impl Book {
     pub(super) fn new(endpoints: Endpoints, fan_out: bool) -> Self {
-        Self { endpoints, fan_out, seen: Vec::new(), latencies_us: Vec::new(), doubled: 0, astray: 0, last_us: 0 }
+        let (seen, latencies_us) = (Vec::new(), Vec::new());
+        Self { endpoints, fan_out, seen, latencies_us, late: None, doubled: 0, astray: 0, last_us: 0 }
+    }
+
+    /// The same, of endpoints that refuse each delivery once.
+    pub(super) fn of_retries(self) -> Self {
+        Self { late: Some(Late::default()), ..self }
     }
 
     /// Notes an event that came to a healthy endpoint.
-    pub(super) fn arrived(&mut self, mark: Option<Mark>, endpoint: u32, now_us: u64) {
+    pub(super) fn arrived(&mut self, mark: Option<Mark>, endpoint: u32, now_us: u64) -> Answer {
         self.last_us = now_us;
         let Some((mark, place)) = mark.and_then(|mark| Some((mark, self.place(mark.number, endpoint)?))) else {
             self.astray += 1;
-            return;
+            return Answer::Taken;
         };
+        if self.late.as_mut().is_some_and(|late| late.is_first(place, now_us)) {
+            self.latencies_us.push(took_us(mark.due_us, now_us));
+            return Answer::Refused;
+        }
+        self.taken(mark, place, now_us);
+        Answer::Taken
+    }
+
+    fn taken(&mut self, mark: Mark, place: usize, now_us: u64) {
         if place >= self.seen.len() {
             self.seen.resize((place + 1).next_power_of_two(), 0);
         }
-        if self.seen[place] == 0 {
-            self.latencies_us.push(took_us(mark.due_us, now_us));
-        } else {
-            self.doubled += 1;
+        match (self.seen[place], &mut self.late) {
+            (0, Some(late)) => late.retried(place, now_us),
+            (0, None) => self.latencies_us.push(took_us(mark.due_us, now_us)),
+            _ => self.doubled += 1,
         }
         self.seen[place] = self.seen[place].saturating_add(1);
     }
 
-    /// Different deliveries that came.
+    /// Different deliveries that were taken.
     pub(super) fn deliveries(&self) -> u64 {
-        self.latencies_us.len() as u64
+        self.late.as_ref().map_or(self.latencies_us.len() as u64, Late::count)
     }
 
     pub(super) fn last_us(&self) -> u64 {
@@ -82,13 +109,15 @@ impl Book {
     /// The end of the account.
     pub(super) fn close(mut self, sent: &Sent) -> Received {
         let lost = self.each_expected(sent).filter(|place| self.seen.get(*place).is_none_or(|times| *times == 0)).count();
+        let deliveries = self.deliveries();
         Received {
-            deliveries: self.deliveries(),
+            deliveries,
             lost: lost as u64,
             doubled: self.doubled,
             astray: self.astray,
             last_us: self.last_us,
             latency: Spread::of(&mut self.latencies_us),
+            retried: self.late.map(Late::close),
         }
     }
 
@@ -137,7 +166,9 @@ mod tests {
     #[test]
     fn all_that_was_sent_came_once() {
         let mut book = book(2, false);
-        (0..4u32).for_each(|number| book.arrived(mark(number.into()), number % 2, 150));
+        for number in 0..4u32 {
+            assert_eq!(book.arrived(mark(number.into()), number % 2, 150), Answer::Taken);
+        }
         let received = book.close(&sent(4));
         assert_eq!((received.deliveries, received.lost, received.doubled, received.astray), (4, 0, 0, 0));
         assert_eq!(received.latency, Spread { count: 4, p50_us: 50, p99_us: 50, max_us: 50 });
@@ -146,7 +177,9 @@ mod tests {
     #[test]
     fn what_did_not_come_is_lost_and_what_came_twice_is_doubled() {
         let mut book = book(1, false);
-        [0, 2, 2, 2].into_iter().for_each(|number| book.arrived(mark(number), 0, 150));
+        for number in [0, 2, 2, 2] {
+            assert_eq!(book.arrived(mark(number), 0, 150), Answer::Taken);
+        }
         let received = book.close(&sent(4));
         assert_eq!((received.deliveries, received.lost, received.doubled), (2, 2, 2));
     }
@@ -174,9 +207,23 @@ mod tests {
     fn fanned_out_each_endpoint_counts() {
         let mut book = book(3, true);
         let came = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 0)];
-        came.into_iter().for_each(|(number, endpoint)| book.arrived(mark(number), endpoint, 150));
+        for (number, endpoint) in came {
+            book.arrived(mark(number), endpoint, 150);
+        }
         let received = book.close(&sent(2));
         assert_eq!((received.deliveries, received.lost, received.doubled), (4, 2, 1));
+    }
+
+    #[test]
+    fn a_delivery_that_is_refused_once_must_come_again() {
+        let mut book = book(1, false).of_retries();
+        assert_eq!([0, 1].map(|number| book.arrived(mark(number), 0, 150)), [Answer::Refused; 2]);
+        assert_eq!([1, 1].map(|number| book.arrived(mark(number), 0, 5_000_160)), [Answer::Taken; 2]);
+        assert_eq!(book.deliveries(), 1);
+        let received = book.close(&sent(2));
+        assert_eq!((received.deliveries, received.lost, received.doubled), (1, 1, 1));
+        assert_eq!(received.latency.max_us, 50);
+        assert_eq!(received.retried.map(|retried| retried.lateness.max_us), Some(10));
     }
 
     #[test]

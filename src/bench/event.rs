@@ -22,10 +22,16 @@ pub(super) fn write(to: To, mark: Mark, rest: &str, into: &mut Vec<u8>) {
     into.extend_from_slice(TYPE.as_bytes());
     into.extend_from_slice(suffix(to).as_bytes());
     into.extend_from_slice(br#"","data":"#);
+    write_data(mark, rest, into);
+    into.push(b'}');
+}
+
+/// Appends the data of an event alone.
+pub(super) fn write_data(mark: Mark, rest: &str, into: &mut Vec<u8>) {
     into.extend_from_slice(MARK.as_bytes());
     into.extend_from_slice(format!("{:0NUMBER_DIGITS$}.{:0DUE_DIGITS$}\",", mark.number, mark.due_us).as_bytes());
     into.extend_from_slice(rest.as_bytes());
-    into.extend_from_slice(b"}}");
+    into.push(b'}');
 }
 
 /// What an endpoint subscribes to.

@@ -50,6 +50,12 @@ pub(super) fn memory(process: u32) -> Memory {
     Memory { resident_bytes: bytes("VmRSS"), peak_bytes: bytes("VmHWM") }
 }
 
+/// The size of this program's own file; 0 where that cannot be read.
+pub(super) fn binary_bytes() -> u64 {
+    let file = std::env::current_exe().and_then(fs::metadata);
+    file.map_or(0, |found| found.len())
+}
+
 /// How many files a process started from here may have open; `None` where that cannot be read.
 pub(super) fn open_files_max() -> Option<u64> {
     soft_limit(&fs::read_to_string("/proc/self/limits").ok()?)
@@ -147,6 +153,7 @@ mod tests {
         let held = memory(std::process::id());
         assert!(held.resident_bytes > 100_000 && held.peak_bytes >= held.resident_bytes, "{held:?}");
         assert!(machine().all > 0);
+        assert!(binary_bytes() > 100_000);
     }
 
     #[test]

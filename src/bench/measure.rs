@@ -7,13 +7,19 @@ use serde::Serialize;
 
 use super::book::Received;
 use super::figures::{Spread, divided, per};
+use super::fill::{self, Answer, Filled};
+use super::kept::{Kept, Watch};
+use super::late::Retried;
+use super::listing;
 use super::machine::{self, Machine, Memory, Noise, Spent};
 use super::part::{Part, Role};
 use super::plan::{Load, Plan, Run};
 use super::publisher::{self, Published};
 use super::report::Report;
 use super::service::Service;
-use super::{Error, forward, receiver};
+use super::site::Site;
+use super::special::Special;
+use super::{Error, forward, receiver, restart};
 
 /// What one run gave.
 #[derive(Clone, Debug, Serialize)]
@@ -40,6 +46,23 @@ pub(crate) struct Measured {
     pub(crate) publisher_cpu_us_per_delivery: Option<f64>,
     pub(crate) receiver_cpu_us_per_delivery: Option<f64>,
     pub(crate) noise: Noise,
+    #[serde(flatten)]
+    pub(crate) besides: Besides,
+}
+
+/// What only some runs are asked for.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Besides {
+    /// What the store held before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filled: Option<Filled>,
+    /// Calls of the API that list the newest 50 deliveries of one endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<Spread>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retried: Option<Retried>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept: Option<Kept>,
 }
 
 /// What the relay's process needed.
@@ -48,6 +71,10 @@ pub(crate) struct Relay {
     pub(crate) cpu_us_per_delivery: Option<f64>,
     #[serde(flatten)]
     pub(crate) memory: Memory,
+    /// From the start of its process until it was ready; nothing without a store.
+    pub(crate) start_to_ready_ms: Option<f64>,
+    /// What it held then, before the load; nothing without a store.
+    pub(crate) idle_bytes: Option<u64>,
     /// What it made the system write.
     pub(crate) written_bytes_per_delivery: Option<f64>,
     /// What the store's file grew by; nothing without a store.
@@ -59,10 +86,13 @@ pub(crate) struct Relay {
 pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
     check_files(&plan.load)?;
     outlive_interrupts();
-    let mut runs = Vec::new();
+    let (mut runs, mut restarted) = (Vec::new(), None);
+    if let Special::Pending(pending) = plan.special {
+        restarted = Some(restart::restart(plan, pending, &mut tell)?);
+    }
     let mut measured = |run, load: &Load, what: &str| {
-        tell(what);
-        measure(run, plan, load).map(|measured| runs.push(measured))
+        tell(&format!("measuring {what}"));
+        measure(run, plan, load, &mut tell).map(|measured| runs.push(measured))
     };
     let forward = plan.has(Run::Forward).then(|| plan.forward_load());
     let base = plan.base_load().filter(|_| plan.has(Run::Base));
@@ -73,7 +103,7 @@ pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Err
     if base.is_some() || store.is_some() {
         forward.iter().try_for_each(|load| measured(Run::Forward, load, "forward-only again"))?;
     }
-    Ok(Report::new(plan, runs))
+    Ok(Report::new(plan, runs, restarted))
 }
 
 /// Too few files would look like lost events.
@@ -90,23 +120,30 @@ fn outlive_interrupts() {
     });
 }
 
-fn measure(run: Run, plan: &Plan, load: &Load) -> Result<Measured, Error> {
-    let orders = receiver::Orders { endpoints: load.endpoints, fan_out: load.fan_out };
+fn measure(run: Run, plan: &Plan, load: &Load, tell: impl FnMut(&str)) -> Result<Measured, Error> {
+    let refuses_first = plan.special.is_late();
+    let orders = receiver::Orders { endpoints: load.endpoints, fan_out: load.fan_out, refuses_first };
     let mut receiver = Part::start(Role::Receiver, &orders)?;
-    let relay = Subject::start(run, plan, load, receiver.hear()?)?;
+    let (relay, filled) = Subject::start(run, plan, load, receiver.hear()?, tell)?;
     let orders = publisher::Orders { to: relay.address(), key: relay.key(), load: load.clone() };
     let mut publisher = Part::start(Role::Publisher, &orders)?;
     publisher.hear::<()>()?;
     let processes = [relay.id(), publisher.id(), receiver.id()];
 
     let before = Look::now(&relay, processes);
+    let watch = relay.watch(plan, load);
     publisher.tell(&())?;
     let published: Published = publisher.hear()?;
     receiver.tell(&published.sent)?;
     let received: Received = receiver.hear()?;
     let after = Look::now(&relay, processes);
 
-    Ok(measured(run, &published, &received, Costs { before, after, memory: machine::memory(relay.id()) }))
+    let started = relay.service().map(|service| (service.start_to_ready, service.idle));
+    let costs = Costs { before, after, memory: machine::memory(relay.id()), started };
+    let listing = filled.map(|filled| relay.listing(filled, load)).transpose()?;
+    let kept = watch.and_then(|watch| watch.end(after.store_bytes?, received.deliveries));
+    let besides = Besides { filled, listing, retried: received.retried, kept };
+    Ok(measured(run, &published, &received, costs, besides))
 }
 
 /// The relay that is measured.
@@ -116,14 +153,23 @@ enum Subject {
 }
 
 impl Subject {
-    fn start(run: Run, plan: &Plan, load: &Load, receiver_port: u16) -> Result<Self, Error> {
+    fn start(
+        run: Run,
+        plan: &Plan,
+        load: &Load,
+        receiver_port: u16,
+        tell: impl FnMut(&str),
+    ) -> Result<(Self, Option<Filled>), Error> {
         if run != Run::Forward {
-            return Service::start(&plan.dir, load, receiver_port).map(Self::Store);
+            let site = Site::make(&plan.dir, load, plan.special, receiver_port)?;
+            let rows = plan.special.rows().filter(|_| run == Run::Store);
+            let filled = rows.map(|rows| fill::fill(&site, load, rows, Answer::Taken, tell)).transpose()?;
+            return Ok((Self::Store(Service::start(site)?), filled));
         }
         let orders = forward::Orders { endpoints: load.endpoints.count, receiver_port, slots: load.slots() };
         let mut part = Part::start(Role::Forward, &orders)?;
         let address = part.hear()?;
-        Ok(Self::Forward { part, address })
+        Ok((Self::Forward { part, address }, None))
     }
 
     fn id(&self) -> u32 {
@@ -136,7 +182,7 @@ impl Subject {
     fn address(&self) -> SocketAddr {
         match self {
             Self::Forward { address, .. } => *address,
-            Self::Store(service) => service.address(),
+            Self::Store(service) => service.api.address,
         }
     }
 
@@ -144,7 +190,28 @@ impl Subject {
     fn key(&self) -> String {
         match self {
             Self::Forward { .. } => "0".repeat(64),
-            Self::Store(service) => service.publisher_key.clone(),
+            Self::Store(service) => service.site.publisher_key.clone(),
+        }
+    }
+
+    /// Begins to look at what is kept, where that was asked for.
+    fn watch(&self, plan: &Plan, load: &Load) -> Option<Watch> {
+        let service = self.service().filter(|_| matches!(plan.special, Special::Retention(_)))?;
+        let each = if load.fan_out { load.endpoints.count } else { 1 };
+        Some(Watch::start(service.api.clone(), each.into()))
+    }
+
+    /// Of a filled store, so that each endpoint has its share of that at the least.
+    fn listing(&self, filled: Filled, load: &Load) -> Result<Spread, Error> {
+        let least = filled.deliveries / u64::from(load.endpoints.count);
+        let listed = self.service().and_then(|service| listing::listing(&service.api, &self.key(), least));
+        listed.ok_or_else(|| Error::Service("the newest deliveries of an endpoint cannot be listed".into()))
+    }
+
+    fn service(&self) -> Option<&Service> {
+        match self {
+            Self::Forward { .. } => None,
+            Self::Store(service) => Some(service),
         }
     }
 }
@@ -161,15 +228,12 @@ struct Look {
 
 impl Look {
     fn now(relay: &Subject, processes: [u32; 3]) -> Self {
-        let service = match relay {
-            Subject::Forward { .. } => None,
-            Subject::Store(service) => Some(service),
-        };
+        let service = relay.service();
         Self {
             machine: machine::machine(),
             spent: processes.map(machine::spent),
-            store_bytes: service.map(Service::store_bytes),
-            commits: service.and_then(Service::commits),
+            store_bytes: service.map(|service| service.site.store_bytes()),
+            commits: service.and_then(|service| service.api.counts()).map(|counts| counts.commits),
         }
     }
 }
@@ -178,6 +242,8 @@ struct Costs {
     before: Look,
     after: Look,
     memory: Memory,
+    /// How long a service took to be ready, and what it held then.
+    started: Option<(Duration, Memory)>,
 }
 
 impl Costs {
@@ -196,6 +262,8 @@ impl Costs {
         Relay {
             cpu_us_per_delivery: micros_per(self.cpu()[0], deliveries),
             memory: self.memory,
+            start_to_ready_ms: self.started.map(|(time, _)| millis(time)),
+            idle_bytes: self.started.map(|(_, memory)| memory.resident_bytes),
             written_bytes_per_delivery: per(written, deliveries),
             store_bytes_per_delivery: grown(before.store_bytes, after.store_bytes).and_then(|grown| per(grown, deliveries)),
             commits_per_event: grown(before.commits, after.commits).and_then(|commits| per(commits, events)),
@@ -203,7 +271,7 @@ impl Costs {
     }
 }
 
-fn measured(run: Run, published: &Published, received: &Received, costs: Costs) -> Measured {
+fn measured(run: Run, published: &Published, received: &Received, costs: Costs, besides: Besides) -> Measured {
     let deliveries = received.deliveries;
     let seconds = Duration::from_micros(received.last_us.saturating_sub(published.first_us)).as_secs_f64();
     let [_, publisher, receiver] = costs.cpu();
@@ -223,7 +291,12 @@ fn measured(run: Run, published: &Published, received: &Received, costs: Costs) 
         publisher_cpu_us_per_delivery: micros_per(publisher, deliveries),
         receiver_cpu_us_per_delivery: micros_per(receiver, deliveries),
         noise: costs.noise(),
+        besides,
     }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
 }
 
 fn micros_per(time: Duration, by: u64) -> Option<f64> {

@@ -12,27 +12,41 @@
 //! machine. Every event carries its number and the moment it was due, so the receiver needs no memory of the publisher's.
 //! A run in which an event was lost or came twice has failed, whatever its rate.
 
+mod ask;
 mod book;
 mod event;
 mod figures;
+mod fill;
 mod forward;
 mod frame;
+mod kept;
+mod late;
+mod listing;
 mod machine;
 mod measure;
+mod opened;
 mod part;
 mod plan;
 mod publisher;
 mod receiver;
 mod report;
+mod restart;
 mod service;
+mod site;
+mod special;
+mod synthetic;
 
 use std::io;
 
 pub(crate) use figures::Spread;
+pub(crate) use kept::Kept;
+pub(crate) use late::Retried;
 pub(crate) use measure::Measured;
 pub(crate) use part::Role;
 pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
 pub(crate) use report::{Ratio, Report};
+pub(crate) use restart::Restart;
+pub(crate) use special::Special;
 
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -64,5 +78,6 @@ pub(crate) fn play(role: Role) -> Result<(), Error> {
         Role::Receiver => receiver::play(),
         Role::Publisher => publisher::play(),
         Role::Forward => forward::play(),
+        Role::Fill => fill::play(),
     }
 }

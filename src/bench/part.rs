@@ -16,10 +16,11 @@ pub(crate) enum Role {
     Receiver,
     Publisher,
     Forward,
+    Fill,
 }
 
 impl Role {
-    pub(crate) const ALL: [Self; 3] = [Self::Receiver, Self::Publisher, Self::Forward];
+    pub(crate) const ALL: [Self; 4] = [Self::Receiver, Self::Publisher, Self::Forward, Self::Fill];
 
     /// As the command line names it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -27,6 +28,7 @@ impl Role {
             Self::Receiver => "receiver",
             Self::Publisher => "publisher",
             Self::Forward => "forward",
+            Self::Fill => "fill",
         }
     }
 }

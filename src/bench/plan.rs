@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{self, To};
+use super::special::Special;
 
 /// Everything that `bench` was asked for.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub(crate) struct Plan {
     pub(crate) load: Load,
     /// Empty: all.
     pub(crate) only: Vec<Run>,
+    pub(crate) special: Special,
 }
 
 /// One kind of run of a report.
@@ -79,7 +81,8 @@ pub(super) enum Manner {
 impl Plan {
     /// Whether a run is part of the report.
     pub(super) fn has(&self, run: Run) -> bool {
-        self.only.is_empty() || self.only.contains(&run)
+        let possible = if run == Run::Store { self.special.has_load() } else { self.special.compares() };
+        possible && (self.only.is_empty() || self.only.contains(&run))
     }
 
     /// Whether there is nothing to measure: the plain load is not compared with itself.
@@ -94,9 +97,13 @@ impl Plan {
 
     /// The load without what is special about it; `None`: nothing is.
     ///
-    /// With failing endpoints that is the same without failures; else one endpoint and one event a request.
+    /// For a filled store that is the same on an empty one, with failing endpoints the same without failures; else one endpoint
+    /// and one event a request.
     pub(super) fn base_load(&self) -> Option<Load> {
         let load = &self.load;
+        if self.special.rows().is_some() {
+            return Some(load.clone());
+        }
         if load.endpoints.failing() > 0 {
             return Some(self.forward_load());
         }
@@ -245,7 +252,7 @@ mod tests {
     }
 
     fn plan(load: Load) -> Plan {
-        Plan { dir: PathBuf::new(), load, only: Vec::new() }
+        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing }
     }
 
     #[test]
@@ -279,6 +286,20 @@ mod tests {
         let mut failing = load(7);
         failing.endpoints.hanging = 1;
         assert_eq!(plan(failing).base_load(), Some(load(7)));
+    }
+
+    #[test]
+    fn a_filled_store_is_compared_with_an_empty_one() {
+        let filled = Plan { special: Special::Rows(9), ..plan(load(7)) };
+        assert_eq!(filled.base_load(), Some(load(7)));
+        assert!(filled.has(Run::Forward) && filled.has(Run::Base) && filled.has(Run::Store));
+    }
+
+    #[test]
+    fn retries_and_restarts_have_nothing_to_compare_with() {
+        let has = |special| [Run::Forward, Run::Base, Run::Store].map(|run| Plan { special, ..plan(load(7)) }.has(run));
+        assert_eq!(has(Special::Late(9)), [false, false, true]);
+        assert_eq!(has(Special::Pending(9)), [false; 3]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use super::book::{Book, Received, Sent};
+use super::book::{Answer, Book, Received, Sent};
 use super::event;
 use super::frame::Messages;
 use super::plan::{self, Endpoints, Manner};
@@ -21,6 +21,15 @@ use crate::clock;
 pub(super) struct Orders {
     pub(super) endpoints: Endpoints,
     pub(super) fan_out: bool,
+    /// Each delivery is refused once.
+    pub(super) refuses_first: bool,
+}
+
+impl Orders {
+    fn book(&self) -> Book {
+        let book = Book::new(self.endpoints, self.fan_out);
+        if self.refuses_first { book.of_retries() } else { book }
+    }
 }
 
 type SharedBook = Arc<Mutex<Book>>;
@@ -35,7 +44,7 @@ pub(super) fn play() -> Result<(), Error> {
 async fn receive(orders: Orders) -> Result<(), Error> {
     let listener = listen().map_err(Error::io("listen on all of loopback"))?;
     let port = listener.local_addr().map_err(Error::io("read the receiver's port"))?.port();
-    let book: SharedBook = Arc::new(Mutex::new(Book::new(orders.endpoints, orders.fan_out)));
+    let book: SharedBook = Arc::new(Mutex::new(orders.book()));
     tokio::spawn(accept(listener, orders.endpoints, book.clone()));
     part::report(Ok(port))?;
     let told = tokio::task::spawn_blocking(part::orders::<Sent>).await;
@@ -68,22 +77,23 @@ async fn serve(stream: TcpStream, endpoints: Endpoints, book: SharedBook) -> io:
     let Some(endpoint) = plan::endpoint(address).filter(|endpoint| *endpoint < endpoints.count) else { return Ok(()) };
     stream.set_nodelay(true)?;
     match endpoints.manner(endpoint) {
-        Manner::Healthy => answer(stream, Some((endpoint, book)), OK).await,
-        Manner::Refusing => answer(stream, None, REFUSED).await,
+        Manner::Healthy => answer(stream, Some((endpoint, book))).await,
+        Manner::Refusing => answer(stream, None).await,
         Manner::Hanging => hang(stream).await,
         // Dropped with unread bytes in it, a connection is reset.
         Manner::Resetting => stream.readable().await,
     }
 }
 
-async fn answer(mut stream: TcpStream, book: Option<(u32, SharedBook)>, response: &[u8]) -> io::Result<()> {
+/// Answers as the book says, or refuses all where there is none.
+async fn answer(mut stream: TcpStream, book: Option<(u32, SharedBook)>) -> io::Result<()> {
     let mut messages = Messages::new();
     while let Some(message) = messages.next(&mut stream).await? {
-        if let Some((endpoint, book)) = &book {
-            let mark = event::mark(message.body);
-            book.lock().unwrap_or_else(PoisonError::into_inner).arrived(mark, *endpoint, clock::monotonic_micros());
-        }
-        stream.write_all(response).await?;
+        let mark = event::mark(message.body);
+        let said = book.as_ref().map(|(endpoint, book)| {
+            book.lock().unwrap_or_else(PoisonError::into_inner).arrived(mark, *endpoint, clock::monotonic_micros())
+        });
+        stream.write_all(if said == Some(Answer::Taken) { OK } else { REFUSED }).await?;
     }
     Ok(())
 }
@@ -108,8 +118,7 @@ async fn account(orders: &Orders, book: &SharedBook, sent: &Sent) -> Received {
         tokio::time::sleep(LOOK).await;
     }
     tokio::time::sleep(DOUBLES_GET).await;
-    let closed =
-        std::mem::replace(&mut *book.lock().unwrap_or_else(PoisonError::into_inner), Book::new(orders.endpoints, orders.fan_out));
+    let closed = std::mem::replace(&mut *book.lock().unwrap_or_else(PoisonError::into_inner), orders.book());
     closed.close(sent)
 }
 

@@ -5,7 +5,9 @@ use serde::Serialize;
 use super::figures::divided;
 use super::measure::Measured;
 use super::plan::{End, Endpoints, Plan, Run};
-use super::service;
+use super::restart::Restart;
+use super::special::Special;
+use super::{machine, site};
 
 /// The result of one `bench`.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +17,11 @@ pub(crate) struct Report {
     pub(crate) differences: Vec<String>,
     /// In the order they were made.
     pub(crate) runs: Vec<Measured>,
+    /// A start on a store that was left behind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) restart: Option<Restart>,
+    /// Size of the program's file.
+    pub(crate) binary_bytes: u64,
     /// hookwheel by what it is compared with.
     pub(crate) ratios: Vec<Ratio>,
     /// Why the figures say little; empty: they can be used.
@@ -34,6 +41,7 @@ pub(crate) struct Described {
     pub(crate) data_bytes: usize,
     pub(crate) endpoints: Endpoints,
     pub(crate) fan_out: bool,
+    pub(crate) special: Special,
     pub(crate) cores: usize,
 }
 
@@ -46,14 +54,16 @@ pub(crate) struct Ratio {
 }
 
 impl Report {
-    pub(super) fn new(plan: &Plan, runs: Vec<Measured>) -> Self {
+    pub(super) fn new(plan: &Plan, runs: Vec<Measured>, restart: Option<Restart>) -> Self {
         Self {
             load: Described::of(plan),
             differences: differences(plan),
+            binary_bytes: machine::binary_bytes(),
             ratios: ratios(&runs),
             noisy: noisy(&runs),
-            faults: runs.iter().flat_map(faults).collect(),
+            faults: runs.iter().flat_map(faults).chain(restart.iter().filter_map(Restart::fault)).collect(),
             runs,
+            restart,
         }
     }
 }
@@ -69,6 +79,7 @@ impl Described {
             data_bytes: load.data_bytes(),
             endpoints: load.endpoints,
             fan_out: load.fan_out,
+            special: plan.special,
             cores: std::thread::available_parallelism().map_or(1, Into::into),
         }
     }
@@ -76,10 +87,10 @@ impl Described {
 
 fn differences(plan: &Plan) -> Vec<String> {
     let one = |load: &super::Load| (load.endpoints.count == 1).then(|| load.slots());
-    let slots = one(&plan.load).map(|slots| format!("{} = {slots}", service::ONE_ENDPOINT_DIFFERENCE));
-    let base = plan.base_load().as_ref().and_then(one).filter(|_| slots.is_none());
-    let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", service::ONE_ENDPOINT_DIFFERENCE));
-    [Some(service::DIFFERENCES.to_owned()), slots, base].into_iter().flatten().collect()
+    let slots = one(&plan.load).map(|slots| format!("{} = {slots}", site::ONE_ENDPOINT_DIFFERENCE));
+    let base = plan.base_load().filter(|_| plan.has(Run::Base)).as_ref().and_then(one).filter(|_| slots.is_none());
+    let base = base.map(|slots| format!("{} = {slots}, in the run to compare with alone", site::ONE_ENDPOINT_DIFFERENCE));
+    [Some(site::DIFFERENCES.to_owned()), slots, base, plan.special.difference()].into_iter().flatten().collect()
 }
 
 /// Of two forward-only runs the quicker one is the limit, so that no ratio is better than it was.
@@ -119,7 +130,9 @@ fn faults(measured: &Measured) -> Vec<String> {
 fn noisy(runs: &[Measured]) -> Vec<String> {
     let forward: Vec<f64> = runs.iter().filter(|measured| measured.run == Run::Forward).map(|measured| measured.rate).collect();
     let beside = runs.iter().flat_map(|run| run.noise.complaints().map(|what| format!("{}: {what}", run.run.name())));
-    beside.chain(apart(&forward)).collect()
+    let short = runs.iter().filter(|run| run.besides.kept.is_some_and(|kept| kept.removed == 0));
+    let short = short.map(|run| format!("{}: retention has removed nothing yet", run.run.name()));
+    beside.chain(apart(&forward)).chain(short).collect()
 }
 
 /// Whether the same run, made twice, gave two different results.
@@ -148,8 +161,10 @@ mod tests {
     use std::path::PathBuf;
 
     use super::super::figures::Spread;
+    use super::super::fill::Filled;
+    use super::super::kept::Kept;
     use super::super::machine::{Memory, Noise};
-    use super::super::measure::Relay;
+    use super::super::measure::{Besides, Relay};
     use super::super::plan::Load;
     use super::*;
 
@@ -158,6 +173,8 @@ mod tests {
         let relay = Relay {
             cpu_us_per_delivery: Some(30.0),
             memory: Memory::default(),
+            start_to_ready_ms: None,
+            idle_bytes: None,
             written_bytes_per_delivery: None,
             store_bytes_per_delivery: None,
             commits_per_event: None,
@@ -178,6 +195,7 @@ mod tests {
             publisher_cpu_us_per_delivery: None,
             receiver_cpu_us_per_delivery: None,
             noise: Noise::default(),
+            besides: Besides::default(),
         }
     }
 
@@ -185,11 +203,11 @@ mod tests {
         let endpoints = Endpoints::all_healthy(count);
         let load =
             Load { connections: 1, rate: 0.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
-        Plan { dir: PathBuf::new(), load, only: Vec::new() }
+        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing }
     }
 
     fn report(runs: Vec<Measured>) -> Report {
-        Report::new(&plan(1), runs)
+        Report::new(&plan(1), runs, None)
     }
 
     #[test]
@@ -229,9 +247,37 @@ mod tests {
     }
 
     #[test]
+    fn a_run_without_removals_says_nothing_about_retention() {
+        let kept = |deliveries| Measured {
+            besides: Besides { kept: Some(Kept::of(9, deliveries, 0, 10)), ..Besides::default() },
+            ..measured(Run::Store, 1.0)
+        };
+        assert_eq!(noisy(&[kept(10), kept(9)]), ["hookwheel: retention has removed nothing yet"]);
+    }
+
+    #[test]
+    fn deliveries_that_a_restart_does_not_know_are_a_fault() {
+        let restart = |pending| Restart {
+            filled: Filled { deliveries: 5, seconds: 1.0 },
+            pending,
+            start_to_ready_ms: 1.0,
+            resident_bytes: 1,
+            resident_later_bytes: 1,
+            peak_bytes: 1,
+            store_bytes: 1,
+        };
+        let faults = |pending| Report::new(&plan(1), Vec::new(), Some(restart(pending))).faults;
+        assert_eq!(faults(4), ["restart: 5 deliveries waited before, and 4 wait now"]);
+        assert!(faults(5).is_empty());
+    }
+
+    #[test]
     fn differences_are_those_of_the_configs_that_were_used() {
         let said = |count| differences(&plan(count)).join("; ");
         assert_eq!(said(1), "allow_private = [\"127.0.0.0/8\"]; in_flight_per_endpoint = 256");
         assert!(said(2).ends_with("in_flight_per_endpoint = 256, in the run to compare with alone"));
+        let late = Plan { special: Special::Late(1), ..plan(2) };
+        let expected = ["allow_private = [\"127.0.0.0/8\"]", "retry: schedule = [\"5s\"], jitter = 0.0"];
+        assert_eq!(differences(&late), expected);
     }
 }

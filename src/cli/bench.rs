@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure, file_failure};
 use super::print::{Out, Paint};
 use super::words::{count, duration, size, table};
 use super::{args, doors};
-use crate::bench::{End, Endpoints, Load, Measured, Plan, Ratio, Report, Role, Run, Spread};
+use crate::bench::{End, Endpoints, Kept, Load, Measured, Plan, Ratio, Report, Restart, Retried, Role, Run, Special, Spread};
 
 /// Measure what this machine can relay, beside what it could forward without a store
 ///
@@ -44,9 +44,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
 
-    /// How many endpoints there are, each an origin of its own; events go to one after the other
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::bench::ENDPOINTS_MAX)))]
-    endpoints: u32,
+    /// How many endpoints there are, each an origin of its own; events go to one after the other [default: 1; --late: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::bench::ENDPOINTS_MAX)))]
+    endpoints: Option<u32>,
 
     /// Send every event to all endpoints
     #[arg(long)]
@@ -67,6 +67,22 @@ pub(crate) struct Bench {
     /// Events in one request, as NDJSON
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
+
+    /// Run on a store that holds so many finished deliveries already, beside one that is empty
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX), group = "special", conflicts_with_all = ["fan_out", "failing", "hang", "reset"])]
+    rows: Option<u64>,
+
+    /// Only time a start after kill -9, with so many deliveries that wait for a retry
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX), group = "special", conflicts_with_all = ["only", "rate", "lasts", "events", "batch", "connections", "fan_out", "failing", "hang", "reset"])]
+    pending: Option<u64>,
+
+    /// Only time retries: so many deliveries fail once, evenly over one second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=LATE_MAX), group = "special", conflicts_with_all = ["only", "rate", "lasts", "events", "fan_out", "failing", "hang", "reset"])]
+    late: Option<u64>,
+
+    /// Remove finished deliveries after so long, and measure what the store takes for each that is kept
+    #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
+    retention: Option<Duration>,
 
     /// Where the store lies [default: the current folder]
     #[arg(long, value_name = "DIR")]
@@ -93,7 +109,7 @@ impl Bench {
         let plan = self.plan()?;
         let report = doors::bench(&plan, |what| {
             if !out.json {
-                out.note(format!("measuring {what}"));
+                out.note(what);
             }
         })?;
         match out.json {
@@ -105,10 +121,11 @@ impl Bench {
 
     fn plan(self) -> Result<Plan, Failure> {
         let endpoints = self.failing_endpoints()?;
+        let special = self.special();
         let only = self.only.iter().map(|only| only.run()).collect();
         let load = Load {
             connections: self.connections.into(),
-            rate: self.rate,
+            rate: self.late.map_or(self.rate, |late| late as f64),
             end: self.end(),
             batch: self.batch,
             endpoints,
@@ -117,29 +134,40 @@ impl Bench {
         };
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        let plan = Plan { dir, load, only };
+        let plan = Plan { dir, load, only, special };
         if plan.is_empty() {
             return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
         }
         Ok(plan)
     }
 
+    /// One at the most: they exclude each other on the command line.
+    fn special(&self) -> Special {
+        let rows = self.rows.map(Special::Rows).or(self.pending.map(Special::Pending));
+        let late = self.late.map(Special::Late).or(self.retention.map(Special::Retention));
+        rows.or(late).unwrap_or_default()
+    }
+
+    fn endpoints(&self) -> u32 {
+        self.endpoints.unwrap_or(if self.late.is_some() { LATE_ENDPOINTS } else { 1 })
+    }
+
     fn failing_endpoints(&self) -> Result<Endpoints, Failure> {
-        let mut endpoints = Endpoints::all_healthy(self.endpoints).with_failing_share(self.failing);
+        let mut endpoints = Endpoints::all_healthy(self.endpoints()).with_failing_share(self.failing);
         (endpoints.hanging, endpoints.resetting) = (endpoints.hanging + self.hang, endpoints.resetting + self.reset);
         if endpoints.failing() < endpoints.count {
             return Ok(endpoints);
         }
-        let message = format!("of {} none is left to measure", count(self.endpoints.into(), "endpoint"));
+        let message = format!("of {} none is left to measure", count(self.endpoints().into(), "endpoint"));
         Err(Failure::usage(message, "fewer that fail, or more --endpoints"))
     }
 
     /// Fanned out, a time says little: all events of it may be taken within a moment.
     fn end(&self) -> End {
-        match (self.events, self.lasts) {
+        match (self.events.or(self.late), self.lasts) {
             (Some(events), _) => End::Events(events),
             (None, Some(time)) => End::After(time),
-            (None, None) if self.fan_out => End::Events(u64::from(FANNED_OUT / self.endpoints).max(1)),
+            (None, None) if self.fan_out => End::Events(u64::from(FANNED_OUT / self.endpoints()).max(1)),
             (None, None) => End::After(LASTS),
         }
     }
@@ -192,11 +220,15 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// The report as a person reads it.
 fn lines(report: &Report, paint: Paint) -> String {
-    let mut lines = vec![head(report), String::new(), figures(&report.runs), String::new()];
+    let tables = [figures(&report.runs), report.restart.as_ref().map(restart).unwrap_or_default()];
+    let mut lines = vec![head(report), String::new()];
+    lines.extend(tables.into_iter().filter(|table| !table.is_empty()).map(|table| table + "\n"));
     lines.extend(report.ratios.iter().map(ratio));
+    lines.push(format!("size of the binary: {}", size(report.binary_bytes)));
     lines.push(format!("config differs from the defaults in: {}", report.differences.join("; ")));
     lines.extend(report.noisy.iter().map(|why| paint.yellow(&format!("too noisy to trust: {why}"))));
     match report.faults.is_empty() {
+        true if report.restart.is_some() => lines.push(paint.green("nothing was lost")),
         true => lines.push(paint.green("every event came exactly once")),
         false => lines.extend(report.faults.iter().map(|fault| paint.red(fault))),
     }
@@ -205,6 +237,10 @@ fn lines(report: &Report, paint: Paint) -> String {
 
 fn head(report: &Report) -> String {
     let load = &report.load;
+    if let Special::Pending(pending) = load.special {
+        let endpoints = count(load.endpoints.count.into(), "endpoint");
+        return format!("{pending} deliveries that wait, {} B of data, {endpoints}", load.data_bytes);
+    }
     let pace = if load.rate > 0.0 { format!("{} events/s", load.rate) } else { "closed loop".into() };
     let end = match load.end {
         End::Events(events) => count(events, "event"),
@@ -228,8 +264,22 @@ fn figures(runs: &[Measured]) -> String {
     let row = |(name, figure): &(&str, fn(&Measured) -> String)| {
         std::iter::once((*name).to_owned()).chain(runs.iter().map(figure)).collect()
     };
-    let rows: Vec<Vec<String>> = ROWS.iter().map(row).collect();
+    let said = |row: &Vec<String>| row.iter().skip(1).any(|figure| !figure.is_empty());
+    let rows: Vec<Vec<String>> = ROWS.iter().map(row).filter(said).collect();
     table(&headings, &rows)
+}
+
+fn restart(restart: &Restart) -> String {
+    let row = |name: &str, figure: String| vec![name.to_owned(), figure];
+    let rows = [
+        row("filled in", seconds(restart.filled.seconds)),
+        row("size of the store", size(restart.store_bytes)),
+        row("start to ready", millis(Some(restart.start_to_ready_ms))),
+        row("memory when ready", size(restart.resident_bytes)),
+        row("memory 3 s later, most", format!("{}, {}", size(restart.resident_later_bytes), size(restart.peak_bytes))),
+        row("deliveries that wait", restart.pending.to_string()),
+    ];
+    table(&["", "after kill -9"], &rows)
 }
 
 type Row = (&'static str, fn(&Measured) -> String);
@@ -242,18 +292,50 @@ const ROWS: &[Row] = &[
     ("CPU of the relay per delivery", |run| micros(run.relay.cpu_us_per_delivery)),
     ("CPU of the publisher", |run| micros(run.publisher_cpu_us_per_delivery)),
     ("CPU of the receiver", |run| micros(run.receiver_cpu_us_per_delivery)),
+    ("start to ready", |run| millis(run.relay.start_to_ready_ms)),
+    ("memory when idle", |run| run.relay.idle_bytes.map_or_else(String::new, size)),
     ("memory of the relay, most", |run| {
         format!("{}, {}", size(run.relay.memory.resident_bytes), size(run.relay.memory.peak_bytes))
     }),
     ("written per delivery", |run| bytes(run.relay.written_bytes_per_delivery)),
     ("growth of the store per delivery", |run| bytes(run.relay.store_bytes_per_delivery)),
     ("commits per event", |run| run.relay.commits_per_event.map_or_else(String::new, |commits| format!("{commits:.3}"))),
+    ("filled before, in", |run| {
+        run.besides.filled.map_or_else(String::new, |filled| format!("{}, {}", filled.deliveries, seconds(filled.seconds)))
+    }),
+    ("newest 50 of an endpoint p50, p99, max", |run| run.besides.listing.as_ref().map_or_else(String::new, spread)),
+    ("lateness of retries p50, p99, max", |run| {
+        run.besides.retried.map_or_else(String::new, |retried| spread(&retried.lateness))
+    }),
+    ("retries were due within", |run| run.besides.retried.map_or_else(String::new, due_within)),
+    ("finished deliveries kept, most", |run| run.besides.kept.map_or_else(String::new, kept)),
+    ("store per delivery kept, at most", |run| run.besides.kept.map_or_else(String::new, kept_bytes)),
     ("CPU taken by others, by the host", |run| format!("{:.0} %, {:.0} %", run.noise.others * 100.0, run.noise.steal * 100.0)),
 ];
 
 fn spread(spread: &Spread) -> String {
     let millis = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
     format!("{}, {}, {} ms", millis(spread.p50_us), millis(spread.p99_us), millis(spread.max_us))
+}
+
+fn millis(figure: Option<f64>) -> String {
+    figure.map_or_else(String::new, |figure| format!("{figure:.1} ms"))
+}
+
+fn seconds(figure: f64) -> String {
+    format!("{figure:.1} s")
+}
+
+fn due_within(retried: Retried) -> String {
+    seconds(Duration::from_micros(retried.due_within_us).as_secs_f64())
+}
+
+fn kept(kept: Kept) -> String {
+    format!("{}, {}", kept.deliveries, kept.most_deliveries)
+}
+
+fn kept_bytes(kept: Kept) -> String {
+    format!("{}, {}", bytes(kept.bytes_per_delivery), bytes(kept.bytes_per_delivery_at_most))
 }
 
 fn micros(figure: Option<f64>) -> String {
@@ -278,6 +360,12 @@ const BODY_BYTES_MAX: i64 = 1_000_000;
 
 /// Lines of one NDJSON request.
 const BATCH_MAX: u64 = 10_000;
+
+/// A second of publishing holds no more.
+const LATE_MAX: u64 = 1_000_000;
+
+/// Of a run that times retries.
+const LATE_ENDPOINTS: u32 = 100;
 
 const LASTS: Duration = Duration::from_secs(10);
 
@@ -314,6 +402,34 @@ mod tests {
         assert_eq!(plan("--fan-out --endpoints 10000").expect("a plan").load.end, End::Events(10));
         assert_eq!(plan("--fan-out --endpoints 100000").expect("a plan").load.end, End::Events(1));
         assert_eq!(plan("--fan-out --endpoints 5 --events 2").expect("a plan").load.end, End::Events(2));
+    }
+
+    #[test]
+    fn retries_are_timed_over_one_second_and_a_hundred_endpoints() {
+        let plan = plan("--late 500").expect("a plan");
+        assert_eq!((plan.load.rate, plan.load.end, plan.load.endpoints.count), (500.0, End::Events(500), 100));
+        assert_eq!(plan.special, Special::Late(500));
+        assert_eq!(self::plan("--late 500 --endpoints 7").expect("a plan").load.endpoints.count, 7);
+    }
+
+    #[test]
+    fn special_measurements_exclude_each_other_and_what_they_have_no_use_for() {
+        for good in ["--rows 5", "--pending 5 --endpoints 3", "--retention 90s --only store", "--rows 5 --only base,store"] {
+            assert!(plan(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "--rows 5 --pending 5",
+            "--late 5 --retention 1m",
+            "--rows 0",
+            "--pending 5 --rate 9",
+            "--pending 5 --only store",
+            "--late 5 --events 9",
+            "--late 5 --hang 1",
+            "--rows 5 --fan-out",
+        ] {
+            let line = std::iter::once("bench").chain(bad.split_whitespace());
+            assert!(Line::try_parse_from(line).is_err(), "{bad}");
+        }
     }
 
     #[test]
