@@ -9,7 +9,7 @@ use crate::config::{self, Sources};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Definition;
 use crate::domain::secret::RANDOM_BYTES;
-use crate::store::{Committed, FromFile, Limits, Options, Owned, Store};
+use crate::store::{Committed, FileSays, FromFile, Limits, Options, Owned, Store};
 
 use super::part;
 
@@ -29,9 +29,11 @@ pub(super) async fn open(file: &Path, on_commit: impl Fn(&Store, Committed) + Se
     let (store, unstarted) =
         Store::open(&options(&config, dialect.clone())).map_err(|cause| format!("cannot open its store: {cause}"))?;
     let webhooks = config.webhooks().map(|found| from_file(found, &dialect)).collect::<Result<_, _>>()?;
+    let dialects = vec![(provider.name.as_str().into(), dialect.clone())];
+    let says = FileSays { dialects, tenants: Vec::new(), webhooks };
     let named = store.clone();
     let start = async { store.start(unstarted, Box::new(move |committed| on_commit(&named, committed)), broken) };
-    let (synced, ()) = tokio::join!(biased; store.sync(webhooks, vec![(provider.name.as_str().into(), dialect.clone())]), start);
+    let (synced, ()) = tokio::join!(biased; store.sync(says), start);
     synced.map_err(|denied| format!("cannot make its webhooks: {denied}"))?;
     while store.health().behind {
         tokio::time::sleep(LOOK).await;
