@@ -65,6 +65,7 @@ struct Queue<W> {
     due: VecDeque<Ready>,
     backlog: VecDeque<Ready>,
     backlog_next: bool,
+    /// Attempts under way, the oldest first.
     running: Vec<(DeliveryKey, Instant)>,
     slow: bool,
     /// When it last got over its own limit or pace.
@@ -339,7 +340,7 @@ impl<W> Queue<W> {
     }
 
     fn is_quick(&self, now: Instant) -> bool {
-        self.running.iter().all(|(_, since)| now.saturating_duration_since(*since) < OLD)
+        self.running.first().is_none_or(|(_, oldest)| now.saturating_duration_since(*oldest) < OLD)
     }
 
     /// The next that is not under way already: an entry may come twice, by its place and by a person.

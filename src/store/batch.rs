@@ -246,7 +246,10 @@ impl Batch<'_, '_> {
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
         self.tables.backlog()?.insert(&backlog_key(key.endpoint, number), value)?;
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
-        self.after.committed.backlogs.push((key.endpoint, true));
+        let said = (key.endpoint, true);
+        if self.after.committed.backlogs.last() != Some(&said) {
+            self.after.committed.backlogs.push(said);
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::error::Error;
 use super::op::{Lane, Ready};
 use super::room::{ENDPOINT_SEATS, Held, Seat};
 use super::schedule::Armed;
-use super::tables::{BacklogKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, read_due_key, waiting};
+use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key, waiting};
 use crate::domain::delivery::Place;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -83,11 +83,9 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// The event of a delivery that was never attempted, read here, in the order of the table, so that its attempt need not.
+    /// The event of a delivery that has no row, read here, in the order of the table, so that its attempt need not. Only such a
+    /// one stands in its backlog under its event's key.
     fn fresh(&mut self, key: DeliveryKey) -> Result<Option<Arc<Held>>, Error> {
-        if self.tables.log()?.get(&log_key(key, DELIVERY_ROW))?.is_some() {
-            return Ok(None);
-        }
         let event = self.event(key.event)?.map(|stored| stored.event);
         Ok(event.and_then(|event| Held::keep(event, &self.shared.room)))
     }
