@@ -58,7 +58,7 @@ use access::Keys;
 use ask::Ask;
 use body::Room;
 use catalogue::Catalogues;
-use problem::Problem;
+use problem::{Problem, STOPPING};
 use reply::Reply;
 use route::{Call, Need, Routes};
 
@@ -135,6 +135,8 @@ impl Api {
         let ask = &ask;
         match call {
             Call::Healthz | Call::Readyz => Ok(self.open(call)),
+            Call::Publish if self.stop.is_pressed() => Err(Problem::Unavailable(STOPPING)),
+            Call::Publish if ask.is_ndjson => ndjson::publish(ask).await,
             Call::Publish => publish::publish(ask).await,
             Call::ListEvents => events::list(ask).await,
             Call::ShowEvent => events::show(ask),

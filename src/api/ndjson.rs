@@ -5,14 +5,14 @@ use bytes::Bytes;
 use super::ask::Ask;
 use super::print::fill_object;
 use super::problem::Problem;
-use super::publish::{Reader, print_accepted, status};
+use super::publish::{Reader, idempotency_key, print_accepted, status};
 use super::reply::Reply;
 use crate::clock;
 use crate::store::{Accepted, Refusal};
 
 /// Publishes every line; a bad one stops no other.
-pub(crate) async fn publish(ask: &Ask<'_>, idempotency_key: Option<&str>) -> Result<Reply, Problem> {
-    if idempotency_key.is_some() {
+pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    if idempotency_key(ask.headers)?.is_some() {
         return Err(Problem::Wrong("Idempotency-Key names one event; give each line an `id` instead".into()));
     }
     let lines = lines(&ask.body);

@@ -12,9 +12,9 @@ use sha2::{Digest, Sha256};
 use super::access::{Caller, Rank};
 use super::ask::Ask;
 use super::form::{Form, escaped};
-use super::problem::{Problem, STOPPING, Wrong};
+use super::print;
+use super::problem::{Problem, Wrong};
 use super::reply::Reply;
-use super::{ndjson, print};
 use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
@@ -28,13 +28,7 @@ use crate::store::{Accepted, Publication};
 
 /// Publishes what the body says, and answers when it is on disk.
 pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    if ask.api.stop.is_pressed() {
-        return Err(Problem::Unavailable(STOPPING));
-    }
     let idempotency_key = idempotency_key(ask.headers)?;
-    if ask.is_ndjson {
-        return ndjson::publish(ask, idempotency_key).await;
-    }
     let reader = Reader { caller: &ask.caller, idempotency_key, now: clock::now() };
     let publication = reader.read(&ask.body)?;
     let accepted = ask.api.store.accept_one(publication).await?;
@@ -193,7 +187,7 @@ struct Draft<'a> {
 }
 
 /// `Idempotency-Key`: 1 to 255 visible characters.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
     key.map(Some).ok_or_else(|| Problem::Wrong("Idempotency-Key is not 1 to 255 visible ASCII characters".into()))

@@ -24,6 +24,7 @@ mod late;
 mod listing;
 mod machine;
 mod measure;
+mod measured;
 mod opened;
 mod part;
 mod plan;
@@ -41,7 +42,7 @@ use std::io;
 pub(crate) use figures::Spread;
 pub(crate) use kept::Kept;
 pub(crate) use late::Retried;
-pub(crate) use measure::Measured;
+pub(crate) use measured::Measured;
 pub(crate) use part::Role;
 pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
 pub(crate) use report::{Ratio, Report};
@@ -69,7 +70,8 @@ impl Error {
 
 /// Measures all that the plan names, one after the other; `tell` hears what is measured next.
 pub(crate) fn run(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Error> {
-    measure::all(plan, tell)
+    let (runs, restart) = measure::all(plan, tell)?;
+    Ok(Report::new(plan, runs, restart))
 }
 
 /// Plays one part of a measurement in this process, with orders from stdin and reports to stdout, until stdin ends.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::figures::divided;
-use super::measure::Measured;
+use super::measured::Measured;
 use super::plan::{End, Endpoints, Plan, Run};
 use super::restart::Restart;
 use super::special::Special;
@@ -164,7 +164,7 @@ mod tests {
     use super::super::fill::Filled;
     use super::super::kept::Kept;
     use super::super::machine::{Memory, Noise};
-    use super::super::measure::{Besides, Relay};
+    use super::super::measured::{Besides, Relay};
     use super::super::plan::Load;
     use super::*;
 

@@ -54,6 +54,7 @@ mod tail;
 mod tenants;
 mod view;
 mod webhooks;
+mod writable;
 mod writer;
 
 pub(crate) use catalogue::Catalogue;

@@ -24,6 +24,7 @@ use super::tables::{
     META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
+use super::writable;
 use super::{Owned, catalogue};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
@@ -174,7 +175,7 @@ fn complete(database: &Database, old: Meta) -> Result<Node, Error> {
     if old.store_version < STORE_VERSION {
         let mut txn = database.begin_write()?;
         txn.set_quick_repair(true);
-        tables::create_all(&txn)?;
+        writable::create_all(&txn)?;
         let mut bytes = Vec::new();
         record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
         txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
@@ -187,7 +188,7 @@ fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
     let node = getrandom::u64()?;
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
-    tables::create_all(&txn)?;
+    writable::create_all(&txn)?;
     {
         let mut table = txn.open_table(META)?;
         let mut bytes = Vec::new();

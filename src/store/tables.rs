@@ -25,10 +25,8 @@
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
 //! | `event_type` | provider, name | event type | PUT | – |
 
-use redb::{ReadOnlyTable, ReadTransaction, Table, TableDefinition, TableError, WriteTransaction};
+use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
-use super::appended::Appended;
-use super::error::Error;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 
@@ -159,125 +157,6 @@ fn be64(bytes: &[u8]) -> u64 {
 
 fn be32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, byte| (sum << 8) | u32::from(*byte))
-}
-
-type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
-
-/// The tables of one write transaction: those of the hot path are open, the others are opened when first asked for.
-pub(super) struct Tables<'txn> {
-    txn: &'txn WriteTransaction,
-    /// Read through [`Self::event`].
-    pub(super) event: Writable<'txn, u64>,
-    /// Read through [`Self::log`].
-    pub(super) log: Writable<'txn, &'static LogKey>,
-    /// Read through [`Self::due`].
-    pub(super) due: Writable<'txn, &'static DueKey, ()>,
-    pub(super) appended: Appended,
-    pub(super) state: Writable<'txn, u8>,
-    backlog: Option<Writable<'txn, &'static BacklogKey>>,
-    name: Option<Writable<'txn, &'static [u8]>>,
-    name_end: Option<Writable<'txn, &'static TimeKey>>,
-    fanout: Option<Writable<'txn, u64>>,
-    job: Option<Writable<'txn, u32>>,
-    revisit: Option<Writable<'txn, &'static TimeKey, ()>>,
-    index: Option<Writable<'txn, &'static IndexKey, ()>>,
-    endpoint: Option<Writable<'txn, u32>>,
-    tenant: Option<Writable<'txn, u32>>,
-    key: Option<Writable<'txn, &'static [u8; 32]>>,
-    last_time: Option<Writable<'txn, &'static [u8]>>,
-    connection: Option<Writable<'txn, &'static [u8]>>,
-    event_type: Option<Writable<'txn, &'static [u8]>>,
-}
-
-macro_rules! opened_when_asked {
-    ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
-        $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
-            if self.$name.is_none() {
-                self.$name = Some(self.txn.open_table($definition)?);
-            }
-            Ok(self.$name.as_mut().expect("opened above"))
-        })*
-    };
-}
-
-impl<'txn> Tables<'txn> {
-    pub(super) fn open(txn: &'txn WriteTransaction, appended: Appended) -> Result<Self, Error> {
-        Ok(Self {
-            txn,
-            event: txn.open_table(EVENT)?,
-            log: txn.open_table(LOG)?,
-            due: txn.open_table(DUE)?,
-            appended,
-            state: txn.open_table(STATE)?,
-            backlog: None,
-            name: None,
-            name_end: None,
-            fanout: None,
-            job: None,
-            revisit: None,
-            index: None,
-            endpoint: None,
-            tenant: None,
-            key: None,
-            last_time: None,
-            connection: None,
-            event_type: None,
-        })
-    }
-
-    /// The events, those of this batch among them.
-    pub(super) fn event(&mut self) -> Result<&mut Writable<'txn, u64>, Error> {
-        self.settle_events()?;
-        Ok(&mut self.event)
-    }
-
-    /// The due entries, those of this batch among them.
-    pub(super) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
-        self.settle_due()?;
-        Ok(&mut self.due)
-    }
-
-    /// The log, what this batch put there included.
-    pub(super) fn log(&mut self) -> Result<&mut Writable<'txn, &'static LogKey>, Error> {
-        self.settle_log()?;
-        Ok(&mut self.log)
-    }
-
-    opened_when_asked! {
-        backlog: &'static BacklogKey, &'static [u8] = BACKLOG,
-        name: &'static [u8], &'static [u8] = NAME,
-        name_end: &'static TimeKey, &'static [u8] = NAME_END,
-        fanout: u64, &'static [u8] = FANOUT,
-        job: u32, &'static [u8] = JOB,
-        revisit: &'static TimeKey, () = REVISIT,
-        index: &'static IndexKey, () = INDEX,
-        endpoint: u32, &'static [u8] = ENDPOINT,
-        tenant: u32, &'static [u8] = TENANT,
-        key: &'static [u8; 32], &'static [u8] = KEY,
-        last_time: &'static [u8], &'static [u8] = LAST_TIME,
-        connection: &'static [u8], &'static [u8] = CONNECTION,
-        event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
-    }
-}
-
-/// Opens every table once, so that a reader finds each of them.
-pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
-    let mut tables = Tables::open(txn, Appended::default())?;
-    txn.open_table(META)?;
-    tables.backlog()?;
-    tables.name()?;
-    tables.name_end()?;
-    tables.fanout()?;
-    tables.job()?;
-    tables.revisit()?;
-    tables.index()?;
-    tables.endpoint()?;
-    tables.tenant()?;
-    tables.key()?;
-    tables.last_time()?;
-    tables.connection()?;
-    tables.event_type()?;
-    Ok(())
 }
 
 /// A table as one snapshot shows it.
