@@ -325,6 +325,6 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 const META: TableDefinition<'_, u8, &[u8]> = TableDefinition::new("meta");
 const TENANT: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("tenant");
-const DUE: TableDefinition<'_, &[u8; 20], &[u8]> = TableDefinition::new("due");
+const DUE: TableDefinition<'_, &[u8; 20], ()> = TableDefinition::new("due");
 const SERVE: &[&str] = &["serve", "-c", config::FILE];
 const CHECK: &[&str] = &["check", "--store", config::STORE];
