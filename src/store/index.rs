@@ -40,7 +40,7 @@ impl Batch<'_, '_> {
         if !self.memory.flush.is_running() {
             return Ok(());
         }
-        let left = self.memory.flush.rows.len().saturating_sub(SLICE);
+        let left = self.memory.flush.rows.len().saturating_sub(slice_rows(self.after.index.len()));
         let mut slice = self.memory.flush.rows.split_off(left);
         slice.reverse();
         for owned in slice.chunk_by(|a, b| owner(&a.0) == owner(&b.0)) {
@@ -90,6 +90,12 @@ impl Batch<'_, '_> {
     }
 }
 
+/// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than
+/// about twice its bound however large the batches are.
+fn slice_rows(added: usize) -> usize {
+    SLICE.max(added * ROWS_OF_ENTRY * 2)
+}
+
 /// The part of a row that says whose it is.
 fn owner(row: &IndexKey) -> &[u8] {
     &row[..OWNER_BYTES]
@@ -104,5 +110,22 @@ pub(super) fn entry_of(row: &IndexKey) -> DeliveryKey {
 /// more are written at once the fewer pages each costs; a restart reads them again.
 const TAIL: usize = 131_072;
 
-/// Rows written in one commit.
+/// Rows written in one commit, where it adds few itself.
 const SLICE: usize = 4_096;
+
+/// A delivery is listed by its webhook and by its tenant.
+const ROWS_OF_ENTRY: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{EndpointNo, EventKey, TenantNo};
+
+    #[test]
+    fn a_commit_writes_more_rows_than_it_adds() {
+        let delivery = Entry::delivery(DeliveryKey { event: EventKey(1), endpoint: EndpointNo(1) }, TenantNo(1));
+        for added in [0, 1, SLICE, 10 * SLICE] {
+            assert!(slice_rows(added) > added * delivery.rows().count(), "{added}");
+        }
+    }
+}
