@@ -183,6 +183,9 @@ impl From<store::Error> for Failure {
             Error::File { .. } => (Exit::StoreIo, "check that the path and its folder are what was meant"),
             Error::InUse(_) => (Exit::StoreIo, "systemctl stop hookwheel first"),
             Error::Newer { .. } => (Exit::StoreIo, "install the newer hookwheel again"),
+            Error::Older { .. } => {
+                (Exit::StoreIo, "start and stop the service, which brings the store up to date, and check again")
+            }
             Error::Foreign { .. } => (Exit::StoreIo, "check that the path is what was meant"),
             Error::WrongKey(_) | Error::Sealed => (Exit::StoreIo, "put the master key back from your backup"),
             Error::Random(_) => (Exit::Internal, "again when the system has started fully"),

@@ -10,6 +10,7 @@ use std::path::Path;
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::error::Error;
+use super::opening::STORE_VERSION;
 use super::record;
 use super::tables::{
     self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, LOG, LogKey, META, read_backlog_key, read_due_key,
@@ -52,7 +53,10 @@ pub(crate) fn check(path: &Path) -> Result<Report, Error> {
         let cause = std::io::ErrorKind::NotFound.into();
         return Err(Error::File { action: "open", path: path.into(), cause });
     }
-    super::opening::check_version(path)?;
+    match super::opening::check_version(path)? {
+        Some(found) if found < STORE_VERSION => return Err(Error::Older { path: path.into(), found, known: STORE_VERSION }),
+        _ => {}
+    }
     let database = super::opening::open_known(path)?;
     let txn = database.begin_read()?;
     let mut check = Check { txn, report: Report::default(), entries: HashMap::new(), events: HashMap::new() };

@@ -11,6 +11,8 @@ pub(crate) enum Error {
     InUse(PathBuf),
     #[error("{path} was written by a newer hookwheel (store version {found}, this one reads up to {known}); nothing was touched", path = .path.display())]
     Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{path} was written by an older hookwheel (store version {found}, this one checks {known}); nothing was touched", path = .path.display())]
+    Older { path: PathBuf, found: u32, known: u32 },
     #[error("{path} is not a hookwheel store: {why}", path = .path.display())]
     Foreign { path: PathBuf, why: String },
     #[error("the master key {key} does not open this store's secrets; put the key back that it was made with", key = .0.display())]

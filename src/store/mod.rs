@@ -52,6 +52,7 @@ mod stats;
 mod tables;
 mod tail;
 mod tenants;
+mod upgrade;
 mod view;
 mod webhooks;
 mod writable;

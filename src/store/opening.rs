@@ -24,8 +24,8 @@ use super::tables::{
     META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
-use super::writable;
 use super::{Owned, catalogue};
+use super::{upgrade, writable};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
@@ -54,7 +54,10 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     }
     let node = match old {
         None => found(&database, &sealer)?,
-        Some(old) => complete(&database, old)?,
+        Some(old) => {
+            upgrade::complete(&database, old)?;
+            Node(old.node)
+        }
     };
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
@@ -168,20 +171,6 @@ fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Se
     let seal = record::read_bytes(table.get(SEAL)?.ok_or_else(missing)?.value())?;
     sealer.open(&seal, SEAL_TEXT).map_err(|_| Error::WrongKey(sealer.source().into()))?;
     Ok(meta)
-}
-
-/// Makes a store of an earlier release one of this release. Its records are read as they are, and written anew when they change.
-fn complete(database: &Database, old: Meta) -> Result<Node, Error> {
-    if old.store_version < STORE_VERSION {
-        let mut txn = database.begin_write()?;
-        txn.set_quick_repair(true);
-        writable::create_all(&txn)?;
-        let mut bytes = Vec::new();
-        record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
-        txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
-        txn.commit()?;
-    }
-    Ok(Node(old.node))
 }
 
 fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
@@ -318,10 +307,10 @@ fn after(event: EventKey) -> DeliveryKey {
 }
 
 /// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
-/// config file lists it, and there is a table of event types.
+/// config file lists it, there is a table of event types, and tables of keys alone have no values.
 pub(super) const STORE_VERSION: u32 = 2;
 
-const IDENTITY: u8 = 0;
+pub(super) const IDENTITY: u8 = 0;
 const SEAL: u8 = 1;
 const SEAL_TEXT: &str = "hookwheel";
 

@@ -35,10 +35,11 @@ async fn a_newer_store_is_refused_and_not_touched() {
     }
 }
 
-/// A tenant's record of the first version is its two names; the second adds what the config file says of it.
+/// A tenant's record of the first version is its two names; the second adds what the config file says of it. Tables of keys alone
+/// had empty values.
 #[tokio::test]
-async fn a_store_of_the_first_version_opens_with_its_tenants_and_becomes_one_of_this_version() {
-    let mut service = stopped_with_an_event().await;
+async fn a_store_of_the_first_version_opens_whole_and_becomes_one_of_this_version() {
+    let mut service = stopped_with_a_pending_delivery().await;
     fs::write(beside(&service, ".version"), "1\n").expect("written");
     change(&service, |txn| {
         let mut tenants = txn.open_table(TENANT).expect("opened");
@@ -51,15 +52,35 @@ async fn a_store_of_the_first_version_opens_with_its_tenants_and_becomes_one_of_
         let old = meta.get(0).expect("read").expect("there").value().to_vec();
         meta.insert(0, &*sealed([&[1, 1], &old[2..old.len() - 4]].concat())).expect("put");
         assert!(txn.delete_table(TableDefinition::<&[u8], &[u8]>::new("event_type")).expect("deleted"));
+        assert_eq!(with_values::<20>(txn, "due"), 1);
+        with_values::<16>(txn, "revisit");
+        with_values::<17>(txn, "index");
     });
-    service.cli(CHECK).expect(0);
+    let untouched = Untouched::new(service.folder());
+    let older = service.cli(CHECK).expect(74);
+    older.complains(&["an older hookwheel", "try: start and stop the service"]);
+    untouched.assert(&older);
     service.start_again().await;
     assert_eq!(service.acme().get("/v1/events").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+    let pending = service.acme().get("/v1/deliveries?status=pending").await.expect(200);
+    assert_eq!(pending["data"].as_array().map(Vec::len), Some(1), "{pending}");
     let key = service.cli(&["keys", "new", "k", "--tenant", "shop/acme"]).expect(0).stdout;
     assert_ne!(fs::read_to_string(beside(&service, ".version")).expect("read"), "1\n");
     service.stop_and_check().await;
     service.start_again_with(&Config::bare().provider("shop", "standard")).await;
     service.stranger().with_key(key.trim_end()).get("/v1/events").await.problem(401, &[]);
+}
+
+/// Gives a table of keys alone the empty values it had in the first version, and says how many rows it has.
+fn with_values<const N: usize>(txn: &redb::WriteTransaction, name: &str) -> usize {
+    let keys: Vec<[u8; N]> = {
+        let table = txn.open_table(TableDefinition::<&[u8; N], ()>::new(name)).expect("opened");
+        table.iter().expect("read").map(|row| *row.expect("read").0.value()).collect()
+    };
+    assert!(txn.delete_table(TableDefinition::<&[u8; N], ()>::new(name)).expect("deleted"));
+    let mut table = txn.open_table(TableDefinition::<&[u8; N], &[u8]>::new(name)).expect("made");
+    keys.iter().for_each(|key| drop(table.insert(key, &[][..]).expect("put")));
+    keys.len()
 }
 
 /// A record with the checksum that belongs to it.

@@ -1,0 +1,44 @@
+//! A store of an earlier release becomes one of this release, in one transaction. Records are read as they are, and written anew
+//! when they change.
+
+use std::ops::Bound;
+
+use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+
+use super::error::Error;
+use super::opening::{IDENTITY, STORE_VERSION};
+use super::record::{self, Meta};
+use super::tables::{DUE, Def, INDEX, META, REVISIT};
+use super::writable;
+
+/// Does nothing to a store of this release.
+pub(super) fn complete(database: &Database, old: Meta) -> Result<(), Error> {
+    if old.store_version >= STORE_VERSION {
+        return Ok(());
+    }
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    drop_values(&txn, DUE)?;
+    drop_values(&txn, REVISIT)?;
+    drop_values(&txn, INDEX)?;
+    writable::create_all(&txn)?;
+    let mut bytes = Vec::new();
+    record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
+    txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
+    Ok(txn.commit()?)
+}
+
+/// In the first version these tables had values, all of them empty.
+fn drop_values<const N: usize>(txn: &WriteTransaction, definition: Def<&'static [u8; N], ()>) -> Result<(), Error> {
+    let first: TableDefinition<'_, &'static [u8; N], &'static [u8]> = TableDefinition::new(definition.name());
+    let aside: Def<&'static [u8; N]> = TableDefinition::new("aside");
+    txn.rename_table(first, aside)?;
+    let mut table = txn.open_table(definition)?;
+    let mut cursor = table.upper_bound_mut(Bound::<&[u8; N]>::Unbounded)?;
+    for row in txn.open_table(aside)?.iter()? {
+        cursor.insert_before(row?.0.value(), ())?;
+    }
+    cursor.close()?;
+    txn.delete_table(aside)?;
+    Ok(())
+}
