@@ -24,7 +24,6 @@ use super::synthetic;
 use super::{Error, opened};
 use crate::clock;
 use crate::domain::dialect::Dialect;
-use crate::domain::event::Attributes;
 use crate::store::{Committed, Publication, Store};
 
 /// What to fill a store with.
@@ -182,22 +181,8 @@ impl Lane {
     fn publication(&self, number: u64) -> Publication {
         let mut data = Vec::with_capacity(self.load.data_bytes());
         event::write_data(Mark { number, due_us: 0 }, &self.load.data, &mut data);
-        Publication {
-            provider: OWNER.into(),
-            dialect: self.dialect.clone(),
-            tenant: Some(OWNER.into()),
-            environment: "Production".into(),
-            id: None,
-            kind: event::kind(self.load.to(number)).into(),
-            data: data.into(),
-            occurred_at: None,
-            attributes: Attributes::new(),
-            connection: None,
-            idempotency_key: None,
-            content: [0; 32],
-            link: None,
-            test: false,
-        }
+        let kind = event::kind(self.load.to(number));
+        Publication::of_type_and_data(OWNER.into(), OWNER.into(), self.dialect.clone(), &kind, data.into())
     }
 }
 

@@ -37,14 +37,20 @@ pub(crate) struct Publication {
 impl Publication {
     /// An event of the relay itself, for its operator.
     pub(super) fn operational(dialect: Arc<Dialect>, kind: &str, data: &serde_json::Value) -> Self {
+        let tenant = super::OPERATOR_TENANT.into();
+        Self::of_type_and_data(super::OPERATOR_PROVIDER.into(), tenant, dialect, kind, data.to_string().into())
+    }
+
+    /// An event with nothing but what every event has.
+    pub(crate) fn of_type_and_data(provider: Arc<str>, tenant: Box<str>, dialect: Arc<Dialect>, kind: &str, data: Bytes) -> Self {
         Self {
-            provider: super::OPERATOR_PROVIDER.into(),
+            provider,
             dialect,
-            tenant: Some(super::OPERATOR_TENANT.into()),
+            tenant: Some(tenant),
             environment: "Production".into(),
             id: None,
             kind: kind.into(),
-            data: data.to_string().into(),
+            data,
             occurred_at: None,
             attributes: Attributes::new(),
             connection: None,

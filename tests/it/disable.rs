@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::harness::api::{WITHIN, attempts};
 use crate::harness::client::Client;
-use crate::harness::config::{Config, NOTIFY_SECRET};
+use crate::harness::config::Config;
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
 
@@ -30,7 +30,7 @@ async fn ten_failed_deliveries_disable_the_eleventh_is_held_and_enabling_deliver
     assert_eq!(receiver.received("/a").len(), 20, "nothing is sent to a disabled webhook");
 
     let notices = receiver.wait_for("/ops", 1, WITHIN).await;
-    is_signed(&notices[0]);
+    notices[0].is_signed_for_operator();
     let disabled: Vec<_> = notices.iter().filter(|notice| notice.json()["type"] == "webhook.disabled").collect();
     assert!(matches!(disabled[..], [notice] if String::from_utf8_lossy(&notice.body).contains(&webhook)), "{notices:?}");
 
@@ -158,14 +158,4 @@ async fn fail_once(acme: &Client, webhook: &str, status: &str) {
 fn counting_to_two() -> Config {
     let keys = "extends = \"standard\"\n[dialect.once.disable]\nconsecutive = 2\n";
     Config::bare().dialect("once", keys, &[]).provider("shop", "once").tenant("acme")
-}
-
-/// Judged by the `standardwebhooks` crate, which is not ours.
-fn is_signed(notice: &Received) {
-    let mut headers = http::HeaderMap::new();
-    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        headers.insert(name, notice.header(name).parse().expect("a header"));
-    }
-    let judge = standardwebhooks::Webhook::new(NOTIFY_SECRET).expect("a valid secret");
-    judge.verify(&notice.body, &headers).expect("signed with the operator's secret");
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::api::{WITHIN, text};
-use crate::harness::config::{Config, NOTIFY_SECRET};
+use crate::harness::config::Config;
 use crate::harness::eventually;
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
@@ -138,16 +138,6 @@ async fn what_becomes_of_the_telling_is_not_told() {
 /// All that came to the operator, which must be signed with its secret.
 fn notices(receiver: &Receiver) -> Vec<Value> {
     let received = receiver.received("/ops");
-    received.iter().for_each(is_signed);
+    received.iter().for_each(Received::is_signed_for_operator);
     received.iter().map(Received::json).collect()
-}
-
-/// Judged by the `standardwebhooks` crate, which is not ours.
-fn is_signed(notice: &Received) {
-    let mut headers = http::HeaderMap::new();
-    for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-        headers.insert(name, notice.header(name).parse().expect("a header"));
-    }
-    let judge = standardwebhooks::Webhook::new(NOTIFY_SECRET).expect("a valid secret");
-    judge.verify(&notice.body, &headers).expect("signed with the operator's secret");
 }

@@ -16,6 +16,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+use super::config::NOTIFY_SECRET;
+
 /// What one request gets.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
@@ -75,6 +77,17 @@ pub(crate) struct Received {
 }
 
 impl Received {
+    /// Panics unless it is signed as the operator's notices are. Judged by the `standardwebhooks` crate, which is not ours.
+    #[track_caller]
+    pub(crate) fn is_signed_for_operator(&self) {
+        let mut headers = http::HeaderMap::new();
+        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
+            headers.insert(name, self.header(name).parse().expect("a header"));
+        }
+        let judge = standardwebhooks::Webhook::new(NOTIFY_SECRET).expect("a valid secret");
+        judge.verify(&self.body, &headers).expect("signed with the operator's secret");
+    }
+
     /// The value of a header, by name without case; panics when it is absent.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
