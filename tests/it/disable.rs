@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::api::{WITHIN, attempts};
 use crate::harness::client::Client;
 use crate::harness::config::Config;
-use crate::harness::receiver::{Received, Receiver, Reply};
+use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
