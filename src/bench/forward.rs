@@ -33,6 +33,7 @@ use crate::deliver::connect::{Connector, Options};
 use crate::deliver::connection::{self, Connection};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
+use crate::domain::headers::Headers;
 use crate::domain::secret::{RANDOM_BYTES, Secret};
 use crate::domain::target::{Guard, Schemes, Target};
 use crate::domain::template::{AttemptFacts, Facts};
@@ -98,10 +99,13 @@ struct Relay {
     next: AtomicU64,
 }
 
+/// As the connector hands it out.
+type Kept = Box<Connection>;
+
 struct Endpoint {
     target: Target,
     slots: Semaphore,
-    kept: Mutex<Vec<Connection>>,
+    kept: Mutex<Vec<Kept>>,
 }
 
 impl Relay {
@@ -183,7 +187,7 @@ impl Relay {
         outcome.result.is_ok_and(|response| self.dialect.is_success(response.status))
     }
 
-    fn headers(&self, id: &str, body: &[u8]) -> Vec<(&str, String)> {
+    fn headers(&self, id: &str, body: &[u8]) -> Headers {
         let (now, attributes) = (clock::now(), Attributes::new());
         let facts = Facts {
             event_id: id,
@@ -214,7 +218,7 @@ impl Endpoint {
         Ok(Self { target, slots: Semaphore::new(orders.slots), kept: Mutex::default() })
     }
 
-    fn kept(&self) -> MutexGuard<'_, Vec<Connection>> {
+    fn kept(&self) -> MutexGuard<'_, Vec<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

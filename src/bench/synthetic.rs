@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::clock;
 use crate::domain::delivery::Trigger;
+use crate::domain::headers::Headers;
 use crate::domain::outcome::{Outcome, Response};
 use crate::store::{Finished, Ready, Store};
 
@@ -21,29 +22,28 @@ pub(super) fn finish(store: &Store, ready: Ready, response: Response) {
         started_at: now,
         ended_at: now,
         url: endpoint.definition.url.clone(),
-        request_headers: request_headers(store.node().event_id(ready.key.event).to_string(), now.as_secs().to_string()),
+        request_headers: request_headers(&store.node().event_id(ready.key.event).to_string(), &now.as_secs().to_string()),
         outcome: Outcome { result: Ok(response), duration: TOOK },
     });
 }
 
-fn request_headers(id: String, secs: String) -> Vec<(String, String)> {
-    let named = [("webhook-id", id), ("webhook-timestamp", secs), ("webhook-signature", SIGNATURE.to_owned())];
-    named.map(|(name, value)| (name.to_owned(), value)).to_vec()
+fn request_headers(id: &str, secs: &str) -> Headers {
+    [("webhook-id", id), ("webhook-timestamp", secs), ("webhook-signature", SIGNATURE)].into_iter().collect()
 }
 
 /// What common servers answer.
 pub(super) fn taken() -> Response {
     let headers = [("content-type", "application/json"), ("content-length", "11"), ("date", DATE), ("server", "nginx")];
-    response(200, headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), br#"{"ok":true}"#)
+    response(200, headers.into_iter().collect(), br#"{"ok":true}"#)
 }
 
 /// Asks for the next attempt in some hours, a different time for each number.
 pub(super) fn later(number: u64) -> Response {
     let headers = [("retry-after", later_secs(number).to_string()), ("content-length", "0".into()), ("date", DATE.into())];
-    response(503, headers.map(|(name, value)| (name.to_owned(), value)).to_vec(), b"")
+    response(503, headers.into_iter().collect(), b"")
 }
 
-fn response(status: u16, headers: Vec<(String, String)>, body: &'static [u8]) -> Response {
+fn response(status: u16, headers: Headers, body: &'static [u8]) -> Response {
     Response { status, headers, body: Bytes::from_static(body), truncated: false }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn a_length_is_the_bodys() {
         for response in [taken(), later(0)] {
-            assert_eq!(response.header("content-length"), Some(response.body.len().to_string().as_str()));
+            assert_eq!(response.headers.get("content-length"), Some(response.body.len().to_string().as_str()));
         }
     }
 }

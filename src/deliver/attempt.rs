@@ -27,7 +27,7 @@ pub(crate) struct Limits {
 /// Sends `request` once. Leaves in `kept` a connection that can be used again, or nothing.
 pub(crate) async fn attempt(
     connector: &Connector,
-    kept: &mut Option<Connection>,
+    kept: &mut Option<Box<Connection>>,
     request: &Request<'_>,
     limits: Limits,
 ) -> Outcome {
@@ -40,8 +40,8 @@ pub(crate) async fn attempt(
 
 async fn send(
     connector: &Connector,
-    usable: Option<Connection>,
-    kept: &mut Option<Connection>,
+    usable: Option<Box<Connection>>,
+    kept: &mut Option<Box<Connection>>,
     request: &Request<'_>,
     (deadline, capture): (Deadline, usize),
 ) -> Result<Response, Failure> {
@@ -50,7 +50,7 @@ async fn send(
             Err(failed) if failed.was_stale() => {}
             Err(failed) => return Err(failed.failure),
             Ok(response) => {
-                *kept = Some(connection).filter(Connection::is_reusable);
+                *kept = Some(connection).filter(|connection| connection.is_reusable());
                 return Ok(response);
             }
         }
@@ -59,6 +59,6 @@ async fn send(
     let connecting = timeout_at(deadline.at.into(), Box::pin(connector.connect(request.target)));
     let mut connection = connecting.await.unwrap_or_else(|_| Err(deadline.missed("no connection was made")))?;
     let response = connection.exchange(request, deadline, capture).await.map_err(|failed| failed.failure)?;
-    *kept = Some(connection).filter(Connection::is_reusable);
+    *kept = Some(connection).filter(|connection| connection.is_reusable());
     Ok(response)
 }

@@ -57,7 +57,9 @@ impl Connector {
     }
 
     /// A fresh connection to `target`. Each of the three stages ends within `connect_timeout`.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
+    ///
+    /// On the heap: it is large, and passes from hand to hand with each attempt.
+    pub(crate) async fn connect(&self, target: &Target) -> Result<Box<Connection>, Failure> {
         let addresses = self.addresses(target).await?;
         let tcp = self.dial(&addresses).await?;
         self.judge_ends(&tcp)?;
@@ -67,7 +69,7 @@ impl Connector {
         } else {
             Stream::Plain(tcp)
         };
-        Connection::open(stream, target, self.id).await
+        Connection::open(stream, target, self.id).await.map(Box::new)
     }
 
     /// Whether `connection` was made by this connector, so under its guard and certificates.

@@ -21,6 +21,7 @@ use tokio::time::timeout_at;
 
 use super::wire::{End, SharedWatch, Stream, Wire};
 use crate::clock;
+use crate::domain::headers::Headers;
 use crate::domain::outcome::{Class, Failure, Response};
 use crate::domain::target::Target;
 
@@ -29,7 +30,7 @@ use crate::domain::target::Target;
 pub(crate) struct Request<'a> {
     pub(crate) target: &'a Target,
     /// The dialect's headers, besides those that every request has.
-    pub(crate) headers: Vec<(&'a str, String)>,
+    pub(crate) headers: Headers,
     pub(crate) body: Bytes,
 }
 
@@ -258,7 +259,7 @@ fn encode(request: &Request<'_>) -> Result<http::Request<Full<Bytes>>, Failure> 
     *built.uri_mut() = request.target.path_and_query().parse().map_err(|_| unsendable("the URL's path"))?;
     let host = HeaderValue::from_str(request.target.authority()).map_err(|_| unsendable("the URL's host"))?;
     let headers = built.headers_mut();
-    headers.reserve(FIXED_HEADERS + request.headers.len());
+    headers.reserve(FIXED_HEADERS + request.headers.iter().count());
     headers.insert(header::HOST, host);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
@@ -267,8 +268,8 @@ fn encode(request: &Request<'_>) -> Result<http::Request<Full<Bytes>>, Failure> 
     Ok(built)
 }
 
-fn add(headers: &mut HeaderMap, more: &[(&str, String)]) -> Result<(), Failure> {
-    for (name, value) in more {
+fn add(headers: &mut HeaderMap, more: &Headers) -> Result<(), Failure> {
+    for (name, value) in more.iter() {
         let refused = || unsendable(&format!("the header {name}"));
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused())?;
@@ -313,9 +314,8 @@ fn malformed(error: &hyper::Error) -> Option<String> {
     ours.then(|| format!("the response's body is malformed: {cause}"))
 }
 
-fn readable(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+fn readable(headers: &HeaderMap) -> Headers {
+    headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes()))).collect()
 }
 
 /// Headers that say how the message is framed and where it goes: nobody's to choose.
@@ -352,7 +352,7 @@ mod tests {
         #[test]
         fn every_target_makes_a_request_line(rest in "[/?]([!-~éß]|%[0-9a-f]{2}){0,40}") {
             if let Ok(target) = Target::parse(&format!("https://example.com{rest}"), Schemes { http: false }, &Guard::default()) {
-                let request = encode(&Request { target: &target, headers: Vec::new(), body: Bytes::new() }).unwrap();
+                let request = encode(&Request { target: &target, headers: Headers::default(), body: Bytes::new() }).unwrap();
                 prop_assert_eq!(request.uri().to_string(), target.path_and_query());
             }
         }

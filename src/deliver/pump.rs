@@ -25,6 +25,7 @@ use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Standing;
 use crate::domain::event::Event;
+use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::outcome::{Class, Failure, Outcome};
 use crate::domain::target::{Guard, Schemes, Target};
@@ -178,7 +179,7 @@ impl Pump {
     }
 
     /// One attempt of a delivery, if it is still due.
-    async fn run(&self, ready: Ready, kept: &mut Option<Connection>, parsed: &mut Option<Parsed>) -> Sign {
+    async fn run(&self, ready: Ready, kept: &mut Option<Box<Connection>>, parsed: &mut Option<Parsed>) -> Sign {
         let begun = match self.store.begin(&ready) {
             Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
             Ok(_) => return Sign::Neutral,
@@ -211,30 +212,31 @@ impl Pump {
         &self,
         begun: &Begun,
         dialect: &Dialect,
-        kept: &mut Option<Connection>,
+        kept: &mut Option<Box<Connection>>,
         parsed: &mut Option<Parsed>,
-    ) -> (Outcome, Vec<(String, String)>, Box<str>) {
+    ) -> (Outcome, Headers, Box<str>) {
         let settings = self.settings();
         let url = begun.delivery.url.as_ref().unwrap_or(&begun.endpoint.definition.url);
         if parsed.as_ref().is_none_or(|parsed| parsed.url != *url) {
             let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
             match Target::parse(url, schemes, &settings.guard) {
                 Ok(target) => *parsed = Some(Parsed { url: url.clone(), target }),
-                Err(reason) => return (refused(&reason.to_string()), Vec::new(), url.clone()),
+                Err(reason) => return (refused(&reason.to_string()), Headers::default(), url.clone()),
             }
         }
-        let Some(Parsed { target, .. }) = parsed else { return (refused("the URL cannot be used"), Vec::new(), url.clone()) };
+        let Some(Parsed { target, .. }) = parsed else {
+            return (refused("the URL cannot be used"), Headers::default(), url.clone());
+        };
         let event = begun.event.event();
         let body = event.content.body();
         let headers = self.headers(begun, event, dialect, &body);
-        let shown = headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let limits = attempt::Limits { timeout: dialect.delivery.timeout, response_capture: settings.response_capture };
         let request = Request { target, headers, body };
         let outcome = attempt(&settings.connector, kept, &request, limits).await;
-        (outcome, shown, url.clone())
+        (outcome, request.headers, url.clone())
     }
 
-    fn headers<'a>(&self, begun: &Begun, event: &Event, dialect: &'a Dialect, body: &[u8]) -> Vec<(&'a str, String)> {
+    fn headers(&self, begun: &Begun, event: &Event, dialect: &Dialect, body: &[u8]) -> Headers {
         let now = clock::now();
         let secrets = begun.endpoint.signing(now);
         let version = dialect.version(&event.kind, &event.attributes);

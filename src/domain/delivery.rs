@@ -262,7 +262,7 @@ fn retry_after(response: &Response, now: Timestamp) -> Option<Duration> {
     if !matches!(response.status, TOO_MANY_REQUESTS | UNAVAILABLE) {
         return None;
     }
-    let text = response.header("retry-after")?.trim();
+    let text = response.headers.get("retry-after")?.trim();
     let asked = if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {

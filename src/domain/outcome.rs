@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::headers::Headers;
+
 /// One HTTP request of a delivery, done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -21,25 +23,18 @@ pub(crate) struct Outcome {
 pub(crate) struct Response {
     pub(crate) status: u16,
     /// In the order in which they came, names in lower case, bytes that are not UTF-8 replaced.
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Headers,
     /// At most the `response_capture` of the attempt.
     pub(crate) body: Bytes,
     /// Whether more of the body was there, or may have been, than is kept.
     pub(crate) truncated: bool,
 }
 
-impl Response {
-    /// The first header of this name, compared without case (RFC 9110 section 5.1).
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-}
-
 /// Bodies and header values never reach a log.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.truncated { " and more" } else { "" };
-        write!(f, "Response({}, {} headers, {} bytes{more})", self.status, self.headers.len(), self.body.len())
+        write!(f, "Response({}, {} headers, {} bytes{more})", self.status, self.headers.iter().count(), self.body.len())
     }
 }
 
@@ -126,16 +121,8 @@ mod tests {
 
     #[test]
     fn debug_shows_no_body_and_no_header_value() {
-        let headers = vec![("set-cookie".to_owned(), "sesame".to_owned())];
+        let headers = [("set-cookie", "sesame")].into_iter().collect();
         let response = Response { status: 200, headers, body: Bytes::from_static(b"sesame"), truncated: true };
         assert_eq!(format!("{response:?}"), "Response(200, 1 headers, 6 bytes and more)");
-    }
-
-    #[test]
-    fn header_names_compare_without_case() {
-        let headers = vec![("retry-after".to_owned(), "7".to_owned())];
-        let response = Response { status: 429, headers, body: Bytes::new(), truncated: false };
-        assert_eq!(response.header("Retry-After"), Some("7"));
-        assert_eq!(response.header("retry"), None);
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::access::Key;
 use crate::domain::delivery::{Place, Trigger};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint, Owner};
+use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::outcome::Outcome;
 use crate::domain::secret::Secret;
@@ -133,7 +134,7 @@ pub(crate) struct Finished {
     pub(crate) started_at: Timestamp,
     pub(crate) ended_at: Timestamp,
     pub(crate) url: Box<str>,
-    pub(crate) request_headers: Vec<(String, String)>,
+    pub(crate) request_headers: Headers,
     pub(crate) outcome: Outcome,
 }
 

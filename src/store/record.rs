@@ -508,12 +508,12 @@ fn attempt_form(value: &Attempt) -> AttemptForm<'_> {
         started_at: value.started_at.as_micros(),
         micros: u64::try_from(value.outcome.duration.as_micros()).unwrap_or(u64::MAX),
         url: &value.url,
-        headers: value.request_headers.iter().map(|(name, text)| (&**name, &**text)).collect(),
+        headers: value.request_headers.iter().collect(),
         error: value.error.map(class_code),
         result: match &value.outcome.result {
             Ok(response) => ResultForm::Response {
                 status: response.status,
-                headers: response.headers.iter().map(|(name, text)| (&**name, &**text)).collect(),
+                headers: response.headers.iter().collect(),
                 body: &response.body,
                 truncated: response.truncated,
             },
@@ -523,10 +523,9 @@ fn attempt_form(value: &Attempt) -> AttemptForm<'_> {
 }
 
 fn attempt(form: AttemptForm<'_>) -> Result<Attempt, Error> {
-    let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
     let result = match form.result {
         ResultForm::Response { status, headers, body, truncated } => {
-            let headers = headers.into_iter().map(owned).collect();
+            let headers = headers.into_iter().collect();
             Ok(Response { status, headers, body: Bytes::copy_from_slice(body), truncated })
         }
         ResultForm::Failure { class: code, detail } => Err(Failure { class: class(code)?, detail: detail.to_owned() }),
@@ -536,7 +535,7 @@ fn attempt(form: AttemptForm<'_>) -> Result<Attempt, Error> {
         trigger: trigger(form.trigger)?,
         started_at: Timestamp::from_micros(form.started_at),
         url: form.url.into(),
-        request_headers: form.headers.into_iter().map(owned).collect(),
+        request_headers: form.headers.into_iter().collect(),
         error: form.error.map(class).transpose()?,
         outcome: Outcome { result, duration: Duration::from_micros(form.micros) },
     })

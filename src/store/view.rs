@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Owned;
 use crate::domain::delivery::{Delivery, State, Trigger};
 use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::time::Timestamp;
@@ -37,7 +38,7 @@ pub(crate) struct Attempt {
     pub(crate) trigger: Trigger,
     pub(crate) started_at: Timestamp,
     pub(crate) url: Box<str>,
-    pub(crate) request_headers: Vec<(String, String)>,
+    pub(crate) request_headers: Headers,
     pub(crate) outcome: Outcome,
     /// The class of its failure, `Status` for a response that is no success; `None`: a success.
     pub(crate) error: Option<Class>,

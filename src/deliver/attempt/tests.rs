@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::deliver::connect::Options;
+use crate::domain::headers::Headers;
 use crate::domain::outcome::Class;
 use crate::domain::target::{Guard, Schemes, Target};
 
@@ -75,8 +76,8 @@ fn connector() -> Connector {
     Connector::new(open()).unwrap()
 }
 
-async fn send(connector: &Connector, kept: &mut Option<Connection>, target: &Target, limits: Limits) -> Outcome {
-    let headers = vec![("X-Acme-Delivery", "dlv_1".to_owned())];
+async fn send(connector: &Connector, kept: &mut Option<Box<Connection>>, target: &Target, limits: Limits) -> Outcome {
+    let headers = [("X-Acme-Delivery", "dlv_1")].into_iter().collect();
     attempt(connector, kept, &Request { target, headers, body: Bytes::from_static(b"{\"a\":1}") }, limits).await
 }
 
@@ -124,7 +125,7 @@ async fn a_request_has_its_headers_and_its_body() {
     .await;
     let response = server.attempt(LIMITS).await.result.unwrap();
     assert_eq!((response.status, &response.body[..], response.truncated), (200, &b"ok"[..], false));
-    assert_eq!(response.headers, [("content-length".to_owned(), "2".to_owned())]);
+    assert_eq!(response.headers, [("content-length", "2")].into_iter().collect());
     let host = format!("127.0.0.1:{}", server.port);
     let expected = format!(
         "POST /hook?a=b HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\nuser-agent: hookwheel/{}\r\n\
@@ -275,7 +276,7 @@ async fn headers_that_frame_a_message_cannot_be_set() {
     for (name, value) in
         [("Host", "x"), ("Content-Length", "1"), ("transfer-encoding", "chunked"), ("x", "a\r\nb: c"), ("a b", "c"), ("", "c")]
     {
-        let request = Request { target: &target, headers: vec![(name, value.to_owned())], body: Bytes::new() };
+        let request = Request { target: &target, headers: [(name, value)].into_iter().collect(), body: Bytes::new() };
         assert_eq!(class(&attempt(&connector(), &mut None, &request, LIMITS).await), Class::Policy, "{name}");
     }
 }
@@ -293,7 +294,7 @@ async fn an_early_response_is_taken() {
     })
     .await;
     let target = server.target();
-    let request = Request { target: &target, headers: Vec::new(), body: vec![b'a'; 16 << 20].into() };
+    let request = Request { target: &target, headers: Headers::default(), body: vec![b'a'; 16 << 20].into() };
     let mut kept = None;
     assert_eq!(attempt(&connector(), &mut kept, &request, LIMITS).await.result.unwrap().status, 413);
     assert!(kept.is_none());

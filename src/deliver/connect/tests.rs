@@ -63,7 +63,7 @@ fn target(url: &str) -> Target {
     Target::parse(url, Schemes { http: true }, &Guard { allow: all, own: Vec::new() }).unwrap()
 }
 
-async fn connect(options: Options, url: &str) -> Result<Connection, Failure> {
+async fn connect(options: Options, url: &str) -> Result<Box<Connection>, Failure> {
     Connector::new(options).unwrap().connect(&target(url)).await
 }
 

@@ -14,6 +14,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::event::Attributes;
+use super::headers::Headers;
 use super::json;
 use super::nearest::nearest;
 use super::pattern::Pattern;
@@ -230,14 +231,16 @@ impl Dialect {
     }
 
     /// The headers of one attempt: the dialect's in the order of its file, then the signature. Names as the dialect writes them.
-    pub(crate) fn headers(&self, attempt: &AttemptFacts<'_>) -> Vec<(&str, String)> {
-        let own = self.headers.iter().map(|header| (header.name.as_str(), header.value.render(attempt)));
-        let signature = self.signature.iter().map(|signature| (&*signature.header, self.sign(signature, attempt)));
-        own.chain(signature).collect()
-    }
-
-    fn sign(&self, signature: &Signature, attempt: &AttemptFacts<'_>) -> String {
-        signature.sign(attempt.secrets, attempt.facts.event_id, attempt.attempt_unix, attempt.body)
+    pub(crate) fn headers(&self, attempt: &AttemptFacts<'_>) -> Headers {
+        let mut headers = Headers::default();
+        for header in &self.headers {
+            headers.push_with(header.name.as_str(), |to| header.value.write(attempt, to));
+        }
+        if let Some(signature) = &self.signature {
+            let value = signature.sign(attempt.secrets, attempt.facts.event_id, attempt.attempt_unix, attempt.body);
+            headers.push(&signature.header, &value);
+        }
+        headers
     }
 
     /// Whether an event may be published as it is; all reasons against it, with pointers into the published event.
@@ -290,7 +293,7 @@ impl Dialect {
         let given = self.event.version_attribute.as_deref().and_then(|name| attributes.get(name));
         match given {
             Some(raw) => Cow::Borrowed(raw),
-            None => Cow::Owned(self.event_type(kind).map_or(0, |known| known.version).to_string()),
+            None => self.event_type(kind).map_or(Cow::Borrowed("0"), |known| Cow::Owned(known.version.to_string())),
         }
     }
 

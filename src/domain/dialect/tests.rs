@@ -87,11 +87,12 @@ fn headers_stand_in_the_files_order_with_the_signature_last() {
     };
     let dialect = dialect();
     let headers = dialect.headers(&attempt);
-    assert_eq!(headers[..2], [("X-Type", "job.done".to_owned()), ("a-delivery", "dlv_1/3".to_owned())]);
+    let own = [("X-Type", "job.done"), ("a-delivery", "dlv_1/3")];
     let signature = dialect.signature.as_ref().expect("there").sign(&[&secret], "evt_1", 1_700_000_000, b"{}");
-    assert_eq!(headers[2..], [("X-Signature", signature)]);
+    let signed = own.into_iter().chain([("X-Signature", &*signature)]).collect();
+    assert_eq!(headers, signed);
     let unsigned = Dialect { signature: None, ..dialect.clone() };
-    assert_eq!(unsigned.headers(&attempt), headers[..2]);
+    assert_eq!(unsigned.headers(&attempt), own.into_iter().collect());
 }
 
 #[test]

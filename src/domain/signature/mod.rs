@@ -49,17 +49,22 @@ impl Signature {
         let timestamp = timestamp_secs.to_string();
         let message = Message { id, timestamp: &timestamp, body };
         let signing = if self.overlap { secrets } else { &secrets[..secrets.len().min(1)] };
-        let values: Vec<_> = signing.iter().map(|secret| self.one(secret, &message)).collect();
-        values.join(" ")
+        let mut value = String::new();
+        for (index, secret) in signing.iter().enumerate() {
+            if index > 0 {
+                value.push(' ');
+            }
+            self.one(secret, &message, &mut value);
+        }
+        value
     }
 
-    fn one(&self, secret: &Secret, message: &Message<'_>) -> String {
-        if self.key == Key::Base64
-            && let Some(signature) = self.ed25519(secret, message)
-        {
-            return signature;
+    fn one(&self, secret: &Secret, message: &Message<'_>, to: &mut String) {
+        let asymmetric = if self.key == Key::Base64 { self.ed25519(secret, message) } else { None };
+        match asymmetric {
+            Some(signature) => to.push_str(&signature),
+            None => self.value.write(&self.hmac(&self.key.bytes(secret), message), to),
         }
-        self.value.write(&self.hmac(&self.key.bytes(secret), message))
     }
 
     fn hmac(&self, key: &[u8], message: &Message<'_>) -> [u8; 32] {
@@ -123,12 +128,13 @@ impl Value {
         Ok(Self { before: before.into(), encoding, after: after.into() })
     }
 
-    fn write(&self, signature: &[u8]) -> String {
-        let encoded = match self.encoding {
-            Encoding::Hex => hex::encode(signature),
-            Encoding::Base64 => STANDARD.encode(signature),
-        };
-        format!("{}{encoded}{}", self.before, self.after)
+    fn write(&self, signature: &[u8], to: &mut String) {
+        to.push_str(&self.before);
+        match self.encoding {
+            Encoding::Hex => to.push_str(&hex::encode(signature)),
+            Encoding::Base64 => STANDARD.encode_string(signature, to),
+        }
+        to.push_str(&self.after);
     }
 }
 

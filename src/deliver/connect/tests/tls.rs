@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::dns::Dns;
 use super::*;
+use crate::domain::headers::Headers;
 
 const NAME: &str = "hook.example.test";
 
@@ -85,7 +86,7 @@ async fn post(options: Options, url: &str) -> Result<u16, Failure> {
     use crate::deliver::connection::{Deadline, Request};
     let target = target(url);
     let mut connection = Connector::new(options).unwrap().connect(&target).await?;
-    let request = Request { target: &target, headers: Vec::new(), body: "{}".into() };
+    let request = Request { target: &target, headers: Headers::default(), body: "{}".into() };
     let after = Duration::from_secs(5);
     let response = connection.exchange(&request, Deadline { at: clock::steady() + after, after }, 1_024).await;
     response.map(|response| response.status).map_err(|failed| failed.failure)

@@ -1,0 +1,89 @@
+//! The headers of one message in one piece of text: every attempt logs two lists of them, and each list is one allocation.
+
+use std::fmt;
+
+/// Names and values in the order in which they were added; a name may come more than once.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) struct Headers {
+    /// `name:value` and a line feed each. HTTP has neither a colon in a name nor a line feed in a value.
+    lines: String,
+}
+
+impl Headers {
+    pub(crate) fn push(&mut self, name: &str, value: &str) {
+        self.push_with(name, |to| to.push_str(value));
+    }
+
+    /// Adds a header whose value `write` appends.
+    pub(crate) fn push_with(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        debug_assert!(!name.contains([':', '\n']), "no header's name");
+        self.lines.push_str(name);
+        self.lines.push(':');
+        let start = self.lines.len();
+        write(&mut self.lines);
+        if self.lines[start..].contains('\n') {
+            let fit = self.lines[start..].replace('\n', " ");
+            self.lines.replace_range(start.., &fit);
+        }
+        self.lines.push('\n');
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.lines.split_terminator('\n').filter_map(|line| line.split_once(':'))
+    }
+
+    /// The first of this name, compared without case (RFC 9110 section 5.1).
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        let mut all = Self::default();
+        headers.into_iter().for_each(|(name, value)| all.push(name.as_ref(), value.as_ref()));
+        all
+    }
+}
+
+/// Header values never reach a log.
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out(given in prop::collection::vec(("[!-9;-~]{0,8}", "[^\n]{0,12}"), 0..5)) {
+            let headers: Headers = given.iter().map(|(name, value)| (name, value)).collect();
+            let found: Vec<_> = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            prop_assert_eq!(found, given);
+        }
+    }
+
+    #[test]
+    fn a_value_is_one_line() {
+        let headers: Headers = [("a", "b\nc:d"), ("e", "")].into_iter().collect();
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", "b c:d"), ("e", "")]);
+    }
+
+    #[test]
+    fn names_compare_without_case_and_the_first_wins() {
+        let headers: Headers = [("retry-after", "7"), ("Retry-After", "8")].into_iter().collect();
+        assert_eq!(headers.get("Retry-After"), Some("7"));
+        assert_eq!(headers.get("retry"), None);
+    }
+
+    #[test]
+    fn debug_shows_names_alone() {
+        let headers: Headers = [("set-cookie", "sesame")].into_iter().collect();
+        assert_eq!(format!("{headers:?}"), "[\"set-cookie\"]");
+    }
+}
