@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -18,7 +19,7 @@ pub(crate) struct Event {
     pub(crate) key: EventKey,
     /// As on the wire: the publisher's own, or `evt_` and a ULID.
     pub(crate) id: Box<str>,
-    pub(crate) provider: Box<str>,
+    pub(crate) provider: Arc<str>,
     /// `None`: for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
     pub(crate) kind: Box<str>,

@@ -21,8 +21,8 @@ use crate::domain::time::Timestamp;
 
 impl Batch<'_, '_> {
     /// Takes one publication, or says why not; either way nothing half done is left.
-    pub(super) fn accept(&mut self, publication: &Publication) -> Result<Result<Accepted, Refusal>, Error> {
-        if let Some(known) = self.known(publication)? {
+    pub(super) fn accept(&mut self, publication: Publication) -> Result<Result<Accepted, Refusal>, Error> {
+        if let Some(known) = self.known(&publication)? {
             return Ok(known);
         }
         match self.shared.pressure() {
@@ -33,22 +33,23 @@ impl Batch<'_, '_> {
     }
 
     /// Takes a publication that is new, also when the store is full.
-    pub(super) fn take(&mut self, publication: &Publication) -> Result<Accepted, Error> {
-        let owner = self.tenant_no(&owner(publication))?;
-        let matching = self.matching(publication, owner);
-        let stored = self.store_event(publication, matching.len())?;
+    pub(super) fn take(&mut self, publication: Publication) -> Result<Accepted, Error> {
+        let owner = self.tenant_no(&publication.provider, publication.listed_under())?;
+        let matching = self.matching(&publication, owner);
+        let key = self.next_key();
+        self.name(&publication, key, matching.len())?;
+        let route = Route { linked: publication.link.is_some(), connection: self.connected(&publication)? };
+        let stored = self.store_event(publication, key, matching.len())?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
-        self.name(publication, &stored)?;
-        let connection = self.connected(publication)?;
-        self.fan_out(stored.event, owner, matching, Route { linked: publication.link.is_some(), connection })?;
-        self.published(publication, &accepted);
+        self.published(&stored.event, &accepted);
+        self.fan_out(stored.event, owner, matching, route)?;
         Ok(accepted)
     }
 
-    /// Writes the event's row and puts it where listings find it.
-    pub(super) fn store_event(&mut self, publication: &Publication, matching: usize) -> Result<StoredEvent, Error> {
-        let event = self.render(publication)?;
-        let stored = StoredEvent { event, deliveries: u32::try_from(matching).unwrap_or(u32::MAX), removed: 0 };
+    /// Writes the event's row.
+    pub(super) fn store_event(&mut self, publication: Publication, key: EventKey, matching: usize) -> Result<StoredEvent, Error> {
+        let event = self.render(publication, key)?;
+        let stored = StoredEvent { event, deliveries: count(matching), removed: 0 };
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(&stored, self.shared.node, &mut bytes);
         self.tables.append_event(stored.event.key, &bytes);
@@ -71,36 +72,36 @@ impl Batch<'_, '_> {
     }
 
     /// The number of a tenant, given at its first use.
-    pub(super) fn tenant_no(&mut self, owned: &Owned) -> Result<TenantNo, Error> {
-        if let Some(no) = self.shared.registry().tenant(owned) {
+    pub(super) fn tenant_no(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
+        if let Some(no) = self.shared.registry().tenant(provider, tenant) {
             return Ok(no);
         }
         self.memory.counters.last_tenant += 1;
         let no = TenantNo(self.memory.counters.last_tenant);
+        let owned = Owned { provider: provider.into(), tenant: tenant.into() };
         let mut bytes = Vec::new();
-        record::write_tenant(owned, Listing::Never, &mut bytes);
+        record::write_tenant(&owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.dirty = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
-        self.shared.registry_mut().put_tenant(no, owned.clone(), Listing::Never);
+        self.shared.registry_mut().put_tenant(no, owned, Listing::Never);
         Ok(no)
     }
 
-    fn published(&mut self, publication: &Publication, accepted: &Accepted) {
+    fn published(&mut self, event: &Event, accepted: &Accepted) {
         self.after.published += 1;
         let at = self.now;
         self.fact(|| Fact::Published {
             at,
             id: accepted.id.to_string(),
-            kind: publication.kind.to_string(),
+            kind: event.kind.to_string(),
             deliveries: accepted.deliveries,
         });
     }
 
-    fn render(&mut self, publication: &Publication) -> Result<Event, Error> {
-        let key = self.next_key();
-        let id = publication.id.clone().unwrap_or_else(|| self.shared.node.event_id(key).into());
-        let time = self.body_time(publication)?;
+    fn render(&mut self, publication: Publication, key: EventKey) -> Result<Event, Error> {
+        let time = self.body_time(&publication)?;
+        let id = publication.id.unwrap_or_else(|| self.shared.node.event_id(key).into());
         let dialect = &publication.dialect;
         let version = dialect.version(&publication.kind, &publication.attributes);
         let facts = Facts {
@@ -117,13 +118,13 @@ impl Batch<'_, '_> {
         Ok(Event {
             key,
             id,
-            provider: (&*publication.provider).into(),
-            tenant: publication.tenant.clone(),
-            kind: publication.kind.clone(),
+            provider: publication.provider,
+            tenant: publication.tenant,
+            kind: publication.kind,
             time,
             occurred_at: publication.occurred_at,
-            attributes: publication.attributes.clone(),
-            connection: publication.connection.clone(),
+            attributes: publication.attributes,
+            connection: publication.connection,
             test: publication.test,
             content: Content::new(rendered.bytes, rendered.data, &publication.data),
         })
@@ -162,7 +163,8 @@ impl Batch<'_, '_> {
     /// The connection that the event names, opened if it is not.
     fn connected(&mut self, publication: &Publication) -> Result<Option<Connection>, Error> {
         let Some(id) = &publication.connection else { return Ok(None) };
-        self.connection_of_event(&owner(publication), id).map(Some)
+        let owned = Owned { provider: (&*publication.provider).into(), tenant: publication.listed_under().into() };
+        self.connection_of_event(&owned, id).map(Some)
     }
 
     /// The event's deliveries: all at once, or the first slice of a wide fan-out.
@@ -241,9 +243,8 @@ impl Batch<'_, '_> {
         row.map(|row| record::read_named(row.value())).transpose()
     }
 
-    fn name(&mut self, publication: &Publication, stored: &StoredEvent) -> Result<(), Error> {
-        let event = stored.event.key;
-        let named = Named { event: event.0, deliveries: stored.deliveries, content: publication.content, until: u64::MAX };
+    fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) -> Result<(), Error> {
+        let named = Named { event: event.0, deliveries: count(matching), content: publication.content, until: u64::MAX };
         if let Some(id) = &publication.id {
             self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named)?;
         }
@@ -271,10 +272,8 @@ struct Route {
     connection: Option<Connection>,
 }
 
-/// The tenant that an event is listed under: its own, or its provider's for all tenants.
-fn owner(publication: &Publication) -> Owned {
-    let tenant = publication.tenant.as_deref().unwrap_or(super::ALL_TENANTS);
-    Owned { provider: (&*publication.provider).into(), tenant: tenant.into() }
+fn count(matching: usize) -> u32 {
+    u32::try_from(matching).unwrap_or(u32::MAX)
 }
 
 /// Provider first and tenant last, so that one range holds an id over all tenants.
@@ -284,7 +283,7 @@ pub(super) fn id_name(provider: &str, id: &str, tenant: Option<&str>) -> Vec<u8>
 }
 
 fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
-    let tenant = publication.tenant.as_deref().unwrap_or(super::ALL_TENANTS);
+    let tenant = publication.listed_under();
     [b"k", publication.provider.as_bytes(), SEPARATOR, tenant.as_bytes(), SEPARATOR, key.as_bytes()].concat()
 }
 

@@ -74,10 +74,7 @@ impl Batch<'_, '_> {
         let registry = self.shared.registry();
         let audience = match &event.tenant {
             None => Audience::Provider(&event.provider),
-            Some(tenant) => {
-                let owned = super::Owned { provider: event.provider.clone(), tenant: tenant.clone() };
-                Audience::Tenant(registry.tenant(&owned).unwrap_or_default())
-            }
+            Some(tenant) => Audience::Tenant(registry.tenant(&event.provider, tenant).unwrap_or_default()),
         };
         let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
         found.retain(|no| no.0 <= cursor.until);

@@ -47,12 +47,13 @@ impl Batch<'_, '_> {
     }
 
     /// Commits a test event with its one delivery and queues it, also for a disabled webhook.
-    pub(super) fn test(&mut self, no: EndpointNo, publication: &Publication) -> Result<Result<TestRun, Denied>, Error> {
+    pub(super) fn test(&mut self, no: EndpointNo, publication: Publication) -> Result<Result<TestRun, Denied>, Error> {
         let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
             return Ok(Err(Denied::NoWebhook));
         };
-        let stored = self.store_event(publication, 1)?;
-        let key = DeliveryKey { event: stored.event.key, endpoint: no };
+        let event = self.next_key();
+        self.store_event(publication, event, 1)?;
+        let key = DeliveryKey { event, endpoint: no };
         let delivery = Delivery::test(key, key.event.time());
         self.put_due(key, key.event.time())?;
         self.write_row(&delivery, None)?;

@@ -85,12 +85,17 @@ pub(crate) struct Owned {
 impl Owned {
     /// Whose an event is; an event for all tenants belongs to its provider's [`ALL_TENANTS`].
     fn of(event: &Event) -> Self {
-        Self { provider: event.provider.clone(), tenant: event.tenant.as_deref().unwrap_or(ALL_TENANTS).into() }
+        Self { provider: (&*event.provider).into(), tenant: listed_under(event.tenant.as_deref()).into() }
     }
 
     fn all_of(provider: &str) -> Self {
         Self { provider: provider.into(), tenant: ALL_TENANTS.into() }
     }
+}
+
+/// The tenant that an event is listed under: its own, or its provider's [`ALL_TENANTS`].
+fn listed_under(tenant: Option<&str>) -> &str {
+    tenant.unwrap_or(ALL_TENANTS)
 }
 
 /// Why a change was not made. Nothing of it is kept.

@@ -67,7 +67,7 @@ impl Batch<'_, '_> {
             "max_bytes": self.memory.limits.max_bytes,
         });
         let publication = self.operational("storage.low", &data);
-        self.take(&publication).map(drop)
+        self.take(publication).map(drop)
     }
 
     fn notify(&mut self, about: &Endpoint, kind: &str, data: &serde_json::Value) -> Result<(), Error> {
@@ -76,7 +76,7 @@ impl Batch<'_, '_> {
         }
         let publication = self.operational(kind, data);
         // Refused only when the store is full: then the log line has to do.
-        drop(self.accept(&publication)?);
+        drop(self.accept(publication)?);
         Ok(())
     }
 

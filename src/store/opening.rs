@@ -24,7 +24,7 @@ use super::tables::{
     META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
-use super::{Owned, catalogue};
+use super::{catalogue, listed_under};
 use super::{upgrade, writable};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
@@ -296,7 +296,7 @@ fn read_event_tail(
         let (key, value) = row?;
         let key = EventKey(key.value());
         let event = record::read_event(key, node, value.value())?.event;
-        let owner = registry.tenant(&Owned::of(&event)).filter(|_| !event.test);
+        let owner = registry.tenant(&event.provider, listed_under(event.tenant.as_deref())).filter(|_| !event.test);
         entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
     }
     Ok(entries)

@@ -61,6 +61,10 @@ impl Publication {
         }
     }
 
+    pub(super) fn listed_under(&self) -> &str {
+        super::listed_under(self.tenant.as_deref())
+    }
+
     /// What it holds of memory while it waits for the disk.
     pub(super) fn bytes(&self) -> usize {
         self.data.len() + size_of::<Self>()

@@ -87,7 +87,7 @@ impl Store {
 
     pub(crate) fn webhook_by_name(&self, owned: &Owned, name: &str) -> Option<Arc<Endpoint>> {
         let registry = self.shared.registry();
-        let mut known = registry.webhooks(registry.tenant(owned)?, EndpointNo(0));
+        let mut known = registry.webhooks(registry.tenant(&owned.provider, &owned.tenant)?, EndpointNo(0));
         known.find(|entry| &*entry.endpoint.definition.name == name).map(|entry| entry.endpoint.clone())
     }
 
@@ -99,7 +99,7 @@ impl Store {
     /// A tenant's webhooks by number, after one of them.
     pub(crate) fn webhooks(&self, owned: &Owned, after: EndpointNo, limit: usize) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
-        let Some(tenant) = registry.tenant(owned) else { return Vec::new() };
+        let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
         registry.webhooks(tenant, after).take(limit).map(|entry| entry.endpoint.clone()).collect()
     }
 
@@ -128,7 +128,7 @@ impl Store {
         };
         let Some(stored) = key.map(|key| snapshot.event(key)).transpose()?.flatten() else { return Ok(None) };
         let event = stored.event;
-        let theirs = event.provider == owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
+        let theirs = *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
         Ok((theirs && &*event.id == id).then_some(event))
     }
 
@@ -160,7 +160,7 @@ impl Store {
     pub(crate) fn deliveries(&self, of: &Of, filter: &Filter, before: Option<DeliveryKey>, limit: usize) -> Result<Page, Error> {
         let scope = match of {
             Of::Webhook(no) => Scope::Endpoint(*no),
-            Of::Tenant(owned) => match self.shared.registry().tenant(owned) {
+            Of::Tenant(owned) => match self.shared.registry().tenant(&owned.provider, &owned.tenant) {
                 Some(no) => Scope::Tenant(no),
                 None => return Ok(Page::default()),
             },
@@ -218,7 +218,7 @@ impl Store {
     fn event_scopes(&self, owned: &Owned) -> Vec<Scope> {
         let registry = self.shared.registry();
         let owners = [owned, &Owned::all_of(&owned.provider)];
-        owners.into_iter().filter_map(|owner| registry.tenant(owner)).map(Scope::Events).collect()
+        owners.into_iter().filter_map(|owner| registry.tenant(&owner.provider, &owner.tenant)).map(Scope::Events).collect()
     }
 
     fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {

@@ -20,7 +20,8 @@ use crate::domain::pattern::Pattern;
 pub(super) struct Registry {
     entries: ByEndpoint<Entry>,
     ids: HashMap<Box<str>, EndpointNo>,
-    tenants: HashMap<Owned, TenantNo>,
+    /// By provider, then by tenant.
+    tenants: HashMap<Box<str>, HashMap<Box<str>, TenantNo>>,
     /// Those that the config file lists or listed; mostly few.
     listings: HashMap<TenantNo, Listing>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
@@ -107,16 +108,18 @@ impl Registry {
         held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
     }
 
-    pub(super) fn tenant(&self, owned: &Owned) -> Option<TenantNo> {
-        self.tenants.get(owned).copied()
+    pub(super) fn tenant(&self, provider: &str, tenant: &str) -> Option<TenantNo> {
+        self.tenants.get(provider)?.get(tenant).copied()
     }
 
-    pub(super) fn tenants(&self) -> impl Iterator<Item = (&Owned, TenantNo)> {
-        self.tenants.iter().map(|(owned, no)| (owned, *no))
+    pub(super) fn tenants(&self) -> impl Iterator<Item = (Owned, TenantNo)> {
+        self.tenants.iter().flat_map(|(provider, tenants)| {
+            tenants.iter().map(move |(tenant, no)| (Owned { provider: provider.clone(), tenant: tenant.clone() }, *no))
+        })
     }
 
     pub(super) fn put_tenant(&mut self, no: TenantNo, owned: Owned, listing: Listing) {
-        self.tenants.insert(owned, no);
+        self.tenants.entry(owned.provider).or_default().insert(owned.tenant, no);
         match listing {
             Listing::Never => self.listings.remove(&no),
             Listing::Listed | Listing::Gone => self.listings.insert(no, listing),

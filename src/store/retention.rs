@@ -19,7 +19,7 @@ use super::tables::{
     DELIVERY_ROW, LOG_KEY_BYTES, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
 };
 use super::tail::Entry as IndexEntry;
-use super::{Owned, record};
+use super::{listed_under, record};
 use crate::domain::delivery::{Delivery, End, Place};
 use crate::domain::endpoint::Standing;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
@@ -257,7 +257,7 @@ impl Batch<'_, '_> {
         if self.shared.node.event_key(&event.id) != Some(event.key) {
             self.tables.name()?.remove(&*id_name(&event.provider, &event.id, tenant))?;
         }
-        let owner = self.tenant_no(&Owned::of(event))?;
+        let owner = self.tenant_no(&event.provider, listed_under(tenant))?;
         self.unindex(IndexEntry::event(event.key, owner))
     }
 

@@ -18,7 +18,8 @@ use crate::domain::id::TenantNo;
 impl Batch<'_, '_> {
     /// Notes which tenants the file lists; answers those that it listed until now and does not any more.
     pub(super) fn list_tenants(&mut self, listed: &[Owned]) -> Result<HashSet<TenantNo>, Error> {
-        let listed = listed.iter().map(|owned| self.tenant_no(owned)).collect::<Result<HashSet<_>, _>>()?;
+        let listed =
+            listed.iter().map(|owned| self.tenant_no(&owned.provider, &owned.tenant)).collect::<Result<HashSet<_>, _>>()?;
         let moved = self.moved_tenants(&listed);
         for (no, owned, listing) in &moved {
             self.put_listing(*no, owned, *listing)?;
@@ -31,7 +32,7 @@ impl Batch<'_, '_> {
         let moved = registry.tenants().filter_map(|(owned, no)| {
             let was = registry.listing(no);
             let is = was.after(listed.contains(&no));
-            (is != was).then(|| (no, owned.clone(), is))
+            (is != was).then_some((no, owned, is))
         });
         moved.collect()
     }
@@ -71,8 +72,8 @@ impl Batch<'_, '_> {
             Role::Operator => false,
             Role::Provider { provider } => !registry.dialects.contains_key(provider),
             Role::Tenant { provider, tenant, .. } => {
-                let owned = Owned { provider: provider.clone(), tenant: tenant.clone() };
-                !registry.dialects.contains_key(provider) || registry.tenant(&owned).is_some_and(|no| left.contains(&no))
+                let no = registry.tenant(provider, tenant);
+                !registry.dialects.contains_key(provider) || no.is_some_and(|no| left.contains(&no))
             }
         }
     }

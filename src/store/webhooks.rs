@@ -139,7 +139,7 @@ impl Batch<'_, '_> {
         owner: Owner,
         secrets: Vec<LiveSecret>,
     ) -> Result<Arc<Endpoint>, Error> {
-        let tenant_no = self.tenant_no(owned)?;
+        let tenant_no = self.tenant_no(&owned.provider, &owned.tenant)?;
         self.memory.counters.last_endpoint += 1;
         let endpoint = Arc::new(Endpoint {
             no: EndpointNo(self.memory.counters.last_endpoint),
@@ -222,7 +222,7 @@ impl Batch<'_, '_> {
     /// A tenant's webhooks that are not deleted, as this transaction has them.
     pub(super) fn webhooks_of(&self, owned: &Owned) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
-        let tenant = registry.tenant(owned);
+        let tenant = registry.tenant(&owned.provider, &owned.tenant);
         let known = tenant.into_iter().flat_map(|no| registry.webhooks(no, EndpointNo(0))).map(|entry| &entry.endpoint);
         let unchanged = known.filter(|endpoint| !self.after.changed.contains_key(&endpoint.no));
         let changed = self.after.changed.values().filter(|endpoint| Some(endpoint.tenant_no) == tenant);

@@ -143,13 +143,13 @@ impl Batch<'_, '_> {
         }
         match op {
             Op::Finish(finished) => self.finish(*finished)?,
-            Op::Accept(publication, to) => answered!(to, self.accept(&publication)?),
-            Op::AcceptAll(all, to) => answered!(to, all.iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
+            Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),
+            Op::AcceptAll(all, to) => answered!(to, all.into_iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
             Op::Refill(endpoint) => self.refill(endpoint)?,
             Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
             Op::Sync(file, to) => answered!(to, self.sync(*file)?),
             Op::Retry(key, to) => answered!(to, self.retry(key)?),
-            Op::Test(no, publication, to) => answered!(to, self.test(no, &publication)?),
+            Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
             Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
