@@ -89,7 +89,8 @@ where
     Ok(whole.into_bytes())
 }
 
-/// A body that mostly comes in one part, which is then kept as it is.
+/// A body that mostly comes in one part, which is then kept as it is; a small one is copied out of its connection's buffer, which
+/// is free for the next request then, and not as late as the event is on disk.
 enum Whole {
     Nothing,
     One(Bytes),
@@ -99,6 +100,7 @@ enum Whole {
 impl Whole {
     fn with(self, data: Bytes, expected: usize) -> Self {
         match self {
+            Self::Nothing if data.len() <= COPIED_BYTES_MAX => Self::One(Bytes::copy_from_slice(&data)),
             Self::Nothing => Self::One(data),
             Self::One(first) => {
                 let mut many = BytesMut::with_capacity(expected.min(CAPACITY_BYTES_MAX).max(first.len() + data.len()));
@@ -145,6 +147,9 @@ const SHARED_KIB: usize = 64 * 1024;
 
 /// A body up to this size takes no share: with all connections at once they come to 32 MiB.
 const FREE_BYTES: usize = 16 * 1024;
+
+/// Half of what is first read of a connection.
+const COPIED_BYTES_MAX: usize = 4 * 1024;
 
 /// Allocated ahead on a peer's word alone.
 const CAPACITY_BYTES_MAX: usize = 1 << 20;

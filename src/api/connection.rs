@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -42,13 +42,19 @@ where
     });
     let io = TokioIo::new(Paced { stream, pace: pace.clone(), drained: 0 });
     let mut connection = pin!(builder().serve_connection(io, service));
+    let probe = stop.clone();
     let mut stopping = pin!(stop.pressed());
     let mut is_stopping = false;
+    let mut waits_as: Option<Waker> = None;
     let mut patience = pin!(sleep_until(Instant::from_std(pace.deadline())));
     poll_fn(|cx| {
-        if !is_stopping && stopping.as_mut().poll(cx).is_ready() {
-            is_stopping = true;
-            connection.as_mut().graceful_shutdown();
+        let waits = waits_as.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if !is_stopping && (!waits || probe.has_moved()) {
+            waits_as = Some(cx.waker().clone());
+            is_stopping = stopping.as_mut().poll(cx).is_ready();
+            if is_stopping {
+                connection.as_mut().graceful_shutdown();
+            }
         }
         // Its errors are the peer's: a reset, bytes that are not HTTP. hyper has answered what can be answered.
         if connection.as_mut().poll(cx).is_ready() {

@@ -15,6 +15,11 @@ impl Stop {
         *self.0.borrow()
     }
 
+    /// Whether it may have been pressed since this copy was made. Costs one load, where all else touches what all copies share.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.0.has_changed().unwrap_or(true)
+    }
+
     /// Ends when it is pressed.
     pub(crate) async fn pressed(&mut self) {
         let _ = self.0.wait_for(|pressed| *pressed).await;
