@@ -94,12 +94,12 @@ impl Inbox {
     }
 
     /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room. Work
-    /// that is there before `rested` waits for more until then.
+    /// that is there before `rested` waits for more until then, as long as more comes.
     /// True when nothing is asked any more: what is then taken is the last, unless an attempt still ends.
     pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant, rested: Instant) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| !queue.ops.is_empty() || queue.closed);
         if !queue.ops.is_empty() {
-            queue = self.wait(queue, Sleep::Rest, rested, |queue| queue.closed);
+            queue = self.gather(queue, rested);
             let until = until.min(clock::steady() + LINGER);
             queue = self.wait(queue, Sleep::Linger, until, |queue| queue.urgent || queue.closed);
         }
@@ -107,6 +107,17 @@ impl Inbox {
         queue.publication_bytes = 0;
         queue.urgent = false;
         queue.closed
+    }
+
+    /// Waits until `rested`, or until nothing has come for [`QUIET`]: then all who could send something wait for this commit.
+    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rested: Instant) -> MutexGuard<'a, Queue> {
+        loop {
+            let (had, until) = (queue.ops.len(), rested.min(clock::steady() + QUIET));
+            queue = self.wait(queue, Sleep::Rest, until, |queue| queue.closed);
+            if queue.closed || queue.ops.len() == had || until == rested {
+                return queue;
+            }
+        }
     }
 
     fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, urgent: bool) {
@@ -145,6 +156,9 @@ impl Inbox {
 
 /// Bytes of events that may wait for the disk; past that publishers are asked to come back.
 const PUBLICATION_BYTES: usize = 32 << 20;
+
+/// Under load something comes every 50 us.
+const QUIET: Duration = Duration::from_micros(150);
 
 /// How long outcomes wait for company. No answer waits for them, and a commit costs the same for one as for fifty.
 const LINGER: Duration = Duration::from_millis(5);

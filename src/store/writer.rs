@@ -224,7 +224,7 @@ impl Shared {
 }
 
 /// The longest rest between two commits, which publishers wait for.
-const REST_MAX: Duration = Duration::from_millis(2);
+const REST_MAX: Duration = Duration::from_millis(4);
 
 /// Operations in a batch after which the writer rests in full.
 const FULL_REST: u32 = 64;
