@@ -57,12 +57,12 @@ async fn one_event_for_all_reaches_each_endpoint_once() {
 async fn a_filled_store_is_measured_beside_an_empty_one() {
     let _turn = turn::shared().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let more = ["--rows", "12000", "--endpoints", "3", "--only", "base,store"];
+    let more = ["--rows", "300000", "--endpoints", "3", "--only", "base,store"];
     let report = bench(folder.path(), &[&["--events", "600", "--connections", "8"], &more[..]].concat());
     let runs = report["runs"].as_array().expect("runs");
     let deliveries: Vec<_> = runs.iter().map(|run| run["deliveries"].as_u64()).collect();
     assert_eq!(deliveries, [Some(600), Some(600)], "{report}");
-    assert_eq!((&runs[0]["filled"], &runs[1]["filled"]["deliveries"]), (&Value::Null, &12_000.into()), "{report}");
+    assert_eq!((&runs[0]["filled"], &runs[1]["filled"]["deliveries"]), (&Value::Null, &300_000.into()), "{report}");
     assert_eq!(runs[1]["listing"]["count"], 20, "{report}");
     assert_eq!(report["ratios"][0]["by"], "base", "{report}");
     let said = report["differences"].as_array().is_some_and(|said| said.contains(&"max_bytes = \"64GiB\"".into()));
