@@ -20,6 +20,7 @@ mod bulk;
 mod catalogue;
 mod check;
 mod connection;
+mod disk;
 mod due;
 mod error;
 mod event_types;

@@ -1,7 +1,7 @@
 //! From a path to a running store: whose file it is, which version, which key; then everything that memory must know.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,6 +11,7 @@ use std::time::Instant;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
 use super::appended::Appended;
+use super::disk::Disk;
 use super::error::Error;
 use super::files::{failed, sync_folder, with_suffix};
 use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
@@ -76,7 +77,7 @@ fn open_database(path: &Path) -> Result<Database, Error> {
         Err(cause) if cause.kind() != ErrorKind::NotFound => return Err(failed("remove what a crash left,", &fresh, cause)),
         _ => {}
     }
-    let database = builder().create(&fresh).map_err(|cause| refused(&fresh, cause))?;
+    let database = database(&fresh, OpenOptions::new().create_new(true))?;
     fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).map_err(|cause| failed("set the mode of", &fresh, cause))?;
     fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
     sync_folder(path)?;
@@ -86,13 +87,14 @@ fn open_database(path: &Path) -> Result<Database, Error> {
 /// Opens a file that exists, and makes none.
 pub(super) fn open_known(path: &Path) -> Result<Database, Error> {
     refuse_empty(path)?;
-    builder().open(path).map_err(|cause| refused(path, cause))
+    database(path, &mut OpenOptions::new())
 }
 
-fn builder() -> Builder {
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
-    builder
+fn database(path: &Path, options: &mut OpenOptions) -> Result<Database, Error> {
+    let file = options.read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
+    let disk = Disk::new(file).map_err(|cause| refused(path, cause))?;
+    let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk);
+    opened.map_err(|cause| refused(path, cause))
 }
 
 /// Reads `PATH.version` before anything opens the store, since opening changes the file; `None` when there is none.
