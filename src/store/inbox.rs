@@ -24,6 +24,14 @@ struct Queue {
     sleep: Sleep,
 }
 
+/// How long work waits for company after a commit.
+#[derive(Clone, Copy)]
+pub(super) struct Rest {
+    pub(super) until: Instant,
+    /// It ends when nothing came for so long.
+    pub(super) quiet: Duration,
+}
+
 #[derive(Clone, Copy, Default, PartialEq)]
 enum Sleep {
     #[default]
@@ -94,12 +102,12 @@ impl Inbox {
     }
 
     /// Waits for work until `until`, takes all of it into `ops`, which is empty and comes back with the old queue's room. Work
-    /// that is there before `rested` waits for more until then, as long as more comes.
+    /// that is there before the end of `rest` waits for more until then, as long as more comes.
     /// True when nothing is asked any more: what is then taken is the last, unless an attempt still ends.
-    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant, rested: Instant) -> bool {
+    pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant, rest: Rest) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| !queue.ops.is_empty() || queue.closed);
         if !queue.ops.is_empty() {
-            queue = self.gather(queue, rested);
+            queue = self.gather(queue, rest);
             let until = until.min(clock::steady() + LINGER);
             queue = self.wait(queue, Sleep::Linger, until, |queue| queue.urgent || queue.closed);
         }
@@ -109,12 +117,12 @@ impl Inbox {
         queue.closed
     }
 
-    /// Waits until `rested`, or until nothing has come for [`QUIET`]: then all who could send something wait for this commit.
-    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rested: Instant) -> MutexGuard<'a, Queue> {
+    /// Waits for the end of the rest, or until it is quiet: then all who could send something wait for this commit.
+    fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rest: Rest) -> MutexGuard<'a, Queue> {
         loop {
-            let (had, until) = (queue.ops.len(), rested.min(clock::steady() + QUIET));
+            let (had, until) = (queue.ops.len(), rest.until.min(clock::steady() + rest.quiet));
             queue = self.wait(queue, Sleep::Rest, until, |queue| queue.closed);
-            if queue.closed || queue.ops.len() == had || until == rested {
+            if queue.closed || queue.ops.len() == had || until == rest.until {
                 return queue;
             }
         }
@@ -156,9 +164,6 @@ impl Inbox {
 
 /// Bytes of events that may wait for the disk; past that publishers are asked to come back.
 const PUBLICATION_BYTES: usize = 32 << 20;
-
-/// Under load something comes every 50 us.
-const QUIET: Duration = Duration::from_micros(150);
 
 /// How long outcomes wait for company. No answer waits for them, and a commit costs the same for one as for fifty.
 const LINGER: Duration = Duration::from_millis(5);

@@ -12,7 +12,7 @@ use redb::{Database, Durability, WriteTransaction};
 
 use super::batch::{After, Batch};
 use super::error::Error;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Rest};
 use super::memory::Memory;
 use super::op::{Committed, Op};
 use super::record;
@@ -41,7 +41,7 @@ impl Writer {
     /// Runs until the inbox is closed and empty; an error is the store's end.
     pub(super) fn run(mut self) -> Result<(), Error> {
         let mut ops = Vec::new();
-        let mut rested = clock::steady();
+        let mut rested = Rest { until: clock::steady(), quiet: QUIET };
         loop {
             let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
             if closed && ops.is_empty() {
@@ -127,10 +127,10 @@ impl Writer {
 
 /// When the next commit may begin. A commit costs much the same for a few operations as for a hundred, so under load the writer
 /// rests as long as it worked, and the next batch is larger; one that had little to do goes on at once.
-fn rest(taken: usize, began: Instant, ended: Instant) -> Instant {
+fn rest(taken: usize, began: Instant, ended: Instant) -> Rest {
     let taken = u32::try_from(taken).unwrap_or(u32::MAX).min(FULL_REST);
-    let worked = ended.saturating_duration_since(began).min(REST_MAX);
-    ended + worked * taken / FULL_REST
+    let worked = ended.saturating_duration_since(began);
+    Rest { until: ended + worked.min(REST_MAX) * taken / FULL_REST, quiet: QUIET.max(worked / QUIET_SHARE) }
 }
 
 impl Batch<'_, '_> {
@@ -225,6 +225,11 @@ impl Shared {
 
 /// The longest rest between two commits, which publishers wait for.
 const REST_MAX: Duration = Duration::from_millis(4);
+
+/// With nothing new for so long, or for this share of what the last commit took, the rest is over. Under load something comes
+/// every 50 us.
+const QUIET: Duration = Duration::from_micros(150);
+const QUIET_SHARE: u32 = 24;
 
 /// Operations in a batch after which the writer rests in full.
 const FULL_REST: u32 = 64;
