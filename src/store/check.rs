@@ -10,11 +10,10 @@ use std::path::Path;
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::error::Error;
-use super::opening::STORE_VERSION;
 use super::record;
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, LOG, LogKey, META, read_backlog_key, read_due_key,
-    read_log_key, waiting,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, LOG, LogKey, META, STORE_VERSION, read_backlog_key,
+    read_due_key, read_log_key, waiting,
 };
 use crate::domain::delivery::{Place, State};
 use crate::domain::id::{DeliveryKey, EventKey, Node};

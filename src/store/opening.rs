@@ -21,8 +21,9 @@ use super::registry::Registry;
 use super::schedule::Schedule;
 use super::seal::Sealer;
 use super::tables::{
-    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, JOB, KEY, LOG, LogKey,
-    META, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, IDENTITY, JOB, KEY, LOG,
+    LogKey, META, STATE, STORE_VERSION, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+    waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
 use super::{catalogue, listed_under};
@@ -308,11 +309,6 @@ fn after(event: EventKey) -> DeliveryKey {
     DeliveryKey { event: EventKey(event.0.saturating_add(1)), endpoint: EndpointNo(0) }
 }
 
-/// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
-/// config file lists it, there is a table of event types, and tables of keys alone have no values.
-pub(super) const STORE_VERSION: u32 = 2;
-
-pub(super) const IDENTITY: u8 = 0;
 const SEAL: u8 = 1;
 const SEAL_TEXT: &str = "hookwheel";
 

@@ -32,6 +32,13 @@ use crate::domain::time::Timestamp;
 
 pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 
+/// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
+/// config file lists it, there is a table of event types, and tables of keys alone have no values.
+pub(super) const STORE_VERSION: u32 = 2;
+
+/// The row of `meta` that holds it.
+pub(super) const IDENTITY: u8 = 0;
+
 pub(super) const META: Def<u8> = TableDefinition::new("meta");
 pub(super) const STATE: Def<u8> = TableDefinition::new("state");
 pub(super) const EVENT: Def<u64> = TableDefinition::new("event");

@@ -6,9 +6,8 @@ use std::ops::Bound;
 use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
 use super::error::Error;
-use super::opening::{IDENTITY, STORE_VERSION};
 use super::record::{self, Meta};
-use super::tables::{DUE, Def, INDEX, META, REVISIT};
+use super::tables::{DUE, Def, IDENTITY, INDEX, META, REVISIT, STORE_VERSION};
 use super::writable;
 
 /// Does nothing to a store of this release.
