@@ -1,28 +1,112 @@
-//! What a batch adds to the tables of the hot path, kept back until it is written in the order of the keys.
+//! What was added to the tables of the hot path and is not in them yet: the changes of this batch, and those of earlier batches
+//! that stand in the journal. All of it goes in together, in the order of the keys.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
+use super::changes::{Changes, Due, Span};
 use super::tables::{DueKey, LogKey};
 
-/// New events, the due entries of their deliveries, and rows of the log.
+/// New events, rows of the log, and due entries put and taken out.
 #[derive(Default)]
 pub(super) struct Appended {
-    /// In order; beside each key stands where its record ends.
-    pub(super) events: Vec<(u64, usize)>,
+    /// In the journal, oldest first.
+    journaled: Vec<Arc<Changes>>,
+    journaled_bytes: usize,
+    /// Of this batch.
+    pub(super) current: Changes,
     /// In order.
-    pub(super) due: Vec<(DueKey, ())>,
-    /// As they came; beside each key stands where its record begins and ends.
-    pub(super) log: Vec<(LogKey, (usize, usize))>,
-    pub(super) event_records: Vec<u8>,
-    pub(super) log_records: Vec<u8>,
+    pub(super) events: Vec<(u64, Place)>,
+    /// As they came.
+    pub(super) log: Vec<(LogKey, Place)>,
+    pub(super) due: BTreeMap<DueKey, Due>,
     /// Bytes of keys and values in the log that were written over.
-    pub(super) freed: u64,
+    freed: u64,
 }
 
+/// Where a record stands: in which changes, this batch's behind the journaled ones, and where in them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(usize, Span);
+
 impl Appended {
-    /// For the next batch: without the room that a large one needed.
-    pub(super) fn emptied(mut self) -> Self {
-        self.event_records.shrink_to(KEPT_BYTES);
-        self.log_records.shrink_to(KEPT_BYTES);
-        self
+    /// What a journal held, for the tables to take in.
+    pub(super) fn of(found: Vec<Changes>) -> Self {
+        let mut appended = Self::default();
+        found.into_iter().for_each(|changes| appended.add(changes));
+        appended
+    }
+
+    pub(super) fn put_event(&mut self, key: u64, record: &[u8]) {
+        let span = self.current.put_event(key, record);
+        self.events.push((key, Place(self.journaled.len(), span)));
+    }
+
+    pub(super) fn put_log(&mut self, key: LogKey, record: &[u8]) {
+        let span = self.current.put_log(key, record);
+        self.log.push((key, Place(self.journaled.len(), span)));
+    }
+
+    pub(super) fn put_due(&mut self, key: DueKey) {
+        self.current.put_due(key);
+        self.note_put(key);
+    }
+
+    /// Takes a due entry out; `stands` says whether the table has it, and is asked only where nothing here tells.
+    pub(super) fn take_due<E>(&mut self, key: DueKey, stands: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
+        let there = match self.due.get(&key) {
+            Some(due) => *due == Due::Put,
+            None => stands()?,
+        };
+        if there {
+            self.current.take_due(key);
+            self.note_taken(key);
+        }
+        Ok(there)
+    }
+
+    pub(super) fn record(&self, Place(changes, span): Place) -> &[u8] {
+        self.journaled.get(changes).map_or(&self.current, |changes| &**changes).record(span)
+    }
+
+    /// The log's rows in order, of two with one key the newer.
+    pub(super) fn log_rows(&mut self) -> Vec<(LogKey, &[u8])> {
+        let mut log = std::mem::take(&mut self.log);
+        log.sort_by_key(|(key, _)| *key);
+        let newest = log.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
+        newest.map(|(key, place)| (*key, self.record(*place))).collect()
+    }
+
+    /// This batch's changes are in the journal: readers find them in what is returned, until the tables have them.
+    pub(super) fn journaled(&mut self, changes: Changes) -> Arc<Changes> {
+        let changes = Arc::new(changes);
+        self.journaled_bytes += changes.bytes().len();
+        self.journaled.push(changes.clone());
+        changes
+    }
+
+    /// All of it is in the tables.
+    pub(super) fn written(&mut self) {
+        *self = Self { current: Changes::with_room(ROOM_BYTES), ..Self::default() };
+    }
+
+    /// Takes this batch's changes, to be sealed.
+    pub(super) fn take_current(&mut self) -> Changes {
+        std::mem::replace(&mut self.current, Changes::with_room(ROOM_BYTES))
+    }
+
+    /// Whether the journal holds anything that the tables do not.
+    pub(super) fn has_journaled(&self) -> bool {
+        !self.journaled.is_empty()
+    }
+
+    /// Bytes in the journal, with those of this batch.
+    pub(super) fn bytes(&self) -> usize {
+        self.journaled_bytes + self.current.bytes().len()
+    }
+
+    pub(super) fn note_freed(&mut self, bytes: u64) {
+        self.freed += bytes;
     }
 
     /// What was written over since it was last asked.
@@ -30,13 +114,37 @@ impl Appended {
         std::mem::take(&mut self.freed)
     }
 
-    /// The log's rows in order, of two with one key the newer.
-    pub(super) fn log_rows(&mut self) -> Vec<(LogKey, &[u8])> {
-        self.log.sort_by_key(|(key, _)| *key);
-        let newest = self.log.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
-        newest.map(|(key, (begin, end))| (*key, &self.log_records[*begin..*end])).collect()
+    fn add(&mut self, changes: Changes) {
+        let number = self.journaled.len();
+        self.events.extend(changes.events().iter().map(|(key, span)| (*key, Place(number, *span))));
+        self.log.extend(changes.log().iter().map(|(key, span)| (*key, Place(number, *span))));
+        for (key, due) in changes.due() {
+            match due {
+                Due::Put => self.note_put(*key),
+                Due::Taken => self.note_taken(*key),
+            }
+        }
+        self.journaled(changes);
+    }
+
+    /// One that was taken out of the table stays there.
+    fn note_put(&mut self, key: DueKey) {
+        match self.due.entry(key) {
+            Entry::Occupied(taken) if *taken.get() == Due::Taken => drop(taken.remove()),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => drop(place.insert(Due::Put)),
+        }
+    }
+
+    /// One that was only put here never comes into the table.
+    fn note_taken(&mut self, key: DueKey) {
+        match self.due.entry(key) {
+            Entry::Occupied(put) if *put.get() == Due::Put => drop(put.remove()),
+            Entry::Occupied(_) => {}
+            Entry::Vacant(place) => drop(place.insert(Due::Taken)),
+        }
     }
 }
 
-/// Room for records that stays between batches.
-const KEPT_BYTES: usize = 1 << 20;
+/// Room that a batch's changes begin with.
+const ROOM_BYTES: usize = 64 << 10;

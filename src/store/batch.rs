@@ -113,8 +113,9 @@ impl Batch<'_, '_> {
         let active = entry.endpoint.is_active();
         match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
             Some(seat) => self.ready_new(key, known, seat),
-            None => self.park_new(key),
+            None => self.park_new(key)?,
         }
+        Ok(())
     }
 
     /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read
@@ -131,7 +132,7 @@ impl Batch<'_, '_> {
     pub(super) fn place(&mut self, delivery: Delivery, at: Timestamp) -> Result<Delivery, Error> {
         let active = self.entry(delivery.key.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         if active || delivery.is_test() {
-            self.put_due(delivery.key, at)?;
+            self.put_due(delivery.key, at);
             self.arm(delivery.key, at);
             Ok(delivery.placed(Place::Due(at)))
         } else {
@@ -150,15 +151,14 @@ impl Batch<'_, '_> {
     pub(super) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         self.after.dirty = true;
         match place {
-            Place::Due(at) => self.tables.remove_due(&due_key(at, key)),
+            Place::Due(at) => self.tables.take_due(&due_key(at, key)),
             Place::Backlog(number) => Ok(self.tables.backlog()?.remove(&backlog_key(key.endpoint, number))?.is_some()),
         }
     }
 
-    pub(super) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+    pub(super) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
         self.after.dirty = true;
-        self.tables.due.insert(&due_key(at, key), ())?;
-        Ok(())
+        self.tables.put_due(due_key(at, key));
     }
 
     /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
@@ -228,17 +228,15 @@ impl Batch<'_, '_> {
         self.memory.schedule.is_loaded(key)
     }
 
-    pub(super) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) -> Result<(), Error> {
+    pub(super) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) {
         let at = key.event.time();
-        self.tables.append_due(due_key(at, key))?;
-        self.after.dirty = true;
+        self.put_due(key, at);
         // Before the table is loaded up to here, the loading will find it.
         if self.loaded(&due_key(at, key)) {
             let place = Place::Due(at);
             let (known, since) = (known.cloned(), self.steady);
             self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, seat, since });
         }
-        Ok(())
     }
 
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {

@@ -12,8 +12,8 @@ use redb::{ReadTransaction, ReadableDatabase};
 use super::error::Error;
 use super::record;
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, LOG, LogKey, META, STORE_VERSION, read_backlog_key,
-    read_due_key, read_log_key, waiting,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, IDENTITY, LOG, LogKey, META, STORE_VERSION,
+    read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use crate::domain::delivery::{Place, State};
 use crate::domain::id::{DeliveryKey, EventKey, Node};
@@ -46,7 +46,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Checks the store at `path`, which no service may have open. Nothing is changed but redb's own recovery.
+/// Checks the store at `path`, which no service may have open. Nothing is changed but what recovers from a crash.
 pub(crate) fn check(path: &Path) -> Result<Report, Error> {
     if !path.exists() {
         let cause = std::io::ErrorKind::NotFound.into();
@@ -57,9 +57,10 @@ pub(crate) fn check(path: &Path) -> Result<Report, Error> {
         _ => {}
     }
     let database = super::opening::open_known(path)?;
+    let node = node(&database.begin_read()?, path)?;
+    super::opening::recover(&database, path, node)?;
     let txn = database.begin_read()?;
     let mut check = Check { txn, report: Report::default(), entries: HashMap::new(), events: HashMap::new() };
-    let node = check.node(path)?;
     check.read_events(node)?;
     check.read_entries()?;
     check.read_log()?;
@@ -77,13 +78,6 @@ struct Check {
 }
 
 impl Check {
-    fn node(&self, path: &Path) -> Result<Node, Error> {
-        let foreign = |_| Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() };
-        let table = tables::read(&self.txn, META).map_err(foreign)?;
-        let row = table.get(0)?.ok_or(Error::Damaged { table: "meta", why: "it is empty" })?;
-        Ok(Node(record::read_meta(row.value())?.node))
-    }
-
     fn read_events(&mut self, node: Node) -> Result<(), Error> {
         for row in tables::read(&self.txn, EVENT)?.range::<u64>(..)? {
             let (key, value) = row?;
@@ -178,6 +172,13 @@ impl Check {
         }
         Ok(())
     }
+}
+
+fn node(txn: &ReadTransaction, path: &Path) -> Result<Node, Error> {
+    let foreign = |_| Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() };
+    let table = tables::read(txn, META).map_err(foreign)?;
+    let row = table.get(IDENTITY)?.ok_or(Error::Damaged { table: "meta", why: "it is empty" })?;
+    Ok(Node(record::read_meta(row.value())?.node))
 }
 
 fn name(key: DeliveryKey) -> String {

@@ -83,7 +83,8 @@ impl Batch<'_, '_> {
         match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
             Some(seat) => {
                 self.write_row(&delivery, None)?;
-                self.ready_new(key, None, seat)
+                self.ready_new(key, None, seat);
+                Ok(())
             }
             None => {
                 let parked = self.park(delivery)?;

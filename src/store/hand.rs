@@ -55,7 +55,7 @@ impl Batch<'_, '_> {
         self.store_event(publication, event, 1)?;
         let key = DeliveryKey { event, endpoint: no };
         let delivery = Delivery::test(key, key.event.time());
-        self.put_due(key, key.event.time())?;
+        self.put_due(key, key.event.time());
         self.write_row(&delivery, None)?;
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
@@ -84,7 +84,7 @@ impl Batch<'_, '_> {
             _ => self.memory.counters.pending += 1,
         }
         let now = crate::domain::time::Timestamp::from_millis(self.now.as_millis());
-        self.put_due(delivery.key, now)?;
+        self.put_due(delivery.key, now);
         Ok(delivery.retried_by_hand(now))
     }
 
@@ -114,7 +114,7 @@ impl Batch<'_, '_> {
         let mut delivery = Delivery::published(key, Place::Due(now)).retried_by_hand(now);
         delivery.run.cause = crate::domain::delivery::Cause::Hand;
         delivery.recovered = true;
-        self.put_due(key, now)?;
+        self.put_due(key, now);
         self.memory.counters.pending += 1;
         self.index(IndexEntry::delivery(key, entry.endpoint.tenant_no))?;
         let placed = self.seat_or_park(entry, delivery, Lane::Due)?;

@@ -12,6 +12,8 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::catalogue::Catalogue;
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
+use super::journal::Journal;
+use super::memory::Memory;
 use super::op::{FileSays, Finished, Limits, NewWebhook, Op, TestRun, WebhookOp};
 use super::opening;
 use super::pins::{NewConnection, Opened};
@@ -55,7 +57,7 @@ impl Store {
         let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard);
         let store =
             Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
-        Ok((store, Unstarted(opened.memory)))
+        Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
     }
 
     /// Starts the writer. `broken` is called when it cannot go on: the process must end without answering anything more.
@@ -64,10 +66,12 @@ impl Store {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
             shared: self.shared.clone(),
-            memory: unstarted.0,
+            memory: unstarted.memory,
+            journal: unstarted.journal,
             on_commit,
             schedule_now: clock::now(),
             last_turn: clock::steady(),
+            checkpoint_at: None,
         };
         let run = move || {
             let _guard = PanicEndsAll;
@@ -273,7 +277,10 @@ impl Drop for PanicEndsAll {
 const INTERNAL: i32 = 70;
 
 /// What was read at opening and waits for the writer.
-pub(crate) struct Unstarted(super::memory::Memory);
+pub(crate) struct Unstarted {
+    memory: Memory,
+    journal: Journal,
+}
 
 fn refusal(full: Full) -> Refusal {
     match full {

@@ -36,7 +36,6 @@ pub(super) struct Memory {
     /// The connection after which the next sweep goes on; empty: the first.
     pub(super) connections_swept: Vec<u8>,
     pub(super) scratch: Vec<u8>,
-    /// Empty between batches; kept for its room.
     pub(super) appended: Appended,
 }
 

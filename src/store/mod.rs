@@ -4,7 +4,7 @@
 //!  api ── accept, create, retry … ─┐                       ┌─ answers, after the commit
 //!                                  ▼                       │
 //!  deliver ── finish, refill ──▶ inbox ──▶ writer thread ──┤
-//!                                          │ one transaction for all that waits
+//!                                          │ one commit for all that waits: to the journal, or to the tables
 //!                                          │ wheel, backlog, fan-out, retention: a slice between two commits
 //!                                          ▼
 //!                                   Committed ──▶ deliver (deliveries to attempt now)
@@ -18,6 +18,7 @@ mod appended;
 mod batch;
 mod bulk;
 mod catalogue;
+mod changes;
 mod check;
 mod connection;
 mod disk;
@@ -28,11 +29,13 @@ mod fact;
 mod fanout;
 mod files;
 mod finish;
+mod fresh;
 mod hand;
 mod handle;
 mod inbox;
 mod index;
 mod jobs;
+mod journal;
 mod memory;
 mod notices;
 mod notify;

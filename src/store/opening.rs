@@ -14,8 +14,10 @@ use super::appended::Appended;
 use super::disk::Disk;
 use super::error::Error;
 use super::files::{failed, sync_folder, with_suffix};
+use super::journal::{self, Journal};
 use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
 use super::op::Limits;
+use super::read::journaled;
 use super::record::{self, Counters, Meta};
 use super::registry::Registry;
 use super::schedule::Schedule;
@@ -26,8 +28,9 @@ use super::tables::{
     waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
+use super::upgrade;
+use super::writable::{self, Tables};
 use super::{catalogue, listed_under};
-use super::{upgrade, writable};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
@@ -38,6 +41,7 @@ pub(super) struct Opened {
     pub(super) registry: Registry,
     pub(super) tail: Tail,
     pub(super) memory: Memory,
+    pub(super) journal: Journal,
 }
 
 /// Opens or makes the store at `path`.
@@ -61,10 +65,29 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
             Node(old.node)
         }
     };
+    let journaled = recover(&database, path, node)?;
+    let journal = Journal::begin(path, node, journaled)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
-    Ok(Opened { database, sealer, node, registry, tail, memory })
+    Ok(Opened { database, sealer, node, registry, tail, memory, journal })
+}
+
+/// Brings what a crash left in the journal into the tables; the number of the last changes that they then hold.
+pub(super) fn recover(database: &Database, path: &Path, node: Node) -> Result<u64, Error> {
+    let known = journaled(&database.begin_read()?)?;
+    let found = journal::read(path, node, known)?;
+    let Some(newest) = found.last() else { return Ok(known) };
+    let (mut counters, number) = (record::read_counters(newest.counters())?, known + found.len() as u64);
+    let mut txn = database.begin_write()?;
+    txn.set_quick_repair(true);
+    let mut tables = Tables::of(&txn, Appended::of(found));
+    tables.settle()?;
+    counters.live_bytes = counters.live_bytes.saturating_sub(tables.appended.take_freed());
+    tables.put_counters(&counters, number)?;
+    drop(tables);
+    txn.commit()?;
+    Ok(number)
 }
 
 /// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a

@@ -1,19 +1,22 @@
 //! Reading, outside the writer: one snapshot a call, and the registry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
+use super::changes::Due;
+use super::fresh::Fresh;
 use super::handle::Store;
 use super::index::entry_of;
 use super::op::{Ready, Recovered};
 use super::record::{self, StoredEvent};
 use super::room::Held;
 use super::tables::{
-    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
+    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, JOURNALED, LOG, LogKey, NAME, STATE, Scope, backlog_key, due_key,
+    index_key, log_key,
 };
 use super::tail::Entry as IndexEntry;
 use super::view::{Attempt, Filter, Of, Page, Status, View, status};
@@ -252,6 +255,8 @@ impl Store {
 /// One consistent look at the store.
 pub(super) struct Snapshot<'a> {
     txn: ReadTransaction,
+    /// What was committed behind the snapshot of the tables.
+    fresh: Fresh,
     store: &'a Store,
     /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
     /// here or in the snapshot, which is taken later.
@@ -261,7 +266,11 @@ pub(super) struct Snapshot<'a> {
 impl<'a> Snapshot<'a> {
     pub(super) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
         let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
-        Ok(Self { txn: store.database.begin_read()?, store, tail })
+        // Taken before the snapshot, of which the newest row says what of it the tables have by now.
+        let fresh = store.shared.fresh().clone();
+        let txn = store.database.begin_read()?;
+        let fresh = if fresh.is_empty() { fresh } else { fresh.behind(journaled(&txn)?) };
+        Ok(Self { txn, fresh, store, tail })
     }
 
     fn tail_of(store: &Store, scopes: &[Scope]) -> Vec<IndexEntry> {
@@ -271,19 +280,28 @@ impl<'a> Snapshot<'a> {
     }
 
     fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let row = tables::read(&self.txn, EVENT)?.get(key.0)?;
-        row.map(|row| record::read_event(key, self.store.shared.node, row.value())).transpose()
+        let read = |row: &[u8]| record::read_event(key, self.store.shared.node, row);
+        if let Some(row) = self.fresh.event(key.0) {
+            return read(row).map(Some);
+        }
+        tables::read(&self.txn, EVENT)?.get(key.0)?.map(|row| read(row.value())).transpose()
     }
 
     pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = tables::read(&self.txn, LOG)?.get(&log_key(key, DELIVERY_ROW))?;
-        row.map(|row| record::read_delivery(key, row.value())).transpose()
+        let number = log_key(key, DELIVERY_ROW);
+        if let Some(row) = self.fresh.log_row(&number) {
+            return record::read_delivery(key, row).map(Some);
+        }
+        tables::read(&self.txn, LOG)?.get(&number)?.map(|row| record::read_delivery(key, row.value())).transpose()
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
     fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         Ok(match place {
-            Place::Due(at) => tables::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
+            Place::Due(at) => match self.fresh.due(&due_key(at, key)) {
+                Some(due) => due == Due::Put,
+                None => tables::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
+            },
             Place::Backlog(number) => tables::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
         })
     }
@@ -311,11 +329,16 @@ impl<'a> Snapshot<'a> {
     }
 
     fn attempts(&self, key: DeliveryKey) -> Result<Vec<Attempt>, Error> {
-        let mut found = Vec::new();
         let (first, last) = (log_key(key, DELIVERY_ROW + 1), log_key(key, u16::MAX));
+        let mut rows = BTreeMap::new();
         for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
-            found.push(record::read_attempt(row?.1.value())?);
+            let (number, row) = row?;
+            rows.insert(*number.value(), record::read_attempt(row.value())?);
         }
+        for (number, row) in self.fresh.log_rows(&first, &last) {
+            rows.insert(number, record::read_attempt(row)?);
+        }
+        let mut found: Vec<Attempt> = rows.into_values().collect();
         found.extend(self.row(key)?.and_then(|(_, newest)| newest));
         Ok(found)
     }
@@ -424,6 +447,12 @@ impl<'a> Snapshot<'a> {
         let wanted = endpoint.wants(&stored.event.kind) && routed && !perhaps_had;
         Ok(wanted && self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_none())
     }
+}
+
+/// The number up to which the tables hold what the journal held.
+pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
+    let row = tables::read(txn, STATE)?.get(JOURNALED)?;
+    Ok(row.map(|row| record::read_number(row.value())).transpose()?.unwrap_or(0))
 }
 
 fn matches(view: &View, filter: &Filter) -> bool {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, watch};
 
 use super::fact::Fact;
-
+use super::fresh::Fresh;
 use super::registry::Registry;
 use super::room::Room;
 use super::seal::Sealer;
@@ -27,6 +27,7 @@ pub(super) struct Shared {
     pub(super) sealer: Sealer,
     pub(super) path: PathBuf,
     pub(super) tail: Mutex<Tail>,
+    fresh: Mutex<Fresh>,
     pub(super) facts: broadcast::Sender<Fact>,
     /// Counts published events, for those who wait for the next one.
     pub(super) commits: watch::Sender<u64>,
@@ -94,6 +95,7 @@ impl Shared {
             sealer,
             path,
             tail: Mutex::new(tail),
+            fresh: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
             commits: watch::Sender::new(0),
             standard,
@@ -123,6 +125,10 @@ impl Shared {
 
     pub(super) fn tail_mut(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn fresh(&self) -> MutexGuard<'_, Fresh> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {

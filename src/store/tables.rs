@@ -7,7 +7,7 @@
 //! | table | key | value | written by | deleted by |
 //! |---|---|---|---|---|
 //! | `meta` | one byte | version and node; master key check | open | – |
-//! | `state` | one byte | counters | every commit | – |
+//! | `state` | one byte | counters; what the journal need not hold any more | every commit | – |
 //! | `event` | event 8 | event and body | accept | retention |
 //! | `log` | event 8, endpoint 4, number 2 | 0: delivery with its newest attempt; else an earlier attempt | finish, park, retry | retention |
 //! | `due` | milliseconds 8, event 8, endpoint 4 | – | accept, finish, retry | finish, park |
@@ -33,8 +33,9 @@ use crate::domain::time::Timestamp;
 pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 
 /// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
-/// config file lists it, there is a table of event types, and tables of keys alone have no values.
-pub(super) const STORE_VERSION: u32 = 2;
+/// config file lists it, there is a table of event types, and tables of keys alone have no values. 3: part of it may stand in the
+/// journal.
+pub(super) const STORE_VERSION: u32 = 3;
 
 /// The row of `meta` that holds it.
 pub(super) const IDENTITY: u8 = 0;
@@ -71,6 +72,9 @@ pub(super) const LOG_KEY_BYTES: usize = size_of::<LogKey>();
 
 /// The row of the counters in `state`.
 pub(super) const COUNTERS: u8 = 0;
+
+/// The row of `state` that says up to which number the tables hold the journal's changes.
+pub(super) const JOURNALED: u8 = 1;
 
 /// The row of a delivery itself; its attempts follow under their numbers.
 pub(super) const DELIVERY_ROW: u16 = 0;

@@ -17,9 +17,11 @@ pub(super) fn complete(database: &Database, old: Meta) -> Result<(), Error> {
     }
     let mut txn = database.begin_write()?;
     txn.set_quick_repair(true);
-    drop_values(&txn, DUE)?;
-    drop_values(&txn, REVISIT)?;
-    drop_values(&txn, INDEX)?;
+    if old.store_version < 2 {
+        drop_values(&txn, DUE)?;
+        drop_values(&txn, REVISIT)?;
+        drop_values(&txn, INDEX)?;
+    }
     writable::create_all(&txn)?;
     let mut bytes = Vec::new();
     record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);

@@ -1,32 +1,33 @@
-//! The tables of one write transaction. What a batch adds to those of the hot path is kept back until somebody reads there or the
-//! batch ends, and then goes in by one piece, mostly.
+//! The tables of one write transaction. What is added to those of the hot path is kept back, over batches that the journal holds,
+//! until somebody reads there or a checkpoint comes, and then goes in by one piece, mostly.
 
 use std::ops::Bound;
 
-use redb::{Table, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::appended::Appended;
 use super::bulk::put_sorted;
+use super::changes::Due;
 use super::error::Error;
+use super::record::{self, Counters};
 use super::tables::{
-    BACKLOG, BacklogKey, CONNECTION, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB, KEY, LAST_TIME, LOG,
-    LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey,
+    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
+    JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey,
 };
 use crate::domain::id::EventKey;
 
 type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 
-/// The tables of one write transaction: those of the hot path are open, the others are opened when first asked for.
+/// The tables of one write transaction, opened when first asked for.
 pub(super) struct Tables<'txn> {
     txn: &'txn WriteTransaction,
-    /// Read through [`Self::event`].
-    pub(super) event: Writable<'txn, u64>,
-    /// Read through [`Self::log`].
-    pub(super) log: Writable<'txn, &'static LogKey>,
-    /// Read through [`Self::due`].
-    pub(super) due: Writable<'txn, &'static DueKey, ()>,
     pub(super) appended: Appended,
-    pub(super) state: Writable<'txn, u8>,
+    /// Whether a table was asked for: what then follows is no business of the journal's.
+    touched: bool,
+    event: Option<Writable<'txn, u64>>,
+    log: Option<Writable<'txn, &'static LogKey>>,
+    due: Option<Writable<'txn, &'static DueKey, ()>>,
+    state: Option<Writable<'txn, u8>>,
     backlog: Option<Writable<'txn, &'static BacklogKey>>,
     name: Option<Writable<'txn, &'static [u8]>>,
     name_end: Option<Writable<'txn, &'static TimeKey>>,
@@ -45,23 +46,22 @@ pub(super) struct Tables<'txn> {
 macro_rules! opened_when_asked {
     ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
         $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
-            if self.$name.is_none() {
-                self.$name = Some(self.txn.open_table($definition)?);
-            }
-            Ok(self.$name.as_mut().expect("opened above"))
+            self.touched = true;
+            opened(&mut self.$name, self.txn, $definition)
         })*
     };
 }
 
 impl<'txn> Tables<'txn> {
-    pub(super) fn open(txn: &'txn WriteTransaction, appended: Appended) -> Result<Self, Error> {
-        Ok(Self {
+    pub(super) fn of(txn: &'txn WriteTransaction, appended: Appended) -> Self {
+        Self {
             txn,
-            event: txn.open_table(EVENT)?,
-            log: txn.open_table(LOG)?,
-            due: txn.open_table(DUE)?,
             appended,
-            state: txn.open_table(STATE)?,
+            touched: false,
+            event: None,
+            log: None,
+            due: None,
+            state: None,
             backlog: None,
             name: None,
             name_end: None,
@@ -75,28 +75,29 @@ impl<'txn> Tables<'txn> {
             last_time: None,
             connection: None,
             event_type: None,
-        })
+        }
     }
 
     /// The events, those of this batch among them.
     pub(super) fn event(&mut self) -> Result<&mut Writable<'txn, u64>, Error> {
         self.settle_events()?;
-        Ok(&mut self.event)
+        opened(&mut self.event, self.txn, EVENT)
     }
 
     /// The due entries, those of this batch among them.
     pub(super) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
         self.settle_due()?;
-        Ok(&mut self.due)
+        opened(&mut self.due, self.txn, DUE)
     }
 
     /// The log, what this batch put there included.
     pub(super) fn log(&mut self) -> Result<&mut Writable<'txn, &'static LogKey>, Error> {
         self.settle_log()?;
-        Ok(&mut self.log)
+        opened(&mut self.log, self.txn, LOG)
     }
 
     opened_when_asked! {
+        state: u8, &'static [u8] = STATE,
         backlog: &'static BacklogKey, &'static [u8] = BACKLOG,
         name: &'static [u8], &'static [u8] = NAME,
         name_end: &'static TimeKey, &'static [u8] = NAME_END,
@@ -116,31 +117,37 @@ impl<'txn> Tables<'txn> {
 impl Tables<'_> {
     /// Adds an event that is newer than all others.
     pub(super) fn append_event(&mut self, key: EventKey, record: &[u8]) {
-        self.appended.event_records.extend_from_slice(record);
-        self.appended.events.push((key.0, self.appended.event_records.len()));
+        self.appended.put_event(key.0, record);
     }
 
-    /// Adds a due entry that is mostly the last of those that are due by now.
-    pub(super) fn append_due(&mut self, key: DueKey) -> Result<(), Error> {
-        if self.appended.due.last().is_some_and(|(last, ())| *last >= key) {
-            self.settle_due()?;
-        }
-        self.appended.due.push((key, ()));
-        Ok(())
+    pub(super) fn put_due(&mut self, key: DueKey) {
+        self.appended.put_due(key);
     }
 
-    /// Takes a due entry out; false when it is not there.
-    pub(super) fn remove_due(&mut self, key: &DueKey) -> Result<bool, Error> {
-        let appended = self.appended.due.first().is_some_and(|(first, ())| first <= key);
-        let table = if appended { self.due()? } else { &mut self.due };
-        Ok(table.remove(key)?.is_some())
+    /// Takes a due entry out; false when it is not there. The look into the table changes nothing, so the journal may do.
+    pub(super) fn take_due(&mut self, key: &DueKey) -> Result<bool, Error> {
+        let (table, txn) = (&mut self.due, self.txn);
+        self.appended.take_due(*key, || Ok(opened(table, txn, DUE)?.get(key)?.is_some()))
     }
 
     /// Puts a row into the log, in place of the one that has its key.
     pub(super) fn put_log(&mut self, key: LogKey, record: &[u8]) {
-        let begin = self.appended.log_records.len();
-        self.appended.log_records.extend_from_slice(record);
-        self.appended.log.push((key, (begin, self.appended.log_records.len())));
+        self.appended.put_log(key, record);
+    }
+
+    /// Writes the counters, and up to which number the tables hold what the journal holds.
+    pub(super) fn put_counters(&mut self, counters: &Counters, journaled: u64) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_counters(counters, &mut bytes);
+        self.state()?.insert(COUNTERS, &*bytes)?;
+        record::write_number(&journaled, &mut bytes);
+        self.state()?.insert(JOURNALED, &*bytes)?;
+        Ok(())
+    }
+
+    /// Whether any table was read or changed, so that all that was kept back must go in too.
+    pub(super) fn are_touched(&self) -> bool {
+        self.touched
     }
 
     /// Writes what was kept back.
@@ -150,48 +157,70 @@ impl Tables<'_> {
         self.settle_log()
     }
 
-    pub(super) fn settle_events(&mut self) -> Result<(), Error> {
+    fn settle_events(&mut self) -> Result<(), Error> {
+        self.touched = true;
         let Some(&(first, _)) = self.appended.events.first() else { return Ok(()) };
-        let mut cursor = self.event.lower_bound_mut(Bound::Included(first))?;
-        let mut begin = 0;
-        for &(key, end) in &self.appended.events {
-            cursor.insert_before(key, &self.appended.event_records[begin..end])?;
-            begin = end;
+        let mut cursor = opened(&mut self.event, self.txn, EVENT)?.lower_bound_mut(Bound::Included(first))?;
+        for &(key, place) in &self.appended.events {
+            cursor.insert_before(key, self.appended.record(place))?;
         }
         cursor.close()?;
         self.appended.events.clear();
-        self.appended.event_records.clear();
         Ok(())
     }
 
-    pub(super) fn settle_due(&mut self) -> Result<(), Error> {
-        if !self.appended.due.is_empty() {
-            put_sorted(&mut self.due, &self.appended.due)?;
-            self.appended.due.clear();
-        }
-        Ok(())
-    }
-
-    pub(super) fn settle_log(&mut self) -> Result<(), Error> {
-        if self.appended.log.is_empty() {
+    fn settle_due(&mut self) -> Result<(), Error> {
+        self.touched = true;
+        let changed = std::mem::take(&mut self.appended.due);
+        if changed.is_empty() {
             return Ok(());
         }
-        let (put, put_bytes) = (self.appended.log.len(), self.appended.log_records.len());
+        let (put, taken): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, due)| *due == Due::Put);
+        let table = opened(&mut self.due, self.txn, DUE)?;
+        for (key, _) in &taken {
+            table.remove(key)?;
+        }
+        let put: Vec<(DueKey, ())> = put.into_iter().map(|(key, _)| (key, ())).collect();
+        put_sorted(table, &put)?;
+        Ok(())
+    }
+
+    fn settle_log(&mut self) -> Result<(), Error> {
+        self.touched = true;
+        let put = self.appended.log.len();
+        if put == 0 {
+            return Ok(());
+        }
+        let put_bytes: usize = self.appended.log.iter().map(|(_, place)| self.appended.record(*place).len()).sum();
         let rows = self.appended.log_rows();
-        let bytes: usize = rows.iter().map(|(_, record)| record.len()).sum();
-        let replaced = put_sorted(&mut self.log, &rows)?;
-        let (gone, gone_bytes) = (replaced.rows + put - rows.len(), replaced.bytes + put_bytes - bytes);
-        self.appended.freed += (gone_bytes + gone * LOG_KEY_BYTES) as u64;
-        self.appended.log.clear();
-        self.appended.log_records.clear();
+        let (kept, bytes) = (rows.len(), rows.iter().map(|(_, record)| record.len()).sum::<usize>());
+        let replaced = put_sorted(opened(&mut self.log, self.txn, LOG)?, &rows)?;
+        let (gone, gone_bytes) = (replaced.rows + put - kept, replaced.bytes + put_bytes - bytes);
+        self.appended.note_freed((gone_bytes + gone * LOG_KEY_BYTES) as u64);
         Ok(())
     }
 }
 
+/// A table, opened now if it was not.
+fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &'t mut Option<Writable<'txn, K, V>>,
+    txn: &'txn WriteTransaction,
+    definition: Def<K, V>,
+) -> Result<&'t mut Writable<'txn, K, V>, Error> {
+    if table.is_none() {
+        *table = Some(txn.open_table(definition)?);
+    }
+    Ok(table.as_mut().expect("opened above"))
+}
+
 /// Opens every table once, so that a reader finds each of them.
 pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
-    let mut tables = Tables::open(txn, Appended::default())?;
+    let mut tables = Tables::of(txn, Appended::default());
     txn.open_table(META)?;
+    tables.state()?;
+    tables.event()?;
+    tables.due()?;
+    tables.log()?;
     tables.backlog()?;
     tables.name()?;
     tables.name_end()?;
@@ -206,4 +235,147 @@ pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
     tables.connection()?;
     tables.event_type()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase};
+
+    use super::*;
+    use crate::store::changes::{Changes, Head};
+    use crate::store::tables;
+
+    /// What a batch may do.
+    #[derive(Clone, Debug)]
+    enum Do {
+        Event(Vec<u8>),
+        Log(u8, Vec<u8>),
+        PutDue(u8),
+        TakeDue(u8),
+        Look(u8),
+    }
+
+    /// What the tables of the hot path hold.
+    #[derive(Clone, Debug, Default, PartialEq)]
+    struct Rows {
+        events: BTreeMap<u64, Vec<u8>>,
+        log: BTreeMap<LogKey, Vec<u8>>,
+        due: BTreeSet<DueKey>,
+    }
+
+    fn change() -> impl Strategy<Value = Do> {
+        let record = || proptest::collection::vec(any::<u8>(), 0..40);
+        prop_oneof![
+            4 => record().prop_map(Do::Event),
+            4 => (0..12_u8, record()).prop_map(|(key, record)| Do::Log(key, record)),
+            6 => (0..12_u8).prop_map(Do::PutDue),
+            6 => (0..12_u8).prop_map(Do::TakeDue),
+            1 => (0..3_u8).prop_map(Do::Look),
+        ]
+    }
+
+    /// Does the same to the tables and to the model.
+    fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
+        match change {
+            Do::Event(record) => {
+                let key = model.events.len() as u64;
+                tables.append_event(EventKey(key), &record);
+                model.events.insert(key, record);
+            }
+            Do::Log(key, record) => {
+                tables.put_log([key; 14], &record);
+                model.log.insert([key; 14], record);
+            }
+            Do::PutDue(key) => {
+                // A delivery has one entry.
+                if model.due.insert([key; 20]) {
+                    tables.put_due([key; 20]);
+                }
+            }
+            Do::TakeDue(key) => assert_eq!(tables.take_due(&[key; 20]).unwrap(), model.due.remove(&[key; 20])),
+            Do::Look(0) => assert_eq!(tables.event().unwrap().iter().unwrap().count(), model.events.len()),
+            Do::Look(1) => assert_eq!(tables.due().unwrap().iter().unwrap().count(), model.due.len()),
+            Do::Look(_) => assert_eq!(tables.log().unwrap().iter().unwrap().count(), model.log.len()),
+        }
+    }
+
+    fn rows(database: &Database) -> Rows {
+        let txn = database.begin_read().unwrap();
+        let event = tables::read(&txn, EVENT).unwrap();
+        let log = tables::read(&txn, LOG).unwrap();
+        let due = tables::read(&txn, DUE).unwrap();
+        Rows {
+            events: event.iter().unwrap().map(Result::unwrap).map(|(key, row)| (key.value(), row.value().to_vec())).collect(),
+            log: log.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
+            due: due.iter().unwrap().map(|row| *row.unwrap().0.value()).collect(),
+        }
+    }
+
+    /// Puts all of it into the tables, and counts the bytes of the log by what is new and what was written over.
+    fn settle(database: &Database, appended: Appended, put: usize) -> usize {
+        let txn = database.begin_write().unwrap();
+        let mut tables = Tables::of(&txn, appended);
+        tables.settle().unwrap();
+        let kept = put - usize::try_from(tables.appended.take_freed()).unwrap();
+        drop(tables);
+        txn.commit().unwrap();
+        kept
+    }
+
+    fn bytes_of(log: &BTreeMap<LogKey, Vec<u8>>) -> usize {
+        log.values().map(|record| record.len() + LOG_KEY_BYTES).sum()
+    }
+
+    proptest! {
+        /// Batches that are journaled one after the other come into the tables at a checkpoint, and after a crash from the journal.
+        #[test]
+        fn what_is_journaled_comes_into_the_tables(
+            batches in proptest::collection::vec((proptest::collection::vec(change(), 0..12), any::<bool>()), 1..10),
+            crash: bool,
+        ) {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let txn = database.begin_write().unwrap();
+            create_all(&txn).unwrap();
+            txn.commit().unwrap();
+            let (mut model, mut appended, mut journal, mut put) = (Rows::default(), Appended::default(), Vec::new(), 0);
+            for (batch, checkpoint) in batches {
+                let txn = database.begin_write().unwrap();
+                let to_tables;
+                (appended, to_tables) = {
+                    let mut tables = Tables::of(&txn, appended);
+                    for change in batch {
+                        put += if let Do::Log(_, record) = &change { record.len() + LOG_KEY_BYTES } else { 0 };
+                        apply(change, &mut tables, &mut model);
+                    }
+                    let to_tables = checkpoint || tables.are_touched();
+                    if to_tables {
+                        tables.settle().unwrap();
+                        put -= usize::try_from(tables.appended.take_freed()).unwrap();
+                    }
+                    (tables.appended, to_tables)
+                };
+                if to_tables {
+                    txn.commit().unwrap();
+                    appended.written();
+                    journal.clear();
+                    prop_assert_eq!(&rows(&database), &model);
+                } else {
+                    txn.abort().unwrap();
+                    let mut changes = appended.take_current();
+                    changes.seal(Head { store: 0, run: 0, number: 0 }, &[]);
+                    journal.push(changes.bytes().to_vec());
+                    appended.journaled(changes);
+                }
+            }
+            if crash {
+                appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
+            }
+            prop_assert_eq!(settle(&database, appended, put), bytes_of(&model.log));
+            prop_assert_eq!(rows(&database), model);
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The one thread that writes: takes what waits, applies all of it in one transaction, commits once, then tells everyone.
 //!
-//! While it commits, the next batch gathers. Between the batches it fires the wheel, loads the horizon, and does a slice of
+//! A batch that only adds to the hot path is committed to the journal; what needs more goes to the tables at once, and with it all
+//! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the horizon, and does a slice of
 //! each background work there is. Any error of the store ends the process at once: after a failed fsync nobody can know what
 //! is on disk, so nothing may be answered and nothing tried again; the next start recovers.
 
@@ -13,10 +14,10 @@ use redb::{Database, Durability, WriteTransaction};
 use super::batch::{After, Batch};
 use super::error::Error;
 use super::inbox::{Inbox, Rest};
+use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{Committed, Op};
 use super::record;
-use super::tables::COUNTERS;
 use super::writable::Tables;
 use super::{Denied, Shared};
 use crate::clock;
@@ -26,15 +27,26 @@ use crate::domain::time::Timestamp;
 /// Who is told what each commit brought.
 pub(crate) type OnCommit = Box<dyn FnMut(Committed) + Send>;
 
+/// Where a batch is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commit {
+    Nothing,
+    Journal,
+    Tables,
+}
+
 /// Everything the thread owns.
 pub(super) struct Writer {
     pub(super) database: Arc<Database>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) shared: Arc<Shared>,
     pub(super) memory: Memory,
+    pub(super) journal: Journal,
     pub(super) on_commit: OnCommit,
     pub(super) schedule_now: Timestamp,
     pub(super) last_turn: Instant,
+    /// When what the journal holds is brought into the tables; `None`: it holds nothing.
+    pub(super) checkpoint_at: Option<Instant>,
 }
 
 impl Writer {
@@ -45,7 +57,7 @@ impl Writer {
         loop {
             let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
             if closed && ops.is_empty() {
-                return Ok(());
+                return self.checkpoint();
             }
             let (taken, began) = (ops.len(), clock::steady());
             self.turn(&mut ops)?;
@@ -58,24 +70,59 @@ impl Writer {
         let mut txn = self.database.begin_write()?;
         txn.set_durability(Durability::Immediate)?;
         txn.set_quick_repair(true);
-        let after = self.fill(&txn, ops)?;
-        if after.dirty {
-            txn.commit()?
-        } else {
-            txn.abort()?
+        let (after, commit) = self.fill(&txn, ops)?;
+        match commit {
+            Commit::Nothing => txn.abort()?,
+            Commit::Journal => {
+                txn.abort()?;
+                self.write_journal()?;
+            }
+            Commit::Tables => {
+                txn.commit()?;
+                self.written();
+            }
         }
+        self.shared.commit_count.fetch_add(u64::from(commit != Commit::Nothing), Relaxed);
         self.tell(after);
         Ok(())
     }
 
-    /// Everything that one transaction changes.
-    fn fill(&mut self, txn: &WriteTransaction, ops: &mut Vec<Op>) -> Result<After, Error> {
+    /// Brings what the journal holds into the tables.
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        if self.checkpoint_at.is_none() {
+            return Ok(());
+        }
+        self.checkpoint_at = Some(clock::steady());
+        self.turn(&mut Vec::new())
+    }
+
+    fn write_journal(&mut self) -> Result<(), Error> {
+        let mut counters = Vec::new();
+        record::write_counters(&self.memory.counters, &mut counters);
+        let mut changes = self.memory.appended.take_current();
+        self.journal.write(&mut changes, &counters)?;
+        let changes = self.memory.appended.journaled(changes);
+        self.shared.fresh().push(self.journal.number(), changes);
+        self.checkpoint_at.get_or_insert(clock::steady() + CHECKPOINT_EVERY);
+        Ok(())
+    }
+
+    /// The tables have all that the journal holds.
+    fn written(&mut self) {
+        self.shared.fresh().clear();
+        self.memory.appended.written();
+        self.journal.restart();
+        self.checkpoint_at = None;
+    }
+
+    /// Everything that one transaction changes, and how to commit it.
+    fn fill(&mut self, txn: &WriteTransaction, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
         let (now, steady) = (clock::now(), clock::steady());
         self.schedule_now = now.max(self.schedule_now + steady.saturating_duration_since(self.last_turn));
         self.last_turn = steady;
         let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
-            tables: Tables::open(txn, std::mem::take(&mut self.memory.appended))?,
+            tables: Tables::of(txn, std::mem::take(&mut self.memory.appended)),
             memory: &mut self.memory,
             shared: &self.shared,
             now,
@@ -89,11 +136,14 @@ impl Writer {
             batch.apply(op)?;
         }
         batch.background()?;
-        batch.write_appended()?;
-        batch.write_counters()?;
+        let commit = batch.commit(self.checkpoint_at);
+        if commit == Commit::Tables {
+            batch.write_appended()?;
+            batch.tables.put_counters(&batch.memory.counters, self.journal.number())?;
+        }
         let Batch { tables, memory, after, .. } = batch;
-        memory.appended = tables.appended.emptied();
-        Ok(after)
+        memory.appended = tables.appended;
+        Ok((after, commit))
     }
 
     /// Memory first, then those who deliver, then those who wait.
@@ -121,16 +171,17 @@ impl Writer {
             || !memory.jobs.is_empty()
             || memory.flush.is_running()
             || memory.sweep.has_more();
-        if busy { now } else { memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE) }
+        let next = memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE);
+        if busy { now } else { self.checkpoint_at.map_or(next, |at| next.min(at)) }
     }
 }
 
-/// When the next commit may begin. A commit costs much the same for a few operations as for a hundred, so under load the writer
-/// rests as long as it worked, and the next batch is larger; one that had little to do goes on at once.
+/// When the next commit may begin. A commit wakes as many threads for a few operations as for a hundred, so under load the writer
+/// rests, and the next batch is larger; one that had little to do goes on at once.
 fn rest(taken: usize, began: Instant, ended: Instant) -> Rest {
     let taken = u32::try_from(taken).unwrap_or(u32::MAX).min(FULL_REST);
     let worked = ended.saturating_duration_since(began);
-    Rest { until: ended + worked.min(REST_MAX) * taken / FULL_REST, quiet: QUIET.max(worked / QUIET_SHARE) }
+    Rest { until: ended + REST * taken / FULL_REST, quiet: QUIET.max(worked / QUIET_SHARE) }
 }
 
 impl Batch<'_, '_> {
@@ -173,13 +224,15 @@ impl Batch<'_, '_> {
         self.notify_of_pressure()
     }
 
-    fn write_counters(&mut self) -> Result<(), Error> {
-        if self.after.dirty {
-            let mut bytes = Vec::new();
-            record::write_counters(&self.memory.counters, &mut bytes);
-            self.tables.state.insert(COUNTERS, &*bytes)?;
+    /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what would make the journal
+    /// too long or too old.
+    fn commit(&self, checkpoint_at: Option<Instant>) -> Commit {
+        let appended = &self.tables.appended;
+        let (any, late) = (self.after.dirty || appended.has_journaled(), checkpoint_at.is_some_and(|at| at <= self.steady));
+        if any && (self.tables.are_touched() || late || appended.bytes() > CHECKPOINT_BYTES) {
+            return Commit::Tables;
         }
-        Ok(())
+        if self.after.dirty { Commit::Journal } else { Commit::Nothing }
     }
 
     fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
@@ -203,7 +256,6 @@ impl Batch<'_, '_> {
 impl Shared {
     /// Shows readers what is now on disk.
     fn committed(&self, after: &After, memory: &Memory) {
-        self.commit_count.fetch_add(u64::from(after.dirty), Relaxed);
         if !after.changed.is_empty() || !after.forgotten.is_empty() {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
@@ -223,8 +275,15 @@ impl Shared {
     }
 }
 
+/// How much the journal holds before it is brought into the tables: the more, the fewer pages each event costs there; a start
+/// after a crash reads it, and readers look through it.
+const CHECKPOINT_BYTES: usize = 1 << 20;
+
+/// How long it holds anything.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(100);
+
 /// The longest rest between two commits, which publishers wait for.
-const REST_MAX: Duration = Duration::from_millis(4);
+const REST: Duration = Duration::from_millis(4);
 
 /// With nothing new for so long, or for this share of what the last commit took, the rest is over. Under load something comes
 /// every 50 us.

@@ -1,0 +1,278 @@
+//! What one batch changed in the tables of the hot path, in the form in which the journal holds it.
+//!
+//! | part | bytes |
+//! |---|---|
+//! | head | length of all of it 4, CRC32C of what follows 4, store 8, run 8, number 8 |
+//! | an event | `E`, key 8, length 4, record |
+//! | a row of the log | `L`, key 14, length 4, record |
+//! | a due entry put, or taken out | `D` or `T`, key 20 |
+//! | the counters, last | `C`, length 4, record |
+//!
+//! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them.
+
+use super::tables::{DueKey, LogKey};
+
+/// The changes of one batch.
+pub(super) struct Changes {
+    bytes: Vec<u8>,
+    /// In order of their keys.
+    events: Vec<(u64, Span)>,
+    /// As they came.
+    log: Vec<(LogKey, Span)>,
+    due: Vec<(DueKey, Due)>,
+    counters: Span,
+}
+
+/// A record within the bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    begin: usize,
+    end: usize,
+}
+
+/// What was done with a due entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    Put,
+    Taken,
+}
+
+/// Whose changes these are, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The store's node, so that no other store takes them in.
+    pub(super) store: u64,
+    /// Of the process that wrote them: what an earlier one left behind them in the file is not taken for theirs.
+    pub(super) run: u64,
+    /// One more than that of the changes before.
+    pub(super) number: u64,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self::with_room(0)
+    }
+}
+
+/// What they hold are events.
+impl std::fmt::Debug for Changes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Changes({} events, {} bytes)", self.events.len(), self.bytes.len())
+    }
+}
+
+impl Changes {
+    pub(super) fn with_room(bytes: usize) -> Self {
+        let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
+        room.resize(HEAD_BYTES, 0);
+        let (events, log, due) = Default::default();
+        Self { bytes: room, events, log, due, counters: Span::default() }
+    }
+
+    /// Adds an event that is newer than all others.
+    pub(super) fn put_event(&mut self, key: u64, record: &[u8]) -> Span {
+        let span = self.put(EVENT, &key.to_be_bytes(), record);
+        self.events.push((key, span));
+        span
+    }
+
+    pub(super) fn put_log(&mut self, key: LogKey, record: &[u8]) -> Span {
+        let span = self.put(LOG, &key, record);
+        self.log.push((key, span));
+        span
+    }
+
+    pub(super) fn put_due(&mut self, key: DueKey) {
+        self.change_due(DUE_PUT, key, Due::Put);
+    }
+
+    pub(super) fn take_due(&mut self, key: DueKey) {
+        self.change_due(DUE_TAKEN, key, Due::Taken);
+    }
+
+    /// Completes the bytes: nothing can be added any more.
+    pub(super) fn seal(&mut self, head: Head, counters: &[u8]) {
+        self.counters = self.put(COUNTERS, &[], counters);
+        let len = length(self.bytes.len());
+        self.bytes[..4].copy_from_slice(&len);
+        self.bytes[8..16].copy_from_slice(&head.store.to_le_bytes());
+        self.bytes[16..24].copy_from_slice(&head.run.to_le_bytes());
+        self.bytes[24..HEAD_BYTES].copy_from_slice(&head.number.to_le_bytes());
+        let crc = crc32c::crc32c(&self.bytes[8..]);
+        self.bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+    }
+
+    /// Reads sealed changes from the start of `bytes`; `None` when these are none, or not whole.
+    pub(super) fn read(bytes: &[u8]) -> Option<(Head, Self)> {
+        let mut head = Reader(bytes);
+        let len = head.u32()?;
+        let bytes = bytes.get(..len)?;
+        let mut rest = Reader(bytes.get(4..)?);
+        let crc = u32::from_le_bytes(rest.array()?);
+        if crc32c::crc32c(rest.0) != crc {
+            return None;
+        }
+        let head = Head { store: rest.u64()?, run: rest.u64()?, number: rest.u64()? };
+        let mut changes = Self::default();
+        while !rest.0.is_empty() {
+            changes.read_one(&mut rest, len)?;
+        }
+        changes.bytes = bytes.to_vec();
+        Some((head, changes))
+    }
+
+    fn read_one(&mut self, rest: &mut Reader<'_>, len: usize) -> Option<()> {
+        let [tag] = rest.array()?;
+        match tag {
+            EVENT => self.events.push((u64::from_be_bytes(rest.array()?), rest.span(len)?)),
+            LOG => self.log.push((rest.array()?, rest.span(len)?)),
+            DUE_PUT => self.due.push((rest.array()?, Due::Put)),
+            DUE_TAKEN => self.due.push((rest.array()?, Due::Taken)),
+            COUNTERS => self.counters = rest.span(len)?,
+            _ => return None,
+        }
+        Some(())
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn record(&self, span: Span) -> &[u8] {
+        &self.bytes[span.begin..span.end]
+    }
+
+    pub(super) fn counters(&self) -> &[u8] {
+        self.record(self.counters)
+    }
+
+    pub(super) fn events(&self) -> &[(u64, Span)] {
+        &self.events
+    }
+
+    pub(super) fn log(&self) -> &[(LogKey, Span)] {
+        &self.log
+    }
+
+    pub(super) fn due(&self) -> &[(DueKey, Due)] {
+        &self.due
+    }
+
+    fn put(&mut self, tag: u8, key: &[u8], record: &[u8]) -> Span {
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(&length(record.len()));
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(record);
+        Span { begin, end: self.bytes.len() }
+    }
+
+    fn change_due(&mut self, tag: u8, key: DueKey, due: Due) {
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(&key);
+        self.due.push((key, due));
+    }
+}
+
+/// What is left to read.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn u32(&mut self) -> Option<usize> {
+        usize::try_from(u32::from_le_bytes(self.array()?)).ok()
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// A record behind its length, in bytes of which so many are there with what was read before.
+    fn span(&mut self, len: usize) -> Option<Span> {
+        let size = self.u32()?;
+        let begin = len - self.0.len();
+        self.0 = self.0.get(size..)?;
+        Some(Span { begin, end: begin + size })
+    }
+}
+
+/// A length on disk. No batch comes near its bound: the inbox refuses publications long before.
+fn length(bytes: usize) -> [u8; 4] {
+    u32::try_from(bytes).expect("a batch is shorter than 4 GiB").to_le_bytes()
+}
+
+const HEAD_BYTES: usize = 32;
+
+const EVENT: u8 = b'E';
+const LOG: u8 = b'L';
+const DUE_PUT: u8 = b'D';
+const DUE_TAKEN: u8 = b'T';
+const COUNTERS: u8 = b'C';
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Row<K> = (K, Vec<u8>);
+
+    fn record() -> impl Strategy<Value = Vec<u8>> {
+        proptest::collection::vec(any::<u8>(), 0..50)
+    }
+
+    fn sealed(events: &[Row<u64>], log: &[Row<LogKey>], due: &[(DueKey, bool)], head: Head) -> Changes {
+        let mut changes = Changes::with_room(0);
+        for (key, record) in events {
+            changes.put_event(*key, record);
+        }
+        for (key, record) in log {
+            changes.put_log(*key, record);
+        }
+        for (key, put) in due {
+            if *put { changes.put_due(*key) } else { changes.take_due(*key) }
+        }
+        changes.seal(head, b"counters");
+        changes
+    }
+
+    proptest! {
+        #[test]
+        fn sealed_changes_read_back(
+            events in proptest::collection::vec((any::<u64>(), record()), 0..5),
+            log in proptest::collection::vec((any::<LogKey>(), record()), 0..5),
+            due in proptest::collection::vec((any::<DueKey>(), any::<bool>()), 0..5),
+            ids: (u64, u64, u64),
+            behind in record(),
+        ) {
+            let head = Head { store: ids.0, run: ids.1, number: ids.2 };
+            let changes = sealed(&events, &log, &due, head);
+            let (read_head, read) = Changes::read(&[changes.bytes(), &behind].concat()).unwrap();
+            prop_assert_eq!(read_head, head);
+            prop_assert_eq!(read.bytes(), changes.bytes());
+            let found: Vec<Row<u64>> = read.events().iter().map(|(key, span)| (*key, read.record(*span).to_vec())).collect();
+            prop_assert_eq!(found, events);
+            let found: Vec<Row<LogKey>> = read.log().iter().map(|(key, span)| (*key, read.record(*span).to_vec())).collect();
+            prop_assert_eq!(found, log);
+            let found: Vec<(DueKey, bool)> = read.due().iter().map(|(key, due)| (*key, *due == Due::Put)).collect();
+            prop_assert_eq!(found, due);
+            prop_assert_eq!(read.counters(), b"counters");
+        }
+
+        #[test]
+        fn damaged_or_short_changes_are_none(at: prop::sample::Index, bit in 0..8_u8, cut: prop::sample::Index, junk in record()) {
+            let head = Head { store: 1, run: 2, number: 3 };
+            let whole = sealed(&[(5, b"one".to_vec())], &[([7; 14], b"two".to_vec())], &[([9; 20], true)], head).bytes().to_vec();
+            prop_assert!(Changes::read(&whole[..cut.index(whole.len())]).is_none());
+            let mut flipped = whole.clone();
+            flipped[at.index(whole.len())] ^= 1 << bit;
+            prop_assert!(Changes::read(&flipped).is_none());
+            prop_assert!(Changes::read(&junk).is_none());
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is committed and not in the tables yet, as readers see it: beside a snapshot of the tables they look into the changes that
+//! the journal holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::changes::{Changes, Due};
+use super::tables::{DueKey, LogKey};
+
+/// Changes that stand in the journal, oldest first, each with its number.
+#[derive(Clone, Default)]
+pub(super) struct Fresh(Vec<(u64, Arc<Changes>)>);
+
+impl Fresh {
+    pub(super) fn push(&mut self, number: u64, changes: Arc<Changes>) {
+        self.0.push((number, changes));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Without what tables hold that have everything up to `number`.
+    pub(super) fn behind(mut self, number: u64) -> Self {
+        self.0.retain(|(changes, _)| *changes > number);
+        self
+    }
+
+    pub(super) fn event(&self, key: u64) -> Option<&[u8]> {
+        self.newest().find_map(|changes| {
+            let found = changes.events().binary_search_by_key(&key, |(key, _)| *key).ok()?;
+            Some(changes.record(changes.events()[found].1))
+        })
+    }
+
+    pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
+        self.newest().find_map(|changes| {
+            let (_, span) = changes.log().iter().rev().find(|(row, _)| row == key)?;
+            Some(changes.record(*span))
+        })
+    }
+
+    /// Rows of the log from `first` to `last`, of two with one key the newer.
+    pub(super) fn log_rows(&self, first: &LogKey, last: &LogKey) -> BTreeMap<LogKey, &[u8]> {
+        let oldest_first =
+            self.0.iter().flat_map(|(_, changes)| changes.log().iter().map(|(key, span)| (*key, changes.record(*span))));
+        oldest_first.filter(|(key, _)| (first..=last).contains(&key)).collect()
+    }
+
+    /// What became of a due entry, if anything did.
+    pub(super) fn due(&self, key: &DueKey) -> Option<Due> {
+        self.newest().find_map(|changes| changes.due().iter().rev().find(|(entry, _)| entry == key).map(|(_, due)| *due))
+    }
+
+    fn newest(&self) -> impl Iterator<Item = &Changes> {
+        self.0.iter().rev().map(|(_, changes)| &**changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changes(fill: impl FnOnce(&mut Changes)) -> Arc<Changes> {
+        let mut changes = Changes::default();
+        fill(&mut changes);
+        Arc::new(changes)
+    }
+
+    fn fresh() -> Fresh {
+        let mut fresh = Fresh::default();
+        let older = |changes: &mut Changes| {
+            changes.put_event(5, b"five");
+            changes.put_due([1; 20]);
+            changes.put_log([1; 14], b"old");
+        };
+        fresh.push(7, changes(older));
+        let newer = |changes: &mut Changes| {
+            changes.take_due([1; 20]);
+            changes.put_log([1; 14], b"new");
+            changes.put_log([2; 14], b"two");
+            changes.put_log([2; 14], b"two again");
+        };
+        fresh.push(8, changes(newer));
+        fresh
+    }
+
+    #[test]
+    fn the_newest_change_of_a_row_is_seen() {
+        let fresh = fresh();
+        assert_eq!((fresh.event(5), fresh.event(6)), (Some(&b"five"[..]), None));
+        assert_eq!((fresh.log_row(&[1; 14]), fresh.log_row(&[2; 14])), (Some(&b"new"[..]), Some(&b"two again"[..])));
+        assert_eq!((fresh.due(&[1; 20]), fresh.due(&[2; 20])), (Some(Due::Taken), None));
+        let rows: Vec<_> = fresh.log_rows(&[1; 14], &[1; 14]).into_values().collect();
+        assert_eq!(rows, [b"new"]);
+    }
+
+    #[test]
+    fn what_the_tables_have_is_left_to_them() {
+        assert_eq!(fresh().behind(6).due(&[1; 20]), Some(Due::Taken));
+        assert_eq!((fresh().behind(7).event(5), fresh().behind(7).log_row(&[1; 14])), (None, Some(&b"new"[..])));
+        assert!(fresh().behind(8).is_empty());
+    }
+}
