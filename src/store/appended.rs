@@ -1,11 +1,17 @@
 //! What was added to the tables of the hot path and is not in them yet: the changes of this batch, and those of earlier batches
 //! that stand in the journal. All of it goes in together, in the order of the keys.
+//!
+//! ```text
+//!   this batch ──▶ journaled ──▶ frozen, while a checkpoint brings it into the tables
+//! ```
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::changes::{Changes, Due, Span};
+use super::checkpoint::{Done, Job};
+use super::error::Error;
 use super::tables::{DueKey, LogKey};
 
 /// New events, rows of the log, and due entries put and taken out.
@@ -13,16 +19,23 @@ use super::tables::{DueKey, LogKey};
 pub(super) struct Appended {
     /// In the journal, oldest first.
     journaled: Vec<Arc<Changes>>,
-    journaled_bytes: usize,
     /// Of this batch.
     pub(super) current: Changes,
     /// In order.
     pub(super) events: Vec<(u64, Place)>,
     /// As they came.
     pub(super) log: Vec<(LogKey, Place)>,
-    pub(super) due: BTreeMap<DueKey, Due>,
+    pub(super) due: Arc<BTreeMap<DueKey, Due>>,
+    /// What a checkpoint under way brings into the tables.
+    frozen: Option<Frozen>,
     /// Bytes of keys and values in the log that were written over.
     freed: u64,
+}
+
+/// A checkpoint under way.
+struct Frozen {
+    due: Arc<BTreeMap<DueKey, Due>>,
+    done: mpsc::Receiver<Done>,
 }
 
 /// Where a record stands: in which changes, this batch's behind the journaled ones, and where in them.
@@ -54,7 +67,8 @@ impl Appended {
 
     /// Takes a due entry out; `stands` says whether the table has it, and is asked only where nothing here tells.
     pub(super) fn take_due<E>(&mut self, key: DueKey, stands: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
-        let there = match self.due.get(&key) {
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.due.get(&key));
+        let there = match self.due.get(&key).or_else(frozen) {
             Some(due) => *due == Due::Put,
             None => stands()?,
         };
@@ -80,14 +94,53 @@ impl Appended {
     /// This batch's changes are in the journal: readers find them in what is returned, until the tables have them.
     pub(super) fn journaled(&mut self, changes: Changes) -> Arc<Changes> {
         let changes = Arc::new(changes);
-        self.journaled_bytes += changes.bytes().len();
         self.journaled.push(changes.clone());
         changes
     }
 
     /// All of it is in the tables.
     pub(super) fn written(&mut self) {
-        *self = Self { current: Changes::with_room(ROOM_BYTES), ..Self::default() };
+        debug_assert!(self.frozen.is_none(), "a transaction begins after the checkpoint");
+        *self = Self { current: Changes::with_room(ROOM_BYTES), freed: self.freed, ..Self::default() };
+    }
+
+    /// Hands what is journaled to a checkpoint; `number` is that of the last of it. One that is under way must have ended.
+    pub(super) fn freeze(&mut self, number: u64) -> Job {
+        debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
+        let (current, freed) = (self.take_current(), self.freed);
+        let (done, ended) = mpsc::channel();
+        let frozen = Frozen { due: self.due.clone(), done: ended };
+        let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
+        let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
+        Job { appended, number, done }
+    }
+
+    /// Whether a checkpoint is under way.
+    pub(super) fn is_frozen(&mut self) -> Result<bool, Error> {
+        let Some(frozen) = &self.frozen else { return Ok(false) };
+        match frozen.done.try_recv() {
+            Err(mpsc::TryRecvError::Empty) => Ok(true),
+            Ok(done) => self.thawed(done).map(|()| false),
+            Err(mpsc::TryRecvError::Disconnected) => unreachable!("the thread ends with the process"),
+        }
+    }
+
+    /// Whether a checkpoint was under way when that was last looked after.
+    pub(super) fn awaits_checkpoint(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// Waits for the checkpoint under way.
+    pub(super) fn thaw(&mut self) -> Result<(), Error> {
+        let Some(frozen) = &self.frozen else { return Ok(()) };
+        let done = frozen.done.recv().expect("the thread ends with the process");
+        self.thawed(done)
+    }
+
+    fn thawed(&mut self, done: Done) -> Result<(), Error> {
+        self.freed += done?;
+        self.frozen = None;
+        Ok(())
     }
 
     /// Takes this batch's changes, to be sealed.
@@ -95,14 +148,14 @@ impl Appended {
         std::mem::replace(&mut self.current, Changes::with_room(ROOM_BYTES))
     }
 
-    /// Whether the journal holds anything that the tables do not.
+    /// Whether the journal holds anything that waits for a checkpoint.
     pub(super) fn has_journaled(&self) -> bool {
         !self.journaled.is_empty()
     }
 
-    /// Bytes in the journal, with those of this batch.
-    pub(super) fn bytes(&self) -> usize {
-        self.journaled_bytes + self.current.bytes().len()
+    /// The counters after the last journaled changes.
+    pub(super) fn counters(&self) -> Option<&[u8]> {
+        self.journaled.last().map(|changes| changes.counters())
     }
 
     pub(super) fn note_freed(&mut self, bytes: u64) {
@@ -129,7 +182,7 @@ impl Appended {
 
     /// One that was taken out of the table stays there.
     fn note_put(&mut self, key: DueKey) {
-        match self.due.entry(key) {
+        match Arc::make_mut(&mut self.due).entry(key) {
             Entry::Occupied(taken) if *taken.get() == Due::Taken => drop(taken.remove()),
             Entry::Occupied(_) => {}
             Entry::Vacant(place) => drop(place.insert(Due::Put)),
@@ -138,7 +191,7 @@ impl Appended {
 
     /// One that was only put here never comes into the table.
     fn note_taken(&mut self, key: DueKey) {
-        match self.due.entry(key) {
+        match Arc::make_mut(&mut self.due).entry(key) {
             Entry::Occupied(put) if *put.get() == Due::Put => drop(put.remove()),
             Entry::Occupied(_) => {}
             Entry::Vacant(place) => drop(place.insert(Due::Taken)),

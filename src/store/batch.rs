@@ -258,12 +258,10 @@ impl Batch<'_, '_> {
         self.memory.counters.live_bytes += (bytes.len() + LOG_KEY_BYTES) as u64;
     }
 
-    /// Writes what was kept back for the end of the batch.
-    pub(super) fn write_appended(&mut self) -> Result<(), Error> {
-        self.tables.settle()?;
+    /// What was written over in the log takes no room any more.
+    pub(super) fn subtract_freed(&mut self) {
         let live = &mut self.memory.counters.live_bytes;
         *live = live.saturating_sub(self.tables.appended.take_freed());
-        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | head | length of all of it 4, CRC32C of what follows 4, store 8, run 8, number 8 |
+//! | head | length of all of it 4, CRC32C of what follows 4, `hwj1`, store 8, run 8, number 8 |
 //! | an event | `E`, key 8, length 4, record |
 //! | a row of the log | `L`, key 14, length 4, record |
 //! | a due entry put, or taken out | `D` or `T`, key 20 |
@@ -17,8 +17,9 @@ pub(super) struct Changes {
     bytes: Vec<u8>,
     /// In order of their keys.
     events: Vec<(u64, Span)>,
-    /// As they came.
+    /// As they came; once sealed, in order of their keys, of two with one key the newer last.
     log: Vec<(LogKey, Span)>,
+    /// The same.
     due: Vec<(DueKey, Due)>,
     counters: Span,
 }
@@ -40,11 +41,12 @@ pub(super) enum Due {
 /// Whose changes these are, and which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// The store's node, so that no other store takes them in.
+    /// A number that the store drew and nobody else knows: no other store takes them in, and nothing that only looks like them,
+    /// which a receiver might have answered.
     pub(super) store: u64,
     /// Of the process that wrote them: what an earlier one left behind them in the file is not taken for theirs.
     pub(super) run: u64,
-    /// One more than that of the changes before.
+    /// One more than that of the commit before, to the journal or to the tables: changes go onto the very state that they were made on.
     pub(super) number: u64,
 }
 
@@ -93,11 +95,15 @@ impl Changes {
     /// Completes the bytes: nothing can be added any more.
     pub(super) fn seal(&mut self, head: Head, counters: &[u8]) {
         self.counters = self.put(COUNTERS, &[], counters);
+        self.bytes.shrink_to_fit();
+        self.log.sort_by_key(|(key, _)| *key);
+        self.due.sort_by_key(|(key, _)| *key);
         let len = length(self.bytes.len());
         self.bytes[..4].copy_from_slice(&len);
-        self.bytes[8..16].copy_from_slice(&head.store.to_le_bytes());
-        self.bytes[16..24].copy_from_slice(&head.run.to_le_bytes());
-        self.bytes[24..HEAD_BYTES].copy_from_slice(&head.number.to_le_bytes());
+        self.bytes[8..12].copy_from_slice(&FORM);
+        self.bytes[12..20].copy_from_slice(&head.store.to_le_bytes());
+        self.bytes[20..28].copy_from_slice(&head.run.to_le_bytes());
+        self.bytes[28..HEAD_BYTES].copy_from_slice(&head.number.to_le_bytes());
         let crc = crc32c::crc32c(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&crc.to_le_bytes());
     }
@@ -109,15 +115,18 @@ impl Changes {
         let bytes = bytes.get(..len)?;
         let mut rest = Reader(bytes.get(4..)?);
         let crc = u32::from_le_bytes(rest.array()?);
-        if crc32c::crc32c(rest.0) != crc {
+        if !rest.0.starts_with(&FORM) || crc32c::crc32c(rest.0) != crc {
             return None;
         }
+        rest.array::<4>()?;
         let head = Head { store: rest.u64()?, run: rest.u64()?, number: rest.u64()? };
         let mut changes = Self::default();
         while !rest.0.is_empty() {
             changes.read_one(&mut rest, len)?;
         }
         changes.bytes = bytes.to_vec();
+        changes.log.sort_by_key(|(key, _)| *key);
+        changes.due.sort_by_key(|(key, _)| *key);
         Some((head, changes))
     }
 
@@ -158,6 +167,21 @@ impl Changes {
         &self.due
     }
 
+    /// Of sealed changes.
+    pub(super) fn event(&self, key: u64) -> Option<&[u8]> {
+        newest(&self.events, &key).map(|span| self.record(*span))
+    }
+
+    /// Of sealed changes.
+    pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
+        newest(&self.log, key).map(|span| self.record(*span))
+    }
+
+    /// What sealed changes did last with a due entry.
+    pub(super) fn due_entry(&self, key: &DueKey) -> Option<Due> {
+        newest(&self.due, key).copied()
+    }
+
     fn put(&mut self, tag: u8, key: &[u8], record: &[u8]) -> Span {
         self.bytes.push(tag);
         self.bytes.extend_from_slice(key);
@@ -172,6 +196,12 @@ impl Changes {
         self.bytes.extend_from_slice(&key);
         self.due.push((key, due));
     }
+}
+
+/// Of what is in order of its keys, the last with this one.
+fn newest<'a, K: Ord, V>(rows: &'a [(K, V)], key: &K) -> Option<&'a V> {
+    let end = rows.partition_point(|(row, _)| row <= key);
+    rows[..end].last().filter(|(row, _)| row == key).map(|(_, value)| value)
 }
 
 /// What is left to read.
@@ -206,7 +236,10 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).expect("a batch is shorter than 4 GiB").to_le_bytes()
 }
 
-const HEAD_BYTES: usize = 32;
+const HEAD_BYTES: usize = 36;
+
+/// What the bytes are, and in which version.
+const FORM: [u8; 4] = *b"hwj1";
 
 const EVENT: u8 = b'E';
 const LOG: u8 = b'L';
@@ -257,6 +290,8 @@ mod tests {
             prop_assert_eq!(read.bytes(), changes.bytes());
             let found: Vec<Row<u64>> = read.events().iter().map(|(key, span)| (*key, read.record(*span).to_vec())).collect();
             prop_assert_eq!(found, events);
+            let sorted = |mut rows: Vec<_>| { rows.sort_by_key(|(key, _)| *key); rows };
+            let (log, due) = (sorted(log), { let mut due = due; due.sort_by_key(|(key, _)| *key); due });
             let found: Vec<Row<LogKey>> = read.log().iter().map(|(key, span)| (*key, read.record(*span).to_vec())).collect();
             prop_assert_eq!(found, log);
             let found: Vec<(DueKey, bool)> = read.due().iter().map(|(key, due)| (*key, *due == Due::Put)).collect();

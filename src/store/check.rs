@@ -58,7 +58,7 @@ pub(crate) fn check(path: &Path) -> Result<Report, Error> {
     }
     let database = super::opening::open_known(path)?;
     let node = node(&database.begin_read()?, path)?;
-    super::opening::recover(&database, path, node)?;
+    super::opening::recover(&database, path)?;
     let txn = database.begin_read()?;
     let mut check = Check { txn, report: Report::default(), entries: HashMap::new(), events: HashMap::new() };
     check.read_events(node)?;

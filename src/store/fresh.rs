@@ -16,8 +16,9 @@ impl Fresh {
         self.0.push((number, changes));
     }
 
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+    /// The tables have everything up to `number`.
+    pub(super) fn drop_through(&mut self, number: u64) {
+        self.0.retain(|(changes, _)| *changes > number);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -26,22 +27,16 @@ impl Fresh {
 
     /// Without what tables hold that have everything up to `number`.
     pub(super) fn behind(mut self, number: u64) -> Self {
-        self.0.retain(|(changes, _)| *changes > number);
+        self.drop_through(number);
         self
     }
 
     pub(super) fn event(&self, key: u64) -> Option<&[u8]> {
-        self.newest().find_map(|changes| {
-            let found = changes.events().binary_search_by_key(&key, |(key, _)| *key).ok()?;
-            Some(changes.record(changes.events()[found].1))
-        })
+        self.newest().find_map(|changes| changes.event(key))
     }
 
     pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
-        self.newest().find_map(|changes| {
-            let (_, span) = changes.log().iter().rev().find(|(row, _)| row == key)?;
-            Some(changes.record(*span))
-        })
+        self.newest().find_map(|changes| changes.log_row(key))
     }
 
     /// Rows of the log from `first` to `last`, of two with one key the newer.
@@ -53,7 +48,7 @@ impl Fresh {
 
     /// What became of a due entry, if anything did.
     pub(super) fn due(&self, key: &DueKey) -> Option<Due> {
-        self.newest().find_map(|changes| changes.due().iter().rev().find(|(entry, _)| entry == key).map(|(_, due)| *due))
+        self.newest().find_map(|changes| changes.due_entry(key))
     }
 
     fn newest(&self) -> impl Iterator<Item = &Changes> {
@@ -64,10 +59,12 @@ impl Fresh {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::changes::Head;
 
     fn changes(fill: impl FnOnce(&mut Changes)) -> Arc<Changes> {
         let mut changes = Changes::default();
         fill(&mut changes);
+        changes.seal(Head { store: 1, run: 1, number: 1 }, &[]);
         Arc::new(changes)
     }
 

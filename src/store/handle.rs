@@ -10,6 +10,7 @@ use redb::Database;
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::catalogue::Catalogue;
+use super::checkpoint::Checkpoints;
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::journal::Journal;
@@ -72,6 +73,7 @@ impl Store {
             schedule_now: clock::now(),
             last_turn: clock::steady(),
             checkpoint_at: None,
+            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
         };
         let run = move || {
             let _guard = PanicEndsAll;
@@ -263,7 +265,7 @@ impl Store {
 }
 
 /// Without its writer the service would take events in and never answer.
-struct PanicEndsAll;
+pub(super) struct PanicEndsAll;
 
 impl Drop for PanicEndsAll {
     fn drop(&mut self) {

@@ -11,6 +11,7 @@ use std::time::Instant;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, TableHandle};
 
 use super::appended::Appended;
+use super::checkpoint::bring_in;
 use super::disk::Disk;
 use super::error::Error;
 use super::files::{failed, sync_folder, with_suffix};
@@ -23,14 +24,14 @@ use super::registry::Registry;
 use super::schedule::Schedule;
 use super::seal::Sealer;
 use super::tables::{
-    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, IDENTITY, JOB, KEY, LOG,
-    LogKey, META, STATE, STORE_VERSION, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
-    waiting,
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, IDENTITY, JOB,
+    JOURNAL_ID, KEY, LOG, LogKey, META, STATE, STORE_VERSION, TENANT, backlog_key, due_key, log_key, read_backlog_key,
+    read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
-use super::upgrade;
-use super::writable::{self, Tables};
+use super::txn::Txn;
 use super::{catalogue, listed_under};
+use super::{upgrade, writable};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 
 /// A store that was opened, before its writer runs.
@@ -61,33 +62,34 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     let node = match old {
         None => found(&database, &sealer)?,
         Some(old) => {
-            upgrade::complete(&database, old)?;
+            upgrade::complete(&database, path, old)?;
             Node(old.node)
         }
     };
-    let journaled = recover(&database, path, node)?;
-    let journal = Journal::begin(path, node, journaled)?;
+    let (id, number) = recover(&database, path)?;
+    let journal = Journal::begin(path, id, number)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
     Ok(Opened { database, sealer, node, registry, tail, memory, journal })
 }
 
-/// Brings what a crash left in the journal into the tables; the number of the last changes that they then hold.
-pub(super) fn recover(database: &Database, path: &Path, node: Node) -> Result<u64, Error> {
-    let known = journaled(&database.begin_read()?)?;
-    let found = journal::read(path, node, known)?;
-    let Some(newest) = found.last() else { return Ok(known) };
-    let (mut counters, number) = (record::read_counters(newest.counters())?, known + found.len() as u64);
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
-    let mut tables = Tables::of(&txn, Appended::of(found));
-    tables.settle()?;
-    counters.live_bytes = counters.live_bytes.saturating_sub(tables.appended.take_freed());
-    tables.put_counters(&counters, number)?;
-    drop(tables);
-    txn.commit()?;
-    Ok(number)
+/// Brings what a crash left in the journal into the tables; the journal's id, and the number of the last commit.
+pub(super) fn recover(database: &Database, path: &Path) -> Result<(u64, u64), Error> {
+    let txn = database.begin_read()?;
+    let row = tables::read(&txn, META)?.get(JOURNAL_ID)?.ok_or(Error::Damaged { table: "meta", why: "a row is missing" })?;
+    let (id, known) = (record::read_number(row.value())?, journaled(&txn)?);
+    let found = journal::read(path, id, known)?;
+    let number = known + found.changes.len() as u64;
+    bring_in(database, Appended::of(found.changes), number)?;
+    if found.stray {
+        let aside = journal::put_aside(path)?;
+        let aside = aside.display();
+        tracing::error!(
+            "the journal holds changes that do not go on from the store, which was restored or damaged; they are in {aside}"
+        );
+    }
+    Ok((id, number))
 }
 
 /// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a
@@ -201,16 +203,17 @@ fn known(table: &impl ReadableTable<u8, &'static [u8]>, path: &Path, sealer: &Se
 
 fn found(database: &Database, sealer: &Sealer) -> Result<Node, Error> {
     let node = getrandom::u64()?;
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
+    let txn = Txn::of(database);
     writable::create_all(&txn)?;
     {
-        let mut table = txn.open_table(META)?;
+        let mut table = txn.get()?.open_table(META)?;
         let mut bytes = Vec::new();
         record::write_meta(&Meta { store_version: STORE_VERSION, node }, &mut bytes);
         table.insert(IDENTITY, &*bytes)?;
         record::write_bytes(&sealer.seal(SEAL_TEXT.as_bytes(), SEAL_TEXT)?, &mut bytes);
         table.insert(SEAL, &*bytes)?;
+        record::write_number(&getrandom::u64()?, &mut bytes);
+        table.insert(JOURNAL_ID, &*bytes)?;
     }
     txn.commit()?;
     Ok(Node(node))

@@ -6,7 +6,7 @@
 //!
 //! | table | key | value | written by | deleted by |
 //! |---|---|---|---|---|
-//! | `meta` | one byte | version and node; master key check | open | – |
+//! | `meta` | one byte | version and node; master key check; the journal's id | open | – |
 //! | `state` | one byte | counters; what the journal need not hold any more | every commit | – |
 //! | `event` | event 8 | event and body | accept | retention |
 //! | `log` | event 8, endpoint 4, number 2 | 0: delivery with its newest attempt; else an earlier attempt | finish, park, retry | retention |
@@ -39,6 +39,9 @@ pub(super) const STORE_VERSION: u32 = 3;
 
 /// The row of `meta` that holds it.
 pub(super) const IDENTITY: u8 = 0;
+
+/// The row of `meta` that holds the number by which the store knows its journal.
+pub(super) const JOURNAL_ID: u8 = 2;
 
 pub(super) const META: Def<u8> = TableDefinition::new("meta");
 pub(super) const STATE: Def<u8> = TableDefinition::new("state");

@@ -2,31 +2,38 @@
 //! when they change.
 
 use std::ops::Bound;
+use std::path::Path;
 
 use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
 use super::error::Error;
+use super::journal;
 use super::record::{self, Meta};
-use super::tables::{DUE, Def, IDENTITY, INDEX, META, REVISIT, STORE_VERSION};
+use super::tables::{DUE, Def, IDENTITY, INDEX, JOURNAL_ID, META, REVISIT, STORE_VERSION};
+use super::txn::Txn;
 use super::writable;
 
 /// Does nothing to a store of this release.
-pub(super) fn complete(database: &Database, old: Meta) -> Result<(), Error> {
+pub(super) fn complete(database: &Database, path: &Path, old: Meta) -> Result<(), Error> {
     if old.store_version >= STORE_VERSION {
         return Ok(());
     }
-    let mut txn = database.begin_write()?;
-    txn.set_quick_repair(true);
+    let lazy = Txn::of(database);
+    let txn = lazy.get()?;
+    // Left behind by a release that was tried before and taken back.
+    journal::remove(path)?;
     if old.store_version < 2 {
-        drop_values(&txn, DUE)?;
-        drop_values(&txn, REVISIT)?;
-        drop_values(&txn, INDEX)?;
+        drop_values(txn, DUE)?;
+        drop_values(txn, REVISIT)?;
+        drop_values(txn, INDEX)?;
     }
-    writable::create_all(&txn)?;
+    writable::create_all(&lazy)?;
     let mut bytes = Vec::new();
     record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
     txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
-    Ok(txn.commit()?)
+    record::write_number(&getrandom::u64()?, &mut bytes);
+    txn.open_table(META)?.insert(JOURNAL_ID, &*bytes)?;
+    lazy.commit()
 }
 
 /// In the first version these tables had values, all of them empty.

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
 
 use super::appended::Appended;
 use super::bulk::put_sorted;
@@ -11,19 +11,20 @@ use super::changes::Due;
 use super::error::Error;
 use super::record::{self, Counters};
 use super::tables::{
-    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
+    self, BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
     JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey,
 };
+use super::txn::Txn;
 use crate::domain::id::EventKey;
 
 type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 
 /// The tables of one write transaction, opened when first asked for.
 pub(super) struct Tables<'txn> {
-    txn: &'txn WriteTransaction,
+    txn: &'txn Txn<'txn>,
     pub(super) appended: Appended,
-    /// Whether a table was asked for: what then follows is no business of the journal's.
-    touched: bool,
+    /// The due table as it was before this batch, where no transaction has begun.
+    due_before: Option<ReadOnlyTable<&'static DueKey, ()>>,
     event: Option<Writable<'txn, u64>>,
     log: Option<Writable<'txn, &'static LogKey>>,
     due: Option<Writable<'txn, &'static DueKey, ()>>,
@@ -46,18 +47,18 @@ pub(super) struct Tables<'txn> {
 macro_rules! opened_when_asked {
     ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
         $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
-            self.touched = true;
+            self.begin()?;
             opened(&mut self.$name, self.txn, $definition)
         })*
     };
 }
 
 impl<'txn> Tables<'txn> {
-    pub(super) fn of(txn: &'txn WriteTransaction, appended: Appended) -> Self {
+    pub(super) fn of(txn: &'txn Txn<'txn>, appended: Appended) -> Self {
         Self {
             txn,
             appended,
-            touched: false,
+            due_before: None,
             event: None,
             log: None,
             due: None,
@@ -124,10 +125,18 @@ impl Tables<'_> {
         self.appended.put_due(key);
     }
 
-    /// Takes a due entry out; false when it is not there. The look into the table changes nothing, so the journal may do.
+    /// Takes a due entry out; false when it is not there. The look into the table needs no transaction, so the journal may do.
     pub(super) fn take_due(&mut self, key: &DueKey) -> Result<bool, Error> {
-        let (table, txn) = (&mut self.due, self.txn);
-        self.appended.take_due(*key, || Ok(opened(table, txn, DUE)?.get(key)?.is_some()))
+        let (table, before, txn) = (&mut self.due, &mut self.due_before, self.txn);
+        self.appended.take_due(*key, || {
+            if txn.has_begun() {
+                return Ok(opened(table, txn, DUE)?.get(key)?.is_some());
+            }
+            if before.is_none() {
+                *before = Some(tables::read(&txn.database().begin_read()?, DUE)?);
+            }
+            Ok(before.as_ref().expect("opened above").get(key)?.is_some())
+        })
     }
 
     /// Puts a row into the log, in place of the one that has its key.
@@ -147,7 +156,7 @@ impl Tables<'_> {
 
     /// Whether any table was read or changed, so that all that was kept back must go in too.
     pub(super) fn are_touched(&self) -> bool {
-        self.touched
+        self.txn.has_begun()
     }
 
     /// Writes what was kept back.
@@ -157,8 +166,17 @@ impl Tables<'_> {
         self.settle_log()
     }
 
+    /// Waits for the checkpoint under way, so that its changes are not made again.
+    fn begin(&mut self) -> Result<(), Error> {
+        if !self.txn.has_begun() {
+            self.appended.thaw()?;
+            self.txn.get()?;
+        }
+        Ok(())
+    }
+
     fn settle_events(&mut self) -> Result<(), Error> {
-        self.touched = true;
+        self.begin()?;
         let Some(&(first, _)) = self.appended.events.first() else { return Ok(()) };
         let mut cursor = opened(&mut self.event, self.txn, EVENT)?.lower_bound_mut(Bound::Included(first))?;
         for &(key, place) in &self.appended.events {
@@ -170,23 +188,22 @@ impl Tables<'_> {
     }
 
     fn settle_due(&mut self) -> Result<(), Error> {
-        self.touched = true;
+        self.begin()?;
         let changed = std::mem::take(&mut self.appended.due);
         if changed.is_empty() {
             return Ok(());
         }
-        let (put, taken): (Vec<_>, Vec<_>) = changed.into_iter().partition(|(_, due)| *due == Due::Put);
         let table = opened(&mut self.due, self.txn, DUE)?;
-        for (key, _) in &taken {
+        for (key, _) in changed.iter().filter(|(_, due)| **due == Due::Taken) {
             table.remove(key)?;
         }
-        let put: Vec<(DueKey, ())> = put.into_iter().map(|(key, _)| (key, ())).collect();
+        let put: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Put).map(|(key, _)| (*key, ())).collect();
         put_sorted(table, &put)?;
         Ok(())
     }
 
     fn settle_log(&mut self) -> Result<(), Error> {
-        self.touched = true;
+        self.begin()?;
         let put = self.appended.log.len();
         if put == 0 {
             return Ok(());
@@ -204,19 +221,19 @@ impl Tables<'_> {
 /// A table, opened now if it was not.
 fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
     table: &'t mut Option<Writable<'txn, K, V>>,
-    txn: &'txn WriteTransaction,
+    txn: &'txn Txn<'_>,
     definition: Def<K, V>,
 ) -> Result<&'t mut Writable<'txn, K, V>, Error> {
     if table.is_none() {
-        *table = Some(txn.open_table(definition)?);
+        *table = Some(txn.get()?.open_table(definition)?);
     }
     Ok(table.as_mut().expect("opened above"))
 }
 
 /// Opens every table once, so that a reader finds each of them.
-pub(super) fn create_all(txn: &WriteTransaction) -> Result<(), Error> {
+pub(super) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     let mut tables = Tables::of(txn, Appended::default());
-    txn.open_table(META)?;
+    txn.get()?.open_table(META)?;
     tables.state()?;
     tables.event()?;
     tables.due()?;
@@ -242,12 +259,11 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
+    use redb::Database;
     use redb::backends::InMemoryBackend;
-    use redb::{Database, ReadableDatabase};
 
     use super::*;
     use crate::store::changes::{Changes, Head};
-    use crate::store::tables;
 
     /// What a batch may do.
     #[derive(Clone, Debug)]
@@ -317,7 +333,7 @@ mod tests {
 
     /// Puts all of it into the tables, and counts the bytes of the log by what is new and what was written over.
     fn settle(database: &Database, appended: Appended, put: usize) -> usize {
-        let txn = database.begin_write().unwrap();
+        let txn = Txn::of(database);
         let mut tables = Tables::of(&txn, appended);
         tables.settle().unwrap();
         let kept = put - usize::try_from(tables.appended.take_freed()).unwrap();
@@ -338,12 +354,12 @@ mod tests {
             crash: bool,
         ) {
             let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
-            let txn = database.begin_write().unwrap();
+            let txn = Txn::of(&database);
             create_all(&txn).unwrap();
             txn.commit().unwrap();
             let (mut model, mut appended, mut journal, mut put) = (Rows::default(), Appended::default(), Vec::new(), 0);
             for (batch, checkpoint) in batches {
-                let txn = database.begin_write().unwrap();
+                let txn = Txn::of(&database);
                 let to_tables;
                 (appended, to_tables) = {
                     let mut tables = Tables::of(&txn, appended);

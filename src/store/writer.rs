@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use redb::{Database, Durability, WriteTransaction};
+use redb::Database;
 
 use super::batch::{After, Batch};
+use super::checkpoint::Checkpoints;
 use super::error::Error;
 use super::inbox::{Inbox, Rest};
 use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{Committed, Op};
 use super::record;
+use super::txn::Txn;
 use super::writable::Tables;
 use super::{Denied, Shared};
 use crate::clock;
@@ -45,8 +47,9 @@ pub(super) struct Writer {
     pub(super) on_commit: OnCommit,
     pub(super) schedule_now: Timestamp,
     pub(super) last_turn: Instant,
-    /// When what the journal holds is brought into the tables; `None`: it holds nothing.
+    /// When what the journal holds is brought into the tables; `None`: nothing waits for that.
     pub(super) checkpoint_at: Option<Instant>,
+    pub(super) checkpoints: Checkpoints,
 }
 
 impl Writer {
@@ -56,8 +59,8 @@ impl Writer {
         let mut rested = Rest { until: clock::steady(), quiet: QUIET };
         loop {
             let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
-            if closed && ops.is_empty() {
-                return self.checkpoint();
+            if closed && ops.is_empty() && self.is_finished()? {
+                return self.journal.clear();
             }
             let (taken, began) = (ops.len(), clock::steady());
             self.turn(&mut ops)?;
@@ -67,16 +70,12 @@ impl Writer {
 
     /// One batch, from the inbox to the answers.
     fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
-        let mut txn = self.database.begin_write()?;
-        txn.set_durability(Durability::Immediate)?;
-        txn.set_quick_repair(true);
+        let database = self.database.clone();
+        let txn = Txn::of(&database);
         let (after, commit) = self.fill(&txn, ops)?;
         match commit {
             Commit::Nothing => txn.abort()?,
-            Commit::Journal => {
-                txn.abort()?;
-                self.write_journal()?;
-            }
+            Commit::Journal => self.write_journal()?,
             Commit::Tables => {
                 txn.commit()?;
                 self.written();
@@ -84,16 +83,7 @@ impl Writer {
         }
         self.shared.commit_count.fetch_add(u64::from(commit != Commit::Nothing), Relaxed);
         self.tell(after);
-        Ok(())
-    }
-
-    /// Brings what the journal holds into the tables.
-    fn checkpoint(&mut self) -> Result<(), Error> {
-        if self.checkpoint_at.is_none() {
-            return Ok(());
-        }
-        self.checkpoint_at = Some(clock::steady());
-        self.turn(&mut Vec::new())
+        self.checkpoint()
     }
 
     fn write_journal(&mut self) -> Result<(), Error> {
@@ -109,14 +99,42 @@ impl Writer {
 
     /// The tables have all that the journal holds.
     fn written(&mut self) {
-        self.shared.fresh().clear();
+        self.shared.fresh().drop_through(self.journal.number());
         self.memory.appended.written();
-        self.journal.restart();
+        self.journal.turn_over();
         self.checkpoint_at = None;
     }
 
+    /// Begins a checkpoint when it is time and none is under way; waits for that one when far too much has gathered meanwhile.
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        let (appended, bytes) = (&mut self.memory.appended, self.journal.half_bytes());
+        if bytes > JOURNAL_BYTES {
+            appended.thaw()?;
+        }
+        let under_way = appended.is_frozen()?;
+        let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
+        if !under_way && (late || bytes > CHECKPOINT_BYTES) {
+            self.checkpoints.begin(appended.freeze(self.journal.number()));
+            self.journal.turn_over();
+            self.checkpoint_at = None;
+        }
+        Ok(())
+    }
+
+    /// Whether the tables have all that the journal holds; else they have it now, and meanwhile more may have come.
+    fn is_finished(&mut self) -> Result<bool, Error> {
+        let appended = &mut self.memory.appended;
+        appended.thaw()?;
+        if !appended.has_journaled() {
+            return Ok(true);
+        }
+        self.checkpoints.begin(appended.freeze(self.journal.number()));
+        self.journal.turn_over();
+        appended.thaw().map(|()| false)
+    }
+
     /// Everything that one transaction changes, and how to commit it.
-    fn fill(&mut self, txn: &WriteTransaction, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
+    fn fill(&mut self, txn: &Txn<'_>, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
         let (now, steady) = (clock::now(), clock::steady());
         self.schedule_now = now.max(self.schedule_now + steady.saturating_duration_since(self.last_turn));
         self.last_turn = steady;
@@ -136,10 +154,11 @@ impl Writer {
             batch.apply(op)?;
         }
         batch.background()?;
-        let commit = batch.commit(self.checkpoint_at);
+        let commit = batch.commit();
         if commit == Commit::Tables {
-            batch.write_appended()?;
-            batch.tables.put_counters(&batch.memory.counters, self.journal.number())?;
+            batch.tables.settle()?;
+            batch.subtract_freed();
+            batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
         }
         let Batch { tables, memory, after, .. } = batch;
         memory.appended = tables.appended;
@@ -171,8 +190,12 @@ impl Writer {
             || !memory.jobs.is_empty()
             || memory.flush.is_running()
             || memory.sweep.has_more();
+        if busy {
+            return now;
+        }
         let next = memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE);
-        if busy { now } else { self.checkpoint_at.map_or(next, |at| next.min(at)) }
+        let checkpoint = if memory.appended.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
+        checkpoint.map_or(next, |at| next.min(at))
     }
 }
 
@@ -224,15 +247,16 @@ impl Batch<'_, '_> {
         self.notify_of_pressure()
     }
 
-    /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what would make the journal
-    /// too long or too old.
-    fn commit(&self, checkpoint_at: Option<Instant>) -> Commit {
-        let appended = &self.tables.appended;
-        let (any, late) = (self.after.dirty || appended.has_journaled(), checkpoint_at.is_some_and(|at| at <= self.steady));
-        if any && (self.tables.are_touched() || late || appended.bytes() > CHECKPOINT_BYTES) {
-            return Commit::Tables;
+    /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what is too long for it.
+    fn commit(&self) -> Commit {
+        let (tables, appended) = (&self.tables, &self.tables.appended);
+        match (self.after.dirty, tables.are_touched()) {
+            (false, true) if appended.has_journaled() => Commit::Tables,
+            (false, _) => Commit::Nothing,
+            (true, true) => Commit::Tables,
+            (true, false) if appended.current.bytes().len() as u64 > CHECKPOINT_BYTES => Commit::Tables,
+            (true, false) => Commit::Journal,
         }
-        if self.after.dirty { Commit::Journal } else { Commit::Nothing }
     }
 
     fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
@@ -277,10 +301,16 @@ impl Shared {
 
 /// How much the journal holds before it is brought into the tables: the more, the fewer pages each event costs there; a start
 /// after a crash reads it, and readers look through it.
-const CHECKPOINT_BYTES: usize = 1 << 20;
+const CHECKPOINT_BYTES: u64 = 1 << 20;
 
-/// How long it holds anything.
+/// How much gathers there at most while a checkpoint is under way.
+const JOURNAL_BYTES: u64 = 4 << 20;
+
+/// How long it holds anything before a checkpoint.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(100);
+
+/// When to see whether a checkpoint under way has ended.
+const LOOK_AFTER: Duration = Duration::from_millis(20);
 
 /// The longest rest between two commits, which publishers wait for.
 const REST: Duration = Duration::from_millis(4);

@@ -46,6 +46,44 @@ async fn fifty_kills_under_load_lose_nothing_and_invent_nothing() {
     eprintln!("slowest start after a kill: {slowest_start:?}");
 }
 
+/// Without ids and failures all of it goes through the journal.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
+    let (mut random, books, receiver) = (Random::new(), Arc::new(Books::nameless()), Receiver::start().await);
+    let urls = Config::bare().provider("shop", "standard").tenant("acme");
+    let mut service = Service::start_in_turn(&urls.webhook("w", &receiver.url("/w"), &["load.*"]), turn::alone().await).await;
+    for kill in 1..=KILLS_OF_JOURNAL {
+        let load = Load::flat_out(&service.provider("shop"), &books, CONNECTIONS, kind).await;
+        tokio::time::sleep(random.millis(20, 400)).await;
+        service.kill9();
+        load.stop().await;
+        if kill % 10 == 0 {
+            service.check_store();
+        }
+        service.start_again().await;
+    }
+    let acknowledged = books.acknowledged();
+    assert!(acknowledged.len() > 50 * KILLS_OF_JOURNAL, "too little load to show anything: {}", acknowledged.len());
+    let missing = || async {
+        let came = receiver.look(deliveries);
+        acknowledged.iter().all(|event| came.contains_key(event.id.as_str())).then_some(came)
+    };
+    let came = eventually("all that was acknowledged is delivered", Duration::from_secs(30), missing).await;
+    let again: usize = came.values().map(|times| times - 1).sum();
+    assert!(again <= KILLS_OF_JOURNAL * IN_FLIGHT, "{again} deliveries were made again");
+    receiver.look(|received| {
+        let mut ids = HashMap::new();
+        for request in received {
+            let number = request.json()["data"]["number"].as_u64().expect("a number");
+            assert!(number < books.sent(), "nobody published {number}");
+            let id = request.header("webhook-id").to_owned();
+            assert_eq!(*ids.entry(id).or_insert(number), number, "one id for two events");
+        }
+    });
+    service.stop_and_check().await;
+    eprintln!("{KILLS_OF_JOURNAL} kills, {} acknowledged, {} delivered, {again} made again", acknowledged.len(), came.len());
+}
+
 /// Four endpoints of one tenant, of which one fails every other time.
 fn config(receiver: &Receiver) -> Config {
     receiver.script("/3", (0..100_000).map(|number| Reply::status(if number % 2 == 0 { 500 } else { 200 })).collect::<Vec<_>>());
@@ -77,6 +115,14 @@ fn is_what_was_published(request: &Received) {
 }
 
 const KILLS: usize = 50;
+
+const KILLS_OF_JOURNAL: usize = 30;
+
+const CONNECTIONS: usize = 16;
+
+/// Deliveries whose outcome was not on disk when a kill came: what the connections had published and waited for, and what was
+/// committed and waited behind it.
+const IN_FLIGHT: usize = 10 * CONNECTIONS;
 
 /// More than the endpoint that fails by turns can use up.
 const RETRIES: [&str; 12] = ["50ms"; 12];

@@ -13,6 +13,8 @@ use super::client::{Client, Connection};
 /// The books, over any number of loads and restarts.
 #[derive(Default)]
 pub(crate) struct Books {
+    /// Whether events carry no id, and get one from the service.
+    nameless: bool,
     next: AtomicU64,
     sent: Mutex<HashSet<String>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
@@ -29,6 +31,16 @@ pub(crate) struct Acknowledged {
 }
 
 impl Books {
+    /// Of events without an id of their publisher's.
+    pub(crate) fn nameless() -> Self {
+        Self { nameless: true, ..Self::default() }
+    }
+
+    /// How many events were sent to be published, numbered from 0.
+    pub(crate) fn sent(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// Whether an event with this id was ever sent to be published.
     pub(crate) fn was_sent(&self, id: &str) -> bool {
         self.sent.lock().expect("no panic in between").contains(id)
@@ -104,12 +116,17 @@ async fn publish<P: Fn(u64) -> (String, Option<Instant>)>(
         }
         let due = due.unwrap_or_else(Instant::now);
         // An error is the end of the service, which is what some tests are about.
-        let Ok(answer) = connection.publish(&event(&id, &kind, number)).await else {
+        let mut event = event(&id, &kind, number);
+        if books.nameless {
+            event.as_object_mut().expect("it is one").remove("id");
+        }
+        let Ok(answer) = connection.publish(&event).await else {
             return;
         };
         assert!(matches!(answer.status, 202 | 503), "{}", answer.text());
         if answer.status == 202 {
             let took = due.elapsed();
+            let id = if books.nameless { answer.json()["id"].as_str().expect("an id").to_owned() } else { id };
             books.acknowledged.lock().expect("no panic in between").push(Acknowledged { id, number, due, took });
         }
     }

@@ -1,0 +1,87 @@
+//! Checkpoints: what the journal holds comes into the tables, in a thread beside the writer, which goes on with the journal
+//! meanwhile. There is one at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use redb::Database;
+
+use super::appended::Appended;
+use super::error::Error;
+use super::handle::PanicEndsAll;
+use super::record;
+use super::shared::Shared;
+use super::txn::Txn;
+use super::writable::Tables;
+
+/// The thread that makes them, as long as this is kept.
+pub(super) struct Checkpoints {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Journaled changes on their way into the tables.
+pub(super) struct Job {
+    pub(super) appended: Appended,
+    /// Of the last of them.
+    pub(super) number: u64,
+    pub(super) done: mpsc::Sender<Done>,
+}
+
+/// The bytes that rows of the log took which were written over.
+pub(super) type Done = Result<u64, Error>;
+
+impl Checkpoints {
+    pub(super) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let run = move || {
+            let _guard = PanicEndsAll;
+            for job in todo {
+                let made = bring_in(&database, job.appended, job.number).inspect(|_| shared.checkpointed(job.number));
+                // The writer waits for it before it ends.
+                drop(job.done.send(made));
+            }
+        };
+        let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(run);
+        let thread = thread.expect("a thread can be started at the start of the process");
+        Self { jobs: Some(jobs), thread: Some(thread) }
+    }
+
+    pub(super) fn begin(&self, job: Job) {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        debug_assert!(sent, "the thread takes jobs as long as this is kept");
+    }
+}
+
+impl Drop for Checkpoints {
+    /// The store's file is free again when the writer has ended.
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that panicked has ended the process.
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+impl Shared {
+    /// Readers find it in the tables from now on.
+    fn checkpointed(&self, number: u64) {
+        self.fresh().drop_through(number);
+        self.commit_count.fetch_add(1, Relaxed);
+    }
+}
+
+/// Brings journaled changes into the tables, in one transaction; `number` is that of the last of them.
+pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> Result<u64, Error> {
+    let Some(mut counters) = appended.counters().map(record::read_counters).transpose()? else { return Ok(0) };
+    let txn = Txn::of(database);
+    let mut tables = Tables::of(&txn, appended);
+    tables.settle()?;
+    let freed = tables.appended.take_freed();
+    counters.live_bytes = counters.live_bytes.saturating_sub(freed);
+    tables.put_counters(&counters, number)?;
+    drop(tables);
+    txn.commit()?;
+    Ok(freed)
+}
