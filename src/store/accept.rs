@@ -37,7 +37,7 @@ impl Batch<'_, '_> {
         let owner = self.tenant_no(&publication.provider, publication.listed_under())?;
         let matching = self.matching(&publication, owner);
         let key = self.next_key();
-        self.name(&publication, key, matching.len())?;
+        self.name(&publication, key, matching.len());
         let route = Route { linked: publication.link.is_some(), connection: self.connected(&publication)? };
         let stored = self.store_event(publication, key, matching.len())?;
         let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
@@ -239,29 +239,26 @@ impl Batch<'_, '_> {
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
-        let row = self.tables.name()?.get(name)?;
-        row.map(|row| record::read_named(row.value())).transpose()
+        self.tables.named(name, record::read_named)
     }
 
-    fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) -> Result<(), Error> {
+    fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) {
         let named = Named { event: event.0, deliveries: count(matching), content: publication.content, until: u64::MAX };
         if let Some(id) = &publication.id {
-            self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named)?;
+            self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named);
         }
         if let Some(key) = &publication.idempotency_key {
             let until = self.now + IDEMPOTENCY_KEPT;
             let name = key_name(publication, key);
-            self.put_named(&name, Named { until: until.as_millis(), ..named })?;
-            self.tables.name_end()?.insert(&time_key(until, event), &*name)?;
+            self.put_named(&name, Named { until: until.as_millis(), ..named });
+            self.tables.put_name_end(time_key(until, event), &name);
         }
-        Ok(())
     }
 
-    fn put_named(&mut self, name: &[u8], named: Named) -> Result<(), Error> {
+    fn put_named(&mut self, name: &[u8], named: Named) {
         let mut bytes = Vec::new();
         record::write_named(&named, &mut bytes);
-        self.tables.name()?.insert(name, &*bytes)?;
-        Ok(())
+        self.tables.put_name(name, &bytes);
     }
 }
 

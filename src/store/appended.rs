@@ -12,9 +12,9 @@ use std::sync::{Arc, mpsc};
 use super::changes::{Changes, Due, Span};
 use super::checkpoint::{Done, Job};
 use super::error::Error;
-use super::tables::{DueKey, LogKey};
+use super::tables::{DueKey, LogKey, TimeKey};
 
-/// New events, rows of the log, and due entries put and taken out.
+/// New events, rows of the log, due entries put and taken out, and names.
 #[derive(Default)]
 pub(super) struct Appended {
     /// In the journal, oldest first.
@@ -26,15 +26,21 @@ pub(super) struct Appended {
     /// As they came.
     pub(super) log: Vec<(LogKey, Place)>,
     pub(super) due: Arc<BTreeMap<DueKey, Due>>,
+    pub(super) names: Arc<Names>,
+    pub(super) name_ends: Vec<(TimeKey, Box<[u8]>)>,
     /// What a checkpoint under way brings into the tables.
     frozen: Option<Frozen>,
     /// Bytes of keys and values in the log that were written over.
     freed: u64,
 }
 
+/// Records of what was answered for an id or an idempotency key.
+pub(super) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
 /// A checkpoint under way.
 struct Frozen {
     due: Arc<BTreeMap<DueKey, Due>>,
+    names: Arc<Names>,
     done: mpsc::Receiver<Done>,
 }
 
@@ -79,6 +85,22 @@ impl Appended {
         Ok(there)
     }
 
+    pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
+        self.current.put_name(name, record);
+        Arc::make_mut(&mut self.names).insert(name.into(), record.into());
+    }
+
+    pub(super) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
+        self.current.put_name_end(key, name);
+        self.name_ends.push((key, name.into()));
+    }
+
+    /// The record of a name that the tables may not have yet.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&[u8]> {
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.names.get(name));
+        self.names.get(name).or_else(frozen).map(|record| &**record)
+    }
+
     pub(super) fn record(&self, Place(changes, span): Place) -> &[u8] {
         self.journaled.get(changes).map_or(&self.current, |changes| &**changes).record(span)
     }
@@ -109,7 +131,7 @@ impl Appended {
         debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
         let (current, freed) = (self.take_current(), self.freed);
         let (done, ended) = mpsc::channel();
-        let frozen = Frozen { due: self.due.clone(), done: ended };
+        let frozen = Frozen { due: self.due.clone(), names: self.names.clone(), done: ended };
         let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
         let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
         Job { appended, number, done }
@@ -177,6 +199,9 @@ impl Appended {
                 Due::Taken => self.note_taken(*key),
             }
         }
+        let names = changes.names().map(|(name, record)| (name.into(), record.into()));
+        Arc::make_mut(&mut self.names).extend(names);
+        self.name_ends.extend(changes.name_ends().map(|(key, name)| (key, name.into())));
         self.journaled(changes);
     }
 

@@ -6,11 +6,13 @@
 //! | an event | `E`, key 8, length 4, record |
 //! | a row of the log | `L`, key 14, length 4, record |
 //! | a due entry put, or taken out | `D` or `T`, key 20 |
+//! | a name | `N`, length 4, key, length 4, record |
+//! | a name's end | `X`, key 16, length 4, the name's key |
 //! | the counters, last | `C`, length 4, record |
 //!
 //! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them.
 
-use super::tables::{DueKey, LogKey};
+use super::tables::{DueKey, LogKey, TimeKey};
 
 /// The changes of one batch.
 pub(super) struct Changes {
@@ -21,6 +23,9 @@ pub(super) struct Changes {
     log: Vec<(LogKey, Span)>,
     /// The same.
     due: Vec<(DueKey, Due)>,
+    /// The same, by their keys.
+    names: Vec<(Span, Span)>,
+    name_ends: Vec<(TimeKey, Span)>,
     counters: Span,
 }
 
@@ -67,8 +72,8 @@ impl Changes {
     pub(super) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
         room.resize(HEAD_BYTES, 0);
-        let (events, log, due) = Default::default();
-        Self { bytes: room, events, log, due, counters: Span::default() }
+        let (events, log, due, names, name_ends, counters) = Default::default();
+        Self { bytes: room, events, log, due, names, name_ends, counters }
     }
 
     /// Adds an event that is newer than all others.
@@ -92,12 +97,22 @@ impl Changes {
         self.change_due(DUE_TAKEN, key, Due::Taken);
     }
 
+    pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
+        let name = self.put(NAME, &[], name);
+        let record = self.put_record(record);
+        self.names.push((name, record));
+    }
+
+    pub(super) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
+        let span = self.put(NAME_END, &key, name);
+        self.name_ends.push((key, span));
+    }
+
     /// Completes the bytes: nothing can be added any more.
     pub(super) fn seal(&mut self, head: Head, counters: &[u8]) {
         self.counters = self.put(COUNTERS, &[], counters);
         self.bytes.shrink_to_fit();
-        self.log.sort_by_key(|(key, _)| *key);
-        self.due.sort_by_key(|(key, _)| *key);
+        self.sort();
         let len = length(self.bytes.len());
         self.bytes[..4].copy_from_slice(&len);
         self.bytes[8..12].copy_from_slice(&FORM);
@@ -125,8 +140,7 @@ impl Changes {
             changes.read_one(&mut rest, len)?;
         }
         changes.bytes = bytes.to_vec();
-        changes.log.sort_by_key(|(key, _)| *key);
-        changes.due.sort_by_key(|(key, _)| *key);
+        changes.sort();
         Some((head, changes))
     }
 
@@ -136,6 +150,8 @@ impl Changes {
             EVENT => self.events.push((u64::from_be_bytes(rest.array()?), rest.span(len)?)),
             LOG => self.log.push((rest.array()?, rest.span(len)?)),
             DUE_PUT => self.due.push((rest.array()?, Due::Put)),
+            NAME => self.names.push((rest.span(len)?, rest.span(len)?)),
+            NAME_END => self.name_ends.push((rest.array()?, rest.span(len)?)),
             DUE_TAKEN => self.due.push((rest.array()?, Due::Taken)),
             COUNTERS => self.counters = rest.span(len)?,
             _ => return None,
@@ -167,6 +183,21 @@ impl Changes {
         &self.due
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.names.iter().map(|(name, record)| (self.record(*name), self.record(*record)))
+    }
+
+    pub(super) fn name_ends(&self) -> impl Iterator<Item = (TimeKey, &[u8])> {
+        self.name_ends.iter().map(|(key, name)| (*key, self.record(*name)))
+    }
+
+    /// Of sealed changes.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&[u8]> {
+        let end = self.names.partition_point(|(known, _)| self.record(*known) <= name);
+        let (known, record) = self.names[..end].last()?;
+        (self.record(*known) == name).then(|| self.record(*record))
+    }
+
     /// Of sealed changes.
     pub(super) fn event(&self, key: u64) -> Option<&[u8]> {
         newest(&self.events, &key).map(|span| self.record(*span))
@@ -185,10 +216,21 @@ impl Changes {
     fn put(&mut self, tag: u8, key: &[u8], record: &[u8]) -> Span {
         self.bytes.push(tag);
         self.bytes.extend_from_slice(key);
+        self.put_record(record)
+    }
+
+    fn put_record(&mut self, record: &[u8]) -> Span {
         self.bytes.extend_from_slice(&length(record.len()));
         let begin = self.bytes.len();
         self.bytes.extend_from_slice(record);
         Span { begin, end: self.bytes.len() }
+    }
+
+    fn sort(&mut self) {
+        self.log.sort_by_key(|(key, _)| *key);
+        self.due.sort_by_key(|(key, _)| *key);
+        let (bytes, key) = (&self.bytes, |span: &Span| span.begin..span.end);
+        self.names.sort_by(|(a, _), (b, _)| bytes[key(a)].cmp(&bytes[key(b)]));
     }
 
     fn change_due(&mut self, tag: u8, key: DueKey, due: Due) {
@@ -245,6 +287,8 @@ const EVENT: u8 = b'E';
 const LOG: u8 = b'L';
 const DUE_PUT: u8 = b'D';
 const DUE_TAKEN: u8 = b'T';
+const NAME: u8 = b'N';
+const NAME_END: u8 = b'X';
 const COUNTERS: u8 = b'C';
 
 #[cfg(test)]

@@ -39,6 +39,11 @@ impl Fresh {
         self.newest().find_map(|changes| changes.log_row(key))
     }
 
+    /// What was answered for an id.
+    pub(super) fn named(&self, name: &[u8]) -> Option<&[u8]> {
+        self.newest().find_map(|changes| changes.named(name))
+    }
+
     /// Rows of the log from `first` to `last`, of two with one key the newer.
     pub(super) fn log_rows(&self, first: &LogKey, last: &LogKey) -> BTreeMap<LogKey, &[u8]> {
         let oldest_first =
@@ -73,6 +78,8 @@ mod tests {
         let older = |changes: &mut Changes| {
             changes.put_event(5, b"five");
             changes.put_due([1; 20]);
+            changes.put_name(b"one", b"first");
+            changes.put_name(b"another", b"second");
             changes.put_log([1; 14], b"old");
         };
         fresh.push(7, changes(older));
@@ -92,6 +99,8 @@ mod tests {
         assert_eq!((fresh.event(5), fresh.event(6)), (Some(&b"five"[..]), None));
         assert_eq!((fresh.log_row(&[1; 14]), fresh.log_row(&[2; 14])), (Some(&b"new"[..]), Some(&b"two again"[..])));
         assert_eq!((fresh.due(&[1; 20]), fresh.due(&[2; 20])), (Some(Due::Taken), None));
+        assert_eq!((fresh.named(b"one"), fresh.named(b"another")), (Some(&b"first"[..]), Some(&b"second"[..])));
+        assert_eq!((fresh.named(b""), fresh.named(b"more")), (None, None));
         let rows: Vec<_> = fresh.log_rows(&[1; 14], &[1; 14]).into_values().collect();
         assert_eq!(rows, [b"new"]);
     }

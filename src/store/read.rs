@@ -346,7 +346,11 @@ impl<'a> Snapshot<'a> {
     fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
         let table = tables::read(&self.txn, NAME)?;
         for tenant in [Some(&*owned.tenant), None] {
-            if let Some(row) = table.get(&*id_name(&owned.provider, id, tenant))? {
+            let name = id_name(&owned.provider, id, tenant);
+            if let Some(row) = self.fresh.named(&name) {
+                return Ok(Some(EventKey(record::read_named(row)?.event)));
+            }
+            if let Some(row) = table.get(&*name)? {
                 return Ok(Some(EventKey(record::read_named(row.value())?.event)));
             }
         }

@@ -23,8 +23,9 @@ type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 pub(super) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
     pub(super) appended: Appended,
-    /// The due table as it was before this batch, where no transaction has begun.
+    /// Tables as they were before this batch, where no transaction has begun.
     due_before: Option<ReadOnlyTable<&'static DueKey, ()>>,
+    name_before: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
     event: Option<Writable<'txn, u64>>,
     log: Option<Writable<'txn, &'static LogKey>>,
     due: Option<Writable<'txn, &'static DueKey, ()>>,
@@ -59,6 +60,7 @@ impl<'txn> Tables<'txn> {
             txn,
             appended,
             due_before: None,
+            name_before: None,
             event: None,
             log: None,
             due: None,
@@ -97,11 +99,20 @@ impl<'txn> Tables<'txn> {
         opened(&mut self.log, self.txn, LOG)
     }
 
+    /// What was answered for ids and idempotency keys, in this batch too.
+    pub(super) fn name(&mut self) -> Result<&mut Writable<'txn, &'static [u8]>, Error> {
+        self.settle_names()?;
+        opened(&mut self.name, self.txn, NAME)
+    }
+
+    pub(super) fn name_end(&mut self) -> Result<&mut Writable<'txn, &'static TimeKey>, Error> {
+        self.settle_names()?;
+        opened(&mut self.name_end, self.txn, NAME_END)
+    }
+
     opened_when_asked! {
         state: u8, &'static [u8] = STATE,
         backlog: &'static BacklogKey, &'static [u8] = BACKLOG,
-        name: &'static [u8], &'static [u8] = NAME,
-        name_end: &'static TimeKey, &'static [u8] = NAME_END,
         fanout: u64, &'static [u8] = FANOUT,
         job: u32, &'static [u8] = JOB,
         revisit: &'static TimeKey, () = REVISIT,
@@ -132,11 +143,27 @@ impl Tables<'_> {
             if txn.has_begun() {
                 return Ok(opened(table, txn, DUE)?.get(key)?.is_some());
             }
-            if before.is_none() {
-                *before = Some(tables::read(&txn.database().begin_read()?, DUE)?);
-            }
-            Ok(before.as_ref().expect("opened above").get(key)?.is_some())
+            Ok(as_before(before, txn, DUE)?.get(key)?.is_some())
         })
+    }
+
+    pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
+        self.appended.put_name(name, record);
+    }
+
+    pub(super) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
+        self.appended.put_name_end(key, name);
+    }
+
+    /// The record of a name. The look into the table needs no transaction either.
+    pub(super) fn named<T>(&mut self, name: &[u8], read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        if let Some(record) = self.appended.named(name) {
+            return read(record).map(Some);
+        }
+        if self.txn.has_begun() {
+            return opened(&mut self.name, self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose();
+        }
+        as_before(&mut self.name_before, self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose()
     }
 
     /// Puts a row into the log, in place of the one that has its key.
@@ -163,6 +190,7 @@ impl Tables<'_> {
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         self.settle_events()?;
         self.settle_due()?;
+        self.settle_names()?;
         self.settle_log()
     }
 
@@ -202,6 +230,18 @@ impl Tables<'_> {
         Ok(())
     }
 
+    fn settle_names(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let names = std::mem::take(&mut self.appended.names);
+        for (name, record) in &*names {
+            opened(&mut self.name, self.txn, NAME)?.insert(&**name, &**record)?;
+        }
+        for (key, name) in std::mem::take(&mut self.appended.name_ends) {
+            opened(&mut self.name_end, self.txn, NAME_END)?.insert(&key, &*name)?;
+        }
+        Ok(())
+    }
+
     fn settle_log(&mut self) -> Result<(), Error> {
         self.begin()?;
         let put = self.appended.log.len();
@@ -228,6 +268,18 @@ fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
         *table = Some(txn.get()?.open_table(definition)?);
     }
     Ok(table.as_mut().expect("opened above"))
+}
+
+/// A table as it was before this batch, opened now if it was not.
+fn as_before<'t, K: redb::Key + 'static, V: redb::Value + 'static>(
+    table: &'t mut Option<ReadOnlyTable<K, V>>,
+    txn: &Txn<'_>,
+    definition: Def<K, V>,
+) -> Result<&'t ReadOnlyTable<K, V>, Error> {
+    if table.is_none() {
+        *table = Some(tables::read(&txn.database().begin_read()?, definition)?);
+    }
+    Ok(table.as_ref().expect("opened above"))
 }
 
 /// Opens every table once, so that a reader finds each of them.
@@ -272,6 +324,8 @@ mod tests {
         Log(u8, Vec<u8>),
         PutDue(u8),
         TakeDue(u8),
+        Name(u8, Vec<u8>),
+        LookUp(u8),
         Look(u8),
     }
 
@@ -281,6 +335,8 @@ mod tests {
         events: BTreeMap<u64, Vec<u8>>,
         log: BTreeMap<LogKey, Vec<u8>>,
         due: BTreeSet<DueKey>,
+        names: BTreeMap<Vec<u8>, Vec<u8>>,
+        name_ends: BTreeMap<TimeKey, Vec<u8>>,
     }
 
     fn change() -> impl Strategy<Value = Do> {
@@ -290,7 +346,9 @@ mod tests {
             4 => (0..12_u8, record()).prop_map(|(key, record)| Do::Log(key, record)),
             6 => (0..12_u8).prop_map(Do::PutDue),
             6 => (0..12_u8).prop_map(Do::TakeDue),
-            1 => (0..3_u8).prop_map(Do::Look),
+            3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
+            3 => (0..12_u8).prop_map(Do::LookUp),
+            1 => (0..4_u8).prop_map(Do::Look),
         ]
     }
 
@@ -313,6 +371,19 @@ mod tests {
                 }
             }
             Do::TakeDue(key) => assert_eq!(tables.take_due(&[key; 20]).unwrap(), model.due.remove(&[key; 20])),
+            Do::Name(key, record) => {
+                tables.put_name(&[key; 3], &record);
+                tables.put_name_end([key; 16], &[key; 3]);
+                model.names.insert(vec![key; 3], record);
+                model.name_ends.insert([key; 16], vec![key; 3]);
+            }
+            Do::LookUp(key) => {
+                assert_eq!(
+                    tables.named(&[key; 3], |record| Ok(record.to_vec())).unwrap(),
+                    model.names.get(&vec![key; 3]).cloned()
+                );
+            }
+            Do::Look(3) => assert_eq!(tables.name().unwrap().iter().unwrap().count(), model.names.len()),
             Do::Look(0) => assert_eq!(tables.event().unwrap().iter().unwrap().count(), model.events.len()),
             Do::Look(1) => assert_eq!(tables.due().unwrap().iter().unwrap().count(), model.due.len()),
             Do::Look(_) => assert_eq!(tables.log().unwrap().iter().unwrap().count(), model.log.len()),
@@ -324,7 +395,21 @@ mod tests {
         let event = tables::read(&txn, EVENT).unwrap();
         let log = tables::read(&txn, LOG).unwrap();
         let due = tables::read(&txn, DUE).unwrap();
+        let names = tables::read(&txn, NAME).unwrap();
+        let name_ends = tables::read(&txn, NAME_END).unwrap();
         Rows {
+            names: names
+                .iter()
+                .unwrap()
+                .map(Result::unwrap)
+                .map(|(name, row)| (name.value().to_vec(), row.value().to_vec()))
+                .collect(),
+            name_ends: name_ends
+                .iter()
+                .unwrap()
+                .map(Result::unwrap)
+                .map(|(key, row)| (*key.value(), row.value().to_vec()))
+                .collect(),
             events: event.iter().unwrap().map(Result::unwrap).map(|(key, row)| (key.value(), row.value().to_vec())).collect(),
             log: log.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
             due: due.iter().unwrap().map(|row| *row.unwrap().0.value()).collect(),
