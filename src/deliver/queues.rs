@@ -371,4 +371,4 @@ const OLD: Duration = Duration::from_secs(1);
 const FULL: usize = ENDPOINT_SEATS as usize - LOW;
 
 /// Below so many of an endpoint's backlog in memory, the next piece is read.
-const LOW: usize = 256;
+const LOW: usize = 1_024;
