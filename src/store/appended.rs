@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use super::changes::{Changes, Due, Span};
 use super::checkpoint::{Done, Job};
 use super::error::Error;
-use super::tables::{DueKey, LogKey, TimeKey};
+use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
 
 /// New events, rows of the log, due entries put and taken out, and names.
 #[derive(Default)]
@@ -26,6 +26,7 @@ pub(super) struct Appended {
     /// As they came.
     pub(super) log: Vec<(LogKey, Place)>,
     pub(super) due: Arc<BTreeMap<DueKey, Due>>,
+    pub(super) backlog: Arc<Backlog>,
     pub(super) names: Arc<Names>,
     pub(super) name_ends: Vec<(TimeKey, Box<[u8]>)>,
     /// What a checkpoint under way brings into the tables.
@@ -37,9 +38,13 @@ pub(super) struct Appended {
 /// Records of what was answered for an id or an idempotency key.
 pub(super) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
+/// Values of entries that were put into backlogs; `None`: the entry was taken out.
+pub(super) type Backlog = BTreeMap<BacklogKey, Option<Box<[u8]>>>;
+
 /// A checkpoint under way.
 struct Frozen {
     due: Arc<BTreeMap<DueKey, Due>>,
+    backlog: Arc<Backlog>,
     names: Arc<Names>,
     done: mpsc::Receiver<Done>,
 }
@@ -81,6 +86,25 @@ impl Appended {
         if there {
             self.current.take_due(key);
             self.note_taken(key);
+        }
+        Ok(there)
+    }
+
+    pub(super) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
+        self.current.put_backlog(key, value);
+        Arc::make_mut(&mut self.backlog).insert(key, Some(value.into()));
+    }
+
+    /// Takes an entry out of a backlog; `stands` as for due entries.
+    pub(super) fn take_backlog<E>(&mut self, key: BacklogKey, stands: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.backlog.get(&key));
+        let there = match self.backlog.get(&key).or_else(frozen) {
+            Some(parked) => parked.is_some(),
+            None => stands()?,
+        };
+        if there {
+            self.current.take_backlog(key);
+            Arc::make_mut(&mut self.backlog).insert(key, None);
         }
         Ok(there)
     }
@@ -131,7 +155,8 @@ impl Appended {
         debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
         let (current, freed) = (self.take_current(), self.freed);
         let (done, ended) = mpsc::channel();
-        let frozen = Frozen { due: self.due.clone(), names: self.names.clone(), done: ended };
+        let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
+        let frozen = Frozen { due, backlog, names, done: ended };
         let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
         let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
         Job { appended, number, done }
@@ -199,6 +224,8 @@ impl Appended {
                 Due::Taken => self.note_taken(*key),
             }
         }
+        let backlog = changes.backlog().map(|(key, value)| (key, value.map(Into::into)));
+        Arc::make_mut(&mut self.backlog).extend(backlog);
         let names = changes.names().map(|(name, record)| (name.into(), record.into()));
         Arc::make_mut(&mut self.names).extend(names);
         self.name_ends.extend(changes.name_ends().map(|(key, name)| (key, name.into())));

@@ -85,8 +85,19 @@ impl Batch<'_, '_> {
     /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
     /// the event's, and its own checksum guards that.
     pub(super) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = self.tables.log()?.get(&log_key(key, DELIVERY_ROW))?;
-        intact(row.map(|row| record::read_delivery(key, row.value())))
+        let (row, read) = (log_key(key, DELIVERY_ROW), |row: &[u8]| record::read_delivery(key, row));
+        if self.tables.are_touched() {
+            return intact(self.tables.log()?.get(&row)?.map(|row| read(row.value())));
+        }
+        if let Some(found) = self.tables.appended.current.put_last(&row) {
+            return intact(Some(read(found)));
+        }
+        // Looked for before the snapshot is taken: a checkpoint brings it from the one into the other.
+        let fresh = self.shared.fresh().log_row(&row).map(read);
+        if fresh.is_some() {
+            return intact(fresh);
+        }
+        intact(self.tables.log_before()?.get(&row)?.map(|row| read(row.value())))
     }
 
     pub(super) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
@@ -125,7 +136,8 @@ impl Batch<'_, '_> {
             let late = self.park(Delivery::published(key, Place::Backlog(0)))?;
             return self.write_row(&late, None);
         }
-        self.put_backlog(key, key.event.0)
+        self.put_backlog(key, key.event.0);
+        Ok(())
     }
 
     /// Puts a pending delivery where its endpoint lets it wait: the due table, or the backlog of a disabled one.
@@ -143,7 +155,7 @@ impl Batch<'_, '_> {
     /// Puts a pending delivery at the end of its endpoint's backlog.
     pub(super) fn park(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
         let number = self.next_key().0;
-        self.put_backlog(delivery.key, number)?;
+        self.put_backlog(delivery.key, number);
         Ok(delivery.placed(Place::Backlog(number)))
     }
 
@@ -152,7 +164,7 @@ impl Batch<'_, '_> {
         self.after.dirty = true;
         match place {
             Place::Due(at) => self.tables.take_due(&due_key(at, key)),
-            Place::Backlog(number) => Ok(self.tables.backlog()?.remove(&backlog_key(key.endpoint, number))?.is_some()),
+            Place::Backlog(number) => self.tables.take_backlog(&backlog_key(key.endpoint, number)),
         }
     }
 
@@ -239,17 +251,16 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn put_backlog(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
+    fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
         self.after.dirty = true;
         let event = key.event.0.to_be_bytes();
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-        self.tables.backlog()?.insert(&backlog_key(key.endpoint, number), value)?;
+        self.tables.put_backlog(backlog_key(key.endpoint, number), value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         let said = (key.endpoint, true);
         if self.after.committed.backlogs.last() != Some(&said) {
             self.after.committed.backlogs.push(said);
         }
-        Ok(())
     }
 
     fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
@@ -260,8 +271,7 @@ impl Batch<'_, '_> {
 
     /// What was written over in the log takes no room any more.
     pub(super) fn subtract_freed(&mut self) {
-        let live = &mut self.memory.counters.live_bytes;
-        *live = live.saturating_sub(self.tables.appended.take_freed());
+        self.memory.counters.free(self.tables.appended.take_freed());
     }
 }
 

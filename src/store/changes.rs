@@ -6,13 +6,15 @@
 //! | an event | `E`, key 8, length 4, record |
 //! | a row of the log | `L`, key 14, length 4, record |
 //! | a due entry put, or taken out | `D` or `T`, key 20 |
+//! | a backlog entry put | `B`, key 12, length 4, value |
+//! | a backlog entry taken out | `b`, key 12 |
 //! | a name | `N`, length 4, key, length 4, record |
 //! | a name's end | `X`, key 16, length 4, the name's key |
 //! | the counters, last | `C`, length 4, record |
 //!
 //! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them.
 
-use super::tables::{DueKey, LogKey, TimeKey};
+use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
 
 /// The changes of one batch.
 pub(super) struct Changes {
@@ -23,6 +25,8 @@ pub(super) struct Changes {
     log: Vec<(LogKey, Span)>,
     /// The same.
     due: Vec<(DueKey, Due)>,
+    /// The same; of one that was put, its value.
+    backlog: Vec<(BacklogKey, Option<Span>)>,
     /// The same, by their keys.
     names: Vec<(Span, Span)>,
     name_ends: Vec<(TimeKey, Span)>,
@@ -36,7 +40,7 @@ pub(super) struct Span {
     end: usize,
 }
 
-/// What was done with a due entry.
+/// What was done with a due entry, or one of a backlog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Put,
@@ -72,8 +76,8 @@ impl Changes {
     pub(super) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
         room.resize(HEAD_BYTES, 0);
-        let (events, log, due, names, name_ends, counters) = Default::default();
-        Self { bytes: room, events, log, due, names, name_ends, counters }
+        let (events, log, due, backlog, names, name_ends, counters) = Default::default();
+        Self { bytes: room, events, log, due, backlog, names, name_ends, counters }
     }
 
     /// Adds an event that is newer than all others.
@@ -95,6 +99,17 @@ impl Changes {
 
     pub(super) fn take_due(&mut self, key: DueKey) {
         self.change_due(DUE_TAKEN, key, Due::Taken);
+    }
+
+    pub(super) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
+        let span = self.put(BACKLOG_PUT, &key, value);
+        self.backlog.push((key, Some(span)));
+    }
+
+    pub(super) fn take_backlog(&mut self, key: BacklogKey) {
+        self.bytes.push(BACKLOG_TAKEN);
+        self.bytes.extend_from_slice(&key);
+        self.backlog.push((key, None));
     }
 
     pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
@@ -150,6 +165,8 @@ impl Changes {
             EVENT => self.events.push((u64::from_be_bytes(rest.array()?), rest.span(len)?)),
             LOG => self.log.push((rest.array()?, rest.span(len)?)),
             DUE_PUT => self.due.push((rest.array()?, Due::Put)),
+            BACKLOG_PUT => self.backlog.push((rest.array()?, Some(rest.span(len)?))),
+            BACKLOG_TAKEN => self.backlog.push((rest.array()?, None)),
             NAME => self.names.push((rest.span(len)?, rest.span(len)?)),
             NAME_END => self.name_ends.push((rest.array()?, rest.span(len)?)),
             DUE_TAKEN => self.due.push((rest.array()?, Due::Taken)),
@@ -183,6 +200,16 @@ impl Changes {
         &self.due
     }
 
+    /// Entries with their values, those that were taken out without.
+    pub(super) fn backlog(&self) -> impl Iterator<Item = (BacklogKey, Option<&[u8]>)> {
+        self.backlog.iter().map(|(key, value)| (*key, value.map(|span| self.record(span))))
+    }
+
+    /// What sealed changes did last with a backlog entry.
+    pub(super) fn backlog_entry(&self, key: &BacklogKey) -> Option<Due> {
+        newest(&self.backlog, key).map(|value| if value.is_some() { Due::Put } else { Due::Taken })
+    }
+
     pub(super) fn names(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.names.iter().map(|(name, record)| (self.record(*name), self.record(*record)))
     }
@@ -208,6 +235,11 @@ impl Changes {
         newest(&self.log, key).map(|span| self.record(*span))
     }
 
+    /// The row of the log that was put last under this key, into changes that are not sealed.
+    pub(super) fn put_last(&self, key: &LogKey) -> Option<&[u8]> {
+        self.log.iter().rev().find(|(row, _)| row == key).map(|(_, span)| self.record(*span))
+    }
+
     /// What sealed changes did last with a due entry.
     pub(super) fn due_entry(&self, key: &DueKey) -> Option<Due> {
         newest(&self.due, key).copied()
@@ -229,6 +261,7 @@ impl Changes {
     fn sort(&mut self) {
         self.log.sort_by_key(|(key, _)| *key);
         self.due.sort_by_key(|(key, _)| *key);
+        self.backlog.sort_by_key(|(key, _)| *key);
         let (bytes, key) = (&self.bytes, |span: &Span| span.begin..span.end);
         self.names.sort_by(|(a, _), (b, _)| bytes[key(a)].cmp(&bytes[key(b)]));
     }
@@ -287,6 +320,8 @@ const EVENT: u8 = b'E';
 const LOG: u8 = b'L';
 const DUE_PUT: u8 = b'D';
 const DUE_TAKEN: u8 = b'T';
+const BACKLOG_PUT: u8 = b'B';
+const BACKLOG_TAKEN: u8 = b'b';
 const NAME: u8 = b'N';
 const NAME_END: u8 = b'X';
 const COUNTERS: u8 = b'C';

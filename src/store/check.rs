@@ -58,9 +58,10 @@ pub(crate) fn check(path: &Path) -> Result<Report, Error> {
     }
     let database = super::opening::open_known(path)?;
     let node = node(&database.begin_read()?, path)?;
-    super::opening::recover(&database, path)?;
+    let recovered = super::opening::recover(&database, path)?;
     let txn = database.begin_read()?;
-    let mut check = Check { txn, report: Report::default(), entries: HashMap::new(), events: HashMap::new() };
+    let report = Report { faults: Vec::from_iter(recovered.stray()), ..Report::default() };
+    let mut check = Check { txn, report, entries: HashMap::new(), events: HashMap::new() };
     check.read_events(node)?;
     check.read_entries()?;
     check.read_log()?;

@@ -79,7 +79,7 @@ pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> 
     let mut tables = Tables::of(&txn, appended);
     tables.settle()?;
     let freed = tables.appended.take_freed();
-    counters.live_bytes = counters.live_bytes.saturating_sub(freed);
+    counters.free(freed);
     tables.put_counters(&counters, number)?;
     drop(tables);
     txn.commit()?;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::changes::{Changes, Due};
-use super::tables::{DueKey, LogKey};
+use super::tables::{BacklogKey, DueKey, LogKey};
 
 /// Changes that stand in the journal, oldest first, each with its number.
 #[derive(Clone, Default)]
@@ -37,6 +37,11 @@ impl Fresh {
 
     pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
         self.newest().find_map(|changes| changes.log_row(key))
+    }
+
+    /// What became of a backlog entry, if anything did.
+    pub(super) fn backlog(&self, key: &BacklogKey) -> Option<Due> {
+        self.newest().find_map(|changes| changes.backlog_entry(key))
     }
 
     /// What was answered for an id.
@@ -78,6 +83,8 @@ mod tests {
         let older = |changes: &mut Changes| {
             changes.put_event(5, b"five");
             changes.put_due([1; 20]);
+            changes.put_backlog([1; 12], b"");
+            changes.put_backlog([2; 12], b"");
             changes.put_name(b"one", b"first");
             changes.put_name(b"another", b"second");
             changes.put_log([1; 14], b"old");
@@ -85,6 +92,7 @@ mod tests {
         fresh.push(7, changes(older));
         let newer = |changes: &mut Changes| {
             changes.take_due([1; 20]);
+            changes.take_backlog([2; 12]);
             changes.put_log([1; 14], b"new");
             changes.put_log([2; 14], b"two");
             changes.put_log([2; 14], b"two again");
@@ -99,6 +107,8 @@ mod tests {
         assert_eq!((fresh.event(5), fresh.event(6)), (Some(&b"five"[..]), None));
         assert_eq!((fresh.log_row(&[1; 14]), fresh.log_row(&[2; 14])), (Some(&b"new"[..]), Some(&b"two again"[..])));
         assert_eq!((fresh.due(&[1; 20]), fresh.due(&[2; 20])), (Some(Due::Taken), None));
+        assert_eq!((fresh.backlog(&[1; 12]), fresh.backlog(&[2; 12])), (Some(Due::Put), Some(Due::Taken)));
+        assert_eq!(fresh.backlog(&[3; 12]), None);
         assert_eq!((fresh.named(b"one"), fresh.named(b"another")), (Some(&b"first"[..]), Some(&b"second"[..])));
         assert_eq!((fresh.named(b""), fresh.named(b"more")), (None, None));
         let rows: Vec<_> = fresh.log_rows(&[1; 14], &[1; 14]).into_values().collect();

@@ -63,7 +63,7 @@ impl Store {
 
     /// Starts the writer. `broken` is called when it cannot go on: the process must end without answering anything more.
     pub(crate) fn start(&self, unstarted: Unstarted, on_commit: OnCommit, broken: impl FnOnce(Error) + Send + 'static) {
-        let writer = Writer {
+        let mut writer = Writer {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
             shared: self.shared.clone(),
@@ -74,6 +74,7 @@ impl Store {
             last_turn: clock::steady(),
             checkpoint_at: None,
             checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
+            untold: None,
         };
         let run = move || {
             let _guard = PanicEndsAll;

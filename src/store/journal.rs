@@ -78,7 +78,7 @@ impl Journal {
     }
 
     /// Leaves nothing behind; the tables have all of it.
-    pub(super) fn clear(self) -> Result<(), Error> {
+    pub(super) fn clear(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|cause| failed("empty", &self.path, cause))
     }
 
@@ -147,15 +147,15 @@ pub(super) fn remove(store: &Path) -> Result<(), Error> {
     }
 }
 
-/// Moves a journal out of the way, in place of one that was moved before; where it is now.
-pub(super) fn put_aside(store: &Path) -> Result<PathBuf, Error> {
-    let (path, aside) = (with_suffix(store, SUFFIX), with_suffix(store, ASIDE));
+/// Moves a journal out of the way of a store that stands at the commit with `number`; where it is now.
+pub(super) fn put_aside(store: &Path, number: u64) -> Result<PathBuf, Error> {
+    let (path, aside) = (with_suffix(store, SUFFIX), with_suffix(store, &format!("{ASIDE}{number}")));
     std::fs::rename(&path, &aside).map_err(|cause| failed("move aside", &path, cause))?;
     sync_folder(&path)?;
     Ok(aside)
 }
 
-const ASIDE: &str = ".journal.aside";
+const ASIDE: &str = ".journal.aside-";
 const SUFFIX: &str = ".journal";
 
 /// What a disk writes at least.
@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(held(&store, ID, 8), (vec![30], false));
         assert_eq!(held(&store, ID, 4), (vec![], true));
         assert_eq!((held(&store, ID, 9), held(&store, 8, 5)), ((vec![], false), (vec![], false)));
-        let aside = put_aside(&store).unwrap();
+        let aside = put_aside(&store, 8).unwrap();
         assert!(aside.exists() && held(&store, ID, 8).0.is_empty());
     }
 

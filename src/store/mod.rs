@@ -1,4 +1,5 @@
-//! The durable side: events, deliveries, webhooks and keys in one redb file, and the schedule that brings deliveries back.
+//! The durable side: events, deliveries, webhooks and keys in one redb file with a journal before it, and the schedule that brings
+//! deliveries back.
 //!
 //! ```text
 //!  api ── accept, create, retry … ─┐                       ┌─ answers, after the commit

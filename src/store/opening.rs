@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -66,30 +66,47 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
             Node(old.node)
         }
     };
-    let (id, number) = recover(&database, path)?;
-    let journal = Journal::begin(path, id, number)?;
+    let recovered = recover(&database, path)?;
+    if let Some(stray) = recovered.stray() {
+        tracing::error!("{stray}");
+    }
+    let journal = Journal::begin(path, recovered.id, recovered.number)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let memory = read_memory(&database, counters, limits, steady)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
     Ok(Opened { database, sealer, node, registry, tail, memory, journal })
 }
 
-/// Brings what a crash left in the journal into the tables; the journal's id, and the number of the last commit.
-pub(super) fn recover(database: &Database, path: &Path) -> Result<(u64, u64), Error> {
+/// A store whose tables have all that its journal held.
+pub(super) struct Recovered {
+    /// By which the journal is known.
+    id: u64,
+    /// Of the last commit.
+    number: u64,
+    /// Where the journal is now, if it held more.
+    aside: Option<PathBuf>,
+}
+
+impl Recovered {
+    /// What is to be said of changes that were not taken in.
+    pub(super) fn stray(&self) -> Option<String> {
+        let aside = self.aside.as_ref()?.display();
+        Some(format!(
+            "the journal holds changes that do not go on from the store, which was restored or damaged; they are in {aside}"
+        ))
+    }
+}
+
+/// Brings what a crash left in the journal into the tables.
+pub(super) fn recover(database: &Database, path: &Path) -> Result<Recovered, Error> {
     let txn = database.begin_read()?;
     let row = tables::read(&txn, META)?.get(JOURNAL_ID)?.ok_or(Error::Damaged { table: "meta", why: "a row is missing" })?;
     let (id, known) = (record::read_number(row.value())?, journaled(&txn)?);
     let found = journal::read(path, id, known)?;
     let number = known + found.changes.len() as u64;
     bring_in(database, Appended::of(found.changes), number)?;
-    if found.stray {
-        let aside = journal::put_aside(path)?;
-        let aside = aside.display();
-        tracing::error!(
-            "the journal holds changes that do not go on from the store, which was restored or damaged; they are in {aside}"
-        );
-    }
-    Ok((id, number))
+    let aside = found.stray.then(|| journal::put_aside(path, number)).transpose()?;
+    Ok(Recovered { id, number, aside })
 }
 
 /// Opens the file that stands there. A new one is made under another name and moved into place when it is whole, so that a

@@ -302,7 +302,10 @@ impl<'a> Snapshot<'a> {
                 Some(due) => due == Due::Put,
                 None => tables::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
             },
-            Place::Backlog(number) => tables::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
+            Place::Backlog(number) => match self.fresh.backlog(&backlog_key(key.endpoint, number)) {
+                Some(parked) => parked == Due::Put,
+                None => tables::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
+            },
         })
     }
 

@@ -105,6 +105,13 @@ pub(super) struct Counters {
     pub(super) indexed: u64,
 }
 
+impl Counters {
+    /// Notes that keys and values of so many bytes are gone.
+    pub(super) fn free(&mut self, bytes: u64) {
+        self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+}
+
 /// An event with the number of deliveries it was given.
 #[derive(Clone, Debug)]
 pub(super) struct StoredEvent {

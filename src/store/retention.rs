@@ -43,10 +43,11 @@ impl Batch<'_, '_> {
             self.close_idle_connections()?;
             self.forget_webhooks()?;
         }
-        if minute || self.memory.sweep.more || over {
-            let names = self.forget_names()?;
-            let held = self.expire_held()?;
-            let aged = self.sweep_aged()?;
+        let due = minute || self.memory.sweep.more;
+        if due || over {
+            let names = due && self.forget_names()?;
+            let held = due && self.expire_held()?;
+            let aged = due && self.sweep_aged()?;
             let squeezed = over && self.squeeze_in_turn()?;
             self.memory.sweep.more = names || held || aged || squeezed;
         }

@@ -25,6 +25,7 @@ pub(super) struct Tables<'txn> {
     pub(super) appended: Appended,
     /// Tables as they were before this batch, where no transaction has begun.
     due_before: Option<ReadOnlyTable<&'static DueKey, ()>>,
+    backlog_before: Option<ReadOnlyTable<&'static BacklogKey, &'static [u8]>>,
     name_before: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
     event: Option<Writable<'txn, u64>>,
     log: Option<Writable<'txn, &'static LogKey>>,
@@ -60,6 +61,7 @@ impl<'txn> Tables<'txn> {
             txn,
             appended,
             due_before: None,
+            backlog_before: None,
             name_before: None,
             event: None,
             log: None,
@@ -99,6 +101,12 @@ impl<'txn> Tables<'txn> {
         opened(&mut self.log, self.txn, LOG)
     }
 
+    /// The backlogs, those of this batch among them.
+    pub(super) fn backlog(&mut self) -> Result<&mut Writable<'txn, &'static BacklogKey>, Error> {
+        self.settle_backlog()?;
+        opened(&mut self.backlog, self.txn, BACKLOG)
+    }
+
     /// What was answered for ids and idempotency keys, in this batch too.
     pub(super) fn name(&mut self) -> Result<&mut Writable<'txn, &'static [u8]>, Error> {
         self.settle_names()?;
@@ -112,7 +120,6 @@ impl<'txn> Tables<'txn> {
 
     opened_when_asked! {
         state: u8, &'static [u8] = STATE,
-        backlog: &'static BacklogKey, &'static [u8] = BACKLOG,
         fanout: u64, &'static [u8] = FANOUT,
         job: u32, &'static [u8] = JOB,
         revisit: &'static TimeKey, () = REVISIT,
@@ -144,6 +151,26 @@ impl Tables<'_> {
                 return Ok(opened(table, txn, DUE)?.get(key)?.is_some());
             }
             Ok(as_before(before, txn, DUE)?.get(key)?.is_some())
+        })
+    }
+
+    pub(super) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
+        self.appended.put_backlog(key, value);
+    }
+
+    /// The log as the last checkpoint left it.
+    pub(super) fn log_before(&self) -> Result<ReadOnlyTable<&'static LogKey, &'static [u8]>, Error> {
+        Ok(tables::read(&self.txn.database().begin_read()?, LOG)?)
+    }
+
+    /// Takes an entry out of a backlog; as for due entries.
+    pub(super) fn take_backlog(&mut self, key: &BacklogKey) -> Result<bool, Error> {
+        let (table, before, txn) = (&mut self.backlog, &mut self.backlog_before, self.txn);
+        self.appended.take_backlog(*key, || {
+            if txn.has_begun() {
+                return Ok(opened(table, txn, BACKLOG)?.get(key)?.is_some());
+            }
+            Ok(as_before(before, txn, BACKLOG)?.get(key)?.is_some())
         })
     }
 
@@ -190,6 +217,7 @@ impl Tables<'_> {
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         self.settle_events()?;
         self.settle_due()?;
+        self.settle_backlog()?;
         self.settle_names()?;
         self.settle_log()
     }
@@ -227,6 +255,20 @@ impl Tables<'_> {
         }
         let put: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Put).map(|(key, _)| (*key, ())).collect();
         put_sorted(table, &put)?;
+        Ok(())
+    }
+
+    fn settle_backlog(&mut self) -> Result<(), Error> {
+        self.begin()?;
+        let changed = std::mem::take(&mut self.appended.backlog);
+        for (key, _) in changed.iter().filter(|(_, parked)| parked.is_none()) {
+            opened(&mut self.backlog, self.txn, BACKLOG)?.remove(key)?;
+        }
+        let put: Vec<(BacklogKey, &[u8])> =
+            changed.iter().filter_map(|(key, parked)| parked.as_ref().map(|value| (*key, &**value))).collect();
+        if !put.is_empty() {
+            put_sorted(opened(&mut self.backlog, self.txn, BACKLOG)?, &put)?;
+        }
         Ok(())
     }
 
@@ -309,6 +351,7 @@ pub(super) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     use proptest::prelude::*;
     use redb::Database;
@@ -316,6 +359,7 @@ mod tests {
 
     use super::*;
     use crate::store::changes::{Changes, Head};
+    use crate::store::checkpoint::{Job, bring_in};
 
     /// What a batch may do.
     #[derive(Clone, Debug)]
@@ -324,6 +368,8 @@ mod tests {
         Log(u8, Vec<u8>),
         PutDue(u8),
         TakeDue(u8),
+        Park(u8, Vec<u8>),
+        Unpark(u8),
         Name(u8, Vec<u8>),
         LookUp(u8),
         Look(u8),
@@ -335,6 +381,7 @@ mod tests {
         events: BTreeMap<u64, Vec<u8>>,
         log: BTreeMap<LogKey, Vec<u8>>,
         due: BTreeSet<DueKey>,
+        backlog: BTreeMap<BacklogKey, Vec<u8>>,
         names: BTreeMap<Vec<u8>, Vec<u8>>,
         name_ends: BTreeMap<TimeKey, Vec<u8>>,
     }
@@ -346,9 +393,11 @@ mod tests {
             4 => (0..12_u8, record()).prop_map(|(key, record)| Do::Log(key, record)),
             6 => (0..12_u8).prop_map(Do::PutDue),
             6 => (0..12_u8).prop_map(Do::TakeDue),
+            4 => (0..8_u8, record()).prop_map(|(key, record)| Do::Park(key, record)),
+            4 => (0..8_u8).prop_map(Do::Unpark),
             3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
             3 => (0..12_u8).prop_map(Do::LookUp),
-            1 => (0..4_u8).prop_map(Do::Look),
+            1 => (0..5_u8).prop_map(Do::Look),
         ]
     }
 
@@ -371,6 +420,14 @@ mod tests {
                 }
             }
             Do::TakeDue(key) => assert_eq!(tables.take_due(&[key; 20]).unwrap(), model.due.remove(&[key; 20])),
+            Do::Park(key, value) => {
+                tables.put_backlog([key; 12], &value);
+                model.backlog.insert([key; 12], value);
+            }
+            Do::Unpark(key) => {
+                assert_eq!(tables.take_backlog(&[key; 12]).unwrap(), model.backlog.remove(&[key; 12]).is_some());
+            }
+            Do::Look(4) => assert_eq!(tables.backlog().unwrap().iter().unwrap().count(), model.backlog.len()),
             Do::Name(key, record) => {
                 tables.put_name(&[key; 3], &record);
                 tables.put_name_end([key; 16], &[key; 3]);
@@ -395,9 +452,11 @@ mod tests {
         let event = tables::read(&txn, EVENT).unwrap();
         let log = tables::read(&txn, LOG).unwrap();
         let due = tables::read(&txn, DUE).unwrap();
+        let backlog = tables::read(&txn, BACKLOG).unwrap();
         let names = tables::read(&txn, NAME).unwrap();
         let name_ends = tables::read(&txn, NAME_END).unwrap();
         Rows {
+            backlog: backlog.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
             names: names
                 .iter()
                 .unwrap()
@@ -431,19 +490,45 @@ mod tests {
         log.values().map(|record| record.len() + LOG_KEY_BYTES).sum()
     }
 
+    /// What follows a batch that the journal may hold.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Then {
+        Journal,
+        /// A checkpoint of its own begins, when none is under way.
+        Freeze,
+        Tables,
+    }
+
+    fn then() -> impl Strategy<Value = Then> {
+        prop_oneof![3 => Just(Then::Journal), 2 => Just(Then::Freeze), 1 => Just(Then::Tables)]
+    }
+
+    /// Makes a checkpoint as its thread does, some time later.
+    fn begin(database: &Arc<Database>, job: Job) {
+        let database = database.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            job.done.send(bring_in(&database, job.appended, job.number)).unwrap();
+        });
+    }
+
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
         /// Batches that are journaled one after the other come into the tables at a checkpoint, and after a crash from the journal.
         #[test]
         fn what_is_journaled_comes_into_the_tables(
-            batches in proptest::collection::vec((proptest::collection::vec(change(), 0..12), any::<bool>()), 1..10),
+            batches in proptest::collection::vec((proptest::collection::vec(change(), 0..12), then()), 1..10),
             crash: bool,
         ) {
-            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let database = Arc::new(Database::builder().create_with_backend(InMemoryBackend::new()).unwrap());
             let txn = Txn::of(&database);
             create_all(&txn).unwrap();
             txn.commit().unwrap();
+            let mut counters = Vec::new();
+            record::write_counters(&Counters::default(), &mut counters);
             let (mut model, mut appended, mut journal, mut put) = (Rows::default(), Appended::default(), Vec::new(), 0);
-            for (batch, checkpoint) in batches {
+            for (batch, then) in batches {
                 let txn = Txn::of(&database);
                 let to_tables;
                 (appended, to_tables) = {
@@ -452,10 +537,9 @@ mod tests {
                         put += if let Do::Log(_, record) = &change { record.len() + LOG_KEY_BYTES } else { 0 };
                         apply(change, &mut tables, &mut model);
                     }
-                    let to_tables = checkpoint || tables.are_touched();
+                    let to_tables = then == Then::Tables || tables.are_touched();
                     if to_tables {
                         tables.settle().unwrap();
-                        put -= usize::try_from(tables.appended.take_freed()).unwrap();
                     }
                     (tables.appended, to_tables)
                 };
@@ -464,14 +548,20 @@ mod tests {
                     appended.written();
                     journal.clear();
                     prop_assert_eq!(&rows(&database), &model);
-                } else {
-                    txn.abort().unwrap();
-                    let mut changes = appended.take_current();
-                    changes.seal(Head { store: 0, run: 0, number: 0 }, &[]);
-                    journal.push(changes.bytes().to_vec());
-                    appended.journaled(changes);
+                    continue;
+                }
+                let mut changes = appended.take_current();
+                changes.seal(Head { store: 0, run: 0, number: 0 }, &counters);
+                journal.push(changes.bytes().to_vec());
+                appended.journaled(changes);
+                if then == Then::Freeze && !appended.is_frozen().unwrap() {
+                    begin(&database, appended.freeze(0));
+                    // What is behind a checkpoint is all that a crash after it would find.
+                    journal.clear();
                 }
             }
+            appended.thaw().unwrap();
+            put -= usize::try_from(appended.take_freed()).unwrap();
             if crash {
                 appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
             }

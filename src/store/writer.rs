@@ -1,9 +1,9 @@
 //! The one thread that writes: takes what waits, applies all of it in one transaction, commits once, then tells everyone.
 //!
 //! A batch that only adds to the hot path is committed to the journal; what needs more goes to the tables at once, and with it all
-//! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the horizon, and does a slice of
-//! each background work there is. Any error of the store ends the process at once: after a failed fsync nobody can know what
-//! is on disk, so nothing may be answered and nothing tried again; the next start recovers.
+//! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the
+//! horizon, and does a slice of each background work there is. Any error of the store ends the process at once: after a failed
+//! fsync nobody can know what is on disk, so nothing may be answered and nothing tried again; the next start recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -50,11 +50,13 @@ pub(super) struct Writer {
     /// When what the journal holds is brought into the tables; `None`: nothing waits for that.
     pub(super) checkpoint_at: Option<Instant>,
     pub(super) checkpoints: Checkpoints,
+    /// What is told after the commit under way. When that fails, nobody is answered: what of it is on disk, nobody knows.
+    pub(super) untold: Option<After>,
 }
 
 impl Writer {
     /// Runs until the inbox is closed and empty; an error is the store's end.
-    pub(super) fn run(mut self) -> Result<(), Error> {
+    pub(super) fn run(&mut self) -> Result<(), Error> {
         let mut ops = Vec::new();
         let mut rested = Rest { until: clock::steady(), quiet: QUIET };
         loop {
@@ -73,6 +75,7 @@ impl Writer {
         let database = self.database.clone();
         let txn = Txn::of(&database);
         let (after, commit) = self.fill(&txn, ops)?;
+        self.untold = Some(after);
         match commit {
             Commit::Nothing => txn.abort()?,
             Commit::Journal => self.write_journal()?,
@@ -82,7 +85,9 @@ impl Writer {
             }
         }
         self.shared.commit_count.fetch_add(u64::from(commit != Commit::Nothing), Relaxed);
-        self.tell(after);
+        if let Some(after) = self.untold.take() {
+            self.tell(after);
+        }
         self.checkpoint()
     }
 
@@ -112,6 +117,7 @@ impl Writer {
             appended.thaw()?;
         }
         let under_way = appended.is_frozen()?;
+        self.memory.counters.free(appended.take_freed());
         let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
         if !under_way && (late || bytes > CHECKPOINT_BYTES) {
             self.checkpoints.begin(appended.freeze(self.journal.number()));
@@ -128,9 +134,8 @@ impl Writer {
         if !appended.has_journaled() {
             return Ok(true);
         }
-        self.checkpoints.begin(appended.freeze(self.journal.number()));
-        self.journal.turn_over();
-        appended.thaw().map(|()| false)
+        self.checkpoint_at = Some(clock::steady());
+        self.checkpoint().map(|()| false)
     }
 
     /// Everything that one transaction changes, and how to commit it.
