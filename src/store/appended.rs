@@ -10,7 +10,6 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, mpsc};
 
 use super::changes::{Changes, Due, Span};
-use super::checkpoint::{Done, Job};
 use super::error::Error;
 use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
 
@@ -40,6 +39,17 @@ pub(super) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 /// Values of entries that were put into backlogs; `None`: the entry was taken out.
 pub(super) type Backlog = BTreeMap<BacklogKey, Option<Box<[u8]>>>;
+
+/// Journaled changes on their way into the tables.
+pub(super) struct Job {
+    pub(super) appended: Appended,
+    /// Of the last of them.
+    pub(super) number: u64,
+    pub(super) done: mpsc::Sender<Done>,
+}
+
+/// The bytes that rows of the log took which were written over.
+pub(super) type Done = Result<u64, Error>;
 
 /// A checkpoint under way.
 struct Frozen {

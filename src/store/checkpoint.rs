@@ -8,9 +8,9 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
-use super::appended::Appended;
+use super::appended::{Appended, Job};
 use super::error::Error;
-use super::handle::PanicEndsAll;
+use super::panic::PanicEndsAll;
 use super::record;
 use super::shared::Shared;
 use super::txn::Txn;
@@ -21,17 +21,6 @@ pub(super) struct Checkpoints {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
 }
-
-/// Journaled changes on their way into the tables.
-pub(super) struct Job {
-    pub(super) appended: Appended,
-    /// Of the last of them.
-    pub(super) number: u64,
-    pub(super) done: mpsc::Sender<Done>,
-}
-
-/// The bytes that rows of the log took which were written over.
-pub(super) type Done = Result<u64, Error>;
 
 impl Checkpoints {
     pub(super) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {

@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use redb::ReadTransaction;
+
 use super::changes::{Changes, Due};
-use super::tables::{BacklogKey, DueKey, LogKey};
+use super::error::Error;
+use super::record;
+use super::tables::{self, BacklogKey, DueKey, JOURNALED, LogKey, STATE};
 
 /// Changes that stand in the journal, oldest first, each with its number.
 #[derive(Clone, Default)]
@@ -64,6 +68,12 @@ impl Fresh {
     fn newest(&self) -> impl Iterator<Item = &Changes> {
         self.0.iter().rev().map(|(_, changes)| &**changes)
     }
+}
+
+/// The number up to which the tables hold what the journal held.
+pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
+    let row = tables::read(txn, STATE)?.get(JOURNALED)?;
+    Ok(row.map(|row| record::read_number(row.value())).transpose()?.unwrap_or(0))
 }
 
 #[cfg(test)]

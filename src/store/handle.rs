@@ -17,6 +17,7 @@ use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{FileSays, Finished, Limits, NewWebhook, Op, TestRun, WebhookOp};
 use super::opening;
+use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::shared::{Health, Shared};
@@ -264,20 +265,6 @@ impl Store {
         answer.await.map_err(|_| Denied::Closing)
     }
 }
-
-/// Without its writer the service would take events in and never answer.
-pub(super) struct PanicEndsAll;
-
-impl Drop for PanicEndsAll {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::exit(INTERNAL);
-        }
-    }
-}
-
-/// EX_SOFTWARE of sysexits.h.
-const INTERNAL: i32 = 70;
 
 /// What was read at opening and waits for the writer.
 pub(crate) struct Unstarted {

@@ -43,6 +43,7 @@ mod notices;
 mod notify;
 mod op;
 mod opening;
+mod panic;
 mod pins;
 mod publication;
 mod random;

@@ -8,15 +8,14 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
 use super::changes::Due;
-use super::fresh::Fresh;
+use super::fresh::{Fresh, journaled};
 use super::handle::Store;
 use super::index::entry_of;
 use super::op::{Ready, Recovered};
 use super::record::{self, StoredEvent};
 use super::room::Held;
 use super::tables::{
-    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, JOURNALED, LOG, LogKey, NAME, STATE, Scope, backlog_key, due_key,
-    index_key, log_key,
+    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
 use super::tail::Entry as IndexEntry;
 use super::view::{Attempt, Filter, Of, Page, Status, View, status};
@@ -454,12 +453,6 @@ impl<'a> Snapshot<'a> {
         let wanted = endpoint.wants(&stored.event.kind) && routed && !perhaps_had;
         Ok(wanted && self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_none())
     }
-}
-
-/// The number up to which the tables hold what the journal held.
-pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
-    let row = tables::read(txn, STATE)?.get(JOURNALED)?;
-    Ok(row.map(|row| record::read_number(row.value())).transpose()?.unwrap_or(0))
 }
 
 fn matches(view: &View, filter: &Filter) -> bool {

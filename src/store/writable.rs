@@ -358,8 +358,9 @@ mod tests {
     use redb::backends::InMemoryBackend;
 
     use super::*;
+    use crate::store::appended::Job;
     use crate::store::changes::{Changes, Head};
-    use crate::store::checkpoint::{Job, bring_in};
+    use crate::store::checkpoint::bring_in;
 
     /// What a batch may do.
     #[derive(Clone, Debug)]
