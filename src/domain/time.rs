@@ -6,6 +6,8 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use jiff::fmt::temporal::DateTimePrinter;
+
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Timestamp(u64);
@@ -57,17 +59,17 @@ impl Timestamp {
 
     /// `2026-04-20T14:32:00Z`, seconds rounded down: how the API prints times.
     pub(crate) fn rfc3339_secs(self) -> String {
-        self.civil().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        SECONDS.timestamp_to_string(&self.moment())
     }
 
     /// `2026-04-20T14:32:00.000001Z`, always six digits.
     pub(crate) fn rfc3339_micros(self) -> String {
-        self.civil().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+        MICROS.timestamp_to_string(&self.moment())
     }
 
     /// `14:32:00` in UTC, for lines on a terminal.
     pub(crate) fn clock_face(self) -> String {
-        self.civil().strftime("%H:%M:%S").to_string()
+        jiff::tz::Offset::UTC.to_datetime(self.moment()).strftime("%H:%M:%S").to_string()
     }
 
     /// Reads RFC 3339 with any offset (RFC 3339 section 5.6); `None` when it is something else or before 1970.
@@ -76,12 +78,15 @@ impl Timestamp {
         u64::try_from(read.as_microsecond()).ok().map(Self)
     }
 
-    fn civil(self) -> jiff::civil::DateTime {
+    fn moment(self) -> jiff::Timestamp {
         let micros = i64::try_from(self.0).unwrap_or(i64::MAX);
-        let read = jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX);
-        jiff::tz::Offset::UTC.to_datetime(read)
+        jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX)
     }
 }
+
+/// Digits behind the second; what has none is cut, not rounded.
+const SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
+const MICROS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,6 +124,15 @@ mod tests {
         let read = Timestamp::parse_rfc3339("2026-04-20T16:32:00.5+02:00").expect("a valid time");
         assert_eq!(read.rfc3339_secs(), "2026-04-20T14:32:00Z");
         assert_eq!(read.rfc3339_micros(), "2026-04-20T14:32:00.500000Z");
+    }
+
+    #[test]
+    fn what_is_not_printed_is_cut_and_not_rounded() {
+        let last = Timestamp::from_micros(1_776_695_520_000_000 - 1);
+        assert_eq!(last.rfc3339_secs(), "2026-04-20T14:31:59Z");
+        assert_eq!(last.rfc3339_micros(), "2026-04-20T14:31:59.999999Z");
+        assert_eq!(last.clock_face(), "14:31:59");
+        assert_eq!(Timestamp::EPOCH.rfc3339_micros(), "1970-01-01T00:00:00.000000Z");
     }
 
     #[test]
