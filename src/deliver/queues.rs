@@ -179,7 +179,10 @@ impl<W> Queues<W> {
         if !queue.is_free(self.limits.per_endpoint, now) {
             queue.free_since = Some(now);
         }
-        queue.running.retain(|(other, _)| *other != key);
+        // Mostly one of the oldest.
+        if let Some(ended) = queue.running.iter().position(|(other, _)| *other == key) {
+            queue.running.remove(ended);
+        }
         queue.slow = match sign {
             Sign::Good => false,
             Sign::Slow => true,
