@@ -7,13 +7,15 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Bound;
 use std::sync::{Arc, mpsc};
 
 use super::changes::{Changes, Due, Span};
 use super::error::Error;
+use super::overlaid::Overlaid;
 use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
 
-/// New events, rows of the log, due entries put and taken out, and names.
+/// New events, rows of the log, due entries and entries of backlogs put and taken out, and names.
 #[derive(Default)]
 pub(super) struct Appended {
     /// In the journal, oldest first.
@@ -40,6 +42,9 @@ pub(super) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
 /// Values of entries that were put into backlogs; `None`: the entry was taken out.
 pub(super) type Backlog = BTreeMap<BacklogKey, Option<Box<[u8]>>>;
 
+/// One of them.
+pub(super) type Parked = (BacklogKey, Option<Box<[u8]>>);
+
 /// Journaled changes on their way into the tables.
 pub(super) struct Job {
     pub(super) appended: Appended,
@@ -53,6 +58,7 @@ pub(super) type Done = Result<u64, Error>;
 
 /// A checkpoint under way.
 struct Frozen {
+    changes: Vec<Arc<Changes>>,
     due: Arc<BTreeMap<DueKey, Due>>,
     backlog: Arc<Backlog>,
     names: Arc<Names>,
@@ -119,6 +125,26 @@ impl Appended {
         Ok(there)
     }
 
+    /// Entries of a table in `piece`, in order, as they are with what was put and taken out since.
+    pub(super) fn over_backlog<'a>(
+        &'a self,
+        piece: (Bound<BacklogKey>, Bound<BacklogKey>),
+        table: impl Iterator<Item = Result<Parked, Error>> + 'a,
+    ) -> impl Iterator<Item = Result<(BacklogKey, Box<[u8]>), Error>> {
+        let cloned = |(key, value): (&BacklogKey, &Option<Box<[u8]>>)| (*key, value.clone());
+        let frozen = self.frozen.iter().flat_map(move |frozen| frozen.backlog.range(piece)).map(cloned);
+        let rows = Overlaid::of(self.backlog.range(piece).map(cloned), Overlaid::of(frozen, table));
+        rows.filter_map(|row| row.map(|(key, value)| value.map(|value| (key, value))).transpose())
+    }
+
+    /// An event that the table may not have yet.
+    pub(super) fn event(&self, key: u64) -> Option<&[u8]> {
+        if let Ok(found) = self.events.binary_search_by_key(&key, |(key, _)| *key) {
+            return Some(self.record(self.events[found].1));
+        }
+        self.frozen.iter().flat_map(|frozen| &frozen.changes).find_map(|changes| changes.event(key))
+    }
+
     pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
         self.current.put_name(name, record);
         Arc::make_mut(&mut self.names).insert(name.into(), record.into());
@@ -166,7 +192,7 @@ impl Appended {
         let (current, freed) = (self.take_current(), self.freed);
         let (done, ended) = mpsc::channel();
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
-        let frozen = Frozen { due, backlog, names, done: ended };
+        let frozen = Frozen { changes: self.journaled.clone(), due, backlog, names, done: ended };
         let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
         let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
         Job { appended, number, done }

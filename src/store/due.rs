@@ -1,16 +1,16 @@
 //! Bringing deliveries back: what the wheel fires, what the due table holds next, what an endpoint's backlog holds next.
 
 use std::ops::Bound;
-use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use super::batch::Batch;
+use super::batch::{Batch, intact};
 use super::error::Error;
 use super::op::{Lane, Ready};
+use super::record;
 use super::room::{ENDPOINT_SEATS, Held, Seat};
 use super::schedule::Armed;
-use super::tables::{BacklogKey, DueKey, backlog_key, due_key, read_backlog_key, read_due_key, waiting};
+use super::tables::{DueKey, due_key, read_due_key};
 use crate::domain::delivery::Place;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -59,35 +59,34 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
         let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
         let free = (ENDPOINT_SEATS.saturating_sub(entry.live.waiting()) as usize).min(REFILL);
-        let (after, last) = (backlog_key(endpoint, cursor.after), backlog_key(endpoint, u64::MAX));
-        let mut found = Vec::new();
-        let rows = self.tables.backlog()?.range::<&BacklogKey>((Bound::Excluded(&after), Bound::Included(&last)))?;
-        for row in rows.take(free) {
-            let (key, value) = row?;
-            let (_, number) = read_backlog_key(key.value());
-            found.push((waiting(endpoint, number, value.value()), number));
-        }
+        let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
-        for (key, number) in found {
+        let mut ready = Vec::with_capacity(found.len());
+        for (number, key) in found {
             let Some(seat) = Seat::take(&self.shared.room, &entry.live) else {
                 cursor.more = true;
                 break;
             };
             cursor.after = number;
-            let known = if number == key.event.0 { self.fresh(key)? } else { None };
-            let ready = Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known, seat, since: self.steady };
-            self.after.committed.ready.push(ready);
+            ready.push(Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known: None, seat, since: self.steady });
         }
+        self.read_ahead(&mut ready)?;
+        self.after.committed.ready.append(&mut ready);
         self.memory.backlogs.insert(endpoint, cursor);
         self.after.committed.backlogs.push((endpoint, cursor.more));
         Ok(())
     }
 
-    /// The event of a delivery that has no row, read here, in the order of the table, so that its attempt need not. Only such a
+    /// Reads the events of deliveries that have no row, in the order of the table, so that their attempts need not. Only such a
     /// one stands in its backlog under its event's key.
-    fn fresh(&mut self, key: DeliveryKey) -> Result<Option<Arc<Held>>, Error> {
-        let event = self.event(key.event)?.map(|stored| stored.event);
-        Ok(event.and_then(|event| Held::keep(event, &self.shared.room)))
+    fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
+        let (node, room) = (self.shared.node, &self.shared.room);
+        let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
+        self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
+            let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
+            ready.known = event.and_then(|stored| Held::keep(stored.event, room));
+            Ok(())
+        })
     }
 
     /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled or

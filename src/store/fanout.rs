@@ -1,8 +1,7 @@
 //! One event for very many webhooks: committed with a cursor, its deliveries added in slices between other commits.
 
+use std::iter::once;
 use std::sync::Arc;
-
-use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::Error;
@@ -107,8 +106,12 @@ impl Batch<'_, '_> {
 
     /// An event's row, unless it is damaged.
     pub(super) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let row = self.tables.event()?.get(key.0)?;
-        super::batch::intact(row.map(|row| record::read_event(key, self.shared.node, row.value())))
+        let (node, mut found) = (self.shared.node, None);
+        self.tables.each_event(once((key, ())), |(), record| {
+            found = Some(record::read_event(key, node, record));
+            Ok(())
+        })?;
+        super::batch::intact(found)
     }
 }
 

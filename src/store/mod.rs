@@ -43,6 +43,7 @@ mod notices;
 mod notify;
 mod op;
 mod opening;
+mod overlaid;
 mod panic;
 mod pins;
 mod publication;

@@ -3,7 +3,7 @@
 
 use std::ops::Bound;
 
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
+use redb::{AccessGuard, Cursor, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
 
 use super::appended::Appended;
 use super::bulk::put_sorted;
@@ -12,10 +12,11 @@ use super::error::Error;
 use super::record::{self, Counters};
 use super::tables::{
     self, BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
-    JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey,
+    JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey, backlog_key,
+    read_backlog_key, waiting,
 };
 use super::txn::Txn;
-use crate::domain::id::EventKey;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 
 type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 
@@ -24,6 +25,7 @@ pub(super) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
     pub(super) appended: Appended,
     /// Tables as they were before this batch, where no transaction has begun.
+    event_before: Option<ReadOnlyTable<u64, &'static [u8]>>,
     due_before: Option<ReadOnlyTable<&'static DueKey, ()>>,
     backlog_before: Option<ReadOnlyTable<&'static BacklogKey, &'static [u8]>>,
     name_before: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
@@ -60,6 +62,7 @@ impl<'txn> Tables<'txn> {
         Self {
             txn,
             appended,
+            event_before: None,
             due_before: None,
             backlog_before: None,
             name_before: None,
@@ -139,11 +142,24 @@ impl Tables<'_> {
         self.appended.put_event(key.0, record);
     }
 
+    /// Reads each of these events that there is; keys that ascend are read fastest. The look into the table needs no transaction,
+    /// so the journal may do.
+    pub(super) fn each_event<T>(
+        &mut self,
+        of: impl Iterator<Item = (EventKey, T)>,
+        read: impl FnMut(T, &[u8]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if self.txn.has_begun() {
+            return each_event(opened(&mut self.event, self.txn, EVENT)?, &self.appended, of, read);
+        }
+        each_event(as_before(&mut self.event_before, self.txn, EVENT)?, &self.appended, of, read)
+    }
+
     pub(super) fn put_due(&mut self, key: DueKey) {
         self.appended.put_due(key);
     }
 
-    /// Takes a due entry out; false when it is not there. The look into the table needs no transaction, so the journal may do.
+    /// Takes a due entry out; false when it is not there. The look into the table needs no transaction either.
     pub(super) fn take_due(&mut self, key: &DueKey) -> Result<bool, Error> {
         let (table, before, txn) = (&mut self.due, &mut self.due_before, self.txn);
         self.appended.take_due(*key, || {
@@ -161,6 +177,20 @@ impl Tables<'_> {
     /// The log as the last checkpoint left it.
     pub(super) fn log_before(&self) -> Result<ReadOnlyTable<&'static LogKey, &'static [u8]>, Error> {
         Ok(tables::read(&self.txn.database().begin_read()?, LOG)?)
+    }
+
+    /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order. It needs no transaction either.
+    pub(super) fn backlog_past(
+        &mut self,
+        endpoint: EndpointNo,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
+        let piece = (Bound::Excluded(backlog_key(endpoint, after)), Bound::Included(backlog_key(endpoint, u64::MAX)));
+        if self.txn.has_begun() {
+            return backlog_of(opened(&mut self.backlog, self.txn, BACKLOG)?, &self.appended, piece, limit);
+        }
+        backlog_of(as_before(&mut self.backlog_before, self.txn, BACKLOG)?, &self.appended, piece, limit)
     }
 
     /// Takes an entry out of a backlog; as for due entries.
@@ -324,6 +354,57 @@ fn as_before<'t, K: redb::Key + 'static, V: redb::Value + 'static>(
     Ok(table.as_ref().expect("opened above"))
 }
 
+/// Reads events from a table beneath what is not in it yet.
+fn each_event<T>(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    appended: &Appended,
+    of: impl Iterator<Item = (EventKey, T)>,
+    mut read: impl FnMut(T, &[u8]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut cursor = None;
+    for (EventKey(key), item) in of {
+        if let Some(record) = appended.event(key) {
+            read(item, record)?;
+        } else if let Some(row) = seek(table, &mut cursor, key)? {
+            read(item, row.value())?;
+        }
+    }
+    Ok(())
+}
+
+/// The row of a key. Where it is the one behind the last that was found, nothing is looked up from the root.
+fn seek<'t>(
+    table: &'t impl ReadableTable<u64, &'static [u8]>,
+    cursor: &mut Option<Cursor<'t, u64, &'static [u8]>>,
+    key: u64,
+) -> Result<Option<AccessGuard<'t, &'static [u8]>>, Error> {
+    if let Some(cursor) = cursor
+        && let Some((found, row)) = cursor.next()?
+        && found.value() == key
+    {
+        return Ok(Some(row));
+    }
+    let next = cursor.insert(table.lower_bound(Bound::Included(key))?).next()?;
+    Ok(next.filter(|(found, _)| found.value() == key).map(|(_, row)| row))
+}
+
+fn backlog_of(
+    table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
+    appended: &Appended,
+    (first, last): (Bound<BacklogKey>, Bound<BacklogKey>),
+    limit: usize,
+) -> Result<Vec<(u64, DeliveryKey)>, Error> {
+    let rows = table.range::<&BacklogKey>((first.as_ref(), last.as_ref()))?.map(|row| {
+        let (key, value) = row?;
+        Ok((*key.value(), Some(value.value().into())))
+    });
+    let entry = |(key, value): (BacklogKey, Box<[u8]>)| {
+        let (endpoint, number) = read_backlog_key(&key);
+        (number, waiting(endpoint, number, &value))
+    };
+    appended.over_backlog((first, last), rows).take(limit).map(|row| row.map(entry)).collect()
+}
+
 /// Opens every table once, so that a reader finds each of them.
 pub(super) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     let mut tables = Tables::of(txn, Appended::default());
@@ -369,8 +450,10 @@ mod tests {
         Log(u8, Vec<u8>),
         PutDue(u8),
         TakeDue(u8),
-        Park(u8, Vec<u8>),
+        Park(u8, Option<u64>),
         Unpark(u8),
+        Refill(u8),
+        Read(u8),
         Name(u8, Vec<u8>),
         LookUp(u8),
         Look(u8),
@@ -394,12 +477,20 @@ mod tests {
             4 => (0..12_u8, record()).prop_map(|(key, record)| Do::Log(key, record)),
             6 => (0..12_u8).prop_map(Do::PutDue),
             6 => (0..12_u8).prop_map(Do::TakeDue),
-            4 => (0..8_u8, record()).prop_map(|(key, record)| Do::Park(key, record)),
+            6 => (0..8_u8, any::<Option<u64>>()).prop_map(|(number, event)| Do::Park(number, event)),
             4 => (0..8_u8).prop_map(Do::Unpark),
+            3 => (0..8_u8).prop_map(Do::Refill),
+            3 => (0..12_u8).prop_map(Do::Read),
             3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
             3 => (0..12_u8).prop_map(Do::LookUp),
             1 => (0..5_u8).prop_map(Do::Look),
         ]
+    }
+
+    const SLOW: EndpointNo = EndpointNo(7);
+
+    fn parked(number: u8) -> BacklogKey {
+        backlog_key(SLOW, number.into())
     }
 
     /// Does the same to the tables and to the model.
@@ -421,12 +512,33 @@ mod tests {
                 }
             }
             Do::TakeDue(key) => assert_eq!(tables.take_due(&[key; 20]).unwrap(), model.due.remove(&[key; 20])),
-            Do::Park(key, value) => {
-                tables.put_backlog([key; 12], &value);
-                model.backlog.insert([key; 12], value);
+            Do::Park(number, event) => {
+                let (key, value) = (parked(number), event.map_or_else(Vec::new, |event| event.to_be_bytes().to_vec()));
+                tables.put_backlog(key, &value);
+                model.backlog.insert(key, value);
             }
-            Do::Unpark(key) => {
-                assert_eq!(tables.take_backlog(&[key; 12]).unwrap(), model.backlog.remove(&[key; 12]).is_some());
+            Do::Unpark(number) => {
+                let key = parked(number);
+                assert_eq!(tables.take_backlog(&key).unwrap(), model.backlog.remove(&key).is_some());
+            }
+            Do::Refill(after) => {
+                let there = model.backlog.range(parked(after + 1)..).map(|(key, value)| {
+                    let (endpoint, number) = read_backlog_key(key);
+                    (number, waiting(endpoint, number, value))
+                });
+                assert_eq!(tables.backlog_past(SLOW, after.into(), 3).unwrap(), there.take(3).collect::<Vec<_>>());
+            }
+            Do::Read(first) => {
+                let mut found = Vec::new();
+                // Two ascending runs, and some that were never there.
+                let keys = (u64::from(first)..).step_by(2).take(4).chain(0..3).map(EventKey);
+                let read = |key: u64, record: &[u8]| {
+                    found.push((key, record.to_vec()));
+                    Ok(())
+                };
+                tables.each_event(keys.clone().map(|key| (key, key.0)), read).unwrap();
+                let there = keys.filter_map(|key| Some((key.0, model.events.get(&key.0)?.clone())));
+                assert_eq!(found, there.collect::<Vec<_>>());
             }
             Do::Look(4) => assert_eq!(tables.backlog().unwrap().iter().unwrap().count(), model.backlog.len()),
             Do::Name(key, record) => {
