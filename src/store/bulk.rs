@@ -1,11 +1,11 @@
-//! Many rows at once, in the order of their keys: rows that follow each other in the table too go in as one piece.
+//! Many rows at once, in the order of their keys: rows that follow each other in the table too go in, or out, as one piece.
 //!
-//! One insert after the other looks its place up each time and splits leaves; a piece fills whole ones.
+//! One insert or removal after the other looks its place up each time and changes its leaf each time; a piece does so once a leaf.
 
 use std::borrow::Borrow;
 use std::ops::Bound;
 
-use redb::{CursorError, Table, Value};
+use redb::{CursorError, ReadableTable, Table, Value};
 
 use super::error::Error;
 
@@ -60,6 +60,47 @@ where
     Ok(put)
 }
 
+/// Removes the rows of `keys`, which ascend; a key without a row is passed over.
+pub(super) fn remove_sorted<V, const N: usize>(table: &mut Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
+where
+    V: Value + 'static,
+{
+    for piece in keys.chunks(REMOVED) {
+        if piece.len() >= PIECE && stand_together(table, piece)? {
+            remove_piece(table, piece)?;
+        } else {
+            for key in piece {
+                table.remove(key)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the rows from the first to the last of these keys are mostly theirs, so that looking at all of them costs less than
+/// looking theirs up.
+fn stand_together<V, const N: usize>(table: &Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<bool, Error>
+where
+    V: Value + 'static,
+{
+    let [first, .., last] = keys else { return Ok(false) };
+    let beyond = table.range::<&[u8; N]>(first..=last)?.nth(2 * keys.len());
+    Ok(beyond.transpose()?.is_none())
+}
+
+fn remove_piece<V, const N: usize>(table: &mut Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
+where
+    V: Value + 'static,
+{
+    let [first, .., last] = keys else { return Ok(()) };
+    let mut gone = keys.iter().peekable();
+    table.retain_in::<&[u8; N], _>(first..=last, |key, _| {
+        while gone.next_if(|gone| *gone < key).is_some() {}
+        gone.next_if_eq(&key).is_none()
+    })?;
+    Ok(())
+}
+
 impl Replaced {
     fn add<'v, const N: usize, V, B>(
         &mut self,
@@ -82,13 +123,16 @@ impl Replaced {
 /// Rows from which on a place is looked up once for all of them: finding it for a piece costs about two single rows.
 const PIECE: usize = 8;
 
+/// Rows that are removed as one piece.
+const REMOVED: usize = 512;
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use proptest::prelude::*;
     use redb::backends::InMemoryBackend;
-    use redb::{Database, ReadableTable, TableDefinition};
+    use redb::{Database, TableDefinition};
 
     use super::*;
 
@@ -100,12 +144,20 @@ mod tests {
         proptest::collection::btree_map(0..600_u16, proptest::collection::vec(any::<u8>(), 0..300), 0..most)
     }
 
+    /// Keys that are there and others, near each other or far apart.
+    fn removed() -> impl Strategy<Value = BTreeSet<u16>> {
+        prop_oneof![
+            proptest::collection::btree_set(0..600_u16, 0..100),
+            (0..600_u16, 0..600_u16).prop_map(|(first, count)| (first..first + count).collect()),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn it_leaves_what_a_map_would_hold(batches in proptest::collection::vec(rows(200), 1..5)) {
+        fn it_leaves_what_a_map_would_hold(batches in proptest::collection::vec((rows(200), removed()), 1..5)) {
             let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
             let mut model = Rows::new();
-            for batch in batches {
+            for (batch, removed) in batches {
                 let txn = database.begin_write().unwrap();
                 {
                     let mut table = txn.open_table(TABLE).unwrap();
@@ -114,6 +166,8 @@ mod tests {
                     let old: Vec<usize> = batch.keys().filter_map(|key| Some(model.get(key)?.len())).collect();
                     prop_assert_eq!(replaced, Replaced { rows: old.len(), bytes: old.iter().sum() });
                     model.extend(batch);
+                    remove_sorted(&mut table, &removed.iter().map(|key| key.to_be_bytes()).collect::<Vec<_>>()).unwrap();
+                    model.retain(|key, _| !removed.contains(key));
                     let held: Rows = table.iter().unwrap().map(|row| {
                         let (key, value) = row.unwrap();
                         (u16::from_be_bytes(*key.value()), value.value().to_vec())

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use redb::{AccessGuard, Cursor, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
 
 use super::appended::Appended;
-use super::bulk::put_sorted;
+use super::bulk::{put_sorted, remove_sorted};
 use super::changes::Due;
 use super::error::Error;
 use super::record::{self, Counters};
@@ -280,9 +280,8 @@ impl Tables<'_> {
             return Ok(());
         }
         let table = opened(&mut self.due, self.txn, DUE)?;
-        for (key, _) in changed.iter().filter(|(_, due)| **due == Due::Taken) {
-            table.remove(key)?;
-        }
+        let taken: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Taken).map(|(key, _)| *key).collect();
+        remove_sorted(table, &taken)?;
         let put: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Put).map(|(key, _)| (*key, ())).collect();
         put_sorted(table, &put)?;
         Ok(())
@@ -291,14 +290,15 @@ impl Tables<'_> {
     fn settle_backlog(&mut self) -> Result<(), Error> {
         self.begin()?;
         let changed = std::mem::take(&mut self.appended.backlog);
-        for (key, _) in changed.iter().filter(|(_, parked)| parked.is_none()) {
-            opened(&mut self.backlog, self.txn, BACKLOG)?.remove(key)?;
+        if changed.is_empty() {
+            return Ok(());
         }
+        let table = opened(&mut self.backlog, self.txn, BACKLOG)?;
+        let taken: Vec<_> = changed.iter().filter(|(_, parked)| parked.is_none()).map(|(key, _)| *key).collect();
+        remove_sorted(table, &taken)?;
         let put: Vec<(BacklogKey, &[u8])> =
             changed.iter().filter_map(|(key, parked)| parked.as_ref().map(|value| (*key, &**value))).collect();
-        if !put.is_empty() {
-            put_sorted(opened(&mut self.backlog, self.txn, BACKLOG)?, &put)?;
-        }
+        put_sorted(table, &put)?;
         Ok(())
     }
 
