@@ -375,3 +375,6 @@ const FULL: usize = ENDPOINT_SEATS as usize - LOW;
 
 /// Below so many of an endpoint's backlog in memory, the next piece is read.
 const LOW: usize = 1_024;
+
+#[cfg(test)]
+mod tests;

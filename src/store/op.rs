@@ -112,6 +112,15 @@ pub(crate) struct Ready {
     pub(crate) since: Instant,
 }
 
+#[cfg(test)]
+impl Ready {
+    /// One that no store knows.
+    pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
+        let seat = Seat::squeeze(&Arc::default(), &Arc::default());
+        Self { key, place: Place::Backlog(key.event.0), lane, known: None, seat, since }
+    }
+}
+
 /// Which of its endpoint's queues a delivery waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {

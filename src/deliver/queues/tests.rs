@@ -1,0 +1,179 @@
+//! Rules of the queues, one by one. A worker is its number here.
+
+use super::*;
+use crate::clock;
+use crate::domain::id::EventKey;
+
+fn queues(in_flight: usize, per_endpoint: usize) -> Queues<u32> {
+    Queues::new(Limits { in_flight, per_endpoint, kept: 2 })
+}
+
+fn key(endpoint: u32, event: u64) -> DeliveryKey {
+    DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) }
+}
+
+fn push(queues: &mut Queues<u32>, lane: Lane, endpoint: u32, events: impl IntoIterator<Item = u64>) {
+    let now = clock::steady();
+    events.into_iter().for_each(|event| queues.push(Ready::alone(key(endpoint, event), lane, now)));
+}
+
+/// Starts all that may start now: endpoint and event of each.
+fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
+    let started = std::iter::from_fn(|| queues.start(now));
+    started.map(|start| (start.ready.key.endpoint.0, start.ready.key.event.0)).collect()
+}
+
+#[test]
+fn endpoints_take_turns_and_none_has_more_than_its_slots() {
+    let (mut queues, now) = (queues(100, 2), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=4);
+    push(&mut queues, Lane::Due, 2, 1..=1);
+    push(&mut queues, Lane::Due, 3, 1..=3);
+    assert_eq!(start(&mut queues, now), [(1, 1), (2, 1), (3, 1), (1, 2), (3, 2)]);
+    assert_eq!(queues.finish(key(1, 1), Sign::Good, now).map(|ready| ready.key), Some(key(1, 3)));
+    assert_eq!((start(&mut queues, now), queues.in_flight()), (vec![], 5));
+}
+
+#[test]
+fn a_slot_that_others_wait_for_is_theirs() {
+    let (mut queues, now) = (queues(2, 2), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=9);
+    assert_eq!(start(&mut queues, now), [(1, 1), (1, 2)]);
+    push(&mut queues, Lane::Due, 2, 1..=1);
+    assert!(queues.finish(key(1, 1), Sign::Good, now).is_none());
+    assert_eq!(start(&mut queues, now), [(2, 1)]);
+}
+
+#[test]
+fn what_a_person_asked_for_goes_first_and_the_backlog_alternates_with_what_is_due() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    push(&mut queues, Lane::Backlog, 1, 1..=3);
+    push(&mut queues, Lane::Due, 1, 11..=12);
+    push(&mut queues, Lane::Hand, 1, 21..=22);
+    let events: Vec<u64> = start(&mut queues, now).into_iter().map(|(_, event)| event).collect();
+    assert_eq!(events, [21, 22, 11, 1, 12, 2, 3]);
+}
+
+#[test]
+fn an_endpoint_that_is_slow_has_one_slot_until_it_succeeds() {
+    let (mut queues, now) = (queues(100, 3), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=9);
+    assert_eq!(start(&mut queues, now).len(), 3);
+    assert!(queues.finish(key(1, 1), Sign::Slow, now).is_none(), "two are under way and one is allowed");
+    assert!(queues.finish(key(1, 2), Sign::Neutral, now).is_none());
+    assert!(queues.finish(key(1, 3), Sign::Neutral, now).is_some(), "its one slot");
+    assert_eq!(start(&mut queues, now), []);
+    assert!(queues.finish(key(1, 4), Sign::Good, now).is_some());
+    assert_eq!(start(&mut queues, now).len(), 2);
+}
+
+#[test]
+fn a_slow_endpoint_is_remembered_while_nothing_waits() {
+    let (mut queues, now) = (queues(100, 3), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=1);
+    start(&mut queues, now);
+    queues.finish(key(1, 1), Sign::Slow, now);
+    push(&mut queues, Lane::Due, 1, 2..=4);
+    assert_eq!(start(&mut queues, now), [(1, 2)]);
+}
+
+#[test]
+fn the_last_quarter_of_the_slots_is_for_endpoints_without_an_old_attempt() {
+    let (mut queues, began) = (queues(8, 8), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=8);
+    assert_eq!(start(&mut queues, began).len(), 6, "the fewer are left, the fewer it may have");
+    let later = began + OLD;
+    push(&mut queues, Lane::Due, 2, 1..=1);
+    assert_eq!(start(&mut queues, later), [(2, 1)]);
+    queues.finish(key(1, 1), Sign::Good, later);
+    assert_eq!(start(&mut queues, later), [], "its oldest attempt is old");
+}
+
+#[test]
+fn nothing_is_started_that_is_under_way() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    push(&mut queues, Lane::Due, 1, [1]);
+    push(&mut queues, Lane::Hand, 1, [1]);
+    assert_eq!(start(&mut queues, now), [(1, 1)], "of two entries of one delivery the second is dropped");
+    push(&mut queues, Lane::Due, 1, [1]);
+    queues.finish(key(1, 1), Sign::Good, now);
+    assert_eq!(start(&mut queues, now), [], "its outcome has placed it");
+}
+
+#[test]
+fn a_backlog_is_asked_for_once_each_time_it_runs_low() {
+    let (mut queues, now) = (queues(LOW * 2, LOW * 2), clock::steady());
+    let piece = LOW as u64 + 2;
+    push(&mut queues, Lane::Backlog, 1, 1..=piece);
+    queues.backlog(EndpointNo(1), true);
+    assert!(queues.refills().is_empty(), "there is enough");
+    start(&mut queues, now);
+    assert_eq!(queues.refills(), [EndpointNo(1)]);
+    push(&mut queues, Lane::Backlog, 1, piece + 1..piece + 9);
+    start(&mut queues, now);
+    assert!(queues.refills().is_empty(), "it is asked for already");
+    queues.backlog(EndpointNo(1), true);
+    assert_eq!(queues.refills(), [EndpointNo(1)]);
+    queues.backlog(EndpointNo(1), false);
+    assert!(queues.refills().is_empty(), "there is no more");
+}
+
+#[test]
+fn of_a_disabled_webhook_only_tests_go_on_and_of_a_deleted_one_nothing() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    for endpoint in [1, 2] {
+        push(&mut queues, Lane::Due, endpoint, [1]);
+        push(&mut queues, Lane::Backlog, endpoint, [2]);
+        push(&mut queues, Lane::Hand, endpoint, [3]);
+    }
+    queues.clear(EndpointNo(1), false);
+    queues.clear(EndpointNo(2), true);
+    assert_eq!(start(&mut queues, now), [(1, 3)]);
+}
+
+#[test]
+fn a_stop_starts_nothing_more() {
+    let (mut queues, now) = (queues(100, 1), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=3);
+    assert_eq!(start(&mut queues, now), [(1, 1)]);
+    queues.stop();
+    assert!(queues.finish(key(1, 1), Sign::Good, now).is_none());
+    assert_eq!((start(&mut queues, now), queues.in_flight()), (vec![], 0));
+    assert!(!queues.rest(EndpointNo(1), 1, 1, now));
+}
+
+#[test]
+fn a_worker_that_rests_is_given_the_next_and_no_more_rest_than_may() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    assert!(queues.rest(EndpointNo(1), 1, 1, now));
+    assert!(queues.rest(EndpointNo(1), 2, 2, now));
+    assert!(!queues.rest(EndpointNo(2), 3, 3, now));
+    push(&mut queues, Lane::Due, 1, 1..=1);
+    assert_eq!(queues.start(now).and_then(|start| start.worker), Some(2), "the one that rested last");
+    assert!(!queues.leave(EndpointNo(1), 2), "it was given one");
+    assert!(queues.leave(EndpointNo(1), 1));
+    assert!(queues.rest(EndpointNo(2), 3, 3, now));
+}
+
+#[test]
+fn workers_that_rested_too_long_are_let_go() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    queues.rest(EndpointNo(1), 1, 1, now);
+    queues.rest(EndpointNo(1), 2, 2, now + Duration::from_secs(2));
+    assert_eq!(queues.retire(now + Duration::from_secs(1)), [1]);
+    assert!(queues.rest(EndpointNo(2), 3, 3, now), "there is room for another");
+    assert_eq!(queues.endpoints.len(), 2);
+    queues.retire(now + Duration::from_secs(9));
+    assert!(queues.endpoints.is_empty(), "nothing is left to remember");
+}
+
+#[test]
+fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
+    let (mut queues, began) = (queues(1, 1), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=2);
+    start(&mut queues, began);
+    let later = began + Duration::from_millis(500);
+    assert_eq!(queues.held_back(later), Duration::ZERO, "its own limit holds it");
+    push(&mut queues, Lane::Due, 2, 1..=1);
+    assert!(queues.held_back(later + Duration::from_secs(1)) >= Duration::from_millis(500));
+}
