@@ -205,7 +205,7 @@ impl Batch<'_, '_> {
     /// Whether an event that had no id of its publisher's was given this one.
     fn is_made_here(&mut self, id: &str) -> Result<bool, Error> {
         let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
-        Ok(self.tables.event()?.get(key.0)?.is_some())
+        Ok(self.tables.event_row(key, |_| Ok(()))?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {

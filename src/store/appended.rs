@@ -59,6 +59,8 @@ pub(super) type Done = Result<u64, Error>;
 /// A checkpoint under way.
 struct Frozen {
     changes: Vec<Arc<Changes>>,
+    /// The oldest of its events: most that are looked for are older.
+    first_event: Option<u64>,
     due: Arc<BTreeMap<DueKey, Due>>,
     backlog: Arc<Backlog>,
     names: Arc<Names>,
@@ -142,7 +144,15 @@ impl Appended {
         if let Ok(found) = self.events.binary_search_by_key(&key, |(key, _)| *key) {
             return Some(self.record(self.events[found].1));
         }
-        self.frozen.iter().flat_map(|frozen| &frozen.changes).find_map(|changes| changes.event(key))
+        let frozen = self.frozen.as_ref().filter(|frozen| frozen.first_event.is_some_and(|first| first <= key))?;
+        frozen.changes.iter().find_map(|changes| changes.event(key))
+    }
+
+    /// A row of the log that the table may not have yet, unless any was put there directly.
+    pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
+        let frozen = self.frozen.iter().flat_map(|frozen| &frozen.changes);
+        let sealed = || frozen.chain(&self.journaled).rev().find_map(|changes| changes.log_row(key));
+        self.current.put_last(key).or_else(sealed)
     }
 
     pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
@@ -192,7 +202,8 @@ impl Appended {
         let (current, freed) = (self.take_current(), self.freed);
         let (done, ended) = mpsc::channel();
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
-        let frozen = Frozen { changes: self.journaled.clone(), due, backlog, names, done: ended };
+        let first_event = self.events.first().map(|(key, _)| *key);
+        let frozen = Frozen { changes: self.journaled.clone(), first_event, due, backlog, names, done: ended };
         let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
         let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
         Job { appended, number, done }

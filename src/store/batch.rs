@@ -85,19 +85,8 @@ impl Batch<'_, '_> {
     /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
     /// the event's, and its own checksum guards that.
     pub(super) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let (row, read) = (log_key(key, DELIVERY_ROW), |row: &[u8]| record::read_delivery(key, row));
-        if self.tables.are_touched() {
-            return intact(self.tables.log()?.get(&row)?.map(|row| read(row.value())));
-        }
-        if let Some(found) = self.tables.appended.current.put_last(&row) {
-            return intact(Some(read(found)));
-        }
-        // Looked for before the snapshot is taken: a checkpoint brings it from the one into the other.
-        let fresh = self.shared.fresh().log_row(&row).map(read);
-        if fresh.is_some() {
-            return intact(fresh);
-        }
-        intact(self.tables.log_before()?.get(&row)?.map(|row| read(row.value())))
+        let row = self.tables.log_row(&log_key(key, DELIVERY_ROW), |row| Ok(record::read_delivery(key, row)))?;
+        intact(row)
     }
 
     pub(super) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {

@@ -1,6 +1,5 @@
 //! One event for very many webhooks: committed with a cursor, its deliveries added in slices between other commits.
 
-use std::iter::once;
 use std::sync::Arc;
 
 use super::batch::Batch;
@@ -106,11 +105,8 @@ impl Batch<'_, '_> {
 
     /// An event's row, unless it is damaged.
     pub(super) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let (node, mut found) = (self.shared.node, None);
-        self.tables.each_event(once((key, ())), |(), record| {
-            found = Some(record::read_event(key, node, record));
-            Ok(())
-        })?;
+        let node = self.shared.node;
+        let found = self.tables.event_row(key, |record| Ok(record::read_event(key, node, record)))?;
         super::batch::intact(found)
     }
 }

@@ -34,6 +34,7 @@ mod finish;
 mod fresh;
 mod hand;
 mod handle;
+mod hot;
 mod inbox;
 mod index;
 mod jobs;

@@ -1,17 +1,18 @@
-//! The tables of one write transaction. What is added to those of the hot path is kept back, over batches that the journal holds,
-//! until somebody reads there or a checkpoint comes, and then goes in by one piece, mostly.
+//! The tables of one batch. What is added to those of the hot path is kept back, over batches that the journal holds, until a
+//! checkpoint comes or the batch needs a write transaction, and then goes in by one piece, mostly. Look-ups there need none.
 
 use std::ops::Bound;
 
-use redb::{AccessGuard, Cursor, ReadOnlyTable, ReadableDatabase, ReadableTable, Table};
+use redb::{AccessGuard, Cursor, ReadableTable, Table};
 
 use super::appended::Appended;
 use super::bulk::{put_sorted, remove_sorted};
 use super::changes::Due;
 use super::error::Error;
+use super::hot::Hot;
 use super::record::{self, Counters};
 use super::tables::{
-    self, BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
+    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
     JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey, backlog_key,
     read_backlog_key, waiting,
 };
@@ -24,17 +25,12 @@ type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
 pub(super) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
     pub(super) appended: Appended,
-    /// Tables as they were before this batch, where no transaction has begun.
-    event_before: Option<ReadOnlyTable<u64, &'static [u8]>>,
-    due_before: Option<ReadOnlyTable<&'static DueKey, ()>>,
-    backlog_before: Option<ReadOnlyTable<&'static BacklogKey, &'static [u8]>>,
-    name_before: Option<ReadOnlyTable<&'static [u8], &'static [u8]>>,
-    event: Option<Writable<'txn, u64>>,
-    log: Option<Writable<'txn, &'static LogKey>>,
-    due: Option<Writable<'txn, &'static DueKey, ()>>,
+    event: Hot<'txn, u64, &'static [u8]>,
+    log: Hot<'txn, &'static LogKey, &'static [u8]>,
+    due: Hot<'txn, &'static DueKey, ()>,
+    backlog: Hot<'txn, &'static BacklogKey, &'static [u8]>,
+    name: Hot<'txn, &'static [u8], &'static [u8]>,
     state: Option<Writable<'txn, u8>>,
-    backlog: Option<Writable<'txn, &'static BacklogKey>>,
-    name: Option<Writable<'txn, &'static [u8]>>,
     name_end: Option<Writable<'txn, &'static TimeKey>>,
     fanout: Option<Writable<'txn, u64>>,
     job: Option<Writable<'txn, u32>>,
@@ -62,16 +58,12 @@ impl<'txn> Tables<'txn> {
         Self {
             txn,
             appended,
-            event_before: None,
-            due_before: None,
-            backlog_before: None,
-            name_before: None,
-            event: None,
-            log: None,
-            due: None,
+            event: Hot::of(EVENT),
+            log: Hot::of(LOG),
+            due: Hot::of(DUE),
+            backlog: Hot::of(BACKLOG),
+            name: Hot::of(NAME),
             state: None,
-            backlog: None,
-            name: None,
             name_end: None,
             fanout: None,
             job: None,
@@ -89,31 +81,31 @@ impl<'txn> Tables<'txn> {
     /// The events, those of this batch among them.
     pub(super) fn event(&mut self) -> Result<&mut Writable<'txn, u64>, Error> {
         self.settle_events()?;
-        opened(&mut self.event, self.txn, EVENT)
+        self.event.open(self.txn)
     }
 
     /// The due entries, those of this batch among them.
     pub(super) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
         self.settle_due()?;
-        opened(&mut self.due, self.txn, DUE)
+        self.due.open(self.txn)
     }
 
     /// The log, what this batch put there included.
     pub(super) fn log(&mut self) -> Result<&mut Writable<'txn, &'static LogKey>, Error> {
         self.settle_log()?;
-        opened(&mut self.log, self.txn, LOG)
+        self.log.open(self.txn)
     }
 
     /// The backlogs, those of this batch among them.
     pub(super) fn backlog(&mut self) -> Result<&mut Writable<'txn, &'static BacklogKey>, Error> {
         self.settle_backlog()?;
-        opened(&mut self.backlog, self.txn, BACKLOG)
+        self.backlog.open(self.txn)
     }
 
     /// What was answered for ids and idempotency keys, in this batch too.
     pub(super) fn name(&mut self) -> Result<&mut Writable<'txn, &'static [u8]>, Error> {
         self.settle_names()?;
-        opened(&mut self.name, self.txn, NAME)
+        self.name.open(self.txn)
     }
 
     pub(super) fn name_end(&mut self) -> Result<&mut Writable<'txn, &'static TimeKey>, Error> {
@@ -142,44 +134,45 @@ impl Tables<'_> {
         self.appended.put_event(key.0, record);
     }
 
-    /// Reads each of these events that there is; keys that ascend are read fastest. The look into the table needs no transaction,
-    /// so the journal may do.
+    /// An event, if there is one.
+    pub(super) fn event_row<T>(
+        &mut self,
+        key: EventKey,
+        read: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        match self.appended.event(key.0) {
+            Some(record) => read(record).map(Some),
+            None => self.event.row(self.txn, key.0, read),
+        }
+    }
+
+    /// Reads each of these events that there is. Those that are neighbours in the table, in its order, are read fastest.
     pub(super) fn each_event<T>(
         &mut self,
         of: impl Iterator<Item = (EventKey, T)>,
         read: impl FnMut(T, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.txn.has_begun() {
-            return each_event(opened(&mut self.event, self.txn, EVENT)?, &self.appended, of, read);
+            return each_event(self.event.open(self.txn)?, &self.appended, of, read);
         }
-        each_event(as_before(&mut self.event_before, self.txn, EVENT)?, &self.appended, of, read)
+        each_event(self.event.before(self.txn)?, &self.appended, of, read)
     }
 
     pub(super) fn put_due(&mut self, key: DueKey) {
         self.appended.put_due(key);
     }
 
-    /// Takes a due entry out; false when it is not there. The look into the table needs no transaction either.
+    /// Takes a due entry out; false when it is not there.
     pub(super) fn take_due(&mut self, key: &DueKey) -> Result<bool, Error> {
-        let (table, before, txn) = (&mut self.due, &mut self.due_before, self.txn);
-        self.appended.take_due(*key, || {
-            if txn.has_begun() {
-                return Ok(opened(table, txn, DUE)?.get(key)?.is_some());
-            }
-            Ok(as_before(before, txn, DUE)?.get(key)?.is_some())
-        })
+        let (table, txn) = (&mut self.due, self.txn);
+        self.appended.take_due(*key, || Ok(table.row(txn, key, |()| Ok(()))?.is_some()))
     }
 
     pub(super) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
         self.appended.put_backlog(key, value);
     }
 
-    /// The log as the last checkpoint left it.
-    pub(super) fn log_before(&self) -> Result<ReadOnlyTable<&'static LogKey, &'static [u8]>, Error> {
-        Ok(tables::read(&self.txn.database().begin_read()?, LOG)?)
-    }
-
-    /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order. It needs no transaction either.
+    /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order.
     pub(super) fn backlog_past(
         &mut self,
         endpoint: EndpointNo,
@@ -188,20 +181,15 @@ impl Tables<'_> {
     ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
         let piece = (Bound::Excluded(backlog_key(endpoint, after)), Bound::Included(backlog_key(endpoint, u64::MAX)));
         if self.txn.has_begun() {
-            return backlog_of(opened(&mut self.backlog, self.txn, BACKLOG)?, &self.appended, piece, limit);
+            return backlog_of(self.backlog.open(self.txn)?, &self.appended, piece, limit);
         }
-        backlog_of(as_before(&mut self.backlog_before, self.txn, BACKLOG)?, &self.appended, piece, limit)
+        backlog_of(self.backlog.before(self.txn)?, &self.appended, piece, limit)
     }
 
-    /// Takes an entry out of a backlog; as for due entries.
+    /// Takes an entry out of a backlog; false when it is not there.
     pub(super) fn take_backlog(&mut self, key: &BacklogKey) -> Result<bool, Error> {
-        let (table, before, txn) = (&mut self.backlog, &mut self.backlog_before, self.txn);
-        self.appended.take_backlog(*key, || {
-            if txn.has_begun() {
-                return Ok(opened(table, txn, BACKLOG)?.get(key)?.is_some());
-            }
-            Ok(as_before(before, txn, BACKLOG)?.get(key)?.is_some())
-        })
+        let (table, txn) = (&mut self.backlog, self.txn);
+        self.appended.take_backlog(*key, || Ok(table.row(txn, key, |_| Ok(()))?.is_some()))
     }
 
     pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
@@ -212,15 +200,23 @@ impl Tables<'_> {
         self.appended.put_name_end(key, name);
     }
 
-    /// The record of a name. The look into the table needs no transaction either.
+    /// The record of a name.
     pub(super) fn named<T>(&mut self, name: &[u8], read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if let Some(record) = self.appended.named(name) {
             return read(record).map(Some);
         }
+        self.name.row(self.txn, name, read)
+    }
+
+    /// A row of the log.
+    pub(super) fn log_row<T>(&mut self, key: &LogKey, read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if self.txn.has_begun() {
-            return opened(&mut self.name, self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose();
+            return self.log()?.get(key)?.map(|row| read(row.value())).transpose();
         }
-        as_before(&mut self.name_before, self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose()
+        match self.appended.log_row(key) {
+            Some(record) => read(record).map(Some),
+            None => self.log.row(self.txn, key, read),
+        }
     }
 
     /// Puts a row into the log, in place of the one that has its key.
@@ -264,7 +260,7 @@ impl Tables<'_> {
     fn settle_events(&mut self) -> Result<(), Error> {
         self.begin()?;
         let Some(&(first, _)) = self.appended.events.first() else { return Ok(()) };
-        let mut cursor = opened(&mut self.event, self.txn, EVENT)?.lower_bound_mut(Bound::Included(first))?;
+        let mut cursor = self.event.open(self.txn)?.lower_bound_mut(Bound::Included(first))?;
         for &(key, place) in &self.appended.events {
             cursor.insert_before(key, self.appended.record(place))?;
         }
@@ -279,7 +275,7 @@ impl Tables<'_> {
         if changed.is_empty() {
             return Ok(());
         }
-        let table = opened(&mut self.due, self.txn, DUE)?;
+        let table = self.due.open(self.txn)?;
         let taken: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Taken).map(|(key, _)| *key).collect();
         remove_sorted(table, &taken)?;
         let put: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Put).map(|(key, _)| (*key, ())).collect();
@@ -293,7 +289,7 @@ impl Tables<'_> {
         if changed.is_empty() {
             return Ok(());
         }
-        let table = opened(&mut self.backlog, self.txn, BACKLOG)?;
+        let table = self.backlog.open(self.txn)?;
         let taken: Vec<_> = changed.iter().filter(|(_, parked)| parked.is_none()).map(|(key, _)| *key).collect();
         remove_sorted(table, &taken)?;
         let put: Vec<(BacklogKey, &[u8])> =
@@ -306,7 +302,7 @@ impl Tables<'_> {
         self.begin()?;
         let names = std::mem::take(&mut self.appended.names);
         for (name, record) in &*names {
-            opened(&mut self.name, self.txn, NAME)?.insert(&**name, &**record)?;
+            self.name.open(self.txn)?.insert(&**name, &**record)?;
         }
         for (key, name) in std::mem::take(&mut self.appended.name_ends) {
             opened(&mut self.name_end, self.txn, NAME_END)?.insert(&key, &*name)?;
@@ -323,7 +319,7 @@ impl Tables<'_> {
         let put_bytes: usize = self.appended.log.iter().map(|(_, place)| self.appended.record(*place).len()).sum();
         let rows = self.appended.log_rows();
         let (kept, bytes) = (rows.len(), rows.iter().map(|(_, record)| record.len()).sum::<usize>());
-        let replaced = put_sorted(opened(&mut self.log, self.txn, LOG)?, &rows)?;
+        let replaced = put_sorted(self.log.open(self.txn)?, &rows)?;
         let (gone, gone_bytes) = (replaced.rows + put - kept, replaced.bytes + put_bytes - bytes);
         self.appended.note_freed((gone_bytes + gone * LOG_KEY_BYTES) as u64);
         Ok(())
@@ -340,18 +336,6 @@ fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
         *table = Some(txn.get()?.open_table(definition)?);
     }
     Ok(table.as_mut().expect("opened above"))
-}
-
-/// A table as it was before this batch, opened now if it was not.
-fn as_before<'t, K: redb::Key + 'static, V: redb::Value + 'static>(
-    table: &'t mut Option<ReadOnlyTable<K, V>>,
-    txn: &Txn<'_>,
-    definition: Def<K, V>,
-) -> Result<&'t ReadOnlyTable<K, V>, Error> {
-    if table.is_none() {
-        *table = Some(tables::read(&txn.database().begin_read()?, definition)?);
-    }
-    Ok(table.as_ref().expect("opened above"))
 }
 
 /// Reads events from a table beneath what is not in it yet.
@@ -372,7 +356,7 @@ fn each_event<T>(
     Ok(())
 }
 
-/// The row of a key. Where it is the one behind the last that was found, nothing is looked up from the root.
+/// The row of a key. Where it is the one behind that looked at last, nothing is looked up from the root.
 fn seek<'t>(
     table: &'t impl ReadableTable<u64, &'static [u8]>,
     cursor: &mut Option<Cursor<'t, u64, &'static [u8]>>,
@@ -435,13 +419,14 @@ mod tests {
     use std::sync::Arc;
 
     use proptest::prelude::*;
-    use redb::Database;
     use redb::backends::InMemoryBackend;
+    use redb::{Database, ReadableDatabase};
 
     use super::*;
     use crate::store::appended::Job;
     use crate::store::changes::{Changes, Head};
     use crate::store::checkpoint::bring_in;
+    use crate::store::tables;
 
     /// What a batch may do.
     #[derive(Clone, Debug)]
@@ -454,6 +439,10 @@ mod tests {
         Unpark(u8),
         Refill(u8),
         Read(u8),
+        Rewrite(u8, Vec<u8>),
+        Remove(u8),
+        LookAt(u8),
+        RemoveLog(u8),
         Name(u8, Vec<u8>),
         LookUp(u8),
         Look(u8),
@@ -462,6 +451,7 @@ mod tests {
     /// What the tables of the hot path hold.
     #[derive(Clone, Debug, Default, PartialEq)]
     struct Rows {
+        next_event: u64,
         events: BTreeMap<u64, Vec<u8>>,
         log: BTreeMap<LogKey, Vec<u8>>,
         due: BTreeSet<DueKey>,
@@ -481,6 +471,10 @@ mod tests {
             4 => (0..8_u8).prop_map(Do::Unpark),
             3 => (0..8_u8).prop_map(Do::Refill),
             3 => (0..12_u8).prop_map(Do::Read),
+            1 => (0..12_u8, record()).prop_map(|(key, record)| Do::Rewrite(key, record)),
+            1 => (0..12_u8).prop_map(Do::Remove),
+            3 => (0..12_u8).prop_map(Do::LookAt),
+            1 => (0..12_u8).prop_map(Do::RemoveLog),
             3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
             3 => (0..12_u8).prop_map(Do::LookUp),
             1 => (0..5_u8).prop_map(Do::Look),
@@ -497,7 +491,8 @@ mod tests {
     fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
         match change {
             Do::Event(record) => {
-                let key = model.events.len() as u64;
+                let key = model.next_event;
+                model.next_event += 1;
                 tables.append_event(EventKey(key), &record);
                 model.events.insert(key, record);
             }
@@ -527,6 +522,27 @@ mod tests {
                     (number, waiting(endpoint, number, value))
                 });
                 assert_eq!(tables.backlog_past(SLOW, after.into(), 3).unwrap(), there.take(3).collect::<Vec<_>>());
+            }
+            Do::Rewrite(key, record) => {
+                if let Some(old) = model.events.get_mut(&key.into()) {
+                    tables.event().unwrap().insert(u64::from(key), &*record).unwrap();
+                    *old = record;
+                }
+            }
+            Do::Remove(key) => {
+                tables.event().unwrap().remove(u64::from(key)).unwrap();
+                model.events.remove(&key.into());
+            }
+            Do::LookAt(key) => {
+                let found = tables.event_row(EventKey(key.into()), |record| Ok(record.to_vec())).unwrap();
+                assert_eq!(found.as_ref(), model.events.get(&key.into()));
+                let found = tables.log_row(&[key; 14], |record| Ok(record.to_vec())).unwrap();
+                assert_eq!(found.as_ref(), model.log.get(&[key; 14]));
+            }
+            Do::RemoveLog(key) => {
+                let gone = tables.log().unwrap().remove(&[key; 14]).unwrap().map_or(0, |row| row.value().len() + LOG_KEY_BYTES);
+                tables.appended.note_freed(gone as u64);
+                model.log.remove(&[key; 14]);
             }
             Do::Read(first) => {
                 let mut found = Vec::new();
@@ -560,7 +576,7 @@ mod tests {
         }
     }
 
-    fn rows(database: &Database) -> Rows {
+    fn rows(database: &Database, next_event: u64) -> Rows {
         let txn = database.begin_read().unwrap();
         let event = tables::read(&txn, EVENT).unwrap();
         let log = tables::read(&txn, LOG).unwrap();
@@ -569,6 +585,7 @@ mod tests {
         let names = tables::read(&txn, NAME).unwrap();
         let name_ends = tables::read(&txn, NAME_END).unwrap();
         Rows {
+            next_event,
             backlog: backlog.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
             names: names
                 .iter()
@@ -660,7 +677,7 @@ mod tests {
                     txn.commit().unwrap();
                     appended.written();
                     journal.clear();
-                    prop_assert_eq!(&rows(&database), &model);
+                    prop_assert_eq!(&rows(&database, model.next_event), &model);
                     continue;
                 }
                 let mut changes = appended.take_current();
@@ -679,7 +696,7 @@ mod tests {
                 appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
             }
             prop_assert_eq!(settle(&database, appended, put), bytes_of(&model.log));
-            prop_assert_eq!(rows(&database), model);
+            prop_assert_eq!(rows(&database, model.next_event), model);
         }
     }
 }

@@ -1,0 +1,49 @@
+//! A table of the hot path within a batch: as it was before, as long as the batch needs no transaction, else within that.
+
+use redb::{Key, ReadOnlyTable, ReadableDatabase, Table, Value};
+
+use super::error::Error;
+use super::tables::{self, Def};
+use super::txn::Txn;
+
+/// What is in the table, without what was kept back of it.
+pub(super) struct Hot<'txn, K: Key + 'static, V: Value + 'static> {
+    definition: Def<K, V>,
+    before: Option<ReadOnlyTable<K, V>>,
+    open: Option<Table<'txn, K, V>>,
+}
+
+impl<'txn, K: Key + 'static, V: Value + 'static> Hot<'txn, K, V> {
+    pub(super) fn of(definition: Def<K, V>) -> Self {
+        Self { definition, before: None, open: None }
+    }
+
+    /// The table in the batch's transaction, which begins now if it has not.
+    pub(super) fn open(&mut self, txn: &'txn Txn<'_>) -> Result<&mut Table<'txn, K, V>, Error> {
+        if self.open.is_none() {
+            self.open = Some(txn.get()?.open_table(self.definition)?);
+        }
+        Ok(self.open.as_mut().expect("opened above"))
+    }
+
+    /// The table as it was before this batch.
+    pub(super) fn before(&mut self, txn: &Txn<'_>) -> Result<&ReadOnlyTable<K, V>, Error> {
+        if self.before.is_none() {
+            self.before = Some(tables::read(&txn.database().begin_read()?, self.definition)?);
+        }
+        Ok(self.before.as_ref().expect("opened above"))
+    }
+
+    /// Reads one row, without beginning a transaction.
+    pub(super) fn row<'k, T>(
+        &mut self,
+        txn: &'txn Txn<'_>,
+        key: K::SelfType<'k>,
+        read: impl FnOnce(V::SelfType<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        if txn.has_begun() {
+            return redb::ReadableTable::get(self.open(txn)?, key)?.map(|row| read(row.value())).transpose();
+        }
+        self.before(txn)?.get(key)?.map(|row| read(row.value())).transpose()
+    }
+}
