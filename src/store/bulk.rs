@@ -138,6 +138,15 @@ mod tests {
 
     const TABLE: TableDefinition<'static, &'static [u8; 2], &'static [u8]> = TableDefinition::new("t");
 
+    /// As due entries are: several leaves of bare keys.
+    const BARE: TableDefinition<'static, &'static [u8; 20], ()> = TableDefinition::new("b");
+
+    fn bare(key: u16) -> [u8; 20] {
+        let mut bytes = [7; 20];
+        bytes[..2].copy_from_slice(&key.to_be_bytes());
+        bytes
+    }
+
     type Rows = BTreeMap<u16, Vec<u8>>;
 
     fn rows(most: usize) -> impl Strategy<Value = Rows> {
@@ -173,6 +182,27 @@ mod tests {
                         (u16::from_be_bytes(*key.value()), value.value().to_vec())
                     }).collect();
                     prop_assert_eq!(&held, &model);
+                }
+                txn.commit().unwrap();
+            }
+        }
+
+        #[test]
+        fn bare_keys_go_in_and_out_too(
+            batches in proptest::collection::vec((proptest::collection::btree_set(0..900_u16, 0..900), removed()), 1..4),
+        ) {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let mut model = BTreeSet::new();
+            for (put, removed) in batches {
+                let txn = database.begin_write().unwrap();
+                {
+                    let mut table = txn.open_table(BARE).unwrap();
+                    put_sorted(&mut table, &put.iter().map(|key| (bare(*key), ())).collect::<Vec<_>>()).unwrap();
+                    remove_sorted(&mut table, &removed.iter().map(|key| bare(*key)).collect::<Vec<_>>()).unwrap();
+                    model.extend(put);
+                    model.retain(|key| !removed.contains(key));
+                    let held: Vec<_> = table.iter().unwrap().map(|row| *row.unwrap().0.value()).collect();
+                    prop_assert_eq!(held, model.iter().map(|key| bare(*key)).collect::<Vec<_>>());
                 }
                 txn.commit().unwrap();
             }
