@@ -8,7 +8,7 @@ use super::batch::{Batch, intact};
 use super::error::Error;
 use super::op::{Lane, Ready};
 use super::record;
-use super::room::{ENDPOINT_SEATS, Held, Seat};
+use super::room::{Held, Seat};
 use super::schedule::Armed;
 use super::tables::{DueKey, due_key, read_due_key};
 use crate::domain::delivery::Place;
@@ -58,7 +58,7 @@ impl Batch<'_, '_> {
     pub(super) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
         let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
         let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
-        let free = (ENDPOINT_SEATS.saturating_sub(entry.live.waiting()) as usize).min(REFILL);
+        let free = Seat::free(&self.shared.room, &entry.live).min(REFILL);
         let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
         let mut ready = Vec::with_capacity(found.len());
@@ -83,6 +83,9 @@ impl Batch<'_, '_> {
         let (node, room) = (self.shared.node, &self.shared.room);
         let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
+            if !Held::fits(record.len(), room) {
+                return Ok(());
+            }
             let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
             ready.known = event.and_then(|stored| Held::keep(stored.event, room));
             Ok(())

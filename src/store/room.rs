@@ -48,9 +48,15 @@ pub(crate) struct Seat {
 impl Seat {
     /// `None` when the endpoint or the room is full.
     pub(super) fn take(room: &Arc<Room>, live: &Arc<Live>) -> Option<Self> {
+        (Self::free(room, live) > 0).then(|| Self::squeeze(room, live))
+    }
+
+    /// How many seats the endpoint would be given now.
+    pub(super) fn free(room: &Room, live: &Live) -> usize {
         let waiting = live.waiting();
-        let free = waiting < OWN_SEATS || (waiting < ENDPOINT_SEATS && room.waiting.load(Relaxed) < SEATS);
-        free.then(|| Self::squeeze(room, live))
+        let own = OWN_SEATS.saturating_sub(waiting) as usize;
+        let shared = ENDPOINT_SEATS.saturating_sub(waiting) as usize;
+        own.max(shared.min(SEATS.saturating_sub(room.waiting.load(Relaxed))))
     }
 
     /// A seat beyond the bound, for what a person asked for and waits for.
@@ -86,6 +92,11 @@ impl Held {
         Some(Arc::new(Self { event, room: room.clone() }))
     }
 
+    /// Whether an event whose record has so many bytes may be kept.
+    pub(super) fn fits(record: usize, room: &Room) -> bool {
+        room.body_bytes.load(Relaxed) + record <= BODY_BYTES
+    }
+
     pub(crate) fn event(&self) -> &Event {
         &self.event
     }
@@ -108,3 +119,20 @@ pub(crate) const ENDPOINT_SEATS: u32 = 4_096;
 
 /// Bodies in memory, in bytes.
 const BODY_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_has_its_own_seats_whatever_the_others_do() {
+        let (room, live, other) = (Arc::default(), Arc::default(), Arc::default());
+        assert_eq!(Seat::free(&room, &live), ENDPOINT_SEATS as usize);
+        let _others: Vec<_> = (0..SEATS - 40).map(|_| Seat::squeeze(&room, &other)).collect();
+        assert_eq!((Seat::free(&room, &live), Seat::free(&room, &other)), (40, 0));
+        let mut own: Vec<_> = std::iter::from_fn(|| Seat::take(&room, &live)).collect();
+        assert_eq!((own.len(), Seat::free(&room, &live)), (40, 0));
+        own.truncate(10);
+        assert_eq!(Seat::free(&room, &live), 30);
+    }
+}
