@@ -306,7 +306,7 @@ impl Reader<'_> {
     }
 }
 
-/// A length on disk. No batch comes near its bound: the inbox refuses publications long before.
+/// A length on disk. No batch comes near its bound: the inbox gives out few at a time.
 fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).expect("a batch is shorter than 4 GiB").to_le_bytes()
 }

@@ -1,4 +1,7 @@
-//! What waits for the writer: a commit takes all that came while the last one ran, but of publications no more than make a batch.
+//! What waits for the writer: a commit takes all that came while the last one ran, but of events no more than make a batch.
+//!
+//! What somebody asks for is taken in the order in which it came. What the relay tells itself overtakes it: deliveries that ended
+//! and backlogs that ran low do not wait for all that was published.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,12 +19,11 @@ pub(super) struct Inbox {
 
 #[derive(Default)]
 struct Queue {
-    ops: Vec<Op>,
-    /// Publications, with their bytes.
-    publications: VecDeque<(Op, usize)>,
-    publication_bytes: usize,
-    /// Somebody waits for the answer to one of them.
-    urgent: bool,
+    /// What somebody waits for, in the order in which it came, each with the bytes of its events.
+    asked: VecDeque<(Op, usize)>,
+    asked_bytes: usize,
+    /// What nobody waits for.
+    told: Vec<Op>,
     closed: bool,
     /// Whether the writer sleeps, and for what.
     sleep: Sleep,
@@ -43,18 +45,8 @@ enum Sleep {
     Idle,
     /// Until something urgent comes: outcomes wait for company.
     Linger,
-    /// Until a time, whatever comes: all of it waits for company.
+    /// Until a time, or a full batch: all of it waits for company.
     Rest,
-}
-
-impl Sleep {
-    fn ends_with(self, urgent: bool) -> bool {
-        match self {
-            Self::No | Self::Rest => false,
-            Self::Linger => urgent,
-            Self::Idle => true,
-        }
-    }
 }
 
 /// Why an operation was not taken.
@@ -65,36 +57,24 @@ pub(super) enum Full {
 }
 
 impl Inbox {
-    /// Queues publications, or refuses them when too many bytes wait already. A single large batch is taken by an empty queue.
+    /// Queues publications, or refuses them when too many bytes wait already, whatever their own.
     pub(super) fn publish(&self, op: Op, bytes: usize) -> Result<(), Full> {
-        let mut queue = self.lock();
-        if queue.publication_bytes > 0 && queue.publication_bytes + bytes > PUBLICATION_BYTES {
+        let queue = self.lock();
+        if queue.asked_bytes >= PUBLICATION_BYTES {
             return Err(Full::Busy);
         }
-        if queue.closed {
-            return Err(Full::Closed);
-        }
-        queue.publication_bytes += bytes;
-        queue.publications.push_back((op, bytes));
-        self.ring(queue, true);
-        Ok(())
+        self.push(queue, op, bytes)
     }
 
     /// Queues what somebody waits for.
     pub(super) fn ask(&self, op: Op) -> Result<(), Full> {
-        let mut queue = self.lock();
-        if queue.closed {
-            return Err(Full::Closed);
-        }
-        queue.ops.push(op);
-        self.ring(queue, true);
-        Ok(())
+        self.push(self.lock(), op, 0)
     }
 
     /// Queues what nobody waits for: it may wait [`LINGER`] for company. Also taken while closing, since attempts end then.
     pub(super) fn tell(&self, op: Op) {
         let mut queue = self.lock();
-        queue.ops.push(op);
+        queue.told.push(op);
         self.ring(queue, false);
     }
 
@@ -108,19 +88,18 @@ impl Inbox {
         self.lock().len()
     }
 
-    /// Waits for work until `until`, takes all of it into `ops`, of publications as many as make a batch. `ops` is empty and comes
-    /// back with the old queue's room. Work that is there before the end of `rest` waits for more until then, as long as more comes.
-    /// True when nothing is asked any more: what is then taken is the last, unless an attempt still ends.
+    /// Waits for work until `until` and takes it into `ops`, which is empty and comes back with an old queue's room. Work that is
+    /// there before the end of `rest` waits for more until then, as long as more comes.
+    /// True when nothing is asked any more: once nothing is taken, nothing will be, unless an attempt still ends.
     pub(super) fn take(&self, ops: &mut Vec<Op>, until: Instant, rest: Rest) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| queue.len() > 0 || queue.closed);
         if queue.len() > 0 {
             queue = self.gather(queue, rest);
             let until = until.min(clock::steady() + LINGER);
-            queue = self.wait(queue, Sleep::Linger, until, |queue| queue.urgent || queue.closed);
+            queue = self.wait(queue, Sleep::Linger, until, |queue| !queue.asked.is_empty() || queue.closed);
         }
-        std::mem::swap(ops, &mut queue.ops);
-        queue.take_publications(ops);
-        queue.urgent = !queue.publications.is_empty();
+        std::mem::swap(ops, &mut queue.told);
+        queue.take_asked(ops);
         queue.closed
     }
 
@@ -135,9 +114,18 @@ impl Inbox {
         }
     }
 
-    fn ring(&self, mut queue: MutexGuard<'_, Queue>, urgent: bool) {
-        queue.urgent |= urgent;
-        let wake = queue.sleep.ends_with(urgent);
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, bytes: usize) -> Result<(), Full> {
+        if queue.closed {
+            return Err(Full::Closed);
+        }
+        queue.asked.push_back((op, bytes));
+        queue.asked_bytes += bytes;
+        self.ring(queue, true);
+        Ok(())
+    }
+
+    fn ring(&self, queue: MutexGuard<'_, Queue>, asked: bool) {
+        let wake = queue.ends_sleep(asked);
         drop(queue);
         if wake {
             self.bell.notify_one();
@@ -170,29 +158,40 @@ impl Inbox {
 
 impl Queue {
     fn len(&self) -> usize {
-        self.ops.len() + self.publications.len()
+        self.asked.len() + self.told.len()
     }
 
-    /// Whether publications fill a batch.
+    /// Whether there is enough for a whole batch.
     fn is_full(&self) -> bool {
-        self.publication_bytes >= BATCH_BYTES
+        self.asked_bytes >= BATCH_BYTES
     }
 
-    /// As many publications as make a batch, the first whatever its size.
-    fn take_publications(&mut self, ops: &mut Vec<Op>) {
+    /// Whether the writer is to wake up for what has come, which was asked for or not.
+    fn ends_sleep(&self, asked: bool) -> bool {
+        match self.sleep {
+            Sleep::No => false,
+            Sleep::Idle => true,
+            Sleep::Linger => asked,
+            Sleep::Rest => self.is_full(),
+        }
+    }
+
+    /// As much as makes a batch.
+    fn take_asked(&mut self, ops: &mut Vec<Op>) {
         let mut taken = 0;
         while taken < BATCH_BYTES
-            && let Some((op, bytes)) = self.publications.pop_front()
+            && let Some((op, bytes)) = self.asked.pop_front()
         {
             ops.push(op);
             taken += bytes;
         }
-        self.publication_bytes -= taken;
+        self.asked_bytes -= taken;
     }
 }
 
-/// Bytes of events that one commit takes, and the rest of one publication: those who wait for its answer send on while the next
-/// is made, and deliveries that end, or come from a backlog, do not wait for all that was published.
+/// Bytes of events that one commit takes, and the rest of the last publication: those who wait for its answer send on while the
+/// next is made. So many are too long for the journal, and come into the tables at once by one transaction: with half of it both
+/// would be written, with twice as much publishers and deliveries wait longer than they have work.
 const BATCH_BYTES: usize = 2 << 20;
 
 /// Bytes of events that may wait for the disk; past that publishers are asked to come back.
@@ -212,49 +211,76 @@ mod tests {
         Op::AcceptAll(Vec::new(), oneshot::channel().0)
     }
 
-    /// Takes what is there; how many publications that was, how many others, and whether nothing more is asked.
-    fn taken(inbox: &Inbox) -> (usize, usize, bool) {
+    /// Takes what is there: a letter for each, and whether nothing more is asked.
+    fn taken(inbox: &Inbox) -> (String, bool) {
         let (mut ops, now) = (Vec::new(), clock::steady());
         let closed = inbox.take(&mut ops, now, Rest { until: now, quiet: Duration::ZERO });
-        let publications = ops.iter().filter(|op| matches!(op, Op::AcceptAll(..))).count();
-        (publications, ops.len() - publications, closed)
+        let letter = |op: &Op| match op {
+            Op::AcceptAll(..) => 'p',
+            Op::RevokeKey(..) => 'r',
+            _ => 't',
+        };
+        (ops.iter().map(letter).collect(), closed)
     }
 
     #[test]
-    fn a_batch_has_no_more_publications_than_fill_it() {
+    fn a_batch_takes_no_more_events_than_fill_it_and_what_is_told_at_once() {
         let inbox = Inbox::default();
         for bytes in [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 5 * BATCH_BYTES, 1] {
             inbox.publish(publication(), bytes).expect("there is room");
         }
         inbox.tell(Op::Refill(EndpointNo(1)));
         assert_eq!(inbox.len(), 6);
-        assert_eq!(taken(&inbox), (2, 1, false));
+        assert_eq!(taken(&inbox), ("tpp".into(), false));
         inbox.tell(Op::Refill(EndpointNo(1)));
         inbox.close();
-        assert_eq!(taken(&inbox), (2, 1, true));
-        assert_eq!(taken(&inbox), (1, 0, true));
-        assert_eq!(taken(&inbox), (0, 0, true));
-        assert_eq!(inbox.lock().publication_bytes, 0);
+        assert_eq!(taken(&inbox), ("tpp".into(), true));
+        assert_eq!(taken(&inbox), ("p".into(), true));
+        assert_eq!(taken(&inbox), (String::new(), true));
+        assert_eq!(inbox.lock().asked_bytes, 0);
+    }
+
+    #[test]
+    fn what_is_asked_for_behind_publications_stays_behind_them() {
+        let inbox = Inbox::default();
+        for _ in 0..2 {
+            inbox.publish(publication(), BATCH_BYTES).expect("there is room");
+        }
+        inbox.ask(Op::RevokeKey("k".into(), oneshot::channel().0)).expect("it is open");
+        inbox.publish(publication(), 1).expect("there is room");
+        assert_eq!(taken(&inbox), ("p".into(), false));
+        assert_eq!(taken(&inbox), ("p".into(), false));
+        assert_eq!(taken(&inbox), ("rp".into(), false));
     }
 
     #[test]
     fn publications_past_the_bound_are_refused_until_some_were_taken() {
         let inbox = Inbox::default();
-        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES + 1), Ok(()));
+        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES - 1), Ok(()));
+        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES), Ok(()), "a large one finds its way in between small ones");
         assert_eq!(inbox.publish(publication(), 1), Err(Full::Busy));
-        assert_eq!(taken(&inbox), (1, 0, false));
-        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES), Ok(()));
+        assert_eq!(taken(&inbox), ("p".into(), false));
+        assert_eq!(inbox.publish(publication(), 1), Err(Full::Busy));
+        assert_eq!(taken(&inbox), ("p".into(), false));
+        assert_eq!(inbox.publish(publication(), 1), Ok(()));
         inbox.close();
-        assert_eq!(inbox.publish(publication(), 0), Err(Full::Closed));
+        assert_eq!(inbox.publish(publication(), 1), Err(Full::Closed));
     }
 
     #[test]
-    fn a_full_batch_waits_for_no_company() {
-        let inbox = Inbox::default();
-        inbox.publish(publication(), BATCH_BYTES).expect("there is room");
-        let began = clock::steady();
-        let never = began + Duration::from_secs(60);
-        assert!(!inbox.take(&mut Vec::new(), never, Rest { until: never, quiet: Duration::from_secs(60) }));
-        assert!(clock::steady() < began + Duration::from_secs(30));
+    fn a_batch_that_fills_up_ends_the_rest() {
+        let (inbox, began) = (Inbox::default(), clock::steady());
+        let long = Duration::from_secs(60);
+        let rest = Rest { until: began + long, quiet: long };
+        inbox.publish(publication(), 1).expect("there is room");
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| inbox.take(&mut Vec::new(), began + long, rest));
+            while inbox.lock().sleep != Sleep::Rest {
+                std::thread::yield_now();
+            }
+            inbox.publish(publication(), BATCH_BYTES).expect("there is room");
+            assert!(!writer.join().expect("no panic"));
+        });
+        assert!(clock::steady() < began + long / 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes: takes what waits, applies all of it in one transaction, commits once, then tells everyone.
+//! The one thread that writes: takes what waits, applies it as one batch, commits once, then tells everyone.
 //!
 //! A batch that only adds to the hot path is committed to the journal; what needs more goes to the tables at once, and with it all
 //! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the
