@@ -353,6 +353,23 @@ mod tests {
         changes
     }
 
+    /// A crash may leave a journal that a later build is to read: the form of one stays, or gets a name of its own.
+    #[test]
+    fn the_form_is_the_one_that_journals_have() {
+        let mut changes = Changes::with_room(0);
+        changes.put_event(0x0102, b"event");
+        changes.put_log([1; 14], b"log");
+        changes.put_due([2; 20]);
+        changes.take_due([3; 20]);
+        changes.put_backlog([4; 12], b"parked");
+        changes.take_backlog([5; 12]);
+        changes.put_name(b"name", b"answer");
+        changes.put_name_end([6; 16], b"name");
+        changes.seal(Head { store: 7, run: 8, number: 9 }, b"counters");
+        let journal = include_str!("../../tests/vectors/journal.txt").trim();
+        assert_eq!(hex::encode(changes.bytes()), journal);
+    }
+
     proptest! {
         #[test]
         fn sealed_changes_read_back(

@@ -663,3 +663,6 @@ fn unknown(table: &'static str) -> Error {
 fn narrow(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod pinned;

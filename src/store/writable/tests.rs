@@ -149,10 +149,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
             model.name_ends.insert([key; 16], vec![key; 3]);
         }
         Do::LookUp(key) => {
-            assert_eq!(
-                tables.named(&[key; 3], |record| Ok(record.to_vec())).unwrap(),
-                model.names.get(&vec![key; 3]).cloned()
-            );
+            assert_eq!(tables.named(&[key; 3], |record| Ok(record.to_vec())).unwrap(), model.names.get(&vec![key; 3]).cloned());
         }
         Do::Look(3) => assert_eq!(tables.name().unwrap().iter().unwrap().count(), model.names.len()),
         Do::Look(0) => assert_eq!(tables.event().unwrap().iter().unwrap().count(), model.events.len()),
@@ -178,12 +175,7 @@ fn rows(database: &Database, next_event: u64) -> Rows {
             .map(Result::unwrap)
             .map(|(name, row)| (name.value().to_vec(), row.value().to_vec()))
             .collect(),
-        name_ends: name_ends
-            .iter()
-            .unwrap()
-            .map(Result::unwrap)
-            .map(|(key, row)| (*key.value(), row.value().to_vec()))
-            .collect(),
+        name_ends: name_ends.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
         events: event.iter().unwrap().map(Result::unwrap).map(|(key, row)| (key.value(), row.value().to_vec())).collect(),
         log: log.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
         due: due.iter().unwrap().map(|row| *row.unwrap().0.value()).collect(),
