@@ -1,8 +1,26 @@
 //! Each form as stores that exist hold it, in `tests/vectors/records.txt`. A test that fails here says that they would not be read
 //! any more: give the record a new version, and keep an arm that reads this one.
 
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, trigger_code};
+use super::tenant::{listing, listing_code};
 use super::*;
-use crate::domain::event::Attributes;
+use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::dialect::EventType;
+use crate::domain::endpoint::{Definition, Endpoint, Owner, Standing, Why};
+use crate::domain::event::{Attributes, Content, Event};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::outcome::{Class, Failure, Outcome, Response};
+use crate::domain::pattern::Pattern;
+use crate::domain::time::Timestamp;
+use crate::store::pins::Connection;
+use crate::store::registry::Listing;
+use crate::store::seal::Sealer;
+use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);
 const LATER: Timestamp = Timestamp::from_micros(1_776_695_580_654_321);

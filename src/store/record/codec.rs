@@ -1,0 +1,77 @@
+//! Writing and reading a record, whatever its form.
+
+use bincode::{BorrowDecode, Encode, config};
+
+use crate::store::error::Error;
+
+/// The version that a record begins with, unless its form has a newer one.
+pub(super) const VERSION: u8 = 1;
+
+const CRC_BYTES: usize = 4;
+const CONFIG: config::Configuration = config::standard();
+
+/// Writes one record into `out`, which is emptied first so that it can be used again.
+pub(super) fn close(value: &impl Encode, out: &mut Vec<u8>) {
+    close_as(VERSION, value, out);
+}
+
+pub(super) fn close_as(version: u8, value: &impl Encode, out: &mut Vec<u8>) {
+    out.clear();
+    out.push(version);
+    let written = bincode::encode_into_std_write(value, out, CONFIG);
+    debug_assert!(written.is_ok(), "encoding into memory has nothing that can fail");
+    let crc = crc32c::crc32c(out);
+    out.extend_from_slice(&crc.to_le_bytes());
+}
+
+/// Reads one record of the first version; `table` names it in the error.
+pub(super) fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, bytes: &'a [u8]) -> Result<T, Error> {
+    match intact(table, bytes)? {
+        (VERSION, content) => decode(table, content),
+        _ => Err(unknown_version(table)),
+    }
+}
+
+/// A record's version and its content, once its checksum was found right.
+pub(super) fn intact<'a>(table: &'static str, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
+    let damaged = |why| Error::Damaged { table, why };
+    let end = bytes.len().checked_sub(CRC_BYTES).filter(|end| *end > 0).ok_or(damaged("it is too short"))?;
+    let (content, crc) = bytes.split_at(end);
+    if crc32c::crc32c(content).to_le_bytes() != crc {
+        return Err(damaged("its checksum does not match"));
+    }
+    Ok((content[0], &content[1..]))
+}
+
+pub(super) fn decode<'a, T: BorrowDecode<'a, ()>>(table: &'static str, content: &'a [u8]) -> Result<T, Error> {
+    let read = bincode::borrow_decode_from_slice(content, CONFIG).ok();
+    let whole = read.and_then(|(value, used)| (used == content.len()).then_some(value));
+    whole.ok_or(Error::Damaged { table, why: "it cannot be decoded" })
+}
+
+pub(super) fn unknown_version(table: &'static str) -> Error {
+    Error::Damaged { table, why: "its version is unknown" }
+}
+
+pub(super) fn unknown(table: &'static str) -> Error {
+    Error::Damaged { table, why: "it holds an unknown code" }
+}
+
+/// Variants and the codes that stand for them, both ways.
+macro_rules! coded {
+    ($write:ident, $read:ident: $kind:ident in $table:literal { $($code:literal = $variant:ident),* $(,)? }) => {
+        pub(super) fn $write(value: $kind) -> u8 {
+            match value {
+                $($kind::$variant => $code),*
+            }
+        }
+
+        pub(super) fn $read(code: u8) -> Result<$kind, Error> {
+            match code {
+                $($code => Ok($kind::$variant),)*
+                _ => Err(unknown($table)),
+            }
+        }
+    };
+}
+pub(super) use coded;

@@ -1,0 +1,88 @@
+//! Events.
+
+use bincode::{BorrowDecode, Encode};
+use bytes::Bytes;
+
+use super::codec::{close, open};
+use crate::domain::event::{Content, Event};
+use crate::domain::id::{EventKey, Node};
+use crate::domain::time::Timestamp;
+use crate::store::error::Error;
+
+/// An event with the number of deliveries it was given.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct StoredEvent {
+    pub(in crate::store) event: Event,
+    /// Those that match at publishing; while its fan-out runs, all that will be.
+    pub(in crate::store) deliveries: u32,
+    /// Of those, how many retention has taken already.
+    pub(in crate::store) removed: u32,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct EventForm<'a> {
+    /// `None`: made of the key.
+    id: Option<&'a str>,
+    provider: &'a str,
+    tenant: Option<&'a str>,
+    kind: &'a str,
+    time: u64,
+    occurred_at: Option<u64>,
+    attributes: Vec<(&'a str, &'a str)>,
+    connection: Option<&'a str>,
+    test: bool,
+    deliveries: u32,
+    removed: u32,
+    body_end: u32,
+    data: (u32, u32),
+    bytes: &'a [u8],
+}
+
+pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut Vec<u8>) {
+    let event = &stored.event;
+    let (bytes, body_end, data) = event.content.parts();
+    let made = node.event_key(&event.id) == Some(event.key);
+    let form = EventForm {
+        id: (!made).then_some(&*event.id),
+        provider: &event.provider,
+        tenant: event.tenant.as_deref(),
+        kind: &event.kind,
+        time: event.time.as_micros(),
+        occurred_at: event.occurred_at.map(Timestamp::as_micros),
+        attributes: event.attributes.iter().map(|(name, value)| (&**name, &**value)).collect(),
+        connection: event.connection.as_deref(),
+        test: event.test,
+        deliveries: stored.deliveries,
+        removed: stored.removed,
+        body_end: narrow(body_end),
+        data: (narrow(data.start), narrow(data.end)),
+        bytes,
+    };
+    close(&form, out);
+}
+
+pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
+    let form: EventForm<'_> = open("event", bytes)?;
+    let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
+    let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
+        .ok_or(Error::Damaged { table: "event", why: "its body is shorter than it says" })?;
+    let event = Event {
+        key,
+        id: form.id.map_or_else(|| node.event_id(key).into(), Into::into),
+        provider: form.provider.into(),
+        tenant: form.tenant.map(Into::into),
+        kind: form.kind.into(),
+        time: Timestamp::from_micros(form.time),
+        occurred_at: form.occurred_at.map(Timestamp::from_micros),
+        attributes: form.attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        connection: form.connection.map(Into::into),
+        test: form.test,
+        content,
+    };
+    Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
+}
+
+/// A body is at most 16 MiB, so its places fit.
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}

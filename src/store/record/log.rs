@@ -1,0 +1,161 @@
+//! The log: a delivery with its newest attempt, and each earlier attempt.
+
+use std::time::Duration;
+
+use bincode::{BorrowDecode, Decode, Encode};
+use bytes::Bytes;
+
+use super::codec::{close, coded, open, unknown};
+use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::id::DeliveryKey;
+use crate::domain::outcome::{Class, Failure, Outcome, Response};
+use crate::domain::time::Timestamp;
+use crate::store::Attempt;
+use crate::store::error::Error;
+
+#[derive(Encode, BorrowDecode)]
+struct DeliveryForm<'a> {
+    state: StateForm,
+    attempts: u16,
+    cause: u8,
+    before: u16,
+    draw: Option<f64>,
+    by_hand: bool,
+    url: Option<&'a str>,
+    succeeded_at: Option<u64>,
+    code: Option<u16>,
+    recovered: bool,
+    newest: Option<AttemptForm<'a>>,
+}
+
+#[derive(Clone, Copy, Encode, Decode)]
+enum StateForm {
+    Due(u64),
+    Backlog(u64),
+    Succeeded(u64),
+    Failed(u64, u8),
+}
+
+#[derive(Encode, BorrowDecode)]
+struct AttemptForm<'a> {
+    number: u16,
+    trigger: u8,
+    started_at: u64,
+    micros: u64,
+    url: &'a str,
+    headers: Vec<(&'a str, &'a str)>,
+    error: Option<u8>,
+    result: ResultForm<'a>,
+}
+
+#[derive(Encode, BorrowDecode)]
+enum ResultForm<'a> {
+    Response { status: u16, headers: Vec<(&'a str, &'a str)>, body: &'a [u8], truncated: bool },
+    Failure { class: u8, detail: &'a str },
+}
+
+pub(in crate::store) fn write_delivery(delivery: &Delivery, newest: Option<&Attempt>, out: &mut Vec<u8>) {
+    let form = DeliveryForm {
+        state: state_form(delivery.state),
+        attempts: delivery.attempts,
+        cause: cause_code(delivery.run.cause),
+        before: delivery.run.before,
+        draw: delivery.run.draw,
+        by_hand: delivery.by_hand,
+        url: delivery.url.as_deref(),
+        succeeded_at: delivery.succeeded_at.map(Timestamp::as_micros),
+        code: delivery.code,
+        recovered: delivery.recovered,
+        newest: newest.map(attempt_form),
+    };
+    close(&form, out);
+}
+
+pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<(Delivery, Option<Attempt>), Error> {
+    let form: DeliveryForm<'_> = open("log", bytes)?;
+    let delivery = Delivery {
+        key,
+        state: state(form.state)?,
+        attempts: form.attempts,
+        run: Run { cause: cause(form.cause)?, before: form.before, draw: form.draw },
+        by_hand: form.by_hand,
+        url: form.url.map(Into::into),
+        succeeded_at: form.succeeded_at.map(Timestamp::from_micros),
+        code: form.code,
+        recovered: form.recovered,
+    };
+    Ok((delivery, form.newest.map(attempt).transpose()?))
+}
+
+pub(in crate::store) fn write_attempt(value: &Attempt, out: &mut Vec<u8>) {
+    close(&attempt_form(value), out);
+}
+
+pub(in crate::store) fn read_attempt(bytes: &[u8]) -> Result<Attempt, Error> {
+    attempt(open("log", bytes)?)
+}
+
+fn attempt_form(value: &Attempt) -> AttemptForm<'_> {
+    AttemptForm {
+        number: value.number,
+        trigger: trigger_code(value.trigger),
+        started_at: value.started_at.as_micros(),
+        micros: u64::try_from(value.outcome.duration.as_micros()).unwrap_or(u64::MAX),
+        url: &value.url,
+        headers: value.request_headers.iter().collect(),
+        error: value.error.map(class_code),
+        result: match &value.outcome.result {
+            Ok(response) => ResultForm::Response {
+                status: response.status,
+                headers: response.headers.iter().collect(),
+                body: &response.body,
+                truncated: response.truncated,
+            },
+            Err(failure) => ResultForm::Failure { class: class_code(failure.class), detail: &failure.detail },
+        },
+    }
+}
+
+fn attempt(form: AttemptForm<'_>) -> Result<Attempt, Error> {
+    let result = match form.result {
+        ResultForm::Response { status, headers, body, truncated } => {
+            let headers = headers.into_iter().collect();
+            Ok(Response { status, headers, body: Bytes::copy_from_slice(body), truncated })
+        }
+        ResultForm::Failure { class: code, detail } => Err(Failure { class: class(code)?, detail: detail.to_owned() }),
+    };
+    Ok(Attempt {
+        number: form.number,
+        trigger: trigger(form.trigger)?,
+        started_at: Timestamp::from_micros(form.started_at),
+        url: form.url.into(),
+        request_headers: form.headers.into_iter().collect(),
+        error: form.error.map(class).transpose()?,
+        outcome: Outcome { result, duration: Duration::from_micros(form.micros) },
+    })
+}
+
+fn state_form(state: State) -> StateForm {
+    match state {
+        State::Pending(Place::Due(at)) => StateForm::Due(at.as_millis()),
+        State::Pending(Place::Backlog(number)) => StateForm::Backlog(number),
+        State::Succeeded { at } => StateForm::Succeeded(at.as_micros()),
+        State::Failed { at, end } => StateForm::Failed(at.as_micros(), end_code(end)),
+    }
+}
+
+fn state(form: StateForm) -> Result<State, Error> {
+    Ok(match form {
+        StateForm::Due(at) => State::Pending(Place::Due(Timestamp::from_millis(at))),
+        StateForm::Backlog(number) => State::Pending(Place::Backlog(number)),
+        StateForm::Succeeded(at) => State::Succeeded { at: Timestamp::from_micros(at) },
+        StateForm::Failed(at, code) => State::Failed { at: Timestamp::from_micros(at), end: end(code)? },
+    })
+}
+
+coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted, 3 = Expired });
+coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Hand, 2 = Test });
+coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });
+coded!(class_code, class: Class in "log" {
+    0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response,
+});

@@ -1,0 +1,120 @@
+//! What belongs to tenants and providers: their names, keys, connections and catalogues.
+
+use bincode::{BorrowDecode, Decode, Encode};
+
+use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
+use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::dialect::EventType;
+use crate::domain::id::EndpointNo;
+use crate::domain::time::Timestamp;
+use crate::store::Owned;
+use crate::store::error::Error;
+use crate::store::pins::Connection;
+use crate::store::registry::Listing;
+
+#[derive(Encode, Decode)]
+struct KeyForm {
+    id: String,
+    name: String,
+    provider: Option<String>,
+    tenant: Option<String>,
+    scopes: u8,
+    created_at: u64,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct ConnectionForm<'a> {
+    opened_at: u64,
+    used_at: u64,
+    link: Option<&'a str>,
+    urls: Vec<(u32, &'a str)>,
+}
+
+#[derive(Encode, BorrowDecode)]
+struct EventTypeForm<'a> {
+    name: &'a str,
+    description: &'a str,
+    example: &'a str,
+    version: i64,
+}
+
+pub(in crate::store) fn write_tenant(owned: &Owned, listing: Listing, out: &mut Vec<u8>) {
+    close_as(TENANT_VERSION, &(&*owned.provider, &*owned.tenant, listing_code(listing)), out);
+}
+
+pub(in crate::store) fn read_tenant(bytes: &[u8]) -> Result<(Owned, Listing), Error> {
+    let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", bytes)? {
+        (TENANT_VERSION, content) => decode("tenant", content)?,
+        (VERSION, content) => {
+            let (provider, tenant) = decode("tenant", content)?;
+            (provider, tenant, listing_code(Listing::Never))
+        }
+        _ => return Err(unknown_version("tenant")),
+    };
+    Ok((Owned { provider: provider.into(), tenant: tenant.into() }, listing(code)?))
+}
+
+pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
+    let (provider, tenant, scopes) = match &key.role {
+        Role::Operator => (None, None, Scopes::ALL),
+        Role::Provider { provider } => (Some(provider), None, Scopes::ALL),
+        Role::Tenant { provider, tenant, scopes } => (Some(provider), Some(tenant), *scopes),
+    };
+    let form = KeyForm {
+        id: key.id.to_string(),
+        name: key.name.to_string(),
+        provider: provider.map(ToString::to_string),
+        tenant: tenant.map(ToString::to_string),
+        scopes: u8::from(scopes.publish) | u8::from(scopes.read) << 1 | u8::from(scopes.manage) << 2,
+        created_at: key.created_at.as_micros(),
+    };
+    close(&form, out);
+}
+
+pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
+    let form: KeyForm = open("key", bytes)?;
+    let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
+    let role = match (form.provider, form.tenant) {
+        (None, _) => Role::Operator,
+        (Some(provider), None) => Role::Provider { provider: provider.into() },
+        (Some(provider), Some(tenant)) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes },
+    };
+    let created_at = Timestamp::from_micros(form.created_at);
+    Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at })
+}
+
+pub(in crate::store) fn write_connection(connection: &Connection, out: &mut Vec<u8>) {
+    let form = ConnectionForm {
+        opened_at: connection.opened_at.as_micros(),
+        used_at: connection.used_at.as_micros(),
+        link: connection.link.as_deref(),
+        urls: connection.urls.iter().map(|(no, url)| (no.0, &**url)).collect(),
+    };
+    close(&form, out);
+}
+
+pub(in crate::store) fn read_connection(bytes: &[u8]) -> Result<Connection, Error> {
+    let form: ConnectionForm<'_> = open("connection", bytes)?;
+    Ok(Connection {
+        opened_at: Timestamp::from_micros(form.opened_at),
+        used_at: Timestamp::from_micros(form.used_at),
+        link: form.link.map(Into::into),
+        urls: form.urls.into_iter().map(|(no, url)| (EndpointNo(no), url.into())).collect(),
+    })
+}
+
+pub(in crate::store) fn write_event_type(event_type: &EventType, out: &mut Vec<u8>) {
+    let EventType { name, description, example, version, .. } = event_type;
+    close(&EventTypeForm { name, description, example, version: *version }, out);
+}
+
+/// What a provider gives is its own, never an example of ours.
+pub(in crate::store) fn read_event_type(bytes: &[u8]) -> Result<EventType, Error> {
+    let EventTypeForm { name, description, example, version } = open("event_type", bytes)?;
+    Ok(EventType { name: name.into(), description: description.into(), example: example.into(), ours: false, version })
+}
+
+coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
+
+/// A tenant with what the config file says of it; before, it was the two names.
+const TENANT_VERSION: u8 = 2;

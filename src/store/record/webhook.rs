@@ -1,0 +1,158 @@
+//! Webhooks, their secrets sealed.
+
+use bincode::{Decode, Encode};
+
+use super::codec::{close, open, unknown};
+use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::pattern::Pattern;
+use crate::domain::time::Timestamp;
+use crate::store::error::Error;
+use crate::store::seal::Sealer;
+
+#[derive(Encode, Decode)]
+struct EndpointForm {
+    id: String,
+    provider: String,
+    tenant: String,
+    tenant_no: u32,
+    name: String,
+    description: String,
+    url: String,
+    events: Vec<String>,
+    /// `None`: the config file; empty: the operator; else a key's id.
+    owner: Option<String>,
+    created_at: u64,
+    changed_at: u64,
+    standing: StandingForm,
+    failures: u32,
+    secrets: Vec<SecretForm>,
+}
+
+#[derive(Encode, Decode)]
+enum StandingForm {
+    Active,
+    Disabled { at: u64, why: u8, count: u32 },
+    Deleted { at: u64 },
+}
+
+#[derive(Encode, Decode)]
+struct SecretForm {
+    sealed: Vec<u8>,
+    until: Option<u64>,
+}
+
+/// The webhook's secrets are sealed with what they belong to, so that a sealed secret moved to another row does not open.
+pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out: &mut Vec<u8>) -> Result<(), Error> {
+    let secrets = endpoint.secrets.iter().map(|held| sealed(held, endpoint, sealer)).collect::<Result<_, Error>>()?;
+    let definition = &endpoint.definition;
+    let form = EndpointForm {
+        id: endpoint.id.to_string(),
+        provider: endpoint.provider.to_string(),
+        tenant: endpoint.tenant.to_string(),
+        tenant_no: endpoint.tenant_no.0,
+        name: definition.name.to_string(),
+        description: definition.description.to_string(),
+        url: definition.url.to_string(),
+        events: definition.events.iter().map(ToString::to_string).collect(),
+        owner: owner_form(&endpoint.owner),
+        created_at: endpoint.created_at.as_micros(),
+        changed_at: endpoint.changed_at.as_micros(),
+        standing: standing_form(endpoint.standing),
+        failures: endpoint.failures,
+        secrets,
+    };
+    close(&form, out);
+    Ok(())
+}
+
+pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[u8]) -> Result<Endpoint, Error> {
+    let form: EndpointForm = open("endpoint", bytes)?;
+    let label = seal_label(&form.provider, &form.tenant, &form.id);
+    let secrets = form.secrets.iter().map(|kept| opened(kept, &label, sealer)).collect::<Result<_, Error>>()?;
+    let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
+    let events: Option<Vec<Pattern>> = form.events.iter().map(|text| Pattern::parse(text).ok()).collect();
+    Ok(Endpoint {
+        no,
+        id: form.id.into(),
+        provider: form.provider.into(),
+        tenant: form.tenant.into(),
+        tenant_no: TenantNo(form.tenant_no),
+        definition: Definition {
+            name: form.name.into(),
+            description: form.description.into(),
+            url: form.url.into(),
+            events: events.ok_or(unreadable)?,
+        },
+        owner: owner(form.owner),
+        created_at: Timestamp::from_micros(form.created_at),
+        changed_at: Timestamp::from_micros(form.changed_at),
+        standing: standing(&form.standing)?,
+        failures: form.failures,
+        secrets,
+    })
+}
+
+fn seal_label(provider: &str, tenant: &str, webhook: &str) -> String {
+    format!("{provider}/{tenant}/{webhook}")
+}
+
+fn sealed(held: &LiveSecret, endpoint: &Endpoint, sealer: &Sealer) -> Result<SecretForm, Error> {
+    let label = seal_label(&endpoint.provider, &endpoint.tenant, &endpoint.id);
+    let sealed = sealer.seal(held.secret.expose().as_bytes(), &label)?;
+    Ok(SecretForm { sealed, until: held.until.map(Timestamp::as_micros) })
+}
+
+fn opened(kept: &SecretForm, label: &str, sealer: &Sealer) -> Result<LiveSecret, Error> {
+    let secret = sealer.open(&kept.sealed, label)?;
+    Ok(LiveSecret { secret, until: kept.until.map(Timestamp::from_micros) })
+}
+
+fn owner_form(owner: &Owner) -> Option<String> {
+    match owner {
+        Owner::File => None,
+        Owner::Operator => Some(String::new()),
+        Owner::Key(id) => Some(id.to_string()),
+    }
+}
+
+fn owner(form: Option<String>) -> Owner {
+    match form {
+        None => Owner::File,
+        Some(id) if id.is_empty() => Owner::Operator,
+        Some(id) => Owner::Key(id.into()),
+    }
+}
+
+fn standing_form(standing: Standing) -> StandingForm {
+    match standing {
+        Standing::Active => StandingForm::Active,
+        Standing::Deleted { at } => StandingForm::Deleted { at: at.as_micros() },
+        Standing::Disabled { at, why } => {
+            let (why, count) = match why {
+                Why::Failures(count) => (0, count),
+                Why::Gone => (1, 0),
+                Why::ByHand => (2, 0),
+                Why::NotInFile => (3, 0),
+            };
+            StandingForm::Disabled { at: at.as_micros(), why, count }
+        }
+    }
+}
+
+fn standing(form: &StandingForm) -> Result<Standing, Error> {
+    Ok(match *form {
+        StandingForm::Active => Standing::Active,
+        StandingForm::Deleted { at } => Standing::Deleted { at: Timestamp::from_micros(at) },
+        StandingForm::Disabled { at, why, count } => {
+            let why = match why {
+                0 => Why::Failures(count),
+                1 => Why::Gone,
+                2 => Why::ByHand,
+                3 => Why::NotInFile,
+                _ => return Err(unknown("endpoint")),
+            };
+            Standing::Disabled { at: Timestamp::from_micros(at), why }
+        }
+    })
+}
