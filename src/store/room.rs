@@ -128,11 +128,11 @@ mod tests {
     fn an_endpoint_has_its_own_seats_whatever_the_others_do() {
         let (room, live, other) = (Arc::default(), Arc::default(), Arc::default());
         assert_eq!(Seat::free(&room, &live), ENDPOINT_SEATS as usize);
-        let _others: Vec<_> = (0..SEATS - 40).map(|_| Seat::squeeze(&room, &other)).collect();
-        assert_eq!((Seat::free(&room, &live), Seat::free(&room, &other)), (40, 0));
+        let _others: Vec<_> = (0..SEATS - 10).map(|_| Seat::squeeze(&room, &other)).collect();
+        assert_eq!((Seat::free(&room, &live), Seat::free(&room, &other)), (OWN_SEATS as usize, 0));
         let mut own: Vec<_> = std::iter::from_fn(|| Seat::take(&room, &live)).collect();
-        assert_eq!((own.len(), Seat::free(&room, &live)), (40, 0));
-        own.truncate(10);
-        assert_eq!(Seat::free(&room, &live), 30);
+        assert_eq!((own.len(), Seat::free(&room, &live)), (OWN_SEATS as usize, 0));
+        own.truncate(12);
+        assert_eq!(Seat::free(&room, &live), 20);
     }
 }
