@@ -35,6 +35,8 @@ mod restart;
 mod service;
 mod site;
 mod special;
+mod stage;
+mod subject;
 mod synthetic;
 
 use std::io;
@@ -68,7 +70,7 @@ impl Error {
     }
 }
 
-/// Measures all that the plan names, one after the other; `tell` hears what is measured next.
+/// Measures all that the plan names; `tell` hears what is measured next.
 pub(crate) fn run(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Error> {
     let (runs, restart) = measure::all(plan, tell)?;
     Ok(Report::new(plan, runs, restart))

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     /// Empty: all.
     pub(crate) only: Vec<Run>,
     pub(crate) special: Special,
+    /// The plain load and the asked one run at the same time, so that what disturbs one disturbs the other.
+    pub(crate) side_by_side: bool,
 }
 
 /// One kind of run of a report.
@@ -88,6 +90,11 @@ impl Plan {
     /// Whether there is nothing to measure: the plain load is not compared with itself.
     pub(crate) fn is_empty(&self) -> bool {
         self.only == [Run::Base] && self.base_load().is_none()
+    }
+
+    /// Whether there are two runs of hookwheel, which can stand side by side.
+    pub(crate) fn is_pair(&self) -> bool {
+        self.has(Run::Base) && self.has(Run::Store) && self.base_load().is_some()
     }
 
     /// What a forward-only relay can be given: it has no queue, so a failing endpoint would hold up its publisher.
@@ -252,7 +259,7 @@ mod tests {
     }
 
     fn plan(load: Load) -> Plan {
-        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing }
+        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing, side_by_side: false }
     }
 
     #[test]
@@ -280,6 +287,7 @@ mod tests {
     fn the_base_is_what_is_not_special() {
         assert_eq!(plan(load(1)).base_load(), None);
         assert_eq!(plan(load(7)).base_load(), Some(load(1)));
+        assert!(plan(load(7)).is_pair() && !plan(load(1)).is_pair());
         assert_eq!(plan(Load { batch: 100, ..load(1) }).base_load(), Some(load(1)));
         let fanned = Load { fan_out: true, ..load(7) };
         assert_eq!(plan(fanned).base_load(), Some(Load { end: End::Events(70), ..load(1) }));

@@ -26,7 +26,7 @@ pub(super) struct Site {
 impl Site {
     /// Makes a folder of its own below `dir`, without a store.
     pub(super) fn make(dir: &Path, load: &Load, special: Special, receiver_port: u16) -> Result<Self, Error> {
-        let folder = Folder::make(dir)?;
+        let folder = Folder::make(dir, receiver_port)?;
         let [operator, publisher_key] = [key()?, key()?];
         folder.write("operator.key", &operator)?;
         folder.write("publisher.key", &publisher_key)?;
@@ -80,8 +80,9 @@ fn key() -> Result<String, Error> {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn make(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(format!("hookwheel-bench-{}", std::process::id()));
+    /// Two services at the same time have two receivers, whose ports tell their folders apart.
+    fn make(dir: &Path, receiver_port: u16) -> Result<Self, Error> {
+        let path = dir.join(format!("hookwheel-bench-{}-{receiver_port}", std::process::id()));
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
         made.map_err(Error::io(format!("make the folder {}", path.display())))?;
         Ok(Self(path))

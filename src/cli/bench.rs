@@ -84,6 +84,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
     retention: Option<Duration>,
 
+    /// Run the plain load and hookwheel at the same time, so that a noisy machine disturbs both alike; needs a rate
+    #[arg(long, conflicts_with_all = ["pending", "late"])]
+    side_by_side: bool,
+
     /// Where the store lies [default: the current folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -134,11 +138,7 @@ impl Bench {
         };
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        let plan = Plan { dir, load, only, special };
-        if plan.is_empty() {
-            return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
-        }
-        Ok(plan)
+        usable(Plan { dir, load, only, special, side_by_side: self.side_by_side })
     }
 
     /// One at the most: they exclude each other on the command line.
@@ -187,6 +187,20 @@ impl Only {
             Self::Store => Run::Store,
         }
     }
+}
+
+/// Refuses what has nothing to measure.
+fn usable(plan: Plan) -> Result<Plan, Failure> {
+    if plan.is_empty() {
+        return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
+    }
+    if plan.side_by_side && plan.load.rate <= 0.0 {
+        return Err(Failure::usage("two closed loops side by side take from each other what is measured", "--rate 1000"));
+    }
+    if plan.side_by_side && !plan.is_pair() {
+        return Err(Failure::usage("there are no two runs of hookwheel to make side by side", "--endpoints 100 --hang 1"));
+    }
+    Ok(plan)
 }
 
 /// One process of a measurement, started by `bench`
@@ -255,7 +269,8 @@ fn head(report: &Report) -> String {
     let way = if load.fan_out { ", each event for all" } else { "" };
     let connections = count(load.connections as u64, "connection");
     let cores = count(load.cores as u64, "core");
-    format!("{pace}, {connections}, {end}, {} B of data{batch}, {endpoints}{failing}{way}, {cores}", load.data_bytes)
+    let beside = if load.side_by_side { ", plain load and hookwheel at the same time" } else { "" };
+    format!("{pace}, {connections}, {end}, {} B of data{batch}, {endpoints}{failing}{way}, {cores}{beside}", load.data_bytes)
 }
 
 /// One column for each run.
@@ -438,6 +453,14 @@ mod tests {
         assert_eq!(plan("--hang 1 --reset 1 --endpoints 3").expect("a plan").load.endpoints.failing(), 2);
         assert_eq!(plan("--only base").expect_err("nothing to do").exit, Exit::Usage);
         assert_eq!(plan("--failing 0.2 --endpoints 10").expect("a plan").load.endpoints.failing(), 2);
+    }
+
+    #[test]
+    fn two_runs_stand_side_by_side_at_a_rate() {
+        assert!(plan("--side-by-side --rate 9 --endpoints 3 --hang 1").expect("a plan").side_by_side);
+        for bad in ["--endpoints 3 --hang 1", "--rate 9", "--rate 9 --endpoints 3 --only store"] {
+            assert_eq!(plan(&format!("--side-by-side {bad}")).expect_err(bad).exit, Exit::Usage);
+        }
     }
 
     #[test]
