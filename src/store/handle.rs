@@ -15,7 +15,7 @@ use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::journal::Journal;
 use super::memory::Memory;
-use super::op::{FileSays, Finished, Limits, NewWebhook, Op, TestRun, WebhookOp};
+use super::op::{FileSays, Finished, Limits, NewWebhook, Op, Ready, TestRun, WebhookOp};
 use super::opening;
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
@@ -24,11 +24,13 @@ use super::shared::{Health, Shared};
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
 use crate::clock;
+use crate::config::units::duration_text;
 use crate::domain::access::Key;
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint};
-use crate::domain::id::{DeliveryKey, EndpointNo, Node};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node};
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 /// Where and how to open a store.
 #[derive(Clone, Debug)]
@@ -64,6 +66,7 @@ impl Store {
 
     /// Starts the writer. `broken` is called when it cannot go on: the process must end without answering anything more.
     pub(crate) fn start(&self, unstarted: Unstarted, on_commit: OnCommit, broken: impl FnOnce(Error) + Send + 'static) {
+        let schedule_now = not_behind(clock::now(), EventKey(unstarted.memory.counters.last_key).time());
         let mut writer = Writer {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
@@ -71,7 +74,7 @@ impl Store {
             memory: unstarted.memory,
             journal: unstarted.journal,
             on_commit,
-            schedule_now: clock::now(),
+            schedule_now,
             last_turn: clock::steady(),
             checkpoint_at: None,
             checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
@@ -143,6 +146,11 @@ impl Store {
     /// Asks for the next piece of an endpoint's backlog.
     pub(crate) fn refill(&self, endpoint: EndpointNo) {
         self.inbox.tell(Op::Refill(endpoint));
+    }
+
+    /// Asks whether a delivery is still to be made, behind the outcome that was told before.
+    pub(crate) fn again(&self, ready: Ready) {
+        self.inbox.tell(Op::Again(Box::new(Ready { known: None, ..ready })));
     }
 
     pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
@@ -266,6 +274,17 @@ impl Store {
     }
 }
 
+/// The time that deliveries are due by: the clock's, but never before the newest event, whose keys never go back.
+///
+/// Were it, everything published from now on would wait until the clock has come to where it was.
+fn not_behind(now: Timestamp, newest: Timestamp) -> Timestamp {
+    let behind = newest.since(now);
+    if behind > CLOCK_BEHIND {
+        tracing::warn!("the clock is {} behind the newest event: retries that were due until then start now", duration_text(behind));
+    }
+    now.max(newest)
+}
+
 /// What was read at opening and waits for the writer.
 pub(crate) struct Unstarted {
     memory: Memory,
@@ -278,6 +297,9 @@ fn refusal(full: Full) -> Refusal {
         Full::Closed => Refusal::Closing,
     }
 }
+
+/// Keys run ahead of the clock by themselves when more events come than a millisecond has numbers for.
+const CLOCK_BEHIND: Duration = Duration::from_secs(60);
 
 /// Events of one batch in one commit, so that a large batch does not hold up the others.
 const SLICE: usize = 500;

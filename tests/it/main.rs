@@ -6,6 +6,7 @@ mod harness;
 mod bench;
 mod catalogue;
 mod cli;
+mod clock;
 mod configs;
 mod connections;
 mod crash;

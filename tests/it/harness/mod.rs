@@ -3,6 +3,7 @@
 pub(crate) mod ack;
 pub(crate) mod api;
 pub(crate) mod client;
+pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod dns;
 pub(crate) mod ran;
