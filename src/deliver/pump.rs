@@ -56,7 +56,14 @@ pub(crate) struct Settings {
 /// A URL that was parsed for the attempt before.
 struct Parsed {
     url: Box<str>,
+    schemes: Schemes,
     target: Target,
+}
+
+impl Parsed {
+    fn is_of(&self, url: &str, schemes: Schemes) -> bool {
+        *self.url == *url && self.schemes == schemes
+    }
 }
 
 impl Pump {
@@ -83,7 +90,14 @@ impl Pump {
                 Standing::Deleted { .. } => queues.clear(endpoint.no, true),
             }
         }
-        committed.ready.into_iter().for_each(|ready| queues.push(ready));
+        let changed = |no| committed.standings.iter().any(|endpoint| endpoint.no == no);
+        for mut ready in committed.ready {
+            if changed(ready.key.endpoint) {
+                // It may wait elsewhere by now, so its attempt looks.
+                ready.known = None;
+            }
+            queues.push(ready);
+        }
         committed.backlogs.into_iter().for_each(|(no, more)| queues.backlog(no, more));
         self.start_all(queues);
     }
@@ -136,10 +150,11 @@ impl Pump {
         while let Some(start) = queues.start(now) {
             starts.push(start);
         }
-        let refills = queues.refills();
+        let (refills, doubtful) = (queues.refills(), queues.doubtful());
         drop(queues);
         starts.into_iter().for_each(|start| self.hand_out(start));
         refills.into_iter().for_each(|no| self.store.refill(no));
+        doubtful.into_iter().for_each(|ready| self.store.again(ready));
     }
 
     /// To the idle worker, or to a new one when there is none or it has just gone.
@@ -217,10 +232,10 @@ impl Pump {
     ) -> (Outcome, Headers, Box<str>) {
         let settings = self.settings();
         let url = begun.delivery.url.as_ref().unwrap_or(&begun.endpoint.definition.url);
-        if parsed.as_ref().is_none_or(|parsed| parsed.url != *url) {
-            let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
+        let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
+        if parsed.as_ref().is_none_or(|parsed| !parsed.is_of(url, schemes)) {
             match Target::parse(url, schemes, &settings.guard) {
-                Ok(target) => *parsed = Some(Parsed { url: url.clone(), target }),
+                Ok(target) => *parsed = Some(Parsed { url: url.clone(), schemes, target }),
                 Err(reason) => return (refused(&reason.to_string()), Headers::default(), url.clone()),
             }
         }

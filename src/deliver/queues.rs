@@ -24,6 +24,7 @@ pub(crate) struct Queues<W> {
     idle: usize,
     limits: Limits,
     refills: Vec<EndpointNo>,
+    doubtful: Vec<Ready>,
     stopped: bool,
 }
 
@@ -67,12 +68,15 @@ struct Queue<W> {
     backlog_next: bool,
     /// Attempts under way, the oldest first.
     running: Vec<(DeliveryKey, Instant)>,
+    /// Deliveries that were to start while they are under way.
+    again: Vec<Ready>,
     slow: bool,
     /// When it last got over its own limit or pace.
     free_since: Option<Instant>,
     /// More of its backlog waits on disk.
     on_disk: bool,
     asked: bool,
+    deleted: bool,
     in_ring: bool,
     idle: Vec<Idle<W>>,
 }
@@ -86,6 +90,7 @@ impl<W> Queues<W> {
             idle: 0,
             limits,
             refills: Vec::new(),
+            doubtful: Vec::new(),
             stopped: false,
         }
     }
@@ -109,11 +114,12 @@ impl<W> Queues<W> {
         turns.map(|queue| queue.held_back(self.limits.per_endpoint, now)).max().unwrap_or_default()
     }
 
-    /// Queues a delivery. One that is being attempted already is dropped: its outcome will place it.
+    /// Queues a delivery. One that is under way waits for that to end: whether it is still to be made shows then.
     pub(crate) fn push(&mut self, ready: Ready) {
         let no = ready.key.endpoint;
         let queue = self.endpoints.entry(no).or_default();
-        if queue.running.iter().any(|(key, _)| *key == ready.key) {
+        if queue.is_running(ready.key) {
+            queue.again.push(ready);
             return;
         }
         match ready.lane {
@@ -124,12 +130,15 @@ impl<W> Queues<W> {
         self.enter(no);
     }
 
-    /// Says whether more of an endpoint's backlog waits on disk.
+    /// Says whether more of an endpoint's backlog waits on disk. While others of it are here, the next that starts or ends asks
+    /// for that: there may be no seat before.
     pub(crate) fn backlog(&mut self, no: EndpointNo, more: bool) {
         let queue = self.endpoints.entry(no).or_default();
         queue.on_disk = more;
         queue.asked = false;
-        self.ask(no);
+        if queue.is_empty() && queue.running.is_empty() {
+            self.ask(no);
+        }
     }
 
     /// The webhook was disabled or deleted: what waits is settled by the store. Tests go on while it is only disabled.
@@ -137,7 +146,9 @@ impl<W> Queues<W> {
         if let Some(queue) = self.endpoints.get_mut(&no) {
             queue.due.clear();
             queue.backlog.clear();
+            queue.again.retain(|ready| ready.lane == Lane::Hand && !deleted);
             queue.on_disk = false;
+            queue.deleted = deleted;
             if deleted {
                 queue.hand.clear();
             }
@@ -148,6 +159,11 @@ impl<W> Queues<W> {
     /// The endpoints whose next piece of backlog is to be read.
     pub(crate) fn refills(&mut self) -> Vec<EndpointNo> {
         std::mem::take(&mut self.refills)
+    }
+
+    /// Deliveries that were to start while they were under way, which has ended: what became of that is with the store.
+    pub(crate) fn doubtful(&mut self) -> Vec<Ready> {
+        std::mem::take(&mut self.doubtful)
     }
 
     /// The next delivery that may start now, fairly by endpoint.
@@ -183,12 +199,14 @@ impl<W> Queues<W> {
         if let Some(ended) = queue.running.iter().position(|(other, _)| *other == key) {
             queue.running.remove(ended);
         }
+        self.doubtful.extend(queue.again.extract_if(.., |ready| ready.key == key));
         queue.slow = match sign {
             Sign::Good => false,
             Sign::Slow => true,
             Sign::Neutral => queue.slow,
         };
         self.enter(no);
+        self.ask(no);
         let alone = self.ring.front().is_none_or(|first| *first == no);
         let next = if !self.stopped && alone && self.may_start(no, now) {
             self.leave_ring(no);
@@ -304,10 +322,12 @@ impl<W> Default for Queue<W> {
             backlog: VecDeque::new(),
             backlog_next: false,
             running: Vec::new(),
+            again: Vec::new(),
             slow: false,
             free_since: None,
             on_disk: false,
             asked: false,
+            deleted: false,
             in_ring: false,
             idle: Vec::new(),
         }
@@ -324,7 +344,12 @@ impl<W> Queue<W> {
     }
 
     fn is_forgettable(&self) -> bool {
-        self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !self.slow && !self.on_disk && !self.in_ring
+        let remembers = (self.slow && !self.deleted) || self.on_disk || self.in_ring;
+        self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !remembers
+    }
+
+    fn is_running(&self, key: DeliveryKey) -> bool {
+        self.running.iter().any(|(running, _)| *running == key)
     }
 
     fn slots(&self, per_endpoint: usize) -> usize {
@@ -350,9 +375,10 @@ impl<W> Queue<W> {
     fn pop_startable(&mut self) -> Option<Ready> {
         loop {
             let ready = self.pop()?;
-            if !self.running.iter().any(|(key, _)| *key == ready.key) {
+            if !self.is_running(ready.key) {
                 return Some(ready);
             }
+            self.again.push(ready);
         }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Op {
     AcceptAll(Vec<Publication>, oneshot::Sender<Vec<Result<Accepted, Refusal>>>),
     Finish(Box<Finished>),
     Refill(EndpointNo),
+    /// One that was to start while it was under way: its attempt looks whether it is still to be made.
+    Again(Box<Ready>),
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
     Sync(Box<FileSays>, oneshot::Sender<Vec<Arc<Endpoint>>>),
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),

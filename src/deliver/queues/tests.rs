@@ -94,10 +94,33 @@ fn nothing_is_started_that_is_under_way() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Due, 1, [1]);
     push(&mut queues, Lane::Hand, 1, [1]);
-    assert_eq!(start(&mut queues, now), [(1, 1)], "of two entries of one delivery the second is dropped");
-    push(&mut queues, Lane::Due, 1, [1]);
+    assert_eq!(start(&mut queues, now), [(1, 1)], "of two entries of one delivery the second waits");
+    push(&mut queues, Lane::Due, 1, [1, 2]);
+    assert_eq!(start(&mut queues, now), [(1, 2)]);
+    assert!(queues.doubtful().is_empty(), "it is under way");
     queues.finish(key(1, 1), Sign::Good, now);
-    assert_eq!(start(&mut queues, now), [], "its outcome has placed it");
+    assert_eq!(start(&mut queues, now), [], "its outcome may have placed it elsewhere");
+    let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
+    assert_eq!(doubtful, [(key(1, 1), Lane::Due), (key(1, 1), Lane::Due)], "the store is asked for both");
+}
+
+#[test]
+fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    for endpoint in [1, 2] {
+        push(&mut queues, Lane::Due, endpoint, [1]);
+        start(&mut queues, now);
+        push(&mut queues, Lane::Due, endpoint, [1]);
+        push(&mut queues, Lane::Hand, endpoint, [1]);
+    }
+    queues.clear(EndpointNo(1), false);
+    queues.clear(EndpointNo(2), true);
+    for endpoint in [1, 2] {
+        queues.finish(key(endpoint, 1), Sign::Slow, now);
+    }
+    let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
+    assert_eq!(doubtful, [(key(1, 1), Lane::Hand)]);
+    assert_eq!(queues.endpoints.len(), 1, "of a deleted one nothing is remembered, slow or not");
 }
 
 #[test]
@@ -113,9 +136,18 @@ fn a_backlog_is_asked_for_once_each_time_it_runs_low() {
     start(&mut queues, now);
     assert!(queues.refills().is_empty(), "it is asked for already");
     queues.backlog(EndpointNo(1), true);
-    assert_eq!(queues.refills(), [EndpointNo(1)]);
+    assert!(queues.refills().is_empty(), "there may be no seat for it");
+    push(&mut queues, Lane::Backlog, 1, [piece + 9]);
+    start(&mut queues, now);
+    assert_eq!(queues.refills(), [EndpointNo(1)], "one started");
+    queues.backlog(EndpointNo(1), true);
+    queues.finish(key(1, 1), Sign::Good, now);
+    assert_eq!(queues.refills(), [EndpointNo(1)], "one ended");
     queues.backlog(EndpointNo(1), false);
+    queues.finish(key(1, 2), Sign::Good, now);
     assert!(queues.refills().is_empty(), "there is no more");
+    queues.backlog(EndpointNo(2), true);
+    assert_eq!(queues.refills(), [EndpointNo(2)], "nothing of it is here that could ask");
 }
 
 #[test]
