@@ -50,7 +50,7 @@ async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait:
     loop {
         commits.mark_unchanged();
         let (reader, owned) = (store.clone(), owned.clone());
-        let events = ask::read(move || reader.events(&owned, after, limit + 1)).await?;
+        let events = ask::read(move || reader.events(&owned, after, limit + 1, PAGE_BYTES_MAX)).await?;
         if !events.is_empty() || wait.is_zero() {
             return Ok(events);
         }

@@ -17,10 +17,15 @@ pub(crate) struct Form<'a> {
 }
 
 impl<'a> Form<'a> {
-    /// Reads one JSON object; members that are not `known`, or given twice, are noted.
+    /// Reads one JSON object; members that are not `known`, or given twice, are noted, and those past [`MEMBERS_MAX`] are not
+    /// looked at.
     pub(crate) fn read(body: &'a [u8], known: &[&str]) -> Result<Self, json::Fault> {
-        let fields = json::fields(body)?;
+        let mut fields = json::fields(body)?;
         let mut wrong = Vec::new();
+        if fields.len() > MEMBERS_MAX {
+            wrong.push(Wrong::new("", format!("has {} members; at most {MEMBERS_MAX} are read", fields.len())));
+            fields.truncate(MEMBERS_MAX);
+        }
         for (index, field) in fields.iter().enumerate() {
             if !known.contains(&&*field.name) {
                 wrong.push(Wrong::new(pointer(&field.name), unknown(&field.name, known)));
@@ -92,12 +97,14 @@ impl<'a> Form<'a> {
 
     /// Notes what is wrong with a member.
     pub(crate) fn note(&mut self, name: &str, detail: impl Into<String>) {
-        self.wrong.push(Wrong::new(pointer(name), detail));
+        self.note_at(Wrong::new(pointer(name), detail));
     }
 
-    /// Notes what is wrong further inside.
+    /// Notes what is wrong further inside; what comes past [`WRONG_MAX`] is not told.
     pub(crate) fn note_at(&mut self, wrong: Wrong) {
-        self.wrong.push(wrong);
+        if self.wrong.len() < WRONG_MAX {
+            self.wrong.push(wrong);
+        }
     }
 
     /// Everything that was noted, if anything was.
@@ -123,8 +130,12 @@ impl Query {
     /// Parameters that are not `known`, or given twice, are noted.
     pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Self {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let given: Vec<(String, String)> = pairs.into_owned().collect();
+        let mut given: Vec<(String, String)> = pairs.into_owned().take(MEMBERS_MAX + 1).collect();
         let mut wrong = Vec::new();
+        if given.len() > MEMBERS_MAX {
+            wrong.push(Wrong::new("?", format!("has more than {MEMBERS_MAX} parameters")));
+            given.truncate(MEMBERS_MAX);
+        }
         for (index, (name, _)) in given.iter().enumerate() {
             if !known.contains(&name.as_str()) {
                 wrong.push(Wrong::new(format!("?{name}"), unknown(name, known)));
@@ -189,6 +200,12 @@ pub(crate) fn unknown(word: &str, known: &[&str]) -> String {
 const NO_TIME: &str = "is not an RFC 3339 time like 2026-04-20T14:32:00Z";
 const NO_DURATION: &str = "is not a duration with its unit, like 30s or 24h";
 
+/// Members of a body, and parameters of a query: several times what any call knows.
+const MEMBERS_MAX: usize = 64;
+
+/// What one answer tells of what is wrong: enough to mend it, however much there is.
+pub(super) const WRONG_MAX: usize = 100;
+
 /// Items of a page that asks for no number.
 const LIMIT_DEFAULT: usize = 50;
 
@@ -235,6 +252,20 @@ mod tests {
             ("/for", "is not a string"),
         ];
         assert_eq!(told, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));
+    }
+
+    #[test]
+    fn of_a_body_without_end_little_is_read_and_told() {
+        let members: String = (0..100_000).map(|number| format!(r#""{number}":0,"#)).collect();
+        let body = format!(r#"{{{members}"url":"a"}}"#);
+        let mut form = Form::read(body.as_bytes(), KNOWN).unwrap();
+        (0..1_000).for_each(|_| form.note("url", "is bad"));
+        let told = wrong(form.finish().unwrap_err());
+        assert_eq!(told[0], (String::new(), "has 100001 members; at most 64 are read".to_owned()));
+        assert_eq!((told[64].0.as_str(), told[65].0.as_str(), told.len()), ("/63", "/url", WRONG_MAX));
+        let query = Query::read(Some(&"a&".repeat(1_000)), &["a"]);
+        let told = wrong(query.finish().unwrap_err());
+        assert_eq!((told[0].0.as_str(), told.len()), ("?", MEMBERS_MAX));
     }
 
     #[test]

@@ -111,14 +111,15 @@ impl Api {
         }
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let mut caller =
-            keys.caller(door, &head.headers, || settings.keys().next().is_some() || !self.store.keys().is_empty())?;
+        let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys())?;
         caller.may(found.need, door)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
         let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson)).await?;
         if taken.waited {
-            keys.check_again(&caller)?;
+            // Of a reload meanwhile too.
+            let settings = self.settings.borrow().clone();
+            Keys { settings: &settings, ..keys }.check_again(&caller)?;
         }
         let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
         self.call(found.call, Ask { api: self, settings: &settings, caller, id, query, headers, is_ndjson, body }).await

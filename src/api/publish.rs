@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::access::{Caller, Rank};
 use super::ask::Ask;
-use super::form::{Form, escaped};
+use super::form::{Form, WRONG_MAX, escaped};
 use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
@@ -249,7 +249,8 @@ fn scalars(fields: Vec<Field<'_>>, form: &mut Form<'_>) -> Attributes {
 }
 
 fn refused(refusals: impl IntoIterator<Item = Refusal>) -> Problem {
-    Problem::Fields(refusals.into_iter().map(|refusal| Wrong::new(refusal.pointer, refusal.reason)).collect())
+    let told = refusals.into_iter().take(WRONG_MAX);
+    Problem::Fields(told.map(|refusal| Wrong::new(refusal.pointer, refusal.reason)).collect())
 }
 
 /// The members of a published event.

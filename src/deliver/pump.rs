@@ -22,6 +22,7 @@ use super::connect::Connector;
 use super::connection::{Connection, Request};
 use super::queues::{Limits, Queues, Sign, Start};
 use crate::clock;
+use crate::domain::delivery::Trigger;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Standing;
 use crate::domain::event::Event;
@@ -30,7 +31,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::outcome::{Class, Failure, Outcome};
 use crate::domain::target::{Guard, Schemes, Target};
 use crate::domain::template::{AttemptFacts, Facts};
-use crate::store::{Begun, Committed, Finished, Ready, Store};
+use crate::store::{Begun, Committed, Error, Finished, Ready, Store};
 
 /// Runs attempts until it is stopped.
 pub(crate) struct Pump {
@@ -198,10 +199,7 @@ impl Pump {
         let begun = match self.store.begin(&ready) {
             Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
             Ok(_) => return Sign::Neutral,
-            Err(fault) => {
-                error!(endpoint = %ready.key.endpoint, "a delivery cannot be read and is left as it is: {fault}");
-                return Sign::Neutral;
-            }
+            Err(fault) => return self.unreadable(ready, &fault),
         };
         let Ready { key, place, known, seat, .. } = ready;
         drop(seat);
@@ -221,6 +219,24 @@ impl Pump {
             outcome,
         });
         sign
+    }
+
+    /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
+    fn unreadable(&self, ready: Ready, fault: &Error) -> Sign {
+        error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
+        let now = clock::now();
+        self.store.finish(Finished {
+            key: ready.key,
+            place: ready.place,
+            first: false,
+            trigger: Trigger::Schedule,
+            started_at: now,
+            ended_at: now,
+            url: Box::default(),
+            request_headers: Headers::default(),
+            outcome: refused(&format!("{fault}; nothing was sent")),
+        });
+        Sign::Neutral
     }
 
     async fn send(

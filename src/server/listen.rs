@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
         fs::create_dir_all(folder).map_err(failed())?;
     }
     look_at_admin(path)?;
+    if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+        return Err(failed()(io::Error::new(io::ErrorKind::AlreadyExists, "something else than a socket stands there")));
+    }
     match fs::remove_file(path) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(failed()(cause)),
         _ => {}

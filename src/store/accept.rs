@@ -4,7 +4,7 @@ use redb::ReadableTable;
 
 use super::Owned;
 use super::batch::Batch;
-use super::error::Error;
+use super::error::{Error, intact};
 use super::fact::Fact;
 use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
@@ -137,7 +137,7 @@ impl Batch<'_, '_> {
         }
         let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
         let table = self.tables.last_time()?;
-        let last = table.get(&*name)?.map(|row| record::read_number(row.value())).transpose()?;
+        let last = intact(table.get(&*name)?.map(|row| record::read_number(row.value())))?;
         let time = self.now.unique_after(last.map(Timestamp::from_micros));
         let mut bytes = Vec::new();
         record::write_number(&time.as_micros(), &mut bytes);
@@ -202,10 +202,10 @@ impl Batch<'_, '_> {
         named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
     }
 
-    /// Whether an event that had no id of its publisher's was given this one.
+    /// Whether an event that had no id of its publisher's was given this one, or may still be.
     fn is_made_here(&mut self, id: &str) -> Result<bool, Error> {
         let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
-        Ok(self.tables.event_row(key, |_| Ok(()))?.is_some())
+        Ok(key.0 > self.memory.counters.last_key || self.tables.event_row(key, |_| Ok(()))?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -233,13 +233,13 @@ impl Batch<'_, '_> {
         let first = id_name(provider, id, None);
         let mut rows = self.tables.name()?.range(&*first..)?;
         match rows.next().transpose()? {
-            Some((name, row)) if name.value().starts_with(&first) => record::read_named(row.value()).map(Some),
+            Some((name, row)) if name.value().starts_with(&first) => intact(Some(record::read_named(row.value()))),
             _ => Ok(None),
         }
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
-        self.tables.named(name, record::read_named)
+        intact(self.tables.named(name, record::read_named).transpose())
     }
 
     fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) {

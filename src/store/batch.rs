@@ -7,7 +7,7 @@ use redb::ReadableTable;
 
 use super::Attempt;
 use super::Shared;
-use super::error::Error;
+use super::error::{Error, intact};
 use super::fact::Fact;
 use super::memory::Memory;
 use super::op::{Committed, Lane, Ready};
@@ -261,16 +261,5 @@ impl Batch<'_, '_> {
     /// What was written over in the log takes no room any more.
     pub(super) fn subtract_freed(&mut self) {
         self.memory.counters.free(self.tables.appended.take_freed());
-    }
-}
-
-/// A damaged record is logged and passed over, so that it stops nothing else.
-pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Error> {
-    match read.transpose() {
-        Err(fault @ Error::Damaged { .. }) => {
-            tracing::error!("{fault}; it is passed over");
-            Ok(None)
-        }
-        other => other,
     }
 }

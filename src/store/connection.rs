@@ -9,7 +9,7 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use super::batch::Batch;
-use super::error::Error;
+use super::error::{Error, intact};
 use super::pins::{Connection, NewConnection, Opened};
 use super::record;
 use super::room::{Held, Seat};
@@ -102,7 +102,8 @@ impl Batch<'_, '_> {
         let table = self.tables.connection()?;
         for (count, row) in table.range::<&[u8]>((Bound::Excluded(&*after), Bound::Unbounded))?.take(SLICE).enumerate() {
             let (name, value) = row?;
-            if !record::read_connection(value.value())?.is_open(idle, now) {
+            let kept = intact(Some(record::read_connection(value.value())))?;
+            if !kept.is_some_and(|connection| connection.is_open(idle, now)) {
                 gone.push(name.value().to_vec());
             }
             if count + 1 == SLICE {
@@ -120,7 +121,7 @@ impl Batch<'_, '_> {
     fn connection(&mut self, name: &[u8]) -> Result<Option<Connection>, Error> {
         let (idle, now) = (self.memory.limits.connection_idle, self.now);
         let row = self.tables.connection()?.get(name)?;
-        let kept = row.map(|row| record::read_connection(row.value())).transpose()?;
+        let kept = intact(row.map(|row| record::read_connection(row.value())))?;
         Ok(kept.filter(|connection| connection.is_open(idle, now)))
     }
 

@@ -4,8 +4,8 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use super::batch::{Batch, intact};
-use super::error::Error;
+use super::batch::Batch;
+use super::error::{Error, intact};
 use super::op::{Lane, Ready};
 use super::record;
 use super::room::{Held, Seat};

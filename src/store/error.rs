@@ -57,3 +57,14 @@ impl From<getrandom::Error> for Error {
         Self::Random(cause)
     }
 }
+
+/// A damaged record is logged and passed over, so that it stops nothing else.
+pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Error> {
+    match read.transpose() {
+        Err(fault @ Error::Damaged { .. }) => {
+            tracing::error!("{fault}; it is passed over");
+            Ok(None)
+        }
+        other => other,
+    }
+}

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::batch::Batch;
-use super::error::Error;
+use super::error::{Error, intact};
 use super::memory::RunningFanout;
 use super::pins::Connection;
 use super::record::{self, Fanout, StoredEvent};
@@ -76,6 +76,9 @@ impl Batch<'_, '_> {
         };
         let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
         found.retain(|no| no.0 <= cursor.until);
+        if let Some(link) = self.dialect(&event.provider).link(&event.attributes) {
+            found.retain(|no| registry.entry(*no).is_some_and(|entry| *entry.endpoint.definition.name == *link));
+        }
         found.truncate(SLICE);
         found
     }
@@ -107,7 +110,7 @@ impl Batch<'_, '_> {
     pub(super) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         let node = self.shared.node;
         let found = self.tables.event_row(key, |record| Ok(record::read_event(key, node, record)))?;
-        super::batch::intact(found)
+        intact(found)
     }
 }
 

@@ -280,7 +280,10 @@ impl Store {
 fn not_behind(now: Timestamp, newest: Timestamp) -> Timestamp {
     let behind = newest.since(now);
     if behind > CLOCK_BEHIND {
-        tracing::warn!("the clock is {} behind the newest event: retries that were due until then start now", duration_text(behind));
+        tracing::warn!(
+            "the clock is {} behind the newest event: retries that were due until then start now",
+            duration_text(behind)
+        );
     }
     now.max(newest)
 }

@@ -147,9 +147,15 @@ pub(super) fn remove(store: &Path) -> Result<(), Error> {
     }
 }
 
-/// Moves a journal out of the way of a store that stands at the commit with `number`; where it is now.
+/// Moves a journal out of the way of a store that stands at the commit with `number`; where it is now. The same backup may be
+/// restored twice, so that one may lie there already.
 pub(super) fn put_aside(store: &Path, number: u64) -> Result<PathBuf, Error> {
-    let (path, aside) = (with_suffix(store, SUFFIX), with_suffix(store, &format!("{ASIDE}{number}")));
+    let (path, mut aside) = (with_suffix(store, SUFFIX), with_suffix(store, &format!("{ASIDE}{number}")));
+    let mut count = 1;
+    while aside.exists() {
+        count += 1;
+        aside = with_suffix(store, &format!("{ASIDE}{number}.{count}"));
+    }
     std::fs::rename(&path, &aside).map_err(|cause| failed("move aside", &path, cause))?;
     sync_folder(&path)?;
     Ok(aside)

@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, Ta
 use super::appended::Appended;
 use super::checkpoint::bring_in;
 use super::disk::Disk;
-use super::error::Error;
+use super::error::{Error, intact};
 use super::files::{failed, sync_folder, with_suffix};
 use super::fresh::journaled;
 use super::journal::{self, Journal};
@@ -341,7 +341,8 @@ fn read_event_tail(
     for row in table.range(indexed.0.saturating_add(1)..)? {
         let (key, value) = row?;
         let key = EventKey(key.value());
-        let event = record::read_event(key, node, value.value())?.event;
+        let Some(stored) = intact(Some(record::read_event(key, node, value.value())))? else { continue };
+        let event = stored.event;
         let owner = registry.tenant(&event.provider, listed_under(event.tenant.as_deref())).filter(|_| !event.test);
         entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
     }

@@ -8,6 +8,7 @@ use redb::{ReadTransaction, ReadableDatabase};
 
 use super::accept::id_name;
 use super::changes::Due;
+use super::error::intact;
 use super::fresh::{Fresh, journaled};
 use super::handle::Store;
 use super::index::entry_of;
@@ -134,16 +135,25 @@ impl Store {
         Ok((theirs && &*event.id == id).then_some(event))
     }
 
-    /// A tenant's events and those for all tenants of its provider, oldest first, after `after`.
-    pub(crate) fn events(&self, owned: &Owned, after: EventKey, limit: usize) -> Result<Vec<Event>, Error> {
+    /// A tenant's events and those for all tenants of its provider, oldest first, after `after`; the last is the first with which
+    /// their data is longer than `bytes_max`.
+    pub(crate) fn events(&self, owned: &Owned, after: EventKey, limit: usize, bytes_max: usize) -> Result<Vec<Event>, Error> {
         let scopes = self.event_scopes(owned);
         let snapshot = Snapshot::of(self, &scopes)?;
         let mut keys = BTreeSet::new();
         for scope in scopes {
             keys.extend(snapshot.event_keys(scope, (after, EventKey::MAX), limit)?);
         }
-        let events = keys.into_iter().take(limit).map(|key| snapshot.event(key));
-        Ok(events.filter_map(Result::transpose).collect::<Result<Vec<_>, _>>()?.into_iter().map(|kept| kept.event).collect())
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        for key in keys.into_iter().take(limit) {
+            let Some(stored) = intact(snapshot.event(key).transpose())? else { continue };
+            bytes += stored.event.content.data().len();
+            events.push(stored.event);
+            if bytes > bytes_max {
+                break;
+            }
+        }
+        Ok(events)
     }
 
     /// A delivery with all its attempts, by its id. Whose it is, its webhook tells.
@@ -209,6 +219,11 @@ impl Store {
         let mut keys: Vec<_> = self.shared.registry().keys().cloned().collect();
         keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         keys
+    }
+
+    /// Whether any was made.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.shared.registry().keys().next().is_some()
     }
 
     /// The size of the store's file, in bytes.
@@ -289,9 +304,9 @@ impl<'a> Snapshot<'a> {
     pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
         let number = log_key(key, DELIVERY_ROW);
         if let Some(row) = self.fresh.log_row(&number) {
-            return record::read_delivery(key, row).map(Some);
+            return intact(Some(record::read_delivery(key, row)));
         }
-        tables::read(&self.txn, LOG)?.get(&number)?.map(|row| record::read_delivery(key, row.value())).transpose()
+        intact(tables::read(&self.txn, LOG)?.get(&number)?.map(|row| record::read_delivery(key, row.value())))
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
@@ -324,10 +339,15 @@ impl<'a> Snapshot<'a> {
     fn view(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
         let Some(delivery) = self.delivery(key)? else { return Ok(None) };
         let Some(endpoint) = self.store.webhook_no(key.endpoint) else { return Ok(None) };
-        let Some(stored) = self.event(key.event)? else { return Ok(None) };
+        let (event_id, kind) = match self.event(key.event) {
+            Ok(Some(stored)) => (stored.event.id, stored.event.kind),
+            Ok(None) => return Ok(None),
+            // Of a damaged one it is still told what became of its deliveries.
+            Err(Error::Damaged { .. }) => (self.store.shared.node.event_id(key.event).into(), Box::default()),
+            Err(fault) => return Err(fault),
+        };
         let status = status(&delivery, endpoint.is_active());
-        let event = stored.event;
-        Ok(Some(View { delivery, event_id: event.id, kind: event.kind, endpoint, status, attempts: Vec::new() }))
+        Ok(Some(View { delivery, event_id, kind, endpoint, status, attempts: Vec::new() }))
     }
 
     fn attempts(&self, key: DeliveryKey) -> Result<Vec<Attempt>, Error> {
@@ -335,12 +355,12 @@ impl<'a> Snapshot<'a> {
         let mut rows = BTreeMap::new();
         for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
             let (number, row) = row?;
-            rows.insert(*number.value(), record::read_attempt(row.value())?);
+            rows.insert(*number.value(), intact(Some(record::read_attempt(row.value())))?);
         }
         for (number, row) in self.fresh.log_rows(&first, &last) {
-            rows.insert(number, record::read_attempt(row)?);
+            rows.insert(number, intact(Some(record::read_attempt(row)))?);
         }
-        let mut found: Vec<Attempt> = rows.into_values().collect();
+        let mut found: Vec<Attempt> = rows.into_values().flatten().collect();
         found.extend(self.row(key)?.and_then(|(_, newest)| newest));
         Ok(found)
     }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use redb::ReadableTable;
 
 use super::accept::id_name;
-use super::batch::{Batch, intact};
-use super::error::Error;
+use super::batch::Batch;
+use super::error::{Error, intact};
 use super::memory::EVERY;
 use super::record::StoredEvent;
 use super::tables::{
@@ -140,8 +140,11 @@ impl Batch<'_, '_> {
         let before = self.memory.counters.live_bytes;
         for key in &found {
             self.memory.sweep.early = *key;
-            self.tables.revisit()?.remove(key)?;
-            self.look_again(read_time_key(key).1, Removal::Now)?;
+            // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
+            if let Looked::Removed = self.look(read_time_key(key).1, Removal::Now)? {
+                self.tables.revisit()?.remove(key)?;
+                self.after.dirty = true;
+            }
         }
         if found.is_empty() {
             self.memory.sweep.early = [0; 16];
@@ -186,6 +189,7 @@ impl Batch<'_, '_> {
         let rows = self.deliveries_of(event)?;
         let counted = rows.iter().filter(|delivery| !delivery.recovered).count();
         let (go, stay): (Vec<Delivery>, Vec<Delivery>) = rows.into_iter().partition(|delivery| self.may_go(delivery, removal));
+        self.after.dirty |= !go.is_empty();
         for delivery in &go {
             self.remove_delivery(delivery)?;
         }
@@ -283,7 +287,7 @@ impl Batch<'_, '_> {
     fn forget_name(&mut self, name: &[u8]) -> Result<(), Error> {
         let now = self.now.as_millis();
         let table = self.tables.name()?;
-        let named = table.get(name)?.map(|row| record::read_named(row.value())).transpose()?;
+        let named = intact(table.get(name)?.map(|row| record::read_named(row.value())))?;
         if named.is_some_and(|named| named.until <= now) {
             table.remove(name)?;
         }

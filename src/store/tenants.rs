@@ -8,8 +8,8 @@ use std::collections::HashSet;
 
 use redb::ReadableTable;
 
-use super::batch::{Batch, intact};
-use super::error::Error;
+use super::batch::Batch;
+use super::error::{Error, intact};
 use super::registry::Listing;
 use super::{Owned, record};
 use crate::domain::access::{Key, KeyHash, Role};

@@ -46,6 +46,11 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     let first = acme.publish_new("order.paid").await;
     let held = fill(&acme).await;
     acme.publish(&large()).await.problem(507, &["max_bytes"]);
+    let commits = || async { service.operator().get("/v1/admin/status").await.expect(200)["commits"].as_u64().expect("a count") };
+    let before = commits().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let more = commits().await - before;
+    assert!(more < 20, "{more} commits in vain: nothing of a full store can go");
 
     // Reading and administration go on, and so does a restart.
     acme.delivery_when(&first, "held").await;

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use redb::{Database, ReadableTable as _, TableDefinition};
 
+use crate::harness::api::{WITHIN, text};
 use crate::harness::config::{self, Config};
+use crate::harness::eventually;
 use crate::harness::ran::{Ran, run};
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
@@ -252,16 +254,39 @@ async fn a_check_finds_a_delivery_that_nothing_will_make() {
 #[tokio::test]
 async fn a_check_finds_a_flipped_bit_in_an_event() {
     let service = stopped_with_a_pending_delivery().await;
-    change(&service, |txn| {
-        let mut events = txn.open_table(TableDefinition::<u64, &[u8]>::new("event")).expect("opened");
-        let (key, mut bytes) =
-            events.first().expect("read").map(|(key, value)| (key.value(), value.value().to_vec())).expect("one");
-        let middle = bytes.len() / 2;
-        bytes[middle] ^= 1;
-        events.insert(key, &*bytes).expect("put");
-    });
+    change(&service, flip_an_event);
     let found = service.cli(CHECK);
     assert!(matches!(found.code, 1 | 74) && (found.stdout.clone() + &found.stderr).contains("event"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_flipped_bit_in_an_event_fails_its_delivery_and_stops_nothing_else() {
+    let mut service = stopped_with_a_pending_delivery().await;
+    change(&service, flip_an_event);
+    service.start_again().await;
+    let acme = service.acme();
+    let damaged = text(&acme.get("/v1/deliveries").await.expect(200)["data"][0]["id"]);
+    acme.post(&format!("/v1/deliveries/{damaged}/retry"), &serde_json::Value::Null).await.expect(200);
+    let ended = || async {
+        let delivery = acme.get(&format!("/v1/deliveries/{damaged}")).await.expect(200);
+        (delivery["status"] == "failed").then_some(delivery)
+    };
+    let delivery = eventually("the damaged one ended", WITHIN, ended).await;
+    assert!(text(&delivery["attempts"][1]["detail"]).contains("damaged record in table `event`"), "{delivery}");
+    let receiver = Receiver::start().await;
+    acme.subscribe(&receiver.url("/b"), &["order.shipped"]).await;
+    let event = acme.publish_new("order.shipped").await;
+    receiver.wait_for("/b", 1, WITHIN).await;
+    assert_eq!(acme.get("/v1/events").await.expect(200)["data"].as_array().map(Vec::len), Some(1), "{event}");
+}
+
+/// One bit of the oldest.
+fn flip_an_event(txn: &redb::WriteTransaction) {
+    let mut events = txn.open_table(TableDefinition::<u64, &[u8]>::new("event")).expect("opened");
+    let (key, mut bytes) = events.first().expect("read").map(|(key, value)| (key.value(), value.value().to_vec())).expect("one");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    events.insert(key, &*bytes).expect("put");
 }
 
 #[tokio::test]

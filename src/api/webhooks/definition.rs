@@ -106,6 +106,7 @@ fn canonical(url: &str, form: &mut Form<'_>, settings: &Settings, dialect: &Dial
 fn patterns(events: &[String], form: &mut Form<'_>, dialect: &Dialect) -> Vec<Pattern> {
     if !(1..=EVENTS_MAX).contains(&events.len()) {
         form.note("events", format!("has {} entries, not 1 to {EVENTS_MAX}", events.len()));
+        return Vec::new();
     }
     let mut patterns = Vec::with_capacity(events.len());
     for (index, text) in events.iter().enumerate() {
