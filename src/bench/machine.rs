@@ -104,11 +104,12 @@ impl Noise {
         Self { steal: ticks(after.steal.saturating_sub(before.steal)).as_secs_f64() / all, others: others.as_secs_f64() / all }
     }
 
-    /// Why a run beside that much noise says little; nothing: it was quiet enough.
-    pub(super) fn complaints(self) -> impl Iterator<Item = String> {
-        let shares = [(self.steal, STEAL_MAX, "other machines on the same host"), (self.others, OTHERS_MAX, "other processes")];
+    /// Why a run beside that much noise says little; nothing: it was quiet enough. `paced`: it is about its slowest percent.
+    pub(super) fn complaints(self, paced: bool) -> impl Iterator<Item = String> {
+        let steal_max = if paced { STEAL_MAX_PACED } else { STEAL_MAX };
+        let shares = [(self.steal, steal_max, "other machines on the same host"), (self.others, OTHERS_MAX, "other processes")];
         let too_much = shares.into_iter().filter(|(share, most, _)| share > most);
-        too_much.map(|(share, _, who)| format!("{who} took {:.0} % of the processor", share * 100.0))
+        too_much.map(|(share, _, who)| format!("{who} took {:.1} % of the processor", share * 100.0))
     }
 }
 
@@ -118,6 +119,9 @@ fn ticks(count: u64) -> Duration {
 }
 
 const STEAL_MAX: f64 = 0.02;
+
+/// What comes while the processor is away waits for it: with 0.9 % of it gone the p99 was 2.2 ms where it is 0.9.
+const STEAL_MAX_PACED: f64 = 0.004;
 
 /// The kernel's own work for the network is partly counted as nobody's, so some is always there.
 const OTHERS_MAX: f64 = 0.10;
@@ -163,8 +167,9 @@ mod tests {
         let noise = Noise::between(before, after, Duration::from_millis(400));
         assert_eq!(noise, Noise { steal: 0.05, others: 0.2 });
         let expected =
-            ["other machines on the same host took 5 % of the processor", "other processes took 20 % of the processor"];
-        assert_eq!(noise.complaints().collect::<Vec<_>>(), expected);
-        assert_eq!(Noise { steal: 0.01, others: 0.05 }.complaints().count(), 0);
+            ["other machines on the same host took 5.0 % of the processor", "other processes took 20.0 % of the processor"];
+        assert_eq!(noise.complaints(false).collect::<Vec<_>>(), expected);
+        let little = Noise { steal: 0.01, others: 0.05 };
+        assert_eq!([false, true].map(|paced| little.complaints(paced).count()), [0, 1]);
     }
 }

@@ -62,7 +62,7 @@ impl Report {
             differences: differences(plan),
             binary_bytes: machine::binary_bytes(),
             ratios: ratios(&runs),
-            noisy: noisy(&runs),
+            noisy: noisy(&runs, plan.load.rate > 0.0),
             faults: runs.iter().flat_map(faults).chain(restart.iter().filter_map(Restart::fault)).collect(),
             runs,
             restart,
@@ -130,9 +130,9 @@ fn faults(measured: &Measured) -> Vec<String> {
     wrong.map(|(count, what)| format!("{name}: {count} events {what}")).collect()
 }
 
-fn noisy(runs: &[Measured]) -> Vec<String> {
+fn noisy(runs: &[Measured], paced: bool) -> Vec<String> {
     let forward: Vec<f64> = runs.iter().filter(|measured| measured.run == Run::Forward).map(|measured| measured.rate).collect();
-    let beside = runs.iter().flat_map(|run| run.noise.complaints().map(|what| format!("{}: {what}", run.run.name())));
+    let beside = runs.iter().flat_map(|run| run.noise.complaints(paced).map(|what| format!("{}: {what}", run.run.name())));
     let short = runs.iter().filter(|run| run.besides.kept.is_some_and(|kept| kept.removed == 0));
     let short = short.map(|run| format!("{}: retention has removed nothing yet", run.run.name()));
     beside.chain(apart(&forward)).chain(short).collect()
@@ -246,7 +246,7 @@ mod tests {
         let noisy = report(vec![measured(Run::Forward, 100.0), measured(Run::Forward, 84.0)]).noisy;
         assert_eq!(noisy, ["forward-only made 84 deliveries/s once and 100 another time"]);
         let beside = Measured { noise: Noise { steal: 0.0, others: 0.5 }, ..measured(Run::Store, 1.0) };
-        assert_eq!(report(vec![beside]).noisy, ["hookwheel: other processes took 50 % of the processor"]);
+        assert_eq!(report(vec![beside]).noisy, ["hookwheel: other processes took 50.0 % of the processor"]);
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             besides: Besides { kept: Some(Kept::of(9, deliveries, 0, 10)), ..Besides::default() },
             ..measured(Run::Store, 1.0)
         };
-        assert_eq!(noisy(&[kept(10), kept(9)]), ["hookwheel: retention has removed nothing yet"]);
+        assert_eq!(noisy(&[kept(10), kept(9)], false), ["hookwheel: retention has removed nothing yet"]);
     }
 
     #[test]

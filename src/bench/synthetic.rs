@@ -24,6 +24,7 @@ pub(super) fn finish(store: &Store, ready: Ready, response: Response) {
         url: endpoint.definition.url.clone(),
         request_headers: request_headers(&store.node().event_id(ready.key.event).to_string(), &now.as_secs().to_string()),
         outcome: Outcome { result: Ok(response), duration: TOOK },
+        _room: None,
     });
 }
 

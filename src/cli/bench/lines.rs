@@ -98,7 +98,7 @@ const ROWS: &[Row] = &[
     ("retries were due within", |run| run.besides.retried.map_or_else(String::new, due_within)),
     ("finished deliveries kept, most", |run| run.besides.kept.map_or_else(String::new, kept)),
     ("store per delivery kept, at most", |run| run.besides.kept.map_or_else(String::new, kept_bytes)),
-    ("CPU taken by others, by the host", |run| format!("{:.0} %, {:.0} %", run.noise.others * 100.0, run.noise.steal * 100.0)),
+    ("CPU taken by others, by the host", |run| format!("{:.1} %, {:.1} %", run.noise.others * 100.0, run.noise.steal * 100.0)),
 ];
 
 fn spread(spread: &Spread) -> String {
