@@ -199,32 +199,36 @@ impl Pump {
         let begun = match self.store.begin(&ready) {
             Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
             Ok(_) => return Sign::Neutral,
-            Err(fault) => return self.unreadable(ready, &fault),
+            Err(fault) => return self.unreadable(ready, &fault).await,
         };
         let Ready { key, place, known, seat, .. } = ready;
         drop(seat);
         let dialect = self.store.dialect(&begun.endpoint.provider);
         let started_at = clock::now();
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await;
+        let ended_at = clock::now();
         let sign = sign(&outcome, &dialect);
+        let room = self.store.outcome_room(captured(&outcome)).await;
         self.store.finish(Finished {
             key,
             place,
             first: known.is_some(),
             trigger: begun.delivery.trigger(),
             started_at,
-            ended_at: clock::now(),
+            ended_at,
             url,
             request_headers,
             outcome,
+            _room: room,
         });
         sign
     }
 
     /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
-    fn unreadable(&self, ready: Ready, fault: &Error) -> Sign {
+    async fn unreadable(&self, ready: Ready, fault: &Error) -> Sign {
         error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
         let now = clock::now();
+        let room = self.store.outcome_room(0).await;
         self.store.finish(Finished {
             key: ready.key,
             place: ready.place,
@@ -235,6 +239,7 @@ impl Pump {
             url: Box::default(),
             request_headers: Headers::default(),
             outcome: refused(&format!("{fault}; nothing was sent")),
+            _room: room,
         });
         Sign::Neutral
     }
@@ -357,6 +362,11 @@ fn sign(outcome: &Outcome, dialect: &Dialect) -> Sign {
             _ => Sign::Neutral,
         },
     }
+}
+
+/// Bytes of the response's body that are kept.
+fn captured(outcome: &Outcome) -> usize {
+    outcome.result.as_ref().map_or(0, |response| response.body.len())
 }
 
 fn refused(reason: &str) -> Outcome {

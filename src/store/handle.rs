@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use super::catalogue::Catalogue;
 use super::checkpoint::Checkpoints;
 use super::fact::Fact;
-use super::inbox::{Full, Inbox};
+use super::inbox::{Full, Inbox, OutcomeRoom};
 use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{FileSays, Finished, Limits, NewWebhook, Op, Ready, TestRun, WebhookOp};
@@ -136,6 +136,11 @@ impl Store {
             // Refused only when the store is full or closing: the log line has said it already.
             drop(self.accept_one(Publication::operational(dialect, kind, data)).await);
         }
+    }
+
+    /// Room for an outcome with a body of so many bytes, which may have to wait for the disk.
+    pub(crate) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
+        self.inbox.outcome_room(bytes).await
     }
 
     /// Logs an attempt's end. It may wait some milliseconds for company.

@@ -4,18 +4,24 @@
 //! and backlogs that ran low do not wait for all that was published.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::op::Op;
 use crate::clock;
 
 /// The queue and the bell.
-#[derive(Default)]
 pub(super) struct Inbox {
     queue: Mutex<Queue>,
     bell: Condvar,
+    /// Room for outcomes, in KiB.
+    outcomes: Arc<Semaphore>,
 }
+
+/// Room for one outcome, given back when the writer has taken it in.
+pub(crate) type OutcomeRoom = OwnedSemaphorePermit;
 
 #[derive(Default)]
 struct Queue {
@@ -27,6 +33,13 @@ struct Queue {
     closed: bool,
     /// Whether the writer sleeps, and for what.
     sleep: Sleep,
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        let outcomes = Arc::new(Semaphore::new(OUTCOMES_KIB as usize));
+        Self { queue: Mutex::default(), bell: Condvar::new(), outcomes }
+    }
 }
 
 /// How long work waits for company after a commit.
@@ -57,6 +70,14 @@ pub(super) enum Full {
 }
 
 impl Inbox {
+    /// Waits until an outcome with a body of so many bytes has room among those that wait for the disk. Its worker keeps its slot
+    /// meanwhile, so a disk that stands still stops attempts instead of filling memory.
+    pub(super) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
+        let most = OUTCOMES_KIB / 2;
+        let kib = u32::try_from(bytes / 1024).unwrap_or(most).min(most) + 1;
+        self.outcomes.clone().acquire_many_owned(kib).await.ok()
+    }
+
     /// Queues publications, or refuses them when too many bytes wait already, whatever their own.
     pub(super) fn publish(&self, op: Op, bytes: usize) -> Result<(), Full> {
         let queue = self.lock();
@@ -197,6 +218,9 @@ const BATCH_BYTES: usize = 2 << 20;
 /// Bytes of events that may wait for the disk; past that publishers are asked to come back.
 const PUBLICATION_BYTES: usize = 32 << 20;
 
+/// What the outcomes may hold that wait for the disk: past it, attempts end later.
+const OUTCOMES_KIB: u32 = 64 << 10;
+
 /// How long outcomes wait for company. No answer waits for them, and a commit costs the same for one as for fifty.
 const LINGER: Duration = Duration::from_millis(5);
 
@@ -265,6 +289,18 @@ mod tests {
         assert_eq!(inbox.publish(publication(), 1), Ok(()));
         inbox.close();
         assert_eq!(inbox.publish(publication(), 1), Err(Full::Closed));
+    }
+
+    #[tokio::test]
+    async fn outcomes_past_the_bound_wait_for_others_to_be_taken_in() {
+        let inbox = Inbox::default();
+        let half = OUTCOMES_KIB as usize * 1024 / 2 - 1024;
+        let first = inbox.outcome_room(half).await;
+        let _second = inbox.outcome_room(half).await;
+        let waits = tokio::time::timeout(Duration::from_millis(20), inbox.outcome_room(0)).await;
+        assert!(waits.is_err(), "there is no room");
+        drop(first);
+        assert!(inbox.outcome_room(usize::MAX).await.is_some(), "the longest has room when it is alone with another");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::inbox::OutcomeRoom;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::room::{Held, Seat};
@@ -147,6 +148,8 @@ pub(crate) struct Finished {
     pub(crate) url: Box<str>,
     pub(crate) request_headers: Headers,
     pub(crate) outcome: Outcome,
+    /// `None` where whoever tells has a bound of its own.
+    pub(crate) _room: Option<OutcomeRoom>,
 }
 
 impl Finished {
