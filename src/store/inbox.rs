@@ -74,7 +74,7 @@ impl Inbox {
     /// meanwhile, so a disk that stands still stops attempts instead of filling memory.
     pub(super) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
         let most = OUTCOMES_KIB / 2;
-        let kib = u32::try_from(bytes / 1024).unwrap_or(most).min(most) + 1;
+        let kib = u32::try_from(bytes / 1024).unwrap_or(most).min(most - 1) + 1;
         self.outcomes.clone().acquire_many_owned(kib).await.ok()
     }
 
