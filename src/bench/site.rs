@@ -38,9 +38,11 @@ impl Site {
         &self.folder.0
     }
 
-    /// Bytes that the store takes up on disk.
+    /// Bytes that the store takes up on disk, with what stands beside it under its name.
     pub(super) fn store_bytes(&self) -> u64 {
-        fs::metadata(self.folder.0.join(STORE)).map_or(0, |found| found.blocks() * BLOCK_BYTES)
+        let all = fs::read_dir(&self.folder.0).into_iter().flatten().flatten();
+        let of_store = all.filter(|file| file.file_name().to_string_lossy().starts_with(STORE));
+        of_store.filter_map(|file| file.metadata().ok()).map(|found| found.blocks() * BLOCK_BYTES).sum()
     }
 }
 
