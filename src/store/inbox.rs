@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use super::op::Op;
+use super::op::{Op, OutcomeRoom};
 use crate::clock;
 
 /// The queue and the bell.
@@ -19,9 +19,6 @@ pub(super) struct Inbox {
     /// Room for outcomes, in KiB.
     outcomes: Arc<Semaphore>,
 }
-
-/// Room for one outcome, given back when the writer has taken it in.
-pub(crate) type OutcomeRoom = OwnedSemaphorePermit;
 
 #[derive(Default)]
 struct Queue {

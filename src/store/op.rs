@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::inbox::OutcomeRoom;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::room::{Held, Seat};
@@ -151,6 +150,9 @@ pub(crate) struct Finished {
     /// `None` where whoever tells has a bound of its own.
     pub(crate) _room: Option<OutcomeRoom>,
 }
+
+/// Room for one outcome among those that wait for the disk, given back when the writer has taken it in.
+pub(crate) type OutcomeRoom = OwnedSemaphorePermit;
 
 impl Finished {
     pub(super) fn attempt(self, number: u16, error: Option<crate::domain::outcome::Class>) -> Attempt {
