@@ -36,6 +36,8 @@ pub(super) struct Journal {
     /// Where the half begins that is written, and where the next batch goes in it.
     half: u64,
     end: u64,
+    /// Bytes of the changes in it, without what fills their last blocks up.
+    changed: u64,
 }
 
 impl Journal {
@@ -47,7 +49,7 @@ impl Journal {
         let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(|cause| failed("open", &path, cause))?;
         sync_folder(&path)?;
-        Ok(Self { file, path, head: Head { store: id, run: getrandom::u64()?, number }, half: 0, end: 0 })
+        Ok(Self { file, path, head: Head { store: id, run: getrandom::u64()?, number }, half: 0, end: 0, changed: 0 })
     }
 
     /// Seals the changes of one batch and writes them; when this returns, they are on disk.
@@ -58,6 +60,7 @@ impl Journal {
         let written = self.file.write_all_at(changes.bytes(), self.half + self.end).and_then(|()| self.file.sync_data());
         written.map_err(|cause| failed("write", &self.path, cause))?;
         self.end += changes.bytes().len().next_multiple_of(BLOCK_BYTES) as u64;
+        self.changed += changes.bytes().len() as u64;
         Ok(())
     }
 
@@ -77,6 +80,11 @@ impl Journal {
         self.end
     }
 
+    /// Bytes of the changes in that half.
+    pub(super) fn changed_bytes(&self) -> u64 {
+        self.changed
+    }
+
     /// Leaves nothing behind; the tables have all of it.
     pub(super) fn clear(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|cause| failed("empty", &self.path, cause))
@@ -85,7 +93,7 @@ impl Journal {
     /// Begins the other half, of which the tables hold all on disk.
     pub(super) fn turn_over(&mut self) {
         self.half = HALF_BYTES - self.half;
-        self.end = 0;
+        (self.end, self.changed) = (0, 0);
     }
 }
 
