@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::figures::divided;
+use crate::clock;
+
 /// What one process has spent so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
@@ -20,12 +23,14 @@ pub(crate) struct Memory {
     pub(crate) peak_bytes: u64,
 }
 
-/// What all cores together have done so far, in ticks.
+/// What all cores together have done so far. Only idle time is measured: what they were busy with the kernel asks them 250 times
+/// a second, and of a load that keeps its own time it sees all or nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Machine {
-    all: u64,
-    busy: u64,
-    steal: u64,
+    at_us: u64,
+    cores: u32,
+    idle: Duration,
+    steal: Duration,
 }
 
 /// Who else used the machine during a run, as shares of all cores' time.
@@ -69,7 +74,7 @@ fn soft_limit(limits: &str) -> Option<u64> {
 
 pub(super) fn machine() -> Machine {
     let text = fs::read_to_string("/proc/stat").unwrap_or_default();
-    text.lines().next().and_then(all_cores).unwrap_or_default()
+    all_cores(&text, clock::monotonic_micros()).unwrap_or_default()
 }
 
 /// `utime` and `stime`, the 14th and 15th field of `stat`, counted behind the name in brackets, which may hold anything.
@@ -85,23 +90,22 @@ fn named(text: &str, name: &str) -> Option<u64> {
     rest.split_whitespace().next()?.parse().ok()
 }
 
-/// The first line of `stat`: user nice system idle iowait irq softirq steal, and guests, who are counted under user already.
-fn all_cores(line: &str) -> Option<Machine> {
-    let fields: Vec<u64> = line.strip_prefix("cpu ")?.split_whitespace().take(8).filter_map(|field| field.parse().ok()).collect();
-    let [user, nice, system, idle, iowait, irq, softirq, steal] = fields.try_into().ok()?;
-    let busy = user + nice + system + irq + softirq;
-    Some(Machine { all: busy + idle + iowait + steal, busy, steal })
+/// The first line of `stat`: user nice system idle iowait irq softirq steal; then a line for each core.
+fn all_cores(stat: &str, at_us: u64) -> Option<Machine> {
+    let mut lines = stat.lines().take_while(|line| line.starts_with("cpu"));
+    let fields: Vec<u64> = lines.next()?.split_whitespace().skip(1).take(8).filter_map(|field| field.parse().ok()).collect();
+    let [_, _, _, idle, iowait, _, _, steal] = fields.try_into().ok()?;
+    Some(Machine { at_us, cores: u32::try_from(lines.count()).ok()?, idle: ticks(idle + iowait), steal: ticks(steal) })
 }
 
 impl Noise {
     /// Between two looks at the machine, of whose time our own processes spent `ours`.
     pub(super) fn between(before: Machine, after: Machine, ours: Duration) -> Self {
-        let all = ticks(after.all.saturating_sub(before.all)).as_secs_f64();
-        if all <= 0.0 {
-            return Self::default();
-        }
-        let others = ticks(after.busy.saturating_sub(before.busy)).saturating_sub(ours);
-        Self { steal: ticks(after.steal.saturating_sub(before.steal)).as_secs_f64() / all, others: others.as_secs_f64() / all }
+        let all = Duration::from_micros(after.at_us.saturating_sub(before.at_us)) * after.cores;
+        let steal = after.steal.saturating_sub(before.steal);
+        let others = all.saturating_sub(after.idle.saturating_sub(before.idle)).saturating_sub(steal + ours);
+        let share = |time: Duration| divided(time.as_secs_f64(), all.as_secs_f64()).unwrap_or(0.0);
+        Self { steal: share(steal), others: share(others) }
     }
 
     /// Why a run beside that much noise says little; nothing: it was quiet enough. `paced`: it is about its slowest percent.
@@ -156,16 +160,17 @@ mod tests {
     fn a_process_can_read_itself() {
         let held = memory(std::process::id());
         assert!(held.resident_bytes > 100_000 && held.peak_bytes >= held.resident_bytes, "{held:?}");
-        assert!(machine().all > 0);
+        assert!(machine().cores > 0 && machine().idle > Duration::ZERO);
         assert!(binary_bytes() > 100_000);
     }
 
     #[test]
     fn what_is_neither_ours_nor_idle_is_noise() {
-        let before = all_cores("cpu  100 0 100 1000 0 0 0 0 0 0").unwrap();
-        let after = all_cores("cpu  150 0 120 1100 10 0 10 10 0 0").unwrap();
-        let noise = Noise::between(before, after, Duration::from_millis(400));
+        let before = all_cores("cpu  9 0 9 1000 0 0 0 0 0 0\ncpu0 9\ncpu1 9\nintr 5", 1_000_000).unwrap();
+        let after = all_cores("cpu  9 0 9 1100 40 0 9 10 0 0\ncpu0 9\ncpu1 9\nintr 6", 2_000_000).unwrap();
+        let noise = Noise::between(before, after, Duration::from_millis(100));
         assert_eq!(noise, Noise { steal: 0.05, others: 0.2 });
+        assert_eq!(Noise::between(after, after, Duration::ZERO), Noise::default());
         let expected =
             ["other machines on the same host took 5.0 % of the processor", "other processes took 20.0 % of the processor"];
         assert_eq!(noise.complaints(false).collect::<Vec<_>>(), expected);
