@@ -38,6 +38,9 @@ pub(super) struct Batch<'a, 'txn> {
     pub(super) after: After,
 }
 
+/// A piece of background work, by how much the batch held when it began.
+pub(super) struct Piece(usize);
+
 /// What happens after the commit, in the order of the fields.
 #[derive(Default)]
 pub(super) struct After {
@@ -68,6 +71,16 @@ impl Batch<'_, '_> {
             }
         }
         entry
+    }
+
+    /// Begins a piece of work that writes rows anew.
+    pub(super) fn piece(&self) -> Piece {
+        Piece(self.tables.appended.current.bytes().len())
+    }
+
+    /// Whether it has written as much as one batch should, however few rows that were: each holds what was answered last.
+    pub(super) fn is_spent(&self, piece: &Piece) -> bool {
+        self.piece().0 - piece.0 > PIECE_BYTES
     }
 
     pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {
@@ -263,3 +276,6 @@ impl Batch<'_, '_> {
         self.memory.counters.free(self.tables.appended.take_freed());
     }
 }
+
+/// What a piece of background work adds to a batch at most, but for its last row, which may hold a megabyte.
+const PIECE_BYTES: usize = 1 << 20;

@@ -16,9 +16,15 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 
 impl Batch<'_, '_> {
-    /// Queues what is due by now.
+    /// Queues what is due by now, or a piece of it: what finds no seat is written anew.
     pub(super) fn fire(&mut self) -> Result<(), Error> {
-        for armed in self.memory.schedule.fire(self.steady) {
+        self.memory.schedule.advance(self.steady);
+        let piece = self.piece();
+        for _ in 0..SLICE {
+            if self.is_spent(&piece) {
+                break;
+            }
+            let Some(armed) = self.memory.schedule.take_fallen() else { break };
             self.fall_due(armed.key, armed.at)?;
         }
         Ok(())
@@ -39,7 +45,7 @@ impl Batch<'_, '_> {
         for key in keys {
             let (at, key) = read_due_key(&key);
             if at <= self.schedule_now {
-                self.fall_due(key, at)?;
+                self.memory.schedule.fall(Armed { key, at });
             } else if self.loaded(&due_key(at, key)) {
                 self.memory.schedule.arm(Armed { key, at }, self.schedule_now, self.steady);
             }
@@ -137,7 +143,7 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Due entries loaded between two commits.
+/// Due entries loaded, and queued, between two commits.
 const SLICE: usize = 4_096;
 
 /// Backlog entries brought back at once.

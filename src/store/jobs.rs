@@ -12,7 +12,7 @@ use super::batch::Batch;
 use super::error::Error;
 use super::memory::RunningJob;
 use super::record::{self, Job};
-use super::tables::{DueKey, backlog_key, read_backlog_key, read_due_key, waiting};
+use super::tables::{DueKey, backlog_key, due_key, read_backlog_key, read_due_key, waiting};
 use crate::domain::delivery::{Delivery, End, Place};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 
@@ -69,15 +69,20 @@ impl Batch<'_, '_> {
             let (at, key) = read_due_key(&bytes);
             let settles = !active || at <= self.schedule_now;
             if key.endpoint == running.endpoint && key.event.0 <= running.job.until && settles {
-                theirs.push((key, Place::Due(at)));
+                theirs.push((key, at));
             }
             last = Some(bytes);
             if theirs.len() == SLICE {
                 break;
             }
         }
-        for (key, place) in theirs {
-            self.settle(key, place, running.job.ends)?;
+        let piece = self.piece();
+        for (key, at) in theirs {
+            if self.is_spent(&piece) {
+                return Ok(false);
+            }
+            self.settle(key, Place::Due(at), running.job.ends)?;
+            running.job.after = due_key(at, key);
         }
         running.job.after = last.unwrap_or(after);
         Ok(last.is_none())
@@ -92,7 +97,11 @@ impl Batch<'_, '_> {
             let (_, number) = read_backlog_key(key.value());
             theirs.push((waiting(endpoint, number, value.value()), Place::Backlog(number)));
         }
+        let piece = self.piece();
         for (key, place) in &theirs {
+            if self.is_spent(&piece) {
+                break;
+            }
             self.settle(*key, *place, true)?;
         }
         if theirs.is_empty() {

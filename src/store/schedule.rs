@@ -3,14 +3,16 @@
 //! ```text
 //!   due table   ├── past ──┼────────── horizon ──────────┼───── later ─────▶ time
 //!               now        │                             │
-//!   in memory   fired      armed in the wheel            │ on disk alone
+//!   in memory   fallen due armed in the wheel            │ on disk alone
 //!                                                  loaded up to here
 //! ```
 //!
-//! Every due entry at or before `loaded` is in the wheel, was fired, or waits in an endpoint's queue; every later one is on
-//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
+//! Every due entry at or before `loaded` is in the wheel, fell due, or waits in an endpoint's queue; every later one is on
+//! disk alone. An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what
+//! fell due is taken in pieces, one in a batch. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
 //! a wall clock that jumps moves nothing that is armed.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::tables::{DueKey, due_key, read_due_key};
@@ -28,6 +30,8 @@ pub(super) struct Armed {
 /// The wheel and how far the due table is loaded.
 pub(super) struct Schedule {
     wheel: Wheel<Armed>,
+    /// What is due and was not taken yet, in order.
+    fallen: VecDeque<Armed>,
     start: Instant,
     loaded: DueKey,
     /// Entries between `loaded` and the horizon are still on disk.
@@ -36,7 +40,7 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { wheel: Wheel::new(0), start: steady, loaded: [0; 20], behind: true }
+        Self { wheel: Wheel::new(0), fallen: VecDeque::new(), start: steady, loaded: [0; 20], behind: true }
     }
 
     /// Whether an entry of the due table is one that memory must know.
@@ -57,18 +61,36 @@ impl Schedule {
         }
     }
 
-    /// What is due by now, in order.
-    pub(super) fn fire(&mut self, steady: Instant) -> Vec<Armed> {
-        let mut fired = Vec::new();
-        self.wheel.advance(self.tick(steady), |_, armed| fired.push(armed));
-        fired
+    /// Moves to a time: what is due by then falls due.
+    pub(super) fn advance(&mut self, steady: Instant) {
+        let (tick, fallen) = (self.tick(steady), &mut self.fallen);
+        self.wheel.advance(tick, |_, armed| fallen.push_back(armed));
+    }
+
+    /// Adds one that was due before it was loaded.
+    pub(super) fn fall(&mut self, armed: Armed) {
+        self.fallen.push_back(armed);
+    }
+
+    /// The next of what fell due.
+    pub(super) fn take_fallen(&mut self) -> Option<Armed> {
+        let next = self.fallen.pop_front();
+        if self.fallen.is_empty() {
+            self.fallen.shrink_to(FALLEN_KEPT);
+        }
+        next
+    }
+
+    pub(super) fn has_fallen(&self) -> bool {
+        !self.fallen.is_empty()
     }
 
     /// The part of the due table to load next, as `(after, up to)`; `None` when the horizon is far enough.
     pub(super) fn to_load(&self, now: Timestamp) -> Option<(DueKey, DueKey)> {
         let ahead = if self.wheel.len() > ARMED_MAX / 2 { HORIZON / 16 } else { HORIZON };
         let near = before(now + ahead / 2);
-        (self.behind || self.loaded < near).then(|| (self.loaded, before(now + ahead)))
+        let wants = !self.has_fallen() && (self.behind || self.loaded < near);
+        wants.then(|| (self.loaded, before(now + ahead)))
     }
 
     /// Everything up to `key` is loaded; `more` of what [`Self::to_load`] named is left.
@@ -94,7 +116,7 @@ impl Schedule {
     }
 
     pub(super) fn armed(&self) -> usize {
-        self.wheel.len()
+        self.wheel.len() + self.fallen.len()
     }
 
     /// Forgets the later half of the horizon, again and again until the wheel is half empty: it is on disk.
@@ -122,5 +144,29 @@ fn before(at: Timestamp) -> DueKey {
 /// How far ahead retries are kept in memory.
 const HORIZON: Duration = Duration::from_secs(60);
 
+/// Room that is kept for those that fell due.
+const FALLEN_KEPT: usize = 1_024;
+
 /// Retries in memory; some 40 bytes each.
 const ARMED_MAX: usize = 262_144;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_falls_due_at_once_is_taken_one_by_one_and_nothing_is_loaded_meanwhile() {
+        let (steady, now) = (crate::clock::steady(), Timestamp::from_millis(1_000));
+        let mut schedule = Schedule::new(steady);
+        let armed = |event| Armed { key: DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) }, at: now };
+        for event in 1..=3 {
+            schedule.arm(armed(event), now, steady);
+        }
+        schedule.fall(armed(4));
+        schedule.advance(steady + Duration::from_millis(10));
+        assert_eq!((schedule.armed(), schedule.has_fallen(), schedule.to_load(now)), (4, true, None));
+        let taken: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
+        assert_eq!(taken, [4, 1, 2, 3]);
+        assert!(!schedule.has_fallen() && schedule.to_load(now).is_some());
+    }
+}

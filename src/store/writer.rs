@@ -192,6 +192,7 @@ impl Writer {
         let now = clock::steady();
         let memory = &self.memory;
         let busy = memory.schedule.is_behind()
+            || memory.schedule.has_fallen()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
             || memory.flush.is_running()

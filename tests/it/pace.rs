@@ -1,5 +1,6 @@
 //! When an endpoint is attempted: what its answers ask for, its one slot after trouble, and its turn between old and new.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan as _};
@@ -21,6 +22,27 @@ async fn a_retry_after_that_is_a_date_is_waited_for() {
     let requests = receiver.wait_for("/a", 2, WITHIN).await;
     let waited = requests[1].at - requests[0].at;
     assert!((Duration::from_millis(2_000)..Duration::from_millis(5_000)).contains(&waited), "{waited:?} for {date}");
+}
+
+/// More than have seats in memory: the others are written back to disk and come from there.
+#[tokio::test]
+async fn thousands_of_deliveries_may_name_one_moment_to_come_back() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let date = (Timestamp::now() + 10.seconds()).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    receiver.script("/a", [Reply::status(503).header("Retry-After", &date).body(&"x".repeat(1_000))]);
+    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    let lines: String =
+        (0..THUNDERING).map(|number| json!({ "type": "a", "data": { "number": number } }).to_string() + "\n").collect();
+    assert!(service.acme().publish_lines(&lines).await.1.iter().all(|line| line["status"] == 202));
+    assert!(receiver.wait_until(Duration::from_secs(9), |received| received.len() == THUNDERING).await, "all were tried before");
+    receiver.script("/a", [Reply::OK]);
+    assert!(receiver.wait_until(Duration::from_secs(30), |received| received.len() == 2 * THUNDERING).await, "all came back");
+    let times = receiver.look(|received| {
+        let mut times = HashMap::new();
+        received.iter().for_each(|request| *times.entry(request.header("webhook-id").to_owned()).or_insert(0) += 1);
+        times
+    });
+    assert!(times.len() == THUNDERING && times.values().all(|times| *times == 2));
 }
 
 #[tokio::test]
@@ -224,3 +246,5 @@ const SLOW: Duration = Duration::from_millis(400);
 
 /// Between an answer's sending here and its reading there.
 const JITTER: Duration = Duration::from_millis(5);
+
+const THUNDERING: usize = 6_000;
