@@ -21,18 +21,27 @@ use crate::domain::id::DeliveryKey;
 impl Batch<'_, '_> {
     /// Starts writing the tail out when it is long, or `anyway`.
     pub(super) fn start_flush(&mut self, anyway: bool) {
-        let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        let enough = tail.entries.len() >= TAIL || (anyway && !tail.entries.is_empty());
+        let least = if anyway { 1 } else { TAIL };
         // The tail still holds what this batch wrote out; it is emptied after the commit.
-        if self.memory.flush.is_running() || self.after.flushed || !enough {
+        if self.memory.flush.is_running() || self.after.flushed {
             return;
         }
-        let mut rows: Vec<(IndexKey, ())> = tail.entries.iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
+        let Some(entries) = self.tail_of(least) else { return };
+        let mut rows: Vec<(IndexKey, ())> = entries.iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
         rows.sort_unstable_by(|a, b| b.cmp(a));
-        // A fan-out adds deliveries of its event later, so the index is whole only before it.
-        let fanning = self.memory.fanouts.iter().map(|running| running.event.0.saturating_sub(1)).min();
-        let up_to = self.known_key.min(fanning.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.memory.flush = Flush { rows, entries: tail.entries.len(), up_to };
+        // A fan-out adds deliveries of its event later, and those of this batch are not in the tail yet, so the index is whole
+        // only before them.
+        let fanning = self.memory.fanouts.iter().map(|running| running.event);
+        let added = self.after.index.iter().map(|entry| entry.key.event);
+        let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
+        let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
+        self.memory.flush = Flush { rows, entries: entries.len(), up_to };
+    }
+
+    /// A copy of the tail, when it has so many entries: readers wait for its lock.
+    fn tail_of(&self, least: usize) -> Option<Vec<Entry>> {
+        let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        (tail.entries.len() >= least).then(|| tail.entries.clone())
     }
 
     /// One slice of the flush under way.
