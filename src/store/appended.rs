@@ -5,8 +5,8 @@
 //!   this batch ──▶ journaled ──▶ frozen, while a checkpoint brings it into the tables
 //! ```
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, mpsc};
 
@@ -26,6 +26,8 @@ pub(super) struct Appended {
     pub(super) events: Vec<(u64, Place)>,
     /// As they came.
     pub(super) log: Vec<(LogKey, Place)>,
+    /// The newest under each key: there are a thousand batches to look through.
+    newest: Arc<Rows>,
     pub(super) due: Arc<BTreeMap<DueKey, Due>>,
     pub(super) backlog: Arc<Backlog>,
     pub(super) names: Arc<Names>,
@@ -35,6 +37,9 @@ pub(super) struct Appended {
     /// Bytes of keys and values in the log that were written over.
     freed: u64,
 }
+
+/// Where the rows of the log stand.
+type Rows = HashMap<LogKey, Place>;
 
 /// Records of what was answered for an id or an idempotency key.
 pub(super) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
@@ -61,6 +66,7 @@ struct Frozen {
     changes: Vec<Arc<Changes>>,
     /// The oldest of its events: most that are looked for are older.
     first_event: Option<u64>,
+    newest: Arc<Rows>,
     due: Arc<BTreeMap<DueKey, Due>>,
     backlog: Arc<Backlog>,
     names: Arc<Names>,
@@ -85,8 +91,8 @@ impl Appended {
     }
 
     pub(super) fn put_log(&mut self, key: LogKey, record: &[u8]) {
-        let span = self.current.put_log(key, record);
-        self.log.push((key, Place(self.journaled.len(), span)));
+        let place = Place(self.journaled.len(), self.current.put_log(key, record));
+        self.note_log(key, place);
     }
 
     pub(super) fn put_due(&mut self, key: DueKey) {
@@ -150,9 +156,8 @@ impl Appended {
 
     /// A row of the log that the table may not have yet, unless any was put there directly.
     pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
-        let frozen = self.frozen.iter().flat_map(|frozen| &frozen.changes);
-        let sealed = || frozen.chain(&self.journaled).rev().find_map(|changes| changes.log_row(key));
-        self.current.put_last(key).or_else(sealed)
+        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.log_row(key));
+        self.newest.get(key).map(|place| self.record(*place)).or_else(frozen)
     }
 
     pub(super) fn put_name(&mut self, name: &[u8], record: &[u8]) {
@@ -203,7 +208,8 @@ impl Appended {
         let (done, ended) = mpsc::channel();
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
         let first_event = self.events.first().map(|(key, _)| *key);
-        let frozen = Frozen { changes: self.journaled.clone(), first_event, due, backlog, names, done: ended };
+        let (changes, newest) = (self.journaled.clone(), self.newest.clone());
+        let frozen = Frozen { changes, first_event, newest, due, backlog, names, done: ended };
         let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
         let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
         Job { appended, number, done }
@@ -264,7 +270,7 @@ impl Appended {
     fn add(&mut self, changes: Changes) {
         let number = self.journaled.len();
         self.events.extend(changes.events().iter().map(|(key, span)| (*key, Place(number, *span))));
-        self.log.extend(changes.log().iter().map(|(key, span)| (*key, Place(number, *span))));
+        changes.log().iter().for_each(|(key, span)| self.note_log(*key, Place(number, *span)));
         for (key, due) in changes.due() {
             match due {
                 Due::Put => self.note_put(*key),
@@ -277,6 +283,11 @@ impl Appended {
         Arc::make_mut(&mut self.names).extend(names);
         self.name_ends.extend(changes.name_ends().map(|(key, name)| (key, name.into())));
         self.journaled(changes);
+    }
+
+    fn note_log(&mut self, key: LogKey, place: Place) {
+        self.log.push((key, place));
+        Arc::make_mut(&mut self.newest).insert(key, place);
     }
 
     /// One that was taken out of the table stays there.
@@ -295,6 +306,12 @@ impl Appended {
             Entry::Occupied(_) => {}
             Entry::Vacant(place) => drop(place.insert(Due::Taken)),
         }
+    }
+}
+
+impl Frozen {
+    fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
+        self.newest.get(key).map(|Place(changes, span)| self.changes[*changes].record(*span))
     }
 }
 

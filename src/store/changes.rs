@@ -176,6 +176,29 @@ impl Changes {
         Some(())
     }
 
+    /// Several sealed ones as one to look into, oldest first. It is none that a journal could hold.
+    pub(super) fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
+        let mut joined = Self::default();
+        for changes in all {
+            joined.join(changes);
+        }
+        joined.sort();
+        joined
+    }
+
+    fn join(&mut self, later: &Self) {
+        let before = self.bytes.len();
+        let moved = |span: Span| Span { begin: before + span.begin, end: before + span.end };
+        self.bytes.extend_from_slice(&later.bytes);
+        self.events.extend(later.events.iter().map(|(key, record)| (*key, moved(*record))));
+        self.log.extend(later.log.iter().map(|(key, record)| (*key, moved(*record))));
+        self.due.extend_from_slice(&later.due);
+        self.backlog.extend(later.backlog.iter().map(|(key, value)| (*key, value.map(moved))));
+        self.names.extend(later.names.iter().map(|(name, record)| (moved(*name), moved(*record))));
+        self.name_ends.extend(later.name_ends.iter().map(|(key, name)| (*key, moved(*name))));
+        self.counters = moved(later.counters);
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -194,6 +217,10 @@ impl Changes {
 
     pub(super) fn log(&self) -> &[(LogKey, Span)] {
         &self.log
+    }
+
+    pub(super) fn log_rows(&self) -> impl Iterator<Item = (LogKey, &[u8])> {
+        self.log.iter().map(|(key, span)| (*key, self.record(*span)))
     }
 
     pub(super) fn due(&self) -> &[(DueKey, Due)] {
@@ -233,11 +260,6 @@ impl Changes {
     /// Of sealed changes.
     pub(super) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
         newest(&self.log, key).map(|span| self.record(*span))
-    }
-
-    /// The row of the log that was put last under this key, into changes that are not sealed.
-    pub(super) fn put_last(&self, key: &LogKey) -> Option<&[u8]> {
-        self.log.iter().rev().find(|(row, _)| row == key).map(|(_, span)| self.record(*span))
     }
 
     /// What sealed changes did last with a due entry.

@@ -11,18 +11,33 @@ use super::error::Error;
 use super::record;
 use super::tables::{self, BacklogKey, DueKey, JOURNALED, LogKey, STATE};
 
-/// Changes that stand in the journal, oldest first, each with its number.
+/// Changes that stand in the journal, oldest first. Small ones are joined, so that readers look into some sixty, not a thousand.
 #[derive(Clone, Default)]
-pub(super) struct Fresh(Vec<(u64, Arc<Changes>)>);
+pub(super) struct Fresh(Vec<Held>);
+
+#[derive(Clone)]
+struct Held {
+    /// Of the last commit in it. What the tables have of the earlier ones stands here too until they have this one; that is
+    /// nothing older than what they have, for the newest under a key is found first.
+    number: u64,
+    is_joined: bool,
+    changes: Arc<Changes>,
+}
 
 impl Fresh {
     pub(super) fn push(&mut self, number: u64, changes: Arc<Changes>) {
-        self.0.push((number, changes));
+        self.0.push(Held { number, is_joined: false, changes });
+        let small = |held: &&Held| !held.is_joined && held.changes.bytes().len() <= SMALL_BYTES;
+        if self.0.iter().rev().take_while(small).count() == JOINED {
+            let last = self.0.split_off(self.0.len() - JOINED);
+            let changes = Arc::new(Changes::joined(last.iter().map(|held| &*held.changes)));
+            self.0.push(Held { number, is_joined: true, changes });
+        }
     }
 
     /// The tables have everything up to `number`.
     pub(super) fn drop_through(&mut self, number: u64) {
-        self.0.retain(|(changes, _)| *changes > number);
+        self.0.retain(|held| held.number > number);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -55,8 +70,7 @@ impl Fresh {
 
     /// Rows of the log from `first` to `last`, of two with one key the newer.
     pub(super) fn log_rows(&self, first: &LogKey, last: &LogKey) -> BTreeMap<LogKey, &[u8]> {
-        let oldest_first =
-            self.0.iter().flat_map(|(_, changes)| changes.log().iter().map(|(key, span)| (*key, changes.record(*span))));
+        let oldest_first = self.0.iter().flat_map(|held| held.changes.log_rows());
         oldest_first.filter(|(key, _)| (first..=last).contains(&key)).collect()
     }
 
@@ -66,9 +80,15 @@ impl Fresh {
     }
 
     fn newest(&self) -> impl Iterator<Item = &Changes> {
-        self.0.iter().rev().map(|(_, changes)| &**changes)
+        self.0.iter().rev().map(|held| &*held.changes)
     }
 }
+
+/// How many are joined at once.
+const JOINED: usize = 32;
+
+/// How long one is that is joined: of longer ones there are few.
+const SMALL_BYTES: usize = 16 << 10;
 
 /// The number up to which the tables hold what the journal held.
 pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
@@ -78,6 +98,8 @@ pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::store::changes::Head;
 
@@ -123,6 +145,57 @@ mod tests {
         assert_eq!((fresh.named(b""), fresh.named(b"more")), (None, None));
         let rows: Vec<_> = fresh.log_rows(&[1; 14], &[1; 14]).into_values().collect();
         assert_eq!(rows, [b"new"]);
+    }
+
+    proptest! {
+        #[test]
+        fn joined_or_not_the_same_is_found(
+            batches in proptest::collection::vec(proptest::collection::vec((0..9_u8, any::<bool>()), 0..4), 0..150),
+            written in 0..150_u64,
+        ) {
+            let (mut fresh, mut apart) = (Fresh::default(), Vec::new());
+            for (number, batch) in (0..).zip(&batches) {
+                let changes = changes(|changes| batch.iter().for_each(|change| put(changes, number, *change)));
+                fresh.push(number, changes.clone());
+                apart.push((number, changes));
+            }
+            prop_assert!(fresh.0.len() <= batches.len() / JOINED + JOINED);
+            let (fresh, newest) = (fresh.behind(written), || apart.iter().rev().filter(|(number, _)| *number > written));
+            for (number, changes) in newest() {
+                prop_assert_eq!(fresh.event(*number), changes.event(*number));
+            }
+            for key in 0..9 {
+                let rows = |changes: &Changes| changes.log_row(&[key; 14]).map(<[u8]>::to_vec);
+                let expected = newest().find_map(|(_, changes)| rows(changes));
+                let due = newest().find_map(|(_, changes)| changes.due_entry(&[key; 20]));
+                let parked = newest().find_map(|(_, changes)| changes.backlog_entry(&[key; 12]));
+                let named = newest().find_map(|(_, changes)| changes.named(&[key]).map(<[u8]>::to_vec));
+                // What the tables have may be found here too, and is the same there.
+                if expected.is_some() {
+                    prop_assert_eq!(fresh.log_row(&[key; 14]), expected.as_deref());
+                    prop_assert_eq!(fresh.log_rows(&[key; 14], &[key; 14]).into_values().next(), expected.as_deref());
+                    prop_assert_eq!(fresh.due(&[key; 20]), due);
+                    prop_assert_eq!(fresh.backlog(&[key; 12]), parked);
+                    prop_assert_eq!(fresh.named(&[key]), named.as_deref());
+                }
+            }
+        }
+    }
+
+    fn put(changes: &mut Changes, number: u64, (key, taken): (u8, bool)) {
+        let record = [key, u8::try_from(number).unwrap()];
+        if changes.events().is_empty() {
+            changes.put_event(number, &[1]);
+        }
+        changes.put_log([key; 14], &record);
+        changes.put_name(&[key], &record);
+        if taken {
+            changes.take_due([key; 20]);
+            changes.take_backlog([key; 12]);
+        } else {
+            changes.put_due([key; 20]);
+            changes.put_backlog([key; 12], &record);
+        }
     }
 
     #[test]
