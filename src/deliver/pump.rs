@@ -208,7 +208,8 @@ impl Pump {
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await;
         let ended_at = clock::now();
         let sign = sign(&outcome, &dialect);
-        let room = self.store.outcome_room(captured(&outcome)).await;
+        let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
+        let room = self.store.outcome_room(kept_bytes).await;
         self.store.finish(Finished {
             key,
             place,
@@ -362,11 +363,6 @@ fn sign(outcome: &Outcome, dialect: &Dialect) -> Sign {
             _ => Sign::Neutral,
         },
     }
-}
-
-/// Bytes of the response's body that are kept.
-fn captured(outcome: &Outcome) -> usize {
-    outcome.result.as_ref().map_or(0, |response| response.body.len())
 }
 
 fn refused(reason: &str) -> Outcome {

@@ -32,6 +32,11 @@ impl Headers {
         self.lines.split_terminator('\n').filter_map(|line| line.split_once(':'))
     }
 
+    /// How much room they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lines.len()
+    }
+
     /// The first of this name, compared without case (RFC 9110 section 5.1).
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)

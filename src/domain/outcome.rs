@@ -30,6 +30,13 @@ pub(crate) struct Response {
     pub(crate) truncated: bool,
 }
 
+impl Outcome {
+    /// How much of a response is kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.result.as_ref().map_or(0, |response| response.headers.bytes() + response.body.len())
+    }
+}
+
 /// Bodies and header values never reach a log.
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -67,7 +67,7 @@ pub(super) enum Full {
 }
 
 impl Inbox {
-    /// Waits until an outcome with a body of so many bytes has room among those that wait for the disk. Its worker keeps its slot
+    /// Waits until an outcome of so many bytes has room among those that wait for the disk. Its worker keeps its slot
     /// meanwhile, so a disk that stands still stops attempts instead of filling memory.
     pub(super) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
         let most = OUTCOMES_KIB / 2;
