@@ -237,8 +237,8 @@ fn counted(sign: char, kind: &str, names: &[String]) -> String {
     format!("{sign}{} {kind}{plural} ({shown}{more})", names.len())
 }
 
-/// The store is open, the sockets are bound, and callers know them by these names.
-const NEEDS_RESTART: [&str; 3] = ["server.listen", "server.admin_socket", "storage.path"];
+/// The store is open, the sockets are bound, callers know them by these names, and TLS has its certificate.
+const NEEDS_RESTART: [&str; 5] = ["server.listen", "server.tls_cert", "server.tls_key", "server.admin_socket", "storage.path"];
 
 /// A log line is read by people.
 const NAMES_SHOWN: usize = 10;
@@ -314,6 +314,17 @@ mod tests {
                       hookwheel.toml:2:10\n  try: systemctl restart hookwheel, or put the old value back\n";
         assert!(printed.starts_with(wanted), "{printed}");
         assert!(printed.contains("`storage.path`") && !printed.contains("in_flight"), "{printed}");
+    }
+
+    #[test]
+    fn a_certificate_needs_a_restart() {
+        let folder = Folder::new("");
+        let block = |of: &str| format!("-----BEGIN {of}-----\nAAAA\n-----END {of}-----\n");
+        folder.write("tls.pem", &(block("CERTIFICATE") + &block("PRIVATE KEY")), 0o600);
+        let before = folder.load().expect("valid");
+        folder.write("hookwheel.toml", "[server]\ntls_cert = \"tls.pem\"\ntls_key = \"tls.pem\"\n", 0o644);
+        let printed = diff(&before, &folder.load().expect("valid")).expect_err("refused").to_string();
+        assert!(printed.contains("`server.tls_cert`") && printed.contains("`server.tls_key`"), "{printed}");
     }
 
     #[test]
