@@ -47,7 +47,12 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
 
 /// One sentence for a person.
 fn verdict(event: &Event, endpoint: &Endpoint, link: Option<&str>, view: Option<&View>) -> String {
-    let why = view.map_or_else(|| unsent(event, endpoint, link), sent);
+    let why = match view {
+        None => unsent(event, endpoint, link),
+        Some(view) if view.delivery.is_test() => format!("it was tested with it; {}", sent(view)),
+        Some(view) if mismatch(event, endpoint, link).is_none() => format!("it matches; {}", sent(view)),
+        Some(view) => format!("it matched when it was sent, and does no more; {}", sent(view)),
+    };
     let change = "; the webhook was changed after the event, and this is judged by what it is now";
     if is_changed(event, endpoint) { why + change } else { why }
 }
@@ -55,23 +60,28 @@ fn verdict(event: &Event, endpoint: &Endpoint, link: Option<&str>, view: Option<
 fn sent(view: &View) -> String {
     let attempts = view.delivery.attempts;
     match (view.status, view.delivery.state) {
-        (Status::Held, _) => "it matches; the delivery is held until the webhook is enabled".into(),
-        (Status::Pending, _) => format!("it matches; the delivery is pending after {attempts} attempts"),
-        (Status::Succeeded, _) => format!("it matches; delivered at attempt {attempts}"),
-        (Status::Failed, State::Failed { end: End::Exhausted, .. }) => format!("it matches; all {attempts} attempts failed"),
-        (Status::Failed, State::Failed { end, .. }) => format!("it matches; the delivery failed: {}", end.name()),
-        (Status::Failed, _) => "it matches; the delivery failed".into(),
+        (Status::Held, _) => "the delivery is held until the webhook is enabled".into(),
+        (Status::Pending, _) => format!("the delivery is pending after {attempts} attempts"),
+        (Status::Succeeded, _) => format!("delivered at attempt {attempts}"),
+        (Status::Failed, State::Failed { end: End::Exhausted, .. }) => format!("all {attempts} attempts failed"),
+        (Status::Failed, State::Failed { end, .. }) => format!("the delivery failed: {}", end.name()),
+        (Status::Failed, _) => "the delivery failed".into(),
     }
 }
 
-fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
+/// What of the webhook keeps the event from it, as it is now.
+fn mismatch(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> Option<String> {
     let definition = &endpoint.definition;
     if let Some(link) = link.filter(|link| **link != *definition.name) {
-        return format!("the event is for the webhook named `{link}` alone");
+        return Some(format!("the event is for the webhook named `{link}` alone"));
     }
-    if !endpoint.wants(&event.kind) {
-        let events: Vec<String> = definition.events.iter().map(ToString::to_string).collect();
-        return format!("`{}` is none of its event types: {}", event.kind, events.join(", "));
+    let events = || definition.events.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!endpoint.wants(&event.kind)).then(|| format!("`{}` is none of its event types: {}", event.kind, events()))
+}
+
+fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
+    if let Some(why) = mismatch(event, endpoint, link) {
+        return why;
     }
     if endpoint.created_at > event.key.time() {
         return "it matches now, but was made after the event; `recover` sends what was missed".into();

@@ -27,6 +27,8 @@ async fn a_webhook_is_judged_by_what_it_is_now_and_a_change_after_the_event_is_s
         let sent = judged(&acme, event, &steady, (true, false), "it matches").await;
         assert_eq!(sent["delivery_id"], delivery["id"]);
     }
+    acme.patch(&format!("/v1/webhooks/{steady}"), &json!({ "events": ["other"] })).await.expect(200);
+    judged(&acme, &after, &steady, (true, true), "it matched when it was sent, and does no more; ").await;
 }
 
 #[tokio::test]
