@@ -48,8 +48,8 @@ impl Reloader {
         let pump = wiring::pump(&new, &self.own).map_err(said)?;
         let file = wiring::file(&new).map_err(said)?;
         let settings = wiring::api(&new, &self.own).ok_or("a provider speaks an unknown dialect")?;
+        self.store.sync(file).await.map_err(|denied| format!("error: {denied}"))?;
         self.store.set_limits(wiring::limits(&new));
-        self.store.sync(file).await.map_err(|denied| denied.to_string())?;
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;

@@ -138,7 +138,7 @@ impl Store {
         }
     }
 
-    /// Room for an outcome with a body of so many bytes, which may have to wait for the disk.
+    /// Room for an outcome of so many bytes, which may have to wait for the disk.
     pub(crate) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
         self.inbox.outcome_room(bytes).await
     }
@@ -191,7 +191,7 @@ impl Store {
     /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
     pub(crate) async fn sync(&self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Denied> {
         let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
-        let endpoints = self.ask(|to| Op::Sync(Box::new(file), to)).await?;
+        let endpoints = self.ask(|to| Op::Sync(Box::new(file), to)).await??;
         let held: HashSet<EndpointNo> =
             endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
         self.shared.set_secrets_from_file(held);

@@ -125,7 +125,9 @@ pub(crate) enum Denied {
     Deleted,
     #[error("a webhook named `{0}` exists already")]
     NameTaken(Box<str>),
-    #[error("this key has made {0} webhooks, which is its limit; delete one first")]
+    #[error("the webhook `{0}` of the config file has the name of one that the API made; name it otherwise, or delete that one")]
+    NameTakenByApi(Box<str>),
+    #[error("this key, or a revoked one, has made {0} webhooks, which is the limit; delete one first")]
     TooMany(u32),
     #[error("no such open connection")]
     NoConnection,

@@ -28,7 +28,7 @@ pub(super) enum Op {
     /// One that was to start while it was under way: its attempt looks whether it is still to be made.
     Again(Box<Ready>),
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
-    Sync(Box<FileSays>, oneshot::Sender<Vec<Arc<Endpoint>>>),
+    Sync(Box<FileSays>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
@@ -75,6 +75,8 @@ pub(crate) struct NewWebhook {
     pub(crate) secret: Option<Secret>,
     /// How many webhooks its maker's key may have made; 0: any number.
     pub(crate) limit: u32,
+    /// The ids of keys that stand in the config file: of others the store knows whether they were revoked.
+    pub(crate) file_keys: Vec<Box<str>>,
     /// Whether the name must be the tenant's only one.
     pub(crate) unique_name: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
-use super::op::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
+use super::op::{Dialects, FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
 use super::registry::{Listing, Registry};
 use super::{Denied, Owned, record};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
@@ -33,7 +33,11 @@ impl Batch<'_, '_> {
 
     /// Makes all that the file owns what the file says. Webhooks that it no longer names are disabled, and so are all of a
     /// provider or tenant that it no longer names, whose keys are revoked; nothing that was disabled for another reason is enabled.
-    pub(super) fn sync(&mut self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Error> {
+    pub(super) fn sync(&mut self, file: FileSays) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
+        if let Some(taken) = file.webhooks.iter().find(|webhook| self.is_taken(webhook, &file.dialects)) {
+            let FromFile { owned: Owned { provider, tenant }, definition, .. } = taken;
+            return Ok(Err(Denied::NameTakenByApi(format!("{provider}/{tenant}/{}", definition.name).into())));
+        }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let left = self.list_tenants(&file.tenants)?;
         self.revoke_left(&left)?;
@@ -49,7 +53,14 @@ impl Batch<'_, '_> {
         for endpoint in gone.into_iter().chain(others) {
             self.set_endpoint(Arc::new(endpoint))?;
         }
-        Ok(kept)
+        Ok(Ok(kept))
+    }
+
+    /// Whether the API made a webhook whose name the file wants, where names are unique.
+    fn is_taken(&self, file: &FromFile, dialects: &Dialects) -> bool {
+        let unique = dialects.iter().any(|(provider, dialect)| *provider == file.owned.provider && dialect.api.unique_name);
+        let theirs = |other: &Arc<Endpoint>| !other.is_file_owned() && other.definition.name == file.definition.name;
+        unique && self.webhooks_of(&file.owned).iter().any(theirs)
     }
 
     fn without_file(&self, endpoint: Arc<Endpoint>) -> Endpoint {
@@ -126,12 +137,19 @@ impl Batch<'_, '_> {
         if new.unique_name && mine.iter().any(|other| other.definition.name == new.definition.name) {
             return Ok(Err(Denied::NameTaken(new.definition.name)));
         }
-        let made = mine.iter().filter(|other| other.owner == new.owner).count();
+        let counts = |owner: &Owner| *owner == new.owner || self.is_revoked(owner, &new.file_keys);
+        let made = mine.iter().filter(|other| counts(&other.owner)).count();
         if is_limited && made >= new.limit as usize {
             return Ok(Err(Denied::TooMany(new.limit)));
         }
         let secrets = new.secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
         self.make(&new.owned, new.definition, new.owner, secrets).map(Ok)
+    }
+
+    /// What a key made that is no more counts for every key of the tenant, or a new key would be a new limit.
+    fn is_revoked(&self, owner: &Owner, file_keys: &[Box<str>]) -> bool {
+        let Owner::Key(id) = owner else { return false };
+        !file_keys.contains(id) && !self.shared.registry().keys().any(|key| key.id == *id)
     }
 
     fn make(

@@ -104,6 +104,18 @@ async fn a_sixth_webhook_of_an_aioka_key_is_refused_and_the_limit_named() {
     tenant.delete(&format!("/v1/webhooks/{}", made[0])).await.expect(204);
     tenant.post("/v1/webhooks", &hook).await.expect(201);
     tenant.post("/v1/webhooks", &hook).await.problem(409, &["5"]);
+    // Those of a key that was revoked count for each key that is left.
+    let revoked = service.operator().get("/v1/admin/keys").await.expect(200);
+    let revoked =
+        revoked["data"].as_array().expect("a list").iter().find(|key| key["name"] == "other").expect("listed")["id"].clone();
+    service.operator().delete(&format!("/v1/admin/keys/{}", text(&revoked))).await.expect(204);
+    let third = json!({ "name": "third", "provider": "p", "tenant": "t" });
+    let third = text(&service.operator().post("/v1/admin/keys", &third).await.expect(201)["key"]);
+    let third = service.stranger().with_key(&third);
+    for _ in 0..4 {
+        third.post("/v1/webhooks", &hook).await.expect(201);
+    }
+    third.post("/v1/webhooks", &hook).await.problem(409, &["revoked", "5"]);
 }
 
 #[tokio::test]

@@ -111,6 +111,28 @@ async fn what_needs_a_restart_is_refused_whole_by_name() {
 }
 
 #[tokio::test]
+async fn a_link_of_the_file_takes_no_name_of_one_that_the_api_made() {
+    let deck =
+        || Config::bare().dialect("quick-deck", "extends = \"deck\"\n", &["1s"]).provider("deck", "quick-deck").tenant("t");
+    let service = Service::start(&deck()).await;
+    let links = service.tenant("deck", "t");
+    let hook = json!({ "name": "checkout", "url": "https://example.com/", "events": ["*"] });
+    let made = text(&links.post("/v1/webhooks", &hook).await.expect(201)["id"]);
+    let both = |name| deck().webhook("new", "https://example.com/", &["*"]).webhook(name, "https://example.com/", &["*"]);
+
+    both("checkout").write(service.folder());
+    service.cli(&["reload"]).expect(78).complains(&["deck/t/checkout", "API", "otherwise"]);
+    let listed = async || links.get("/v1/webhooks").await.expect(200)["data"].as_array().expect("a list").len();
+    assert_eq!(listed().await, 1);
+    both("other").write(service.folder());
+    service.cli(&["reload"]).expect(0);
+    assert_eq!(listed().await, 3);
+    links.delete(&format!("/v1/webhooks/{made}")).await.expect(204);
+    both("checkout").write(service.folder());
+    service.cli(&["reload"]).expect(0);
+}
+
+#[tokio::test]
 async fn keys_come_and_go_at_once() {
     let config = Config::quick().tenant("bolt").provider("other", "quick").tenant("core");
     let service = Service::start(&config).await;

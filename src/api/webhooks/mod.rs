@@ -35,7 +35,8 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     form.finish()?;
     let definition = given.whole();
     let (limit, unique_name) = (dialect.api.max_webhooks_per_key, dialect.api.unique_name);
-    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, unique_name };
+    let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
+    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys, unique_name };
     let endpoint = ask.api.store.create_webhook(new).await?;
     Ok(ask::object(StatusCode::CREATED, dialect, |object| {
         show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
