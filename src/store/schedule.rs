@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Every due entry at or before `loaded` is in the wheel, fell due, or waits in an endpoint's queue; every later one is on
-//! disk alone. An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what
-//! fell due is taken in pieces, one in a batch. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
+//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
 //! a wall clock that jumps moves nothing that is armed.
+//!
+//! An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what fell due is taken
+//! in pieces, one in a batch.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

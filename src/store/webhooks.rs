@@ -137,19 +137,22 @@ impl Batch<'_, '_> {
         if new.unique_name && mine.iter().any(|other| other.definition.name == new.definition.name) {
             return Ok(Err(Denied::NameTaken(new.definition.name)));
         }
-        let counts = |owner: &Owner| *owner == new.owner || self.is_revoked(owner, &new.file_keys);
-        let made = mine.iter().filter(|other| counts(&other.owner)).count();
-        if is_limited && made >= new.limit as usize {
+        if is_limited && self.count_made(&mine, &new) >= new.limit as usize {
             return Ok(Err(Denied::TooMany(new.limit)));
         }
         let secrets = new.secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
         self.make(&new.owned, new.definition, new.owner, secrets).map(Ok)
     }
 
-    /// What a key made that is no more counts for every key of the tenant, or a new key would be a new limit.
-    fn is_revoked(&self, owner: &Owner, file_keys: &[Box<str>]) -> bool {
-        let Owner::Key(id) = owner else { return false };
-        !file_keys.contains(id) && !self.shared.registry().keys().any(|key| key.id == *id)
+    /// Webhooks that count for a key: what it made, and what revoked keys of its tenant made, or a new key would be a new limit.
+    fn count_made(&self, mine: &[Arc<Endpoint>], new: &NewWebhook) -> usize {
+        let registry = self.shared.registry();
+        let kept: HashSet<&str> = registry.keys().map(|key| &*key.id).chain(new.file_keys.iter().map(|id| &**id)).collect();
+        let counts = |owner: &Owner| match owner {
+            Owner::Key(id) => *owner == new.owner || !kept.contains(&**id),
+            Owner::File | Owner::Operator => false,
+        };
+        mine.iter().filter(|other| counts(&other.owner)).count()
     }
 
     fn make(
