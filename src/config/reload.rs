@@ -137,7 +137,8 @@ fn restart_needed(old: &[Setting], new: &[Setting]) -> Vec<Fault> {
 }
 
 fn refused(old: &Setting, new: &Setting) -> Fault {
-    let message = format!("a reload cannot change `{}` from {} to {}; nothing was changed", new.name, old.value, new.value);
+    let [from, to] = [old, new].map(|setting| if setting.value.is_empty() { "nothing" } else { &setting.value });
+    let message = format!("a reload cannot change `{}` from {from} to {to}; nothing was changed", new.name);
     let remedy = "systemctl restart hookwheel, or put the old value back".to_owned();
     Fault { place: new.place.clone(), message, remedy }
 }
@@ -324,7 +325,7 @@ mod tests {
         let before = folder.load().expect("valid");
         folder.write("hookwheel.toml", "[server]\ntls_cert = \"tls.pem\"\ntls_key = \"tls.pem\"\n", 0o644);
         let printed = diff(&before, &folder.load().expect("valid")).expect_err("refused").to_string();
-        assert!(printed.contains("`server.tls_cert`") && printed.contains("`server.tls_key`"), "{printed}");
+        assert!(printed.contains("`server.tls_cert` from nothing to") && printed.contains("`server.tls_key`"), "{printed}");
     }
 
     #[test]
