@@ -1,4 +1,4 @@
-//! The runs of a plan, in rounds: one after the other, or two side by side.
+//! The runs of a plan, in rounds: one after the other, or two that alternate.
 
 use std::{panic, thread};
 
@@ -35,8 +35,7 @@ fn rounds(plan: &Plan) -> Vec<Round> {
     let base = plan.base_load().filter(|_| plan.has(Run::Base)).map(|load| (Run::Base, load));
     let store = plan.has(Run::Store).then(|| (Run::Store, plan.load.clone()));
     let hookwheel = base.into_iter().chain(store);
-    let hookwheel: Vec<Round> =
-        if plan.side_by_side { vec![hookwheel.collect()] } else { hookwheel.map(|run| vec![run]).collect() };
+    let hookwheel: Vec<Round> = if plan.alternate { vec![hookwheel.collect()] } else { hookwheel.map(|run| vec![run]).collect() };
     let again = forward.clone().filter(|_| !hookwheel.is_empty());
     forward.into_iter().chain(hookwheel).chain(again).collect()
 }
@@ -73,11 +72,11 @@ mod tests {
     use super::super::plan::{End, Endpoints};
     use super::*;
 
-    fn rounds(only: &[Run], side_by_side: bool) -> Vec<Vec<Run>> {
+    fn rounds(only: &[Run], alternate: bool) -> Vec<Vec<Run>> {
         let endpoints = Endpoints::all_healthy(2);
         let load =
             Load { connections: 1, rate: 9.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
-        let plan = Plan { dir: PathBuf::new(), load, only: only.to_vec(), special: Special::Nothing, side_by_side };
+        let plan = Plan { dir: PathBuf::new(), load, only: only.to_vec(), special: Special::Nothing, alternate };
         super::rounds(&plan).into_iter().map(|round| round.into_iter().map(|(run, _)| run).collect()).collect()
     }
 
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn side_by_side_are_the_two_of_hookwheel() {
+    fn what_alternates_are_the_two_of_hookwheel() {
         assert_eq!(rounds(&[], true), [vec![Run::Forward], vec![Run::Base, Run::Store], vec![Run::Forward]]);
     }
 }

@@ -26,6 +26,7 @@ mod machine;
 mod measure;
 mod measured;
 mod opened;
+mod pace;
 mod part;
 mod plan;
 mod publisher;
@@ -38,6 +39,7 @@ mod special;
 mod stage;
 mod subject;
 mod synthetic;
+mod turns;
 
 use std::io;
 
@@ -45,6 +47,7 @@ pub(crate) use figures::Spread;
 pub(crate) use kept::Kept;
 pub(crate) use late::Retried;
 pub(crate) use measured::Measured;
+pub(crate) use pace::SLICE;
 pub(crate) use part::Role;
 pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
 pub(crate) use report::{Ratio, Report};

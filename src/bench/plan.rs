@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{self, To};
+use super::pace::Share;
 use super::special::Special;
 
 /// Everything that `bench` was asked for.
@@ -18,8 +19,8 @@ pub(crate) struct Plan {
     /// Empty: all.
     pub(crate) only: Vec<Run>,
     pub(crate) special: Special,
-    /// The plain load and the asked one run at the same time, so that what disturbs one disturbs the other.
-    pub(crate) side_by_side: bool,
+    /// The plain load and the asked one take turns slice by slice, so that a noisy neighbour is one to both.
+    pub(crate) alternate: bool,
 }
 
 /// One kind of run of a report.
@@ -92,9 +93,18 @@ impl Plan {
         self.only == [Run::Base] && self.base_load().is_none()
     }
 
-    /// Whether there are two runs of hookwheel, which can stand side by side.
+    /// Whether there are two runs of hookwheel, which can alternate.
     pub(crate) fn is_pair(&self) -> bool {
         self.has(Run::Base) && self.has(Run::Store) && self.base_load().is_some()
+    }
+
+    /// When a run may publish.
+    pub(super) fn share(&self, run: Run) -> Share {
+        match run {
+            Run::Base if self.alternate => Share::First,
+            Run::Store if self.alternate => Share::Second,
+            _ => Share::All,
+        }
     }
 
     /// What a forward-only relay can be given: it has no queue, so a failing endpoint would hold up its publisher.
@@ -259,7 +269,7 @@ mod tests {
     }
 
     fn plan(load: Load) -> Plan {
-        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing, side_by_side: false }
+        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing, alternate: false }
     }
 
     #[test]
@@ -294,6 +304,13 @@ mod tests {
         let mut failing = load(7);
         failing.endpoints.hanging = 1;
         assert_eq!(plan(failing).base_load(), Some(load(7)));
+    }
+
+    #[test]
+    fn the_two_that_alternate_share_the_time() {
+        let shares = |plan: Plan| [Run::Forward, Run::Base, Run::Store].map(|run| plan.share(run));
+        assert_eq!(shares(plan(load(7))), [Share::All; 3]);
+        assert_eq!(shares(Plan { alternate: true, ..plan(load(7)) }), [Share::All, Share::First, Share::Second]);
     }
 
     #[test]

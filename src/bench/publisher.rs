@@ -1,26 +1,25 @@
 //! The publisher: so many connections with at most one request under way on each, one thread, one write for each request.
 //!
-//! In a closed loop a connection sends as soon as it was answered, and an event is due when it is sent. In an open loop request
-//! number n is due at start + n / rate, whether or not a connection is free for it, and times count from then. A thread of its
-//! own gives out the turns, since the runtime's timers are too coarse for that.
+//! In a closed loop a connection sends as soon as it was answered, and an event is due when it is sent. In an open loop a request
+//! is due at its [`Pace`](super::pace), whether or not a connection is free for it, and times count from then.
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::book::Sent;
 use super::event::{self, Mark};
 use super::figures::{Spread, took_us};
 use super::frame::{self, Messages};
-use super::plan::{End, Load};
+use super::pace::Share;
+use super::plan::Load;
+use super::turns::{Turn, Turns};
 use super::{Error, part};
 use crate::clock;
 
@@ -30,6 +29,7 @@ pub(super) struct Orders {
     pub(super) to: SocketAddr,
     pub(super) key: String,
     pub(super) load: Load,
+    pub(super) share: Share,
 }
 
 /// What was published.
@@ -72,7 +72,7 @@ async fn connect(orders: &Orders) -> io::Result<Vec<TcpStream>> {
 }
 
 async fn publish(orders: Orders, streams: Vec<TcpStream>) -> io::Result<Published> {
-    let turns = Arc::new(Turns::start(&orders.load));
+    let turns = Arc::new(Turns::start(&orders.load, orders.share));
     let shared = Arc::new(Shared { head: head(&orders), load: orders.load, turns, done: Mutex::default() });
     let mut tasks = JoinSet::new();
     for stream in streams {
@@ -84,7 +84,7 @@ async fn publish(orders: Orders, streams: Vec<TcpStream>) -> io::Result<Publishe
     let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
     done.refused.sort_unstable();
     let sent = Sent { events: shared.turns.events_taken(), refused: std::mem::take(&mut done.refused) };
-    Ok(Published { sent, first_us: shared.turns.start_us, latency: Spread::of(&mut done.times_us) })
+    Ok(Published { sent, first_us: shared.turns.first_us(), latency: Spread::of(&mut done.times_us) })
 }
 
 struct Shared {
@@ -165,91 +165,12 @@ fn refused(turn: &Turn, status: u16, body: &[u8]) -> Vec<u64> {
     }
 }
 
-/// One request: so many events from this one, due at this moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Turn {
-    first: u64,
-    count: u64,
-    due_us: u64,
-}
-
-/// Gives out turns until all are taken or the time is over.
-struct Turns {
-    start_us: u64,
-    end_us: u64,
-    batch: u64,
-    events_max: u64,
-    /// Number of the next request.
-    next: AtomicU64,
-    /// Requests per second, and the turns that are due.
-    pace: Option<(f64, Arc<Semaphore>)>,
-}
-
-impl Turns {
-    fn start(load: &Load) -> Self {
-        let start_us = clock::monotonic_micros();
-        let (events_max, lasts) = match load.end {
-            End::Events(events) => (events, None),
-            End::After(time) => (u64::MAX, Some(time)),
-        };
-        let lasts_us = lasts.and_then(|time| u64::try_from(time.as_micros()).ok()).unwrap_or(u64::MAX);
-        let pace = (load.rate > 0.0).then(|| (load.rate / load.batch as f64, Arc::new(Semaphore::new(0))));
-        let end_us = start_us.saturating_add(lasts_us);
-        let turns = Self { start_us, end_us, batch: load.batch, events_max, next: AtomicU64::new(0), pace };
-        if let Some((rate, due)) = &turns.pace {
-            let (rate, due, turns_max) = (*rate, due.clone(), events_max.div_ceil(load.batch));
-            std::thread::spawn(move || keep_pace(start_us, end_us, rate, turns_max, &due));
-        }
-        turns
-    }
-
-    /// The next request; `None`: publishing is over. In an open loop it waits until one is due.
-    async fn take(&self) -> Option<Turn> {
-        let now_us = clock::monotonic_micros();
-        let number = self.next.load(Relaxed);
-        let due_us = self.pace.as_ref().map_or(now_us, |(rate, _)| due_us(self.start_us, *rate, number));
-        let first = number.checked_mul(self.batch)?;
-        if first >= self.events_max || due_us >= self.end_us {
-            return None;
-        }
-        // One thread takes all turns, so nobody came between.
-        self.next.store(number + 1, Relaxed);
-        if let Some((_, due)) = &self.pace {
-            due.acquire().await.ok()?.forget();
-        }
-        Some(Turn { first, count: self.batch.min(self.events_max - first), due_us })
-    }
-
-    fn events_taken(&self) -> u64 {
-        self.next.load(Relaxed).saturating_mul(self.batch).min(self.events_max)
-    }
-}
-
-fn due_us(start_us: u64, rate: f64, number: u64) -> u64 {
-    start_us.saturating_add(Duration::from_secs_f64(number as f64 / rate).as_micros().try_into().unwrap_or(u64::MAX))
-}
-
-/// Adds a permit whenever a turn becomes due. They are taken in the order of the turns, since the semaphore is fair.
-fn keep_pace(start_us: u64, end_us: u64, rate: f64, turns_max: u64, due: &Semaphore) {
-    for number in 0..turns_max {
-        let due_us = due_us(start_us, rate, number);
-        if due_us >= end_us {
-            return;
-        }
-        let left_us = due_us.saturating_sub(clock::monotonic_micros());
-        if left_us > 0 {
-            std::thread::sleep(Duration::from_micros(left_us));
-        }
-        due.add_permits(1);
-    }
-}
-
 const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::plan::Endpoints;
+    use crate::bench::plan::{End, Endpoints};
 
     fn load(rate: f64, end: End, batch: u64) -> Load {
         let endpoints = Endpoints::all_healthy(3);
@@ -258,29 +179,6 @@ mod tests {
 
     fn turn(first: u64, count: u64) -> Turn {
         Turn { first, count, due_us: 5 }
-    }
-
-    #[tokio::test]
-    async fn turns_cover_every_event_once() {
-        let turns = Turns::start(&load(0.0, End::Events(7), 3));
-        let mut taken = Vec::new();
-        while let Some(turn) = turns.take().await {
-            taken.push((turn.first, turn.count));
-        }
-        assert_eq!(taken, [(0, 3), (3, 3), (6, 1)]);
-        assert_eq!(turns.events_taken(), 7);
-    }
-
-    #[tokio::test]
-    async fn at_a_rate_every_turn_is_due_at_its_time() {
-        let turns = Turns::start(&load(2_000.0, End::After(Duration::from_millis(10)), 2));
-        let mut due = Vec::new();
-        while let Some(turn) = turns.take().await {
-            assert!(clock::monotonic_micros() >= turn.due_us);
-            due.push(turn.due_us - turns.start_us);
-        }
-        assert_eq!(due, [0, 1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000, 9_000]);
-        assert_eq!(turns.events_taken(), 20);
     }
 
     #[test]
@@ -295,8 +193,9 @@ mod tests {
     #[test]
     fn a_request_is_one_message() {
         let load = load(0.0, End::Events(9), 2);
-        let orders = Orders { to: SocketAddr::from(([127, 0, 0, 1], 80)), key: "k".into(), load: load.clone() };
-        let turns = Arc::new(Turns::start(&load));
+        let orders =
+            Orders { to: SocketAddr::from(([127, 0, 0, 1], 80)), key: "k".into(), load: load.clone(), share: Share::All };
+        let turns = Arc::new(Turns::start(&load, Share::All));
         let shared = Shared { head: head(&orders), load, turns, done: Mutex::default() };
         let (mut body, mut request) = (Vec::new(), Vec::new());
         write_request(&shared, &turn(4, 2), &mut body, &mut request);

@@ -42,8 +42,8 @@ pub(crate) struct Described {
     pub(crate) endpoints: Endpoints,
     pub(crate) fan_out: bool,
     pub(crate) special: Special,
-    /// Whether the plain load ran at the same time.
-    pub(crate) side_by_side: bool,
+    /// Whether the plain load and the asked one took turns.
+    pub(crate) alternate: bool,
     pub(crate) cores: usize,
 }
 
@@ -82,7 +82,7 @@ impl Described {
             endpoints: load.endpoints,
             fan_out: load.fan_out,
             special: plan.special,
-            side_by_side: plan.side_by_side,
+            alternate: plan.alternate,
             cores: std::thread::available_parallelism().map_or(1, Into::into),
         }
     }
@@ -206,7 +206,7 @@ mod tests {
         let endpoints = Endpoints::all_healthy(count);
         let load =
             Load { connections: 1, rate: 0.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
-        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing, side_by_side: false }
+        Plan { dir: PathBuf::new(), load, only: Vec::new(), special: Special::Nothing, alternate: false }
     }
 
     fn report(runs: Vec<Measured>) -> Report {

@@ -31,7 +31,7 @@ impl<'a> Stage<'a> {
         let orders = receiver::Orders { endpoints: load.endpoints, fan_out: load.fan_out, refuses_first };
         let mut receiver = Part::start(Role::Receiver, &orders)?;
         let (relay, filled) = Subject::start(run, plan, load, receiver.hear()?, tell)?;
-        let orders = publisher::Orders { to: relay.address(), key: relay.key(), load: load.clone() };
+        let orders = publisher::Orders { to: relay.address(), key: relay.key(), load: load.clone(), share: plan.share(run) };
         let mut publisher = Part::start(Role::Publisher, &orders)?;
         publisher.hear::<()>()?;
         Ok(Self { run, plan, load, relay, publisher, receiver, filled })

@@ -42,15 +42,15 @@ async fn batches_at_a_rate_reach_every_healthy_endpoint() {
 }
 
 #[tokio::test]
-async fn side_by_side_each_run_counts_its_own() {
+async fn runs_that_alternate_count_each_its_own() {
     let _turn = turn::shared().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let more = ["--rate", "500", "--events", "1000", "--connections", "8", "--endpoints", "10", "--reset", "1"];
-    let report = bench(folder.path(), &[&["--side-by-side", "--only", "base,store"], &more[..]].concat());
+    let more = ["--rate", "500", "--events", "1400", "--connections", "8", "--endpoints", "10", "--reset", "1"];
+    let report = bench(folder.path(), &[&["--alternate", "--only", "base,store"], &more[..]].concat());
     let runs = report["runs"].as_array().expect("runs");
     let counted: Vec<_> = runs.iter().map(|run| (run["run"].as_str(), run["deliveries"].as_u64())).collect();
-    assert_eq!(counted, [(Some("base"), Some(1_000)), (Some("store"), Some(900))], "{report}");
-    assert_eq!(report["load"]["side_by_side"], true, "{report}");
+    assert_eq!(counted, [(Some("base"), Some(1_400)), (Some("store"), Some(1_260))], "{report}");
+    assert_eq!(report["load"]["alternate"], true, "{report}");
     assert!(std::fs::read_dir(folder.path()).expect("still there").next().is_none(), "a store was left behind");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::print::Paint;
 use super::super::words::{count, duration, size, table};
-use crate::bench::{End, Kept, Measured, Ratio, Report, Restart, Retried, Special, Spread};
+use crate::bench::{End, Kept, Measured, Ratio, Report, Restart, Retried, SLICE, Special, Spread};
 
 pub(super) fn lines(report: &Report, paint: Paint) -> String {
     let tables = [figures(&report.runs), report.restart.as_ref().map(restart).unwrap_or_default()];
@@ -42,7 +42,10 @@ fn head(report: &Report) -> String {
     let way = if load.fan_out { ", each event for all" } else { "" };
     let connections = count(load.connections as u64, "connection");
     let cores = count(load.cores as u64, "core");
-    let beside = if load.side_by_side { ", plain load and hookwheel at the same time" } else { "" };
+    let beside = match load.alternate {
+        true => format!(", plain load and hookwheel in turns of {} s", SLICE.as_secs_f64()),
+        false => String::new(),
+    };
     format!("{pace}, {connections}, {end}, {} B of data{batch}, {endpoints}{failing}{way}, {cores}{beside}", load.data_bytes)
 }
 

@@ -86,9 +86,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
     retention: Option<Duration>,
 
-    /// Run the plain load and hookwheel at the same time, so that a noisy machine disturbs both alike; needs a rate
+    /// Let the plain load and hookwheel take turns of 2.5 s, so that noisy neighbours disturb both alike; needs a rate
     #[arg(long, conflicts_with_all = ["pending", "late"])]
-    side_by_side: bool,
+    alternate: bool,
 
     /// Where the store lies [default: the current folder]
     #[arg(long, value_name = "DIR")]
@@ -140,7 +140,7 @@ impl Bench {
         };
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        usable(Plan { dir, load, only, special, side_by_side: self.side_by_side })
+        usable(Plan { dir, load, only, special, alternate: self.alternate })
     }
 
     /// One at the most: they exclude each other on the command line.
@@ -196,11 +196,11 @@ fn usable(plan: Plan) -> Result<Plan, Failure> {
     if plan.is_empty() {
         return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
     }
-    if plan.side_by_side && plan.load.rate <= 0.0 {
-        return Err(Failure::usage("two closed loops side by side take from each other what is measured", "--rate 1000"));
+    if plan.alternate && plan.load.rate <= 0.0 {
+        return Err(Failure::usage("a closed loop has no pace to keep in turns", "--rate 1000"));
     }
-    if plan.side_by_side && !plan.is_pair() {
-        return Err(Failure::usage("there are no two runs of hookwheel to make side by side", "--endpoints 100 --hang 1"));
+    if plan.alternate && !plan.is_pair() {
+        return Err(Failure::usage("there are no two runs of hookwheel to alternate", "--endpoints 100 --hang 1"));
     }
     Ok(plan)
 }
@@ -325,10 +325,10 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_stand_side_by_side_at_a_rate() {
-        assert!(plan("--side-by-side --rate 9 --endpoints 3 --hang 1").expect("a plan").side_by_side);
+    fn two_runs_alternate_at_a_rate() {
+        assert!(plan("--alternate --rate 9 --endpoints 3 --hang 1").expect("a plan").alternate);
         for bad in ["--endpoints 3 --hang 1", "--rate 9", "--rate 9 --endpoints 3 --only store"] {
-            assert_eq!(plan(&format!("--side-by-side {bad}")).expect_err(bad).exit, Exit::Usage);
+            assert_eq!(plan(&format!("--alternate {bad}")).expect_err(bad).exit, Exit::Usage);
         }
     }
 
