@@ -81,6 +81,19 @@ impl Cursor for DeliveryKey {
     }
 }
 
+/// Of a key: its id, which is a name of the caller's where the file has it.
+impl Cursor for Box<str> {
+    const TAG: u8 = 0x14;
+
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(self.as_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        std::str::from_utf8(bytes).ok().map(Into::into)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -94,6 +107,11 @@ mod tests {
             prop_assert_eq!(decode(&encode(&key)), Some(key));
             prop_assert_eq!(decode(&encode(&key.event)), Some(key.event));
             prop_assert_eq!(decode(&encode(&key.endpoint)), Some(key.endpoint));
+        }
+
+        #[test]
+        fn a_text_comes_back(text: Box<str>) {
+            prop_assert_eq!(decode(&encode(&text)), Some(text));
         }
 
         #[test]

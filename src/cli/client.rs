@@ -114,6 +114,21 @@ impl Service {
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(Error::Refused(answer.problem())) }
     }
 
+    /// Every row of a list, page by page; `filters` as in [`Call::query`].
+    pub(crate) fn all(&self, path: &str, filters: &[(&str, &str)]) -> Result<Vec<Value>, Error> {
+        let (mut rows, mut cursor) = (Vec::new(), None);
+        loop {
+            let filters = filters.iter().map(|(name, value)| (*name, Some((*value).to_owned())));
+            let query = filters.chain([("limit", Some(PAGE_MAX.to_string())), ("cursor", cursor)]);
+            let page = self.ask(Call::get(path).query(query))?.page()?;
+            rows.extend(page.rows);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
     /// Asks, and gives back the answer whatever its status.
     pub(crate) fn exchange(&self, call: Call) -> Result<Answer, Error> {
         self.runtime.block_on(async {
@@ -299,6 +314,9 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A delivery with an event of 1 MiB and the responses of many attempts fits several times.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// The most rows that one page of the API holds.
+const PAGE_MAX: u32 = 250;
 
 #[cfg(test)]
 mod tests {

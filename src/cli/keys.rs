@@ -127,12 +127,12 @@ impl New {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let answer = self.reach.service()?.ask(Call::get("/v1/admin/keys"))?;
+        let keys = self.reach.service()?.all("/v1/admin/keys", &[])?;
         if out.json {
-            out.line(answer.text()?)?;
+            out.line(json!({ "data": keys, "next": null }))?;
             return Ok(Exit::Ok);
         }
-        let rows: Vec<Vec<String>> = answer.page()?.rows.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
         match rows.is_empty() {
             true => out.note("there are no keys\n  try: hookwheel keys new NAME"),
             false => out.line(table(&["ID", "NAME", "OF", "SCOPES", "CREATED", "FROM"], &rows))?,
@@ -145,7 +145,7 @@ fn row(key: &Value) -> Vec<String> {
     let of = [cell(key, "provider"), cell(key, "tenant")];
     let of = of.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/");
     let of = if of.is_empty() { "operator".into() } else { of };
-    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "source")]
+    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "owner")]
 }
 
 impl Revoke {

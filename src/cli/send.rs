@@ -137,7 +137,7 @@ impl Send {
         let id = accepted["id"].as_str().unwrap_or_default();
         let mut last = Vec::new();
         let ended = until(self.timeout, || {
-            last = deliveries(service, id)?;
+            last = service.all("/v1/deliveries", &[("event", id)])?;
             let all = last.len() as u64 >= expected && last.iter().all(has_ended);
             Ok::<_, Failure>(all.then_some(()))
         })?;
@@ -155,21 +155,6 @@ impl Send {
         let ended = last.iter().filter(|delivery| has_ended(delivery)).count();
         let message = format!("{ended} of {expected} deliveries ended within {}", duration(self.timeout));
         Failure::negative(message, "hookwheel deliveries list --status pending")
-    }
-}
-
-/// All deliveries of one event.
-fn deliveries(service: &Service, event: &str) -> Result<Vec<Value>, Failure> {
-    let mut all = Vec::new();
-    let mut cursor = None;
-    loop {
-        let query = [("event", Some(event.to_owned())), ("limit", Some("250".to_owned())), ("cursor", cursor)];
-        let page = service.ask(Call::get("/v1/deliveries").query(query))?.page()?;
-        all.extend(page.rows);
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(all);
-        }
     }
 }
 

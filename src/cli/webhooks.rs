@@ -129,7 +129,7 @@ impl Webhooks {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let webhooks = all(&self.target.service()?)?;
+        let webhooks = self.target.service()?.all("/v1/webhooks", &[])?;
         if out.json {
             out.line(json!({ "data": webhooks, "next": null }))?;
             return Ok(Exit::Ok);
@@ -283,21 +283,6 @@ fn named(found: &[Value], name: &str) -> Result<String, Failure> {
             Err(Failure::negative(format!("more than one webhook is named `{name}`"), "its id instead; hookwheel webhooks list"))
         }
         _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), LIST_HINT)),
-    }
-}
-
-/// Every webhook of the tenant, as its dialect shows it.
-fn all(service: &Service) -> Result<Vec<Value>, Failure> {
-    let mut webhooks = Vec::new();
-    let mut cursor = None;
-    loop {
-        let query = [("limit", Some("250".to_owned())), ("cursor", cursor)];
-        let page = service.ask(Call::get("/v1/webhooks").query(query))?.page()?;
-        webhooks.extend(page.rows);
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(webhooks);
-        }
     }
 }
 

@@ -141,9 +141,19 @@ async fn keys_are_made_listed_and_revoked_and_the_file_keeps_its_own() {
         listed.stdout.contains("reader") && listed.stdout.contains(config::OPERATOR) && !listed.stdout.contains(key),
         "{listed:?}"
     );
+    let from =
+        |name: &str| listed.stdout.lines().find(|line| line.contains(name)).and_then(|line| line.split_whitespace().last());
+    assert_eq!((from("reader"), from(config::OPERATOR)), (Some("operator"), Some("file")), "{listed:?}");
     let all = service.cli(&["keys", "list", "--json"]).expect(0).json();
     let id =
         |name: &str| text(&all["data"].as_array().and_then(|all| all.iter().find(|key| key["name"] == name)).expect(name)["id"]);
+    let operator = service.operator();
+    let first = operator.get("/v1/admin/keys?limit=1").await.expect(200);
+    assert_eq!(first["data"], json!([all["data"][0]]));
+    let rest = operator.get(&format!("/v1/admin/keys?limit=250&cursor={}", text(&first["next"]))).await.expect(200);
+    let rest_of_all = all["data"].as_array().expect("a list")[1..].to_vec();
+    assert_eq!((&rest["data"], &rest["next"]), (&json!(rest_of_all), &json!(null)));
+    operator.get("/v1/admin/keys?limit=251").await.problem(422, &["limit"]);
     service.cli(&["keys", "revoke", &id("reader")]).expect(0);
     reader.get("/v1/events").await.problem(401, &[]);
     service.cli(&["keys", "revoke", &id(config::OPERATOR)]).expect(1).complains(&["belongs to the config file", "(409)"]);
