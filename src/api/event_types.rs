@@ -22,11 +22,13 @@ pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(ask::page(ask.dialect(), &page, next.as_deref(), |event_type, object| print(event_type, object)))
 }
 
-/// `PUT /v1/event-types/{name}`: adds an event type, or says anew what one of the dialect's looks like.
+/// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.
 pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let event_type = read(ask)?;
+    let is_known = ask.dialect().event_types.iter().any(|known| known.name == event_type.name);
     ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
-    Ok(ask::object(StatusCode::OK, ask.dialect(), |object| print(&event_type, object)))
+    let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(ask::object(status, ask.dialect(), |object| print(&event_type, object)))
 }
 
 fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {

@@ -20,6 +20,7 @@ async fn a_catalogue_shows_the_dialects_types_and_what_the_provider_added() {
     assert_eq!(listed["data"][0]["example"]["ruling"], "STRONG_BUY");
 
     let added = json!({ "description": "A new kind", "example": { "n": 1 } });
+    put(&service.provider("a"), "oracle.spoke", &added).await.expect(201);
     put(&service.provider("a"), "oracle.spoke", &added).await.expect(200);
     put(&service.operator().with_header("hookwheel-tenant", "a/*"), "macro.alert", &added).await.expect(200);
     service.kill9();
@@ -40,7 +41,7 @@ async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_i
     let tenant = service.tenant("a", "t");
     let hook = json!({ "url": receiver.url("/a"), "events": ["oracle.spoke"] });
     tenant.post("/v1/webhooks", &hook).await.problem(422, &["/events/0", "oracle.spoke"]);
-    put(&service.provider("a"), "oracle.spoke", &json!({ "example": { "said": "yes" } })).await.expect(200);
+    put(&service.provider("a"), "oracle.spoke", &json!({ "example": { "said": "yes" } })).await.expect(201);
     let id = text(&tenant.post("/v1/webhooks", &hook).await.expect(201)["id"]);
     let test = tenant.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await.expect(200);
     assert!(text(&test["attempts"][0]["request"]["body"]).contains(r#""data":{"said":"yes"}"#), "{test}");
@@ -60,7 +61,7 @@ async fn the_catalogue_is_the_providers_to_change() {
     put(&provider, "a*", &any).await.problem(422, &["`*`"]);
     put(&provider, "a.b", &json!({ "example": 12345678901234567890_u64 })).await.problem(422, &["/example"]);
     put(&provider, "a.b", &json!({ "exmaple": {}, "version": "x" })).await.problem(422, &["/exmaple", "/version"]);
-    let shown = put(&provider, "a.b", &json!({ "example": {}, "version": 3 })).await.expect(200);
+    let shown = put(&provider, "a.b", &json!({ "example": {}, "version": 3 })).await.expect(201);
     assert_eq!(shown["data"], json!({ "name": "a.b", "description": "", "version": 3, "example": {}, "ours": false }));
     let listed = provider.get("/v1/event-types").await.expect(200);
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(17));
