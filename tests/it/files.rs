@@ -78,6 +78,7 @@ async fn what_the_file_owns_is_changed_in_the_file() {
     for (method, body) in [
         (http::Method::PUT, json!({ "url": "https://example.com/", "events": ["*"] })),
         (http::Method::PATCH, json!({ "description": "x" })),
+        (http::Method::PATCH, json!({})),
         (http::Method::PATCH, json!({ "status": "disabled" })),
         (http::Method::DELETE, Value::Null),
     ] {

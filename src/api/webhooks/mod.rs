@@ -98,7 +98,9 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
-    if given.clone().over(&endpoint.definition) != endpoint.definition {
+    let changes = given.clone().over(&endpoint.definition) != endpoint.definition;
+    // The file's own is refused by the store, also where nothing would change.
+    if changes || (switch.is_none() && endpoint.is_file_owned()) {
         let redefine = move |definition: &Definition| given.over(definition);
         let changed = ask.api.store.update_webhook(endpoint.no, redefine, dialect.api.unique_name).await;
         endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
