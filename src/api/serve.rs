@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -19,7 +19,8 @@ use crate::api::door::Door;
 
 /// Where requests come in.
 pub(crate) enum Listener {
-    Tcp(TcpListener, Option<TlsAcceptor>),
+    /// With TLS while there is an acceptor, whose certificate may be renewed at any time.
+    Tcp(TcpListener, watch::Receiver<Option<TlsAcceptor>>),
     /// The admin socket: whoever may open it is the operator.
     Unix(UnixListener),
 }
@@ -64,8 +65,8 @@ async fn accept(listener: &Listener) -> io::Result<Accepted> {
             let (stream, _) = listener.accept().await?;
             // An answer is one write; it must not wait for the acknowledgement of the one before.
             stream.set_nodelay(true)?;
-            Ok(match tls {
-                Some(tls) => Accepted::Tls(stream, tls.clone()),
+            Ok(match tls.borrow().clone() {
+                Some(tls) => Accepted::Tls(stream, tls),
                 None => Accepted::Plain(stream),
             })
         }

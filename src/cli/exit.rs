@@ -206,7 +206,6 @@ impl From<server::Error> for Failure {
                 let (exit, hint) = io_fate(cause);
                 Self::new(exit, error.to_string(), hint)
             }
-            Error::Tls(_) => Self::new(Exit::InvalidConfig, error.to_string(), "check tls_cert and tls_key of [server]"),
             Error::Connector(_) => {
                 Self::new(Exit::InvalidConfig, error.to_string(), "apt-get install ca-certificates, or set ca_file")
             }

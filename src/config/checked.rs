@@ -1,12 +1,14 @@
 //! The config as it is meant: plain data, every value within its bounds, every secret read.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 
 use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::Dialect;
@@ -41,11 +43,23 @@ pub(crate) struct Server {
     pub(crate) admin_socket: PathBuf,
 }
 
-/// A certificate chain and its key, both PEM files that were readable when the config was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tls {
-    pub(crate) cert: PathBuf,
-    pub(crate) key: PathBuf,
+/// A certificate chain and the private key that fits its first certificate.
+#[derive(Clone)]
+pub(crate) struct Tls(pub(crate) Arc<CertifiedKey>);
+
+/// A key fits one certificate alone.
+impl PartialEq for Tls {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl Eq for Tls {}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tls({} certificates)", self.0.cert.len())
+    }
 }
 
 /// `[storage]`: where the events are and how long they stay.

@@ -53,6 +53,12 @@ impl Folder {
     }
 }
 
+/// A new certificate and its key, as PEM.
+pub(super) fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["relay.example".to_owned()]).expect("made");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
 const FILES: &[(&str, &str, u32)] = &[
     ("keys/one", "hwk_0123456789abcdefghijklmnop\n", 0o600),
     ("keys/two", "hwk_abcdefghijklmnop0123456789\n", 0o640),

@@ -26,6 +26,7 @@ mod keys;
 mod layers;
 mod names;
 mod owners;
+mod pem;
 pub(crate) mod reload;
 mod secret_file;
 mod section;
@@ -296,9 +297,10 @@ secret_file = "keys/signing"
             folder.write(&format!("keys/{name}"), format!("{name}_0123456789abcdefghijklmnop"), 0o600);
         }
         folder.write("keys/notify", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", 0o600);
-        folder.write("tls/cert.pem", CERTIFICATE, 0o644);
-        folder.write("tls/internal-ca.pem", CERTIFICATE, 0o644);
-        folder.write("tls/key.pem", CERTIFICATE.replace("CERTIFICATE", "PRIVATE KEY"), 0o640);
+        let (certificate, key) = fixture::certificate();
+        folder.write("tls/cert.pem", &certificate, 0o644);
+        folder.write("tls/internal-ca.pem", &certificate, 0o644);
+        folder.write("tls/key.pem", key, 0o640);
         let config = folder.load().expect("valid");
         assert_eq!(config.webhooks().count(), 2);
     }
@@ -311,9 +313,6 @@ secret_file = "keys/signing"
         });
         lines.collect::<Vec<_>>().join("\n")
     }
-
-    /// Of the form alone: what is in it is judged when the listener starts.
-    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
     /// Checks a text as if it were the only file; its secrets are not there.
     fn checked(text: &str) -> Faults {

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::domain::dialect::Dialect;
 use crate::domain::secret::Secret;
 
-use super::checked::{Config, Key, Provider, Setting, Tenant, Webhook};
+use super::checked::{Config, Key, Provider, Setting, Tenant, Tls, Webhook};
 use super::fault::Fault;
 
 /// Compares two configs; refused when the new one needs a restart, and then nothing of it is to be applied.
@@ -204,9 +204,13 @@ fn dialect_changes(old: &Dialect, new: &Dialect) -> Option<Vec<&'static str>> {
     (old != new).then(Vec::new)
 }
 
-/// The three tables of single values, and what `[operator]` has besides keys. A secret is compared, never named.
+/// The three tables of single values, and what `[operator]` has besides keys. A secret is compared, never named; a certificate
+/// by what is in its file, since a renewed one has the old one's path.
 fn settings(config: &Config) -> Vec<(String, Single<'_>)> {
-    let settings = config.settings.iter().map(|setting| (setting.name.clone(), Single::Shown(&setting.value)));
+    let settings = config.settings.iter().map(|setting| match setting.name.as_str() {
+        "server.tls_cert" => (setting.name.clone(), Single::Certificate(&setting.value, config.server.tls.as_ref())),
+        _ => (setting.name.clone(), Single::Shown(&setting.value)),
+    });
     let url = Single::Shown(config.operator.notify_url.as_deref().unwrap_or_default());
     let secret = Single::Hidden(config.operator.notify_secret.as_ref());
     let operator = [("operator.notify_url".to_owned(), url), ("operator.notify_secret_file".to_owned(), secret)];
@@ -218,6 +222,7 @@ fn settings(config: &Config) -> Vec<(String, Single<'_>)> {
 enum Single<'a> {
     Shown(&'a str),
     Hidden(Option<&'a Secret>),
+    Certificate(&'a str, Option<&'a Tls>),
 }
 
 fn single_changes(old: Single<'_>, new: Single<'_>) -> Option<Vec<&'static str>> {
@@ -238,15 +243,15 @@ fn counted(sign: char, kind: &str, names: &[String]) -> String {
     format!("{sign}{} {kind}{plural} ({shown}{more})", names.len())
 }
 
-/// The store is open, the sockets are bound, callers know them by these names, and TLS has its certificate.
-const NEEDS_RESTART: [&str; 5] = ["server.listen", "server.tls_cert", "server.tls_key", "server.admin_socket", "storage.path"];
+/// The store is open, the sockets are bound, and callers know them by these names.
+const NEEDS_RESTART: [&str; 3] = ["server.listen", "server.admin_socket", "storage.path"];
 
 /// A log line is read by people.
 const NAMES_SHOWN: usize = 10;
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::Folder;
+    use super::super::fixture::{self, Folder};
     use super::*;
 
     fn compared(old: &str, new: &str) -> Result<Changes, String> {
@@ -318,14 +323,16 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_needs_a_restart() {
-        let folder = Folder::new("");
-        let block = |of: &str| format!("-----BEGIN {of}-----\nAAAA\n-----END {of}-----\n");
-        folder.write("tls.pem", &(block("CERTIFICATE") + &block("PRIVATE KEY")), 0o600);
-        let before = folder.load().expect("valid");
-        folder.write("hookwheel.toml", "[server]\ntls_cert = \"tls.pem\"\ntls_key = \"tls.pem\"\n", 0o644);
-        let printed = diff(&before, &folder.load().expect("valid")).expect_err("refused").to_string();
-        assert!(printed.contains("`server.tls_cert` from nothing to") && printed.contains("`server.tls_key`"), "{printed}");
+    fn a_renewed_certificate_is_a_change() {
+        let folder = Folder::new("[server]\ntls_cert = \"tls.pem\"\ntls_key = \"tls.pem\"\n");
+        let renew = || {
+            let (certificate, key) = fixture::certificate();
+            folder.write("tls.pem", certificate + &key, 0o600);
+            folder.load().expect("valid")
+        };
+        let (before, after) = (renew(), renew());
+        assert_eq!(diff(&before, &after).expect("applicable").to_string(), "reload: +0, ~1 setting (server.tls_cert), -0");
+        assert!(diff(&after, &folder.load().expect("valid")).expect("applicable").is_empty());
     }
 
     #[test]

@@ -34,7 +34,8 @@ pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash
     Some(Sha256::digest(key.expose()).into())
 }
 
-fn noted(read: Result<Secret, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secret> {
+/// What a file held, or a fault at the place that names it.
+pub(super) fn noted<T>(read: Result<T, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<T> {
     read.map_err(|wrong| faults.add(&file.place, wrong.message, wrong.remedy)).ok()
 }
 

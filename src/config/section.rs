@@ -2,19 +2,13 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::checked::Setting;
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
-use super::files::{self, Contents};
-use super::secret_file::check_mode;
 use super::units::{Size, duration_text};
-use super::value::Wrong;
 
 /// A table with the notes that are made of it.
 pub(crate) struct Section<'a> {
@@ -64,27 +58,6 @@ impl Section<'_> {
         noted.value.map(|path| Placed::new(path, noted.place))
     }
 
-    /// A file of PEM certificates, with at least one in it.
-    pub(crate) fn check_certificates(&mut self, file: &Placed<PathBuf>) {
-        let checked = pem(&file.value).and_then(|contents| certificates(&file.value, &contents.bytes));
-        self.check(&file.place, checked);
-    }
-
-    /// A file with a private key in PEM form, which others can neither read nor change.
-    pub(crate) fn check_private_key(&mut self, file: &Placed<PathBuf>) {
-        let checked = pem(&file.value).and_then(|contents| {
-            check_mode(&file.value, contents.mode)?;
-            private_key(&file.value, &contents.bytes)
-        });
-        self.check(&file.place, checked);
-    }
-
-    fn check(&mut self, place: &Place, checked: Result<(), Wrong>) {
-        if let Err(wrong) = checked {
-            self.faults.add(place, wrong.message, wrong.remedy);
-        }
-    }
-
     /// Notes every key that nobody took.
     pub(crate) fn finish(self) {
         self.table.finish(self.faults);
@@ -100,34 +73,3 @@ pub(crate) fn quoted(text: impl Display) -> String {
 pub(crate) fn quoted_list<T: Display>(items: &[T]) -> String {
     format!("[{}]", items.iter().map(quoted).collect::<Vec<_>>().join(", "))
 }
-
-fn pem(path: &Path) -> Result<Contents, Wrong> {
-    files::read(path, PEM_FILE_MAX).map_err(|error| {
-        let remedy = error.remedy(path, "the path of a PEM file that exists");
-        Wrong { message: format!("cannot read {}: {error}", path.display()), remedy }
-    })
-}
-
-fn certificates(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
-    let wrong = |what: &str| Wrong {
-        message: format!("{} {what}", path.display()),
-        remedy: "a file with one or more -----BEGIN CERTIFICATE----- blocks".to_owned(),
-    };
-    let read: Vec<_> = CertificateDer::pem_slice_iter(bytes).collect();
-    match read.as_slice() {
-        [] => Err(wrong("holds no certificate")),
-        read if read.iter().any(Result::is_err) => Err(wrong("holds a certificate that is not PEM")),
-        _ => Ok(()),
-    }
-}
-
-fn private_key(path: &Path, bytes: &[u8]) -> Result<(), Wrong> {
-    let wrong = |_| Wrong {
-        message: format!("{} holds no private key", path.display()),
-        remedy: "a file with an unencrypted -----BEGIN PRIVATE KEY----- block".to_owned(),
-    };
-    PrivateKeyDer::from_pem_slice(bytes).map(drop).map_err(wrong)
-}
-
-/// Far above Debian's bundle of all certificate authorities, which has some 220 KiB.
-const PEM_FILE_MAX: Size = Size::mib(4);

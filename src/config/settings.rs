@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::checked::{Delivery, Server, Storage, Tls};
 use super::fault::{Place, Placed};
+use super::pem;
 use super::section::{Section, quoted, quoted_list};
 use super::units::Size;
 
@@ -46,10 +47,10 @@ pub(crate) fn server(mut section: Section<'_>) -> Server {
 fn tls(section: &mut Section<'_>) -> Option<Tls> {
     let cert = section.optional_path("tls_cert");
     let key = section.optional_path("tls_key");
-    cert.iter().for_each(|cert| section.check_certificates(cert));
-    key.iter().for_each(|key| section.check_private_key(key));
+    let chain = cert.as_ref().and_then(|cert| pem::certificates(cert, section.faults));
+    let private = key.as_ref().and_then(|key| pem::private_key(key, section.faults));
     match (cert, key) {
-        (Some(cert), Some(key)) => Some(Tls { cert: cert.value, key: key.value }),
+        (Some(cert), Some(key)) => pem::tls((&cert, chain?), (&key, private?), section.faults),
         (Some(cert), None) => half_tls(section, &cert.place, "tls_cert", "tls_key"),
         (None, Some(key)) => half_tls(section, &key.place, "tls_key", "tls_cert"),
         (None, None) => None,
@@ -121,7 +122,7 @@ fn allow_private(section: &mut Section<'_>) -> Vec<IpNet> {
 
 fn ca_file(section: &mut Section<'_>) -> Option<PathBuf> {
     let file = section.optional_path("ca_file")?;
-    section.check_certificates(&file);
+    pem::certificates(&file, section.faults);
     Some(file.value)
 }
 

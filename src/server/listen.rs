@@ -8,14 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::crypto::ring;
+use rustls::sign::SingleCertAndKey;
+use rustls::{ALL_VERSIONS, ServerConfig};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::Error;
-use crate::config::checked::Tls;
+use crate::config::checked::Config;
 
 /// Binds the address of `[server] listen`.
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Error> {
@@ -50,13 +50,9 @@ pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
 }
 
 /// TLS for the listener, where the config has a certificate.
-pub(super) fn tls(tls: &Tls) -> Result<TlsAcceptor, Error> {
-    let unreadable = |path: &Path, cause: &dyn std::fmt::Display| Error::Tls(format!("{}: {cause}", path.display()));
-    let chain = CertificateDer::pem_file_iter(&tls.cert).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let chain = chain.map_err(|cause| unreadable(&tls.cert, &cause))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|cause| unreadable(&tls.key, &cause))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let config = versions.map_err(|cause| Error::Tls(cause.to_string()))?.with_no_client_auth().with_single_cert(chain, key);
-    Ok(TlsAcceptor::from(Arc::new(config.map_err(|cause| unreadable(&tls.cert, &cause))?)))
+pub(super) fn tls(config: &Config) -> Option<TlsAcceptor> {
+    let certificate = SingleCertAndKey::from(config.server.tls.as_ref()?.0.clone());
+    let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_protocol_versions(ALL_VERSIONS);
+    let config = versions.expect("ring speaks them all").with_no_client_auth().with_cert_resolver(Arc::new(certificate));
+    Some(TlsAcceptor::from(Arc::new(config)))
 }

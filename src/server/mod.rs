@@ -36,8 +36,6 @@ pub(crate) enum Error {
     Store(#[from] store::Error),
     #[error("cannot {action}: {cause}")]
     Io { action: String, cause: io::Error },
-    #[error("cannot use TLS with the config's certificate: {0}")]
-    Tls(String),
     #[error(transparent)]
     Connector(#[from] connect::Error),
 }

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tracing::{error, info};
 
 use super::loader::Loader;
-use super::{notify, wiring};
+use super::{listen, notify, wiring};
 use crate::api::Settings;
 use crate::config::checked::Config;
 use crate::config::reload::diff;
@@ -21,6 +22,7 @@ pub(super) struct Reloader {
     pub(super) store: Store,
     pub(super) pump: Arc<Pump>,
     pub(super) settings: watch::Sender<Arc<Settings>>,
+    pub(super) tls: watch::Sender<Option<TlsAcceptor>>,
     pub(super) own: Vec<SocketAddr>,
 }
 
@@ -52,6 +54,7 @@ impl Reloader {
         self.store.set_limits(wiring::limits(&new));
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));
+        self.tls.send_replace(listen::tls(&new));
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(changes.to_string())
     }

@@ -59,7 +59,6 @@ where
     let config = &plan.config;
     warn_of_dangers(config);
     // What can be refused without a trace comes first.
-    let tls = config.server.tls.as_ref().map(listen::tls).transpose()?;
     let attempts = wiring::pump(config, &[address])?;
     listen::look_at_admin(&config.server.admin_socket)?;
     let (store, unstarted) = Store::open(&options(config))?;
@@ -78,10 +77,10 @@ where
     let (ask, asks) = mpsc::channel(4);
     let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone())));
     let mut serving = JoinSet::new();
-    let encrypted = tls.is_some();
-    serving.spawn(api::serve(Listener::Tcp(listener, tls), api.clone(), plan.door, Stop::new(stopped.clone())));
+    let (tls, tls_seen) = watch::channel(listen::tls(config));
+    serving.spawn(api::serve(Listener::Tcp(listener, tls_seen), api.clone(), plan.door, Stop::new(stopped.clone())));
     serving.spawn(api::serve(Listener::Unix(socket), api, Door::Admin, Stop::new(stopped)));
-    info!("listening on {}://{address}", if encrypted { "https" } else { "http" });
+    info!("listening on {}://{address}", if config.server.tls.is_some() { "https" } else { "http" });
 
     let mut watching = JoinSet::new();
     watching.spawn(disk::watch(store.clone(), folder(&config.storage.path)));
@@ -97,6 +96,7 @@ where
         store: store.clone(),
         pump: pump.clone(),
         settings,
+        tls,
         own: vec![address],
     };
     attend(&mut signals, asks, &reloader, &watcher).await;

@@ -34,6 +34,7 @@ mod signals;
 mod states;
 mod systemd;
 mod targets;
+mod tls;
 mod unique_time;
 mod verify;
 mod wire;

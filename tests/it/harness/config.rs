@@ -8,6 +8,7 @@ use std::path::Path;
 /// What a service is started with. Everything lies in the service's own folder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
+    server: String,
     storage: String,
     delivery: String,
     operator: String,
@@ -91,6 +92,12 @@ impl Config {
         self
     }
 
+    /// A line of `[server]`.
+    pub(crate) fn server(mut self, line: &str) -> Self {
+        let _ = writeln!(self.server, "{line}");
+        self
+    }
+
     /// A line of `[storage]`.
     pub(crate) fn storage(mut self, line: &str) -> Self {
         let _ = writeln!(self.storage, "{line}");
@@ -142,7 +149,7 @@ impl Config {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin_socket = \"{SOCKET}\"\n");
+        let mut text = format!("[server]\nlisten = \"127.0.0.1:0\"\nadmin_socket = \"{SOCKET}\"\n{}", self.server);
         let _ = write!(text, "\n[storage]\npath = \"{STORE}\"\n{}", self.storage);
         let _ = write!(text, "\n[delivery]\nallow_private = {:?}\n{}", self.receivers_allowed, self.delivery);
         let _ = write!(text, "\n[operator]\nkeys = [{}]\n{}\n", key(OPERATOR), self.operator);

@@ -131,6 +131,10 @@ impl Service {
         tokio::net::TcpStream::connect(self.address).await.expect("the service listens")
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where it listens, as a URL begins.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
@@ -192,7 +196,8 @@ impl Process {
         let stderr = Stderr::follow(child.stderr.take().expect("piped"));
         let mut process = Self { child, stderr };
         let address = process.address().await;
-        process.ready(address).await;
+        let other = environment.iter().find(|(name, _)| name == "HOOKWHEEL_SERVER_ADMIN_SOCKET");
+        process.ready(folder.join(other.map_or(config::SOCKET, |(_, path)| path))).await;
         (process, address)
     }
 
@@ -207,9 +212,9 @@ impl Process {
         }
     }
 
-    async fn ready(&mut self, address: SocketAddr) {
+    async fn ready(&mut self, socket: PathBuf) {
         let deadline = Instant::now() + START_MAX;
-        let client = Client::new(Address::Tcp(address));
+        let client = Client::new(Address::Unix(socket));
         while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| answer.status == 200) {
             self.must_live(deadline, "is not ready");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -262,7 +267,7 @@ impl Stderr {
 
     fn address(&self) -> Option<SocketAddr> {
         let text = self.text();
-        let (_, rest) = text.split_once("listening on http://")?;
+        let (_, rest) = text.split_once("listening on http")?.1.split_once("://")?;
         rest.split(|c: char| c.is_whitespace() || c == '/').next()?.parse().ok()
     }
 }
