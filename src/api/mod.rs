@@ -24,6 +24,7 @@ mod event_types;
 mod events;
 mod explain;
 mod form;
+mod h1;
 mod health;
 mod keys;
 mod ndjson;

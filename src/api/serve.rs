@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::stop::Stop;
-use super::{Api, connection};
+use super::{Api, h1};
 use crate::api::door::Door;
 
 /// Where requests come in.
@@ -87,7 +87,7 @@ async fn serve_one(accepted: Accepted, slot: OwnedSemaphorePermit, api: Arc<Api>
 }
 
 async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(stream: S, api: Arc<Api>, door: Door, stop: Stop) {
-    connection::serve(stream, stop, |request| api.clone().answer(door, request)).await;
+    h1::serve(stream, stop, |request| api.clone().answer(door, request)).await;
 }
 
 /// A connection that broke before it was taken is its peer's affair; anything else is the machine's, and trying at once would
