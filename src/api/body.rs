@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use http_body::{Body, Frame};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
@@ -14,8 +15,24 @@ use super::problem::Problem;
 
 /// The memory for bodies on their way or at work, over all connections.
 ///
-/// A small body costs nothing. A large one that finds it taken waits as long as a body may take and is then refused with 503.
+/// A small body costs nothing. A large one that finds it taken waits as long as a body may take and is then refused with 503; one
+/// that would make others of its connection wait is refused at once.
 pub(crate) struct Room(Semaphore);
+
+/// How many requests a connection carries at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    One,
+    /// Their bytes come one behind the other, so one that waits unread would hold up all. There may be many small ones, too,
+    /// so none is free.
+    Many,
+}
+
+impl Carrier {
+    pub(crate) fn of(version: Version) -> Self {
+        if version == Version::HTTP_2 { Self::Many } else { Self::One }
+    }
+}
 
 /// A whole body.
 pub(crate) struct Taken<'a> {
@@ -32,7 +49,7 @@ impl Room {
     }
 
     /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes.
-    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize) -> Result<Taken<'_>, Problem>
+    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize, carrier: Carrier) -> Result<Taken<'_>, Problem>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -44,7 +61,7 @@ impl Room {
             return Err(too_large(bytes_max));
         }
         let expected = hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(bytes_max);
-        let share = self.share(expected).await?;
+        let share = self.share(expected, carrier).await?;
         let mut read = pin!(collect(body, bytes_max, expected));
         // Most bodies are there with their heads, and need no timer.
         let at_once = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
@@ -55,12 +72,13 @@ impl Room {
         Ok(Taken { bytes, waited, _share: share })
     }
 
-    async fn share(&self, expected: usize) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        if expected <= FREE_BYTES {
-            return Ok(None);
-        }
+    async fn share(&self, expected: usize, carrier: Carrier) -> Result<Option<SemaphorePermit<'_>>, Problem> {
         let kib = u32::try_from(expected.div_ceil(1024)).unwrap_or(u32::MAX);
-        let share = timeout(PATIENCE, self.0.acquire_many(kib)).await.ok().and_then(Result::ok);
+        let share = match carrier {
+            Carrier::One if expected <= FREE_BYTES => return Ok(None),
+            Carrier::One => timeout(PATIENCE, self.0.acquire_many(kib)).await.ok().and_then(Result::ok),
+            Carrier::Many => self.0.try_acquire_many(kib).ok(),
+        };
         share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
     }
 }
@@ -159,6 +177,8 @@ mod tests {
     use std::convert::Infallible;
     use std::task::Context;
 
+    use http_body_util::Full;
+
     use super::*;
 
     /// A body of unknown length in the parts given; `None` never comes.
@@ -177,7 +197,7 @@ mod tests {
     }
 
     async fn take(parts: &[Option<&'static [u8]>], bytes_max: usize) -> Result<Bytes, Problem> {
-        Room::new().take(Parts(parts.to_vec()), bytes_max).await.map(|taken| taken.bytes)
+        Room::new().take(Parts(parts.to_vec()), bytes_max, Carrier::One).await.map(|taken| taken.bytes)
     }
 
     #[tokio::test]
@@ -195,7 +215,19 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_past_the_limit_is_refused_unread() {
         let room = Room::new();
-        let refused = room.take(http_body_util::Full::new(Bytes::from_static(b"abcdef")), 5).await;
+        let refused = room.take(Full::new(Bytes::from_static(b"abcdef")), 5, Carrier::One).await;
         assert!(matches!(refused, Err(Problem::TooLarge(_))));
+    }
+
+    #[tokio::test]
+    async fn one_of_many_never_waits_for_room() {
+        let room = Room::new();
+        let first = room.take(Full::new(Bytes::from(vec![b'x'; 1024])), 2048, Carrier::Many).await.unwrap();
+        let rest = room.0.try_acquire_many(u32::try_from(SHARED_KIB).unwrap() - 1).expect("a small one takes its share");
+        let refused = room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many).await;
+        assert!(matches!(refused, Err(Problem::Unavailable(_))));
+        assert!(room.take(Full::new(Bytes::new()), 2048, Carrier::Many).await.is_ok(), "nothing takes nothing");
+        drop((first, rest));
+        assert!(room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many).await.is_ok());
     }
 }

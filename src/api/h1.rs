@@ -41,7 +41,7 @@ where
     });
     let io = TokioIo::new(Paced { stream, pace: pace.clone(), drained: 0 });
     let mut connection = pin!(builder().serve_connection(io, service));
-    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), &pace, stop).await;
+    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), || pace.deadline(), stop).await;
 }
 
 fn builder() -> http1::Builder {
@@ -110,10 +110,10 @@ impl<S: AsyncRead + Unpin> Paced<S> {
 }
 
 /// Headers of a request; one more is a 431.
-const HEADERS_MAX: usize = 64;
+pub(super) const HEADERS_MAX: usize = 64;
 
 /// Request line and headers together; more is a 431.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// Read at once from one connection; a longer body comes in parts.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -126,6 +126,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::watch;
 
+    use super::super::body::{Carrier, Room};
     use super::*;
 
     /// A peer of a connection whose answers are the lengths of the bodies, 413 past 100 bytes.
@@ -211,8 +212,8 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1 << 20);
         let (_press, pressed) = watch::channel(false);
         tokio::spawn(serve(ours, Stop::new(pressed), |request| async {
-            let room = crate::api::body::Room::new();
-            let taken = room.take(request.into_body(), 1000).await.unwrap();
+            let room = Room::new();
+            let taken = room.take(request.into_body(), 1000, Carrier::One).await.unwrap();
             Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))
         }));
         let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\n";

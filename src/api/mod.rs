@@ -25,6 +25,7 @@ mod events;
 mod explain;
 mod form;
 mod h1;
+mod h2;
 mod health;
 mod keys;
 mod ndjson;
@@ -38,6 +39,7 @@ mod route;
 mod serve;
 mod settings;
 mod stop;
+mod streams;
 mod webhooks;
 
 use std::sync::Arc;
@@ -51,13 +53,13 @@ use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use door::Door;
-pub(crate) use serve::{CONNECTIONS_MAX, Listener, serve};
+pub(crate) use serve::{ALPN, CONNECTIONS_MAX, Listener, serve};
 pub(crate) use settings::Settings;
 pub(crate) use stop::Stop;
 
 use access::Keys;
 use ask::Ask;
-use body::Room;
+use body::{Carrier, Room};
 use catalogue::Catalogues;
 use problem::{Problem, STOPPING};
 use reply::Reply;
@@ -116,7 +118,7 @@ impl Api {
         caller.may(found.need, door)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
-        let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson)).await?;
+        let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson), Carrier::of(head.version)).await?;
         if taken.waited {
             // Of a reload meanwhile too.
             let settings = self.settings.borrow().clone();

@@ -90,16 +90,16 @@ impl Pace {
 }
 
 /// A connection without a request, and the sending of an answer.
-const IDLE_MAX: Duration = Duration::from_secs(60);
+pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// From the first byte of a request to the end of its head.
-const HEAD_MAX: Duration = Duration::from_secs(10);
+pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// A whole request: longer than the longest of them, a long poll or a test of a slow endpoint.
-const BUSY_MAX: Duration = Duration::from_secs(600);
+pub(super) const BUSY_MAX: Duration = Duration::from_secs(600);
 
 /// For the rest of a body that was refused.
-const LINGER_MAX: Duration = Duration::from_secs(1);
+pub(super) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

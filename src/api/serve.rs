@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::stop::Stop;
-use super::{Api, h1};
+use super::{Api, h1, h2};
 use crate::api::door::Door;
 
 /// Where requests come in.
@@ -30,17 +30,18 @@ pub(crate) enum Listener {
 /// The caller bounds how long it waits for that.
 pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let server = Server { api, door, stop: stop.clone() };
     while let Some(slot) = free_slot(&slots, &mut stop).await {
         let accepted = tokio::select! {
             accepted = accept(&listener) => accepted,
             () = stop.pressed() => break,
         };
         match accepted {
-            Ok(stream) => drop(tokio::spawn(serve_one(stream, slot, api.clone(), door, stop.clone()))),
+            Ok(stream) => drop(tokio::spawn(server.clone().serve(stream, slot))),
             Err(error) => pause(&error).await,
         }
     }
-    drop(listener);
+    drop((listener, server));
     let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
     let _ = slots.acquire_many(all).await;
 }
@@ -73,21 +74,37 @@ async fn accept(listener: &Listener) -> io::Result<Accepted> {
     }
 }
 
-async fn serve_one(accepted: Accepted, slot: OwnedSemaphorePermit, api: Arc<Api>, door: Door, stop: Stop) {
-    match accepted {
-        Accepted::Plain(stream) => serve_stream(stream, api, door, stop).await,
-        Accepted::Unix(stream) => serve_stream(stream, api, door, stop).await,
-        Accepted::Tls(stream, tls) => {
-            if let Ok(Ok(stream)) = timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-                serve_stream(stream, api, door, stop).await;
-            }
-        }
-    }
-    drop(slot);
+/// What every connection is served with.
+#[derive(Clone)]
+struct Server {
+    api: Arc<Api>,
+    door: Door,
+    stop: Stop,
 }
 
-async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin>(stream: S, api: Arc<Api>, door: Door, stop: Stop) {
-    h1::serve(stream, stop, |request| api.clone().answer(door, request)).await;
+impl Server {
+    async fn serve(self, accepted: Accepted, slot: OwnedSemaphorePermit) {
+        match accepted {
+            Accepted::Plain(stream) => self.h1(stream).await,
+            Accepted::Unix(stream) => self.h1(stream).await,
+            Accepted::Tls(stream, tls) => match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
+                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) => self.h2(stream).await,
+                Ok(Ok(stream)) => self.h1(stream).await,
+                _ => {}
+            },
+        }
+        drop(slot);
+    }
+
+    async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let (api, door) = (self.api, self.door);
+        h1::serve(stream, self.stop, |request| api.clone().answer(door, request)).await;
+    }
+
+    async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let (api, door) = (self.api, self.door);
+        h2::serve(stream, self.stop, |request| api.clone().answer(door, request)).await;
+    }
 }
 
 /// A connection that broke before it was taken is its peer's affair; anything else is the machine's, and trying at once would
@@ -102,6 +119,10 @@ async fn pause(error: &io::Error) {
 
 /// Connections at once; see the top for what happens past it.
 pub(crate) const CONNECTIONS_MAX: usize = 2_048;
+
+/// What a listener with TLS offers in its handshake, the best first (RFC 7301).
+pub(crate) const ALPN: [&[u8]; 2] = [ALPN_H2, b"http/1.1"];
+const ALPN_H2: &[u8] = b"h2";
 
 /// For a TLS handshake, as for the head of a request.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::Error;
+use crate::api;
 use crate::config::checked::Config;
 
 /// Binds the address of `[server] listen`.
@@ -53,6 +54,7 @@ pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
 pub(super) fn tls(config: &Config) -> Option<TlsAcceptor> {
     let certificate = SingleCertAndKey::from(config.server.tls.as_ref()?.0.clone());
     let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_protocol_versions(ALL_VERSIONS);
-    let config = versions.expect("ring speaks them all").with_no_client_auth().with_cert_resolver(Arc::new(certificate));
+    let mut config = versions.expect("ring speaks them all").with_no_client_auth().with_cert_resolver(Arc::new(certificate));
+    config.alpn_protocols = api::ALPN.map(<[u8]>::to_vec).to_vec();
     Some(TlsAcceptor::from(Arc::new(config)))
 }
