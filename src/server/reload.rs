@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::loader::Loader;
 use super::{listen, notify, wiring};
@@ -54,7 +54,10 @@ impl Reloader {
         self.store.set_limits(wiring::limits(&new));
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));
-        self.tls.send_replace(listen::tls(&new));
+        let (had, has) = (self.tls.send_replace(listen::tls(&new)).is_some(), new.server.tls.is_some());
+        if had && !has {
+            warn!("the listener speaks http now and no TLS: keys and events come in the clear");
+        }
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(changes.to_string())
     }

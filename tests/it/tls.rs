@@ -41,6 +41,7 @@ async fn a_reload_renews_the_certificate_and_a_bad_one_changes_nothing() {
 
     Config::quick().write(service.folder());
     service.cli(&["reload"]).expect(0);
+    assert!(service.stderr().contains("in the clear"), "{}", service.stderr());
     service.acme().get("/v1/events").await.expect(200);
 }
 
