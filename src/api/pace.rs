@@ -98,7 +98,7 @@ pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
 /// A whole request: longer than the longest of them, a long poll or a test of a slow endpoint.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(600);
 
-/// For the rest of a body that was refused.
+/// For the rest of a body that was refused, and for the farewell of a connection past its deadline.
 pub(super) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

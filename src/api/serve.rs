@@ -41,7 +41,7 @@ pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut sto
             Err(error) => pause(&error).await,
         }
     }
-    drop((listener, server));
+    drop(listener);
     let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
     let _ = slots.acquire_many(all).await;
 }

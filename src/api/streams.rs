@@ -13,7 +13,7 @@ use crate::clock;
 pub(super) struct Streams(Mutex<State>);
 
 struct State {
-    /// Their numbers and deadlines; a few dozen at most.
+    /// Their numbers and deadlines, as many as the connection may carry.
     under_way: Vec<(u64, Instant)>,
     next: u64,
     /// The deadline while there is none.
