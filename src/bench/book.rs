@@ -31,7 +31,7 @@ pub(super) struct Sent {
 }
 
 /// What became of it at the healthy endpoints.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Received {
     /// Deliveries, each counted once.
     pub(super) deliveries: u64,
@@ -106,8 +106,8 @@ impl Book {
         self.each_expected(sent).count() as u64
     }
 
-    /// The end of the account.
-    pub(super) fn close(mut self, sent: &Sent) -> Received {
+    /// The account so far.
+    pub(super) fn account(&mut self, sent: &Sent) -> Received {
         let lost = self.each_expected(sent).filter(|place| self.seen.get(*place).is_none_or(|times| *times == 0)).count();
         let deliveries = self.deliveries();
         Received {
@@ -117,7 +117,7 @@ impl Book {
             astray: self.astray,
             last_us: self.last_us,
             latency: Spread::of(&mut self.latencies_us),
-            retried: self.late.map(Late::close),
+            retried: self.late.as_mut().map(Late::account),
         }
     }
 
@@ -169,7 +169,7 @@ mod tests {
         for number in 0..4u32 {
             assert_eq!(book.arrived(mark(number.into()), number % 2, 150), Answer::Taken);
         }
-        let received = book.close(&sent(4));
+        let received = book.account(&sent(4));
         assert_eq!((received.deliveries, received.lost, received.doubled, received.astray), (4, 0, 0, 0));
         assert_eq!(received.latency, Spread { count: 4, p50_us: 50, p99_us: 50, max_us: 50 });
     }
@@ -180,7 +180,7 @@ mod tests {
         for number in [0, 2, 2, 2] {
             assert_eq!(book.arrived(mark(number), 0, 150), Answer::Taken);
         }
-        let received = book.close(&sent(4));
+        let received = book.account(&sent(4));
         assert_eq!((received.deliveries, received.lost, received.doubled), (2, 2, 2));
     }
 
@@ -190,7 +190,7 @@ mod tests {
         book.arrived(mark(0), 0, 150);
         let sent = Sent { events: 3, refused: vec![1, 2] };
         assert_eq!(book.expected(&sent), 1);
-        assert_eq!(book.close(&sent).lost, 0);
+        assert_eq!(book.account(&sent).lost, 0);
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
         book.arrived(mark(0), 1, 150);
         book.arrived(None, 0, 150);
         book.arrived(mark(u64::MAX - 1), 0, 150);
-        let received = book.close(&sent(1));
+        let received = book.account(&sent(1));
         assert_eq!((received.astray, received.lost), (3, 1));
     }
 
@@ -210,7 +210,7 @@ mod tests {
         for (number, endpoint) in came {
             book.arrived(mark(number), endpoint, 150);
         }
-        let received = book.close(&sent(2));
+        let received = book.account(&sent(2));
         assert_eq!((received.deliveries, received.lost, received.doubled), (4, 2, 1));
     }
 
@@ -220,7 +220,7 @@ mod tests {
         assert_eq!([0, 1].map(|number| book.arrived(mark(number), 0, 150)), [Answer::Refused; 2]);
         assert_eq!([1, 1].map(|number| book.arrived(mark(number), 0, 5_000_160)), [Answer::Taken; 2]);
         assert_eq!(book.deliveries(), 1);
-        let received = book.close(&sent(2));
+        let received = book.account(&sent(2));
         assert_eq!((received.deliveries, received.lost, received.doubled), (1, 1, 1));
         assert_eq!(received.latency.max_us, 50);
         assert_eq!(received.retried.map(|retried| retried.lateness.max_us), Some(10));

@@ -52,8 +52,8 @@ impl Late {
         self.late_us.len() as u64
     }
 
-    /// The end of the account.
-    pub(super) fn close(mut self) -> Retried {
+    /// The account so far.
+    pub(super) fn account(&mut self) -> Retried {
         let due_within_us = self.due_us.map_or(0, |(first, last)| last - first);
         Retried { lateness: Spread::of(&mut self.late_us), due_within_us }
     }
@@ -73,7 +73,7 @@ mod tests {
         late.retried(7, 5_000_600);
         late.retried(0, 5_000_110);
         assert_eq!(late.count(), 2);
-        let retried = late.close();
+        let retried = late.account();
         assert_eq!(retried.lateness, Spread { count: 2, p50_us: 10, p99_us: 200, max_us: 200 });
         assert_eq!(retried.due_within_us, 300);
     }

@@ -48,6 +48,11 @@ pub(super) fn spent(process: u32) -> Spent {
     Spent { cpu: cpu(&read("stat")).unwrap_or_default(), written_bytes: named(&read("io"), "write_bytes").unwrap_or(0) }
 }
 
+/// CPU time of all these processes.
+pub(super) fn cpu_of(processes: &[u32]) -> Duration {
+    processes.iter().map(|process| spent(*process).cpu).sum()
+}
+
 /// What a process holds; nothing of one that is gone.
 pub(super) fn memory(process: u32) -> Memory {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();

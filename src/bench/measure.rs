@@ -1,16 +1,16 @@
-//! The runs of a plan, in rounds: one after the other, or two that alternate.
+//! The runs of a plan, in rounds: one after the other, or those of one round by turns.
 
 use std::{panic, thread};
 
-use super::machine;
+use super::machine::{self, Noise};
 use super::measured::Measured;
 use super::plan::{Load, Plan, Run};
 use super::restart::Restart;
 use super::special::Special;
 use super::stage::Stage;
-use super::{Error, restart};
+use super::{Error, laps, restart};
 
-/// What runs at the same time.
+/// What is there at the same time.
 type Round = Vec<(Run, Load)>;
 
 /// All that a plan names.
@@ -29,15 +29,17 @@ pub(super) fn all(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<(Vec<Measur
     Ok((runs, restarted))
 }
 
-/// Forward-only runs twice, first and last, since a machine that changes in between shows there.
+/// What has laps runs at once. Else forward-only runs twice, first and last, since a machine that changes in between shows there.
 fn rounds(plan: &Plan) -> Vec<Round> {
-    let forward = plan.has(Run::Forward).then(|| vec![(Run::Forward, plan.forward_load())]);
-    let base = plan.base_load().filter(|_| plan.has(Run::Base)).map(|load| (Run::Base, load));
-    let store = plan.has(Run::Store).then(|| (Run::Store, plan.load.clone()));
-    let hookwheel = base.into_iter().chain(store);
-    let hookwheel: Vec<Round> = if plan.alternate { vec![hookwheel.collect()] } else { hookwheel.map(|run| vec![run]).collect() };
-    let again = forward.clone().filter(|_| !hookwheel.is_empty());
-    forward.into_iter().chain(hookwheel).chain(again).collect()
+    let mut runs = plan.runs();
+    if laps::count(plan) > 1 {
+        return vec![runs];
+    }
+    let hookwheel = runs.split_off(usize::from(plan.has(Run::Forward)));
+    let one_by_one = |runs: Round| runs.into_iter().map(|run| vec![run]);
+    let again = if hookwheel.is_empty() { Vec::new() } else { runs.clone() };
+    let hookwheel: Vec<Round> = if plan.alternate { vec![hookwheel] } else { one_by_one(hookwheel).collect() };
+    one_by_one(runs).chain(hookwheel).chain(one_by_one(again)).collect()
 }
 
 /// Begins only when all of a round can.
@@ -45,9 +47,20 @@ fn play(plan: &Plan, round: &Round, mut tell: impl FnMut(&str)) -> Result<Vec<Me
     let set = round.iter().map(|(run, load)| Stage::set(*run, plan, load, &mut tell));
     let mut stages = set.collect::<Result<Vec<_>, Error>>()?;
     let ours: Vec<u32> = stages.iter().flat_map(Stage::processes).collect();
+    let before = (machine::machine(), machine::cpu_of(&ours));
+    match laps::count(plan) {
+        1 => at_once(&mut stages)?,
+        laps => (0..laps).try_for_each(|lap| stages.iter_mut().try_for_each(|stage| stage.lap(lap, laps)))?,
+    }
+    let noise = Noise::between(before.0, machine::machine(), machine::cpu_of(&ours).saturating_sub(before.1));
+    stages.into_iter().map(|stage| stage.close(noise)).collect()
+}
+
+/// Runs that keep their own time.
+fn at_once(stages: &mut [Stage<'_>]) -> Result<(), Error> {
     thread::scope(|scope| {
-        let playing: Vec<_> = stages.iter_mut().map(|stage| scope.spawn(|| stage.play(&ours))).collect();
-        playing.into_iter().map(|run| run.join().unwrap_or_else(|cause| panic::resume_unwind(cause))).collect()
+        let playing: Vec<_> = stages.iter_mut().map(|stage| scope.spawn(|| stage.play(stage.load().end))).collect();
+        playing.into_iter().try_for_each(|run| run.join().unwrap_or_else(|cause| panic::resume_unwind(cause)))
     })
 }
 
@@ -72,10 +85,9 @@ mod tests {
     use super::super::plan::{End, Endpoints};
     use super::*;
 
-    fn rounds(only: &[Run], alternate: bool) -> Vec<Vec<Run>> {
+    fn rounds(rate: f64, only: &[Run], alternate: bool) -> Vec<Vec<Run>> {
         let endpoints = Endpoints::all_healthy(2);
-        let load =
-            Load { connections: 1, rate: 9.0, end: End::Events(1), batch: 1, endpoints, fan_out: false, data: String::new() };
+        let load = Load { connections: 1, rate, end: End::Events(5), batch: 1, endpoints, fan_out: false, data: String::new() };
         let plan = Plan { dir: PathBuf::new(), load, only: only.to_vec(), special: Special::Nothing, alternate };
         super::rounds(&plan).into_iter().map(|round| round.into_iter().map(|(run, _)| run).collect()).collect()
     }
@@ -83,13 +95,19 @@ mod tests {
     #[test]
     fn forward_only_stands_around_the_others() {
         let expected = [[Run::Forward], [Run::Base], [Run::Store], [Run::Forward]];
-        assert_eq!(rounds(&[], false), expected);
-        assert_eq!(rounds(&[Run::Forward], false), [[Run::Forward]]);
-        assert_eq!(rounds(&[Run::Store], false), [[Run::Store]]);
+        assert_eq!(rounds(9.0, &[], false), expected);
+        assert_eq!(rounds(9.0, &[Run::Forward], false), [[Run::Forward]]);
+        assert_eq!(rounds(9.0, &[Run::Store], false), [[Run::Store]]);
+    }
+
+    #[test]
+    fn all_of_a_closed_loop_is_one_round() {
+        assert_eq!(rounds(0.0, &[], false), [[Run::Forward, Run::Base, Run::Store]]);
+        assert_eq!(rounds(0.0, &[Run::Store], false), [[Run::Store]]);
     }
 
     #[test]
     fn what_alternates_are_the_two_of_hookwheel() {
-        assert_eq!(rounds(&[], true), [vec![Run::Forward], vec![Run::Base, Run::Store], vec![Run::Forward]]);
+        assert_eq!(rounds(9.0, &[], true), [vec![Run::Forward], vec![Run::Base, Run::Store], vec![Run::Forward]]);
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Measured {
     pub(crate) seconds: f64,
     /// Deliveries per second.
     pub(crate) rate: f64,
+    /// The same of each lap.
+    pub(crate) lap_rates: Vec<f64>,
     /// From when an event was due until an endpoint had it.
     pub(crate) end_to_end: Spread,
     /// From when a request was due until it was answered.

@@ -88,6 +88,14 @@ impl Plan {
         possible && (self.only.is_empty() || self.only.contains(&run))
     }
 
+    /// The runs of the report, each once.
+    pub(super) fn runs(&self) -> Vec<(Run, Load)> {
+        let forward = (Run::Forward, self.forward_load());
+        let base = self.base_load().map(|load| (Run::Base, load));
+        let all = [Some(forward), base, Some((Run::Store, self.load.clone()))];
+        all.into_iter().flatten().filter(|(run, _)| self.has(*run)).collect()
+    }
+
     /// Whether there is nothing to measure: the plain load is not compared with itself.
     pub(crate) fn is_empty(&self) -> bool {
         self.only == [Run::Base] && self.base_load().is_none()

@@ -18,7 +18,7 @@ use super::event::{self, Mark};
 use super::figures::{Spread, took_us};
 use super::frame::{self, Messages};
 use super::pace::Share;
-use super::plan::Load;
+use super::plan::{End, Load};
 use super::turns::{Turn, Turns};
 use super::{Error, part};
 use crate::clock;
@@ -32,33 +32,37 @@ pub(super) struct Orders {
     pub(super) share: Share,
 }
 
-/// What was published.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// What was published so far.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Published {
     pub(super) sent: Sent,
-    /// When the first request was due.
+    /// When the first request of this lap was due.
     pub(super) first_us: u64,
     /// From when a request was due until its answer.
     pub(super) latency: Spread,
 }
 
-/// Reports that it is connected; told to begin, it publishes and reports what.
+/// Reports that it is connected; told the end of a lap, it publishes until then and reports what, as often as it is told.
 pub(super) fn play() -> Result<(), Error> {
     let Some(orders) = part::orders::<Orders>()? else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("start the publisher's runtime"))?;
     let connected = runtime.block_on(connect(&orders)).map_err(|cause| format!("cannot connect to the relay: {cause}"));
-    let streams = match connected {
+    let mut streams = match connected {
         Ok(streams) => streams,
         Err(what) => return part::report::<()>(Err(what)),
     };
     part::report(Ok(()))?;
-    if part::orders::<()>()?.is_none() {
-        return Ok(());
+    let done = Arc::default();
+    let mut requests = 0;
+    while let Some(end) = part::orders::<End>()? {
+        let turns = Turns::start(&orders.load, end, orders.share, requests);
+        let shared = Arc::new(Shared { head: head(&orders), load: orders.load.clone(), turns, done: Arc::clone(&done) });
+        let published = runtime.block_on(publish(&shared, &mut streams));
+        requests = shared.turns.requests_taken();
+        part::report(published.map_err(|cause| format!("lost a connection to the relay: {cause}")))?;
     }
-    let published = runtime.block_on(publish(orders, streams));
-    part::report(published.map_err(|cause| format!("lost a connection to the relay: {cause}")))?;
-    part::orders::<()>().map(drop)
+    Ok(())
 }
 
 async fn connect(orders: &Orders) -> io::Result<Vec<TcpStream>> {
@@ -71,19 +75,18 @@ async fn connect(orders: &Orders) -> io::Result<Vec<TcpStream>> {
     Ok(streams)
 }
 
-async fn publish(orders: Orders, streams: Vec<TcpStream>) -> io::Result<Published> {
-    let turns = Arc::new(Turns::start(&orders.load, orders.share));
-    let shared = Arc::new(Shared { head: head(&orders), load: orders.load, turns, done: Mutex::default() });
+/// One lap.
+async fn publish(shared: &Arc<Shared>, streams: &mut Vec<TcpStream>) -> io::Result<Published> {
     let mut tasks = JoinSet::new();
-    for stream in streams {
+    for stream in streams.drain(..) {
         tasks.spawn(send_all(stream, shared.clone()));
     }
     while let Some(ended) = tasks.join_next().await {
-        ended.map_err(io::Error::from)??;
+        streams.push(ended.map_err(io::Error::from)??);
     }
     let mut done = shared.done.lock().unwrap_or_else(PoisonError::into_inner);
     done.refused.sort_unstable();
-    let sent = Sent { events: shared.turns.events_taken(), refused: std::mem::take(&mut done.refused) };
+    let sent = Sent { events: shared.turns.events_taken(), refused: done.refused.clone() };
     Ok(Published { sent, first_us: shared.turns.first_us(), latency: Spread::of(&mut done.times_us) })
 }
 
@@ -91,8 +94,9 @@ struct Shared {
     /// The request's head up to the value of `content-length`.
     head: String,
     load: Load,
-    turns: Arc<Turns>,
-    done: Mutex<Done>,
+    turns: Turns,
+    /// In all laps.
+    done: Arc<Mutex<Done>>,
 }
 
 #[derive(Default)]
@@ -109,8 +113,8 @@ fn head(orders: &Orders) -> String {
     )
 }
 
-/// One connection's share of the work.
-async fn send_all(mut stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
+/// One connection's share of a lap.
+async fn send_all(mut stream: TcpStream, shared: Arc<Shared>) -> io::Result<TcpStream> {
     let (mut messages, mut body, mut request) = (Messages::new(), Vec::new(), Vec::new());
     while let Some(turn) = shared.turns.take().await {
         write_request(&shared, &turn, &mut body, &mut request);
@@ -125,7 +129,7 @@ async fn send_all(mut stream: TcpStream, shared: Arc<Shared>) -> io::Result<()> 
             tokio::time::sleep(REFUSED_PAUSE).await;
         }
     }
-    Ok(())
+    Ok(stream)
 }
 
 impl Shared {
@@ -170,7 +174,7 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(10);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::plan::{End, Endpoints};
+    use crate::bench::plan::Endpoints;
 
     fn load(rate: f64, end: End, batch: u64) -> Load {
         let endpoints = Endpoints::all_healthy(3);
@@ -195,8 +199,8 @@ mod tests {
         let load = load(0.0, End::Events(9), 2);
         let orders =
             Orders { to: SocketAddr::from(([127, 0, 0, 1], 80)), key: "k".into(), load: load.clone(), share: Share::All };
-        let turns = Arc::new(Turns::start(&load, Share::All));
-        let shared = Shared { head: head(&orders), load, turns, done: Mutex::default() };
+        let turns = Turns::start(&load, load.end, Share::All, 0);
+        let shared = Shared { head: head(&orders), load, turns, done: Arc::default() };
         let (mut body, mut request) = (Vec::new(), Vec::new());
         write_request(&shared, &turn(4, 2), &mut body, &mut request);
         let text = String::from_utf8(request).unwrap();

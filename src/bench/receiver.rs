@@ -34,7 +34,7 @@ impl Orders {
 
 type SharedBook = Arc<Mutex<Book>>;
 
-/// Reports its port; told what was sent, it waits for all of it and reports what came.
+/// Reports its port; told what was sent so far, it waits for all of it and reports what came, as often as it is told.
 pub(super) fn play() -> Result<(), Error> {
     let Some(orders) = part::orders::<Orders>()? else { return Ok(()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -47,12 +47,11 @@ async fn receive(orders: Orders) -> Result<(), Error> {
     let book: SharedBook = Arc::new(Mutex::new(orders.book()));
     tokio::spawn(accept(listener, orders.endpoints, book.clone()));
     part::report(Ok(port))?;
-    let told = tokio::task::spawn_blocking(part::orders::<Sent>).await;
-    let Some(sent) = told.map_err(|cause| Error::io("wait for orders")(cause.into()))?? else { return Ok(()) };
-    part::report(Ok(account(&orders, &book, &sent).await))?;
-    // Still needed by those who read what this process cost.
-    let end = tokio::task::spawn_blocking(part::orders::<()>).await;
-    end.map_or(Ok(()), |read| read.map(drop))
+    loop {
+        let told = tokio::task::spawn_blocking(part::orders::<Sent>).await;
+        let Some(sent) = told.map_err(|cause| Error::io("wait for orders")(cause.into()))?? else { return Ok(()) };
+        part::report(Ok(account(&book, &sent).await))?;
+    }
 }
 
 /// The wildcard address with the longest queue the system gives, since thousands of connections may come at once.
@@ -106,7 +105,7 @@ async fn hang(mut stream: TcpStream) -> io::Result<()> {
 }
 
 /// Waits until all has come, or nothing more comes, then a while for what comes twice.
-async fn account(orders: &Orders, book: &SharedBook, sent: &Sent) -> Received {
+async fn account(book: &SharedBook, sent: &Sent) -> Received {
     let started_us = clock::monotonic_micros();
     let expected = look(book, |book| book.expected(sent));
     loop {
@@ -118,12 +117,11 @@ async fn account(orders: &Orders, book: &SharedBook, sent: &Sent) -> Received {
         tokio::time::sleep(LOOK).await;
     }
     tokio::time::sleep(DOUBLES_GET).await;
-    let closed = std::mem::replace(&mut *book.lock().unwrap_or_else(PoisonError::into_inner), orders.book());
-    closed.close(sent)
+    look(book, |book| book.account(sent))
 }
 
-fn look<T>(book: &SharedBook, with: impl FnOnce(&Book) -> T) -> T {
-    with(&book.lock().unwrap_or_else(PoisonError::into_inner))
+fn look<T>(book: &SharedBook, with: impl FnOnce(&mut Book) -> T) -> T {
+    with(&mut book.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";

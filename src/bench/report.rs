@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::figures::divided;
 use super::measured::Measured;
 use super::plan::{End, Endpoints, Plan, Run};
+use super::ratio::{self, Ratio};
 use super::restart::Restart;
 use super::special::Special;
 use super::{machine, site};
@@ -47,22 +47,15 @@ pub(crate) struct Described {
     pub(crate) cores: usize,
 }
 
-/// One figure of hookwheel divided by the same figure of another run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Ratio {
-    pub(crate) figure: &'static str,
-    pub(crate) by: Run,
-    pub(crate) ratio: f64,
-}
-
 impl Report {
     pub(super) fn new(plan: &Plan, runs: Vec<Measured>, restart: Option<Restart>) -> Self {
+        let ratios = ratio::ratios(&runs);
         Self {
             load: Described::of(plan),
             differences: differences(plan),
             binary_bytes: machine::binary_bytes(),
-            ratios: ratios(&runs),
-            noisy: noisy(&runs, plan.load.rate > 0.0),
+            noisy: noisy(&runs, &ratios, plan.load.rate > 0.0),
+            ratios,
             faults: runs.iter().flat_map(faults).chain(restart.iter().filter_map(Restart::fault)).collect(),
             runs,
             restart,
@@ -96,28 +89,6 @@ fn differences(plan: &Plan) -> Vec<String> {
     [Some(site::DIFFERENCES.to_owned()), slots, base, plan.special.difference()].into_iter().flatten().collect()
 }
 
-/// Of two forward-only runs the quicker one is the limit, so that no ratio is better than it was.
-fn ratios(runs: &[Measured]) -> Vec<Ratio> {
-    let of = |run: Run| runs.iter().filter(move |measured| measured.run == run);
-    let Some(store) = of(Run::Store).next() else { return Vec::new() };
-    let forward = of(Run::Forward).max_by(|one, other| one.rate.total_cmp(&other.rate));
-    let compared = forward.into_iter().chain(of(Run::Base));
-    compared.flat_map(|with| FIGURES.iter().filter_map(|figure| ratio(*figure, store, with))).collect()
-}
-
-type Figure = (&'static str, fn(&Measured) -> f64);
-
-fn ratio((name, figure): Figure, store: &Measured, with: &Measured) -> Option<Ratio> {
-    divided(figure(store), figure(with)).map(|ratio| Ratio { figure: name, by: with.run, ratio })
-}
-
-const FIGURES: [Figure; 4] = [
-    ("rate", |measured| measured.rate),
-    ("end_to_end_p50", |measured| measured.end_to_end.p50_us as f64),
-    ("end_to_end_p99", |measured| measured.end_to_end.p99_us as f64),
-    ("cpu_per_delivery", |measured| measured.relay.cpu_us_per_delivery.unwrap_or(0.0)),
-];
-
 fn faults(measured: &Measured) -> Vec<String> {
     let name = measured.run.name();
     let counted = [
@@ -130,12 +101,12 @@ fn faults(measured: &Measured) -> Vec<String> {
     wrong.map(|(count, what)| format!("{name}: {count} events {what}")).collect()
 }
 
-fn noisy(runs: &[Measured], paced: bool) -> Vec<String> {
+fn noisy(runs: &[Measured], ratios: &[Ratio], paced: bool) -> Vec<String> {
     let forward: Vec<f64> = runs.iter().filter(|measured| measured.run == Run::Forward).map(|measured| measured.rate).collect();
     let beside = runs.iter().flat_map(|run| run.noise.complaints(paced).map(|what| format!("{}: {what}", run.run.name())));
     let short = runs.iter().filter(|run| run.besides.kept.is_some_and(|kept| kept.removed == 0));
     let short = short.map(|run| format!("{}: retention has removed nothing yet", run.run.name()));
-    beside.chain(apart(&forward)).chain(short).collect()
+    beside.chain(apart(&forward)).chain(short).chain(ratios.iter().filter_map(Ratio::complaint)).collect()
 }
 
 /// Whether the same run, made twice, gave two different results.
@@ -192,6 +163,7 @@ mod tests {
             astray: 0,
             seconds: 1.0,
             rate,
+            lap_rates: vec![rate],
             end_to_end: spread,
             publish: spread,
             relay,
@@ -217,16 +189,30 @@ mod tests {
     fn the_ratio_is_to_the_quicker_forward_only_run() {
         let runs = vec![measured(Run::Forward, 100.0), measured(Run::Store, 54.0), measured(Run::Forward, 90.0)];
         let report = report(runs);
-        assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Forward, ratio: 0.54 });
+        assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Forward, ratio: 0.54, give: None });
         assert_eq!(report.ratios.len(), 4);
         assert!(report.noisy.is_empty() && report.faults.is_empty());
     }
 
     #[test]
     fn a_base_run_is_compared_with_too() {
-        let report = report(vec![measured(Run::Base, 50.0), measured(Run::Store, 100.0)]);
-        assert_eq!(report.ratios[0], Ratio { figure: "rate", by: Run::Base, ratio: 2.0 });
-        assert!(ratios(&[measured(Run::Base, 1.0)]).is_empty());
+        let ratios = |runs| report(runs).ratios;
+        assert_eq!(
+            ratios(vec![measured(Run::Base, 50.0), measured(Run::Store, 100.0)])[0],
+            Ratio { figure: "rate", by: Run::Base, ratio: 2.0, give: None }
+        );
+        assert!(ratios(vec![measured(Run::Base, 1.0)]).is_empty());
+    }
+
+    #[test]
+    fn laps_that_say_too_little_are_noisy() {
+        let laps = |run, lap_rates: [f64; 2]| Measured { lap_rates: lap_rates.to_vec(), ..measured(run, 100.0) };
+        let report = |rates| report(vec![laps(Run::Base, [100.0, 100.0]), laps(Run::Store, rates)]);
+        assert_eq!(report([99.0, 101.0]).noisy, Vec::<String>::new());
+        assert_eq!(
+            report([80.0, 120.0]).noisy,
+            ["rate by plain load is 1.00 give or take 0.40: take more laps, with a longer --for"]
+        );
     }
 
     #[test]
@@ -255,7 +241,7 @@ mod tests {
             besides: Besides { kept: Some(Kept::of(9, deliveries, 0, 10)), ..Besides::default() },
             ..measured(Run::Store, 1.0)
         };
-        assert_eq!(noisy(&[kept(10), kept(9)], false), ["hookwheel: retention has removed nothing yet"]);
+        assert_eq!(noisy(&[kept(10), kept(9)], &[], false), ["hookwheel: retention has removed nothing yet"]);
     }
 
     #[test]

@@ -1,14 +1,17 @@
 //! One run: its processes, started and ready, then their work, and what that cost.
 
+use std::thread;
 use std::time::Duration;
 
 use super::book::Received;
 use super::figures::{divided, per};
 use super::fill::Filled;
-use super::machine::{self, Machine, Memory, Noise, Spent};
+use super::kept::Watch;
+use super::laps::{self, REST};
+use super::machine::{self, Memory, Noise, Spent};
 use super::measured::{Besides, Measured, Relay};
 use super::part::{Part, Role};
-use super::plan::{Load, Plan, Run};
+use super::plan::{End, Load, Plan, Run};
 use super::publisher::{self, Published};
 use super::subject::Subject;
 use super::{Error, receiver};
@@ -16,12 +19,14 @@ use super::{Error, receiver};
 /// A run that can begin. Dropping it ends its processes.
 pub(super) struct Stage<'a> {
     run: Run,
-    plan: &'a Plan,
     load: &'a Load,
     relay: Subject,
     publisher: Part,
     receiver: Part,
     filled: Option<Filled>,
+    watch: Option<Watch>,
+    before: Look,
+    laps: Vec<Lap>,
 }
 
 impl<'a> Stage<'a> {
@@ -34,7 +39,9 @@ impl<'a> Stage<'a> {
         let orders = publisher::Orders { to: relay.address(), key: relay.key(), load: load.clone(), share: plan.share(run) };
         let mut publisher = Part::start(Role::Publisher, &orders)?;
         publisher.hear::<()>()?;
-        Ok(Self { run, plan, load, relay, publisher, receiver, filled })
+        let watch = relay.watch(plan, load);
+        let before = Look::at(&relay, &publisher, &receiver);
+        Ok(Self { run, load, relay, publisher, receiver, filled, watch, before, laps: Vec::new() })
     }
 
     /// Relay, publisher, receiver.
@@ -42,46 +49,69 @@ impl<'a> Stage<'a> {
         [self.relay.id(), self.publisher.id(), self.receiver.id()]
     }
 
-    /// Publishes the load and waits for its end; `ours` are all processes that are no noise.
-    pub(super) fn play(&mut self, ours: &[u32]) -> Result<Measured, Error> {
-        let before = self.look(ours);
-        let watch = self.relay.watch(self.plan, self.load);
-        self.publisher.tell(&())?;
+    pub(super) fn load(&self) -> &Load {
+        self.load
+    }
+
+    /// One of so many laps.
+    pub(super) fn lap(&mut self, lap: u64, laps: u64) -> Result<(), Error> {
+        self.play(laps::end(self.load, lap, laps))?;
+        if self.relay.service().is_some() {
+            thread::sleep(REST);
+        }
+        Ok(())
+    }
+
+    /// Publishes up to an end and waits until all of it came.
+    pub(super) fn play(&mut self, end: End) -> Result<(), Error> {
+        self.publisher.tell(&end)?;
         let published: Published = self.publisher.hear()?;
         self.receiver.tell(&published.sent)?;
         let received: Received = self.receiver.hear()?;
-        let after = self.look(ours);
-
-        let started = self.relay.service().map(|service| (service.start_to_ready, service.idle));
-        let costs = Costs { before, after, memory: machine::memory(self.relay.id()), started };
-        let listing = self.filled.map(|filled| self.relay.listing(filled, self.load)).transpose()?;
-        let kept = watch.and_then(|watch| watch.end(after.store_bytes?, received.deliveries));
-        let besides = Besides { filled: self.filled, listing, retried: received.retried, kept };
-        Ok(measured(self.run, &published, &received, costs, besides))
+        let time = Duration::from_micros(received.last_us.saturating_sub(published.first_us));
+        self.laps.push(Lap { published, received, time });
+        Ok(())
     }
 
-    fn look(&self, ours: &[u32]) -> Look {
-        let service = self.relay.service();
-        Look {
-            machine: machine::machine(),
-            spent: self.processes().map(machine::spent),
-            ours: ours.iter().map(|process| machine::spent(*process).cpu).sum(),
+    /// The end; the runs of its round had that much noise.
+    pub(super) fn close(mut self, noise: Noise) -> Result<Measured, Error> {
+        let after = Look::at(&self.relay, &self.publisher, &self.receiver);
+        let besides = self.besides(after.store_bytes)?;
+        let costs = Costs {
+            before: self.before,
+            after,
+            memory: machine::memory(self.relay.id()),
+            started: self.relay.service().map(|service| (service.start_to_ready, service.idle)),
+        };
+        Ok(measured(self.run, &self.laps, costs, noise, besides))
+    }
+
+    fn besides(&mut self, store_bytes: Option<u64>) -> Result<Besides, Error> {
+        let last = self.laps.last().map(|lap| &lap.received);
+        let listing = self.filled.map(|filled| self.relay.listing(filled, self.load)).transpose()?;
+        let kept = self.watch.take().and_then(|watch| watch.end(store_bytes?, last?.deliveries));
+        Ok(Besides { filled: self.filled, listing, retried: last.and_then(|last| last.retried), kept })
+    }
+}
+
+/// What has been spent up to one moment.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// By relay, publisher, receiver.
+    spent: [Spent; 3],
+    store_bytes: Option<u64>,
+    commits: Option<u64>,
+}
+
+impl Look {
+    fn at(relay: &Subject, publisher: &Part, receiver: &Part) -> Self {
+        let service = relay.service();
+        Self {
+            spent: [relay.id(), publisher.id(), receiver.id()].map(machine::spent),
             store_bytes: service.map(|service| service.site.store_bytes()),
             commits: service.and_then(|service| service.api.counts()).map(|counts| counts.commits),
         }
     }
-}
-
-/// The state of everything at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Look {
-    machine: Machine,
-    /// Relay, publisher, receiver.
-    spent: [Spent; 3],
-    /// CPU time of all processes that are no noise.
-    ours: Duration,
-    store_bytes: Option<u64>,
-    commits: Option<u64>,
 }
 
 struct Costs {
@@ -95,10 +125,6 @@ struct Costs {
 impl Costs {
     fn cpu(&self) -> [Duration; 3] {
         std::array::from_fn(|at| self.after.spent[at].cpu.saturating_sub(self.before.spent[at].cpu))
-    }
-
-    fn noise(&self) -> Noise {
-        Noise::between(self.before.machine, self.after.machine, self.after.ours.saturating_sub(self.before.ours))
     }
 
     fn relay(&self, deliveries: u64, events: u64) -> Relay {
@@ -117,9 +143,28 @@ impl Costs {
     }
 }
 
-fn measured(run: Run, published: &Published, received: &Received, costs: Costs, besides: Besides) -> Measured {
+/// What was done up to the end of a lap, and how long that one took, from its first publish to its last answer.
+#[derive(Default)]
+struct Lap {
+    published: Published,
+    received: Received,
+    time: Duration,
+}
+
+/// Deliveries per second of each lap.
+fn rates(laps: &[Lap]) -> Vec<f64> {
+    let before = std::iter::once(0).chain(laps.iter().map(|lap| lap.received.deliveries));
+    laps.iter().zip(before).map(|(lap, before)| rate(lap.received.deliveries.saturating_sub(before), lap.time)).collect()
+}
+
+fn rate(deliveries: u64, time: Duration) -> f64 {
+    divided(deliveries as f64, time.as_secs_f64()).unwrap_or(0.0)
+}
+
+fn measured(run: Run, laps: &[Lap], costs: Costs, noise: Noise, besides: Besides) -> Measured {
+    let (time, last) = (laps.iter().map(|lap| lap.time).sum::<Duration>(), Lap::default());
+    let Lap { published, received, .. } = laps.last().unwrap_or(&last);
     let deliveries = received.deliveries;
-    let seconds = Duration::from_micros(received.last_us.saturating_sub(published.first_us)).as_secs_f64();
     let [_, publisher, receiver] = costs.cpu();
     Measured {
         run,
@@ -129,14 +174,15 @@ fn measured(run: Run, published: &Published, received: &Received, costs: Costs, 
         lost: received.lost,
         doubled: received.doubled,
         astray: received.astray,
-        seconds,
-        rate: divided(deliveries as f64, seconds).unwrap_or(0.0),
+        seconds: time.as_secs_f64(),
+        rate: rate(deliveries, time),
+        lap_rates: rates(laps),
         end_to_end: received.latency,
         publish: published.latency,
         relay: costs.relay(deliveries, published.sent.events),
         publisher_cpu_us_per_delivery: micros_per(publisher, deliveries),
         receiver_cpu_us_per_delivery: micros_per(receiver, deliveries),
-        noise: costs.noise(),
+        noise,
         besides,
     }
 }
@@ -147,4 +193,19 @@ fn millis(time: Duration) -> f64 {
 
 fn micros_per(time: Duration, by: u64) -> Option<f64> {
     divided(time.as_secs_f64() * 1e6, by as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lap_has_what_came_in_it() {
+        let lap = |deliveries, seconds| Lap {
+            received: Received { deliveries, ..Received::default() },
+            time: Duration::from_secs(seconds),
+            ..Lap::default()
+        };
+        assert_eq!(rates(&[lap(10, 1), lap(40, 2), lap(40, 0)]), [10.0, 15.0, 0.0]);
+    }
 }

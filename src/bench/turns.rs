@@ -27,23 +27,24 @@ pub(super) struct Turns {
     end_us: u64,
     batch: u64,
     events_max: u64,
-    /// Number of the next request.
+    /// Number of the next request; those before this lap have the numbers before.
     next: AtomicU64,
     /// The turns that are due.
     paced: Option<(Pace, Arc<Semaphore>)>,
 }
 
 impl Turns {
-    pub(super) fn start(load: &Load, share: Share) -> Self {
+    /// Of the lap that begins behind so many requests.
+    pub(super) fn start(load: &Load, end: End, share: Share, requests: u64) -> Self {
         let start_us = clock::monotonic_micros();
-        let (events_max, lasts) = match load.end {
+        let (events_max, lasts) = match end {
             End::Events(events) => (events, None),
             End::After(time) => (u64::MAX, Some(time)),
         };
         let paced = Pace::of(load, share).map(|pace| (pace, Arc::new(Semaphore::new(0))));
         let lasts = lasts.map(|lasts| paced.as_ref().map_or(lasts, |(pace, _)| pace.end(lasts)));
         let end_us = lasts.map_or(u64::MAX, |lasts| later(start_us, lasts));
-        let turns = Self { start_us, end_us, batch: load.batch, events_max, next: AtomicU64::new(0), paced };
+        let turns = Self { start_us, end_us, batch: load.batch, events_max, next: AtomicU64::new(requests), paced };
         if let Some((pace, due)) = &turns.paced {
             let (pace, due, turns_max) = (*pace, due.clone(), events_max.div_ceil(load.batch));
             std::thread::spawn(move || keep_pace(start_us, end_us, pace, turns_max, &due));
@@ -70,6 +71,10 @@ impl Turns {
     /// When the first request was due.
     pub(super) fn first_us(&self) -> u64 {
         self.paced.as_ref().map_or(self.start_us, |_| self.due_us(0))
+    }
+
+    pub(super) fn requests_taken(&self) -> u64 {
+        self.next.load(Relaxed)
     }
 
     pub(super) fn events_taken(&self) -> u64 {
@@ -105,14 +110,14 @@ mod tests {
     use super::*;
     use crate::bench::plan::Endpoints;
 
-    fn load(rate: f64, end: End, batch: u64) -> Load {
-        let endpoints = Endpoints::all_healthy(3);
+    fn load(rate: f64, batch: u64) -> Load {
+        let (endpoints, end) = (Endpoints::all_healthy(3), End::Events(7));
         Load { connections: 1, rate, end, batch, endpoints, fan_out: false, data: String::new() }
     }
 
     #[tokio::test]
     async fn turns_cover_every_event_once() {
-        let turns = Turns::start(&load(0.0, End::Events(7), 3), Share::All);
+        let turns = Turns::start(&load(0.0, 3), End::Events(7), Share::All, 0);
         let mut taken = Vec::new();
         while let Some(turn) = turns.take().await {
             taken.push((turn.first, turn.count));
@@ -122,8 +127,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_lap_goes_on_behind_the_one_before() {
+        let first = Turns::start(&load(0.0, 3), End::Events(6), Share::All, 0);
+        while first.take().await.is_some() {}
+        let turns = Turns::start(&load(0.0, 3), End::Events(10), Share::All, first.requests_taken());
+        let taken = [turns.take().await, turns.take().await, turns.take().await];
+        assert_eq!(taken.map(|turn| turn.map(|turn| (turn.first, turn.count))), [Some((6, 3)), Some((9, 1)), None]);
+        assert_eq!((first.events_taken(), turns.events_taken()), (6, 10));
+    }
+
+    #[tokio::test]
     async fn at_a_rate_every_turn_is_due_at_its_time() {
-        let turns = Turns::start(&load(2_000.0, End::After(Duration::from_millis(10)), 2), Share::All);
+        let turns = Turns::start(&load(2_000.0, 2), End::After(Duration::from_millis(10)), Share::All, 0);
         let mut due = Vec::new();
         while let Some(turn) = turns.take().await {
             assert!(clock::monotonic_micros() >= turn.due_us);

@@ -78,6 +78,7 @@ type Row = (&'static str, fn(&Measured) -> String);
 const ROWS: &[Row] = &[
     ("deliveries", |run| run.deliveries.to_string()),
     ("deliveries/s", |run| format!("{:.0}", run.rate)),
+    ("deliveries/s of a lap, least, most", |run| laps(&run.lap_rates)),
     ("end to end p50, p99, max", |run| spread(&run.end_to_end)),
     ("until the answer p50, p99, max", |run| spread(&run.publish)),
     ("CPU of the relay per delivery", |run| micros(run.relay.cpu_us_per_delivery)),
@@ -103,6 +104,11 @@ const ROWS: &[Row] = &[
     ("store per delivery kept, at most", |run| run.besides.kept.map_or_else(String::new, kept_bytes)),
     ("CPU taken by others, by the host", |run| format!("{:.1} %, {:.1} %", run.noise.others * 100.0, run.noise.steal * 100.0)),
 ];
+
+fn laps(rates: &[f64]) -> String {
+    let ends = rates.iter().copied().reduce(f64::min).zip(rates.iter().copied().reduce(f64::max));
+    ends.filter(|_| rates.len() > 1).map_or_else(String::new, |(least, most)| format!("{least:.0}, {most:.0}"))
+}
 
 fn spread(spread: &Spread) -> String {
     let millis = |us: u64| format!("{}.{}", us / 1_000, us % 1_000 / 100);
@@ -138,7 +144,8 @@ fn bytes(figure: Option<f64>) -> String {
 }
 
 fn ratio(ratio: &Ratio) -> String {
-    format!("{} of hookwheel by {}: {:.2}", ratio.figure.replace('_', " "), ratio.by.name(), ratio.ratio)
+    let give = ratio.give.map_or_else(String::new, |give| format!(", give or take {give:.2}"));
+    format!("{} of hookwheel by {}: {:.2}{give}", ratio.figure.replace('_', " "), ratio.by.name(), ratio.ratio)
 }
 
 #[cfg(test)]
@@ -154,7 +161,9 @@ mod tests {
 
     #[test]
     fn a_ratio_says_what_by_what() {
-        let said = ratio(&Ratio { figure: "end_to_end_p99", by: Run::Base, ratio: 1.049 });
+        let said = ratio(&Ratio { figure: "end_to_end_p99", by: Run::Base, ratio: 1.049, give: None });
         assert_eq!(said, "end to end p99 of hookwheel by plain load: 1.05");
+        let said = ratio(&Ratio { figure: "rate", by: Run::Forward, ratio: 0.649, give: Some(0.021) });
+        assert_eq!(said, "rate of hookwheel by forward-only: 0.65, give or take 0.02");
     }
 }

@@ -19,7 +19,8 @@ use crate::bench::{End, Endpoints, Load, Plan, Role, Run, Special};
 /// Measure what this machine can relay, beside what it could forward without a store
 ///
 /// Publisher, relay and receiver share this machine, each in a process of its own. hookwheel runs as it is shipped, with a store
-/// that is removed afterwards. Exits with 1 when an event was lost or came twice.
+/// that is removed afterwards. In a closed loop, what is compared runs in laps of a second, by turns, so that a machine that changes
+/// is the same to both. Exits with 1 when an event was lost or came twice.
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
     /// Connections of the publisher, each with one request under way
@@ -86,7 +87,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
     retention: Option<Duration>,
 
-    /// Let the plain load and hookwheel take turns of 2.5 s, so that noisy neighbours disturb both alike; needs a rate
+    /// At a rate, let the plain load and hookwheel take turns of 2.5 s, so that noisy neighbours disturb both alike; a closed loop does so anyway
     #[arg(long, conflicts_with_all = ["pending", "late"])]
     alternate: bool,
 
@@ -197,7 +198,7 @@ fn usable(plan: Plan) -> Result<Plan, Failure> {
         return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
     }
     if plan.alternate && plan.load.rate <= 0.0 {
-        return Err(Failure::usage("a closed loop has no pace to keep in turns", "--rate 1000"));
+        return Err(Failure::usage("a closed loop takes turns anyway, where that can be", "no --alternate, or --rate 1000"));
     }
     if plan.alternate && !plan.is_pair() {
         return Err(Failure::usage("there are no two runs of hookwheel to alternate", "--endpoints 100 --hang 1"));
