@@ -53,13 +53,16 @@ pub(super) fn play() -> Result<(), Error> {
         Err(what) => return part::report::<()>(Err(what)),
     };
     part::report(Ok(()))?;
-    let done = Arc::default();
-    let mut requests = 0;
+    let (done, mut requests) = (Arc::default(), 0);
     while let Some(end) = part::orders::<End>()? {
-        let turns = Turns::start(&orders.load, end, orders.share, requests);
-        let shared = Arc::new(Shared { head: head(&orders), load: orders.load.clone(), turns, done: Arc::clone(&done) });
-        let published = runtime.block_on(publish(&shared, &mut streams));
-        requests = shared.turns.requests_taken();
+        let published = runtime.block_on(async {
+            renew(&mut streams, orders.to).await?;
+            let turns = Turns::start(&orders.load, end, orders.share, requests);
+            let shared = Arc::new(Shared { head: head(&orders), load: orders.load.clone(), turns, done: Arc::clone(&done) });
+            let published = publish(&shared, &mut streams).await;
+            requests = shared.turns.requests_taken();
+            published
+        });
         part::report(published.map_err(|cause| format!("lost a connection to the relay: {cause}")))?;
     }
     Ok(())
@@ -68,11 +71,28 @@ pub(super) fn play() -> Result<(), Error> {
 async fn connect(orders: &Orders) -> io::Result<Vec<TcpStream>> {
     let mut streams = Vec::with_capacity(orders.load.connections);
     for _ in 0..orders.load.connections {
-        let stream = TcpStream::connect(orders.to).await?;
-        stream.set_nodelay(true)?;
-        streams.push(stream);
+        streams.push(connect_one(orders.to).await?);
     }
     Ok(streams)
+}
+
+async fn connect_one(to: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Connects anew where the relay has closed a connection that had nothing to do for long.
+async fn renew(streams: &mut [TcpStream], to: SocketAddr) -> io::Result<()> {
+    // The runtime learns of what was closed when it waits.
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for stream in streams {
+        let waits = stream.try_read(&mut [0]).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        if !waits {
+            *stream = connect_one(to).await?;
+        }
+    }
+    Ok(())
 }
 
 /// One lap.
@@ -192,6 +212,20 @@ mod tests {
         assert_eq!(refused(&turn(4, 3), 503, b""), [4, 5, 6]);
         assert_eq!(refused(&turn(4, 1), 202, b"{}"), Vec::<u64>::new());
         assert_eq!(refused(&turn(4, 2), 202, b""), [4, 5]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_is_made_anew_and_others_are_kept() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let mut streams = vec![connect_one(to).await.unwrap(), connect_one(to).await.unwrap()];
+        let (closed, _) = listener.accept().await.unwrap();
+        let _kept = listener.accept().await.unwrap();
+        drop(closed);
+        let before = [&streams[0], &streams[1]].map(|stream| stream.local_addr().unwrap());
+        renew(&mut streams, to).await.unwrap();
+        let after = [&streams[0], &streams[1]].map(|stream| stream.local_addr().unwrap());
+        assert!(before[0] != after[0] && before[1] == after[1]);
     }
 
     #[test]
