@@ -37,7 +37,7 @@ pub(super) fn end(load: &Load, lap: u64, laps: u64) -> End {
 const LAP: Duration = Duration::from_secs(1);
 
 /// Laps of a run that has a number of events and no time.
-const OF_EVENTS: u64 = 4;
+const OF_EVENTS: u64 = 8;
 
 /// After a lap of hookwheel: its store brings what its journal holds into the tables within a second, and that is its own work.
 pub(super) const REST: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ mod tests {
         let seconds = |seconds| End::After(Duration::from_secs(seconds));
         assert_eq!(ends(&plan(seconds(3), 1)), [seconds(1); 3]);
         assert_eq!(ends(&plan(End::After(Duration::from_millis(1_500)), 1)), [End::After(Duration::from_millis(750)); 2]);
-        assert_eq!(ends(&plan(End::Events(10), 1)), [2, 5, 7, 10].map(End::Events));
+        assert_eq!(ends(&plan(End::Events(20), 1)), [2, 5, 7, 10, 12, 15, 17, 20].map(End::Events));
         assert_eq!(ends(&plan(End::Events(25), 10)), [10, 20, 25].map(End::Events));
         assert_eq!(ends(&plan(End::Events(1), 10)), [End::Events(1)]);
     }
@@ -73,11 +73,11 @@ mod tests {
     #[test]
     fn what_stands_alone_or_keeps_its_own_time_has_one_lap() {
         let closed = plan(End::Events(9), 1);
-        assert_eq!(count(&closed), 4);
+        assert_eq!(count(&closed), 8);
         assert_eq!(count(&Plan { only: vec![Run::Store], ..closed.clone() }), 1);
         assert_eq!(count(&Plan { load: Load { rate: 5.0, ..closed.load.clone() }, ..closed.clone() }), 1);
         assert_eq!(count(&Plan { special: Special::Retention(Duration::from_secs(9)), ..closed.clone() }), 1);
-        assert_eq!(count(&Plan { special: Special::Rows(9), ..closed.clone() }), 4);
+        assert_eq!(count(&Plan { special: Special::Rows(9), ..closed.clone() }), 8);
         let mut failing = closed;
         failing.load.endpoints = Endpoints { count: 2, hanging: 0, resetting: 1, refusing: 0 };
         assert_eq!(count(&failing), 1);

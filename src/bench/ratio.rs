@@ -47,7 +47,7 @@ impl Ratio {
     pub(super) fn complaint(&self) -> Option<String> {
         let give = self.give.filter(|give| *give > self.ratio * GIVE_MAX)?;
         let (figure, by) = (self.figure, self.by.name());
-        Some(format!("{figure} by {by} is {:.2} give or take {give:.2}: take more laps, with a longer --for", self.ratio))
+        Some(format!("{figure} by {by} is {:.2} give or take {give:.2}: a longer run says more", self.ratio))
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(report([99.0, 101.0]).noisy, Vec::<String>::new());
         assert_eq!(
             report([80.0, 120.0]).noisy,
-            ["rate by plain load is 1.00 give or take 0.40: take more laps, with a longer --for"]
+            ["rate by plain load is 1.00 give or take 0.40: a longer run says more"]
         );
     }
 

@@ -19,7 +19,7 @@ async fn a_closed_loop_counts_every_event_once() {
         assert_eq!(run["events"], 2_000, "{run}");
         assert_eq!(run["deliveries"], 2_000, "{run}");
         assert!(run["rate"].as_f64().is_some_and(|rate| rate > 0.0), "{run}");
-        assert_eq!(run["lap_rates"].as_array().map(Vec::len), Some(4), "{run}");
+        assert_eq!(run["lap_rates"].as_array().map(Vec::len), Some(8), "{run}");
         assert_eq!((run["end_to_end"]["count"].as_u64(), run["publish"]["count"].as_u64()), (Some(2_000), Some(2_000)), "{run}");
     }
     let store = &runs[1]["relay"];
