@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_answer_leaves_in_parts() {
+        let body = Full::from(vec![b'x'; 2 * PART_BYTES + 5]);
+        let _under_way = Streams::new(clock::steady()).begin(clock::steady());
+        let (mut leaving, mut left) = (Leaving { body, rest: Bytes::new(), _under_way }, Vec::new());
+        while !leaving.is_end_stream() {
+            left.push(leaving.size_hint().exact());
+            assert!(leaving.frame().await.unwrap().unwrap().into_data().unwrap().len() <= PART_BYTES);
+        }
+        assert_eq!(left, [2 * PART_BYTES + 5, PART_BYTES + 5, 5].map(|bytes| Some(bytes as u64)));
+        assert!(leaving.frame().await.is_none());
+    }
+
+    #[tokio::test]
     async fn too_many_headers_are_431() {
         let (mut sender, _press) = peer().await;
         for (count, status) in [(HEADERS_MAX, 200), (HEADERS_MAX + 1, 431)] {

@@ -209,10 +209,7 @@ mod tests {
         let laps = |run, lap_rates: [f64; 2]| Measured { lap_rates: lap_rates.to_vec(), ..measured(run, 100.0) };
         let report = |rates| report(vec![laps(Run::Base, [100.0, 100.0]), laps(Run::Store, rates)]);
         assert_eq!(report([99.0, 101.0]).noisy, Vec::<String>::new());
-        assert_eq!(
-            report([80.0, 120.0]).noisy,
-            ["rate by plain load is 1.00 give or take 0.40: a longer run says more"]
-        );
+        assert_eq!(report([80.0, 120.0]).noisy, ["rate by plain load is 1.00 give or take 0.40: a longer run says more"]);
     }
 
     #[test]
