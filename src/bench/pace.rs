@@ -55,9 +55,10 @@ impl Share {
     }
 }
 
-/// Noise seldom changes faster. A first retry after 5 s and a timeout of 15 s are whole rounds of two slices, so what a failing
-/// endpoint causes then comes in a slice of its own relay.
-pub(crate) const SLICE: Duration = Duration::from_millis(2_500);
+/// The longer, the more often a burst of noise hits one of the two alone; but the store writes its tables a second after its first
+/// event, which is to be in its own slice. A first retry after 5 s and a timeout of 15 s are whole rounds of two slices, so what
+/// a failing endpoint causes then comes in a slice of its own relay.
+pub(crate) const SLICE: Duration = Duration::from_millis(1_250);
 
 #[cfg(test)]
 mod tests {
@@ -71,8 +72,8 @@ mod tests {
     #[test]
     fn two_that_alternate_never_publish_at_once() {
         assert_eq!(due_ms(Share::All), [0, 2_000, 2_500, 5_000]);
-        assert_eq!(due_ms(Share::First), [0, 2_000, 5_000, 10_000]);
-        assert_eq!(due_ms(Share::Second), [2_500, 4_500, 7_500, 12_500]);
+        assert_eq!(due_ms(Share::First), [0, 3_250, 5_000, 10_000]);
+        assert_eq!(due_ms(Share::Second), [1_250, 4_500, 6_250, 11_250]);
     }
 
     #[test]

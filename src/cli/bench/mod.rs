@@ -87,7 +87,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
     retention: Option<Duration>,
 
-    /// At a rate, let the plain load and hookwheel take turns of 2.5 s, so that noisy neighbours disturb both alike; a closed loop does so anyway
+    /// At a rate, let the plain load and hookwheel take turns of 1.25 s, so that noisy neighbours disturb both alike; a closed loop does so anyway
     #[arg(long, conflicts_with_all = ["pending", "late"])]
     alternate: bool,
 
