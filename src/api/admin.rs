@@ -4,10 +4,12 @@ use http::StatusCode;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
+use super::print::Object;
 use super::problem::{Problem, STOPPING};
 use super::reply::Reply;
 use super::{Api, health};
 use crate::clock;
+use crate::store::{consequence, described};
 
 /// `GET /v1/admin/status`
 pub(crate) fn status(api: &Api) -> Reply {
@@ -31,9 +33,30 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("last_commit_age_ms", millis(health.last_commit_age));
         object.number("store_bytes", api.store.file_bytes());
         object.number("live_bytes", health.live_bytes);
+        print_clock(api, object);
         object.boolean("full", health.full);
         object.boolean("disk_low", health.disk_low);
     })
+}
+
+/// `trusted`, or what is wrong with the wall clock and how long nothing is deleted for its age.
+fn print_clock(api: &Api, object: &mut Object<'_>) {
+    let doubt = api.store.doubted_clock();
+    object.object("clock", |object| {
+        object.time("now", Some(api.store.now()));
+        object.text("state", doubt.map_or("trusted", |doubt| doubt.why.name()));
+        if let Some(doubt) = doubt {
+            object.number("off_s", doubt.off.as_secs());
+            object.number("left_s", doubt.left().as_secs());
+            object.text("detail", &format!("{}: {}", described(doubt), consequence(doubt.why)));
+        }
+    });
+}
+
+/// `POST /v1/admin/clock/accept`: the wall clock is right, whatever it did.
+pub(crate) async fn accept_clock(api: &Api) -> Result<Reply, Problem> {
+    let doubted = api.store.accept_clock().await?;
+    Ok(Reply::object(StatusCode::OK, |object| object.boolean("doubted", doubted)))
 }
 
 /// `POST /v1/admin/reload`: 200 with what changed, or 422 with why nothing did.

@@ -14,7 +14,6 @@ use super::problem::Problem;
 use super::random;
 use super::reply::Reply;
 use super::settings::{FILE_KEY, Settings};
-use crate::clock;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role, Scopes};
 use crate::domain::id::{is_name, key_id};
@@ -47,7 +46,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let role = role(&mut form, ask.settings);
     form.finish()?;
     let text = text(random::bytes()?);
-    let now = clock::now();
+    let now = ask.api.store.now();
     let id = key_id(now, random::bytes()?).into();
     let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now };
     ask.api.store.add_key(key.clone()).await?;

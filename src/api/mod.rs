@@ -172,6 +172,7 @@ impl Api {
             Call::RevokeKey => keys::revoke(ask).await,
             Call::Status => Ok(admin::status(self)),
             Call::Reload => admin::reload(self).await,
+            Call::AcceptClock => admin::accept_clock(self).await,
             Call::ListAllWebhooks => webhooks::list_all(ask),
         }
     }

@@ -7,7 +7,6 @@ use super::print::fill_object;
 use super::problem::Problem;
 use super::publish::{Reader, idempotency_key, print_accepted, status};
 use super::reply::Reply;
-use crate::clock;
 use crate::store::{Accepted, Refusal};
 
 /// Publishes every line; a bad one stops no other.
@@ -19,7 +18,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     if lines.len() > LINES_MAX {
         return Err(Problem::TooLarge(format!("the body has {} lines; at most {LINES_MAX} are taken at once", lines.len())));
     }
-    let reader = Reader { caller: &ask.caller, idempotency_key: None, now: clock::now() };
+    let reader = Reader { caller: &ask.caller, idempotency_key: None, now: ask.api.store.now() };
     let mut answer = Vec::with_capacity(lines.len() * ANSWER_BYTES_LIKELY);
     for slice in lines.chunks(SLICE_LINES) {
         for result in publish_slice(ask, &reader, slice).await {

@@ -15,7 +15,6 @@ use super::form::{Form, WRONG_MAX, escaped};
 use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
-use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
 use crate::domain::id::is_name;
@@ -29,7 +28,7 @@ use crate::store::{Accepted, Publication};
 /// Publishes what the body says, and answers when it is on disk.
 pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let idempotency_key = idempotency_key(ask.headers)?;
-    let reader = Reader { caller: &ask.caller, idempotency_key, now: clock::now() };
+    let reader = Reader { caller: &ask.caller, idempotency_key, now: ask.api.store.now() };
     let publication = reader.read(&ask.body)?;
     let accepted = ask.api.store.accept_one(publication).await?;
     let status = status(&accepted);

@@ -80,6 +80,7 @@ pub(crate) enum Call {
     RevokeKey,
     Status,
     Reload,
+    AcceptClock,
     ListAllWebhooks,
 }
 
@@ -198,6 +199,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Delete, "/v1/admin/keys/{id}", Need::Operator, Call::RevokeKey),
     route(Verb::Get, "/v1/admin/status", Need::Operator, Call::Status),
     route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
+    route(Verb::Post, "/v1/admin/clock/accept", Need::Operator, Call::AcceptClock),
     route(Verb::Get, "/v1/admin/webhooks", Need::Operator, Call::ListAllWebhooks),
 ];
 

@@ -8,6 +8,7 @@ mod attempts;
 mod bench;
 mod check;
 mod client;
+mod clock;
 mod config;
 mod deliveries;
 mod dev;
@@ -66,6 +67,8 @@ enum Command {
     Keys(keys::Keys),
     Status(status::Status),
     Reload(status::Reload),
+    #[command(subcommand)]
+    Clock(clock::Clock),
     #[command(subcommand, visible_alias = "dialect")]
     Dialects(dialects::Dialects),
     Verify(verify::Verify),
@@ -88,6 +91,7 @@ impl Command {
             Self::Keys(keys) => keys.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
+            Self::Clock(clock) => clock.run(out),
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),

@@ -83,6 +83,7 @@ fn lines(said: &Value, paint: Paint) -> String {
     lines.extend(number(said, "pending").map(|pending| format!("  queue     {}", queue(pending, said))));
     let late = number(said, "oldest_due_late_ms").map(Duration::from_millis);
     lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
+    lines.extend(clock(said).map(|clock| format!("  clock     {}", paint.yellow(&clock))));
     lines.extend(store(said, paint).map(|store| format!("  store     {store}")));
     lines.join("\n")
 }
@@ -101,6 +102,13 @@ fn queue(pending: u64, said: &Value) -> String {
     let held = number(said, "held").map(|held| format!(", {held} held")).unwrap_or_default();
     let writes = number(said, "queue").filter(|waiting| *waiting > 0).map(|waiting| format!(", {waiting} writes waiting"));
     format!("{pending} pending{held}{}", writes.unwrap_or_default())
+}
+
+/// What is wrong with the wall clock, and until when that is held against it.
+fn clock(said: &Value) -> Option<String> {
+    let clock = &said["clock"];
+    let left = number(clock, "left_s").map(Duration::from_secs)?;
+    Some(format!("{} for {}; `hookwheel clock accept` if it is right", cell(clock, "detail"), duration(left)))
 }
 
 /// Its size as far as it is told, and what is wrong with it.
@@ -185,6 +193,7 @@ mod tests {
         let said = json!({
             "ready": false, "reasons": ["a due delivery waits for 6 s"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
             "disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
+            "clock": { "state": "ahead", "off_s": 3600, "left_s": 5400, "detail": "the wall clock jumped ahead by 1h: nothing goes" },
             "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
         });
         let expected = "hookwheel 0.1.0  not ready  up 1 m 30 s\n\
@@ -192,6 +201,7 @@ mod tests {
                         \x20 webhooks  4 active, 1 disabled\n\
                         \x20 queue     3 pending, 2 held, 4 writes waiting\n\
                         \x20 late by   6 s\n\
+                        \x20 clock     the wall clock jumped ahead by 1h: nothing goes for 1 h 30 m; `hookwheel clock accept` if it is right\n\
                         \x20 store     7 events, 1.5 KiB, at most 10.0 GiB, full: publishing is refused";
         assert_eq!(lines(&said, Paint::OFF), expected);
     }

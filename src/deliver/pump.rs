@@ -204,9 +204,9 @@ impl Pump {
         let Ready { key, place, known, seat, .. } = ready;
         drop(seat);
         let dialect = self.store.dialect(&begun.endpoint.provider);
-        let started_at = clock::now();
+        let started_at = self.store.now();
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await;
-        let ended_at = clock::now();
+        let ended_at = self.store.now();
         let sign = sign(&outcome, &dialect);
         let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
         let room = self.store.outcome_room(kept_bytes).await;
@@ -228,7 +228,7 @@ impl Pump {
     /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
     async fn unreadable(&self, ready: Ready, fault: &Error) -> Sign {
         error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
-        let now = clock::now();
+        let now = self.store.now();
         let room = self.store.outcome_room(0).await;
         self.store.finish(Finished {
             key: ready.key,
@@ -274,8 +274,7 @@ impl Pump {
     }
 
     fn headers(&self, begun: &Begun, event: &Event, dialect: &Dialect, body: &[u8]) -> Headers {
-        let now = clock::now();
-        let secrets = begun.endpoint.signing(now);
+        let secrets = begun.endpoint.signing(self.store.now());
         let version = dialect.version(&event.kind, &event.attributes);
         let facts = Facts {
             event_id: &event.id,
@@ -291,7 +290,7 @@ impl Pump {
         dialect.headers(&AttemptFacts {
             facts,
             delivery_id: &delivery_id,
-            attempt_unix: now.as_secs(),
+            attempt_unix: self.store.signing_time().as_secs(),
             attempt_number: u32::from(begun.delivery.attempts) + 1,
             secrets: &secrets,
             body,

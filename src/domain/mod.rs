@@ -22,3 +22,4 @@ pub(crate) mod signature;
 pub(crate) mod target;
 pub(crate) mod template;
 pub(crate) mod time;
+pub(crate) mod timekeeper;

@@ -143,7 +143,7 @@ fn tell(
 fn secret(running: &Running) -> Option<String> {
     let owned = Owned { provider: DEFAULT_OWNER.into(), tenant: DEFAULT_OWNER.into() };
     let webhook = running.store.webhook_by_name(&owned, WEBHOOK)?;
-    webhook.signing(clock::now()).first().map(|secret| secret.expose().to_owned())
+    webhook.signing(running.store.now()).first().map(|secret| secret.expose().to_owned())
 }
 
 /// The config of `serve` with the few things that differ.

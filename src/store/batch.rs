@@ -29,9 +29,8 @@ pub(super) struct Batch<'a, 'txn> {
     pub(super) tables: Tables<'txn>,
     pub(super) memory: &'a mut Memory,
     pub(super) shared: &'a Arc<Shared>,
+    /// The service's time: all that is written bears it, and what is due is judged by it.
     pub(super) now: Timestamp,
-    /// The wall clock as it would be had it never gone back: what is due is judged by it.
-    pub(super) schedule_now: Timestamp,
     pub(super) steady: Instant,
     /// The newest key before this batch: everything up to it is in the index or its tail.
     pub(super) known_key: u64,
@@ -234,7 +233,7 @@ impl Batch<'_, '_> {
     /// Arms the wheel for a due entry, when it lies within what is loaded.
     pub(super) fn arm(&mut self, key: DeliveryKey, at: Timestamp) {
         if self.memory.schedule.is_loaded(&due_key(at, key)) {
-            self.memory.schedule.arm(Armed { key, at }, self.now, self.steady);
+            self.memory.schedule.arm(Armed { key, at });
         }
     }
 

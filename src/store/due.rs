@@ -18,7 +18,7 @@ use crate::domain::time::Timestamp;
 impl Batch<'_, '_> {
     /// Queues what is due by now, or a piece of it: what finds no seat is written anew.
     pub(super) fn fire(&mut self) -> Result<(), Error> {
-        self.memory.schedule.advance(self.steady);
+        self.memory.schedule.advance(self.now);
         let piece = self.piece();
         for _ in 0..SLICE {
             if self.is_spent(&piece) {
@@ -33,7 +33,7 @@ impl Batch<'_, '_> {
     /// One slice of the due table towards the horizon.
     pub(super) fn load(&mut self) -> Result<(), Error> {
         self.announce();
-        let Some((after, up_to)) = self.memory.schedule.to_load(self.schedule_now) else { return Ok(()) };
+        let Some((after, up_to)) = self.memory.schedule.to_load(self.now) else { return Ok(()) };
         let rows = self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
         let mut keys: Vec<DueKey> = Vec::new();
         for row in rows.take(SLICE) {
@@ -44,10 +44,10 @@ impl Batch<'_, '_> {
         self.memory.schedule.loaded(last, more);
         for key in keys {
             let (at, key) = read_due_key(&key);
-            if at <= self.schedule_now {
+            if at <= self.now {
                 self.memory.schedule.fall(Armed { key, at });
             } else if self.loaded(&due_key(at, key)) {
-                self.memory.schedule.arm(Armed { key, at }, self.schedule_now, self.steady);
+                self.memory.schedule.arm(Armed { key, at });
             }
         }
         Ok(())

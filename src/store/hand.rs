@@ -69,7 +69,7 @@ impl Batch<'_, '_> {
     /// False for what is due already: asking again changes nothing.
     fn waits_for_later(&self, delivery: &Delivery) -> bool {
         match delivery.state {
-            State::Pending(Place::Due(at)) => at > self.schedule_now,
+            State::Pending(Place::Due(at)) => at > self.now,
             State::Pending(Place::Backlog(_)) => false,
             _ => true,
         }

@@ -11,12 +11,13 @@ use tokio::sync::{broadcast, oneshot, watch};
 
 use super::catalogue::Catalogue;
 use super::checkpoint::Checkpoints;
+use super::dial::{self, Dial};
 use super::fact::Fact;
 use super::inbox::{Full, Inbox};
 use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Ready, TestRun, WebhookOp};
-use super::opening;
+use super::opening::{self, Moment};
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
@@ -24,13 +25,13 @@ use super::shared::{Health, Shared};
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
 use crate::clock;
-use crate::config::units::duration_text;
 use crate::domain::access::Key;
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node};
+use crate::domain::id::{DeliveryKey, EndpointNo, Node};
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::timekeeper::Doubt;
 
 /// Where and how to open a store.
 #[derive(Clone, Debug)]
@@ -55,10 +56,10 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store and reads what memory must know. Nothing is written and nothing becomes due before [`Self::start`].
     pub(crate) fn open(options: &Options) -> Result<(Self, Unstarted), Error> {
-        let steady = clock::steady();
-        let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, steady)?;
+        let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, Moment::now())?;
         let (path, standard) = (options.path.clone(), options.standard.clone());
-        let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard);
+        let dial = Dial::of(&opened.memory.time);
+        let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard, dial);
         let store =
             Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
@@ -66,7 +67,9 @@ impl Store {
 
     /// Starts the writer. `broken` is called when it cannot go on: the process must end without answering anything more.
     pub(crate) fn start(&self, unstarted: Unstarted, on_commit: OnCommit, broken: impl FnOnce(Error) + Send + 'static) {
-        let schedule_now = not_behind(clock::now(), EventKey(unstarted.memory.counters.last_key).time());
+        if let Some(doubt) = unstarted.memory.time.doubt() {
+            dial::tell_of(doubt);
+        }
         let mut writer = Writer {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
@@ -74,8 +77,7 @@ impl Store {
             memory: unstarted.memory,
             journal: unstarted.journal,
             on_commit,
-            schedule_now,
-            last_turn: clock::steady(),
+            turned_at: clock::steady(),
             checkpoint_at: None,
             checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
             untold: None,
@@ -253,6 +255,26 @@ impl Store {
         self.shared.health(self.inbox.len())
     }
 
+    /// The service's time: everything that is stored bears it, and it never goes back.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.shared.dial.now()
+    }
+
+    /// The time that requests are signed with, which receivers compare with their clocks.
+    pub(crate) fn signing_time(&self) -> Timestamp {
+        self.shared.dial.signed()
+    }
+
+    /// Why the wall clock is not trusted, if it is not.
+    pub(crate) fn doubted_clock(&self) -> Option<Doubt> {
+        self.shared.dial.doubt()
+    }
+
+    /// The operator says that the wall clock is right; false when nobody doubted that.
+    pub(crate) async fn accept_clock(&self) -> Result<bool, Denied> {
+        self.ask(Op::AcceptClock).await?
+    }
+
     pub(crate) fn node(&self) -> Node {
         self.shared.node
     }
@@ -279,20 +301,6 @@ impl Store {
     }
 }
 
-/// The time that deliveries are due by: the clock's, but never before the newest event, whose keys never go back.
-///
-/// Were it, everything published from now on would wait until the clock has come to where it was.
-fn not_behind(now: Timestamp, newest: Timestamp) -> Timestamp {
-    let behind = newest.since(now);
-    if behind > CLOCK_BEHIND {
-        tracing::warn!(
-            "the clock is {} behind the newest event: retries that were due until then start now",
-            duration_text(behind)
-        );
-    }
-    now.max(newest)
-}
-
 /// What was read at opening and waits for the writer.
 pub(crate) struct Unstarted {
     memory: Memory,
@@ -305,9 +313,6 @@ fn refusal(full: Full) -> Refusal {
         Full::Closed => Refusal::Closing,
     }
 }
-
-/// Keys run ahead of the clock by themselves when more events come than a millisecond has numbers for.
-const CLOCK_BEHIND: Duration = Duration::from_secs(60);
 
 /// Events of one batch in one commit, so that a large batch does not hold up the others.
 const SLICE: usize = 500;

@@ -67,7 +67,7 @@ impl Batch<'_, '_> {
         for row in self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
             let bytes = *row?.0.value();
             let (at, key) = read_due_key(&bytes);
-            let settles = !active || at <= self.schedule_now;
+            let settles = !active || at <= self.now;
             if key.endpoint == running.endpoint && key.event.0 <= running.job.until && settles {
                 theirs.push((key, at));
             }

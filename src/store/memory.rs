@@ -15,10 +15,14 @@ use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::timekeeper::TimeKeeper;
 
 /// What the writer knows between commits.
 pub(super) struct Memory {
     pub(super) counters: Counters,
+    pub(super) time: TimeKeeper,
+    /// Of the boot that the time counts from.
+    pub(super) boot_id: u64,
     pub(super) schedule: Schedule,
     /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
     pub(super) backlogs: ByEndpoint<Cursor>,

@@ -23,6 +23,7 @@ mod changes;
 mod check;
 mod checkpoint;
 mod connection;
+mod dial;
 mod disk;
 mod due;
 mod error;
@@ -70,6 +71,7 @@ mod writer;
 
 pub(crate) use catalogue::Catalogue;
 pub(crate) use check::{Report, check};
+pub(crate) use dial::{consequence, described};
 pub(crate) use error::Error;
 pub(crate) use fact::{Attempted, Fact};
 pub(crate) use handle::{Options, Store};

@@ -38,6 +38,8 @@ pub(super) enum Op {
     AddKey(Key, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
     Limits(Limits),
+    /// The wall clock is right, the operator says; answered whether anybody had doubted it.
+    AcceptClock(oneshot::Sender<Result<bool, Denied>>),
 }
 
 /// Providers and the dialects they speak.

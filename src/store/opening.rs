@@ -32,7 +32,9 @@ use super::tail::{Entry as IndexEntry, Tail};
 use super::txn::Txn;
 use super::{catalogue, listed_under};
 use super::{upgrade, writable};
+use crate::clock;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::timekeeper::{Reading, TimeKeeper};
 
 /// A store that was opened, before its writer runs.
 pub(super) struct Opened {
@@ -45,8 +47,23 @@ pub(super) struct Opened {
     pub(super) journal: Journal,
 }
 
+/// When a store is opened, by each clock.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) steady: Instant,
+    pub(super) reading: Reading,
+    /// Of the boot that the reading counts from.
+    pub(super) boot_id: u64,
+}
+
+impl Moment {
+    pub(super) fn now() -> Self {
+        Self { steady: clock::steady(), reading: clock::reading(), boot_id: clock::boot_id() }
+    }
+}
+
 /// Opens or makes the store at `path`.
-pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, steady: Instant) -> Result<Opened, Error> {
+pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, moment: Moment) -> Result<Opened, Error> {
     let version = check_version(path)?;
     let known = path.exists();
     if !known {
@@ -72,7 +89,7 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, stea
     }
     let journal = Journal::begin(path, recovered.id, recovered.number)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
-    let memory = read_memory(&database, counters, limits, steady)?;
+    let memory = read_memory(&database, counters, limits, moment)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
     Ok(Opened { database, sealer, node, registry, tail, memory, journal })
 }
@@ -261,17 +278,32 @@ fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Coun
     Ok((registry, counters.unwrap_or_default()))
 }
 
-fn read_memory(database: &Database, counters: Counters, limits: Limits, steady: Instant) -> Result<Memory, Error> {
+/// The service's time goes on from what the store knows.
+fn read_time(counters: &Counters, moment: Moment) -> TimeKeeper {
+    let newest = EventKey(counters.last_key).time();
+    let mut time = match counters.time {
+        Some(kept) => TimeKeeper::resume(kept, moment.reading, moment.boot_id),
+        None => TimeKeeper::since(newest, moment.reading),
+    };
+    // What this look finds is told when the service starts, with what was in doubt before.
+    time.look(moment.reading);
+    time
+}
+
+fn read_memory(database: &Database, counters: Counters, limits: Limits, moment: Moment) -> Result<Memory, Error> {
     let txn = database.begin_read()?;
+    let time = read_time(&counters, moment);
     let mut memory = Memory {
         counters,
-        schedule: Schedule::new(steady),
+        schedule: Schedule::new(time.now()),
+        time,
+        boot_id: moment.boot_id,
         backlogs: read_backlogs(&tables::read(&txn, BACKLOG)?)?,
         fanouts: Default::default(),
         jobs: Default::default(),
         watchers: HashMap::new(),
         limits,
-        sweep: Sweep::new(steady),
+        sweep: Sweep::new(moment.steady),
         flush: Default::default(),
         notices: Default::default(),
         announced: false,

@@ -37,13 +37,17 @@ impl Batch<'_, '_> {
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
         let over = self.is_over();
         let minute = self.steady >= self.memory.sweep.next;
+        // Nothing goes for its age while nobody knows the time.
+        let aging = self.memory.time.doubt().is_none();
         if minute {
             self.memory.sweep.next = self.steady + EVERY;
             self.start_flush(true);
+        }
+        if minute && aging {
             self.close_idle_connections()?;
             self.forget_webhooks()?;
         }
-        let due = minute || self.memory.sweep.more;
+        let due = aging && (minute || self.memory.sweep.more);
         if due || over {
             let names = due && self.forget_names()?;
             let held = due && self.expire_held()?;

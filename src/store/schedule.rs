@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Every due entry at or before `loaded` is in the wheel, fell due, or waits in an endpoint's queue; every later one is on
-//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts steady milliseconds:
-//! a wall clock that jumps moves nothing that is armed.
+//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts milliseconds of the
+//! service's time, as the table does: a wall clock that jumps moves neither.
 //!
 //! An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what fell due is taken
 //! in pieces, one in a batch.
@@ -34,15 +34,16 @@ pub(super) struct Schedule {
     wheel: Wheel<Armed>,
     /// What is due and was not taken yet, in order.
     fallen: VecDeque<Armed>,
-    start: Instant,
+    /// The latest time that it was moved to.
+    now: Timestamp,
     loaded: DueKey,
     /// Entries between `loaded` and the horizon are still on disk.
     behind: bool,
 }
 
 impl Schedule {
-    pub(super) fn new(steady: Instant) -> Self {
-        Self { wheel: Wheel::new(0), fallen: VecDeque::new(), start: steady, loaded: [0; 20], behind: true }
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { wheel: Wheel::new(now.as_millis()), fallen: VecDeque::new(), now, loaded: [0; 20], behind: true }
     }
 
     /// Whether an entry of the due table is one that memory must know.
@@ -50,23 +51,21 @@ impl Schedule {
         *key <= self.loaded
     }
 
-    pub(super) fn arm(&mut self, armed: Armed, now: Timestamp, steady: Instant) {
-        let wait = u64::try_from(armed.at.since(now).as_millis()).unwrap_or(u64::MAX);
-        // Both were rounded down, so that one more of each is never too soon.
-        let deadline = self.tick(steady).saturating_add(wait).saturating_add(2);
-        if !self.wheel.insert(deadline, armed) {
+    pub(super) fn arm(&mut self, armed: Armed) {
+        if !self.wheel.insert(armed.at.as_millis(), armed) {
             // Past the wheel's own horizon: on disk, as if it had not been loaded.
             self.loaded = self.loaded.min(before(armed.at));
         }
         if self.wheel.len() > ARMED_MAX {
-            self.cut(steady);
+            self.cut();
         }
     }
 
     /// Moves to a time: what is due by then falls due.
-    pub(super) fn advance(&mut self, steady: Instant) {
-        let (tick, fallen) = (self.tick(steady), &mut self.fallen);
-        self.wheel.advance(tick, |_, armed| fallen.push_back(armed));
+    pub(super) fn advance(&mut self, now: Timestamp) {
+        let fallen = &mut self.fallen;
+        self.wheel.advance(now.as_millis(), |_, armed| fallen.push_back(armed));
+        self.now = now;
     }
 
     /// Adds one that was due before it was loaded.
@@ -105,10 +104,10 @@ impl Schedule {
         self.behind
     }
 
-    /// When to look again: the next entry, or the next piece of the horizon.
+    /// When to look again, seen from the moment of the last [`Self::advance`]: the next entry, or the next piece of the horizon.
     pub(super) fn wake_at(&self, steady: Instant) -> Instant {
         let load = steady + HORIZON / 3;
-        let next = self.wheel.next_deadline().map(|tick| self.start + Duration::from_millis(tick));
+        let next = self.wheel.next_deadline().map(|tick| steady + Timestamp::from_millis(tick).since(self.now));
         next.map_or(load, |next| next.min(load))
     }
 
@@ -122,19 +121,14 @@ impl Schedule {
     }
 
     /// Forgets the later half of the horizon, again and again until the wheel is half empty: it is on disk.
-    fn cut(&mut self, steady: Instant) {
+    fn cut(&mut self) {
         let mut span = HORIZON;
         while self.wheel.len() > ARMED_MAX / 2 && span > Duration::from_millis(1) {
             span /= 2;
-            let ticks = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
             let mut earliest = self.loaded;
-            self.wheel.truncate(self.tick(steady) + ticks, |dropped| earliest = earliest.min(before(dropped.at)));
+            self.wheel.truncate((self.now + span).as_millis(), |dropped| earliest = earliest.min(before(dropped.at)));
             self.loaded = earliest;
         }
-    }
-
-    fn tick(&self, steady: Instant) -> u64 {
-        u64::try_from(steady.saturating_duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -158,14 +152,14 @@ mod tests {
 
     #[test]
     fn what_falls_due_at_once_is_taken_one_by_one_and_nothing_is_loaded_meanwhile() {
-        let (steady, now) = (crate::clock::steady(), Timestamp::from_millis(1_000));
-        let mut schedule = Schedule::new(steady);
+        let now = Timestamp::from_millis(1_000);
+        let mut schedule = Schedule::new(now);
         let armed = |event| Armed { key: DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) }, at: now };
         for event in 1..=3 {
-            schedule.arm(armed(event), now, steady);
+            schedule.arm(armed(event));
         }
         schedule.fall(armed(4));
-        schedule.advance(steady + Duration::from_millis(10));
+        schedule.advance(now + Duration::from_millis(10));
         assert_eq!((schedule.armed(), schedule.has_fallen(), schedule.to_load(now)), (4, true, None));
         let taken: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
         assert_eq!(taken, [4, 1, 2, 3]);

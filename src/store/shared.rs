@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, watch};
 
+use super::dial::Dial;
 use super::fact::Fact;
 use super::fresh::Fresh;
 use super::registry::Registry;
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) node: Node,
     pub(super) sealer: Sealer,
     pub(super) path: PathBuf,
+    pub(super) dial: Dial,
     pub(super) tail: Mutex<Tail>,
     fresh: Mutex<Fresh>,
     pub(super) facts: broadcast::Sender<Fact>,
@@ -87,13 +89,22 @@ pub(crate) struct Health {
 }
 
 impl Shared {
-    pub(super) fn new(registry: Registry, tail: Tail, node: Node, sealer: Sealer, path: PathBuf, standard: Arc<Dialect>) -> Self {
+    pub(super) fn new(
+        registry: Registry,
+        tail: Tail,
+        node: Node,
+        sealer: Sealer,
+        path: PathBuf,
+        standard: Arc<Dialect>,
+        dial: Dial,
+    ) -> Self {
         Self {
             registry: RwLock::new(registry),
             room: Arc::default(),
             node,
             sealer,
             path,
+            dial,
             tail: Mutex::new(tail),
             fresh: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
@@ -172,7 +183,7 @@ impl Shared {
             disabled += usize::from(!entry.endpoint.is_active());
         });
         let now = self.micros(clock::steady());
-        let unloaded = clock::now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed)));
+        let unloaded = self.dial.now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed)));
         Health {
             last_commit_age: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),
             queue,

@@ -13,6 +13,7 @@ use redb::Database;
 
 use super::batch::{After, Batch};
 use super::checkpoint::Checkpoints;
+use super::dial;
 use super::error::Error;
 use super::inbox::{Inbox, Rest};
 use super::journal::Journal;
@@ -45,8 +46,8 @@ pub(super) struct Writer {
     pub(super) memory: Memory,
     pub(super) journal: Journal,
     pub(super) on_commit: OnCommit,
-    pub(super) schedule_now: Timestamp,
-    pub(super) last_turn: Instant,
+    /// When the last turn began.
+    pub(super) turned_at: Instant,
     /// When what the journal holds is brought into the tables; `None`: nothing waits for that.
     pub(super) checkpoint_at: Option<Instant>,
     pub(super) checkpoints: Checkpoints,
@@ -141,16 +142,14 @@ impl Writer {
 
     /// Everything that one transaction changes, and how to commit it.
     fn fill(&mut self, txn: &Txn<'_>, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
-        let (now, steady) = (clock::now(), clock::steady());
-        self.schedule_now = now.max(self.schedule_now + steady.saturating_duration_since(self.last_turn));
-        self.last_turn = steady;
+        let (now, steady) = (self.look_at_clocks(), clock::steady());
+        self.turned_at = steady;
         let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
             tables: Tables::of(txn, std::mem::take(&mut self.memory.appended)),
             memory: &mut self.memory,
             shared: &self.shared,
             now,
-            schedule_now: self.schedule_now,
             steady,
             known_key,
             after: After::default(),
@@ -160,6 +159,7 @@ impl Writer {
             batch.apply(op)?;
         }
         batch.background()?;
+        batch.memory.counters.time = Some(batch.memory.time.kept(batch.memory.boot_id));
         let commit = batch.commit();
         if commit == Commit::Tables {
             batch.tables.settle()?;
@@ -169,6 +169,16 @@ impl Writer {
         let Batch { tables, memory, after, .. } = batch;
         memory.appended = tables.appended;
         Ok((after, commit))
+    }
+
+    /// The service's time of this turn; everyone else reads it from here on.
+    fn look_at_clocks(&mut self) -> Timestamp {
+        let time = &mut self.memory.time;
+        if let Some(news) = time.look(clock::reading()) {
+            dial::tell(news);
+        }
+        self.shared.dial.set(time);
+        time.now()
     }
 
     /// Memory first, then those who deliver, then those who wait.
@@ -200,7 +210,7 @@ impl Writer {
         if busy {
             return now;
         }
-        let next = memory.schedule.wake_at(now).min(memory.sweep.wake_at()).min(now + IDLE);
+        let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at()).min(now + IDLE);
         let checkpoint = if memory.appended.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
         checkpoint.map_or(next, |at| next.min(at))
     }
@@ -239,6 +249,7 @@ impl Batch<'_, '_> {
             Op::AddKey(key, to) => answered!(to, self.add_key(key)?),
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
             Op::Limits(limits) => self.memory.limits = limits,
+            Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
         }
         Ok(())
     }
@@ -265,6 +276,13 @@ impl Batch<'_, '_> {
             (true, false) if appended.current.bytes().len() as u64 > CHECKPOINT_BYTES => Commit::Tables,
             (true, false) => Commit::Journal,
         }
+    }
+
+    /// From the next turn on.
+    fn accept_clock(&mut self) -> bool {
+        let doubted = self.memory.time.accept();
+        self.after.dirty |= doubted;
+        doubted
     }
 
     fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {

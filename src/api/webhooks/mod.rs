@@ -16,7 +16,6 @@ use super::form::Form;
 use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
-use crate::clock;
 use crate::domain::endpoint::{Definition, Endpoint, Standing};
 use crate::domain::id::EndpointNo;
 use crate::store::{NewWebhook, Recover};
@@ -144,7 +143,7 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut form = Form::read(&ask.body, &["since", "until", "status"])?;
     form.required("since");
     let since = form.time("since").unwrap_or_default();
-    let until = form.time("until").unwrap_or_else(clock::now);
+    let until = form.time("until").unwrap_or_else(|| ask.api.store.now());
     let status = form.text("status");
     let what = match status.as_deref() {
         None => Recover { failed: true, missed: true },

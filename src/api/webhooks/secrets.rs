@@ -10,7 +10,6 @@ use crate::api::form::Form;
 use crate::api::problem::Problem;
 use crate::api::random;
 use crate::api::reply::Reply;
-use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::secret::Secret;
 
@@ -28,7 +27,7 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     form.finish()?;
     let overlap = if signature.overlap { asked } else { Duration::ZERO };
-    let until = clock::now() + overlap;
+    let until = ask.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
     let changed = ask.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
     Ok(ask::object(StatusCode::OK, &dialect, |object| {

@@ -8,7 +8,6 @@ use crate::api::ask::{self, Ask};
 use crate::api::print::Object;
 use crate::api::problem::Problem;
 use crate::api::reply::Reply;
-use crate::clock;
 use crate::config::units::parse_duration;
 use crate::domain::dialect::Dialect;
 use crate::store::{Denied, Ended};
@@ -20,7 +19,7 @@ pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["window"]);
     let window = query.read_with("window", "is not a duration from 1s to 90d, like 24h", window).unwrap_or(WINDOW);
     query.finish()?;
-    let since = clock::now() - window;
+    let since = ask.api.store.now() - window;
     let (store, no, published_since) = (ask.api.store.clone(), endpoint.no, since - longest_life(dialect));
     // One row is read for each delivery in the window.
     let read = tokio::task::spawn_blocking(move || store.ended(no, since, published_since)).await;

@@ -15,7 +15,6 @@ use crate::api::print::Object;
 use crate::api::problem::{Problem, Wrong};
 use crate::api::reply::Reply;
 use crate::api::settings::Provider;
-use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Attributes;
@@ -23,6 +22,7 @@ use crate::domain::id::EndpointNo;
 use crate::domain::json::quote;
 use crate::domain::pattern::{Pattern, check_type_name};
 use crate::domain::template::Facts;
+use crate::domain::time::Timestamp;
 use crate::store::{Publication, TestRun, View};
 
 /// `POST /v1/webhooks/{id}/test`
@@ -67,7 +67,7 @@ async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Repl
 }
 
 async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
-    let publication = publication(endpoint, &ask.provider_of(endpoint), wish)?;
+    let publication = publication(endpoint, &ask.provider_of(endpoint), wish, ask.api.store.now())?;
     Ok(ask.api.store.test(endpoint.no, publication).await?)
 }
 
@@ -99,7 +99,7 @@ impl<'a> Wish<'a> {
 }
 
 /// An event of the wished type, or of one that the webhook subscribes to, with the catalogue's example as its data.
-fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>) -> Result<Publication, Problem> {
+fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, now: Timestamp) -> Result<Publication, Problem> {
     let dialect = &provider.dialect;
     let kind = wish.kind.as_deref().map_or_else(|| likely_kind(endpoint, dialect), Into::into);
     let example = dialect.event_type(&kind).map_or(NO_EXAMPLE, |known| &known.example);
@@ -109,7 +109,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>) -
     let refusals = dialect.check(&Facts {
         event_id: "test",
         kind: &kind,
-        time: clock::now(),
+        time: now,
         version: &dialect.version(&kind, &attributes),
         attributes: &attributes,
         tenant: Some(&endpoint.tenant),
@@ -180,7 +180,6 @@ mod tests {
     use crate::domain::endpoint::{Definition, Owner, Standing};
     use crate::domain::id::TenantNo;
     use crate::domain::template::Numbers;
-    use crate::domain::time::Timestamp;
 
     fn endpoint(events: &[&str]) -> Endpoint {
         let events = events.iter().map(|text| Pattern::parse(text).unwrap()).collect();
@@ -201,7 +200,7 @@ mod tests {
     }
 
     fn made(events: &[&str], dialect: Dialect, wish: Wish<'_>) -> Result<Publication, Problem> {
-        publication(&endpoint(events), &provider("acme", dialect), &wish)
+        publication(&endpoint(events), &provider("acme", dialect), &wish, Timestamp::EPOCH)
     }
 
     #[test]

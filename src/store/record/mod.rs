@@ -8,6 +8,7 @@
 //! replaces it does so here, behind a new version byte.
 
 mod codec;
+mod counters;
 mod event;
 mod log;
 mod plain;
@@ -17,11 +18,12 @@ mod webhook;
 #[cfg(test)]
 mod pinned;
 
+pub(super) use counters::{Counters, read_counters, write_counters};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use log::{read_attempt, read_delivery, write_attempt, write_delivery};
 pub(super) use plain::{
-    Counters, Fanout, Job, Meta, Named, read_bytes, read_counters, read_fanout, read_job, read_meta, read_named, read_number,
-    write_bytes, write_counters, write_fanout, write_job, write_meta, write_named, write_number,
+    Fanout, Job, Meta, Named, read_bytes, read_fanout, read_job, read_meta, read_named, read_number, write_bytes, write_fanout,
+    write_job, write_meta, write_named, write_number,
 };
 pub(super) use tenant::{
     read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::counters::{why, why_code};
 use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, trigger_code};
 use super::tenant::{listing, listing_code};
 use super::*;
@@ -17,6 +18,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
+use crate::domain::timekeeper::{self, Doubt, Kept, Reading};
 use crate::store::pins::Connection;
 use crate::store::registry::Listing;
 use crate::store::seal::Sealer;
@@ -105,8 +107,14 @@ fn small_records() {
         pending: 6,
         swept: 8,
         indexed: 9,
+        time: None,
     };
-    pinned("counters", |out| write_counters(&counters, out), |was, out| write_counters(&read_counters(was).unwrap(), out));
+    assert_eq!(read_counters(&stored("counters")).unwrap(), counters, "of the first version");
+    let doubt = Some(Doubt { why: timekeeper::Why::Behind, off: Duration::from_secs(3_600), held: Duration::from_secs(60) });
+    let last = Reading { wall: AT, boot: Duration::from_micros(987_654_321) };
+    let time = Some(Kept { boot_id: NODE.0, last, now: LATER, lead: Duration::from_millis(5), doubt });
+    let counters = Counters { time, ..counters };
+    pinned("counters-2", |out| write_counters(&counters, out), |was, out| write_counters(&read_counters(was).unwrap(), out));
     let named = Named { event: KEY.event.0, deliveries: 2, content: [9; 32], until: AT.as_millis() };
     pinned("named", |out| write_named(&named, out), |was, out| write_named(&read_named(was).unwrap(), out));
     let fanout = Fanout { after: 1_000, until: 10_000, made: 999 };
@@ -244,7 +252,16 @@ fn codes() {
     assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
-    assert!(class(8).is_err() && end(4).is_err() && cause(3).is_err() && trigger(3).is_err() && listing(3).is_err());
+    use timekeeper::Why::{Ahead, Away, Behind, Early};
+    assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
+    assert!(
+        why(4).is_err()
+            && class(8).is_err()
+            && end(4).is_err()
+            && cause(3).is_err()
+            && trigger(3).is_err()
+            && listing(3).is_err()
+    );
 }
 
 #[test]

@@ -12,32 +12,6 @@ pub(in crate::store) struct Meta {
     pub(in crate::store) node: u64,
 }
 
-/// Counters that every commit may move.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Encode, Decode)]
-pub(in crate::store) struct Counters {
-    /// The newest event key, or backlog number, that was given.
-    pub(in crate::store) last_key: u64,
-    pub(in crate::store) last_endpoint: u32,
-    pub(in crate::store) last_tenant: u32,
-    /// Bytes of keys and values in all tables.
-    pub(in crate::store) live_bytes: u64,
-    /// Events that are kept.
-    pub(in crate::store) events: u64,
-    /// Deliveries that are not finished.
-    pub(in crate::store) pending: u64,
-    /// Retention has looked at every event up to here.
-    pub(in crate::store) swept: u64,
-    /// Every event up to here is in the index table.
-    pub(in crate::store) indexed: u64,
-}
-
-impl Counters {
-    /// Notes that keys and values of so many bytes are gone.
-    pub(in crate::store) fn free(&mut self, bytes: u64) {
-        self.live_bytes = self.live_bytes.saturating_sub(bytes);
-    }
-}
-
 /// What was answered for an id or an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
 pub(in crate::store) struct Named {
@@ -86,7 +60,6 @@ macro_rules! plain {
 
 plain! {
     write_meta, read_meta: Meta = "meta";
-    write_counters, read_counters: Counters = "state";
     write_named, read_named: Named = "name";
     write_fanout, read_fanout: Fanout = "fanout";
     write_job, read_job: Job = "job";

@@ -1,0 +1,127 @@
+//! The counters, and the time that the service goes on from.
+
+use std::time::Duration;
+
+use bincode::{Decode, Encode};
+
+use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
+use crate::domain::time::Timestamp;
+use crate::domain::timekeeper::{Doubt, Kept, Reading, Why};
+use crate::store::error::Error;
+
+/// Counters that every commit may move.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(in crate::store) struct Counters {
+    /// The newest event key, or backlog number, that was given.
+    pub(in crate::store) last_key: u64,
+    pub(in crate::store) last_endpoint: u32,
+    pub(in crate::store) last_tenant: u32,
+    /// Bytes of keys and values in all tables.
+    pub(in crate::store) live_bytes: u64,
+    /// Events that are kept.
+    pub(in crate::store) events: u64,
+    /// Deliveries that are not finished.
+    pub(in crate::store) pending: u64,
+    /// Retention has looked at every event up to here.
+    pub(in crate::store) swept: u64,
+    /// Every event up to here is in the index table.
+    pub(in crate::store) indexed: u64,
+    /// `None` in a store of a release that kept no time.
+    pub(in crate::store) time: Option<Kept>,
+}
+
+#[derive(Encode, Decode)]
+struct CountersForm {
+    last_key: u64,
+    last_endpoint: u32,
+    last_tenant: u32,
+    live_bytes: u64,
+    events: u64,
+    pending: u64,
+    swept: u64,
+    indexed: u64,
+}
+
+/// Microseconds.
+#[derive(Encode, Decode)]
+struct TimeForm {
+    boot_id: u64,
+    boot: u64,
+    wall: u64,
+    now: u64,
+    lead: u64,
+    doubt: Option<(u8, u64, u64)>,
+}
+
+pub(in crate::store) fn write_counters(counters: &Counters, out: &mut Vec<u8>) {
+    let form = CountersForm {
+        last_key: counters.last_key,
+        last_endpoint: counters.last_endpoint,
+        last_tenant: counters.last_tenant,
+        live_bytes: counters.live_bytes,
+        events: counters.events,
+        pending: counters.pending,
+        swept: counters.swept,
+        indexed: counters.indexed,
+    };
+    close_as(TIMED, &(form, counters.time.map(time_form)), out);
+}
+
+pub(in crate::store) fn read_counters(bytes: &[u8]) -> Result<Counters, Error> {
+    let (form, time): (CountersForm, Option<TimeForm>) = match intact("state", bytes)? {
+        (VERSION, content) => (decode("state", content)?, None),
+        (TIMED, content) => decode("state", content)?,
+        _ => return Err(unknown_version("state")),
+    };
+    Ok(Counters {
+        last_key: form.last_key,
+        last_endpoint: form.last_endpoint,
+        last_tenant: form.last_tenant,
+        live_bytes: form.live_bytes,
+        events: form.events,
+        pending: form.pending,
+        swept: form.swept,
+        indexed: form.indexed,
+        time: time.map(kept).transpose()?,
+    })
+}
+
+impl Counters {
+    /// Notes that keys and values of so many bytes are gone.
+    pub(in crate::store) fn free(&mut self, bytes: u64) {
+        self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+}
+
+fn time_form(kept: Kept) -> TimeForm {
+    TimeForm {
+        boot_id: kept.boot_id,
+        boot: micros(kept.last.boot),
+        wall: kept.last.wall.as_micros(),
+        now: kept.now.as_micros(),
+        lead: micros(kept.lead),
+        doubt: kept.doubt.map(|doubt| (why_code(doubt.why), micros(doubt.off), micros(doubt.held))),
+    }
+}
+
+fn kept(form: TimeForm) -> Result<Kept, Error> {
+    let doubt = |(code, off, held)| {
+        Ok::<_, Error>(Doubt { why: why(code)?, off: Duration::from_micros(off), held: Duration::from_micros(held) })
+    };
+    Ok(Kept {
+        boot_id: form.boot_id,
+        last: Reading { wall: Timestamp::from_micros(form.wall), boot: Duration::from_micros(form.boot) },
+        now: Timestamp::from_micros(form.now),
+        lead: Duration::from_micros(form.lead),
+        doubt: form.doubt.map(doubt).transpose()?,
+    })
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+coded!(why_code, why: Why in "state" { 0 = Ahead, 1 = Behind, 2 = Early, 3 = Away });
+
+/// The version with a time; the one before ends with the counters.
+const TIMED: u8 = 2;
