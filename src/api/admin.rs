@@ -31,6 +31,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("commits", health.commits);
         object.number("oldest_due_late_ms", millis(health.oldest_due_late));
         object.number("last_commit_age_ms", millis(health.last_commit_age));
+        object.number("connections", api.connections() as u64);
         object.number("store_bytes", api.store.file_bytes());
         object.number("live_bytes", health.live_bytes);
         print_clock(api, object);

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Version;
+use http::header::EXPECT;
+use http::request::Parts;
 use http_body::{Body, Frame};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::problem::Problem;
@@ -81,6 +84,32 @@ impl Room {
         };
         share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
     }
+}
+
+/// Throws away what has come of a body that nobody wants; whether that was all of it, so that the next request can follow.
+///
+/// Waits for nothing. A peer that waits for a leave to send (RFC 9110, section 10.1.1) is given none.
+pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B, head: &Parts) -> bool {
+    let (mut left, mut turns) = (DISCARDED_BYTES_MAX, DISCARD_TURNS);
+    if head.headers.contains_key(EXPECT) || body.size_hint().lower() > left as u64 {
+        return false;
+    }
+    while turns > 0 {
+        match poll_fn(|cx| Poll::Ready(Pin::new(&mut *body).poll_frame(cx))).await {
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Err(_))) => return false,
+            Poll::Ready(Some(Ok(frame))) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(less) => left = less,
+                None => return false,
+            },
+            // Its connection hands over one part at a time.
+            Poll::Pending => {
+                turns -= 1;
+                yield_now().await;
+            }
+        }
+    }
+    false
 }
 
 /// Reads a body that is only just too large to its end, so that its sender hears the answer and not a broken pipe.
@@ -159,6 +188,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Beyond the limit, what is still read of a body.
 const GRACE_BYTES: usize = 64 * 1024;
+
+/// Of a body that nobody wants; a larger one closes its connection.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024;
+
+/// How often a connection is given a turn to hand over more of it.
+const DISCARD_TURNS: usize = 4;
 
 /// What all larger bodies share, in KiB.
 const SHARED_KIB: usize = 64 * 1024;

@@ -1,4 +1,4 @@
-//! The life of a connection, whatever it speaks: until its peer goes, it takes too long, or the service stops.
+//! The life of a connection, whatever it speaks: until its peer goes, it takes too long, it gives way, or the service stops.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -7,31 +7,52 @@ use std::task::{Poll, Waker};
 use tokio::time::{Instant, sleep_until};
 
 use super::pace::LINGER_MAX;
+use super::slots::Slot;
 use super::stop::Stop;
+use crate::clock;
 
-/// Runs a connection to its end; at a stop the requests at work are finished first. One that is past its deadline is told so, as
-/// far as its protocol can, and has a second for that.
+/// When a connection ends before its peer wants it to.
+pub(super) struct Ends<'a, D, S> {
+    /// When it is past its time.
+    pub(super) deadline: D,
+    /// Ready when the service's stop has come to it; looked at only when `stop` may have moved.
+    pub(super) stopped: S,
+    pub(super) stop: Stop,
+    pub(super) slot: &'a Slot,
+}
+
+/// Runs a connection to its end; at a stop, and when it gives way, the requests at work are finished first. One that is past its
+/// deadline, or gives way while its peer still sends a head or takes an answer, is told so, as far as its protocol can, and has
+/// a second for that; a stranger that gives way has none.
 ///
-/// Polled for every request, so it asks for the stop only when that can have changed.
-pub(super) async fn drive<C: Future>(
-    mut connection: Pin<&mut C>,
-    shut_down: impl Fn(Pin<&mut C>),
-    deadline: impl Fn() -> std::time::Instant,
-    mut stop: Stop,
-) {
-    let probe = stop.clone();
-    let mut stopping = pin!(stop.pressed());
-    let mut is_stopping = false;
+/// Polled for every request, so it asks for its ends only when they can have changed.
+pub(super) async fn drive<C, D, S>(mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>), ends: Ends<'_, D, S>)
+where
+    C: Future,
+    D: Fn() -> std::time::Instant,
+    S: Future<Output = ()>,
+{
+    let Ends { deadline, stopped, stop, slot } = ends;
+    let (mut stopped, mut told) = (pin!(stopped), pin!(slot.told()));
+    let (mut is_stopped, mut is_told) = (false, false);
     let mut waits_as: Option<Waker> = None;
     let mut last: Option<Instant> = None;
     let mut patience = pin!(sleep_until(Instant::from_std(deadline())));
     poll_fn(|cx| {
         let waits = waits_as.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if !is_stopping && (!waits || probe.has_moved()) {
+        if !waits || stop.has_moved() || slot.is_told() {
             waits_as = Some(cx.waker().clone());
-            is_stopping = stopping.as_mut().poll(cx).is_ready();
-            if is_stopping {
+            if !is_stopped && stopped.as_mut().poll(cx).is_ready() {
+                is_stopped = true;
                 shut_down(connection.as_mut());
+            }
+            if !is_told && told.as_mut().poll(cx).is_ready() {
+                is_told = true;
+                if slot.is_stranger() {
+                    return Poll::Ready(());
+                }
+                shut_down(connection.as_mut());
+                last = (!slot.is_at_work()).then(|| Instant::from_std(clock::steady()) + LINGER_MAX);
             }
         }
         loop {

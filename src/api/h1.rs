@@ -5,6 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -15,14 +16,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::sleep;
 
-use super::connection::drive;
+use super::ahead::Length;
+use super::connection::{Ends, drive};
 use super::pace::Pace;
+use super::slots::Slot;
 use super::stop::Stop;
 use crate::clock;
 
-/// Serves requests until the peer goes, takes too long or the service stops; a request at work is finished first.
-pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, answer: A)
+/// Serves requests until the peer goes, takes too long, gives way or the service closes; a request at work is finished first.
+pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, slot: &Slot, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F,
@@ -30,18 +34,31 @@ where
 {
     let pace = Arc::new(Pace::new(clock::steady()));
     let service = service_fn(|request: Request<Incoming>| {
-        pace.began();
+        pace.began(length(request.body()));
+        slot.works();
         let (pace, has_body) = (pace.clone(), !request.body().is_end_stream());
         let answered = answer(request);
         async move {
-            let response = answered.await;
-            pace.answered(clock::steady(), has_body && !response.status().is_success());
+            let (response, now) = (answered.await, clock::steady());
+            pace.answered(now, has_body && !response.status().is_success());
+            slot.rests(now);
             Ok::<_, Infallible>(response)
         }
     });
     let io = TokioIo::new(Paced { stream, pace: pace.clone(), drained: 0 });
     let mut connection = pin!(builder().serve_connection(io, service));
-    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), || pace.deadline(), stop).await;
+    let ends = Ends { deadline: || pace.deadline(), stopped: last_call(stop.clone()), stop, slot };
+    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
+}
+
+/// The service closes, and what its peers had sent by then is answered: while it drained, every answer closed its connection.
+async fn last_call(mut stop: Stop) {
+    stop.closing().await;
+    sleep(LAST_CALL).await;
+}
+
+fn length(body: &Incoming) -> Length {
+    body.size_hint().exact().map_or(Length::Chunks, Length::Known)
 }
 
 fn builder() -> http1::Builder {
@@ -64,7 +81,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         let before = into.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
         if into.filled().len() > before {
-            self.pace.received(clock::steady);
+            self.pace.received(&into.filled()[before..], clock::steady);
         }
         Poll::Ready(Ok(()))
     }
@@ -118,6 +135,9 @@ pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Read at once from one connection; a longer body comes in parts.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
+/// From the end of the taking in of connections to the closing of those that have sent nothing.
+const LAST_CALL: Duration = Duration::from_millis(100);
+
 /// Read and thrown away behind a body that was refused.
 const DRAINED_BYTES_MAX: usize = 64 * 1024;
 
@@ -127,13 +147,14 @@ mod tests {
     use tokio::sync::watch;
 
     use super::super::body::{Carrier, Room};
+    use super::super::stop::Stage;
     use super::*;
 
     /// A peer of a connection whose answers are the lengths of the bodies, 413 past 100 bytes.
-    fn peer() -> (DuplexStream, watch::Sender<bool>) {
+    fn peer() -> (DuplexStream, watch::Sender<Stage>) {
         let (peer, ours) = tokio::io::duplex(1 << 20);
-        let (press, pressed) = watch::channel(false);
-        tokio::spawn(serve(ours, Stop::new(pressed), |request| async {
+        let (press, pressed) = watch::channel(Stage::Serving);
+        tokio::spawn(served(ours, Stop::new(pressed), |request| async {
             let length = request.into_body().size_hint().exact().unwrap_or_default();
             let mut response = Response::new(Full::new(Bytes::from(length.to_string())));
             if length > 100 {
@@ -143,6 +164,13 @@ mod tests {
             response
         }));
         (peer, press)
+    }
+
+    async fn served<F>(stream: DuplexStream, stop: Stop, answer: impl Fn(Request<Incoming>) -> F)
+    where
+        F: Future<Output = Response<Full<Bytes>>>,
+    {
+        serve(stream, stop, &Slot::alone(), answer).await;
     }
 
     async fn exchange(sent: &str) -> String {
@@ -201,7 +229,7 @@ mod tests {
         peer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
         let mut first = [0; 12];
         peer.read_exact(&mut first).await.unwrap();
-        press.send(true).unwrap();
+        press.send(Stage::Closing).unwrap();
         let mut rest = Vec::new();
         peer.read_to_end(&mut rest).await.unwrap();
         assert_eq!(&first, b"HTTP/1.1 200");
@@ -210,8 +238,8 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_comes_with_its_head_is_read_at_once() {
         let (mut peer, ours) = tokio::io::duplex(1 << 20);
-        let (_press, pressed) = watch::channel(false);
-        tokio::spawn(serve(ours, Stop::new(pressed), |request| async {
+        let (_press, pressed) = watch::channel(Stage::Serving);
+        tokio::spawn(served(ours, Stop::new(pressed), |request| async {
             let room = Room::new();
             let taken = room.take(request.into_body(), 1000, Carrier::One).await.unwrap();
             Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))

@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -17,20 +18,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::drive;
+use super::connection::{Ends, drive};
 use super::h1::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::slots::Slot;
 use super::stop::Stop;
 use super::streams::{Streams, UnderWay};
 use crate::clock;
 
-/// Serves requests until the peer goes, takes too long or the service stops; requests at work are finished first.
-pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, answer: A)
+/// Serves requests until the peer goes, takes too long, gives way or the service stops; requests at work are finished first.
+///
+/// At a stop the peer is told so at once (RFC 9113, section 6.8): what it had sent by then is answered, and it knows what was not.
+pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F,
     F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
 {
-    let streams = Streams::new(clock::steady());
+    let streams = Streams::new(slot.clone(), clock::steady());
     let service = service_fn(|request: Request<Incoming>| {
         let under_way = streams.begin(clock::steady());
         let answered = (request.headers().len() <= HEADERS_MAX).then(|| answer(request));
@@ -44,7 +48,12 @@ where
         }
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
-    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), || streams.deadline(), stop).await;
+    let ends = Ends { deadline: || streams.deadline(), stopped: pressed(stop.clone()), stop, slot: &slot };
+    drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
+}
+
+async fn pressed(mut stop: Stop) {
+    stop.pressed().await;
 }
 
 fn builder() -> http2::Builder<TokioExecutor> {
@@ -109,15 +118,16 @@ mod tests {
     use tokio::sync::watch;
     use tokio::time::{sleep, timeout};
 
+    use super::super::stop::Stage;
     use super::*;
 
     type Sender = client::SendRequest<Full<Bytes>>;
 
     /// A peer of a connection whose answers are the paths, 50 ms late for `/late`, and a large body for `/large`.
-    async fn peer() -> (Sender, watch::Sender<bool>) {
+    async fn peer() -> (Sender, watch::Sender<Stage>) {
         let (peer, ours) = tokio::io::duplex(1 << 20);
-        let (press, pressed) = watch::channel(false);
-        tokio::spawn(serve(ours, Stop::new(pressed), |request| async move {
+        let (press, pressed) = watch::channel(Stage::Serving);
+        tokio::spawn(serve(ours, Stop::new(pressed), Slot::alone(), |request| async move {
             Response::new(Full::new(match request.uri().path() {
                 "/large" => Bytes::from(vec![b'x'; LARGE]),
                 "/late" => {
@@ -164,7 +174,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_leaves_in_parts() {
         let body = Full::from(vec![b'x'; 2 * PART_BYTES + 5]);
-        let _under_way = Streams::new(clock::steady()).begin(clock::steady());
+        let _under_way = Streams::new(Slot::alone(), clock::steady()).begin(clock::steady());
         let (mut leaving, mut left) = (Leaving { body, rest: Bytes::new(), _under_way }, Vec::new());
         while !leaving.is_end_stream() {
             left.push(leaving.size_hint().exact());
@@ -188,7 +198,7 @@ mod tests {
         let (mut sender, press) = peer().await;
         let late = tokio::spawn(get(&mut sender, "/late"));
         assert_eq!(text(get(&mut sender, "/").await).await, "/");
-        press.send(true).unwrap();
+        press.send(Stage::Draining).unwrap();
         assert_eq!(text(late.await.unwrap()).await, "/late");
         let closed = async {
             while !sender.is_closed() {

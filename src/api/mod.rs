@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  serve ──▶ connection ──▶ Api::answer ──▶ route ──▶ access ──▶ body ──▶ one call of events, webhooks, deliveries, admin
-//!  slots      pace, limits    door           405 404   401 403    413         │
+//!  slots      pace, limits    door           405 404   401 403    room        │
 //!                                                                             ▼
 //!                                             reply ◀── problem: every error and its status ◀── store
 //! ```
@@ -12,6 +12,7 @@
 
 mod access;
 mod admin;
+mod ahead;
 mod ask;
 mod body;
 mod catalogue;
@@ -38,32 +39,38 @@ mod reply;
 mod route;
 mod serve;
 mod settings;
+mod slots;
 mod stop;
 mod streams;
 mod webhooks;
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use door::Door;
-pub(crate) use serve::{ALPN, CONNECTIONS_MAX, Listener, serve};
+pub(crate) use serve::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, serve};
 pub(crate) use settings::Settings;
-pub(crate) use stop::Stop;
+pub(crate) use slots::{LEAVING_MAX, Limits};
+pub(crate) use stop::{Stage, Stop};
 
-use access::Keys;
+use access::{Caller, Keys, Rank};
 use ask::Ask;
-use body::{Carrier, Room};
+use body::{Carrier, Room, discard};
 use catalogue::Catalogues;
-use problem::{Problem, STOPPING};
+use problem::{CROWDED, Problem, STOPPING};
 use reply::Reply;
 use route::{Call, Need, Routes};
+use slots::{Group, Slot, Slots};
 
 use crate::clock;
 use crate::domain::access::KeyHash;
@@ -79,13 +86,24 @@ pub(crate) struct Api {
     routes: Routes,
     room: Room,
     catalogues: Catalogues,
+    /// Of connections over the network, and to the admin socket.
+    network: Slots,
+    socket: Slots,
+    parties: RandomState,
 }
 
 /// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
 pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
 
 impl Api {
-    pub(crate) fn new(store: Store, settings: watch::Receiver<Arc<Settings>>, reload: Reload, stop: Stop) -> Self {
+    /// `network`: how many connections over the network are taken in.
+    pub(crate) fn new(
+        store: Store,
+        settings: watch::Receiver<Arc<Settings>>,
+        reload: Reload,
+        stop: Stop,
+        network: Limits,
+    ) -> Self {
         let started = clock::steady();
         Self {
             store,
@@ -96,17 +114,40 @@ impl Api {
             routes: Routes::new(),
             room: Room::new(),
             catalogues: Catalogues::default(),
+            network: Slots::new(network, started),
+            socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
+            parties: RandomState::new(),
         }
     }
 
-    /// Answers one request, whatever it is.
-    async fn answer(self: Arc<Self>, door: Door, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        let reply = self.handle(door, &head, body).await;
-        reply.unwrap_or_else(Problem::reply).into()
+    /// Waits until no connection over the network is open.
+    pub(crate) async fn all_left(&self) {
+        self.network.empty().await;
     }
 
-    async fn handle(&self, door: Door, head: &Parts, body: Incoming) -> Result<Reply, Problem> {
+    /// Open over the network.
+    fn connections(&self) -> usize {
+        self.network.len()
+    }
+
+    fn slots(&self, door: Door) -> &Slots {
+        if door == Door::Admin { &self.socket } else { &self.network }
+    }
+
+    /// Answers one request, whatever it is. The answer says so when it is the connection's last: what of its body is not taken
+    /// in could be read as a request.
+    async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, mut body) = request.into_parts();
+        let reply = self.handle(door, &slot, &head, &mut body).await;
+        let mut reply = reply.unwrap_or_else(Problem::reply);
+        let is_taken = body.is_end_stream() || discard(&mut body, &head).await;
+        if !is_taken || (self.stop.has_moved() && self.stop.is_pressed()) {
+            reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply.into()
+    }
+
+    async fn handle(&self, door: Door, slot: &Slot, head: &Parts, body: &mut Incoming) -> Result<Reply, Problem> {
         door.check(&head.method, &head.headers)?;
         let found = self.routes.find(&head.method, head.uri.path())?;
         if found.need == Need::Open {
@@ -115,6 +156,7 @@ impl Api {
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
         let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys())?;
+        slot.show(|| self.party(&caller)).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, door)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
@@ -126,6 +168,12 @@ impl Api {
         }
         let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
         self.call(found.call, Ask { api: self, settings: &settings, caller, id, query, headers, is_ndjson, body }).await
+    }
+
+    /// Whom a caller's connections and bodies count for.
+    fn party(&self, caller: &Caller) -> Group {
+        let name = (caller.rank != Rank::Operator).then(|| (&*caller.provider.name, caller.tenant.as_deref()));
+        Group::Party(self.parties.hash_one(name))
     }
 
     fn open(&self, call: Call) -> Reply {

@@ -140,7 +140,7 @@ impl Problem {
 
     fn is_closing(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
-            || matches!(self, Self::Unavailable(STOPPING))
+            || matches!(self, Self::Unavailable(STOPPING | CROWDED))
     }
 }
 
@@ -188,6 +188,10 @@ const LIMITS: [&str; 3] = ["nested deeper", "invalid UTF-8", "a byte order mark"
 
 /// What a request gets while the service stops.
 pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";
+
+/// What a request gets that finds no place among the known connections.
+pub(crate) const CROWDED: &str =
+    "all connections for callers with a key are at work, or too many of them are yours; try again in a second";
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");

@@ -1,7 +1,4 @@
-//! Takes connections in: so many at once, one task for each.
-//!
-//! With all slots taken, newcomers wait in the system's queue of the listener; a slot is free again after the 10 s that a silent
-//! connection has, at the latest after the 60 s of an idle one.
+//! Takes connections in, one task for each. Who has a place when not all can is for [`slots`](super::slots) to say.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +6,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::slots::{Group, Slot};
 use super::stop::Stop;
 use super::{Api, h1, h2};
 use crate::api::door::Door;
+use crate::clock;
 
 /// Where requests come in.
 pub(crate) enum Listener {
@@ -25,25 +24,30 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
-/// Serves until `stop`; then refuses newcomers, finishes the requests at work and returns when the last connection has ended.
+/// Serves until the service closes, also while it drains; then takes in whoever has connected by then, finishes the requests at
+/// work and returns when the last connection has ended.
 ///
 /// The caller bounds how long it waits for that.
 pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let slots = api.slots(door).clone();
     let server = Server { api, door, stop: stop.clone() };
-    while let Some(slot) = free_slot(&slots, &mut stop).await {
+    loop {
+        slots.settled().await;
         let accepted = tokio::select! {
+            biased;
             accepted = accept(&listener) => accepted,
-            () = stop.pressed() => break,
+            () = stop.closing() => break,
         };
         match accepted {
-            Ok(stream) => drop(tokio::spawn(server.clone().serve(stream, slot))),
+            Ok((accepted, from)) => {
+                let slot = slots.admit(from, clock::steady());
+                drop(tokio::spawn(server.clone().serve(accepted, Arc::new(slot))));
+            }
             Err(error) => pause(&error).await,
         }
     }
     drop(listener);
-    let all = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = slots.acquire_many(all).await;
+    slots.empty().await;
 }
 
 enum Accepted {
@@ -52,24 +56,19 @@ enum Accepted {
     Unix(tokio::net::UnixStream),
 }
 
-async fn free_slot(slots: &Arc<Semaphore>, stop: &mut Stop) -> Option<OwnedSemaphorePermit> {
-    tokio::select! {
-        slot = slots.clone().acquire_owned() => slot.ok(),
-        () = stop.pressed() => None,
-    }
-}
-
-async fn accept(listener: &Listener) -> io::Result<Accepted> {
+async fn accept(listener: &Listener) -> io::Result<(Accepted, Group)> {
     match listener {
-        Listener::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        Listener::Unix(listener) => Ok((Accepted::Unix(listener.accept().await?.0), Group::Socket)),
         Listener::Tcp(listener, tls) => {
-            let (stream, _) = listener.accept().await?;
-            // An answer is one write; it must not wait for the acknowledgement of the one before.
-            stream.set_nodelay(true)?;
-            Ok(match tls.borrow().clone() {
+            let (stream, peer) = listener.accept().await?;
+            // An answer is one write; it must not wait for the acknowledgement of the one before. A peer that is gone already
+            // needs none.
+            let _ = stream.set_nodelay(true);
+            let accepted = match tls.borrow().clone() {
                 Some(tls) => Accepted::Tls(stream, tls),
                 None => Accepted::Plain(stream),
-            })
+            };
+            Ok((accepted, Group::of(peer.ip())))
         }
     }
 }
@@ -83,27 +82,32 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(self, accepted: Accepted, slot: OwnedSemaphorePermit) {
+    async fn serve(self, accepted: Accepted, slot: Arc<Slot>) {
         match accepted {
-            Accepted::Plain(stream) => self.h1(stream).await,
-            Accepted::Unix(stream) => self.h1(stream).await,
-            Accepted::Tls(stream, tls) => match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
-                Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) => self.h2(stream).await,
-                Ok(Ok(stream)) => self.h1(stream).await,
-                _ => {}
-            },
+            Accepted::Plain(stream) => self.h1(stream, slot).await,
+            Accepted::Unix(stream) => self.h1(stream, slot).await,
+            Accepted::Tls(stream, tls) => {
+                let handshake = tokio::select! {
+                    handshake = timeout(HANDSHAKE_MAX, tls.accept(stream)) => handshake,
+                    () = slot.told() => return,
+                };
+                match handshake {
+                    Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) => self.h2(stream, slot).await,
+                    Ok(Ok(stream)) => self.h1(stream, slot).await,
+                    _ => {}
+                }
+            }
         }
-        drop(slot);
     }
 
-    async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+    async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
         let (api, door) = (self.api, self.door);
-        h1::serve(stream, self.stop, |request| api.clone().answer(door, request)).await;
+        h1::serve(stream, self.stop, &slot, |request| api.clone().answer(door, slot.clone(), request)).await;
     }
 
-    async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+    async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
         let (api, door) = (self.api, self.door);
-        h2::serve(stream, self.stop, |request| api.clone().answer(door, request)).await;
+        h2::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(door, slot.clone(), request)).await;
     }
 }
 
@@ -117,8 +121,11 @@ async fn pause(error: &io::Error) {
     }
 }
 
-/// Connections at once; see the top for what happens past it.
-pub(crate) const CONNECTIONS_MAX: usize = 2_048;
+/// Connections over the network at once.
+pub(crate) const CONNECTIONS_MAX: usize = 2_304;
+
+/// Connections to the admin socket at once, which has places of its own.
+pub(crate) const SOCKET_CONNECTIONS_MAX: usize = 96;
 
 /// What a listener with TLS offers in its handshake, the best first (RFC 7301).
 pub(crate) const ALPN: [&[u8]; 2] = [ALPN_H2, b"http/1.1"];

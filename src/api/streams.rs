@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::pace::{BUSY_MAX, HEAD_MAX, IDLE_MAX};
+use super::slots::Slot;
 use crate::clock;
 
 /// The requests that one connection carries.
-pub(super) struct Streams(Mutex<State>);
+pub(super) struct Streams {
+    state: Mutex<State>,
+    slot: Arc<Slot>,
+}
 
 struct State {
     /// Their numbers and deadlines, as many as the connection may carry.
@@ -22,11 +26,13 @@ struct State {
 
 impl Streams {
     /// A new connection owes its first request at once.
-    pub(super) fn new(now: Instant) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { under_way: Vec::new(), next: 0, idle: now + HEAD_MAX })))
+    pub(super) fn new(slot: Arc<Slot>, now: Instant) -> Arc<Self> {
+        let state = State { under_way: Vec::new(), next: 0, idle: now + HEAD_MAX };
+        Arc::new(Self { state: Mutex::new(state), slot })
     }
 
     pub(super) fn begin(self: &Arc<Self>, now: Instant) -> UnderWay {
+        self.slot.works();
         self.with(|state| {
             let number = state.next;
             state.next += 1;
@@ -41,7 +47,7 @@ impl Streams {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -61,10 +67,15 @@ impl UnderWay {
     }
 
     fn end(&self, now: Instant) {
-        self.streams.with(|state| {
+        let was_under_way = self.streams.with(|state| {
+            let before = state.under_way.len();
             state.under_way.retain(|(number, _)| *number != self.number);
             state.idle = now + IDLE_MAX;
+            state.under_way.len() < before
         });
+        if was_under_way {
+            self.streams.slot.rests(now);
+        }
     }
 }
 
@@ -84,7 +95,7 @@ mod tests {
     fn an_answer_that_does_not_leave_ends_the_connection_whatever_else_is_asked() {
         let start = Instant::now();
         let later = |secs| start + Duration::from_secs(secs);
-        let streams = Streams::new(start);
+        let streams = Streams::new(Slot::alone(), start);
         let stuck = streams.begin(start);
         assert_eq!(streams.deadline(), start + BUSY_MAX);
         stuck.answered(later(5));
@@ -100,7 +111,7 @@ mod tests {
     #[test]
     fn without_requests_a_connection_is_idle() {
         let start = Instant::now();
-        let streams = Streams::new(start);
+        let streams = Streams::new(Slot::alone(), start);
         assert_eq!(streams.deadline(), start + HEAD_MAX);
         let (first, second) = (streams.begin(start), streams.begin(start));
         first.end(start);
@@ -111,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_request_that_nobody_waits_for_is_not_under_way() {
-        let streams = Streams::new(clock::steady());
+        let streams = Streams::new(Slot::alone(), clock::steady());
         drop(streams.begin(clock::steady()));
         assert!(streams.deadline() <= clock::steady() + IDLE_MAX);
     }

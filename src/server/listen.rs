@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustls::crypto::ring;
 use rustls::sign::SingleCertAndKey;
 use rustls::{ALL_VERSIONS, ServerConfig};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use super::Error;
@@ -20,7 +20,14 @@ use crate::config::checked::Config;
 
 /// Binds the address of `[server] listen`.
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(Error::io(format!("listen on {address}")))
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restarted service need not wait for the connections of the one before to be forgotten.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listen().map_err(Error::io(format!("listen on {address}")))
 }
 
 /// Refuses an admin socket at which another service answers, and changes nothing.
@@ -58,3 +65,7 @@ pub(super) fn tls(config: &Config) -> Option<TlsAcceptor> {
     config.alpn_protocols = api::ALPN.map(<[u8]>::to_vec).to_vec();
     Some(TlsAcceptor::from(Arc::new(config)))
 }
+
+/// Newcomers that the system holds until they are taken in; Linux allows so many unless told otherwise. One that finds no room
+/// tries again after a second.
+const BACKLOG: u32 = 4_096;

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::loader::Loader;
 use super::reload::Reloader;
 use super::{Error, descriptors, disk, lateness, listen, notify, wiring};
-use crate::api::{self, Api, Door, Listener, Stop};
+use crate::api::{self, Api, Door, Listener, Stage, Stop};
 use crate::config::checked::Config;
 use crate::deliver::pump::Pump;
 use crate::store::{self, Store};
@@ -57,6 +57,7 @@ where
     let mut signals = Signals::new()?;
     descriptors::raise();
     let config = &plan.config;
+    descriptors::warn_if_few(config.delivery.in_flight);
     warn_of_dangers(config);
     // What can be refused without a trace comes first.
     let attempts = wiring::pump(config, &[address])?;
@@ -73,13 +74,14 @@ where
 
     let settings = wiring::api(config, &[address]).expect("a checked config names known dialects alone");
     let (settings, seen) = watch::channel(Arc::new(settings));
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Stage::Serving);
     let (ask, asks) = mpsc::channel(4);
-    let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone())));
+    let network = api::Limits::of(descriptors::plan(config.delivery.in_flight).connections);
+    let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone()), network));
     let mut serving = JoinSet::new();
     let (tls, tls_seen) = watch::channel(listen::tls(config));
     serving.spawn(api::serve(Listener::Tcp(listener, tls_seen), api.clone(), plan.door, Stop::new(stopped.clone())));
-    serving.spawn(api::serve(Listener::Unix(socket), api, Door::Admin, Stop::new(stopped)));
+    serving.spawn(api::serve(Listener::Unix(socket), api.clone(), Door::Admin, Stop::new(stopped)));
     info!("listening on {}://{address}", if config.server.tls.is_some() { "https" } else { "http" });
 
     let mut watching = JoinSet::new();
@@ -101,13 +103,14 @@ where
     };
     attend(&mut signals, asks, &reloader, &watcher).await;
     drop(watching);
-    shut_down(Parts { stop, serving, pump, store, admin_socket }, &mut signals).await;
+    shut_down(Parts { stop, serving, api, pump, store, admin_socket }, &mut signals).await;
     Ok(())
 }
 
 struct Parts {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stage>,
     serving: JoinSet<()>,
+    api: Arc<Api>,
     pump: Arc<Pump>,
     store: Store,
     admin_socket: PathBuf,
@@ -131,15 +134,17 @@ async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader
     }
 }
 
-/// Intake closes first; a second signal cuts the patience short. All of it takes less than 10 s.
+/// Publishing ends first; a second signal cuts the patience short. All of it takes less than 10 s.
 async fn shut_down(mut parts: Parts, signals: &mut Signals) {
     notify::stopping();
     info!(in_flight = parts.pump.in_flight(), "stopping: no events are taken any more, attempts get 8 s");
-    parts.stop.send_replace(true);
+    parts.stop.send_replace(Stage::Draining);
+    let all_left = tokio::time::timeout(PUBLISHERS_GET, parts.api.all_left());
     tokio::select! {
-        () = parts.pump.stop(ATTEMPTS_GET) => {}
+        _ = async { tokio::join!(parts.pump.stop(ATTEMPTS_GET), all_left) } => {}
         () = signals.end() => warn!("asked twice: attempts are cut off and made again after the next start"),
     }
+    parts.stop.send_replace(Stage::Closing);
     let all_served = async { while parts.serving.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_GET, all_served).await.is_err() {
         parts.serving.abort_all();
@@ -211,6 +216,9 @@ impl Signals {
 
 /// For the attempts under way at a stop; longer ones are made again after the next start.
 const ATTEMPTS_GET: Duration = Duration::from_secs(8);
+
+/// For those who publish to ask once more and hear that the service stops, on connections that are open; without any, none.
+const PUBLISHERS_GET: Duration = Duration::from_millis(500);
 
 /// For the answers under way, which need no endpoint.
 const ANSWERS_GET: Duration = Duration::from_millis(800);

@@ -31,11 +31,8 @@ pub(super) fn pump(config: &Config, own: &[SocketAddr]) -> Result<pump::Settings
         resolvers: delivery.resolvers.clone(),
         ca_file: delivery.ca_file.clone(),
     })?;
-    let limits = queues::Limits {
-        in_flight: delivery.in_flight,
-        per_endpoint: delivery.in_flight_per_endpoint,
-        kept: descriptors::kept(delivery.in_flight),
-    };
+    let plan = descriptors::plan(delivery.in_flight);
+    let limits = queues::Limits { in_flight: plan.attempts, per_endpoint: delivery.in_flight_per_endpoint, kept: plan.kept };
     let capture = usize::try_from(delivery.response_capture.bytes()).unwrap_or(usize::MAX);
     Ok(pump::Settings { connector, guard, limits, response_capture: capture, danger_allow_http: delivery.danger_allow_http })
 }

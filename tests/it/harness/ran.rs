@@ -56,6 +56,13 @@ pub(crate) fn command_on_disk(mebibytes: u32) -> Command {
     command
 }
 
+/// The binary with so many open files at most.
+pub(crate) fn command_with_files(files: u32) -> Command {
+    let mut command = undisturbed(Command::new("sh"));
+    command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(binary());
+    command
+}
+
 fn undisturbed(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKWHEEL_")) {
         command.env_remove(name);

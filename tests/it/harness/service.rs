@@ -25,8 +25,17 @@ pub(crate) struct Service {
     address: SocketAddr,
     folder: TempDir,
     environment: Vec<(String, String)>,
-    disk: Option<u32>,
+    setting: Setting,
     _turn: Turn,
+}
+
+/// What a service finds where it runs.
+#[derive(Clone, Copy, Default)]
+struct Setting {
+    /// MiB of a disk of its own.
+    disk: Option<u32>,
+    /// The most files that it may have open.
+    files: Option<u32>,
 }
 
 impl Service {
@@ -36,7 +45,13 @@ impl Service {
     }
 
     pub(crate) async fn start_in_turn(config: &Config, turn: Turn) -> Self {
-        Self::start_from(config, Vec::new(), None, turn).await
+        Self::start_from(config, Vec::new(), Setting::default(), turn).await
+    }
+
+    /// With so many open files at most.
+    pub(crate) async fn start_with_files(config: &Config, files: u32) -> Self {
+        let setting = Setting { files: Some(files), ..Setting::default() };
+        Self::start_from(config, Vec::new(), setting, turn::shared().await).await
     }
 
     /// With its store on a disk of so many MiB; `None`, which is said, for a user who may not make one.
@@ -46,20 +61,21 @@ impl Service {
             return None;
         }
         let environment = vec![("HOOKWHEEL_STORAGE_PATH".to_owned(), format!("disk/{}", config::STORE))];
-        Some(Self::start_from(config, environment, Some(mebibytes), turn::shared().await).await)
+        let setting = Setting { disk: Some(mebibytes), ..Setting::default() };
+        Some(Self::start_from(config, environment, setting, turn::shared().await).await)
     }
 
     /// With more environment than the test has itself, now and at every later start.
     pub(crate) async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start_from(config, environment, None, turn::shared().await).await
+        Self::start_from(config, environment, Setting::default(), turn::shared().await).await
     }
 
-    async fn start_from(config: &Config, environment: Vec<(String, String)>, disk: Option<u32>, turn: Turn) -> Self {
+    async fn start_from(config: &Config, environment: Vec<(String, String)>, setting: Setting, turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         config.write(folder.path());
-        let (process, address) = Process::start(folder.path(), &environment, disk).await;
-        Self { process, address, folder, environment, disk, _turn: turn }
+        let (process, address) = Process::start(folder.path(), &environment, setting).await;
+        Self { process, address, folder, environment, setting, _turn: turn }
     }
 
     /// Ends the process at once, as `kill -9` does.
@@ -69,7 +85,7 @@ impl Service {
 
     /// Starts it again on the same files.
     pub(crate) async fn start_again(&mut self) {
-        (self.process, self.address) = Process::start(self.folder.path(), &self.environment, self.disk).await;
+        (self.process, self.address) = Process::start(self.folder.path(), &self.environment, self.setting).await;
     }
 
     /// Starts it again with another config on the same store.
@@ -188,8 +204,12 @@ struct Process {
 }
 
 impl Process {
-    async fn start(folder: &Path, environment: &[(String, String)], disk: Option<u32>) -> (Self, SocketAddr) {
-        let mut command = disk.map_or_else(ran::command, ran::command_on_disk);
+    async fn start(folder: &Path, environment: &[(String, String)], setting: Setting) -> (Self, SocketAddr) {
+        let mut command = match setting {
+            Setting { disk: Some(mebibytes), .. } => ran::command_on_disk(mebibytes),
+            Setting { files: Some(files), .. } => ran::command_with_files(files),
+            Setting { disk: None, files: None } => ran::command(),
+        };
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
