@@ -16,6 +16,7 @@ pub(crate) fn status(api: &Api) -> Reply {
     let health = api.store.health();
     let settings = api.settings.borrow().clone();
     let reasons = health::reasons(api, &health);
+    let findings: Vec<String> = api.store.findings().iter().map(ToString::to_string).collect();
     Reply::object(StatusCode::OK, |object| {
         object.text("version", env!("CARGO_PKG_VERSION"));
         object.boolean("ready", reasons.is_empty());
@@ -35,6 +36,8 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("store_bytes", api.store.file_bytes());
         object.number("live_bytes", health.live_bytes);
         print_clock(api, object);
+        object.texts("findings", findings.iter().map(String::as_str));
+        object.number("quarantined", api.store.quarantined());
         object.boolean("full", health.full);
         object.boolean("disk_low", health.disk_low);
     })

@@ -18,20 +18,27 @@ pub(crate) fn readyz(api: &Api) -> Reply {
     let reasons = reasons(api, &api.store.health());
     let (status, word) =
         if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+    let findings: Vec<String> = api.store.findings().iter().map(ToString::to_string).collect();
     Reply::object(status, |object| {
         object.text("status", word);
         if !reasons.is_empty() {
             object.texts("reasons", reasons.iter().map(String::as_str));
         }
+        if !findings.is_empty() {
+            object.texts("findings", findings.iter().map(String::as_str));
+        }
     })
 }
 
-/// Why the service is not ready: it stops, its writer stands, or deliveries wait for nothing but the service itself.
+/// Why the service is not ready: it stops, its writer stands, deliveries wait for nothing but the service itself, or no event is
+/// taken until somebody has seen what was lost.
 pub(crate) fn reasons(api: &Api, health: &Health) -> Vec<String> {
     let mut reasons = Vec::new();
     if api.stop.is_pressed() {
         reasons.push("the service is stopping".into());
     }
+    let unknown = api.store.findings().iter().filter(|finding| finding.kind.holds_back());
+    reasons.extend(unknown.map(|finding| format!("{finding}; stop the service and run `hookwheel doctor --acknowledge`")));
     if health.last_commit_age > COMMIT_AGE_MAX {
         reasons.push(format!("the store has not committed for {} s", health.last_commit_age.as_secs()));
     }

@@ -77,9 +77,9 @@ impl Problem {
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Refused(Refusal::Full | Refusal::DiskLow) => StatusCode::INSUFFICIENT_STORAGE,
-            Self::Unavailable(_) | Self::Refused(Refusal::Busy | Refusal::Closing) | Self::Denied(Denied::Closing) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Unavailable(_)
+            | Self::Refused(Refusal::Busy | Refusal::Closing | Refusal::JournalLost)
+            | Self::Denied(Denied::Closing) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
             Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -229,6 +229,7 @@ mod tests {
             (Refusal::DiskLow, 507),
             (Refusal::Busy, 503),
             (Refusal::Closing, 503),
+            (Refusal::JournalLost, 503),
         ] {
             assert_eq!(Problem::Refused(refusal).status(), status);
         }

@@ -45,6 +45,16 @@ pub(crate) fn store(file: &Path) -> Result<store::Report, store::Error> {
     store::check(file)
 }
 
+/// Examines a closed store.
+pub(crate) fn examine(file: &Path) -> Result<store::Diagnosis, store::Error> {
+    store::examine(file)
+}
+
+/// Takes note that somebody has seen what was wrong with a closed store.
+pub(crate) fn acknowledge(file: &Path) -> Result<u64, store::Error> {
+    store::acknowledge(file)
+}
+
 /// The dialects by name: those that are built in, and those of a config where one is named.
 pub(crate) fn dialects(file: Option<&Path>) -> Result<BTreeMap<String, Arc<Dialect>>, Faults> {
     let mut faults = Faults::default();

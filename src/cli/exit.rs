@@ -187,6 +187,13 @@ impl From<store::Error> for Failure {
                 (Exit::StoreIo, "start and stop the service, which brings the store up to date, and check again")
             }
             Error::Foreign { .. } => (Exit::StoreIo, "check that the path is what was meant"),
+            Error::Unreadable { .. } => {
+                (Exit::StoreIo, "keep a copy of the file, and restore the newest backup that hookwheel check --store finds clean")
+            }
+            Error::StoreMissing { .. } => {
+                (Exit::StoreIo, "mount its disk or restore a backup; for a new store move the files away that stand beside it")
+            }
+            Error::Gone(_) => (Exit::StoreIo, "put the file back where it was, and start the service again"),
             Error::WrongKey(_) | Error::Sealed => (Exit::StoreIo, "put the master key back from your backup"),
             Error::Random(_) => (Exit::Internal, "again when the system has started fully"),
             _ => (Exit::StoreIo, "stop the service, then hookwheel check --store FILE; if it is damaged, restore a backup"),

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and who does it.
 //!
-//! `serve` and `dev` are the service. `check`, `verify` and `version` need none. All others ask the running service over its
+//! `serve` and `dev` are the service. `check`, `doctor`, `verify` and `version` need none. All others ask the running service over its
 //! admin socket and never open its store. Data goes to stdout, everything else to stderr.
 
 mod args;
@@ -13,6 +13,7 @@ mod config;
 mod deliveries;
 mod dev;
 mod dialects;
+mod doctor;
 mod doors;
 mod exit;
 mod keys;
@@ -56,6 +57,7 @@ enum Command {
     Serve(serve::Serve),
     Dev(dev::Dev),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Config(config::Config),
     Send(send::Send),
@@ -84,6 +86,7 @@ impl Command {
             Self::Serve(serve) => serve.run(),
             Self::Dev(dev) => dev.run(out),
             Self::Check(check) => check.run(out),
+            Self::Doctor(doctor) => doctor.run(out),
             Self::Config(config) => config.run(out),
             Self::Send(send) => send.run(out),
             Self::Webhooks(webhooks) => webhooks.run(out),
@@ -192,6 +195,7 @@ mod tests {
             "hookwheel verify --secret-file s --dialect d --body @b --tolerance 5m --ignore-timestamp",
             "hookwheel verify --secret-file s --dialect d --body @b --header novalue",
             "hookwheel check --store f -c g",
+            "hookwheel doctor --store f -c g",
             "hookwheel dev --data d --ephemeral",
             "hookwheel dev --fail-rate 1.5",
             "hookwheel dev --forward-to ftp://x",

@@ -85,6 +85,8 @@ fn lines(said: &Value, paint: Paint) -> String {
     lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
     lines.extend(clock(said).map(|clock| format!("  clock     {}", paint.yellow(&clock))));
     lines.extend(store(said, paint).map(|store| format!("  store     {store}")));
+    let findings = said["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(findings.map(|finding| format!("  {}     {}", paint.red("found"), plain(finding))));
     lines.join("\n")
 }
 
@@ -118,7 +120,9 @@ fn store(said: &Value, paint: Paint) -> Option<String> {
     let most = number(said, "store_bytes_max").map(|bytes| format!("at most {}", size(bytes)));
     let full = (said["full"] == true).then(|| paint.red("full: publishing is refused"));
     let low = (said["disk_low"] == true).then(|| paint.red("the disk is nearly full"));
-    let facts: Vec<String> = [events, used, most, full, low].into_iter().flatten().collect();
+    let quarantined = number(said, "quarantined").filter(|rows| *rows > 0);
+    let damaged = quarantined.map(|rows| paint.red(&format!("{} in quarantine", count(rows, "damaged row"))));
+    let facts: Vec<String> = [events, used, most, full, low, damaged].into_iter().flatten().collect();
     (!facts.is_empty()).then(|| facts.join(", "))
 }
 

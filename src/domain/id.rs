@@ -25,7 +25,7 @@ impl EventKey {
 
     /// The next key: later than `last` even when the clock stands or goes back.
     pub(crate) fn next(last: Self, now: Timestamp) -> Self {
-        Self::at(now).max(Self(last.0 + 1))
+        Self::at(now).max(Self(last.0.saturating_add(1)))
     }
 
     /// When the event was published, to the millisecond.

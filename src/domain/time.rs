@@ -21,7 +21,7 @@ impl Timestamp {
     }
 
     pub(crate) const fn from_millis(millis: u64) -> Self {
-        Self(millis * MICROS_PER_MILLI)
+        Self(millis.saturating_mul(MICROS_PER_MILLI))
     }
 
     #[cfg(test)]
@@ -39,7 +39,7 @@ impl Timestamp {
 
     /// The first whole millisecond that is not earlier: what is due is never due too soon.
     pub(crate) const fn up_to_millis(self) -> Self {
-        Self(self.0.div_ceil(MICROS_PER_MILLI) * MICROS_PER_MILLI)
+        Self(self.0.div_ceil(MICROS_PER_MILLI).saturating_mul(MICROS_PER_MILLI))
     }
 
     /// Unix seconds, rounded down: what the dialects' time headers carry.
@@ -54,7 +54,7 @@ impl Timestamp {
 
     /// This time, or 1 µs after `last` where that is not earlier: a time that nobody else of a row has, wherever the clock goes.
     pub(crate) fn unique_after(self, last: Option<Self>) -> Self {
-        last.map_or(self, |last| self.max(Self(last.0 + 1)))
+        last.map_or(self, |last| self.max(Self(last.0.saturating_add(1))))
     }
 
     /// `2026-04-20T14:32:00Z`, seconds rounded down: how the API prints times.
@@ -153,6 +153,14 @@ mod tests {
                 last = Some(unique);
             }
         }
+    }
+
+    /// A damaged row may hold any number.
+    #[test]
+    fn the_largest_number_is_a_time_too() {
+        let last = Timestamp::from_millis(u64::MAX);
+        assert_eq!((last.as_micros(), last.up_to_millis(), last.unique_after(Some(last))), (u64::MAX, last, last));
+        assert_eq!((last + Duration::MAX, Timestamp::from_micros(u64::MAX)), (last, last));
     }
 
     #[test]

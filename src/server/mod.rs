@@ -8,6 +8,7 @@
 mod descriptors;
 mod dev;
 mod disk;
+mod files;
 mod lateness;
 mod listen;
 mod loader;

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::loader::Loader;
 use super::reload::Reloader;
-use super::{Error, descriptors, disk, lateness, listen, notify, wiring};
+use super::{Error, descriptors, disk, files, lateness, listen, notify, wiring};
 use crate::api::{self, Api, Door, Listener, Stage, Stop};
 use crate::config::checked::Config;
 use crate::deliver::pump::Pump;
@@ -85,6 +85,7 @@ where
     info!("listening on {}://{address}", if config.server.tls.is_some() { "https" } else { "http" });
 
     let mut watching = JoinSet::new();
+    watching.spawn(files::watch(store.clone(), broken));
     watching.spawn(disk::watch(store.clone(), folder(&config.storage.path)));
     watching.spawn(lateness::watch(store.clone(), pump.clone()));
     until_loaded(&store).await;

@@ -28,6 +28,7 @@ impl Batch<'_, '_> {
         match self.shared.pressure() {
             Pressure::Full => Ok(Err(Refusal::Full)),
             Pressure::DiskLow => Ok(Err(Refusal::DiskLow)),
+            Pressure::JournalLost => Ok(Err(Refusal::JournalLost)),
             Pressure::None => self.take(publication).map(Ok),
         }
     }
@@ -80,7 +81,7 @@ impl Batch<'_, '_> {
         let no = TenantNo(self.memory.counters.last_tenant);
         let owned = Owned { provider: provider.into(), tenant: tenant.into() };
         let mut bytes = Vec::new();
-        record::write_tenant(&owned, Listing::Never, &mut bytes);
+        record::write_tenant(no, &owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.dirty = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
@@ -137,10 +138,10 @@ impl Batch<'_, '_> {
         }
         let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
         let table = self.tables.last_time()?;
-        let last = intact(table.get(&*name)?.map(|row| record::read_number(row.value())))?;
+        let last = intact(table.get(&*name)?.map(|row| record::read_number(&name, row.value())))?;
         let time = self.now.unique_after(last.map(Timestamp::from_micros));
         let mut bytes = Vec::new();
-        record::write_number(&time.as_micros(), &mut bytes);
+        record::write_number(&name, &time.as_micros(), &mut bytes);
         table.insert(&*name, &*bytes)?;
         Ok(time)
     }
@@ -233,13 +234,13 @@ impl Batch<'_, '_> {
         let first = id_name(provider, id, None);
         let mut rows = self.tables.name()?.range(&*first..)?;
         match rows.next().transpose()? {
-            Some((name, row)) if name.value().starts_with(&first) => intact(Some(record::read_named(row.value()))),
+            Some((name, row)) if name.value().starts_with(&first) => intact(Some(record::read_named(name.value(), row.value()))),
             _ => Ok(None),
         }
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
-        intact(self.tables.named(name, record::read_named).transpose())
+        intact(self.tables.named(name, |row| record::read_named(name, row)).transpose())
     }
 
     fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) {
@@ -257,7 +258,7 @@ impl Batch<'_, '_> {
 
     fn put_named(&mut self, name: &[u8], named: Named) {
         let mut bytes = Vec::new();
-        record::write_named(&named, &mut bytes);
+        record::write_named(name, &named, &mut bytes);
         self.tables.put_name(name, &bytes);
     }
 }

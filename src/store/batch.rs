@@ -17,6 +17,7 @@ use super::room::{Held, Seat};
 use super::schedule::Armed;
 use super::tables::{DELIVERY_ROW, DueKey, LOG_KEY_BYTES, backlog_key, due_key, log_key};
 use super::tail::Entry as IndexEntry;
+use super::waiting;
 use super::writable::Tables;
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::dialect::Dialect;
@@ -111,7 +112,7 @@ impl Batch<'_, '_> {
 
     pub(super) fn write_attempt(&mut self, key: DeliveryKey, attempt: &Attempt) -> Result<(), Error> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
-        record::write_attempt(attempt, &mut bytes);
+        record::write_attempt(key, attempt, &mut bytes);
         self.put_log(key, attempt.number, &bytes);
         self.memory.scratch = bytes;
         Ok(())
@@ -164,14 +165,28 @@ impl Batch<'_, '_> {
     pub(super) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         self.after.dirty = true;
         match place {
-            Place::Due(at) => self.tables.take_due(&due_key(at, key)),
-            Place::Backlog(number) => self.tables.take_backlog(&backlog_key(key.endpoint, number)),
+            Place::Due(at) => {
+                let entry = due_key(at, key);
+                let stood = self.tables.take_due(&entry)?;
+                self.memory.counters.note_taken(if stood { waiting::of_due(&entry) } else { 0 });
+                Ok(stood)
+            }
+            Place::Backlog(number) => {
+                let entry = backlog_key(key.endpoint, number);
+                let stood = self.tables.take_backlog(&entry)?;
+                let event = key.event.0.to_be_bytes();
+                let value: &[u8] = if number == key.event.0 { &[] } else { &event };
+                self.memory.counters.note_taken(if stood { waiting::of_backlog(&entry, value) } else { 0 });
+                Ok(stood)
+            }
         }
     }
 
     pub(super) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
         self.after.dirty = true;
-        self.tables.put_due(due_key(at, key));
+        let entry = due_key(at, key);
+        self.memory.counters.note_put(waiting::of_due(&entry));
+        self.tables.put_due(entry);
     }
 
     /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
@@ -254,9 +269,10 @@ impl Batch<'_, '_> {
 
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
         self.after.dirty = true;
-        let event = key.event.0.to_be_bytes();
+        let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-        self.tables.put_backlog(backlog_key(key.endpoint, number), value);
+        self.memory.counters.note_put(waiting::of_backlog(&entry, value));
+        self.tables.put_backlog(entry, value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         let said = (key.endpoint, true);
         if self.after.committed.backlogs.last() != Some(&said) {

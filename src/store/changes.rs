@@ -2,7 +2,7 @@
 //!
 //! | part | bytes |
 //! |---|---|
-//! | head | length of all of it 4, CRC32C of what follows 4, `hwj1`, store 8, run 8, number 8 |
+//! | head | length of all of it 4, CRC32C of what follows 4, `hwj2`, store 8, run 8, number 8, base 8, CRC32C of the entry before 4 |
 //! | an event | `E`, key 8, length 4, record |
 //! | a row of the log | `L`, key 14, length 4, record |
 //! | a due entry put, or taken out | `D` or `T`, key 20 |
@@ -12,7 +12,8 @@
 //! | a name's end | `X`, key 16, length 4, the name's key |
 //! | the counters, last | `C`, length 4, record |
 //!
-//! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them.
+//! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them. `hwj1`, of stores
+//! before version 4, has neither base nor the checksum before; it is read and not written.
 
 use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
 
@@ -53,10 +54,22 @@ pub(super) struct Head {
     /// A number that the store drew and nobody else knows: no other store takes them in, and nothing that only looks like them,
     /// which a receiver might have answered.
     pub(super) store: u64,
-    /// Of the process that wrote them: what an earlier one left behind them in the file is not taken for theirs.
+    /// Of the run of the service that wrote them, which the tables name: what an earlier one left behind them in the file is not
+    /// taken for theirs, nor what was written on a copy of the store.
     pub(super) run: u64,
-    /// One more than that of the commit before, to the journal or to the tables: changes go onto the very state that they were made on.
+    /// One more than that of the commit before, to the journal or to the tables.
     pub(super) number: u64,
+    /// What they were made on; `None` in the form of stores before version 4.
+    pub(super) upon: Option<Upon>,
+}
+
+/// The state that changes were made on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Upon {
+    /// The number of the last commit before them that went to the tables: all those between stand in the journal.
+    pub(super) base: u64,
+    /// The checksum of the changes that the run wrote to the journal before them; 0 for its first.
+    pub(super) before: u32,
 }
 
 impl Default for Changes {
@@ -123,19 +136,23 @@ impl Changes {
         self.name_ends.push((key, span));
     }
 
-    /// Completes the bytes: nothing can be added any more.
-    pub(super) fn seal(&mut self, head: Head, counters: &[u8]) {
+    /// Completes the bytes: nothing can be added any more. Gives their checksum.
+    pub(super) fn seal(&mut self, head: Head, counters: &[u8]) -> u32 {
         self.counters = self.put(COUNTERS, &[], counters);
         self.bytes.shrink_to_fit();
         self.sort();
         let len = length(self.bytes.len());
+        let upon = head.upon.unwrap_or(Upon { base: 0, before: 0 });
         self.bytes[..4].copy_from_slice(&len);
         self.bytes[8..12].copy_from_slice(&FORM);
         self.bytes[12..20].copy_from_slice(&head.store.to_le_bytes());
         self.bytes[20..28].copy_from_slice(&head.run.to_le_bytes());
-        self.bytes[28..HEAD_BYTES].copy_from_slice(&head.number.to_le_bytes());
+        self.bytes[28..36].copy_from_slice(&head.number.to_le_bytes());
+        self.bytes[36..44].copy_from_slice(&upon.base.to_le_bytes());
+        self.bytes[44..HEAD_BYTES].copy_from_slice(&upon.before.to_le_bytes());
         let crc = crc32c::crc32c(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+        crc
     }
 
     /// Reads sealed changes from the start of `bytes`; `None` when these are none, or not whole.
@@ -145,11 +162,14 @@ impl Changes {
         let bytes = bytes.get(..len)?;
         let mut rest = Reader(bytes.get(4..)?);
         let crc = u32::from_le_bytes(rest.array()?);
-        if !rest.0.starts_with(&FORM) || crc32c::crc32c(rest.0) != crc {
+        let is_first_form = rest.0.starts_with(&FIRST_FORM);
+        if !(is_first_form || rest.0.starts_with(&FORM)) || crc32c::crc32c(rest.0) != crc {
             return None;
         }
         rest.array::<4>()?;
-        let head = Head { store: rest.u64()?, run: rest.u64()?, number: rest.u64()? };
+        let (store, run, number) = (rest.u64()?, rest.u64()?, rest.u64()?);
+        let upon = if is_first_form { None } else { Some(Upon { base: rest.u64()?, before: rest.u32_le()? }) };
+        let head = Head { store, run, number, upon };
         let mut changes = Self::default();
         while !rest.0.is_empty() {
             changes.read_one(&mut rest, len)?;
@@ -201,6 +221,16 @@ impl Changes {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Of sealed changes.
+    pub(super) fn checksum(&self) -> u32 {
+        self.bytes.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)
+    }
+
+    /// Whether they change nothing: what a run writes first, to show that the journal is its own.
+    pub(super) fn are_none(&self) -> bool {
+        self.counters.begin == self.counters.end
     }
 
     pub(super) fn record(&self, span: Span) -> &[u8] {
@@ -312,7 +342,11 @@ impl Reader<'_> {
     }
 
     fn u32(&mut self) -> Option<usize> {
-        usize::try_from(u32::from_le_bytes(self.array()?)).ok()
+        usize::try_from(self.u32_le()?).ok()
+    }
+
+    fn u32_le(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
     }
 
     fn u64(&mut self) -> Option<u64> {
@@ -333,10 +367,13 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).expect("a batch is shorter than 4 GiB").to_le_bytes()
 }
 
-const HEAD_BYTES: usize = 36;
+const HEAD_BYTES: usize = 48;
 
 /// What the bytes are, and in which version.
-const FORM: [u8; 4] = *b"hwj1";
+const FORM: [u8; 4] = *b"hwj2";
+
+/// The version before.
+const FIRST_FORM: [u8; 4] = *b"hwj1";
 
 const EVENT: u8 = b'E';
 const LOG: u8 = b'L';
@@ -387,9 +424,15 @@ mod tests {
         changes.take_backlog([5; 12]);
         changes.put_name(b"name", b"answer");
         changes.put_name_end([6; 16], b"name");
-        changes.seal(Head { store: 7, run: 8, number: 9 }, b"counters");
-        let journal = include_str!("../../tests/vectors/journal.txt").trim();
-        assert_eq!(hex::encode(changes.bytes()), journal);
+        changes.seal(Head { store: 7, run: 8, number: 9, upon: Some(Upon { base: 5, before: 6 }) }, b"counters");
+        let mut journals = include_str!("../../tests/vectors/journal.txt").lines();
+        let first = hex::decode(journals.next().unwrap()).unwrap();
+        assert_eq!(hex::encode(changes.bytes()), journals.next().unwrap());
+        let (head, read) = Changes::read(&first).unwrap();
+        assert_eq!(
+            (head, &read.bytes()[36..]),
+            (Head { store: 7, run: 8, number: 9, upon: None }, &changes.bytes()[HEAD_BYTES..])
+        );
     }
 
     proptest! {
@@ -401,7 +444,8 @@ mod tests {
             ids: (u64, u64, u64),
             behind in record(),
         ) {
-            let head = Head { store: ids.0, run: ids.1, number: ids.2 };
+            let upon = Some(Upon { base: ids.0 / 2, before: 7 });
+            let head = Head { store: ids.0, run: ids.1, number: ids.2, upon };
             let changes = sealed(&events, &log, &due, head);
             let (read_head, read) = Changes::read(&[changes.bytes(), &behind].concat()).unwrap();
             prop_assert_eq!(read_head, head);
@@ -419,7 +463,7 @@ mod tests {
 
         #[test]
         fn damaged_or_short_changes_are_none(at: prop::sample::Index, bit in 0..8_u8, cut: prop::sample::Index, junk in record()) {
-            let head = Head { store: 1, run: 2, number: 3 };
+            let head = Head { store: 1, run: 2, number: 3, upon: None };
             let whole = sealed(&[(5, b"one".to_vec())], &[([7; 14], b"two".to_vec())], &[([9; 20], true)], head).bytes().to_vec();
             prop_assert!(Changes::read(&whole[..cut.index(whole.len())]).is_none());
             let mut flipped = whole.clone();

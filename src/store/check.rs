@@ -1,20 +1,29 @@
-//! `hookwheel check --store`: reads a closed store from end to end and holds it against its invariants.
+//! `hookwheel check --store`: reads a closed store from end to end and holds it against its invariants. It works on a trial: nothing
+//! is written to any file.
 //!
 //! A delivery that is not finished has exactly one entry, in the due table or in its endpoint's backlog; a finished one has
-//! none. Every entry belongs to an event that is kept. Every record has its checksum.
+//! none. Every entry belongs to an event that is kept. Every record has its checksum, every key its order, every page what redb
+//! wrote.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::error::Error;
-use super::record;
+use super::loading::read_findings;
+use super::mend;
+use super::opening::{check_version, identity};
+use super::quarantine::Glance;
+use super::record::{self, Counters};
+use super::recovery::{Journals, noted, recover};
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, IDENTITY, LOG, LogKey, META, STORE_VERSION,
-    read_backlog_key, read_due_key, read_log_key, waiting,
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, INDEX, IndexKey, LOG, LogKey, STATE,
+    STORE_VERSION, is_event_row, read_backlog_key, read_due_key, read_index_key, read_log_key, waiting,
 };
+use super::trial::{Pages, thorough_trial};
+use crate::clock;
 use crate::domain::delivery::{Place, State};
 use crate::domain::id::{DeliveryKey, EventKey, Node};
 
@@ -25,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) deliveries: u64,
     pub(crate) pending: u64,
     pub(crate) faults: Vec<String>,
+    /// Damaged rows that were taken out of their tables.
+    pub(crate) quarantined: u64,
 }
 
 impl Report {
@@ -42,30 +53,51 @@ impl fmt::Display for Report {
             writeln!(f, "… and {} more", self.faults.len() - SHOWN)?;
         }
         let word = if self.is_clean() { "ok" } else { "damaged" };
-        write!(f, "{word}  {} events, {} deliveries, {} pending", self.events, self.deliveries, self.pending)
+        write!(f, "{word}  {} events, {} deliveries, {} pending", self.events, self.deliveries, self.pending)?;
+        if self.quarantined > 0 { write!(f, ", {} rows in quarantine", self.quarantined) } else { Ok(()) }
     }
 }
 
-/// Checks the store at `path`, which no service may have open. Nothing is changed but what recovers from a crash.
+/// Checks the store at `path`, which no service may have open. No file is changed.
 pub(crate) fn check(path: &Path) -> Result<Report, Error> {
-    if !path.exists() {
-        let cause = std::io::ErrorKind::NotFound.into();
-        return Err(Error::File { action: "open", path: path.into(), cause });
-    }
-    match super::opening::check_version(path)? {
+    must_be_there(path)?;
+    match check_version(path)? {
         Some(found) if found < STORE_VERSION => return Err(Error::Older { path: path.into(), found, known: STORE_VERSION }),
         _ => {}
     }
-    let database = super::opening::open_known(path)?;
-    let node = node(&database.begin_read()?, path)?;
-    let recovered = super::opening::recover(&database, path)?;
+    thorough_trial(path, |database, pages| report(database, path, pages))
+}
+
+/// An error when there is no store.
+pub(super) fn must_be_there(path: &Path) -> Result<(), Error> {
+    if path.exists() {
+        return Ok(());
+    }
+    let cause = std::io::ErrorKind::NotFound.into();
+    Err(Error::File { action: "open", path: path.into(), cause })
+}
+
+/// What a store on trial is like, with all that its journal holds.
+pub(super) fn report(database: &Database, path: &Path, pages: Pages) -> Result<Report, Error> {
+    let meta = identity(&database.begin_read()?, path)?;
+    let recovered = recover(database, path, Journals::Leave, clock::now())?;
     let txn = database.begin_read()?;
-    let report = Report { faults: Vec::from_iter(recovered.stray()), ..Report::default() };
-    let mut check = Check { txn, report, entries: HashMap::new(), events: HashMap::new() };
-    check.read_events(node)?;
+    let (findings, quarantined) = read_findings(database)?;
+    let mut report = Report { quarantined, ..Report::default() };
+    if let Pages::Damaged(why) = pages {
+        report.faults.push(format!("the file's pages are not as they were written: {why}"));
+    }
+    report.faults.extend(findings.iter().map(ToString::to_string));
+    let wrong = recovered.wrong.iter().map(|wrong| noted(*wrong, None, clock::now()).to_string());
+    report.faults.extend(wrong);
+    report.faults.extend(Glance::of_all(&txn)?.faults);
+    let mut check = Check { txn, report, entries: HashMap::new(), events: HashMap::new(), listed: HashSet::new() };
+    check.read_events(Node(meta.node))?;
     check.read_entries()?;
     check.read_log()?;
+    check.read_index()?;
     check.count()?;
+    check.add_up()?;
     Ok(check.report)
 }
 
@@ -76,6 +108,8 @@ struct Check {
     entries: HashMap<DeliveryKey, Vec<Place>>,
     /// Deliveries that each event should have, and those found.
     events: HashMap<EventKey, (u32, u32)>,
+    /// Events that a list must show.
+    listed: HashSet<EventKey>,
 }
 
 impl Check {
@@ -84,9 +118,11 @@ impl Check {
             let (key, value) = row?;
             let key = EventKey(key.value());
             self.report.events += 1;
-            match record::read_event(key, node, value.value()) {
-                Ok(stored) => drop(self.events.insert(key, (stored.deliveries - stored.removed, 0))),
-                Err(fault) => self.report.faults.push(format!("event {}: {fault}", node.event_id(key))),
+            // One that is damaged was told of already.
+            let Ok(stored) = record::read_event(key, node, value.value()) else { continue };
+            self.events.insert(key, (stored.deliveries.saturating_sub(stored.removed), 0));
+            if !stored.event.test {
+                self.listed.insert(key);
             }
         }
         Ok(())
@@ -108,11 +144,9 @@ impl Check {
     fn read_log(&mut self) -> Result<(), Error> {
         let mut with_row = HashSet::new();
         for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(..)? {
-            let (key, value) = row?;
-            let (key, number) = read_log_key(key.value());
+            let (row, value) = row?;
+            let (key, number) = read_log_key(row.value());
             if number != DELIVERY_ROW {
-                let read = record::read_attempt(value.value());
-                self.report.faults.extend(read.err().map(|fault| format!("{}: attempt {number}: {fault}", name(key))));
                 continue;
             }
             with_row.insert(key);
@@ -130,7 +164,10 @@ impl Check {
         self.report.deliveries += 1;
         let places = self.entries.get(&key).cloned().unwrap_or_default();
         let fault = match record::read_delivery(key, row) {
-            Err(fault) => Some(fault.to_string()),
+            Err(_) => {
+                self.belongs(key, true);
+                None
+            }
             Ok((delivery, _)) => {
                 self.belongs(key, !delivery.recovered);
                 match delivery.state {
@@ -173,13 +210,44 @@ impl Check {
         }
         Ok(())
     }
-}
 
-fn node(txn: &ReadTransaction, path: &Path) -> Result<Node, Error> {
-    let foreign = |_| Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() };
-    let table = tables::read(txn, META).map_err(foreign)?;
-    let row = table.get(IDENTITY)?.ok_or(Error::Damaged { table: "meta", why: "it is empty" })?;
-    Ok(Node(record::read_meta(row.value())?.node))
+    /// Every row of the index names an event that is kept, and lists show every event that the index should have.
+    fn read_index(&mut self) -> Result<(), Error> {
+        let indexed = self.counters()?.map_or(0, |counters| counters.indexed);
+        let all: HashSet<u64> = self.all_events()?;
+        for row in tables::read(&self.txn, INDEX)?.range::<&IndexKey>(..)? {
+            let row = *row?.0.value();
+            let key = read_index_key(&row);
+            if is_event_row(&row) {
+                self.listed.remove(&key.event);
+            }
+            if !all.contains(&key.event.0) {
+                self.report.faults.push(format!("the index names {}, which has no event", name(key)));
+            }
+        }
+        let unlisted = self.listed.iter().filter(|key| key.0 <= indexed);
+        self.report.faults.extend(unlisted.map(|key| format!("event {:016x} is in no list", key.0)));
+        Ok(())
+    }
+
+    fn all_events(&self) -> Result<HashSet<u64>, Error> {
+        let keys = tables::read(&self.txn, EVENT)?;
+        keys.range::<u64>(..)?.map(|row| Ok(row?.0.value())).collect()
+    }
+
+    fn counters(&self) -> Result<Option<Counters>, Error> {
+        let row = tables::read(&self.txn, STATE)?.get(COUNTERS)?;
+        Ok(row.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok()))
+    }
+
+    /// What waits adds up to what the counters say.
+    fn add_up(&mut self) -> Result<(), Error> {
+        let Some(kept) = self.counters()?.and_then(|counters| counters.waiting) else { return Ok(()) };
+        if kept != mend::sum(&self.txn)? {
+            self.report.faults.push("the entries that bring deliveries back are not those that were written".into());
+        }
+        Ok(())
+    }
 }
 
 fn name(key: DeliveryKey) -> String {

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::panic::PanicEndsAll;
 use super::record;
 use super::shared::Shared;
+use super::tables::COUNTERS;
 use super::txn::Txn;
 use super::writable::Tables;
 
@@ -63,7 +64,9 @@ impl Shared {
 
 /// Brings journaled changes into the tables, in one transaction; `number` is that of the last of them.
 pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> Result<u64, Error> {
-    let Some(mut counters) = appended.counters().map(record::read_counters).transpose()? else { return Ok(0) };
+    let Some(mut counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
+        return Ok(0);
+    };
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle()?;

@@ -102,7 +102,7 @@ impl Batch<'_, '_> {
         let table = self.tables.connection()?;
         for (count, row) in table.range::<&[u8]>((Bound::Excluded(&*after), Bound::Unbounded))?.take(SLICE).enumerate() {
             let (name, value) = row?;
-            let kept = intact(Some(record::read_connection(value.value())))?;
+            let kept = intact(Some(record::read_connection(name.value(), value.value())))?;
             if !kept.is_some_and(|connection| connection.is_open(idle, now)) {
                 gone.push(name.value().to_vec());
             }
@@ -121,7 +121,7 @@ impl Batch<'_, '_> {
     fn connection(&mut self, name: &[u8]) -> Result<Option<Connection>, Error> {
         let (idle, now) = (self.memory.limits.connection_idle, self.now);
         let row = self.tables.connection()?.get(name)?;
-        let kept = intact(row.map(|row| record::read_connection(row.value())))?;
+        let kept = intact(row.map(|row| record::read_connection(name, row.value())))?;
         Ok(kept.filter(|connection| connection.is_open(idle, now)))
     }
 
@@ -134,7 +134,7 @@ impl Batch<'_, '_> {
 
     fn put_connection(&mut self, name: &[u8], connection: &Connection) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        record::write_connection(connection, &mut bytes);
+        record::write_connection(name, connection, &mut bytes);
         self.tables.connection()?.insert(name, &*bytes)?;
         self.after.dirty = true;
         Ok(())

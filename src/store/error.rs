@@ -15,6 +15,12 @@ pub(crate) enum Error {
     Older { path: PathBuf, found: u32, known: u32 },
     #[error("{path} is not a hookwheel store: {why}", path = .path.display())]
     Foreign { path: PathBuf, why: String },
+    #[error("{path} is damaged and cannot be opened: {why}; nothing was touched", path = .path.display())]
+    Unreadable { path: PathBuf, why: String },
+    #[error("{path} is not there, but {beside} is; no new store was made in its place", path = .path.display(), beside = .beside.display())]
+    StoreMissing { path: PathBuf, beside: PathBuf },
+    #[error("{path} is gone or was replaced while the service ran", path = .0.display())]
+    Gone(PathBuf),
     #[error("the master key {key} does not open this store's secrets; put the key back that it was made with", key = .0.display())]
     WrongKey(PathBuf),
     #[error("cannot read the store: {0}")]

@@ -16,7 +16,7 @@ impl Batch<'_, '_> {
         }
         let name = [provider.as_bytes(), &[0], event_type.name.as_bytes()].concat();
         let mut bytes = Vec::new();
-        record::write_event_type(&event_type, &mut bytes);
+        record::write_event_type(&name, &event_type, &mut bytes);
         self.tables.event_type()?.insert(&*name, &*bytes)?;
         self.after.dirty = true;
         let (shared, provider) = (self.shared.clone(), Box::from(provider));

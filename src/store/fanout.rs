@@ -100,7 +100,7 @@ impl Batch<'_, '_> {
 
     fn put_fanout(&mut self, running: &RunningFanout) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        record::write_fanout(&running.cursor, &mut bytes);
+        record::write_fanout(&running.event.0.to_be_bytes(), &running.cursor, &mut bytes);
         self.tables.fanout()?.insert(running.event.0, &*bytes)?;
         self.after.dirty = true;
         Ok(())

@@ -1,6 +1,7 @@
 //! The store's file and those beside it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
@@ -14,9 +15,38 @@ pub(super) fn with_suffix(store: &Path, suffix: &str) -> PathBuf {
 
 /// Makes what was renamed or created beside the store last.
 pub(super) fn sync_folder(path: &Path) -> Result<(), Error> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
     let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
     synced.map_err(|cause| failed("sync", folder, cause))
+}
+
+/// The folder that a file lies in.
+pub(super) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file that must stay where it is as long as the store is open.
+#[derive(Debug)]
+pub(super) struct Standing {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Standing {
+    /// As the file stands now.
+    pub(super) fn of(path: PathBuf) -> Result<Self, Error> {
+        match fs::metadata(&path) {
+            Ok(found) => Ok(Self { file: (found.dev(), found.ino()), path }),
+            Err(cause) => Err(failed("look at", &path, cause)),
+        }
+    }
+
+    /// An error once the file is gone, or another one stands in its place.
+    pub(super) fn look(&self) -> Result<(), Error> {
+        let same = fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
+        if same { Ok(()) } else { Err(Error::Gone(self.path.clone())) }
+    }
 }
 
 pub(super) fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {

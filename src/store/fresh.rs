@@ -93,7 +93,7 @@ const SMALL_BYTES: usize = 16 << 10;
 /// The number up to which the tables hold what the journal held.
 pub(super) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
     let row = tables::read(txn, STATE)?.get(JOURNALED)?;
-    Ok(row.map(|row| record::read_number(row.value())).transpose()?.unwrap_or(0))
+    Ok(row.map(|row| record::read_number(&[JOURNALED], row.value())).transpose()?.unwrap_or(0))
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     fn changes(fill: impl FnOnce(&mut Changes)) -> Arc<Changes> {
         let mut changes = Changes::default();
         fill(&mut changes);
-        changes.seal(Head { store: 1, run: 1, number: 1 }, &[]);
+        changes.seal(Head { store: 1, run: 1, number: 1, upon: None }, &[]);
         Arc::new(changes)
     }
 

@@ -13,6 +13,8 @@ use super::catalogue::Catalogue;
 use super::checkpoint::Checkpoints;
 use super::dial::{self, Dial};
 use super::fact::Fact;
+use super::files::Standing;
+use super::findings::Finding;
 use super::inbox::{Full, Inbox};
 use super::journal::Journal;
 use super::memory::Memory;
@@ -21,7 +23,7 @@ use super::opening::{self, Moment};
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
-use super::shared::{Health, Shared};
+use super::shared::{Found, Health, Shared, Whose};
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
 use crate::clock;
@@ -57,9 +59,10 @@ impl Store {
     /// Opens the store and reads what memory must know. Nothing is written and nothing becomes due before [`Self::start`].
     pub(crate) fn open(options: &Options) -> Result<(Self, Unstarted), Error> {
         let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, Moment::now())?;
-        let (path, standard) = (options.path.clone(), options.standard.clone());
+        let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
+        let found = Found { findings: opened.findings, quarantined: opened.quarantined, standing: opened.standing };
         let dial = Dial::of(&opened.memory.time);
-        let shared = Shared::new(opened.registry, opened.tail, opened.node, opened.sealer, path, standard, dial);
+        let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), dial, found);
         let store =
             Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
@@ -273,6 +276,21 @@ impl Store {
     /// The operator says that the wall clock is right; false when nobody doubted that.
     pub(crate) async fn accept_clock(&self) -> Result<bool, Denied> {
         self.ask(Op::AcceptClock).await?
+    }
+
+    /// What the start found wrong, now and before, and nobody has acknowledged yet.
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.shared.found.findings
+    }
+
+    /// Damaged rows that are in quarantine.
+    pub(crate) fn quarantined(&self) -> u64 {
+        self.shared.found.quarantined
+    }
+
+    /// An error once a file of the store is gone, or another one stands in its place.
+    pub(crate) fn files_stand(&self) -> Result<(), Error> {
+        self.shared.found.standing.iter().try_for_each(Standing::look)
     }
 
     pub(crate) fn node(&self) -> Node {

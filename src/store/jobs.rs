@@ -52,7 +52,7 @@ impl Batch<'_, '_> {
 
     fn put_job(&mut self, running: RunningJob) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        record::write_job(&running.job, &mut bytes);
+        record::write_job(&running.endpoint.0.to_be_bytes(), &running.job, &mut bytes);
         self.tables.job()?.insert(running.endpoint.0, &*bytes)?;
         Ok(())
     }

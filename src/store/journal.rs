@@ -10,22 +10,21 @@
 //!
 //! A redb commit writes the path to every leaf that it touches and the state of its allocator, however little is new; the
 //! journal writes what is new. Each commit has a number, one more than the last, to the journal or to the tables, and the tables
-//! say up to which number they go (`state`, row `JOURNALED`). So after a crash the next start takes in what goes on from there, and
-//! a checkpoint that did not come to its end has changed nothing: its changes still stand here. What is torn at the end was
-//! answered to nobody. Whole changes that do not go on from there are another state's, as after a restored backup, or those
-//! before them are damaged: the file is put aside then, and the log says so.
+//! say up to which number they go and which run of the service writes the journal (`state`). After a crash the next start takes in
+//! what that run wrote behind there (see `following`), and a checkpoint that did not come to its end has changed nothing: its
+//! changes still stand here. What is torn at the end was answered to nobody. `ON-DISK.md` argues it step by step.
 //!
-//! Each batch begins on a block of its own, so that no write touches a block that holds what was answered already.
+//! Each batch begins on a block of its own, so that no write touches a block that holds what was answered already, and what stands
+//! behind a damaged one is found again at the next block.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::changes::{Changes, Head};
+use super::changes::{Changes, Head, Upon};
 use super::error::Error;
-use super::files::{failed, sync_folder, with_suffix};
+use super::files::{failed, folder, sync_folder, with_suffix};
 
 /// The journal of an open store.
 pub(super) struct Journal {
@@ -33,6 +32,8 @@ pub(super) struct Journal {
     path: PathBuf,
     /// Of what was written last.
     head: Head,
+    /// What the next changes are made on.
+    upon: Upon,
     /// Where the half begins that is written, and where the next batch goes in it.
     half: u64,
     end: u64,
@@ -40,22 +41,37 @@ pub(super) struct Journal {
     changed: u64,
 }
 
+/// Who writes a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Writes {
+    /// The number by which the store knows its journal.
+    pub(super) store: u64,
+    pub(super) run: u64,
+}
+
 impl Journal {
-    /// Begins a journal behind the commit with `number`; the tables have all up to it. What the file takes already it keeps: on a
-    /// full disk there may be no more.
-    pub(super) fn begin(store: &Path, id: u64, number: u64) -> Result<Self, Error> {
+    /// Begins a journal behind the commit with `number`; the tables have all up to it. It shows whose it is: when this returns, that
+    /// is on disk. What the file takes already it keeps: on a full disk there may be no more.
+    pub(super) fn begin(store: &Path, writes: Writes, number: u64) -> Result<Self, Error> {
         let path = with_suffix(store, SUFFIX);
         let mut options = OpenOptions::new();
         let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(|cause| failed("open", &path, cause))?;
         sync_folder(&path)?;
-        Ok(Self { file, path, head: Head { store: id, run: getrandom::u64()?, number }, half: 0, end: 0, changed: 0 })
+        let head = Head { store: writes.store, run: writes.run, number, upon: None };
+        let mut journal = Self { file, path, head, upon: Upon { base: number, before: 0 }, half: 0, end: 0, changed: 0 };
+        journal.append(&mut Changes::default(), &[])?;
+        Ok(journal)
     }
 
     /// Seals the changes of one batch and writes them; when this returns, they are on disk.
     pub(super) fn write(&mut self, changes: &mut Changes, counters: &[u8]) -> Result<(), Error> {
-        self.skip();
-        changes.seal(self.head, counters);
+        self.head.number += 1;
+        self.append(changes, counters)
+    }
+
+    fn append(&mut self, changes: &mut Changes, counters: &[u8]) -> Result<(), Error> {
+        self.upon.before = changes.seal(Head { upon: Some(self.upon), ..self.head }, counters);
         debug_assert!(self.end + (changes.bytes().len() as u64) < HALF_BYTES, "a checkpoint comes long before");
         let written = self.file.write_all_at(changes.bytes(), self.half + self.end).and_then(|()| self.file.sync_data());
         written.map_err(|cause| failed("write", &self.path, cause))?;
@@ -72,6 +88,7 @@ impl Journal {
     /// The number of a commit to the tables, which is the last now.
     pub(super) fn skip(&mut self) -> u64 {
         self.head.number += 1;
+        self.upon.base = self.head.number;
         self.head.number
     }
 
@@ -85,7 +102,7 @@ impl Journal {
         self.changed
     }
 
-    /// Leaves nothing behind; the tables have all of it.
+    /// Leaves nothing behind; the tables have all of it, and say that there is nothing.
     pub(super) fn clear(&self) -> Result<(), Error> {
         self.file.set_len(0).map_err(|cause| failed("empty", &self.path, cause))
     }
@@ -97,53 +114,59 @@ impl Journal {
     }
 }
 
-/// What a journal holds for the tables.
-#[derive(Default)]
-pub(super) struct Found {
-    /// What goes on from the tables, in order.
-    pub(super) changes: Vec<Changes>,
-    /// Whether there is more, which does not follow.
-    pub(super) stray: bool,
+/// What stands in a journal's file.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) file: Bytes,
+    /// All whole changes, as they stand.
+    pub(super) whole: Vec<(Head, Changes)>,
 }
 
-/// What the journal of a store with this id holds behind the commit with `number`.
-pub(super) fn read(store: &Path, id: u64, number: u64) -> Result<Found, Error> {
-    let path = with_suffix(store, SUFFIX);
+/// What a journal's file is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bytes {
+    #[default]
+    NoFile,
+    /// Its length is 0.
+    None,
+    Zeros,
+    Some,
+}
+
+impl Bytes {
+    fn of(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => Self::None,
+            _ if bytes.iter().all(|byte| *byte == 0) => Self::Zeros,
+            _ => Self::Some,
+        }
+    }
+}
+
+/// Where a store's journal is.
+pub(super) fn path(store: &Path) -> PathBuf {
+    with_suffix(store, SUFFIX)
+}
+
+/// Reads a journal, or one that was put aside.
+pub(super) fn read(path: &Path) -> Result<Held, Error> {
     let mut bytes = Vec::new();
-    match File::open(&path).and_then(|file| file.take(2 * HALF_BYTES).read_to_end(&mut bytes)) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Found::default()),
-        Err(cause) => return Err(failed("read", &path, cause)),
+    match File::open(path).and_then(|file| file.take(2 * HALF_BYTES).read_to_end(&mut bytes)) {
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Held::default()),
+        Err(cause) => return Err(failed("read", path, cause)),
         Ok(_) => {}
     }
-    let mut whole = BTreeMap::new();
+    let mut held = Held { file: Bytes::of(&bytes), whole: Vec::new() };
     let mut rest = &*bytes;
     while !rest.is_empty() {
         let mut len = BLOCK_BYTES;
-        if let Some((head, changes)) = Changes::read(rest).filter(|(head, _)| head.store == id) {
+        if let Some((head, changes)) = Changes::read(rest) {
             len = changes.bytes().len().next_multiple_of(BLOCK_BYTES);
-            if head.number > number {
-                whole.insert(head.number, (head.run, changes));
-            }
+            held.whole.push((head, changes));
         }
         rest = rest.get(len..).unwrap_or_default();
     }
-    Ok(following(whole, number))
-}
-
-/// Of whole changes by their numbers those that go on from `number`, all of one run.
-fn following(mut whole: BTreeMap<u64, (u64, Changes)>, number: u64) -> Found {
-    let mut found = Found::default();
-    let first_run = whole.get(&(number + 1)).map(|(run, _)| *run);
-    for next in number + 1.. {
-        match whole.remove(&next) {
-            Some((run, changes)) if Some(run) == first_run => found.changes.push(changes),
-            other => {
-                found.stray = other.is_some() || !whole.is_empty();
-                break;
-            }
-        }
-    }
-    found
+    Ok(held)
 }
 
 /// Removes a journal, if there is one.
@@ -155,36 +178,48 @@ pub(super) fn remove(store: &Path) -> Result<(), Error> {
     }
 }
 
-/// Moves a journal out of the way of a store that stands at the commit with `number`; where it is now. The same backup may be
+/// Where a journal goes that is moved out of the way of a store that stands at the commit with `number`. The same backup may be
 /// restored twice, so that one may lie there already.
-pub(super) fn put_aside(store: &Path, number: u64) -> Result<PathBuf, Error> {
-    let (path, mut aside) = (with_suffix(store, SUFFIX), with_suffix(store, &format!("{ASIDE}{number}")));
-    let mut count = 1;
-    while aside.exists() {
-        count += 1;
-        aside = with_suffix(store, &format!("{ASIDE}{number}.{count}"));
-    }
-    std::fs::rename(&path, &aside).map_err(|cause| failed("move aside", &path, cause))?;
-    sync_folder(&path)?;
-    Ok(aside)
+pub(super) fn place_aside(store: &Path, number: u64) -> PathBuf {
+    let first = with_suffix(store, &format!("{ASIDE}{number}"));
+    let mut later = (2..).map(|count: u32| with_suffix(store, &format!("{ASIDE}{number}.{count}")));
+    if first.exists() { later.find(|place| !place.exists()).unwrap_or(first) } else { first }
+}
+
+/// Moves a journal there.
+pub(super) fn put_aside(store: &Path, aside: &Path) -> Result<(), Error> {
+    let path = path(store);
+    std::fs::rename(&path, aside).map_err(|cause| failed("move aside", &path, cause))?;
+    sync_folder(&path)
+}
+
+/// The journals of a store that were put aside, by their names.
+pub(super) fn asides(store: &Path) -> Result<Vec<PathBuf>, Error> {
+    let Some(name) = store.file_name() else { return Ok(Vec::new()) };
+    let beginning = format!("{}{ASIDE}", name.to_string_lossy());
+    let folder = folder(store);
+    let listed = std::fs::read_dir(folder).map_err(|cause| failed("read", folder, cause))?;
+    let names = listed.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    let is_one = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&beginning));
+    let mut found: Vec<PathBuf> = names.filter(is_one).collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 const ASIDE: &str = ".journal.aside-";
 const SUFFIX: &str = ".journal";
 
 /// What a disk writes at least.
-const BLOCK_BYTES: usize = 4096;
+pub(super) const BLOCK_BYTES: usize = 4096;
 
 /// More than a half ever holds: see `JOURNAL_BYTES` of the writer.
 const HALF_BYTES: u64 = 16 << 20;
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    const ID: u64 = 7;
+    const WRITES: Writes = Writes { store: 7, run: 8 };
 
     fn changes(size: usize) -> Changes {
         let mut changes = Changes::default();
@@ -192,108 +227,58 @@ mod tests {
         changes
     }
 
-    /// How large the events were that a journal holds behind `number`, and whether there is more.
-    fn held(store: &Path, id: u64, number: u64) -> (Vec<usize>, bool) {
-        let found = read(store, id, number).unwrap();
-        (found.changes.iter().map(|changes| changes.record(changes.events()[0].1).len()).collect(), found.stray)
+    #[test]
+    fn the_first_thing_in_a_journal_shows_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let journal = Journal::begin(&store, WRITES, 5).unwrap();
+        let held = read(&path(&store)).unwrap();
+        let (head, none) = &held.whole[0];
+        assert_eq!((head.store, head.run, head.number, none.are_none(), held.whole.len()), (7, 8, 5, true, 1));
+        assert_eq!(journal.number(), 5);
     }
 
-    fn flip(store: &Path, at: u64) {
-        let file = OpenOptions::new().read(true).write(true).open(with_suffix(store, SUFFIX)).unwrap();
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, at).unwrap();
-        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
-    }
-
-    /// What happens to a journal.
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        Write(usize),
-        /// Of a checkpoint.
-        Begin,
-        End,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![4 => (1..9_000_usize).prop_map(Step::Write), 1 => Just(Step::Begin), 1 => Just(Step::End)]
-    }
-
-    proptest! {
-        /// Whatever happens to the last one, which a crash may have torn, those before it stand.
-        #[test]
-        fn what_was_written_behind_the_last_checkpoint_is_read_again(
-            steps in proptest::collection::vec(step(), 1..40),
-            torn: Option<prop::sample::Index>,
-        ) {
-            let folder = tempfile::tempdir().unwrap();
-            let store = folder.path().join("store");
-            let mut journal = Journal::begin(&store, ID, 100).unwrap();
-            let (mut expected, mut checkpoint, mut under_way, mut last) = (Vec::new(), 100, None, 0);
-            for step in steps {
-                match (step, under_way) {
-                    (Step::Write(size), _) => {
-                        last = journal.half + journal.end;
-                        journal.write(&mut changes(size), b"counters").unwrap();
-                        expected.push(size);
-                    }
-                    (Step::Begin, None) => {
-                        under_way = Some((journal.number(), expected.len()));
-                        journal.turn_over();
-                    }
-                    (Step::End, Some((number, held))) => {
-                        (checkpoint, under_way) = (number, None);
-                        expected.drain(..held);
-                    }
-                    _ => {}
-                }
-            }
-            if let (Some(at), false) = (torn, expected.is_empty()) {
-                let len = changes(expected.pop().unwrap()).bytes().len() as u64;
-                flip(&store, last + at.index(usize::try_from(len).unwrap()) as u64);
-            }
-            prop_assert_eq!(held(&store, ID, checkpoint), (expected, false));
+    #[test]
+    fn each_of_its_changes_names_what_it_was_made_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let mut journal = Journal::begin(&store, WRITES, 5).unwrap();
+        journal.write(&mut changes(10), b"c").unwrap();
+        journal.skip();
+        journal.write(&mut changes(9_000), b"c").unwrap();
+        let whole = read(&path(&store)).unwrap().whole;
+        let upon: Vec<_> = whole.iter().map(|(head, _)| (head.number, head.upon.unwrap().base)).collect();
+        assert_eq!(upon, [(5, 5), (6, 5), (8, 7)]);
+        for (earlier, later) in whole.iter().zip(&whole[1..]) {
+            assert_eq!(later.0.upon.unwrap().before, earlier.1.checksum());
         }
     }
 
     #[test]
-    fn no_other_store_and_no_other_state_takes_it_in() {
+    fn what_a_file_is_made_of_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        assert_eq!(held(&store, ID, 0), (vec![], false));
-        let mut journal = Journal::begin(&store, ID, 5).unwrap();
-        journal.write(&mut changes(10), b"").unwrap();
-        journal.write(&mut changes(20), b"").unwrap();
-        // A commit to the tables, which a copy of the store from before does not have.
-        journal.skip();
-        journal.write(&mut changes(30), b"").unwrap();
-        assert_eq!(held(&store, ID, 5), (vec![10, 20], true));
-        assert_eq!(held(&store, ID, 8), (vec![30], false));
-        assert_eq!(held(&store, ID, 4), (vec![], true));
-        assert_eq!((held(&store, ID, 9), held(&store, 8, 5)), ((vec![], false), (vec![], false)));
-        let aside = put_aside(&store, 8).unwrap();
-        assert!(aside.exists() && held(&store, ID, 8).0.is_empty());
+        let file = || read(&path(&store)).unwrap().file;
+        assert_eq!(file(), Bytes::NoFile);
+        for (bytes, expected) in [(vec![], Bytes::None), (vec![0; 10_000], Bytes::Zeros), (vec![1], Bytes::Some)] {
+            std::fs::write(path(&store), bytes).unwrap();
+            assert_eq!(file(), expected);
+        }
     }
 
     #[test]
-    fn damage_before_whole_changes_is_no_torn_end() {
+    fn what_is_put_aside_lies_beside_what_was_put_aside_before() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let mut journal = Journal::begin(&store, ID, 5).unwrap();
-        (1..4).for_each(|size| journal.write(&mut changes(size), b"").unwrap());
-        flip(&store, BLOCK_BYTES as u64 + 50);
-        assert_eq!(held(&store, ID, 5), (vec![1], true));
-    }
-
-    /// The numbers go on, but what stands behind is another run's.
-    #[test]
-    fn what_another_run_left_behind_is_not_taken_in() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = folder.path().join("store");
-        let mut earlier = Journal::begin(&store, ID, 5).unwrap();
-        (0..3).for_each(|_| earlier.write(&mut changes(10), b"").unwrap());
-        let mut later = Journal::begin(&store, ID, 5).unwrap();
-        later.write(&mut changes(30), b"").unwrap();
-        assert_eq!(held(&store, ID, 5), (vec![30], true));
+        let aside = || {
+            std::fs::write(path(&store), "x").unwrap();
+            let place = place_aside(&store, 8);
+            put_aside(&store, &place).unwrap();
+            place
+        };
+        let both = [aside(), aside()];
+        assert_eq!(asides(&store).unwrap(), both);
+        assert!(!path(&store).exists());
     }
 
     #[test]
@@ -301,7 +286,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let mut journal = Journal::begin(&store, ID, 0).unwrap();
+        let mut journal = Journal::begin(&store, WRITES, 0).unwrap();
         journal.write(&mut changes(9_000), b"").unwrap();
         let found = || std::fs::metadata(with_suffix(&store, SUFFIX)).unwrap();
         assert_eq!((found().permissions().mode() & 0o777, found().len() > 9_000), (0o600, true));

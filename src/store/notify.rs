@@ -53,7 +53,7 @@ impl Batch<'_, '_> {
     /// Tells that events are refused for want of room. This one is taken all the same: it is small, and comes but once.
     pub(super) fn notify_of_pressure(&mut self) -> Result<(), Error> {
         let (reason, cause) = match self.shared.pressure() {
-            Pressure::None => return Ok(()),
+            Pressure::None | Pressure::JournalLost => return Ok(()),
             Pressure::Full => ("max_bytes", Refusal::Full),
             Pressure::DiskLow => ("disk", Refusal::DiskLow),
         };

@@ -92,6 +92,10 @@ pub(crate) enum Refusal {
     Full,
     #[error("the disk is nearly full; events are taken again when space is freed")]
     DiskLow,
+    #[error(
+        "what the store lost with its journal is not known; events are taken again when `hookwheel doctor --acknowledge` was run"
+    )]
+    JournalLost,
     #[error("too many events wait to be written; try again in a second")]
     Busy,
     #[error("the service is stopping")]

@@ -355,10 +355,10 @@ impl<'a> Snapshot<'a> {
         let mut rows = BTreeMap::new();
         for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
             let (number, row) = row?;
-            rows.insert(*number.value(), intact(Some(record::read_attempt(row.value())))?);
+            rows.insert(*number.value(), intact(Some(record::read_attempt(number.value(), row.value())))?);
         }
         for (number, row) in self.fresh.log_rows(&first, &last) {
-            rows.insert(number, intact(Some(record::read_attempt(row)))?);
+            rows.insert(number, intact(Some(record::read_attempt(&number, row)))?);
         }
         let mut found: Vec<Attempt> = rows.into_values().flatten().collect();
         found.extend(self.row(key)?.and_then(|(_, newest)| newest));
@@ -370,10 +370,10 @@ impl<'a> Snapshot<'a> {
         for tenant in [Some(&*owned.tenant), None] {
             let name = id_name(&owned.provider, id, tenant);
             if let Some(row) = self.fresh.named(&name) {
-                return Ok(Some(EventKey(record::read_named(row)?.event)));
+                return Ok(Some(EventKey(record::read_named(&name, row)?.event)));
             }
             if let Some(row) = table.get(&*name)? {
-                return Ok(Some(EventKey(record::read_named(row.value())?.event)));
+                return Ok(Some(EventKey(record::read_named(&name, row.value())?.event)));
             }
         }
         Ok(None)

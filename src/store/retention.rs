@@ -291,7 +291,7 @@ impl Batch<'_, '_> {
     fn forget_name(&mut self, name: &[u8]) -> Result<(), Error> {
         let now = self.now.as_millis();
         let table = self.tables.name()?;
-        let named = intact(table.get(name)?.map(|row| record::read_named(row.value())))?;
+        let named = intact(table.get(name)?.map(|row| record::read_named(name, row.value())))?;
         if named.is_some_and(|named| named.until <= now) {
             table.remove(name)?;
         }

@@ -10,6 +10,8 @@ use tokio::sync::{broadcast, watch};
 
 use super::dial::Dial;
 use super::fact::Fact;
+use super::files::Standing;
+use super::findings::Finding;
 use super::fresh::Fresh;
 use super::registry::Registry;
 use super::room::Room;
@@ -51,8 +53,24 @@ pub(super) struct Shared {
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
     pub(super) disk_low: AtomicBool,
+    pub(super) found: Found,
+    journal_lost: bool,
     /// Webhooks whose secret comes from a file.
     from_file: RwLock<HashSet<EndpointNo>>,
+}
+
+/// Whose the store is.
+pub(super) struct Whose {
+    pub(super) node: Node,
+    pub(super) sealer: Sealer,
+    pub(super) path: PathBuf,
+}
+
+/// What the start found.
+pub(super) struct Found {
+    pub(super) findings: Vec<Finding>,
+    pub(super) quarantined: u64,
+    pub(super) standing: Vec<Standing>,
 }
 
 /// Why publishing is refused, if it is.
@@ -62,6 +80,8 @@ pub(super) enum Pressure {
     /// What is unfinished fills `max_bytes`.
     Full,
     DiskLow,
+    /// Nobody knows what was lost with the journal, and nobody has looked yet.
+    JournalLost,
 }
 
 /// How the store is doing.
@@ -89,15 +109,9 @@ pub(crate) struct Health {
 }
 
 impl Shared {
-    pub(super) fn new(
-        registry: Registry,
-        tail: Tail,
-        node: Node,
-        sealer: Sealer,
-        path: PathBuf,
-        standard: Arc<Dialect>,
-        dial: Dial,
-    ) -> Self {
+    pub(super) fn new(registry: Registry, tail: Tail, whose: Whose, standard: Arc<Dialect>, dial: Dial, found: Found) -> Self {
+        let Whose { node, sealer, path } = whose;
+        let journal_lost = found.findings.iter().any(|finding| finding.kind.holds_back());
         Self {
             registry: RwLock::new(registry),
             room: Arc::default(),
@@ -122,6 +136,8 @@ impl Shared {
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
             disk_low: AtomicBool::new(false),
+            found,
+            journal_lost,
             from_file: RwLock::default(),
         }
     }
@@ -147,7 +163,9 @@ impl Shared {
     }
 
     pub(super) fn pressure(&self) -> Pressure {
-        if self.full.load(Relaxed) {
+        if self.journal_lost {
+            Pressure::JournalLost
+        } else if self.full.load(Relaxed) {
             Pressure::Full
         } else if self.disk_low.load(Relaxed) {
             Pressure::DiskLow

@@ -2,12 +2,13 @@
 //!
 //! Keys are big-endian, so that their byte order is the order of what they name, and time comes first where the hot path
 //! writes, so that a batch touches few pages. Values are records (see `record`), or none: then the table has keys of one
-//! length alone, and a leaf of it holds no offsets that a change would have to move.
+//! length alone, and a leaf of it holds no offsets that a change would have to move. Such keys have no checksum of their own: those
+//! of `due` and `backlog` are summed up in the counters (see `waiting`).
 //!
 //! | table | key | value | written by | deleted by |
 //! |---|---|---|---|---|
 //! | `meta` | one byte | version and node; master key check; the journal's id | open | – |
-//! | `state` | one byte | counters; what the journal need not hold any more | every commit | – |
+//! | `state` | one byte | counters; what the journal need not hold any more; which run writes it | every commit; open, close | – |
 //! | `event` | event 8 | event and body | accept | retention |
 //! | `log` | event 8, endpoint 4, number 2 | 0: delivery with its newest attempt; else an earlier attempt | finish, park, retry | retention |
 //! | `due` | milliseconds 8, event 8, endpoint 4 | – | accept, finish, retry | finish, park |
@@ -24,6 +25,8 @@
 //! | `last_time` | text | microseconds | accept (unique times) | – |
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
 //! | `event_type` | provider, name | event type | PUT | – |
+//! | `quarantine` | number 8 | a damaged row of another table, as it stood | open | – |
+//! | `finding` | number 8 | what was found wrong, and is told until somebody has seen it | open | `doctor --acknowledge` |
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
@@ -34,14 +37,21 @@ pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 
 /// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
 /// config file lists it, there is a table of event types, and tables of keys alone have no values. 3: part of it may stand in the
-/// journal.
-pub(super) const STORE_VERSION: u32 = 3;
+/// journal. 4: a record's checksum covers its key, the tables name the run whose journal follows, what was found damaged has tables
+/// of its own.
+pub(super) const STORE_VERSION: u32 = 4;
 
 /// The row of `meta` that holds it.
 pub(super) const IDENTITY: u8 = 0;
 
+/// The row of `meta` that holds a sealed text, by which the store knows its master key.
+pub(super) const SEAL: u8 = 1;
+
 /// The row of `meta` that holds the number by which the store knows its journal.
 pub(super) const JOURNAL_ID: u8 = 2;
+
+/// Rows that nothing else tells stand twice, the second time under this number more: one damaged bit must not lose the store.
+pub(super) const SECOND: u8 = 16;
 
 pub(super) const META: Def<u8> = TableDefinition::new("meta");
 pub(super) const STATE: Def<u8> = TableDefinition::new("state");
@@ -62,6 +72,68 @@ pub(super) const LAST_TIME: Def<&'static [u8]> = TableDefinition::new("last_time
 pub(super) const CONNECTION: Def<&'static [u8]> = TableDefinition::new("connection");
 pub(super) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new("event_type");
 
+pub(super) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
+pub(super) const FINDING: Def<u64> = TableDefinition::new("finding");
+
+/// Runs a macro for every table that a start reads whole.
+macro_rules! small_table {
+    ($run:ident) => {
+        $run!($crate::store::tables::META);
+        $run!($crate::store::tables::STATE);
+        $run!($crate::store::tables::DUE);
+        $run!($crate::store::tables::BACKLOG);
+        $run!($crate::store::tables::FANOUT);
+        $run!($crate::store::tables::JOB);
+        $run!($crate::store::tables::REVISIT);
+        $run!($crate::store::tables::ENDPOINT);
+        $run!($crate::store::tables::TENANT);
+        $run!($crate::store::tables::KEY);
+        $run!($crate::store::tables::EVENT_TYPE);
+        $run!($crate::store::tables::QUARANTINE);
+        $run!($crate::store::tables::FINDING);
+    };
+}
+pub(super) use small_table;
+
+/// Runs a macro for every table.
+macro_rules! every_table {
+    ($run:ident) => {
+        $crate::store::tables::small_table!($run);
+        $run!($crate::store::tables::EVENT);
+        $run!($crate::store::tables::LOG);
+        $run!($crate::store::tables::INDEX);
+        $run!($crate::store::tables::NAME);
+        $run!($crate::store::tables::NAME_END);
+        $run!($crate::store::tables::LAST_TIME);
+        $run!($crate::store::tables::CONNECTION);
+    };
+}
+pub(super) use every_table;
+
+/// Their names.
+pub(super) const NAMES: [&str; 20] = [
+    "meta",
+    "state",
+    "event",
+    "log",
+    "due",
+    "backlog",
+    "name",
+    "name_end",
+    "fanout",
+    "job",
+    "revisit",
+    "index",
+    "endpoint",
+    "tenant",
+    "key",
+    "last_time",
+    "connection",
+    "event_type",
+    "quarantine",
+    "finding",
+];
+
 pub(super) type LogKey = [u8; 14];
 pub(super) type DueKey = [u8; 20];
 pub(super) type BacklogKey = [u8; 12];
@@ -78,6 +150,9 @@ pub(super) const COUNTERS: u8 = 0;
 
 /// The row of `state` that says up to which number the tables hold the journal's changes.
 pub(super) const JOURNALED: u8 = 1;
+
+/// The row of `state` that says which run of the service writes the journal; it stands twice.
+pub(super) const FOLLOWS: u8 = 2;
 
 /// The row of a delivery itself; its attempts follow under their numbers.
 pub(super) const DELIVERY_ROW: u16 = 0;
@@ -159,6 +234,14 @@ pub(super) fn index_key(scope: Scope, event: EventKey, endpoint: EndpointNo) -> 
     bytes[5..13].copy_from_slice(&event.0.to_be_bytes());
     bytes[13..].copy_from_slice(&endpoint.0.to_be_bytes());
     bytes
+}
+
+/// The first byte of an index row.
+pub(super) const SCOPES: std::ops::RangeInclusive<u8> = 1..=3;
+
+/// Whether an index row names an event, not a delivery.
+pub(super) fn is_event_row(row: &IndexKey) -> bool {
+    row[0] == *SCOPES.end()
 }
 
 pub(super) fn read_index_key(bytes: &IndexKey) -> DeliveryKey {

@@ -39,7 +39,7 @@ impl Batch<'_, '_> {
 
     fn put_listing(&mut self, no: TenantNo, owned: &Owned, listing: Listing) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        record::write_tenant(owned, listing, &mut bytes);
+        record::write_tenant(no, owned, listing, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.dirty = true;
         // Known before the commit: nobody but the writer asks, and a failed commit ends the process.

@@ -7,9 +7,11 @@ use std::path::Path;
 use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
 use super::error::Error;
+use super::founding::put_identity;
 use super::journal;
 use super::record::{self, Meta};
-use super::tables::{DUE, Def, IDENTITY, INDEX, JOURNAL_ID, META, REVISIT, STORE_VERSION};
+use super::recovery::twice;
+use super::tables::{DUE, Def, INDEX, JOURNAL_ID, META, REVISIT, SEAL, STORE_VERSION};
 use super::txn::Txn;
 use super::writable;
 
@@ -20,20 +22,32 @@ pub(super) fn complete(database: &Database, path: &Path, old: Meta) -> Result<()
     }
     let lazy = Txn::of(database);
     let txn = lazy.get()?;
-    // Left behind by a release that was tried before and taken back.
-    journal::remove(path)?;
+    if old.store_version < 3 {
+        // Left behind by a release that was tried before and taken back.
+        journal::remove(path)?;
+    }
     if old.store_version < 2 {
         drop_values(txn, DUE)?;
         drop_values(txn, REVISIT)?;
         drop_values(txn, INDEX)?;
     }
     writable::create_all(&lazy)?;
-    let mut bytes = Vec::new();
-    record::write_meta(&Meta { store_version: STORE_VERSION, ..old }, &mut bytes);
-    txn.open_table(META)?.insert(IDENTITY, &*bytes)?;
-    record::write_number(&getrandom::u64()?, &mut bytes);
-    txn.open_table(META)?.insert(JOURNAL_ID, &*bytes)?;
+    let (seal, journal) = identity(txn, old)?;
+    put_identity(&lazy, Meta { store_version: STORE_VERSION, ..old }, &seal, journal)?;
     lazy.commit()
+}
+
+/// The master key's seal, and the number by which the journal is known; before version 3 there was no journal.
+fn identity(txn: &WriteTransaction, old: Meta) -> Result<(Vec<u8>, u64), Error> {
+    let missing = || Error::Damaged { table: "meta", why: "a row is missing" };
+    let table = txn.open_table(META)?;
+    let seal = twice(&table, SEAL, record::read_bytes)?.ok_or_else(missing)?;
+    let journal = if old.store_version < 3 {
+        getrandom::u64()?
+    } else {
+        twice(&table, JOURNAL_ID, record::read_number)?.ok_or_else(missing)?
+    };
+    Ok((seal, journal))
 }
 
 /// In the first version these tables had values, all of them empty.

@@ -9,12 +9,13 @@ use super::appended::Appended;
 use super::bulk::{put_sorted, remove_sorted};
 use super::changes::Due;
 use super::error::Error;
+use super::findings::Finding;
 use super::hot::Hot;
-use super::record::{self, Counters};
+use super::record::{self, Counters, Follows};
 use super::tables::{
-    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, INDEX, IndexKey, JOB,
-    JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, REVISIT, STATE, TENANT, TimeKey, backlog_key,
-    read_backlog_key, waiting,
+    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, INDEX,
+    IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND,
+    STATE, TENANT, TimeKey, backlog_key, read_backlog_key, waiting,
 };
 use super::txn::Txn;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
@@ -227,10 +228,33 @@ impl Tables<'_> {
     /// Writes the counters, and up to which number the tables hold what the journal holds.
     pub(super) fn put_counters(&mut self, counters: &Counters, journaled: u64) -> Result<(), Error> {
         let mut bytes = Vec::new();
-        record::write_counters(counters, &mut bytes);
+        record::write_counters(&[COUNTERS], counters, &mut bytes);
         self.state()?.insert(COUNTERS, &*bytes)?;
-        record::write_number(&journaled, &mut bytes);
-        self.state()?.insert(JOURNALED, &*bytes)?;
+        for row in [JOURNALED, JOURNALED + SECOND] {
+            record::write_number(&[row], &journaled, &mut bytes);
+            self.state()?.insert(row, &*bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes which run the journal is of.
+    pub(super) fn put_follows(&mut self, follows: &Follows) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        for row in [FOLLOWS, FOLLOWS + SECOND] {
+            record::write_follows(&[row], follows, &mut bytes);
+            self.state()?.insert(row, &*bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Notes what was found wrong.
+    pub(super) fn put_finding(&mut self, finding: &Finding) -> Result<(), Error> {
+        self.begin()?;
+        let table = &mut self.txn.get()?.open_table(FINDING)?;
+        let key = table.last()?.map_or(1, |(key, _)| key.value().saturating_add(1));
+        let mut bytes = Vec::new();
+        record::write_finding(key, finding, &mut bytes);
+        table.insert(key, &*bytes)?;
         Ok(())
     }
 
@@ -393,6 +417,8 @@ fn backlog_of(
 pub(super) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     let mut tables = Tables::of(txn, Appended::default());
     txn.get()?.open_table(META)?;
+    txn.get()?.open_table(QUARANTINE)?;
+    txn.get()?.open_table(FINDING)?;
     tables.state()?;
     tables.event()?;
     tables.due()?;

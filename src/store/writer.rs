@@ -20,6 +20,8 @@ use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{Committed, Op};
 use super::record;
+use super::recovery;
+use super::tables::COUNTERS;
 use super::txn::Txn;
 use super::writable::Tables;
 use super::{Denied, Shared};
@@ -63,6 +65,7 @@ impl Writer {
         loop {
             let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
             if closed && ops.is_empty() && self.is_finished()? {
+                recovery::close(&self.database)?;
                 return self.journal.clear();
             }
             let (taken, began) = (ops.len(), clock::steady());
@@ -94,7 +97,7 @@ impl Writer {
 
     fn write_journal(&mut self) -> Result<(), Error> {
         let mut counters = Vec::new();
-        record::write_counters(&self.memory.counters, &mut counters);
+        record::write_counters(&[COUNTERS], &self.memory.counters, &mut counters);
         let mut changes = self.memory.appended.take_current();
         self.journal.write(&mut changes, &counters)?;
         let changes = self.memory.appended.journaled(changes);

@@ -37,5 +37,6 @@ mod systemd;
 mod targets;
 mod tls;
 mod unique_time;
+mod upgrade;
 mod verify;
 mod wire;

@@ -7,40 +7,46 @@ use crate::store::error::Error;
 /// The version that a record begins with, unless its form has a newer one.
 pub(super) const VERSION: u8 = 1;
 
+/// The bit of the version's byte that says that the checksum covers the record's key too. Stores before version 4 have none.
+const KEYED: u8 = 0x80;
+
 const CRC_BYTES: usize = 4;
 const CONFIG: config::Configuration = config::standard();
 
-/// Writes one record into `out`, which is emptied first so that it can be used again.
-pub(super) fn close(value: &impl Encode, out: &mut Vec<u8>) {
-    close_as(VERSION, value, out);
+/// Writes the record that belongs under `key` into `out`, which is emptied first so that it can be used again.
+pub(super) fn close(key: &[u8], value: &impl Encode, out: &mut Vec<u8>) {
+    close_as(VERSION, key, value, out);
 }
 
-pub(super) fn close_as(version: u8, value: &impl Encode, out: &mut Vec<u8>) {
+pub(super) fn close_as(version: u8, key: &[u8], value: &impl Encode, out: &mut Vec<u8>) {
     out.clear();
-    out.push(version);
+    out.push(version | KEYED);
     let written = bincode::encode_into_std_write(value, out, CONFIG);
     debug_assert!(written.is_ok(), "encoding into memory has nothing that can fail");
-    let crc = crc32c::crc32c(out);
+    let crc = crc32c::crc32c_append(crc32c::crc32c(out), key);
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads one record of the first version; `table` names it in the error.
-pub(super) fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, bytes: &'a [u8]) -> Result<T, Error> {
-    match intact(table, bytes)? {
+/// Reads one record of the first version that stands under `key`; `table` names it in the error.
+pub(super) fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, key: &[u8], bytes: &'a [u8]) -> Result<T, Error> {
+    match intact(table, key, bytes)? {
         (VERSION, content) => decode(table, content),
         _ => Err(unknown_version(table)),
     }
 }
 
 /// A record's version and its content, once its checksum was found right.
-pub(super) fn intact<'a>(table: &'static str, bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
+pub(super) fn intact<'a>(table: &'static str, key: &[u8], bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
     let damaged = |why| Error::Damaged { table, why };
     let end = bytes.len().checked_sub(CRC_BYTES).filter(|end| *end > 0).ok_or(damaged("it is too short"))?;
     let (content, crc) = bytes.split_at(end);
-    if crc32c::crc32c(content).to_le_bytes() != crc {
+    let version = content[0];
+    let of_content = crc32c::crc32c(content);
+    let expected = if version & KEYED == 0 { of_content } else { crc32c::crc32c_append(of_content, key) };
+    if expected.to_le_bytes() != crc {
         return Err(damaged("its checksum does not match"));
     }
-    Ok((content[0], &content[1..]))
+    Ok((version & !KEYED, &content[1..]))
 }
 
 pub(super) fn decode<'a, T: BorrowDecode<'a, ()>>(table: &'static str, content: &'a [u8]) -> Result<T, Error> {

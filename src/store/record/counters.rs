@@ -28,6 +28,8 @@ pub(in crate::store) struct Counters {
     pub(in crate::store) indexed: u64,
     /// `None` in a store of a release that kept no time.
     pub(in crate::store) time: Option<Kept>,
+    /// The sum over all entries of the due table and the backlogs (see `waiting`); `None` in a store of a release that kept none.
+    pub(in crate::store) waiting: Option<u64>,
 }
 
 #[derive(Encode, Decode)]
@@ -53,7 +55,7 @@ struct TimeForm {
     doubt: Option<(u8, u64, u64)>,
 }
 
-pub(in crate::store) fn write_counters(counters: &Counters, out: &mut Vec<u8>) {
+pub(in crate::store) fn write_counters(key: &[u8], counters: &Counters, out: &mut Vec<u8>) {
     let form = CountersForm {
         last_key: counters.last_key,
         last_endpoint: counters.last_endpoint,
@@ -64,13 +66,13 @@ pub(in crate::store) fn write_counters(counters: &Counters, out: &mut Vec<u8>) {
         swept: counters.swept,
         indexed: counters.indexed,
     };
-    close_as(TIMED, &(form, counters.time.map(time_form)), out);
+    close_as(SUMMED, key, &(form, counters.time.map(time_form), counters.waiting), out);
 }
 
-pub(in crate::store) fn read_counters(bytes: &[u8]) -> Result<Counters, Error> {
-    let (form, time): (CountersForm, Option<TimeForm>) = match intact("state", bytes)? {
-        (VERSION, content) => (decode("state", content)?, None),
-        (TIMED, content) => decode("state", content)?,
+pub(in crate::store) fn read_counters(key: &[u8], bytes: &[u8]) -> Result<Counters, Error> {
+    let (form, time, waiting): (CountersForm, Option<TimeForm>, Option<u64>) = match intact("state", key, bytes)? {
+        (VERSION, content) => (decode("state", content)?, None, None),
+        (SUMMED, content) => decode("state", content)?,
         _ => return Err(unknown_version("state")),
     };
     Ok(Counters {
@@ -83,6 +85,7 @@ pub(in crate::store) fn read_counters(bytes: &[u8]) -> Result<Counters, Error> {
         swept: form.swept,
         indexed: form.indexed,
         time: time.map(kept).transpose()?,
+        waiting,
     })
 }
 
@@ -90,6 +93,16 @@ impl Counters {
     /// Notes that keys and values of so many bytes are gone.
     pub(in crate::store) fn free(&mut self, bytes: u64) {
         self.live_bytes = self.live_bytes.saturating_sub(bytes);
+    }
+
+    /// Adds an entry to the sum over all that wait.
+    pub(in crate::store) fn note_put(&mut self, entry: u64) {
+        self.waiting = self.waiting.map(|sum| sum.wrapping_add(entry));
+    }
+
+    /// Takes an entry out of that sum.
+    pub(in crate::store) fn note_taken(&mut self, entry: u64) {
+        self.waiting = self.waiting.map(|sum| sum.wrapping_sub(entry));
     }
 }
 
@@ -123,5 +136,5 @@ fn micros(duration: Duration) -> u64 {
 
 coded!(why_code, why: Why in "state" { 0 = Ahead, 1 = Behind, 2 = Early, 3 = Away });
 
-/// The version with a time; the one before ends with the counters.
-const TIMED: u8 = 2;
+/// The version with a time and a sum; the one before ends with the counters.
+const SUMMED: u8 = 2;

@@ -58,11 +58,11 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
         data: (narrow(data.start), narrow(data.end)),
         bytes,
     };
-    close(&form, out);
+    close(&event.key.0.to_be_bytes(), &form, out);
 }
 
 pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
-    let form: EventForm<'_> = open("event", bytes)?;
+    let form: EventForm<'_> = open("event", &key.0.to_be_bytes(), bytes)?;
     let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
     let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
         .ok_or(Error::Damaged { table: "event", why: "its body is shorter than it says" })?;

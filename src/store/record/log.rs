@@ -12,6 +12,7 @@ use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::time::Timestamp;
 use crate::store::Attempt;
 use crate::store::error::Error;
+use crate::store::tables::{DELIVERY_ROW, LogKey, log_key};
 
 #[derive(Encode, BorrowDecode)]
 struct DeliveryForm<'a> {
@@ -68,11 +69,11 @@ pub(in crate::store) fn write_delivery(delivery: &Delivery, newest: Option<&Atte
         recovered: delivery.recovered,
         newest: newest.map(attempt_form),
     };
-    close(&form, out);
+    close(&log_key(delivery.key, DELIVERY_ROW), &form, out);
 }
 
 pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<(Delivery, Option<Attempt>), Error> {
-    let form: DeliveryForm<'_> = open("log", bytes)?;
+    let form: DeliveryForm<'_> = open("log", &log_key(key, DELIVERY_ROW), bytes)?;
     let delivery = Delivery {
         key,
         state: state(form.state)?,
@@ -87,12 +88,12 @@ pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<
     Ok((delivery, form.newest.map(attempt).transpose()?))
 }
 
-pub(in crate::store) fn write_attempt(value: &Attempt, out: &mut Vec<u8>) {
-    close(&attempt_form(value), out);
+pub(in crate::store) fn write_attempt(key: DeliveryKey, value: &Attempt, out: &mut Vec<u8>) {
+    close(&log_key(key, value.number), &attempt_form(value), out);
 }
 
-pub(in crate::store) fn read_attempt(bytes: &[u8]) -> Result<Attempt, Error> {
-    attempt(open("log", bytes)?)
+pub(in crate::store) fn read_attempt(key: &LogKey, bytes: &[u8]) -> Result<Attempt, Error> {
+    attempt(open("log", key, bytes)?)
 }
 
 fn attempt_form(value: &Attempt) -> AttemptForm<'_> {

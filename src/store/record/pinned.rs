@@ -19,14 +19,17 @@ use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
 use crate::domain::timekeeper::{self, Doubt, Kept, Reading};
+use crate::store::findings::{Finding, Kind};
 use crate::store::pins::Connection;
 use crate::store::registry::Listing;
 use crate::store::seal::Sealer;
+use crate::store::tables::log_key;
 use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);
 const LATER: Timestamp = Timestamp::from_micros(1_776_695_580_654_321);
 const KEY: DeliveryKey = DeliveryKey { event: EventKey(0x0650_1234_5678_9abc), endpoint: EndpointNo(7) };
+const TENANT: TenantNo = TenantNo(4);
 const NODE: Node = Node(0x0102_0304_0506_0708);
 
 /// A record is written as it always was, and what is read of it is all that there was.
@@ -37,12 +40,20 @@ fn pinned(name: &str, written: impl Fn(&mut Vec<u8>), again: impl Fn(&[u8], &mut
     assert_eq!(hex::encode(&first), hex::encode(stored(name)), "{name}");
     again(&first, &mut second);
     assert_eq!(hex::encode(&second), hex::encode(&first), "{name}: something was lost");
+    // Before version 4 the checksum did not cover the key.
+    if let Some(unkeyed) = vector(&format!("{name}/3")) {
+        again(&unkeyed, &mut second);
+        assert_eq!(hex::encode(&second), hex::encode(&first), "{name}: something of an older one was lost");
+    }
 }
 
 fn stored(name: &str) -> Vec<u8> {
-    let lines = include_str!("../../../tests/vectors/records.txt").lines();
-    let hex = lines.filter_map(|line| line.split_once(' ')).find(|(of, _)| *of == name).expect("it is among the vectors").1;
-    hex::decode(hex).expect("hex digits")
+    vector(name).expect("it is among the vectors")
+}
+
+fn vector(name: &str) -> Option<Vec<u8>> {
+    let mut lines = include_str!("../../../tests/vectors/records.txt").lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(of, _)| *of == name).map(|(_, hex)| hex::decode(hex).expect("hex digits"))
 }
 
 fn event() -> StoredEvent {
@@ -95,8 +106,8 @@ fn delivery(state: State) -> Delivery {
 fn small_records() {
     pinned(
         "meta",
-        |out| write_meta(&Meta { store_version: 3, node: NODE.0 }, out),
-        |was, out| write_meta(&read_meta(was).unwrap(), out),
+        |out| write_meta(&[0], &Meta { store_version: 3, node: NODE.0 }, out),
+        |was, out| write_meta(&[0], &read_meta(&[0], was).unwrap(), out),
     );
     let counters = Counters {
         last_key: KEY.event.0,
@@ -108,21 +119,53 @@ fn small_records() {
         swept: 8,
         indexed: 9,
         time: None,
+        waiting: None,
     };
-    assert_eq!(read_counters(&stored("counters")).unwrap(), counters, "of the first version");
+    assert_eq!(read_counters(&[0], &stored("counters-1")).unwrap(), counters, "of the first version");
     let doubt = Some(Doubt { why: timekeeper::Why::Behind, off: Duration::from_secs(3_600), held: Duration::from_secs(60) });
     let last = Reading { wall: AT, boot: Duration::from_micros(987_654_321) };
     let time = Some(Kept { boot_id: NODE.0, last, now: LATER, lead: Duration::from_millis(5), doubt });
-    let counters = Counters { time, ..counters };
-    pinned("counters-2", |out| write_counters(&counters, out), |was, out| write_counters(&read_counters(was).unwrap(), out));
+    let counters = Counters { time, waiting: Some(10), ..counters };
+    pinned(
+        "counters",
+        |out| write_counters(&[0], &counters, out),
+        |was, out| write_counters(&[0], &read_counters(&[0], was).unwrap(), out),
+    );
+    let follows = Follows { run: 1 << 63, before: 5, open: true };
+    pinned(
+        "follows",
+        |out| write_follows(&[2], &follows, out),
+        |was, out| write_follows(&[2], &read_follows(&[2], was).unwrap(), out),
+    );
+    let kept = Quarantined { table: "due".into(), key: vec![1, 2], value: vec![3], why: "it is late".into(), at: AT.as_micros() };
+    pinned(
+        "quarantined",
+        |out| write_quarantined(b"q", &kept, out),
+        |was, out| write_quarantined(b"q", &read_quarantined(b"q", was).unwrap(), out),
+    );
+    let what = Some("hookwheel.redb.journal.aside-9".into());
+    let finding = Finding { kind: Kind::Lost, at: AT, batches: 2, events: 300, rows: 0, what };
+    pinned("finding", |out| write_finding(7, &finding, out), |was, out| write_finding(7, &read_finding(7, was).unwrap(), out));
     let named = Named { event: KEY.event.0, deliveries: 2, content: [9; 32], until: AT.as_millis() };
-    pinned("named", |out| write_named(&named, out), |was, out| write_named(&read_named(was).unwrap(), out));
+    pinned("named", |out| write_named(b"n", &named, out), |was, out| write_named(b"n", &read_named(b"n", was).unwrap(), out));
     let fanout = Fanout { after: 1_000, until: 10_000, made: 999 };
-    pinned("fanout", |out| write_fanout(&fanout, out), |was, out| write_fanout(&read_fanout(was).unwrap(), out));
+    pinned(
+        "fanout",
+        |out| write_fanout(b"f", &fanout, out),
+        |was, out| write_fanout(b"f", &read_fanout(b"f", was).unwrap(), out),
+    );
     let job = Job { ends: true, after: [3; 20], until: KEY.event.0 };
-    pinned("job", |out| write_job(&job, out), |was, out| write_job(&read_job(was).unwrap(), out));
-    pinned("bytes", |out| write_bytes(&vec![1, 2, 3], out), |was, out| write_bytes(&read_bytes(was).unwrap(), out));
-    pinned("number", |out| write_number(&KEY.event.0, out), |was, out| write_number(&read_number(was).unwrap(), out));
+    pinned("job", |out| write_job(b"j", &job, out), |was, out| write_job(b"j", &read_job(b"j", was).unwrap(), out));
+    pinned(
+        "bytes",
+        |out| write_bytes(&[1], &vec![1, 2, 3], out),
+        |was, out| write_bytes(&[1], &read_bytes(&[1], was).unwrap(), out),
+    );
+    pinned(
+        "number",
+        |out| write_number(&[2], &KEY.event.0, out),
+        |was, out| write_number(&[2], &read_number(&[2], was).unwrap(), out),
+    );
 }
 
 #[test]
@@ -157,22 +200,22 @@ fn the_log() {
     let succeeded = Delivery { state: State::Succeeded { at: AT }, ..plain };
     pinned("delivery-succeeded", |out| write_delivery(&succeeded, None, out), again);
 
-    let again = |was: &[u8], out: &mut Vec<u8>| write_attempt(&read_attempt(was).unwrap(), out);
-    pinned("attempt-response", |out| write_attempt(&response(), out), again);
+    let again = |was: &[u8], out: &mut Vec<u8>| write_attempt(KEY, &read_attempt(&log_key(KEY, 3), was).unwrap(), out);
+    pinned("attempt-response", |out| write_attempt(KEY, &response(), out), again);
     let failure = Err(Failure::new(Class::Tls, "the certificate is expired"));
     let attempt = Attempt { error: Some(Class::Tls), outcome: Outcome { result: failure, ..response().outcome }, ..response() };
-    pinned("attempt-failure", |out| write_attempt(&attempt, out), again);
+    pinned("attempt-failure", |out| write_attempt(KEY, &attempt, out), again);
 }
 
 #[test]
 fn what_belongs_to_tenants_and_providers() {
     let owned = Owned { provider: "decisio".into(), tenant: "t1".into() };
     let again = |was: &[u8], out: &mut Vec<u8>| {
-        let (owned, listing) = read_tenant(was).unwrap();
-        write_tenant(&owned, listing, out);
+        let (owned, listing) = read_tenant(TENANT, was).unwrap();
+        write_tenant(TENANT, &owned, listing, out);
     };
-    pinned("tenant", |out| write_tenant(&owned, Listing::Gone, out), again);
-    assert_eq!(read_tenant(&stored("tenant-1")).unwrap(), (owned, Listing::Never), "of the first version");
+    pinned("tenant", |out| write_tenant(TENANT, &owned, Listing::Gone, out), again);
+    assert_eq!(read_tenant(TENANT, &stored("tenant-1")).unwrap(), (owned, Listing::Never), "of the first version");
 
     let scopes = Scopes { publish: true, read: false, manage: true };
     let roles = [
@@ -191,15 +234,15 @@ fn what_belongs_to_tenants_and_providers() {
         link: Some("link".into()),
         urls: vec![(EndpointNo(7), "https://example.com".into())],
     };
-    let again = |was: &[u8], out: &mut Vec<u8>| write_connection(&read_connection(was).unwrap(), out);
-    pinned("connection", |out| write_connection(&connection, out), again);
+    let again = |was: &[u8], out: &mut Vec<u8>| write_connection(b"c", &read_connection(b"c", was).unwrap(), out);
+    pinned("connection", |out| write_connection(b"c", &connection, out), again);
 
     let event_type =
         EventType { name: "order.made".into(), description: "An order".into(), example: "{}".into(), ours: false, version: -2 };
     pinned(
         "event-type",
-        |out| write_event_type(&event_type, out),
-        |was, out| write_event_type(&read_event_type(was).unwrap(), out),
+        |out| write_event_type(b"e", &event_type, out),
+        |was, out| write_event_type(b"e", &read_event_type(b"e", was).unwrap(), out),
     );
 }
 
@@ -273,6 +316,10 @@ fn a_flipped_bit_is_found_wherever_it_is() {
         assert!(read_event(KEY.event, NODE, &bytes).is_err(), "bit {bit}");
         bytes[bit / 8] ^= 1 << (bit % 8);
     }
+    for bit in 0..64 {
+        assert!(read_event(EventKey(KEY.event.0 ^ (1 << bit)), NODE, &bytes).is_err(), "bit {bit} of the key");
+    }
+    assert!(read_event(KEY.event, NODE, &bytes).is_ok());
     assert!(read_event(KEY.event, NODE, &bytes[..bytes.len() - 1]).is_err());
     assert!(read_event(KEY.event, NODE, &[]).is_err());
 }

@@ -12,6 +12,28 @@ pub(in crate::store) struct Meta {
     pub(in crate::store) node: u64,
 }
 
+/// Which run of the service writes the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(in crate::store) struct Follows {
+    /// Drawn at each start.
+    pub(in crate::store) run: u64,
+    /// The run before it, whose changes may still stand in the file; the tables have all of them.
+    pub(in crate::store) before: u64,
+    /// Whether the journal may hold what the tables do not; `false`: they have all, and it need not be there.
+    pub(in crate::store) open: bool,
+}
+
+/// A row that was found damaged, as it stood.
+#[derive(Clone, Debug, PartialEq, Encode, Decode)]
+pub(in crate::store) struct Quarantined {
+    pub(in crate::store) table: String,
+    pub(in crate::store) key: Vec<u8>,
+    pub(in crate::store) value: Vec<u8>,
+    pub(in crate::store) why: String,
+    /// Microseconds, when it was found.
+    pub(in crate::store) at: u64,
+}
+
 /// What was answered for an id or an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
 pub(in crate::store) struct Named {
@@ -47,12 +69,12 @@ pub(in crate::store) struct Job {
 macro_rules! plain {
     ($($write:ident, $read:ident: $form:ty = $table:literal;)*) => {
         $(
-            pub(in crate::store) fn $write(value: &$form, out: &mut Vec<u8>) {
-                close(value, out);
+            pub(in crate::store) fn $write(key: &[u8], value: &$form, out: &mut Vec<u8>) {
+                close(key, value, out);
             }
 
-            pub(in crate::store) fn $read(bytes: &[u8]) -> Result<$form, Error> {
-                open($table, bytes)
+            pub(in crate::store) fn $read(key: &[u8], bytes: &[u8]) -> Result<$form, Error> {
+                open($table, key, bytes)
             }
         )*
     };
@@ -60,6 +82,8 @@ macro_rules! plain {
 
 plain! {
     write_meta, read_meta: Meta = "meta";
+    write_follows, read_follows: Follows = "state";
+    write_quarantined, read_quarantined: Quarantined = "quarantine";
     write_named, read_named: Named = "name";
     write_fanout, read_fanout: Fanout = "fanout";
     write_job, read_job: Job = "job";

@@ -5,7 +5,7 @@ use bincode::{BorrowDecode, Decode, Encode};
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
 use crate::domain::access::{Key, Role, Scopes};
 use crate::domain::dialect::EventType;
-use crate::domain::id::EndpointNo;
+use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
@@ -38,12 +38,12 @@ struct EventTypeForm<'a> {
     version: i64,
 }
 
-pub(in crate::store) fn write_tenant(owned: &Owned, listing: Listing, out: &mut Vec<u8>) {
-    close_as(TENANT_VERSION, &(&*owned.provider, &*owned.tenant, listing_code(listing)), out);
+pub(in crate::store) fn write_tenant(no: TenantNo, owned: &Owned, listing: Listing, out: &mut Vec<u8>) {
+    close_as(TENANT_VERSION, &no.0.to_be_bytes(), &(&*owned.provider, &*owned.tenant, listing_code(listing)), out);
 }
 
-pub(in crate::store) fn read_tenant(bytes: &[u8]) -> Result<(Owned, Listing), Error> {
-    let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", bytes)? {
+pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<(Owned, Listing), Error> {
+    let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", &no.0.to_be_bytes(), bytes)? {
         (TENANT_VERSION, content) => decode("tenant", content)?,
         (VERSION, content) => {
             let (provider, tenant) = decode("tenant", content)?;
@@ -68,11 +68,11 @@ pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
         scopes: u8::from(scopes.publish) | u8::from(scopes.read) << 1 | u8::from(scopes.manage) << 2,
         created_at: key.created_at.as_micros(),
     };
-    close(&form, out);
+    close(&key.hash, &form, out);
 }
 
 pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
-    let form: KeyForm = open("key", bytes)?;
+    let form: KeyForm = open("key", &hash, bytes)?;
     let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
     let role = match (form.provider, form.tenant) {
         (None, _) => Role::Operator,
@@ -83,18 +83,18 @@ pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Er
     Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at })
 }
 
-pub(in crate::store) fn write_connection(connection: &Connection, out: &mut Vec<u8>) {
+pub(in crate::store) fn write_connection(name: &[u8], connection: &Connection, out: &mut Vec<u8>) {
     let form = ConnectionForm {
         opened_at: connection.opened_at.as_micros(),
         used_at: connection.used_at.as_micros(),
         link: connection.link.as_deref(),
         urls: connection.urls.iter().map(|(no, url)| (no.0, &**url)).collect(),
     };
-    close(&form, out);
+    close(name, &form, out);
 }
 
-pub(in crate::store) fn read_connection(bytes: &[u8]) -> Result<Connection, Error> {
-    let form: ConnectionForm<'_> = open("connection", bytes)?;
+pub(in crate::store) fn read_connection(name: &[u8], bytes: &[u8]) -> Result<Connection, Error> {
+    let form: ConnectionForm<'_> = open("connection", name, bytes)?;
     Ok(Connection {
         opened_at: Timestamp::from_micros(form.opened_at),
         used_at: Timestamp::from_micros(form.used_at),
@@ -103,14 +103,14 @@ pub(in crate::store) fn read_connection(bytes: &[u8]) -> Result<Connection, Erro
     })
 }
 
-pub(in crate::store) fn write_event_type(event_type: &EventType, out: &mut Vec<u8>) {
+pub(in crate::store) fn write_event_type(key: &[u8], event_type: &EventType, out: &mut Vec<u8>) {
     let EventType { name, description, example, version, .. } = event_type;
-    close(&EventTypeForm { name, description, example, version: *version }, out);
+    close(key, &EventTypeForm { name, description, example, version: *version }, out);
 }
 
 /// What a provider gives is its own, never an example of ours.
-pub(in crate::store) fn read_event_type(bytes: &[u8]) -> Result<EventType, Error> {
-    let EventTypeForm { name, description, example, version } = open("event_type", bytes)?;
+pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<EventType, Error> {
+    let EventTypeForm { name, description, example, version } = open("event_type", key, bytes)?;
     Ok(EventType { name: name.into(), description: description.into(), example: example.into(), ours: false, version })
 }
 

@@ -4,9 +4,11 @@ use bincode::{Decode, Encode};
 
 use super::codec::{close, open, unknown};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::event::Event;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
+use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::seal::Sealer;
 
@@ -62,12 +64,12 @@ pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out
         failures: endpoint.failures,
         secrets,
     };
-    close(&form, out);
+    close(&endpoint.no.0.to_be_bytes(), &form, out);
     Ok(())
 }
 
 pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[u8]) -> Result<Endpoint, Error> {
-    let form: EndpointForm = open("endpoint", bytes)?;
+    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
     let label = seal_label(&form.provider, &form.tenant, &form.id);
     let secrets = form.secrets.iter().map(|kept| opened(kept, &label, sealer)).collect::<Result<_, Error>>()?;
     let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
@@ -91,6 +93,45 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
         failures: form.failures,
         secrets,
     })
+}
+
+/// What a webhook's record says that is no secret.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct WebhookFacts {
+    pub(in crate::store) tenant_no: TenantNo,
+    pub(in crate::store) owned: Owned,
+    pub(in crate::store) standing: Standing,
+    created_at: Timestamp,
+    events: Vec<Pattern>,
+}
+
+impl WebhookFacts {
+    /// Whether an event would have reached it when it was published.
+    pub(in crate::store) fn matched(&self, event: &Event) -> bool {
+        let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
+        let was_there = self.created_at <= event.key.time() && !matches!(self.standing, Standing::Deleted { .. });
+        let wanted = self.events.iter().any(|pattern| pattern.matches(&event.kind));
+        *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test
+    }
+}
+
+pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Result<WebhookFacts, Error> {
+    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
+    Ok(WebhookFacts {
+        tenant_no: TenantNo(form.tenant_no),
+        standing: standing(&form.standing)?,
+        created_at: Timestamp::from_micros(form.created_at),
+        events: form.events.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
+        owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
+    })
+}
+
+/// Whether a record is one, as far as that can be told without the key.
+pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
+    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
+    let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
+    standing(&form.standing)?;
+    if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
 }
 
 fn seal_label(provider: &str, tenant: &str, webhook: &str) -> String {

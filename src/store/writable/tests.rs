@@ -233,7 +233,7 @@ proptest! {
         create_all(&txn).unwrap();
         txn.commit().unwrap();
         let mut counters = Vec::new();
-        record::write_counters(&Counters::default(), &mut counters);
+        record::write_counters(&[COUNTERS], &Counters::default(), &mut counters);
         let (mut model, mut appended, mut journal, mut put) = (Rows::default(), Appended::default(), Vec::new(), 0);
         for (batch, then) in batches {
             let txn = Txn::of(&database);
@@ -258,7 +258,7 @@ proptest! {
                 continue;
             }
             let mut changes = appended.take_current();
-            changes.seal(Head { store: 0, run: 0, number: 0 }, &counters);
+            changes.seal(Head { store: 0, run: 0, number: 0, upon: None }, &counters);
             journal.push(changes.bytes().to_vec());
             appended.journaled(changes);
             if then == Then::Freeze && !appended.is_frozen().unwrap() {

@@ -1,0 +1,158 @@
+//! `doctor`: what is wrong with a stopped store, what was saved of it, and what to do.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::doors;
+use super::exit::{Exit, Failure};
+use super::print::Out;
+use super::words::{count, plain};
+use crate::config::DEFAULT_FILE;
+use crate::store::{Aside, Diagnosis, HeldEvent};
+
+/// Examine the store of a stopped service: say what is wrong, what to do, and what was put aside; changes nothing without --acknowledge
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// The config file, which names the store
+    #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+
+    /// Examine this store file instead
+    #[arg(long, value_name = "FILE", conflicts_with = "config")]
+    store: Option<PathBuf>,
+
+    /// Take note that you have seen what was found: it is told no more, and events are taken again
+    #[arg(long)]
+    acknowledge: bool,
+}
+
+impl Doctor {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let file = match &self.store {
+            Some(file) => file.clone(),
+            None => doors::config(&self.config, true)?.storage.path,
+        };
+        match self.acknowledge {
+            true => acknowledge(&file, out),
+            false => examine(&file, out),
+        }
+    }
+}
+
+fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
+    let seen = doors::acknowledge(file)?;
+    match out.json {
+        true => out.line(json!({ "acknowledged": seen }))?,
+        false => out.line(format!("ok  {} acknowledged", count(seen, "finding")))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn examine(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
+    let diagnosis = doors::examine(file)?;
+    match out.json {
+        true => out.line(object(&diagnosis))?,
+        false => out.line(lines(&diagnosis))?,
+    }
+    Ok(if is_well(&diagnosis) { Exit::Ok } else { Exit::Negative })
+}
+
+fn is_well(diagnosis: &Diagnosis) -> bool {
+    diagnosis.report.is_clean() && diagnosis.findings.is_empty()
+}
+
+fn object(diagnosis: &Diagnosis) -> Value {
+    let findings = diagnosis.findings.iter().map(|finding| {
+        json!({
+            "kind": finding.kind.name(),
+            "at": finding.at.rfc3339_secs(),
+            "text": finding.to_string(),
+            "commits": finding.batches,
+            "events": finding.events,
+            "rows": finding.rows,
+            "holds_back_publishing": finding.kind.holds_back(),
+        })
+    });
+    let quarantine = diagnosis
+        .quarantine
+        .iter()
+        .map(|row| json!({ "table": row.table, "key": hex::encode(&row.key), "why": row.why, "at": row.at.rfc3339_secs() }));
+    let asides = diagnosis.asides.iter().map(|aside| {
+        let events: Vec<Value> = aside.events.iter().map(event).collect();
+        json!({ "file": aside.path.display().to_string(), "commits": aside.commits, "events": events })
+    });
+    json!({
+        "ok": is_well(diagnosis),
+        "faults": diagnosis.report.faults,
+        "events": diagnosis.report.events,
+        "deliveries": diagnosis.report.deliveries,
+        "pending": diagnosis.report.pending,
+        "findings": findings.collect::<Vec<_>>(),
+        "quarantine": quarantine.collect::<Vec<_>>(),
+        "put_aside": asides.collect::<Vec<_>>(),
+        "advice": advice(diagnosis),
+    })
+}
+
+fn event(held: &HeldEvent) -> Value {
+    json!({ "id": held.id, "type": held.kind, "provider": held.provider, "tenant": held.tenant, "in_store": held.is_kept })
+}
+
+fn lines(diagnosis: &Diagnosis) -> String {
+    let mut lines: Vec<String> = vec![diagnosis.report.to_string()];
+    lines.extend(diagnosis.findings.iter().map(|finding| format!("found {}: {finding}", finding.at)));
+    for row in diagnosis.quarantine.iter().take(SHOWN) {
+        lines.push(format!("in quarantine: table `{}`, row {}: {}", row.table, hex::encode(&row.key), row.why));
+    }
+    lines.extend(more(diagnosis.quarantine.len(), "rows in quarantine"));
+    for aside in &diagnosis.asides {
+        lines.extend(aside_lines(aside));
+    }
+    lines.extend(advice(diagnosis).into_iter().map(|advice| format!("try: {advice}")));
+    plain(&lines.join("\n"))
+}
+
+fn aside_lines(aside: &Aside) -> Vec<String> {
+    let missing = aside.events.iter().filter(|held| !held.is_kept).count();
+    let (commits, events) = (count(aside.commits, "commit"), count(aside.events.len() as u64, "event"));
+    let mut lines = vec![format!("put aside: {}: {commits}, {events}, {missing} of them not in the store", aside.path.display())];
+    for held in aside.events.iter().filter(|held| !held.is_kept).take(SHOWN) {
+        let tenant = held.tenant.as_deref().unwrap_or("*");
+        lines.push(format!("  {}  {}  {}/{tenant}", held.id, held.kind, held.provider));
+    }
+    lines.extend(more(missing, "events"));
+    lines
+}
+
+fn more(all: usize, what: &str) -> Option<String> {
+    (all > SHOWN).then(|| format!("… and {} more {what}; --json shows all", all - SHOWN))
+}
+
+/// What to do, in the order in which it is done.
+fn advice(diagnosis: &Diagnosis) -> Vec<&'static str> {
+    let mut advice = Vec::new();
+    if diagnosis.findings.iter().any(|finding| finding.kind.holds_back()) {
+        advice.push(
+            "look for the journal where the disk was mounted before; put it back while the store has not been started again",
+        );
+    }
+    if diagnosis.asides.iter().any(|aside| aside.events.iter().any(|held| !held.is_kept)) {
+        advice.push("publish again what was put aside and is not in the store, if its publisher does not");
+    }
+    if !diagnosis.quarantine.is_empty() {
+        advice.push("make again what the rows in quarantine held: webhooks, keys, event types");
+    }
+    if !diagnosis.findings.is_empty() {
+        advice.push("hookwheel doctor --acknowledge, when this has been seen to");
+    }
+    if diagnosis.findings.is_empty() && !diagnosis.report.is_clean() {
+        advice
+            .push("start the service, which derives again what it can; what is damaged after that needs the newest clean backup");
+    }
+    advice
+}
+
+/// Rows and events that are printed.
+const SHOWN: usize = 20;

@@ -1,0 +1,171 @@
+//! What memory must know of a store before its writer runs: webhooks, tenants, keys, how far each work has come, and what the index
+//! does not have yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use super::appended::Appended;
+use super::error::{Error, intact};
+use super::findings::Finding;
+use super::memory::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
+use super::op::Limits;
+use super::opening::Moment;
+use super::record::{self, Counters};
+use super::registry::Registry;
+use super::schedule::Schedule;
+use super::seal::Sealer;
+use super::tables::{
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG,
+    LogKey, QUARANTINE, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
+};
+use super::tail::{Entry as IndexEntry, Tail};
+use super::{catalogue, listed_under};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::timekeeper::TimeKeeper;
+
+pub(super) fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Counters), Error> {
+    let txn = database.begin_read()?;
+    let mut registry = Registry::default();
+    for row in tables::read(&txn, TENANT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        let (owned, listing) = record::read_tenant(TenantNo(no.value()), value.value())?;
+        registry.put_tenant(TenantNo(no.value()), owned, listing);
+    }
+    for row in tables::read(&txn, ENDPOINT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        registry.put(Arc::new(record::read_endpoint(EndpointNo(no.value()), sealer, value.value())?));
+    }
+    for row in tables::read(&txn, KEY)?.range::<&[u8; 32]>(..)? {
+        let (hash, value) = row?;
+        registry.put_key(Arc::new(record::read_key(*hash.value(), value.value())?));
+    }
+    for row in tables::read(&txn, EVENT_TYPE)?.range::<&[u8]>(..)? {
+        let (name, value) = row?;
+        let Some(provider) = catalogue::provider_of(name.value()) else { continue };
+        registry.put_event_type(provider.into(), record::read_event_type(name.value(), value.value())?);
+    }
+    let counters =
+        tables::read(&txn, STATE)?.get(COUNTERS)?.map(|row| record::read_counters(&[COUNTERS], row.value())).transpose()?;
+    Ok((registry, counters.unwrap_or_default()))
+}
+
+/// The service's time goes on from what the store knows.
+fn read_time(counters: &Counters, moment: Moment) -> TimeKeeper {
+    let newest = EventKey(counters.last_key).time();
+    let mut time = match counters.time {
+        Some(kept) => TimeKeeper::resume(kept, moment.reading, moment.boot_id),
+        None => TimeKeeper::since(newest, moment.reading),
+    };
+    // What this look finds is told when the service starts, with what was in doubt before.
+    time.look(moment.reading);
+    time
+}
+
+pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limits, moment: Moment) -> Result<Memory, Error> {
+    let txn = database.begin_read()?;
+    let time = read_time(&counters, moment);
+    let mut memory = Memory {
+        counters,
+        schedule: Schedule::new(time.now()),
+        time,
+        boot_id: moment.boot_id,
+        backlogs: read_backlogs(&tables::read(&txn, BACKLOG)?)?,
+        fanouts: Default::default(),
+        jobs: Default::default(),
+        watchers: HashMap::new(),
+        limits,
+        sweep: Sweep::new(moment.steady),
+        flush: Default::default(),
+        notices: Default::default(),
+        announced: false,
+        connections_swept: Vec::new(),
+        scratch: Vec::new(),
+        appended: Appended::default(),
+    };
+    for row in tables::read(&txn, FANOUT)?.range::<u64>(..)? {
+        let (event, value) = row?;
+        let cursor = record::read_fanout(&event.value().to_be_bytes(), value.value())?;
+        memory.fanouts.push_back(RunningFanout { event: EventKey(event.value()), cursor, known: None });
+    }
+    for row in tables::read(&txn, JOB)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        let job = record::read_job(&no.value().to_be_bytes(), value.value())?;
+        memory.jobs.push_back(RunningJob { endpoint: EndpointNo(no.value()), job });
+    }
+    Ok(memory)
+}
+
+/// Which endpoints have a backlog: one look an endpoint, whatever its length.
+fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<ByEndpoint<Cursor>, Error> {
+    let mut found = ByEndpoint::default();
+    let mut from = EndpointNo(0);
+    while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
+        let (endpoint, _) = read_backlog_key(row?.0.value());
+        found.insert(endpoint, Cursor { after: 0, more: true });
+        from = EndpointNo(endpoint.0.saturating_add(1));
+    }
+    Ok(found)
+}
+
+/// What came after the index was last written: events by their key, deliveries by their rows or by where they wait.
+pub(super) fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memory) -> Result<Tail, Error> {
+    let txn = database.begin_read()?;
+    let indexed = EventKey(memory.counters.indexed);
+    let mut keys = Vec::new();
+    for row in tables::read(&txn, LOG)?.range::<&LogKey>(&log_key(after(indexed), 0)..)? {
+        let (key, number) = read_log_key(row?.0.value());
+        keys.extend((number == DELIVERY_ROW).then_some(key));
+    }
+    let first = due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) });
+    for row in tables::read(&txn, DUE)?.range::<&DueKey>(&first..)? {
+        let (_, key) = read_due_key(row?.0.value());
+        keys.extend((key.event > indexed).then_some(key));
+    }
+    for row in tables::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
+        let (key, value) = row?;
+        let (endpoint, number) = read_backlog_key(key.value());
+        let key = waiting(endpoint, number, value.value());
+        keys.extend((key.event > indexed).then_some(key));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let owner = |key: DeliveryKey| registry.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+    let mut entries: Vec<IndexEntry> = keys.into_iter().map(|key| IndexEntry::delivery(key, owner(key))).collect();
+    entries.extend(read_event_tail(&tables::read(&txn, EVENT)?, registry, node, indexed)?);
+    Ok(Tail { entries })
+}
+
+fn read_event_tail(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    registry: &Registry,
+    node: Node,
+    indexed: EventKey,
+) -> Result<Vec<IndexEntry>, Error> {
+    let mut entries = Vec::new();
+    for row in table.range(indexed.0.saturating_add(1)..)? {
+        let (key, value) = row?;
+        let key = EventKey(key.value());
+        let Some(stored) = intact(Some(record::read_event(key, node, value.value())))? else { continue };
+        let event = stored.event;
+        let owner = registry.tenant(&event.provider, listed_under(event.tenant.as_deref())).filter(|_| !event.test);
+        entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
+    }
+    Ok(entries)
+}
+
+fn after(event: EventKey) -> DeliveryKey {
+    DeliveryKey { event: EventKey(event.0.saturating_add(1)), endpoint: EndpointNo(0) }
+}
+
+/// What was found wrong and is not acknowledged, oldest first, and how many rows are in quarantine.
+pub(super) fn read_findings(database: &Database) -> Result<(Vec<Finding>, u64), Error> {
+    let txn = database.begin_read()?;
+    let mut found = Vec::new();
+    for row in tables::read(&txn, FINDING)?.range::<u64>(..)? {
+        let (key, value) = row?;
+        found.push(record::read_finding(key.value(), value.value())?);
+    }
+    Ok((found, tables::read(&txn, QUARANTINE)?.len()?))
+}
