@@ -3,6 +3,7 @@
 
 mod domain;
 
+mod budget;
 mod clock;
 mod config;
 mod wheel;

@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use super::Api;
 use super::access::Caller;
 use super::form::Query;
-use super::print::{self, Object};
+use super::print::Object;
 use super::problem::{Problem, STOPPING};
 use super::reply::Reply;
 use super::settings::{Provider, Settings};
@@ -90,16 +90,4 @@ pub(crate) fn object(status: StatusCode, dialect: &Dialect, fill: impl FnOnce(&m
         "" => Reply::object(status, fill),
         wrap => Reply::object(status, |outer| outer.object(wrap, fill)),
     }
-}
-
-/// A page: `{"data": […], "next": …}`. A dialect with `wrap` has its own name for `data`, and no `next` on the last page.
-pub(crate) fn page<T>(dialect: &Dialect, items: &[T], next: Option<&str>, each: impl Fn(&T, &mut Object<'_>)) -> Reply {
-    let wrap = &*dialect.api.wrap;
-    let body = print::object(|object| {
-        object.objects(if wrap.is_empty() { "data" } else { wrap }, items, each);
-        if wrap.is_empty() || next.is_some() {
-            object.text_or_null("next", next);
-        }
-    });
-    Reply::json(StatusCode::OK, body)
 }

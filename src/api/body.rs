@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -10,17 +11,17 @@ use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::{Body, Frame};
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use crate::budget::{Pool, Share};
 
 /// The memory for bodies on their way or at work, over all connections.
 ///
 /// A small body costs nothing. A large one that finds it taken waits as long as a body may take and is then refused with 503; one
 /// that would make others of its connection wait is refused at once.
-pub(crate) struct Room(Semaphore);
+pub(crate) struct Room(Arc<Pool>);
 
 /// How many requests a connection carries at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,21 +39,21 @@ impl Carrier {
 }
 
 /// A whole body.
-pub(crate) struct Taken<'a> {
+pub(crate) struct Taken {
     pub(crate) bytes: Bytes,
     /// Whether it came later than its head.
     pub(crate) waited: bool,
     /// Held while the bytes are at work.
-    _share: Option<SemaphorePermit<'a>>,
+    _share: Option<Share>,
 }
 
 impl Room {
-    pub(crate) fn new() -> Self {
-        Self(Semaphore::new(SHARED_KIB))
+    pub(crate) fn new(requests: Arc<Pool>) -> Self {
+        Self(requests)
     }
 
     /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes.
-    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize, carrier: Carrier) -> Result<Taken<'_>, Problem>
+    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize, carrier: Carrier) -> Result<Taken, Problem>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -75,12 +76,12 @@ impl Room {
         Ok(Taken { bytes, waited, _share: share })
     }
 
-    async fn share(&self, expected: usize, carrier: Carrier) -> Result<Option<SemaphorePermit<'_>>, Problem> {
-        let kib = u32::try_from(expected.div_ceil(1024)).unwrap_or(u32::MAX);
+    async fn share(&self, expected: usize, carrier: Carrier) -> Result<Option<Share>, Problem> {
         let share = match carrier {
+            _ if expected == 0 => return Ok(None),
             Carrier::One if expected <= FREE_BYTES => return Ok(None),
-            Carrier::One => timeout(PATIENCE, self.0.acquire_many(kib)).await.ok().and_then(Result::ok),
-            Carrier::Many => self.0.try_acquire_many(kib).ok(),
+            Carrier::One => self.0.take_within(expected, PATIENCE).await,
+            Carrier::Many => self.0.try_take(expected),
         };
         share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
     }
@@ -195,9 +196,6 @@ const DISCARDED_BYTES_MAX: usize = 64 * 1024;
 /// How often a connection is given a turn to hand over more of it.
 const DISCARD_TURNS: usize = 4;
 
-/// What all larger bodies share, in KiB.
-const SHARED_KIB: usize = 64 * 1024;
-
 /// A body up to this size takes no share: with all connections at once they come to 32 MiB.
 const FREE_BYTES: usize = 16 * 1024;
 
@@ -215,6 +213,11 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
+    use crate::budget::{BYTES_LEAST, Budget};
+
+    fn room() -> Room {
+        Room::new(Budget::new(BYTES_LEAST).requests().clone())
+    }
 
     /// A body of unknown length in the parts given; `None` never comes.
     struct Parts(Vec<Option<&'static [u8]>>);
@@ -232,7 +235,7 @@ mod tests {
     }
 
     async fn take(parts: &[Option<&'static [u8]>], bytes_max: usize) -> Result<Bytes, Problem> {
-        Room::new().take(Parts(parts.to_vec()), bytes_max, Carrier::One).await.map(|taken| taken.bytes)
+        room().take(Parts(parts.to_vec()), bytes_max, Carrier::One).await.map(|taken| taken.bytes)
     }
 
     #[tokio::test]
@@ -249,16 +252,17 @@ mod tests {
 
     #[tokio::test]
     async fn an_announced_length_past_the_limit_is_refused_unread() {
-        let room = Room::new();
+        let room = room();
         let refused = room.take(Full::new(Bytes::from_static(b"abcdef")), 5, Carrier::One).await;
         assert!(matches!(refused, Err(Problem::TooLarge(_))));
     }
 
     #[tokio::test]
     async fn one_of_many_never_waits_for_room() {
-        let room = Room::new();
+        let room = room();
         let first = room.take(Full::new(Bytes::from(vec![b'x'; 1024])), 2048, Carrier::Many).await.unwrap();
-        let rest = room.0.try_acquire_many(u32::try_from(SHARED_KIB).unwrap() - 1).expect("a small one takes its share");
+        let rest: Vec<_> = std::iter::from_fn(|| room.0.try_take(1)).collect();
+        assert_eq!(rest.len(), (16 << 10) - 1, "a small one takes its share");
         let refused = room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many).await;
         assert!(matches!(refused, Err(Problem::Unavailable(_))));
         assert!(room.take(Full::new(Bytes::new()), 2048, Carrier::Many).await.is_ok(), "nothing takes nothing");

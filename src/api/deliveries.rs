@@ -7,14 +7,16 @@ use http::StatusCode;
 use super::ask::{self, Ask};
 use super::cursor;
 use super::form::Query;
-use super::print::Object;
+use super::page::{Frame, Row, Rows, page};
+use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::whole;
 use crate::domain::delivery::{Place, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
-use crate::domain::id::Node;
+use crate::domain::id::{DeliveryKey, Node};
 use crate::domain::outcome::Response;
 use crate::domain::time::Timestamp;
 use crate::store::{Attempt, Filter, Of, Owned, Status, View};
@@ -32,9 +34,9 @@ pub(crate) async fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
 }
 
 /// `GET /v1/deliveries/{id}`: with every attempt that is kept.
-pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let view = found(ask)?;
-    Ok(ask::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_whole(ask, &view, object)))
+    whole::one(ask, &ask.dialect_of(&view.endpoint), view.delivery.key).await
 }
 
 /// `POST /v1/deliveries/{id}/retry`
@@ -62,13 +64,46 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            return Ok(ask::page(dialect, &[], None, |view: &View, object| print_line(store.node(), view, object)));
+            let none = Lines { node, views: Vec::new(), at: 0, before, next: None };
+            return page(ask, Frame::of(dialect), none).await;
         };
         filter.event = Some(event.key);
     }
-    let page = ask::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    let next = page.next.as_ref().map(cursor::encode);
-    Ok(ask::page(dialect, &page.views, next.as_deref(), |view, object| print_line(node, view, object)))
+    let found = ask::read(move || store.deliveries(&of, &filter, before, limit)).await?;
+    let lines = Lines { node, views: found.views, at: 0, before, next: found.next };
+    page(ask, Frame::of(dialect), lines).await
+}
+
+/// The deliveries of a page.
+struct Lines {
+    node: Node,
+    views: Vec<View>,
+    at: usize,
+    before: Option<DeliveryKey>,
+    /// Behind the last row that was looked at, which may be none of the page's.
+    next: Option<DeliveryKey>,
+}
+
+impl Rows for Lines {
+    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let Some(view) = self.views.get(self.at) else { return Ok(Row::End) };
+        fill_object(into, |object| print_line(self.node, view, object));
+        Ok(Row::Printed)
+    }
+
+    fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    fn cursor(&self) -> String {
+        let passed = self.views[..self.at].last().map(|view| view.delivery.key);
+        let last = if self.at == self.views.len() { self.next.or(passed) } else { passed };
+        last.or(self.before).as_ref().map(cursor::encode).unwrap_or_default()
+    }
+
+    fn has_more(&self) -> bool {
+        self.next.is_some() || self.at < self.views.len()
+    }
 }
 
 /// All filters but `event`, which needs the store.
@@ -90,15 +125,8 @@ pub(crate) fn print_line(node: Node, view: &View, object: &mut Object<'_>) {
     object.number("attempts", view.delivery.attempts.into());
 }
 
-/// A delivery by itself: with each attempt's request and response.
-pub(crate) fn print_whole(ask: &Ask<'_>, view: &View, object: &mut Object<'_>) {
-    let event = ask.api.store.event_by_id(&owned(&view.endpoint), &view.event_id).ok().flatten();
-    let body = event.map(|event| event.content.body()).unwrap_or_default();
-    print(ask.api.store.node(), view, object);
-    object.objects("attempts", &view.attempts, |attempt, object| print_attempt(attempt, &body, object));
-}
-
-fn print(node: Node, view: &View, object: &mut Object<'_>) {
+/// All of a delivery but what its attempts sent and got.
+pub(super) fn print(node: Node, view: &View, object: &mut Object<'_>) {
     let delivery = &view.delivery;
     object.text("id", &node.delivery_id(delivery.key));
     object.text("event_id", &view.event_id);
@@ -113,7 +141,8 @@ fn print(node: Node, view: &View, object: &mut Object<'_>) {
     object.time("next_attempt_at", next_attempt_at(view));
 }
 
-fn print_attempt(attempt: &Attempt, body: &[u8], object: &mut Object<'_>) {
+/// An attempt. What it sent besides its headers is the event's body.
+pub(super) fn print_attempt(attempt: &Attempt, object: &mut Object<'_>) {
     object.number("number", attempt.number.into());
     object.text("trigger", trigger(attempt.trigger));
     object.time("started_at", Some(attempt.started_at));
@@ -124,7 +153,6 @@ fn print_attempt(attempt: &Attempt, body: &[u8], object: &mut Object<'_>) {
     object.object("request", |object| {
         object.text("url", &attempt.url);
         print_headers(&attempt.request_headers, object);
-        print_body(body, object);
     });
     match &attempt.outcome.result {
         Ok(response) => object.object("response", |object| print_response(response, object)),
@@ -154,7 +182,7 @@ fn print_headers(headers: &Headers, object: &mut Object<'_>) {
 }
 
 /// As text; what is not UTF-8 as base64, and then `encoding` says so.
-fn print_body(body: &[u8], object: &mut Object<'_>) {
+pub(super) fn print_body(body: &[u8], object: &mut Object<'_>) {
     match str::from_utf8(body) {
         Ok(text) => object.text("body", text),
         Err(_) => {
@@ -217,7 +245,7 @@ mod tests {
     fn a_filter_that_says_nothing_is_refused() {
         for bad in ["status=ok", "code=99", "code=abc", "since=yesterday", "test=1", "stats=failed", "cursor=abc"] {
             let mut query = Query::read(Some(bad), PARAMETERS);
-            let _ = (filter(&mut query), cursor::from_query::<crate::domain::id::DeliveryKey>(&mut query));
+            let _ = (filter(&mut query), cursor::from_query::<DeliveryKey>(&mut query));
             assert!(query.finish().is_err(), "{bad}");
         }
     }

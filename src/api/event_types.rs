@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use super::ask::{self, Ask};
 use super::form::{Form, Query};
+use super::page::{Frame, Listed, page};
 use super::print::Object;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
@@ -11,15 +12,22 @@ use crate::domain::dialect::EventType;
 use crate::domain::pattern::check_type_name;
 
 /// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
-pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["limit", "cursor"]);
     let (limit, start) = (query.limit(), start(&mut query));
     query.finish()?;
-    let known = &ask.dialect().event_types;
-    let page: Vec<&EventType> = known.iter().skip(start).take(limit).collect();
-    let end = start + page.len();
-    let next = (end < known.len()).then(|| end.to_string());
-    Ok(ask::page(ask.dialect(), &page, next.as_deref(), |event_type, object| print(event_type, object)))
+    let dialect = ask.dialect().clone();
+    let numbers = (start..dialect.event_types.len()).take(limit + 1).collect();
+    let rows = Listed::of(
+        numbers,
+        limit,
+        |number: &usize| (number + 1).to_string(),
+        move |number, object| {
+            print(&dialect.event_types[*number], object);
+            Ok(())
+        },
+    );
+    page(ask, Frame::of(ask.dialect()), rows).await
 }
 
 /// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.

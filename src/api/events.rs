@@ -5,16 +5,18 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::answer::{Next, Source};
 use super::ask::{self, Ask};
 use super::cursor;
-use super::print::{self, Object};
+use super::page::{Frame, Row, Rows, page};
+use super::print::{self, Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::clock;
 use crate::config::units::parse_duration;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
-use crate::store::Owned;
+use crate::store::{Fit, Owned, Space, Store};
 
 /// `GET /v1/events`: the tenant's and those for all tenants of its provider, oldest first.
 ///
@@ -25,73 +27,109 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or(EventKey::MIN));
     let wait = query.read_with("wait", "is not a duration of at most 60s, like 30s", wait).unwrap_or_default();
     query.finish()?;
-    let mut events = read(ask, &owned, after, limit, wait).await?;
-    let more = cut(&mut events, limit);
-    Ok(feed(ask, &events, more, after))
+    let mut keys = read(ask, &owned, after, limit, wait).await?;
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let rows = Events { store: ask.api.store.clone(), keys, at: 0, after, more };
+    page(ask, Frame::of(ask.dialect()).feed(), rows).await
 }
 
 /// `GET /v1/events/{id}`
-pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let event = find(ask)?;
-    Ok(ask::object(StatusCode::OK, ask.dialect(), |object| print_event(&event, object)))
+pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (store, key) = (ask.api.store.clone(), find(ask)?.key);
+    let shown = Shown { store, key, wrap: ask.dialect().api.wrap.clone() };
+    Reply::rendered(StatusCode::OK, shown, ask.api.store.budget()).await
 }
 
-/// The event that the path names, if it is the tenant's or for all of its provider.
+/// The event that the path names, without its content, if it is the tenant's or for all of its provider.
 pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
     let event = ask.api.store.event_by_id(&ask.caller.owned()?, ask.id)?;
     event.ok_or(Problem::NotFound("event"))
 }
 
 /// One more than `limit`, if there is; waits for the first when there is none.
-async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<Event>, Problem> {
+async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<EventKey>, Problem> {
     let deadline = Instant::from_std(clock::steady() + wait);
     let (store, mut stop) = (ask.api.store.clone(), ask.api.stop.clone());
     let mut commits = store.commits();
     loop {
         commits.mark_unchanged();
         let (reader, owned) = (store.clone(), owned.clone());
-        let events = ask::read(move || reader.events(&owned, after, limit + 1, PAGE_BYTES_MAX)).await?;
-        if !events.is_empty() || wait.is_zero() {
-            return Ok(events);
+        let keys = ask::read(move || reader.event_keys(&owned, after, limit + 1)).await?;
+        if !keys.is_empty() || wait.is_zero() {
+            return Ok(keys);
         }
         let committed = async {
             let _ = commits.changed().await;
             sleep(PAUSE).await;
         };
         tokio::select! {
-            committed = timeout_at(deadline, committed) => if committed.is_err() { return Ok(events) },
-            () = stop.pressed() => return Ok(events),
+            committed = timeout_at(deadline, committed) => if committed.is_err() { return Ok(keys) },
+            () = stop.pressed() => return Ok(keys),
         }
     }
 }
 
-/// Cuts the page to its limit and to what one answer may hold; whether something was cut.
-fn cut(events: &mut Vec<Event>, limit: usize) -> bool {
-    let before = events.len();
-    let mut bytes = 0;
-    let fits = events.iter().take(limit).take_while(|event| {
-        let fits = bytes == 0 || bytes + event.content.data().len() <= PAGE_BYTES_MAX;
-        bytes += event.content.data().len();
-        fits
-    });
-    let count = fits.count();
-    events.truncate(count);
-    count < before
+/// The events of a page, read one by one.
+struct Events {
+    store: Store,
+    keys: Vec<EventKey>,
+    at: usize,
+    after: EventKey,
+    more: bool,
 }
 
-fn feed(ask: &Ask<'_>, events: &[Event], more: bool, after: EventKey) -> Reply {
-    let wrap = &*ask.dialect().api.wrap;
-    let cursor = cursor::encode(&events.last().map_or(after, |event| event.key));
-    let body = print::object(|object| {
-        object.objects(if wrap.is_empty() { "data" } else { wrap }, events, print_event);
-        if more {
-            object.text("next", &cursor);
-        } else if wrap.is_empty() {
-            object.null("next");
-        }
-        object.text("cursor", &cursor);
-    });
-    Reply::json(StatusCode::OK, body)
+impl Rows for Events {
+    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let Some(key) = self.keys.get(self.at) else { return Ok(Row::End) };
+        Ok(match self.store.event(*key, space(room))? {
+            None => Row::Gone,
+            Some(Fit::Needs(bytes)) => Row::Needs(bytes),
+            Some(Fit::Fits(event)) => {
+                fill_object(into, |object| print_event(&event, object));
+                Row::Printed
+            }
+        })
+    }
+
+    fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    fn cursor(&self) -> String {
+        cursor::encode(self.keys[..self.at].last().unwrap_or(&self.after))
+    }
+
+    fn has_more(&self) -> bool {
+        self.more || self.at < self.keys.len()
+    }
+}
+
+/// One event, under the dialect's `wrap`.
+struct Shown {
+    store: Store,
+    key: EventKey,
+    wrap: Box<str>,
+}
+
+impl Source for Shown {
+    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let event = match self.store.event(self.key, space(room))? {
+            Some(Fit::Needs(bytes)) => return Ok(Next::Needs(bytes)),
+            Some(Fit::Fits(event)) => event,
+            None => return Err(Problem::NotFound("event")),
+        };
+        let bytes = print::object(|object| match &*self.wrap {
+            "" => print_event(&event, object),
+            wrap => object.object(wrap, |object| print_event(&event, object)),
+        });
+        Ok(Next::Piece { bytes, last: true })
+    }
+}
+
+/// Its data goes in byte for byte.
+fn space(room: usize) -> Space {
+    Space { room, printed: 1 }
 }
 
 fn print_event(event: &Event, object: &mut Object<'_>) {
@@ -118,9 +156,6 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// Between two looks of a long poll: under load nearly every commit is somebody else's.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Data in one page; the first event is always in it.
-const PAGE_BYTES_MAX: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -149,19 +184,6 @@ mod tests {
         let printed = print::object(|object| print_event(&event(1 << 16, "{\"a\" : 1e999}"), object));
         let expected = r#"{"id":"evt_1","type":"a.b","created_at":"1970-01-01T00:00:00Z","occurred_at":null,"tenant":"*","attributes":{"n":7},"connection":null,"data":{"a" : 1e999}}"#;
         assert_eq!(String::from_utf8(printed).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_page_is_cut_by_count_and_by_bytes() {
-        let mut few = vec![event(1, "1"), event(2, "2"), event(3, "3")];
-        assert!(!cut(&mut few, 3));
-        assert!(cut(&mut few, 2));
-        assert_eq!(few.len(), 2);
-
-        let large = "0".repeat(PAGE_BYTES_MAX);
-        let mut heavy = vec![event(1, &large), event(2, "1"), event(3, "1")];
-        assert!(cut(&mut heavy, 50));
-        assert_eq!(heavy.len(), 1);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Why an event went to a webhook or did not: computed when asked, by the webhooks as they are now.
 
-use std::sync::Arc;
-
-use super::ask::{self, Ask};
+use super::ask::Ask;
+use super::page::{Frame, Listed, page};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::{cursor, events};
@@ -10,7 +9,7 @@ use crate::domain::delivery::{End, State};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::store::{self, Status, View};
+use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
 pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -20,29 +19,26 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let store = ask.api.store.clone();
     let node = store.node();
-    let mut endpoints = store.webhooks(&owned, after, limit + 1);
-    let more = endpoints.len() > limit;
-    endpoints.truncate(limit);
-    let next = endpoints.last().filter(|_| more).map(|last| cursor::encode(&last.no));
+    let endpoints = store.webhooks(&owned, after, limit + 1);
     let link = ask.dialect().link(&event.attributes);
-    let key = event.key;
-    let sent = ask::read(move || {
-        let view = |endpoint: Arc<Endpoint>| {
-            let view = store.delivery_by_key(DeliveryKey { event: key, endpoint: endpoint.no })?;
-            Ok((endpoint, view))
-        };
-        endpoints.into_iter().map(view).collect::<Result<Vec<_>, store::Error>>()
-    });
-    Ok(ask::page(ask.dialect(), &sent.await?, next.as_deref(), |(endpoint, view), object| {
-        object.text("webhook_id", &endpoint.id);
-        object.text("name", &endpoint.definition.name);
-        object.text("url", &endpoint.definition.url);
-        object.boolean("sent", view.is_some());
-        object.text("why", &verdict(&event, endpoint, link.as_deref(), view.as_ref()));
-        object.boolean("changed_since", is_changed(&event, endpoint));
-        object.text_or_null("delivery_id", view.as_ref().map(|view| node.delivery_id(view.delivery.key)).as_deref());
-        object.text_or_null("delivery_status", view.as_ref().map(|view| view.status.name()));
-    }))
+    let rows = Listed::of(
+        endpoints,
+        limit,
+        |endpoint| cursor::encode(&endpoint.no),
+        move |endpoint, object| {
+            let view = store.delivery_by_key(DeliveryKey { event: event.key, endpoint: endpoint.no })?;
+            object.text("webhook_id", &endpoint.id);
+            object.text("name", &endpoint.definition.name);
+            object.text("url", &endpoint.definition.url);
+            object.boolean("sent", view.is_some());
+            object.text("why", &verdict(&event, endpoint, link.as_deref(), view.as_ref()));
+            object.boolean("changed_since", is_changed(&event, endpoint));
+            object.text_or_null("delivery_id", view.as_ref().map(|view| node.delivery_id(view.delivery.key)).as_deref());
+            object.text_or_null("delivery_status", view.as_ref().map(|view| view.status.name()));
+            Ok(())
+        },
+    );
+    page(ask, Frame::of(ask.dialect()), rows).await
 }
 
 /// One sentence for a person.

@@ -1,6 +1,7 @@
 //! HTTP/1.1 over any stream: its limits and its end.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -10,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,34 +20,36 @@ use tokio::time::sleep;
 
 use super::ahead::Length;
 use super::connection::{Ends, drive};
+use super::leaving::{Leaving, Watch};
 use super::pace::Pace;
 use super::slots::Slot;
 use super::stop::Stop;
 use crate::clock;
 
 /// Serves requests until the peer goes, takes too long, gives way or the service closes; a request at work is finished first.
-pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, slot: &Slot, answer: A)
+pub(crate) async fn serve<S, A, F, B>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Full<Bytes>>>,
+    F: Future<Output = Response<B>>,
+    B: Body<Data = Bytes, Error: Error + Send + Sync> + Unpin + 'static,
 {
     let pace = Arc::new(Pace::new(clock::steady()));
     let service = service_fn(|request: Request<Incoming>| {
         pace.began(length(request.body()));
         slot.works();
-        let (pace, has_body) = (pace.clone(), !request.body().is_end_stream());
+        let (pace, slot, has_body) = (pace.clone(), slot.clone(), !request.body().is_end_stream());
         let answered = answer(request);
         async move {
             let (response, now) = (answered.await, clock::steady());
             pace.answered(now, has_body && !response.status().is_success());
             slot.rests(now);
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| Leaving::new(body, OnItsWay { pace, slot })))
         }
     });
     let io = TokioIo::new(Paced { stream, pace: pace.clone(), drained: 0 });
     let mut connection = pin!(builder().serve_connection(io, service));
-    let ends = Ends { deadline: || pace.deadline(), stopped: last_call(stop.clone()), stop, slot };
+    let ends = Ends { deadline: || pace.deadline(), stopped: last_call(stop.clone()), stop, slot: &slot };
     drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
 }
 
@@ -59,6 +61,30 @@ async fn last_call(mut stop: Stop) {
 
 fn length(body: &Incoming) -> Length {
     body.size_hint().exact().map_or(Length::Chunks, Length::Known)
+}
+
+/// An answer of this connection.
+struct OnItsWay {
+    pace: Arc<Pace>,
+    slot: Arc<Slot>,
+}
+
+impl Watch for OnItsWay {
+    fn taken(&self) {
+        self.slot.works();
+        self.pace.taken(clock::steady());
+    }
+
+    fn waits(&self) {
+        self.slot.works();
+        self.pace.waits(clock::steady());
+    }
+
+    fn over(&self) {
+        let now = clock::steady();
+        self.pace.sent(now);
+        self.slot.rests(now);
+    }
 }
 
 fn builder() -> http1::Builder {
@@ -143,12 +169,14 @@ const DRAINED_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Full;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::watch;
 
     use super::super::body::{Carrier, Room};
     use super::super::stop::Stage;
     use super::*;
+    use crate::budget::{BYTES_LEAST, Budget};
 
     /// A peer of a connection whose answers are the lengths of the bodies, 413 past 100 bytes.
     fn peer() -> (DuplexStream, watch::Sender<Stage>) {
@@ -170,7 +198,7 @@ mod tests {
     where
         F: Future<Output = Response<Full<Bytes>>>,
     {
-        serve(stream, stop, &Slot::alone(), answer).await;
+        serve(stream, stop, Slot::alone(), answer).await;
     }
 
     async fn exchange(sent: &str) -> String {
@@ -240,7 +268,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1 << 20);
         let (_press, pressed) = watch::channel(Stage::Serving);
         tokio::spawn(served(ours, Stop::new(pressed), |request| async {
-            let room = Room::new();
+            let room = Room::new(Budget::new(BYTES_LEAST).requests().clone());
             let taken = room.take(request.into_body(), 1000, Carrier::One).await.unwrap();
             Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))
         }));

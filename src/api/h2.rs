@@ -4,14 +4,13 @@
 //! in parts as its peer takes them, until the deadline of its stream.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -20,19 +19,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{Ends, drive};
 use super::h1::{HEAD_BYTES_MAX, HEADERS_MAX};
+use super::leaving::{Leaving, PART_BYTES};
 use super::slots::Slot;
 use super::stop::Stop;
-use super::streams::{Streams, UnderWay};
+use super::streams::Streams;
 use crate::clock;
 
 /// Serves requests until the peer goes, takes too long, gives way or the service stops; requests at work are finished first.
 ///
 /// At a stop the peer is told so at once (RFC 9113, section 6.8): what it had sent by then is answered, and it knows what was not.
-pub(crate) async fn serve<S, A, F>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
+pub(crate) async fn serve<S, A, F, B>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     A: Fn(Request<Incoming>) -> F,
-    F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Error + Send + Sync> + Default + Unpin + Send + 'static,
 {
     let streams = Streams::new(slot.clone(), clock::steady());
     let service = service_fn(|request: Request<Incoming>| {
@@ -44,7 +45,7 @@ where
                 None => too_many_headers(),
             };
             under_way.answered(clock::steady());
-            Ok::<_, Infallible>(response.map(|body| Leaving { body, rest: Bytes::new(), _under_way: under_way }))
+            Ok::<_, Infallible>(response.map(|body| Leaving::new(body, under_way)))
         }
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
@@ -60,43 +61,14 @@ fn builder() -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder.max_concurrent_streams(STREAMS_MAX).max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
     builder.initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
+    builder.max_send_buf_size(SEND_BYTES);
     builder
 }
 
-fn too_many_headers() -> Response<Full<Bytes>> {
+fn too_many_headers<B: Default>() -> Response<B> {
     let mut response = Response::default();
     *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     response
-}
-
-/// An answer on its way. The library asks for a part when the peer has room for one, and lets go of it behind the last.
-struct Leaving {
-    body: Full<Bytes>,
-    /// What is taken out of the body and not yet handed over.
-    rest: Bytes,
-    _under_way: UnderWay,
-}
-
-impl Body for Leaving {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
-            let Some(whole) = ready!(Pin::new(&mut self.body).poll_frame(cx)?) else { return Poll::Ready(None) };
-            self.rest = whole.into_data().unwrap_or_default();
-        }
-        let length = self.rest.len().min(PART_BYTES);
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64 + self.body.size_hint().lower())
-    }
 }
 
 /// Of one connection; a further one is refused unread. Clients assume at least 100 until they are told (RFC 9113, section 6.5.2).
@@ -106,14 +78,14 @@ const STREAMS_MAX: u32 = 128;
 /// 30 s, over a path of 400 ms.
 const WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Handed over at once, and then no longer watched.
-const PART_BYTES: usize = 16 * 1024;
+/// Of one answer, what waits in the library for its peer: one part, since all that waits there is nobody's.
+const SEND_BYTES: usize = PART_BYTES;
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use http_body_util::BodyExt;
+    use http_body_util::{BodyExt, Full};
     use hyper::client::conn::http2 as client;
     use tokio::sync::watch;
     use tokio::time::{sleep, timeout};
@@ -169,19 +141,6 @@ mod tests {
         assert_eq!(text(get(&mut sender, "/other").await).await, "/other");
         assert_eq!(text(large).await.len(), LARGE);
         assert_eq!(text(get(&mut sender, "/").await).await, "/");
-    }
-
-    #[tokio::test]
-    async fn an_answer_leaves_in_parts() {
-        let body = Full::from(vec![b'x'; 2 * PART_BYTES + 5]);
-        let _under_way = Streams::new(Slot::alone(), clock::steady()).begin(clock::steady());
-        let (mut leaving, mut left) = (Leaving { body, rest: Bytes::new(), _under_way }, Vec::new());
-        while !leaving.is_end_stream() {
-            left.push(leaving.size_hint().exact());
-            assert!(leaving.frame().await.unwrap().unwrap().into_data().unwrap().len() <= PART_BYTES);
-        }
-        assert_eq!(left, [2 * PART_BYTES + 5, PART_BYTES + 5, 5].map(|bytes| Some(bytes as u64)));
-        assert!(leaving.frame().await.is_none());
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use super::access::hash;
 use super::ask::Ask;
 use super::cursor;
 use super::form::{Form, unknown};
+use super::page::{Frame, Listed, page};
 use super::print::Object;
 use super::problem::Problem;
 use super::random;
@@ -20,20 +21,23 @@ use crate::domain::id::{is_name, key_id};
 use crate::store::Denied;
 
 /// `GET /v1/admin/keys`: all of them by id, without their texts, which nobody keeps.
-pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["limit", "cursor"]);
     let (limit, after): (usize, Box<str>) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
     let mut keys: Vec<Arc<Key>> = ask.settings.keys().cloned().chain(ask.api.store.keys()).collect();
     keys.retain(|key| key.id > after);
     keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-    let more = keys.len() > limit;
-    keys.truncate(limit);
-    let next = keys.last().filter(|_| more).map(|last| cursor::encode(&last.id));
-    Ok(Reply::object(StatusCode::OK, |object| {
-        object.objects("data", &keys, |key, object| print(key, object));
-        object.text_or_null("next", next.as_deref());
-    }))
+    let rows = Listed::of(
+        keys,
+        limit,
+        |key| cursor::encode(&key.id),
+        |key, object| {
+            print(key, object);
+            Ok(())
+        },
+    );
+    page(ask, Frame::default(), rows).await
 }
 
 /// `POST /v1/admin/keys`: the one answer that shows the key's text.

@@ -13,6 +13,7 @@
 mod access;
 mod admin;
 mod ahead;
+mod answer;
 mod ask;
 mod body;
 mod catalogue;
@@ -29,8 +30,10 @@ mod h1;
 mod h2;
 mod health;
 mod keys;
+mod leaving;
 mod ndjson;
 mod pace;
+mod page;
 mod print;
 mod problem;
 mod publish;
@@ -43,17 +46,16 @@ mod slots;
 mod stop;
 mod streams;
 mod webhooks;
+mod whole;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -64,6 +66,7 @@ pub(crate) use slots::{LEAVING_MAX, Limits};
 pub(crate) use stop::{Stage, Stop};
 
 use access::{Caller, Keys, Rank};
+use answer::Answer;
 use ask::Ask;
 use body::{Carrier, Room, discard};
 use catalogue::Catalogues;
@@ -105,6 +108,7 @@ impl Api {
         network: Limits,
     ) -> Self {
         let started = clock::steady();
+        let room = Room::new(store.budget().requests().clone());
         Self {
             store,
             settings,
@@ -112,7 +116,7 @@ impl Api {
             stop,
             started,
             routes: Routes::new(),
-            room: Room::new(),
+            room,
             catalogues: Catalogues::default(),
             network: Slots::new(network, started),
             socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
@@ -136,7 +140,7 @@ impl Api {
 
     /// Answers one request, whatever it is. The answer says so when it is the connection's last: what of its body is not taken
     /// in could be read as a request.
-    async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
         let (head, mut body) = request.into_parts();
         let reply = self.handle(door, &slot, &head, &mut body).await;
         let mut reply = reply.unwrap_or_else(Problem::reply);
@@ -191,10 +195,10 @@ impl Api {
             Call::Publish if ask.is_ndjson => ndjson::publish(ask).await,
             Call::Publish => publish::publish(ask).await,
             Call::ListEvents => events::list(ask).await,
-            Call::ShowEvent => events::show(ask),
+            Call::ShowEvent => events::show(ask).await,
             Call::ExplainEvent => explain::explain(ask).await,
             Call::CreateWebhook => webhooks::create(ask).await,
-            Call::ListWebhooks => webhooks::list(ask),
+            Call::ListWebhooks => webhooks::list(ask).await,
             Call::ShowWebhook => webhooks::show(ask),
             Call::PutWebhook => webhooks::put(ask).await,
             Call::PatchWebhook => webhooks::patch(ask).await,
@@ -208,20 +212,20 @@ impl Api {
             Call::RecoverWebhook => webhooks::recover(ask).await,
             Call::ListWebhookDeliveries => deliveries::list_of_webhook(ask).await,
             Call::ListDeliveries => deliveries::list(ask).await,
-            Call::ShowDelivery => deliveries::show(ask),
+            Call::ShowDelivery => deliveries::show(ask).await,
             Call::RetryDelivery => deliveries::retry(ask).await,
             Call::WebhookStats => webhooks::stats(ask).await,
             Call::OpenConnection => connections::open(ask).await,
             Call::CloseConnection => connections::close(ask).await,
-            Call::ListEventTypes => event_types::list(ask),
+            Call::ListEventTypes => event_types::list(ask).await,
             Call::PutEventType => event_types::put(ask).await,
-            Call::ListKeys => keys::list(ask),
+            Call::ListKeys => keys::list(ask).await,
             Call::CreateKey => keys::create(ask).await,
             Call::RevokeKey => keys::revoke(ask).await,
             Call::Status => Ok(admin::status(self)),
             Call::Reload => admin::reload(self).await,
             Call::AcceptClock => admin::accept_clock(self).await,
-            Call::ListAllWebhooks => webhooks::list_all(ask),
+            Call::ListAllWebhooks => webhooks::list_all(ask).await,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! ```text
 //!            first byte              head complete            answer made
 //!   Idle ───────────────▶ Head ─────────────────────▶ Busy ────────────────▶ Idle, or Head when part of the next one is there
-//!   60 s                  10 s, whatever trickles in   body: `body`'s 30 s    60 s, the sending of the answer included
+//!   60 s                  10 s, whatever trickles in   body: `body`'s 30 s  │  60 s, the sending of a short answer included
+//!                                                                        ▼
+//!                                                              Sending ───┘ a long answer: 30 s for each part
 //! ```
 //!
 //! The HTTP library's own timer counts the wait for the first byte as part of the head, and makes a timer for each request.
@@ -23,6 +25,8 @@ struct State {
     /// Part of a body may still be on its way.
     unread: bool,
     ahead: Ahead,
+    /// Part of the next head came before the answer had left.
+    next_began: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +34,25 @@ enum Phase {
     Idle,
     Head,
     Busy,
+    /// Parts of a long answer wait for their peer.
+    Sending,
     Closing,
 }
 
 impl Pace {
     /// A new connection owes its first request at once.
     pub(crate) fn new(now: Instant) -> Self {
-        Self(Mutex::new(State { phase: Phase::Head, since: now, unread: false, ahead: Ahead::new() }))
+        Self(Mutex::new(State { phase: Phase::Head, since: now, unread: false, ahead: Ahead::new(), next_began: false }))
     }
 
     /// Bytes came in; `now` is asked only when that matters.
     pub(crate) fn received(&self, bytes: &[u8], now: impl FnOnce() -> Instant) {
         self.change(|state| {
             state.ahead.received(bytes);
-            if state.phase == Phase::Idle {
-                (state.phase, state.since) = (Phase::Head, now());
+            match state.phase {
+                Phase::Idle => (state.phase, state.since) = (Phase::Head, now()),
+                Phase::Sending => state.next_began = true,
+                _ => {}
             }
         });
     }
@@ -62,8 +70,28 @@ impl Pace {
         self.change(|state| {
             (state.phase, state.since, state.unread) = (Phase::Idle, now, unread);
             // What came behind it is in the library's buffer: no byte has to come for its time to run.
-            if !state.ahead.ends() {
+            state.next_began = !state.ahead.ends();
+            if state.next_began {
                 state.phase = Phase::Head;
+            }
+        });
+    }
+
+    /// A part of a long answer was taken, and more will follow.
+    pub(crate) fn taken(&self, now: Instant) {
+        self.change(|state| (state.phase, state.since) = (Phase::Sending, now));
+    }
+
+    /// The next part is still being made: that is as if the request were at work.
+    pub(crate) fn waits(&self, now: Instant) {
+        self.change(|state| (state.phase, state.since) = (Phase::Busy, now));
+    }
+
+    /// The last part of a long answer was taken.
+    pub(crate) fn sent(&self, now: Instant) {
+        self.change(|state| {
+            if state.phase != Phase::Closing {
+                (state.phase, state.since) = (if state.next_began { Phase::Head } else { Phase::Idle }, now);
             }
         });
     }
@@ -88,6 +116,7 @@ impl Pace {
             Phase::Idle => IDLE_MAX,
             Phase::Head => HEAD_MAX,
             Phase::Busy => BUSY_MAX,
+            Phase::Sending => STALLED_MAX,
             Phase::Closing => LINGER_MAX,
         };
         state.since + patience
@@ -104,6 +133,9 @@ impl Pace {
 
 /// A connection without a request, and the sending of an answer.
 pub(super) const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// A long answer of which no part is taken: it holds room that others wait for.
+pub(super) const STALLED_MAX: Duration = Duration::from_secs(30);
 
 /// From the first byte of a request to the end of its head.
 pub(super) const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -147,6 +179,29 @@ mod tests {
         pace.began(NO_BODY);
         pace.answered(later(20), false);
         assert_eq!(pace.deadline(), later(30));
+    }
+
+    #[test]
+    fn a_long_answer_has_thirty_seconds_for_each_part() {
+        let start = Instant::now();
+        let later = |secs| start + Duration::from_secs(secs);
+        let pace = Pace::new(start);
+        pace.received(GET, || start);
+        pace.began(NO_BODY);
+        pace.answered(start, false);
+        for secs in [0, 29, 58] {
+            pace.taken(later(secs));
+            assert_eq!(pace.deadline(), later(secs + 30));
+        }
+        pace.waits(later(60));
+        assert_eq!(pace.deadline(), later(60) + BUSY_MAX, "it is not the peer that is slow");
+        pace.taken(later(70));
+        pace.sent(later(75));
+        assert_eq!(pace.deadline(), later(75) + IDLE_MAX);
+        pace.taken(later(80));
+        pace.received(b"GET", || later(81));
+        pace.sent(later(82));
+        assert_eq!(pace.deadline(), later(82) + HEAD_MAX, "its next request has begun");
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Object<'_> {
         self.list(name, items, |item, into| fill_object(into, |object| fill(item, object)));
     }
 
+    /// Begins a list that is the last member; whoever goes on ends it and the object.
+    pub(crate) fn open_list(&mut self, name: &str) {
+        self.member(name).push(b'[');
+    }
+
     pub(crate) fn texts<'t>(&mut self, name: &str, items: impl IntoIterator<Item = &'t str>) {
         self.list(name, items, quote);
     }
@@ -91,9 +96,19 @@ impl Object<'_> {
 
 /// Appends one object.
 pub(crate) fn fill_object(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    open_object(into, fill);
+    into.push(b'}');
+}
+
+/// Appends an object that goes on.
+pub(crate) fn open_object(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     into.push(b'{');
     fill(&mut Object { into, empty: true });
-    into.push(b'}');
+}
+
+/// Goes on with an object that has a member.
+pub(crate) fn go_on(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    fill(&mut Object { into, empty: false });
 }
 
 /// Enough for a webhook or a delivery without its attempts.

@@ -52,8 +52,17 @@ pub(crate) struct Wrong {
 
 impl Wrong {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self { pointer: clipped(pointer.into()), detail: detail.into() }
     }
+}
+
+/// A pointer holds names as they were sent: of a long one enough to find it, so that no answer grows with its request.
+fn clipped(mut pointer: String) -> String {
+    if pointer.len() > POINTER_BYTES_MAX {
+        pointer.truncate(pointer.floor_char_boundary(POINTER_BYTES_MAX));
+        pointer.push('…');
+    }
+    pointer
 }
 
 impl Problem {
@@ -101,7 +110,7 @@ impl Problem {
         if self.is_closing() {
             headers.insert(CONNECTION, CLOSE);
         }
-        Reply { status, headers, body }
+        Reply::new(status, headers, body)
     }
 
     /// Its members: `title`, `status`, `detail`, and `errors` where fields are wrong.
@@ -185,6 +194,9 @@ fn is_limit(fault: &json::Fault) -> bool {
 
 /// How the scanner begins the reasons of what it refuses beyond the grammar.
 const LIMITS: [&str; 3] = ["nested deeper", "invalid UTF-8", "a byte order mark"];
+
+/// Longer than the name of any attribute that is one.
+const POINTER_BYTES_MAX: usize = 256;
 
 /// What a request gets while the service stops.
 pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";

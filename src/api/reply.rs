@@ -1,32 +1,61 @@
-//! A whole answer: always short enough to be built before it is sent.
+//! What is sent back: a status, headers, and a body that is whole or begun.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use http_body_util::Full;
 
+use super::answer::{self, Answer, Piece, Source};
 use super::print::{self, Object};
+use super::problem::Problem;
+use crate::budget::{Budget, Share};
 
 /// What is sent back.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// All of it, or what it begins with.
     pub(crate) body: Bytes,
+    pub(crate) rest: Rest,
+}
+
+/// What belongs to the body besides.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// That the body takes; `None`: it is small.
+    room: Option<Share>,
+    unread: Option<answer::Unread>,
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.unread.is_some() { "more follows" } else { "nothing follows" })
+    }
 }
 
 impl Reply {
+    /// A small answer.
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, body, rest: Rest::default() }
+    }
+
+    /// JSON that may be large: printed piece by piece, in room of its own.
+    pub(crate) async fn rendered(status: StatusCode, source: impl Source, budget: &Budget) -> Result<Self, Problem> {
+        let Piece { bytes, room, unread } = answer::begin(source, budget.answers()).await?;
+        Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
+    }
+
     /// JSON that is already printed.
     pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, JSON);
-        Self { status, headers, body: body.into() }
+        Self::new(status, headers, body.into())
     }
 
     pub(crate) fn ndjson(body: Vec<u8>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
-        Self { status: StatusCode::ACCEPTED, headers, body: body.into() }
+        Self::new(StatusCode::ACCEPTED, headers, body.into())
     }
 
     /// One object, as it stands.
@@ -35,13 +64,14 @@ impl Reply {
     }
 
     pub(crate) fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: Bytes::new() }
+        Self::new(StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())
     }
 }
 
-impl From<Reply> for Response<Full<Bytes>> {
+impl From<Reply> for Response<Answer> {
     fn from(reply: Reply) -> Self {
-        let mut response = Response::new(Full::new(reply.body));
+        let Rest { room, unread } = reply.rest;
+        let mut response = Response::new(Answer::of(Piece { bytes: reply.body, room, unread }));
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers;
         response

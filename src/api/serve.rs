@@ -102,7 +102,7 @@ impl Server {
 
     async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
         let (api, door) = (self.api, self.door);
-        h1::serve(stream, self.stop, &slot, |request| api.clone().answer(door, slot.clone(), request)).await;
+        h1::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(door, slot.clone(), request)).await;
     }
 
     async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {

@@ -6,7 +6,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::pace::{BUSY_MAX, HEAD_MAX, IDLE_MAX};
+use super::leaving::Watch;
+use super::pace::{BUSY_MAX, HEAD_MAX, IDLE_MAX, STALLED_MAX};
 use super::slots::Slot;
 use crate::clock;
 
@@ -60,9 +61,13 @@ pub(super) struct UnderWay {
 impl UnderWay {
     /// Its answer is made; what remains is its sending.
     pub(super) fn answered(&self, now: Instant) {
+        self.set_deadline(now + IDLE_MAX);
+    }
+
+    fn set_deadline(&self, at: Instant) {
         self.streams.with(|state| {
             let mine = state.under_way.iter_mut().find(|(number, _)| *number == self.number);
-            mine.into_iter().for_each(|(_, deadline)| *deadline = now + IDLE_MAX);
+            mine.into_iter().for_each(|(_, deadline)| *deadline = at);
         });
     }
 
@@ -76,6 +81,16 @@ impl UnderWay {
         if was_under_way {
             self.streams.slot.rests(now);
         }
+    }
+}
+
+impl Watch for UnderWay {
+    fn taken(&self) {
+        self.set_deadline(clock::steady() + STALLED_MAX);
+    }
+
+    fn waits(&self) {
+        self.set_deadline(clock::steady() + BUSY_MAX);
     }
 }
 

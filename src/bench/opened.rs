@@ -45,6 +45,7 @@ fn options(config: &Config, dialect: Arc<Dialect>) -> Options {
     let limits = Limits {
         retention: config.storage.retention,
         max_bytes: config.storage.max_bytes.bytes(),
+        memory: config.delivery.memory.bytes(),
         connection_idle: config.delivery.connection_idle,
     };
     Options {

@@ -20,6 +20,11 @@ pub(crate) fn delivery(delivery: &Value, paint: Paint) -> String {
             let _ = write!(text, "\n{label:<12}{value}");
         }
     }
+    let request = &delivery["request"];
+    if !request.is_null() {
+        text.push('\n');
+        body(&mut text, request, "> ", paint);
+    }
     for attempt in delivery["attempts"].as_array().into_iter().flatten() {
         let _ = write!(text, "\n\n{}", one(attempt, paint));
     }
@@ -71,11 +76,17 @@ fn message(text: &mut String, message: &Value, arrow: &str, paint: Paint) {
     for (name, value) in headers(&message["headers"]) {
         let _ = write!(text, "\n{}", paint.dim(&format!("{arrow}{name}: {value}")));
     }
+    if !message["body"].is_null() {
+        body(text, message, arrow, paint);
+    }
+}
+
+fn body(text: &mut String, message: &Value, arrow: &str, paint: Paint) {
     let body = message["body"].as_str().map_or_else(|| message["body"].to_string(), str::to_owned);
     if message["encoding"] == "base64" {
         let _ = write!(text, "\n{}", paint.dim(&format!("{arrow}(not text; in base64)")));
     }
-    for line in plain(&body).lines().filter(|_| body != "null") {
+    for line in plain(&body).lines() {
         let _ = write!(text, "\n{arrow}{line}");
     }
 }
@@ -111,9 +122,10 @@ mod tests {
         let value = json!({
             "id": "dlv_1", "event_id": "evt_1", "event_type": "invoice.paid", "webhook_id": "wh_1", "status": "failed",
             "url": "https://example.com/", "next_attempt_at": null, "reason": "exhausted",
+            "request": { "body": "{\"a\":1}" },
             "attempts": [{
                 "number": 1, "trigger": "schedule", "started_at": "2026-03-01T10:02:11Z", "duration_ms": 12, "error": "status",
-                "request": { "url": "https://example.com/", "headers": { "content-type": "application/json" }, "body": "{\"a\":1}" },
+                "request": { "url": "https://example.com/", "headers": { "content-type": "application/json" } },
                 "response": { "status": 500, "headers": { "x": "y\u{1b}" }, "body": "no\nway", "truncated": true },
             }, { "number": 2, "trigger": "manual", "started_at": "t", "duration_ms": 3, "error": "timeout", "detail": "15 s passed", "request": null, "response": null }],
         });
@@ -123,10 +135,11 @@ mod tests {
                         webhook     wh_1\n\
                         url         https://example.com/\n\
                         \n\
+                        > {\"a\":1}\n\
+                        \n\
                         attempt 1  2026-03-01T10:02:11Z  schedule  [500] status  12 ms\n\
                         > POST https://example.com/\n\
                         > content-type: application/json\n\
-                        > {\"a\":1}\n\
                         < x: y\\u{1b}\n\
                         < no\n\
                         < way\n\

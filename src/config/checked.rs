@@ -79,6 +79,8 @@ pub(crate) struct Delivery {
     pub(crate) in_flight: usize,
     /// Never above `in_flight`.
     pub(crate) in_flight_per_endpoint: usize,
+    /// Of events, requests and answers held at once.
+    pub(crate) memory: Size,
     /// Of DNS, TCP and TLS each.
     pub(crate) connect_timeout: Duration,
     /// Of a response body read and kept.

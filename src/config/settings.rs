@@ -11,6 +11,7 @@ use super::fault::{Place, Placed};
 use super::pem;
 use super::section::{Section, quoted, quoted_list};
 use super::units::Size;
+use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
 
 /// Every key of the three tables, in the order of the documentation; their environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
@@ -21,6 +22,7 @@ pub(crate) const KEYS: [(&str, &[&str]); 3] = [
         &[
             "in_flight",
             "in_flight_per_endpoint",
+            "memory",
             "connect_timeout",
             "response_capture",
             "allow_private",
@@ -87,6 +89,7 @@ pub(crate) fn delivery(mut section: Section<'_>) -> Delivery {
     let delivery = Delivery {
         in_flight,
         in_flight_per_endpoint,
+        memory: section.size("memory", Size(BYTES_DEFAULT), Size(BYTES_LEAST)..=Size(BYTES_MOST)),
         connect_timeout: section.duration("connect_timeout", 5 * SECOND, CONNECT_TIMEOUT_LEAST..=60 * SECOND),
         response_capture: section.size("response_capture", Size::kib(16), Size(0)..=RESPONSE_CAPTURE_MOST),
         allow_private: allow_private(&mut section),

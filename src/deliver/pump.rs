@@ -31,7 +31,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::outcome::{Class, Failure, Outcome};
 use crate::domain::target::{Guard, Schemes, Target};
 use crate::domain::template::{AttemptFacts, Facts};
-use crate::store::{Begun, Committed, Error, Finished, Ready, Store};
+use crate::store::{Begin, Begun, Committed, Error, Finished, Ready, Store};
 
 /// Runs attempts until it is stopped.
 pub(crate) struct Pump {
@@ -114,6 +114,7 @@ impl Pump {
     /// is attempted again after the next start.
     pub(crate) async fn stop(&self, patience: Duration) {
         self.queues().stop();
+        self.store.end_attempts();
         let quiet = async {
             loop {
                 let ended = self.ended.notified();
@@ -196,7 +197,7 @@ impl Pump {
 
     /// One attempt of a delivery, if it is still due.
     async fn run(&self, ready: Ready, kept: &mut Option<Box<Connection>>, parsed: &mut Option<Parsed>) -> Sign {
-        let begun = match self.store.begin(&ready) {
+        let begun = match self.begin(&ready).await {
             Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
             Ok(_) => return Sign::Neutral,
             Err(fault) => return self.unreadable(ready, &fault).await,
@@ -208,13 +209,16 @@ impl Pump {
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await;
         let ended_at = self.store.now();
         let sign = sign(&outcome, &dialect);
+        let trigger = begun.delivery.trigger();
+        // The outcome may wait for the disk; the body need not.
+        drop(begun);
         let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
         let room = self.store.outcome_room(kept_bytes).await;
         self.store.finish(Finished {
             key,
             place,
             first: known.is_some(),
-            trigger: begun.delivery.trigger(),
+            trigger,
             started_at,
             ended_at,
             url,
@@ -223,6 +227,24 @@ impl Pump {
             _room: room,
         });
         sign
+    }
+
+    /// What an attempt needs, its body among it, for which there may have to be room first. `None`: it is not due any more, or
+    /// the service stops.
+    async fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
+        let mut room = None;
+        loop {
+            match self.store.begin(ready, room.take())? {
+                Begin::Now(begun) => return Ok(Some(begun)),
+                Begin::Over => return Ok(None),
+                Begin::Waits(bytes) => {
+                    let prompt = self.queues().set_waiting(ready.key, true);
+                    let Some(share) = self.store.event_room(bytes, prompt).await else { return Ok(None) };
+                    self.queues().set_waiting(ready.key, false);
+                    room = Some(share);
+                }
+            }
+        }
     }
 
     /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.

@@ -61,16 +61,26 @@ struct Idle<W> {
     worker: W,
 }
 
+/// An attempt under way.
+struct Running {
+    key: DeliveryKey,
+    since: Instant,
+    /// For memory, and has sent nothing yet.
+    waits: bool,
+}
+
 struct Queue<W> {
     hand: VecDeque<Ready>,
     due: VecDeque<Ready>,
     backlog: VecDeque<Ready>,
     backlog_next: bool,
     /// Attempts under way, the oldest first.
-    running: Vec<(DeliveryKey, Instant)>,
+    running: Vec<Running>,
     /// Deliveries that were to start while they are under way.
     again: Vec<Ready>,
     slow: bool,
+    /// Whether its last attempt succeeded.
+    answers: bool,
     /// When it last got over its own limit or pace.
     free_since: Option<Instant>,
     /// More of its backlog waits on disk.
@@ -196,14 +206,14 @@ impl<W> Queues<W> {
             queue.free_since = Some(now);
         }
         // Mostly one of the oldest.
-        if let Some(ended) = queue.running.iter().position(|(other, _)| *other == key) {
+        if let Some(ended) = queue.running.iter().position(|running| running.key == key) {
             queue.running.remove(ended);
         }
         self.doubtful.extend(queue.again.extract_if(.., |ready| ready.key == key));
-        queue.slow = match sign {
-            Sign::Good => false,
-            Sign::Slow => true,
-            Sign::Neutral => queue.slow,
+        (queue.slow, queue.answers) = match sign {
+            Sign::Good => (false, true),
+            Sign::Slow => (true, false),
+            Sign::Neutral => (queue.slow, queue.answers),
         };
         self.enter(no);
         self.ask(no);
@@ -216,6 +226,16 @@ impl<W> Queues<W> {
         };
         self.sweep(no);
         next
+    }
+
+    /// An attempt waits for memory, or does no more. Whether what it is given comes back soon: its endpoint's last attempt
+    /// succeeded, and none of the others has anything.
+    pub(crate) fn set_waiting(&mut self, key: DeliveryKey, waits: bool) -> bool {
+        let Some(queue) = self.endpoints.get_mut(&key.endpoint) else { return false };
+        if let Some(running) = queue.running.iter_mut().find(|running| running.key == key) {
+            running.waits = waits;
+        }
+        queue.answers && queue.running.iter().all(|running| running.waits)
     }
 
     /// A worker waits with a kept connection; false when enough do already.
@@ -285,7 +305,7 @@ impl<W> Queues<W> {
         let queue = self.endpoints.get_mut(&no)?;
         queue.in_ring = false;
         let ready = if has_slot { queue.pop_startable()? } else { return None };
-        queue.running.push((ready.key, now));
+        queue.running.push(Running { key: ready.key, since: now, waits: false });
         self.in_flight += 1;
         self.enter(no);
         self.ask(no);
@@ -324,6 +344,7 @@ impl<W> Default for Queue<W> {
             running: Vec::new(),
             again: Vec::new(),
             slow: false,
+            answers: false,
             free_since: None,
             on_disk: false,
             asked: false,
@@ -349,7 +370,7 @@ impl<W> Queue<W> {
     }
 
     fn is_running(&self, key: DeliveryKey) -> bool {
-        self.running.iter().any(|(running, _)| *running == key)
+        self.running.iter().any(|running| running.key == key)
     }
 
     fn slots(&self, per_endpoint: usize) -> usize {
@@ -368,7 +389,7 @@ impl<W> Queue<W> {
     }
 
     fn is_quick(&self, now: Instant) -> bool {
-        self.running.first().is_none_or(|(_, oldest)| now.saturating_duration_since(*oldest) < OLD)
+        self.running.first().is_none_or(|oldest| now.saturating_duration_since(oldest.since) < OLD)
     }
 
     /// The next that is not under way already: an entry may come twice, by its place and by a person.

@@ -33,10 +33,23 @@ pub(crate) struct Event {
     pub(crate) content: Content,
 }
 
+impl Event {
+    /// What it holds of memory at most, by the length of its record.
+    pub(crate) fn bytes_of_record(length: usize) -> usize {
+        length + ATTRIBUTES_MAX * ATTRIBUTE_BYTES + EVENT_BYTES
+    }
+
+    /// What it holds of memory: its content and attributes, and some for the rest.
+    pub(crate) fn bytes(&self) -> usize {
+        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len() + ATTRIBUTE_BYTES).sum();
+        self.content.bytes.len() + attributes + EVENT_BYTES
+    }
+}
+
 /// The rendered body, and where the published `data` stands in it.
 ///
 /// One buffer: the body first; where the dialect's template has no `$data`, the data behind it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Content {
     bytes: Bytes,
     body_end: usize,
@@ -78,5 +91,39 @@ impl Content {
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Content({} bytes)", self.body_end)
+    }
+}
+
+/// Attributes of one event.
+pub(crate) const ATTRIBUTES_MAX: usize = 64;
+
+/// Bytes of their names and values together.
+pub(crate) const ATTRIBUTES_BYTES_MAX: usize = 16 << 10;
+
+/// A node's part for each attribute, and two allocations.
+const ATTRIBUTE_BYTES: usize = 96;
+
+/// The event itself and its ids.
+const EVENT_BYTES: usize = 512;
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    use super::*;
+
+    /// An event with a body of so many bytes.
+    pub(crate) fn event(key: u64, bytes: usize) -> Event {
+        Event {
+            key: EventKey(key),
+            id: "evt_1".into(),
+            provider: "acme".into(),
+            tenant: None,
+            kind: "a.b".into(),
+            time: Timestamp::EPOCH,
+            occurred_at: None,
+            attributes: Attributes::new(),
+            connection: None,
+            test: false,
+            content: Content::new(vec![b'x'; bytes], Some(0..bytes), b""),
+        }
     }
 }

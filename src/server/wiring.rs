@@ -45,6 +45,7 @@ pub(super) fn limits(config: &Config) -> Limits {
     Limits {
         retention: config.storage.retention,
         max_bytes: config.storage.max_bytes.bytes(),
+        memory: config.delivery.memory.bytes(),
         connection_idle: config.delivery.connection_idle,
     }
 }

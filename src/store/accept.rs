@@ -10,7 +10,6 @@ use super::pins::Connection;
 use super::publication::{Accepted, Publication, Refusal};
 use super::record::{self, Named, StoredEvent};
 use super::registry::{Audience, Listing};
-use super::room::Held;
 use super::shared::Pressure;
 use super::tables::time_key;
 use super::tail::Entry as IndexEntry;
@@ -175,7 +174,7 @@ impl Batch<'_, '_> {
         if matching.is_empty() {
             return Ok(());
         }
-        let known = Held::keep(event, &self.shared.room);
+        let known = self.shared.bodies.keep(event);
         let crowded = self.after.index.len() > CROWDED && !route.linked && matching.len() > 1;
         if matching.len() > WIDE || crowded {
             return self.start_fanout(key, known, &matching);

@@ -249,10 +249,6 @@ impl Changes {
         &self.log
     }
 
-    pub(super) fn log_rows(&self) -> impl Iterator<Item = (LogKey, &[u8])> {
-        self.log.iter().map(|(key, span)| (*key, self.record(*span)))
-    }
-
     pub(super) fn due(&self) -> &[(DueKey, Due)] {
         &self.due
     }

@@ -10,9 +10,10 @@ use redb::ReadableTable;
 
 use super::batch::Batch;
 use super::error::{Error, intact};
+use super::held::Held;
 use super::pins::{Connection, NewConnection, Opened};
 use super::record;
-use super::room::{Held, Seat};
+use super::room::Seat;
 use super::tail::Entry as IndexEntry;
 use super::{Denied, Owned};
 use crate::domain::delivery::{Delivery, Place};

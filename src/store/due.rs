@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::error::{Error, intact};
 use super::op::{Lane, Ready};
 use super::record;
-use super::room::{Held, Seat};
+use super::room::Seat;
 use super::schedule::Armed;
 use super::tables::{DueKey, due_key, read_due_key};
 use crate::domain::delivery::Place;
@@ -86,14 +86,14 @@ impl Batch<'_, '_> {
     /// Reads the events of deliveries that have no row, in the order of the table, so that their attempts need not. Only such a
     /// one stands in its backlog under its event's key.
     fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
-        let (node, room) = (self.shared.node, &self.shared.room);
+        let (node, bodies) = (self.shared.node, &self.shared.bodies);
         let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
-            if !Held::fits(record.len(), room) {
-                return Ok(());
+            ready.known = bodies.find(ready.key.event);
+            if ready.known.is_none() && bodies.fits(record.len()) {
+                let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
+                ready.known = event.and_then(|stored| bodies.keep(stored.event));
             }
-            let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
-            ready.known = event.and_then(|stored| Held::keep(stored.event, room));
             Ok(())
         })
     }

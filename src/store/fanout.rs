@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::batch::Batch;
 use super::error::{Error, intact};
+use super::held::Held;
 use super::memory::RunningFanout;
 use super::pins::Connection;
 use super::record::{self, Fanout, StoredEvent};
 use super::registry::Audience;
-use super::room::Held;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 

@@ -1,7 +1,6 @@
 //! What is committed and not in the tables yet, as readers see it: beside a snapshot of the tables they look into the changes that
 //! the journal holds.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use redb::ReadTransaction;
@@ -66,12 +65,6 @@ impl Fresh {
     /// What was answered for an id.
     pub(super) fn named(&self, name: &[u8]) -> Option<&[u8]> {
         self.newest().find_map(|changes| changes.named(name))
-    }
-
-    /// Rows of the log from `first` to `last`, of two with one key the newer.
-    pub(super) fn log_rows(&self, first: &LogKey, last: &LogKey) -> BTreeMap<LogKey, &[u8]> {
-        let oldest_first = self.0.iter().flat_map(|held| held.changes.log_rows());
-        oldest_first.filter(|(key, _)| (first..=last).contains(&key)).collect()
     }
 
     /// What became of a due entry, if anything did.
@@ -143,8 +136,6 @@ mod tests {
         assert_eq!(fresh.backlog(&[3; 12]), None);
         assert_eq!((fresh.named(b"one"), fresh.named(b"another")), (Some(&b"first"[..]), Some(&b"second"[..])));
         assert_eq!((fresh.named(b""), fresh.named(b"more")), (None, None));
-        let rows: Vec<_> = fresh.log_rows(&[1; 14], &[1; 14]).into_values().collect();
-        assert_eq!(rows, [b"new"]);
     }
 
     proptest! {
@@ -173,7 +164,6 @@ mod tests {
                 // What the tables have may be found here too, and is the same there.
                 if expected.is_some() {
                     prop_assert_eq!(fresh.log_row(&[key; 14]), expected.as_deref());
-                    prop_assert_eq!(fresh.log_rows(&[key; 14], &[key; 14]).into_values().next(), expected.as_deref());
                     prop_assert_eq!(fresh.due(&[key; 20]), due);
                     prop_assert_eq!(fresh.backlog(&[key; 12]), parked);
                     prop_assert_eq!(fresh.named(&[key]), named.as_deref());

@@ -26,6 +26,7 @@ use super::publication::{Accepted, Publication, Refusal};
 use super::shared::{Found, Health, Shared, Whose};
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
+use crate::budget::Budget;
 use crate::clock;
 use crate::domain::access::Key;
 use crate::domain::dialect::{Dialect, EventType};
@@ -63,6 +64,7 @@ impl Store {
         let found = Found { findings: opened.findings, quarantined: opened.quarantined, standing: opened.standing };
         let dial = Dial::of(&opened.memory.time);
         let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), dial, found);
+        shared.budget.resize(options.limits.memory);
         let store =
             Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
@@ -204,6 +206,7 @@ impl Store {
     }
 
     pub(crate) fn set_limits(&self, limits: Limits) {
+        self.shared.budget.resize(limits.memory);
         self.inbox.tell(Op::Limits(limits));
     }
 
@@ -291,6 +294,11 @@ impl Store {
     /// An error once a file of the store is gone, or another one stands in its place.
     pub(crate) fn files_stand(&self) -> Result<(), Error> {
         self.shared.found.standing.iter().try_for_each(Standing::look)
+    }
+
+    /// The memory that all rooms draw on.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.shared.budget
     }
 
     pub(crate) fn node(&self) -> Node {

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::appended::Appended;
+use super::held::Held;
 use super::notices::Notices;
 use super::op::Limits;
 use super::record::{Counters, Fanout, Job};
-use super::room::Held;
 use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::held::Held;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
-use super::room::{Held, Seat};
+use super::room::Seat;
 use super::{Attempt, Denied, Owned};
 use crate::domain::access::Key;
 use crate::domain::delivery::{Place, Trigger};
@@ -101,6 +102,8 @@ pub(crate) struct FromFile {
 pub(crate) struct Limits {
     pub(crate) retention: Duration,
     pub(crate) max_bytes: u64,
+    /// Bytes of events, requests and answers that are held at once.
+    pub(crate) memory: u64,
     /// A connection that no event names for so long is closed.
     pub(crate) connection_idle: Duration,
 }

@@ -1,6 +1,6 @@
 //! Reading, outside the writer: one snapshot a call, and the registry.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -12,9 +12,8 @@ use super::error::intact;
 use super::fresh::{Fresh, journaled};
 use super::handle::Store;
 use super::index::entry_of;
-use super::op::{Ready, Recovered};
+use super::op::Recovered;
 use super::record::{self, StoredEvent};
-use super::room::Held;
 use super::tables::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
@@ -25,31 +24,9 @@ use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
-use crate::domain::event::Event;
+use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
-
-/// A delivery about to be attempted.
-pub(crate) struct Begun {
-    pub(crate) event: BegunEvent,
-    pub(crate) delivery: Delivery,
-    pub(crate) endpoint: Arc<Endpoint>,
-}
-
-/// Its event, from memory or just read.
-pub(crate) enum BegunEvent {
-    Known(Arc<Held>),
-    Read(Box<Event>),
-}
-
-impl BegunEvent {
-    pub(crate) fn event(&self) -> &Event {
-        match self {
-            Self::Known(held) => held.event(),
-            Self::Read(event) => event,
-        }
-    }
-}
 
 /// What `recover` brings back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,25 +36,6 @@ pub(crate) struct Recover {
 }
 
 impl Store {
-    /// What a ready delivery needs for its attempt; `None` when it is not due any more: it ended, or waits elsewhere.
-    pub(crate) fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
-        let Some(endpoint) = self.webhook_no(ready.key.endpoint) else { return Ok(None) };
-        if let Some(held) = &ready.known {
-            let delivery = Delivery::published(ready.key, ready.place);
-            return Ok(Some(Begun { event: BegunEvent::Known(held.clone()), delivery, endpoint }));
-        }
-        let snapshot = Snapshot::of(self, &[])?;
-        let delivery = match snapshot.row(ready.key)? {
-            Some((delivery, _)) => delivery,
-            None => Delivery::published(ready.key, ready.place),
-        };
-        if delivery.state != State::Pending(ready.place) || !snapshot.stands(ready.key, ready.place)? {
-            return Ok(None);
-        }
-        let Some(stored) = snapshot.event(ready.key.event)? else { return Ok(None) };
-        Ok(Some(Begun { event: BegunEvent::Read(Box::new(stored.event)), delivery, endpoint }))
-    }
-
     /// What a provider speaks.
     pub(crate) fn dialect(&self, provider: &str) -> Arc<Dialect> {
         self.shared.dialect(provider)
@@ -122,7 +80,7 @@ impl Store {
         known.or_else(|| self.last_logged(no).unwrap_or_default())
     }
 
-    /// A tenant's event, or one for all tenants of its provider, by the id on the wire.
+    /// A tenant's event, or one for all tenants of its provider, by the id on the wire; without its content.
     pub(crate) fn event_by_id(&self, owned: &Owned, id: &str) -> Result<Option<Event>, Error> {
         let snapshot = Snapshot::of(self, &[])?;
         let key = match self.shared.node.event_key(id) {
@@ -130,42 +88,18 @@ impl Store {
             None => snapshot.named(owned, id)?,
         };
         let Some(stored) = key.map(|key| snapshot.event(key)).transpose()?.flatten() else { return Ok(None) };
-        let event = stored.event;
+        let event = Event { content: Content::default(), ..stored.event };
         let theirs = *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
         Ok((theirs && &*event.id == id).then_some(event))
     }
 
-    /// A tenant's events and those for all tenants of its provider, oldest first, after `after`; the last is the first with which
-    /// their data is longer than `bytes_max`.
-    pub(crate) fn events(&self, owned: &Owned, after: EventKey, limit: usize, bytes_max: usize) -> Result<Vec<Event>, Error> {
-        let scopes = self.event_scopes(owned);
-        let snapshot = Snapshot::of(self, &scopes)?;
-        let mut keys = BTreeSet::new();
-        for scope in scopes {
-            keys.extend(snapshot.event_keys(scope, (after, EventKey::MAX), limit)?);
-        }
-        let (mut events, mut bytes) = (Vec::new(), 0);
-        for key in keys.into_iter().take(limit) {
-            let Some(stored) = intact(snapshot.event(key).transpose())? else { continue };
-            bytes += stored.event.content.data().len();
-            events.push(stored.event);
-            if bytes > bytes_max {
-                break;
-            }
-        }
-        Ok(events)
-    }
-
-    /// A delivery with all its attempts, by its id. Whose it is, its webhook tells.
+    /// A delivery by its id. Whose it is, its webhook tells.
     pub(crate) fn delivery(&self, id: &str) -> Result<Option<View>, Error> {
         self.shared.node.delivery_key(id).map_or(Ok(None), |key| self.delivery_by_key(key))
     }
 
     pub(crate) fn delivery_by_key(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
-        let snapshot = Snapshot::of(self, &[])?;
-        let Some(mut view) = snapshot.view(key)? else { return Ok(None) };
-        view.attempts = snapshot.attempts(key)?;
-        Ok(Some(view))
+        Snapshot::of(self, &[])?.view(key)
     }
 
     /// A piece of a listing, newest first, before `before`.
@@ -232,7 +166,7 @@ impl Store {
     }
 
     /// Where a tenant's events are listed: its own, and those for all tenants of its provider.
-    fn event_scopes(&self, owned: &Owned) -> Vec<Scope> {
+    pub(super) fn event_scopes(&self, owned: &Owned) -> Vec<Scope> {
         let registry = self.shared.registry();
         let owners = [owned, &Owned::all_of(&owned.provider)];
         owners.into_iter().filter_map(|owner| registry.tenant(&owner.provider, &owner.tenant)).map(Scope::Events).collect()
@@ -294,7 +228,11 @@ impl<'a> Snapshot<'a> {
     }
 
     fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        let read = |row: &[u8]| record::read_event(key, self.store.shared.node, row);
+        self.event_row(key, |row| record::read_event(key, self.store.shared.node, row))
+    }
+
+    /// An event's record, as `read` reads it.
+    pub(super) fn event_row<T>(&self, key: EventKey, read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Option<T>, Error> {
         if let Some(row) = self.fresh.event(key.0) {
             return read(row).map(Some);
         }
@@ -302,15 +240,20 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(super) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let number = log_key(key, DELIVERY_ROW);
-        if let Some(row) = self.fresh.log_row(&number) {
-            return intact(Some(record::read_delivery(key, row)));
+        let read = |row: &[u8]| record::read_delivery(key, row);
+        intact(self.log_row(&log_key(key, DELIVERY_ROW), read).transpose())
+    }
+
+    /// A row of the log, as `read` reads it.
+    pub(super) fn log_row<T>(&self, key: &LogKey, read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Option<T>, Error> {
+        if let Some(row) = self.fresh.log_row(key) {
+            return read(row).map(Some);
         }
-        intact(tables::read(&self.txn, LOG)?.get(&number)?.map(|row| record::read_delivery(key, row.value())))
+        tables::read(&self.txn, LOG)?.get(key)?.map(|row| read(row.value())).transpose()
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
-    fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
+    pub(super) fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
         Ok(match place {
             Place::Due(at) => match self.fresh.due(&due_key(at, key)) {
                 Some(due) => due == Due::Put,
@@ -347,22 +290,7 @@ impl<'a> Snapshot<'a> {
             Err(fault) => return Err(fault),
         };
         let status = status(&delivery, endpoint.is_active());
-        Ok(Some(View { delivery, event_id, kind, endpoint, status, attempts: Vec::new() }))
-    }
-
-    fn attempts(&self, key: DeliveryKey) -> Result<Vec<Attempt>, Error> {
-        let (first, last) = (log_key(key, DELIVERY_ROW + 1), log_key(key, u16::MAX));
-        let mut rows = BTreeMap::new();
-        for row in tables::read(&self.txn, LOG)?.range::<&LogKey>(&first..=&last)? {
-            let (number, row) = row?;
-            rows.insert(*number.value(), intact(Some(record::read_attempt(number.value(), row.value())))?);
-        }
-        for (number, row) in self.fresh.log_rows(&first, &last) {
-            rows.insert(number, intact(Some(record::read_attempt(&number, row)))?);
-        }
-        let mut found: Vec<Attempt> = rows.into_values().flatten().collect();
-        found.extend(self.row(key)?.and_then(|(_, newest)| newest));
-        Ok(found)
+        Ok(Some(View { delivery, event_id, kind, endpoint, status }))
     }
 
     fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
@@ -380,7 +308,12 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.
-    fn event_keys(&self, scope: Scope, (after, last): (EventKey, EventKey), limit: usize) -> Result<Vec<EventKey>, Error> {
+    pub(super) fn event_keys(
+        &self,
+        scope: Scope,
+        (after, last): (EventKey, EventKey),
+        limit: usize,
+    ) -> Result<Vec<EventKey>, Error> {
         let first_row = index_key(scope, EventKey(after.0.saturating_add(1)), EndpointNo(0));
         let last_row = index_key(scope, last, EndpointNo(u32::MAX));
         let mut found = Vec::new();

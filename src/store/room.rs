@@ -5,14 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use crate::domain::event::Event;
 use crate::domain::time::Timestamp;
 
-/// Seats and bytes over all endpoints.
+/// Seats over all endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     waiting: AtomicUsize,
-    body_bytes: AtomicUsize,
 }
 
 /// What is known in memory alone about one endpoint.
@@ -74,40 +72,6 @@ impl Drop for Seat {
     }
 }
 
-/// An event that was just published, kept so that its first attempts need not read it back.
-#[derive(Debug)]
-pub(crate) struct Held {
-    event: Event,
-    room: Arc<Room>,
-}
-
-impl Held {
-    /// `None` when the bodies in memory fill their bound: then each attempt reads its own.
-    pub(super) fn keep(event: Event, room: &Arc<Room>) -> Option<Arc<Self>> {
-        let bytes = event.content.parts().0.len();
-        if room.body_bytes.load(Relaxed) + bytes > BODY_BYTES {
-            return None;
-        }
-        room.body_bytes.fetch_add(bytes, Relaxed);
-        Some(Arc::new(Self { event, room: room.clone() }))
-    }
-
-    /// Whether an event whose record has so many bytes may be kept.
-    pub(super) fn fits(record: usize, room: &Room) -> bool {
-        room.body_bytes.load(Relaxed) + record <= BODY_BYTES
-    }
-
-    pub(crate) fn event(&self) -> &Event {
-        &self.event
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.room.body_bytes.fetch_sub(self.event.content.parts().0.len(), Relaxed);
-    }
-}
-
 /// Deliveries in memory over all endpoints; about 100 bytes each.
 const SEATS: usize = 65_536;
 
@@ -116,9 +80,6 @@ const OWN_SEATS: u32 = 32;
 
 /// Deliveries in memory for one endpoint: enough for a burst.
 pub(crate) const ENDPOINT_SEATS: u32 = 4_096;
-
-/// Bodies in memory, in bytes.
-const BODY_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -13,10 +13,12 @@ use super::fact::Fact;
 use super::files::Standing;
 use super::findings::Finding;
 use super::fresh::Fresh;
+use super::held::Bodies;
 use super::registry::Registry;
 use super::room::Room;
 use super::seal::Sealer;
 use super::tail::Tail;
+use crate::budget::{self, Budget};
 use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
@@ -26,6 +28,8 @@ use crate::domain::time::Timestamp;
 pub(super) struct Shared {
     registry: RwLock<Registry>,
     pub(super) room: Arc<Room>,
+    pub(super) budget: Arc<Budget>,
+    pub(super) bodies: Arc<Bodies>,
     pub(super) node: Node,
     pub(super) sealer: Sealer,
     pub(super) path: PathBuf,
@@ -112,9 +116,12 @@ impl Shared {
     pub(super) fn new(registry: Registry, tail: Tail, whose: Whose, standard: Arc<Dialect>, dial: Dial, found: Found) -> Self {
         let Whose { node, sealer, path } = whose;
         let journal_lost = found.findings.iter().any(|finding| finding.kind.holds_back());
+        let budget = Arc::new(Budget::new(budget::BYTES_DEFAULT));
         Self {
             registry: RwLock::new(registry),
             room: Arc::default(),
+            bodies: Bodies::new(budget.clone()),
+            budget,
             node,
             sealer,
             path,

@@ -10,7 +10,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::outcome::{Class, Outcome};
 use crate::domain::time::Timestamp;
 
-/// A delivery with its log, as a reader sees it.
+/// A delivery as a reader sees it; its attempts are read one by one.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) delivery: Delivery,
@@ -18,8 +18,6 @@ pub(crate) struct View {
     pub(crate) kind: Box<str>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) status: Status,
-    /// In a list: empty. By id: all that are kept, in order.
-    pub(crate) attempts: Vec<Attempt>,
 }
 
 /// The four words of the API.

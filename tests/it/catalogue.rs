@@ -44,7 +44,7 @@ async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_i
     put(&service.provider("a"), "oracle.spoke", &json!({ "example": { "said": "yes" } })).await.expect(201);
     let id = text(&tenant.post("/v1/webhooks", &hook).await.expect(201)["id"]);
     let test = tenant.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await.expect(200);
-    assert!(text(&test["attempts"][0]["request"]["body"]).contains(r#""data":{"said":"yes"}"#), "{test}");
+    assert!(text(&test["request"]["body"]).contains(r#""data":{"said":"yes"}"#), "{test}");
     tenant
         .post("/v1/webhooks", &json!({ "url": receiver.url("/a"), "events": ["oracle.spike"] }))
         .await

@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From top to bottom; a room imports rooms of lower rows only.
-const ROWS: [&[&str]; 7] = [
+const ROWS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
     &["server", "bench"],
     &["api", "deliver", "dashboard"],
     &["store"],
     &["wheel", "clock", "config"],
+    &["budget"],
     &["domain"],
 ];
 
@@ -25,7 +26,7 @@ const RESERVED: [(&str, &[&str], &str); 10] = [
     ("hyper", &["api", "deliver", "dashboard", "cli", "server", "bench"], "the store and the domain know no HTTP"),
     (
         "tokio",
-        &["api", "deliver", "dashboard", "cli", "server", "bench", "store", "main.rs"],
+        &["api", "deliver", "dashboard", "cli", "server", "bench", "store", "budget", "main.rs"],
         "the domain, the wheel and the config know no runtime",
     ),
     (

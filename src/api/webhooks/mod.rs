@@ -13,6 +13,7 @@ use http::StatusCode;
 use super::ask::{self, Ask};
 use super::cursor;
 use super::form::Form;
+use super::page::{Frame, Listed, Rows, page};
 use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
@@ -43,32 +44,29 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name.
-pub(crate) fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let owned = ask.caller.owned()?;
     let mut query = ask.query(&["limit", "cursor", "name"]);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = query.text("name").map(ToOwned::to_owned);
     query.finish()?;
-    let mut found = match name {
+    let found = match name {
         Some(name) => ask.api.store.webhook_by_name(&owned, &name).into_iter().collect(),
         None => ask.api.store.webhooks(&owned, after, limit + 1),
     };
-    let next = next_page(&mut found, limit);
-    let print = |endpoint: &_, object: &mut Object<'_>| show::print(endpoint, ask.dialect(), &ask.api.store, None, object);
-    Ok(ask::page(ask.dialect(), &found, next.as_deref(), |endpoint, object| print(endpoint, object)))
+    let (store, dialect) = (ask.api.store.clone(), ask.dialect().clone());
+    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print(endpoint, &dialect, &store, None, object);
+    page(ask, Frame::of(ask.dialect()), rows(found, limit, print)).await
 }
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner.
-pub(crate) fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["limit", "cursor"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
-    let mut found = ask.api.store.all_webhooks(after, limit + 1);
-    let next = next_page(&mut found, limit);
-    Ok(Reply::object(StatusCode::OK, |object| {
-        object.objects("data", &found, |endpoint, object| show::print_for_operator(endpoint, &ask.api.store, object));
-        object.text_or_null("next", next.as_deref());
-    }))
+    let (found, store) = (ask.api.store.all_webhooks(after, limit + 1), ask.api.store.clone());
+    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print_for_operator(endpoint, &store, object);
+    page(ask, Frame::default(), rows(found, limit, print)).await
 }
 
 /// `GET /v1/webhooks/{id}`
@@ -166,11 +164,17 @@ fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
     ask::object(StatusCode::OK, &dialect, |object| show::print(endpoint, &dialect, &ask.api.store, None, object))
 }
 
-/// Cuts a list that was read one too long, and says where the rest begins.
-fn next_page(found: &mut Vec<Arc<Endpoint>>, limit: usize) -> Option<String> {
-    let more = found.len() > limit;
-    found.truncate(limit);
-    found.last().filter(|_| more).map(|last| cursor::encode(&last.no))
+/// The webhooks of a page, of a list that was read one too long.
+fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut Object<'_>) + Send + 'static) -> impl Rows {
+    Listed::of(
+        found,
+        limit,
+        |endpoint| cursor::encode(&endpoint.no),
+        move |endpoint: &Arc<Endpoint>, object| {
+            print(endpoint, object);
+            Ok(())
+        },
+    )
 }
 
 /// `active` or `disabled`.

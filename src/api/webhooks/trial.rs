@@ -5,25 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use tokio::time::timeout;
 
-use crate::api::ask::{self, Ask};
-use crate::api::deliveries;
+use crate::api::ask::Ask;
 use crate::api::form::Form;
-use crate::api::print::Object;
 use crate::api::problem::{Problem, Wrong};
 use crate::api::reply::Reply;
 use crate::api::settings::Provider;
+use crate::api::whole;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Attributes;
-use crate::domain::id::EndpointNo;
+use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::json::quote;
 use crate::domain::pattern::{Pattern, check_type_name};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
-use crate::store::{Publication, TestRun, View};
+use crate::store::{Publication, TestRun};
 
 /// `POST /v1/webhooks/{id}/test`
 pub(crate) async fn test_one(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -50,20 +48,18 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     for endpoint in &endpoints {
         runs.push((start(ask, endpoint, &wish).await?, patience(&ask.dialect_of(endpoint))));
     }
-    let mut views = Vec::with_capacity(runs.len());
+    let mut keys = Vec::with_capacity(runs.len());
     for (run, patience) in runs {
-        views.push(finish(ask, run, patience).await?);
+        keys.push(finished(run, patience).await);
     }
-    Ok(Reply::object(StatusCode::OK, |object| {
-        object.objects("data", &views, |view, object| deliveries::print_whole(ask, view, object));
-    }))
+    whole::all(ask, keys).await
 }
 
 async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
     let dialect = ask.dialect_of(endpoint);
     let run = start(ask, endpoint, wish).await?;
-    let view = finish(ask, run, patience(&dialect)).await?;
-    Ok(ask::object(StatusCode::OK, &dialect, |object: &mut Object<'_>| deliveries::print_whole(ask, &view, object)))
+    let key = finished(run, patience(&dialect)).await;
+    whole::one(ask, &dialect, key).await
 }
 
 async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
@@ -72,9 +68,9 @@ async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Te
 }
 
 /// Waits for the outcome; one that does not come is shown as the delivery stands.
-async fn finish(ask: &Ask<'_>, run: TestRun, patience: Duration) -> Result<View, Problem> {
+async fn finished(run: TestRun, patience: Duration) -> DeliveryKey {
     let _ = timeout(patience, run.done).await;
-    ask.api.store.delivery_by_key(run.key)?.ok_or(Problem::NotFound("delivery"))
+    run.key
 }
 
 /// An attempt, and some time for its turn.

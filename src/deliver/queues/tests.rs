@@ -24,6 +24,21 @@ fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
 }
 
 #[test]
+fn an_endpoint_that_answers_is_prompt_when_all_its_attempts_wait_for_memory() {
+    let (mut queues, now) = (queues(100, 3), clock::steady());
+    push(&mut queues, Lane::Due, 1, 1..=9);
+    start(&mut queues, now);
+    assert_eq!([1, 2, 3].map(|event| queues.set_waiting(key(1, event), true)), [false; 3], "it has not answered yet");
+    queues.finish(key(1, 1), Sign::Good, now);
+    assert!(!queues.set_waiting(key(1, 2), true), "the next has memory, or may have");
+    assert!(queues.set_waiting(key(1, 4), true));
+    queues.set_waiting(key(1, 4), false);
+    assert!(!queues.set_waiting(key(1, 2), true), "one has got it");
+    queues.finish(key(1, 4), Sign::Slow, now);
+    assert!(!queues.set_waiting(key(1, 5), true));
+}
+
+#[test]
 fn endpoints_take_turns_and_none_has_more_than_its_slots() {
     let (mut queues, now) = (queues(100, 2), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=4);

@@ -48,5 +48,5 @@ pub(crate) async fn accepted_bytes(tenant: &Client, event: &str) -> Sent {
     let attempt = &attempts(&delivery)[0];
     assert_eq!(attempt["response"]["status"], 200, "{event} was refused: {attempt}");
     let headers = attempt["request"]["headers"].as_object().expect("headers").iter();
-    Sent { headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(), body: text(&attempt["request"]["body"]) }
+    Sent { headers: headers.map(|(name, value)| (name.clone(), text(value))).collect(), body: text(&delivery["request"]["body"]) }
 }

@@ -1,0 +1,274 @@
+//! A large answer: rendered piece by piece as its reader takes it, each piece in room of its own.
+//!
+//! ```text
+//!  begin ── room ── first piece ──▶ status and headers ──▶ a piece is taken ── room ── next piece ──▶ … ──▶ end
+//!    │ 503 when there is none in 10 s                         30 s for each, see `leaving`
+//! ```
+//!
+//! The store is looked at anew for each piece: a reader that takes a minute holds no snapshot, which would keep pages from being
+//! used again. An answer that is whole after its first piece has a length like any other.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::problem::{Problem, STOPPING};
+use crate::budget::{Pool, Share};
+
+/// What an answer is made of.
+pub(crate) trait Source: Send + 'static {
+    /// The next piece: of what takes more than `room` bytes of memory nothing, of the rest some 50 KiB. Reads the store, so it
+    /// may block for milliseconds.
+    fn next(&mut self, room: usize) -> Result<Next, Problem>;
+}
+
+/// A piece of an answer.
+#[derive(Debug)]
+pub(crate) enum Next {
+    Piece {
+        bytes: Vec<u8>,
+        last: bool,
+    },
+    /// What comes next takes so many bytes while it is read and printed.
+    Needs(usize),
+}
+
+/// The body of an answer. What of it is in memory is paid for until it was taken.
+pub(crate) struct Answer {
+    piece: Bytes,
+    rest: Rest,
+}
+
+enum Rest {
+    /// The last piece is there, with the room it takes, unless it is small and free.
+    Nothing {
+        _room: Option<Share>,
+    },
+    Unread(Unread),
+    Rendering(Rendering),
+    /// It could not be read on.
+    Broken,
+}
+
+type Rendering = Pin<Box<dyn Future<Output = Result<Piece, Broken>> + Send>>;
+
+/// What is still to be read, with the room for the piece before.
+pub(crate) struct Unread {
+    source: Box<dyn Source>,
+    room: Share,
+    pool: Arc<Pool>,
+}
+
+/// A piece and what follows it.
+pub(crate) struct Piece {
+    pub(crate) bytes: Bytes,
+    pub(crate) room: Option<Share>,
+    pub(crate) unread: Option<Unread>,
+}
+
+/// An answer ends in the middle: the store could not be read, or the service ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the rest of the answer cannot be read")]
+pub(crate) struct Broken;
+
+/// An empty one.
+impl Default for Answer {
+    fn default() -> Self {
+        Self { piece: Bytes::new(), rest: Rest::Nothing { _room: None } }
+    }
+}
+
+impl Answer {
+    pub(crate) fn of(piece: Piece) -> Self {
+        let rest = piece.unread.map_or(Rest::Nothing { _room: piece.room }, Rest::Unread);
+        Self { piece: piece.bytes, rest }
+    }
+}
+
+/// The first piece of an answer, when there is room for it in time.
+pub(crate) async fn begin(source: impl Source, pool: &Arc<Pool>) -> Result<Piece, Problem> {
+    begin_within(source, pool, PATIENCE).await
+}
+
+async fn begin_within(source: impl Source, pool: &Arc<Pool>, patience: Duration) -> Result<Piece, Problem> {
+    let room = pool.take_within(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
+    next(Box::new(source), room, pool.clone(), patience).await
+}
+
+/// The next piece. For what needs more room than there is, that is given back first: nothing is held by who waits.
+async fn next(source: Box<dyn Source>, room: Share, pool: Arc<Pool>, patience: Duration) -> Result<Piece, Problem> {
+    let (mut source, mut room, mut within) = (source, room, PIECE_BYTES);
+    loop {
+        let read = tokio::task::spawn_blocking(move || {
+            let next = source.next(within);
+            (source, next)
+        });
+        let (same, next) = read.await.map_err(|_| Problem::Unavailable(STOPPING))?;
+        source = same;
+        match next? {
+            Next::Needs(bytes) => {
+                drop(room);
+                room = pool.take_within(bytes, patience).await.ok_or(CROWDED)?;
+                within = bytes;
+            }
+            Next::Piece { bytes, last } => {
+                room.shrink(bytes.capacity());
+                let bytes = Bytes::from(bytes);
+                return Ok(if last {
+                    Piece { bytes, room: Some(room), unread: None }
+                } else {
+                    Piece { bytes, room: None, unread: Some(Unread { source, room, pool }) }
+                });
+            }
+        }
+    }
+}
+
+impl Unread {
+    fn render(self) -> Rendering {
+        Box::pin(async move {
+            let Self { source, mut room, pool } = self;
+            if room.bytes() < PIECE_BYTES {
+                drop(room);
+                room = pool.take_within(PIECE_BYTES, LONG).await.ok_or(Broken)?;
+            }
+            // What the store could not read stands in the log.
+            next(source, room, pool, LONG).await.map_err(|_| Broken)
+        })
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        loop {
+            if !self.piece.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut self.piece)))));
+            }
+            match &mut self.rest {
+                Rest::Nothing { .. } => return Poll::Ready(None),
+                Rest::Broken => return Poll::Ready(Some(Err(Broken))),
+                Rest::Rendering(rendering) => match ready!(rendering.as_mut().poll(cx)) {
+                    Ok(piece) => *self = Self::of(piece),
+                    Err(broken) => {
+                        self.rest = Rest::Broken;
+                        return Poll::Ready(Some(Err(broken)));
+                    }
+                },
+                Rest::Unread(_) => {
+                    if let Rest::Unread(unread) = std::mem::replace(&mut self.rest, Rest::Broken) {
+                        self.rest = Rest::Rendering(unread.render());
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.piece.is_empty() && matches!(self.rest, Rest::Nothing { .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::with_exact(self.piece.len() as u64);
+        if !matches!(self.rest, Rest::Nothing { .. }) {
+            hint = SizeHint::new();
+            hint.set_lower(self.piece.len() as u64);
+        }
+        hint
+    }
+}
+
+/// A piece that is made of small rows, and the room that every large answer begins with.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
+/// For the room of the first piece; then the caller hears that there is none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// For that of a later one: its reader has the status already. Who holds room without reading loses it sooner.
+const LONG: Duration = Duration::from_secs(120);
+
+const CROWDED: Problem = Problem::Unavailable("too many large answers are on their way; try again in a second");
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::budget::{BYTES_LEAST, Budget};
+
+    /// Rows of so many bytes each.
+    struct Rows(Vec<usize>);
+
+    impl Source for Rows {
+        fn next(&mut self, room: usize) -> Result<Next, Problem> {
+            let Some(first) = self.0.first().copied() else { return Ok(Next::Piece { bytes: Vec::new(), last: true }) };
+            if first > room {
+                return Ok(Next::Needs(first));
+            }
+            self.0.remove(0);
+            Ok(Next::Piece { bytes: vec![b'x'; first], last: self.0.is_empty() })
+        }
+    }
+
+    /// How many bytes of answers are free.
+    fn free(budget: &Budget) -> usize {
+        let all: Vec<Share> = std::iter::from_fn(|| budget.answers().try_take(1)).collect();
+        all.len() << 10
+    }
+
+    async fn begun(rows: &[usize], budget: &Budget) -> Answer {
+        Answer::of(begin(Rows(rows.to_vec()), budget.answers()).await.expect("there is room"))
+    }
+
+    #[tokio::test]
+    async fn an_answer_holds_the_room_of_one_piece_at_a_time() {
+        let budget = Budget::new(BYTES_LEAST);
+        let all = free(&budget);
+        let mut answer = begun(&[1000, 3 << 20, 1 << 20, 10], &budget).await;
+        assert_eq!((answer.size_hint().exact(), all - free(&budget)), (None, 1 << 10));
+        let mut lengths = Vec::new();
+        while let Some(frame) = answer.frame().await {
+            lengths.push(frame.expect("read").into_data().expect("data").len());
+            assert!(all - free(&budget) <= 3 << 20, "the whole would be 4 MiB");
+        }
+        assert_eq!(lengths, [1000, 3 << 20, 1 << 20, 10]);
+        drop(answer);
+        assert_eq!(free(&budget), all);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_whole_at_once_has_a_length() {
+        let budget = Budget::new(BYTES_LEAST);
+        let answer = begun(&[1000], &budget).await;
+        assert_eq!(answer.size_hint().exact(), Some(1000));
+        assert_eq!(answer.collect().await.expect("read").to_bytes().len(), 1000);
+    }
+
+    #[tokio::test]
+    async fn who_finds_no_room_is_told_to_come_back() {
+        let budget = Budget::new(BYTES_LEAST);
+        let _unread = budget.answers().try_take(16 << 20).expect("all of it");
+        let refused = begin_within(Rows(vec![1]), budget.answers(), Duration::from_millis(5)).await.map(drop);
+        assert!(matches!(refused, Err(Problem::Unavailable(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn one_that_cannot_be_read_on_breaks_off() {
+        struct Bad(bool);
+        impl Source for Bad {
+            fn next(&mut self, _: usize) -> Result<Next, Problem> {
+                let first = std::mem::replace(&mut self.0, false);
+                if first { Ok(Next::Piece { bytes: vec![1], last: false }) } else { Err(Problem::Store) }
+            }
+        }
+        let budget = Budget::new(BYTES_LEAST);
+        let answer = Answer::of(begin(Bad(true), budget.answers()).await.expect("the first"));
+        assert_eq!(answer.collect().await.map(drop), Err(Broken));
+    }
+}

@@ -1,0 +1,249 @@
+//! Memory: how many bytes of what others send or ask for are held at once, and who waits when there is no room for more.
+//!
+//! ```text
+//!  [delivery] memory
+//!  ├─ events    1/2   fresh 1/16 ─ small 1/16 ─ prompt 1/16 ─ common 5/16
+//!  ├─ requests  1/4   bodies on their way in, until they are answered
+//!  └─ answers   1/4   pieces of answers, until their readers have taken them
+//! ```
+//!
+//! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was
+//! just published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. A request's body
+//! draws on *requests* before it is read on, but for small ones. An answer draws on *answers* before it is rendered: a large one
+//! piece by piece, so that a page is never in memory whole; a small one is free.
+//!
+//! **Who waits where.** A delivery waits in its endpoint's queue, or with its slot, and its body on disk. A request waits with
+//! its body in the network. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most
+//! as long as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
+//!
+//! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of the
+//! events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the bodies of
+//! their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
+//! [`SMALL_BYTES`] of any endpoint, and *prompt* for endpoints that answered their last attempt, one body each. Within a pool it
+//! is first come, first served, so nobody waits for ever.
+//!
+//! **Why nothing locks up.** Whoever waits for a share holds none of the same part, and all that holders wait for has an end of
+//! its own: an attempt its timeout, a request's body and an answer the patience with their peers, a commit the disk. One that
+//! needs more than a whole pool takes all of it.
+//!
+//! **What it costs.** A published event that is attempted at once: an addition and a subtraction. One that is read back, and
+//! each piece of a large answer: a permit.
+//!
+//! Not in it, each with a bound where it is kept: the store's page cache and the batch that is being committed, outcomes that
+//! wait for the disk, and the buffers of connections.
+
+mod pool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+pub(crate) use pool::{Pool, Share};
+
+/// All of it, in its parts. A reload changes their sizes.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    fresh: Gauge,
+    small: Arc<Pool>,
+    prompt: Arc<Pool>,
+    common: Arc<Pool>,
+    requests: Arc<Pool>,
+    answers: Arc<Pool>,
+}
+
+impl Budget {
+    /// Of so many bytes, at least [`BYTES_LEAST`].
+    pub(crate) fn new(bytes: u64) -> Self {
+        let sixteenth = sixteenth(bytes);
+        let event = |size| Arc::new(Pool::new(size, EVENT_BYTES_MOST));
+        let peer = |size| Arc::new(Pool::new(size, PEER_BYTES_MOST));
+        Self {
+            fresh: Gauge::new(sixteenth),
+            small: event(sixteenth),
+            prompt: event(sixteenth),
+            common: event(5 * sixteenth),
+            requests: peer(4 * sixteenth),
+            answers: peer(4 * sixteenth),
+        }
+    }
+
+    /// Changes its size. What is held beyond a smaller one stays until it is given back.
+    pub(crate) fn resize(&self, bytes: u64) {
+        let sixteenth = sixteenth(bytes);
+        self.fresh.limit.store(sixteenth, Relaxed);
+        self.small.resize(sixteenth);
+        self.prompt.resize(sixteenth);
+        self.common.resize(5 * sixteenth);
+        self.requests.resize(4 * sixteenth);
+        self.answers.resize(4 * sixteenth);
+    }
+
+    /// The events that were just published.
+    pub(crate) fn fresh(&self) -> &Gauge {
+        &self.fresh
+    }
+
+    /// For request bodies on their way in.
+    pub(crate) fn requests(&self) -> &Arc<Pool> {
+        &self.requests
+    }
+
+    /// For answers on their way out.
+    pub(crate) fn answers(&self) -> &Arc<Pool> {
+        &self.answers
+    }
+
+    /// Room for an event that is read back, if there is some at once.
+    pub(crate) fn try_event(&self, bytes: usize) -> Option<Share> {
+        let small = || (bytes <= SMALL_BYTES).then(|| self.small.try_take(bytes)).flatten();
+        self.common.try_take(bytes).or_else(small)
+    }
+
+    /// Waits for it; `prompt` is an endpoint that answered its last attempt. `None`: no attempt is made any more.
+    pub(crate) async fn event(&self, bytes: usize, prompt: bool) -> Option<Share> {
+        tokio::select! {
+            biased;
+            share = self.common.take(bytes) => share,
+            share = self.small.take(bytes), if bytes <= SMALL_BYTES => share,
+            share = self.prompt.take(bytes), if prompt => share,
+        }
+    }
+
+    /// Lets go of all who wait for an event: no attempt is made any more.
+    pub(crate) fn end_events(&self) {
+        [&self.common, &self.small, &self.prompt].into_iter().for_each(|pool| pool.close());
+    }
+}
+
+/// A bound that nobody waits at.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    used: AtomicUsize,
+    limit: AtomicUsize,
+}
+
+impl Gauge {
+    fn new(limit: usize) -> Self {
+        Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
+    }
+
+    /// Whether so many bytes would find room now.
+    pub(crate) fn fits(&self, bytes: usize) -> bool {
+        self.used.load(Relaxed).saturating_add(bytes) <= self.limit.load(Relaxed)
+    }
+
+    /// Counts them if they do. Takers that race may pass the bound by what they take at once.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let fits = self.fits(bytes);
+        if fits {
+            self.used.fetch_add(bytes, Relaxed);
+        }
+        fits
+    }
+
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
+}
+
+fn sixteenth(bytes: u64) -> usize {
+    usize::try_from(bytes.max(BYTES_LEAST) / 16).unwrap_or(usize::MAX)
+}
+
+/// What nobody names: three quarters of a machine of 512 MiB would be too much, and 40 bodies of a megabyte need 40.
+pub(crate) const BYTES_DEFAULT: u64 = 256 << 20;
+
+/// The largest request, 16 MiB, fits into its quarter.
+pub(crate) const BYTES_LEAST: u64 = 64 << 20;
+
+/// Beyond it a machine holds the store itself in memory.
+pub(crate) const BYTES_MOST: u64 = 64 << 30;
+
+/// A body of 16 KiB with what it may carry, and all below: most are.
+pub(crate) const SMALL_BYTES: usize = 24 << 10;
+
+/// The most that one event takes of a pool: the smallest pool of the smallest budget. It holds the largest body that a template
+/// makes of 1 MiB of data, and the data behind it.
+const EVENT_BYTES_MOST: usize = (BYTES_LEAST / 16) as usize;
+
+/// The most that one request or answer takes.
+const PEER_BYTES_MOST: usize = (BYTES_LEAST / 4) as usize;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn least() -> Budget {
+        Budget::new(BYTES_LEAST)
+    }
+
+    /// All that large bodies of any endpoint get.
+    fn fill_common(budget: &Budget) -> Vec<Share> {
+        std::iter::from_fn(|| budget.try_event(MIB)).collect()
+    }
+
+    async fn soon<T>(future: impl Future<Output = T>) -> Option<T> {
+        timeout(Duration::from_millis(20), future).await.ok()
+    }
+
+    #[test]
+    fn its_parts_come_to_the_whole() {
+        let budget = Budget::new(BYTES_DEFAULT);
+        let pools = [&budget.small, &budget.prompt, &budget.common, &budget.requests, &budget.answers];
+        let pools: usize = pools.into_iter().map(|pool| pool.free_bytes()).sum();
+        assert_eq!(pools + budget.fresh.limit.load(Relaxed), usize::try_from(BYTES_DEFAULT).unwrap());
+    }
+
+    #[tokio::test]
+    async fn bodies_that_hang_leave_room_for_small_ones_and_for_prompt_endpoints() {
+        let budget = least();
+        let hung = fill_common(&budget);
+        assert_eq!(hung.len(), 20);
+        assert!(soon(budget.event(MIB, false)).await.is_none(), "a large one of a slow endpoint waits");
+        assert!(budget.try_event(1000).is_some(), "a small one does not");
+        assert!(soon(budget.event(MIB, true)).await.flatten().is_some(), "nor one of an endpoint that answers");
+        drop(hung);
+        assert!(soon(budget.event(MIB, false)).await.flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn unread_answers_stop_neither_deliveries_nor_requests() {
+        let budget = least();
+        let unread: Vec<Share> = std::iter::from_fn(|| budget.answers().try_take(MIB)).collect();
+        assert_eq!(unread.len(), 16);
+        assert!(budget.try_event(MIB).is_some() && budget.requests().try_take(16 * MIB).is_some());
+    }
+
+    #[tokio::test]
+    async fn at_the_end_nobody_waits_for_an_event() {
+        let budget = least();
+        let _hung = fill_common(&budget);
+        let (waited, ()) = tokio::join!(budget.event(MIB, false), async { budget.end_events() });
+        assert!(waited.is_none());
+        assert!(budget.answers().try_take(1).is_some(), "answers go on");
+    }
+
+    #[tokio::test]
+    async fn an_event_larger_than_a_pool_takes_all_of_it() {
+        let budget = least();
+        let _common: Vec<Share> = std::iter::from_fn(|| budget.try_event(MIB)).collect();
+        let largest = soon(budget.event(64 * MIB, true)).await.flatten().expect("it is taken alone");
+        assert!(soon(budget.event(1, true)).await.flatten().is_some(), "a small one has its own");
+        assert!(soon(budget.event(MIB, true)).await.is_none());
+        drop(largest);
+        assert!(soon(budget.event(MIB, true)).await.flatten().is_some());
+    }
+
+    #[test]
+    fn a_gauge_refuses_what_passes_its_bound() {
+        let gauge = Gauge::new(10);
+        assert!(gauge.take(6) && gauge.fits(4) && !gauge.take(5) && gauge.take(4));
+        gauge.give_back(6);
+        assert!(gauge.take(6));
+    }
+}
