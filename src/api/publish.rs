@@ -16,7 +16,7 @@ use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
 use crate::domain::dialect::Dialect;
-use crate::domain::event::Attributes;
+use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes};
 use crate::domain::id::is_name;
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::pattern::check_type_name;
@@ -234,6 +234,10 @@ fn attributes(form: &mut Form<'_>) -> Attributes {
 
 fn scalars(fields: Vec<Field<'_>>, form: &mut Form<'_>) -> Attributes {
     let mut attributes = Attributes::new();
+    if let Err(reason) = check_size(&fields) {
+        form.note("attributes", reason);
+        return attributes;
+    }
     for field in fields {
         let pointer = || format!("/attributes/{}", escaped(&field.name));
         if !field.kind.is_scalar() {
@@ -245,6 +249,19 @@ fn scalars(fields: Vec<Field<'_>>, form: &mut Form<'_>) -> Attributes {
         attributes.insert(field.name.into_owned(), field.raw.into());
     }
     attributes
+}
+
+/// Attributes choose and describe; what is long belongs into the data.
+fn check_size(fields: &[Field<'_>]) -> Result<(), String> {
+    let bytes: usize = fields.iter().map(|field| field.name.len() + field.raw.len()).sum();
+    match fields.len() {
+        count if count > ATTRIBUTES_MAX => Err(format!("has {count} members; at most {ATTRIBUTES_MAX} are taken")),
+        _ if bytes > ATTRIBUTES_BYTES_MAX => Err(format!(
+            "has {bytes} bytes of names and values; at most {} KiB are taken, put what is long into `data`",
+            ATTRIBUTES_BYTES_MAX / 1024
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn refused(refusals: impl IntoIterator<Item = Refusal>) -> Problem {

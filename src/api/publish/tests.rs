@@ -58,6 +58,29 @@ fn all_wrong_members_are_told_at_once() {
 }
 
 #[test]
+fn attributes_have_a_number_and_a_size() {
+    let with = |attributes: &str| read(&format!(r#"{{"type":"a","data":1,"attributes":{{{attributes}}}}}"#));
+    let many = |count: usize| (0..count).map(|at| format!("\"a{at}\":1")).collect::<Vec<_>>().join(",");
+    assert_eq!(with(&many(ATTRIBUTES_MAX)).unwrap().attributes.len(), ATTRIBUTES_MAX);
+    // A name of one byte and a value in quotes.
+    let large = |bytes: usize| format!("\"a\":\"{}\"", "x".repeat(bytes - 3));
+    assert!(with(&large(ATTRIBUTES_BYTES_MAX)).is_ok());
+    for (attributes, said) in [(many(ATTRIBUTES_MAX + 1), "65 members; at most 64"), (large(ATTRIBUTES_BYTES_MAX + 1), "16 KiB")]
+    {
+        let problem = with(&attributes).unwrap_err();
+        assert_eq!((pointers(&problem), problem.status().as_u16()), (vec!["/attributes"], 422));
+        assert!(problem.detail().contains(said), "{}", problem.detail());
+    }
+}
+
+#[test]
+fn a_name_of_a_megabyte_is_not_told_back() {
+    let problem = read(&format!(r#"{{"type":"a","data":1,"{}é":2}}"#, "x".repeat(1 << 20))).unwrap_err();
+    assert!(problem.detail().len() < 1_000, "{} bytes", problem.detail().len());
+    assert!(pointers(&problem)[0].ends_with('…'));
+}
+
+#[test]
 fn what_is_no_object_is_no_event() {
     for (body, status) in [("", 400), ("[]", 400), ("{", 400), ("{} {}", 400), ("\u{feff}{}", 422)] {
         assert_eq!(read(body).unwrap_err().status(), status, "{body}");
