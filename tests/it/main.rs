@@ -22,6 +22,7 @@ mod files;
 mod layers;
 mod limits;
 mod load;
+mod memory;
 mod notices;
 mod opening;
 mod pace;

@@ -151,6 +151,15 @@ impl Service {
         self.address
     }
 
+    /// The most memory that the process had since its last start, in bytes (`VmHWM`, proc_pid_status(5)).
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let status = fs::read_to_string(path).expect("it runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib: u64 = peak.and_then(|peak| peak.trim().strip_suffix(" kB")?.parse().ok()).expect("a number of kB");
+        kib << 10
+    }
+
     /// Where it listens, as a URL begins.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
