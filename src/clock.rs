@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::tz::TimeZone;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::Timestamp;
@@ -33,6 +34,11 @@ pub(crate) fn boot_id() -> u64 {
     let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
     u64::from_str_radix(&digits, 16).unwrap_or(0)
+}
+
+/// The zone in which a person here reads a clock: `TZ`, else /etc/localtime, else UTC.
+pub(crate) fn zone() -> TimeZone {
+    TimeZone::system()
 }
 
 /// Microseconds of `CLOCK_MONOTONIC`, which systemd compares with its own.

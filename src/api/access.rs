@@ -183,10 +183,10 @@ const API_KEY: &str = "x-api-key";
 pub(crate) const TARGET: &str = "Hookwheel-Tenant";
 
 const KEY_MISSING: &str =
-    "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new` made";
-const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new` makes another";
+    "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new my-app` made";
+const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new my-app` makes another";
 const NO_KEYS_YET: &str =
-    "there is no key yet; make one on the machine with `hookwheel keys new`, or name one in the config file";
+    "there is no key yet; make one on the machine with `hookwheel keys new my-app`, or name one in the config file";
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::client::{Error, Service};
-use super::exit::{Failure, file_failure};
+use super::exit::Failure;
+use super::fate::file_failure;
 use crate::clock;
 use crate::config::units::parse_duration;
 use crate::domain::id::is_name;
@@ -96,15 +97,15 @@ pub(crate) fn bytes(argument: &str) -> Result<Vec<u8>, Failure> {
 /// JSON given as `@FILE`, `-` or itself: the bytes stay as they are, white space at the ends aside.
 pub(crate) fn json(argument: &str) -> Result<Box<RawValue>, Failure> {
     let source = if argument == "-" || argument.starts_with('@') { argument } else { "the argument" };
-    let hint = "give JSON, as in -d '{\"id\":\"in_1\"}', -d @body.json, or -d - to read it from stdin";
-    let text = String::from_utf8(bytes(argument)?).map_err(|_| Failure::usage(format!("{source} is not UTF-8"), hint))?;
-    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("{source} is not JSON: {error}"), hint))
+    let text = String::from_utf8(bytes(argument)?).map_err(|_| Failure::usage(format!("{source} is not UTF-8"), None))?;
+    let wrong = |error| Failure::usage(format!("{source} is not JSON: {error}\n{JSON_FORMS}"), None);
+    serde_json::from_str(&text).map_err(wrong)
 }
 
 /// A secret from a file, `-` for stdin; one line end is cut.
 pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let read = if path == Path::new("-") { stdin()? } else { file(path)? };
-    let not_text = |_| Failure::usage(format!("{} is not text", path.display()), "the file holds the secret and nothing else");
+    let not_text = |_| Failure::usage(format!("{} is not text; it should hold the secret alone", path.display()), None);
     let mut text = Zeroizing::new(String::from_utf8(read).map_err(not_text)?);
     for end in ["\n", "\r"] {
         if text.ends_with(end) {
@@ -112,7 +113,7 @@ pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
         }
     }
     match text.is_empty() {
-        true => Err(Failure::usage(format!("{} is empty", path.display()), "put the secret into it, on one line")),
+        true => Err(Failure::usage(format!("{} is empty; it should hold the secret, on one line", path.display()), None)),
         false => Ok(text),
     }
 }
@@ -132,10 +133,13 @@ pub(crate) const DEFAULT_TENANT: &str = "default/default";
 
 const SERVICE: &str = "Service";
 
+const JSON_FORMS: &str = r#"  JSON is given as -d '{"id":"in_1"}', as -d @body.json, or as -d - from stdin"#;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::exit::Exit;
+    use crate::cli::hint::Called;
 
     #[test]
     fn a_tenant_has_a_provider() {
@@ -179,7 +183,8 @@ mod tests {
     fn what_is_not_json_is_wrong_usage() {
         let failure = json("{id:1}").expect_err("no JSON");
         assert_eq!(failure.exit, Exit::Usage);
-        assert!(failure.human().starts_with("error: the argument is not JSON: key must be a string at line 1 column 2\n  try: "));
+        let said = failure.human(&Called::default());
+        assert!(said.starts_with("error: the argument is not JSON: key must be a string at line 1 column 2\n"), "{said}");
         assert_eq!(json("@/nowhere/x").expect_err("no file").exit, Exit::Usage);
     }
 

@@ -82,6 +82,6 @@ fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
     if clean {
         return Ok(Exit::Ok);
     }
-    let hint = "keep a copy of the file, and restore the newest backup that is clean";
-    Err(Failure::negative(format!("{} is not whole", file.display()), hint))
+    let message = format!("{} is not whole; keep a copy of it, and restore the newest backup that is", file.display());
+    Err(Failure::negative(message, None))
 }

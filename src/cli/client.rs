@@ -258,7 +258,7 @@ pub(crate) enum Error {
     Silent { socket: PathBuf, timeout: Duration },
     #[error("the connection to the service at {} broke: {cause}", .socket.display())]
     Broken { socket: PathBuf, cause: String },
-    #[error("the answer of the service at {} is larger than {ANSWER_BYTES_MAX} bytes", .0.display())]
+    #[error("the answer of the service at {} is larger than {ANSWER_BYTES_MAX} bytes; a smaller --limit asks for less", .0.display())]
     TooLarge(PathBuf),
     #[error("the answer of the service at {} cannot be read: {why}", .socket.display())]
     NotJson { socket: PathBuf, why: String },
@@ -282,7 +282,7 @@ fn reason(cause: &io::Error) -> String {
 }
 
 /// Where a service may be, in the order it is looked for.
-fn usual_sockets(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+pub(crate) fn usual_sockets(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let dev = [runtime_socket(variable), dev_folder(variable).map(|folder| folder.join(DEV_SOCKET))];
     std::iter::once(ADMIN_SOCKET.into()).chain(dev.into_iter().flatten()).collect()
 }

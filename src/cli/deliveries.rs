@@ -7,6 +7,7 @@ use super::args::{self, Target};
 use super::attempts;
 use super::client::Call;
 use super::exit::{Exit, Failure};
+use super::hint::Hint;
 use super::print::Out;
 use super::webhooks;
 use super::words::{cell, table};
@@ -123,13 +124,26 @@ impl List {
         let page = answer.page()?;
         let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
         match rows.is_empty() {
-            true => out.note("no deliveries match\n  try: hookwheel deliveries list, without filters"),
+            true => self.nothing(out),
             false => out.line(table(&["ID", "TYPE", "STATUS", "ATTEMPTS", "CREATED", "NEXT", "URL"], &rows))?,
         }
         if let Some(next) = page.next {
-            out.note(format!("there are more\n  try: the same with --cursor {next}"));
+            out.note("there are more");
+            out.hint(&Hint::again_with_value("--cursor", next));
         }
         Ok(Exit::Ok)
+    }
+
+    /// Without filters there may be some.
+    fn nothing(&self, out: &Out) {
+        let filtered = self.query().iter().any(|(name, value)| *name != "limit" && value.is_some()) || self.webhook.is_some();
+        match filtered {
+            true => {
+                out.note("no deliveries match");
+                out.hint(&Hint::tenants("deliveries list"));
+            }
+            false => out.note(format!("{} has no deliveries", self.target.tenant)),
+        }
     }
 
     fn query(&self) -> [(&'static str, Option<String>); 9] {

@@ -3,18 +3,21 @@
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::client::{dev_folder, runtime_socket};
+use super::client::{dev_folder, runtime_socket, usual_sockets};
 use super::exit::{Exit, Failure};
-use super::lines;
+use super::hint::Hint;
+use super::lines::{self, Screen};
 use super::print::Out;
 use super::{args, doors};
-use crate::server::{DevOptions, Seen};
+use crate::clock;
+use crate::server::{self, DevOptions, Seen};
 
 /// Run a relay for development: no config, no key, loopback only
 #[derive(Args, Debug)]
@@ -70,8 +73,17 @@ enum Output {
 
 impl Dev {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let (out, output) = (*out, if out.json { Output::Json } else { self.output });
-        doors::dev(self.options()?, move |seen| shown(&seen, output, &out))?;
+        let output = if out.json { Output::Json } else { self.output };
+        let mut screen = Screen { paint: out.paint, zone: clock::zone(), called: out.called().clone() };
+        let out = out.clone();
+        let show = move |seen| {
+            if let Seen::Ready(ready) = &seen {
+                let socket = (!is_found(Path::new(&ready.socket))).then(|| ready.socket.clone());
+                screen.called = screen.called.clone().with_socket(socket);
+            }
+            shown(&seen, output, &screen, &out)
+        };
+        doors::dev(self.options()?, show).map_err(failed)?;
         Ok(Exit::Ok)
     }
 
@@ -94,18 +106,34 @@ impl Dev {
     }
 }
 
+/// A port that is taken is one that `--port` chooses.
+fn failed(error: server::Error) -> Failure {
+    let is_port = matches!(error, server::Error::Bind { .. });
+    let failure = Failure::from(error);
+    if is_port { failure.with_hint(Hint::again_with_value("--port", "0")) } else { failure }
+}
+
+/// Whether a command that names no socket finds this one: nothing else answers where it looks before.
+fn is_found(socket: &Path) -> bool {
+    if let Some(named) = env::var_os("HOOKWHEEL_SOCKET").filter(|named| !named.is_empty()) {
+        return Path::new(&named) == socket;
+    }
+    let usual = usual_sockets(&|name| env::var_os(name));
+    usual.iter().find(|path| *path == socket || UnixStream::connect(path).is_ok()).is_some_and(|first| first == socket)
+}
+
 /// As the header shows it, so that it can be used from another folder.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
 fn no_home() -> Failure {
-    Failure::usage("there is no folder to keep events in: HOME is not set", "hookwheel dev --data DIR, or --ephemeral")
+    Failure::usage("there is no folder to keep events in: HOME is not set", Hint::again_with("--ephemeral"))
 }
 
 /// Prints one thing that happened; breaks when nobody reads any more.
-fn shown(seen: &Seen, output: Output, out: &Out) -> ControlFlow<()> {
-    match show(seen, output, out) {
+fn shown(seen: &Seen, output: Output, screen: &Screen, out: &Out) -> ControlFlow<()> {
+    match show(seen, output, screen, out) {
         Ok(()) => ControlFlow::Continue(()),
         Err(failure) => {
             out.failure(&failure);
@@ -114,15 +142,15 @@ fn shown(seen: &Seen, output: Output, out: &Out) -> ControlFlow<()> {
     }
 }
 
-fn show(seen: &Seen, output: Output, out: &Out) -> Result<(), Failure> {
+fn show(seen: &Seen, output: Output, screen: &Screen, out: &Out) -> Result<(), Failure> {
     match (output, seen) {
         (Output::Json, Seen::Ready(ready)) => out.line(lines::ready_json(ready)),
-        (_, Seen::Ready(ready)) => out.line(lines::header(ready, out.paint)),
+        (_, Seen::Ready(ready)) => out.line(screen.header(ready)),
         (Output::Json, Seen::Fact(fact)) => out.line(lines::json(fact)),
-        (Output::Lines, Seen::Fact(fact)) => out.line(lines::lines(fact, out.paint)),
+        (Output::Lines, Seen::Fact(fact)) => out.line(screen.lines(fact)),
         (Output::Quiet, Seen::Fact(_)) => Ok(()),
         (_, Seen::Missed(count)) => {
-            out.note(format!("{count} lines were left out; hookwheel deliveries list has them all"));
+            out.note(format!("{count} lines were left out; {} has them all", screen.line(&Hint::tenants("deliveries list"))));
             Ok(())
         }
     }
@@ -130,8 +158,11 @@ fn show(seen: &Seen, output: Output, out: &Out) -> Result<(), Failure> {
 
 /// A port, `host:port`, or a URL of http or https.
 fn forward(text: &str) -> Result<String, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let url = match text.parse::<u16>() {
+        Ok(0) => return Err("a port is a number from 1 to 65535".into()),
         Ok(port) => format!("http://localhost:{port}/"),
+        Err(_) if is_number => return Err("a port is a number from 1 to 65535".into()),
         Err(_) if text.contains("://") => text.to_owned(),
         Err(_) => format!("http://{text}"),
     };
@@ -151,6 +182,7 @@ const PORT: u16 = 8080;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::hint::Called;
 
     #[test]
     fn a_port_is_one_of_this_machine() {
@@ -160,6 +192,17 @@ mod tests {
         for bad in ["", "ftp://x", "70000:x", "http://"] {
             assert!(forward(bad).is_err(), "{bad}");
         }
+        for bad in ["0", "65536", "99999", "123456789012345678901234567890"] {
+            assert_eq!(forward(bad).expect_err(bad), "a port is a number from 1 to 65535");
+        }
+    }
+
+    #[test]
+    fn a_taken_port_names_the_option_that_dev_has() {
+        let taken = server::Error::Bind { at: "127.0.0.1:8080".into(), cause: std::io::ErrorKind::AddrInUse.into() };
+        let failure = failed(taken);
+        assert_eq!(failure.exit, Exit::Bind);
+        assert!(failure.human(&Called::default()).ends_with("  try: --port 0"), "{failure:?}");
     }
 
     #[test]

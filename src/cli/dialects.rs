@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::doors;
 use super::exit::{Exit, Failure};
+use super::hint::Hint;
 use super::print::Out;
 use super::words::plain;
 use crate::domain::dialect::Dialect;
@@ -86,5 +87,6 @@ fn listed(dialect: &Dialect) -> serde_json::Value {
 /// What is said of a name that no dialect has.
 pub(crate) fn unknown(name: &str, known: &BTreeMap<String, Arc<Dialect>>) -> Failure {
     let known: Vec<&str> = known.keys().map(String::as_str).collect();
-    Failure::usage(format!("there is no dialect `{}`", plain(name)), format!("one of {}", known.join(", ")))
+    let message = format!("there is no dialect `{}`; there are {}", plain(name), known.join(", "));
+    Failure::usage(message, Hint::config("dialects list"))
 }

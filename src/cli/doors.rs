@@ -20,8 +20,8 @@ pub(crate) fn serve(config: &Path, flags: Vec<Flag>) -> Result<(), Failure> {
 }
 
 /// Runs `dev` until it is told to stop, or `show` breaks since it finds nobody reading.
-pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Failure> {
-    Ok(server::dev(options, show)?)
+pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), server::Error> {
+    server::dev(options, show)
 }
 
 /// Measures what `plan` names; `tell` hears what comes next.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::args::{self, Reach};
 use super::client::Call;
 use super::exit::{Exit, Failure};
+use super::hint::Hint;
 use super::print::Out;
 use super::words::{cell, table};
 
@@ -134,7 +135,10 @@ impl List {
         }
         let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
         match rows.is_empty() {
-            true => out.note("there are no keys\n  try: hookwheel keys new NAME"),
+            true => {
+                out.note("there are no keys");
+                out.hint(&Hint::service("keys new my-app"));
+            }
             false => out.line(table(&["ID", "NAME", "OF", "SCOPES", "CREATED", "FROM"], &rows))?,
         }
         Ok(Exit::Ok)

@@ -13,33 +13,102 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use jiff::tz::TimeZone;
+
+use super::hint::{Called, Hint, quoted};
 use super::print::Paint;
 use super::words::{count, duration, one_line};
 use crate::domain::time::Timestamp;
 use crate::server::{Forward, Ready};
 use crate::store::{Attempted, Fact, Status};
 
-/// The header block, the last line being `Ready in …`.
-pub(crate) fn header(ready: &Ready, paint: Paint) -> String {
-    let mut text = paint.bold(&format!("hookwheel {}", env!("CARGO_PKG_VERSION")));
-    let data = ready.data.as_ref().map_or_else(|| "ephemeral, gone at the end".to_owned(), |folder| format!("data {folder}"));
-    let _ = writeln!(text, "  dev mode · {data} · loopback only");
-    for (label, value) in entries(ready, paint) {
-        let _ = writeln!(text, "  {}{value}", paint.dim(&format!("{label:<11}")));
-    }
-    let _ = write!(text, "Ready in {}. ^C to stop.", duration(ready.took));
-    text
+/// How a person is shown what happens.
+#[derive(Clone, Debug)]
+pub(crate) struct Screen {
+    pub(crate) paint: Paint,
+    /// In which times of day are told.
+    pub(crate) zone: TimeZone,
+    /// How this relay is reached by the commands that are named.
+    pub(crate) called: Called,
 }
 
-fn entries(ready: &Ready, paint: Paint) -> Vec<(&'static str, String)> {
-    let secret = ready.secret.clone().unwrap_or_else(|| "kept between runs; hookwheel dev --print-secret shows it".into());
-    vec![
-        ("Send to", format!("{}/v1/events      (no key needed in dev)", ready.address)),
-        ("Forward", forward(&ready.forward, paint)),
-        ("Socket", ready.socket.clone()),
-        ("Secret", secret),
-        ("Try", "hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'".into()),
-    ]
+impl Screen {
+    /// The header block, the last line being `Ready in …`.
+    pub(crate) fn header(&self, ready: &Ready) -> String {
+        let mut text = self.paint.bold(&format!("hookwheel {}", env!("CARGO_PKG_VERSION")));
+        let data = ready.data.as_ref().map_or_else(|| "ephemeral, gone at the end".to_owned(), |folder| format!("data {folder}"));
+        let _ = writeln!(text, "  dev mode · {data} · loopback only");
+        for (label, value) in self.entries(ready) {
+            let _ = writeln!(text, "  {}{value}", self.paint.dim(&format!("{label:<11}")));
+        }
+        let _ = write!(text, "Ready in {}. Times are local, {}. ^C to stop.", duration(ready.took), ready.at.offset(&self.zone));
+        text
+    }
+
+    fn entries(&self, ready: &Ready) -> Vec<(&'static str, String)> {
+        vec![
+            ("Send to", format!("{}/v1/events      (no key needed in dev)", ready.address)),
+            ("Forward", forward(&ready.forward, self.paint)),
+            ("Socket", ready.socket.clone()),
+            ("Secret", self.secret(ready)),
+            ("Try", self.line(&Hint::tenants(r#"send invoice.paid -d '{"id":"in_1"}'"#))),
+        ]
+    }
+
+    fn secret(&self, ready: &Ready) -> String {
+        let kept = if ready.data.is_some() { "kept between runs" } else { "made for this run" };
+        let shows = || format!("{kept}; {} shows it", self.line(&Hint::tenants(format!("webhooks secret {}", ready.webhook))));
+        ready.secret.clone().unwrap_or_else(shows)
+    }
+
+    /// A command about this relay, as it is pasted.
+    pub(crate) fn line(&self, hint: &Hint) -> String {
+        hint.line(&self.called)
+    }
+
+    /// The lines of one fact.
+    pub(crate) fn lines(&self, fact: &Fact) -> String {
+        match fact {
+            Fact::Published { at, id, kind, deliveries } => self.published(*at, id, kind, *deliveries),
+            Fact::Attempted(attempted) => self.attempt(attempted),
+            Fact::Disabled { at, webhook, why } => {
+                let state = self.paint.red("disabled");
+                let remedy = self.line(&Hint::tenants(format!("webhooks enable {}", quoted(webhook))));
+                format!("{}  !!! {} {state}: {why}\n{INDENT}try: {remedy}", self.clock(*at), one_line(webhook, NAME_MAX))
+            }
+            Fact::Enabled { at, webhook } => {
+                format!("{}  !!! {} {}", self.clock(*at), one_line(webhook, NAME_MAX), self.paint.green("enabled"))
+            }
+        }
+    }
+
+    fn published(&self, at: Timestamp, id: &str, kind: &str, deliveries: u32) -> String {
+        let to = match deliveries {
+            0 => self.paint.yellow("  no webhook wants it"),
+            1 => String::new(),
+            many => format!("  -> {}", count(many.into(), "endpoint")),
+        };
+        format!("{}  --> {}  {id}{to}", self.clock(at), self.paint.bold(&one_line(kind, NAME_MAX)))
+    }
+
+    fn attempt(&self, attempted: &Attempted) -> String {
+        let paint = self.paint;
+        let mut line = format!("{}  <-- {}", self.clock(attempted.at), result(attempted, paint));
+        let _ = write!(line, "  attempt {}/{}{}", attempted.number, attempted.of, fate(attempted, paint));
+        if !is_success(attempted) && !attempted.response_start.trim().is_empty() {
+            let _ = write!(line, "   body: {}", one_line(&attempted.response_start, BODY_MAX));
+        }
+        let _ = write!(line, "  {}", paint.dim(&attempted.event_id));
+        if matches!(attempted.status, Some(401 | 403)) {
+            let shows = self.line(&Hint::tenants(format!("webhooks secret {}", quoted(&attempted.webhook))));
+            let _ = write!(line, "\n{INDENT}the secret that it was signed with: {shows}");
+        }
+        line
+    }
+
+    fn clock(&self, at: Timestamp) -> String {
+        at.clock_face(&self.zone)
+    }
 }
 
 fn forward(forward: &Forward, paint: Paint) -> String {
@@ -50,44 +119,6 @@ fn forward(forward: &Forward, paint: Paint) -> String {
             format!("{url}      {}", paint.yellow("! nothing is listening there yet, events will wait"))
         }
     }
-}
-
-/// The lines of one fact.
-pub(crate) fn lines(fact: &Fact, paint: Paint) -> String {
-    match fact {
-        Fact::Published { at, id, kind, deliveries } => published(*at, id, kind, *deliveries, paint),
-        Fact::Attempted(attempted) => attempt(attempted, paint),
-        Fact::Disabled { at, webhook, why } => {
-            let state = paint.red("disabled");
-            let remedy = format!("hookwheel webhooks enable {}", one_line(webhook, NAME_MAX));
-            format!("{}  !!! {} {state}: {why}\n{INDENT}try: {remedy}", at.clock_face(), one_line(webhook, NAME_MAX))
-        }
-        Fact::Enabled { at, webhook } => {
-            format!("{}  !!! {} {}", at.clock_face(), one_line(webhook, NAME_MAX), paint.green("enabled"))
-        }
-    }
-}
-
-fn published(at: Timestamp, id: &str, kind: &str, deliveries: u32, paint: Paint) -> String {
-    let to = match deliveries {
-        0 => paint.yellow("  no webhook wants it"),
-        1 => String::new(),
-        many => format!("  -> {}", count(many.into(), "endpoint")),
-    };
-    format!("{}  --> {}  {id}{to}", at.clock_face(), paint.bold(&one_line(kind, NAME_MAX)))
-}
-
-fn attempt(attempted: &Attempted, paint: Paint) -> String {
-    let mut line = format!("{}  <-- {}", attempted.at.clock_face(), result(attempted, paint));
-    let _ = write!(line, "  attempt {}/{}{}", attempted.number, attempted.of, fate(attempted, paint));
-    if !is_success(attempted) && !attempted.response_start.trim().is_empty() {
-        let _ = write!(line, "   body: {}", one_line(&attempted.response_start, BODY_MAX));
-    }
-    let _ = write!(line, "  {}", paint.dim(&attempted.event_id));
-    if matches!(attempted.status, Some(401 | 403)) {
-        let _ = write!(line, "\n{INDENT}hint: hookwheel verify --explain says why a signature is refused");
-    }
-    line
 }
 
 /// `[200] POST host/  12 ms`, or `[ERR] POST host/` and what went wrong.
@@ -277,21 +308,30 @@ mod tests {
         }
     }
 
+    fn screen(socket: Option<&str>) -> Screen {
+        let called = Called::default().with_socket(socket.map(str::to_owned));
+        Screen { paint: Paint::OFF, zone: TimeZone::fixed(jiff::tz::offset(1)), called }
+    }
+
+    fn told(fact: &Fact) -> String {
+        screen(None).lines(fact)
+    }
+
     fn shown(attempted: Attempted) -> String {
-        lines(&Fact::Attempted(Box::new(attempted)), Paint::OFF)
+        told(&Fact::Attempted(Box::new(attempted)))
     }
 
     #[test]
     fn an_event_goes_out() {
         let fact = |deliveries| Fact::Published { at: at(), id: "evt_1".into(), kind: "invoice.paid".into(), deliveries };
-        assert_eq!(lines(&fact(1), Paint::OFF), "10:02:11  --> invoice.paid  evt_1");
-        assert_eq!(lines(&fact(3), Paint::OFF), "10:02:11  --> invoice.paid  evt_1  -> 3 endpoints");
-        assert_eq!(lines(&fact(0), Paint::OFF), "10:02:11  --> invoice.paid  evt_1  no webhook wants it");
+        assert_eq!(told(&fact(1)), "11:02:11  --> invoice.paid  evt_1");
+        assert_eq!(told(&fact(3)), "11:02:11  --> invoice.paid  evt_1  -> 3 endpoints");
+        assert_eq!(told(&fact(0)), "11:02:11  --> invoice.paid  evt_1  no webhook wants it");
     }
 
     #[test]
     fn a_success_is_one_line_without_the_body() {
-        assert_eq!(shown(attempted()), "10:02:11  <-- [200] POST 127.0.0.1:3000/  12 ms  attempt 1/5  evt_1");
+        assert_eq!(shown(attempted()), "11:02:11  <-- [200] POST 127.0.0.1:3000/  12 ms  attempt 1/5  evt_1");
     }
 
     #[test]
@@ -306,12 +346,12 @@ mod tests {
         };
         assert_eq!(
             shown(refused),
-            "10:02:11  <-- [ERR] POST 127.0.0.1:3000/  connection refused  attempt 1/5, next in 5 s  evt_1"
+            "11:02:11  <-- [ERR] POST 127.0.0.1:3000/  connection refused  attempt 1/5, next in 5 s  evt_1"
         );
     }
 
     #[test]
-    fn a_401_shows_its_body_and_a_hint() {
+    fn a_401_shows_its_body_and_where_the_secret_is() {
         let error = Some((Class::Status, "401".into()));
         let next_at = Some(at() + Duration::from_secs(30));
         let refused = Attempted {
@@ -322,8 +362,8 @@ mod tests {
             response_start: "\"bad\nsig\u{1b}[2J\"".into(),
             ..attempted()
         };
-        let expected = "10:02:11  <-- [401] POST 127.0.0.1:3000/  12 ms  attempt 1/5, next in 30 s   body: \"bad sig\\u{1b}[2J\"  evt_1\n\
-                        \x20             hint: hookwheel verify --explain says why a signature is refused";
+        let expected = "11:02:11  <-- [401] POST 127.0.0.1:3000/  12 ms  attempt 1/5, next in 30 s   body: \"bad sig\\u{1b}[2J\"  evt_1\n\
+                        \x20             the secret that it was signed with: hookwheel webhooks secret dev";
         assert_eq!(shown(refused), expected);
     }
 
@@ -331,14 +371,14 @@ mod tests {
     fn the_last_attempt_says_that_the_delivery_failed() {
         let last =
             Attempted { number: 5, status: Some(500), ended: Some(Status::Failed), response_start: String::new(), ..attempted() };
-        assert_eq!(shown(last), "10:02:11  <-- [500] POST 127.0.0.1:3000/  12 ms  attempt 5/5, failed  evt_1");
+        assert_eq!(shown(last), "11:02:11  <-- [500] POST 127.0.0.1:3000/  12 ms  attempt 5/5, failed  evt_1");
     }
 
     #[test]
     fn a_disabled_webhook_says_how_to_enable_it() {
         let fact = Fact::Disabled { at: at(), webhook: "dev".into(), why: "10 consecutive failures".into() };
-        let expected = "10:02:11  !!! dev disabled: 10 consecutive failures\n              try: hookwheel webhooks enable dev";
-        assert_eq!(lines(&fact, Paint::OFF), expected);
+        let expected = "11:02:11  !!! dev disabled: 10 consecutive failures\n              try: hookwheel webhooks enable dev";
+        assert_eq!(told(&fact), expected);
     }
 
     #[test]
@@ -356,16 +396,23 @@ mod tests {
             socket: "/run/user/1000/hookwheel/dev.sock".into(),
             forward: Forward::To { url: "http://127.0.0.1:3000/".into(), listening: false },
             secret: None,
+            webhook: "dev",
+            at: at(),
             took: Duration::from_millis(38),
         };
-        let text = header(&ready, Paint::OFF);
+        let text = screen(None).header(&ready);
         assert!(text.starts_with("hookwheel 0.") && text.contains("loopback only\n"), "{text}");
         assert!(text.contains("  Send to    http://127.0.0.1:8080/v1/events "), "{text}");
         assert!(text.contains("! nothing is listening there yet"), "{text}");
-        assert!(text.ends_with("Ready in 38 ms. ^C to stop."), "{text}");
+        assert!(text.ends_with("Ready in 38 ms. Times are local, UTC+01:00. ^C to stop."), "{text}");
         let read: serde_json::Value = serde_json::from_str(&ready_json(&ready)).expect("JSON");
         assert_eq!(read["ingest"], "http://127.0.0.1:8080/v1/events");
         assert_eq!(read.get("secret"), None);
+        assert!(text.contains("kept between runs; hookwheel webhooks secret dev shows it"), "{text}");
+        let ephemeral = screen(Some("/tmp/x y/dev.sock")).header(&Ready { data: None, ..ready });
+        let found = "  Try        hookwheel send invoice.paid -d '{\"id\":\"in_1\"}' --socket '/tmp/x y/dev.sock'\n";
+        assert!(ephemeral.contains(found), "{ephemeral}");
+        assert!(ephemeral.contains("made for this run;") && !ephemeral.contains("between runs"), "{ephemeral}");
     }
 
     #[test]

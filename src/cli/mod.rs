@@ -16,6 +16,8 @@ mod dialects;
 mod doctor;
 mod doors;
 mod exit;
+mod fate;
+mod hint;
 mod keys;
 mod lines;
 mod print;
@@ -31,9 +33,10 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use exit::{Exit, Failure};
+use hint::{Called, Hint};
 use print::{Colour, Out};
 
 /// A webhook relay in one binary: durable, signed, retried, with its storage inside.
@@ -107,11 +110,17 @@ impl Command {
 /// Parses the arguments of this process, runs the command, and says how it ended.
 pub fn run() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let exit = match Cli::try_parse_from(&arguments) {
-        Ok(cli) => done(&Out::new(cli.json, cli.color), |out| cli.command.run(out)),
+    let exit = match parse(&arguments) {
+        Ok((cli, called)) => done(&Out::new(cli.json, cli.color, called), |out| cli.command.run(out)),
         Err(error) => unparsed(&error, &arguments),
     };
     exit.into()
+}
+
+fn parse(arguments: &[OsString]) -> Result<(Cli, Called), clap::Error> {
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let called = Called::new(arguments, &matches);
+    Ok((Cli::from_arg_matches(&matches)?, called))
 }
 
 fn done(out: &Out, run: impl FnOnce(&Out) -> Result<Exit, Failure>) -> Exit {
@@ -127,7 +136,7 @@ fn unparsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
     if exit == Exit::Usage && arguments.iter().any(|argument| argument == "--json") {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Out::new(true, Colour::Never).failure(&Failure::usage(message, "hookwheel --help"));
+        Out::new(true, Colour::Never, Called::unread(arguments)).failure(&Failure::usage(message, Hint::plain("--help")));
     } else {
         // A closed pipe is no reason to complain.
         let _ = error.print();
@@ -146,7 +155,8 @@ const AFTER_HELP: &str = "\
 Start here: hookwheel dev, then in a second terminal hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'
 
 Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied, 69 service unreachable,
-70 internal error, 74 store or output error, 77 permission denied, 78 invalid config";
+70 internal error, 74 store or output error, 75 an address is taken (try again), 77 permission denied,
+78 invalid config";
 
 #[cfg(test)]
 mod tests {

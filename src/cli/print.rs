@@ -2,25 +2,29 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
 
 use super::exit::{Exit, Failure};
+use super::hint::{Called, Hint};
+use super::words::plain;
 
 /// Both streams of one run of the program.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) json: bool,
     /// For stdout.
     pub(crate) paint: Paint,
     errors: Paint,
+    called: Arc<Called>,
 }
 
 impl Out {
-    pub(crate) fn new(json: bool, colour: Colour) -> Self {
+    pub(crate) fn new(json: bool, colour: Colour, called: Called) -> Self {
         let paint = colour.on(io::stdout().is_terminal());
-        Self { json, paint, errors: colour.on(io::stderr().is_terminal()) }
+        Self { json, paint, errors: colour.on(io::stderr().is_terminal()), called: called.into() }
     }
 
     /// One line of data.
@@ -34,15 +38,25 @@ impl Out {
         let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
+    /// What to try, beside the data.
+    pub(crate) fn hint(&self, hint: &Hint) {
+        self.note(plain(&format!("  try: {}", hint.line(&self.called))));
+    }
+
+    /// How the program was called.
+    pub(crate) fn called(&self) -> &Called {
+        &self.called
+    }
+
     /// A failure, as a person or a program reads it.
     pub(crate) fn failure(&self, failure: &Failure) {
         if failure.is_silent() {
             return;
         }
         if self.json {
-            return self.note(failure.json());
+            return self.note(failure.json(&self.called));
         }
-        for line in failure.human().lines() {
+        for line in failure.human(&self.called).lines() {
             self.note(self.errors.error(line));
         }
     }
@@ -53,7 +67,7 @@ fn lost(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::closed_pipe();
     }
-    Failure::new(Exit::StoreIo, format!("cannot write to stdout: {error}"), "df, and write to another place")
+    Failure::new(Exit::StoreIo, format!("cannot write to stdout: {error}"), Hint::text("df -h"))
 }
 
 /// `--color`.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::args::{self, Target};
 use super::client::{Call, Service};
 use super::exit::{Exit, Failure};
+use super::hint::{Hint, quoted};
 use super::print::Out;
 use super::wait::until;
 use super::words::{cell, count, duration};
@@ -128,7 +129,7 @@ impl Send {
         if !out.json {
             let tenant = &self.target.tenant;
             out.note(format!("no webhook of {tenant} wants {}; the event is kept and can be read from the API", self.kind));
-            out.note(format!("  try: hookwheel webhooks add URL --events {}", self.kind));
+            out.hint(&Hint::tenants(format!("webhooks add https://example.com/hooks --events {}", quoted(&self.kind))));
         }
         Exit::Ok
     }
@@ -147,14 +148,14 @@ impl Send {
         match ended {
             Some(()) if last.iter().all(|delivery| delivery["status"] == "succeeded") => Ok(Exit::Ok),
             Some(()) => Ok(Exit::Negative),
-            None => Err(self.too_late(&last, expected)),
+            None => Err(self.too_late(id, &last, expected)),
         }
     }
 
-    fn too_late(&self, last: &[Value], expected: u64) -> Failure {
+    fn too_late(&self, id: &str, last: &[Value], expected: u64) -> Failure {
         let ended = last.iter().filter(|delivery| has_ended(delivery)).count();
         let message = format!("{ended} of {expected} deliveries ended within {}", duration(self.timeout));
-        Failure::negative(message, "hookwheel deliveries list --status pending")
+        Failure::negative(message, Hint::tenants(format!("deliveries list --status pending --event {}", quoted(id))))
     }
 }
 
@@ -194,6 +195,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::hint::Called;
     use crate::cli::print::{Colour, Out};
 
     #[derive(Parser)]
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_one_line() {
-        let out = Out::new(false, Colour::Never);
+        let out = Out::new(false, Colour::Never, Called::default());
         let accepted = json!({ "id": "evt_1", "deliveries": 1 });
         assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
         assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");

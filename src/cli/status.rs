@@ -156,7 +156,7 @@ fn refused(error: Error) -> Failure {
     match error {
         Error::Refused(problem) if problem.status == UNPROCESSABLE => {
             let message = format!("the new config was not taken, and the old one stays:\n{}", problem.detail);
-            Failure::new(Exit::InvalidConfig, message, "hookwheel check, until it says ok")
+            Failure::new(Exit::InvalidConfig, message, None)
         }
         error => error.into(),
     }

@@ -10,6 +10,7 @@ use super::args;
 use super::dialects::unknown;
 use super::doors;
 use super::exit::{Exit, Failure};
+use super::hint::Hint;
 use super::print::Out;
 use super::words::plain;
 use crate::clock;
@@ -65,7 +66,7 @@ impl Verify {
         match self.check(dialect, signature, &secret, &body) {
             Ok(()) => said(out, "ok  the signature is right", None),
             Err(mismatch) if self.explain => said(out, "no  the signature is not right", Some(&mismatch)),
-            Err(_) => Err(Failure::negative("the signature is not right", "the same with --explain")),
+            Err(_) => Err(Failure::negative("the signature is not right", Hint::again_with("--explain"))),
         }
     }
 
@@ -102,10 +103,7 @@ fn said(out: &Out, verdict: &str, why: Option<&Mismatch>) -> Result<Exit, Failur
 }
 
 fn unsigned(name: &str) -> Failure {
-    Failure::usage(
-        format!("the dialect {name} signs nothing, so there is nothing to verify"),
-        "a dialect that signs, as standard",
-    )
+    Failure::usage(format!("the dialect {name} signs nothing, so there is nothing to verify"), Hint::config("dialects list"))
 }
 
 /// `Name: value`, as curl and captures write it.

@@ -10,6 +10,7 @@ use super::args::{self, Target};
 use super::attempts;
 use super::client::{Answer, Call, Service};
 use super::exit::{Exit, Failure};
+use super::hint::Hint;
 use super::print::Out;
 use super::words::{cell, one_line, record, table};
 
@@ -136,7 +137,10 @@ impl List {
         }
         let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
         match rows.is_empty() {
-            true => out.note(format!("{} has no webhooks\n  try: hookwheel webhooks add URL", self.target.tenant)),
+            true => {
+                out.note(format!("{} has no webhooks", self.target.tenant));
+                out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
+            }
             false => out.line(table(&["ID", "NAME", "STATUS", "EVENTS", "URL"], &rows))?,
         }
         Ok(Exit::Ok)
@@ -269,7 +273,7 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
 /// The id of a webhook that is named by its id or its name.
 pub(crate) fn find(service: &Service, webhook: &str) -> Result<String, Failure> {
     if webhook.starts_with(ID_PREFIX) {
-        return args::id(webhook).map_err(|why| Failure::usage(why, LIST_HINT));
+        return args::id(webhook).map_err(|why| Failure::usage(why, list_hint()));
     }
     let query = [("name", Some(webhook.to_owned()))];
     named(&service.ask(Call::get("/v1/webhooks").query(query))?.page()?.rows, webhook)
@@ -280,9 +284,9 @@ fn named(found: &[Value], name: &str) -> Result<String, Failure> {
     match (ids.next(), ids.next()) {
         (Some(id), None) => Ok(id.to_owned()),
         (Some(_), Some(_)) => {
-            Err(Failure::negative(format!("more than one webhook is named `{name}`"), "its id instead; hookwheel webhooks list"))
+            Err(Failure::negative(format!("more than one webhook is named `{name}`; name it by its id"), list_hint()))
         }
-        _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), LIST_HINT)),
+        _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), list_hint())),
     }
 }
 
@@ -295,8 +299,11 @@ fn overlap(text: &str) -> Result<String, String> {
     args::duration(text).map(|_| text.to_owned())
 }
 
+fn list_hint() -> Hint {
+    Hint::tenants("webhooks list")
+}
+
 const ID_PREFIX: &str = "wh_";
-const LIST_HINT: &str = "hookwheel webhooks list";
 
 /// The members of a webhook in the order a person asks for them.
 const ORDER: &[&str] = &[

@@ -45,8 +45,8 @@ pub(crate) enum Unreadable {
     Directory,
     #[error("it is a pipe, a socket or a device, not a plain file")]
     NotPlain,
-    #[error("permission denied to user {user}; the file is {file}")]
-    Denied { user: String, file: String },
+    #[error("permission denied to user {user}; {file}")]
+    Denied { user: String, file: String, is_folder: bool },
     #[error("it is larger than {0}")]
     TooLarge(Size),
     #[error("{0}")]
@@ -58,7 +58,7 @@ impl Unreadable {
         match error.kind() {
             io::ErrorKind::NotFound => Self::Missing,
             io::ErrorKind::IsADirectory => Self::Directory,
-            io::ErrorKind::PermissionDenied => Self::Denied { user: me(), file: described(path) },
+            io::ErrorKind::PermissionDenied => Self::Denied { user: me(), file: described(path), is_folder: path.is_dir() },
             _ => Self::Io(error),
         }
     }
@@ -68,11 +68,12 @@ impl Unreadable {
         let path = path.display();
         match self {
             Self::Missing => missing.to_owned(),
-            Self::Directory => format!("name a file in {path}"),
+            Self::Directory => format!("ls {path}"),
             Self::NotPlain => format!("put the text into a plain file in the place of {path}"),
-            Self::Denied { .. } => format!("chgrp hookwheel {path} && chmod 0640 {path}, and let its folders be entered"),
-            Self::TooLarge(_) => "check that this is the file that was meant".to_owned(),
-            Self::Io(_) => format!("cat {path}, as the same user, shows the same error"),
+            // A folder is listed and entered by its group: that takes the bits to read and to execute.
+            Self::Denied { is_folder: true, .. } => format!("chgrp hookwheel {path} && chmod 0750 {path}"),
+            Self::Denied { .. } => format!("chgrp hookwheel {path} && chmod 0640 {path}"),
+            Self::TooLarge(_) | Self::Io(_) => format!("ls -l {path}"),
         }
     }
 }
@@ -82,11 +83,12 @@ fn me() -> String {
     fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |about| named(about.uid(), "/etc/passwd"))
 }
 
-/// `0600, owner 0 (root), group 0 (root)`, as far as it may be seen.
+/// `the file is 0600, owner 0 (root), group 0 (root)`, as far as it may be seen.
 fn described(path: &Path) -> String {
-    let Ok(about) = fs::metadata(path) else { return "in a folder that this user may not enter".to_owned() };
+    let Ok(about) = fs::metadata(path) else { return "it is in a folder that this user may not enter".to_owned() };
     let (owner, group) = (named(about.uid(), "/etc/passwd"), named(about.gid(), "/etc/group"));
-    format!("{:04o}, owner {owner}, group {group}", about.permissions().mode() & 0o7777)
+    let what = if about.is_dir() { "folder" } else { "file" };
+    format!("the {what} is {:04o}, owner {owner}, group {group}", about.permissions().mode() & 0o7777)
 }
 
 /// Looks a number up in a file of `name:password:number:…` lines (passwd(5), group(5)).
@@ -125,7 +127,11 @@ mod tests {
         let printed = denied.to_string();
         assert!(printed.starts_with(&format!("permission denied to user {}", me())), "{printed}");
         assert!(printed.contains("owner 0 (root)"), "{printed}");
-        assert!(denied.remedy(path, "").contains("chmod 0640 /etc/passwd"));
+        assert_eq!(denied.remedy(path, ""), "chgrp hookwheel /etc/passwd && chmod 0640 /etc/passwd");
+        let folder = Path::new("/etc");
+        let denied = Unreadable::from_io(io::ErrorKind::PermissionDenied.into(), folder);
+        assert!(denied.to_string().contains("the folder is 0755"), "{denied}");
+        assert_eq!(denied.remedy(folder, ""), "chgrp hookwheel /etc && chmod 0750 /etc");
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
     match files::read(path, FILE_MAX) {
         Ok(contents) => text(path, contents.bytes, faults).and_then(|text| parse(path, &text, faults)),
         Err(error) => {
-            let missing = format!("hookwheel config default > {}, or name another file with -c FILE", path.display());
+            let missing = format!("hookwheel config default > {}", path.display());
             faults.add(&Place::file(path), format!("cannot read the config: {error}"), error.remedy(path, &missing));
             None
         }

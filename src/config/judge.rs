@@ -74,7 +74,7 @@ impl Judge {
     }
 
     fn unknown_type(&self, unknown: UnknownType, dialect: &str) -> Wrong {
-        let all = || format!("see `hookwheel dialects show {dialect}`, or \"*\" for every one");
+        let all = || format!("hookwheel dialects show {dialect}");
         let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
         Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
     }

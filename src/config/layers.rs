@@ -52,17 +52,17 @@ pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
 fn from_environment(name: &str, value: String, faults: &mut Faults) -> Option<Said> {
     let place = Place::Environment(name.into());
     let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name) else {
-        faults.add(&place, format!("unknown variable `{name}`"), unknown_remedy(name));
+        faults.add(&place, unknown(name), format!("unset {name}"));
         return None;
     };
     Some(Said { section, key, value, place })
 }
 
-fn unknown_remedy(name: &str) -> String {
+fn unknown(name: &str) -> String {
     let known: Vec<String> = names().map(|(section, key)| variable(section, key)).collect();
-    let known = known.iter().map(String::as_str).chain(OTHERS);
-    let unset = format!("unset {name}");
-    nearest(name, known).map_or_else(|| format!("{unset}; see `hookwheel config show`"), |near| format!("{near}, or {unset}"))
+    let near = nearest(name, known.iter().map(String::as_str).chain(OTHERS));
+    let meant = near.map(|near| format!("; `{near}` is the nearest that is known")).unwrap_or_default();
+    format!("unknown variable `{name}`{meant}")
 }
 
 fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -98,8 +98,8 @@ mod tests {
     #[test]
     fn an_unknown_variable_is_told_the_nearest() {
         let (_, faults) = from(&[("HOOKWHEEL_STORAGE_RETENTON", "7d")], vec![]);
-        let wanted = "error: unknown variable `HOOKWHEEL_STORAGE_RETENTON`   environment HOOKWHEEL_STORAGE_RETENTON\n  \
-                      try: HOOKWHEEL_STORAGE_RETENTION, or unset HOOKWHEEL_STORAGE_RETENTON";
+        let wanted = "error: unknown variable `HOOKWHEEL_STORAGE_RETENTON`; `HOOKWHEEL_STORAGE_RETENTION` is the nearest that is known   \
+                      environment HOOKWHEEL_STORAGE_RETENTON\n  try: unset HOOKWHEEL_STORAGE_RETENTON";
         assert_eq!(faults, wanted);
     }
 

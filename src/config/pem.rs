@@ -72,7 +72,7 @@ fn misfit(cert: &Path, key: &Path, cause: &rustls::Error) -> Wrong {
         ),
         rustls::Error::InvalidCertificate(_) => Wrong::new(
             format!("the first certificate in {cert} cannot be read: {cause}"),
-            format!("openssl x509 -noout -text -in {cert} should show it"),
+            format!("openssl x509 -noout -text -in {cert}"),
         ),
         _ => Wrong::new(
             format!("the key in {key} cannot be used: {cause}"),

@@ -139,7 +139,7 @@ fn restart_needed(old: &[Setting], new: &[Setting]) -> Vec<Fault> {
 fn refused(old: &Setting, new: &Setting) -> Fault {
     let [from, to] = [old, new].map(|setting| if setting.value.is_empty() { "nothing" } else { &setting.value });
     let message = format!("a reload cannot change `{}` from {from} to {to}; nothing was changed", new.name);
-    let remedy = "systemctl restart hookwheel, or put the old value back".to_owned();
+    let remedy = "systemctl restart hookwheel".to_owned();
     Fault { place: new.place.clone(), message, remedy }
 }
 
@@ -317,7 +317,7 @@ mod tests {
         let new = "[server]\nlisten = \"127.0.0.1:1\"\n[storage]\npath = \"/x\"\n[delivery]\nin_flight = 5\n";
         let printed = compared("", new).expect_err("refused");
         let wanted = "error: a reload cannot change `server.listen` from \"127.0.0.1:8080\" to \"127.0.0.1:1\"; nothing was changed   \
-                      hookwheel.toml:2:10\n  try: systemctl restart hookwheel, or put the old value back\n";
+                      hookwheel.toml:2:10\n  try: systemctl restart hookwheel\n";
         assert!(printed.starts_with(wanted), "{printed}");
         assert!(printed.contains("`storage.path`") && !printed.contains("in_flight"), "{printed}");
     }

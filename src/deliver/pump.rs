@@ -20,7 +20,7 @@ use tracing::error;
 use super::attempt::{self, attempt};
 use super::connect::Connector;
 use super::connection::{Connection, Request};
-use super::queues::{Limits, Queues, Sign, Start};
+use super::queues::{Limits, Queues, Sign, Start, State};
 use crate::clock;
 use crate::domain::delivery::Trigger;
 use crate::domain::dialect::Dialect;
@@ -130,6 +130,11 @@ impl Pump {
 
     pub(crate) fn in_flight(&self) -> usize {
         self.queues().in_flight()
+    }
+
+    /// How full the queues are.
+    pub(crate) fn state(&self) -> State {
+        self.queues().state()
     }
 
     /// How long the delivery that waits longest has been held back by nothing but `in_flight`.

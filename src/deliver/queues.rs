@@ -10,11 +10,15 @@
 //! connect has one slot until an attempt succeeds. The last quarter of all slots goes only to endpoints without an attempt
 //! older than [`OLD`], and to each no more than are still free: however many endpoints hang, the quick ones go on.
 
+mod state;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::store::{ENDPOINT_SEATS, Lane, Ready};
+
+pub(crate) use state::State;
 
 /// All endpoints' queues. `W` is a way to hand a delivery to a worker that keeps a connection.
 pub(crate) struct Queues<W> {

@@ -7,6 +7,7 @@ use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use jiff::fmt::temporal::DateTimePrinter;
+use jiff::tz::TimeZone;
 
 /// Microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,9 +68,19 @@ impl Timestamp {
         MICROS.timestamp_to_string(&self.moment())
     }
 
-    /// `14:32:00` in UTC, for lines on a terminal.
-    pub(crate) fn clock_face(self) -> String {
-        jiff::tz::Offset::UTC.to_datetime(self.moment()).strftime("%H:%M:%S").to_string()
+    /// `14:32:00` as a clock there shows it, for lines on a terminal.
+    pub(crate) fn clock_face(self, zone: &TimeZone) -> String {
+        zone.to_datetime(self.moment()).strftime("%H:%M:%S").to_string()
+    }
+
+    /// How far clocks there are from UTC at that moment: `UTC`, `UTC+02:00`.
+    pub(crate) fn offset(self, zone: &TimeZone) -> String {
+        let offset = zone.to_offset(self.moment());
+        let minutes = offset.seconds().unsigned_abs() / 60;
+        match offset.seconds() {
+            0 => "UTC".to_owned(),
+            seconds => format!("UTC{}{:02}:{:02}", if seconds < 0 { '-' } else { '+' }, minutes / 60, minutes % 60),
+        }
     }
 
     /// Reads RFC 3339 with any offset (RFC 3339 section 5.6); `None` when it is something else or before 1970.
@@ -131,8 +142,16 @@ mod tests {
         let last = Timestamp::from_micros(1_776_695_520_000_000 - 1);
         assert_eq!(last.rfc3339_secs(), "2026-04-20T14:31:59Z");
         assert_eq!(last.rfc3339_micros(), "2026-04-20T14:31:59.999999Z");
-        assert_eq!(last.clock_face(), "14:31:59");
         assert_eq!(Timestamp::EPOCH.rfc3339_micros(), "1970-01-01T00:00:00.000000Z");
+    }
+
+    #[test]
+    fn a_clock_face_is_that_of_its_zone_and_says_which() {
+        let (moment, hours) = (Timestamp::from_micros(1_776_695_520_000_000), jiff::tz::offset);
+        let face = |zone: TimeZone| (moment.clock_face(&zone), moment.offset(&zone));
+        assert_eq!(face(TimeZone::UTC), ("14:32:00".into(), "UTC".into()));
+        assert_eq!(face(TimeZone::fixed(hours(2))), ("16:32:00".into(), "UTC+02:00".into()));
+        assert_eq!(face(TimeZone::fixed(hours(-8))), ("06:32:00".into(), "UTC-08:00".into()));
     }
 
     #[test]

@@ -4,17 +4,20 @@ use std::fs;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinSet;
 use url::Url;
 
 use super::receiver::{self, Manners};
-use super::run::{self, Plan, Running};
+use super::run::{self, Bound, Plan, Running};
+use super::signals::Signals;
 use super::{Error, listen, logging, runtime};
 use crate::api::Door;
 use crate::clock;
@@ -25,6 +28,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::pattern::Pattern;
 use crate::domain::retry::{Policy, Retry};
 use crate::domain::target::{Guard, Schemes, Target};
+use crate::domain::time::Timestamp;
 use crate::store::{Fact, Owned};
 
 /// What `dev` was asked for.
@@ -62,6 +66,9 @@ pub(crate) struct Ready {
     pub(crate) socket: String,
     /// Where it was asked for.
     pub(crate) secret: Option<String>,
+    /// By its name.
+    pub(crate) webhook: &'static str,
+    pub(crate) at: Timestamp,
     pub(crate) took: Duration,
 }
 
@@ -80,23 +87,24 @@ pub(crate) enum Forward {
 pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Error> {
     let started = clock::steady();
     logging::start_quiet();
-    let folder = DataFolder::make(options.data.clone())?;
-    runtime()?.block_on(run_dev(options, folder, started, show))
+    runtime()?.block_on(run_dev(options, started, show))
 }
 
 async fn run_dev(
     options: DevOptions,
-    folder: DataFolder,
     started: Instant,
     show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static,
 ) -> Result<(), Error> {
+    // First, so that a signal at any moment leaves no folder behind.
+    let signals = Signals::new()?;
+    let folder = DataFolder::make(options.data.clone())?;
     let mut inside = JoinSet::new();
     let forward = match &options.forward_to {
         Some(url) => Forward::To { url: url.clone(), listening: is_listening(url).await },
         None => Forward::Inside(start_receiver(&options, &mut inside).await?),
     };
-    let socket = options.socket.clone().unwrap_or_else(|| folder.path.join("dev.sock"));
-    let config = config(&options, &folder.path, &socket, &forward)?;
+    let socket = options.socket.clone().unwrap_or_else(|| folder.path().join("dev.sock"));
+    let config = config(&options, folder.path(), &socket, &forward)?;
     let listener = listen::tcp(options.listen).await?;
     let address = listener.local_addr().map_err(Error::io("read the address of the listener"))?;
     let ready = Ready {
@@ -105,11 +113,13 @@ async fn run_dev(
         data: options.data.map(|data| data.display().to_string()),
         socket: socket.display().to_string(),
         secret: None,
+        webhook: WEBHOOK,
+        at: clock::now(),
         took: Duration::ZERO,
     };
     let plan = Plan { config, loader: None, door: Door::Dev };
     let told = Told { ready, started, print_secret: options.print_secret };
-    run::run(plan, listener, address, move |running| tell(running, told, show)).await
+    run::run(plan, signals, Bound { listener, address }, move |running| tell(running, told, show)).await
 }
 
 struct Told {
@@ -223,26 +233,30 @@ async fn is_listening(url: &str) -> bool {
     false
 }
 
-/// Where the store stands; an ephemeral one is removed when the value is dropped.
-struct DataFolder {
-    path: PathBuf,
-    ephemeral: bool,
+/// Where the store stands.
+enum DataFolder {
+    Kept(PathBuf),
+    /// Nobody else's, made for this run under a name that nobody knew before, and removed when the value is dropped.
+    Ephemeral(TempDir),
 }
 
 impl DataFolder {
     fn make(kept: Option<PathBuf>) -> Result<Self, Error> {
-        let ephemeral = kept.is_none();
-        let path = kept.unwrap_or_else(|| std::env::temp_dir().join(format!("hookwheel-dev-{}", std::process::id())));
-        fs::create_dir_all(&path).map_err(Error::io(format!("make the data folder {}", path.display())))?;
-        Ok(Self { path, ephemeral })
+        let Some(path) = kept else { return Self::ephemeral(&std::env::temp_dir()) };
+        fs::create_dir_all(&path).map_err(Error::path("the data folder", &path))?;
+        Ok(Self::Kept(path))
     }
-}
 
-impl Drop for DataFolder {
-    fn drop(&mut self) {
-        if self.ephemeral {
-            // What is left of it is in the system's folder for such things.
-            drop(fs::remove_dir_all(&self.path));
+    fn ephemeral(within: &Path) -> Result<Self, Error> {
+        let private = fs::Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().prefix("hookwheel-dev-").permissions(private).tempdir_in(within);
+        made.map(Self::Ephemeral).map_err(Error::path("the folder for temporary files", within))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Ephemeral(folder) => folder.path(),
         }
     }
 }
@@ -256,3 +270,20 @@ const SCHEDULE: [Duration; 4] =
     [Duration::from_secs(5), Duration::from_secs(30), Duration::from_secs(120), Duration::from_secs(300)];
 
 const LOOK: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ephemeral_folder_is_private_new_and_gone_at_the_end() {
+        let within = tempfile::tempdir().expect("a folder");
+        let [one, other] = [(); 2].map(|()| DataFolder::ephemeral(within.path()).expect("made"));
+        assert_ne!(one.path(), other.path());
+        let mode = fs::metadata(one.path()).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        fs::write(one.path().join("a"), "").expect("written");
+        drop((one, other));
+        assert_eq!(fs::read_dir(within.path()).expect("read").count(), 0);
+    }
+}

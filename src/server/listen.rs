@@ -27,20 +27,18 @@ pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Error> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listen().map_err(Error::io(format!("listen on {address}")))
+    listen().map_err(|cause| Error::Bind { at: address.to_string(), cause })
 }
 
 /// Refuses an admin socket at which another service answers, and changes nothing.
 pub(super) fn look_at_admin(path: &Path) -> Result<(), Error> {
-    let answers = UnixStream::connect(path).is_ok();
-    let taken = || io::Error::new(io::ErrorKind::AddrInUse, "another service answers there");
-    if answers { Err(Error::io(format!("listen on the admin socket {}", path.display()))(taken())) } else { Ok(()) }
+    if UnixStream::connect(path).is_ok() { Err(Error::Taken(path.to_owned())) } else { Ok(()) }
 }
 
 /// Binds the admin socket, readable and writable for its owner and group alone. A socket that a dead process left is replaced;
 /// one that answers is another service's.
 pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
-    let failed = || Error::io(format!("listen on the admin socket {}", path.display()));
+    let failed = || Error::path("the admin socket", path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         fs::create_dir_all(folder).map_err(failed())?;
     }

@@ -8,18 +8,22 @@
 mod descriptors;
 mod dev;
 mod disk;
+mod dump;
 mod files;
 mod lateness;
 mod listen;
 mod loader;
 mod logging;
 mod notify;
+mod paths;
 mod receiver;
 mod reload;
 mod run;
+mod signals;
 mod wiring;
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 pub(crate) use dev::{DevOptions, Forward, Ready, Seen, dev};
 
@@ -37,6 +41,15 @@ pub(crate) enum Error {
     Store(#[from] store::Error),
     #[error("cannot {action}: {cause}")]
     Io { action: String, cause: io::Error },
+    /// The address is another's now, or the machine does not have it yet: trying again may help.
+    #[error("cannot listen on {at}: {cause}")]
+    Bind { at: String, cause: io::Error },
+    /// Another service answers at the socket.
+    #[error("cannot listen on the admin socket {}: another service answers there", .0.display())]
+    Taken(PathBuf),
+    /// A path that was given leads nowhere: trying again does not help.
+    #[error("cannot use {what} {}: {cause}", .path.display())]
+    Path { what: &'static str, path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Connector(#[from] connect::Error),
 }
@@ -44,6 +57,10 @@ pub(crate) enum Error {
 impl Error {
     fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         move |cause| Self::Io { action: action.into(), cause }
+    }
+
+    fn path(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |cause| Self::Path { what, path: path.to_owned(), cause }
     }
 }
 

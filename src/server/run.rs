@@ -2,19 +2,19 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::loader::Loader;
 use super::reload::Reloader;
-use super::{Error, descriptors, disk, files, lateness, listen, notify, wiring};
+use super::signals::Signals;
+use super::{Error, descriptors, disk, dump, files, lateness, listen, notify, paths, wiring};
 use crate::api::{self, Api, Door, Listener, Stage, Stop};
 use crate::config::checked::Config;
 use crate::deliver::pump::Pump;
@@ -43,23 +43,31 @@ where
     R: FnOnce(Running) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
+    let signals = Signals::new()?;
     let listener = listen::tcp(plan.config.server.listen).await?;
     let address = listener.local_addr().map_err(Error::io("read the address of the listener"))?;
-    run(plan, listener, address, ready).await
+    run(plan, signals, Bound { listener, address }, ready).await
 }
 
-/// The same on a listener that is bound already.
-pub(super) async fn run<R, F>(plan: Plan, listener: TcpListener, address: SocketAddr, ready: R) -> Result<(), Error>
+/// A listener and where it is.
+pub(super) struct Bound {
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+}
+
+/// The same for a listener that is bound already, and signals that are heard already.
+pub(super) async fn run<R, F>(plan: Plan, mut signals: Signals, bound: Bound, ready: R) -> Result<(), Error>
 where
     R: FnOnce(Running) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let mut signals = Signals::new()?;
+    let Bound { listener, address } = bound;
     descriptors::raise();
     let config = &plan.config;
     descriptors::warn_if_few(config.delivery.in_flight);
     warn_of_dangers(config);
     // What can be refused without a trace comes first.
+    paths::check(config)?;
     let attempts = wiring::pump(config, &[address])?;
     listen::look_at_admin(&config.server.admin_socket)?;
     let (store, unstarted) = Store::open(&options(config))?;
@@ -86,7 +94,7 @@ where
 
     let mut watching = JoinSet::new();
     watching.spawn(files::watch(store.clone(), broken));
-    watching.spawn(disk::watch(store.clone(), folder(&config.storage.path)));
+    watching.spawn(disk::watch(store.clone(), paths::folder(&config.storage.path).into()));
     watching.spawn(lateness::watch(store.clone(), pump.clone()));
     until_loaded(&store).await;
     notify::ready("ready");
@@ -126,6 +134,7 @@ async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader
             Some(answer) = asks.recv() => drop(answer.send(reloader.reload().await)),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
+            _ = signals.user1.recv() => dump::log(&reloader.store, &reloader.pump),
             _ = look.tick() => {
                 if watcher.is_finished() {
                     return;
@@ -183,35 +192,6 @@ fn options(config: &Config) -> store::Options {
 fn warn_of_dangers(config: &Config) {
     if config.delivery.danger_allow_http {
         warn!("danger_allow_http is on: dialects that ask for https may be sent over http");
-    }
-}
-
-fn folder(path: &Path) -> Box<Path> {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).into()
-}
-
-/// The signals that the service obeys.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self, Error> {
-        let listen = |kind| signal(kind).map_err(Error::io("listen for signals"));
-        Ok(Self {
-            hangup: listen(SignalKind::hangup())?,
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

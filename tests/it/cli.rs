@@ -9,7 +9,7 @@ use crate::harness::api::{WITHIN, text};
 use crate::harness::config::{self, Config};
 use crate::harness::ran::{self, Ran, run};
 use crate::harness::receiver::{Received, Receiver, Reply};
-use crate::harness::service::Service;
+use crate::harness::service::{Service, binary};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn send_waits_for_the_end_and_says_how_it_was() {
@@ -17,7 +17,11 @@ async fn send_waits_for_the_end_and_says_how_it_was() {
     let send = |more: &[&str]| acme(&service, &[&["send", "order.paid", "-d", r#"{"a":1}"#], more].concat());
     let nobody = send(&["--wait"]).expect(0);
     assert!(nobody.stdout.starts_with("evt_") && nobody.stdout.contains("queued -> 0 endpoints"), "{nobody:?}");
-    nobody.complains(&["no webhook of shop/acme wants order.paid", "try: hookwheel webhooks add"]);
+    nobody.complains(&[
+        "no webhook of shop/acme wants order.paid",
+        "webhooks add https://example.com/hooks --events order.paid",
+        "--tenant shop/acme",
+    ]);
 
     receiver.script("/a", [Reply::status(500), Reply::OK, Reply::status(500)]);
     service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
@@ -33,7 +37,11 @@ async fn send_waits_for_the_end_and_says_how_it_was() {
     assert_eq!((&said[1]["type"], &said[1]["delivery"]["status"]), (&json!("delivery"), &json!("failed")));
 
     receiver.script("/a", [Reply::Hang]);
-    send(&["--wait", "--timeout", "300ms"]).expect(1).complains(&["0 of 1 deliveries ended within 300 ms", "try: "]);
+    send(&["--wait", "--timeout", "300ms"]).expect(1).complains(&[
+        "0 of 1 deliveries ended within 300 ms",
+        "deliveries list --status pending --event evt_",
+        "--tenant shop/acme",
+    ]);
 }
 
 #[tokio::test]
@@ -54,7 +62,7 @@ async fn send_takes_its_data_as_it_is_from_a_file_and_from_stdin() {
     let again = acme(&service, &["send", "order.paid", "-d", "@body.json", "--id", "first"]).expect(0);
     assert!(again.stdout.contains("published before"), "{again:?}");
     acme(&service, &["send", "order.paid", "-d", "{}", "--id", "first"]).expect(1).complains(&["(409)", "first"]);
-    acme(&service, &["send", "order.paid", "-d", "{id:1}"]).expect(2).complains(&["is not JSON", "try: "]);
+    acme(&service, &["send", "order.paid", "-d", "{id:1}"]).expect(2).complains(&["is not JSON", "-d @body.json"]);
     acme(&service, &["send", "order.paid", "-d", "@none.json"]).expect(2).complains(&["none.json", "try: "]);
 }
 
@@ -63,7 +71,7 @@ async fn a_webhooks_life_on_the_command_line() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     let none = acme(&service, &["webhooks", "list"]).expect(0);
     assert_eq!(none.stdout, "");
-    none.complains(&["shop/acme has no webhooks", "try: hookwheel webhooks add"]);
+    none.complains(&["shop/acme has no webhooks", "webhooks add https://example.com/hooks", "--tenant shop/acme"]);
 
     let url = receiver.url("/a");
     let added = acme(&service, &["webhooks", "add", &url, "--events", "order.*,invoice.paid", "--name", "billing"]).expect(0);
@@ -97,7 +105,7 @@ async fn a_webhooks_life_on_the_command_line() {
     acme(&service, &["webhooks", "show", "billing"]).expect(1).complains(&["no webhook is named `billing`", "webhooks list"]);
     acme(&service, &["webhooks", "show", &id]).expect(1).complains(&["(404)", "try: "]);
     let refused = acme(&service, &["webhooks", "add", "http://10.0.0.1/"]).expect(1);
-    refused.complains(&["/url", "(422)", "try: "]);
+    refused.complains(&["/url", "(422)"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -105,7 +113,7 @@ async fn the_log_on_the_command_line() {
     let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
     receiver.script("/a", [Reply::status(500).body("\u{1b}[2Jnot yet"), Reply::OK]);
     service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
-    acme(&service, &["deliveries", "list"]).expect(0).complains(&["no deliveries match"]);
+    acme(&service, &["deliveries", "list"]).expect(0).complains(&["shop/acme has no deliveries"]);
     let event = service.acme().publish_new("order.paid").await;
     let delivery = text(&service.acme().delivery_when(&event, "failed").await["id"]);
 
@@ -301,6 +309,43 @@ async fn a_reader_that_went_away_is_no_reason_to_complain() {
         assert!(output.stderr.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
     }
+}
+
+#[tokio::test]
+async fn what_a_command_says_to_try_works_as_pasted() {
+    let service = Service::start(&Config::quick()).await;
+    let folder = service.folder();
+    let (socket, tenant) = (["--socket", config::SOCKET], ["--tenant", "shop/acme"]);
+    fs::write(folder.join("secret"), "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=").expect("written");
+    let named = |arguments: &[&'static str]| [arguments, &socket, &tenant].concat();
+    let mut pasted_lines = 0;
+    for (arguments, code, tried) in [
+        (named(&["webhooks", "show", "nobody"]), 1, 0),
+        (named(&["webhooks", "list"]), 0, 0),
+        (named(&["send", "order.paid"]), 0, 0),
+        (named(&["webhooks", "show", "wh_none"]), 1, 0),
+        (named(&["deliveries", "show", "dlv_none"]), 1, 0),
+        (named(&["deliveries", "list", "--status", "failed"]), 0, 0),
+        (named(&["send", "it's paid"]), 1, 0),
+        ([&["keys", "revoke", "key_none"][..], &socket].concat(), 1, 0),
+        (vec!["verify", "--dialect", "standart", "--secret-file", "secret", "--body", "x"], 2, 0),
+        (vec!["verify", "--dialect", "standard", "--secret-file", "secret", "--body", "x"], 1, 1),
+        (vec!["check", "-c", "none.toml"], 78, 0),
+        (vec!["status", "--socket", "no such"], 69, 2),
+    ] {
+        let ran = run(folder, &[], &arguments).expect(code);
+        let hints: Vec<_> = ran.stderr.lines().filter_map(|line| line.strip_prefix("  try: ")).collect();
+        for hint in &hints {
+            // Where the program is on the path, as for whoever typed its bare name.
+            let path = format!("{}:/usr/bin:/bin", binary().parent().expect("in a folder").display());
+            let mut command = std::process::Command::new("sh");
+            let pasted = ran::finish(command.args(["-c", hint]).current_dir(folder).env("PATH", path).stdin(Stdio::null()));
+            pasted_lines += 1;
+            assert_eq!(pasted.code, tried, "{arguments:?} says {hint:?}: {pasted:?}");
+            assert!(!hint.contains("webhooks") || (hint.contains("shop/acme") && hint.contains(config::SOCKET)), "{hint}");
+        }
+    }
+    assert_eq!(pasted_lines, 10);
 }
 
 /// A command for tenant `acme` of provider `shop`.

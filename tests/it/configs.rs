@@ -104,29 +104,46 @@ async fn a_flag_that_makes_no_sense_is_named() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_refused_before_anything_is_made() {
+async fn a_port_in_use_may_be_tried_again_and_nothing_is_made() {
     let _turn = turn::shared().await;
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
     let folder = folder(&whole(&address));
     let before = listing(folder.path());
-    let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(78);
-    ran.complains(&[&address, "--listen"]);
+    let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(75);
+    ran.complains(&[&address, "try: ss -lnp"]);
     assert!(ran.took < WITHIN, "{ran:?}");
     assert_eq!(listing(folder.path()), before);
 }
 
 #[tokio::test]
-async fn an_admin_socket_in_use_is_refused_before_anything_is_made() {
+async fn an_admin_socket_in_use_may_be_tried_again_and_nothing_is_made() {
     let service = Service::start(&Config::quick()).await;
     let socket = service.folder().join(config::SOCKET);
     let folder = folder(&whole("127.0.0.1:0").replace("\"a.sock\"", &format!("{socket:?}")));
     let before = listing(folder.path());
-    let ran = run(folder.path(), &[], &["serve", "-c", FILE]);
-    assert!(matches!(ran.code, 74 | 78), "{ran:?}");
+    let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(75);
     ran.complains(&[socket.to_str().expect("plain"), "another service answers there"]);
     service.admin().get("/v1/admin/status").await.expect(200);
     assert_eq!(listing(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_path_that_leads_nowhere_is_a_fault_of_the_config() {
+    let _turn = turn::shared().await;
+    for (was, path, word) in [
+        ("\"a.redb\"", "none/a.redb", "storage.path"),
+        ("\"a.redb\"", "keys", "storage.path"),
+        ("\"a.redb\"", "keys/one/a.redb", "storage.path"),
+        ("\"a.sock\"", "keys/one/a.sock", "admin socket"),
+        ("\"a.sock\"", "keys/one", "admin socket"),
+    ] {
+        let folder = folder(&whole("127.0.0.1:0").replace(was, &format!("{path:?}")));
+        let before = listing(folder.path());
+        let ran = run(folder.path(), &[], &["serve", "-c", FILE]).expect(78);
+        ran.complains(&[word, path, "try: "]);
+        assert_eq!(listing(folder.path()), before, "{path}");
+    }
 }
 
 #[tokio::test]

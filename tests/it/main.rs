@@ -19,6 +19,7 @@ mod fairness;
 mod fanout;
 mod feed;
 mod files;
+mod laptop;
 mod layers;
 mod limits;
 mod load;

@@ -47,6 +47,21 @@ async fn the_service_manager_hears_of_readiness_reload_and_stop() {
     assert_eq!(lines(&manager.next())[0], "STOPPING=1");
 }
 
+#[tokio::test]
+async fn sigusr1_logs_how_things_stand_and_sigusr2_does_nothing() {
+    let service = Service::start(&Config::quick()).await;
+    service.acme().subscribe("https://example.com/hooks/private", &["none"]).await;
+    service.acme().publish_new("order.paid").await;
+    service.signal("USR2");
+    service.signal("USR1");
+    let told =
+        ["state of the store", "state of the queues", "state of the wheel", "in_flight=0", "pending=0", "events=1", "webhooks=1"];
+    let all = || async { told.iter().all(|words| service.stderr().contains(words)).then_some(()) };
+    eventually("the log says how things stand", WITHIN, all).await;
+    assert!(!service.stderr().contains("example.com"), "{}", service.stderr());
+    service.admin().get("/readyz").await.expect(200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_under_load_ends_within_ten_seconds_and_loses_nothing() {
     let (receiver, books) = (Receiver::start().await, Arc::<Books>::default());

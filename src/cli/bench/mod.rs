@@ -10,7 +10,9 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::exit::{Exit, Failure, file_failure};
+use super::exit::{Exit, Failure};
+use super::fate::file_failure;
+use super::hint::Hint;
 use super::print::Out;
 use super::words::count;
 use super::{args, doors};
@@ -162,7 +164,7 @@ impl Bench {
             return Ok(endpoints);
         }
         let message = format!("of {} none is left to measure", count(self.endpoints().into(), "endpoint"));
-        Err(Failure::usage(message, "fewer that fail, or more --endpoints"))
+        Err(Failure::usage(message, None))
     }
 
     /// Fanned out, a time says little: all events of it may be taken within a moment.
@@ -195,13 +197,20 @@ impl Only {
 /// Refuses what has nothing to measure.
 fn usable(plan: Plan) -> Result<Plan, Failure> {
     if plan.is_empty() {
-        return Err(Failure::usage("this is the plain load, which has no other to compare with", "--only store"));
+        return Err(Failure::usage(
+            "this is the plain load, which has no other to compare with",
+            Hint::again_with_value("--only", "store"),
+        ));
     }
     if plan.alternate && plan.load.rate <= 0.0 {
-        return Err(Failure::usage("a closed loop takes turns anyway, where that can be", "no --alternate, or --rate 1000"));
+        return Err(Failure::usage(
+            "a closed loop takes turns anyway, where that can be",
+            Hint::again_with_value("--rate", "1000"),
+        ));
     }
     if plan.alternate && !plan.is_pair() {
-        return Err(Failure::usage("there are no two runs of hookwheel to alternate", "--endpoints 100 --hang 1"));
+        let hint = Hint::plain("bench --rate 1000 --endpoints 100 --hang 1 --alternate");
+        return Err(Failure::usage("there are no two runs of hookwheel to alternate", hint));
     }
     Ok(plan)
 }

@@ -1,0 +1,264 @@
+//! The one place that gives every error its exit code and what to try.
+
+use std::io;
+use std::path::Path;
+
+use super::client;
+use super::exit::{Exit, Failure, Said};
+use super::hint::{Hint, quoted};
+use crate::config::fault::{Fault, Faults, Place};
+use crate::{bench, server, store};
+
+impl From<&Fault> for Said {
+    fn from(fault: &Fault) -> Self {
+        let place = (fault.place != Place::Default).then(|| fault.place.to_string());
+        // A remedy is what should stand there instead, or one of our commands about the same config.
+        let hint = match fault.remedy.strip_prefix("hookwheel ") {
+            Some(words) if words.contains('>') => Hint::plain(words),
+            Some(words) => Hint::config(words),
+            None => Hint::text(&fault.remedy),
+        };
+        Self { message: fault.message.clone(), place, hint: Some(hint) }
+    }
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::of(Exit::InvalidConfig, faults.iter().map(Said::from).collect())
+    }
+}
+
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
+        use client::Error;
+        let (exit, hint) = match &error {
+            Error::NoService { tried } => (Exit::Unreachable, Some(start(tried))),
+            Error::Denied(_) => (Exit::Permission, Some(Hint::Before("sudo"))),
+            Error::Silent { .. } | Error::Broken { .. } => (Exit::Unreachable, log()),
+            Error::NotJson { .. } => (Exit::Internal, Some(Hint::service("status"))),
+            Error::Runtime(_) => (Exit::Internal, Some(Hint::text("ulimit -n"))),
+            Error::TooLarge(_) => (Exit::Internal, None),
+            Error::Refused(problem) => refused(problem),
+        };
+        Self::new(exit, error.to_string(), hint)
+    }
+}
+
+/// What starts a service where none answers: the installed one, or `dev`. A socket that was named may be one that is not there.
+fn start(tried: &[(std::path::PathBuf, io::Error)]) -> Hint {
+    match tried {
+        [(socket, _)] => Hint::text(format!("ls -l {}", quoted(&socket.to_string_lossy()))),
+        _ if is_installed() => Hint::text("systemctl start hookwheel"),
+        _ => Hint::plain("dev"),
+    }
+}
+
+/// What the installed service last said.
+fn log() -> Option<Hint> {
+    is_installed().then(|| Hint::text("journalctl -u hookwheel -n 50"))
+}
+
+fn is_installed() -> bool {
+    UNITS.iter().any(|unit| Path::new(unit).exists())
+}
+
+/// What an answer of the service means to the shell.
+fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
+    match problem.status {
+        401 | 403 => (Exit::Permission, None),
+        404 => (Exit::Negative, what_there_is(&problem.detail)),
+        503 => (Exit::Unreachable, Some(Hint::Repeat)),
+        507 => (Exit::StoreIo, Some(Hint::service("status"))),
+        500..=599 => (Exit::Internal, log()),
+        _ => (Exit::Negative, None),
+    }
+}
+
+/// Where to look for a name that exists.
+fn what_there_is(detail: &str) -> Option<Hint> {
+    let lists = [
+        ("webhook", Hint::tenants("webhooks list")),
+        ("delivery", Hint::tenants("deliveries list")),
+        ("key", Hint::service("keys list")),
+    ];
+    lists.into_iter().find(|(noun, _)| detail.contains(noun)).map(|(_, list)| list)
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        use store::Error;
+        let at = |path: &Path| Some(look(path));
+        let (exit, hint) = match &error {
+            Error::File { cause, .. } if is_denied(cause) => (Exit::Permission, Some(Hint::Before("sudo -u hookwheel"))),
+            Error::File { path, .. } | Error::Foreign { path, .. } => (Exit::StoreIo, at(path)),
+            Error::InUse(_) => (Exit::StoreIo, Some(Hint::text("systemctl stop hookwheel"))),
+            Error::WrongKey(key) => (Exit::StoreIo, at(key)),
+            Error::Random(_) => (Exit::Internal, Some(Hint::Repeat)),
+            _ => (Exit::StoreIo, None),
+        };
+        Self::new(exit, format!("{error}{}", remedy(&error)), hint)
+    }
+}
+
+/// What to do where no command does it.
+fn remedy(error: &store::Error) -> &'static str {
+    use store::Error;
+    match error {
+        Error::Older { .. } => "; start and stop the service, which brings it up to date, and check again",
+        Error::Unreadable { .. } => "; keep a copy of it, and restore the newest backup that is whole",
+        Error::StoreMissing { .. } => {
+            "; mount its disk or restore a backup; for a new store move the files away that stand beside it"
+        }
+        Error::Gone(_) => "; put the file back where it was, and start the service again",
+        _ => "",
+    }
+}
+
+impl From<server::Error> for Failure {
+    fn from(error: server::Error) -> Self {
+        use server::Error;
+        let message = error.to_string();
+        match error {
+            Error::Config(faults) => faults.into(),
+            Error::Store(error) => error.into(),
+            Error::Io { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe => Self::closed_pipe(),
+            Error::Io { cause, .. } if is_denied(&cause) => Self::new(Exit::Permission, message, None),
+            Error::Io { .. } => Self::new(Exit::Internal, message, log()),
+            Error::Bind { cause, .. } => Self::new(bind_exit(&cause), message, bind_hint(&cause)),
+            Error::Taken(socket) => {
+                let hint = Hint::plain(format!("status --socket {}", quoted(&socket.to_string_lossy())));
+                Self::new(Exit::Bind, message, hint)
+            }
+            Error::Path { path, cause, .. } => {
+                let exit = if is_denied(&cause) { Exit::Permission } else { Exit::InvalidConfig };
+                Self::new(exit, message, look(path.parent().unwrap_or(&path)))
+            }
+            Error::Connector(_) => Self::new(Exit::InvalidConfig, message, None),
+        }
+    }
+}
+
+impl From<bench::Error> for Failure {
+    fn from(error: bench::Error) -> Self {
+        let hint = match &error {
+            bench::Error::Files { needed, .. } => Some(Hint::text(format!("ulimit -n {needed}"))),
+            bench::Error::Io { .. } => Some(Hint::text("df -h")),
+            bench::Error::Part { .. } | bench::Error::Service(_) => None,
+        };
+        let exit = if matches!(error, bench::Error::Files { .. }) { Exit::Usage } else { Exit::Internal };
+        Self::new(exit, error.to_string(), hint)
+    }
+}
+
+/// A port below 1024 without the capability for it is never allowed; a taken one may be free in a moment.
+fn bind_exit(cause: &io::Error) -> Exit {
+    if is_denied(cause) { Exit::Permission } else { Exit::Bind }
+}
+
+/// A port that everybody may take, who has this one, or which addresses there are.
+fn bind_hint(cause: &io::Error) -> Hint {
+    match cause.kind() {
+        io::ErrorKind::PermissionDenied => Hint::again_with_value("--listen", "127.0.0.1:8080"),
+        io::ErrorKind::AddrNotAvailable => Hint::text("ip address"),
+        _ => Hint::text("ss -lnp"),
+    }
+}
+
+/// A file that the command line names cannot be read or written.
+pub(crate) fn file_failure(action: &str, path: &Path, cause: &io::Error) -> Failure {
+    let exit = if is_denied(cause) { Exit::Permission } else { Exit::Usage };
+    Failure::new(exit, format!("cannot {action} {}: {cause}", path.display()), look(path))
+}
+
+fn look(path: &Path) -> Hint {
+    Hint::text(format!("ls -ld {}", quoted(&path.to_string_lossy())))
+}
+
+fn is_denied(cause: &io::Error) -> bool {
+    cause.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// Where the unit of the package, or one by hand, stands.
+const UNITS: [&str; 3] = [
+    "/etc/systemd/system/hookwheel.service",
+    "/usr/lib/systemd/system/hookwheel.service",
+    "/lib/systemd/system/hookwheel.service",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::cli::client::Problem;
+    use crate::cli::hint::Called;
+
+    fn problem(status: u16) -> Failure {
+        client::Error::Refused(Problem { status, detail: "x".into(), errors: Vec::new() }).into()
+    }
+
+    #[test]
+    fn an_answer_of_the_service_has_its_code() {
+        let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (500, 70), (503, 69), (507, 74)];
+        for (status, code) in expected {
+            assert_eq!(problem(status).exit as u8, code, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_found_is_looked_for_in_its_own_list() {
+        assert_eq!(what_there_is("no such delivery"), Some(Hint::tenants("deliveries list")));
+        assert_eq!(what_there_is("no such provider"), None);
+    }
+
+    #[test]
+    fn trouble_with_the_socket_has_its_code() {
+        let path = || PathBuf::from("/x/admin.sock");
+        assert_eq!(Failure::from(client::Error::NoService { tried: vec![] }).exit, Exit::Unreachable);
+        assert_eq!(Failure::from(client::Error::Denied(path())).exit, Exit::Permission);
+        assert_eq!(Failure::from(client::Error::TooLarge(path())).exit, Exit::Internal);
+    }
+
+    #[test]
+    fn trouble_with_the_store_has_its_code() {
+        let file = |kind: io::ErrorKind| store::Error::File { action: "open", path: "/x".into(), cause: kind.into() };
+        assert_eq!(Failure::from(file(io::ErrorKind::PermissionDenied)).exit, Exit::Permission);
+        assert_eq!(Failure::from(file(io::ErrorKind::NotFound)).exit, Exit::StoreIo);
+        assert_eq!(Failure::from(store::Error::InUse("/x".into())).exit, Exit::StoreIo);
+    }
+
+    #[test]
+    fn what_another_try_may_mend_is_told_apart_from_what_it_cannot() {
+        let bind = |kind: io::ErrorKind| server::Error::Bind { at: "127.0.0.1:8080".into(), cause: kind.into() };
+        assert_eq!(Failure::from(bind(io::ErrorKind::AddrInUse)).exit, Exit::Bind);
+        assert_eq!(Failure::from(bind(io::ErrorKind::AddrNotAvailable)).exit, Exit::Bind);
+        assert_eq!(Failure::from(server::Error::Taken("/x".into())).exit, Exit::Bind);
+        assert_eq!(Failure::from(bind(io::ErrorKind::PermissionDenied)).exit, Exit::Permission);
+        let path = |kind: io::ErrorKind| server::Error::Path { what: "storage.path", path: "/x/y".into(), cause: kind.into() };
+        assert_eq!(Failure::from(path(io::ErrorKind::NotFound)).exit, Exit::InvalidConfig);
+        assert_eq!(Failure::from(path(io::ErrorKind::PermissionDenied)).exit, Exit::Permission);
+    }
+
+    #[test]
+    fn a_config_shows_every_fault_and_exits_78() {
+        let mut faults = Faults::default();
+        let place = |line| Place::File { path: "a.toml".into(), line, column: 1 };
+        faults.add(&place(5), "unknown key `timout`", "timeout = \"10s\"");
+        faults.add(&place(9), "unknown type", "hookwheel dialects show aioka");
+        let failure = Failure::from(faults);
+        assert_eq!(failure.exit, Exit::InvalidConfig);
+        let expected = "error: unknown key `timout`   a.toml:5:1\n  try: timeout = \"10s\"\n\
+                        error: unknown type   a.toml:9:1\n  try: hookwheel dialects show aioka";
+        assert_eq!(failure.human(&Called::default()), expected);
+        let read: serde_json::Value = serde_json::from_str(&failure.json(&Called::default())).expect("JSON");
+        assert_eq!(read["error"]["code"], "config");
+        assert_eq!(read["error"]["errors"][1]["place"], "a.toml:9:1");
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_read_is_a_matter_of_permission() {
+        let denied = file_failure("read", Path::new("/x"), &io::ErrorKind::PermissionDenied.into());
+        assert_eq!(denied.exit, Exit::Permission);
+        assert_eq!(file_failure("read", Path::new("/x"), &io::ErrorKind::NotFound.into()).exit, Exit::Usage);
+    }
+}
