@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::Api;
 use super::reply::Reply;
-use crate::store::Health;
+use crate::store::{Health, Refusal};
 
 /// The process answers.
 pub(crate) fn healthz() -> Reply {
@@ -30,8 +30,8 @@ pub(crate) fn readyz(api: &Api) -> Reply {
     })
 }
 
-/// Why the service is not ready: it stops, its writer stands, deliveries wait for nothing but the service itself, or no event is
-/// taken until somebody has seen what was lost.
+/// Why the service is not ready: it stops, its writer stands, deliveries wait for nothing but the service itself, no event is taken
+/// until somebody has seen what was lost, or there is no room for one.
 pub(crate) fn reasons(api: &Api, health: &Health) -> Vec<String> {
     let mut reasons = Vec::new();
     if api.stop.is_pressed() {
@@ -44,6 +44,12 @@ pub(crate) fn reasons(api: &Api, health: &Health) -> Vec<String> {
     }
     if health.oldest_due_late > LATE_MAX {
         reasons.push(format!("a due delivery waits for {} s", health.oldest_due_late.as_secs()));
+    }
+    if health.full {
+        reasons.push(Refusal::Full.to_string());
+    }
+    if health.disk_low {
+        reasons.push(Refusal::DiskLow.to_string());
     }
     reasons
 }

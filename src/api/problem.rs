@@ -85,7 +85,9 @@ impl Problem {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(Refusal::Full | Refusal::DiskLow) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Refused(Refusal::Full | Refusal::DiskLow) | Self::Denied(Denied::Full | Denied::DiskLow) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Self::Unavailable(_)
             | Self::Refused(Refusal::Busy | Refusal::Closing | Refusal::JournalLost)
             | Self::Denied(Denied::Closing) => StatusCode::SERVICE_UNAVAILABLE,
@@ -251,6 +253,8 @@ mod tests {
             (Denied::NoKey, 404),
             (Denied::FileOwned, 409),
             (Denied::TooMany(5), 409),
+            (Denied::Full, 507),
+            (Denied::DiskLow, 507),
             (Denied::Closing, 503),
         ] {
             assert_eq!(Problem::Denied(denied).status(), status);

@@ -1,27 +1,27 @@
-//! Watches the space on the store's disk, so that events are refused before a write fails.
+//! Watches the space on the store's disk, so that writes are refused before one fails.
 
-use std::path::Path;
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::error;
 
 use crate::store::Store;
 
 /// Looks every few seconds until the task is dropped.
-pub(super) async fn watch(store: Store, path: Box<Path>) {
-    let mut was_low = false;
+pub(super) async fn watch(store: Store) {
+    let mut could = true;
     loop {
-        let low = rustix::fs::statvfs(&*path).is_ok_and(|found| found.f_bavail.saturating_mul(found.f_frsize) < LOW_BYTES);
-        if low && !was_low {
-            warn!("less than {} MiB are free on the store's disk: events are refused until there is more", LOW_BYTES >> 20);
+        let looking = store.clone();
+        // Making the ballast may take a moment.
+        let looked = tokio::task::spawn_blocking(move || looking.look_at_disk()).await;
+        if let Ok(Err(cause)) = &looked
+            && could
+        {
+            error!("the space on the store's disk is not known any more: {cause}");
         }
-        was_low = low;
-        store.set_disk_low(low);
+        could = matches!(looked, Ok(Ok(())));
         tokio::time::sleep(EVERY).await;
     }
 }
 
-/// Enough for every commit under way and for retention to delete with.
-const LOW_BYTES: u64 = 64 << 20;
-
+/// What is taken in meanwhile is subtracted from what was found.
 const EVERY: Duration = Duration::from_secs(2);

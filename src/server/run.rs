@@ -94,7 +94,7 @@ where
 
     let mut watching = JoinSet::new();
     watching.spawn(files::watch(store.clone(), broken));
-    watching.spawn(disk::watch(store.clone(), paths::folder(&config.storage.path).into()));
+    watching.spawn(disk::watch(store.clone()));
     watching.spawn(lateness::watch(store.clone(), pump.clone()));
     until_loaded(&store).await;
     notify::ready("ready");

@@ -53,6 +53,7 @@ impl Batch<'_, '_> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(&stored, self.shared.node, &mut bytes);
         self.tables.append_event(stored.event.key, &bytes);
+        self.shared.space.admit(bytes.len());
         self.memory.counters.live_bytes += (bytes.len() + EVENT_KEY_BYTES) as u64;
         self.memory.counters.events += 1;
         self.memory.scratch = bytes;

@@ -284,6 +284,7 @@ impl Batch<'_, '_> {
     fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
         self.after.dirty = true;
         self.tables.put_log(log_key(key, number), bytes);
+        self.shared.space.admit(bytes.len());
         self.memory.counters.live_bytes += (bytes.len() + LOG_KEY_BYTES) as u64;
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong with the store itself. Any failed write ends the process: see `writer`.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// A store that cannot be opened, read or written.
@@ -31,6 +32,21 @@ pub(crate) enum Error {
     Sealed,
     #[error("the operating system gave no random numbers: {0}")]
     Random(getrandom::Error),
+}
+
+impl Error {
+    /// Whether there was no room on the disk, or none that this user may take.
+    pub(super) fn is_disk_full(&self) -> bool {
+        let cause = match self {
+            Self::File { cause, .. } => cause,
+            Self::Redb(error) => match &**error {
+                redb::Error::Io(cause) => cause,
+                _ => return false,
+            },
+            _ => return false,
+        };
+        matches!(cause.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    }
 }
 
 macro_rules! from_redb {
@@ -72,5 +88,19 @@ pub(super) fn intact<T>(read: Option<Result<T, Error>>) -> Result<Option<T>, Err
             Ok(None)
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_whoever_met_it() {
+        let full = || std::io::Error::from(ErrorKind::StorageFull);
+        assert!(Error::File { action: "write", path: "store".into(), cause: full() }.is_disk_full());
+        assert!(Error::from(redb::StorageError::Io(full())).is_disk_full());
+        assert!(!Error::from(redb::StorageError::Io(ErrorKind::PermissionDenied.into())).is_disk_full());
+        assert!(!Error::from(redb::StorageError::PreviousIo).is_disk_full());
     }
 }

@@ -23,7 +23,8 @@ use super::opening::{self, Moment};
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
-use super::shared::{Found, Health, Shared, Whose};
+use super::shared::{Found, Health, Shared, Surroundings, Whose};
+use super::space::Space;
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
 use crate::budget::Budget;
@@ -59,11 +60,17 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the store and reads what memory must know. Nothing is written and nothing becomes due before [`Self::start`].
     pub(crate) fn open(options: &Options) -> Result<(Self, Unstarted), Error> {
-        let opened = opening::open(&options.path, options.credentials.as_deref(), options.limits, Moment::now())?;
+        let space = Space::beside(&options.path);
+        let open = || opening::open(&options.path, options.credentials.as_deref(), options.limits, Moment::now());
+        let opened = match open() {
+            Err(error) if space.make_room_for(&error) => open()?,
+            opened => opened?,
+        };
+        space.look(opened.memory.counters.live_bytes)?;
         let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
         let found = Found { findings: opened.findings, quarantined: opened.quarantined, standing: opened.standing };
-        let dial = Dial::of(&opened.memory.time);
-        let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), dial, found);
+        let around = Surroundings { dial: Dial::of(&opened.memory.time), space };
+        let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
         shared.budget.resize(options.limits.memory);
         let store =
             Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
@@ -89,7 +96,11 @@ impl Store {
         };
         let run = move || {
             let _guard = PanicEndsAll;
-            writer.run().unwrap_or_else(broken);
+            writer.run().unwrap_or_else(|error| {
+                // The next start finds this room.
+                writer.shared.space.make_room_for(&error);
+                broken(error);
+            });
         };
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
@@ -305,9 +316,9 @@ impl Store {
         self.shared.node
     }
 
-    /// Called by whoever watches the disk.
-    pub(crate) fn set_disk_low(&self, low: bool) {
-        self.shared.disk_low.store(low, std::sync::atomic::Ordering::Relaxed);
+    /// Looks how much room there is on the disk; called every few seconds, on a thread that may block.
+    pub(crate) fn look_at_disk(&self) -> Result<(), Error> {
+        self.shared.space.look(self.shared.live_bytes.load(std::sync::atomic::Ordering::Relaxed))
     }
 
     /// Called by whoever watches the queues.

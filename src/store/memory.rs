@@ -93,3 +93,6 @@ impl Sweep {
 
 /// Between two sweeps.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
+
+/// The same while the disk is nearly full: what is old enough makes room.
+pub(super) const EVERY_WHEN_LOW: Duration = Duration::from_secs(5);

@@ -16,6 +16,7 @@
 
 mod accept;
 mod appended;
+mod ballast;
 mod batch;
 mod begin;
 mod bulk;
@@ -38,6 +39,7 @@ mod finish;
 mod following;
 mod founding;
 mod fresh;
+mod gate;
 mod hand;
 mod handle;
 mod held;
@@ -71,6 +73,7 @@ mod rows;
 mod schedule;
 mod seal;
 mod shared;
+mod space;
 mod stats;
 mod tables;
 mod tail;
@@ -155,6 +158,10 @@ pub(crate) enum Denied {
     ConnectionOpen(Box<str>),
     #[error("this provider has {0} event types of its own, which is the limit")]
     TooManyTypes(usize),
+    #[error("what may not be deleted yet fills the store; this is taken again when deliveries end or `max_bytes` is raised")]
+    Full,
+    #[error("the disk is nearly full; this is taken again when space is freed")]
+    DiskLow,
     #[error("no such key")]
     NoKey,
     #[error("this key belongs to the config file; change it there and run `hookwheel reload`")]

@@ -88,7 +88,7 @@ pub(crate) enum Refusal {
     IdTaken(Box<str>),
     #[error("this Idempotency-Key was used with other content")]
     KeyTaken,
-    #[error("what is not yet delivered fills the store; events are taken again when deliveries end or `max_bytes` is raised")]
+    #[error("what may not be deleted yet fills the store; events are taken again when deliveries end or `max_bytes` is raised")]
     Full,
     #[error("the disk is nearly full; events are taken again when space is freed")]
     DiskLow,

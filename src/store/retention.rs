@@ -13,7 +13,7 @@ use redb::ReadableTable;
 use super::accept::id_name;
 use super::batch::Batch;
 use super::error::{Error, intact};
-use super::memory::EVERY;
+use super::memory::{EVERY, EVERY_WHEN_LOW};
 use super::record::StoredEvent;
 use super::tables::{
     DELIVERY_ROW, LOG_KEY_BYTES, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
@@ -36,11 +36,15 @@ impl Batch<'_, '_> {
     /// A slice of retention, once a minute and as long as there is more.
     pub(super) fn sweep(&mut self) -> Result<(), Error> {
         let over = self.is_over();
+        if self.shared.space.is_low() {
+            self.memory.sweep.next = self.memory.sweep.next.min(self.steady + EVERY_WHEN_LOW);
+        }
         let minute = self.steady >= self.memory.sweep.next;
         // Nothing goes for its age while nobody knows the time.
         let aging = self.memory.time.doubt().is_none();
         if minute {
-            self.memory.sweep.next = self.steady + EVERY;
+            let low = self.shared.space.is_low();
+            self.memory.sweep.next = self.steady + if low { EVERY_WHEN_LOW } else { EVERY };
             self.start_flush(true);
         }
         if minute && aging {

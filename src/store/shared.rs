@@ -17,6 +17,7 @@ use super::held::Bodies;
 use super::registry::Registry;
 use super::room::Room;
 use super::seal::Sealer;
+use super::space::Space;
 use super::tail::Tail;
 use crate::budget::{self, Budget};
 use crate::clock;
@@ -56,7 +57,7 @@ pub(super) struct Shared {
     /// Steady microseconds of the last turn of the writer.
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
-    pub(super) disk_low: AtomicBool,
+    pub(super) space: Space,
     pub(super) found: Found,
     journal_lost: bool,
     /// Webhooks whose secret comes from a file.
@@ -68,6 +69,12 @@ pub(super) struct Whose {
     pub(super) node: Node,
     pub(super) sealer: Sealer,
     pub(super) path: PathBuf,
+}
+
+/// What stands around the store: the clocks and the disk.
+pub(super) struct Surroundings {
+    pub(super) dial: Dial,
+    pub(super) space: Space,
 }
 
 /// What the start found.
@@ -113,8 +120,16 @@ pub(crate) struct Health {
 }
 
 impl Shared {
-    pub(super) fn new(registry: Registry, tail: Tail, whose: Whose, standard: Arc<Dialect>, dial: Dial, found: Found) -> Self {
+    pub(super) fn new(
+        registry: Registry,
+        tail: Tail,
+        whose: Whose,
+        standard: Arc<Dialect>,
+        around: Surroundings,
+        found: Found,
+    ) -> Self {
         let Whose { node, sealer, path } = whose;
+        let Surroundings { dial, space } = around;
         let journal_lost = found.findings.iter().any(|finding| finding.kind.holds_back());
         let budget = Arc::new(Budget::new(budget::BYTES_DEFAULT));
         Self {
@@ -142,7 +157,7 @@ impl Shared {
             held_back_ms: AtomicU64::new(0),
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
-            disk_low: AtomicBool::new(false),
+            space,
             found,
             journal_lost,
             from_file: RwLock::default(),
@@ -174,7 +189,7 @@ impl Shared {
             Pressure::JournalLost
         } else if self.full.load(Relaxed) {
             Pressure::Full
-        } else if self.disk_low.load(Relaxed) {
+        } else if self.space.is_low() {
             Pressure::DiskLow
         } else {
             Pressure::None
@@ -215,7 +230,7 @@ impl Shared {
             behind: self.behind.load(Relaxed),
             oldest_due_late: unloaded.max(Duration::from_millis(self.held_back_ms.load(Relaxed))),
             full: self.full.load(Relaxed),
-            disk_low: self.disk_low.load(Relaxed),
+            disk_low: self.space.is_low(),
             commits: self.commit_count.load(Relaxed),
             pending: self.pending.load(Relaxed),
             events: self.events.load(Relaxed),

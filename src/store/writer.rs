@@ -235,6 +235,7 @@ impl Batch<'_, '_> {
                 self.answer(move || drop($to.send(result)));
             }};
         }
+        let Some(op) = self.let_in(op) else { return Ok(()) };
         match op {
             Op::Finish(finished) => self.finish(*finished)?,
             Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),

@@ -1,6 +1,5 @@
 //! What happens when the store is full, and when things grow old.
 
-use std::fs;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -62,29 +61,6 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     let taken = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
     eventually("delivered ones made room", MINUTE, taken).await;
     service.stop_and_check().await;
-}
-
-#[tokio::test]
-async fn a_nearly_full_disk_takes_no_events_until_there_is_room_again() {
-    // The service wants 64 MiB to be free.
-    let Some(service) = Service::start_on_disk(&Config::retrying(&["3s"]), 96).await else { return };
-    let (receiver, acme) = (Receiver::start().await, service.acme());
-    receiver.script("/a", [Reply::status(500), Reply::OK]);
-    acme.subscribe(&receiver.url("/a"), &["order.*"]).await;
-    let taken = acme.publish_new("order.paid").await;
-    let ballast = service.disk().join("ballast");
-    fs::write(&ballast, vec![0; 40 << 20]).expect("written");
-    let refused = || async { Some(acme.publish(&large()).await).filter(|answer| answer.status != 202) };
-    eventually("the disk is found to be nearly full", WITHIN, refused).await.problem(507, &["disk"]);
-
-    // Only publishing is refused.
-    acme.delivery_when(&taken, "succeeded").await;
-    acme.subscribe(&receiver.url("/b"), &["*"]).await;
-    acme.publish(&large()).await.problem(507, &["disk"]);
-    fs::remove_file(&ballast).expect("removed");
-    let again = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
-    eventually("events are taken again", WITHIN, again).await;
-    receiver.wait_for("/b", 1, WITHIN).await;
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ mod configs;
 mod connections;
 mod crash;
 mod disable;
+mod disk;
 mod doors;
 mod ecmascript;
 mod explain;

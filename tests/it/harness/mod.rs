@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod config;
+pub(crate) mod disk;
 pub(crate) mod dns;
 pub(crate) mod ran;
 pub(crate) mod receiver;

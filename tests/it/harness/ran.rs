@@ -48,14 +48,6 @@ pub(crate) fn command() -> Command {
     undisturbed(Command::new(binary()))
 }
 
-/// The binary with a disk of so many MiB at `disk` in its working folder, which nobody else sees and which goes with it.
-pub(crate) fn command_on_disk(mebibytes: u32) -> Command {
-    let mount = format!("mkdir -p disk && mount -t tmpfs -o size={mebibytes}m tmpfs disk && exec \"$0\" \"$@\"");
-    let mut command = undisturbed(Command::new("unshare"));
-    command.args(["--mount", "sh", "-c", &mount]).arg(binary());
-    command
-}
-
 /// The binary with so many open files at most.
 pub(crate) fn command_with_files(files: u32) -> Command {
     let mut command = undisturbed(Command::new("sh"));
@@ -63,7 +55,7 @@ pub(crate) fn command_with_files(files: u32) -> Command {
     command
 }
 
-fn undisturbed(mut command: Command) -> Command {
+pub(crate) fn undisturbed(mut command: Command) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HOOKWHEEL_")) {
         command.env_remove(name);
     }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -13,8 +12,9 @@ use bytes::Bytes;
 use http::Method;
 use tempfile::TempDir;
 
-use super::client::{Address, Client};
+use super::client::{Address, Answer, Client};
 use super::config::{self, Config};
+use super::disk::Disk;
 use super::eventually;
 use super::ran::{self, Ran};
 use super::turn::{self, Turn};
@@ -30,10 +30,10 @@ pub(crate) struct Service {
 }
 
 /// What a service finds where it runs.
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Setting {
-    /// MiB of a disk of its own.
-    disk: Option<u32>,
+    /// A disk of its own.
+    disk: Option<Disk>,
     /// The most files that it may have open.
     files: Option<u32>,
 }
@@ -45,36 +45,43 @@ impl Service {
     }
 
     pub(crate) async fn start_in_turn(config: &Config, turn: Turn) -> Self {
-        Self::start_from(config, Vec::new(), Setting::default(), turn).await
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, config, Vec::new(), Setting::default(), turn).await
     }
 
     /// With so many open files at most.
     pub(crate) async fn start_with_files(config: &Config, files: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let setting = Setting { files: Some(files), ..Setting::default() };
-        Self::start_from(config, Vec::new(), setting, turn::shared().await).await
+        Self::start_in(folder, config, Vec::new(), setting, turn::shared().await).await
     }
 
     /// With its store on a disk of so many MiB; `None`, which is said, for a user who may not make one.
     pub(crate) async fn start_on_disk(config: &Config, mebibytes: u32) -> Option<Self> {
-        if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
-            eprintln!("skipped: only root can mount the small disk that this test fills");
-            return None;
-        }
+        let turn = turn::shared().await;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let disk = Disk::mount(folder.path(), mebibytes)?;
         let environment = vec![("HOOKWHEEL_STORAGE_PATH".to_owned(), format!("disk/{}", config::STORE))];
-        let setting = Setting { disk: Some(mebibytes), ..Setting::default() };
-        Some(Self::start_from(config, environment, setting, turn::shared().await).await)
+        let setting = Setting { disk: Some(disk), ..Setting::default() };
+        Some(Self::start_in(folder, config, environment, setting, turn).await)
     }
 
     /// With more environment than the test has itself, now and at every later start.
     pub(crate) async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::start_from(config, environment, Setting::default(), turn::shared().await).await
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, config, environment, Setting::default(), turn::shared().await).await
     }
 
-    async fn start_from(config: &Config, environment: Vec<(String, String)>, setting: Setting, turn: Turn) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    async fn start_in(
+        folder: TempDir,
+        config: &Config,
+        environment: Vec<(String, String)>,
+        setting: Setting,
+        turn: Turn,
+    ) -> Self {
         config.write(folder.path());
-        let (process, address) = Process::start(folder.path(), &environment, setting).await;
+        let (process, address) = Process::start(folder.path(), &environment, &setting).await;
         Self { process, address, folder, environment, setting, _turn: turn }
     }
 
@@ -85,7 +92,7 @@ impl Service {
 
     /// Starts it again on the same files.
     pub(crate) async fn start_again(&mut self) {
-        (self.process, self.address) = Process::start(self.folder.path(), &self.environment, self.setting).await;
+        (self.process, self.address) = Process::start(self.folder.path(), &self.environment, &self.setting).await;
     }
 
     /// Starts it again with another config on the same store.
@@ -196,9 +203,9 @@ impl Service {
         self.folder.path()
     }
 
-    /// The disk that it was started on, as it sees it.
-    pub(crate) fn disk(&self) -> PathBuf {
-        format!("/proc/{}/cwd/disk", self.process.child.id()).into()
+    /// The disk that it was started on.
+    pub(crate) fn disk(&self) -> &Disk {
+        self.setting.disk.as_ref().expect("started on a disk")
     }
 
     /// What it wrote to stderr since its last start.
@@ -213,10 +220,10 @@ struct Process {
 }
 
 impl Process {
-    async fn start(folder: &Path, environment: &[(String, String)], setting: Setting) -> (Self, SocketAddr) {
+    async fn start(folder: &Path, environment: &[(String, String)], setting: &Setting) -> (Self, SocketAddr) {
         let mut command = match setting {
-            Setting { disk: Some(mebibytes), .. } => ran::command_on_disk(mebibytes),
-            Setting { files: Some(files), .. } => ran::command_with_files(files),
+            Setting { disk: Some(disk), .. } => disk.command(),
+            Setting { files: Some(files), .. } => ran::command_with_files(*files),
             Setting { disk: None, files: None } => ran::command(),
         };
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
@@ -244,7 +251,9 @@ impl Process {
     async fn ready(&mut self, socket: PathBuf) {
         let deadline = Instant::now() + START_MAX;
         let client = Client::new(Address::Unix(socket));
-        while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| answer.status == 200) {
+        // One that has no room does all else.
+        let ready = |answer: &Answer| answer.status == 200 || answer.text().contains("events are taken again");
+        while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| ready(&answer)) {
             self.must_live(deadline, "is not ready");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
