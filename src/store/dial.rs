@@ -87,8 +87,9 @@ pub(crate) fn consequence(why: Why) -> &'static str {
     }
 }
 
+/// The nearest.
 fn whole_seconds(duration: Duration) -> Duration {
-    Duration::from_secs(duration.as_secs())
+    Duration::from_secs((duration + Duration::from_millis(500)).as_secs())
 }
 
 fn micros(duration: Duration) -> i64 {
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_said_names_what_is_wrong() {
-        let doubt = Doubt { why: Why::Early, off: Duration::from_millis(3_600_500), held: Duration::ZERO };
+        let doubt = Doubt { why: Why::Early, off: Duration::from_millis(3_599_990), held: Duration::ZERO };
         assert_eq!(described(doubt), "the wall clock is 1h behind the newest time in the store");
     }
 }
