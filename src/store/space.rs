@@ -170,9 +170,9 @@ mod tests {
     fn what_is_taken_in_between_two_looks_is_subtracted() {
         let space = Space::beside(Path::new("store"));
         space.left.store(10 * MIB as i64, Relaxed);
-        space.admit(3 * MIB as usize);
+        space.admit(3 << 20);
         assert!(!space.is_low());
-        space.admit(MIB as usize);
+        space.admit(1 << 20);
         assert!(space.is_low());
     }
 
