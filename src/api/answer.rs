@@ -94,6 +94,11 @@ pub(crate) async fn begin(source: impl Source, pool: &Arc<Pool>) -> Result<Piece
     begin_within(source, pool, PATIENCE).await
 }
 
+/// Room for a whole answer.
+pub(crate) async fn room(bytes: usize, pool: &Arc<Pool>) -> Result<Share, Problem> {
+    pool.take_within(bytes, PATIENCE).await.ok_or(CROWDED)
+}
+
 async fn begin_within(source: impl Source, pool: &Arc<Pool>, patience: Duration) -> Result<Piece, Problem> {
     let room = pool.take_within(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
     next(Box::new(source), room, pool.clone(), patience).await
@@ -186,6 +191,9 @@ impl Body for Answer {
 
 /// A piece that is made of small rows, and the room that every large answer begins with.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
+/// A whole answer up to here needs no room: it goes into the buffer of its connection.
+pub(crate) const FREE_BYTES: usize = 16 << 10;
 
 /// For the room of the first piece; then the caller hears that there is none.
 const PATIENCE: Duration = Duration::from_secs(10);

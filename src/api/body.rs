@@ -157,6 +157,10 @@ impl Whole {
                 Self::Many(many)
             }
             Self::Many(mut many) => {
+                // Who has sent so much is believed: doubling would hold the body twice.
+                if many.len() >= CAPACITY_BYTES_MAX && many.capacity() < expected {
+                    many.reserve(expected - many.len());
+                }
                 many.extend_from_slice(&data);
                 Self::Many(many)
             }

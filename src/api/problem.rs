@@ -129,6 +129,14 @@ impl Problem {
         }
     }
 
+    /// Its status alone, and what to do to see the rest.
+    pub(crate) fn print_briefly(&self, hint: &str, object: &mut Object<'_>) {
+        let status = self.status();
+        object.text("title", status.canonical_reason().unwrap_or("Error"));
+        object.number("status", status.as_u16().into());
+        object.text("detail", hint);
+    }
+
     /// For a person: what was wrong, and what to try.
     pub(crate) fn detail(&self) -> String {
         match self {

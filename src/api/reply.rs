@@ -52,10 +52,18 @@ impl Reply {
         Self::new(status, headers, body.into())
     }
 
-    pub(crate) fn ndjson(body: Vec<u8>) -> Self {
+    /// Room for a whole answer of so many bytes; `None`: it is small and needs none.
+    pub(crate) async fn room(bytes: usize, budget: &Budget) -> Result<Option<Share>, Problem> {
+        if bytes <= answer::FREE_BYTES {
+            return Ok(None);
+        }
+        answer::room(bytes, budget.answers()).await.map(Some)
+    }
+
+    pub(crate) fn ndjson(body: Vec<u8>, room: Option<Share>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
-        Self::new(StatusCode::ACCEPTED, headers, body.into())
+        Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
     }
 
     /// One object, as it stands.

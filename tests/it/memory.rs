@@ -145,6 +145,15 @@ async fn uploads_at_once_share_their_part() {
 }
 
 #[tokio::test]
+async fn a_body_of_nothing_but_line_ends_takes_little_more_than_itself() {
+    let service = Service::start(&Config::quick()).await;
+    let body = bytes::Bytes::from(vec![b'\n'; 16 << 20]);
+    let answer = service.acme().send(http::Method::POST, "/v1/events", "application/x-ndjson", body).await;
+    answer.problem(413, &["16777216 lines", "10000"]);
+    is_within_bound(&service, "line ends");
+}
+
+#[tokio::test]
 async fn a_delivery_shows_its_body_once_however_often_it_was_sent() {
     let receiver = Receiver::start().await;
     receiver.script("/a", [Reply::status(500)]);
