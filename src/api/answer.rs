@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::problem::{Problem, STOPPING};
-use crate::budget::{Pool, Share};
+use crate::budget::{Budget, PartyShare};
 
 /// What an answer is made of.
 pub(crate) trait Source: Send + 'static {
@@ -46,7 +46,7 @@ pub(crate) struct Answer {
 enum Rest {
     /// The last piece is there, with the room it takes, unless it is small and free.
     Nothing {
-        _room: Option<Share>,
+        _room: Option<PartyShare>,
     },
     Unread(Unread),
     Rendering(Rendering),
@@ -59,14 +59,14 @@ type Rendering = Pin<Box<dyn Future<Output = Result<Piece, Broken>> + Send>>;
 /// What is still to be read, with the room for the piece before.
 pub(crate) struct Unread {
     source: Box<dyn Source>,
-    room: Share,
-    pool: Arc<Pool>,
+    room: PartyShare,
+    rooms: Rooms,
 }
 
 /// A piece and what follows it.
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
-    pub(crate) room: Option<Share>,
+    pub(crate) room: Option<PartyShare>,
     pub(crate) unread: Option<Unread>,
 }
 
@@ -90,22 +90,35 @@ impl Answer {
 }
 
 /// The first piece of an answer, when there is room for it in time.
-pub(crate) async fn begin(source: impl Source, pool: &Arc<Pool>) -> Result<Piece, Problem> {
-    begin_within(source, pool, PATIENCE).await
+pub(crate) async fn begin(source: impl Source, rooms: Rooms) -> Result<Piece, Problem> {
+    begin_within(source, rooms, PATIENCE).await
+}
+
+/// Where an answer's room comes from: the part of whoever asked.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) party: u64,
+}
+
+impl Rooms {
+    async fn take(&self, bytes: usize, patience: Duration) -> Option<PartyShare> {
+        self.budget.answers().take_within(self.party, bytes, patience).await
+    }
 }
 
 /// Room for a whole answer.
-pub(crate) async fn room(bytes: usize, pool: &Arc<Pool>) -> Result<Share, Problem> {
-    pool.take_within(bytes, PATIENCE).await.ok_or(CROWDED)
+pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<PartyShare, Problem> {
+    rooms.take(bytes, PATIENCE).await.ok_or(CROWDED)
 }
 
-async fn begin_within(source: impl Source, pool: &Arc<Pool>, patience: Duration) -> Result<Piece, Problem> {
-    let room = pool.take_within(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
-    next(Box::new(source), room, pool.clone(), patience).await
+async fn begin_within(source: impl Source, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
+    let room = rooms.take(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
+    next(Box::new(source), room, rooms, patience).await
 }
 
 /// The next piece. For what needs more room than there is, that is given back first: nothing is held by who waits.
-async fn next(source: Box<dyn Source>, room: Share, pool: Arc<Pool>, patience: Duration) -> Result<Piece, Problem> {
+async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
     let (mut source, mut room, mut within) = (source, room, PIECE_BYTES);
     loop {
         let read = tokio::task::spawn_blocking(move || {
@@ -117,7 +130,7 @@ async fn next(source: Box<dyn Source>, room: Share, pool: Arc<Pool>, patience: D
         match next? {
             Next::Needs(bytes) => {
                 drop(room);
-                room = pool.take_within(bytes, patience).await.ok_or(CROWDED)?;
+                room = rooms.take(bytes, patience).await.ok_or(CROWDED)?;
                 within = bytes;
             }
             Next::Piece { bytes, last } => {
@@ -126,7 +139,7 @@ async fn next(source: Box<dyn Source>, room: Share, pool: Arc<Pool>, patience: D
                 return Ok(if last {
                     Piece { bytes, room: Some(room), unread: None }
                 } else {
-                    Piece { bytes, room: None, unread: Some(Unread { source, room, pool }) }
+                    Piece { bytes, room: None, unread: Some(Unread { source, room, rooms }) }
                 });
             }
         }
@@ -136,13 +149,13 @@ async fn next(source: Box<dyn Source>, room: Share, pool: Arc<Pool>, patience: D
 impl Unread {
     fn render(self) -> Rendering {
         Box::pin(async move {
-            let Self { source, mut room, pool } = self;
+            let Self { source, mut room, rooms } = self;
             if room.bytes() < PIECE_BYTES {
                 drop(room);
-                room = pool.take_within(PIECE_BYTES, LONG).await.ok_or(Broken)?;
+                room = rooms.take(PIECE_BYTES, LONG).await.ok_or(Broken)?;
             }
             // What the store could not read stands in the log.
-            next(source, room, pool, LONG).await.map_err(|_| Broken)
+            next(source, room, rooms, LONG).await.map_err(|_| Broken)
         })
     }
 }
@@ -208,7 +221,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::budget::{BYTES_LEAST, Budget};
+    use crate::budget::BYTES_LEAST;
 
     /// Rows of so many bytes each.
     struct Rows(Vec<usize>);
@@ -224,45 +237,49 @@ mod tests {
         }
     }
 
-    /// How many bytes of answers are free.
-    fn free(budget: &Budget) -> usize {
-        let all: Vec<Share> = std::iter::from_fn(|| budget.answers().try_take(1)).collect();
+    fn rooms() -> Rooms {
+        Rooms { budget: Arc::new(Budget::new(BYTES_LEAST)), party: 7 }
+    }
+
+    /// How many bytes are free for the answers of one party.
+    fn free(rooms: &Rooms) -> usize {
+        let all: Vec<PartyShare> = std::iter::from_fn(|| rooms.budget.answers().try_take(rooms.party, 1)).collect();
         all.len() << 10
     }
 
-    async fn begun(rows: &[usize], budget: &Budget) -> Answer {
-        Answer::of(begin(Rows(rows.to_vec()), budget.answers()).await.expect("there is room"))
+    async fn begun(rows: &[usize], rooms: &Rooms) -> Answer {
+        Answer::of(begin(Rows(rows.to_vec()), rooms.clone()).await.expect("there is room"))
     }
 
     #[tokio::test]
     async fn an_answer_holds_the_room_of_one_piece_at_a_time() {
-        let budget = Budget::new(BYTES_LEAST);
-        let all = free(&budget);
-        let mut answer = begun(&[1000, 3 << 20, 1 << 20, 10], &budget).await;
-        assert_eq!((answer.size_hint().exact(), all - free(&budget)), (None, 1 << 10));
+        let rooms = rooms();
+        let all = free(&rooms);
+        let mut answer = begun(&[1000, 3 << 20, 1 << 20, 10], &rooms).await;
+        assert_eq!((answer.size_hint().exact(), all - free(&rooms)), (None, 1 << 10));
         let mut lengths = Vec::new();
         while let Some(frame) = answer.frame().await {
             lengths.push(frame.expect("read").into_data().expect("data").len());
-            assert!(all - free(&budget) <= 3 << 20, "the whole would be 4 MiB");
+            assert!(all - free(&rooms) <= 3 << 20, "the whole would be 4 MiB");
         }
         assert_eq!(lengths, [1000, 3 << 20, 1 << 20, 10]);
         drop(answer);
-        assert_eq!(free(&budget), all);
+        assert_eq!(free(&rooms), all);
     }
 
     #[tokio::test]
     async fn an_answer_that_is_whole_at_once_has_a_length() {
-        let budget = Budget::new(BYTES_LEAST);
-        let answer = begun(&[1000], &budget).await;
+        let rooms = rooms();
+        let answer = begun(&[1000], &rooms).await;
         assert_eq!(answer.size_hint().exact(), Some(1000));
         assert_eq!(answer.collect().await.expect("read").to_bytes().len(), 1000);
     }
 
     #[tokio::test]
     async fn who_finds_no_room_is_told_to_come_back() {
-        let budget = Budget::new(BYTES_LEAST);
-        let _unread = budget.answers().try_take(16 << 20).expect("all of it");
-        let refused = begin_within(Rows(vec![1]), budget.answers(), Duration::from_millis(5)).await.map(drop);
+        let rooms = rooms();
+        let _unread = rooms.budget.answers().try_take(rooms.party, 16 << 20).expect("all of it");
+        let refused = begin_within(Rows(vec![1]), rooms, Duration::from_millis(5)).await.map(drop);
         assert!(matches!(refused, Err(Problem::Unavailable(_))), "{refused:?}");
     }
 
@@ -275,8 +292,8 @@ mod tests {
                 if first { Ok(Next::Piece { bytes: vec![1], last: false }) } else { Err(Problem::Store) }
             }
         }
-        let budget = Budget::new(BYTES_LEAST);
-        let answer = Answer::of(begin(Bad(true), budget.answers()).await.expect("the first"));
+        let rooms = rooms();
+        let answer = Answer::of(begin(Bad(true), rooms).await.expect("the first"));
         assert_eq!(answer.collect().await.map(drop), Err(Broken));
     }
 }

@@ -7,6 +7,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::Api;
 use super::access::Caller;
+use super::answer::Rooms;
 use super::form::Query;
 use super::print::Object;
 use super::problem::{Problem, STOPPING};
@@ -33,6 +34,11 @@ impl Ask<'_> {
     /// The dialect that the caller's API speaks.
     pub(crate) fn dialect(&self) -> &Arc<Dialect> {
         &self.caller.provider.dialect
+    }
+
+    /// Where the room for its answer comes from.
+    pub(crate) fn rooms(&self) -> Rooms {
+        Rooms { budget: self.api.store.budget().clone(), party: self.api.party(&self.caller) }
     }
 
     /// The query's parameters, none but those `known`.

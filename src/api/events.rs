@@ -38,7 +38,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (store, key) = (ask.api.store.clone(), find(ask)?.key);
     let shown = Shown { store, key, wrap: ask.dialect().api.wrap.clone() };
-    Reply::rendered(StatusCode::OK, shown, ask.api.store.budget()).await
+    Reply::rendered(StatusCode::OK, shown, ask.rooms()).await
 }
 
 /// The event that the path names, without its content, if it is the tenant's or for all of its provider.

@@ -160,7 +160,7 @@ impl Api {
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
         let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys())?;
-        slot.show(|| self.party(&caller)).map_err(|_| Problem::Unavailable(CROWDED))?;
+        slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, door)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
@@ -175,9 +175,9 @@ impl Api {
     }
 
     /// Whom a caller's connections and bodies count for.
-    fn party(&self, caller: &Caller) -> Group {
+    fn party(&self, caller: &Caller) -> u64 {
         let name = (caller.rank != Rank::Operator).then(|| (&*caller.provider.name, caller.tenant.as_deref()));
-        Group::Party(self.parties.hash_one(name))
+        self.parties.hash_one(name)
     }
 
     fn open(&self, call: Call) -> Reply {

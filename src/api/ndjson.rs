@@ -17,7 +17,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let lines = lines(&ask.body)?;
     let reader = Reader { caller: &ask.caller, idempotency_key: None, now: ask.api.store.now() };
     // Taken before anything is published: what is on disk has to be answered.
-    let room = Reply::room(lines.len() * RESULT_BYTES_MAX, ask.api.store.budget()).await?;
+    let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &ask.rooms()).await?;
     let mut answer = Answer::of(lines.len());
     let mut rest = &lines[..];
     while !rest.is_empty() {

@@ -85,7 +85,7 @@ impl Frame {
 
 /// A page of `rows`, as an answer.
 pub(crate) async fn page(ask: &Ask<'_>, frame: Frame, rows: impl Rows) -> Result<Reply, Problem> {
-    Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, ask.api.store.budget()).await
+    Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, ask.rooms()).await
 }
 
 struct Page<R> {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
-use super::answer::{self, Answer, Piece, Source};
+use super::answer::{self, Answer, Piece, Rooms, Source};
 use super::print::{self, Object};
 use super::problem::Problem;
-use crate::budget::{Budget, Share};
+use crate::budget::PartyShare;
 
 /// What is sent back.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(crate) struct Reply {
 #[derive(Default)]
 pub(crate) struct Rest {
     /// That the body takes; `None`: it is small.
-    room: Option<Share>,
+    room: Option<PartyShare>,
     unread: Option<answer::Unread>,
 }
 
@@ -40,8 +40,8 @@ impl Reply {
     }
 
     /// JSON that may be large: printed piece by piece, in room of its own.
-    pub(crate) async fn rendered(status: StatusCode, source: impl Source, budget: &Budget) -> Result<Self, Problem> {
-        let Piece { bytes, room, unread } = answer::begin(source, budget.answers()).await?;
+    pub(crate) async fn rendered(status: StatusCode, source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
+        let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
         Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
     }
 
@@ -53,14 +53,14 @@ impl Reply {
     }
 
     /// Room for a whole answer of so many bytes; `None`: it is small and needs none.
-    pub(crate) async fn room(bytes: usize, budget: &Budget) -> Result<Option<Share>, Problem> {
+    pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<Option<PartyShare>, Problem> {
         if bytes <= answer::FREE_BYTES {
             return Ok(None);
         }
-        answer::room(bytes, budget.answers()).await.map(Some)
+        answer::room(bytes, rooms).await.map(Some)
     }
 
-    pub(crate) fn ndjson(body: Vec<u8>, room: Option<Share>) -> Self {
+    pub(crate) fn ndjson(body: Vec<u8>, room: Option<PartyShare>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
         Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }

@@ -91,10 +91,10 @@ impl Server {
                     handshake = timeout(HANDSHAKE_MAX, tls.accept(stream)) => handshake,
                     () = slot.told() => return,
                 };
-                match handshake {
-                    Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN_H2) => self.h2(stream, slot).await,
-                    Ok(Ok(stream)) => self.h1(stream, slot).await,
-                    _ => {}
+                if let Ok(Ok(mut stream)) = handshake {
+                    let tls = stream.get_mut().1;
+                    tls.set_buffer_limit(Some(SEALED_BYTES_MAX));
+                    if tls.alpn_protocol() == Some(ALPN_H2) { self.h2(stream, slot).await } else { self.h1(stream, slot).await }
                 }
             }
         }
@@ -130,6 +130,9 @@ pub(crate) const SOCKET_CONNECTIONS_MAX: usize = 96;
 /// What a listener with TLS offers in its handshake, the best first (RFC 7301).
 pub(crate) const ALPN: [&[u8]; 2] = [ALPN_H2, b"http/1.1"];
 const ALPN_H2: &[u8] = b"h2";
+
+/// Sealed bytes of one connection that wait for its peer: one record. The library's own bound is four times as much.
+const SEALED_BYTES_MAX: usize = 16 * 1024;
 
 /// For a TLS handshake, as for the head of a request.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

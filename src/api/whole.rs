@@ -33,7 +33,7 @@ pub(crate) async fn all(ask: &Ask<'_>, keys: Vec<DeliveryKey>) -> Result<Reply, 
 async fn answer(ask: &Ask<'_>, keys: Vec<DeliveryKey>, before: Vec<u8>, after: &'static [u8]) -> Result<Reply, Problem> {
     let store = ask.api.store.clone();
     let wholes = Wholes { store, keys, before, after, at: At::Begin };
-    Reply::rendered(StatusCode::OK, wholes, ask.api.store.budget()).await
+    Reply::rendered(StatusCode::OK, wholes, ask.rooms()).await
 }
 
 /// The deliveries, and how far they are printed.

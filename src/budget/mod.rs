@@ -16,7 +16,8 @@
 //! its body in the network. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most
 //! as long as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
 //!
-//! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of the
+//! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of
+//! *answers* no tenant has more than a quarter, so whoever reads slowly stops nobody else. Of the
 //! events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the bodies of
 //! their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
 //! [`SMALL_BYTES`] of any endpoint, and *prompt* for endpoints that answered their last attempt, one body each. Within a pool it
@@ -32,11 +33,17 @@
 //! Not in it, each with a bound where it is kept: the store's page cache and the batch that is being committed, outcomes that
 //! wait for the disk, and the buffers of connections.
 
+mod parties;
 mod pool;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
+use tokio::time::timeout;
+
+pub(crate) use parties::{Parties, PartyShare};
 pub(crate) use pool::{Pool, Share};
 
 /// All of it, in its parts. A reload changes their sizes.
@@ -47,7 +54,7 @@ pub(crate) struct Budget {
     prompt: Arc<Pool>,
     common: Arc<Pool>,
     requests: Arc<Pool>,
-    answers: Arc<Pool>,
+    answers: Parties,
 }
 
 impl Budget {
@@ -62,7 +69,7 @@ impl Budget {
             prompt: event(sixteenth),
             common: event(5 * sixteenth),
             requests: peer(4 * sixteenth),
-            answers: peer(4 * sixteenth),
+            answers: Parties::of(peer(4 * sixteenth)),
         }
     }
 
@@ -88,7 +95,7 @@ impl Budget {
     }
 
     /// For answers on their way out.
-    pub(crate) fn answers(&self) -> &Arc<Pool> {
+    pub(crate) fn answers(&self) -> &Parties {
         &self.answers
     }
 
@@ -98,13 +105,27 @@ impl Budget {
         self.common.try_take(bytes).or_else(small)
     }
 
-    /// Waits for it; `prompt` is an endpoint that answered its last attempt. `None`: no attempt is made any more.
-    pub(crate) async fn event(&self, bytes: usize, prompt: bool) -> Option<Share> {
+    /// Waits for it; `is_prompt` says whether the endpoint answered its last attempt, which may change meanwhile. `None`: no
+    /// attempt is made any more.
+    pub(crate) async fn event(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
+        let mut of_any = pin!(self.event_of_any(bytes));
+        while !is_prompt() {
+            if let Ok(share) = timeout(LOOK, &mut of_any).await {
+                return share;
+            }
+        }
+        tokio::select! {
+            biased;
+            share = of_any => share,
+            share = self.prompt.take(bytes) => share,
+        }
+    }
+
+    async fn event_of_any(&self, bytes: usize) -> Option<Share> {
         tokio::select! {
             biased;
             share = self.common.take(bytes) => share,
             share = self.small.take(bytes), if bytes <= SMALL_BYTES => share,
-            share = self.prompt.take(bytes), if prompt => share,
         }
     }
 
@@ -149,6 +170,9 @@ fn sixteenth(bytes: u64) -> usize {
     usize::try_from(bytes.max(BYTES_LEAST) / 16).unwrap_or(usize::MAX)
 }
 
+/// How often it is looked whether an endpoint whose delivery waits has answered another one.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What nobody names: three quarters of a machine of 512 MiB would be too much, and 40 bodies of a megabyte need 40.
 pub(crate) const BYTES_DEFAULT: u64 = 256 << 20;
 
@@ -170,10 +194,6 @@ const PEER_BYTES_MOST: usize = (BYTES_LEAST / 4) as usize;
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
     const MIB: usize = 1 << 20;
@@ -187,6 +207,11 @@ mod tests {
         std::iter::from_fn(|| budget.try_event(MIB)).collect()
     }
 
+    /// All of the answers' room that one party gets.
+    fn all_of(budget: &Budget, party: u64) -> Vec<PartyShare> {
+        std::iter::from_fn(|| budget.answers().try_take(party, MIB)).collect()
+    }
+
     async fn soon<T>(future: impl Future<Output = T>) -> Option<T> {
         timeout(Duration::from_millis(20), future).await.ok()
     }
@@ -194,7 +219,7 @@ mod tests {
     #[test]
     fn its_parts_come_to_the_whole() {
         let budget = Budget::new(BYTES_DEFAULT);
-        let pools = [&budget.small, &budget.prompt, &budget.common, &budget.requests, &budget.answers];
+        let pools = [&budget.small, &budget.prompt, &budget.common, &budget.requests, budget.answers.pool()];
         let pools: usize = pools.into_iter().map(|pool| pool.free_bytes()).sum();
         assert_eq!(pools + budget.fresh.limit.load(Relaxed), usize::try_from(BYTES_DEFAULT).unwrap());
     }
@@ -204,17 +229,26 @@ mod tests {
         let budget = least();
         let hung = fill_common(&budget);
         assert_eq!(hung.len(), 20);
-        assert!(soon(budget.event(MIB, false)).await.is_none(), "a large one of a slow endpoint waits");
+        assert!(soon(budget.event(MIB, || false)).await.is_none(), "a large one of a slow endpoint waits");
         assert!(budget.try_event(1000).is_some(), "a small one does not");
-        assert!(soon(budget.event(MIB, true)).await.flatten().is_some(), "nor one of an endpoint that answers");
+        assert!(soon(budget.event(MIB, || true)).await.flatten().is_some(), "nor one of an endpoint that answers");
         drop(hung);
-        assert!(soon(budget.event(MIB, false)).await.flatten().is_some());
+        assert!(soon(budget.event(MIB, || false)).await.flatten().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_that_answers_meanwhile_gets_its_room() {
+        let budget = least();
+        let _hung = fill_common(&budget);
+        let answered = AtomicUsize::new(0);
+        let is_prompt = || answered.fetch_add(1, Relaxed) > 0;
+        assert!(timeout(10 * LOOK, budget.event(MIB, is_prompt)).await.ok().flatten().is_some());
     }
 
     #[tokio::test]
     async fn unread_answers_stop_neither_deliveries_nor_requests() {
         let budget = least();
-        let unread: Vec<Share> = std::iter::from_fn(|| budget.answers().try_take(MIB)).collect();
+        let unread: Vec<PartyShare> = (0..5).flat_map(|party| all_of(&budget, party)).collect();
         assert_eq!(unread.len(), 16);
         assert!(budget.try_event(MIB).is_some() && budget.requests().try_take(16 * MIB).is_some());
     }
@@ -223,20 +257,20 @@ mod tests {
     async fn at_the_end_nobody_waits_for_an_event() {
         let budget = least();
         let _hung = fill_common(&budget);
-        let (waited, ()) = tokio::join!(budget.event(MIB, false), async { budget.end_events() });
+        let (waited, ()) = tokio::join!(budget.event(MIB, || false), async { budget.end_events() });
         assert!(waited.is_none());
-        assert!(budget.answers().try_take(1).is_some(), "answers go on");
+        assert!(budget.answers().try_take(1, 1).is_some(), "answers go on");
     }
 
     #[tokio::test]
     async fn an_event_larger_than_a_pool_takes_all_of_it() {
         let budget = least();
         let _common: Vec<Share> = std::iter::from_fn(|| budget.try_event(MIB)).collect();
-        let largest = soon(budget.event(64 * MIB, true)).await.flatten().expect("it is taken alone");
-        assert!(soon(budget.event(1, true)).await.flatten().is_some(), "a small one has its own");
-        assert!(soon(budget.event(MIB, true)).await.is_none());
+        let largest = soon(budget.event(64 * MIB, || true)).await.flatten().expect("it is taken alone");
+        assert!(soon(budget.event(1, || true)).await.flatten().is_some(), "a small one has its own");
+        assert!(soon(budget.event(MIB, || true)).await.is_none());
         drop(largest);
-        assert!(soon(budget.event(MIB, true)).await.flatten().is_some());
+        assert!(soon(budget.event(MIB, || true)).await.flatten().is_some());
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Pool {
         }
     }
 
+    /// Its size.
+    pub(super) fn bytes(&self) -> usize {
+        *self.kib.lock().unwrap_or_else(PoisonError::into_inner) * KIB
+    }
+
     pub(super) fn close(&self) {
         self.free.close();
     }

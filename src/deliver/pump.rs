@@ -243,8 +243,9 @@ impl Pump {
                 Begin::Now(begun) => return Ok(Some(begun)),
                 Begin::Over => return Ok(None),
                 Begin::Waits(bytes) => {
-                    let prompt = self.queues().set_waiting(ready.key, true);
-                    let Some(share) = self.store.event_room(bytes, prompt).await else { return Ok(None) };
+                    let is_prompt = || self.queues().set_waiting(ready.key, true);
+                    // On the heap: workers rarely wait, and there are thousands.
+                    let Some(share) = Box::pin(self.store.event_room(bytes, is_prompt)).await else { return Ok(None) };
                     self.queues().set_waiting(ready.key, false);
                     room = Some(share);
                 }

@@ -122,10 +122,13 @@ impl<W> Queues<W> {
         self.in_flight
     }
 
-    /// How long the delivery that waits longest has waited for a slot over all endpoints and for nothing else.
+    /// How long the delivery that waits longest has waited for a slot over all endpoints, or for memory although its endpoint
+    /// answers, and for nothing else.
     pub(crate) fn held_back(&self, now: Instant) -> Duration {
         let turns = self.ring.iter().filter_map(|no| self.endpoints.get(no));
-        turns.map(|queue| queue.held_back(self.limits.per_endpoint, now)).max().unwrap_or_default()
+        let for_slots = turns.map(|queue| queue.held_back(self.limits.per_endpoint, now)).max();
+        let for_memory = self.endpoints.values().map(|queue| queue.waits_for_memory(now)).max();
+        for_slots.max(for_memory).unwrap_or_default()
     }
 
     /// Queues a delivery. One that is under way waits for that to end: whether it is still to be made shows then.
@@ -390,6 +393,11 @@ impl<W> Queue<W> {
         let oldest = [&self.hand, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
         let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
         now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
+    }
+
+    fn waits_for_memory(&self, now: Instant) -> Duration {
+        let oldest = self.running.iter().find(|running| running.waits).filter(|_| self.answers);
+        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since))
     }
 
     fn is_quick(&self, now: Instant) -> bool {

@@ -51,10 +51,10 @@ impl Store {
         })
     }
 
-    /// Waits for the room that an event needs; `prompt` is an endpoint that answered its last attempt. `None`: no attempt is
-    /// made any more.
-    pub(crate) async fn event_room(&self, bytes: usize, prompt: bool) -> Option<Share> {
-        self.shared.budget.event(bytes, prompt).await
+    /// Waits for the room that an event needs; `is_prompt` says whether its endpoint answered its last attempt. `None`: no
+    /// attempt is made any more.
+    pub(crate) async fn event_room(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
+        self.shared.budget.event(bytes, is_prompt).await
     }
 
     /// Lets go of all who wait for it.

@@ -89,7 +89,7 @@ impl Batch<'_, '_> {
         let (node, bodies) = (self.shared.node, &self.shared.bodies);
         let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
-            ready.known = bodies.find(ready.key.event);
+            ready.known = bodies.find_fresh(ready.key.event);
             if ready.known.is_none() && bodies.fits(record.len()) {
                 let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
                 ready.known = event.and_then(|stored| bodies.keep(stored.event));

@@ -308,7 +308,7 @@ impl Store {
     }
 
     /// The memory that all rooms draw on.
-    pub(crate) fn budget(&self) -> &Budget {
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.shared.budget
     }
 

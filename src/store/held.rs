@@ -37,6 +37,10 @@ impl Held {
         &self.event
     }
 
+    fn is_fresh(&self) -> bool {
+        matches!(self.room, Room::Fresh(_))
+    }
+
     /// Whether it can be found by others than those who were given it. A small fresh one cannot: reading it again costs less
     /// than a place for each.
     fn is_listed(&self) -> bool {
@@ -52,15 +56,21 @@ impl Bodies {
         Arc::new(Self { budget, held: Mutex::default() })
     }
 
-    /// Keeps an event that was just published, or is about to be attempted, so that its attempts need not read it back; `None`
+    /// Keeps an event that was just published, or is soon to be attempted, so that its attempts need not read it back; `None`
     /// when such events fill their part: then each attempt waits for its own room.
+    ///
+    /// Deliveries that wait may hold it for long, so it is never one that draws on the room of attempts: whoever waits for that
+    /// would wait for those behind.
     pub(super) fn keep(self: &Arc<Self>, event: Event) -> Option<Arc<Held>> {
         let bytes = event.bytes();
         if !self.budget.fresh().take(bytes) {
             return None;
         }
         let held = Arc::new(Held { event, room: Room::Fresh(bytes), bodies: self.clone() });
-        Some(if held.is_listed() { self.list(&held) } else { held })
+        if held.is_listed() {
+            return Some(Some(self.list(&held)).filter(|listed| listed.is_fresh()).unwrap_or(held));
+        }
+        Some(held)
     }
 
     /// Whether an event whose record has so many bytes would be kept.
@@ -70,6 +80,11 @@ impl Bodies {
 
     pub(super) fn find(&self, key: EventKey) -> Option<Arc<Held>> {
         self.held().get(&key).and_then(Weak::upgrade)
+    }
+
+    /// As [`Self::find`], for a delivery that is to wait: see [`Self::keep`].
+    pub(super) fn find_fresh(&self, key: EventKey) -> Option<Arc<Held>> {
+        self.find(key).filter(|held| held.is_fresh())
     }
 
     /// Keeps an event that was read back into a share of its own. Of two that read it at once the first stays.
@@ -150,6 +165,17 @@ mod tests {
         assert!(bodies.find(EventKey(1)).is_some() && bodies.find(EventKey(2)).is_none());
         drop(large);
         assert!(bodies.held().is_empty());
+    }
+
+    #[test]
+    fn a_delivery_that_waits_holds_none_of_the_room_of_attempts() {
+        let bodies = bodies();
+        let under_way = read(&bodies, 1, 1 << 20);
+        assert!(bodies.find(EventKey(1)).is_some() && bodies.find_fresh(EventKey(1)).is_none());
+        let waits = bodies.keep(event(1, 1 << 20)).expect("there is room");
+        assert!(waits.is_fresh() && !Arc::ptr_eq(&waits, &under_way));
+        let found = bodies.keep(event(2, 1 << 20)).and(bodies.keep(event(2, 1 << 20)));
+        assert!(found.is_some_and(|found| found.is_fresh()));
     }
 
     #[test]

@@ -34,8 +34,11 @@ fn an_endpoint_that_answers_is_prompt_when_all_its_attempts_wait_for_memory() {
     assert!(queues.set_waiting(key(1, 4), true));
     queues.set_waiting(key(1, 4), false);
     assert!(!queues.set_waiting(key(1, 2), true), "one has got it");
+    let later = now + Duration::from_secs(7);
+    assert_eq!(queues.held_back(later), Duration::from_secs(7), "it is the relay that holds it back");
     queues.finish(key(1, 4), Sign::Slow, now);
     assert!(!queues.set_waiting(key(1, 5), true));
+    assert_eq!(queues.held_back(later), Duration::ZERO, "now its endpoint has itself to blame");
 }
 
 #[test]
