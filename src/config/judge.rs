@@ -91,12 +91,15 @@ impl Judge {
 
 fn refused_url(reason: &Reason) -> Wrong {
     let remedy = match reason {
-        Reason::Refused(_) | Reason::Local(_) => "allow_private = [\"…\"] in [delivery], with that very address, if it is meant",
+        Reason::SingleLabel(_) | Reason::Port(1..) => URL_OR_PRIVATE,
+        reason if reason.can_be_opened() => "allow_private = [\"…\"] in [delivery], with that very address, if it is meant",
         _ => URL_EXAMPLE,
     };
     Wrong::new(format!("cannot be used: {reason}"), remedy)
 }
 
 const URL_EXAMPLE: &str = "url = \"https://hooks.example.com/path\"";
+const URL_OR_PRIVATE: &str =
+    "url = \"https://hooks.example.com/path\", or allow_private = [\"…\"] in [delivery], with its address, if it is meant";
 
 const PATTERNS: &str = "a name (`invoice.paid`), everything below a prefix (`invoice.*`), or everything (`*`)";

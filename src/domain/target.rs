@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::{Position, Url};
 
-pub(crate) use guard::{Guard, LOCALHOST, Refused};
+pub(crate) use guard::{Guard, LOCALHOST, OPENED_BY, REFUSED, Refused};
 
 /// Which schemes an endpoint may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) struct Target {
 /// The host of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// A name of at least two labels, or one that ends in `localhost`; lower case, ASCII, without a dot at its end.
+    /// Lower case, ASCII, without a dot at its end.
     Domain(Box<str>),
     Ip(IpAddr),
 }
@@ -51,7 +51,7 @@ impl Target {
         check_parts(&url)?;
         let host = host(&mut url, guard)?;
         let port = url.port_or_known_default().ok_or(Reason::NoHost)?;
-        check_port(port)?;
+        check_port(&host, port, guard)?;
         if let Host::Ip(ip) = host {
             guard.judge(SocketAddr::new(ip, port)).map_err(Reason::Refused)?;
         }
@@ -82,6 +82,13 @@ impl Target {
 
     pub(crate) fn is_tls(&self) -> bool {
         self.tls
+    }
+
+    /// Whether it may be dialled at addresses alone that the operator named: its host is a single label, which means something in
+    /// a private network only, or its port belongs to another protocol.
+    pub(crate) fn needs_leave(&self) -> bool {
+        let is_single_label = matches!(&self.host, Host::Domain(name) if !name.contains('.'));
+        is_single_label || is_port_of_others(self.port)
     }
 
     /// What stands behind the method in the request line (RFC 9112 section 3.2.1).
@@ -154,6 +161,17 @@ pub(crate) enum Reason {
     Refused(Refused),
 }
 
+impl Reason {
+    /// Whether an operator can allow the URL by naming its addresses in `allow_private`.
+    pub(crate) fn can_be_opened(&self) -> bool {
+        match self {
+            Self::Refused(refused) => *refused != Refused::Own,
+            Self::SingleLabel(_) | Self::Local(_) | Self::Port(1..) => true,
+            _ => false,
+        }
+    }
+}
+
 fn check_text(text: &str) -> Result<(), Reason> {
     if text.len() > URL_BYTES_MAX {
         return Err(Reason::Long);
@@ -188,8 +206,17 @@ fn check_parts(url: &Url) -> Result<(), Reason> {
     if url.fragment().is_some() { Err(Reason::Fragment) } else { Ok(()) }
 }
 
-fn check_port(port: u16) -> Result<(), Reason> {
-    if port == 0 || PORTS_OF_OTHERS.binary_search(&port).is_ok() { Err(Reason::Port(port)) } else { Ok(()) }
+/// Ports of other protocols are for addresses that the operator named; of a name, those are known when it is dialled.
+fn check_port(host: &Host, port: u16, guard: &Guard) -> Result<(), Reason> {
+    let has_leave = match host {
+        Host::Ip(ip) => guard.allows(*ip),
+        Host::Domain(_) => guard.allows_private_names(),
+    };
+    if port == 0 || (is_port_of_others(port) && !has_leave) { Err(Reason::Port(port)) } else { Ok(()) }
+}
+
+fn is_port_of_others(port: u16) -> bool {
+    PORTS_OF_OTHERS.binary_search(&port).is_ok()
 }
 
 /// The host, which loses a dot at its end in `url` too.
@@ -211,7 +238,7 @@ fn check_name(name: &str, guard: &Guard) -> Result<(), Reason> {
     if is_local(name) {
         return if guard.allows_local_names() { Ok(()) } else { Err(Reason::Local(name.to_owned())) };
     }
-    if name.contains('.') { Ok(()) } else { Err(Reason::SingleLabel(name.to_owned())) }
+    if name.contains('.') || guard.allows_private_names() { Ok(()) } else { Err(Reason::SingleLabel(name.to_owned())) }
 }
 
 /// Letters, digits and inner hyphens (RFC 1123 section 2.1), and the underscore that some hosts have.

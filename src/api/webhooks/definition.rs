@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::api::access::Rank;
 use crate::api::form::Form;
 use crate::api::problem::Wrong;
 use crate::api::settings::Settings;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Definition;
 use crate::domain::pattern::Pattern;
-use crate::domain::target::Target;
+use crate::domain::target::{OPENED_BY, Target};
 
 /// The members of create and PUT.
 pub(super) const DEFINITION: &[&str] = &["url", "events", "name", "description", "secret"];
@@ -27,18 +28,18 @@ pub(super) struct Given {
 
 impl Given {
     /// All that a webhook needs must be there.
-    pub(super) fn take(form: &mut Form<'_>, settings: &Settings, dialect: &Dialect) -> Self {
+    pub(super) fn take(form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Self {
         form.required("url");
         form.required("events");
         if dialect.api.unique_name {
             form.required("name");
         }
-        Self::take_some(form, settings, dialect)
+        Self::take_some(form, rank, settings, dialect)
     }
 
     /// Whatever is there.
-    pub(super) fn take_some(form: &mut Form<'_>, settings: &Settings, dialect: &Dialect) -> Self {
-        let url = form.text("url").and_then(|url| canonical(&url, form, settings, dialect));
+    pub(super) fn take_some(form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Self {
+        let url = form.text("url").and_then(|url| canonical(&url, form, rank, settings, dialect));
         let events = form.texts("events").map(|events| patterns(&events, form, dialect));
         let name = form.text("name").map(|name| line("name", name, NAME_CHARS_MAX, form));
         if dialect.api.unique_name && name.as_deref() == Some("") {
@@ -91,10 +92,14 @@ impl Switch {
     }
 }
 
-/// The URL as it is kept, if it can be an endpoint's.
-fn canonical(url: &str, form: &mut Form<'_>, settings: &Settings, dialect: &Dialect) -> Option<Box<str>> {
+/// The URL as it is kept, if it can be an endpoint's. An operator is told what would open a refused address; others cannot do it.
+fn canonical(url: &str, form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Option<Box<str>> {
     match Target::parse(url, settings.schemes(dialect), &settings.guard) {
         Ok(target) => Some(target.url().into()),
+        Err(reason) if rank == Rank::Operator && reason.can_be_opened() => {
+            form.note("url", format!("{reason}; {OPENED_BY}"));
+            None
+        }
         Err(reason) => {
             form.note("url", reason.to_string());
             None
@@ -158,7 +163,7 @@ mod tests {
 
     fn take(body: &str, dialect: &Dialect) -> Result<Definition, Vec<String>> {
         let mut form = Form::read(body.as_bytes(), DEFINITION).unwrap();
-        let given = Given::take(&mut form, &settings(Vec::new()), dialect);
+        let given = Given::take(&mut form, Rank::Provider, &settings(Vec::new()), dialect);
         match form.finish() {
             Ok(()) => Ok(given.whole()),
             Err(Problem::Fields(wrong)) => {
@@ -207,7 +212,7 @@ mod tests {
     fn a_patch_leaves_the_rest() {
         let before = take(r#"{"url":"https://example.com/","events":["*"],"name":"n"}"#, &plain()).unwrap();
         let mut form = Form::read(br#"{"description":"new"}"#, PATCHED).unwrap();
-        let after = Given::take_some(&mut form, &settings(Vec::new()), &plain()).over(&before);
+        let after = Given::take_some(&mut form, Rank::Provider, &settings(Vec::new()), &plain()).over(&before);
         assert_eq!(after, Definition { description: "new".into(), ..before });
     }
 

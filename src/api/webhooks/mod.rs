@@ -30,7 +30,7 @@ pub(crate) use trial::{test_all, test_one};
 pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (owned, owner, dialect) = (ask.caller.owned()?, ask.caller.owner(), ask.dialect());
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.settings, dialect);
+    let given = Given::take(&mut form, ask.caller.rank, ask.settings, dialect);
     let secret = secrets::take_or_make(&mut form, dialect)?;
     form.finish()?;
     let definition = given.whole();
@@ -79,7 +79,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.settings, &dialect);
+    let given = Given::take(&mut form, ask.caller.rank, ask.settings, &dialect);
     secrets::refuse(&mut form);
     form.finish()?;
     let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole(), dialect.api.unique_name).await;
@@ -91,7 +91,7 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
-    let given = Given::take_some(&mut form, ask.settings, &dialect);
+    let given = Given::take_some(&mut form, ask.caller.rank, ask.settings, &dialect);
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;

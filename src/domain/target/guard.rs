@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
+use super::Target;
 use super::range::{Range, range};
 
 /// The operator's policy, and where this relay listens.
@@ -30,6 +31,12 @@ impl Guard {
         }
     }
 
+    /// Whether `to` may be dialled for `target`, whose host or port may need that the operator named the address.
+    pub(crate) fn judge_for(&self, target: &Target, to: SocketAddr) -> Result<(), Refused> {
+        self.judge(to)?;
+        if target.needs_leave() && !self.allows(to.ip()) { Err(Refused::NotNamed) } else { Ok(()) }
+    }
+
     /// Judges a connection by both its ends, when it stands and nothing has been sent.
     ///
     /// A machine has more addresses than are known here; a connection to any of them has the same address at both ends.
@@ -44,7 +51,12 @@ impl Guard {
         LOCALHOST.into_iter().any(|ip| self.allows(ip))
     }
 
-    fn allows(&self, ip: IpAddr) -> bool {
+    /// Whether names that lead to no public address may be used: which addresses they lead to is judged when they are dialled.
+    pub(super) fn allows_private_names(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    pub(super) fn allows(&self, ip: IpAddr) -> bool {
         self.allow.iter().any(|net| net.contains(&ip) || net.contains(&ip.to_canonical()))
     }
 
@@ -68,6 +80,8 @@ pub(crate) enum Refused {
     /// One of our own listening addresses: the event would come back.
     Own,
     Range(Range),
+    /// A public address, behind a host of a single label or on a port of another protocol.
+    NotNamed,
 }
 
 impl Refused {
@@ -76,6 +90,7 @@ impl Refused {
         match self {
             Self::Own => "our own listening address".to_owned(),
             Self::Range(range) => format!("{range:?}"),
+            Self::NotNamed => "not among the addresses that a single label or this port needs".to_owned(),
         }
     }
 }
@@ -85,6 +100,9 @@ pub(crate) const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAd
 
 /// What a refused attempt and a refused URL say.
 pub(crate) const REFUSED: &str = "the host's address is not one that this relay sends to";
+
+/// What opens a refused address. For operators alone: a tenant cannot do it, and learns nothing of our network.
+pub(crate) const OPENED_BY: &str = "allow_private under [delivery] opens it, unless it is this relay's own";
 
 #[cfg(test)]
 mod tests {

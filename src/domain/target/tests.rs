@@ -152,6 +152,36 @@ fn ports_of_other_protocols_are_refused() {
     assert!(matches!(reason("https://example.com:65536/"), Reason::Syntax(_)));
 }
 
+/// A compose service is a single label, and its port is its own.
+#[test]
+fn what_allow_private_covers_is_allowed_by_name_and_on_any_port() {
+    let read = |text: &str| Target::parse(text, HTTP, &local());
+    for text in
+        ["http://app/", "http://app:6000/", "http://app.internal:10080/", "http://127.0.0.1:6379/", "http://localhost:6000/"]
+    {
+        assert!(read(text).is_ok(), "{text}");
+    }
+    assert_eq!(read("http://8.8.8.8:6000/"), Err(Reason::Port(6000)), "its address is not covered");
+    assert_eq!(read("http://app:0/"), Err(Reason::Port(0)));
+    for (text, needs_leave) in
+        [("http://app/", true), ("http://a.test:6000/", true), ("http://a.test/", false), ("http://127.0.0.1/", false)]
+    {
+        assert_eq!(read(text).unwrap().needs_leave(), needs_leave, "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_needs_leave_leads_nowhere_else() {
+    let guard = local();
+    let judge = |url: &str, to: &str| guard.judge_for(&Target::parse(url, HTTP, &guard).unwrap(), to.parse().unwrap());
+    assert_eq!(judge("http://app/", "127.0.0.1:80"), Ok(()));
+    assert_eq!(judge("http://app/", "8.8.8.8:80"), Err(Refused::NotNamed));
+    assert_eq!(judge("http://a.test:6000/", "8.8.8.8:6000"), Err(Refused::NotNamed));
+    assert_eq!(judge("http://a.test:6000/", "127.0.0.1:6000"), Ok(()));
+    assert_eq!(judge("http://a.test/", "8.8.8.8:80"), Ok(()));
+    assert!(judge("http://app/", "10.0.0.1:80").is_err());
+}
+
 #[test]
 fn a_url_has_a_bound_before_and_after_encoding() {
     let exact = format!("https://example.com/{}", "a".repeat(URL_BYTES_MAX - 20));
