@@ -1,9 +1,12 @@
 //! Deliveries: the log with its filters, one with all its attempts, retry by hand.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
+use super::access::Rank;
 use super::ask::{self, Ask};
 use super::cursor;
 use super::form::Query;
@@ -17,7 +20,8 @@ use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, Node};
-use crate::domain::outcome::Response;
+use crate::domain::outcome::{Failure, Response};
+use crate::domain::target::{OPENED_BY, REFUSED};
 use crate::domain::time::Timestamp;
 use crate::store::{Attempt, Filter, Of, Owned, Status, View};
 
@@ -141,15 +145,15 @@ pub(super) fn print(node: Node, view: &View, object: &mut Object<'_>) {
     object.time("next_attempt_at", next_attempt_at(view));
 }
 
-/// An attempt. What it sent besides its headers is the event's body.
-pub(super) fn print_attempt(attempt: &Attempt, object: &mut Object<'_>) {
+/// An attempt, as someone of this rank sees it. What it sent besides its headers is the event's body.
+pub(super) fn print_attempt(attempt: &Attempt, rank: Rank, object: &mut Object<'_>) {
     object.number("number", attempt.number.into());
     object.text("trigger", trigger(attempt.trigger));
     object.time("started_at", Some(attempt.started_at));
     object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
     object.text_or_null("error", attempt.error.map(crate::domain::outcome::Class::name));
     let failure = attempt.outcome.result.as_ref().err();
-    object.text_or_null("detail", failure.map(|failure| failure.detail.as_str()));
+    object.text_or_null("detail", failure.map(|failure| detail(failure, rank)).as_deref());
     object.object("request", |object| {
         object.text("url", &attempt.url);
         print_headers(&attempt.request_headers, object);
@@ -160,11 +164,20 @@ pub(super) fn print_attempt(attempt: &Attempt, object: &mut Object<'_>) {
     }
 }
 
+/// An operator is told what opens a refused address; others cannot do it.
+fn detail(failure: &Failure, rank: Rank) -> Cow<'_, str> {
+    match &*failure.detail {
+        REFUSED if rank == Rank::Operator => Cow::Owned(format!("{REFUSED}; {OPENED_BY}")),
+        detail => Cow::Borrowed(detail),
+    }
+}
+
 fn print_response(response: &Response, object: &mut Object<'_>) {
     object.number("status", response.status.into());
     print_headers(&response.headers, object);
     print_body(&response.body, object);
     object.boolean("truncated", response.truncated);
+    object.text_or_null("body_error", response.body_error.as_deref());
 }
 
 /// One member a name, the values of one that came more than once behind each other, as RFC 9110 section 5.3 joins them.

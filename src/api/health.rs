@@ -51,6 +51,9 @@ pub(crate) fn reasons(api: &Api, health: &Health) -> Vec<String> {
     if health.disk_low {
         reasons.push(Refusal::DiskLow.to_string());
     }
+    if let Some(shortage) = health.shortage {
+        reasons.push(format!("deliveries wait: {shortage}"));
+    }
     reasons
 }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use super::access::Rank;
 use super::answer::{Next, PIECE_BYTES, Source};
 use super::ask::Ask;
 use super::deliveries::{print, print_attempt, print_body};
@@ -32,13 +33,15 @@ pub(crate) async fn all(ask: &Ask<'_>, keys: Vec<DeliveryKey>) -> Result<Reply, 
 
 async fn answer(ask: &Ask<'_>, keys: Vec<DeliveryKey>, before: Vec<u8>, after: &'static [u8]) -> Result<Reply, Problem> {
     let store = ask.api.store.clone();
-    let wholes = Wholes { store, keys, before, after, at: At::Begin };
+    let wholes = Wholes { store, rank: ask.caller.rank, keys, before, after, at: At::Begin };
     Reply::rendered(StatusCode::OK, wholes, ask.rooms()).await
 }
 
 /// The deliveries, and how far they are printed.
 struct Wholes {
     store: Store,
+    /// Who asks.
+    rank: Rank,
     keys: Vec<DeliveryKey>,
     before: Vec<u8>,
     after: &'static [u8],
@@ -147,7 +150,7 @@ impl Wholes {
         if !first {
             into.push(b',');
         }
-        fill_object(into, |object| print_attempt(&attempt, object));
+        fill_object(into, |object| print_attempt(&attempt, self.rank, object));
         Ok(Step::Printed(next(false)))
     }
 }

@@ -30,7 +30,9 @@ use crate::config::dialect;
 use crate::config::fault::Faults;
 use crate::deliver::attempt::{Limits, attempt};
 use crate::deliver::connect::{Connector, Options};
-use crate::deliver::connection::{self, Connection};
+use crate::deliver::connection::Connection;
+use crate::deliver::cut::Cut;
+use crate::deliver::request as outgoing;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
 use crate::domain::headers::Headers;
@@ -97,6 +99,8 @@ struct Relay {
     /// Attempts at once over all endpoints.
     slots: Semaphore,
     next: AtomicU64,
+    /// Never made: nobody stops a measurement gently.
+    cut: Cut,
 }
 
 /// As the connector hands it out.
@@ -119,7 +123,8 @@ impl Relay {
         let mut random = [0; RANDOM_BYTES];
         getrandom::fill(&mut random).map_err(|cause| unusable("draw a secret", cause))?;
         let secret = dialect.api.secret_format.generate(&random);
-        Ok(Self { connector, dialect, secret, endpoints, slots: Semaphore::new(plan::IN_FLIGHT), next: AtomicU64::new(0) })
+        let (slots, next, cut) = (Semaphore::new(plan::IN_FLIGHT), AtomicU64::new(0), Cut::new());
+        Ok(Self { connector, dialect, secret, endpoints, slots, next, cut })
     }
 
     /// 202 when every receiver has taken every event of the request; else 502, or one line for each of a batch.
@@ -180,11 +185,11 @@ impl Relay {
         let mut kept = endpoint.kept().pop();
         let id = format!("evt_{:026}", self.next.fetch_add(1, Relaxed));
         let headers = self.headers(&id, &body);
-        let request = connection::Request { target: &endpoint.target, headers, body };
-        let limits = Limits { timeout: self.dialect.delivery.timeout, response_capture: RESPONSE_CAPTURE };
+        let Ok(request) = outgoing::Request::new(&endpoint.target, &headers, body) else { return false };
+        let limits = Limits { timeout: self.dialect.delivery.timeout, response_capture: RESPONSE_CAPTURE, cut: &self.cut };
         let outcome = attempt(&self.connector, &mut kept, &request, limits).await;
         endpoint.kept().extend(kept);
-        outcome.result.is_ok_and(|response| self.dialect.is_success(response.status))
+        outcome.is_ok_and(|outcome| outcome.result.is_ok_and(|response| self.dialect.is_success(response.status)))
     }
 
     fn headers(&self, id: &str, body: &[u8]) -> Headers {

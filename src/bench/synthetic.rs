@@ -45,7 +45,7 @@ pub(super) fn later(number: u64) -> Response {
 }
 
 fn response(status: u16, headers: Headers, body: &'static [u8]) -> Response {
-    Response { status, headers, body: Bytes::from_static(body), truncated: false }
+    Response { status, headers, body: Bytes::from_static(body), truncated: false, body_error: None }
 }
 
 /// Spread over most of a day, neighbours far apart.

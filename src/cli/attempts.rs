@@ -56,6 +56,9 @@ fn one(attempt: &Value, paint: Paint) -> String {
     if attempt["response"]["truncated"] == true {
         let _ = write!(text, "\n{}", paint.dim("< … the response was longer; no more of it was kept"));
     }
+    if let Some(error) = attempt["response"]["body_error"].as_str() {
+        let _ = write!(text, "\n{}", paint.dim(&format!("< … {}", plain(error))));
+    }
     text
 }
 
@@ -126,7 +129,7 @@ mod tests {
             "attempts": [{
                 "number": 1, "trigger": "schedule", "started_at": "2026-03-01T10:02:11Z", "duration_ms": 12, "error": "status",
                 "request": { "url": "https://example.com/", "headers": { "content-type": "application/json" } },
-                "response": { "status": 500, "headers": { "x": "y\u{1b}" }, "body": "no\nway", "truncated": true },
+                "response": { "status": 500, "headers": { "x": "y\u{1b}" }, "body": "no\nway", "truncated": true, "body_error": "it broke\u{1b} off" },
             }, { "number": 2, "trigger": "manual", "started_at": "t", "duration_ms": 3, "error": "timeout", "detail": "15 s passed", "request": null, "response": null }],
         });
         let expected = "dlv_1  invoice.paid  failed\n\
@@ -144,6 +147,7 @@ mod tests {
                         < no\n\
                         < way\n\
                         < … the response was longer; no more of it was kept\n\
+                        < … it broke\\u{1b} off\n\
                         \n\
                         attempt 2  t  manual  [ERR] timeout  3 ms\n  15 s passed";
         assert_eq!(delivery(&value, Paint::OFF), expected);

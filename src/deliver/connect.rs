@@ -1,9 +1,14 @@
 //! From a target to a connection: resolve, judge every address, dial one of those judged, shake hands.
 //!
 //! The only way out of the process to an endpoint. What is dialled is the very address that was judged; proxies named in the
-//! environment are not looked at. Immutable: a changed setting makes a new connector, and connections of the old one are not used again.
+//! environment are not looked at. Immutable: a changed setting or file makes a new connector, and connections of the old one are
+//! not used again.
 
+mod lookups;
+mod pinned;
+mod race;
 mod resolve;
+mod sources;
 mod tls;
 
 #[cfg(test)]
@@ -11,7 +16,7 @@ mod tests;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,11 +25,16 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
-use super::wire::Stream;
+use super::seldom::Seldom;
+use super::shortage::Shortage;
+use super::stream::Stream;
 use crate::clock;
 use crate::domain::outcome::{Class, Failure};
-use crate::domain::target::{Guard, Host, LOCALHOST, Refused, Target};
+use crate::domain::target::{Guard, Host, LOCALHOST, OPENED_BY, Refused, Target};
+use lookups::{Known, Lookups};
+use race::Race;
 use resolve::Resolver;
+use sources::Sources;
 
 /// What connecting depends on.
 #[derive(Clone, Debug)]
@@ -41,35 +51,55 @@ pub(crate) struct Options {
 /// Makes connections to endpoints.
 pub(crate) struct Connector {
     id: u64,
-    guard: Guard,
-    connect_timeout: Duration,
+    options: Options,
+    sources: Sources,
     resolver: Resolver,
     tls: TlsConnector,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(crate) enum Unconnected {
+    /// The endpoint cannot be reached, or may not be.
+    Failed(Failure),
+    /// This machine cannot make a connection to anybody.
+    Shortage(Shortage),
+}
+
+impl Unconnected {
+    fn no_address() -> Self {
+        Self::Failed(Failure::new(Class::Dns, "the name has no address"))
+    }
+}
+
+impl From<Failure> for Unconnected {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 impl Connector {
     /// Reads certificates and the resolver's configuration from disk, once.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
-        let Options { guard, connect_timeout, resolvers, ca_file } = options;
-        let resolver = Resolver::new(&resolvers, connect_timeout).map_err(Error::Resolver)?;
-        let tls = tls::connector(ca_file.as_deref())?;
-        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), guard, connect_timeout, resolver, tls })
+        let sources = Sources::look(options.ca_file.as_deref());
+        let resolver = Resolver::new(&options.resolvers, options.connect_timeout).map_err(Error::Resolver)?;
+        let tls = tls::connector(options.ca_file.as_deref())?;
+        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), options, sources, resolver, tls })
     }
 
     /// A fresh connection to `target`. Each of the three stages ends within `connect_timeout`.
     ///
     /// On the heap: it is large, and passes from hand to hand with each attempt.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<Box<Connection>, Failure> {
-        let addresses = self.addresses(target).await?;
-        let tcp = self.dial(&addresses).await?;
+    pub(crate) async fn connect(&self, target: &Target) -> Result<Box<Connection>, Unconnected> {
+        let tcp = self.reach(target).await?;
         self.judge_ends(&tcp)?;
         let stream = if target.is_tls() {
-            let shaking = tls::handshake(&self.tls, target.host(), tcp);
+            let shaking = async { Ok(tls::handshake(&self.tls, target.host(), tcp).await?) };
             Stream::Tls(Box::new(self.stage("the TLS handshake", shaking).await?))
         } else {
             Stream::Plain(tcp)
         };
-        Connection::open(stream, target, self.id).await.map(Box::new)
+        Ok(Box::new(Connection::open(stream, target, self.id)))
     }
 
     /// Whether `connection` was made by this connector, so under its guard and certificates.
@@ -77,67 +107,71 @@ impl Connector {
         connection.connector() == self.id
     }
 
-    /// The addresses to dial, all of them judged.
-    async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Failure> {
-        let found = match target.host() {
-            Host::Ip(ip) => vec![*ip],
-            host if host.is_local_name() => return self.local(target.port()),
-            Host::Domain(name) => self.stage("looking up the name", self.resolver.addresses(name)).await?,
+    /// The first file that has changed since this connector read it: name servers, hosts, certificates.
+    pub(super) fn outdated_by(&self) -> Option<&Path> {
+        self.sources.changed()
+    }
+
+    /// The same connector, made of what the files hold now.
+    pub(super) fn renewed(&self) -> Result<Self, Error> {
+        Self::new(self.options.clone())
+    }
+
+    /// A TCP connection to an address that was judged, be it the target's own or one that its name leads to.
+    async fn reach(&self, target: &Target) -> Result<TcpStream, Unconnected> {
+        let (patience, port) = (self.options.connect_timeout, target.port());
+        let tcp = match target.host() {
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(*ip, port);
+                self.judge(target, address)?;
+                Race::new(&[address]).run(&mut Known, patience).await?
+            }
+            host if host.is_local_name() => Race::new(&self.local(target)?).run(&mut Known, patience).await?,
+            Host::Domain(name) => {
+                let mut lookups = Lookups::start(&self.resolver, name, port, |address| self.judge(target, address));
+                let first = self.stage("looking up the name", lookups.first()).await?;
+                Race::new(&first).run(&mut lookups, patience).await?
+            }
         };
-        let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, target.port())).collect();
-        // All, not one that passes: a name with a private address among public ones is a trap or a mistake.
-        addresses.iter().try_for_each(|address| self.judge(*address))?;
-        Ok(interleave(&addresses))
+        tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
+        Ok(tcp)
     }
 
     /// The loopback addresses that the operator opened.
-    fn local(&self, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let all = LOCALHOST.map(|ip| SocketAddr::new(ip, port));
-        let open: Vec<_> = all.into_iter().filter(|address| self.guard.judge(*address).is_ok()).collect();
+    fn local(&self, target: &Target) -> Result<Vec<SocketAddr>, Unconnected> {
+        let all = LOCALHOST.map(|ip| SocketAddr::new(ip, target.port()));
+        let open: Vec<_> = all.into_iter().filter(|address| self.options.guard.judge_for(target, *address).is_ok()).collect();
         if open.is_empty() {
-            self.judge(all[0])?;
+            self.judge(target, all[0])?;
         }
         Ok(open)
     }
 
-    fn judge(&self, address: SocketAddr) -> Result<(), Failure> {
-        self.guard.judge(address).map_err(|refused| refuse(address, refused))
+    fn judge(&self, target: &Target, address: SocketAddr) -> Result<(), Unconnected> {
+        self.options.guard.judge_for(target, address).map_err(|refused| refuse(address, refused).into())
     }
 
     fn judge_ends(&self, tcp: &TcpStream) -> Result<(), Failure> {
         let (local, peer) =
             tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?))).map_err(|error| unreachable(&error))?;
-        self.guard.judge_ends(local, peer).map_err(|refused| refuse(peer, refused))
+        self.options.guard.judge_ends(local, peer).map_err(|refused| refuse(peer, refused))
     }
 
-    /// Dials one address after another. Each gets its share of the time that is left, so that one that swallows packets does not
-    /// keep the next from its turn.
-    async fn dial(&self, addresses: &[SocketAddr]) -> Result<TcpStream, Failure> {
-        let end = clock::steady() + self.connect_timeout;
-        let mut failure = Failure::new(Class::Connect, "there is no address to connect to");
-        for (done, address) in addresses.iter().enumerate() {
-            let left = end.saturating_duration_since(clock::steady());
-            let share = left / u32::try_from(addresses.len() - done).unwrap_or(u32::MAX);
-            match timeout(share, TcpStream::connect(address)).await {
-                Ok(Ok(tcp)) => return tcp.set_nodelay(true).map(|()| tcp).map_err(|error| unreachable(&error)),
-                Ok(Err(error)) => failure = unreachable(&error),
-                Err(_) => {
-                    failure = Failure::new(Class::Timeout, format!("connecting took longer than {:?}", self.connect_timeout))
-                }
-            }
-        }
-        Err(failure)
-    }
-
-    async fn stage<T>(&self, what: &str, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let late = |_| Failure::new(Class::Timeout, format!("{what} took longer than {:?}", self.connect_timeout));
-        timeout(self.connect_timeout, work).await.map_err(late)?
+    async fn stage<T>(&self, what: &str, work: impl Future<Output = Result<T, Unconnected>>) -> Result<T, Unconnected> {
+        let patience = self.options.connect_timeout;
+        let late = |_| Failure::new(Class::Timeout, format!("{what} took longer than {patience:?}"));
+        timeout(patience, work).await.map_err(late)?
     }
 }
 
-/// The operator's log learns the address and the cause; the failure, which a tenant sees, does not.
+/// The operator's log learns the address, the cause and what opens it; the failure, which a tenant sees, does not.
 fn refuse(address: SocketAddr, refused: Refused) -> Failure {
-    tracing::debug!(%address, cause = refused.cause(), "refused to connect");
+    static SAID: Seldom = Seldom::new();
+    if SAID.is_time(clock::steady()) {
+        tracing::warn!(%address, cause = refused.cause(), "an address was refused, no other of this minute is told; {OPENED_BY}");
+    } else {
+        tracing::debug!(%address, cause = refused.cause(), "an address was refused");
+    }
     Failure::new(Class::Policy, refused.to_string())
 }
 
@@ -148,21 +182,11 @@ fn unreachable(error: &io::Error) -> Failure {
         io::ErrorKind::HostUnreachable => "the endpoint's host cannot be reached",
         io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => "there is no route to the endpoint's network",
         io::ErrorKind::TimedOut => return Failure::new(Class::Timeout, "connecting took longer than the system waits"),
-        io::ErrorKind::AddrNotAvailable => "no local port is left to connect from",
+        io::ErrorKind::AddrNotAvailable => "this relay has no address to reach the endpoint's network from",
+        io::ErrorKind::PermissionDenied => "this machine's firewall does not let connections to the endpoint out",
         _ => return Failure::new(Class::Connect, format!("connecting failed: {error}")),
     };
     Failure::new(Class::Connect, text)
-}
-
-/// IPv4 and IPv6 in turn, at most [`DIALLED_MAX`]. IPv4 first: where IPv6 has an address and no route, it would cost every attempt.
-fn interleave(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let of = |v4: bool| addresses.iter().filter(move |address| address.is_ipv4() == v4);
-    let (mut four, mut six) = (of(true), of(false));
-    let pairs = std::iter::from_fn(|| match (four.next(), six.next()) {
-        (None, None) => None,
-        pair => Some([pair.0, pair.1]),
-    });
-    pairs.flatten().flatten().copied().take(DIALLED_MAX).collect()
 }
 
 /// Why a connector cannot be made.
@@ -177,8 +201,5 @@ pub(crate) enum Error {
     #[error("cannot set up TLS: {0}; install the package ca-certificates, or name certificates by ca_file or SSL_CERT_FILE")]
     Roots(rustls::Error),
 }
-
-/// Addresses of one name that an attempt tries: enough for two families with a spare, few enough to leave each some time.
-const DIALLED_MAX: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);

@@ -1,153 +1,239 @@
-//! Watches the bytes of a response's head before they are parsed, and stops what no honest server sends.
+//! Reads the head of a response: the status counts as soon as the blank line is there, whatever else is wrong with the head.
 //!
-//! The HTTP parser behind it is lenient where proxies disagree with each other (a line that ends in LF alone) and has no bound
-//! on interim responses. Here every byte of a head counts, interim heads included, until the last one ends.
-//! Pure: bytes in, a verdict out.
+//! ```text
+//!   bytes ──▶ Scanner: status line? ▸ interim heads skipped ▸ blank line ──▶ Head: status, headers, framing of the body
+//! ```
+//!
+//! An endpoint that said "success" has taken the event, so an odd head must not make it come again: bare line feeds, folded lines
+//! and lines that are no header are read over. Where two readers could disagree about such a head, its connection is not used
+//! again. Pure: bytes in, a value out.
 
-/// Where in the response's head the bytes have come to.
+use bytes::{Buf, BytesMut};
+
+use super::framing::Framing;
+use crate::domain::headers::{Headers, is_token};
+
+/// Looks for the end of the response's head in what has come. Looks at each byte once, however the bytes are cut.
 #[derive(Debug, Default)]
+pub(super) struct Scanner {
+    /// Where the line begins that is being received.
+    line: usize,
+    /// Bytes of that line without a line feed among them.
+    looked: usize,
+    has_status_line: bool,
+    /// Bytes of interim heads that were skipped.
+    interim: usize,
+    /// Whether blank lines came before the status line.
+    blanks: bool,
+}
+
+impl Scanner {
+    /// Takes the head of the final response out of `received` once all of it is there, and interim heads before it.
+    pub(super) fn scan(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Fault> {
+        while let Some(end) = self.end_of_line(received) {
+            let line = without_return(&received[self.line..end]);
+            let is_blank = line.is_empty();
+            if !is_blank && !self.has_status_line {
+                StatusLine::parse(line)?;
+            }
+            check_size(end + 1)?;
+            if is_blank && self.has_status_line {
+                if let Some(head) = self.end_head(received, end + 1)? {
+                    return Ok(Some(head));
+                }
+            } else {
+                self.blanks |= is_blank;
+                self.has_status_line = !is_blank || self.has_status_line;
+                (self.line, self.looked) = (end + 1, 0);
+            }
+        }
+        self.check_rest(received).map(|()| None)
+    }
+
+    /// Whether a byte of a response has been seen.
+    pub(super) fn has_begun(&self) -> bool {
+        self.line + self.looked + self.interim > 0
+    }
+
+    fn end_of_line(&mut self, received: &[u8]) -> Option<usize> {
+        let from = self.line + self.looked;
+        let feed = received[from..].iter().position(|byte| *byte == b'\n');
+        self.looked = received.len() - self.line;
+        feed.map(|feed| from + feed)
+    }
+
+    fn end_head(&mut self, received: &mut BytesMut, bytes: usize) -> Result<Option<Head>, Fault> {
+        let head = Head::parse(&received[..bytes], self.blanks)?;
+        received.advance(bytes);
+        if !head.is_interim() {
+            return Ok(Some(head));
+        }
+        *self = Self { interim: self.interim + bytes, blanks: self.blanks, ..Self::default() };
+        if self.interim > INTERIM_BYTES_MAX { Err(Fault::Interim) } else { Ok(None) }
+    }
+
+    /// The line that has begun: another protocol may never send a line feed, so it is refused by its first bytes.
+    fn check_rest(&self, received: &[u8]) -> Result<(), Fault> {
+        check_size(received.len())?;
+        let begun = &received[self.line..];
+        let may_begin_status = VERSION.iter().zip(begun).all(|(wanted, byte)| wanted == byte);
+        if self.has_status_line || may_begin_status || begun == b"\r" { Ok(()) } else { Err(Fault::Status) }
+    }
+}
+
+fn check_size(bytes: usize) -> Result<(), Fault> {
+    if bytes > HEAD_BYTES_MAX { Err(Fault::Large) } else { Ok(()) }
+}
+
+/// The head of a response.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Bytes of all heads so far.
-    bytes: usize,
-    /// Finished lines of this head, the status line among them.
-    lines: usize,
-    /// Bytes of the line that has begun.
-    column: usize,
-    last: u8,
-    code: [u8; 3],
+    pub(super) status: u16,
+    /// In the order in which they came, names in lower case, folded lines joined.
+    pub(super) headers: Headers,
+    pub(super) framing: Framing,
+    /// Whether another exchange may follow on the connection, for all that the head says.
+    pub(super) keeps_alive: bool,
 }
 
 impl Head {
-    /// Takes the next bytes; whether the head of the final response ended in them.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<bool, Fault> {
-        for &byte in bytes {
-            if self.step(byte)? {
-                return Ok(true);
-            }
+    fn parse(bytes: &[u8], blanks_before: bool) -> Result<Self, Fault> {
+        let mut lines = bytes.split(|byte| *byte == b'\n').map(without_return).skip_while(|line| line.is_empty());
+        let status = StatusLine::parse(lines.next().unwrap_or_default())?;
+        let mut fields = Fields::default();
+        lines.for_each(|line| fields.take(line));
+        if fields.count > HEADERS_MAX {
+            return Err(Fault::Many);
         }
-        Ok(false)
+        let framing = Framing::of(status.code, &fields.headers);
+        let is_plain = !blanks_before && !fields.odd && fields.count <= PLAIN_HEADERS_MAX && is_plain(bytes);
+        let speaks_on = status.minor == b'1' && status.code != SWITCHING_PROTOCOLS && !closes(&fields.headers);
+        let keeps_alive = is_plain && framing.is_certain() && speaks_on;
+        Ok(Self { status: status.code, headers: fields.headers, framing, keeps_alive })
     }
 
-    fn step(&mut self, byte: u8) -> Result<bool, Fault> {
-        self.bytes += 1;
-        if self.bytes > HEAD_BYTES_MAX {
-            return Err(Fault::Large);
-        }
-        self.column += 1;
-        let last = std::mem::replace(&mut self.last, byte);
-        match (last, byte) {
-            (b'\r', b'\n') => self.end_line(),
-            (b'\r', _) | (_, b'\n') => Err(Fault::LineEnd),
-            (_, b'\r' | b'\t') => Ok(false),
-            (_, 0..0x20 | 0x7f) => Err(Fault::Control),
-            _ => Ok(self.note(byte)),
-        }
-    }
-
-    /// Keeps the status code: `HTTP/1.1 200`, columns 10 to 12 (RFC 9112 section 4).
-    fn note(&mut self, byte: u8) -> bool {
-        if let (0, 10..=12) = (self.lines, self.column) {
-            self.code[self.column - 10] = byte;
-        }
-        false
-    }
-
-    fn end_line(&mut self) -> Result<bool, Fault> {
-        let blank = std::mem::take(&mut self.column) == 2;
-        match self.lines {
-            0 if blank => Err(Fault::Status),
-            _ if blank && self.is_interim() => {
-                *self = Self { bytes: self.bytes, ..Self::default() };
-                Ok(false)
-            }
-            _ if blank => Ok(true),
-            lines if lines > HEADERS_MAX => Err(Fault::Many),
-            lines => {
-                self.lines = lines + 1;
-                Ok(false)
-            }
-        }
-    }
-
-    /// 101 is final: nothing that was asked for follows it.
+    /// Whether another head follows. 101 is final: nothing that was asked for follows it.
     fn is_interim(&self) -> bool {
-        self.code[0] == b'1' && self.code != *b"101"
+        (100..200).contains(&self.status) && self.status != SWITCHING_PROTOCOLS
     }
 }
 
-/// What is wrong with a response's head.
+struct StatusLine {
+    minor: u8,
+    code: u16,
+}
+
+impl StatusLine {
+    /// `HTTP/1.1 200 OK`, with or without a reason (RFC 9112 section 4).
+    fn parse(line: &[u8]) -> Result<Self, Fault> {
+        let rest = line.strip_prefix(VERSION).ok_or(Fault::Status)?;
+        match *rest {
+            [minor, b' ', a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', ref reason @ ..]
+                if minor.is_ascii_digit() && matches!(reason, [] | [b' ', ..]) =>
+            {
+                let digit = |byte: u8| u16::from(byte - b'0');
+                Ok(Self { minor, code: digit(a) * 100 + digit(b) * 10 + digit(c) })
+            }
+            _ => Err(Fault::Status),
+        }
+    }
+}
+
+/// The header lines of one head, as they come.
+#[derive(Default)]
+struct Fields {
+    headers: Headers,
+    /// Lines that began a header, those that were dropped among them.
+    count: usize,
+    /// Whether a line was folded, dropped, or written as no careful sender does.
+    odd: bool,
+    /// Whether the last line was kept, so that one that goes on belongs to it.
+    kept: bool,
+}
+
+impl Fields {
+    fn take(&mut self, line: &[u8]) {
+        match line {
+            [] => {}
+            [b' ' | b'\t', ..] => self.fold(line),
+            _ => {
+                self.count += 1;
+                self.kept = self.count <= HEADERS_MAX && self.field(line).is_some();
+                self.odd |= !self.kept;
+            }
+        }
+    }
+
+    /// A line that goes on with the one before (`obs-fold`, RFC 9112 section 5.2).
+    fn fold(&mut self, line: &[u8]) {
+        self.odd = true;
+        if self.kept {
+            self.headers.fold(&String::from_utf8_lossy(line.trim_ascii()));
+        }
+    }
+
+    fn field(&mut self, line: &[u8]) -> Option<()> {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        let written = name.trim_ascii_end();
+        self.odd |= written.len() < name.len();
+        let name = std::str::from_utf8(written).ok().filter(|name| !name.is_empty() && name.bytes().all(is_token))?;
+        self.headers.push_with_lower(name, &String::from_utf8_lossy(value));
+        Some(())
+    }
+}
+
+fn without_return(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+/// Whether every line ends in CR LF, none holds a control character, and all of them are no more than a careful server sends.
+fn is_plain(bytes: &[u8]) -> bool {
+    let ends_well = |pair: &[u8]| match pair {
+        [b'\r', next] => *next == b'\n',
+        [before, b'\n'] => *before == b'\r',
+        [byte, _] => !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n'),
+        _ => true,
+    };
+    bytes.len() <= PLAIN_BYTES_MAX && bytes.windows(2).all(ends_well)
+}
+
+/// Whether the endpoint says that it closes the connection (RFC 9112 section 9.6).
+fn closes(headers: &Headers) -> bool {
+    let of_connection = headers.iter().filter(|(name, _)| *name == "connection");
+    of_connection.flat_map(|(_, value)| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
+}
+
+/// Why a response has no status that counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Fault {
-    #[error("the response's head, interim responses included, is larger than {HEAD_BYTES_MAX} bytes")]
+    #[error("what the endpoint sent does not begin with an HTTP/1.1 status line")]
+    Status,
+    #[error("the response's head is larger than {} KiB", HEAD_BYTES_MAX / 1024)]
     Large,
     #[error("the response has more than {HEADERS_MAX} headers")]
     Many,
-    #[error("a line of the response's head does not end in CR LF")]
-    LineEnd,
-    #[error("the response's head contains a control character")]
-    Control,
-    #[error("the response begins with a blank line in place of a status line")]
-    Status,
+    #[error("the endpoint sent more than {} MiB of interim (1xx) responses and no final one", INTERIM_BYTES_MAX >> 20)]
+    Interim,
 }
 
-/// Bound on the heads of one response together, interim ones included.
-pub(super) const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// What a status line begins with.
+const VERSION: &[u8] = b"HTTP/1.";
 
-/// Most headers of one head.
-pub(super) const HEADERS_MAX: usize = 64;
+const SWITCHING_PROTOCOLS: u16 = 101;
+
+/// Largest head that is read: some security products and single sign-on servers set cookies of tens of kilobytes.
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Most headers of one head that is read.
+pub(super) const HEADERS_MAX: usize = 256;
+
+/// All interim heads of one response together, which are skipped and not kept: ten times what any server sends, and little work.
+pub(super) const INTERIM_BYTES_MAX: usize = 1 << 20;
+
+/// Past either of these a head is read, and its connection closed after it: a server that sends so much is seldom in order.
+const PLAIN_BYTES_MAX: usize = 16 * 1024;
+const PLAIN_HEADERS_MAX: usize = 64;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn take(text: &str) -> Result<bool, Fault> {
-        Head::default().take(text.as_bytes())
-    }
-
-    #[test]
-    fn a_head_ends_with_its_blank_line_wherever_it_is_cut() {
-        let text = b"HTTP/1.1 200 OK\r\na: b\tc\r\n\r\n";
-        for cut in 0..text.len() {
-            let mut head = Head::default();
-            assert_eq!(head.take(&text[..cut]), Ok(false));
-            assert_eq!(head.take(&text[cut..]), Ok(true), "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn an_interim_response_is_followed_by_another() {
-        assert_eq!(take("HTTP/1.1 100 Continue\r\n\r\n"), Ok(false));
-        assert_eq!(take("HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\n\r\n"), Ok(true));
-        assert_eq!(take("HTTP/1.1 101 Switching\r\n\r\n"), Ok(true));
-    }
-
-    #[test]
-    fn interim_responses_count_together() {
-        let one = "HTTP/1.1 100 Continue\r\n\r\n";
-        assert_eq!(take(&one.repeat(HEAD_BYTES_MAX / one.len())), Ok(false));
-        assert_eq!(take(&one.repeat(HEAD_BYTES_MAX / one.len() + 1)), Err(Fault::Large));
-    }
-
-    #[test]
-    fn line_ends_and_control_characters_are_strict() {
-        for text in [
-            "HTTP/1.1 200 OK\n\n",
-            "HTTP/1.1 200 OK\r\na: b\nc: d\r\n\r\n",
-            "HTTP/1.1 200 OK\r\na: b\rc\r\n\r\n",
-            "HTTP/1.1 200 OK\r\r\n\r\n",
-        ] {
-            assert_eq!(take(text), Err(Fault::LineEnd), "{text:?}");
-        }
-        for text in ["HTTP/1.1 200 OK\r\na: \0\r\n\r\n", "HTTP/1.1 200 \x1b[0m\r\n\r\n", "HTTP/1.1 200 OK\r\na\x7f: b\r\n\r\n"] {
-            assert_eq!(take(text), Err(Fault::Control), "{text:?}");
-        }
-        assert_eq!(take("\r\nHTTP/1.1 200 OK\r\n\r\n"), Err(Fault::Status));
-    }
-
-    #[test]
-    fn headers_are_counted() {
-        let head = |headers: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(headers));
-        assert_eq!(take(&head(HEADERS_MAX)), Ok(true));
-        assert_eq!(take(&head(HEADERS_MAX + 1)), Err(Fault::Many));
-    }
-}
+mod tests;

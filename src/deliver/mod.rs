@@ -3,8 +3,17 @@
 pub(crate) mod attempt;
 pub(crate) mod connect;
 pub(crate) mod connection;
+pub(crate) mod cut;
 pub(crate) mod pump;
 pub(crate) mod queues;
+pub(crate) mod request;
+pub(crate) mod shortage;
 
+mod body;
+mod framing;
 mod head;
-mod wire;
+mod postponed;
+mod seldom;
+mod stream;
+mod tls_words;
+mod words;

@@ -6,32 +6,36 @@
 //!                            └── finished, next? ─────┘
 //! ```
 //!
+//! What one delivery's turn does is [`turn`]'s.
+//!
 //! A worker is one task with at most one connection to one endpoint. It takes its endpoint's next delivery itself when it is
 //! done with one, waits a while with the connection open, and ends.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
-use tracing::error;
+use tracing::{error, info, warn};
 
-use super::attempt::{self, attempt};
 use super::connect::Connector;
-use super::connection::{Connection, Request};
+use super::connection::Connection;
+use super::cut::Cut;
+use super::postponed::{PAUSE, Postponed};
 use super::queues::{Limits, Queues, Sign, Start, State};
+use super::seldom::Seldom;
+use super::shortage::Shortage;
 use crate::clock;
-use crate::domain::delivery::Trigger;
-use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Standing;
-use crate::domain::event::Event;
-use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::outcome::{Class, Failure, Outcome};
-use crate::domain::target::{Guard, Schemes, Target};
-use crate::domain::template::{AttemptFacts, Facts};
-use crate::store::{Begin, Begun, Committed, Error, Finished, Ready, Store};
+use crate::domain::target::Guard;
+use crate::store::{Committed, Ready, Store};
 
 /// Runs attempts until it is stopped.
 pub(crate) struct Pump {
@@ -42,9 +46,17 @@ pub(crate) struct Pump {
     next_id: AtomicU64,
     /// Rings when an attempt ended.
     ended: Notify,
+    /// Made when the patience of a stop ends.
+    cut: Cut,
+    /// Attempts that had no status by then.
+    cut_off: AtomicUsize,
+    /// Those that wait for something that this machine lacks.
+    postponed: Postponed,
+    shortages: Seldom,
+    refusals: Seldom,
 }
 
-/// How attempts are made. Replaced whole by a reload.
+/// How attempts are made. Replaced whole by a reload, and when a file that connecting depends on has changed.
 pub(crate) struct Settings {
     pub(crate) connector: Connector,
     pub(crate) guard: Guard,
@@ -54,16 +66,26 @@ pub(crate) struct Settings {
     pub(crate) danger_allow_http: bool,
 }
 
-/// A URL that was parsed for the attempt before.
-struct Parsed {
-    url: Box<str>,
-    schemes: Schemes,
-    target: Target,
-}
-
-impl Parsed {
-    fn is_of(&self, url: &str, schemes: Schemes) -> bool {
-        *self.url == *url && self.schemes == schemes
+impl Settings {
+    /// The same with a new connector, when a file has changed that the old one was made of; and these, which they were made of.
+    fn renewed(self: Arc<Self>) -> Option<(Arc<Self>, Self)> {
+        static SAID: Seldom = Seldom::new();
+        let path = self.connector.outdated_by()?;
+        match self.connector.renewed() {
+            Ok(connector) => {
+                info!("{} has changed and was read again", path.display());
+                let Self { guard, limits, response_capture, danger_allow_http, .. } = &*self;
+                let (guard, limits, response_capture) = (guard.clone(), *limits, *response_capture);
+                let renewed = Self { connector, guard, limits, response_capture, danger_allow_http: *danger_allow_http };
+                Some((self, renewed))
+            }
+            Err(cause) => {
+                if SAID.is_time(clock::steady()) {
+                    warn!("{} has changed and cannot be used, so what it held before still counts: {cause}", path.display());
+                }
+                None
+            }
+        }
     }
 }
 
@@ -76,8 +98,14 @@ impl Pump {
             runtime,
             next_id: AtomicU64::new(0),
             ended: Notify::new(),
+            cut: Cut::new(),
+            cut_off: AtomicUsize::new(0),
+            postponed: Postponed::default(),
+            shortages: Seldom::new(),
+            refusals: Seldom::new(),
         });
         pump.runtime.spawn(retire(Arc::downgrade(&pump)));
+        pump.runtime.spawn(renew(Arc::downgrade(&pump)));
         pump
     }
 
@@ -110,22 +138,39 @@ impl Pump {
         self.start_all(self.queues());
     }
 
-    /// Starts nothing more and waits for what is under way, at most `patience`. What is left then was never recorded, so it
-    /// is attempted again after the next start.
+    /// Puts `renewed` in the place of the settings it was made of, unless a reload came first.
+    fn replace(&self, of: &Arc<Settings>, renewed: Settings) {
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        if Arc::ptr_eq(&settings, of) {
+            *settings = Arc::new(renewed);
+        }
+    }
+
+    /// Starts nothing more and waits for what is under way, at most `patience`.
     pub(crate) async fn stop(&self, patience: Duration) {
         self.queues().stop();
         self.store.end_attempts();
-        let quiet = async {
-            loop {
-                let ended = self.ended.notified();
-                if self.queues().in_flight() == 0 {
-                    return;
-                }
-                ended.await;
-            }
-        };
         // Running out of patience is the plan, not a fault.
-        drop(tokio::time::timeout(patience, quiet).await);
+        drop(tokio::time::timeout(patience, self.quiet()).await);
+    }
+
+    /// Cuts what is under way, and says how many attempts that were. What had a status by then is recorded; the others never
+    /// are, so they are made again after the next start.
+    pub(crate) async fn cut(&self) -> usize {
+        self.cut.make();
+        drop(tokio::time::timeout(RECORDING, self.quiet()).await);
+        self.cut_off.load(Relaxed) + self.in_flight()
+    }
+
+    /// Ends when nothing is under way.
+    async fn quiet(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.queues().in_flight() == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -140,6 +185,22 @@ impl Pump {
     /// How long the delivery that waits longest has been held back by nothing but `in_flight`.
     pub(crate) fn held_back(&self) -> Duration {
         self.queues().held_back(clock::steady())
+    }
+
+    /// What this machine lacks, so that deliveries wait for it.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        self.postponed.shortage(clock::steady())
+    }
+
+    /// Tries a delivery again soon, without counting an attempt.
+    fn postpone(self: &Arc<Self>, ready: Ready, shortage: Shortage) {
+        let now = clock::steady();
+        if self.shortages.is_time(now) {
+            error!("deliveries wait and are tried again each second: {}", shortage.text());
+        }
+        if self.postponed.add(ready, shortage, now) {
+            self.runtime.spawn(bring_back(Arc::downgrade(self)));
+        }
     }
 
     fn queues(&self) -> MutexGuard<'_, Queues<oneshot::Sender<Ready>>> {
@@ -199,131 +260,6 @@ impl Pump {
         }
         if self.queues().leave(no, id) { None } else { given.await.ok() }
     }
-
-    /// One attempt of a delivery, if it is still due.
-    async fn run(&self, ready: Ready, kept: &mut Option<Box<Connection>>, parsed: &mut Option<Parsed>) -> Sign {
-        let begun = match self.begin(&ready).await {
-            Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
-            Ok(_) => return Sign::Neutral,
-            Err(fault) => return self.unreadable(ready, &fault).await,
-        };
-        let Ready { key, place, known, seat, .. } = ready;
-        drop(seat);
-        let dialect = self.store.dialect(&begun.endpoint.provider);
-        let started_at = self.store.now();
-        let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await;
-        let ended_at = self.store.now();
-        let sign = sign(&outcome, &dialect);
-        let trigger = begun.delivery.trigger();
-        // The outcome may wait for the disk; the body need not.
-        drop(begun);
-        let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
-        let room = self.store.outcome_room(kept_bytes).await;
-        self.store.finish(Finished {
-            key,
-            place,
-            first: known.is_some(),
-            trigger,
-            started_at,
-            ended_at,
-            url,
-            request_headers,
-            outcome,
-            _room: room,
-        });
-        sign
-    }
-
-    /// What an attempt needs, its body among it, for which there may have to be room first. `None`: it is not due any more, or
-    /// the service stops.
-    async fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
-        let mut room = None;
-        loop {
-            match self.store.begin(ready, room.take())? {
-                Begin::Now(begun) => return Ok(Some(begun)),
-                Begin::Over => return Ok(None),
-                Begin::Waits(bytes) => {
-                    let is_prompt = || self.queues().set_waiting(ready.key, true);
-                    // On the heap: workers rarely wait, and there are thousands.
-                    let Some(share) = Box::pin(self.store.event_room(bytes, is_prompt)).await else { return Ok(None) };
-                    self.queues().set_waiting(ready.key, false);
-                    room = Some(share);
-                }
-            }
-        }
-    }
-
-    /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
-    async fn unreadable(&self, ready: Ready, fault: &Error) -> Sign {
-        error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
-        let now = self.store.now();
-        let room = self.store.outcome_room(0).await;
-        self.store.finish(Finished {
-            key: ready.key,
-            place: ready.place,
-            first: false,
-            trigger: Trigger::Schedule,
-            started_at: now,
-            ended_at: now,
-            url: Box::default(),
-            request_headers: Headers::default(),
-            outcome: refused(&format!("{fault}; nothing was sent")),
-            _room: room,
-        });
-        Sign::Neutral
-    }
-
-    async fn send(
-        &self,
-        begun: &Begun,
-        dialect: &Dialect,
-        kept: &mut Option<Box<Connection>>,
-        parsed: &mut Option<Parsed>,
-    ) -> (Outcome, Headers, Box<str>) {
-        let settings = self.settings();
-        let url = begun.delivery.url.as_ref().unwrap_or(&begun.endpoint.definition.url);
-        let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
-        if parsed.as_ref().is_none_or(|parsed| !parsed.is_of(url, schemes)) {
-            match Target::parse(url, schemes, &settings.guard) {
-                Ok(target) => *parsed = Some(Parsed { url: url.clone(), schemes, target }),
-                Err(reason) => return (refused(&reason.to_string()), Headers::default(), url.clone()),
-            }
-        }
-        let Some(Parsed { target, .. }) = parsed else {
-            return (refused("the URL cannot be used"), Headers::default(), url.clone());
-        };
-        let event = begun.event.event();
-        let body = event.content.body();
-        let headers = self.headers(begun, event, dialect, &body);
-        let limits = attempt::Limits { timeout: dialect.delivery.timeout, response_capture: settings.response_capture };
-        let request = Request { target, headers, body };
-        let outcome = attempt(&settings.connector, kept, &request, limits).await;
-        (outcome, request.headers, url.clone())
-    }
-
-    fn headers(&self, begun: &Begun, event: &Event, dialect: &Dialect, body: &[u8]) -> Headers {
-        let secrets = begun.endpoint.signing(self.store.now());
-        let version = dialect.version(&event.kind, &event.attributes);
-        let facts = Facts {
-            event_id: &event.id,
-            kind: &event.kind,
-            time: event.time,
-            version: &version,
-            attributes: &event.attributes,
-            tenant: Some(&begun.endpoint.tenant),
-            environment: "",
-            data: b"",
-        };
-        let delivery_id = self.store.node().delivery_id(begun.delivery.key);
-        dialect.headers(&AttemptFacts {
-            facts,
-            delivery_id: &delivery_id,
-            attempt_unix: self.store.signing_time().as_secs(),
-            attempt_number: u32::from(begun.delivery.attempts) + 1,
-            secrets: &secrets,
-            body,
-        })
-    }
 }
 
 /// Ends the workers that found no work for [`KEPT`]: one look at all of them costs less than a timer for each rest.
@@ -333,6 +269,29 @@ async fn retire(pump: Weak<Pump>) {
         let Some(pump) = pump.upgrade() else { return };
         if let Some(limit) = clock::steady().checked_sub(KEPT) {
             drop(pump.queues().retire(limit));
+        }
+    }
+}
+
+/// Queues again what was postponed.
+async fn bring_back(pump: Weak<Pump>) {
+    tokio::time::sleep(PAUSE).await;
+    let Some(pump) = pump.upgrade() else { return };
+    let mut queues = pump.queues();
+    pump.postponed.take().into_iter().for_each(|ready| queues.push(ready));
+    pump.start_all(queues);
+}
+
+/// Makes a new connector when name servers, hosts or certificates have changed on disk.
+async fn renew(pump: Weak<Pump>) {
+    loop {
+        tokio::time::sleep(SOURCES_LOOK).await;
+        let Some(pump) = pump.upgrade() else { return };
+        let settings = pump.settings();
+        // The file system may take its time.
+        let renewed = tokio::task::spawn_blocking(move || settings.renewed()).await;
+        if let Ok(Some((of, renewed))) = renewed {
+            pump.replace(&of, renewed);
         }
     }
 }
@@ -380,25 +339,14 @@ impl Drop for Turn<'_> {
     }
 }
 
-fn sign(outcome: &Outcome, dialect: &Dialect) -> Sign {
-    match &outcome.result {
-        Ok(response) if dialect.is_success(response.status) => Sign::Good,
-        Ok(response) if dialect.leaves_one_slot(response.status) => Sign::Slow,
-        Ok(_) => Sign::Neutral,
-        Err(failure) => match failure.class {
-            Class::Dns | Class::Connect | Class::Tls | Class::Timeout => Sign::Slow,
-            _ => Sign::Neutral,
-        },
-    }
-}
-
-fn refused(reason: &str) -> Outcome {
-    let failure = Failure { class: Class::Policy, detail: reason.to_owned() };
-    Outcome { result: Err(failure), duration: Duration::ZERO }
-}
-
 /// How long a connection is kept without work, and up to [`LOOK`] longer.
 const KEPT: Duration = Duration::from_secs(30);
+
+/// How often the files that connecting depends on are looked at, so that a change is seen within 10 s.
+const SOURCES_LOOK: Duration = Duration::from_secs(4);
+
+/// For what was answered at the cut to be handed to the store.
+const RECORDING: Duration = Duration::from_millis(500);
 
 /// How often the resting workers are looked at.
 const LOOK: Duration = Duration::from_secs(5);

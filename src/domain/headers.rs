@@ -28,8 +28,33 @@ impl Headers {
         self.lines.push('\n');
     }
 
+    /// Adds a header, its name in lower case.
+    pub(crate) fn push_with_lower(&mut self, name: &str, value: &str) {
+        let start = self.lines.len();
+        self.push(name, value);
+        self.lines[start..start + name.len()].make_ascii_lowercase();
+    }
+
+    /// Appends to the value of the last header, behind a space: how a folded line is joined (RFC 9112 section 5.2).
+    pub(crate) fn fold(&mut self, more: &str) {
+        if self.lines.pop().is_some() {
+            self.lines.push(' ');
+            self.lines.push_str(&more.replace('\n', " "));
+            self.lines.push('\n');
+        }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.lines.split_terminator('\n').filter_map(|line| line.split_once(':'))
+    }
+
+    /// The same headers as a log may show them: of those that are secret, the value's begin and its length.
+    pub(crate) fn masked(&self, is_secret: impl Fn(&str) -> bool) -> Self {
+        let shown = |(name, value): (&str, &str)| {
+            let value = if is_secret(name) { mask(value) } else { value.to_owned() };
+            (name.to_owned(), value)
+        };
+        self.iter().map(shown).collect()
     }
 
     /// How much room they take.
@@ -49,6 +74,21 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
         headers.into_iter().for_each(|(name, value)| all.push(name.as_ref(), value.as_ref()));
         all
     }
+}
+
+/// `Bea…(41)`. Of a short value nothing is shown.
+fn mask(value: &str) -> String {
+    let shown = if value.len() < SHOWN_OF_MIN { "" } else { &value[..value.floor_char_boundary(SHOWN_BYTES)] };
+    format!("{shown}…({})", value.len())
+}
+
+/// Begin of a masked value that is shown, enough to tell `Bearer` from `Basic`, and the least length of which it gives little away.
+const SHOWN_BYTES: usize = 3;
+const SHOWN_OF_MIN: usize = 16;
+
+/// Whether a byte may stand in a header's name (RFC 9110 section 5.6.2).
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Header values never reach a log.
@@ -77,6 +117,22 @@ mod tests {
     fn a_value_is_one_line() {
         let headers: Headers = [("a", "b\nc:d"), ("e", "")].into_iter().collect();
         assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", "b c:d"), ("e", "")]);
+    }
+
+    #[test]
+    fn a_folded_line_belongs_to_the_last_value() {
+        let mut headers = Headers::default();
+        headers.fold("onto nothing");
+        headers.push_with_lower("X-A", "b");
+        headers.fold("c\nd");
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("x-a", "b c d")]);
+    }
+
+    #[test]
+    fn a_masked_value_shows_its_begin_and_its_length() {
+        let headers: Headers = [("Authorization", "Bearer 0123456789"), ("x-key", "abc"), ("a", "b")].into_iter().collect();
+        let masked = headers.masked(|name| name != "a");
+        assert_eq!(masked.iter().collect::<Vec<_>>(), [("Authorization", "Bea…(17)"), ("x-key", "…(3)"), ("a", "b")]);
     }
 
     #[test]

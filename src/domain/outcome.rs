@@ -28,12 +28,17 @@ pub(crate) struct Response {
     pub(crate) body: Bytes,
     /// Whether more of the body was there, or may have been, than is kept.
     pub(crate) truncated: bool,
+    /// What was wrong with the body, in one sentence: it broke off, came too late, or its end was unclear. Changes no verdict.
+    pub(crate) body_error: Option<Box<str>>,
 }
 
 impl Outcome {
     /// How much of a response is kept.
     pub(crate) fn bytes(&self) -> usize {
-        self.result.as_ref().map_or(0, |response| response.headers.bytes() + response.body.len())
+        let of = |response: &Response| {
+            response.headers.bytes() + response.body.len() + response.body_error.as_ref().map_or(0, |error| error.len())
+        };
+        self.result.as_ref().map_or(0, of)
     }
 }
 
@@ -85,8 +90,10 @@ pub(crate) enum Class {
     Status,
     /// The relay may not send there.
     Policy,
-    /// What came is not HTTP, or more of it than is read.
+    /// What came is not HTTP, or its head is more than is read.
     Response,
+    /// The relay itself failed in the middle of the attempt.
+    Internal,
 }
 
 impl Class {
@@ -101,6 +108,7 @@ impl Class {
             Self::Status => "status",
             Self::Policy => "policy",
             Self::Response => "response",
+            Self::Internal => "internal",
         }
     }
 }
@@ -129,7 +137,7 @@ mod tests {
     #[test]
     fn debug_shows_no_body_and_no_header_value() {
         let headers = [("set-cookie", "sesame")].into_iter().collect();
-        let response = Response { status: 200, headers, body: Bytes::from_static(b"sesame"), truncated: true };
+        let response = Response { status: 200, headers, body: Bytes::from_static(b"sesame"), truncated: true, body_error: None };
         assert_eq!(format!("{response:?}"), "Response(200, 1 headers, 6 bytes and more)");
     }
 }

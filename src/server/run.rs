@@ -154,12 +154,12 @@ async fn shut_down(mut parts: Parts, signals: &mut Signals) {
         _ = async { tokio::join!(parts.pump.stop(ATTEMPTS_GET), all_left) } => {}
         () = signals.end() => warn!("asked twice: attempts are cut off and made again after the next start"),
     }
+    let left = parts.pump.cut().await;
     parts.stop.send_replace(Stage::Closing);
     let all_served = async { while parts.serving.join_next().await.is_some() {} };
     if tokio::time::timeout(ANSWERS_GET, all_served).await.is_err() {
         parts.serving.abort_all();
     }
-    let left = parts.pump.in_flight();
     let store = parts.store.clone();
     // A writer that panicked has ended the process already.
     drop(tokio::task::spawn_blocking(move || store.close()).await);
@@ -195,7 +195,7 @@ fn warn_of_dangers(config: &Config) {
     }
 }
 
-/// For the attempts under way at a stop; longer ones are made again after the next start.
+/// For the attempts under way at a stop. Then they are cut, and those without an answer are made again after the next start.
 const ATTEMPTS_GET: Duration = Duration::from_secs(8);
 
 /// For those who publish to ask once more and hear that the service stops, on connections that are open; without any, none.

@@ -327,6 +327,11 @@ impl Store {
         self.shared.held_back_ms.store(millis, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Called by whoever watches the attempts.
+    pub(crate) fn set_shortage(&self, shortage: Option<&'static str>) {
+        *self.shared.shortage.write().unwrap_or_else(PoisonError::into_inner) = shortage;
+    }
+
     async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
         self.ask(|to| Op::Webhook(Box::new(op), to)).await?
     }

@@ -54,6 +54,8 @@ pub(super) struct Shared {
     pub(super) loaded_ms: AtomicU64,
     /// How long a delivery in a queue has waited for nothing but a slot, in milliseconds.
     pub(super) held_back_ms: AtomicU64,
+    /// What this machine lacks, so that deliveries wait for it.
+    pub(super) shortage: RwLock<Option<&'static str>>,
     /// Steady microseconds of the last turn of the writer.
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
@@ -106,6 +108,8 @@ pub(crate) struct Health {
     pub(crate) behind: bool,
     /// How late the oldest due delivery is that only the relay holds back.
     pub(crate) oldest_due_late: Duration,
+    /// What this machine lacks, so that deliveries wait for it.
+    pub(crate) shortage: Option<&'static str>,
     /// Unfinished deliveries fill `max_bytes`.
     pub(crate) full: bool,
     pub(crate) disk_low: bool,
@@ -155,6 +159,7 @@ impl Shared {
             behind: AtomicBool::new(true),
             loaded_ms: AtomicU64::new(u64::MAX / 1_000),
             held_back_ms: AtomicU64::new(0),
+            shortage: RwLock::default(),
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
             space,
@@ -229,6 +234,7 @@ impl Shared {
             queue,
             behind: self.behind.load(Relaxed),
             oldest_due_late: unloaded.max(Duration::from_millis(self.held_back_ms.load(Relaxed))),
+            shortage: *self.shortage.read().unwrap_or_else(PoisonError::into_inner),
             full: self.full.load(Relaxed),
             disk_low: self.space.is_low(),
             commits: self.commit_count.load(Relaxed),

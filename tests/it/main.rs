@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod answers;
 mod bench;
 mod catalogue;
 mod cli;
@@ -34,6 +35,7 @@ mod retry;
 mod rotation;
 mod sdk;
 mod secrets;
+mod shortage;
 mod signals;
 mod states;
 mod systemd;

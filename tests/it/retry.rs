@@ -53,7 +53,7 @@ async fn what_goes_wrong_below_http_is_told_apart_in_the_log() {
     receiver.script("/reset", [Reply::Reset]);
     receiver.script("/hang", [Reply::Hang]);
     receiver.script("/garbage", [Reply::Raw(b"SSH-2.0-OpenSSH_9.2\r\n".to_vec())]);
-    receiver.script("/short", [Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc".to_vec())]);
+    receiver.script("/short", [Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n".to_vec())]);
     for (path, class) in
         [("/drop", "reset"), ("/reset", "reset"), ("/hang", "timeout"), ("/garbage", "response"), ("/short", "reset")]
     {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::ack::{Books, Load};
 use crate::harness::api::{WITHIN, attempts};
@@ -140,6 +141,36 @@ async fn a_second_sigterm_cuts_attempts_short_and_they_are_made_again() {
     service.start_again().await;
     receiver.wait_for("/a", 2, WITHIN).await;
     assert_eq!(attempts(&service.acme().delivery_when(&event, "succeeded").await).len(), 1);
+}
+
+/// A success that was said before the stop was made again after it.
+#[tokio::test]
+async fn what_was_answered_before_the_cut_is_recorded() {
+    let endpoint = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}/a", endpoint.local_addr().expect("bound"));
+    let (mut service, requests) = (Service::start(&Config::quick()).await, Arc::<AtomicUsize>::default());
+    let count = Arc::clone(&requests);
+    let serving = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = endpoint.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            count.fetch_add(1, SeqCst);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok").await;
+            held.push(stream);
+        }
+    });
+    service.acme().subscribe(&url, &["*"]).await;
+    let event = service.acme().publish_new("order.paid").await;
+    eventually("it was sent", WITHIN, || async { (requests.load(SeqCst) > 0).then_some(()) }).await;
+    service.signal("TERM");
+    eventually("it stops", WITHIN, || async { service.stderr().contains("stopping").then_some(()) }).await;
+    let (status, took) = service.terminate().await;
+    assert!(status.success() && took < Duration::from_secs(3), "{status} after {took:?}");
+    service.start_again().await;
+    let delivery = service.acme().delivery_when(&event, "succeeded").await;
+    let error = &attempts(&delivery)[0]["response"]["body_error"];
+    assert_eq!((error, requests.load(SeqCst)), (&"the relay stopped before the body ended".into(), 1), "{delivery}");
+    serving.abort();
 }
 
 /// An event of which the service has read the head and waits for the rest.

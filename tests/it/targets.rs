@@ -158,6 +158,69 @@ async fn https_needs_a_certificate_that_is_trusted() {
     assert_eq!(unknown.received("/unknown").len() + wrong_name.received("/wrong").len(), 0, "refused before the request");
 }
 
+/// A compose service is a name of one label.
+#[tokio::test]
+async fn a_single_label_leads_to_what_allow_private_names_and_nowhere_else() {
+    let names = NameServer::start().await;
+    let (closed, open) = (Receiver::start_at("127.0.0.1:0").await, Receiver::start_at("127.0.0.2:0").await);
+    let resolver = format!("resolvers = [\"{}\"]", names.address());
+    let service = Service::start(&Config::retrying(&[]).allow_private(&["127.0.0.2/32"]).delivery(&resolver)).await;
+    let acme = service.acme();
+    names.script("app", &[&["127.0.0.2"]]);
+    names.script("other", &[&["127.0.0.1"]]);
+    acme.subscribe(&format!("http://app:{}/open", open.address().port()), &["open"]).await;
+    acme.subscribe(&format!("http://other:{}/closed", closed.address().port()), &["closed"]).await;
+    let event = acme.publish_new("open").await;
+    acme.delivery_when(&event, "succeeded").await;
+    let event = acme.publish_new("closed").await;
+    let delivery = acme.delivery_when(&event, "failed").await;
+    assert_eq!((&attempts(&delivery)[0]["error"], closed.connections()), (&json!("policy"), 0), "{delivery}");
+}
+
+#[tokio::test]
+async fn operators_are_told_of_allow_private_and_tenants_are_not() {
+    let receiver = Receiver::start().await;
+    let mut service = Service::start(&Config::retrying(&[])).await;
+    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    let (status, _) = service.terminate().await;
+    assert!(status.success(), "{status}");
+    service.start_again_with(&Config::retrying(&[]).allow_private(&[])).await;
+    let (acme, admin) = (service.acme(), service.admin().with_header("hookwheel-tenant", "shop/acme"));
+    for url in ["http://10.0.0.1/", "http://localhost/", "http://app/", "http://example.com:6000/"] {
+        let hook = json!({ "url": url, "events": ["*"] });
+        admin.post("/v1/webhooks", &hook).await.problem(422, &["/url", "allow_private"]);
+        let told = acme.post("/v1/webhooks", &hook).await;
+        assert!(told.status == 422 && !told.text().contains("allow_private"), "{}", told.text());
+    }
+    let event = acme.publish_new("order.paid").await;
+    let delivery = acme.delivery_when(&event, "failed").await;
+    assert!(attempts(&delivery)[0]["error"] == "policy" && !delivery.to_string().contains("allow_private"), "{delivery}");
+    assert!(admin.delivery_when(&event, "failed").await.to_string().contains("allow_private"));
+    let told = service.stderr();
+    assert!(told.contains("127.0.0.1") && told.contains("allow_private"), "{told}");
+}
+
+/// A certificate that was renewed, or an authority that was added, needed a restart.
+#[tokio::test]
+async fn a_changed_ca_file_is_seen_without_a_reload() {
+    let (first, authority) = Receiver::start_tls(&["127.0.0.1"]).await;
+    let (second, other) = Receiver::start_tls(&["127.0.0.1"]).await;
+    let config = Config::retrying(&["500ms"; 30]).delivery("ca_file = \"ca.pem\"").file("ca.pem", &authority);
+    let service = Service::start(&config).await;
+    let acme = service.acme();
+    acme.subscribe(&first.url("/first"), &["first"]).await;
+    acme.subscribe(&second.url("/second"), &["second"]).await;
+    let event = acme.publish_new("first").await;
+    acme.delivery_when(&event, "succeeded").await;
+    let event = acme.publish_new("second").await;
+    acme.delivery_that(&event, "its first attempt is logged", |delivery| delivery["attempts"] != json!([])).await;
+    std::fs::write(service.folder().join("ca.pem"), authority + &other).expect("written");
+    second.wait_for("/second", 1, WITHIN).await;
+    let delivery = acme.delivery_when(&event, "succeeded").await;
+    assert_eq!(attempts(&delivery)[0]["error"], "tls", "{delivery}");
+    assert!(service.stderr().contains("ca.pem has changed"), "{}", service.stderr());
+}
+
 /// In all spellings that some parser takes for an address.
 const NOT_PUBLIC: [&str; 57] = [
     "127.0.0.1",

@@ -1,10 +1,11 @@
 //! The documents' own examples, published and compared with what arrives; judged by tools that are not ours.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::harness::api::{WITHIN, text};
+use crate::harness::api::{WITHIN, attempts, text};
 use crate::harness::config::Config;
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
@@ -36,6 +37,31 @@ async fn decisios_example_arrives_as_documented_and_openssl_verifies_it() {
     assert_eq!(request.header("x-decisio-timestamp"), "1736937000");
     let delivery = tenant.delivery_when("evt_abc123", "succeeded").await;
     assert_eq!(request.header("x-decisio-delivery"), text(&delivery["id"]));
+}
+
+#[tokio::test]
+async fn the_log_shows_every_header_that_was_sent_and_masks_credentials() {
+    let headers = "extends = \"standard\"\nheaders = { webhook-id = \"$event.id\", Authorization = \"Bearer 0123456789\", \
+                   Accept = \"application/json\", User-Agent = \"acme/2\" }\n";
+    let config = Config::bare().dialect("own", headers, &[]).provider("shop", "own").tenant("acme");
+    let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
+    let acme = service.acme();
+    acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let event = acme.publish_new("order.paid").await;
+    let delivery = acme.delivery_when(&event, "succeeded").await;
+    let request = receiver.received("/a").remove(0);
+    for (name, value) in [("accept", "application/json"), ("user-agent", "acme/2"), ("content-type", "application/json")] {
+        assert_eq!(request.header(name), value);
+    }
+    assert_eq!(request.header("authorization"), "Bearer 0123456789");
+    let sent = request.headers.iter().map(|(name, value)| {
+        let value = if name == "authorization" { "Bea…(17)" } else { value };
+        (name.clone(), value.to_owned())
+    });
+    let logged = attempts(&delivery)[0]["request"]["headers"].as_object().expect("headers").iter();
+    let logged = logged.map(|(name, value)| (name.to_lowercase(), text(value)));
+    assert_eq!(logged.collect::<BTreeMap<_, _>>(), sent.collect::<BTreeMap<_, _>>());
+    assert!(request.headers.iter().any(|(name, _)| name == "webhook-signature"));
 }
 
 #[tokio::test]

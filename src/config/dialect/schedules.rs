@@ -44,7 +44,7 @@ fn waits(dialect: &str, draws: &[f64], answer: &Response) -> Vec<u64> {
 
 fn answer(status: u16, headers: &[(&str, &str)]) -> Response {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Response { status, headers, body: Bytes::new(), truncated: false }
+    Response { status, headers, body: Bytes::new(), truncated: false, body_error: None }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! From a name to addresses: absolute names, both families, every answer. What may be dialled is not judged here.
+//! From a name to addresses: absolute names, every answer. What may be dialled is not judged here.
 //!
 //! The system's resolver is not asked: it blocks a thread for each lookup and reads `0x7f.1` as an address.
 
@@ -6,13 +6,22 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
-use hickory_resolver::proto::rr::Name;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::read_system_conf;
 
+use super::Unconnected;
+use crate::deliver::shortage::Shortage;
 use crate::domain::outcome::{Class, Failure};
+
+/// Which addresses a lookup is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    Six,
+    Four,
+}
 
 /// Looks names up over UDP and TCP, with a cache.
 #[derive(Debug)]
@@ -29,11 +38,16 @@ impl Resolver {
         Ok(Self { inner: builder.build()? })
     }
 
-    /// All addresses of `name`, which is taken as absolute: no search list is tried. Names in the hosts file come from there.
-    pub(super) async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, Failure> {
-        let found = self.inner.lookup_ip(absolute(name)?).await.map_err(|error| failure(name, &error))?;
-        let addresses: Vec<_> = found.iter().collect();
-        if addresses.is_empty() { Err(no_address(name)) } else { Ok(addresses) }
+    /// All addresses of one family of `name`, which is taken as absolute: no search list is tried. Names in the hosts file come
+    /// from there.
+    pub(super) async fn addresses(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, Unconnected> {
+        let kind = match family {
+            Family::Six => RecordType::AAAA,
+            Family::Four => RecordType::A,
+        };
+        let found = self.inner.lookup(absolute(name)?, kind).await.map_err(|error| failure(name, &error))?;
+        let addresses: Vec<_> = found.answers().iter().filter_map(|record| record.data.ip_addr()).collect();
+        if addresses.is_empty() { Err(no_address(name).into()) } else { Ok(addresses) }
     }
 }
 
@@ -67,8 +81,6 @@ fn named(servers: &[SocketAddr]) -> ResolverConfig {
 
 fn options(timeout: Duration) -> ResolverOpts {
     let mut options = ResolverOpts::default();
-    // Both families, since an answer that is not seen is not judged.
-    options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Always;
     options.cache_size = CACHE_ANSWERS_MAX;
     options.positive_max_ttl = Some(TTL_MAX);
@@ -80,14 +92,22 @@ fn options(timeout: Duration) -> ResolverOpts {
     options
 }
 
-fn failure(name: &str, error: &NetError) -> Failure {
+fn failure(name: &str, error: &NetError) -> Unconnected {
+    match error {
+        NetError::Io(io) => Shortage::of(io).map_or_else(|| told(name, error).into(), Unconnected::Shortage),
+        _ => told(name, error).into(),
+    }
+}
+
+fn told(name: &str, error: &NetError) -> Failure {
     let text = match error {
         _ if error.is_nx_domain() => format!("the name {name} does not exist (NXDOMAIN)"),
         NetError::Dns(DnsError::NoRecordsFound(_)) => return no_address(name),
         NetError::Dns(DnsError::ResponseCode(code)) => format!("the name server answered \"{code}\" for {name}"),
         NetError::Timeout => return Failure::new(Class::Timeout, format!("no name server answered for {name} in time")),
         NetError::NoConnections | NetError::Io(_) => format!("no name server could be reached to look up {name}"),
-        other => format!("looking up {name} failed: {other}"),
+        NetError::Busy => format!("too many lookups wait for the name server to look up {name}"),
+        _ => format!("the name server's answer for {name} cannot be used"),
     };
     Failure::new(Class::Dns, text)
 }

@@ -64,7 +64,14 @@ fn target(url: &str) -> Target {
 }
 
 async fn connect(options: Options, url: &str) -> Result<Box<Connection>, Failure> {
-    Connector::new(options).unwrap().connect(&target(url)).await
+    Connector::new(options).unwrap().connect(&target(url)).await.map_err(failed)
+}
+
+fn failed(unconnected: Unconnected) -> Failure {
+    match unconnected {
+        Unconnected::Failed(failure) => failure,
+        Unconnected::Shortage(shortage) => panic!("{shortage:?}"),
+    }
 }
 
 async fn failure(options: Options, url: &str) -> Failure {
@@ -107,17 +114,31 @@ async fn our_own_listener_is_refused_by_address_and_by_connection() {
     assert_eq!(canary.count().await, 0);
 }
 
+/// An address that swallows packets: a full queue of connections that nobody accepts, so that the kernel drops what else comes.
+struct Swallowing {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _held: Vec<TcpStream>,
+}
+
+impl Swallowing {
+    async fn at(address: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(address.parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut held = Vec::new();
+        while let Ok(Ok(stream)) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
+            held.push(stream);
+        }
+        Self { address, _listener: listener, _held: held }
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_swallows_packets_is_given_up() {
-    // A full queue of connections that nobody accepts: the kernel drops what else comes.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut held = Vec::new();
-    while let Ok(Ok(stream)) = timeout(Duration::from_millis(200), TcpStream::connect(address)).await {
-        held.push(stream);
-    }
+    let swallowing = Swallowing::at("127.0.0.1:0").await;
+    let address = swallowing.address;
     let started = clock::steady();
     let failure = failure(options(&["127.0.0.0/8"], None), &format!("http://{address}/")).await;
     assert_eq!(failure, Failure::new(Class::Timeout, "connecting took longer than 800ms"));
@@ -140,12 +161,4 @@ fn a_bad_ca_file_is_named() {
         let error = Connector::new(options).err().unwrap().to_string();
         assert!(error.contains(text) && error.contains(path.to_str().unwrap()), "{error}");
     }
-}
-
-#[test]
-fn addresses_are_dialled_in_turn_and_not_all() {
-    let read = |list: &[&str]| list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 1)).collect::<Vec<_>>();
-    let mixed = interleave(&read(&["::1", "::2", "::3", "1.1.1.1", "::4"]));
-    assert_eq!(mixed, read(&["1.1.1.1", "::1", "::2", "::3"]));
-    assert_eq!(interleave(&read(&["::1"])), read(&["::1"]));
 }

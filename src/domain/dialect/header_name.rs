@@ -2,9 +2,14 @@
 
 use std::fmt;
 
+use crate::domain::headers::is_token;
+
 /// A header's name as the dialect writes it, none that HTTP or hookwheel needs for itself.
 #[derive(Clone, Debug)]
-pub(crate) struct HeaderName(Box<str>);
+pub(crate) struct HeaderName {
+    text: Box<str>,
+    is_secret: bool,
+}
 
 impl HeaderName {
     /// Refuses what is no token (RFC 9110 section 5.6.2), and names that are reserved.
@@ -16,18 +21,24 @@ impl HeaderName {
         if RESERVED.contains(&lower.as_str()) || lower.starts_with(RESERVED_PREFIX) {
             return Err("this header belongs to HTTP itself or to hookwheel");
         }
-        Ok(Self(text.into()))
+        let is_secret = SECRET.iter().any(|part| lower.contains(part));
+        Ok(Self { text: text.into(), is_secret })
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether its value is a credential, so that the log shows it masked. A signature is none: it is made to be shown.
+    pub(crate) fn is_secret(&self) -> bool {
+        self.is_secret
     }
 }
 
 /// RFC 9110 section 5.1: names compare without case.
 impl PartialEq for HeaderName {
     fn eq(&self, other: &Self) -> bool {
-        self.0.eq_ignore_ascii_case(&other.0)
+        self.text.eq_ignore_ascii_case(&other.text)
     }
 }
 
@@ -35,23 +46,18 @@ impl Eq for HeaderName {}
 
 impl fmt::Display for HeaderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Longest name, in bytes: what common servers take.
 const NAME_BYTES_MAX: usize = 128;
 
-/// In lower case. Framing and connection control, which only hyper may write, and what is the same in every dialect.
+/// In lower case. Framing and connection control, which the relay alone writes.
 const RESERVED: &[&str] = &[
     "connection",
     "content-encoding",
     "content-length",
-    "content-type",
     "expect",
     "host",
     "keep-alive",
@@ -59,10 +65,12 @@ const RESERVED: &[&str] = &[
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "user-agent",
 ];
 
 const RESERVED_PREFIX: &str = "proxy-";
+
+/// What the name of a header contains that carries a credential, in lower case.
+const SECRET: &[&str] = &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "access-key"];
 
 #[cfg(test)]
 mod tests {
@@ -70,11 +78,22 @@ mod tests {
 
     #[test]
     fn names_that_http_needs_are_refused_in_any_case() {
-        for name in ["Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Content-Type", "USER-AGENT", "te", "Trailer"] {
+        for name in ["Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Content-Encoding", "te", "Trailer"] {
             assert!(HeaderName::parse(name).is_err(), "{name}");
         }
         for name in ["Upgrade", "Expect", "Keep-Alive", "Proxy-Authorization", "proxy-connection"] {
             assert!(HeaderName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_known_by_their_names_and_signatures_are_none() {
+        let is_secret = |name: &str| HeaderName::parse(name).expect("valid").is_secret();
+        for name in ["Authorization", "X-API-Key", "x-auth-TOKEN", "Cookie", "X-Shared-Secret"] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in ["webhook-signature", "X-Decisio-Signature", "webhook-id", "Accept", "Content-Type"] {
+            assert!(!is_secret(name), "{name}");
         }
     }
 

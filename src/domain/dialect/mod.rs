@@ -155,7 +155,7 @@ pub(crate) struct Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) success: Success,
-    /// For the whole attempt, the response's body included.
+    /// From the begin of an attempt to the end of the response's head; the body is read until then at most.
     pub(crate) timeout: Duration,
     /// Whether `Retry-After` on 429 and 503 can make the next attempt later.
     pub(crate) retry_after: bool,
@@ -241,6 +241,15 @@ impl Dialect {
             headers.push(&signature.header, &value);
         }
         headers
+    }
+
+    /// The headers of one attempt as the log keeps them.
+    pub(crate) fn loggable(&self, sent: Headers) -> Headers {
+        let secret = || self.headers.iter().map(|header| &header.name).filter(|name| name.is_secret());
+        if secret().next().is_none() {
+            return sent;
+        }
+        sent.masked(|name| secret().any(|secret| secret.as_str().eq_ignore_ascii_case(name)))
     }
 
     /// Whether an event may be published as it is; all reasons against it, with pointers into the published event.

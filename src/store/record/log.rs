@@ -5,7 +5,7 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
-use super::codec::{close, coded, open, unknown};
+use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
 use crate::domain::id::DeliveryKey;
 use crate::domain::outcome::{Class, Failure, Outcome, Response};
@@ -14,8 +14,9 @@ use crate::store::Attempt;
 use crate::store::error::Error;
 use crate::store::tables::{DELIVERY_ROW, LogKey, log_key};
 
+/// `R` is the form of an attempt's result, which differs by version.
 #[derive(Encode, BorrowDecode)]
-struct DeliveryForm<'a> {
+struct DeliveryForm<'a, R> {
     state: StateForm,
     attempts: u16,
     cause: u8,
@@ -26,7 +27,7 @@ struct DeliveryForm<'a> {
     succeeded_at: Option<u64>,
     code: Option<u16>,
     recovered: bool,
-    newest: Option<AttemptForm<'a>>,
+    newest: Option<AttemptForm<'a, R>>,
 }
 
 #[derive(Clone, Copy, Encode, Decode)]
@@ -38,7 +39,7 @@ enum StateForm {
 }
 
 #[derive(Encode, BorrowDecode)]
-struct AttemptForm<'a> {
+struct AttemptForm<'a, R> {
     number: u16,
     trigger: u8,
     started_at: u64,
@@ -46,13 +47,31 @@ struct AttemptForm<'a> {
     url: &'a str,
     headers: Vec<(&'a str, &'a str)>,
     error: Option<u8>,
-    result: ResultForm<'a>,
+    result: R,
 }
 
 #[derive(Encode, BorrowDecode)]
 enum ResultForm<'a> {
+    Response { status: u16, headers: Vec<(&'a str, &'a str)>, body: &'a [u8], truncated: bool, body_error: Option<&'a str> },
+    Failure { class: u8, detail: &'a str },
+}
+
+/// Of the first version, which knew no error of a response's body.
+#[derive(Encode, BorrowDecode)]
+enum FirstResultForm<'a> {
     Response { status: u16, headers: Vec<(&'a str, &'a str)>, body: &'a [u8], truncated: bool },
     Failure { class: u8, detail: &'a str },
+}
+
+impl<'a> From<FirstResultForm<'a>> for ResultForm<'a> {
+    fn from(first: FirstResultForm<'a>) -> Self {
+        match first {
+            FirstResultForm::Response { status, headers, body, truncated } => {
+                Self::Response { status, headers, body, truncated, body_error: None }
+            }
+            FirstResultForm::Failure { class, detail } => Self::Failure { class, detail },
+        }
+    }
 }
 
 pub(in crate::store) fn write_delivery(delivery: &Delivery, newest: Option<&Attempt>, out: &mut Vec<u8>) {
@@ -69,11 +88,21 @@ pub(in crate::store) fn write_delivery(delivery: &Delivery, newest: Option<&Atte
         recovered: delivery.recovered,
         newest: newest.map(attempt_form),
     };
-    close(&log_key(delivery.key, DELIVERY_ROW), &form, out);
+    close_as(SECOND, &log_key(delivery.key, DELIVERY_ROW), &form, out);
 }
 
 pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<(Delivery, Option<Attempt>), Error> {
-    let form: DeliveryForm<'_> = open("log", &log_key(key, DELIVERY_ROW), bytes)?;
+    match intact("log", &log_key(key, DELIVERY_ROW), bytes)? {
+        (SECOND, content) => delivery(key, decode::<DeliveryForm<'_, ResultForm<'_>>>("log", content)?),
+        (VERSION, content) => delivery(key, decode::<DeliveryForm<'_, FirstResultForm<'_>>>("log", content)?),
+        _ => Err(unknown_version("log")),
+    }
+}
+
+fn delivery<'a, R: Into<ResultForm<'a>>>(
+    key: DeliveryKey,
+    form: DeliveryForm<'a, R>,
+) -> Result<(Delivery, Option<Attempt>), Error> {
     let delivery = Delivery {
         key,
         state: state(form.state)?,
@@ -89,14 +118,18 @@ pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<
 }
 
 pub(in crate::store) fn write_attempt(key: DeliveryKey, value: &Attempt, out: &mut Vec<u8>) {
-    close(&log_key(key, value.number), &attempt_form(value), out);
+    close_as(SECOND, &log_key(key, value.number), &attempt_form(value), out);
 }
 
 pub(in crate::store) fn read_attempt(key: &LogKey, bytes: &[u8]) -> Result<Attempt, Error> {
-    attempt(open("log", key, bytes)?)
+    match intact("log", key, bytes)? {
+        (SECOND, content) => attempt(decode::<AttemptForm<'_, ResultForm<'_>>>("log", content)?),
+        (VERSION, content) => attempt(decode::<AttemptForm<'_, FirstResultForm<'_>>>("log", content)?),
+        _ => Err(unknown_version("log")),
+    }
 }
 
-fn attempt_form(value: &Attempt) -> AttemptForm<'_> {
+fn attempt_form(value: &Attempt) -> AttemptForm<'_, ResultForm<'_>> {
     AttemptForm {
         number: value.number,
         trigger: trigger_code(value.trigger),
@@ -111,17 +144,24 @@ fn attempt_form(value: &Attempt) -> AttemptForm<'_> {
                 headers: response.headers.iter().collect(),
                 body: &response.body,
                 truncated: response.truncated,
+                body_error: response.body_error.as_deref(),
             },
             Err(failure) => ResultForm::Failure { class: class_code(failure.class), detail: &failure.detail },
         },
     }
 }
 
-fn attempt(form: AttemptForm<'_>) -> Result<Attempt, Error> {
-    let result = match form.result {
-        ResultForm::Response { status, headers, body, truncated } => {
+fn attempt<'a, R: Into<ResultForm<'a>>>(form: AttemptForm<'a, R>) -> Result<Attempt, Error> {
+    let result = match form.result.into() {
+        ResultForm::Response { status, headers, body, truncated, body_error } => {
             let headers = headers.into_iter().collect();
-            Ok(Response { status, headers, body: Bytes::copy_from_slice(body), truncated })
+            Ok(Response {
+                status,
+                headers,
+                body: Bytes::copy_from_slice(body),
+                truncated,
+                body_error: body_error.map(Into::into),
+            })
         }
         ResultForm::Failure { class: code, detail } => Err(Failure { class: class(code)?, detail: detail.to_owned() }),
     };
@@ -158,5 +198,8 @@ coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted
 coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Hand, 2 = Test });
 coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });
 coded!(class_code, class: Class in "log" {
-    0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response,
+    0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response, 8 = Internal,
 });
+
+/// The version whose responses tell what was wrong with their body.
+const SECOND: u8 = 2;

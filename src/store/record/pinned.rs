@@ -76,7 +76,13 @@ fn event() -> StoredEvent {
 
 fn response() -> Attempt {
     let headers = [("content-type", "text/plain")].into_iter().collect();
-    let response = Response { status: 503, headers, body: Bytes::from_static(b"later"), truncated: true };
+    let response = Response {
+        status: 503,
+        headers,
+        body: Bytes::from_static(b"later"),
+        truncated: true,
+        body_error: Some("it broke off".into()),
+    };
     Attempt {
         number: 3,
         trigger: Trigger::Manual,
@@ -207,6 +213,16 @@ fn the_log() {
     pinned("attempt-failure", |out| write_attempt(KEY, &attempt, out), again);
 }
 
+/// Before a response could tell what was wrong with its body.
+#[test]
+fn the_log_of_the_first_version() {
+    let mut without = response().outcome;
+    without.result = without.result.map(|response| Response { body_error: None, ..response });
+    assert_eq!(read_attempt(&log_key(KEY, 3), &stored("attempt-response-1")).unwrap().outcome, without);
+    let (due, newest) = read_delivery(KEY, &stored("delivery-due-1")).unwrap();
+    assert_eq!((due.attempts, newest.map(|newest| newest.outcome)), (3, Some(without)));
+}
+
 #[test]
 fn what_belongs_to_tenants_and_providers() {
     let owned = Owned { provider: "decisio".into(), tenant: "t1".into() };
@@ -290,7 +306,8 @@ fn webhooks() {
 #[test]
 fn codes() {
     use Class::{Connect, Dns, Policy, Reset, Status, Timeout, Tls};
-    assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy, Class::Response].map(class_code), [0, 1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!([Class::Response, Class::Internal].map(class_code), [7, 8]);
     assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired].map(end_code), [0, 1, 2, 3]);
     assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
@@ -299,7 +316,7 @@ fn codes() {
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(
         why(4).is_err()
-            && class(8).is_err()
+            && class(9).is_err()
             && end(4).is_err()
             && cause(3).is_err()
             && trigger(3).is_err()

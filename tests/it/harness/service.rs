@@ -108,6 +108,10 @@ impl Service {
         assert!(status.success(), "kill -s {name} {pid}");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// SIGTERM, and how it ended after how long.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
         self.signal("TERM");

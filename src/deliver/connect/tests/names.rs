@@ -68,6 +68,34 @@ async fn the_next_address_is_tried() {
     assert_eq!(canary.count().await, 1);
 }
 
+/// Name servers that drop questions about IPv6 made each connection four seconds slower.
+#[tokio::test]
+async fn a_family_that_nobody_answers_for_is_not_waited_for() {
+    let canary = Canary::at("127.0.0.1:0").await;
+    let dns = Dns::new(60, |kind, _| match kind {
+        RecordType::A => Answer::Addresses(ips(&["127.0.0.1"])),
+        _ => Answer::Silence,
+    })
+    .await;
+    let options = Options { connect_timeout: Duration::from_secs(5), ..options(&["127.0.0.0/8"], Some(dns.address)) };
+    let started = clock::steady();
+    assert!(connect(options, &format!("http://{NAME}:{}/", canary.address.port())).await.is_ok());
+    assert!(started.elapsed() < Duration::from_millis(1_000), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn all_addresses_are_tried_within_the_time() {
+    let canary = Canary::at("127.0.0.5:0").await;
+    let port = canary.address.port();
+    let mut swallowing = Vec::new();
+    for last in 1..5 {
+        swallowing.push(Swallowing::at(&format!("127.0.0.{last}:{port}")).await);
+    }
+    let dns = Dns::of(&["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]).await;
+    assert!(connect(options(&["127.0.0.0/8"], Some(dns.address)), &format!("http://{NAME}:{port}/")).await.is_ok());
+    assert_eq!(canary.count().await, 1);
+}
+
 #[tokio::test]
 async fn one_address_that_is_refused_refuses_the_name() {
     let canary = Canary::at("127.0.0.1:0").await;
@@ -104,7 +132,8 @@ async fn an_error_before_an_answer_skips_no_judgement() {
     .await;
     let connector = Connector::new(options(&["127.0.0.1/32"], Some(dns.address))).unwrap();
     let target = target("http://hook.example.test:8080/");
-    let classes = [connector.connect(&target).await, connector.connect(&target).await].map(|result| result.err().unwrap().class);
+    let classes =
+        [connector.connect(&target).await, connector.connect(&target).await].map(|result| failed(result.err().unwrap()).class);
     assert_eq!(classes.last(), Some(&Class::Policy), "{classes:?}");
 }
 
@@ -124,8 +153,8 @@ async fn rebinding_reaches_nothing_that_is_refused() {
     for _ in 0..1_000 {
         match connector.connect(&target).await {
             Ok(_) => {}
-            Err(failure) => {
-                assert_eq!(failure.class, Class::Policy, "{failure}");
+            Err(unconnected) => {
+                assert_eq!(failed(unconnected).class, Class::Policy);
                 refused += 1;
             }
         }

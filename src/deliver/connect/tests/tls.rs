@@ -83,12 +83,15 @@ async fn trusting(ca: &Ca, folder: &Path) -> (Options, Dns) {
 }
 
 async fn post(options: Options, url: &str) -> Result<u16, Failure> {
-    use crate::deliver::connection::{Deadline, Request};
+    use crate::deliver::connection::{Bounds, Deadline};
+    use crate::deliver::cut::Cut;
+    use crate::deliver::request::Request;
     let target = target(url);
-    let mut connection = Connector::new(options).unwrap().connect(&target).await?;
-    let request = Request { target: &target, headers: Headers::default(), body: "{}".into() };
+    let mut connection = Connector::new(options).unwrap().connect(&target).await.map_err(failed)?;
+    let request = Request::new(&target, &Headers::default(), "{}".into())?;
     let after = Duration::from_secs(5);
-    let response = connection.exchange(&request, Deadline { at: clock::steady() + after, after }, 1_024).await;
+    let deadline = Deadline { at: clock::steady() + after, after };
+    let response = connection.exchange(&request, Bounds { deadline, capture: 1_024, cut: &Cut::new() }).await;
     response.map(|response| response.status).map_err(|failed| failed.failure)
 }
 
@@ -208,6 +211,140 @@ fn common_name(ca: &Ca, name: &str) -> Shown {
     shown(ca, &params, &[])
 }
 
+/// As `openssl req -x509` makes it: it signs itself, and says that it is an authority.
+fn alone(change: impl FnOnce(&mut CertificateParams)) -> (Shown, String) {
+    let mut params = ca_params("alone");
+    params.subject_alt_names = vec![SanType::DnsName(NAME.try_into().unwrap())];
+    change(&mut params);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    (Shown { chain: vec![certificate.der().clone()], key }, certificate.pem())
+}
+
+/// Posts to a server that shows `shown`, trusting what `listed` holds in PEM.
+async fn post_trusting(listed: &str, shown: Shown, host: &str) -> Result<u16, Failure> {
+    let (folder, (port, _)) = (tempfile::tempdir().unwrap(), serve(shown, &[]).await);
+    let dns = Dns::of(&["127.0.0.1"]).await;
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, listed).unwrap();
+    let options = Options { ca_file: Some(path), ..options(&["127.0.0.1/32"], Some(dns.address)) };
+    post(options, &format!("https://{host}:{port}/")).await
+}
+
+#[tokio::test]
+async fn a_certificate_that_stands_in_the_ca_file_itself_is_trusted_for_its_names() {
+    let (shown, pem) = alone(|_| {});
+    assert_eq!(post_trusting(&pem, shown, NAME).await, Ok(204));
+    let (shown, pem) = alone(|params| params.is_ca = IsCa::NoCa);
+    assert_eq!(post_trusting(&pem, shown, NAME).await, Ok(204));
+    let issued = shown_by_nobody_known();
+    let pem = pem_of(&issued.chain[0]);
+    assert_eq!(post_trusting(&pem, issued, NAME).await, Ok(204), "its issuer is not listed");
+}
+
+fn shown_by_nobody_known() -> Shown {
+    shown(&root(ca_params("unknown")), &leaf_params(&[NAME]), &[])
+}
+
+fn pem_of(certificate: &CertificateDer<'_>) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+#[tokio::test]
+async fn a_listed_certificate_is_trusted_for_nothing_else() {
+    let refused = |listed: String, shown: Shown, host: &'static str| async move {
+        post_trusting(&listed, shown, host).await.unwrap_err().detail
+    };
+    let (shown, pem) = alone(|_| {});
+    let detail = refused(pem.clone(), shown, "other.example.test").await;
+    assert!(detail.contains("another host"), "{detail}");
+    let (other, _) = alone(|_| {});
+    let detail = refused(pem, other, NAME).await;
+    assert!(detail.contains("refused"), "one of the same name, with another key: {detail}");
+    let (expired, pem) = alone(|params| params.not_after = date_time_ymd(2020, 1, 1));
+    let detail = refused(pem, expired, NAME).await;
+    assert!(detail.contains("it has expired"), "{detail}");
+    let (unlisted, _) = alone(|_| {});
+    let (_, listed) = alone(|params| params.distinguished_name.push(DnType::CommonName, "someone else"));
+    let detail = refused(listed, unlisted, NAME).await;
+    assert!(detail.contains("authority's certificate") || detail.contains("issuer is not trusted"), "{detail}");
+}
+
+/// A server of a TLS version that demands a certificate of the client.
+async fn demanding(version: &'static rustls::SupportedProtocolVersion, folder: &Path) -> (Options, Dns, u16) {
+    let ca = root(ca_params("root"));
+    let shown = shown(&ca, &leaf_params(&[NAME]), &[]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(shown.key.serialize_der()).unwrap();
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+    let config = builder.with_client_cert_verifier(clients).with_single_cert(shown.chain, key).unwrap();
+    let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TlsAcceptor::from(Arc::new(config)));
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            drop(acceptor.accept(tcp).await);
+        }
+    });
+    let (options, dns) = trusting(&ca, folder).await;
+    (options, dns, port)
+}
+
+/// In TLS 1.3 the client's handshake has ended by the time the server says so.
+#[tokio::test]
+async fn a_demand_for_a_client_certificate_is_told_as_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (options, _dns, port) = demanding(version, folder.path()).await;
+        let failure = post(options, &format!("https://{NAME}:{port}/")).await.unwrap_err();
+        assert_eq!(
+            failure,
+            Failure::new(Class::Tls, format!("{NAME}: the endpoint demands a client certificate")),
+            "{version:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn plain_text_behind_a_handshake_is_told_as_a_fault_of_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    let shown = shown(&ca, &leaf_params(&[NAME]), &[]);
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(shown.key.serialize_der()).unwrap();
+    let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(rustls::DEFAULT_VERSIONS).unwrap();
+    let config = builder.with_no_client_auth().with_single_cert(shown.chain, key).unwrap();
+    let (listener, acceptor) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TlsAcceptor::from(Arc::new(config)));
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let mut tls = acceptor.accept(tcp).await.unwrap();
+        let _ = tls.read(&mut [0; 4_096]).await;
+        tls.get_mut().0.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let (options, _dns) = trusting(&ca, folder.path()).await;
+    let failure = post(options, &format!("https://{NAME}:{port}/")).await.unwrap_err();
+    assert_eq!(failure, Failure::new(Class::Tls, format!("{NAME} sent what is not TLS over an encrypted connection")));
+}
+
+#[tokio::test]
+async fn a_chain_of_a_mebibyte_is_told_as_too_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = root(ca_params("root"));
+    let mut long = shown(&ca, &leaf_params(&[NAME]), &[]);
+    let bytes = long.chain[0].len();
+    long.chain.extend(std::iter::repeat_n(long.chain[0].clone(), (1 << 20) / bytes));
+    let (port, _) = serve(long, &[]).await;
+    let (options, _dns) = trusting(&ca, folder.path()).await;
+    let failure = post(options, &format!("https://{NAME}:{port}/")).await.unwrap_err();
+    assert!(failure.class == Class::Tls && failure.detail.contains("certificate chain is too long"), "{failure}");
+}
+
 #[tokio::test]
 async fn a_certificate_of_no_known_authority_is_refused_without_a_ca_file() {
     let ca = root(ca_params("root"));
@@ -246,6 +383,9 @@ async fn what_is_not_tls_is_refused() {
         });
         let failure = failure(options(&["127.0.0.1/32"], None), &url).await;
         assert_eq!(failure.class, Class::Tls, "{:?}: {failure}", answer.escape_ascii().to_string());
+        if answer.starts_with(b"HTTP") {
+            assert_eq!(failure.detail, "127.0.0.1 does not speak TLS on this port (is it an http:// address?)");
+        }
     }
 }
 

@@ -1,0 +1,101 @@
+//! The two lookups of a name, IPv6 and IPv4 at once: the first family that answers is used, the other joins in (RFC 8305 section 3).
+
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Unconnected;
+use super::race::Late;
+use super::resolve::{Family, Resolver};
+
+type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, Unconnected>> + Send + 'a>>;
+
+/// Both lookups, each until it is answered; `judge` is asked about every address.
+pub(super) struct Lookups<'a, J> {
+    six: Option<Lookup<'a>>,
+    four: Option<Lookup<'a>>,
+    port: u16,
+    judge: J,
+}
+
+impl<'a, J: Fn(SocketAddr) -> Result<(), Unconnected>> Lookups<'a, J> {
+    pub(super) fn start(resolver: &'a Resolver, name: &'a str, port: u16, judge: J) -> Self {
+        let lookup = |family| Some(Box::pin(resolver.addresses(name, family)) as Lookup<'a>);
+        Self { six: lookup(Family::Six), four: lookup(Family::Four), port, judge }
+    }
+
+    /// The first addresses to dial: those of IPv6 at once, those of IPv4 when IPv6 has had its delay.
+    pub(super) async fn first(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
+        let mut failed = None;
+        while let Some((family, found)) = self.answer().await {
+            match (found, family) {
+                (Ok(mut found), Family::Four) => {
+                    if let Ok(Some((_, Ok(more)))) = timeout(RESOLUTION_DELAY, self.answer()).await {
+                        found.extend(more);
+                    }
+                    return self.judged(found);
+                }
+                (Ok(found), Family::Six) => return self.judged(found),
+                // What is said of IPv4 says more: few names have no address of it.
+                (Err(failure), Family::Four) => failed = Some(failure),
+                (Err(failure), Family::Six) => failed = failed.or(Some(failure)),
+            }
+        }
+        Err(failed.unwrap_or_else(Unconnected::no_address))
+    }
+
+    /// The next answer; `None` when there is none to come.
+    async fn answer(&mut self) -> Option<(Family, Result<Vec<IpAddr>, Unconnected>)> {
+        poll_fn(|cx| {
+            for (family, lookup) in [(Family::Six, &mut self.six), (Family::Four, &mut self.four)] {
+                if let Some(Poll::Ready(found)) = lookup.as_mut().map(|lookup| lookup.as_mut().poll(cx)) {
+                    *lookup = None;
+                    return Poll::Ready(Some((family, found)));
+                }
+            }
+            if self.is_over() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// All, not one that passes: a name with a private address among public ones is a trap or a mistake.
+    fn judged(&self, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Unconnected> {
+        let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
+        addresses.iter().try_for_each(|address| (self.judge)(*address))?;
+        Ok(addresses)
+    }
+}
+
+impl<J: Fn(SocketAddr) -> Result<(), Unconnected>> Late for Lookups<'_, J> {
+    async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
+        match self.answer().await {
+            Some((_, Ok(found))) => self.judged(found),
+            // The other family is being dialled.
+            Some((_, Err(_))) | None => Ok(Vec::new()),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.six.is_none() && self.four.is_none()
+    }
+}
+
+/// Nothing more to come.
+pub(super) struct Known;
+
+impl Late for Known {
+    async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
+        std::future::pending().await
+    }
+
+    fn is_over(&self) -> bool {
+        true
+    }
+}
+
+/// What IPv6 gets to answer once IPv4 has (RFC 8305 section 3, "Resolution Delay").
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);

@@ -1,0 +1,73 @@
+//! Trusts the certificates of `ca_file` themselves, besides those that an authority of it or of the system has issued.
+//!
+//! A certificate as `openssl req -x509` makes it signs itself and says that it is an authority, which no server's certificate may
+//! say. Whoever lists that very certificate has decided to trust it, so it is trusted, for the names that stand in it.
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+use webpki::EndEntityCert;
+
+/// The platform's verifier, and certificates that are trusted as they are.
+#[derive(Debug)]
+pub(super) struct Pinned {
+    pub(super) platform: Verifier,
+    pub(super) listed: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified = self.platform.verify_server_cert(shown, intermediates, name, ocsp_response, now);
+        match verified {
+            Err(why) if has_no_issuer(&why) && self.listed.iter().any(|listed| listed == shown) => {
+                is_for(shown, name).then(ServerCertVerified::assertion).ok_or(CertificateError::NotValidForName.into())
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.platform.verify_tls12_signature(message, cert, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.platform.verify_tls13_signature(message, cert, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.platform.supported_verify_schemes()
+    }
+}
+
+/// Whether nothing but its issuer is wrong with a certificate: its dates are judged before, so one that has expired says so.
+fn has_no_issuer(why: &Error) -> bool {
+    match why {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
+        Error::InvalidCertificate(CertificateError::Other(other)) => {
+            matches!(other.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+        }
+        _ => false,
+    }
+}
+
+fn is_for(shown: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    EndEntityCert::try_from(shown).is_ok_and(|cert| cert.verify_is_valid_for_subject_name(name).is_ok())
+}

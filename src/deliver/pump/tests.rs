@@ -1,0 +1,104 @@
+//! The pump with a store of its own and an endpoint on this machine.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::config::dialect::read_all;
+use crate::config::fault::Faults;
+use crate::deliver::attempt::tests::PANICS_ONCE;
+use crate::deliver::connect::Options;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Definition;
+use crate::domain::outcome::Class;
+use crate::domain::pattern::Pattern;
+use crate::domain::retry::{Policy, Retry};
+use crate::store::{self, FileSays, Filter, Fit, FromFile, Of, Owned, Publication, Space, View};
+
+/// An endpoint that answers 200 to whatever comes.
+async fn endpoint() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    port
+}
+
+fn dialect() -> Arc<Dialect> {
+    let standard = read_all(Vec::new(), &mut Faults::default()).remove("standard").expect("compiled in");
+    let retry = Retry { policy: Policy::Schedule(vec![Duration::from_millis(20)]), jitter: 0.0 };
+    Arc::new(Dialect { retry, ..Dialect::clone(&standard) })
+}
+
+fn settings() -> Settings {
+    let guard = Guard { allow: vec!["127.0.0.0/8".parse().unwrap()], own: Vec::new() };
+    let options = Options { guard: guard.clone(), connect_timeout: PAUSE, resolvers: Vec::new(), ca_file: None };
+    Settings {
+        connector: Connector::new(options).unwrap(),
+        guard,
+        limits: Limits { in_flight: 8, per_endpoint: 4, kept: 4 },
+        response_capture: 1_024,
+        danger_allow_http: true,
+    }
+}
+
+fn owned() -> Owned {
+    Owned { provider: "acme".into(), tenant: "t1".into() }
+}
+
+/// A store with one webhook, and a pump that delivers to it.
+async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
+    let limits = store::Limits { retention: LOOK * 1_000, max_bytes: 1 << 30, connection_idle: LOOK, memory: 64 << 20 };
+    let options = store::Options { path: folder.join("store.redb"), credentials: None, limits, standard: dialect() };
+    let (store, unstarted) = Store::open(&options).unwrap();
+    let pump = Pump::new(store.clone(), settings(), Handle::current());
+    let committed = pump.clone();
+    let definition = Definition { name: "w".into(), description: "".into(), url: url.into(), events: vec![Pattern::All] };
+    let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::secret::RANDOM_BYTES]));
+    let webhook = FromFile { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
+    let says = FileSays { dialects: vec![("acme".into(), dialect())], tenants: vec![owned()], webhooks: vec![webhook] };
+    let broken = |cause| panic!("{cause}");
+    let begin = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
+    let (synced, ()) = tokio::join!(biased; store.sync(says), begin);
+    synced.unwrap();
+    (store, pump)
+}
+
+async fn publish(store: &Store) {
+    let event = Publication::of_type_and_data("acme".into(), "t1".into(), dialect(), "a.b", Bytes::from_static(b"{}"));
+    store.accept_one(event).await.unwrap();
+}
+
+/// The only delivery, once it has ended.
+async fn ended(store: &Store) -> View {
+    loop {
+        let page = store.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 10).unwrap();
+        if let Some(view) = page.views.first().filter(|view| !view.delivery.is_pending()) {
+            return store.delivery_by_key(view.delivery.key).unwrap().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The delivery waited for a restart: nothing recorded what became of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_panics_is_a_failed_one_and_the_delivery_goes_on() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), endpoint().await);
+    let (store, pump) = start(folder.path(), &format!("http://127.0.0.1:{port}{PANICS_ONCE}")).await;
+    publish(&store).await;
+    let view = tokio::time::timeout(PAUSE * 10, ended(&store)).await.expect("it goes on");
+    let class = |number| match store.attempt(view.delivery.key, number, Space { room: 1 << 20, printed: 1 }) {
+        Ok(Some(Fit::Fits(attempt))) => attempt.error,
+        _ => panic!("no attempt {number}"),
+    };
+    assert_eq!((view.delivery.attempts, class(1), class(2)), (2, Some(Class::Internal), None));
+    assert!(view.delivery.succeeded_at.is_some() && pump.in_flight() == 0);
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+}

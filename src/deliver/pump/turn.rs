@@ -1,0 +1,292 @@
+//! One delivery's turn: read it, send it, hand what came of it to the store.
+//!
+//! A turn always ends in one of four ways: recorded, not due any more, cut off by a stop, or postponed for a shortage of this
+//! machine. A panic in it is recorded as a failed attempt, so that its delivery goes on by its schedule.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use super::Pump;
+use crate::clock;
+use crate::deliver::attempt::{self, attempt};
+use crate::deliver::connection::Connection;
+use crate::deliver::queues::Sign;
+use crate::deliver::request::Request;
+use crate::deliver::shortage::Shortage;
+use crate::domain::delivery::Trigger;
+use crate::domain::dialect::Dialect;
+use crate::domain::event::Event;
+use crate::domain::headers::Headers;
+use crate::domain::outcome::{Class, Failure, Outcome};
+use crate::domain::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
+use crate::domain::template::{AttemptFacts, Facts};
+use crate::domain::time::Timestamp;
+use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
+
+/// A URL that was parsed for the attempt before.
+pub(super) struct Parsed {
+    url: Box<str>,
+    schemes: Schemes,
+    target: Target,
+}
+
+impl Parsed {
+    fn is_of(&self, url: &str, schemes: Schemes) -> bool {
+        *self.url == *url && self.schemes == schemes
+    }
+}
+
+/// An attempt that ended, as the log keeps it.
+struct Attempted {
+    trigger: Trigger,
+    started_at: Timestamp,
+    url: Box<str>,
+    request_headers: Headers,
+    outcome: Outcome,
+    sign: Sign,
+}
+
+/// Why no attempt is recorded.
+enum Unmade {
+    /// It is not due any more.
+    NotDue,
+    /// A stop cut it off before it had a status: it is made again after the next start.
+    CutOff,
+    Shortage(Shortage),
+}
+
+impl Pump {
+    /// One attempt of a delivery, if it is still due.
+    pub(super) async fn run(
+        self: &Arc<Self>,
+        ready: Ready,
+        kept: &mut Option<Box<Connection>>,
+        parsed: &mut Option<Parsed>,
+    ) -> Sign {
+        match caught(self.make(&ready, kept, parsed)).await {
+            Ok(Ok(attempted)) => self.record(ready, attempted).await,
+            Ok(Err(Unmade::NotDue)) => Sign::Neutral,
+            Ok(Err(Unmade::CutOff)) => {
+                self.cut_off.fetch_add(1, Relaxed);
+                Sign::Neutral
+            }
+            Ok(Err(Unmade::Shortage(shortage))) => {
+                self.postpone(ready, shortage);
+                Sign::Neutral
+            }
+            Err(_) => {
+                // What it panicked with may hold a part of an event, so it is not printed here.
+                error!(endpoint = %ready.key.endpoint, "the relay failed inside an attempt, which is recorded as failed");
+                let attempted = self.failed_inside(&ready);
+                self.record(ready, attempted).await
+            }
+        }
+    }
+
+    /// Hands an attempt to the store.
+    async fn record(&self, ready: Ready, attempted: Attempted) -> Sign {
+        let Attempted { trigger, started_at, url, request_headers, outcome, sign } = attempted;
+        let Ready { key, place, known, seat, .. } = ready;
+        drop(seat);
+        let ended_at = self.store.now();
+        let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
+        let room = self.store.outcome_room(kept_bytes).await;
+        self.store.finish(Finished {
+            key,
+            place,
+            first: known.is_some(),
+            trigger,
+            started_at,
+            ended_at,
+            url,
+            request_headers,
+            outcome,
+            _room: room,
+        });
+        sign
+    }
+
+    async fn make(
+        &self,
+        ready: &Ready,
+        kept: &mut Option<Box<Connection>>,
+        parsed: &mut Option<Parsed>,
+    ) -> Result<Attempted, Unmade> {
+        let begun = match self.begin(ready).await {
+            Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
+            Ok(_) => return Err(Unmade::NotDue),
+            Err(fault) => return Ok(self.unreadable(ready, &fault)),
+        };
+        let dialect = self.store.dialect(&begun.endpoint.provider);
+        let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
+        let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await?;
+        let sign = sign(&outcome, &dialect);
+        Ok(Attempted { trigger, started_at, url, request_headers: dialect.loggable(request_headers), outcome, sign })
+    }
+
+    /// What an attempt needs, its body among it, for which there may have to be room first. `None`: it is not due any more, or
+    /// the service stops.
+    async fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
+        let mut room = None;
+        loop {
+            match self.store.begin(ready, room.take())? {
+                Begin::Now(begun) => return Ok(Some(begun)),
+                Begin::Over => return Ok(None),
+                Begin::Waits(bytes) => {
+                    let is_prompt = || self.queues().set_waiting(ready.key, true);
+                    // On the heap: workers rarely wait, and there are thousands.
+                    let Some(share) = Box::pin(self.store.event_room(bytes, is_prompt)).await else { return Ok(None) };
+                    self.queues().set_waiting(ready.key, false);
+                    room = Some(share);
+                }
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        begun: &Begun,
+        dialect: &Dialect,
+        kept: &mut Option<Box<Connection>>,
+        parsed: &mut Option<Parsed>,
+    ) -> Result<(Outcome, Headers, Box<str>), Unmade> {
+        let settings = self.settings();
+        let url = begun.delivery.url.as_ref().unwrap_or(&begun.endpoint.definition.url);
+        let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
+        if parsed.as_ref().is_none_or(|parsed| !parsed.is_of(url, schemes)) {
+            match Target::parse(url, schemes, &settings.guard) {
+                Ok(target) => *parsed = Some(Parsed { url: url.clone(), schemes, target }),
+                Err(reason) => return Ok((self.refuse(begun, &reason), Headers::default(), url.clone())),
+            }
+        }
+        let Some(Parsed { target, .. }) = parsed else {
+            return Ok((refused("the URL cannot be used"), Headers::default(), url.clone()));
+        };
+        let event = begun.event.event();
+        let body = event.content.body();
+        let headers = self.headers(begun, event, dialect, &body);
+        let request = match Request::new(target, &headers, body) {
+            Ok(request) => request,
+            Err(failure) => return Ok((unsent(failure), headers, url.clone())),
+        };
+        let limits =
+            attempt::Limits { timeout: dialect.delivery.timeout, response_capture: settings.response_capture, cut: &self.cut };
+        let outcome = tokio::select! {
+            biased;
+            outcome = attempt(&settings.connector, kept, &request, limits) => outcome.map_err(Unmade::Shortage)?,
+            () = self.cut.made() => return Err(Unmade::CutOff),
+        };
+        Ok((outcome, request.into_headers(), url.clone()))
+    }
+
+    /// A URL that was taken under another config. What opens it is told to the operator, in the log.
+    fn refuse(&self, begun: &Begun, reason: &Reason) -> Outcome {
+        if !reason.can_be_opened() {
+            return refused(&reason.to_string());
+        }
+        if self.refusals.is_time(clock::steady()) {
+            warn!(webhook = %begun.endpoint.id, "its URL was refused, no other of this minute is told: {reason}; {OPENED_BY}");
+        }
+        refused(REFUSED)
+    }
+
+    fn headers(&self, begun: &Begun, event: &Event, dialect: &Dialect, body: &[u8]) -> Headers {
+        let secrets = begun.endpoint.signing(self.store.now());
+        let version = dialect.version(&event.kind, &event.attributes);
+        let facts = Facts {
+            event_id: &event.id,
+            kind: &event.kind,
+            time: event.time,
+            version: &version,
+            attributes: &event.attributes,
+            tenant: Some(&begun.endpoint.tenant),
+            environment: "",
+            data: b"",
+        };
+        let delivery_id = self.store.node().delivery_id(begun.delivery.key);
+        dialect.headers(&AttemptFacts {
+            facts,
+            delivery_id: &delivery_id,
+            attempt_unix: self.store.signing_time().as_secs(),
+            attempt_number: u32::from(begun.delivery.attempts) + 1,
+            secrets: &secrets,
+            body,
+        })
+    }
+
+    /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
+    fn unreadable(&self, ready: &Ready, fault: &Error) -> Attempted {
+        error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
+        self.without_request(ready, refused(&format!("{fault}; nothing was sent")))
+    }
+
+    fn failed_inside(&self, ready: &Ready) -> Attempted {
+        let failure = Failure::new(Class::Internal, "the relay itself failed during this attempt; its own log says where");
+        self.without_request(ready, unsent(failure))
+    }
+
+    fn without_request(&self, ready: &Ready, outcome: Outcome) -> Attempted {
+        Attempted {
+            trigger: if ready.lane == Lane::Hand { Trigger::Manual } else { Trigger::Schedule },
+            started_at: self.store.now(),
+            url: Box::default(),
+            request_headers: Headers::default(),
+            outcome,
+            sign: Sign::Neutral,
+        }
+    }
+}
+
+/// Runs `work`; a panic in it is an error here.
+async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn sign(outcome: &Outcome, dialect: &Dialect) -> Sign {
+    match &outcome.result {
+        Ok(response) if dialect.is_success(response.status) => Sign::Good,
+        Ok(response) if dialect.leaves_one_slot(response.status) => Sign::Slow,
+        Ok(_) => Sign::Neutral,
+        Err(failure) => match failure.class {
+            Class::Dns | Class::Connect | Class::Tls | Class::Timeout => Sign::Slow,
+            _ => Sign::Neutral,
+        },
+    }
+}
+
+fn refused(reason: &str) -> Outcome {
+    unsent(Failure::new(Class::Policy, reason))
+}
+
+fn unsent(failure: Failure) -> Outcome {
+    Outcome { result: Err(failure), duration: Duration::ZERO }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_it_comes() {
+        assert_eq!(caught(async { 7 }).await.unwrap(), 7);
+        let later = caught(async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "in the middle");
+        });
+        assert!(later.await.is_err());
+    }
+}
