@@ -48,6 +48,14 @@ pub(crate) fn command() -> Command {
     undisturbed(Command::new(binary()))
 }
 
+/// The binary behind words that start what follows them, as those of `nsenter` and `strace` do.
+pub(crate) fn command_behind(words: &[String]) -> Command {
+    let Some((first, rest)) = words.split_first() else { return command() };
+    let mut command = undisturbed(Command::new(first));
+    command.args(rest).arg(binary());
+    command
+}
+
 /// The binary with so many open files at most.
 pub(crate) fn command_with_files(files: u32) -> Command {
     let mut command = undisturbed(Command::new("sh"));

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 use super::config::NOTIFY_SECRET;
+use super::eventually;
 
 /// What one request gets.
 #[derive(Clone, Debug)]
@@ -74,6 +75,8 @@ pub(crate) struct Received {
     /// In the order and spelling in which they came.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// The status that it got; `None` where the script had something else.
+    pub(crate) answered: Option<u16>,
 }
 
 impl Received {
@@ -115,12 +118,15 @@ struct State {
     received: Mutex<Vec<Received>>,
     came: Notify,
     connections: AtomicU64,
+    /// Connections that have not ended.
+    open: AtomicU64,
 }
 
-/// Replies in order; the last one is for all that come later.
+/// Replies in order; behind the last one comes that one again, or the first.
 struct Script {
     replies: Vec<Reply>,
     next: usize,
+    in_turn: bool,
 }
 
 impl Receiver {
@@ -158,7 +164,15 @@ impl Receiver {
 
     /// What requests to a path get from now on; a path without a script gets 200.
     pub(crate) fn script(&self, path: &str, replies: impl Into<Vec<Reply>>) {
-        let script = Script { replies: replies.into(), next: 0 };
+        self.set(path, Script { replies: replies.into(), next: 0, in_turn: false });
+    }
+
+    /// What requests to a path get by turns.
+    pub(crate) fn script_in_turn(&self, path: &str, replies: impl Into<Vec<Reply>>) {
+        self.set(path, Script { replies: replies.into(), next: 0, in_turn: true });
+    }
+
+    fn set(&self, path: &str, script: Script) {
         self.state.scripts.lock().expect("no panic in between").insert(path.to_owned(), script);
     }
 
@@ -170,6 +184,12 @@ impl Receiver {
     /// Looks at all that came so far, without a copy.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&[Received]) -> T) -> T {
         at(&self.state.received.lock().expect("no panic in between"))
+    }
+
+    /// Waits until all that a process sent that has ended is read.
+    pub(crate) async fn drained(&self) {
+        let ended = || async { (self.state.open.load(Ordering::SeqCst) == 0).then_some(()) };
+        eventually("all connections end", Duration::from_secs(20), ended).await;
     }
 
     /// How many connections were made, whether or not a request came.
@@ -218,15 +238,21 @@ async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAccepto
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
+        state.open.fetch_add(1, Ordering::SeqCst);
         let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
-            let _ = match tls {
-                None => plain(stream, number, &state).await,
-                Some(tls) => serve(tls.accept(stream).await?, number, &state).await.map(|_| ()),
-            };
-            io::Result::Ok(())
+            // How a connection ends is the script's or the service's affair.
+            drop(converse(stream, number, &state, tls).await);
+            state.open.fetch_sub(1, Ordering::SeqCst);
         });
         while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn converse(stream: TcpStream, number: u64, state: &State, tls: Option<TlsAcceptor>) -> io::Result<()> {
+    match tls {
+        None => plain(stream, number, state).await,
+        Some(tls) => serve(tls.accept(stream).await?, number, state).await.map(drop),
     }
 }
 
@@ -262,8 +288,9 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, number: u64, state:
 }
 
 impl State {
-    fn reply_to(&self, received: Received) -> Reply {
+    fn reply_to(&self, mut received: Received) -> Reply {
         let reply = self.scripts.lock().expect("no panic in between").get_mut(&received.path).map_or(Reply::OK, Script::next);
+        received.answered = if let Reply::Answer { status, .. } = reply { Some(status) } else { None };
         self.received.lock().expect("no panic in between").push(received);
         self.came.notify_waiters();
         reply
@@ -272,8 +299,9 @@ impl State {
 
 impl Script {
     fn next(&mut self) -> Reply {
-        let last = self.replies.len() - 1;
-        let reply = self.replies[self.next.min(last)].clone();
+        let count = self.replies.len();
+        let place = if self.in_turn { self.next % count } else { self.next.min(count - 1) };
+        let reply = self.replies[place].clone();
         self.next += 1;
         reply
     }
@@ -292,7 +320,7 @@ async fn read<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, conn
     let length = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
     let mut body = vec![0; length.and_then(|(_, value)| value.parse().ok()).unwrap_or(0)];
     stream.read_exact(&mut body).await?;
-    Ok(Some(Received { at: Instant::now(), connection, method, path, headers, body }))
+    Ok(Some(Received { at: Instant::now(), connection, method, path, headers, body, answered: None }))
 }
 
 async fn read_headers<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>) -> io::Result<Vec<(String, String)>> {

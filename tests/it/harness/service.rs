@@ -16,6 +16,7 @@ use super::client::{Address, Answer, Client};
 use super::config::{self, Config};
 use super::disk::Disk;
 use super::eventually;
+use super::medium::Medium;
 use super::ran::{self, Ran};
 use super::turn::{self, Turn};
 
@@ -36,6 +37,8 @@ struct Setting {
     disk: Option<Disk>,
     /// The most files that it may have open.
     files: Option<u32>,
+    /// Words that start it, before its own.
+    behind: Vec<String>,
 }
 
 impl Service {
@@ -61,9 +64,18 @@ impl Service {
         let turn = turn::shared().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
         let disk = Disk::mount(folder.path(), mebibytes)?;
-        let environment = vec![("HOOKWHEEL_STORAGE_PATH".to_owned(), format!("disk/{}", config::STORE))];
+        let environment = vec![(STORAGE_PATH.to_owned(), format!("disk/{}", config::STORE))];
         let setting = Setting { disk: Some(disk), ..Setting::default() };
         Some(Self::start_in(folder, config, environment, setting, turn).await)
+    }
+
+    /// With its store on a medium whose power can be cut, and behind a tracer's words, if there are any.
+    pub(crate) async fn start_on(medium: &Medium, config: &Config, tracer: &[String], turn: Turn) -> Self {
+        let store = medium.folder().join(config::STORE).display().to_string();
+        let environment = vec![(STORAGE_PATH.to_owned(), store)];
+        let setting = Setting { behind: [&medium.inside(), tracer].concat(), ..Setting::default() };
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::start_in(folder, config, environment, setting, turn).await
     }
 
     /// With more environment than the test has itself, now and at every later start.
@@ -95,6 +107,17 @@ impl Service {
         (self.process, self.address) = Process::start(self.folder.path(), &self.environment, &self.setting).await;
     }
 
+    /// Starts it again behind a tracer that may end it; how it ended, when it did before it was ready.
+    pub(crate) async fn try_to_start_again(&mut self, tracer: &[String]) -> Option<ExitStatus> {
+        let command = ran::command_behind(&[&self.setting.behind, tracer].concat());
+        self.process = Process::spawn(command, self.folder.path(), &self.environment);
+        match self.process.until_ready(self.folder.path(), &self.environment).await {
+            Ok(address) => self.address = address,
+            Err(ended) => return Some(ended),
+        }
+        None
+    }
+
     /// Starts it again with another config on the same store.
     pub(crate) async fn start_again_with(&mut self, config: &Config) {
         config.write(self.folder.path());
@@ -106,10 +129,6 @@ impl Service {
         let pid = self.process.child.id().to_string();
         let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status().expect("sh is there");
         assert!(status.success(), "kill -s {name} {pid}");
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.child.id()
     }
 
     /// SIGTERM, and how it ended after how long.
@@ -127,6 +146,18 @@ impl Service {
         (status, since.elapsed())
     }
 
+    /// How it ended by itself within a time, if it did.
+    pub(crate) async fn ended_within(&mut self, within: Duration) -> Option<ExitStatus> {
+        let until = Instant::now() + within;
+        loop {
+            let ended = self.process.child.try_wait().expect("a child of ours");
+            if ended.is_some() || Instant::now() >= until {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     /// Stops it gracefully and lets `check --store` judge the closed store.
     pub(crate) async fn stop_and_check(&mut self) {
         let (status, _) = self.terminate().await;
@@ -136,8 +167,10 @@ impl Service {
 
     /// `check --store` on a store that nobody has open.
     pub(crate) fn check_store(&self) {
-        let store = self.folder().join(config::STORE);
-        let output = self.run(&["check", "--store", store.to_str().expect("a plain path")]);
+        let path = self.environment.iter().find(|(name, _)| name == STORAGE_PATH);
+        let store = self.folder().join(path.map_or(config::STORE, |(_, path)| path));
+        let mut command = ran::command_behind(&self.setting.behind);
+        let output = command.args(["check", "--store"]).arg(store).output().expect("the binary starts");
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         assert!(output.status.success(), "check --store: {}\n{said}", output.status);
     }
@@ -151,6 +184,10 @@ impl Service {
     /// Runs a command of the binary as from a shell, in the service's folder, and gives what it said.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
         ran::run(self.folder(), &[("HOOKWHEEL_SOCKET", config::SOCKET)], arguments)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
     }
 
     /// A bare connection to the API.
@@ -225,48 +262,62 @@ struct Process {
 
 impl Process {
     async fn start(folder: &Path, environment: &[(String, String)], setting: &Setting) -> (Self, SocketAddr) {
-        let mut command = match setting {
+        let command = match setting {
             Setting { disk: Some(disk), .. } => disk.command(),
             Setting { files: Some(files), .. } => ran::command_with_files(*files),
-            Setting { disk: None, files: None } => ran::command(),
+            Setting { behind, .. } => ran::command_behind(behind),
         };
+        let mut process = Self::spawn(command, folder, environment);
+        let ready = process.until_ready(folder, environment).await;
+        let address = ready.unwrap_or_else(|ended| panic!("the service ended: {ended}\n{}", process.stderr.text()));
+        (process, address)
+    }
+
+    fn spawn(mut command: Command, folder: &Path, environment: &[(String, String)]) -> Self {
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(environment.iter().map(|(name, value)| (name, value)));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = Stderr::follow(child.stderr.take().expect("piped"));
-        let mut process = Self { child, stderr };
-        let address = process.address().await;
-        let other = environment.iter().find(|(name, _)| name == "HOOKWHEEL_SERVER_ADMIN_SOCKET");
-        process.ready(folder.join(other.map_or(config::SOCKET, |(_, path)| path))).await;
-        (process, address)
+        Self { child, stderr }
     }
 
-    async fn address(&mut self) -> SocketAddr {
+    /// Waits until it is ready, and gives where it listens; an error when it ends before.
+    async fn until_ready(&mut self, folder: &Path, environment: &[(String, String)]) -> Result<SocketAddr, ExitStatus> {
+        let address = self.address().await?;
+        let other = environment.iter().find(|(name, _)| name == "HOOKWHEEL_SERVER_ADMIN_SOCKET");
+        self.ready(folder.join(other.map_or(config::SOCKET, |(_, path)| path))).await?;
+        Ok(address)
+    }
+
+    async fn address(&mut self) -> Result<SocketAddr, ExitStatus> {
         let deadline = Instant::now() + START_MAX;
         loop {
             if let Some(address) = self.stderr.address() {
-                return address;
+                return Ok(address);
             }
-            self.must_live(deadline, "did not say where it listens");
+            self.must_live(deadline, "did not say where it listens")?;
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
-    async fn ready(&mut self, socket: PathBuf) {
+    async fn ready(&mut self, socket: PathBuf) -> Result<(), ExitStatus> {
         let deadline = Instant::now() + START_MAX;
         let client = Client::new(Address::Unix(socket));
         // One that has no room does all else.
         let ready = |answer: &Answer| answer.status == 200 || answer.text().contains("events are taken again");
         while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| ready(&answer)) {
-            self.must_live(deadline, "is not ready");
+            self.must_live(deadline, "is not ready")?;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        Ok(())
     }
 
-    fn must_live(&mut self, deadline: Instant, what: &str) {
-        let ended = self.child.try_wait().expect("a child of ours");
-        let hint = if ended.is_some() { "ended" } else { what };
-        assert!(ended.is_none() && Instant::now() < deadline, "the service {hint}: {ended:?}\n{}", self.stderr.text());
+    fn must_live(&mut self, deadline: Instant, what: &str) -> Result<(), ExitStatus> {
+        match self.child.try_wait().expect("a child of ours") {
+            Some(ended) => Err(ended),
+            None if Instant::now() < deadline => Ok(()),
+            None => panic!("the service {what}\n{}", self.stderr.text()),
+        }
     }
 
     fn kill(&mut self) {
@@ -318,6 +369,8 @@ impl Stderr {
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("HOOKWHEEL_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_hookwheel").into(), PathBuf::from)
 }
+
+const STORAGE_PATH: &str = "HOOKWHEEL_STORAGE_PATH";
 
 const START_MAX: Duration = Duration::from_secs(20);
 
