@@ -19,6 +19,7 @@ mod explain;
 mod faces;
 mod fairness;
 mod fanout;
+mod faults;
 mod feed;
 mod files;
 mod laptop;

@@ -97,6 +97,10 @@ impl Connection {
         self.send(Method::POST, "/v1/events", JSON, event.to_string().into()).await
     }
 
+    pub(crate) async fn get(&mut self, path: &str) -> io::Result<Answer> {
+        self.send(Method::GET, path, JSON, Bytes::new()).await
+    }
+
     async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> io::Result<Answer> {
         let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
         if !body.is_empty() {

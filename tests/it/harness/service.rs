@@ -131,6 +131,10 @@ impl Service {
         assert!(status.success(), "kill -s {name} {pid}");
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// SIGTERM, and how it ended after how long.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
         self.signal("TERM");
@@ -184,10 +188,6 @@ impl Service {
     /// Runs a command of the binary as from a shell, in the service's folder, and gives what it said.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
         ran::run(self.folder(), &[("HOOKWHEEL_SOCKET", config::SOCKET)], arguments)
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.child.id()
     }
 
     /// A bare connection to the API.

@@ -1,0 +1,93 @@
+//! The places at which the service writes, and how a fault is brought there.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use super::actor::Until;
+use super::stage::Stage;
+use super::strace::{self, Fault, Tracer};
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Site {
+    /// All of it, from the start of the process until it is ready, on a store that was not closed.
+    Opening,
+    /// The thread that commits, to the journal and to the tables.
+    Writer,
+    /// The thread that brings the journal into the tables.
+    Checkpoint,
+}
+
+/// How a life of the service ended under a fault.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hit {
+    /// Whether the fault came at all: calls are not as many in every run.
+    pub(super) injected: bool,
+    /// `None`: it lived on.
+    pub(super) ended: Option<ExitStatus>,
+}
+
+impl Site {
+    pub(super) const ALL: [Self; 3] = [Self::Opening, Self::Writer, Self::Checkpoint];
+
+    /// What is done while its calls are counted or disturbed.
+    fn script(self) -> Until {
+        match self {
+            // What the opening finds in the journal.
+            Self::Opening => Until::events(30).publishing(),
+            Self::Writer => Until::events(EVENTS),
+            Self::Checkpoint => Until::events(EVENTS).publishing(),
+        }
+    }
+
+    /// With the 15 characters that the kernel keeps.
+    fn thread(self) -> &'static str {
+        match self {
+            Self::Opening => "hookwheel",
+            Self::Writer => "store-writer",
+            Self::Checkpoint => "store-checkpoin",
+        }
+    }
+
+    /// How often it makes a call in one run.
+    pub(super) async fn calls(self, stage: &mut Stage, call: &str) -> usize {
+        let log = NamedTempFile::new().expect("a temporary file");
+        self.run(stage, None, &log).await;
+        stage.service.kill9();
+        strace::calls(log.path(), call)
+    }
+
+    /// Runs up to a fault. The service may have ended then, or not.
+    pub(super) async fn hit(self, stage: &mut Stage, fault: Fault) -> Hit {
+        let log = NamedTempFile::new().expect("a temporary file");
+        let ended = self.run(stage, Some(fault), &log).await;
+        Hit { injected: ended.is_some() || strace::was_injected(log.path()), ended }
+    }
+
+    async fn run(self, stage: &mut Stage, fault: Option<Fault>, log: &NamedTempFile) -> Option<ExitStatus> {
+        if self == Self::Opening {
+            stage.act(self.script()).ended().await;
+            stage.service.kill9();
+            stage.begin().await;
+            return stage.service.try_to_start_again(&strace::words(fault, log.path())).await;
+        }
+        let _tracer = Tracer::attach(stage.service.pid(), self.thread(), fault, log.path()).await;
+        stage.act(self.script()).ended().await;
+        if self == Self::Checkpoint {
+            stage.service.ended_within(CHECKPOINT_WITHIN).await
+        } else {
+            stage.service.ended_within(END_WITHIN).await
+        }
+    }
+}
+
+/// In the script of every point.
+const EVENTS: usize = 300;
+
+/// What stands in the journal comes into the tables within a second.
+const CHECKPOINT_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// A fault that came with the last of the script.
+const END_WITHIN: Duration = Duration::from_millis(50);
