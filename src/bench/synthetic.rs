@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock;
+use crate::deliver::request::USER_AGENT;
 use crate::domain::delivery::Trigger;
 use crate::domain::headers::Headers;
 use crate::domain::outcome::{Outcome, Response};
@@ -29,7 +30,15 @@ pub(super) fn finish(store: &Store, ready: Ready, response: Response) {
 }
 
 fn request_headers(id: &str, secs: &str) -> Headers {
-    [("webhook-id", id), ("webhook-timestamp", secs), ("webhook-signature", SIGNATURE)].into_iter().collect()
+    let usual = [
+        ("host", "127.0.0.1:8080"),
+        ("content-type", "application/json"),
+        ("user-agent", USER_AGENT),
+        ("accept", "*/*"),
+        ("content-length", "700"),
+    ];
+    let own = [("webhook-id", id), ("webhook-timestamp", secs), ("webhook-signature", SIGNATURE)];
+    usual.into_iter().chain(own).collect()
 }
 
 /// What common servers answer.

@@ -25,6 +25,12 @@ pub(crate) fn certificates(file: &Placed<PathBuf>, faults: &mut Faults) -> Optio
     noted(read, file, faults)
 }
 
+/// Reads a file of certificates that are trusted, with at least one in it.
+pub(crate) fn trusted_certificates(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Chain> {
+    let read = contents(&file.value).and_then(|contents| chain(&file.value, &contents.bytes));
+    noted(read.and_then(|chain| trusted(&file.value, chain)), file, faults)
+}
+
 /// Reads a file with a private key, which others can neither read nor change.
 pub(crate) fn private_key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Key> {
     let read = contents(&file.value).and_then(|contents| {
@@ -58,6 +64,16 @@ fn chain(path: &Path, bytes: &[u8]) -> Result<Chain, Wrong> {
     }
 }
 
+/// Certificates that can be trusted: each is one, and not only looks like one.
+fn trusted(path: &Path, chain: Chain) -> Result<Chain, Wrong> {
+    let unreadable = chain.iter().position(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err());
+    let wrong = |at: usize| {
+        let message = format!("certificate {} in {} cannot be read", at + 1, path.display());
+        Wrong::new(message, format!("openssl storeutl -noout -text -certs {}", path.display()))
+    };
+    unreadable.map_or(Ok(chain), |at| Err(wrong(at)))
+}
+
 fn key(path: &Path, bytes: &[u8]) -> Result<Key, Wrong> {
     let remedy = "a file with an unencrypted -----BEGIN PRIVATE KEY----- block";
     PrivateKeyDer::from_pem_slice(bytes).map_err(|_| Wrong::new(format!("{} holds no private key", path.display()), remedy))
@@ -70,12 +86,11 @@ fn misfit(cert: &Path, key: &Path, cause: &rustls::Error) -> Wrong {
             format!("the key in {key} is not that of the first certificate in {cert}"),
             "the chain with the server's own certificate first, and the key it was made with",
         ),
-        rustls::Error::InvalidCertificate(_) => Wrong::new(
-            format!("the first certificate in {cert} cannot be read: {cause}"),
-            format!("openssl x509 -noout -text -in {cert}"),
-        ),
+        rustls::Error::InvalidCertificate(_) => {
+            Wrong::new(format!("the first certificate in {cert} cannot be read"), format!("openssl x509 -noout -text -in {cert}"))
+        }
         _ => Wrong::new(
-            format!("the key in {key} cannot be used: {cause}"),
+            format!("the key in {key} cannot be used"),
             "an RSA key of 2048 bits or more, or one of ECDSA P-256, P-384 or Ed25519",
         ),
     }

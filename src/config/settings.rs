@@ -125,7 +125,7 @@ fn allow_private(section: &mut Section<'_>) -> Vec<IpNet> {
 
 fn ca_file(section: &mut Section<'_>) -> Option<PathBuf> {
     let file = section.optional_path("ca_file")?;
-    pem::certificates(&file, section.faults);
+    pem::trusted_certificates(&file, section.faults);
     Some(file.value)
 }
 

@@ -192,14 +192,16 @@ fn unreachable(error: &io::Error) -> Failure {
 /// Why a connector cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("cannot set up the resolver: {0}; check resolvers and /etc/resolv.conf")]
-    Resolver(hickory_resolver::net::NetError),
-    #[error("cannot read certificates from ca_file {path}: {source}", path = path.display())]
-    CaFile { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("cannot set up the resolver; check resolvers and /etc/resolv.conf")]
+    Resolver(#[source] hickory_resolver::net::NetError),
+    #[error("cannot read ca_file {path}: {source}", path = path.display())]
+    CaFile { path: PathBuf, source: io::Error },
+    #[error("ca_file {path} holds a certificate that cannot be read", path = path.display())]
+    BadCertificate { path: PathBuf },
     #[error("ca_file {path} holds no certificate; it must be PEM", path = path.display())]
     NoCertificate { path: PathBuf },
-    #[error("cannot set up TLS: {0}; install the package ca-certificates, or name certificates by ca_file or SSL_CERT_FILE")]
-    Roots(rustls::Error),
+    #[error("found no authority to trust; install the package ca-certificates, or name certificates by ca_file or SSL_CERT_FILE")]
+    Roots(#[source] rustls::Error),
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);

@@ -64,7 +64,7 @@ pub(crate) struct Failed {
 impl Failed {
     /// Whether a kept connection had gone stale: then the same attempt may be made on a fresh one (RFC 9112 section 9.3.1).
     pub(crate) fn was_stale(&self) -> bool {
-        self.connection_was_reused && self.before_first_byte && matches!(self.failure.class, Class::Reset | Class::Tls)
+        self.connection_was_reused && self.before_first_byte && self.failure.class == Class::Reset
     }
 }
 

@@ -3,7 +3,7 @@
 //! A delivery that finds no seat goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::domain::time::Timestamp;
 
@@ -41,6 +41,7 @@ impl Live {
 pub(crate) struct Seat {
     room: Arc<Room>,
     live: Arc<Live>,
+    is_taken: AtomicBool,
 }
 
 impl Seat {
@@ -59,16 +60,31 @@ impl Seat {
 
     /// A seat beyond the bound, for what a person asked for and waits for.
     pub(super) fn squeeze(room: &Arc<Room>, live: &Arc<Live>) -> Self {
-        room.waiting.fetch_add(1, Relaxed);
-        live.waiting.fetch_add(1, Relaxed);
-        Self { room: room.clone(), live: live.clone() }
+        let seat = Self { room: room.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
+        seat.retake();
+        seat
+    }
+
+    /// Frees the place: the attempt has started.
+    pub(crate) fn vacate(&self) {
+        if self.is_taken.swap(false, Relaxed) {
+            self.room.waiting.fetch_sub(1, Relaxed);
+            self.live.waiting.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Takes the place again, beyond the bound if need be: the attempt could not start after all.
+    pub(crate) fn retake(&self) {
+        if !self.is_taken.swap(true, Relaxed) {
+            self.room.waiting.fetch_add(1, Relaxed);
+            self.live.waiting.fetch_add(1, Relaxed);
+        }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.room.waiting.fetch_sub(1, Relaxed);
-        self.live.waiting.fetch_sub(1, Relaxed);
+        self.vacate();
     }
 }
 
@@ -95,5 +111,10 @@ mod tests {
         assert_eq!((own.len(), Seat::free(&room, &live)), (OWN_SEATS as usize, 0));
         own.truncate(12);
         assert_eq!(Seat::free(&room, &live), 20);
+        let left = |act: fn(&Seat)| {
+            act(&own[0]);
+            Seat::free(&room, &live)
+        };
+        assert_eq!([Seat::vacate, Seat::vacate, Seat::retake, Seat::retake].map(left), [21, 21, 20, 20], "each counts once");
     }
 }

@@ -65,6 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn names_and_certificates_of_the_system_are_looked_at() {
+        let sources = Sources::look(Some(Path::new("/own/ca.pem")));
+        let paths: Vec<_> = sources.0.iter().filter_map(|(path, _)| path.to_str()).collect();
+        for path in ["/own/ca.pem", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt"] {
+            assert!(paths.contains(&path), "{path}");
+        }
+    }
+
+    #[test]
     fn a_file_that_is_written_replaced_made_or_removed_has_changed() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["written", "replaced", "made", "removed"].map(|name| folder.path().join(name));

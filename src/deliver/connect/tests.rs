@@ -156,7 +156,11 @@ fn a_bad_ca_file_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "no certificate").unwrap();
-    for (path, text) in [(empty, "holds no certificate"), (folder.path().join("none.pem"), "cannot read certificates")] {
+    let garbled = folder.path().join("garbled.pem");
+    std::fs::write(&garbled, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    for (path, text) in
+        [(empty, "holds no certificate"), (folder.path().join("none.pem"), "cannot read ca_file"), (garbled, "cannot be read")]
+    {
         let options = Options { ca_file: Some(path.clone()), ..options(&[], None) };
         let error = Connector::new(options).err().unwrap().to_string();
         assert!(error.contains(text) && error.contains(path.to_str().unwrap()), "{error}");

@@ -42,11 +42,12 @@ fn config(provider: Arc<CryptoProvider>, verifier: Pinned) -> Result<ClientConfi
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let unreadable = |source| Error::CaFile { path: path.to_owned(), source };
-    let read: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    match read.map_err(unreadable)? {
-        none if none.is_empty() => Err(Error::NoCertificate { path: path.to_owned() }),
-        some => Ok(some),
+    let bytes = std::fs::read(path).map_err(|source| Error::CaFile { path: path.to_owned(), source })?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    match read {
+        Ok(none) if none.is_empty() => Err(Error::NoCertificate { path: path.to_owned() }),
+        Ok(all) if all.iter().all(|one| webpki::anchor_from_trusted_cert(one).is_ok()) => Ok(all),
+        _ => Err(Error::BadCertificate { path: path.to_owned() }),
     }
 }
 

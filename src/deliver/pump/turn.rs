@@ -79,6 +79,7 @@ impl Pump {
                 Sign::Neutral
             }
             Ok(Err(Unmade::Shortage(shortage))) => {
+                ready.seat.retake();
                 self.postpone(ready, shortage);
                 Sign::Neutral
             }
@@ -94,8 +95,7 @@ impl Pump {
     /// Hands an attempt to the store.
     async fn record(&self, ready: Ready, attempted: Attempted) -> Sign {
         let Attempted { trigger, started_at, url, request_headers, outcome, sign } = attempted;
-        let Ready { key, place, known, seat, .. } = ready;
-        drop(seat);
+        let Ready { key, place, known, .. } = ready;
         let ended_at = self.store.now();
         let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
         let room = self.store.outcome_room(kept_bytes).await;
@@ -125,6 +125,7 @@ impl Pump {
             Ok(_) => return Err(Unmade::NotDue),
             Err(fault) => return Ok(self.unreadable(ready, &fault)),
         };
+        ready.seat.vacate();
         let dialect = self.store.dialect(&begun.endpoint.provider);
         let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await?;
