@@ -83,6 +83,11 @@ impl Body {
         }
     }
 
+    /// Bytes that are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.kept.len()
+    }
+
     pub(super) fn into_kept(self) -> Vec<u8> {
         self.kept
     }

@@ -198,6 +198,9 @@ impl Connection {
             (end == End::Whole && !self.received.is_empty()).then_some("bytes that nobody asked for follow the response");
         if !self.in_order {
             self.close();
+        } else if body.kept() > READ_BYTES {
+            // A connection that rests keeps no large buffer.
+            self.received = BytesMut::new();
         }
         let truncated = end == End::Longer;
         let body_error = end.error().or_else(|| head.framing.fault().or(behind).map(Into::into));

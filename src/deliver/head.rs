@@ -100,7 +100,7 @@ impl Head {
     fn parse(bytes: &[u8], blanks_before: bool) -> Result<Self, Fault> {
         let mut lines = bytes.split(|byte| *byte == b'\n').map(without_return).skip_while(|line| line.is_empty());
         let status = StatusLine::parse(lines.next().unwrap_or_default())?;
-        let mut fields = Fields::default();
+        let mut fields = Fields { headers: Headers::with_capacity(bytes.len()), ..Fields::default() };
         lines.for_each(|line| fields.take(line));
         if fields.count > HEADERS_MAX {
             return Err(Fault::Many);

@@ -1,5 +1,6 @@
 //! What one attempt sends: a POST, with every header that goes on the wire.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 
 use bytes::Bytes;
@@ -26,11 +27,14 @@ impl<'a> Request<'a> {
         if !target.path_and_query().bytes().chain(target.authority().bytes()).all(|byte| byte.is_ascii_graphic()) {
             return Err(unsendable("the URL"));
         }
-        let mut headers = Headers::default();
+        let mut headers = Headers::with_capacity(dialect.bytes() + target.authority().len() + USUAL_BYTES);
         headers.push("host", target.authority());
         let absent = |(name, _): &&(&str, &str)| dialect.get(name).is_none();
         USUAL.iter().filter(absent).for_each(|(name, value)| headers.push(name, value));
-        headers.push_with("content-length", |to| to.push_str(&body.len().to_string()));
+        headers.push_with("content-length", |to| {
+            // Writing into memory cannot fail.
+            let _ = write!(to, "{}", body.len());
+        });
         for (name, value) in dialect.iter() {
             check(name, value)?;
             headers.push(name, value);
@@ -78,6 +82,9 @@ pub(crate) const USER_AGENT: &str = concat!("hookwheel/", env!("CARGO_PKG_VERSIO
 /// What every request has unless the dialect says otherwise. `accept` is there since firewalls in front of web servers refuse
 /// requests without it (rule 920300 of the OWASP Core Rule Set).
 const USUAL: &[(&str, &str)] = &[("content-type", "application/json"), ("user-agent", USER_AGENT), ("accept", "*/*")];
+
+/// Room for all of them, `host` and `content-length` included.
+const USUAL_BYTES: usize = 160;
 
 /// Headers that say how the message is framed and where it goes: nobody's to choose.
 const OURS: &[&str] =

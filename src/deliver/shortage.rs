@@ -1,7 +1,7 @@
 //! What this machine may lack for a connection: no fault of the endpoint, so no attempt of a delivery.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 
@@ -35,6 +35,11 @@ impl Shortage {
             Errno::NOBUFS | Errno::NOMEM => Some(Self::Memory),
             _ => None,
         }
+    }
+
+    /// What a socket lacks that is made now: for errors that do not tell their cause.
+    pub(super) fn seen_now() -> Option<Self> {
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().as_ref().and_then(Self::of)
     }
 
     /// What an error of connecting to `to` says of this machine.

@@ -10,6 +10,11 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
+    /// With room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { lines: String::with_capacity(bytes) }
+    }
+
     pub(crate) fn push(&mut self, name: &str, value: &str) {
         self.push_with(name, |to| to.push_str(value));
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::harness::api::{WITHIN, attempts, text};
 use crate::harness::config::Config;
+use crate::harness::dns::NameServer;
 use crate::harness::eventually;
 use crate::harness::receiver::Receiver;
 use crate::harness::service::Service;
@@ -15,8 +16,12 @@ use crate::harness::service::Service;
 /// "Too many open files" burnt the endpoint's attempts, so that deliveries failed unsent.
 #[tokio::test]
 async fn without_a_file_descriptor_deliveries_wait_and_no_attempt_is_counted() {
-    let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
-    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
+    let (names, receiver) = (NameServer::start().await, Receiver::start().await);
+    names.script("app.example.com", &[&["127.0.0.1"]]);
+    let resolver = format!("resolvers = [\"{}\"]", names.address());
+    let service = Service::start(&Config::retrying(&[]).delivery(&resolver)).await;
+    service.acme().subscribe(&receiver.url("/a"), &["address"]).await;
+    service.acme().subscribe(&format!("http://app.example.com:{}/b", receiver.address().port()), &["name"]).await;
     let mut api = service.acme().connect().await.expect("a connection that needs no new descriptor");
     api.get("/readyz").await.expect("an answer").expect(200);
     let pid = Pid::from_raw(service.pid().try_into().expect("a pid")).expect("not 0");
@@ -26,8 +31,11 @@ async fn without_a_file_descriptor_deliveries_wait_and_no_attempt_is_counted() {
     };
     limit(Some(lowest_free(service.pid())));
 
-    let published = api.publish(&json!({ "type": "order.paid", "data": {} })).await.expect("an answer");
-    let event = text(&published.expect(202)["id"]);
+    let mut events = Vec::new();
+    for kind in ["address", "name"] {
+        let published = api.publish(&json!({ "type": kind, "data": {} })).await.expect("an answer");
+        events.push(text(&published.expect(202)["id"]));
+    }
     let deadline = tokio::time::Instant::now() + WITHIN;
     let told = loop {
         let answer = api.get("/readyz").await.expect("an answer");
@@ -41,8 +49,10 @@ async fn without_a_file_descriptor_deliveries_wait_and_no_attempt_is_counted() {
     assert!(service.stderr().contains("no file descriptor left"), "{}", service.stderr());
 
     limit(None);
-    let delivery = service.acme().delivery_when(&event, "succeeded").await;
-    assert_eq!((attempts(&delivery).len(), receiver.received("/a").len()), (1, 1), "{delivery}");
+    for (event, path) in events.iter().zip(["/a", "/b"]) {
+        let delivery = service.acme().delivery_that(event, path, |delivery| delivery["status"] != "pending").await;
+        assert_eq!((attempts(&delivery).len(), receiver.received(path).len()), (1, 1), "{delivery}");
+    }
     let ready = || async { (service.stranger().get("/readyz").await.status == 200).then_some(()) };
     eventually("it is ready again", WITHIN, ready).await;
 }

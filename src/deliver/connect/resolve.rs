@@ -93,10 +93,13 @@ fn options(timeout: Duration) -> ResolverOpts {
 }
 
 fn failure(name: &str, error: &NetError) -> Unconnected {
-    match error {
-        NetError::Io(io) => Shortage::of(io).map_or_else(|| told(name, error).into(), Unconnected::Shortage),
-        _ => told(name, error).into(),
-    }
+    let shortage = match error {
+        NetError::Io(io) => Shortage::of(io),
+        // The resolver forgets why it has no connection.
+        NetError::NoConnections => Shortage::seen_now(),
+        _ => None,
+    };
+    shortage.map_or_else(|| told(name, error).into(), Unconnected::Shortage)
 }
 
 fn told(name: &str, error: &NetError) -> Failure {

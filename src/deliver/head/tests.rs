@@ -1,5 +1,7 @@
 //! Heads in order, odd heads that are read all the same, and bytes that are no head.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn scan(text: impl AsRef<[u8]>) -> Result<Option<Head>, Fault> {
@@ -127,4 +129,33 @@ fn a_connection_that_is_to_be_closed_is_not_kept() {
     assert!(!keeps("1.1", "Connection: Close"));
     assert!(!keeps("1.1", "connection: upgrade, close"));
     assert!(!keeps("1.0", "connection: keep-alive"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_and_pieces_change_nothing(
+        rest in "[ \\t\\r\\n:aZ0-9\\x00é]{0,60}",
+        end in "(\\r\\n\\r\\n|\\n\\n|)",
+        by in 1_usize..7,
+    ) {
+        let text = format!("HTTP/1.1 {rest}{end}");
+        let whole = scan(&text);
+        let (mut scanner, mut received, mut pieces) = (Scanner::default(), BytesMut::new(), Ok(None));
+        for piece in text.as_bytes().chunks(by) {
+            received.extend_from_slice(piece);
+            pieces = scanner.scan(&mut received);
+            if pieces != Ok(None) {
+                break;
+            }
+        }
+        prop_assert_eq!(whole, pieces);
+    }
+
+    #[test]
+    fn what_is_read_of_a_plain_head_is_what_was_sent(fields in prop::collection::vec(("[a-z-]{1,9}", "[!-~]{1,9}"), 0..9)) {
+        let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let head = head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"));
+        let read: Vec<_> = head.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        prop_assert_eq!(read, fields);
+    }
 }
