@@ -54,7 +54,7 @@ impl Plan {
     fn of(open: usize, in_flight: usize) -> Self {
         let left = open.saturating_sub(OTHERS + SOCKET_CONNECTIONS_MAX);
         let incoming = left.saturating_sub(in_flight).max(left / 2).min(CONNECTIONS_MAX + LEAVING);
-        let attempts = in_flight.min(left - incoming).max(LEAST);
+        let attempts = in_flight.min((left - incoming).max(LEAST));
         let kept = left.saturating_sub(incoming + attempts).min(KEPT_MAX);
         Self { attempts, connections: incoming.saturating_sub(LEAVING).max(LEAST), kept }
     }
@@ -89,6 +89,7 @@ mod tests {
             let all = plan.attempts + plan.connections + plan.kept + LEAVING + SOCKET_CONNECTIONS_MAX + OTHERS;
             assert!(all <= open, "{open}: {plan:?}");
             assert!(plan.attempts >= in_flight.min(open / 8) && plan.connections >= 50, "{open}: {plan:?}");
+            assert!(plan.attempts <= in_flight, "never more than the config allows: {plan:?}");
         }
         assert_eq!(Plan::of(0, 4_096), Plan { attempts: LEAST, connections: LEAST, kept: 0 });
     }
