@@ -107,6 +107,11 @@ async fn a_name_is_judged_by_all_its_addresses_when_it_is_dialled() {
         assert!(!delivery.to_string().contains("169.254"), "the log names no refused address: {delivery}");
     }
     assert_eq!((closed.connections(), open.connections()), (0, 0));
+    let told = service.stderr();
+    assert!(
+        told.contains("an address was refused") && told.contains("cause=\"loopback\"") && told.contains("allow_private"),
+        "{told}"
+    );
 
     names.script("open.example.com", &[&["127.0.0.2"]]);
     acme.subscribe(&format!("http://open.example.com:{}/open", open.address().port()), &["open"]).await;

@@ -85,12 +85,12 @@ pub(crate) enum Refused {
 }
 
 impl Refused {
-    /// The cause by its name, for the operator's log.
-    pub(crate) fn cause(self) -> String {
+    /// What kind of address it is, for the operator's log.
+    pub(crate) const fn cause(self) -> &'static str {
         match self {
-            Self::Own => "our own listening address".to_owned(),
-            Self::Range(range) => format!("{range:?}"),
-            Self::NotNamed => "not among the addresses that a single label or this port needs".to_owned(),
+            Self::Own => "our own listening address",
+            Self::Range(range) => range.name(),
+            Self::NotNamed => "not among the addresses that a single label or this port needs",
         }
     }
 }

@@ -32,6 +32,34 @@ pub(crate) enum Range {
     OutsideGlobalUnicast,
 }
 
+impl Range {
+    /// What an operator calls it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Unspecified => "the unspecified address",
+            Self::ThisNetwork => "\"this network\" (0.0.0.0/8)",
+            Self::Loopback => "loopback",
+            Self::Private => "a private network",
+            Self::CarrierNat => "a carrier's NAT (100.64.0.0/10)",
+            Self::LinkLocal => "link-local",
+            Self::Metadata => "a cloud's metadata service",
+            Self::Protocol => "reserved for protocols",
+            Self::Documentation => "reserved for documentation",
+            Self::Benchmark => "reserved for benchmarks",
+            Self::Multicast => "multicast",
+            Self::Reserved => "reserved",
+            Self::Broadcast => "broadcast",
+            Self::RelayAnycast => "anycast of 6to4 relays",
+            Self::SixToFour => "6to4",
+            Self::Mapped => "an IPv4 address mapped into IPv6",
+            Self::Compatible => "an IPv4 address inside an IPv6 one",
+            Self::LocalNat64 => "a local NAT64 network",
+            Self::OutsideGlobalUnicast => "outside of what IPv6 routes (2000::/3)",
+        }
+    }
+}
+
 /// The range of `ip`.
 pub(crate) fn range(ip: IpAddr) -> Range {
     match ip {
