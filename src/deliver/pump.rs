@@ -273,13 +273,16 @@ async fn retire(pump: Weak<Pump>) {
     }
 }
 
-/// Queues again what was postponed.
+/// Queues again what was postponed, until nothing is.
 async fn bring_back(pump: Weak<Pump>) {
-    tokio::time::sleep(PAUSE).await;
-    let Some(pump) = pump.upgrade() else { return };
-    let mut queues = pump.queues();
-    pump.postponed.take().into_iter().for_each(|ready| queues.push(ready));
-    pump.start_all(queues);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(pump) = pump.upgrade() else { return };
+        let Some(ready) = pump.postponed.take(clock::steady()) else { return };
+        let mut queues = pump.queues();
+        ready.into_iter().for_each(|ready| queues.push(ready));
+        pump.start_all(queues);
+    }
 }
 
 /// Makes a new connector when name servers, hosts or certificates have changed on disk.
