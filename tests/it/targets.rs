@@ -226,6 +226,21 @@ async fn a_changed_ca_file_is_seen_without_a_reload() {
     assert!(service.stderr().contains("ca.pem has changed"), "{}", service.stderr());
 }
 
+#[tokio::test]
+async fn a_changed_hosts_file_is_seen_without_a_reload() {
+    let config = Config::retrying(&["500ms"; 30]).delivery("connect_timeout = \"500ms\"");
+    let config = config.file("hosts", "127.0.0.1 localhost\n").file("resolv.conf", "nameserver 127.0.0.9\n");
+    let places = [("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")];
+    let Some(service) = Service::start_with_files_in_place(&config, &places).await else { return };
+    let (receiver, acme) = (Receiver::start().await, service.acme());
+    acme.subscribe(&format!("http://app.example:{}/a", receiver.address().port()), &["*"]).await;
+    let event = acme.publish_new("order.paid").await;
+    acme.delivery_that(&event, "its first attempt is logged", |delivery| delivery["attempts"] != json!([])).await;
+    std::fs::write(service.folder().join("hosts"), "127.0.0.1 localhost app.example\n").expect("written");
+    receiver.wait_for("/a", 1, WITHIN).await;
+    assert!(service.stderr().contains("/etc/hosts has changed"), "{}", service.stderr());
+}
+
 /// In all spellings that some parser takes for an address.
 const NOT_PUBLIC: [&str; 57] = [
     "127.0.0.1",

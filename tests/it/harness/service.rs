@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -76,6 +77,21 @@ impl Service {
         let setting = Setting { behind: [&medium.inside(), tracer].concat(), ..Setting::default() };
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::start_in(folder, config, environment, setting, turn).await
+    }
+
+    /// With files of its folder in the place of those of the machine, by their paths; `None`, which is said, for a user who may
+    /// not do that.
+    pub(crate) async fn start_with_files_in_place(config: &Config, files: &[(&str, &str)]) -> Option<Self> {
+        if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
+            eprintln!("skipped: only root can put files in the place of others");
+            return None;
+        }
+        let mounts: String = files.iter().map(|(file, path)| format!("mount --bind {file} {path} && ")).collect();
+        let script = format!("{mounts}exec \"$0\" \"$@\"");
+        let behind = ["unshare", "--mount", "sh", "-c", &script].map(str::to_owned).into();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let setting = Setting { behind, ..Setting::default() };
+        Some(Self::start_in(folder, config, Vec::new(), setting, turn::shared().await).await)
     }
 
     /// With more environment than the test has itself, now and at every later start.
