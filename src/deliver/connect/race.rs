@@ -73,14 +73,16 @@ impl Race {
         if now < due {
             return due;
         }
-        let Some(address) = self.addresses.next() else { return due };
-        self.dialling.spawn(async move { (address, TcpStream::connect(address).await) });
-        self.left -= 1;
-        if self.left == 0 {
+        let Some(left) = self.left.checked_sub(1) else {
             self.addresses = Addresses::default();
-        }
+            return due;
+        };
+        let Some(address) = self.addresses.next() else { return due };
+        self.left = left;
+        self.dialling.spawn(async move { (address, TcpStream::connect(address).await) });
         // All are tried in time, however many there are.
-        let share = end.saturating_duration_since(now) / u32::try_from(self.addresses.len() + 2).unwrap_or(u32::MAX);
+        let others = u32::try_from(self.addresses.len().min(left)).unwrap_or(u32::MAX);
+        let share = end.saturating_duration_since(now) / (others + 2);
         now + ATTEMPT_DELAY.min(share)
     }
 
@@ -152,6 +154,31 @@ mod tests {
         addresses.add(&read(&["1.1.1.1", "1.1.1.2", "::1", "::2", "::3"]));
         let order: Vec<_> = std::iter::from_fn(|| addresses.next()).collect();
         assert_eq!(order, read(&["::1", "1.1.1.1", "::2", "1.1.1.2", "::3"]));
+    }
+
+    /// Addresses that come once, late.
+    struct Once(Vec<SocketAddr>);
+
+    impl Late for Once {
+        async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
+            // Long after the others have refused.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(std::mem::take(&mut self.0))
+        }
+
+        fn is_over(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_are_dialled_than_the_bound_whenever_they_come() {
+        // Nobody listens there, and each refuses at once.
+        let many: Vec<SocketAddr> = (1..=200).map(|last| ([127, 0, 9, last], 9).into()).collect();
+        let mut late = Once(many.clone());
+        let race = Race::new(&many);
+        let lost = race.run(&mut late, Duration::from_secs(2)).await.unwrap_err();
+        assert!(matches!(lost, Unconnected::Failed(Failure { class: Class::Connect, .. })), "{lost:?}");
     }
 
     #[test]
