@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep_until, timeout_at};
 
 use super::body::{Body, Step};
 use super::cut::Cut;
-use super::head::{Fault, Head, Scanner};
+use super::head::{Fault, Head, PLAIN_BYTES_MAX, Scanner};
 use super::request::Request;
 use super::stream::Stream;
 use super::words::{self, Place};
@@ -160,7 +161,12 @@ impl Connection {
             self.check_idle().await?;
         }
         self.sending.begin(request);
+        let mut large = None;
         loop {
+            if self.received.len() > PLAIN_BYTES_MAX && large.is_none() {
+                // The rest waits in the network. Never an error, since nobody closes it.
+                large = LARGE_HEADS.acquire().await.ok();
+            }
             match self.more().await {
                 Ok(0) => return Err(words::closed(self.place(scanner))),
                 Ok(_) => {}
@@ -330,6 +336,9 @@ fn refused(fault: Fault) -> Failure {
 
 /// Longest a connection is used: past it the name is resolved again, so that an endpoint that moved is followed.
 const LIFE_MAX: Duration = Duration::from_secs(300);
+
+/// Heads beyond [`PLAIN_BYTES_MAX`] that are received at once, over all connections: they take 16 MiB.
+static LARGE_HEADS: Semaphore = Semaphore::const_new(256);
 
 /// Room for one read: most responses fit.
 const READ_BYTES: usize = 2 * 1024;

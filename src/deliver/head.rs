@@ -232,7 +232,7 @@ pub(super) const HEADERS_MAX: usize = 256;
 pub(super) const INTERIM_BYTES_MAX: usize = 1 << 20;
 
 /// Past either of these a head is read, and its connection closed after it: a server that sends so much is seldom in order.
-const PLAIN_BYTES_MAX: usize = 16 * 1024;
+pub(super) const PLAIN_BYTES_MAX: usize = 16 * 1024;
 const PLAIN_HEADERS_MAX: usize = 64;
 
 #[cfg(test)]
