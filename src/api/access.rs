@@ -158,7 +158,7 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
 }
 
 /// `PROVIDER/TENANT`, or `PROVIDER/*` for all of them.
-fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
+pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
     let (provider, tenant) = target.trim().split_once('/')?;
     let tenant = (tenant != "*").then_some(tenant);
     (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))

@@ -17,10 +17,12 @@ pub(crate) fn status(api: &Api) -> Reply {
     let settings = api.settings.borrow().clone();
     let reasons = health::reasons(api, &health);
     let findings: Vec<String> = api.store.findings().iter().map(ToString::to_string).collect();
+    let warnings = settings.dangers.warnings(clock::now());
     Reply::object(StatusCode::OK, |object| {
         object.text("version", env!("CARGO_PKG_VERSION"));
         object.boolean("ready", reasons.is_empty());
         object.texts("reasons", reasons.iter().map(String::as_str));
+        object.texts("warnings", warnings.iter().map(String::as_str));
         object.number("uptime_s", clock::steady().saturating_duration_since(api.started).as_secs());
         object.number("providers", settings.providers().count() as u64);
         object.number("webhooks", health.webhooks as u64);

@@ -133,7 +133,12 @@ async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience:
                 room = rooms.take(bytes, patience).await.ok_or(CROWDED)?;
                 within = bytes;
             }
-            Next::Piece { bytes, last } => {
+            Next::Piece { mut bytes, last } => {
+                if last {
+                    // An answer ends its line; it may fill its room, which is not to be doubled for that.
+                    bytes.reserve_exact(1);
+                    bytes.push(b'\n');
+                }
                 room.shrink(bytes.capacity());
                 let bytes = Bytes::from(bytes);
                 return Ok(if last {
@@ -262,7 +267,7 @@ mod tests {
             lengths.push(frame.expect("read").into_data().expect("data").len());
             assert!(all - free(&rooms) <= 3 << 20, "the whole would be 4 MiB");
         }
-        assert_eq!(lengths, [1000, 3 << 20, 1 << 20, 10]);
+        assert_eq!(lengths, [1000, 3 << 20, 1 << 20, 10 + 1], "the last one ends the line");
         drop(answer);
         assert_eq!(free(&rooms), all);
     }
@@ -271,8 +276,8 @@ mod tests {
     async fn an_answer_that_is_whole_at_once_has_a_length() {
         let rooms = rooms();
         let answer = begun(&[1000], &rooms).await;
-        assert_eq!(answer.size_hint().exact(), Some(1000));
-        assert_eq!(answer.collect().await.expect("read").to_bytes().len(), 1000);
+        assert_eq!(answer.size_hint().exact(), Some(1001));
+        assert_eq!(answer.collect().await.expect("read").to_bytes().len(), 1001);
     }
 
     #[tokio::test]

@@ -15,15 +15,16 @@ use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::whole;
+use super::whose::Whose;
 use crate::domain::delivery::{Place, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
-use crate::domain::id::{DeliveryKey, Node};
+use crate::domain::id::{DeliveryKey, EventKey, Node};
 use crate::domain::outcome::{Failure, Response};
 use crate::domain::target::{OPENED_BY, REFUSED};
 use crate::domain::time::Timestamp;
-use crate::store::{Attempt, Filter, Of, Owned, Status, View};
+use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
 
 /// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
 pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -68,14 +69,57 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            let none = Lines { node, views: Vec::new(), at: 0, before, next: None };
+            let none = Lines { node, views: Vec::new(), at: 0, before, next: None, print: print_line };
             return page(ask, Frame::of(dialect), none).await;
         };
         filter.event = Some(event.key);
     }
     let found = ask::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    let lines = Lines { node, views: found.views, at: 0, before, next: found.next };
+    let lines = Lines { node, views: found.views, at: 0, before, next: found.next, print: print_line };
     page(ask, Frame::of(dialect), lines).await
+}
+
+/// `GET /v1/admin/deliveries`: of all tenants, newest first, each with its provider and tenant and its last result; `?tenant=`
+/// those of one or of a provider, `?webhook=` those of a webhook.
+pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let store = ask.api.store.clone();
+    let mut query = ask.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
+    let (limit, before) = (query.limit(), cursor::from_query(&mut query));
+    let (mut filter, whose) = (filter(&mut query), Whose::from_query(&mut query));
+    let [event, webhook] = ["event", "webhook"].map(|name| query.text(name).map(ToOwned::to_owned));
+    query.finish()?;
+    let tenants = whose.check(ask)?.tenants(ask);
+    let found = match event.map(|id| event_of_any(&store, &tenants, &id)).transpose()? {
+        Some(None) => store::Page::default(),
+        event => {
+            filter.event = event.flatten();
+            let known = |id: String| store.webhook(&id).ok_or(Problem::NotFound("webhook"));
+            let webhook = webhook.map(known).transpose()?;
+            let of = webhook.map_or(Of::Tenants(tenants), |endpoint| Of::Webhook(endpoint.no));
+            let store = store.clone();
+            ask::read(move || store.deliveries(&of, &filter, before, limit)).await?
+        }
+    };
+    let (node, views, next) = (store.node(), found.views, found.next);
+    page(ask, Frame::default(), Lines { node, views, at: 0, before, next, print: print_for_operator }).await
+}
+
+/// An event by its id, which is one tenant's own.
+fn event_of_any(store: &Store, tenants: &[Owned], id: &str) -> Result<Option<EventKey>, store::Error> {
+    for owned in tenants {
+        if let Some(event) = store.event_by_id(owned, id)? {
+            return Ok(Some(event.key));
+        }
+    }
+    Ok(None)
+}
+
+fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {
+    print_line(node, view, object);
+    object.number_or_null("last_code", view.delivery.code.map(u64::from));
+    object.text_or_null("last_error", view.error.map(crate::domain::outcome::Class::name));
+    object.text("provider", &view.endpoint.provider);
+    object.text("tenant", &view.endpoint.tenant);
 }
 
 /// The deliveries of a page.
@@ -86,12 +130,13 @@ struct Lines {
     before: Option<DeliveryKey>,
     /// Behind the last row that was looked at, which may be none of the page's.
     next: Option<DeliveryKey>,
+    print: fn(Node, &View, &mut Object<'_>),
 }
 
 impl Rows for Lines {
     fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         let Some(view) = self.views.get(self.at) else { return Ok(Row::End) };
-        fill_object(into, |object| print_line(self.node, view, object));
+        fill_object(into, |object| (self.print)(self.node, view, object));
         Ok(Row::Printed)
     }
 

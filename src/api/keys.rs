@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::random;
 use super::reply::Reply;
 use super::settings::{FILE_KEY, Settings};
+use super::told;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role, Scopes};
 use crate::domain::id::{is_name, key_id};
@@ -54,6 +55,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let id = key_id(now, random::bytes()?).into();
     let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now };
     ask.api.store.add_key(key.clone()).await?;
+    told::key_made(&ask.caller, &key);
     Ok(Reply::object(StatusCode::CREATED, |object| {
         print(&key, object);
         object.text("key", &text);
@@ -66,6 +68,7 @@ pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
         return Err(Denied::KeyInFile.into());
     }
     ask.api.store.revoke_key(ask.id).await?;
+    told::key_revoked(&ask.caller, ask.id);
     Ok(Reply::no_content())
 }
 

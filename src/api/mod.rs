@@ -45,8 +45,10 @@ mod settings;
 mod slots;
 mod stop;
 mod streams;
+mod told;
 mod webhooks;
 mod whole;
+mod whose;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -64,6 +66,7 @@ pub(crate) use serve::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, 
 pub(crate) use settings::Settings;
 pub(crate) use slots::{LEAVING_MAX, Limits};
 pub(crate) use stop::{Stage, Stop};
+pub(crate) use told::tell;
 
 use access::{Caller, Keys, Rank};
 use answer::Answer;
@@ -74,6 +77,7 @@ use problem::{CROWDED, Problem, STOPPING};
 use reply::Reply;
 use route::{Call, Need, Routes};
 use slots::{Group, Slot, Slots};
+use told::Told;
 
 use crate::clock;
 use crate::domain::access::KeyHash;
@@ -93,6 +97,7 @@ pub(crate) struct Api {
     network: Slots,
     socket: Slots,
     parties: RandomState,
+    told: Told,
 }
 
 /// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
@@ -121,6 +126,7 @@ impl Api {
             network: Slots::new(network, started),
             socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
             parties: RandomState::new(),
+            told: Told::default(),
         }
     }
 
@@ -143,7 +149,7 @@ impl Api {
     async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
         let (head, mut body) = request.into_parts();
         let reply = self.handle(door, &slot, &head, &mut body).await;
-        let mut reply = reply.unwrap_or_else(Problem::reply);
+        let mut reply = reply.inspect_err(|problem| self.told.problem(problem)).unwrap_or_else(Problem::reply);
         let is_taken = body.is_end_stream() || discard(&mut body, &head).await;
         if !is_taken || (self.stop.has_moved() && self.stop.is_pressed()) {
             reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -226,6 +232,7 @@ impl Api {
             Call::Reload => admin::reload(self).await,
             Call::AcceptClock => admin::accept_clock(self).await,
             Call::ListAllWebhooks => webhooks::list_all(ask).await,
+            Call::ListAllDeliveries => deliveries::list_all(ask).await,
         }
     }
 }

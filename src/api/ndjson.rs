@@ -22,7 +22,10 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut rest = &lines[..];
     while !rest.is_empty() {
         let (slice, behind) = rest.split_at(slice_end(rest));
-        publish_slice(ask, &reader, slice).await.iter().for_each(|result| answer.add(result));
+        for result in publish_slice(ask, &reader, slice).await {
+            result.as_ref().err().into_iter().for_each(|problem| ask.api.told.problem(problem));
+            answer.add(&result);
+        }
         rest = behind;
     }
     Ok(Reply::ndjson(answer.bytes, room))

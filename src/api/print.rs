@@ -12,6 +12,13 @@ pub(crate) fn object(fill: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
     bytes
 }
 
+/// The same as a whole answer, which ends its line.
+pub(crate) fn line(fill: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
+    let mut bytes = object(fill);
+    bytes.push(b'\n');
+    bytes
+}
+
 /// An object that is being written.
 pub(crate) struct Object<'a> {
     into: &'a mut Vec<u8>,
@@ -33,6 +40,14 @@ impl Object<'_> {
 
     pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.member(name).extend_from_slice(value.to_string().as_bytes());
+    }
+
+    /// A number, or null.
+    pub(crate) fn number_or_null(&mut self, name: &str, value: Option<u64>) {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self.null(name),
+        }
     }
 
     pub(crate) fn boolean(&mut self, name: &str, value: bool) {

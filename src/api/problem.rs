@@ -98,7 +98,7 @@ impl Problem {
 
     /// The whole answer.
     pub(crate) fn reply(self) -> Reply {
-        let (status, body) = (self.status(), Bytes::from(print::object(|object| self.print(object))));
+        let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         match &self {
@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
         let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
-        assert_eq!(reply.body, expected);
+        assert_eq!(reply.body, format!("{expected}\n"));
     }
 
     #[test]

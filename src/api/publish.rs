@@ -32,7 +32,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let publication = reader.read(&ask.body)?;
     let accepted = ask.api.store.accept_one(publication).await?;
     let status = status(&accepted);
-    Ok(Reply::json(status, print::object(|object| print_accepted(&accepted, object))))
+    Ok(Reply::object(status, |object| print_accepted(&accepted, object)))
 }
 
 /// 202, or 200 for what was published before.

@@ -68,7 +68,7 @@ impl Reply {
 
     /// One object, as it stands.
     pub(crate) fn object(status: StatusCode, fill: impl FnOnce(&mut Object<'_>)) -> Self {
-        Self::json(status, print::object(fill))
+        Self::json(status, print::line(fill))
     }
 
     pub(crate) fn no_content() -> Self {

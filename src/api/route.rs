@@ -82,6 +82,7 @@ pub(crate) enum Call {
     Reload,
     AcceptClock,
     ListAllWebhooks,
+    ListAllDeliveries,
 }
 
 /// What a path leads to, one call a verb.
@@ -201,6 +202,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
     route(Verb::Post, "/v1/admin/clock/accept", Need::Operator, Call::AcceptClock),
     route(Verb::Get, "/v1/admin/webhooks", Need::Operator, Call::ListAllWebhooks),
+    route(Verb::Get, "/v1/admin/deliveries", Need::Operator, Call::ListAllDeliveries),
 ];
 
 #[cfg(test)]
@@ -218,6 +220,14 @@ mod tests {
             let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
             assert_eq!(Routes::new().find(&method, &path).unwrap().call, route.call, "{path}");
         }
+    }
+
+    #[test]
+    fn the_readme_names_every_call() {
+        let readme = include_str!("../../README.md");
+        let missing: Vec<String> = ROUTES.iter().map(|route| format!("`{} {}`", route.verb.name(), route.path)).collect();
+        let missing: Vec<_> = missing.into_iter().filter(|call| !readme.contains(call)).collect();
+        assert!(missing.is_empty(), "its table of calls lacks {missing:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::checked::{self, Config};
+use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     /// Where each webhook of the files stands.
     files: HashMap<FileWebhook, Box<str>>,
     danger_allow_http: bool,
+    /// What `status` warns of.
+    pub(crate) dangers: Dangers,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
     /// Judges the literal addresses of new URLs.
@@ -52,6 +55,7 @@ impl Settings {
             providers,
             files: config.webhooks().map(|(provider, tenant, webhook)| place(provider, tenant, webhook)).collect(),
             danger_allow_http: config.delivery.danger_allow_http,
+            dangers: Dangers::of(config),
             rotation_overlap: config.delivery.rotation_overlap,
             guard,
         })
@@ -204,6 +208,7 @@ pub(crate) mod fixture {
             providers: HashMap::from(providers),
             files: HashMap::new(),
             danger_allow_http: false,
+            dangers: Dangers::default(),
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),
         }

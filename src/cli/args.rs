@@ -44,7 +44,7 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) reach: Reach,
 
-    /// For whom; PROVIDER/* stands for all tenants of a provider
+    /// For whom; to publish and to list, PROVIDER/* stands for all tenants of a provider
     #[arg(long, value_name = "PROVIDER/TENANT", default_value = DEFAULT_TENANT, value_parser = tenant, help_heading = SERVICE)]
     pub(crate) tenant: String,
 }

@@ -8,9 +8,11 @@ use serde_json::json;
 use super::doors;
 use super::exit::{Exit, Failure};
 use super::print::Out;
-use super::words::count;
+use super::words::{count, plain};
+use crate::clock;
 use crate::config::DEFAULT_FILE;
 use crate::config::checked::Config;
+use crate::config::dangers::Dangers;
 
 /// Check the config, or with --store a store whose service is stopped; changes nothing
 #[derive(Args, Debug)]
@@ -42,7 +44,7 @@ impl Check {
 
     fn config(&self, out: &Out) -> Result<Exit, Failure> {
         let config = doors::config(&self.config, !self.no_environment)?;
-        let warnings = warnings(&config);
+        let warnings = Dangers::of(&config).warnings(clock::now());
         for warning in &warnings {
             out.note(format!("warning: {warning}"));
         }
@@ -55,18 +57,6 @@ impl Check {
     }
 }
 
-/// What is allowed, and yet wants a second look.
-fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if config.delivery.danger_allow_http {
-        warnings.push("[delivery] danger_allow_http lets deliveries go out unencrypted where a dialect wants https".to_owned());
-    }
-    let everywhere = config.delivery.allow_private.iter().filter(|net| net.prefix_len() == 0);
-    warnings
-        .extend(everywhere.map(|net| format!("[delivery] allow_private = {net} opens every private address to every webhook")));
-    warnings
-}
-
 fn webhooks(config: &Config) -> u64 {
     let tenants = config.providers.iter().flat_map(|provider| &provider.tenants);
     tenants.map(|tenant| tenant.webhooks.len() as u64).sum()
@@ -77,7 +67,7 @@ fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
     let clean = report.is_clean();
     match out.json {
         true => out.line(json!({ "ok": clean, "report": report.to_string() }))?,
-        false => out.line(&report)?,
+        false => out.line(plain(&report.to_string()))?,
     }
     if clean {
         return Ok(Exit::Ok);

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::doors;
 use super::exit::{Exit, Failure};
 use super::print::Out;
+use super::shown;
+use super::words::plain;
 use crate::config::DEFAULT_FILE;
 
 /// Print a config file to begin with, or what yours comes to
@@ -21,7 +23,7 @@ pub(crate) enum Config {
 #[derive(Args, Debug)]
 pub(crate) struct Example {}
 
-/// Print every single setting and where it comes from; secrets and keys are not among them
+/// Print every single setting and where it comes from; as JSON the whole config, without secrets and keys
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// The config file; conf.d/*.toml beside it are read too
@@ -54,16 +56,14 @@ fn example(out: &Out) -> Result<(), Failure> {
 fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> {
     let config = doors::config(file, with_environment)?;
     if out.json {
-        let one = |value: &str, from: String| json!({ "value": (!value.is_empty()).then_some(value), "from": from });
-        let all = config.settings.iter().map(|setting| (setting.name.clone(), one(&setting.value, setting.place.to_string())));
-        out.line(Value::Object(all.collect::<Map<_, _>>()))?;
+        out.line(shown::whole(&config))?;
         return Ok(());
     }
     let set = config.settings.iter().filter(|setting| !setting.value.is_empty());
     let lines: Vec<_> = set.map(|setting| (format!("{} = {}", setting.name, setting.value), &setting.place)).collect();
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
     for (line, place) in &lines {
-        out.line(format!("{line:width$}  # {place}"))?;
+        out.line(plain(&format!("{line:width$}  # {place}")))?;
     }
     Ok(())
 }

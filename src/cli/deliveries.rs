@@ -9,8 +9,9 @@ use super::client::Call;
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::print::Out;
+use super::table::{Column, table};
 use super::webhooks;
-use super::words::{cell, table};
+use super::words::cell;
 
 /// List, show and retry deliveries
 #[derive(Debug, Subcommand)]
@@ -26,6 +27,11 @@ pub(crate) enum Deliveries {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
+    /// Those of all tenants
+    #[arg(long, conflicts_with = "tenant")]
+    all: bool,
+
+    /// Where they stand
     #[arg(long, value_enum)]
     status: Option<Status>,
 
@@ -112,11 +118,9 @@ impl Deliveries {
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let path = match &self.webhook {
-            Some(webhook) => format!("/v1/webhooks/{}/deliveries", webhooks::find(&service, webhook)?),
-            None => "/v1/deliveries".to_owned(),
-        };
-        let answer = service.ask(Call::get(path).query(self.query()))?;
+        let webhook = self.webhook.as_ref().map(|webhook| webhooks::find(&service, webhook)).transpose()?;
+        let whose = [("tenant", (!self.all).then(|| self.target.tenant.clone())), ("webhook", webhook)];
+        let answer = service.ask(Call::get("/v1/admin/deliveries").query(self.query().into_iter().chain(whose)))?;
         if out.json {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
@@ -125,7 +129,7 @@ impl List {
         let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
-            false => out.line(table(&["ID", "TYPE", "STATUS", "ATTEMPTS", "CREATED", "NEXT", "URL"], &rows))?,
+            false => out.line(table(&COLUMNS, &rows, out.width))?,
         }
         if let Some(next) = page.next {
             out.note("there are more");
@@ -142,6 +146,7 @@ impl List {
                 out.note("no deliveries match");
                 out.hint(&Hint::tenants("deliveries list"));
             }
+            false if self.all => out.note("there are no deliveries"),
             false => out.note(format!("{} has no deliveries", self.target.tenant)),
         }
     }
@@ -162,8 +167,23 @@ impl List {
 }
 
 fn row(delivery: &Value) -> Vec<String> {
-    ["id", "event_type", "status", "attempts", "created_at", "next_attempt_at", "url"].map(|member| cell(delivery, member)).into()
+    let tenant = format!("{}/{}", cell(delivery, "provider"), cell(delivery, "tenant"));
+    let [id, kind, status, attempts, created, next, url] =
+        ["id", "event_type", "status", "attempts", "created_at", "next_attempt_at", "url"].map(|member| cell(delivery, member));
+    vec![id, kind, status, webhooks::last(delivery), attempts, created, next, tenant, url]
 }
+
+const COLUMNS: [Column; 9] = [
+    Column::kept("ID"),
+    Column::text("TYPE", 2),
+    Column::kept("STATUS"),
+    Column::whole("LAST", 1),
+    Column::whole("ATTEMPTS", 3),
+    Column::whole("CREATED", 4),
+    Column::whole("NEXT", 6),
+    Column::text("TENANT", 5),
+    Column::text("URL", 7),
+];
 
 impl One {
     fn show(self, out: &Out) -> Result<Exit, Failure> {

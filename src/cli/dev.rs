@@ -1,6 +1,7 @@
 //! `dev`: the whole relay on a laptop, without config and key, and what it shows.
 
 use std::env;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
@@ -17,6 +18,7 @@ use super::lines::{self, Screen};
 use super::print::Out;
 use super::{args, doors};
 use crate::clock;
+use crate::config::checked::LogLevel;
 use crate::server::{self, DevOptions, Seen};
 
 /// Run a relay for development: no config, no key, loopback only
@@ -102,6 +104,7 @@ impl Dev {
             print_secret: self.print_secret,
             fail_rate: self.fail_rate,
             latency: self.latency,
+            log_level: log_level(variable("HOOKWHEEL_LOG"))?,
         })
     }
 }
@@ -125,6 +128,17 @@ fn is_found(socket: &Path) -> bool {
 /// As the header shows it, so that it can be used from another folder.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+/// What happens is shown by lines of its own: without another wish the log says errors alone.
+fn log_level(said: Option<OsString>) -> Result<LogLevel, Failure> {
+    let Some(said) = said.filter(|said| !said.is_empty()) else { return Ok(LogLevel::Error) };
+    let unknown = || {
+        let known: Vec<&str> = LogLevel::NAMES.iter().map(|(name, _)| *name).collect();
+        let message = format!("HOOKWHEEL_LOG is `{}`; there are {}", said.to_string_lossy(), known.join(", "));
+        Failure::usage(message, Hint::text("unset HOOKWHEEL_LOG"))
+    };
+    said.to_str().and_then(LogLevel::parse).ok_or_else(unknown)
 }
 
 fn no_home() -> Failure {
@@ -203,6 +217,13 @@ mod tests {
         let failure = failed(taken);
         assert_eq!(failure.exit, Exit::Bind);
         assert!(failure.human(&Called::default()).ends_with("  try: --port 0"), "{failure:?}");
+    }
+
+    #[test]
+    fn the_level_of_the_log_is_a_known_word() {
+        assert_eq!(log_level(None), Ok(LogLevel::Error));
+        assert_eq!(log_level(Some("debug".into())), Ok(LogLevel::Debug));
+        assert_eq!(log_level(Some("loud".into())).expect_err("unknown").exit, Exit::Usage);
     }
 
     #[test]

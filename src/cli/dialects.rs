@@ -73,7 +73,7 @@ impl Show {
         let text = doors::dialect_file(dialect);
         match out.json {
             true => out.line(json!({ "name": dialect.name, "toml": text }))?,
-            false => out.line(text.trim_end())?,
+            false => out.line(plain(text.trim_end()))?,
         }
         Ok(Exit::Ok)
     }

@@ -90,8 +90,10 @@ impl From<store::Error> for Failure {
         let at = |path: &Path| Some(look(path));
         let (exit, hint) = match &error {
             Error::File { cause, .. } if is_denied(cause) => (Exit::Permission, Some(Hint::Before("sudo -u hookwheel"))),
-            Error::File { path, .. } | Error::Foreign { path, .. } => (Exit::StoreIo, at(path)),
+            Error::File { path, .. } | Error::Foreign { path, .. } | Error::Unreadable { path, .. } => (Exit::StoreIo, at(path)),
             Error::InUse(_) => (Exit::StoreIo, Some(Hint::text("systemctl stop hookwheel"))),
+            Error::Open { remedy, .. } => (Exit::InvalidConfig, Some(Hint::text(remedy))),
+            Error::StoreMissing { beside, .. } => (Exit::StoreIo, at(beside)),
             Error::WrongKey(key) => (Exit::StoreIo, at(key)),
             Error::Random(_) => (Exit::Internal, Some(Hint::Repeat)),
             _ => (Exit::StoreIo, None),

@@ -4,11 +4,12 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::args::{self, Reach};
-use super::client::Call;
+use super::client::{Call, Service};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::print::Out;
-use super::words::{cell, table};
+use super::table::{Column, table};
+use super::words::{cell, one_line};
 
 /// Make, list and revoke API keys
 #[derive(Debug, Subcommand)]
@@ -76,8 +77,8 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
-    /// The key's id, key_…
-    #[arg(value_parser = key)]
+    /// Its id, key_…, or its name
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     key: String,
 
     #[command(flatten)]
@@ -139,7 +140,7 @@ impl List {
                 out.note("there are no keys");
                 out.hint(&Hint::service("keys new my-app"));
             }
-            false => out.line(table(&["ID", "NAME", "OF", "SCOPES", "CREATED", "FROM"], &rows))?,
+            false => out.line(table(&COLUMNS, &rows, out.width))?,
         }
         Ok(Exit::Ok)
     }
@@ -154,20 +155,50 @@ fn row(key: &Value) -> Vec<String> {
 
 impl Revoke {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        self.reach.service()?.ask(Call::delete(format!("/v1/admin/keys/{}", self.key)))?;
+        let service = self.reach.service()?;
+        let id = find(&service, &self.key)?;
+        service.ask(Call::delete(format!("/v1/admin/keys/{id}")))?;
         match out.json {
-            true => out.line(json!({ "id": self.key, "revoked": true }))?,
-            false => out.line(format!("{}  revoked", self.key))?,
+            true => out.line(json!({ "id": id, "revoked": true }))?,
+            false => out.line(format!("{id}  revoked"))?,
         }
         Ok(Exit::Ok)
     }
 }
 
-/// An id; that of a key in the file has dots in it.
-fn key(text: &str) -> Result<String, String> {
-    let plain = |part: &str| !part.is_empty() && args::id(part).is_ok();
-    if text.split('.').all(plain) { Ok(text.into()) } else { Err("a key's id is what hookwheel keys list shows, key_…".into()) }
+/// The id of a key that is named by its id or its name.
+fn find(service: &Service, key: &str) -> Result<String, Failure> {
+    if is_id(key) {
+        return Ok(key.to_owned());
+    }
+    named(&service.all("/v1/admin/keys", &[])?, key)
 }
+
+fn named(keys: &[Value], name: &str) -> Result<String, Failure> {
+    let ids: Vec<&str> = keys.iter().filter(|key| key["name"] == name).filter_map(|key| key["id"].as_str()).collect();
+    let list = Hint::service("keys list");
+    match ids[..] {
+        [id] => Ok(id.to_owned()),
+        [] => Err(Failure::negative(format!("no key is named `{}`", one_line(name, 80)), list)),
+        _ => Err(Failure::usage(format!("{} keys are named `{}`: {}", ids.len(), one_line(name, 80), ids.join(", ")), list)),
+    }
+}
+
+/// `key_…`; that of a key in the file has dots in it.
+fn is_id(text: &str) -> bool {
+    text.starts_with(ID_PREFIX) && text.split('.').all(|part| args::id(part).is_ok())
+}
+
+const ID_PREFIX: &str = "key_";
+
+const COLUMNS: [Column; 6] = [
+    Column::kept("ID"),
+    Column::text("NAME", 1),
+    Column::text("OF", 2),
+    Column::whole("SCOPES", 3),
+    Column::whole("CREATED", 5),
+    Column::whole("FROM", 4),
+];
 
 /// A tenant; a key for all of a provider's is the provider's.
 fn one_tenant(text: &str) -> Result<(String, String), String> {
@@ -182,6 +213,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::hint::Called;
 
     #[derive(Parser)]
     struct Line {
@@ -208,12 +240,19 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_revoked_by_its_id() {
-        assert!(key("key_01J").is_ok());
-        assert!(key("key_file_acme.t1.ci").is_ok());
-        for bad in ["", "..", "a/b", "a..b"] {
-            assert!(key(bad).is_err(), "{bad}");
+    fn a_key_is_revoked_by_its_id_or_a_name_that_is_its_own() {
+        for (text, id) in
+            [("key_01J", true), ("key_file_acme.t1.ci", true), ("ci", false), ("key_a/b", false), ("key_a..b", false)]
+        {
+            assert_eq!(is_id(text), id, "{text}");
         }
+        let keys =
+            [json!({"id": "key_1", "name": "ci"}), json!({"id": "key_2", "name": "x"}), json!({"id": "key_3", "name": "x"})];
+        assert_eq!(named(&keys, "ci").as_deref(), Ok("key_1"));
+        assert_eq!(named(&keys, "none").expect_err("none").exit, Exit::Negative);
+        let two = named(&keys, "x").expect_err("two");
+        assert_eq!(two.exit, Exit::Usage);
+        assert!(two.human(&Called::default()).contains("2 keys are named `x`: key_2, key_3"), "{two:?}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 
 use super::hint::{Called, Hint, quoted};
 use super::print::Paint;
-use super::words::{count, duration, one_line};
+use super::words::{count, duration, one_line, plain_json};
 use crate::domain::time::Timestamp;
 use crate::server::{Forward, Ready};
 use crate::store::{Attempted, Fact, Status};
@@ -218,7 +218,7 @@ fn status_name(status: Status) -> &'static str {
 }
 
 fn print(record: &Record<'_>) -> String {
-    serde_json::to_string(record).expect("strings and numbers always print as JSON")
+    plain_json(&serde_json::to_string(record).expect("strings and numbers always print as JSON"))
 }
 
 fn millis(time: Duration) -> u64 {

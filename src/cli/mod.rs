@@ -23,7 +23,9 @@ mod lines;
 mod print;
 mod send;
 mod serve;
+mod shown;
 mod status;
+mod table;
 mod verify;
 mod wait;
 mod webhooks;
@@ -174,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn every_option_says_what_it_is() {
+        let mut left = vec![Cli::command()];
+        let mut silent = Vec::new();
+        while let Some(command) = left.pop() {
+            let mute = command.get_arguments().filter(|argument| !argument.is_hide_set() && argument.get_help().is_none());
+            silent.extend(mute.map(|argument| format!("{} {}", command.get_name(), argument.get_id())));
+            left.extend(command.get_subcommands().filter(|command| !command.is_hide_set()).cloned());
+        }
+        assert!(silent.is_empty(), "{silent:?} have no help");
+    }
+
+    #[test]
     fn every_form_is_taken() {
         let forms = include_str!("forms.txt");
         assert!(forms.lines().count() > 60);
@@ -197,6 +211,8 @@ mod tests {
             "hookwheel webhooks rotate-secret w --overlap 30",
             "hookwheel deliveries show ../keys",
             "hookwheel deliveries list --status broken",
+            "hookwheel deliveries list --all --tenant a/b",
+            "hookwheel keys revoke",
             "hookwheel deliveries list --limit 251",
             "hookwheel deliveries list --since soon",
             "hookwheel keys new k --operator --provider p",

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
+use terminal_size::{Width, terminal_size_of};
 
 use super::exit::{Exit, Failure};
 use super::hint::{Called, Hint};
-use super::words::plain;
+use super::words::{plain, plain_json};
 
 /// Both streams of one run of the program.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Out {
     pub(crate) json: bool,
     /// For stdout.
     pub(crate) paint: Paint,
+    /// Of stdout, in characters; `None`: it is no terminal.
+    pub(crate) width: Option<usize>,
     errors: Paint,
     called: Arc<Called>,
 }
@@ -24,23 +27,26 @@ pub(crate) struct Out {
 impl Out {
     pub(crate) fn new(json: bool, colour: Colour, called: Called) -> Self {
         let paint = colour.on(io::stdout().is_terminal());
-        Self { json, paint, errors: colour.on(io::stderr().is_terminal()), called: called.into() }
+        let width = terminal_size_of(io::stdout()).map(|(Width(width), _)| width.into());
+        Self { json, paint, width, errors: colour.on(io::stderr().is_terminal()), called: called.into() }
     }
 
-    /// One line of data.
+    /// One line of data: JSON where that was asked for, else text whose words from strangers were made [`plain`].
     pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
+        let text = text.to_string();
+        let text = if self.json { plain_json(&text) } else { text };
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| lost(&error))
     }
 
-    /// One line beside the data. Nothing can be said about a stderr that takes no more.
+    /// One line beside the data.
     pub(crate) fn note(&self, text: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        complain(&plain(&text.to_string()));
     }
 
     /// What to try, beside the data.
     pub(crate) fn hint(&self, hint: &Hint) {
-        self.note(plain(&format!("  try: {}", hint.line(&self.called))));
+        self.note(format!("  try: {}", hint.line(&self.called)));
     }
 
     /// How the program was called.
@@ -54,12 +60,17 @@ impl Out {
             return;
         }
         if self.json {
-            return self.note(failure.json(&self.called));
+            return complain(&plain_json(&failure.json(&self.called)));
         }
         for line in failure.human(&self.called).lines() {
-            self.note(self.errors.error(line));
+            complain(&self.errors.error(line));
         }
     }
+}
+
+/// Nothing can be said about a stderr that takes no more.
+fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// A closed pipe ends the program quietly; anything else that stops output is said.

@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::hint::{Hint, quoted};
 use super::print::Out;
 use super::wait::until;
-use super::words::{cell, count, duration};
+use super::words::{cell, count, duration, plain};
 
 /// Publish one event
 #[derive(Args, Debug)]
@@ -122,7 +122,7 @@ impl Send {
         }
         let endpoints = count(accepted["deliveries"].as_u64().unwrap_or_default(), "endpoint");
         let what = if repeated { "published before" } else { "queued" };
-        format!("{}  {}  {what} -> {endpoints}", cell(accepted, "id"), self.kind)
+        format!("{}  {}  {what} -> {endpoints}", cell(accepted, "id"), plain(&self.kind))
     }
 
     fn nobody(&self, out: &Out) -> Exit {

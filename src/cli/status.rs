@@ -79,6 +79,8 @@ fn lines(said: &Value, paint: Paint) -> String {
     let mut lines = vec![format!("hookwheel {}  {ready}{}", cell(said, "version"), uptime.unwrap_or_default())];
     let reasons = said["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
     lines.extend(reasons.map(|reason| format!("  because   {}", plain(reason))));
+    let warnings = said["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    lines.extend(warnings.map(|warning| format!("  {}   {}", paint.yellow("warning"), plain(warning))));
     lines.extend(number(said, "webhooks").map(|all| format!("  webhooks  {}", webhooks(all, said, paint))));
     lines.extend(number(said, "pending").map(|pending| format!("  queue     {}", queue(pending, said))));
     let late = number(said, "oldest_due_late_ms").map(Duration::from_millis);
@@ -195,13 +197,14 @@ mod tests {
     #[test]
     fn a_status_is_a_short_block() {
         let said = json!({
-            "ready": false, "reasons": ["a due delivery waits for 6 s"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
+            "ready": false, "reasons": ["a due delivery waits for 6 s"], "warnings": ["the certificate ends"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
             "disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
             "clock": { "state": "ahead", "off_s": 3600, "left_s": 5400, "detail": "the wall clock jumped ahead by 1h: nothing goes" },
             "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
         });
         let expected = "hookwheel 0.1.0  not ready  up 1 m 30 s\n\
                         \x20 because   a due delivery waits for 6 s\n\
+                        \x20 warning   the certificate ends\n\
                         \x20 webhooks  4 active, 1 disabled\n\
                         \x20 queue     3 pending, 2 held, 4 writes waiting\n\
                         \x20 late by   6 s\n\

@@ -12,12 +12,13 @@ use super::client::{Answer, Call, Service};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::print::Out;
-use super::words::{cell, one_line, record, table};
+use super::table::{Column, table};
+use super::words::{cell, one_line, record};
 
 /// List, add and change webhooks: the endpoints that events are delivered to
 #[derive(Debug, Subcommand)]
 pub(crate) enum Webhooks {
-    /// List the tenant's webhooks
+    /// List webhooks with their last result: a code, or why there was none
     #[command(visible_alias = "ls")]
     List(List),
     /// Subscribe a URL; shows the secret once
@@ -41,6 +42,14 @@ pub(crate) enum Webhooks {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
+    /// Those of all tenants
+    #[arg(long, conflicts_with = "tenant")]
+    all: bool,
+
+    /// Those alone whose last deliveries failed, and those that failures disabled
+    #[arg(long)]
+    failing: bool,
+
     #[command(flatten)]
     target: Target,
 }
@@ -64,9 +73,11 @@ pub(crate) struct Add {
     #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*")]
     events: Vec<String>,
 
+    /// What it is called in lists and commands
     #[arg(long)]
     name: Option<String>,
 
+    /// What it is for, in words
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
@@ -130,34 +141,52 @@ impl Webhooks {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let webhooks = self.target.service()?.all("/v1/webhooks", &[])?;
+        let mut filters = vec![];
+        if !self.all {
+            filters.push(("tenant", self.target.tenant.as_str()));
+        }
+        if self.failing {
+            filters.push(("failing", "true"));
+        }
+        let webhooks = self.target.service()?.all("/v1/admin/webhooks", &filters)?;
         if out.json {
             out.line(json!({ "data": webhooks, "next": null }))?;
             return Ok(Exit::Ok);
         }
         let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
         match rows.is_empty() {
-            true => {
-                out.note(format!("{} has no webhooks", self.target.tenant));
-                out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
-            }
-            false => out.line(table(&["ID", "NAME", "STATUS", "EVENTS", "URL"], &rows))?,
+            true => self.nothing(out),
+            false => out.line(table(&COLUMNS, &rows, out.width))?,
         }
         Ok(Exit::Ok)
+    }
+
+    fn nothing(&self, out: &Out) {
+        let whose = if self.all { "no tenant has" } else { "has no" };
+        let what = if self.failing { "webhook that fails" } else { "webhooks" };
+        let words = format!("{whose} {what}");
+        out.note(if self.all {
+            words.replace("has webhook", "has a webhook")
+        } else {
+            format!("{} {words}", self.target.tenant)
+        });
+        if !self.all && !self.failing && !self.target.tenant.ends_with("/*") {
+            out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
+        }
     }
 }
 
 fn row(webhook: &Value) -> Vec<String> {
-    vec![cell(webhook, "id"), cell(webhook, "name"), status(webhook), cell(webhook, "events"), cell(webhook, "url")]
+    let tenant = format!("{}/{}", cell(webhook, "provider"), cell(webhook, "tenant"));
+    let [id, name, status, failures, events, url] =
+        ["id", "name", "status", "failures", "events", "url"].map(|member| cell(webhook, member));
+    vec![id, name, status, last(webhook), failures, tenant, events, url]
 }
 
-/// The word, also where the dialect says `is_active` instead.
-fn status(webhook: &Value) -> String {
-    match webhook["is_active"].as_bool() {
-        Some(true) => "active".into(),
-        Some(false) => "disabled".into(),
-        None => cell(webhook, "status"),
-    }
+/// How the last attempt ended: its code, or the class of its failure.
+pub(crate) fn last(row: &Value) -> String {
+    let (code, error) = (cell(row, "last_code"), cell(row, "last_error"));
+    if error.is_empty() || error == "status" { code } else { error }
 }
 
 impl Add {
@@ -305,6 +334,17 @@ fn list_hint() -> Hint {
 
 const ID_PREFIX: &str = "wh_";
 
+const COLUMNS: [Column; 8] = [
+    Column::kept("ID"),
+    Column::text("NAME", 1),
+    Column::kept("STATUS"),
+    Column::whole("LAST", 2),
+    Column::whole("FAILURES", 3),
+    Column::text("TENANT", 4),
+    Column::text("EVENTS", 6),
+    Column::text("URL", 5),
+];
+
 /// The members of a webhook in the order a person asks for them.
 const ORDER: &[&str] = &[
     "id",
@@ -335,9 +375,11 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_a_word_in_every_dialect() {
-        assert_eq!(status(&json!({"status": "active"})), "active");
-        assert_eq!(status(&json!({"is_active": false})), "disabled");
+    fn a_last_result_is_a_code_or_why_there_was_none() {
+        assert_eq!(last(&json!({"last_code": 200, "last_error": null})), "200");
+        assert_eq!(last(&json!({"last_code": 503, "last_error": "status"})), "503");
+        assert_eq!(last(&json!({"last_code": 200, "last_error": "timeout"})), "timeout");
+        assert_eq!(last(&json!({})), "");
     }
 
     #[test]

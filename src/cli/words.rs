@@ -1,22 +1,10 @@
-//! How values are written for a person: times that passed, sizes, counts, tables, and text from strangers.
+//! How values are written for a person: times that passed, sizes, counts, cells, and text from strangers.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-/// Text from outside, safe for a terminal: control characters and those that turn the direction of writing are shown as
-/// escapes, so that no response can move the cursor or hide what follows. Line ends and tabs stay.
-pub(crate) fn plain(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '\n' | '\t' => safe.push(char),
-            char if char.is_control() || is_bidirectional(char) => safe.extend(char.escape_unicode()),
-            char => safe.push(char),
-        }
-    }
-    safe
-}
+pub(crate) use crate::domain::plain::{plain, plain_json};
 
 /// As [`plain`], in one line of at most `limit` characters.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {
@@ -25,11 +13,6 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
         words = words.chars().take(limit.saturating_sub(1)).chain(['…']).collect();
     }
     plain(&words)
-}
-
-/// The embedding, override and isolate controls of Unicode's bidirectional algorithm (UAX #9, section 2).
-fn is_bidirectional(char: char) -> bool {
-    matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// `12 ms`, `5 s`, `1 m 30 s`, `2 h 5 m`, `3 d 4 h`: two units at most, rounded down.
@@ -64,24 +47,6 @@ pub(crate) fn size(bytes: u64) -> String {
 pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
-}
-
-/// Rows under their headings, columns as wide as their widest cell; nothing at all without rows.
-pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    if rows.is_empty() {
-        return String::new();
-    }
-    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
-    let all: Vec<&[String]> = std::iter::once(headings.as_slice()).chain(rows.iter().map(Vec::as_slice)).collect();
-    let width = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..headings.len()).map(|column| width(column).unwrap_or_default()).collect();
-    let lines: Vec<String> = all.iter().map(|row| aligned(row, &widths)).collect();
-    lines.join("\n")
-}
-
-fn aligned(row: &[String], widths: &[usize]) -> String {
-    let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}", width = *width));
-    cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
 }
 
 /// A member of an answer as a cell: text as it is, lists with commas, what is absent or null as nothing.
@@ -125,8 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_from_outside_commands_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\u{9b}c\r\u{202e}d\n"), "a\\u{1b}[2Jb\\u{9b}c\\u{d}\\u{202e}d\n");
+    fn a_line_is_one_and_no_longer_than_it_may_be() {
         assert_eq!(one_line("  two\nlines ", 80), "two lines");
         assert_eq!(one_line("abcdef", 4), "abc…");
     }
@@ -152,13 +116,6 @@ mod tests {
         assert_eq!(size(1_536), "1.5 KiB");
         assert_eq!(size(10 << 30), "10.0 GiB");
         assert_eq!(size(u64::MAX), "16777215.9 TiB");
-    }
-
-    #[test]
-    fn columns_stand_under_each_other() {
-        let rows = [vec!["wh_1".to_owned(), "active".to_owned()], vec!["wh_22".to_owned(), String::new()]];
-        assert_eq!(table(&["ID", "STATUS"], &rows), "ID     STATUS\nwh_1   active\nwh_22");
-        assert_eq!(table(&["ID"], &[]), "");
     }
 
     #[test]

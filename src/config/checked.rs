@@ -41,6 +41,51 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     pub(crate) tls: Option<Tls>,
     pub(crate) admin_socket: PathBuf,
+    pub(crate) log: Log,
+}
+
+/// What of the log is written, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Log {
+    pub(crate) format: LogFormat,
+    pub(crate) level: LogLevel,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Text, to journald without what it adds itself.
+    #[default]
+    Auto,
+    /// Text with the time, wherever it goes.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// The least that is logged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogFormat {
+    pub(crate) const NAMES: [(&'static str, Self); 3] = [("auto", Self::Auto), ("text", Self::Text), ("json", Self::Json)];
+}
+
+impl LogLevel {
+    pub(crate) const NAMES: [(&'static str, Self); 5] =
+        [("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug), ("trace", Self::Trace)];
+
+    /// By its name, as `HOOKWHEEL_LOG` has it.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, level)| level)
+    }
 }
 
 /// A certificate chain and the private key that fits its first certificate.

@@ -59,6 +59,14 @@ pub(super) fn certificate() -> (String, String) {
     (made.cert.pem(), made.signing_key.serialize_pem())
 }
 
+/// The same, valid from the first of January to the first of April 2026.
+pub(super) fn certificate_of_a_spring() -> (String, String) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut asked = rcgen::CertificateParams::new(["relay.example".to_owned()]).expect("a name");
+    (asked.not_before, asked.not_after) = (rcgen::date_time_ymd(2026, 1, 1), rcgen::date_time_ymd(2026, 4, 1));
+    (asked.self_signed(&key).expect("made").pem(), key.serialize_pem())
+}
+
 const FILES: &[(&str, &str, u32)] = &[
     ("keys/one", "hwk_0123456789abcdefghijklmnop\n", 0o600),
     ("keys/two", "hwk_abcdefghijklmnop0123456789\n", 0o640),

@@ -31,7 +31,7 @@ pub(crate) struct Said {
 
 /// The keys that environment and flags set, those that win last.
 pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flags: Vec<Flag>, faults: &mut Faults) -> Vec<Said> {
-    let ours = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
+    let ours = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_of_others(name));
     let mut said: Vec<Said> = ours.filter_map(|(name, value)| from_environment(&name, value, faults)).collect();
     said.extend(flags.into_iter().map(|flag| Said {
         section: flag.section,
@@ -49,9 +49,16 @@ pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
     }
 }
 
+/// Kubernetes tells every container where a service named `hookwheel` is, by variables of these names (its documentation of
+/// services, under "Environment variables"): they say nothing to us.
+fn is_of_others(name: &str) -> bool {
+    OTHERS.contains(&name) || PLATFORM.iter().any(|prefix| name.starts_with(prefix))
+}
+
 fn from_environment(name: &str, value: String, faults: &mut Faults) -> Option<Said> {
     let place = Place::Environment(name.into());
-    let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name) else {
+    let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name || (*section, *key, name) == LOG)
+    else {
         faults.add(&place, unknown(name), format!("unset {name}"));
         return None;
     };
@@ -75,8 +82,14 @@ fn variable(section: &str, key: &str) -> String {
 
 const PREFIX: &str = "HOOKWHEEL_";
 
-/// Read by the command line and by logging.
-const OTHERS: [&str; 2] = ["HOOKWHEEL_SOCKET", "HOOKWHEEL_LOG"];
+/// The short name of the one setting that is changed for a moment's look.
+const LOG: (&str, &str, &str) = ("server", "log_level", "HOOKWHEEL_LOG");
+
+/// Read by the command line.
+const OTHERS: [&str; 1] = ["HOOKWHEEL_SOCKET"];
+
+/// `HOOKWHEEL_PORT`, `HOOKWHEEL_PORT_8080_TCP_ADDR`, `HOOKWHEEL_SERVICE_HOST` and the like.
+const PLATFORM: [&str; 2] = ["HOOKWHEEL_PORT", "HOOKWHEEL_SERVICE_"];
 
 #[cfg(test)]
 mod tests {
@@ -105,8 +118,29 @@ mod tests {
 
     #[test]
     fn variables_of_others_are_left_alone() {
-        let (said, faults) = from(&[("HOOKWHEEL_SOCKET", "x"), ("HOOKWHEEL_LOG", "debug")], vec![]);
+        let (said, faults) = from(&[("HOOKWHEEL_SOCKET", "x")], vec![]);
         assert_eq!((said.len(), faults.as_str()), (0, ""));
+    }
+
+    #[test]
+    fn the_level_of_the_log_has_a_short_name() {
+        let (said, faults) = from(&[("HOOKWHEEL_LOG", "debug")], vec![]);
+        assert_eq!((said[0].section, said[0].key, faults.as_str()), ("server", "log_level", ""));
+        assert_eq!(said[0].place, Place::Environment("HOOKWHEEL_LOG".into()));
+    }
+
+    #[test]
+    fn what_a_container_platform_sets_is_no_setting_of_ours() {
+        let theirs = [
+            ("HOOKWHEEL_PORT", "tcp://10.0.0.1:8080"),
+            ("HOOKWHEEL_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("HOOKWHEEL_SERVICE_HOST", "10.0.0.1"),
+            ("HOOKWHEEL_SERVICE_PORT", "8080"),
+        ];
+        let (said, faults) = from(&theirs, vec![]);
+        assert_eq!((said.len(), faults.as_str()), (0, ""));
+        let (_, faults) = from(&[("HOOKWHEEL_SERVICES", "x"), ("HOOKWHEEL_POTR", "x")], vec![]);
+        assert_eq!(faults.matches("unknown variable").count(), 2, "{faults}");
     }
 
     #[test]

@@ -14,6 +14,7 @@
 #[cfg(test)]
 mod bad_configs;
 pub(crate) mod checked;
+pub(crate) mod dangers;
 pub(crate) mod dialect;
 pub(crate) mod document;
 pub(crate) mod fault;
@@ -28,7 +29,7 @@ mod names;
 mod owners;
 mod pem;
 pub(crate) mod reload;
-mod secret_file;
+pub(crate) mod secret_file;
 mod section;
 mod settings;
 pub(crate) mod take;

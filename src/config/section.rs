@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::Setting;
+use super::dialect::parts::{word, word_of};
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
 use super::units::{Size, duration_text};
@@ -56,6 +57,12 @@ impl Section<'_> {
         let taken = self.table.path(key, self.faults).map(|path| path.map(Some));
         let noted = self.note(key, taken, None, |path| path.as_ref().map_or_else(String::new, |path| quoted(path.display())));
         noted.value.map(|path| Placed::new(path, noted.place))
+    }
+
+    /// One of a few words; the default is the type's.
+    pub(crate) fn choice<T: Copy + Default + PartialEq>(&mut self, key: &str, words: &[(&'static str, T)]) -> T {
+        let taken = word(&mut self.table, key, words, self.faults);
+        self.note(key, taken, T::default(), |value| quoted(word_of(*value, words))).value
     }
 
     /// Notes every key that nobody took.

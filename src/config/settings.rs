@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::checked::{Delivery, Server, Storage, Tls};
+use super::checked::{Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
 use super::fault::{Place, Placed};
 use super::pem;
 use super::section::{Section, quoted, quoted_list};
@@ -15,7 +15,7 @@ use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
 
 /// Every key of the three tables, in the order of the documentation; their environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
-    ("server", &["listen", "tls_cert", "tls_key", "admin_socket"]),
+    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level"]),
     ("storage", &["path", "retention", "max_bytes"]),
     (
         "delivery",
@@ -42,8 +42,10 @@ pub(crate) fn server(mut section: Section<'_>) -> Server {
     let tls = tls(&mut section);
     let admin_socket = section.path("admin_socket", ADMIN_SOCKET);
     check_socket(&mut section, &admin_socket);
+    let format = section.choice("log_format", &LogFormat::NAMES);
+    let level = section.choice("log_level", &LogLevel::NAMES);
     section.finish();
-    Server { listen, tls, admin_socket: admin_socket.value }
+    Server { listen, tls, admin_socket: admin_socket.value, log: Log { format, level } }
 }
 
 fn tls(section: &mut Section<'_>) -> Option<Tls> {

@@ -1,6 +1,7 @@
 //! Everything between a due delivery and what came back from its endpoint.
 
 pub(crate) mod attempt;
+mod complaints;
 pub(crate) mod connect;
 pub(crate) mod connection;
 pub(crate) mod cut;

@@ -24,6 +24,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info, warn};
 
+use super::complaints::Complaints;
 use super::connect::Connector;
 use super::connection::Connection;
 use super::cut::Cut;
@@ -54,6 +55,7 @@ pub(crate) struct Pump {
     postponed: Postponed,
     shortages: Seldom,
     refusals: Seldom,
+    complaints: Complaints,
 }
 
 /// How attempts are made. Replaced whole by a reload, and when a file that connecting depends on has changed.
@@ -103,6 +105,7 @@ impl Pump {
             postponed: Postponed::default(),
             shortages: Seldom::new(),
             refusals: Seldom::new(),
+            complaints: Complaints::default(),
         });
         pump.runtime.spawn(retire(Arc::downgrade(&pump)));
         pump.runtime.spawn(renew(Arc::downgrade(&pump)));
@@ -262,11 +265,12 @@ impl Pump {
     }
 }
 
-/// Ends the workers that found no work for [`KEPT`]: one look at all of them costs less than a timer for each rest.
+/// Ends the workers that found no work for [`KEPT`], and tells of what failed: one look at all of them costs less than a timer for each rest.
 async fn retire(pump: Weak<Pump>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(pump) = pump.upgrade() else { return };
+        pump.complaints.tell_due(clock::steady());
         if let Some(limit) = clock::steady().checked_sub(KEPT) {
             drop(pump.queues().retire(limit));
         }

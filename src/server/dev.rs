@@ -21,7 +21,7 @@ use super::signals::Signals;
 use super::{Error, listen, logging, runtime};
 use crate::api::Door;
 use crate::clock;
-use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Provider, Tenant, Webhook};
+use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Log, LogLevel, Provider, Tenant, Webhook};
 use crate::config::fault::Place;
 use crate::config::{self, Sources};
 use crate::domain::dialect::Dialect;
@@ -44,6 +44,8 @@ pub(crate) struct DevOptions {
     pub(crate) print_secret: bool,
     pub(crate) fail_rate: f64,
     pub(crate) latency: Duration,
+    /// Of the log beside what is shown.
+    pub(crate) log_level: LogLevel,
 }
 
 /// What there is to show.
@@ -86,7 +88,7 @@ pub(crate) enum Forward {
 /// Runs until SIGINT or SIGTERM, or until `show` breaks.
 pub(crate) fn dev(options: DevOptions, show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static) -> Result<(), Error> {
     let started = clock::steady();
-    logging::start_quiet();
+    logging::set(Log { level: options.log_level, ..Log::default() });
     runtime()?.block_on(run_dev(options, started, show))
 }
 

@@ -1,28 +1,179 @@
-//! The log on stderr: for a person on a terminal, for journald without what it adds itself.
+//! The log on stderr: text for a person, for journald without what it adds itself, or JSON, one object a line.
+//!
+//! ```text
+//!   2026-11-27T04:05:06.123456Z  INFO ready                    text
+//!   <6>ready                                                   to journald, which knows the time (sd-daemon(3))
+//!   {"timestamp":"…","level":"INFO","message":"ready"}         JSON
+//! ```
+//!
+//! Whatever is logged, no line commands a terminal.
 
 use std::env;
+use std::fmt::{self, Write as _};
 use std::io::{IsTerminal, stderr};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{Format, Full, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, fmt as layer, reload};
 
-/// Starts logging at the level of `HOOKWHEEL_LOG` (error, warn, info, debug, trace; info). A second call changes nothing.
-pub(super) fn start() {
-    start_at(LevelFilter::INFO);
+use crate::config::checked::{Log, LogFormat, LogLevel};
+use crate::domain::plain::is_command;
+
+/// Starts the log, or changes it to this.
+pub(super) fn set(log: Log) {
+    STYLE.json.store(log.format == LogFormat::Json, Relaxed);
+    STYLE.journal.store(log.format != LogFormat::Text && is_journal(), Relaxed);
+    match LEVEL.get() {
+        // Fails only when the log is gone, which lives as long as the process.
+        Some(level) => drop(level.reload(targets(log.level))),
+        None => start(log.level),
+    }
 }
 
-/// For `dev`, whose own lines say what happens: errors alone.
-pub(super) fn start_quiet() {
-    start_at(LevelFilter::ERROR);
-}
-
-fn start_at(usual: LevelFilter) {
-    let level = env::var("HOOKWHEEL_LOG").ok().and_then(|level| level.parse().ok()).unwrap_or(usual);
+fn start(level: LogLevel) {
+    let (targets, handle) = reload::Layer::new(targets(level));
     let colour = stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let log = tracing_subscriber::fmt().with_writer(stderr).with_max_level(level).with_ansi(colour).with_target(false);
+    let lines = layer::layer().with_writer(stderr).with_ansi(colour).event_format(Lines::new(colour));
     // Only a second start in one process fails, and then the first one's log goes on.
-    if env::var_os("JOURNAL_STREAM").is_some() {
-        drop(tracing::subscriber::set_global_default(log.without_time().finish()));
-    } else {
-        drop(tracing::subscriber::set_global_default(log.finish()));
+    if tracing::subscriber::set_global_default(Registry::default().with(targets).with(lines)).is_ok() {
+        drop(LEVEL.set(handle));
+    }
+}
+
+/// What this program says, down to `level`. Of what its libraries say only warnings: below, they print heads with keys in them.
+fn targets(level: LogLevel) -> Targets {
+    let level = filter(level);
+    Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(LevelFilter::WARN))
+}
+
+fn filter(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Whether stderr is the very stream that journald gave us (systemd.exec(5), `$JOURNAL_STREAM`): a shell that inherits the
+/// variable may write elsewhere.
+fn is_journal() -> bool {
+    let Ok(found) = rustix::fs::fstat(stderr()) else { return false };
+    env::var("JOURNAL_STREAM").is_ok_and(|stream| is_stream(&stream, found.st_dev, found.st_ino))
+}
+
+fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
+    let parts = stream.split_once(':').and_then(|(device, inode)| Some((device.parse().ok()?, inode.parse().ok()?)));
+    parts == Some((device, inode))
+}
+
+/// How lines look now; a reload changes it.
+#[derive(Debug)]
+struct Style {
+    json: AtomicBool,
+    journal: AtomicBool,
+}
+
+/// Writes an event in one of the forms.
+struct Lines {
+    text: Format<Full>,
+    /// Without the time.
+    bare: Format<Full, ()>,
+    json: Format<Json>,
+}
+
+impl Lines {
+    fn new(colour: bool) -> Self {
+        let text = format().with_target(false).with_ansi(colour);
+        Self {
+            bare: text.clone().without_time().with_level(false),
+            json: format().json().flatten_event(true).with_target(false),
+            text,
+        }
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, ctx: &FmtContext<'_, S, N>, mut to: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let (json, journal) = (STYLE.json.load(Relaxed), STYLE.journal.load(Relaxed));
+        let mut lines = String::new();
+        match (json, journal) {
+            (true, _) => self.json.format_event(ctx, Writer::new(&mut lines), event)?,
+            (false, true) => self.bare.format_event(ctx, Writer::new(&mut lines), event)?,
+            (false, false) => self.text.format_event(ctx, Writer::new(&mut lines), event)?,
+        }
+        let prefix = if journal { priority(*event.metadata().level()) } else { "" };
+        to.write_str(&safe(&lines, prefix, json))
+    }
+}
+
+/// Each line behind its prefix, without commands to a terminal. Escape characters are the colours' own: those of a message were
+/// escaped when it was formatted.
+fn safe(lines: &str, prefix: &str, json: bool) -> String {
+    let mut safe = String::with_capacity(lines.len() + prefix.len());
+    for line in lines.lines() {
+        safe.push_str(prefix);
+        for char in line.chars() {
+            match char {
+                '\t' | '\u{1b}' => safe.push(char),
+                char if is_command(char) && json => _ = write!(safe, "\\u{:04x}", u32::from(char)),
+                char if is_command(char) => safe.extend(char.escape_unicode()),
+                char => safe.push(char),
+            }
+        }
+        safe.push('\n');
+    }
+    safe
+}
+
+/// As sd-daemon(3) has them: error, warning, informational, debug.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+static STYLE: Style = Style { json: AtomicBool::new(false), journal: AtomicBool::new(false) };
+
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_journals_stream_is_known_by_device_and_inode() {
+        assert!(is_stream("8:1234", 8, 1234));
+        for other in ["8:1235", "9:1234", "8", "", "8:", "8:1234:5", "a:b"] {
+            assert!(!is_stream(other, 8, 1234), "{other}");
+        }
+    }
+
+    #[test]
+    fn no_line_commands_a_terminal() {
+        assert_eq!(safe("a\u{9b}2J\u{202e}b\r\n", "", false), "a\\u{9b}2J\\u{202e}b\n");
+        assert_eq!(safe("{\"a\":\"\u{9b}\u{202e}\"}\n", "", true), "{\"a\":\"\\u009b\\u202e\"}\n");
+        assert_eq!(safe("\u{1b}[32m INFO\u{1b}[0m x\n", "", false), "\u{1b}[32m INFO\u{1b}[0m x\n");
+    }
+
+    #[test]
+    fn each_line_of_a_message_has_its_priority() {
+        assert_eq!(safe("one\n  two\n", priority(Level::ERROR), false), "<3>one\n<3>  two\n");
+        assert_eq!([Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE].map(priority), ["<4>", "<6>", "<7>", "<7>"]);
     }
 }

@@ -69,9 +69,9 @@ pub(crate) fn serve<E>(sources: Sources<'_, E>) -> Result<(), Error>
 where
     E: IntoIterator<Item = (String, String)>,
 {
-    logging::start();
     let loader = loader::Loader::new(sources);
     let config = loader.load().map_err(Error::Config)?;
+    logging::set(config.server.log);
     let runtime = runtime()?;
     runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), door: crate::api::Door::Tcp }, |_| {
         std::future::pending()

@@ -8,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use super::loader::Loader;
-use super::{listen, notify, wiring};
+use super::{listen, logging, notify, run, wiring};
 use crate::api::Settings;
 use crate::config::checked::Config;
 use crate::config::reload::diff;
@@ -58,6 +58,8 @@ impl Reloader {
         if had && !has {
             warn!("the listener speaks http now and no TLS: keys and events come in the clear");
         }
+        logging::set(new.server.log);
+        run::warn_of_dangers(&new);
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(changes.to_string())
     }

@@ -16,7 +16,9 @@ use super::reload::Reloader;
 use super::signals::Signals;
 use super::{Error, descriptors, disk, dump, files, lateness, listen, notify, paths, wiring};
 use crate::api::{self, Api, Door, Listener, Stage, Stop};
+use crate::clock;
 use crate::config::checked::Config;
+use crate::config::dangers::Dangers;
 use crate::deliver::pump::Pump;
 use crate::store::{self, Store};
 
@@ -96,6 +98,7 @@ where
     watching.spawn(files::watch(store.clone(), broken));
     watching.spawn(disk::watch(store.clone()));
     watching.spawn(lateness::watch(store.clone(), pump.clone()));
+    watching.spawn(api::tell(api.clone()));
     until_loaded(&store).await;
     notify::ready("ready");
     info!("ready");
@@ -189,10 +192,8 @@ fn options(config: &Config) -> store::Options {
     }
 }
 
-fn warn_of_dangers(config: &Config) {
-    if config.delivery.danger_allow_http {
-        warn!("danger_allow_http is on: dialects that ask for https may be sent over http");
-    }
+pub(super) fn warn_of_dangers(config: &Config) {
+    Dangers::of(config).warnings(clock::now()).iter().for_each(|warning| warn!("{warning}"));
 }
 
 /// For the attempts under way at a stop. Then they are cut, and those without an answer are made again after the next start.

@@ -24,6 +24,9 @@ pub(crate) enum Error {
     Gone(PathBuf),
     #[error("the master key {key} does not open this store's secrets; put the key back that it was made with", key = .0.display())]
     WrongKey(PathBuf),
+    /// The master key is open to others.
+    #[error("{why}")]
+    Open { why: String, remedy: String },
     #[error("cannot read the store: {0}")]
     Redb(Box<redb::Error>),
     #[error("the store holds a damaged record in table `{table}`: {why}")]

@@ -31,6 +31,7 @@ mod doctor;
 mod due;
 mod error;
 mod event_types;
+mod everywhere;
 mod fact;
 mod fanout;
 mod files;
@@ -104,7 +105,7 @@ pub(crate) use rows::{Fit, Space};
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use stats::Ended;
-pub(crate) use view::{Attempt, Filter, Of, Status, View, status};
+pub(crate) use view::{Attempt, Filter, Of, Page, Status, View, status};
 
 use crate::domain::event::Event;
 

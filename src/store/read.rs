@@ -64,16 +64,6 @@ impl Store {
         registry.webhooks(tenant, after).take(limit).map(|entry| entry.endpoint.clone()).collect()
     }
 
-    /// Everyone's webhooks by number, after one of them.
-    pub(crate) fn all_webhooks(&self, after: EndpointNo, limit: usize) -> Vec<Arc<Endpoint>> {
-        let registry = self.shared.registry();
-        let known = registry.entries().map(|entry| &entry.endpoint);
-        let mut found: Vec<_> = known.filter(|endpoint| endpoint.no > after && !endpoint.is_deleted()).cloned().collect();
-        found.sort_unstable_by_key(|endpoint| endpoint.no);
-        found.truncate(limit);
-        found
-    }
-
     /// The end of a webhook's last attempt, as far as its log goes back.
     pub(crate) fn last_delivery_at(&self, no: EndpointNo) -> Option<Timestamp> {
         let known = self.shared.registry().entry(no).and_then(|entry| entry.live.last_attempt());
@@ -104,16 +94,10 @@ impl Store {
 
     /// A piece of a listing, newest first, before `before`.
     pub(crate) fn deliveries(&self, of: &Of, filter: &Filter, before: Option<DeliveryKey>, limit: usize) -> Result<Page, Error> {
-        let scope = match of {
-            Of::Webhook(no) => Scope::Endpoint(*no),
-            Of::Tenant(owned) => match self.shared.registry().tenant(&owned.provider, &owned.tenant) {
-                Some(no) => Scope::Tenant(no),
-                None => return Ok(Page::default()),
-            },
-        };
-        let snapshot = Snapshot::of(self, &[scope])?;
+        let scopes = self.delivery_scopes(of);
+        let snapshot = Snapshot::of(self, &scopes)?;
         let look = if filter.needs_look() { LOOK } else { limit + 1 };
-        let keys = snapshot.delivery_keys(scope, filter, before, look)?;
+        let keys = snapshot.newest(&scopes, filter, before, look)?;
         let mut page = Page::default();
         let whole = keys.len() < look;
         let last = keys.last().copied();
@@ -126,6 +110,17 @@ impl Store {
         }
         page.next = if whole { None } else { last };
         Ok(page)
+    }
+
+    /// Where deliveries are listed; nowhere for tenants that nobody knows.
+    fn delivery_scopes(&self, of: &Of) -> Vec<Scope> {
+        let registry = self.shared.registry();
+        let tenant = |owned: &Owned| registry.tenant(&owned.provider, &owned.tenant).map(Scope::Tenant);
+        match of {
+            Of::Webhook(no) => vec![Scope::Endpoint(*no)],
+            Of::Tenant(owned) => tenant(owned).into_iter().collect(),
+            Of::Tenants(all) => all.iter().filter_map(tenant).collect(),
+        }
     }
 
     /// Brings back what failed or was missed in a window; how many it was.
@@ -280,7 +275,14 @@ impl<'a> Snapshot<'a> {
     }
 
     fn view(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
-        let Some(delivery) = self.delivery(key)? else { return Ok(None) };
+        let (delivery, newest) = match self.row(key)? {
+            Some(found) => found,
+            None => match self.delivery(key)? {
+                Some(delivery) => (delivery, None),
+                None => return Ok(None),
+            },
+        };
+        let error = newest.and_then(|attempt| attempt.error);
         let Some(endpoint) = self.store.webhook_no(key.endpoint) else { return Ok(None) };
         let (event_id, kind) = match self.event(key.event) {
             Ok(Some(stored)) => (stored.event.id, stored.event.kind),
@@ -290,7 +292,7 @@ impl<'a> Snapshot<'a> {
             Err(fault) => return Err(fault),
         };
         let status = status(&delivery, endpoint.is_active());
-        Ok(Some(View { delivery, event_id, kind, endpoint, status }))
+        Ok(Some(View { delivery, event_id, kind, endpoint, status, error }))
     }
 
     fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {

@@ -5,7 +5,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::error::Error;
 use super::files::{sync_folder, with_suffix};
+use crate::config::secret_file;
 use crate::domain::secret::Secret;
 
 /// Seals and opens with one master key.
@@ -28,7 +29,10 @@ impl Sealer {
     /// A key is made for a new store alone: another one would open nothing.
     pub(super) fn load(store: &Path, credentials: Option<&Path>, new: bool) -> Result<Self, Error> {
         let given = credentials.map(|folder| folder.join(CREDENTIAL)).filter(|path| path.exists());
-        let source = given.unwrap_or_else(|| with_suffix(store, ".key"));
+        let beside = with_suffix(store, ".key");
+        // Who may read a credential is systemd's to see to.
+        given.is_none().then(|| check_mode(&beside)).transpose()?;
+        let source = given.unwrap_or(beside);
         let key = match fs::read(&source) {
             Ok(bytes) => read_key(&source, Zeroizing::new(bytes))?,
             Err(cause) if cause.kind() == ErrorKind::NotFound && new => make_key(&source)?,
@@ -61,6 +65,13 @@ impl Sealer {
         let text = std::str::from_utf8(&plain).map_err(|_| Error::Sealed)?;
         Ok(Secret::new(text))
     }
+}
+
+/// A key that others can read or change is refused, as any secret file is.
+fn check_mode(source: &Path) -> Result<(), Error> {
+    let Ok(found) = fs::metadata(source) else { return Ok(()) };
+    let checked = secret_file::check_mode(source, found.permissions().mode() & 0o7777);
+    checked.map_err(|wrong| Error::Open { why: wrong.message, remedy: wrong.remedy })
 }
 
 fn read_key(source: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {

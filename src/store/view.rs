@@ -18,6 +18,8 @@ pub(crate) struct View {
     pub(crate) kind: Box<str>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) status: Status,
+    /// Why its newest attempt was no success.
+    pub(crate) error: Option<Class>,
 }
 
 /// The four words of the API.
@@ -47,6 +49,7 @@ pub(crate) struct Attempt {
 pub(crate) enum Of {
     Webhook(EndpointNo),
     Tenant(Owned),
+    Tenants(Vec<Owned>),
 }
 
 /// Which of them.

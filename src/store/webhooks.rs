@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::{info, warn};
+
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
@@ -127,7 +129,18 @@ impl Batch<'_, '_> {
     fn fell_asleep(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
         self.fact(|| Fact::Disabled { at, webhook, why: why.text() });
+        self.log_disabled(endpoint, why);
         self.notify_standing(endpoint, Some(why))
+    }
+
+    /// Says so in the log, once it is true: a warning where nobody asked for it.
+    fn log_disabled(&mut self, endpoint: &Endpoint, why: Why) {
+        let (webhook, name) = (endpoint.id.clone(), endpoint.definition.name.clone());
+        let (tenant, reason) = (format!("{}/{}", endpoint.provider, endpoint.tenant), why.text());
+        self.answer(move || match why {
+            Why::ByHand | Why::NotInFile => info!(%webhook, %name, tenant, reason, "a webhook was disabled"),
+            Why::Failures(_) | Why::Gone => warn!(%webhook, %name, tenant, reason, "a webhook was disabled"),
+        });
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {

@@ -377,5 +377,101 @@ fn the_default_config_checks_and_shows_where_each_value_comes_from() {
     assert!(line("storage.retention = ").ends_with("# default"), "{shown}");
     let set = [("HOOKWHEEL_STORAGE_RETENTION", "3d")];
     let said = hookwheel(&set, &["config", "show", "--json", "-c", "hookwheel.toml"]).json();
-    assert_eq!(said["storage.retention"], json!({ "value": "\"3d\"", "from": "environment HOOKWHEEL_STORAGE_RETENTION" }));
+    let retention = json!({ "value": "3d", "from": "environment HOOKWHEEL_STORAGE_RETENTION" });
+    assert_eq!(said["settings"]["storage.retention"], retention);
+    assert_eq!(said["settings"]["delivery.in_flight"]["value"], 7);
+}
+
+#[test]
+fn a_whole_config_is_shown_as_json_without_its_secrets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config =
+        Config::quick().notify("https://ops.example.com/hooks").webhook("billing", "https://example.com/hooks", &["a.*"]);
+    config.file("keys/w", config::NOTIFY_SECRET).webhook_line("secret_file = \"keys/w\"").write(folder.path());
+    let ran = run(folder.path(), &[], &["config", "show", "--json", "-c", config::FILE]).expect(0);
+    let said = ran.json();
+    assert_eq!(said["operator"]["keys"][0]["name"], config::OPERATOR);
+    let provider = &said["providers"][0];
+    assert_eq!((&provider["name"], &provider["dialect"]), (&json!("shop"), &json!("quick")));
+    let webhook = &provider["tenants"][0]["webhooks"][0];
+    assert_eq!((&webhook["events"], &webhook["secret_file"]), (&json!(["a.*"]), &json!(true)));
+    assert_eq!(said["dialects"]["quick"]["retry"]["schedule"], json!(["200ms", "400ms"]));
+    assert_eq!(said["settings"]["delivery.allow_private"]["value"], json!(["127.0.0.0/8", "::1/128"]));
+    for secret in [config::NOTIFY_SECRET, &config::secret(config::OPERATOR), &config::secret("shop-acme")] {
+        assert!(!ran.stdout.contains(secret), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_operator_finds_what_fails_among_all_tenants() {
+    let config = Config::retrying(&[]).tenant("other").provider("more", "quick").tenant("third");
+    let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
+    receiver.script("/bad", [Reply::status(503)]);
+    let bad = service.acme().subscribe(&receiver.url("/bad"), &["*"]).await;
+    let good = service.tenant("shop", "other").subscribe(&receiver.url("/good"), &["*"]).await;
+    let far = service.tenant("more", "third").subscribe(&receiver.url("/good"), &["*"]).await;
+    let mut events = Vec::new();
+    for (provider, tenant) in [("shop", "acme"), ("shop", "other"), ("more", "third")] {
+        let client = service.tenant(provider, tenant);
+        let event = client.publish_new("order.paid").await;
+        client.delivery_when(&event, if tenant == "acme" { "failed" } else { "succeeded" }).await;
+        events.push(event);
+    }
+    let ids = |arguments: &[&str]| {
+        let ran = service.cli(&[arguments, &["--json"]].concat()).expect(0).json();
+        let rows = ran["data"].as_array().expect("a list").iter();
+        rows.map(|row| text(row.get("webhook_id").unwrap_or(&row["id"]))).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&["webhooks", "list", "--all"]), [bad.clone(), good.clone(), far.clone()]);
+    assert_eq!(ids(&["webhooks", "list", "--all", "--failing"]), std::slice::from_ref(&bad));
+    assert_eq!(ids(&["webhooks", "list", "--tenant", "shop/*"]), [bad.clone(), good.clone()]);
+    assert_eq!(ids(&["webhooks", "list", "--tenant", "shop/other", "--failing"]), [""; 0]);
+    assert_eq!(ids(&["deliveries", "list", "--all"]), [far.clone(), good.clone(), bad.clone()], "the newest first");
+    assert_eq!(ids(&["deliveries", "list", "--tenant", "shop/*"]), [good.clone(), bad.clone()]);
+    assert_eq!(ids(&["deliveries", "list", "--all", "--event", &events[2]]), [far]);
+    assert_eq!(ids(&["deliveries", "list", "--all", "--webhook", &good]), [good]);
+
+    let listed = service.cli(&["webhooks", "list", "--all", "--failing"]).expect(0).stdout;
+    let words: Vec<_> = listed.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!(words[..5], [&bad, "active", "503", "1", "shop/acme"], "{listed}");
+    let listed = service.cli(&["deliveries", "list", "--all", "--status", "failed"]).expect(0).stdout;
+    let words: Vec<_> = listed.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!((listed.lines().count(), &words[1..5]), (2, &["order.paid", "failed", "503", "1"][..]), "{listed}");
+    let first = service.operator().get("/v1/admin/deliveries?limit=2").await.expect(200);
+    let rest = service.operator().get(&format!("/v1/admin/deliveries?cursor={}", text(&first["next"]))).await.expect(200);
+    assert_eq!(rest["data"].as_array().map(Vec::len), Some(1));
+    service.cli(&["webhooks", "list", "--tenant", "nobody/*"]).expect(1).complains(&["no such provider"]);
+    service.acme().get("/v1/admin/deliveries").await.problem(403, &[]);
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_by_the_name_that_a_list_shows() {
+    let service = Service::start(&Config::quick()).await;
+    for name in ["ci", "twice", "twice"] {
+        service.cli(&["keys", "new", name]).expect(0);
+    }
+    service.cli(&["keys", "revoke", "ci"]).expect(0);
+    service.cli(&["keys", "revoke", "ci"]).expect(1).complains(&["no key is named `ci`", "keys list"]);
+    service.cli(&["keys", "revoke", "twice"]).expect(2).complains(&["2 keys are named `twice`: key_"]);
+}
+
+#[tokio::test]
+async fn every_answer_ends_its_line_and_commands_no_terminal() {
+    let service = Service::start(&Config::quick()).await;
+    let acme = service.acme();
+    let hook = json!({ "url": "https://example.com/", "events": ["*"], "name": "n", "description": "a\u{202e}b" });
+    acme.post("/v1/webhooks", &hook).await.expect(201);
+    for (client, path) in
+        [(&acme, "/v1/webhooks"), (&acme, "/v1/none"), (&service.operator(), "/v1/admin/status"), (&acme, "/v1/events")]
+    {
+        let answer = client.get(path).await;
+        assert!(answer.body.ends_with(b"}\n") && !answer.body.ends_with(b"\n\n"), "{path}: {:?}", answer.body);
+    }
+    for arguments in
+        [&["webhooks", "list", "--json", "--tenant", "shop/acme"][..], &["webhooks", "show", "n", "--tenant", "shop/acme"]]
+    {
+        let ran = service.cli(arguments).expect(0);
+        assert!(ran.stdout.ends_with('\n') && !ran.stdout.ends_with("\n\n"), "{ran:?}");
+        assert!(!ran.stdout.contains('\u{202e}') && ran.stdout.contains("202e"), "{ran:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! Which store is opened, by whom, and what is refused without a trace on it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -220,8 +221,6 @@ async fn the_master_key_of_a_systemd_credential_is_used_and_written_nowhere() {
 
 #[tokio::test]
 async fn what_is_made_is_readable_by_its_owner_alone_and_holds_no_secret_in_the_clear() {
-    use std::os::unix::fs::PermissionsExt as _;
-
     let mut service = Service::start(&Config::quick()).await;
     let made = service.acme().post("/v1/webhooks", &serde_json::json!({ "url": "https://example.com/", "events": ["*"] })).await;
     let secret = made.expect(201)["secret"].as_str().expect("shown once").to_owned();
@@ -294,6 +293,16 @@ async fn a_check_of_no_store_makes_none() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     run(folder.path(), &[], &["check", "--store", "none.redb"]).expect(74).complains(&["none.redb", "try: "]);
     assert_eq!(fs::read_dir(folder.path()).expect("read").count(), 0);
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_refused() {
+    let service = stopped_with_an_event().await;
+    let key = beside(&service, ".key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("set");
+    service.cli(SERVE).expect(78).complains(&["hookwheel.redb.key has mode 0644: everyone can read it", "try: chmod 0640 "]);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("set");
+    service.cli(CHECK).expect(0);
 }
 
 #[track_caller]

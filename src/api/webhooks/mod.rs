@@ -1,6 +1,7 @@
 //! Webhooks: made, listed, changed, switched on and off, deleted. Each answer looks as the webhook's dialect says.
 
 mod definition;
+mod everywhere;
 mod secrets;
 mod show;
 mod stats;
@@ -17,11 +18,12 @@ use super::page::{Frame, Listed, Rows, page};
 use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
+use super::told;
 use crate::domain::endpoint::{Definition, Endpoint, Standing};
-use crate::domain::id::EndpointNo;
 use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Switch};
 
+pub(crate) use everywhere::list_all;
 pub(crate) use secrets::{rotate_secret, show_secret};
 pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};
@@ -38,6 +40,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
     let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys, unique_name };
     let endpoint = ask.api.store.create_webhook(new).await?;
+    told::webhook("made", &ask.caller, &endpoint);
     Ok(ask::object(StatusCode::CREATED, dialect, |object| {
         show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
     }))
@@ -57,16 +60,6 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (store, dialect) = (ask.api.store.clone(), ask.dialect().clone());
     let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print(endpoint, &dialect, &store, None, object);
     page(ask, Frame::of(ask.dialect()), rows(found, limit, print)).await
-}
-
-/// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner.
-pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["limit", "cursor"]);
-    let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    query.finish()?;
-    let (found, store) = (ask.api.store.all_webhooks(after, limit + 1), ask.api.store.clone());
-    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print_for_operator(endpoint, &store, object);
-    page(ask, Frame::default(), rows(found, limit, print)).await
 }
 
 /// `GET /v1/webhooks/{id}`
@@ -116,6 +109,7 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     ask.api.store.delete_webhook(endpoint.no).await.map_err(|denied| ask.denied(&endpoint, denied))?;
+    told::webhook("deleted", &ask.caller, &endpoint);
     Ok(Reply::no_content())
 }
 

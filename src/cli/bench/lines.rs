@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::super::print::Paint;
-use super::super::words::{count, duration, size, table};
+use super::super::table::{Column, table};
+use super::super::words::{count, duration, size};
 use crate::bench::{End, Kept, Measured, Ratio, Report, Restart, Retried, SLICE, Special, Spread};
 
 pub(super) fn lines(report: &Report, paint: Paint) -> String {
@@ -51,13 +52,14 @@ fn head(report: &Report) -> String {
 
 /// One column for each run.
 fn figures(runs: &[Measured]) -> String {
-    let headings: Vec<&str> = std::iter::once("").chain(runs.iter().map(|measured| measured.run.name())).collect();
+    let names = std::iter::once("").chain(runs.iter().map(|measured| measured.run.name()));
+    let columns: Vec<Column> = names.map(Column::kept).collect();
     let row = |(name, figure): &(&str, fn(&Measured) -> String)| {
         std::iter::once((*name).to_owned()).chain(runs.iter().map(figure)).collect()
     };
     let said = |row: &Vec<String>| row.iter().skip(1).any(|figure| !figure.is_empty());
     let rows: Vec<Vec<String>> = ROWS.iter().map(row).filter(said).collect();
-    table(&headings, &rows)
+    table(&columns, &rows, None)
 }
 
 fn restart(restart: &Restart) -> String {
@@ -70,7 +72,7 @@ fn restart(restart: &Restart) -> String {
         row("memory 3 s later, most", format!("{}, {}", size(restart.resident_later_bytes), size(restart.peak_bytes))),
         row("deliveries that wait", restart.pending.to_string()),
     ];
-    table(&["", "after kill -9"], &rows)
+    table(&["", "after kill -9"].map(Column::kept), &rows, None)
 }
 
 type Row = (&'static str, fn(&Measured) -> String);

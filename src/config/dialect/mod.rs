@@ -7,7 +7,7 @@
 //! ```
 
 mod extend;
-mod parts;
+pub(super) mod parts;
 mod print;
 mod read;
 #[cfg(test)]

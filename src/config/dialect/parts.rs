@@ -6,10 +6,10 @@ use super::super::take::Wrong;
 use crate::domain::nearest::nearest;
 
 /// The words of a closed list, and what each means.
-pub(super) type Words<T> = [(&'static str, T)];
+pub(in crate::config) type Words<T> = [(&'static str, T)];
 
 /// Takes one of the words; absent or wrong is `None`.
-pub(super) fn word<T: Copy>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Placed<T>> {
+pub(in crate::config) fn word<T: Copy>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Placed<T>> {
     table.take(key, faults, |value, _| of_list(key, &text(value, key)?, words))
 }
 
@@ -47,7 +47,7 @@ fn of_list<T: Copy>(key: &str, text: &str, words: &Words<T>) -> Result<T, Wrong>
 }
 
 /// The word of a value, for printing.
-pub(super) fn word_of<T: Copy + PartialEq>(value: T, words: &Words<T>) -> &'static str {
+pub(in crate::config) fn word_of<T: Copy + PartialEq>(value: T, words: &Words<T>) -> &'static str {
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }
 

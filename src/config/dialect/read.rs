@@ -28,6 +28,7 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
     let headers = headers(&mut table, body.precision, faults);
     let signature = signature(&mut table, api.as_ref(), faults);
     check_header_names(&headers, signature.as_ref(), faults);
+    check_signed(&headers, signature.as_ref(), faults);
     let delivery = section(&mut table, "delivery", faults, delivery);
     let retry = retry(&mut table, faults);
     let disable = section(&mut table, "disable", faults, disable);
@@ -146,6 +147,16 @@ fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Sign
             let message = format!("the header `{name}` is already sent, by another line or by the signature");
             faults.add(&header.place, message, "one header for each name, in whatever case");
         }
+    }
+}
+
+/// What is signed besides the body reaches the receiver in a header, or no receiver can verify it.
+fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
+    let Some(Placed { value: signature, place }) = signature else { return };
+    let is_sent = |carrier: &str| headers.iter().any(|header| header.value.value.template() == carrier);
+    for (slot, carrier) in signature.signed.carried().filter(|(_, carrier)| !is_sent(carrier)) {
+        let message = format!("the signature signs `{slot}`, and no header carries it: nobody could verify that");
+        faults.add(place, message, format!("X-Acme-Signed = \"{carrier}\" in headers, or leave `{slot}` out of `signed`"));
     }
 }
 

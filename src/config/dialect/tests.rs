@@ -334,6 +334,8 @@ fn each_kind_of_fault_says_what_is_wrong() {
         ("signature = { header = \"Content-Length\" }", "the header `Content-Length` cannot be sent"),
         ("signature = { value = \"{md5}\" }", "neither `{hex}` nor `{base64}`"),
         ("signature = { signed = \"{id}\" }", "it leaves `{body}` unsigned"),
+        ("headers = { X-Id = \"$event.id\" }", "signs `{timestamp}`, and no header carries it"),
+        ("headers = { X-Time = \"$attempt.unix\" }", "signs `{id}`, and no header carries it"),
         ("signature = { key = \"hex\" }", "which is not known here"),
         ("api = { secret_format = \"whsec_{base62:32}\" }", "this dialect's secrets are not base64"),
         (

@@ -130,6 +130,9 @@ impl Pump {
         let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
         let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await?;
         let sign = sign(&outcome, &dialect);
+        if sign != Sign::Good {
+            self.complaints.add(&begun.endpoint, &outcome, clock::steady());
+        }
         Ok(Attempted { trigger, started_at, url, request_headers: dialect.loggable(request_headers), outcome, sign })
     }
 

@@ -186,6 +186,12 @@ impl Signed {
         if parts.contains(&Part::Body) { Ok(Self { parts }) } else { Err("it leaves `{body}` unsigned") }
     }
 
+    /// The slots besides the body, each with what a header must be for a receiver to know it.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let slots = [(Part::Id, "{id}", "$event.id"), (Part::Timestamp, "{timestamp}", "$attempt.unix")];
+        slots.into_iter().filter(|(part, ..)| self.names(part)).map(|(_, slot, carrier)| (slot, carrier))
+    }
+
     fn names(&self, part: &Part) -> bool {
         self.parts.contains(part)
     }

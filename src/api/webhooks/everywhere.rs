@@ -1,0 +1,40 @@
+//! The webhooks of all tenants, for an operator: which of them fail, and how.
+
+use super::{rows, show};
+use crate::api::ask::Ask;
+use crate::api::cursor;
+use crate::api::page::{Frame, page};
+use crate::api::print::Object;
+use crate::api::problem::Problem;
+use crate::api::reply::Reply;
+use crate::api::whose::Whose;
+use crate::domain::endpoint::{Endpoint, Standing, Why};
+use crate::domain::id::EndpointNo;
+
+/// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
+/// result; `?tenant=` those of one or of a provider, `?failing=true` those that fail.
+pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut query = ask.query(&["limit", "cursor", "tenant", "failing"]);
+    let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    let (whose, failing) = (Whose::from_query(&mut query), query.boolean("failing"));
+    query.finish()?;
+    let whose = whose.check(ask)?;
+    let wanted = |endpoint: &Endpoint| {
+        whose.holds(&endpoint.provider, &endpoint.tenant) && failing.is_none_or(|failing| failing == is_failing(endpoint))
+    };
+    let (found, store) = (ask.api.store.webhooks_where(after, limit + 1, wanted), ask.api.store.clone());
+    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| {
+        show::print_for_operator(endpoint, &store, object);
+        let last = store.last_result(endpoint.no).unwrap_or_default();
+        object.number("failures", endpoint.failures.into());
+        object.number_or_null("last_code", last.code.map(u64::from));
+        object.text_or_null("last_error", last.error.map(crate::domain::outcome::Class::name));
+    };
+    page(ask, Frame::default(), rows(found, limit, print)).await
+}
+
+/// Failures in a row, or so many that they disabled it.
+fn is_failing(endpoint: &Endpoint) -> bool {
+    let fell = matches!(endpoint.standing, Standing::Disabled { why: Why::Failures(_) | Why::Gone, .. });
+    fell || endpoint.failures > 0
+}

@@ -1,0 +1,138 @@
+//! Lists for the eye: rows under their headings, in the width that a terminal has.
+//!
+//! What does not fit gives way by its importance: the least important column is cut short, or left out, then the next. Off a
+//! terminal all of it is printed.
+
+/// A column of a list.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    heading: &'static str,
+    /// How soon it gives way: the highest first; 0 never.
+    gives: u8,
+    /// Whether a part of a cell says something: of a URL it does, of a time it does not.
+    cuts: bool,
+}
+
+impl Column {
+    /// It stays, whatever the width.
+    pub(crate) const fn kept(heading: &'static str) -> Self {
+        Self { heading, gives: 0, cuts: false }
+    }
+
+    /// It is cut short or left out.
+    pub(crate) const fn text(heading: &'static str, gives: u8) -> Self {
+        Self { heading, gives, cuts: true }
+    }
+
+    /// It is left out.
+    pub(crate) const fn whole(heading: &'static str, gives: u8) -> Self {
+        Self { heading, gives, cuts: false }
+    }
+}
+
+/// Rows under their headings, columns as wide as their widest cell, lines no longer than `width`; nothing at all without rows.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let headings: Vec<String> = columns.iter().map(|column| column.heading.to_owned()).collect();
+    let all: Vec<&[String]> = std::iter::once(headings.as_slice()).chain(rows.iter().map(Vec::as_slice)).collect();
+    let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let mut widths: Vec<Option<usize>> = (0..columns.len()).map(widest).collect();
+    width.into_iter().for_each(|width| fit(columns, &mut widths, width));
+    let lines: Vec<String> = all.iter().map(|row| line(row, &widths)).collect();
+    lines.join("\n")
+}
+
+/// Takes width from the columns until a line fits; `None`: the column is left out.
+fn fit(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
+    let mut order: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].gives > 0).collect();
+    order.sort_by_key(|at| std::cmp::Reverse(columns[*at].gives));
+    for at in order {
+        let excess = length(widths).saturating_sub(width);
+        if excess == 0 {
+            return;
+        }
+        let left = widths[at].map(|own| own.saturating_sub(excess));
+        widths[at] = left.filter(|left| columns[at].cuts && *left >= CUT_LEAST);
+    }
+}
+
+/// Of a whole line.
+fn length(widths: &[Option<usize>]) -> usize {
+    let shown = widths.iter().flatten();
+    shown.clone().sum::<usize>() + GAP.len() * shown.count().saturating_sub(1)
+}
+
+fn line(row: &[String], widths: &[Option<usize>]) -> String {
+    let shown = row.iter().zip(widths).filter_map(|(cell, width)| width.map(|width| (cell, width)));
+    let cells = shown.map(|(cell, width)| format!("{:width$}", cut(cell, width)));
+    cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+}
+
+fn cut(cell: &str, width: usize) -> String {
+    match cell.chars().count() {
+        count if count <= width => cell.to_owned(),
+        _ => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// Fewer characters than this say too little to be worth their place.
+const CUT_LEAST: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 5] = [
+        Column::kept("ID"),
+        Column::text("NAME", 1),
+        Column::kept("STATUS"),
+        Column::whole("CREATED", 2),
+        Column::text("URL", 3),
+    ];
+
+    fn rows() -> Vec<Vec<String>> {
+        let row =
+            ["wh_0123456789", "a-name-of-sixteen", "active", "2026-03-01T10:02:11Z", "https://hooks.example.com/a/long/path"];
+        vec![row.map(str::to_owned).to_vec()]
+    }
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let rows = [vec!["wh_1".to_owned(), "active".to_owned()], vec!["wh_22".to_owned(), String::new()]];
+        let columns = [Column::kept("ID"), Column::kept("STATUS")];
+        assert_eq!(table(&columns, &rows, None), "ID     STATUS\nwh_1   active\nwh_22");
+        assert_eq!(table(&columns, &[], Some(80)), "");
+    }
+
+    #[test]
+    fn what_does_not_fit_gives_way_by_its_importance() {
+        let shown = |width| table(&COLUMNS, &rows(), Some(width)).lines().last().map(str::to_owned).expect("a row");
+        assert_eq!(
+            shown(120),
+            "wh_0123456789  a-name-of-sixteen  active  2026-03-01T10:02:11Z  https://hooks.example.com/a/long/path"
+        );
+        assert_eq!(shown(80), "wh_0123456789  a-name-of-sixteen  active  2026-03-01T10:02:11Z  https://hooks.e…");
+        assert_eq!(shown(70), "wh_0123456789  a-name-of-sixteen  active  2026-03-01T10:02:11Z");
+        assert_eq!(shown(45), "wh_0123456789  a-name-of-sixteen  active");
+        assert_eq!(shown(36), "wh_0123456789  a-name-of-si…  active");
+        assert_eq!(shown(5), "wh_0123456789  active", "what names a row and its state stays");
+    }
+
+    #[test]
+    fn no_line_is_longer_than_the_terminal_while_anything_can_give_way() {
+        for width in 23..200 {
+            let lines = table(&COLUMNS, &rows(), Some(width));
+            assert!(lines.lines().all(|line| line.chars().count() <= width), "{width}\n{lines}");
+        }
+    }
+
+    #[test]
+    fn off_a_terminal_everything_is_printed() {
+        assert!(table(&COLUMNS, &rows(), None).contains("https://hooks.example.com/a/long/path"));
+    }
+}

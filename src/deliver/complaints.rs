@@ -1,0 +1,76 @@
+//! Says in the log that attempts fail: for each endpoint the first one at once, later ones once a minute with their count.
+//!
+//! Of an endpoint its host is named and never its URL, which may hold a secret. A success costs nothing here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tracing::info;
+use url::Url;
+
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::EndpointNo;
+use crate::domain::minute::Minute;
+use crate::domain::outcome::Outcome;
+
+/// The endpoints that failed lately: one entry each, forgotten after a minute without a failure.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<HashMap<EndpointNo, Complaint>>);
+
+#[derive(Debug)]
+struct Complaint {
+    minute: Minute,
+    endpoint: Arc<Endpoint>,
+    /// Of the last attempt.
+    why: String,
+}
+
+impl Complaints {
+    /// Counts an attempt that failed.
+    pub(super) fn add(&self, endpoint: &Arc<Endpoint>, outcome: &Outcome, now: Instant) {
+        let why = why(outcome);
+        let mut all = self.all();
+        let complaint = all.entry(endpoint.no).or_insert_with(|| Complaint::new(endpoint));
+        (complaint.endpoint, complaint.why) = (endpoint.clone(), why);
+        if let Some(count) = complaint.minute.add(now) {
+            complaint.tell(count);
+        }
+    }
+
+    /// Tells of those whose minute is over; called every few seconds.
+    pub(super) fn tell_due(&self, now: Instant) {
+        self.all().retain(|_, complaint| match complaint.minute.due(now) {
+            Some(count) => {
+                complaint.tell(count);
+                true
+            }
+            None => !complaint.minute.is_quiet(now),
+        });
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<EndpointNo, Complaint>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Complaint {
+    fn new(endpoint: &Arc<Endpoint>) -> Self {
+        Self { minute: Minute::default(), endpoint: endpoint.clone(), why: String::new() }
+    }
+
+    fn tell(&self, count: u64) {
+        let Endpoint { id, provider, tenant, definition, .. } = &*self.endpoint;
+        let host = Url::parse(&definition.url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+        let (name, why) = (&*definition.name, &*self.why);
+        info!(webhook = %id, name, tenant = %format_args!("{provider}/{tenant}"), host, count, why, "attempts fail");
+    }
+}
+
+/// `500`, or the class of the failure and what is known of it.
+fn why(outcome: &Outcome) -> String {
+    match &outcome.result {
+        Ok(response) => response.status.to_string(),
+        Err(failure) => format!("{}: {}", failure.class.name(), failure.detail),
+    }
+}
