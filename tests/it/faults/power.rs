@@ -8,7 +8,7 @@ use super::book::Book;
 use super::count;
 use super::settle::{all_is_there, settle, stands};
 use super::stage::{self, Stage};
-use super::strace::{self, Fault};
+use super::strace::{self, Fault, PRETEND};
 use crate::harness::config;
 use crate::harness::medium::{Medium, wait_until_all_stand};
 use crate::harness::ran::{self, Ran};
@@ -51,7 +51,7 @@ async fn a_power_cut_takes_what_was_not_synced() {
     let (cuts, mut random) = (count(3, 20), Random::new());
     let Some(disk) = Medium::new(DISK_MIB) else { return };
     let log = tempfile::NamedTempFile::new().expect("a temporary file");
-    let pretend = Fault { call: "fdatasync", nth: 1, what: "retval=0", lasting: true };
+    let pretend = Fault { call: "fdatasync", nth: 1, what: PRETEND, lasting: true };
     let mut stage = Stage::on(&disk, TENANTS, &strace::words(Some(pretend), log.path()), random.split()).await;
     let acting = stage.act(Until::default());
     let mut losses = 0;

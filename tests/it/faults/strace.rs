@@ -14,7 +14,7 @@ pub(super) struct Fault {
     pub(super) call: &'static str,
     /// From 1.
     pub(super) nth: usize,
-    /// As `strace -e inject=` says it: `signal=SIGKILL`, `error=EIO`, `retval=0`.
+    /// As `strace -e inject=` says it. A delay comes before the rest: what was answered too early gets out meanwhile.
     pub(super) what: &'static str,
     /// Whether all later calls get it too.
     pub(super) lasting: bool,
@@ -99,6 +99,13 @@ pub(super) fn calls(log: &Path, call: &str) -> usize {
 pub(super) fn was_injected(log: &Path) -> bool {
     fs::read_to_string(log).is_ok_and(|text| text.contains("(INJECTED)"))
 }
+
+pub(super) const KILL: &str = "signal=SIGKILL";
+pub(super) const EIO: &str = "error=EIO:delay_enter=2000";
+pub(super) const ENOSPC: &str = "error=ENOSPC:delay_enter=2000";
+
+/// Nothing is done, and yet said to be.
+pub(super) const PRETEND: &str = "retval=0";
 
 /// What writes, and what makes it last.
 const TRACED: &str = "pwrite64,write,fdatasync,fsync,ftruncate,fallocate,rename";

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::site::Site;
 use super::stage::Stage;
-use super::strace::{self, Fault};
+use super::strace::{self, Fault, KILL};
 use super::{count, every_one};
 use crate::harness::config::{Config, STORE};
 use crate::harness::receiver::Receiver;
@@ -47,7 +47,7 @@ async fn a_kill_while_a_store_is_made_leaves_none_or_a_whole_one() {
         found_again(&mut service, &strace::words(None, log.path())).await;
         let points = points(strace::calls(log.path(), call), &mut random);
         for nth in &points {
-            let kill = Fault { call, nth: *nth, what: "signal=SIGKILL", lasting: false };
+            let kill = Fault { call, nth: *nth, what: KILL, lasting: false };
             let ended = found_again(&mut service, &strace::words(Some(kill), log.path())).await;
             eprintln!("a kill at {call} {nth}: {ended:?}");
             service.kill9();
@@ -76,7 +76,7 @@ async fn kill_at(stage: &mut Stage, site: Site, call: &'static str, points: &[us
     for nth in points {
         let mut injected = false;
         for _ in 0..TRIES {
-            let hit = site.hit(stage, Fault { call, nth: *nth, what: "signal=SIGKILL", lasting: false }).await;
+            let hit = site.hit(stage, Fault { call, nth: *nth, what: KILL, lasting: false }).await;
             injected = hit.injected;
             eprintln!("a kill at {site:?} {call} {nth}: {injected}");
             stage.service.kill9();
