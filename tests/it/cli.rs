@@ -220,7 +220,9 @@ async fn status_shows_how_the_service_is() {
     service.acme().do_to_webhook(&webhook, "disable").await;
     let said = service.cli(&["status", "--wait", "--json"]).expect(0).json();
     assert_eq!((&said["ready"], &said["version"]), (&json!(true), &json!(env!("CARGO_PKG_VERSION"))));
+    assert!(said["warnings"][0].as_str().is_some_and(|warning| warning.contains("danger_allow_http")), "{said}");
     let ran = service.cli(&["status"]).expect(0);
+    assert!(ran.stdout.contains("  warning   [delivery] danger_allow_http"), "{ran:?}");
     assert!(ran.stdout.starts_with(&format!("hookwheel {}  ready", env!("CARGO_PKG_VERSION"))), "{ran:?}");
     assert!(!ran.stdout.contains('\u{1b}'), "no colour off a terminal: {ran:?}");
 }

@@ -45,6 +45,7 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     let first = acme.publish_new("order.paid").await;
     let held = fill(&acme).await;
     acme.publish(&large()).await.problem(507, &["max_bytes"]);
+    assert_eq!(service.stderr().matches("events were refused (507)").count(), 1, "{}", service.stderr());
     let commits = || async { service.operator().get("/v1/admin/status").await.expect(200)["commits"].as_u64().expect("a count") };
     let before = commits().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
