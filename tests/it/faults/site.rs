@@ -18,6 +18,8 @@ pub(super) enum Site {
     Writer,
     /// The thread that brings the journal into the tables.
     Checkpoint,
+    /// The thread that commits, from SIGTERM to the end of the process.
+    Closing,
 }
 
 /// How a life of the service ended under a fault.
@@ -30,13 +32,13 @@ pub(super) struct Hit {
 }
 
 impl Site {
-    pub(super) const ALL: [Self; 3] = [Self::Opening, Self::Writer, Self::Checkpoint];
+    pub(super) const ALL: [Self; 4] = [Self::Opening, Self::Writer, Self::Checkpoint, Self::Closing];
 
     /// What is done while its calls are counted or disturbed.
     fn script(self) -> Until {
         match self {
-            // What the opening finds in the journal.
-            Self::Opening => Until::events(30).publishing(),
+            // What stands in the journal then.
+            Self::Opening | Self::Closing => Until::events(30).publishing(),
             Self::Writer => Until::events(EVENTS),
             Self::Checkpoint => Until::events(EVENTS).publishing(),
         }
@@ -46,7 +48,7 @@ impl Site {
     fn thread(self) -> &'static str {
         match self {
             Self::Opening => "hookwheel",
-            Self::Writer => "store-writer",
+            Self::Writer | Self::Closing => "store-writer",
             Self::Checkpoint => "store-checkpoin",
         }
     }
@@ -63,7 +65,8 @@ impl Site {
     pub(super) async fn hit(self, stage: &mut Stage, fault: Fault) -> Hit {
         let log = NamedTempFile::new().expect("a temporary file");
         let ended = self.run(stage, Some(fault), &log).await;
-        Hit { injected: ended.is_some() || strace::was_injected(log.path()), ended }
+        let injected = ended.is_some_and(|ended| !ended.success()) || strace::was_injected(log.path());
+        Hit { injected, ended }
     }
 
     async fn run(self, stage: &mut Stage, fault: Option<Fault>, log: &NamedTempFile) -> Option<ExitStatus> {
@@ -72,6 +75,12 @@ impl Site {
             stage.service.kill9();
             stage.begin().await;
             return stage.service.try_to_start_again(&strace::words(fault, log.path())).await;
+        }
+        if self == Self::Closing {
+            stage.act(self.script()).ended().await;
+            let _tracer = Tracer::attach(stage.service.pid(), self.thread(), fault, log.path()).await;
+            stage.service.signal("TERM");
+            return stage.service.ended_within(CLOSE_WITHIN).await;
         }
         let _tracer = Tracer::attach(stage.service.pid(), self.thread(), fault, log.path()).await;
         stage.act(self.script()).ended().await;
@@ -85,6 +94,9 @@ impl Site {
 
 /// In the script of every point.
 const EVENTS: usize = 300;
+
+/// Attempts get 8 s of it.
+const CLOSE_WITHIN: Duration = Duration::from_secs(15);
 
 /// What stands in the journal comes into the tables within a second.
 const CHECKPOINT_WITHIN: Duration = Duration::from_millis(1_500);

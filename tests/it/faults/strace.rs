@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-use crate::harness::eventually;
+use std::time::{Duration, Instant};
 
 /// Where and what. `strace` counts the calls of each thread by itself.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +49,13 @@ impl Tracer {
         let (id, _) = found.unwrap_or_else(|| panic!("no thread {thread} in {pid}"));
         let mut command = Command::new("strace");
         command.args(["-qq", "-p", &id.to_string()]).args(options(fault, log)).stdin(Stdio::null());
-        let tracer = Self(command.spawn().expect("tests/install brings strace"));
-        let status = format!("/proc/{pid}/task/{id}/status");
-        let is_traced = || async { fs::read_to_string(&status).ok()?.lines().find(|line| traced(line)).map(drop) };
-        eventually("strace is attached", Duration::from_secs(10), is_traced).await;
+        let mut tracer = Self(command.spawn().expect("tests/install brings strace"));
+        let (status, deadline) = (format!("/proc/{pid}/task/{id}/status"), Instant::now() + ATTACH_MAX);
+        while !fs::read_to_string(&status).is_ok_and(|status| status.lines().any(traced)) {
+            let ended = tracer.0.try_wait().expect("a child of ours");
+            assert!(ended.is_none() && Instant::now() < deadline, "strace is not attached to {status}: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         tracer
     }
 }
@@ -106,6 +107,9 @@ pub(super) const ENOSPC: &str = "error=ENOSPC:delay_enter=2000";
 
 /// Nothing is done, and yet said to be.
 pub(super) const PRETEND: &str = "retval=0";
+
+/// A busy machine takes its time to start it.
+const ATTACH_MAX: Duration = Duration::from_secs(30);
 
 /// What writes, and what makes it last.
 const TRACED: &str = "pwrite64,write,fdatasync,fsync,ftruncate,fallocate,rename";

@@ -1,4 +1,4 @@
-//! A kill at each call that writes or syncs, of a script of 300 events and of the start that follows.
+//! A kill at each call that writes or syncs, of a script of 300 events of the start that follows, and of a stop.
 
 use std::fs;
 use std::process::ExitStatus;
