@@ -50,6 +50,11 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// Whether it is about all tenants of a provider.
+    pub(crate) fn is_many(&self) -> bool {
+        self.tenant.ends_with("/*")
+    }
+
     pub(crate) fn service(&self) -> Result<Service, Error> {
         self.reach.service_for(&self.tenant)
     }

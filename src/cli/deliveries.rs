@@ -9,7 +9,7 @@ use super::client::Call;
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::print::Out;
-use super::table::{Column, table};
+use super::table::{Column, table, without};
 use super::webhooks;
 use super::words::cell;
 
@@ -129,7 +129,11 @@ impl List {
         let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
-            false => out.line(table(&COLUMNS, &rows, out.width))?,
+            false if self.all || self.target.is_many() => out.line(table(&COLUMNS, &rows, out.width))?,
+            false => {
+                let (columns, rows) = without("TENANT", &COLUMNS, rows);
+                out.line(table(&columns, &rows, out.width))?;
+            }
         }
         if let Some(next) = page.next {
             out.note("there are more");

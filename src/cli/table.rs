@@ -44,6 +44,14 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usiz
     lines.join("\n")
 }
 
+/// Columns and rows without one that says the same of every row.
+pub(crate) fn without(heading: &str, columns: &[Column], rows: Vec<Vec<String>>) -> (Vec<Column>, Vec<Vec<String>>) {
+    let stays: Vec<bool> = columns.iter().map(|column| column.heading != heading).collect();
+    let row = |row: Vec<String>| row.into_iter().zip(&stays).filter_map(|(cell, stays)| stays.then_some(cell)).collect();
+    let rows = rows.into_iter().map(row).collect();
+    (columns.iter().zip(&stays).filter_map(|(column, stays)| stays.then_some(*column)).collect(), rows)
+}
+
 /// Takes width from the columns until a line fits; `None`: the column is left out.
 fn fit(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
     let mut order: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].gives > 0).collect();
@@ -129,6 +137,13 @@ mod tests {
             let lines = table(&COLUMNS, &rows(), Some(width));
             assert!(lines.lines().all(|line| line.chars().count() <= width), "{width}\n{lines}");
         }
+    }
+
+    #[test]
+    fn a_column_that_says_nothing_new_is_left_out_everywhere() {
+        let (columns, rows) = without("CREATED", &COLUMNS, rows());
+        assert!(columns.len() == 4 && rows[0].len() == 4 && !rows[0].contains(&"2026-03-01T10:02:11Z".to_owned()));
+        assert_eq!(without("NONE", &COLUMNS, self::rows()).1, self::rows());
     }
 
     #[test]

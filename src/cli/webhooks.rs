@@ -12,7 +12,7 @@ use super::client::{Answer, Call, Service};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::print::Out;
-use super::table::{Column, table};
+use super::table::{Column, table, without};
 use super::words::{cell, one_line, record};
 
 /// List, add and change webhooks: the endpoints that events are delivered to
@@ -156,7 +156,11 @@ impl List {
         let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
-            false => out.line(table(&COLUMNS, &rows, out.width))?,
+            false if self.all || self.target.is_many() => out.line(table(&COLUMNS, &rows, out.width))?,
+            false => {
+                let (columns, rows) = without("TENANT", &COLUMNS, rows);
+                out.line(table(&columns, &rows, out.width))?;
+            }
         }
         Ok(Exit::Ok)
     }
@@ -170,7 +174,7 @@ impl List {
         } else {
             format!("{} {words}", self.target.tenant)
         });
-        if !self.all && !self.failing && !self.target.tenant.ends_with("/*") {
+        if !self.all && !self.failing && !self.target.is_many() {
             out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
         }
     }
