@@ -27,6 +27,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("providers", settings.providers().count() as u64);
         object.number("webhooks", health.webhooks as u64);
         object.number("disabled", health.disabled as u64);
+        object.number("removed", health.removed as u64);
         object.number("events", health.events);
         object.number("pending", health.pending);
         object.number("armed", health.armed as u64);

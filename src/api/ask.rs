@@ -70,15 +70,26 @@ impl Ask<'_> {
 }
 
 impl Ask<'_> {
-    /// Why a change of a webhook was not made: where the config file owns it, with its place there.
+    /// Why a change of a webhook was not made: where the config file has a say, with the file's name.
     pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
-        let place = self.settings.place(endpoint).filter(|_| denied == Denied::FileOwned);
-        match place {
-            Some(place) => Problem::Conflict(format!(
+        match (&denied, self.settings.place(endpoint)) {
+            (Denied::FileOwned, Some(place)) => Problem::Conflict(format!(
                 "this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"
             )),
-            None => Problem::Denied(denied),
+            (Denied::Removed, _) => Problem::Conflict(self.removed(endpoint)),
+            _ => Problem::Denied(denied),
         }
+    }
+
+    fn removed(&self, endpoint: &Endpoint) -> String {
+        let what = match endpoint.is_file_owned() {
+            true => format!("the webhook `{}`", endpoint.definition.name),
+            false => format!("this webhook's tenant `{}/{}`", endpoint.provider, endpoint.tenant),
+        };
+        let file = &self.settings.file;
+        format!(
+            "{what} was taken out of the config file {file}; put it back there and run `hookwheel reload`, or delete the webhook"
+        )
     }
 }
 

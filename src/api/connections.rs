@@ -19,7 +19,8 @@ pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
         form.note("id", "is not 1 to 64 of A-Za-z0-9_-");
     }
     let link = form.text("link");
-    if link.as_ref().is_some_and(|link| ask.api.store.webhook_by_name(&owned, link).is_none()) {
+    let names_one = |link: &str| ask.api.store.webhooks_named(&owned, link).iter().any(|endpoint| endpoint.is_subscribed());
+    if link.as_deref().is_some_and(|link| !names_one(link)) {
         form.note("link", "names no webhook of this tenant");
     }
     form.finish()?;

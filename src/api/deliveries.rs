@@ -46,8 +46,9 @@ pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
 
 /// `POST /v1/deliveries/{id}/retry`
 pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let key = found(ask)?.delivery.key;
-    ask.api.store.retry(key).await?;
+    let view = found(ask)?;
+    let key = view.delivery.key;
+    ask.api.store.retry(key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
     let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
     let node = ask.api.store.node();
     Ok(ask::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
@@ -181,7 +182,7 @@ pub(super) fn print(node: Node, view: &View, object: &mut Object<'_>) {
     object.text("event_id", &view.event_id);
     object.text("event_type", &view.kind);
     object.text("webhook_id", &view.endpoint.id);
-    object.text("url", delivery.url.as_deref().unwrap_or(&view.endpoint.definition.url));
+    object.text("url", view.url());
     object.text("status", view.status.name());
     object.text_or_null("reason", reason(delivery.state));
     object.boolean("test", delivery.is_test());

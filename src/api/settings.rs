@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     providers: HashMap<Box<str>, Arc<Provider>>,
     /// Where each webhook of the files stands.
     files: HashMap<FileWebhook, Box<str>>,
+    /// The first of the config's files, as it is called in answers.
+    pub(crate) file: Box<str>,
     danger_allow_http: bool,
     /// What `status` warns of.
     pub(crate) dangers: Dangers,
@@ -54,6 +56,7 @@ impl Settings {
             keys: keys(config).map(|key| (key.hash, Arc::new(key))).collect(),
             providers,
             files: config.webhooks().map(|(provider, tenant, webhook)| place(provider, tenant, webhook)).collect(),
+            file: config.files.first().map(|file| file.to_string_lossy().into()).unwrap_or_default(),
             danger_allow_http: config.delivery.danger_allow_http,
             dangers: Dangers::of(config),
             rotation_overlap: config.delivery.rotation_overlap,
@@ -173,6 +176,7 @@ pub(crate) mod fixture {
                 secret_format: Format::parse("whsec_{base62:32}").unwrap(),
                 max_webhooks_per_key: 0,
                 unique_name: false,
+                shows_removed: true,
                 plain_http: false,
             },
             event: EventRules::default(),
@@ -207,6 +211,7 @@ pub(crate) mod fixture {
             keys: keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect(),
             providers: HashMap::from(providers),
             files: HashMap::new(),
+            file: "hookwheel.toml".into(),
             danger_allow_http: false,
             dangers: Dangers::default(),
             rotation_overlap: Duration::from_secs(86_400),

@@ -93,13 +93,15 @@ fn lines(said: &Value, paint: Paint) -> String {
 }
 
 fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
-    match number(said, "disabled") {
-        None => all.to_string(),
-        Some(0) => format!("{all} active, 0 disabled"),
-        Some(disabled) => {
-            format!("{} active, {}", all.saturating_sub(disabled), paint.yellow(&format!("{disabled} disabled")))
-        }
-    }
+    let Some(disabled) = number(said, "disabled") else { return all.to_string() };
+    let removed = number(said, "removed").unwrap_or_default();
+    let active = all.saturating_sub(disabled + removed);
+    let counted = |count: u64, word: &str| match count {
+        0 => format!("0 {word}"),
+        some => paint.yellow(&format!("{some} {word}")),
+    };
+    let removed = if removed == 0 { String::new() } else { format!(", {}", counted(removed, "removed from the file")) };
+    format!("{active} active, {}{removed}", counted(disabled, "disabled"))
 }
 
 fn queue(pending: u64, said: &Value) -> String {

@@ -119,7 +119,7 @@ impl Pump {
             match endpoint.standing {
                 Standing::Active => {}
                 Standing::Disabled { .. } => queues.clear(endpoint.no, false),
-                Standing::Deleted { .. } => queues.clear(endpoint.no, true),
+                Standing::Removed { .. } | Standing::Deleted { .. } => queues.clear(endpoint.no, true),
             }
         }
         let changed = |no| committed.standings.iter().any(|endpoint| endpoint.no == no);

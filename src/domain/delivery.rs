@@ -69,6 +69,8 @@ pub(crate) enum End {
     WebhookDeleted,
     /// Held until its age passed the retention.
     Expired,
+    /// Ended by hand before it was delivered.
+    Cancelled,
 }
 
 impl End {
@@ -78,6 +80,7 @@ impl End {
             Self::Gone => "gone",
             Self::WebhookDeleted => "webhook_deleted",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
         }
     }
 }

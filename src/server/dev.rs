@@ -154,7 +154,7 @@ fn tell(
 
 fn secret(running: &Running) -> Option<String> {
     let owned = Owned { provider: DEFAULT_OWNER.into(), tenant: DEFAULT_OWNER.into() };
-    let webhook = running.store.webhook_by_name(&owned, WEBHOOK)?;
+    let webhook = running.store.webhooks_named(&owned, WEBHOOK).pop()?;
     webhook.signing(running.store.now()).first().map(|secret| secret.expose().to_owned())
 }
 

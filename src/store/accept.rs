@@ -156,7 +156,7 @@ impl Batch<'_, '_> {
             found.retain(|no| self.entry(*no).is_some_and(|entry| entry.endpoint.definition.name == *link));
         }
         if !self.after.changed.is_empty() {
-            found.retain(|no| self.entry(*no).is_some_and(|entry| !entry.endpoint.is_deleted()));
+            found.retain(|no| self.entry(*no).is_some_and(|entry| entry.endpoint.is_subscribed()));
         }
         found
     }

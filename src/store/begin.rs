@@ -19,6 +19,13 @@ pub(crate) struct Begun {
     pub(crate) endpoint: Arc<Endpoint>,
 }
 
+impl Begun {
+    /// Where it is sent.
+    pub(crate) fn url(&self) -> &str {
+        self.endpoint.url_of(self.delivery.url.as_deref(), self.delivery.key.event.time())
+    }
+}
+
 /// What becomes of a delivery that is to be attempted.
 pub(crate) enum Begin {
     Now(Begun),

@@ -18,7 +18,7 @@ use super::tail::Entry as IndexEntry;
 use super::{Denied, Owned};
 use crate::domain::delivery::{Delivery, Place};
 use crate::domain::endpoint::Endpoint;
-use crate::domain::id::DeliveryKey;
+use crate::domain::id::{DeliveryKey, EndpointNo};
 
 impl Batch<'_, '_> {
     /// Opens a connection. One that is open with the same link stays as it is.
@@ -69,10 +69,17 @@ impl Batch<'_, '_> {
         connection: Option<&Connection>,
         known: Option<&Arc<Held>>,
     ) -> Result<(), Error> {
-        match connection.and_then(|connection| connection.url(key.endpoint)) {
+        match connection.and_then(|connection| self.pin(connection, key.endpoint)) {
             Some(url) => self.place_pinned(key, url),
             None => self.place_new(key, known),
         }
+    }
+
+    /// The URL that a connection keeps for a webhook, unless that was out of the config file since.
+    fn pin<'c>(&self, connection: &'c Connection, no: EndpointNo) -> Option<&'c str> {
+        let url = connection.url(no)?;
+        let counts = self.entry(no).is_some_and(|entry| connection.opened_at >= entry.endpoint.pins_from);
+        counts.then_some(url)
     }
 
     fn place_pinned(&mut self, key: DeliveryKey, url: &str) -> Result<(), Error> {
@@ -128,7 +135,7 @@ impl Batch<'_, '_> {
 
     fn opened(&self, owned: &Owned, link: Option<Box<str>>, pins: impl Fn(&Endpoint) -> bool) -> Connection {
         let mine = self.webhooks_of(owned);
-        let pinned = mine.iter().filter(|endpoint| pins(endpoint));
+        let pinned = mine.iter().filter(|endpoint| endpoint.is_subscribed() && pins(endpoint));
         let urls = pinned.map(|endpoint| (endpoint.no, endpoint.definition.url.clone())).collect();
         Connection { opened_at: self.now, used_at: self.now, link, urls }
     }

@@ -13,7 +13,7 @@ use super::registry::Entry;
 use super::room::Seat;
 use super::tail::Entry as IndexEntry;
 use crate::domain::delivery::{Delivery, Place, State};
-use crate::domain::endpoint::Endpoint;
+use crate::domain::endpoint::{Endpoint, Standing};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 
 impl Batch<'_, '_> {
@@ -51,6 +51,9 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
             return Ok(Err(Denied::NoWebhook));
         };
+        if entry.endpoint.is_removed() {
+            return Ok(Err(Denied::Removed));
+        }
         let event = self.next_key();
         self.store_event(publication, event, 1)?;
         let key = DeliveryKey { event, endpoint: no };
@@ -140,8 +143,9 @@ impl Batch<'_, '_> {
 
 fn runnable(endpoint: &Arc<Endpoint>) -> Result<(), Denied> {
     match endpoint.standing {
-        crate::domain::endpoint::Standing::Active => Ok(()),
-        crate::domain::endpoint::Standing::Disabled { .. } => Err(Denied::Disabled),
-        crate::domain::endpoint::Standing::Deleted { .. } => Err(Denied::Deleted),
+        Standing::Active => Ok(()),
+        Standing::Disabled { .. } => Err(Denied::Disabled),
+        Standing::Removed { .. } => Err(Denied::Removed),
+        Standing::Deleted { .. } => Err(Denied::Deleted),
     }
 }

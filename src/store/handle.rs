@@ -184,9 +184,8 @@ impl Store {
         &self,
         no: EndpointNo,
         redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
-        unique_name: bool,
     ) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine), unique_name }).await
+        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine) }).await
     }
 
     pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {

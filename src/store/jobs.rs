@@ -110,17 +110,20 @@ impl Batch<'_, '_> {
         Ok(theirs.is_empty())
     }
 
-    /// Parks or ends one pending delivery. A test is left to its one attempt.
+    /// Parks or ends one pending delivery. A test is left to its one attempt, as long as that may be made.
     fn settle(&mut self, key: DeliveryKey, place: Place, ends: bool) -> Result<(), Error> {
         let row = self.row(key)?;
         let fresh = row.is_none();
         let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, place), None));
-        if delivery.is_test() && !ends {
-            return Ok(());
-        }
+        let end = match (ends, delivery.is_test()) {
+            (true, _) => Some(End::WebhookDeleted),
+            (false, true) if self.is_sent_tests(key.endpoint) => return Ok(()),
+            (false, true) => Some(End::Cancelled),
+            (false, false) => None,
+        };
         self.take_entry(key, place)?;
-        if ends {
-            let ended = delivery.ended(End::WebhookDeleted, self.now);
+        if let Some(end) = end {
+            let ended = delivery.ended(end, self.now);
             self.write_row(&ended, newest.as_ref())?;
             return self.finished(&ended);
         }
@@ -129,6 +132,12 @@ impl Batch<'_, '_> {
         }
         let parked = self.park(delivery)?;
         self.write_row(&parked, newest.as_ref())
+    }
+}
+
+impl Batch<'_, '_> {
+    fn is_sent_tests(&self, no: EndpointNo) -> bool {
+        self.entry(no).is_some_and(|entry| entry.endpoint.is_sent(true))
     }
 }
 

@@ -147,8 +147,14 @@ pub(crate) enum Denied {
     Disabled,
     #[error("the webhook was deleted")]
     Deleted,
+    #[error(
+        "this webhook, or its tenant or provider, was taken out of the config file; put it back there and run `hookwheel reload`"
+    )]
+    Removed,
     #[error("a webhook named `{0}` exists already")]
     NameTaken(Box<str>),
+    #[error("`{name}` is the name of {id}, which was taken out of the config file; delete that one first")]
+    NameOfRemoved { name: Box<str>, id: Box<str> },
     #[error("the webhook `{0}` of the config file has the name of one that the API made; name it otherwise, or delete that one")]
     NameTakenByApi(Box<str>),
     #[error("this key, or a revoked one, has made {0} webhooks, which is the limit; delete one first")]

@@ -6,16 +6,16 @@ use super::publication::{Publication, Refusal};
 use super::retention::allocated;
 use super::shared::Pressure;
 use crate::domain::delivery::{Delivery, End};
-use crate::domain::endpoint::{Endpoint, Why};
+use crate::domain::endpoint::Endpoint;
 
 impl Batch<'_, '_> {
-    /// Tells that a webhook was enabled, or why it was disabled.
-    pub(super) fn notify_standing(&mut self, endpoint: &Endpoint, disabled: Option<Why>) -> Result<(), Error> {
+    /// Tells that a webhook was enabled, or why nothing is sent to it any more.
+    pub(super) fn notify_standing(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let mut data = described(endpoint);
-        let kind = match disabled {
+        let kind = match endpoint.stopped() {
             None => "webhook.enabled",
-            Some(why) => {
-                data["reason"] = why.text().into();
+            Some((_, why)) => {
+                data["reason"] = why.into();
                 "webhook.disabled"
             }
         };

@@ -58,7 +58,7 @@ pub(crate) struct FileSays {
 /// A change of one webhook.
 pub(super) enum WebhookOp {
     Create(NewWebhook),
-    Update { no: EndpointNo, redefine: Redefine, unique_name: bool },
+    Update { no: EndpointNo, redefine: Redefine },
     Enable(EndpointNo),
     Disable(EndpointNo),
     Delete(EndpointNo),
@@ -80,8 +80,6 @@ pub(crate) struct NewWebhook {
     pub(crate) limit: u32,
     /// The ids of keys that stand in the config file: of others the store knows whether they were revoked.
     pub(crate) file_keys: Vec<Box<str>>,
-    /// Whether the name must be the tenant's only one.
-    pub(crate) unique_name: bool,
 }
 
 /// A webhook as the config file has it.

@@ -46,10 +46,11 @@ impl Store {
         self.shared.registry().by_id(id).map(|entry| entry.endpoint.clone())
     }
 
-    pub(crate) fn webhook_by_name(&self, owned: &Owned, name: &str) -> Option<Arc<Endpoint>> {
+    /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release.
+    pub(crate) fn webhooks_named(&self, owned: &Owned, name: &str) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
-        let mut known = registry.webhooks(registry.tenant(&owned.provider, &owned.tenant)?, EndpointNo(0));
-        known.find(|entry| &*entry.endpoint.definition.name == name).map(|entry| entry.endpoint.clone())
+        let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
+        registry.named(tenant, name).map(|entry| entry.endpoint.clone()).collect()
     }
 
     /// Deleted ones too, as long as their log is kept.

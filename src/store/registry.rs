@@ -26,6 +26,8 @@ pub(super) struct Registry {
     listings: HashMap<TenantNo, Listing>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
+    /// Webhooks by tenant and name. A store of an earlier release may have several of one name.
+    named: HashMap<TenantNo, HashMap<Box<str>, BTreeSet<EndpointNo>>>,
     pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
     catalogues: HashMap<Box<str>, Catalogue>,
@@ -83,6 +85,7 @@ impl Registry {
             self.ids.insert(endpoint.id.clone(), endpoint.no);
             self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
             self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
+            self.put_name(&endpoint);
         }
         self.entries.insert(endpoint.no, Entry { endpoint, live });
     }
@@ -94,7 +97,15 @@ impl Registry {
         for subscriptions in [self.of_tenant.get_mut(&old.endpoint.tenant_no), self.of_provider.get_mut(&old.endpoint.provider)] {
             subscriptions.into_iter().for_each(|held| held.drop(&old.endpoint));
         }
+        self.drop_name(&old.endpoint);
         Some(old)
+    }
+
+    /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release. Those without a name are
+    /// found by their ids alone.
+    pub(super) fn named(&self, tenant: TenantNo, name: &str) -> impl Iterator<Item = &Entry> {
+        let held = self.named.get(&tenant).and_then(|names| names.get(name));
+        held.into_iter().flatten().filter_map(|no| self.entry(*no))
     }
 
     /// The webhooks that want an event type, in the order of their numbers, after one of them.
@@ -156,6 +167,22 @@ impl Registry {
         *held = catalogue::with(held, event_type);
     }
 
+    fn put_name(&mut self, endpoint: &Endpoint) {
+        let name = &endpoint.definition.name;
+        if !name.is_empty() {
+            self.named.entry(endpoint.tenant_no).or_default().entry(name.clone()).or_default().insert(endpoint.no);
+        }
+    }
+
+    fn drop_name(&mut self, endpoint: &Endpoint) {
+        let Some(names) = self.named.get_mut(&endpoint.tenant_no) else { return };
+        let Some(held) = names.get_mut(&endpoint.definition.name) else { return };
+        held.remove(&endpoint.no);
+        if held.is_empty() {
+            names.remove(&endpoint.definition.name);
+        }
+    }
+
     fn subscriptions(&self, audience: Audience<'_>) -> Option<&Subscriptions> {
         match audience {
             Audience::Tenant(no) => self.of_tenant.get(&no),
@@ -167,7 +194,8 @@ impl Registry {
 impl Subscriptions {
     fn add(&mut self, endpoint: &Endpoint) {
         self.all.insert(endpoint.no);
-        for pattern in &endpoint.definition.events {
+        let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
+        for pattern in wanted {
             self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
         }
     }
@@ -209,6 +237,33 @@ fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::endpoint::Definition;
+    use crate::domain::endpoint::fixture::endpoint;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn one_that_is_out_of_the_file_is_listed_and_matches_nothing() {
+        let mut registry = Registry::default();
+        let one = Endpoint { definition: Definition { name: "a".into(), ..endpoint(&["*"]).definition }, ..endpoint(&["*"]) };
+        let (tenant, audience) = (one.tenant_no, Audience::Tenant(one.tenant_no));
+        let seen = |registry: &Registry| {
+            let listed = registry.webhooks(tenant, EndpointNo(0)).count();
+            (listed, registry.named(tenant, "a").count(), registry.matching(audience, "x", EndpointNo(0)).len())
+        };
+        registry.put(Arc::new(one.clone()));
+        assert_eq!(seen(&registry), (1, 1, 1));
+        registry.put(Arc::new(one.clone().removed(Timestamp::EPOCH)));
+        assert_eq!(seen(&registry), (1, 1, 0));
+        registry.put(Arc::new(one.clone().removed(Timestamp::EPOCH).restored()));
+        assert_eq!(seen(&registry), (1, 1, 1));
+    }
+
+    #[test]
+    fn those_without_a_name_are_not_found_by_it() {
+        let mut registry = Registry::default();
+        registry.put(Arc::new(endpoint(&["*"])));
+        assert_eq!(registry.named(endpoint(&["*"]).tenant_no, "").count(), 0);
+    }
 
     #[test]
     fn every_pattern_that_matches_a_type_is_looked_up() {

@@ -120,7 +120,10 @@ pub(crate) struct Health {
     pub(crate) live_bytes: u64,
     pub(crate) armed: usize,
     pub(crate) webhooks: usize,
+    /// The removed ones not among them.
     pub(crate) disabled: usize,
+    /// Taken out of the config file.
+    pub(crate) removed: usize,
 }
 
 impl Shared {
@@ -222,10 +225,11 @@ impl Shared {
     pub(super) fn health(&self, queue: usize) -> Health {
         let registry = self.registry();
         let known = registry.entries().filter(|entry| !entry.endpoint.is_deleted());
-        let (mut webhooks, mut disabled) = (0, 0);
+        let (mut webhooks, mut active, mut removed) = (0, 0, 0);
         known.for_each(|entry| {
             webhooks += 1;
-            disabled += usize::from(!entry.endpoint.is_active());
+            active += usize::from(entry.endpoint.is_active());
+            removed += usize::from(entry.endpoint.is_removed());
         });
         let now = self.micros(clock::steady());
         let unloaded = self.dial.now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed)));
@@ -243,7 +247,8 @@ impl Shared {
             live_bytes: self.live_bytes.load(Relaxed),
             armed: self.armed.load(Relaxed),
             webhooks,
-            disabled,
+            disabled: webhooks - active - removed,
+            removed,
         }
     }
 }

@@ -22,6 +22,17 @@ pub(crate) struct View {
     pub(crate) error: Option<Class>,
 }
 
+impl View {
+    /// Where it is sent, or was.
+    pub(crate) fn url(&self) -> &str {
+        let pinned = self.delivery.url.as_deref();
+        match pinned {
+            Some(pinned) if !self.delivery.is_pending() => pinned,
+            _ => self.endpoint.url_of(pinned, self.delivery.key.event.time()),
+        }
+    }
+}
+
 /// The four words of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {

@@ -1,6 +1,7 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
 use std::collections::{HashMap, HashSet};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +10,13 @@ use tracing::{info, warn};
 use super::batch::Batch;
 use super::error::Error;
 use super::fact::Fact;
-use super::op::{Dialects, FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
+use super::op::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
 use super::registry::{Listing, Registry};
 use super::{Denied, Owned, record};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
-use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
+use crate::domain::id::{EndpointNo, EventKey, webhook_id};
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
 
@@ -22,70 +24,63 @@ impl Batch<'_, '_> {
     pub(super) fn webhook(&mut self, op: WebhookOp) -> Answer {
         match op {
             WebhookOp::Create(new) => self.create(new),
-            WebhookOp::Update { no, redefine, unique_name } => self.update(no, redefine, unique_name),
+            WebhookOp::Update { no, redefine } => self.update(no, redefine),
+            WebhookOp::Enable(no) if self.is_removed(no) => Ok(Err(Denied::Removed)),
             WebhookOp::Enable(no) => self.change(no, |endpoint| endpoint.enabled()),
             WebhookOp::Disable(no) => self.change_own(no, |endpoint, now| endpoint.disabled(Why::ByHand, now)),
-            WebhookOp::Delete(no) => self.change_own(no, |mut endpoint, now| {
-                endpoint.standing = Standing::Deleted { at: now };
-                endpoint
-            }),
+            WebhookOp::Delete(no) if self.is_removed(no) => self.delete(no),
+            WebhookOp::Delete(no) => self.change_own(no, Endpoint::deleted),
             WebhookOp::Rotate { no, secret, overlap } => self.rotate(no, secret, overlap),
         }
     }
 
-    /// Makes all that the file owns what the file says. Webhooks that it no longer names are disabled, and so are all of a
-    /// provider or tenant that it no longer names, whose keys are revoked; nothing that was disabled for another reason is enabled.
+    /// Makes all that the file owns what the file says. Webhooks that it does not name any more are removed, and so are all of a
+    /// provider or tenant that it does not name any more, whose keys are revoked; nothing that was disabled is enabled.
     pub(super) fn sync(&mut self, file: FileSays) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
-        if let Some(taken) = file.webhooks.iter().find(|webhook| self.is_taken(webhook, &file.dialects)) {
+        let mut known = self.file_owned();
+        if let Some(taken) = self.taken_by_api(&file.webhooks, &known) {
             let FromFile { owned: Owned { provider, tenant }, definition, .. } = taken;
             return Ok(Err(Denied::NameTakenByApi(format!("{provider}/{tenant}/{}", definition.name).into())));
         }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let left = self.list_tenants(&file.tenants)?;
         self.revoke_left(&left)?;
-        let mut known = self.file_owned();
         let mut kept = Vec::with_capacity(file.webhooks.len());
         for webhook in file.webhooks {
-            let old = known.remove(&(webhook.owned.clone(), webhook.definition.name.clone()));
+            let old = known.remove(&webhook.identity());
             kept.push(self.sync_one(webhook, old)?);
         }
-        let others = self.follow_owners(&left);
-        let active = known.into_values().filter(|endpoint| endpoint.is_active());
-        let gone: Vec<Endpoint> = active.map(|endpoint| self.without_file(endpoint)).collect();
-        for endpoint in gone.into_iter().chain(others) {
+        let at = self.after_all();
+        let gone = known.into_values().filter(|endpoint| !endpoint.is_removed());
+        let gone: Vec<Endpoint> = gone.map(|endpoint| Endpoint::clone(&endpoint).removed(at)).collect();
+        for endpoint in gone.into_iter().chain(self.follow_owners(at)) {
             self.set_endpoint(Arc::new(endpoint))?;
         }
         Ok(Ok(kept))
     }
 
-    /// Whether the API made a webhook whose name the file wants, where names are unique.
-    fn is_taken(&self, file: &FromFile, dialects: &Dialects) -> bool {
-        let unique = dialects.iter().any(|(provider, dialect)| *provider == file.owned.provider && dialect.api.unique_name);
-        let theirs = |other: &Arc<Endpoint>| !other.is_file_owned() && other.definition.name == file.definition.name;
-        unique && self.webhooks_of(&file.owned).iter().any(theirs)
+    /// A time that is later than every event, also when the clock went back.
+    fn after_all(&self) -> Timestamp {
+        self.now.max(self.newest_key().time()) + Duration::from_millis(1)
     }
 
-    fn without_file(&self, endpoint: Arc<Endpoint>) -> Endpoint {
-        Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now)
+    /// One that is new in the file while the API made a webhook of that name. One that was there before names were unique stays.
+    fn taken_by_api<'f>(&self, file: &'f [FromFile], known: &HashMap<Identity, Arc<Endpoint>>) -> Option<&'f FromFile> {
+        let new = file.iter().filter(|webhook| !known.contains_key(&webhook.identity()));
+        let mut taken = new.filter(|webhook| self.holder(&webhook.owned, &webhook.definition.name, EndpointNo(0)).is_some());
+        taken.next()
     }
 
-    /// Webhooks made by the API whose provider or tenant went or came back. One of a tenant that went earlier stands as it was
-    /// set since.
-    fn follow_owners(&self, left: &HashSet<TenantNo>) -> Vec<Endpoint> {
+    /// Webhooks made by the API whose provider or tenant went, or came back.
+    fn follow_owners(&self, at: Timestamp) -> Vec<Endpoint> {
         let registry = self.shared.registry();
+        let is_out = |endpoint: &Endpoint| {
+            !registry.dialects.contains_key(&endpoint.provider) || registry.listing(endpoint.tenant_no) == Listing::Gone
+        };
         let made = self.all_webhooks(&registry).into_iter().filter(|endpoint| !endpoint.is_file_owned());
-        let changed = made.filter_map(|endpoint| {
-            let named = registry.dialects.contains_key(&endpoint.provider);
-            let gone = registry.listing(endpoint.tenant_no) == Listing::Gone;
-            match endpoint.standing {
-                Standing::Active if !named || left.contains(&endpoint.tenant_no) => {
-                    Some(Endpoint::clone(&endpoint).disabled(Why::NotInFile, self.now))
-                }
-                Standing::Disabled { why: Why::NotInFile, .. } if named && !gone => Some(Endpoint::clone(&endpoint).enabled()),
-                _ => None,
-            }
-        });
-        changed.collect()
+        let changed = made.filter(|endpoint| is_out(endpoint) != endpoint.is_removed());
+        let changed = changed.map(|endpoint| Endpoint::clone(&endpoint));
+        changed.map(|endpoint| if is_out(&endpoint) { endpoint.removed(at) } else { endpoint.restored() }).collect()
     }
 
     /// Writes a webhook, and starts what its new standing asks for.
@@ -96,18 +91,20 @@ impl Batch<'_, '_> {
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.dirty = true;
         self.after.changed.insert(endpoint.no, endpoint.clone());
-        if before.is_some_and(|before| before != endpoint.standing) {
-            self.standing_changed(endpoint)?;
+        if let Some(before) = before.filter(|before| discriminant(before) != discriminant(&endpoint.standing)) {
+            self.standing_changed(before, endpoint)?;
         }
         Ok(())
     }
 
-    fn standing_changed(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+    fn standing_changed(&mut self, before: Standing, endpoint: Arc<Endpoint>) -> Result<(), Error> {
         match endpoint.standing {
             Standing::Active => self.woken(&endpoint)?,
-            Standing::Disabled { why, .. } => {
+            // Back in the file as disabled as it was: everything is parked, and everybody knows.
+            Standing::Disabled { .. } if before != Standing::Active => {}
+            Standing::Disabled { .. } | Standing::Removed { .. } => {
                 self.park_pending(endpoint.no)?;
-                self.fell_asleep(&endpoint, why)?;
+                self.fell_asleep(&endpoint)?;
             }
             Standing::Deleted { .. } => self.end_pending(endpoint.no)?,
         }
@@ -123,34 +120,37 @@ impl Batch<'_, '_> {
             cursor.more = true;
             self.after.committed.backlogs.push((endpoint.no, true));
         }
-        self.notify_standing(endpoint, None)
+        self.notify_standing(endpoint)
     }
 
-    fn fell_asleep(&mut self, endpoint: &Endpoint, why: Why) -> Result<(), Error> {
+    fn fell_asleep(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let (at, webhook) = (self.now, endpoint.id.to_string());
-        self.fact(|| Fact::Disabled { at, webhook, why: why.text() });
-        self.log_disabled(endpoint, why);
-        self.notify_standing(endpoint, Some(why))
+        let why = endpoint.stopped().map(|(_, why)| why).unwrap_or_default();
+        self.log_stopped(endpoint, why.clone());
+        self.fact(|| Fact::Disabled { at, webhook, why });
+        self.notify_standing(endpoint)
     }
 
     /// Says so in the log, once it is true: a warning where nobody asked for it.
-    fn log_disabled(&mut self, endpoint: &Endpoint, why: Why) {
-        let (webhook, name) = (endpoint.id.clone(), endpoint.definition.name.clone());
-        let (tenant, reason) = (format!("{}/{}", endpoint.provider, endpoint.tenant), why.text());
-        self.answer(move || match why {
-            Why::ByHand | Why::NotInFile => info!(%webhook, %name, tenant, reason, "a webhook was disabled"),
-            Why::Failures(_) | Why::Gone => warn!(%webhook, %name, tenant, reason, "a webhook was disabled"),
+    fn log_stopped(&mut self, endpoint: &Endpoint, reason: String) {
+        let (webhook, name, standing) = (endpoint.id.clone(), endpoint.definition.name.clone(), endpoint.standing);
+        let tenant = format!("{}/{}", endpoint.provider, endpoint.tenant);
+        self.answer(move || match standing {
+            Standing::Disabled { why: Why::Failures(_) | Why::Gone, .. } => {
+                warn!(%webhook, %name, tenant, reason, "a webhook was disabled");
+            }
+            Standing::Removed { .. } => info!(%webhook, %name, tenant, reason, "a webhook was removed"),
+            _ => info!(%webhook, %name, tenant, reason, "a webhook was disabled"),
         });
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {
+        if let Some(holder) = self.holder(&new.owned, &new.definition.name, EndpointNo(0)) {
+            return Ok(Err(taken(&holder)));
+        }
         // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
         let is_limited = new.limit > 0 && matches!(new.owner, Owner::Key(_));
-        let mine = if new.unique_name || is_limited { self.webhooks_of(&new.owned) } else { Vec::new() };
-        if new.unique_name && mine.iter().any(|other| other.definition.name == new.definition.name) {
-            return Ok(Err(Denied::NameTaken(new.definition.name)));
-        }
-        if is_limited && self.count_made(&mine, &new) >= new.limit as usize {
+        if is_limited && self.count_made(&self.webhooks_of(&new.owned), &new) >= new.limit as usize {
             return Ok(Err(Denied::TooMany(new.limit)));
         }
         let secrets = new.secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
@@ -190,24 +190,48 @@ impl Batch<'_, '_> {
             standing: Standing::Active,
             failures: 0,
             secrets,
+            pins_from: Timestamp::EPOCH,
         });
         self.set_endpoint(endpoint.clone())?;
         Ok(endpoint)
     }
 
-    fn update(&mut self, no: EndpointNo, redefine: Redefine, unique_name: bool) -> Answer {
+    fn update(&mut self, no: EndpointNo, redefine: Redefine) -> Answer {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
         let definition = redefine(&entry.endpoint.definition);
-        let taken = |other: &Arc<Endpoint>| other.no != no && other.definition.name == definition.name;
-        if unique_name && self.webhooks_of(&owned).iter().any(taken) {
-            return Ok(Err(Denied::NameTaken(definition.name)));
+        let renamed = definition.name != entry.endpoint.definition.name;
+        if renamed && let Some(holder) = self.holder(&owned, &definition.name, no) {
+            return Ok(Err(taken(&holder)));
         }
         self.change_own(no, |mut endpoint, now| {
             endpoint.definition = definition;
             endpoint.changed_at = now;
             endpoint
         })
+    }
+
+    /// The webhook of a tenant that has this name, but for one of them. Many may have none.
+    fn holder(&self, owned: &Owned, name: &str, but: EndpointNo) -> Option<Arc<Endpoint>> {
+        if name.is_empty() {
+            return None;
+        }
+        let registry = self.shared.registry();
+        let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
+        let changed = &self.after.changed;
+        let known = registry.named(tenant, name).map(|entry| &entry.endpoint);
+        let known = known.filter(|endpoint| !changed.contains_key(&endpoint.no));
+        let fresh = changed.values().filter(|endpoint| endpoint.tenant_no == tenant && *endpoint.definition.name == *name);
+        known.chain(fresh).find(|endpoint| endpoint.no != but && !endpoint.is_deleted()).cloned()
+    }
+
+    fn is_removed(&self, no: EndpointNo) -> bool {
+        self.entry(no).is_some_and(|entry| entry.endpoint.is_removed())
+    }
+
+    fn delete(&mut self, no: EndpointNo) -> Answer {
+        let now = self.now;
+        self.change(no, |endpoint| endpoint.deleted(now))
     }
 
     fn rotate(&mut self, no: EndpointNo, secret: Secret, overlap: Duration) -> Answer {
@@ -219,14 +243,10 @@ impl Batch<'_, '_> {
     }
 
     /// A change that the config file forbids for its own webhooks.
-    fn change_own(
-        &mut self,
-        no: EndpointNo,
-        change: impl FnOnce(Endpoint, crate::domain::time::Timestamp) -> Endpoint,
-    ) -> Answer {
+    fn change_own(&mut self, no: EndpointNo, change: impl FnOnce(Endpoint, Timestamp) -> Endpoint) -> Answer {
         let now = self.now;
         if self.entry(no).is_some_and(|entry| entry.endpoint.is_file_owned()) {
-            return Ok(Err(Denied::FileOwned));
+            return Ok(Err(if self.is_removed(no) { Denied::Removed } else { Denied::FileOwned }));
         }
         self.change(no, |endpoint| change(endpoint, now))
     }
@@ -273,8 +293,8 @@ impl Batch<'_, '_> {
     }
 
     /// The file's webhooks by what makes them the same: provider, tenant and name.
-    fn file_owned(&self) -> HashMap<(Owned, Box<str>), Arc<Endpoint>> {
-        let known = self.all_webhooks(&self.shared.registry()).into_iter();
+    fn file_owned(&self) -> HashMap<Identity, Arc<Endpoint>> {
+        let known = self.all_webhooks(&self.shared.registry()).into_iter().filter(|endpoint| !endpoint.is_deleted());
         let identity = |endpoint: &Endpoint| {
             let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
             (owned, endpoint.definition.name.clone())
@@ -288,7 +308,22 @@ impl Batch<'_, '_> {
     }
 }
 
-fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: crate::domain::time::Timestamp) -> Endpoint {
+/// What makes a webhook of the file the same one: provider, tenant and name.
+type Identity = (Owned, Box<str>);
+
+impl FromFile {
+    fn identity(&self) -> Identity {
+        (self.owned.clone(), self.definition.name.clone())
+    }
+}
+
+/// Why a name cannot be had.
+fn taken(holder: &Endpoint) -> Denied {
+    let (name, id) = (holder.definition.name.clone(), holder.id.clone());
+    if holder.is_removed() { Denied::NameOfRemoved { name, id } } else { Denied::NameTaken(name) }
+}
+
+fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: Timestamp) -> Endpoint {
     endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
     endpoint.secrets.iter_mut().for_each(|held| held.until = Some(held.until.unwrap_or(now + overlap).min(now + overlap)));
     if overlap.is_zero() {
@@ -299,14 +334,11 @@ fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: crate
     endpoint
 }
 
-fn from_file(mut endpoint: Endpoint, file: FromFile, now: crate::domain::time::Timestamp) -> Endpoint {
+fn from_file(endpoint: Endpoint, file: FromFile, now: Timestamp) -> Endpoint {
+    let mut endpoint = endpoint.restored();
     if endpoint.definition != file.definition {
         endpoint.definition = file.definition;
         endpoint.changed_at = now;
-    }
-    if endpoint.is_out_of_file() {
-        // Back in the file is not a new start: the count of failures goes on.
-        endpoint.standing = Standing::Active;
     }
     match file.secret {
         Some(secret) if endpoint.secrets.first().is_none_or(|held| held.secret != secret) => {

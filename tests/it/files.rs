@@ -29,18 +29,16 @@ async fn id_secret_and_log_survive_restart_change_removal_and_return() {
     receiver.wait_for("/c", 1, WITHIN).await;
 
     reload(&service, &Config::quick());
-    is_billing(&service, &id, &secret, "disabled").await;
+    is_billing(&service, &id, &secret, "removed").await;
     assert_eq!(service.acme().delivery(&text(&delivered["id"])).await["status"], "succeeded", "the log is kept");
-    let held = service.acme().publish_new("order.paid").await;
-    service.acme().delivery_when(&held, "held").await;
+    let unmatched = service.acme().publish_new("order.paid").await;
     service.terminate().await;
     service.start_again().await;
-    is_billing(&service, &id, &secret, "disabled").await;
+    is_billing(&service, &id, &secret, "removed").await;
 
     reload(&service, &with("/a"));
     is_billing(&service, &id, &secret, "active").await;
-    service.acme().delivery_when(&held, "succeeded").await;
-    assert_eq!(receiver.received("/a").len(), 2);
+    assert_eq!(service.acme().deliveries_of(&unmatched).await.len(), 0, "it matched nothing while it was out");
     service.stop_and_check().await;
 }
 
@@ -53,19 +51,61 @@ async fn a_rename_is_a_removal_and_an_addition() {
     let new = id(&service, "invoices").await;
     assert_ne!(new, old);
     assert_ne!(secret(&service, "invoices"), old_secret);
-    assert_eq!(service.acme().webhook(&old).await["status"], "disabled");
+    assert_eq!(service.acme().webhook(&old).await["status"], "removed");
     assert_eq!(service.acme().webhook(&new).await["status"], "active");
 }
 
+/// It kept collecting events, could be enabled, which sent all of them to the URL that was removed, and could not be deleted.
 #[tokio::test]
-async fn one_of_the_api_with_the_same_name_is_another_one() {
-    let service = Service::start(&Config::quick()).await;
+async fn what_was_taken_out_is_sent_nothing_and_can_be_deleted() {
+    let receiver = Receiver::start().await;
+    let with = |path: &str| Config::retrying(&["1h"]).webhook("billing", &receiver.url(path), &["order.*"]);
+    let mut service = Service::start(&with("/old")).await;
+    receiver.script("/old", [Reply::status(500)]);
+    let (acme, id) = (service.acme(), id(&service, "billing").await);
+    let waiting = acme.publish_new("order.paid").await;
+    let waiting_id = acme.delivery_that(&waiting, "one attempt was made", |delivery| attempts(delivery).len() == 1).await;
+
+    reload(&service, &Config::retrying(&["1h"]));
+    acme.delivery_when(&waiting, "held").await;
+    let unmatched = acme.publish_new("order.paid").await;
+    assert_eq!(acme.deliveries_of(&unmatched).await.len(), 0);
+    let path = format!("/v1/webhooks/{id}");
+    let words = ["`billing`", config::FILE, "hookwheel reload"];
+    for call in ["enable", "test", "disable"] {
+        acme.post(&format!("{path}/{call}"), &json!({})).await.problem(409, &words);
+    }
+    acme.post(&format!("{path}/recover"), &json!({ "since": "2020-01-01T00:00:00Z" })).await.problem(409, &words);
+    acme.patch(&path, &json!({ "status": "active" })).await.problem(409, &words);
+    acme.patch(&path, &json!({ "url": receiver.url("/other") })).await.problem(409, &words);
+    acme.retry(&waiting_id).await.problem(409, &words);
+    assert_eq!(service.cli(&["status", "--json"]).expect(0).json()["removed"], 1);
+
+    reload(&service, &with("/new"));
+    acme.delivery_when(&waiting, "succeeded").await;
+    assert_eq!((receiver.received("/old").len(), receiver.received("/new").len()), (1, 1));
+
+    reload(&service, &Config::retrying(&["1h"]));
+    let taken = json!({ "name": "billing", "url": receiver.url("/api"), "events": ["*"] });
+    acme.post("/v1/webhooks", &taken).await.problem(409, &["`billing`", &id, "delete"]);
+    acme.delete(&path).await.expect(204);
+    acme.get(&path).await.problem(404, &[]);
+    acme.post("/v1/webhooks", &taken).await.expect(201);
+    with("/new").write(service.folder());
+    service.cli(&["reload"]).expect(78).complains(&["shop/acme/billing", "API"]);
+    service.stop_and_check().await;
+}
+
+#[tokio::test]
+async fn a_name_that_the_api_gave_is_not_the_files() {
+    let service = Service::start(&Config::quick().webhook("old", "https://example.org/", &["*"])).await;
     let body = json!({ "name": "billing", "url": "https://example.com/", "events": ["*"] });
     let made = text(&service.acme().post("/v1/webhooks", &body).await.expect(201)["id"]);
-    reload(&service, &Config::quick().webhook("billing", "https://example.org/", &["*"]));
-    reload(&service, &Config::quick());
+    Config::quick().webhook("billing", "https://example.org/", &["*"]).write(service.folder());
+    service.cli(&["reload"]).expect(78).complains(&["shop/acme/billing", "API", "otherwise"]);
     let kept = service.acme().webhook(&made).await;
     assert_eq!((&kept["status"], &kept["url"]), (&json!("active"), &json!("https://example.com/")));
+    assert_eq!(service.acme().webhook(&id(&service, "old").await).await["status"], "active", "nothing of it was applied");
 }
 
 #[tokio::test]
@@ -183,7 +223,7 @@ async fn the_count_of_failures_survives_removal_and_return() {
 }
 
 #[tokio::test]
-async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_come_back() {
+async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_removed_and_come_back() {
     let receiver = Receiver::start().await;
     let both = || {
         let config = Config::quick().tenant("bolt").webhook("b", &receiver.url("/b"), &["*"]);
@@ -196,7 +236,7 @@ async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_disabled_and_com
     let listed = service.admin().get("/v1/admin/webhooks").await.expect(200);
     for id in &ids {
         let webhook = listed["data"].as_array().and_then(|all| all.iter().find(|webhook| webhook["id"] == **id)).expect("kept");
-        assert_eq!(webhook["status"], "disabled", "{webhook}");
+        assert_eq!(webhook["status"], "removed", "{webhook}");
     }
     reload(&service, &both());
     assert_eq!([first(&of("shop", "bolt")).await, first(&of("other", "core")).await], ids);
@@ -237,7 +277,7 @@ async fn a_provider_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
 }
 
 #[tokio::test]
-async fn a_tenant_taken_out_has_its_own_webhooks_disabled_until_it_comes_back() {
+async fn a_tenant_taken_out_has_its_own_webhooks_removed_until_it_comes_back() {
     let receiver = Receiver::start().await;
     let both = || Config::retrying(&["1h"]).tenant("bolt");
     let mut service = Service::start(&both()).await;
@@ -251,12 +291,13 @@ async fn a_tenant_taken_out_has_its_own_webhooks_disabled_until_it_comes_back() 
 
     reload(&service, &Config::retrying(&["1h"]));
     let gone = of(&service, "shop", "bolt").webhook(&id).await;
-    assert_eq!(gone["status"], "disabled");
-    assert_eq!(gone["disabled_reason"], "taken out of the config file");
+    assert_eq!((&gone["status"], &gone["disabled_reason"]), (&json!("removed"), &json!("taken out of the config file")));
     of(&service, "shop", "bolt").delivery_when(&event, "held").await;
+    let enable = of(&service, "shop", "bolt").post(&format!("/v1/webhooks/{id}/enable"), &json!({})).await;
+    enable.problem(409, &["`shop/bolt`", config::FILE]);
     service.kill9();
     service.start_again().await;
-    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "disabled", "after a restart");
+    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "removed", "after a restart");
 
     reload(&service, &both());
     let bolt = service.tenant("shop", "bolt");
@@ -276,10 +317,11 @@ async fn what_is_disabled_by_hand_while_its_provider_is_out_stays_disabled() {
     reload(&service, &Config::quick());
     service.admin().do_to_webhook(&ids[0], "disable").await;
     let patch = service.admin().patch(&format!("/v1/webhooks/{}", ids[1]), &json!({ "status": "disabled" })).await;
-    assert_eq!(patch.expect(200)["disabled_reason"], "disabled by hand");
+    assert_eq!(patch.expect(200)["status"], "removed");
     reload(&service, &both());
     for id in &ids {
-        assert_eq!(core.webhook(id).await["status"], "disabled");
+        let webhook = core.webhook(id).await;
+        assert_eq!((&webhook["status"], &webhook["disabled_reason"]), (&json!("disabled"), &json!("disabled by hand")));
     }
 }
 
@@ -292,7 +334,7 @@ async fn a_tenant_taken_out_while_the_service_stood_still_is_found_out_at_the_st
     service.kill9();
     service.start_again_with(&Config::quick()).await;
     service.stranger().with_key(&key).get("/v1/webhooks").await.problem(401, &[]);
-    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "disabled");
+    assert_eq!(of(&service, "shop", "bolt").webhook(&id).await["status"], "removed");
 }
 
 #[tokio::test]
@@ -320,19 +362,6 @@ async fn the_default_tenant_stays_when_the_last_webhook_at_the_top_of_the_file_g
     fs::remove_file(&top).expect("removed");
     service.cli(&["reload"]).expect(0);
     assert_eq!(default.webhook(&id).await["status"], "active");
-}
-
-#[tokio::test]
-async fn an_operator_may_go_on_with_a_tenant_that_left_the_file() {
-    let mut service = Service::start(&Config::quick().tenant("bolt")).await;
-    let id = service.tenant("shop", "bolt").subscribe("https://example.com/", &["*"]).await;
-    reload(&service, &Config::quick());
-    let key = made_key(&service, "shop/bolt");
-    service.stranger().with_key(&key).do_to_webhook(&id, "enable").await;
-    reload(&service, &Config::quick().tenant("other"));
-    service.terminate().await;
-    service.start_again().await;
-    assert_eq!(service.stranger().with_key(&key).webhook(&id).await["status"], "active");
 }
 
 #[tokio::test]

@@ -36,9 +36,9 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let secret = secrets::take_or_make(&mut form, dialect)?;
     form.finish()?;
     let definition = given.whole();
-    let (limit, unique_name) = (dialect.api.max_webhooks_per_key, dialect.api.unique_name);
+    let limit = dialect.api.max_webhooks_per_key;
     let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
-    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys, unique_name };
+    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys };
     let endpoint = ask.api.store.create_webhook(new).await?;
     told::webhook("made", &ask.caller, &endpoint);
     Ok(ask::object(StatusCode::CREATED, dialect, |object| {
@@ -46,15 +46,15 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }))
 }
 
-/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name.
+/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
 pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let owned = ask.caller.owned()?;
     let mut query = ask.query(&["limit", "cursor", "name"]);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    let name = query.text("name").map(ToOwned::to_owned);
+    let name = query.read_with("name", "is empty; a webhook without a name is found by its id", not_empty);
     query.finish()?;
     let found = match name {
-        Some(name) => ask.api.store.webhook_by_name(&owned, &name).into_iter().collect(),
+        Some(name) => ask.api.store.webhooks_named(&owned, &name),
         None => ask.api.store.webhooks(&owned, after, limit + 1),
     };
     let (store, dialect) = (ask.api.store.clone(), ask.dialect().clone());
@@ -75,7 +75,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let given = Given::take(&mut form, ask.caller.rank, ask.settings, &dialect);
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole(), dialect.api.unique_name).await;
+    let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
     Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
@@ -92,14 +92,12 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     // The file's own is refused by the store, also where nothing would change.
     if changes || (switch.is_none() && endpoint.is_file_owned()) {
         let redefine = move |definition: &Definition| given.over(definition);
-        let changed = ask.api.store.update_webhook(endpoint.no, redefine, dialect.api.unique_name).await;
+        let changed = ask.api.store.update_webhook(endpoint.no, redefine).await;
         endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
     }
     let switched = match switch {
         Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
-        Some(Switch::Off) if endpoint.is_active() || endpoint.is_out_of_file() => {
-            ask.api.store.disable_webhook(endpoint.no).await
-        }
+        Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => ask.api.store.disable_webhook(endpoint.no).await,
         _ => return Ok(answer(ask, &endpoint)),
     };
     Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))
@@ -117,8 +115,8 @@ pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     Form::read_or_empty(&ask.body, &[])?.finish()?;
-    let endpoint = ask.api.store.enable_webhook(endpoint.no).await?;
-    Ok(answer(ask, &endpoint))
+    let enabled = ask.api.store.enable_webhook(endpoint.no).await;
+    Ok(answer(ask, &enabled.map_err(|denied| ask.denied(&endpoint, denied))?))
 }
 
 /// `POST /v1/webhooks/{id}/disable`
@@ -148,7 +146,7 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
         form.note("until", "is before `since`");
     }
     form.finish()?;
-    let count = ask.api.store.recover(endpoint.no, since, until, what).await?;
+    let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     let dialect = ask.dialect_of(&endpoint);
     Ok(ask::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
 }
@@ -171,11 +169,16 @@ fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut 
     )
 }
 
-/// `active` or `disabled`.
-fn status(endpoint: &Endpoint) -> &'static str {
+fn not_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// `active`, `disabled`, or `removed` where the dialect knows that word.
+fn status(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
     match endpoint.standing {
         Standing::Active => "active",
-        Standing::Disabled { .. } => "disabled",
+        Standing::Removed { .. } if knows_removed => "removed",
+        Standing::Disabled { .. } | Standing::Removed { .. } => "disabled",
         Standing::Deleted { .. } => "deleted",
     }
 }

@@ -3,61 +3,67 @@
 use super::status;
 use crate::api::print::Object;
 use crate::domain::dialect::{Dialect, WebhookField};
-use crate::domain::endpoint::{Endpoint, Owner, Standing};
+use crate::domain::endpoint::{Endpoint, Owner};
 use crate::domain::secret::Secret;
 use crate::store::Store;
 
 /// `secret`: only in the answer that makes it.
 pub(super) fn print(endpoint: &Endpoint, dialect: &Dialect, store: &Store, secret: Option<&Secret>, object: &mut Object<'_>) {
     let fields = &dialect.api.webhook;
-    for field in fields {
-        print_field(*field, endpoint, store, secret, object);
-    }
-    if !fields.contains(&WebhookField::Secret) {
-        print_field(WebhookField::Secret, endpoint, store, secret, object);
-    }
-    print_disabled(endpoint, object);
+    let hidden = (!fields.contains(&WebhookField::Secret)).then_some(WebhookField::Secret);
+    let shown = Shown { endpoint, store, secret, knows_removed: dialect.api.shows_removed };
+    fields.iter().copied().chain(hidden).for_each(|field| shown.print(field, object));
+    print_stopped(endpoint, object);
 }
 
 /// Every member but the secret, and whose it is.
 pub(super) fn print_for_operator(endpoint: &Endpoint, store: &Store, object: &mut Object<'_>) {
-    for field in OPERATORS_FIELDS {
-        print_field(field, endpoint, store, None, object);
-    }
-    print_disabled(endpoint, object);
+    let shown = Shown { endpoint, store, secret: None, knows_removed: true };
+    OPERATORS_FIELDS.into_iter().for_each(|field| shown.print(field, object));
+    print_stopped(endpoint, object);
     object.text("provider", &endpoint.provider);
     object.text("tenant", &endpoint.tenant);
     object.text("owner", owner(&endpoint.owner));
 }
 
-fn print_field(field: WebhookField, endpoint: &Endpoint, store: &Store, secret: Option<&Secret>, object: &mut Object<'_>) {
-    let (name, definition) = (field.as_str(), &endpoint.definition);
-    match field {
-        WebhookField::Id => object.text(name, &endpoint.id),
-        WebhookField::Name => object.text(name, &definition.name),
-        WebhookField::Description => object.text(name, &definition.description),
-        WebhookField::Url => object.text(name, &definition.url),
-        WebhookField::Events => {
-            let events: Vec<String> = definition.events.iter().map(ToString::to_string).collect();
-            object.texts(name, events.iter().map(String::as_str));
-        }
-        WebhookField::Secret => {
-            if let Some(secret) = secret {
-                object.text(name, secret.expose());
+/// A webhook, and what of it may be shown.
+struct Shown<'a> {
+    endpoint: &'a Endpoint,
+    store: &'a Store,
+    secret: Option<&'a Secret>,
+    knows_removed: bool,
+}
+
+impl Shown<'_> {
+    fn print(&self, field: WebhookField, object: &mut Object<'_>) {
+        let (name, endpoint, definition) = (field.as_str(), self.endpoint, &self.endpoint.definition);
+        match field {
+            WebhookField::Id => object.text(name, &endpoint.id),
+            WebhookField::Name => object.text(name, &definition.name),
+            WebhookField::Description => object.text(name, &definition.description),
+            WebhookField::Url => object.text(name, &definition.url),
+            WebhookField::Events => {
+                let events: Vec<String> = definition.events.iter().map(ToString::to_string).collect();
+                object.texts(name, events.iter().map(String::as_str));
             }
+            WebhookField::Secret => {
+                if let Some(secret) = self.secret {
+                    object.text(name, secret.expose());
+                }
+            }
+            WebhookField::Status => object.text(name, status(endpoint, self.knows_removed)),
+            WebhookField::IsActive => object.boolean(name, endpoint.is_active()),
+            WebhookField::CreatedAt => object.time(name, Some(endpoint.created_at)),
+            WebhookField::LastDeliveryAt => object.time(name, self.store.last_delivery_at(endpoint.no)),
         }
-        WebhookField::Status => object.text(name, status(endpoint)),
-        WebhookField::IsActive => object.boolean(name, endpoint.is_active()),
-        WebhookField::CreatedAt => object.time(name, Some(endpoint.created_at)),
-        WebhookField::LastDeliveryAt => object.time(name, store.last_delivery_at(endpoint.no)),
     }
 }
 
-/// Shown in every dialect while it is so.
-fn print_disabled(endpoint: &Endpoint, object: &mut Object<'_>) {
-    if let Standing::Disabled { at, why } = endpoint.standing {
+/// Shown in every dialect while nothing is sent to it, whatever word its status has for that.
+fn print_stopped(endpoint: &Endpoint, object: &mut Object<'_>) {
+    if let Some((at, why)) = endpoint.stopped() {
         object.time("disabled_at", Some(at));
-        object.text("disabled_reason", &why.text());
+        object.text("disabled_reason", &why);
     }
 }
 

@@ -40,10 +40,11 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     if let Some(id) = id {
         return one(ask, &*ask.webhook_by_id(&id)?, &wish).await;
     }
-    let endpoints = ask.api.store.webhooks(&ask.caller.owned()?, EndpointNo::default(), AT_ONCE_MAX + 1);
+    let mut endpoints = ask.api.store.webhooks(&ask.caller.owned()?, EndpointNo::default(), AT_ONCE_MAX + 1);
     if endpoints.len() > AT_ONCE_MAX {
         return Err(Problem::field("/webhook_id", format!("is missing, and there are more than {AT_ONCE_MAX} webhooks to test")));
     }
+    endpoints.retain(|endpoint| endpoint.is_sent(true));
     let mut runs = Vec::with_capacity(endpoints.len());
     for endpoint in &endpoints {
         runs.push((start(ask, endpoint, &wish).await?, patience(&ask.dialect_of(endpoint))));
@@ -64,7 +65,7 @@ async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Repl
 
 async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
     let publication = publication(endpoint, &ask.provider_of(endpoint), wish, ask.api.store.now())?;
-    Ok(ask.api.store.test(endpoint.no, publication).await?)
+    ask.api.store.test(endpoint.no, publication).await.map_err(|denied| ask.denied(endpoint, denied))
 }
 
 /// Waits for the outcome; one that does not come is shown as the delivery stands.
@@ -173,27 +174,8 @@ mod tests {
     use super::*;
     use crate::api::settings::fixture::{dialect, provider};
     use crate::domain::dialect::EventType;
-    use crate::domain::endpoint::{Definition, Owner, Standing};
-    use crate::domain::id::TenantNo;
+    use crate::domain::endpoint::fixture::endpoint;
     use crate::domain::template::Numbers;
-
-    fn endpoint(events: &[&str]) -> Endpoint {
-        let events = events.iter().map(|text| Pattern::parse(text).unwrap()).collect();
-        Endpoint {
-            no: EndpointNo(1),
-            id: "wh_1".into(),
-            provider: "acme".into(),
-            tenant: "t1".into(),
-            tenant_no: TenantNo(1),
-            definition: Definition { name: "".into(), description: "".into(), url: "https://example.com/".into(), events },
-            owner: Owner::Operator,
-            created_at: Timestamp::EPOCH,
-            changed_at: Timestamp::EPOCH,
-            standing: Standing::Active,
-            failures: 0,
-            secrets: Vec::new(),
-        }
-    }
 
     fn made(events: &[&str], dialect: Dialect, wish: Wish<'_>) -> Result<Publication, Problem> {
         publication(&endpoint(events), &provider("acme", dialect), &wish, Timestamp::EPOCH)

@@ -35,6 +35,7 @@ fn api(dialect: &Dialect, file: &mut File) {
     file.text("secret_format", &api.secret_format.to_string());
     file.plain("max_webhooks_per_key", api.max_webhooks_per_key);
     file.plain("unique_name", api.unique_name);
+    file.plain("shows_removed", api.shows_removed);
     let schemes: &[&str] = if api.plain_http { &["https", "http"] } else { &["https"] };
     file.list("schemes", schemes.iter().copied().map(quoted));
 }

@@ -72,6 +72,7 @@ fn api(table: &mut Table, faults: &mut Faults) -> Option<Api> {
         secret: choice(table, "secret", SECRET_POLICIES, faults),
         max_webhooks_per_key: limit.and_then(|limit| limit.value.try_into().ok()).unwrap_or_default(),
         unique_name: flag(table, "unique_name", faults),
+        shows_removed: table.boolean("shows_removed", faults).is_none_or(|shows| shows.value),
         plain_http: words(table, "schemes", SCHEMES, faults).is_some_and(|schemes| schemes.contains(&true)),
         secret_format: if format { secret_format?.value } else { default()? },
     })
@@ -337,10 +338,10 @@ fn version(table: &mut Table, faults: &mut Faults) -> i64 {
     taken.map_or(0, |version| version.value)
 }
 
-/// A link is found by its webhook's name, which so must be the only one.
+/// A link is found by its webhook's name, which it so must have.
 fn check_link(event: &EventRules, api: Option<&Api>, place: &Place, faults: &mut Faults) {
     if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
-        faults.add(place, "`link_attribute` names a webhook, and names are not unique here", "unique_name = true in [api]");
+        faults.add(place, "`link_attribute` names a webhook, and webhooks need no name here", "unique_name = true in [api]");
     }
 }
 

@@ -121,7 +121,7 @@ impl Pump {
         parsed: &mut Option<Parsed>,
     ) -> Result<Attempted, Unmade> {
         let begun = match self.begin(ready).await {
-            Ok(Some(begun)) if begun.endpoint.is_active() || begun.delivery.is_test() => begun,
+            Ok(Some(begun)) if begun.endpoint.is_sent(begun.delivery.is_test()) => begun,
             Ok(_) => return Err(Unmade::NotDue),
             Err(fault) => return Ok(self.unreadable(ready, &fault)),
         };
@@ -163,23 +163,23 @@ impl Pump {
         parsed: &mut Option<Parsed>,
     ) -> Result<(Outcome, Headers, Box<str>), Unmade> {
         let settings = self.settings();
-        let url = begun.delivery.url.as_ref().unwrap_or(&begun.endpoint.definition.url);
+        let url = begun.url();
         let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
         if parsed.as_ref().is_none_or(|parsed| !parsed.is_of(url, schemes)) {
             match Target::parse(url, schemes, &settings.guard) {
-                Ok(target) => *parsed = Some(Parsed { url: url.clone(), schemes, target }),
-                Err(reason) => return Ok((self.refuse(begun, &reason), Headers::default(), url.clone())),
+                Ok(target) => *parsed = Some(Parsed { url: url.into(), schemes, target }),
+                Err(reason) => return Ok((self.refuse(begun, &reason), Headers::default(), url.into())),
             }
         }
         let Some(Parsed { target, .. }) = parsed else {
-            return Ok((refused("the URL cannot be used"), Headers::default(), url.clone()));
+            return Ok((refused("the URL cannot be used"), Headers::default(), url.into()));
         };
         let event = begun.event.event();
         let body = event.content.body();
         let headers = self.headers(begun, event, dialect, &body);
         let request = match Request::new(target, &headers, body) {
             Ok(request) => request,
-            Err(failure) => return Ok((unsent(failure), headers, url.clone())),
+            Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
         let limits =
             attempt::Limits { timeout: dialect.delivery.timeout, response_capture: settings.response_capture, cut: &self.cut };
@@ -188,7 +188,7 @@ impl Pump {
             outcome = attempt(&settings.connector, kept, &request, limits) => outcome.map_err(Unmade::Shortage)?,
             () = self.cut.made() => return Err(Unmade::CutOff),
         };
-        Ok((outcome, request.into_headers(), url.clone()))
+        Ok((outcome, request.into_headers(), url.into()))
     }
 
     /// A URL that was taken under another config. What opens it is told to the operator, in the log.

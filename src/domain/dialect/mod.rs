@@ -57,8 +57,10 @@ pub(crate) struct Api {
     pub(crate) secret_format: Format,
     /// 0: no limit.
     pub(crate) max_webhooks_per_key: u32,
-    /// Whether a webhook's name is unique in its tenant, and required.
+    /// Whether every webhook has a name; no two of a tenant have the same in any dialect.
     pub(crate) unique_name: bool,
+    /// Whether a status may be `removed`; else one that is out of the config file shows as disabled.
+    pub(crate) shows_removed: bool,
     /// Whether an endpoint may be `http` besides `https`.
     pub(crate) plain_http: bool,
 }
@@ -81,7 +83,7 @@ pub(crate) enum WebhookField {
     Events,
     /// In the answers of create and rotate-secret alone.
     Secret,
-    /// `active` or `disabled`.
+    /// `active`, `disabled`, or `removed` where the dialect knows that.
     Status,
     /// The same as true or false.
     IsActive,

@@ -27,6 +27,7 @@ fn dialect() -> Dialect {
             secret_format: Format::parse("whsec_{base62:32}").expect("valid"),
             max_webhooks_per_key: 0,
             unique_name: false,
+            shows_removed: true,
             plain_http: false,
         },
         event: EventRules {

@@ -285,11 +285,14 @@ fn webhooks() {
         standing,
         failures: 9,
         secrets: Vec::new(),
+        pins_from: AT,
     };
     let forms = [
         (Owner::File, Standing::Active, "endpoint-active"),
         (Owner::Operator, Standing::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled"),
         (Owner::Key("key_1".into()), Standing::Deleted { at: LATER }, "endpoint-deleted"),
+        (Owner::File, Standing::Removed { at: LATER, disabled: None }, "endpoint-removed"),
+        (Owner::File, Standing::Removed { at: LATER, disabled: Some((AT, Why::Gone)) }, "endpoint-removed-disabled"),
     ];
     for (owner, standing, name) in forms {
         let again = |was: &[u8], out: &mut Vec<u8>| {
@@ -297,6 +300,17 @@ fn webhooks() {
         };
         pinned(name, |out| write_endpoint(&endpoint(owner.clone(), standing), &sealer, out).unwrap(), again);
     }
+    let read = |name: &str| read_endpoint(EndpointNo(7), &sealer, &stored(name)).unwrap();
+    for (standing, name) in [
+        (Standing::Active, "endpoint-active-1"),
+        (Standing::Active, "endpoint-active-1/3"),
+        (Standing::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled-1"),
+        (Standing::Deleted { at: LATER }, "endpoint-deleted-1"),
+    ] {
+        assert_eq!((read(name).standing, read(name).pins_from), (standing, Timestamp::EPOCH), "{name}, of the first version");
+    }
+    let was_out = read("endpoint-not-in-file-1/3");
+    assert_eq!((was_out.standing, was_out.pins_from), (Standing::Removed { at: LATER, disabled: None }, LATER));
     // Sealed anew each time, so it is only read.
     let read = read_endpoint(EndpointNo(7), &sealer, &stored("endpoint-sealed")).unwrap();
     let secrets: Vec<_> = read.secrets.iter().map(|held| (held.secret.expose(), held.until)).collect();
@@ -308,7 +322,7 @@ fn codes() {
     use Class::{Connect, Dns, Policy, Reset, Status, Timeout, Tls};
     assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!([Class::Response, Class::Internal].map(class_code), [7, 8]);
-    assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired].map(end_code), [0, 1, 2, 3]);
+    assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
     assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
@@ -317,7 +331,7 @@ fn codes() {
     assert!(
         why(4).is_err()
             && class(9).is_err()
-            && end(4).is_err()
+            && end(5).is_err()
             && cause(3).is_err()
             && trigger(3).is_err()
             && listing(3).is_err()

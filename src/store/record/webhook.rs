@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::codec::{close, open, unknown};
+use super::codec::{VERSION, close_as, decode, intact, unknown, unknown_version};
 use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
 use crate::domain::event::Event;
 use crate::domain::id::{EndpointNo, TenantNo};
@@ -31,11 +31,15 @@ struct EndpointForm {
     secrets: Vec<SecretForm>,
 }
 
+/// What a record of the second version has behind that.
+type Later = u64;
+
 #[derive(Encode, Decode)]
 enum StandingForm {
     Active,
     Disabled { at: u64, why: u8, count: u32 },
     Deleted { at: u64 },
+    Removed { at: u64, disabled: Option<(u64, u8, u32)> },
 }
 
 #[derive(Encode, Decode)]
@@ -64,16 +68,19 @@ pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out
         failures: endpoint.failures,
         secrets,
     };
-    close(&endpoint.no.0.to_be_bytes(), &form, out);
+    let pins_from: Later = endpoint.pins_from.as_micros();
+    close_as(ENDPOINT_VERSION, &endpoint.no.0.to_be_bytes(), &(form, pins_from), out);
     Ok(())
 }
 
 pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[u8]) -> Result<Endpoint, Error> {
-    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
+    let (form, pins_from) = forms(no, bytes)?;
     let label = seal_label(&form.provider, &form.tenant, &form.id);
     let secrets = form.secrets.iter().map(|kept| opened(kept, &label, sealer)).collect::<Result<_, Error>>()?;
     let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
     let events: Option<Vec<Pattern>> = form.events.iter().map(|text| Pattern::parse(text).ok()).collect();
+    let standing = standing(&form.standing)?;
+    let removed_at = if let Standing::Removed { at, .. } = standing { at } else { Timestamp::EPOCH };
     Ok(Endpoint {
         no,
         id: form.id.into(),
@@ -89,9 +96,10 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
         owner: owner(form.owner),
         created_at: Timestamp::from_micros(form.created_at),
         changed_at: Timestamp::from_micros(form.changed_at),
-        standing: standing(&form.standing)?,
+        standing,
         failures: form.failures,
         secrets,
+        pins_from: pins_from.map_or(removed_at, Timestamp::from_micros),
     })
 }
 
@@ -116,7 +124,7 @@ impl WebhookFacts {
 }
 
 pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Result<WebhookFacts, Error> {
-    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
+    let (form, _) = forms(no, bytes)?;
     Ok(WebhookFacts {
         tenant_no: TenantNo(form.tenant_no),
         standing: standing(&form.standing)?,
@@ -128,10 +136,19 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
 
 /// Whether a record is one, as far as that can be told without the key.
 pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
-    let form: EndpointForm = open("endpoint", &no.0.to_be_bytes(), bytes)?;
+    let (form, _) = forms(no, bytes)?;
     let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
     standing(&form.standing)?;
     if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
+}
+
+/// The form, and of the second version what it has more.
+fn forms(no: EndpointNo, bytes: &[u8]) -> Result<(EndpointForm, Option<Later>), Error> {
+    match intact("endpoint", &no.0.to_be_bytes(), bytes)? {
+        (ENDPOINT_VERSION, content) => decode("endpoint", content).map(|(form, later)| (form, Some(later))),
+        (VERSION, content) => Ok((decode("endpoint", content)?, None)),
+        _ => Err(unknown_version("endpoint")),
+    }
 }
 
 fn seal_label(provider: &str, tenant: &str, webhook: &str) -> String {
@@ -170,30 +187,52 @@ fn standing_form(standing: Standing) -> StandingForm {
         Standing::Active => StandingForm::Active,
         Standing::Deleted { at } => StandingForm::Deleted { at: at.as_micros() },
         Standing::Disabled { at, why } => {
-            let (why, count) = match why {
-                Why::Failures(count) => (0, count),
-                Why::Gone => (1, 0),
-                Why::ByHand => (2, 0),
-                Why::NotInFile => (3, 0),
-            };
-            StandingForm::Disabled { at: at.as_micros(), why, count }
+            let (at, why, count) = disabled_form((at, why));
+            StandingForm::Disabled { at, why, count }
         }
+        Standing::Removed { at, disabled } => StandingForm::Removed { at: at.as_micros(), disabled: disabled.map(disabled_form) },
     }
+}
+
+fn disabled_form((at, why): (Timestamp, Why)) -> (u64, u8, u32) {
+    let (why, count) = match why {
+        Why::Failures(count) => (0, count),
+        Why::Gone => (1, 0),
+        Why::ByHand => (2, 0),
+    };
+    (at.as_micros(), why, count)
 }
 
 fn standing(form: &StandingForm) -> Result<Standing, Error> {
     Ok(match *form {
         StandingForm::Active => Standing::Active,
         StandingForm::Deleted { at } => Standing::Deleted { at: Timestamp::from_micros(at) },
+        // In the first version, one that was out of the config file was disabled for that reason.
+        StandingForm::Disabled { at, why: NOT_IN_FILE, .. } => {
+            Standing::Removed { at: Timestamp::from_micros(at), disabled: None }
+        }
         StandingForm::Disabled { at, why, count } => {
-            let why = match why {
-                0 => Why::Failures(count),
-                1 => Why::Gone,
-                2 => Why::ByHand,
-                3 => Why::NotInFile,
-                _ => return Err(unknown("endpoint")),
-            };
-            Standing::Disabled { at: Timestamp::from_micros(at), why }
+            let (at, why) = disabled((at, why, count))?;
+            Standing::Disabled { at, why }
+        }
+        StandingForm::Removed { at, disabled: was } => {
+            Standing::Removed { at: Timestamp::from_micros(at), disabled: was.map(disabled).transpose()? }
         }
     })
 }
+
+fn disabled((at, why, count): (u64, u8, u32)) -> Result<(Timestamp, Why), Error> {
+    let why = match why {
+        0 => Why::Failures(count),
+        1 => Why::Gone,
+        2 => Why::ByHand,
+        _ => return Err(unknown("endpoint")),
+    };
+    Ok((Timestamp::from_micros(at), why))
+}
+
+/// Says since when pins count; before, a webhook could not be out of the config file but by being disabled.
+const ENDPOINT_VERSION: u8 = 2;
+
+/// Why a webhook was disabled, in the first version.
+const NOT_IN_FILE: u8 = 3;
