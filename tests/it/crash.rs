@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::faults::count;
 use crate::harness::ack::{Books, Load};
 use crate::harness::config::Config;
 use crate::harness::eventually;
@@ -13,11 +14,12 @@ use crate::harness::service::Service;
 use crate::harness::turn;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_kills_under_load_lose_nothing_and_invent_nothing() {
+async fn kills_under_load_lose_nothing_and_invent_nothing() {
     let (mut random, books, receiver) = (Random::new(), Arc::<Books>::default(), Receiver::start().await);
+    let kills = count(25, 50);
     let mut service = Service::start_in_turn(&config(&receiver), turn::alone().await).await;
     let mut slowest_start = Duration::ZERO;
-    for kill in 1..=KILLS {
+    for kill in 1..=kills {
         let load = Load::flat_out(&service.provider("shop"), &books, 16, kind).await;
         tokio::time::sleep(random.millis(20, 400)).await;
         service.kill9();
@@ -30,7 +32,7 @@ async fn fifty_kills_under_load_lose_nothing_and_invent_nothing() {
         slowest_start = slowest_start.max(since.elapsed());
     }
     let acknowledged = books.acknowledged();
-    assert!(acknowledged.len() > KILLS, "too little load to show anything: {}", acknowledged.len());
+    assert!(acknowledged.len() > kills, "too little load to show anything: {}", acknowledged.len());
     let missing = || async {
         let came = receiver.look(deliveries);
         acknowledged.iter().all(|event| came.contains_key(event.id.as_str())).then_some(came)
@@ -42,7 +44,7 @@ async fn fifty_kills_under_load_lose_nothing_and_invent_nothing() {
     }
     receiver.look(|received| received.iter().for_each(is_what_was_published));
     service.stop_and_check().await;
-    eprintln!("{KILLS} kills, {} acknowledged, {} delivered, {repeated} of them more than once", acknowledged.len(), came.len());
+    eprintln!("{kills} kills, {} acknowledged, {} delivered, {repeated} of them more than once", acknowledged.len(), came.len());
     eprintln!("slowest start after a kill: {slowest_start:?}");
 }
 
@@ -50,9 +52,10 @@ async fn fifty_kills_under_load_lose_nothing_and_invent_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
     let (mut random, books, receiver) = (Random::new(), Arc::new(Books::nameless()), Receiver::start().await);
+    let kills = count(15, 30);
     let urls = Config::bare().provider("shop", "standard").tenant("acme");
     let mut service = Service::start_in_turn(&urls.webhook("w", &receiver.url("/w"), &["load.*"]), turn::alone().await).await;
-    for kill in 1..=KILLS_OF_JOURNAL {
+    for kill in 1..=kills {
         let load = Load::flat_out(&service.provider("shop"), &books, CONNECTIONS, kind).await;
         tokio::time::sleep(random.millis(20, 400)).await;
         service.kill9();
@@ -63,14 +66,14 @@ async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
         service.start_again().await;
     }
     let acknowledged = books.acknowledged();
-    assert!(acknowledged.len() > 50 * KILLS_OF_JOURNAL, "too little load to show anything: {}", acknowledged.len());
+    assert!(acknowledged.len() > 50 * kills, "too little load to show anything: {}", acknowledged.len());
     let missing = || async {
         let came = receiver.look(deliveries);
         acknowledged.iter().all(|event| came.contains_key(event.id.as_str())).then_some(came)
     };
     let came = eventually("all that was acknowledged is delivered", Duration::from_secs(30), missing).await;
     let again: usize = came.values().map(|times| times - 1).sum();
-    assert!(again <= KILLS_OF_JOURNAL * IN_FLIGHT, "{again} deliveries were made again");
+    assert!(again <= kills * IN_FLIGHT, "{again} deliveries were made again");
     receiver.look(|received| {
         let mut ids = HashMap::new();
         for request in received {
@@ -81,7 +84,7 @@ async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
         }
     });
     service.stop_and_check().await;
-    eprintln!("{KILLS_OF_JOURNAL} kills, {} acknowledged, {} delivered, {again} made again", acknowledged.len(), came.len());
+    eprintln!("{kills} kills, {} acknowledged, {} delivered, {again} made again", acknowledged.len(), came.len());
 }
 
 /// Four endpoints of one tenant, of which one fails every other time.
@@ -113,10 +116,6 @@ fn is_what_was_published(request: &Received) {
     assert_eq!(request.header("webhook-id"), format!("load-{number}"));
     assert_eq!(request.path, format!("/{}", number % 4));
 }
-
-const KILLS: usize = 50;
-
-const KILLS_OF_JOURNAL: usize = 30;
 
 const CONNECTIONS: usize = 16;
 

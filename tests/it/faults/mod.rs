@@ -19,7 +19,7 @@ mod strace;
 mod syscalls;
 
 /// As many as belong into every run; with `HOOKWHEEL_TEST_FAULTS=all`, all of them.
-fn count(few: usize, all: usize) -> usize {
+pub(crate) fn count(few: usize, all: usize) -> usize {
     if every_one() { all } else { few }
 }
 
