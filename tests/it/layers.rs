@@ -34,7 +34,7 @@ const RESERVED: [(&str, &[&str], &str); 10] = [
         &["api", "deliver", "dashboard", "cli", "server", "bench", "store"],
         "the domain gets its random draws as arguments",
     ),
-    ("fs", &["config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"], "the domain does no I/O"),
+    ("fs", &["clock.rs", "config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"], "the domain does no I/O"),
 ];
 
 #[test]

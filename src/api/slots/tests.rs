@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock;
 
 /// Places as a listener has them, and a clock.
 struct Hall {
@@ -10,7 +11,7 @@ struct Hall {
 
 impl Hall {
     fn new(all: usize, known: usize) -> Self {
-        let began = Instant::now();
+        let began = clock::steady();
         Self { slots: Slots::new(Limits { all, known }, began), began }
     }
 
