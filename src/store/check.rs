@@ -90,7 +90,7 @@ pub(super) fn report(database: &Database, path: &Path, pages: Pages) -> Result<R
     report.faults.extend(findings.iter().map(ToString::to_string));
     let wrong = recovered.wrong.iter().map(|wrong| noted(*wrong, None, clock::now()).to_string());
     report.faults.extend(wrong);
-    report.faults.extend(Glance::of_all(&txn)?.faults);
+    report.faults.extend(Glance::of_all(&txn, meta.store_version)?.faults);
     let mut check = Check { txn, report, entries: HashMap::new(), events: HashMap::new(), listed: HashSet::new() };
     check.read_events(Node(meta.node))?;
     check.read_entries()?;

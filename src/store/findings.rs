@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Rows,
     /// Entries that bring deliveries back were damaged or missing, and were derived again.
     Entries,
+    /// Pages of the store's file were damaged; what could be read of it was written into a new one.
+    Pages,
 }
 
 impl Kind {
@@ -55,6 +57,7 @@ impl Kind {
             Self::Foreign => "journal_foreign",
             Self::Rows => "rows_damaged",
             Self::Entries => "entries_derived",
+            Self::Pages => "pages_damaged",
         }
     }
 
@@ -88,11 +91,12 @@ impl fmt::Display for Finding {
             Kind::Entries => {
                 write!(f, "{rows} entries that bring deliveries back were damaged or missing, and were derived again")
             }
+            Kind::Pages => f.write_str("pages of the store's file were damaged; what could be read is in a new one"),
         }?;
         match (&self.what, self.kind) {
             (None, _) => Ok(()),
             (Some(tables), Kind::Rows) => write!(f, ", of {tables}"),
-            (Some(aside), _) => write!(f, "; the file is now {aside}"),
+            (Some(aside), _) => write!(f, "; that file is now {aside}"),
         }
     }
 }

@@ -69,6 +69,7 @@ mod record;
 mod recovery;
 mod registry;
 mod retention;
+mod righted;
 mod room;
 mod rows;
 mod schedule;
@@ -79,6 +80,8 @@ mod stats;
 mod tables;
 mod tail;
 mod tenants;
+#[cfg(test)]
+mod tests;
 mod trial;
 mod txn;
 mod upgrade;

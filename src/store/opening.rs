@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
@@ -19,14 +19,14 @@ use super::loading::{read_findings, read_memory, read_registry, read_tail};
 use super::memory::Memory;
 use super::mend::{self, mend, mend_tenants};
 use super::op::Limits;
-use super::quarantine::{Glance, clear_out};
+use super::quarantine::{Glance, clear_out, write_anew};
 use super::record::{self, Counters, Meta};
 use super::recovery::{self, Journals, Recovered, recover, twice};
 use super::registry::Registry;
 use super::seal::Sealer;
 use super::tables::{self, COUNTERS, IDENTITY, META, SEAL, STATE, STORE_VERSION};
 use super::tail::Tail;
-use super::trial::trial;
+use super::trial::{Pages, thorough_trial, trial};
 use super::txn::Txn;
 use super::upgrade;
 use super::writable::Tables;
@@ -88,9 +88,14 @@ pub(super) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, mome
 
 /// Opens a store that exists, brings it to this version, and takes damaged rows out of the tables that are read whole.
 fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> Result<(Database, Sealer, Meta), Error> {
-    let seen = trial(path, |database| Seen::of(database, path, credentials))?;
+    let len = fs::metadata(path).map_err(|cause| failed("look at", path, cause))?.len();
+    let seen = if len > WHOLE_BYTES {
+        trial(path, |database| seen(database, path, credentials, &Pages::Unknown))?
+    } else {
+        thorough_trial(path, |database, pages| seen(database, path, credentials, &pages))?
+    };
     let database = open_known(path)?;
-    let Some((sealer, meta, glance)) = seen else {
+    let Some(Seen { sealer, meta, glance, anew }) = seen else {
         let sealer = Sealer::load(path, credentials, true)?;
         let meta = found(&database, &sealer)?;
         return Ok((database, sealer, meta));
@@ -98,42 +103,83 @@ fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> 
     if version != Some(STORE_VERSION) {
         write_version(path)?;
     }
-    if !glance.bad.is_empty() {
-        take_out(&database, &glance)?;
+    match anew {
+        Some((rows, aside)) => note_anew(&database, &glance, rows, &aside)?,
+        None if !glance.bad.is_empty() => take_out(&database, &glance)?,
+        None => {}
     }
     upgrade::complete(&database, path, meta)?;
     Ok((database, sealer, meta))
 }
 
-/// What a trial shows of a store; `None`: nothing was ever written there.
-struct Seen;
+/// What a trial shows of a store: whose it is, and what is damaged.
+struct Seen {
+    sealer: Sealer,
+    meta: Meta,
+    glance: Glance,
+    /// Where pages were damaged: how many rows went into quarantine, and where the damaged file is.
+    anew: Option<(u64, PathBuf)>,
+}
 
-impl Seen {
-    fn of(database: &Database, path: &Path, credentials: Option<&Path>) -> Result<Option<(Sealer, Meta, Glance)>, Error> {
-        let txn = database.begin_read()?;
-        if is_new(&txn, path)? {
-            return Ok(None);
-        }
-        let sealer = Sealer::load(path, credentials, false)?;
-        let meta = identify(&txn, path, &sealer)?;
-        // Before version 2 some tables had another form; they are judged when they have been brought up to date.
-        let glance = if meta.store_version < 2 { Glance::default() } else { Glance::of_small(&txn)? };
-        Ok(Some((sealer, meta, glance)))
+/// `None`: nothing was ever written there.
+fn seen(database: &Database, path: &Path, credentials: Option<&Path>, pages: &Pages) -> Result<Option<Seen>, Error> {
+    let txn = database.begin_read()?;
+    if is_new(&txn, path)? {
+        return Ok(None);
     }
+    let sealer = Sealer::load(path, credentials, false)?;
+    let meta = identify(&txn, path, &sealer)?;
+    let glance = match pages {
+        // Some tables had another form then.
+        _ if meta.store_version < 2 => Glance::default(),
+        Pages::Damaged(_) => Glance::of_all(&txn, meta.store_version)?,
+        Pages::Whole | Pages::Unknown => Glance::of_small(&txn, meta.store_version)?,
+    };
+    let damaged = matches!(pages, Pages::Damaged(_)) && meta.store_version >= 2;
+    let anew = damaged.then(|| write_in_its_place(&txn, path, meta.store_version)).transpose()?;
+    Ok(Some(Seen { sealer, meta, glance, anew }))
+}
+
+/// Writes what can be read of a damaged file into a new one, which takes its place in one step; the damaged one stays beside it.
+fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32) -> Result<(u64, PathBuf), Error> {
+    let (now, fresh) = (clock::now(), with_suffix(path, ".anew"));
+    let aside = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
+    let rows = write_anew(txn, &fresh, version, now)?;
+    fs::hard_link(path, &aside).map_err(|cause| failed("keep beside it the damaged", path, cause))?;
+    fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
+    sync_folder(path)?;
+    Ok((rows, aside))
+}
+
+/// Notes that the file was written anew.
+fn note_anew(database: &Database, glance: &Glance, rows: u64, aside: &Path) -> Result<(), Error> {
+    tell(glance);
+    let finding = Finding { rows, what: Some(aside.display().to_string().into()), ..Finding::of(Kind::Pages, clock::now()) };
+    note(database, &finding)?;
+    if glance.bad.contains_key("tenant") {
+        mend_tenants(database)?;
+    }
+    if glance.bad.is_empty() { Ok(()) } else { note(database, &rows_finding(glance, rows)) }
 }
 
 /// Moves damaged rows into quarantine and notes that.
 fn take_out(database: &Database, glance: &Glance) -> Result<(), Error> {
-    let now = clock::now();
-    glance.faults.iter().for_each(|fault| tracing::error!("damaged: {fault}"));
-    let rows = clear_out(database, &glance.bad, now)?;
+    tell(glance);
+    let rows = clear_out(database, &glance.bad, clock::now())?;
     let back = if glance.bad.contains_key("tenant") { mend_tenants(database)? } else { 0 };
     if back > 0 {
         tracing::warn!("{back} tenants were derived again from their webhooks");
     }
+    note(database, &rows_finding(glance, rows))
+}
+
+fn tell(glance: &Glance) {
+    glance.faults.iter().for_each(|fault| tracing::error!("damaged: {fault}"));
+}
+
+fn rows_finding(glance: &Glance, rows: u64) -> Finding {
     let names: Vec<&str> = glance.bad.keys().copied().collect();
-    let finding = Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, now) };
-    note(database, &finding)
+    Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, clock::now()) }
 }
 
 /// The counters, once what brings deliveries back agrees with the sum over it; else all of it is derived again.
@@ -275,6 +321,10 @@ pub(super) const SEAL_TEXT: &str = "hookwheel";
 /// Behind the store's path.
 pub(super) const VERSION: &str = ".version";
 pub(super) const KEY: &str = ".key";
+
+/// Up to this size a start compares every page of the file with its checksum, which takes some tenth of a second. In a larger one
+/// `check --store` does.
+const WHOLE_BYTES: u64 = 64 << 20;
 
 /// redb's default is 1 GiB.
 pub(super) const CACHE_BYTES: usize = 64 << 20;

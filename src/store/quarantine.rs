@@ -2,16 +2,24 @@
 //!
 //! A damaged key is out of its place, where no look-up finds it, and may hide its neighbours. So a table with a damaged row is
 //! written anew: its rows are read from the first leaf to the last, wherever they stand, and the good ones go into a new table in
-//! the order of their keys.
+//! the order of their keys. So does a row whose one flipped bit its checksum tells.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
-use redb::{Database, Key, ReadTransaction, ReadableTable, TableDefinition, TableError, TableHandle, Value, WriteTransaction};
+use redb::{
+    Database, Key, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableError, TableHandle, Value,
+    WriteTransaction,
+};
 
 use super::error::Error;
 use super::judge;
+use super::opening;
 use super::record::{self, Quarantined};
-use super::tables::{self, Def, QUARANTINE, every_table, small_table};
+use super::righted::{Row, righted};
+use super::tables::{self, Def, QUARANTINE, STORE_VERSION, every_table, small_table};
 use super::txn::Txn;
 use crate::domain::time::Timestamp;
 
@@ -22,12 +30,15 @@ pub(super) struct Glance {
     pub(super) bad: BTreeMap<&'static str, u64>,
     /// The first of them in words.
     pub(super) faults: Vec<String>,
+    /// Whether tables may be missing.
+    may_lack: bool,
 }
 
 impl Glance {
-    /// Looks through every table that a start reads whole. The others are judged row by row when they are read.
-    pub(super) fn of_small(txn: &ReadTransaction) -> Result<Self, Error> {
-        let mut glance = Self::default();
+    /// Looks through every table that a start reads whole; a store of an earlier version lacks some. The others are judged row by row
+    /// when they are read.
+    pub(super) fn of_small(txn: &ReadTransaction, version: u32) -> Result<Self, Error> {
+        let mut glance = Self { may_lack: version < STORE_VERSION, ..Self::default() };
         macro_rules! look {
             ($definition:expr) => {
                 glance.look(txn, $definition)?
@@ -38,8 +49,8 @@ impl Glance {
     }
 
     /// Looks through all tables.
-    pub(super) fn of_all(txn: &ReadTransaction) -> Result<Self, Error> {
-        let mut glance = Self::default();
+    pub(super) fn of_all(txn: &ReadTransaction, version: u32) -> Result<Self, Error> {
+        let mut glance = Self { may_lack: version < STORE_VERSION, ..Self::default() };
         macro_rules! look {
             ($definition:expr) => {
                 glance.look(txn, $definition)?
@@ -52,12 +63,16 @@ impl Glance {
     /// Judges every row of one table; one that is not there has none.
     fn look<K: Key + 'static, V: Value + 'static>(&mut self, txn: &ReadTransaction, definition: Def<K, V>) -> Result<(), Error> {
         let table = match tables::read(txn, definition) {
-            Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+            Err(TableError::TableDoesNotExist(_)) if self.may_lack => return Ok(()),
+            Err(TableError::TableDoesNotExist(_)) => {
+                return Err(Error::Damaged { table: name_of(definition), why: "it is missing" });
+            }
             table => table?,
         };
-        let (name, mut before) = (name_of(definition), Vec::new());
+        let (name, mut before, mut rows) = (name_of(definition), Vec::new(), 0);
         for row in table.iter()? {
             let (key, value) = row?;
+            rows += 1;
             let (key, value) = (key.value(), value.value());
             let (key, value) = (K::as_bytes(&key), V::as_bytes(&value));
             let (key, value) = (key.as_ref(), value.as_ref());
@@ -70,7 +85,11 @@ impl Glance {
                 Ok(()) => {}
             }
         }
-        Ok(())
+        if rows == table.len()? {
+            Ok(())
+        } else {
+            Err(Error::Damaged { table: name, why: "its pages do not hold all of its rows" })
+        }
     }
 
     fn note(&mut self, table: &'static str, key: &[u8], why: &str) {
@@ -98,12 +117,47 @@ pub(super) fn clear_out(database: &Database, bad: &BTreeMap<&'static str, u64>, 
     Ok(rows.len() as u64)
 }
 
+/// Writes all that can be read of a damaged file into a new one at `fresh`; how many rows went into quarantine.
+///
+/// Pages that hold no rows may be damaged too, as those that say which pages are free: nothing is to be written with them.
+pub(super) fn write_anew(txn: &ReadTransaction, fresh: &Path, version: u32, now: Timestamp) -> Result<u64, Error> {
+    let database = opening::database(fresh, OpenOptions::new().create(true).truncate(true).mode(0o600))?;
+    let lazy = Txn::of(&database);
+    let mut rows = Vec::new();
+    macro_rules! copy {
+        ($definition:expr) => {
+            copy(txn, lazy.get()?, $definition, version, &mut rows)?
+        };
+    }
+    every_table!(copy);
+    put_all(lazy.get()?, &rows, now)?;
+    lazy.commit()?;
+    database.close()?;
+    Ok(rows.len() as u64)
+}
+
+fn copy<K: Key + 'static, V: Value + 'static>(
+    from: &ReadTransaction,
+    to: &WriteTransaction,
+    definition: Def<K, V>,
+    version: u32,
+    bad: &mut Vec<Bad>,
+) -> Result<(), Error> {
+    let good = match tables::read(from, definition) {
+        Err(TableError::TableDoesNotExist(_)) if version < STORE_VERSION => return Ok(()),
+        table => sorted(&table?, definition, bad)?,
+    };
+    put_sorted(&mut to.open_table(definition)?, &good)
+}
+
 /// A damaged row, as it stood.
 struct Bad {
     table: &'static str,
     key: Vec<u8>,
     value: Vec<u8>,
     why: String,
+    /// Whether it stands in its table again, without its flipped bit.
+    is_right: bool,
 }
 
 fn rewrite<K: Key + 'static, V: Value + 'static>(
@@ -111,28 +165,49 @@ fn rewrite<K: Key + 'static, V: Value + 'static>(
     definition: Def<K, V>,
     bad: &mut Vec<Bad>,
 ) -> Result<(), Error> {
-    let mut good: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let table = name_of(definition);
-    for row in txn.open_table(definition)?.iter()? {
-        let (key, value) = row?;
-        let (key, value) = (K::as_bytes(&key.value()).as_ref().to_vec(), V::as_bytes(&value.value()).as_ref().to_vec());
-        match judge::row(table, &key, &value) {
-            Ok(()) => good.push((key, value)),
-            Err(fault) => bad.push(Bad { table, key, value, why: fault.to_string() }),
-        }
-    }
-    good.sort_by(|(a, _), (b, _)| K::compare(a, b));
-    good.dedup_by(|(later, _), (earlier, _)| later == earlier);
+    let good = sorted(&txn.open_table(definition)?, definition, bad)?;
     let aside: TableDefinition<'_, K, V> = TableDefinition::new(ASIDE);
-    {
-        let mut fresh = txn.open_table(aside)?;
-        for (key, value) in &good {
-            fresh.insert(K::from_bytes(key), V::from_bytes(value))?;
-        }
-    }
+    put_sorted(&mut txn.open_table(aside)?, &good)?;
     txn.delete_table(definition)?;
     txn.rename_table(aside, definition)?;
     Ok(())
+}
+
+fn put_sorted<K: Key + 'static, V: Value + 'static>(table: &mut Table<'_, K, V>, rows: &[Row]) -> Result<(), Error> {
+    for (key, value) in rows {
+        table.insert(K::from_bytes(key), V::from_bytes(value))?;
+    }
+    Ok(())
+}
+
+/// The good rows of a table in the order of their keys, wherever they stand.
+fn sorted<K: Key + 'static, V: Value + 'static>(
+    from: &impl ReadableTable<K, V>,
+    definition: Def<K, V>,
+    bad: &mut Vec<Bad>,
+) -> Result<Vec<Row>, Error> {
+    let (mut good, mut damaged): (Vec<Row>, Vec<Row>) = Default::default();
+    let table = name_of(definition);
+    for row in from.iter()? {
+        let (key, value) = row?;
+        let (key, value) = (K::as_bytes(&key.value()).as_ref().to_vec(), V::as_bytes(&value.value()).as_ref().to_vec());
+        let Err(fault) = judge::row(table, &key, &value) else {
+            good.push((key, value));
+            continue;
+        };
+        let right = righted(table, &key, &value);
+        if right.is_none() && STAYING.contains(&table) {
+            damaged.push((key, value));
+            continue;
+        }
+        bad.push(Bad { table, key, value, why: fault.to_string(), is_right: right.is_some() });
+        good.extend(right);
+    }
+    // Behind the good ones: of two with one key the first stays.
+    good.append(&mut damaged);
+    good.sort_by(|(a, _), (b, _)| K::compare(a, b));
+    good.dedup_by(|(later, _), (earlier, _)| later == earlier);
+    Ok(good)
 }
 
 fn put_all(txn: &WriteTransaction, rows: &[Bad], now: Timestamp) -> Result<(), Error> {
@@ -141,7 +216,8 @@ fn put_all(txn: &WriteTransaction, rows: &[Bad], now: Timestamp) -> Result<(), E
     let mut bytes = Vec::new();
     for (number, row) in (next..).zip(rows) {
         let (key, value) = (row.key.clone(), row.value.clone());
-        let kept = Quarantined { table: row.table.into(), key, value, why: row.why.clone(), at: now.as_micros() };
+        let why = if row.is_right { format!("{}; its one flipped bit was put right", row.why) } else { row.why.clone() };
+        let kept = Quarantined { table: row.table.into(), key, value, why, at: now.as_micros() };
         record::write_quarantined(&number.to_be_bytes(), &kept, &mut bytes);
         table.insert(number, &*bytes)?;
     }
@@ -152,6 +228,10 @@ fn put_all(txn: &WriteTransaction, rows: &[Bad], now: Timestamp) -> Result<(), E
 pub(super) fn name_of<K: Key + 'static, V: Value + 'static>(definition: Def<K, V>) -> &'static str {
     tables::NAMES.iter().find(|name| **name == definition.name()).copied().unwrap_or("unknown")
 }
+
+/// Damaged rows of these stay where they are: a delivery of a damaged event fails and says why, and a damaged row of the log is as
+/// good as none. Both are judged each time that they are read.
+const STAYING: [&str; 2] = ["event", "log"];
 
 /// Where a table is written anew.
 const ASIDE: &str = "aside";

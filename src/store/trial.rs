@@ -4,12 +4,12 @@
 //! what can be refused is refused here, before the file is opened to be written.
 
 use std::fs::OpenOptions;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Once;
 use std::thread;
 
-use redb::{Builder, Database, DatabaseError};
+use redb::{Builder, Database};
 
 use super::error::Error;
 use super::files::failed;
@@ -19,7 +19,7 @@ use super::overlay::Overlay;
 /// What `look` finds in the store at `path`, which must exist and which nobody may have open.
 pub(super) fn trial<T: Send>(path: &Path, look: impl FnOnce(&Database) -> Result<T, Error> + Send) -> Result<T, Error> {
     refuse_empty(path)?;
-    unharmed(path, || look(&open(path, Check::Quick)?))
+    unharmed(path, || looked(path, look))
 }
 
 /// The same, once redb has compared every page with its checksum. Reads all of the file.
@@ -28,32 +28,38 @@ pub(super) fn thorough_trial<T: Send>(
     look: impl FnOnce(&Database, Pages) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
     refuse_empty(path)?;
-    let pages = match unharmed(path, || open(path, Check::EveryPage).map(drop)) {
-        Ok(()) => Pages::Whole,
-        Err(Error::Foreign { why, .. } | Error::Unreadable { why, .. }) => Pages::Damaged(why),
+    let pages = match unharmed(path, || Ok(open(path)?.check_integrity())) {
+        Ok(Ok(true)) => Pages::Whole,
+        Ok(Ok(false)) => Pages::Damaged("some do not have their checksum".into()),
+        Ok(Err(fault)) => Pages::Damaged(fault.to_string()),
+        Err(Error::Unreadable { why, .. }) => Pages::Damaged(why),
         Err(other) => return Err(other),
     };
-    unharmed(path, || look(&open(path, Check::Quick)?, pages))
+    unharmed(path, || looked(path, |database| look(database, pages)))
 }
 
 /// Whether the pages of a file are those that redb wrote.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Pages {
+    /// Nobody looked.
+    Unknown,
     Whole,
     Damaged(String),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Check {
-    Quick,
-    EveryPage,
+/// What `look` finds. redb writes when it closes too, and may panic then: that comes too late to matter.
+fn looked<T>(path: &Path, look: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
+    let database = open(path)?;
+    let found = look(&database);
+    drop(panic::catch_unwind(AssertUnwindSafe(move || drop(database))));
+    found
 }
 
-fn open(path: &Path, check: Check) -> Result<Database, Error> {
+fn open(path: &Path) -> Result<Database, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
     let overlay = Overlay::new(file).map_err(|cause| refused(path, cause))?;
-    let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(check == Check::EveryPage);
-    builder.create_with_backend(overlay).map_err(|cause: DatabaseError| refused(path, cause))
+    let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(overlay);
+    opened.map_err(|cause| refused(path, cause))
 }
 
 /// Runs something that may panic in a thread of its own, and makes an error of that.

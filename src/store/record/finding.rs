@@ -42,5 +42,5 @@ pub(in crate::store) fn read_finding(key: u64, bytes: &[u8]) -> Result<Finding, 
 }
 
 coded!(kind_code, kind: Kind in "finding" {
-    0 = Lost, 1 = Missing, 2 = Emptied, 3 = Zeroed, 4 = Replaced, 5 = Stray, 6 = Foreign, 7 = Rows, 8 = Entries,
+    0 = Lost, 1 = Missing, 2 = Emptied, 3 = Zeroed, 4 = Replaced, 5 = Stray, 6 = Foreign, 7 = Rows, 8 = Entries, 9 = Pages,
 });
