@@ -54,7 +54,6 @@ impl Batch<'_, '_> {
         record::write_event(&stored, self.shared.node, &mut bytes);
         self.tables.append_event(stored.event.key, &bytes);
         self.shared.space.admit(bytes.len());
-        self.memory.counters.live_bytes += (bytes.len() + EVENT_KEY_BYTES) as u64;
         self.memory.counters.events += 1;
         self.memory.scratch = bytes;
         Ok(stored)
@@ -64,9 +63,7 @@ impl Batch<'_, '_> {
     pub(super) fn put_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(stored, self.shared.node, &mut bytes);
-        let old = self.tables.event()?.insert(stored.event.key.0, &*bytes)?.map_or(0, |old| old.value().len() + EVENT_KEY_BYTES);
-        let counters = &mut self.memory.counters;
-        counters.live_bytes = (counters.live_bytes + (bytes.len() + EVENT_KEY_BYTES) as u64).saturating_sub(old as u64);
+        self.tables.event()?.insert(stored.event.key.0, &*bytes)?;
         self.memory.scratch = bytes;
         self.after.dirty = true;
         Ok(())
@@ -287,8 +284,6 @@ fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
 
 /// No provider, tenant or id holds it.
 const SEPARATOR: &[u8] = &[0];
-
-const EVENT_KEY_BYTES: usize = size_of::<u64>();
 
 /// More matching webhooks than this are added in slices between other commits.
 pub(super) const WIDE: usize = 1_000;

@@ -34,8 +34,8 @@ pub(super) struct Appended {
     pub(super) name_ends: Vec<(TimeKey, Box<[u8]>)>,
     /// What a checkpoint under way brings into the tables.
     frozen: Option<Frozen>,
-    /// Bytes of keys and values in the log that were written over.
-    freed: u64,
+    /// The bytes of all rows after the checkpoint that ended last, until somebody asks.
+    brought: Option<u64>,
 }
 
 /// Where the rows of the log stand.
@@ -58,8 +58,8 @@ pub(super) struct Job {
     pub(super) done: mpsc::Sender<Done>,
 }
 
-/// The bytes that rows of the log took which were written over.
-pub(super) type Done = Result<u64, Error>;
+/// The bytes of all rows after it; `None`: there was nothing to bring in.
+pub(super) type Done = Result<Option<u64>, Error>;
 
 /// A checkpoint under way.
 struct Frozen {
@@ -198,20 +198,20 @@ impl Appended {
     /// All of it is in the tables.
     pub(super) fn written(&mut self) {
         debug_assert!(self.frozen.is_none(), "a transaction begins after the checkpoint");
-        *self = Self { current: Changes::with_room(ROOM_BYTES), freed: self.freed, ..Self::default() };
+        *self = Self { current: Changes::with_room(ROOM_BYTES), brought: self.brought, ..Self::default() };
     }
 
     /// Hands what is journaled to a checkpoint; `number` is that of the last of it. One that is under way must have ended.
     pub(super) fn freeze(&mut self, number: u64) -> Job {
         debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
-        let (current, freed) = (self.take_current(), self.freed);
+        let (current, brought) = (self.take_current(), self.brought);
         let (done, ended) = mpsc::channel();
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
         let first_event = self.events.first().map(|(key, _)| *key);
         let (changes, newest) = (self.journaled.clone(), self.newest.clone());
         let frozen = Frozen { changes, first_event, newest, due, backlog, names, done: ended };
-        let kept = Self { current, freed, frozen: Some(frozen), ..Self::default() };
-        let appended = Self { freed: 0, ..std::mem::replace(self, kept) };
+        let kept = Self { current, brought, frozen: Some(frozen), ..Self::default() };
+        let appended = std::mem::replace(self, kept);
         Job { appended, number, done }
     }
 
@@ -238,7 +238,7 @@ impl Appended {
     }
 
     fn thawed(&mut self, done: Done) -> Result<(), Error> {
-        self.freed += done?;
+        self.brought = done?.or(self.brought);
         self.frozen = None;
         Ok(())
     }
@@ -258,13 +258,9 @@ impl Appended {
         self.journaled.last().map(|changes| changes.counters())
     }
 
-    pub(super) fn note_freed(&mut self, bytes: u64) {
-        self.freed += bytes;
-    }
-
-    /// What was written over since it was last asked.
-    pub(super) fn take_freed(&mut self) -> u64 {
-        std::mem::take(&mut self.freed)
+    /// The bytes of all rows after a checkpoint that has ended since it was last asked.
+    pub(super) fn take_brought(&mut self) -> Option<u64> {
+        self.brought.take()
     }
 
     fn add(&mut self, changes: Changes) {

@@ -16,7 +16,7 @@ use super::record::{self};
 use super::registry::Entry;
 use super::room::Seat;
 use super::schedule::Armed;
-use super::tables::{DELIVERY_ROW, DueKey, LOG_KEY_BYTES, backlog_key, due_key, log_key};
+use super::tables::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
 use super::tail::Entry as IndexEntry;
 use super::waiting;
 use super::writable::Tables;
@@ -285,12 +285,6 @@ impl Batch<'_, '_> {
         self.after.dirty = true;
         self.tables.put_log(log_key(key, number), bytes);
         self.shared.space.admit(bytes.len());
-        self.memory.counters.live_bytes += (bytes.len() + LOG_KEY_BYTES) as u64;
-    }
-
-    /// What was written over in the log takes no room any more.
-    pub(super) fn subtract_freed(&mut self) {
-        self.memory.counters.free(self.tables.appended.take_freed());
     }
 }
 

@@ -7,26 +7,18 @@ use std::ops::Bound;
 
 use redb::{CursorError, ReadableTable, Table, Value};
 
+use super::counted::Counted;
 use super::error::Error;
-
-/// What stood where rows were put.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Replaced {
-    pub(super) rows: usize,
-    /// Of their values.
-    pub(super) bytes: usize,
-}
 
 /// Puts `rows`, whose keys ascend, each in place of what has its key.
 pub(super) fn put_sorted<'v, const N: usize, V, B>(
-    table: &mut Table<'_, &'static [u8; N], V>,
+    table: &mut Counted<'_, &'static [u8; N], V>,
     rows: &[([u8; N], B)],
-) -> Result<Replaced, Error>
+) -> Result<(), Error>
 where
     V: Value + 'static,
     B: Borrow<V::SelfType<'v>> + Copy,
 {
-    let mut replaced = Replaced::default();
     let mut rest = rows;
     while !rest.is_empty() {
         let piece = if rest.len() < PIECE { 0 } else { put_piece(table, rest)? };
@@ -34,34 +26,42 @@ where
         // Where the piece ended early, the next rows stand among others.
         let singles = if piece < PIECE { PIECE } else { 1 };
         for (key, value) in rest.iter().take(singles) {
-            replaced.add::<N, V, B>(table, key, *value)?;
+            table.insert(key, *value)?;
         }
         rest = &rest[singles.min(rest.len())..];
     }
-    Ok(replaced)
+    Ok(())
 }
 
 /// Puts as many of the first rows as stand together, and says how many.
-fn put_piece<'v, const N: usize, V, B>(table: &mut Table<'_, &'static [u8; N], V>, rows: &[([u8; N], B)]) -> Result<usize, Error>
+fn put_piece<'v, const N: usize, V, B>(
+    table: &mut Counted<'_, &'static [u8; N], V>,
+    rows: &[([u8; N], B)],
+) -> Result<usize, Error>
 where
     V: Value + 'static,
     B: Borrow<V::SelfType<'v>> + Copy,
 {
-    let mut put = 0;
-    let mut cursor = table.lower_bound_mut(Bound::Included(&rows[0].0))?;
+    let (mut put, mut bytes) = (0, 0);
+    let mut cursor = table.bulk().lower_bound_mut(Bound::Included(&rows[0].0))?;
     for (key, value) in rows {
         match cursor.insert_before(key, *value) {
             Ok(()) => put += 1,
             Err(CursorError::UnorderedKey) => break,
             Err(broken) => return Err(broken.into()),
         }
+        bytes += N + V::as_bytes(value.borrow()).as_ref().len();
     }
     cursor.close()?;
+    table.note(bytes, 0);
     Ok(put)
 }
 
 /// Removes the rows of `keys`, which ascend; a key without a row is passed over.
-pub(super) fn remove_sorted<V, const N: usize>(table: &mut Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
+pub(super) fn remove_sorted<V, const N: usize>(
+    table: &mut Counted<'_, &'static [u8; N], V>,
+    keys: &[[u8; N]],
+) -> Result<(), Error>
 where
     V: Value + 'static,
 {
@@ -88,36 +88,20 @@ where
     Ok(beyond.transpose()?.is_none())
 }
 
-fn remove_piece<V, const N: usize>(table: &mut Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
+fn remove_piece<V, const N: usize>(table: &mut Counted<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
 where
     V: Value + 'static,
 {
     let [first, .., last] = keys else { return Ok(()) };
-    let mut gone = keys.iter().peekable();
-    table.retain_in::<&[u8; N], _>(first..=last, |key, _| {
+    let (mut gone, mut bytes) = (keys.iter().peekable(), 0);
+    table.bulk().retain_in::<&[u8; N], _>(first..=last, |key, value| {
         while gone.next_if(|gone| *gone < key).is_some() {}
-        gone.next_if_eq(&key).is_none()
+        let stays = gone.next_if_eq(&key).is_none();
+        bytes += if stays { 0 } else { N + V::as_bytes(&value).as_ref().len() };
+        stays
     })?;
+    table.note(0, bytes);
     Ok(())
-}
-
-impl Replaced {
-    fn add<'v, const N: usize, V, B>(
-        &mut self,
-        table: &mut Table<'_, &'static [u8; N], V>,
-        key: &[u8; N],
-        value: B,
-    ) -> Result<(), Error>
-    where
-        V: Value + 'static,
-        B: Borrow<V::SelfType<'v>>,
-    {
-        if let Some(old) = table.insert(key, value)? {
-            self.rows += 1;
-            self.bytes += V::as_bytes(&old.value()).as_ref().len();
-        }
-        Ok(())
-    }
 }
 
 /// Rows from which on a place is looked up once for all of them: finding it for a piece costs about two single rows.
@@ -135,6 +119,7 @@ mod tests {
     use redb::{Database, TableDefinition};
 
     use super::*;
+    use crate::store::counted::Grown;
 
     const TABLE: TableDefinition<'static, &'static [u8; 2], &'static [u8]> = TableDefinition::new("t");
 
@@ -148,6 +133,10 @@ mod tests {
     }
 
     type Rows = BTreeMap<u16, Vec<u8>>;
+
+    fn bytes(rows: &Rows) -> i64 {
+        rows.values().map(|value| value.len() as i64 + 2).sum()
+    }
 
     fn rows(most: usize) -> impl Strategy<Value = Rows> {
         proptest::collection::btree_map(0..600_u16, proptest::collection::vec(any::<u8>(), 0..300), 0..most)
@@ -169,11 +158,11 @@ mod tests {
             for (batch, removed) in batches {
                 let txn = database.begin_write().unwrap();
                 {
-                    let mut table = txn.open_table(TABLE).unwrap();
+                    let grown = Grown::default();
+                    let mut table = Counted::of(txn.open_table(TABLE).unwrap(), &grown);
+                    let before = bytes(&model);
                     let sorted: Vec<([u8; 2], &[u8])> = batch.iter().map(|(key, value)| (key.to_be_bytes(), &**value)).collect();
-                    let replaced = put_sorted(&mut table, &sorted).unwrap();
-                    let old: Vec<usize> = batch.keys().filter_map(|key| Some(model.get(key)?.len())).collect();
-                    prop_assert_eq!(replaced, Replaced { rows: old.len(), bytes: old.iter().sum() });
+                    put_sorted(&mut table, &sorted).unwrap();
                     model.extend(batch);
                     remove_sorted(&mut table, &removed.iter().map(|key| key.to_be_bytes()).collect::<Vec<_>>()).unwrap();
                     model.retain(|key, _| !removed.contains(key));
@@ -182,6 +171,7 @@ mod tests {
                         (u16::from_be_bytes(*key.value()), value.value().to_vec())
                     }).collect();
                     prop_assert_eq!(&held, &model);
+                    prop_assert_eq!(before + grown.by(), bytes(&model));
                 }
                 txn.commit().unwrap();
             }
@@ -196,13 +186,16 @@ mod tests {
             for (put, removed) in batches {
                 let txn = database.begin_write().unwrap();
                 {
-                    let mut table = txn.open_table(BARE).unwrap();
+                    let grown = Grown::default();
+                    let mut table = Counted::of(txn.open_table(BARE).unwrap(), &grown);
+                    let before = model.len() as i64;
                     put_sorted(&mut table, &put.iter().map(|key| (bare(*key), ())).collect::<Vec<_>>()).unwrap();
                     remove_sorted(&mut table, &removed.iter().map(|key| bare(*key)).collect::<Vec<_>>()).unwrap();
                     model.extend(put);
                     model.retain(|key| !removed.contains(key));
                     let held: Vec<_> = table.iter().unwrap().map(|row| *row.unwrap().0.value()).collect();
                     prop_assert_eq!(held, model.iter().map(|key| bare(*key)).collect::<Vec<_>>());
+                    prop_assert_eq!(grown.by(), (model.len() as i64 - before) * 20);
                 }
                 txn.commit().unwrap();
             }

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
+use super::counted::stored_bytes;
 use super::error::Error;
 use super::loading::read_findings;
 use super::mend;
@@ -240,11 +241,16 @@ impl Check {
         Ok(row.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok()))
     }
 
-    /// What waits adds up to what the counters say.
+    /// What waits, and the bytes of all rows, add up to what the counters say.
     fn add_up(&mut self) -> Result<(), Error> {
-        let Some(kept) = self.counters()?.and_then(|counters| counters.waiting) else { return Ok(()) };
-        if kept != mend::sum(&self.txn)? {
+        let Some(counters) = self.counters()? else { return Ok(()) };
+        let sum = mend::sum(&self.txn)?;
+        if counters.waiting.is_some_and(|kept| kept != sum) {
             self.report.faults.push("the entries that bring deliveries back are not those that were written".into());
+        }
+        let (said, found) = (counters.live_bytes, stored_bytes(&self.txn)?);
+        if said != found {
+            self.report.faults.push(format!("the rows are said to take {said} bytes and take {found}"));
         }
         Ok(())
     }

@@ -8,8 +8,7 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
-use super::appended::{Appended, Job};
-use super::error::Error;
+use super::appended::{Appended, Done, Job};
 use super::panic::PanicEndsAll;
 use super::record;
 use super::shared::Shared;
@@ -63,17 +62,15 @@ impl Shared {
 }
 
 /// Brings journaled changes into the tables, in one transaction; `number` is that of the last of them.
-pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> Result<u64, Error> {
-    let Some(mut counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
-        return Ok(0);
+pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> Done {
+    let Some(counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
+        return Ok(None);
     };
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle()?;
-    let freed = tables.appended.take_freed();
-    counters.free(freed);
-    tables.put_counters(&counters, number)?;
+    let live_bytes = tables.put_counters(&counters, number)?;
     drop(tables);
     txn.commit()?;
-    Ok(freed)
+    Ok(Some(live_bytes))
 }

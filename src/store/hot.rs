@@ -1,7 +1,8 @@
 //! A table of the hot path within a batch: as it was before, as long as the batch needs no transaction, else within that.
 
-use redb::{Key, ReadOnlyTable, ReadableDatabase, Table, Value};
+use redb::{Key, ReadOnlyTable, ReadableDatabase, Value};
 
+use super::counted::{Counted, Grown};
 use super::error::Error;
 use super::tables::{self, Def};
 use super::txn::Txn;
@@ -9,19 +10,20 @@ use super::txn::Txn;
 /// What is in the table, without what was kept back of it.
 pub(super) struct Hot<'txn, K: Key + 'static, V: Value + 'static> {
     definition: Def<K, V>,
+    grown: Grown,
     before: Option<ReadOnlyTable<K, V>>,
-    open: Option<Table<'txn, K, V>>,
+    open: Option<Counted<'txn, K, V>>,
 }
 
 impl<'txn, K: Key + 'static, V: Value + 'static> Hot<'txn, K, V> {
-    pub(super) fn of(definition: Def<K, V>) -> Self {
-        Self { definition, before: None, open: None }
+    pub(super) fn of(definition: Def<K, V>, grown: &Grown) -> Self {
+        Self { definition, grown: grown.clone(), before: None, open: None }
     }
 
     /// The table in the batch's transaction, which begins now if it has not.
-    pub(super) fn open(&mut self, txn: &'txn Txn<'_>) -> Result<&mut Table<'txn, K, V>, Error> {
+    pub(super) fn open(&mut self, txn: &'txn Txn<'_>) -> Result<&mut Counted<'txn, K, V>, Error> {
         if self.open.is_none() {
-            self.open = Some(txn.get()?.open_table(self.definition)?);
+            self.open = Some(Counted::of(txn.get()?.open_table(self.definition)?, &self.grown));
         }
         Ok(self.open.as_mut().expect("opened above"))
     }
@@ -42,7 +44,7 @@ impl<'txn, K: Key + 'static, V: Value + 'static> Hot<'txn, K, V> {
         read: impl FnOnce(V::SelfType<'_>) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
         if txn.has_begun() {
-            return redb::ReadableTable::get(self.open(txn)?, key)?.map(|row| read(row.value())).transpose();
+            return redb::ReadableTable::get(&**self.open(txn)?, key)?.map(|row| read(row.value())).transpose();
         }
         self.before(txn)?.get(key)?.map(|row| read(row.value())).transpose()
     }

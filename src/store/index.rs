@@ -67,35 +67,25 @@ impl Batch<'_, '_> {
 
     /// Writes an entry's rows at once: for one that is older than what the index is whole up to.
     pub(super) fn index(&mut self, entry: Entry) -> Result<(), Error> {
-        entry.rows().try_for_each(|row| self.put_index(&row))
+        self.after.dirty = true;
+        for row in entry.rows() {
+            self.tables.index()?.insert(&row, ())?;
+        }
+        Ok(())
     }
 
     /// Removes the index rows of what retention took.
     pub(super) fn unindex(&mut self, entry: Entry) -> Result<(), Error> {
         for row in entry.rows() {
-            let was = self.tables.index()?.remove(&row)?.is_some();
-            let live = &mut self.memory.counters.live_bytes;
-            *live = live.saturating_sub(if was { size_of::<IndexKey>() as u64 } else { 0 });
+            self.tables.index()?.remove(&row)?;
         }
         Ok(())
     }
 
     /// Writes rows of one owner, in their order.
     fn put_owned(&mut self, rows: &[(IndexKey, ())]) -> Result<(), Error> {
-        let replaced = put_sorted(self.tables.index()?, rows)?;
-        self.grew(rows.len() - replaced.rows);
-        Ok(())
-    }
-
-    fn put_index(&mut self, row: &IndexKey) -> Result<(), Error> {
-        let new = self.tables.index()?.insert(row, ())?.is_none();
-        self.grew(usize::from(new));
-        Ok(())
-    }
-
-    fn grew(&mut self, rows: usize) {
-        self.memory.counters.live_bytes += (rows * size_of::<IndexKey>()) as u64;
         self.after.dirty = true;
+        put_sorted(self.tables.index()?, rows)
     }
 }
 

@@ -14,9 +14,9 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableT
 use super::error::Error;
 use super::record::{self, Counters, Job, StoredEvent, WebhookFacts};
 use super::tables::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, JOB, LOG, LOG_KEY_BYTES, LogKey,
-    REVISIT, Scope, TENANT, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key,
-    read_time_key, time_key, waiting as waits_for,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, JOB, LOG, LogKey, REVISIT, Scope,
+    TENANT, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key, read_time_key,
+    time_key, waiting as waits_for,
 };
 use super::txn::Txn;
 use super::waiting;
@@ -98,7 +98,7 @@ impl Plan {
         let mut plan = Self { counters: known, node: Some(node), ..Self::default() };
         plan.walk(&facts, &entries)?;
         plan.find_jobs(&facts, &entries)?;
-        plan.count(&facts, &entries, counters.is_none())?;
+        plan.count(&facts, &entries)?;
         Ok(plan)
     }
 
@@ -225,7 +225,7 @@ impl Plan {
         Ok(())
     }
 
-    fn count(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)], anew: bool) -> Result<(), Error> {
+    fn count(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)]) -> Result<(), Error> {
         let txn = facts.txn;
         let (events, tenants) = (tables::read(txn, EVENT)?, tables::read(txn, TENANT)?);
         let mut sum = entries.iter().fold(0, |sum: u64, entry| sum.wrapping_add(sum_of(entry)));
@@ -242,9 +242,6 @@ impl Plan {
         let named = entries.iter().map(|(key, _)| key.endpoint.0).chain(facts.webhooks.keys().map(|no| no.0));
         counters.last_endpoint = named.fold(counters.last_endpoint, u32::max);
         counters.last_tenant = tenants.last()?.map_or(0, |(no, _)| no.value()).max(counters.last_tenant);
-        if anew {
-            counters.live_bytes = live_bytes(txn)?;
-        }
         Ok(())
     }
 
@@ -413,18 +410,6 @@ where
         found.insert(row?.0.value());
     }
     Ok(found)
-}
-
-/// Bytes of keys and values, as the counters count them.
-fn live_bytes(txn: &ReadTransaction) -> Result<u64, Error> {
-    let mut bytes = tables::read(txn, INDEX)?.len()? * size_of::<tables::IndexKey>() as u64;
-    for row in tables::read(txn, EVENT)?.range::<u64>(..)? {
-        bytes += (row?.1.value().len() + size_of::<u64>()) as u64;
-    }
-    for row in tables::read(txn, LOG)?.range::<&LogKey>(..)? {
-        bytes += (row?.1.value().len() + LOG_KEY_BYTES) as u64;
-    }
-    Ok(bytes)
 }
 
 /// Tenants whose rows are gone come back from their webhooks, which name them.

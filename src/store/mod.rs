@@ -25,6 +25,7 @@ mod changes;
 mod check;
 mod checkpoint;
 mod connection;
+mod counted;
 mod dial;
 mod disk;
 mod doctor;

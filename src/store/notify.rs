@@ -3,7 +3,6 @@
 use super::batch::Batch;
 use super::error::Error;
 use super::publication::{Publication, Refusal};
-use super::retention::allocated;
 use super::shared::Pressure;
 use crate::domain::delivery::{Delivery, End};
 use crate::domain::endpoint::Endpoint;
@@ -63,7 +62,7 @@ impl Batch<'_, '_> {
         let data = serde_json::json!({
             "reason": reason,
             "detail": cause.to_string(),
-            "allocated_bytes": allocated(self.memory.counters.live_bytes),
+            "allocated_bytes": self.allocated(),
             "max_bytes": self.memory.limits.max_bytes,
         });
         let publication = self.operational("storage.low", &data);

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
 
+use super::counted::recount;
 use super::disk::Disk;
 use super::error::Error;
 use super::files::{Standing, failed, sync_folder, with_suffix};
@@ -109,6 +110,9 @@ fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> 
         None => {}
     }
     upgrade::complete(&database, path, meta)?;
+    if meta.store_version < STORE_VERSION || !glance.bad.is_empty() {
+        recount(&database)?;
+    }
     Ok((database, sealer, meta))
 }
 
@@ -194,7 +198,7 @@ fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<Coun
     let now = clock::now();
     let mended = mend(database, node, kept, recovered.number, now)?;
     note(database, &Finding { rows: mended.changed, ..Finding::of(Kind::Entries, now) })?;
-    Ok(mended.counters)
+    Ok(Counters { live_bytes: recount(database)?, ..mended.counters })
 }
 
 fn note(database: &Database, finding: &Finding) -> Result<(), Error> {

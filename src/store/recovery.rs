@@ -113,9 +113,7 @@ fn take_in(database: &Database, changes: Vec<Changes>, recovered: &Recovered, fi
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle()?;
-    let freed = tables.appended.take_freed();
-    if let Some(mut counters) = counters {
-        counters.free(freed);
+    if let Some(counters) = counters {
         tables.put_counters(&counters, recovered.number)?;
     }
     tables.put_follows(&recovered.follows)?;

@@ -16,7 +16,7 @@ use super::error::{Error, intact};
 use super::memory::{EVERY, EVERY_WHEN_LOW};
 use super::record::StoredEvent;
 use super::tables::{
-    DELIVERY_ROW, LOG_KEY_BYTES, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
+    DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
 };
 use super::tail::Entry as IndexEntry;
 use super::{listed_under, record};
@@ -70,9 +70,9 @@ impl Batch<'_, '_> {
         if self.steady < self.memory.sweep.rests_until {
             return Ok(false);
         }
-        let before = self.memory.counters.live_bytes;
+        let before = self.after.removed;
         let more = self.squeeze()?;
-        if self.memory.counters.live_bytes < before {
+        if self.after.removed > before {
             self.shared.full.store(false, Relaxed);
         } else if !more || self.is_far_over() {
             self.shared.full.store(true, Relaxed);
@@ -86,7 +86,7 @@ impl Batch<'_, '_> {
     /// What comes in is faster than the look for what may go.
     fn is_far_over(&self) -> bool {
         let most = self.memory.limits.max_bytes;
-        allocated(self.memory.counters.live_bytes) > most + most / 16
+        self.allocated() > most + most / 16
     }
 
     /// Notes that an event is to be looked at again.
@@ -97,7 +97,15 @@ impl Batch<'_, '_> {
     }
 
     fn is_over(&self) -> bool {
-        allocated(self.memory.counters.live_bytes) > self.memory.limits.max_bytes
+        self.allocated() > self.memory.limits.max_bytes
+    }
+
+    /// What the store takes of the disk: the pages of its live rows, and the journal, which is written over and over. One that is
+    /// large from an earlier run alone must not fill a small store.
+    pub(super) fn allocated(&self) -> u64 {
+        let live_bytes = self.memory.counters.live_bytes.saturating_add_signed(self.tables.grown());
+        let journal = self.shared.space.journal_bytes().min(self.memory.limits.max_bytes / JOURNAL_SHARE);
+        allocated(live_bytes) + journal
     }
 
     /// Looks at the events that have come of age; true when there are more, or the index must first be written up to them.
@@ -145,7 +153,7 @@ impl Batch<'_, '_> {
         for row in self.tables.revisit()?.range::<&TimeKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(SLICE) {
             found.push(*row?.0.value());
         }
-        let before = self.memory.counters.live_bytes;
+        let before = self.after.removed;
         for key in &found {
             self.memory.sweep.early = *key;
             // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
@@ -157,7 +165,7 @@ impl Batch<'_, '_> {
         if found.is_empty() {
             self.memory.sweep.early = [0; 16];
         }
-        Ok(!found.is_empty() || self.memory.counters.live_bytes < before)
+        Ok(!found.is_empty() || self.after.removed > before)
     }
 
     fn has_removed_enough(&self) -> bool {
@@ -249,11 +257,7 @@ impl Batch<'_, '_> {
         let key = delivery.key;
         self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
-            if let Some(row) = self.tables.log()?.remove(&log_key(key, number))? {
-                let freed = (row.value().len() + LOG_KEY_BYTES) as u64;
-                let live = &mut self.memory.counters.live_bytes;
-                *live = live.saturating_sub(freed);
-            }
+            self.tables.log()?.remove(&log_key(key, number))?;
         }
         let owner = self.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
         self.unindex(IndexEntry::delivery(key, owner))
@@ -261,10 +265,8 @@ impl Batch<'_, '_> {
 
     fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
         let event = &stored.event;
-        if let Some(row) = self.tables.event()?.remove(event.key.0)? {
-            let live = &mut self.memory.counters.live_bytes;
-            *live = live.saturating_sub(row.value().len() as u64 + 8);
-        }
+        self.tables.event()?.remove(event.key.0)?;
+        self.after.removed += 1;
         self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
         let tenant = event.tenant.as_deref();
         if self.shared.node.event_key(&event.id) != Some(event.key) {
@@ -375,6 +377,9 @@ fn counted_left(counted: usize, go: &[Delivery]) -> usize {
 pub(super) fn allocated(live_bytes: u64) -> u64 {
     live_bytes + live_bytes / 2 + FIXED_BYTES
 }
+
+/// Of `max_bytes`, the most that the journal counts for.
+const JOURNAL_SHARE: u64 = 4;
 
 /// Pages of an empty store.
 const FIXED_BYTES: u64 = 1 << 20;

@@ -6,7 +6,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
 use super::ballast::{BALLAST_BYTES, Ballast};
 use super::error::Error;
@@ -22,6 +22,8 @@ pub(super) struct Space {
     left: AtomicI64,
     /// Whether it was low at the last look.
     was_low: AtomicBool,
+    /// What the journal took at the last look.
+    journal: AtomicU64,
 }
 
 /// What a look found, in bytes of the disk.
@@ -43,6 +45,7 @@ impl Space {
             ballast: Ballast::beside(store),
             left: AtomicI64::new(i64::MAX),
             was_low: AtomicBool::new(false),
+            journal: AtomicU64::new(0),
         }
     }
 
@@ -53,6 +56,7 @@ impl Space {
         let left = found.left().saturating_sub(if was_low { STEP } else { 0 });
         self.left.store(left, Relaxed);
         self.was_low.store(left < 0, Relaxed);
+        self.journal.store(found.journal, Relaxed);
         say(was_low, left < 0, &found);
         self.trim(&found)
     }
@@ -61,6 +65,11 @@ impl Space {
     pub(super) fn admit(&self, bytes: usize) {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(COST);
         self.left.fetch_sub(bytes.min(MOST), Relaxed);
+    }
+
+    /// What the journal takes of the disk, as of the last look.
+    pub(super) fn journal_bytes(&self) -> u64 {
+        self.journal.load(Relaxed)
     }
 
     /// Whether nothing may be taken in that need not be.

@@ -143,8 +143,6 @@ pub(super) type IndexKey = [u8; 17];
 /// Of an index row: its scope and owner.
 pub(super) const OWNER_BYTES: usize = 5;
 
-pub(super) const LOG_KEY_BYTES: usize = size_of::<LogKey>();
-
 /// The row of the counters in `state`.
 pub(super) const COUNTERS: u8 = 0;
 

@@ -8,30 +8,32 @@ use redb::{AccessGuard, Cursor, ReadableTable, Table};
 use super::appended::Appended;
 use super::bulk::{put_sorted, remove_sorted};
 use super::changes::Due;
+use super::counted::{Counted, Grown};
 use super::error::Error;
 use super::findings::Finding;
 use super::hot::Hot;
 use super::record::{self, Counters, Follows};
 use super::tables::{
     BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, INDEX,
-    IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LOG_KEY_BYTES, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND,
-    STATE, TENANT, TimeKey, backlog_key, read_backlog_key, waiting,
+    IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND, STATE, TENANT,
+    TimeKey, backlog_key, read_backlog_key, waiting,
 };
 use super::txn::Txn;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 
-type Writable<'txn, K, V = &'static [u8]> = Table<'txn, K, V>;
+type Writable<'txn, K, V = &'static [u8]> = Counted<'txn, K, V>;
 
 /// The tables of one write transaction, opened when first asked for.
 pub(super) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
     pub(super) appended: Appended,
+    grown: Grown,
     event: Hot<'txn, u64, &'static [u8]>,
     log: Hot<'txn, &'static LogKey, &'static [u8]>,
     due: Hot<'txn, &'static DueKey, ()>,
     backlog: Hot<'txn, &'static BacklogKey, &'static [u8]>,
     name: Hot<'txn, &'static [u8], &'static [u8]>,
-    state: Option<Writable<'txn, u8>>,
+    state: Option<Table<'txn, u8, &'static [u8]>>,
     name_end: Option<Writable<'txn, &'static TimeKey>>,
     fanout: Option<Writable<'txn, u64>>,
     job: Option<Writable<'txn, u32>>,
@@ -49,21 +51,22 @@ macro_rules! opened_when_asked {
     ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
         $(pub(super) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
             self.begin()?;
-            opened(&mut self.$name, self.txn, $definition)
+            opened(&mut self.$name, self.txn, $definition, &self.grown)
         })*
     };
 }
 
 impl<'txn> Tables<'txn> {
     pub(super) fn of(txn: &'txn Txn<'txn>, appended: Appended) -> Self {
+        let grown = Grown::default();
         Self {
             txn,
             appended,
-            event: Hot::of(EVENT),
-            log: Hot::of(LOG),
-            due: Hot::of(DUE),
-            backlog: Hot::of(BACKLOG),
-            name: Hot::of(NAME),
+            event: Hot::of(EVENT, &grown),
+            log: Hot::of(LOG, &grown),
+            due: Hot::of(DUE, &grown),
+            backlog: Hot::of(BACKLOG, &grown),
+            name: Hot::of(NAME, &grown),
             state: None,
             name_end: None,
             fanout: None,
@@ -76,6 +79,7 @@ impl<'txn> Tables<'txn> {
             last_time: None,
             connection: None,
             event_type: None,
+            grown,
         }
     }
 
@@ -111,11 +115,10 @@ impl<'txn> Tables<'txn> {
 
     pub(super) fn name_end(&mut self) -> Result<&mut Writable<'txn, &'static TimeKey>, Error> {
         self.settle_names()?;
-        opened(&mut self.name_end, self.txn, NAME_END)
+        opened(&mut self.name_end, self.txn, NAME_END, &self.grown)
     }
 
     opened_when_asked! {
-        state: u8, &'static [u8] = STATE,
         fanout: u64, &'static [u8] = FANOUT,
         job: u32, &'static [u8] = JOB,
         revisit: &'static TimeKey, () = REVISIT,
@@ -126,6 +129,14 @@ impl<'txn> Tables<'txn> {
         last_time: &'static [u8], &'static [u8] = LAST_TIME,
         connection: &'static [u8], &'static [u8] = CONNECTION,
         event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
+    }
+
+    fn state(&mut self) -> Result<&mut Table<'txn, u8, &'static [u8]>, Error> {
+        self.begin()?;
+        if self.state.is_none() {
+            self.state = Some(self.txn.get()?.open_table(STATE)?);
+        }
+        Ok(self.state.as_mut().expect("opened above"))
     }
 }
 
@@ -154,7 +165,7 @@ impl Tables<'_> {
         read: impl FnMut(T, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         if self.txn.has_begun() {
-            return each_event(self.event.open(self.txn)?, &self.appended, of, read);
+            return each_event(&**self.event.open(self.txn)?, &self.appended, of, read);
         }
         each_event(self.event.before(self.txn)?, &self.appended, of, read)
     }
@@ -182,7 +193,7 @@ impl Tables<'_> {
     ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
         let piece = (Bound::Excluded(backlog_key(endpoint, after)), Bound::Included(backlog_key(endpoint, u64::MAX)));
         if self.txn.has_begun() {
-            return backlog_of(self.backlog.open(self.txn)?, &self.appended, piece, limit);
+            return backlog_of(&**self.backlog.open(self.txn)?, &self.appended, piece, limit);
         }
         backlog_of(self.backlog.before(self.txn)?, &self.appended, piece, limit)
     }
@@ -225,16 +236,25 @@ impl Tables<'_> {
         self.appended.put_log(key, record);
     }
 
-    /// Writes the counters, and up to which number the tables hold what the journal holds.
-    pub(super) fn put_counters(&mut self, counters: &Counters, journaled: u64) -> Result<(), Error> {
+    /// Writes the counters, and up to which number the tables hold what the journal holds. The bytes of all rows, which are given
+    /// back, go on from what the tables say themselves: what a journal holds of them is older.
+    pub(super) fn put_counters(&mut self, counters: &Counters, journaled: u64) -> Result<u64, Error> {
+        let kept = self.state()?.get(COUNTERS)?.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok());
+        let before = kept.map_or(counters.live_bytes, |kept| kept.live_bytes);
+        let live_bytes = before.saturating_add_signed(self.grown.take());
         let mut bytes = Vec::new();
-        record::write_counters(&[COUNTERS], counters, &mut bytes);
+        record::write_counters(&[COUNTERS], &Counters { live_bytes, ..*counters }, &mut bytes);
         self.state()?.insert(COUNTERS, &*bytes)?;
         for row in [JOURNALED, JOURNALED + SECOND] {
             record::write_number(&[row], &journaled, &mut bytes);
             self.state()?.insert(row, &*bytes)?;
         }
-        Ok(())
+        Ok(live_bytes)
+    }
+
+    /// By how many bytes the rows of all tables have grown in this batch so far.
+    pub(super) fn grown(&self) -> i64 {
+        self.grown.by()
     }
 
     /// Writes which run the journal is of.
@@ -284,11 +304,16 @@ impl Tables<'_> {
     fn settle_events(&mut self) -> Result<(), Error> {
         self.begin()?;
         let Some(&(first, _)) = self.appended.events.first() else { return Ok(()) };
-        let mut cursor = self.event.open(self.txn)?.lower_bound_mut(Bound::Included(first))?;
+        let table = self.event.open(self.txn)?;
+        let mut cursor = table.bulk().lower_bound_mut(Bound::Included(first))?;
+        let mut put = 0;
         for &(key, place) in &self.appended.events {
-            cursor.insert_before(key, self.appended.record(place))?;
+            let record = self.appended.record(place);
+            cursor.insert_before(key, record)?;
+            put += size_of::<u64>() + record.len();
         }
         cursor.close()?;
+        table.note(put, 0);
         self.appended.events.clear();
         Ok(())
     }
@@ -329,24 +354,18 @@ impl Tables<'_> {
             self.name.open(self.txn)?.insert(&**name, &**record)?;
         }
         for (key, name) in std::mem::take(&mut self.appended.name_ends) {
-            opened(&mut self.name_end, self.txn, NAME_END)?.insert(&key, &*name)?;
+            opened(&mut self.name_end, self.txn, NAME_END, &self.grown)?.insert(&key, &*name)?;
         }
         Ok(())
     }
 
     fn settle_log(&mut self) -> Result<(), Error> {
         self.begin()?;
-        let put = self.appended.log.len();
-        if put == 0 {
+        let rows = self.appended.log_rows();
+        if rows.is_empty() {
             return Ok(());
         }
-        let put_bytes: usize = self.appended.log.iter().map(|(_, place)| self.appended.record(*place).len()).sum();
-        let rows = self.appended.log_rows();
-        let (kept, bytes) = (rows.len(), rows.iter().map(|(_, record)| record.len()).sum::<usize>());
-        let replaced = put_sorted(self.log.open(self.txn)?, &rows)?;
-        let (gone, gone_bytes) = (replaced.rows + put - kept, replaced.bytes + put_bytes - bytes);
-        self.appended.note_freed((gone_bytes + gone * LOG_KEY_BYTES) as u64);
-        Ok(())
+        put_sorted(self.log.open(self.txn)?, &rows)
     }
 }
 
@@ -355,9 +374,10 @@ fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
     table: &'t mut Option<Writable<'txn, K, V>>,
     txn: &'txn Txn<'_>,
     definition: Def<K, V>,
+    grown: &Grown,
 ) -> Result<&'t mut Writable<'txn, K, V>, Error> {
     if table.is_none() {
-        *table = Some(txn.get()?.open_table(definition)?);
+        *table = Some(Counted::of(txn.get()?.open_table(definition)?, grown));
     }
     Ok(table.as_mut().expect("opened above"))
 }

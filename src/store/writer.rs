@@ -121,7 +121,9 @@ impl Writer {
             appended.thaw()?;
         }
         let under_way = appended.is_frozen()?;
-        self.memory.counters.free(appended.take_freed());
+        if let Some(live_bytes) = appended.take_brought() {
+            self.memory.counters.live_bytes = live_bytes;
+        }
         let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
@@ -166,8 +168,10 @@ impl Writer {
         let commit = batch.commit();
         if commit == Commit::Tables {
             batch.tables.settle()?;
-            batch.subtract_freed();
-            batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
+            self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
+            batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
+            // Of a checkpoint before this commit.
+            batch.tables.appended.take_brought();
         }
         let Batch { tables, memory, after, .. } = batch;
         memory.appended = tables.appended;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::api::{WITHIN, text};
@@ -61,6 +63,30 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     receiver.wait_for("/a", held + 1, Duration::from_secs(30)).await;
     let taken = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
     eventually("delivered ones made room", MINUTE, taken).await;
+    service.stop_and_check().await;
+}
+
+/// Neither events nor their log: rows of every table take of `max_bytes`.
+#[tokio::test]
+async fn what_is_no_event_fills_the_store_too() {
+    let mut service = Service::start(&small()).await;
+    let (provider, acme) = (service.provider("shop"), service.acme());
+    let event_type = json!({ "description": "d", "example": { "x": "x".repeat(200 << 10) } });
+    let body = Bytes::from(serde_json::to_vec(&event_type).expect("JSON"));
+    let mut put = 0;
+    loop {
+        let path = format!("/v1/event-types/type.{put}");
+        let answer = provider.send(Method::PUT, &path, "application/json", body.clone()).await;
+        if answer.status == 507 {
+            break;
+        }
+        put += 1;
+        assert!(put < 200, "16 MiB took {put} times 200 KiB");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    acme.publish(&large()).await.problem(507, &["max_bytes"]);
+    let reasons = service.stranger().get("/readyz").await.expect(503)["reasons"].to_string();
+    assert!(reasons.contains("fills the store"), "{reasons}");
     service.stop_and_check().await;
 }
 

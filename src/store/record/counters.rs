@@ -16,7 +16,7 @@ pub(in crate::store) struct Counters {
     pub(in crate::store) last_key: u64,
     pub(in crate::store) last_endpoint: u32,
     pub(in crate::store) last_tenant: u32,
-    /// Bytes of keys and values in all tables.
+    /// Bytes of keys and values in all tables, as the tables have it; a journal's is older. Stores before version 4 counted some.
     pub(in crate::store) live_bytes: u64,
     /// Events that are kept.
     pub(in crate::store) events: u64,
@@ -90,11 +90,6 @@ pub(in crate::store) fn read_counters(key: &[u8], bytes: &[u8]) -> Result<Counte
 }
 
 impl Counters {
-    /// Notes that keys and values of so many bytes are gone.
-    pub(in crate::store) fn free(&mut self, bytes: u64) {
-        self.live_bytes = self.live_bytes.saturating_sub(bytes);
-    }
-
     /// Adds an entry to the sum over all that wait.
     pub(in crate::store) fn note_put(&mut self, entry: u64) {
         self.waiting = self.waiting.map(|sum| sum.wrapping_add(entry));

@@ -11,6 +11,7 @@ use super::*;
 use crate::store::appended::Job;
 use crate::store::changes::{Changes, Head};
 use crate::store::checkpoint::bring_in;
+use crate::store::counted::stored_bytes;
 use crate::store::tables;
 
 /// What a batch may do.
@@ -125,8 +126,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
             assert_eq!(found.as_ref(), model.log.get(&[key; 14]));
         }
         Do::RemoveLog(key) => {
-            let gone = tables.log().unwrap().remove(&[key; 14]).unwrap().map_or(0, |row| row.value().len() + LOG_KEY_BYTES);
-            tables.appended.note_freed(gone as u64);
+            tables.log().unwrap().remove(&[key; 14]).unwrap();
             model.log.remove(&[key; 14]);
         }
         Do::Read(first) => {
@@ -182,19 +182,15 @@ fn rows(database: &Database, next_event: u64) -> Rows {
     }
 }
 
-/// Puts all of it into the tables, and counts the bytes of the log by what is new and what was written over.
-fn settle(database: &Database, appended: Appended, put: usize) -> usize {
+/// Puts all of it into the tables, and gives the bytes of all rows as they were counted.
+fn settle(database: &Database, appended: Appended) -> u64 {
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle().unwrap();
-    let kept = put - usize::try_from(tables.appended.take_freed()).unwrap();
+    let counted = tables.put_counters(&Counters::default(), 0).unwrap();
     drop(tables);
     txn.commit().unwrap();
-    kept
-}
-
-fn bytes_of(log: &BTreeMap<LogKey, Vec<u8>>) -> usize {
-    log.values().map(|record| record.len() + LOG_KEY_BYTES).sum()
+    counted
 }
 
 /// What follows a batch that the journal may hold.
@@ -234,19 +230,19 @@ proptest! {
         txn.commit().unwrap();
         let mut counters = Vec::new();
         record::write_counters(&[COUNTERS], &Counters::default(), &mut counters);
-        let (mut model, mut appended, mut journal, mut put) = (Rows::default(), Appended::default(), Vec::new(), 0);
+        let (mut model, mut appended, mut journal) = (Rows::default(), Appended::default(), Vec::new());
         for (batch, then) in batches {
             let txn = Txn::of(&database);
             let to_tables;
             (appended, to_tables) = {
                 let mut tables = Tables::of(&txn, appended);
                 for change in batch {
-                    put += if let Do::Log(_, record) = &change { record.len() + LOG_KEY_BYTES } else { 0 };
                     apply(change, &mut tables, &mut model);
                 }
                 let to_tables = then == Then::Tables || tables.are_touched();
                 if to_tables {
                     tables.settle().unwrap();
+                    tables.put_counters(&Counters::default(), 0).unwrap();
                 }
                 (tables.appended, to_tables)
             };
@@ -268,11 +264,11 @@ proptest! {
             }
         }
         appended.thaw().unwrap();
-        put -= usize::try_from(appended.take_freed()).unwrap();
         if crash {
             appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
         }
-        prop_assert_eq!(settle(&database, appended, put), bytes_of(&model.log));
+        let counted = settle(&database, appended);
+        prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
         prop_assert_eq!(rows(&database, model.next_event), model);
     }
 }
