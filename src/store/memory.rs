@@ -75,15 +75,54 @@ pub(super) struct Sweep {
     pub(super) rests_until: Instant,
     /// How far `revisit` was gone through for the sake of `max_bytes`.
     pub(super) early: TimeKey,
+    pub(super) held: HeldPass,
+    /// Whether there was any since the start.
+    pub(super) begun: bool,
+}
+
+/// A pass over the webhooks that had a backlog when it began, some in each commit.
+#[derive(Debug, Default)]
+pub(super) struct HeldPass {
+    /// Those that it has not looked at, the next one last; 4 bytes each.
+    left: Vec<EndpointNo>,
+}
+
+impl HeldPass {
+    /// Goes through all of them, unless a pass is under way.
+    pub(super) fn begin(&mut self, endpoints: impl Iterator<Item = EndpointNo>) {
+        if self.left.is_empty() {
+            self.left.extend(endpoints);
+        }
+    }
+
+    /// Those to look at in this commit.
+    pub(super) fn slice(&self) -> Vec<EndpointNo> {
+        self.left.iter().rev().take(LOOKED).copied().collect()
+    }
+
+    /// The first of the slice was looked at.
+    pub(super) fn done(&mut self, endpoint: EndpointNo) {
+        let last = self.left.pop();
+        debug_assert_eq!(last, Some(endpoint), "they are looked at in order");
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.left.is_empty()
+    }
 }
 
 impl Sweep {
     pub(super) fn new(steady: Instant) -> Self {
-        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16] }
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], held: HeldPass::default(), begun: false }
     }
 
     pub(super) fn wake_at(&self) -> Instant {
         self.next
+    }
+
+    /// Whether none began yet since the start.
+    pub(super) fn is_first(&self) -> bool {
+        !self.begun
     }
 
     pub(super) fn has_more(&self) -> bool {
@@ -91,8 +130,47 @@ impl Sweep {
     }
 }
 
+/// Backlogs that are looked into in one commit: a page of the table each.
+const LOOKED: usize = 256;
+
 /// Between two sweeps.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
 
 /// The same while the disk is nearly full: what is old enough makes room.
 pub(super) const EVERY_WHEN_LOW: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_looks_at_each_backlog_once_and_at_few_in_a_commit() {
+        let mut pass = HeldPass::default();
+        pass.begin((1..=1_000).map(EndpointNo));
+        let mut seen = Vec::new();
+        while pass.is_under_way() {
+            let slice = pass.slice();
+            assert!((1..=LOOKED).contains(&slice.len()));
+            for endpoint in slice {
+                seen.push(endpoint.0);
+                pass.done(endpoint);
+            }
+            // A minute later, and it has not come to its end.
+            if pass.is_under_way() {
+                pass.begin((1..=5).map(EndpointNo));
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_not_done_is_looked_at_again() {
+        let mut pass = HeldPass::default();
+        pass.begin([EndpointNo(1), EndpointNo(2)].into_iter());
+        let first = pass.slice()[0];
+        assert_eq!(pass.slice()[0], first);
+        pass.done(first);
+        assert_ne!(pass.slice(), [first]);
+    }
+}

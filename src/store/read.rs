@@ -12,28 +12,20 @@ use super::error::intact;
 use super::fresh::{Fresh, journaled};
 use super::handle::Store;
 use super::index::entry_of;
-use super::op::Recovered;
 use super::record::{self, StoredEvent};
 use super::tables::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
 use super::tail::Entry as IndexEntry;
 use super::view::{Attempt, Filter, Of, Page, Status, View, status};
-use super::{Denied, Error, Owned};
+use super::{Error, Owned};
 use crate::domain::access::{Key, KeyHash};
-use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::delivery::{Delivery, Place};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
-
-/// What `recover` brings back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Recover {
-    pub(crate) failed: bool,
-    pub(crate) missed: bool,
-}
 
 impl Store {
     /// What a provider speaks.
@@ -124,22 +116,6 @@ impl Store {
         }
     }
 
-    /// Brings back what failed or was missed in a window; how many it was.
-    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
-        let store = self.clone();
-        let found = tokio::task::spawn_blocking(move || store.to_recover(no, since, until, what)).await;
-        let found = match found {
-            Ok(Ok(found)) => found,
-            _ => return Err(Denied::Closing),
-        };
-        // Also when there is nothing to bring back: a disabled webhook is refused.
-        let mut brought = self.recover_slice(no, Vec::new()).await?;
-        for slice in found.chunks(RECOVER) {
-            brought += self.recover_slice(no, slice.to_vec()).await?;
-        }
-        Ok(brought)
-    }
-
     pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         self.shared.registry().key(hash).cloned()
     }
@@ -178,22 +154,6 @@ impl Store {
         }
         Ok(newest)
     }
-
-    fn to_recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<Vec<Recovered>, Error> {
-        let Some(endpoint) = self.webhook_no(no) else { return Ok(Vec::new()) };
-        let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
-        let mut scopes = self.event_scopes(&owned);
-        scopes.push(Scope::Endpoint(no));
-        let snapshot = Snapshot::of(self, &scopes)?;
-        let mut found = Vec::new();
-        if what.failed {
-            found.extend(snapshot.failed(no, since, until)?.into_iter().map(Recovered::Failed));
-        }
-        if what.missed {
-            found.extend(snapshot.missed(&endpoint, &owned, since, until)?.into_iter().map(Recovered::Missed));
-        }
-        Ok(found)
-    }
 }
 
 /// One consistent look at the store.
@@ -208,6 +168,10 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
+    pub(super) fn store(&self) -> &'a Store {
+        self.store
+    }
+
     pub(super) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
         let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
         // Taken before the snapshot, of which the newest row says what of it the tables have by now.
@@ -223,7 +187,7 @@ impl<'a> Snapshot<'a> {
         tail.entries.iter().filter(theirs).copied().collect()
     }
 
-    fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
+    pub(super) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         self.event_row(key, |row| record::read_event(key, self.store.shared.node, row))
     }
 
@@ -263,7 +227,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// A delivery by its row, or as published when it has none but waits.
-    fn delivery(&self, key: DeliveryKey) -> Result<Option<Delivery>, Error> {
+    pub(super) fn delivery(&self, key: DeliveryKey) -> Result<Option<Delivery>, Error> {
         if let Some((delivery, _)) = self.row(key)? {
             return Ok(Some(delivery));
         }
@@ -365,50 +329,6 @@ impl<'a> Snapshot<'a> {
         let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
         theirs.filter(|key| *key >= floor && below(*key)).collect()
     }
-
-    /// Deliveries of a webhook that failed, by their event's publication; without the bound of a page.
-    fn failed(&self, no: EndpointNo, since: Timestamp, until: Timestamp) -> Result<Vec<DeliveryKey>, Error> {
-        let filter = Filter { since: Some(since), until: Some(until), ..Filter::default() };
-        let mut found = Vec::new();
-        let mut before = None;
-        loop {
-            let keys = self.delivery_keys(Scope::Endpoint(no), &filter, before, LOOK)?;
-            for key in &keys {
-                let failed = self.row(*key)?.is_some_and(|(delivery, _)| matches!(delivery.state, State::Failed { .. }));
-                found.extend(failed.then_some(*key));
-            }
-            if keys.len() < LOOK {
-                found.reverse();
-                return Ok(found);
-            }
-            before = keys.last().copied();
-        }
-    }
-
-    /// Kept events of a window that the webhook matches now and has no delivery for.
-    fn missed(&self, endpoint: &Endpoint, owned: &Owned, since: Timestamp, until: Timestamp) -> Result<Vec<EventKey>, Error> {
-        let first = EventKey(EventKey::at(since).0.saturating_sub(1));
-        let last = EventKey(EventKey::at(until + MILLISECOND).0.saturating_sub(1));
-        let mut found = Vec::new();
-        for scope in self.store.event_scopes(owned) {
-            for key in self.event_keys(scope, (first, last), usize::MAX)? {
-                found.extend(self.is_missed(key, endpoint)?.then_some(key));
-            }
-        }
-        found.sort_unstable();
-        found.dedup();
-        Ok(found)
-    }
-
-    /// An event of which some deliveries are gone already may have been delivered to a webhook as old as it.
-    fn is_missed(&self, key: EventKey, endpoint: &Endpoint) -> Result<bool, Error> {
-        let Some(stored) = self.event(key)? else { return Ok(false) };
-        let link = self.store.dialect(&endpoint.provider).link(&stored.event.attributes);
-        let routed = link.is_none_or(|link| *link == *endpoint.definition.name);
-        let perhaps_had = stored.removed > 0 && endpoint.created_at <= key.time();
-        let wanted = endpoint.wants(&stored.event.kind) && routed && !perhaps_had;
-        Ok(wanted && self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_none())
-    }
 }
 
 fn matches(view: &View, filter: &Filter) -> bool {
@@ -446,6 +366,3 @@ pub(super) const LOOK: usize = 10_000;
 
 /// Deliveries among which a webhook's last attempt is looked for after a restart.
 const NEWEST: usize = 20;
-
-/// Deliveries brought back in one commit.
-const RECOVER: usize = 500;

@@ -13,7 +13,7 @@ use redb::ReadableTable;
 use super::accept::id_name;
 use super::batch::Batch;
 use super::error::{Error, intact};
-use super::memory::{EVERY, EVERY_WHEN_LOW};
+use super::memory::{EVERY, EVERY_WHEN_LOW, Memory};
 use super::record::StoredEvent;
 use super::tables::{
     DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
@@ -54,10 +54,11 @@ impl Batch<'_, '_> {
         let due = aging && (minute || self.memory.sweep.more);
         if due || over {
             let names = due && self.forget_names()?;
-            let held = due && self.expire_held()?;
+            let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
             let squeezed = over && self.squeeze_in_turn()?;
             self.memory.sweep.more = names || held || aged || squeezed;
+            self.memory.sweep.begun |= due;
         }
         if !over {
             self.shared.full.store(false, Relaxed);
@@ -86,7 +87,7 @@ impl Batch<'_, '_> {
     /// What comes in is faster than the look for what may go.
     fn is_far_over(&self) -> bool {
         let most = self.memory.limits.max_bytes;
-        self.allocated() > most + most / 16
+        self.allocated() > most + (most / 16).max(FAR_BYTES)
     }
 
     /// Notes that an event is to be looked at again.
@@ -304,22 +305,36 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Held deliveries that waited as long as the retention end as failed; true when there are more.
-    fn expire_held(&mut self) -> Result<bool, Error> {
-        let held: Vec<EndpointNo> = self.memory.backlogs.keys().copied().collect();
-        let mut left = NAMES;
-        for endpoint in held {
-            let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { continue };
+    /// Held deliveries that waited as long as the retention end as failed: a slice of the webhooks that have a backlog, and of
+    /// their backlogs; true when there are more.
+    fn expire_held(&mut self, begins: bool) -> Result<bool, Error> {
+        let Memory { sweep, backlogs, .. } = &mut *self.memory;
+        if begins {
+            sweep.held.begin(backlogs.keys().copied());
+        }
+        let (mut left, piece) = (NAMES, self.piece());
+        for endpoint in self.memory.sweep.held.slice() {
             let expired = self.expire_backlog(endpoint, left)?;
             left -= expired;
-            if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
-                self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
+            if left == 0 || self.is_spent(&piece) {
+                return Ok(true);
             }
+            self.memory.sweep.held.done(endpoint);
         }
-        Ok(left == 0)
+        Ok(self.memory.sweep.held.is_under_way())
     }
 
+    /// How many of a disabled webhook's held deliveries ended, at most `most`.
     fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
+        let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { return Ok(0) };
+        let expired = self.expire_oldest(endpoint, most)?;
+        if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
+            self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
+        }
+        Ok(expired)
+    }
+
+    fn expire_oldest(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
         let oldest = EventKey::at(self.now - self.memory.limits.retention);
         let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
         let mut found = Vec::new();
@@ -328,7 +343,11 @@ impl Batch<'_, '_> {
             let (_, number) = read_backlog_key(key.value());
             found.push((waiting(endpoint, number, value.value()), number));
         }
-        for (key, number) in &found {
+        let piece = self.piece();
+        for (count, (key, number)) in found.iter().enumerate() {
+            if self.is_spent(&piece) {
+                return Ok(count);
+            }
             self.expire(*key, *number)?;
         }
         Ok(found.len())
@@ -380,6 +399,9 @@ pub(super) fn allocated(live_bytes: u64) -> u64 {
 
 /// Of `max_bytes`, the most that the journal counts for.
 const JOURNAL_SHARE: u64 = 4;
+
+/// Pages that two checkpoints bring at once, before there was a look for what may go.
+const FAR_BYTES: u64 = 6 << 20;
 
 /// Pages of an empty store.
 const FIXED_BYTES: u64 = 1 << 20;
