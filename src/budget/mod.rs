@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  [delivery] memory
-//!  ├─ events    1/2   fresh 1/16 ─ small 1/16 ─ prompt 1/16 ─ common 5/16
+//!  ├─ events    1/2   fresh 1/16 ─ captures 1/16 ─ small 1/16 ─ prompt 1/16 ─ common 4/16
 //!  ├─ requests  1/4   bodies on their way in, until they are answered
 //!  └─ answers   1/4   pieces of answers, until their readers have taken them
 //! ```
 //!
 //! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was
-//! just published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. A request's body
+//! just published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
+//! response beyond [`CAPTURE_FREE_BYTES`] draws on *captures*; where there is no room, that much of it is kept. A request's body
 //! draws on *requests* before it is read on, but for small ones. An answer draws on *answers* before it is rendered: a large one
 //! piece by piece, so that a page is never in memory whole; a small one is free.
 //!
@@ -50,6 +51,7 @@ pub(crate) use pool::{Pool, Share};
 #[derive(Debug)]
 pub(crate) struct Budget {
     fresh: Gauge,
+    captures: Gauge,
     small: Arc<Pool>,
     prompt: Arc<Pool>,
     common: Arc<Pool>,
@@ -65,9 +67,10 @@ impl Budget {
         let peer = |size| Arc::new(Pool::new(size, PEER_BYTES_MOST));
         Self {
             fresh: Gauge::new(sixteenth),
+            captures: Gauge::new(sixteenth),
             small: event(sixteenth),
             prompt: event(sixteenth),
-            common: event(5 * sixteenth),
+            common: event(4 * sixteenth),
             requests: peer(4 * sixteenth),
             answers: Parties::of(peer(4 * sixteenth)),
         }
@@ -79,7 +82,8 @@ impl Budget {
         self.fresh.limit.store(sixteenth, Relaxed);
         self.small.resize(sixteenth);
         self.prompt.resize(sixteenth);
-        self.common.resize(5 * sixteenth);
+        self.common.resize(4 * sixteenth);
+        self.captures.limit.store(sixteenth, Relaxed);
         self.requests.resize(4 * sixteenth);
         self.answers.resize(4 * sixteenth);
     }
@@ -87,6 +91,18 @@ impl Budget {
     /// The events that were just published.
     pub(crate) fn fresh(&self) -> &Gauge {
         &self.fresh
+    }
+
+    /// For what is kept of one response: as much as is wanted, or [`CAPTURE_FREE_BYTES`] of it where there is no room for more.
+    pub(crate) fn capture(self: &Arc<Self>, wanted: usize) -> Capture {
+        let beyond = wanted.saturating_sub(CAPTURE_FREE_BYTES);
+        if beyond == 0 {
+            return Capture { bytes: wanted, drawn: None };
+        }
+        match self.captures.take(beyond) {
+            true => Capture { bytes: wanted, drawn: Some((self.clone(), beyond)) },
+            false => Capture { bytes: CAPTURE_FREE_BYTES, drawn: None },
+        }
     }
 
     /// For request bodies on their way in.
@@ -132,6 +148,27 @@ impl Budget {
     /// Lets go of all who wait for an event: no attempt is made any more.
     pub(crate) fn end_events(&self) {
         [&self.common, &self.small, &self.prompt].into_iter().for_each(|pool| pool.close());
+    }
+}
+
+/// How much may be kept of a response. Dropping it gives its room back.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    bytes: usize,
+    drawn: Option<(Arc<Budget>, usize)>,
+}
+
+impl Capture {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        if let Some((budget, bytes)) = &self.drawn {
+            budget.captures.give_back(*bytes);
+        }
     }
 }
 
@@ -182,6 +219,9 @@ pub(crate) const BYTES_LEAST: u64 = 64 << 20;
 /// Beyond it a machine holds the store itself in memory.
 pub(crate) const BYTES_MOST: u64 = 64 << 30;
 
+/// Kept of each response whatever the budget: 64 MiB with 4,096 attempts at once.
+pub(crate) const CAPTURE_FREE_BYTES: usize = 16 << 10;
+
 /// A body of 16 KiB with what it may carry, and all below: most are.
 pub(crate) const SMALL_BYTES: usize = 24 << 10;
 
@@ -221,14 +261,17 @@ mod tests {
         let budget = Budget::new(BYTES_DEFAULT);
         let pools = [&budget.small, &budget.prompt, &budget.common, &budget.requests, budget.answers.pool()];
         let pools: usize = pools.into_iter().map(|pool| pool.free_bytes()).sum();
-        assert_eq!(pools + budget.fresh.limit.load(Relaxed), usize::try_from(BYTES_DEFAULT).unwrap());
+        assert_eq!(
+            pools + budget.fresh.limit.load(Relaxed) + budget.captures.limit.load(Relaxed),
+            usize::try_from(BYTES_DEFAULT).unwrap()
+        );
     }
 
     #[tokio::test]
     async fn bodies_that_hang_leave_room_for_small_ones_and_for_prompt_endpoints() {
         let budget = least();
         let hung = fill_common(&budget);
-        assert_eq!(hung.len(), 20);
+        assert_eq!(hung.len(), 16);
         assert!(soon(budget.event(MIB, || false)).await.is_none(), "a large one of a slow endpoint waits");
         assert!(budget.try_event(1000).is_some(), "a small one does not");
         assert!(soon(budget.event(MIB, || true)).await.flatten().is_some(), "nor one of an endpoint that answers");
@@ -271,6 +314,16 @@ mod tests {
         assert!(soon(budget.event(MIB, || true)).await.is_none());
         drop(largest);
         assert!(soon(budget.event(MIB, || true)).await.flatten().is_some());
+    }
+
+    #[test]
+    fn long_responses_are_kept_while_there_is_room_and_in_part_otherwise() {
+        let budget = Arc::new(least());
+        let kept: Vec<Capture> = (0..5).map(|_| budget.capture(MIB)).collect();
+        assert_eq!(kept.iter().map(Capture::bytes).collect::<Vec<_>>(), [MIB, MIB, MIB, MIB, CAPTURE_FREE_BYTES]);
+        assert_eq!(budget.capture(1000).bytes(), 1000);
+        drop(kept);
+        assert_eq!(budget.capture(MIB).bytes(), MIB);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::held::Held;
 use super::op::Ready;
 use super::read::Snapshot;
 use super::{Error, record};
-use crate::budget::Share;
+use crate::budget::{Capture, Share};
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Event;
@@ -62,6 +62,11 @@ impl Store {
     /// attempt is made any more.
     pub(crate) async fn event_room(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
         self.shared.budget.event(bytes, is_prompt).await
+    }
+
+    /// How much may be kept of the response of an attempt.
+    pub(crate) fn capture(&self, wanted: usize) -> Capture {
+        self.shared.budget.capture(wanted)
     }
 
     /// Lets go of all who wait for it.

@@ -48,7 +48,7 @@ async fn bodies_for_endpoints_that_hang_are_in_memory_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_fill_their_part_leave_room_for_endpoints_that_answer() {
     let (hole, receiver) = (BlackHole::start().await, Receiver::start().await);
-    // Of 64 MiB, 4 are for what is fresh and 20 for large bodies of any endpoint.
+    // Of 64 MiB, 4 are for what is fresh and 16 for large bodies of any endpoint.
     let mut config = Config::quick().delivery("memory = \"64MiB\"").webhook("healthy", &receiver.url("/healthy"), &["healthy"]);
     for number in 0..8 {
         config = config.webhook(&format!("w{number}"), &hole.url(), &[&format!("hung.{number}")]);
@@ -60,9 +60,9 @@ async fn bodies_that_fill_their_part_leave_room_for_endpoints_that_answer() {
         service.acme().publish(&event).await.expect(202);
     }
     // Those that are under way: the others wait for room.
-    eventually("its part is full", WITHIN, || async { (hole.connections() >= 20).then_some(()) }).await;
+    eventually("its part is full", WITHIN, || async { (hole.connections() >= 16).then_some(()) }).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(hole.connections() <= 30, "{} bodies of a megabyte are under way in 24 MiB", hole.connections());
+    assert!(hole.connections() <= 30, "{} bodies of a megabyte are under way in 20 MiB", hole.connections());
     for round in 1..=20 {
         service.acme().publish_new("healthy").await;
         receiver.wait_for("/healthy", round, Duration::from_secs(2)).await;

@@ -54,7 +54,9 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
 /// Shakes hands; the certificate must be for `host`, which is also the name sent (SNI, RFC 6066 section 3).
 pub(super) async fn handshake(tls: &TlsConnector, host: &Host, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
     let refused = |error| Failure::new(Class::Tls, tls_words::of_handshake(host, &error));
-    tls.connect(server_name(host)?, tcp).await.map_err(refused)
+    let mut stream = tls.connect(server_name(host)?, tcp).await.map_err(refused)?;
+    stream.get_mut().1.set_buffer_limit(Some(SEALED_BYTES_MAX));
+    Ok(stream)
 }
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
@@ -64,3 +66,7 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
             .map_err(|_| Failure::new(Class::Tls, format!("no certificate can be for the name {name}"))),
     }
 }
+
+/// Sealed bytes of one connection that wait for the endpoint: one record. The library's own bound is four times as much, which a
+/// copy of each body under way would fill.
+const SEALED_BYTES_MAX: usize = 16 * 1024;

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
-use super::Pump;
+use super::{Pump, Settings};
+use crate::budget::Capture;
 use crate::clock;
 use crate::deliver::attempt::{self, attempt};
 use crate::deliver::connection::Connection;
@@ -52,6 +53,8 @@ struct Attempted {
     request_headers: Headers,
     outcome: Outcome,
     sign: Sign,
+    /// Held until the outcome has room among those that wait for the disk.
+    capture: Option<Capture>,
 }
 
 /// Why no attempt is recorded.
@@ -94,15 +97,19 @@ impl Pump {
 
     /// Hands an attempt to the store.
     async fn record(&self, ready: Ready, attempted: Attempted) -> Sign {
-        let Attempted { trigger, started_at, url, request_headers, outcome, sign } = attempted;
+        let Attempted { trigger, started_at, url, request_headers, outcome, sign, capture } = attempted;
         let Ready { key, place, known, .. } = ready;
+        let first = known.is_some();
+        // The outcome may wait for the disk; the body need not.
+        drop(known);
         let ended_at = self.store.now();
         let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
         let room = self.store.outcome_room(kept_bytes).await;
+        drop(capture);
         self.store.finish(Finished {
             key,
             place,
-            first: known.is_some(),
+            first,
             trigger,
             started_at,
             ended_at,
@@ -128,12 +135,15 @@ impl Pump {
         ready.seat.vacate();
         let dialect = self.store.dialect(&begun.endpoint.provider);
         let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
-        let (outcome, request_headers, url) = self.send(&begun, &dialect, kept, parsed).await?;
+        let settings = self.settings();
+        let capture = self.store.capture(settings.response_capture);
+        let (outcome, request_headers, url) = self.send((&settings, &capture), &begun, &dialect, kept, parsed).await?;
         let sign = sign(&outcome, &dialect);
         if sign != Sign::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
         }
-        Ok(Attempted { trigger, started_at, url, request_headers: dialect.loggable(request_headers), outcome, sign })
+        let request_headers = dialect.loggable(request_headers);
+        Ok(Attempted { trigger, started_at, url, request_headers, outcome, sign, capture: Some(capture) })
     }
 
     /// What an attempt needs, its body among it, for which there may have to be room first. `None`: it is not due any more, or
@@ -157,12 +167,12 @@ impl Pump {
 
     async fn send(
         &self,
+        (settings, capture): (&Settings, &Capture),
         begun: &Begun,
         dialect: &Dialect,
         kept: &mut Option<Box<Connection>>,
         parsed: &mut Option<Parsed>,
     ) -> Result<(Outcome, Headers, Box<str>), Unmade> {
-        let settings = self.settings();
         let url = begun.url();
         let schemes = Schemes { http: dialect.api.plain_http || settings.danger_allow_http };
         if parsed.as_ref().is_none_or(|parsed| !parsed.is_of(url, schemes)) {
@@ -181,8 +191,7 @@ impl Pump {
             Ok(request) => request,
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
-        let limits =
-            attempt::Limits { timeout: dialect.delivery.timeout, response_capture: settings.response_capture, cut: &self.cut };
+        let limits = attempt::Limits { timeout: dialect.delivery.timeout, response_capture: capture.bytes(), cut: &self.cut };
         let outcome = tokio::select! {
             biased;
             outcome = attempt(&settings.connector, kept, &request, limits) => outcome.map_err(Unmade::Shortage)?,
@@ -245,6 +254,7 @@ impl Pump {
             request_headers: Headers::default(),
             outcome,
             sign: Sign::Neutral,
+            capture: None,
         }
     }
 }
