@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
+use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -111,8 +112,10 @@ async fn while_it_stops_nothing_is_taken_and_what_is_under_way_ends() {
     receiver.wait_for("/a", 1, WITHIN).await;
     service.signal("TERM");
 
-    let refused = || async { acme.connect().await.is_err().then_some(()) };
-    eventually("no new connection is taken", Duration::from_secs(1), refused).await;
+    let stopping = || async { service.stderr().contains("stopping").then_some(()) };
+    eventually("it stops", WITHIN, stopping).await;
+    let refused = acme.publish(&json!({ "type": "order.paid", "data": {} })).await;
+    refused.expect(503);
     let answer = late.finish().await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("retry-after: 1\r\n"), "{answer}");
 

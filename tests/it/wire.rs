@@ -41,7 +41,8 @@ async fn decisios_example_arrives_as_documented_and_openssl_verifies_it() {
 
 #[tokio::test]
 async fn the_log_shows_every_header_that_was_sent_and_masks_credentials() {
-    let headers = "extends = \"standard\"\nheaders = { webhook-id = \"$event.id\", Authorization = \"Bearer 0123456789\", \
+    let headers = "extends = \"standard\"\nheaders = { webhook-id = \"$event.id\", webhook-timestamp = \"$attempt.unix\", \
+                   Authorization = \"Bearer 0123456789\", \
                    Accept = \"application/json\", User-Agent = \"acme/2\" }\n";
     let config = Config::bare().dialect("own", headers, &[]).provider("shop", "own").tenant("acme");
     let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
