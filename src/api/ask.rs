@@ -13,6 +13,7 @@ use super::print::Object;
 use super::problem::{Problem, STOPPING};
 use super::reply::Reply;
 use super::settings::{Provider, Settings};
+use super::slots::Slot;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Endpoint;
 use crate::store::{self, Denied};
@@ -22,6 +23,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) api: &'a Api,
     pub(crate) settings: &'a Settings,
     pub(crate) caller: Caller,
+    pub(crate) slot: &'a Slot,
     /// The id in the path; empty where it has none.
     pub(crate) id: &'a str,
     pub(crate) query: Option<&'a str>,
@@ -44,6 +46,14 @@ impl Ask<'_> {
     /// The query's parameters, none but those `known`.
     pub(crate) fn query(&self, known: &[&str]) -> Query {
         Query::read(self.query, known)
+    }
+
+    /// Refuses what a long request has still to publish, once its key was revoked or the service stops.
+    pub(crate) fn still_publishes(&self) -> Result<(), Problem> {
+        if self.api.is_stopping() {
+            return Err(Problem::Unavailable(STOPPING));
+        }
+        self.api.check_again(&self.caller)
     }
 
     /// The webhook that the path names, if the caller sees it.

@@ -50,23 +50,22 @@ pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
 /// One more than `limit`, if there is; waits for the first when there is none.
 async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<EventKey>, Problem> {
     let deadline = Instant::from_std(clock::steady() + wait);
-    let (store, mut stop) = (ask.api.store.clone(), ask.api.stop.clone());
-    let mut commits = store.commits();
+    let (store, mut stop) = (&ask.api.store, ask.api.stop.clone());
     loop {
-        commits.mark_unchanged();
-        let (reader, owned) = (store.clone(), owned.clone());
-        let keys = ask::read(move || reader.event_keys(&owned, after, limit + 1)).await?;
-        if !keys.is_empty() || wait.is_zero() {
-            return Ok(keys);
-        }
-        let committed = async {
-            let _ = commits.changed().await;
+        let mut feed = (!wait.is_zero()).then(|| store.feed(owned));
+        let (reader, of) = (store.clone(), owned.clone());
+        let keys = ask::read(move || reader.event_keys(&of, after, limit + 1)).await?;
+        let Some(feed) = feed.as_mut().filter(|_| keys.is_empty()) else { return Ok(keys) };
+        let published = async {
+            feed.changed().await;
             sleep(PAUSE).await;
         };
         tokio::select! {
-            committed = timeout_at(deadline, committed) => if committed.is_err() { return Ok(keys) },
+            published = timeout_at(deadline, published) => if published.is_err() { return Ok(keys) },
             () = stop.pressed() => return Ok(keys),
+            () = ask.slot.told() => return Ok(keys),
         }
+        ask.api.check_again(&ask.caller)?;
     }
 }
 
@@ -154,7 +153,7 @@ fn wait(text: &str) -> Option<Duration> {
 /// Longest long poll.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Between two looks of a long poll: under load nearly every commit is somebody else's.
+/// From an event to the look of a long poll, so that it finds those that follow closely too.
 const PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

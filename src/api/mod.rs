@@ -151,7 +151,7 @@ impl Api {
         let reply = self.handle(door, &slot, &head, &mut body).await;
         let mut reply = reply.inspect_err(|problem| self.told.problem(problem)).unwrap_or_else(Problem::reply);
         let is_taken = body.is_end_stream() || discard(&mut body, &head).await;
-        if !is_taken || (self.stop.has_moved() && self.stop.is_pressed()) {
+        if !is_taken || self.is_stopping() {
             reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         reply.into()
@@ -172,12 +172,20 @@ impl Api {
         let is_ndjson = door::is_ndjson(&head.headers);
         let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson), Carrier::of(head.version)).await?;
         if taken.waited {
-            // Of a reload meanwhile too.
-            let settings = self.settings.borrow().clone();
-            Keys { settings: &settings, ..keys }.check_again(&caller)?;
+            self.check_again(&caller)?;
         }
         let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
-        self.call(found.call, Ask { api: self, settings: &settings, caller, id, query, headers, is_ndjson, body }).await
+        self.call(found.call, Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body }).await
+    }
+
+    /// Refuses a caller whose key was revoked since it was known, also by a reload.
+    fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
+        let settings = self.settings.borrow();
+        Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) }.check_again(caller)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.has_moved() && self.stop.is_pressed()
     }
 
     /// Whom a caller's connections and bodies count for.
@@ -197,7 +205,7 @@ impl Api {
         let ask = &ask;
         match call {
             Call::Healthz | Call::Readyz => Ok(self.open(call)),
-            Call::Publish if self.stop.is_pressed() => Err(Problem::Unavailable(STOPPING)),
+            Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
             Call::Publish if ask.is_ndjson => ndjson::publish(ask).await,
             Call::Publish => publish::publish(ask).await,
             Call::ListEvents => events::list(ask).await,

@@ -1,12 +1,16 @@
 //! `POST /v1/events` with many events, one a line: each judged by itself, answered in order.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
+use tokio::task::yield_now;
 
 use super::ask::Ask;
 use super::print::fill_object;
 use super::problem::Problem;
 use super::publish::{Reader, idempotency_key, print_accepted, status};
 use super::reply::Reply;
+use super::told::Told;
 use crate::store::{Accepted, Refusal};
 
 /// Publishes every line; a bad one stops no other.
@@ -19,14 +23,22 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     // Taken before anything is published: what is on disk has to be answered.
     let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &ask.rooms()).await?;
     let mut answer = Answer::of(lines.len());
-    let mut rest = &lines[..];
-    while !rest.is_empty() {
-        let (slice, behind) = rest.split_at(slice_end(rest));
-        for result in publish_slice(ask, &reader, slice).await {
-            result.as_ref().err().into_iter().for_each(|problem| ask.api.told.problem(problem));
-            answer.add(&result);
+    let (mut under_way, mut bytes_under_way) = (VecDeque::new(), 0);
+    for slice in slices(&lines) {
+        let bytes: usize = slice.iter().map(Bytes::len).sum();
+        while bytes_under_way + bytes > UNDER_WAY_BYTES
+            && let Some((bytes, first)) = under_way.pop_front()
+        {
+            bytes_under_way -= bytes;
+            answer.add_all(first.await, &ask.api.told);
         }
-        rest = behind;
+        bytes_under_way += bytes;
+        under_way.push_back((bytes, publish_slice(ask, &reader, slice)));
+        // Reading lines keeps a thread that others' requests want too.
+        yield_now().await;
+    }
+    for (_, slice) in under_way {
+        answer.add_all(slice.await, &ask.api.told);
     }
     Ok(Reply::ndjson(answer.bytes, room))
 }
@@ -44,6 +56,13 @@ impl Answer {
         Self { bytes: Vec::new(), bytes_max: lines * RESULT_BYTES_MAX + DETAIL_BYTES, left: lines }
     }
 
+    fn add_all(&mut self, results: Vec<Result<Accepted, Problem>>, told: &Told) {
+        for result in &results {
+            result.as_ref().err().into_iter().for_each(|problem| told.problem(problem));
+            self.add(result);
+        }
+    }
+
     /// What is wrong with a line is told in full while there is room for it and for the results of all the others.
     fn add(&mut self, result: &Result<Accepted, Problem>) {
         let before = self.bytes.len();
@@ -59,22 +78,18 @@ impl Answer {
     }
 }
 
-/// How many lines are committed together, at least one.
-fn slice_end(lines: &[Bytes]) -> usize {
-    let mut bytes = 0;
-    let fits = lines.iter().take(SLICE_LINES).take_while(|line| {
-        bytes += line.len();
-        bytes <= SLICE_BYTES
-    });
-    fits.count().max(1)
-}
-
-/// One batch for the store, and its results with the lines that never came so far put between them.
-async fn publish_slice(ask: &Ask<'_>, reader: &Reader<'_>, lines: &[Bytes]) -> Vec<Result<Accepted, Problem>> {
+/// One slice in line for the store, and then its results with the lines that never came so far put between them.
+fn publish_slice(
+    ask: &Ask<'_>,
+    reader: &Reader<'_>,
+    lines: &[Bytes],
+) -> impl Future<Output = Vec<Result<Accepted, Problem>>> + use<> {
     let mut good = Vec::with_capacity(lines.len());
     let mut results: Vec<Option<Problem>> = Vec::with_capacity(lines.len());
+    let goes_on = ask.still_publishes().is_ok();
     for line in lines {
-        match read(reader, line) {
+        let judged = if goes_on { Ok(()) } else { ask.still_publishes() };
+        match judged.and_then(|()| read(reader, line)) {
             Ok(publication) => {
                 good.push(publication);
                 results.push(None);
@@ -82,9 +97,27 @@ async fn publish_slice(ask: &Ask<'_>, reader: &Reader<'_>, lines: &[Bytes]) -> V
             Err(problem) => results.push(Some(problem)),
         }
     }
-    let mut answers = ask.api.store.accept(good).await.into_iter();
-    let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::Refused);
-    results.into_iter().map(|problem| problem.map_or_else(&mut next, Err)).collect()
+    let accepted = ask.api.store.accept(good);
+    async {
+        let mut answers = accepted.await.into_iter();
+        let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::Refused);
+        results.into_iter().map(|problem| problem.map_or_else(&mut next, Err)).collect()
+    }
+}
+
+/// The lines in parts of so many, or so many bytes.
+fn slices(mut lines: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = lines.iter().take(SLICE_LINES).take_while(|line| {
+            let fits = bytes < SLICE_BYTES;
+            bytes += line.len();
+            fits
+        });
+        let (slice, rest) = lines.split_at(fits.count());
+        lines = rest;
+        (!slice.is_empty()).then_some(slice)
+    })
 }
 
 fn read(reader: &Reader<'_>, line: &Bytes) -> Result<crate::store::Publication, Problem> {
@@ -133,10 +166,13 @@ const LINES_MAX: usize = 10_000;
 /// One event, as in a request of its own.
 const LINE_BYTES_MAX: usize = 1 << 20;
 
-/// Lines that are committed together, and their bytes unless one alone has more: a bound on what one request puts before the
-/// writer at once, where each line is held three times until it is on disk.
-const SLICE_LINES: usize = 1_000;
-const SLICE_BYTES: usize = 1 << 20;
+/// Lines that are read without a pause, a millisecond's work, and their bytes unless one alone has more.
+const SLICE_LINES: usize = 128;
+const SLICE_BYTES: usize = 64 << 10;
+
+/// Bytes of lines that one request puts before the writer at once, unless one alone has more: the next ones are read meanwhile,
+/// and each is held three times until it is on disk.
+const UNDER_WAY_BYTES: usize = 1 << 20;
 
 /// A line's result: a status, the longest id and a count, or that the line is wrong.
 const RESULT_BYTES_MAX: usize = 160;
@@ -186,12 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_ends_by_its_lines_or_its_bytes() {
-        let lines = |count: usize, bytes: usize| vec![Bytes::from(vec![b'x'; bytes]); count];
-        assert_eq!(slice_end(&lines(3, 10)), 3);
-        assert_eq!(slice_end(&lines(SLICE_LINES + 1, 10)), SLICE_LINES);
-        assert_eq!(slice_end(&lines(9, SLICE_BYTES / 4)), 4);
-        assert_eq!(slice_end(&lines(2, SLICE_BYTES + 1)), 1);
+    fn slices_end_by_their_lines_or_their_bytes() {
+        let lengths = |lines: &[Bytes]| slices(lines).map(<[Bytes]>::len).collect::<Vec<_>>();
+        assert_eq!(lengths(&vec![Bytes::from_static(b"{}"); 300]), [128, 128, 44]);
+        assert_eq!(lengths(&vec![Bytes::from(vec![b'x'; SLICE_BYTES - 1]); 5]), [2, 2, 1]);
+        assert_eq!(lengths(&[]), [0; 0]);
     }
 
     #[test]

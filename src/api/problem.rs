@@ -73,7 +73,7 @@ impl Problem {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoKey(_) => StatusCode::UNAUTHORIZED,
+            Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
                 StatusCode::NOT_FOUND

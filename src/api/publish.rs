@@ -147,6 +147,7 @@ impl Reader<'_> {
             idempotency_key: self.idempotency_key.map(Into::into),
             content,
             test: false,
+            by: self.caller.key.clone(),
         })
     }
 

@@ -187,9 +187,7 @@ impl Lane {
 }
 
 /// Events of one call.
-const BATCH: u64 = 10_000;
-
-/// Events of a call that the store writes in one commit.
+const BATCH: u64 = 500;
 const SLICE: usize = 500;
 
 /// With more, a commit would hold more deliveries of one endpoint than have a place in memory, and park the rest.

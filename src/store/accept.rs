@@ -21,6 +21,9 @@ use crate::domain::time::Timestamp;
 impl Batch<'_, '_> {
     /// Takes one publication, or says why not; either way nothing half done is left.
     pub(super) fn accept(&mut self, publication: Publication) -> Result<Result<Accepted, Refusal>, Error> {
+        if publication.by.as_ref().is_some_and(|key| self.memory.revoked.contains(&key.hash)) {
+            return Ok(Err(Refusal::KeyRevoked));
+        }
         if let Some(known) = self.known(&publication)? {
             return Ok(known);
         }
@@ -80,14 +83,14 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_tenant(no, &owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
-        self.after.dirty = true;
+        (self.after.dirty, self.after.numbered) = (true, true);
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
         self.shared.registry_mut().put_tenant(no, owned, Listing::Never);
         Ok(no)
     }
 
     fn published(&mut self, event: &Event, accepted: &Accepted) {
-        self.after.published += 1;
+        self.after.published = true;
         let at = self.now;
         self.fact(|| Fact::Published {
             at,

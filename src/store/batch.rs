@@ -55,7 +55,9 @@ pub(super) struct After {
     pub(super) flushed: bool,
     /// Rows that retention took.
     pub(super) removed: usize,
-    pub(super) published: u64,
+    pub(super) published: bool,
+    /// Whether a tenant had its first event.
+    pub(super) numbered: bool,
     pub(super) attempts: Vec<(Entry, Timestamp)>,
     pub(super) facts: Vec<Fact>,
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,

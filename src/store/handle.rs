@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use redb::Database;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot};
 
 use super::catalogue::Catalogue;
 use super::checkpoint::Checkpoints;
@@ -22,14 +22,15 @@ use super::op::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Ready, 
 use super::opening::{self, Moment};
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
-use super::publication::{Accepted, Publication, Refusal};
+use super::publication::{Publication, Refusal};
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::space::Space;
+use super::turns::Line;
 use super::writer::{OnCommit, Writer};
 use super::{Denied, Error, Owned};
 use crate::budget::Budget;
 use crate::clock;
-use crate::domain::access::Key;
+use crate::domain::access::{Key, Role};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint};
 use crate::domain::id::{DeliveryKey, EndpointNo, Node};
@@ -53,7 +54,7 @@ pub(crate) struct Options {
 pub(crate) struct Store {
     pub(super) database: Arc<Database>,
     pub(super) shared: Arc<Shared>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
@@ -117,36 +118,6 @@ impl Store {
         }
     }
 
-    /// Publishes; one result for each, in order.
-    pub(crate) async fn accept(&self, batch: Vec<Publication>) -> Vec<Result<Accepted, Refusal>> {
-        let count = batch.len();
-        let mut results = Vec::with_capacity(count);
-        let mut rest = batch.into_iter().peekable();
-        while rest.peek().is_some() {
-            let slice: Vec<Publication> = rest.by_ref().take(SLICE).collect();
-            results.extend(self.accept_slice(slice).await);
-        }
-        results
-    }
-
-    /// Publishes one event.
-    pub(crate) async fn accept_one(&self, publication: Publication) -> Result<Accepted, Refusal> {
-        let bytes = publication.bytes();
-        let (to, answer) = oneshot::channel();
-        self.inbox.publish(Op::Accept(Box::new(publication), to), bytes).map_err(refusal)?;
-        answer.await.unwrap_or(Err(Refusal::Closing))
-    }
-
-    async fn accept_slice(&self, slice: Vec<Publication>) -> Vec<Result<Accepted, Refusal>> {
-        let count = slice.len();
-        let bytes = slice.iter().map(Publication::bytes).sum();
-        let (to, answer) = oneshot::channel();
-        if let Err(full) = self.inbox.publish(Op::AcceptAll(slice, to), bytes) {
-            return vec![Err(refusal(full)); count];
-        }
-        answer.await.unwrap_or_else(|_| vec![Err(Refusal::Closing); count])
-    }
-
     /// Publishes an operational event, when somebody gets them.
     pub(crate) async fn notify(&self, kind: &str, data: &serde_json::Value) {
         if self.shared.notifies() {
@@ -208,7 +179,7 @@ impl Store {
     /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
     pub(crate) async fn sync(&self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Denied> {
         let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
-        let endpoints = self.ask(|to| Op::Sync(Box::new(file), to)).await??;
+        let endpoints = self.ask(Line::COMMON, |to| Op::Sync(Box::new(file), to)).await??;
         let held: HashSet<EndpointNo> =
             endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
         self.shared.set_secrets_from_file(held);
@@ -221,28 +192,28 @@ impl Store {
     }
 
     pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.ask(|to| Op::Retry(key, to)).await?
+        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Retry(key, to)).await?
     }
 
     pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {
-        self.ask(|to| Op::Test(no, Box::new(publication), to)).await?
+        self.ask(self.line_of_webhook(no), |to| Op::Test(no, Box::new(publication), to)).await?
     }
 
     pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<super::op::Recovered>) -> Result<u64, Denied> {
-        self.ask(|to| Op::Recover(no, found, to)).await?
+        self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
     }
 
     pub(crate) async fn open_connection(&self, new: NewConnection) -> Result<Opened, Denied> {
-        self.ask(|to| Op::OpenConnection(new, to)).await?
+        self.ask(self.line_of_owned(&new.owned), |to| Op::OpenConnection(new, to)).await?
     }
 
     pub(crate) async fn close_connection(&self, owned: Owned, id: &str) -> Result<(), Denied> {
-        self.ask(|to| Op::CloseConnection(owned, id.into(), to)).await?
+        self.ask(self.line_of_owned(&owned), |to| Op::CloseConnection(owned, id.into(), to)).await?
     }
 
     /// Sets one event type of a provider, beside those of its dialect or in place of one.
     pub(crate) async fn put_event_type(&self, provider: &str, event_type: EventType) -> Result<(), Denied> {
-        self.ask(|to| Op::PutEventType(provider.into(), event_type, to)).await?
+        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::PutEventType(provider.into(), event_type, to)).await?
     }
 
     /// The event types that a provider added to its dialect's.
@@ -251,16 +222,11 @@ impl Store {
     }
 
     pub(crate) async fn add_key(&self, key: Key) -> Result<(), Denied> {
-        self.ask(|to| Op::AddKey(key, to)).await?
+        self.ask(Line::COMMON, |to| Op::AddKey(key, to)).await?
     }
 
     pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
-        self.ask(|to| Op::RevokeKey(id.into(), to)).await?
-    }
-
-    /// Changes after each commit that added events.
-    pub(crate) fn commits(&self) -> watch::Receiver<u64> {
-        self.shared.commits.subscribe()
+        self.ask(self.line_of_key(id), |to| Op::RevokeKey(id.into(), to)).await?
     }
 
     pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {
@@ -288,7 +254,7 @@ impl Store {
 
     /// The operator says that the wall clock is right; false when nobody doubted that.
     pub(crate) async fn accept_clock(&self) -> Result<bool, Denied> {
-        self.ask(Op::AcceptClock).await?
+        self.ask(Line::COMMON, Op::AcceptClock).await?
     }
 
     /// What the start found wrong, now and before, and nobody has acknowledged yet.
@@ -332,12 +298,39 @@ impl Store {
     }
 
     async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
-        self.ask(|to| Op::Webhook(Box::new(op), to)).await?
+        let line = match &op {
+            WebhookOp::Create(new) => self.line_of_owned(&new.owned),
+            WebhookOp::Update { no, .. }
+            | WebhookOp::Enable(no)
+            | WebhookOp::Disable(no)
+            | WebhookOp::Delete(no)
+            | WebhookOp::Rotate { no, .. } => self.line_of_webhook(*no),
+        };
+        self.ask(line, |to| Op::Webhook(Box::new(op), to)).await?
     }
 
-    async fn ask<T>(&self, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
+    fn line_of_owned(&self, owned: &Owned) -> Line {
+        self.inbox.line(&owned.provider, &owned.tenant)
+    }
+
+    fn line_of_webhook(&self, no: EndpointNo) -> Line {
+        self.webhook_no(no).map_or(Line::COMMON, |webhook| self.inbox.line(&webhook.provider, &webhook.tenant))
+    }
+
+    /// A revoke stays behind what its key published.
+    fn line_of_key(&self, id: &str) -> Line {
+        let registry = self.shared.registry();
+        let key = registry.keys().find(|key| &*key.id == id);
+        match key.map(|key| &key.role) {
+            None | Some(Role::Operator) => Line::COMMON,
+            Some(Role::Provider { provider }) => self.line_of_owned(&Owned::all_of(provider)),
+            Some(Role::Tenant { provider, tenant, .. }) => self.inbox.line(provider, tenant),
+        }
+    }
+
+    async fn ask<T>(&self, line: Line, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
         let (to, answer) = oneshot::channel();
-        self.inbox.ask(op(to)).map_err(|_| Denied::Closing)?;
+        self.inbox.ask(line, op(to)).map_err(|_| Denied::Closing)?;
         answer.await.map_err(|_| Denied::Closing)
     }
 }
@@ -348,12 +341,9 @@ pub(crate) struct Unstarted {
     journal: Journal,
 }
 
-fn refusal(full: Full) -> Refusal {
+pub(super) fn refusal(full: Full) -> Refusal {
     match full {
         Full::Busy => Refusal::Busy,
         Full::Closed => Refusal::Closing,
     }
 }
-
-/// Events of one batch in one commit, so that a large batch does not hold up the others.
-const SLICE: usize = 500;

@@ -1,15 +1,16 @@
 //! What waits for the writer: a commit takes all that came while the last one ran, but of events no more than make a batch.
 //!
-//! What somebody asks for is taken in the order in which it came. What the relay tells itself overtakes it: deliveries that ended
-//! and backlogs that ran low do not wait for all that was published.
+//! What somebody asks for is taken in turns by [tenant](super::turns), and of one tenant in the order in which it came. What the
+//! relay tells itself overtakes it: deliveries that ended and backlogs that ran low do not wait for all that was published.
 
-use std::collections::VecDeque;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::op::{Op, OutcomeRoom};
+use super::turns::{Crowded, Line, Turns};
 use crate::clock;
 
 /// The queue and the bell.
@@ -18,13 +19,13 @@ pub(super) struct Inbox {
     bell: Condvar,
     /// Room for outcomes, in KiB.
     outcomes: Arc<Semaphore>,
+    names: RandomState,
 }
 
 #[derive(Default)]
 struct Queue {
-    /// What somebody waits for, in the order in which it came, each with the bytes of its events.
-    asked: VecDeque<(Op, usize)>,
-    asked_bytes: usize,
+    /// What somebody waits for.
+    asked: Turns,
     /// What nobody waits for.
     told: Vec<Op>,
     closed: bool,
@@ -35,7 +36,7 @@ struct Queue {
 impl Default for Inbox {
     fn default() -> Self {
         let outcomes = Arc::new(Semaphore::new(OUTCOMES_KIB as usize));
-        Self { queue: Mutex::default(), bell: Condvar::new(), outcomes }
+        Self { queue: Mutex::default(), bell: Condvar::new(), outcomes, names: RandomState::new() }
     }
 }
 
@@ -75,18 +76,25 @@ impl Inbox {
         self.outcomes.clone().acquire_many_owned(kib).await.ok()
     }
 
+    /// Where what is about a tenant waits.
+    pub(super) fn line(&self, provider: &str, tenant: &str) -> Line {
+        Line(self.names.hash_one((provider, tenant)))
+    }
+
     /// Queues publications, or refuses them when too many bytes wait already, whatever their own.
-    pub(super) fn publish(&self, op: Op, bytes: usize) -> Result<(), Full> {
-        let queue = self.lock();
-        if queue.asked_bytes >= PUBLICATION_BYTES {
-            return Err(Full::Busy);
-        }
-        self.push(queue, op, bytes)
+    pub(super) fn publish(&self, line: Line, op: Op, bytes: usize) -> Result<(), Full> {
+        let mut queue = self.open()?;
+        queue.asked.publish(line, op, bytes).map_err(|Crowded| Full::Busy)?;
+        self.ring(queue, true);
+        Ok(())
     }
 
     /// Queues what somebody waits for.
-    pub(super) fn ask(&self, op: Op) -> Result<(), Full> {
-        self.push(self.lock(), op, 0)
+    pub(super) fn ask(&self, line: Line, op: Op) -> Result<(), Full> {
+        let mut queue = self.open()?;
+        queue.asked.push(line, op, 0);
+        self.ring(queue, true);
+        Ok(())
     }
 
     /// Queues what nobody waits for: it may wait [`LINGER`] for company. Also taken while closing, since attempts end then.
@@ -114,10 +122,10 @@ impl Inbox {
         if queue.len() > 0 {
             queue = self.gather(queue, rest);
             let until = until.min(clock::steady() + LINGER);
-            queue = self.wait(queue, Sleep::Linger, until, |queue| !queue.asked.is_empty() || queue.closed);
+            queue = self.wait(queue, Sleep::Linger, until, |queue| queue.asked.len() > 0 || queue.closed);
         }
         std::mem::swap(ops, &mut queue.told);
-        queue.take_asked(ops);
+        queue.asked.take(ops, clock::steady());
         queue.closed
     }
 
@@ -125,21 +133,16 @@ impl Inbox {
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rest: Rest) -> MutexGuard<'a, Queue> {
         loop {
             let (had, until) = (queue.len(), rest.until.min(clock::steady() + rest.quiet));
-            queue = self.wait(queue, Sleep::Rest, until, |queue| queue.is_full() || queue.closed);
-            if queue.is_full() || queue.closed || queue.len() == had || until == rest.until {
+            queue = self.wait(queue, Sleep::Rest, until, |queue| queue.asked.is_full() || queue.closed);
+            if queue.asked.is_full() || queue.closed || queue.len() == had || until == rest.until {
                 return queue;
             }
         }
     }
 
-    fn push(&self, mut queue: MutexGuard<'_, Queue>, op: Op, bytes: usize) -> Result<(), Full> {
-        if queue.closed {
-            return Err(Full::Closed);
-        }
-        queue.asked.push_back((op, bytes));
-        queue.asked_bytes += bytes;
-        self.ring(queue, true);
-        Ok(())
+    fn open(&self) -> Result<MutexGuard<'_, Queue>, Full> {
+        let queue = self.lock();
+        if queue.closed { Err(Full::Closed) } else { Ok(queue) }
     }
 
     fn ring(&self, queue: MutexGuard<'_, Queue>, asked: bool) {
@@ -179,41 +182,16 @@ impl Queue {
         self.asked.len() + self.told.len()
     }
 
-    /// Whether there is enough for a whole batch.
-    fn is_full(&self) -> bool {
-        self.asked_bytes >= BATCH_BYTES
-    }
-
     /// Whether the writer is to wake up for what has come, which was asked for or not.
     fn ends_sleep(&self, asked: bool) -> bool {
         match self.sleep {
             Sleep::No => false,
             Sleep::Idle => true,
             Sleep::Linger => asked,
-            Sleep::Rest => self.is_full(),
+            Sleep::Rest => self.asked.is_full(),
         }
-    }
-
-    /// As much as makes a batch.
-    fn take_asked(&mut self, ops: &mut Vec<Op>) {
-        let mut taken = 0;
-        while taken < BATCH_BYTES
-            && let Some((op, bytes)) = self.asked.pop_front()
-        {
-            ops.push(op);
-            taken += bytes;
-        }
-        self.asked_bytes -= taken;
     }
 }
-
-/// Bytes of events that one commit takes, and the rest of the last publication: those who wait for its answer send on while the
-/// next is made. So many are too long for the journal, and come into the tables at once by one transaction: with half of it both
-/// would be written, with twice as much publishers and deliveries wait longer than they have work.
-const BATCH_BYTES: usize = 2 << 20;
-
-/// Bytes of events that may wait for the disk; past that publishers are asked to come back.
-const PUBLICATION_BYTES: usize = 32 << 20;
 
 /// What the outcomes may hold that wait for the disk: past it, attempts end later.
 const OUTCOMES_KIB: u32 = 64 << 10;
@@ -227,6 +205,8 @@ mod tests {
 
     use super::*;
     use crate::domain::id::EndpointNo;
+
+    const LINE: Line = Line(1);
 
     fn publication() -> Op {
         Op::AcceptAll(Vec::new(), oneshot::channel().0)
@@ -247,8 +227,8 @@ mod tests {
     #[test]
     fn a_batch_takes_no_more_events_than_fill_it_and_what_is_told_at_once() {
         let inbox = Inbox::default();
-        for bytes in [BATCH_BYTES / 2, BATCH_BYTES / 2, 1, 5 * BATCH_BYTES, 1] {
-            inbox.publish(publication(), bytes).expect("there is room");
+        for bytes in [1 << 20, 1 << 20, 1, 10 << 20, 1] {
+            inbox.publish(LINE, publication(), bytes).expect("there is room");
         }
         inbox.tell(Op::Refill(EndpointNo(1)));
         assert_eq!(inbox.len(), 6);
@@ -258,17 +238,16 @@ mod tests {
         assert_eq!(taken(&inbox), ("tpp".into(), true));
         assert_eq!(taken(&inbox), ("p".into(), true));
         assert_eq!(taken(&inbox), (String::new(), true));
-        assert_eq!(inbox.lock().asked_bytes, 0);
     }
 
     #[test]
     fn what_is_asked_for_behind_publications_stays_behind_them() {
         let inbox = Inbox::default();
         for _ in 0..2 {
-            inbox.publish(publication(), BATCH_BYTES).expect("there is room");
+            inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
         }
-        inbox.ask(Op::RevokeKey("k".into(), oneshot::channel().0)).expect("it is open");
-        inbox.publish(publication(), 1).expect("there is room");
+        inbox.ask(LINE, Op::RevokeKey("k".into(), oneshot::channel().0)).expect("it is open");
+        inbox.publish(LINE, publication(), 1).expect("there is room");
         assert_eq!(taken(&inbox), ("p".into(), false));
         assert_eq!(taken(&inbox), ("p".into(), false));
         assert_eq!(taken(&inbox), ("rp".into(), false));
@@ -276,16 +255,16 @@ mod tests {
 
     #[test]
     fn publications_past_the_bound_are_refused_until_some_were_taken() {
-        let inbox = Inbox::default();
-        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES - 1), Ok(()));
-        assert_eq!(inbox.publish(publication(), PUBLICATION_BYTES), Ok(()), "a large one finds its way in between small ones");
-        assert_eq!(inbox.publish(publication(), 1), Err(Full::Busy));
+        let (inbox, half) = (Inbox::default(), 32 << 20);
+        assert_eq!(inbox.publish(LINE, publication(), half - 1), Ok(()));
+        assert_eq!(inbox.publish(LINE, publication(), half), Ok(()), "a large one finds its way in between small ones");
+        assert_eq!(inbox.publish(LINE, publication(), 1), Err(Full::Busy));
         assert_eq!(taken(&inbox), ("p".into(), false));
-        assert_eq!(inbox.publish(publication(), 1), Err(Full::Busy));
+        assert_eq!(inbox.publish(LINE, publication(), 1), Err(Full::Busy));
         assert_eq!(taken(&inbox), ("p".into(), false));
-        assert_eq!(inbox.publish(publication(), 1), Ok(()));
+        assert_eq!(inbox.publish(LINE, publication(), 1), Ok(()));
         inbox.close();
-        assert_eq!(inbox.publish(publication(), 1), Err(Full::Closed));
+        assert_eq!(inbox.publish(LINE, publication(), 1), Err(Full::Closed));
     }
 
     #[tokio::test]
@@ -305,13 +284,13 @@ mod tests {
         let (inbox, began) = (Inbox::default(), clock::steady());
         let long = Duration::from_secs(60);
         let rest = Rest { until: began + long, quiet: long };
-        inbox.publish(publication(), 1).expect("there is room");
+        inbox.publish(LINE, publication(), 1).expect("there is room");
         std::thread::scope(|scope| {
             let writer = scope.spawn(|| inbox.take(&mut Vec::new(), began + long, rest));
             while inbox.lock().sleep != Sleep::Rest {
                 std::thread::yield_now();
             }
-            inbox.publish(publication(), BATCH_BYTES).expect("there is room");
+            inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
             assert!(!writer.join().expect("no panic"));
         });
         assert!(clock::steady() < began + long / 2);

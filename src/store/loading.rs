@@ -78,6 +78,7 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
         limits,
         sweep: Sweep::new(moment.steady),
         flush: Default::default(),
+        revoked: Default::default(),
         notices: Default::default(),
         announced: false,
         connections_swept: Vec::new(),

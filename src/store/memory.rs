@@ -1,6 +1,6 @@
 //! What the writer knows between commits, and nobody else: how far each of its works has come.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use super::record::{Counters, Fanout, Job};
 use super::schedule::Schedule;
 use super::tables::TimeKey;
 use super::tail::Flush;
+use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::timekeeper::TimeKeeper;
 
@@ -33,6 +34,8 @@ pub(super) struct Memory {
     pub(super) limits: Limits,
     pub(super) sweep: Sweep,
     pub(super) flush: Flush,
+    /// Keys that were taken away since the start: what they published and still waits is refused. A few bytes each.
+    pub(super) revoked: HashSet<KeyHash>,
     /// What the operator was told lately.
     pub(super) notices: Notices,
     /// Whether those who deliver know of the backlogs that were found at the start.

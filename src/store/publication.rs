@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::domain::access::Key;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
 use crate::domain::time::Timestamp;
@@ -32,6 +33,8 @@ pub(crate) struct Publication {
     pub(crate) link: Option<Box<str>>,
     /// A test's: not listed among the events.
     pub(crate) test: bool,
+    /// With which key it came. Once that is revoked, nothing of its that still waits is taken.
+    pub(crate) by: Option<Arc<Key>>,
 }
 
 impl Publication {
@@ -58,6 +61,7 @@ impl Publication {
             content: [0; 32],
             link: None,
             test: false,
+            by: None,
         }
     }
 
@@ -98,6 +102,8 @@ pub(crate) enum Refusal {
     JournalLost,
     #[error("too many events wait to be written; try again in a second")]
     Busy,
+    #[error("the key was revoked before the event was on disk")]
+    KeyRevoked,
     #[error("the service is stopping")]
     Closing,
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 
 use super::dial::Dial;
 use super::fact::Fact;
+use super::feeds::Feeds;
 use super::files::Standing;
 use super::findings::Finding;
 use super::fresh::Fresh;
@@ -38,8 +39,7 @@ pub(super) struct Shared {
     pub(super) tail: Mutex<Tail>,
     fresh: Mutex<Fresh>,
     pub(super) facts: broadcast::Sender<Fact>,
-    /// Counts published events, for those who wait for the next one.
-    pub(super) commits: watch::Sender<u64>,
+    pub(super) feeds: Feeds,
     /// Spoken by a provider that the config does not name any more.
     standard: Arc<Dialect>,
     start: Instant,
@@ -151,7 +151,7 @@ impl Shared {
             tail: Mutex::new(tail),
             fresh: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
-            commits: watch::Sender::new(0),
+            feeds: Feeds::default(),
             standard,
             start: clock::steady(),
             commit_count: AtomicU64::new(0),

@@ -20,7 +20,7 @@ impl Entry {
         Self { key, owner }
     }
 
-    fn is_event(&self) -> bool {
+    pub(super) fn is_event(&self) -> bool {
         self.key.endpoint.0 == 0
     }
 

@@ -60,6 +60,7 @@ impl Batch<'_, '_> {
     /// Takes a key away, for every request that comes after the commit.
     pub(super) fn drop_key(&mut self, hash: KeyHash) -> Result<(), Error> {
         self.tables.key()?.remove(&hash)?;
+        self.memory.revoked.insert(hash);
         self.after.dirty = true;
         let shared = self.shared.clone();
         self.answer(move || shared.registry_mut().drop_key(&hash));

@@ -195,8 +195,8 @@ impl Writer {
             (self.on_commit)(after.committed);
         }
         after.answers.into_iter().for_each(|answer| answer());
-        if after.published > 0 {
-            self.shared.commits.send_modify(|count| *count += after.published);
+        if after.published {
+            self.shared.feeds.ring(&after.index, after.numbered);
         }
         for fact in after.facts {
             // Without a listener there is nobody to tell.
@@ -298,6 +298,7 @@ impl Batch<'_, '_> {
         record::write_key(&key, &mut bytes);
         self.tables.key()?.insert(&key.hash, &*bytes)?;
         self.after.dirty = true;
+        self.memory.revoked.remove(&key.hash);
         let shared = self.shared.clone();
         self.answer(move || shared.registry_mut().put_key(Arc::new(key)));
         Ok(Ok(()))

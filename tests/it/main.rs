@@ -44,6 +44,7 @@ mod states;
 mod systemd;
 mod targets;
 mod tls;
+mod turns;
 mod unique_time;
 mod upgrade;
 mod verify;

@@ -131,6 +131,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         content: [0; 32],
         link: None,
         test: true,
+        by: None,
     })
 }
 

@@ -265,6 +265,16 @@ impl Service {
         self.setting.disk.as_ref().expect("started on a disk")
     }
 
+    /// What it has used of the processors, all threads together.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.child.id())).expect("it runs");
+        let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks: u64 =
+            behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a count")).sum();
+        // Linux tells it in hundredths of a second.
+        Duration::from_millis(ticks * 10)
+    }
+
     /// What it wrote to stderr since its last start.
     pub(crate) fn stderr(&self) -> String {
         self.process.stderr.text()
