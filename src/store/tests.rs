@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -137,9 +137,9 @@ impl Lab {
 
     /// Waits until the tables have all that the journal holds.
     fn settle(&self) {
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = clock::steady() + Duration::from_secs(10);
         while !self.store.shared.fresh().is_empty() {
-            assert!(Instant::now() < deadline, "a checkpoint comes within a second");
+            assert!(clock::steady() < deadline, "a checkpoint comes within a second");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
