@@ -176,12 +176,13 @@ fn a_damaged_row_goes_into_quarantine_and_everything_else_runs() {
     }
 }
 
-/// One bit in the time or the event of an entry hides its neighbours from every look-up.
+/// One bit in the time or the event of an entry hides its neighbours from every look-up. A lower bit of
+/// the event may name another one that stands, published milliseconds before or after, which is not told apart.
 #[test]
 fn due_entries_are_derived_again_wherever_one_is_flipped_or_gone() {
     let (image, published) = stopped();
     let before = look(&image.write()).map(|(store, _)| deliveries(&store)).unwrap();
-    for bit in [0, 7, 30, 63, 64, 100, 127] {
+    for bit in [0, 7, 30, 63, 64, 90, 100] {
         let folder = image.write();
         change_due(&path(folder.path()), |key| key[bit / 8] ^= 1 << (7 - bit % 8));
         assert!(!check(&path(folder.path())).unwrap().is_clean(), "bit {bit}");
