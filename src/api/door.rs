@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, Method};
 
 use super::problem::Problem;
@@ -29,13 +29,26 @@ impl Door {
         if text(headers, ORIGIN).is_some_and(|origin| origin.strip_prefix("http://") != Some(host)) {
             return Err(Problem::Forbidden("dev takes nothing from a web page of another origin".into()));
         }
-        let changes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-        if changes && !is_json(headers) {
+        if has_body(method) && !is_json(headers) {
             return Err(Problem::MediaType("send Content-Type: application/json (or application/x-ndjson)"));
         }
         Ok(())
     }
 }
+
+/// Refuses a body that is compressed: nothing here unpacks one.
+pub(crate) fn check_encoding(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(CONTENT_ENCODING).filter(|_| has_body(method)) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::MediaType(ENCODED)),
+        _ => Ok(()),
+    }
+}
+
+fn has_body(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
+}
+
+const ENCODED: &str = "a body with Content-Encoding is not taken; send it as it is, uncompressed and without that header";
 
 /// Whether the body says that it is NDJSON.
 pub(crate) fn is_ndjson(headers: &HeaderMap) -> bool {
@@ -99,6 +112,18 @@ mod tests {
             assert_eq!(check(Method::POST, &[(HOST, "localhost"), (CONTENT_TYPE, media)]), Some(415), "{media}");
         }
         assert_eq!(check(Method::POST, &[(HOST, "localhost")]), Some(415));
+    }
+
+    #[test]
+    fn a_compressed_body_is_refused_by_the_name_of_its_header() {
+        let check = |method, encoding: &'static str| {
+            let headers = [(CONTENT_ENCODING, HeaderValue::from_static(encoding))].into_iter().collect();
+            check_encoding(&method, &headers).err()
+        };
+        let refused = check(Method::POST, "gzip").expect("refused");
+        assert_eq!(refused.status(), 415);
+        assert!(refused.detail().contains("Content-Encoding"));
+        assert!(check(Method::POST, "identity").is_none() && check(Method::GET, "gzip").is_none());
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl<'a> Form<'a> {
     /// RFC 3339 with any offset.
     pub(crate) fn time(&mut self, name: &str) -> Option<Timestamp> {
         let text = self.text(name)?;
-        self.noted(name, Timestamp::parse_rfc3339(&text), NO_TIME)
+        Timestamp::parse_rfc3339(&text).map_err(|fault| self.note(name, fault.to_string())).ok()
     }
 
     /// `30s`, `24h`.
@@ -160,7 +160,8 @@ impl Query {
     }
 
     pub(crate) fn time(&mut self, name: &str) -> Option<Timestamp> {
-        self.read_with(name, NO_TIME, Timestamp::parse_rfc3339)
+        let read = Timestamp::parse_rfc3339(self.text(name)?);
+        read.map_err(|fault| self.wrong.push(Wrong::new(format!("?{name}"), fault.to_string()))).ok()
     }
 
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
@@ -197,7 +198,6 @@ pub(crate) fn unknown(word: &str, known: &[&str]) -> String {
     }
 }
 
-const NO_TIME: &str = "is not an RFC 3339 time like 2026-04-20T14:32:00Z";
 const NO_DURATION: &str = "is not a duration with its unit, like 30s or 24h";
 
 /// Members of a body, and parameters of a query: several times what any call knows.
@@ -248,7 +248,7 @@ mod tests {
             ("/url", "is missing"),
             ("/on", "is neither true nor false"),
             ("/events", "is not a list of strings"),
-            ("/at", NO_TIME),
+            ("/at", "is not an RFC 3339 time like 2026-04-20T14:32:00Z"),
             ("/for", "is not a string"),
         ];
         assert_eq!(told, expected.map(|(pointer, detail)| (pointer.to_owned(), detail.to_owned())));

@@ -168,6 +168,7 @@ impl Api {
         let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys())?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, door)?;
+        door::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
         let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson), Carrier::of(head.version)).await?;

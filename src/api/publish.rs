@@ -17,7 +17,7 @@ use super::problem::{Problem, Wrong};
 use super::reply::Reply;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes};
-use crate::domain::id::is_name;
+use crate::domain::id::{has_own_form, is_name};
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::pattern::check_type_name;
 use crate::domain::refusal::Refusal;
@@ -205,6 +205,8 @@ fn id(form: &mut Form<'_>) -> Option<Box<str>> {
     let id = form.text("id")?;
     if !is_name(&id) {
         form.note("id", format!("is not {NAME}"));
+    } else if has_own_form(&id) {
+        form.note("id", "has the form of an id that hookwheel makes; leave it out, or take one of your own, like order-4711");
     }
     Some(id.into())
 }

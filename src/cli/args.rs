@@ -80,7 +80,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// RFC 3339, printed as the API reads it.
 pub(crate) fn time(text: &str) -> Result<String, String> {
-    let read = Timestamp::parse_rfc3339(text).ok_or("a time is written as in 2026-03-01T10:02:11Z")?;
+    let read = Timestamp::parse_rfc3339(text).map_err(|_| "a time is written as in 2026-03-01T10:02:11Z")?;
     Ok(read.rfc3339_micros())
 }
 

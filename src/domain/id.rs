@@ -120,6 +120,11 @@ pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
+/// Whether `id` has the form of an id that is made here: one of our prefixes and a ULID.
+pub(crate) fn has_own_form(id: &str) -> bool {
+    [EVENT, DELIVERY, WEBHOOK, KEY].into_iter().any(|prefix| bits(prefix, id).is_some())
+}
+
 fn id(prefix: &str, bits: u128) -> String {
     format!("{prefix}{}", ulid::Ulid(bits))
 }
@@ -200,6 +205,16 @@ mod tests {
     fn ids_sort_as_their_keys_do() {
         let node = Node(5);
         assert!(node.event_id(EventKey(1 << 40)) < node.event_id(EventKey(1 << 41)));
+    }
+
+    #[test]
+    fn the_form_of_our_own_ids_is_known() {
+        for own in ["evt_01K0000000000000000000000A", "dlv_01K0000000000000000000000A", "wh_01K0000000000000000000000A"] {
+            assert!(has_own_form(own), "{own}");
+        }
+        for free in ["evt_abc123", "event_01K0000000000000000000000A", "01K0000000000000000000000A", "evt_", "evt"] {
+            assert!(!has_own_form(free), "{free}");
+        }
     }
 
     #[test]

@@ -83,15 +83,42 @@ impl Timestamp {
         }
     }
 
-    /// Reads RFC 3339 with any offset (RFC 3339 section 5.6); `None` when it is something else or before 1970.
-    pub(crate) fn parse_rfc3339(text: &str) -> Option<Self> {
-        let read: jiff::Timestamp = text.parse().ok()?;
-        u64::try_from(read.as_microsecond()).ok().map(Self)
+    /// Reads RFC 3339 with any offset (RFC 3339 section 5.6).
+    pub(crate) fn parse_rfc3339(text: &str) -> Result<Self, NoTime> {
+        let read = text.parse::<jiff::Timestamp>().ok();
+        let micros = read.and_then(|read| u64::try_from(read.as_microsecond()).ok());
+        micros.map(Self).ok_or_else(|| NoTime::of(text))
     }
 
     fn moment(self) -> jiff::Timestamp {
         let micros = i64::try_from(self.0).unwrap_or(i64::MAX);
         jiff::Timestamp::from_microsecond(micros).unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+/// Why a text is no time that can be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoTime {
+    /// It is something else.
+    Unreadable,
+    /// Before 1970, or so late that its moment has no name in every time zone.
+    OutOfRange,
+}
+
+impl NoTime {
+    fn of(text: &str) -> Self {
+        let pieces = jiff::fmt::temporal::Pieces::parse(text).ok();
+        let is_moment = pieces.is_some_and(|pieces| pieces.time().is_some() && pieces.to_numeric_offset().is_some());
+        if is_moment { Self::OutOfRange } else { Self::Unreadable }
+    }
+}
+
+impl fmt::Display for NoTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreadable => "is not an RFC 3339 time like 2026-04-20T14:32:00Z",
+            Self::OutOfRange => "is outside the range of times, 1970-01-01T00:00:00Z to 9999-12-30T22:00:00Z",
+        })
     }
 }
 
@@ -156,8 +183,18 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_moment() {
-        for text in ["", "2026-04-20", "14:32:00Z", "2026-04-20T14:32:00", "1969-12-31T23:59:59Z", "now"] {
-            assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
+        for text in ["", "2026-04-20", "14:32:00Z", "2026-04-20T14:32:00", "10000-01-01T00:00:00Z", "now"] {
+            assert_eq!(Timestamp::parse_rfc3339(text), Err(NoTime::Unreadable), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_moment_before_1970_or_at_the_end_of_9999_is_out_of_range() {
+        for text in ["1969-12-31T23:59:59Z", "1969-07-20T20:17:40+00:00", "9999-12-31T23:59:59Z"] {
+            assert_eq!(Timestamp::parse_rfc3339(text), Err(NoTime::OutOfRange), "{text}");
+        }
+        for text in ["1970-01-01T00:00:00Z", "9999-12-30T22:00:00Z"] {
+            assert!(Timestamp::parse_rfc3339(text).is_ok(), "{text}");
         }
     }
 

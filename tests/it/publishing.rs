@@ -94,12 +94,14 @@ async fn both_kinds_of_name_hold_over_a_kill() {
 #[tokio::test]
 async fn an_id_is_short_and_plain() {
     let service = Service::start(&Config::quick()).await;
-    for id in ["", "a.b", "a b", "é", &"x".repeat(65)] {
+    for id in ["", "a.b", "a b", "é", &"x".repeat(65), "evt_01K0000000000000000000000A", "dlv_01K0000000000000000000000A"] {
         let answer = service.acme().publish(&json!({ "id": id, "type": "order.paid", "data": {} })).await;
         answer.problem(422, &["/id"]);
     }
     let id = format!("{}_-A9", "x".repeat(60));
-    assert_eq!(service.acme().publish(&json!({ "id": id, "type": "order.paid", "data": {} })).await.expect(202)["id"], *id);
+    for id in [&*id, "evt_abc123"] {
+        assert_eq!(service.acme().publish(&json!({ "id": id, "type": "order.paid", "data": {} })).await.expect(202)["id"], *id);
+    }
 }
 
 #[tokio::test]
@@ -199,6 +201,7 @@ async fn what_is_no_event_is_refused_and_changes_nothing() {
         &deep,
         r#"{"type":"","data":{}}"#,
         r#"{"type":"a","data":{},"occurred_at":"yesterday"}"#,
+        r#"{"type":"a","data":{},"occurred_at":"1969-07-20T20:17:40Z"}"#,
         r#"{"type":"a","data":{},"connection":"c"}"#,
     ];
     for body in bad {
@@ -206,6 +209,8 @@ async fn what_is_no_event_is_refused_and_changes_nothing() {
         assert!(matches!(answer.status, 400 | 422), "{body}: {} {}", answer.status, answer.text());
         answer.problem(answer.status, &[]);
     }
+    let packed = service.acme().with_header("content-encoding", "gzip").publish(&json!({ "type": "a", "data": {} })).await;
+    packed.problem(415, &["Content-Encoding"]);
     let invalid = b"{\"type\":\"a\",\"data\":\"\xff\"}".to_vec();
     let answer = service.acme().send(http::Method::POST, "/v1/events", "application/json", invalid.into()).await;
     assert!(matches!(answer.status, 400 | 422), "{}", answer.text());
