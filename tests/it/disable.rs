@@ -142,7 +142,9 @@ async fn a_test_is_sent_to_a_disabled_webhook_and_answers_with_what_came_back() 
         .await
         .expect(200);
     assert!(tested.to_string().contains("418") && tested.to_string().contains("a teapot"), "{tested}");
-    assert_eq!(receiver.received("/a").len(), 1, "a test is one attempt");
+    let requests = receiver.received("/a");
+    assert_eq!(requests.len(), 1, "a test is one attempt");
+    assert_eq!(requests[0].header("hookwheel-test"), "true", "its receiver can tell it from a real event");
     let logged = acme.get("/v1/deliveries?test=true").await.expect(200);
     assert_eq!(logged["data"][0]["test"], true);
 }

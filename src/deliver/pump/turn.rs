@@ -225,14 +225,18 @@ impl Pump {
             data: b"",
         };
         let delivery_id = self.store.node().delivery_id(begun.delivery.key);
-        dialect.headers(&AttemptFacts {
+        let mut headers = dialect.headers(&AttemptFacts {
             facts,
             delivery_id: &delivery_id,
             attempt_unix: self.store.signing_time().as_secs(),
             attempt_number: u32::from(begun.delivery.attempts) + 1,
             secrets: &secrets,
             body,
-        })
+        });
+        if begun.delivery.is_test() {
+            headers.push(TEST, "true");
+        }
+        headers
     }
 
     /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
@@ -289,6 +293,9 @@ fn refused(reason: &str) -> Outcome {
 fn unsent(failure: Failure) -> Outcome {
     Outcome { result: Err(failure), duration: Duration::ZERO }
 }
+
+/// Marks the request of a test: its event looks real, and nobody should act on it.
+const TEST: &str = "hookwheel-test";
 
 #[cfg(test)]
 mod tests {

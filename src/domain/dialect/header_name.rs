@@ -59,6 +59,7 @@ const RESERVED: &[&str] = &[
     "content-encoding",
     "content-length",
     "expect",
+    "hookwheel-test",
     "host",
     "keep-alive",
     "te",
@@ -78,7 +79,9 @@ mod tests {
 
     #[test]
     fn names_that_http_needs_are_refused_in_any_case() {
-        for name in ["Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Content-Encoding", "te", "Trailer"] {
+        for name in
+            ["Host", "content-LENGTH", "Transfer-Encoding", "Connection", "Content-Encoding", "te", "Trailer", "Hookwheel-Test"]
+        {
             assert!(HeaderName::parse(name).is_err(), "{name}");
         }
         for name in ["Upgrade", "Expect", "Keep-Alive", "Proxy-Authorization", "proxy-connection"] {
