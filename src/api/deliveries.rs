@@ -22,6 +22,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EventKey, Node};
 use crate::domain::outcome::{Failure, Response};
+use crate::domain::pattern::Pattern;
 use crate::domain::target::{OPENED_BY, REFUSED};
 use crate::domain::time::Timestamp;
 use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
@@ -160,7 +161,7 @@ impl Rows for Lines {
 fn filter(query: &mut Query) -> Filter {
     Filter {
         status: query.read_with("status", "is none of pending, succeeded, failed, held", Status::parse),
-        kind: query.text("type").map(ToOwned::to_owned),
+        kind: query.read_with("type", "is neither an event type's name, nor prefix.*, nor *", |text| Pattern::parse(text).ok()),
         code: query.read_with("code", "is no HTTP status", |text| text.parse().ok().filter(|code| (100..600).contains(code))),
         since: query.time("since"),
         until: query.time("until"),
@@ -296,13 +297,18 @@ mod tests {
         let filter = filter(&mut query);
         assert!(query.finish().is_ok());
         assert_eq!(filter.status, Some(Status::Held));
-        assert_eq!((filter.kind.as_deref(), filter.code, filter.test), (Some("a.*"), Some(503), Some(false)));
+        assert_eq!(
+            (filter.kind.map(|kind| kind.to_string()).as_deref(), filter.code, filter.test),
+            (Some("a.*"), Some(503), Some(false))
+        );
         assert!(filter.since.is_some() && filter.until.is_none());
     }
 
     #[test]
     fn a_filter_that_says_nothing_is_refused() {
-        for bad in ["status=ok", "code=99", "code=abc", "since=yesterday", "test=1", "stats=failed", "cursor=abc"] {
+        for bad in
+            ["status=ok", "code=99", "code=abc", "since=yesterday", "test=1", "type=b*", "type=", "stats=failed", "cursor=abc"]
+        {
             let mut query = Query::read(Some(bad), PARAMETERS);
             let _ = (filter(&mut query), cursor::from_query::<DeliveryKey>(&mut query));
             assert!(query.finish().is_err(), "{bad}");

@@ -333,7 +333,7 @@ impl<'a> Snapshot<'a> {
 
 fn matches(view: &View, filter: &Filter) -> bool {
     filter.status.is_none_or(|status: Status| status == view.status)
-        && filter.kind.as_ref().is_none_or(|kind| **kind == *view.kind)
+        && filter.kind.as_ref().is_none_or(|kind| kind.matches(&view.kind))
         && filter.code.is_none_or(|code| Some(code) == view.delivery.code)
         && filter.test.is_none_or(|test| test == view.delivery.is_test())
 }

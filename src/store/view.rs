@@ -8,6 +8,7 @@ use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::outcome::{Class, Outcome};
+use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
 
 /// A delivery as a reader sees it; its attempts are read one by one.
@@ -67,7 +68,7 @@ pub(crate) enum Of {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) status: Option<Status>,
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<Pattern>,
     /// Of the newest response.
     pub(crate) code: Option<u16>,
     /// By the event's publication, both ends included.
