@@ -75,8 +75,12 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
     fn caller_with(&self, key: Arc<Key>, headers: &HeaderMap) -> Result<Caller, Problem> {
         match &key.role {
             Role::Operator => self.operator(Some(key.clone()), headers),
-            Role::Provider { provider } => self.caller_of(Rank::Provider, provider, None, Some(key.clone())),
+            Role::Provider { provider } => {
+                names_itself(headers, provider, None)?;
+                self.caller_of(Rank::Provider, provider, None, Some(key.clone()))
+            }
             Role::Tenant { provider, tenant, scopes } => {
+                names_itself(headers, provider, Some(tenant))?;
                 self.caller_of(Rank::Tenant(*scopes), provider, Some(tenant), Some(key.clone()))
             }
         }
@@ -162,6 +166,17 @@ pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
     let (provider, tenant) = target.trim().split_once('/')?;
     let tenant = (tenant != "*").then_some(tenant);
     (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
+}
+
+/// Refuses a target that is not the key's own: a call that was meant for another tenant must not change this one.
+fn names_itself(headers: &HeaderMap, provider: &str, tenant: Option<&str>) -> Result<(), Problem> {
+    let Some(target) = headers.get(TARGET) else { return Ok(()) };
+    let named = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+    if named == (provider, tenant) {
+        return Ok(());
+    }
+    let own = tenant.unwrap_or("*");
+    Err(forbidden(format!("this key acts for {provider}/{own} alone; leave {TARGET} out, or use the key of the tenant it names")))
 }
 
 fn scope(has: bool, name: &str) -> Result<(), Problem> {
@@ -327,9 +342,13 @@ mod tests {
     }
 
     #[test]
-    fn a_tenants_key_names_no_other_target() {
-        let caller = caller(Door::Tcp, &[("x-api-key", ACME), ("hookwheel-tenant", "acme/t2")]).unwrap();
-        assert_eq!(caller.tenant.as_deref(), Some("t1"));
+    fn a_key_names_no_target_but_its_own() {
+        let named = |key, target| status(caller(Door::Tcp, &[("x-api-key", key), ("hookwheel-tenant", target)]).map(drop));
+        assert_eq!(
+            ["acme/t1", "acme/t2", "acme/*", "other/t1", "t1"].map(|target| named(ACME, target)),
+            [200, 403, 403, 403, 400]
+        );
+        assert_eq!(["acme/*", "acme/t1", "other/*"].map(|target| named(PROVIDER, target)), [200, 403, 403]);
     }
 
     #[test]
