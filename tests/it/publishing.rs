@@ -140,6 +140,21 @@ async fn the_connection_is_part_of_the_content() {
 }
 
 #[tokio::test]
+async fn a_list_shows_the_types_that_its_filter_names() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let acme = service.acme();
+    acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    for kind in ["order.paid", "order.paid.late", "sale.made"] {
+        acme.publish_new(kind).await;
+    }
+    for (filter, expected) in [("order.*", 2), ("order.paid", 1), ("*", 3), ("vault.*", 0)] {
+        let page = acme.get(&format!("/v1/deliveries?type={filter}")).await.expect(200);
+        assert_eq!(page["data"].as_array().map(Vec::len), Some(expected), "{filter}: {page}");
+    }
+    acme.get("/v1/deliveries?type=order*").await.problem(422, &["type"]);
+}
+
+#[tokio::test]
 async fn an_event_that_nobody_wants_is_kept_and_explained() {
     let service = Service::start(&Config::quick()).await;
     let acme = service.acme();
