@@ -1,12 +1,11 @@
 //! The built binary as a service, in a folder of its own that goes with it.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -302,8 +301,8 @@ impl Process {
     fn spawn(mut command: Command, folder: &Path, environment: &[(String, String)]) -> Self {
         command.args(["serve", "-c", config::FILE]).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(environment.iter().map(|(name, value)| (name, value)));
-        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stderr = Stderr::follow(child.stderr.take().expect("piped"));
+        let stderr = Stderr::new();
+        let child = command.stderr(stderr.sink()).spawn().expect("the binary starts");
         Self { child, stderr }
     }
 
@@ -362,26 +361,24 @@ impl Drop for Process {
     }
 }
 
-/// Collects the lines of a process as they come.
-#[derive(Clone)]
-struct Stderr(Arc<Mutex<String>>);
+/// What a process has said: a file, so that a line is there as soon as the process has written it.
+struct Stderr(File);
 
 impl Stderr {
-    fn follow(pipe: ChildStderr) -> Self {
-        let collected = Self(Arc::default());
-        let sink = collected.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let mut text = sink.0.lock().expect("no panic in between");
-                text.push_str(&line);
-                text.push('\n');
-            }
-        });
-        collected
+    fn new() -> Self {
+        Self(tempfile::tempfile().expect("a temporary file"))
+    }
+
+    /// The end that the process writes to.
+    fn sink(&self) -> Stdio {
+        self.0.try_clone().expect("a second handle").into()
     }
 
     fn text(&self) -> String {
-        self.0.lock().expect("no panic in between").clone()
+        let size = self.0.metadata().expect("a file").len();
+        let mut said = vec![0; usize::try_from(size).expect("small")];
+        self.0.read_exact_at(&mut said, 0).expect("a file only grows");
+        String::from_utf8(said).expect("the log is UTF-8")
     }
 
     fn address(&self) -> Option<SocketAddr> {
