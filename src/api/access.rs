@@ -38,6 +38,35 @@ pub(crate) enum Rank {
     Tenant(Scopes),
 }
 
+/// Why a request has no caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum NoKey {
+    /// There is no key that could be right.
+    NoneYet,
+    Missing,
+    Unknown,
+    /// Since it was last seen, or since the service started.
+    Revoked,
+    /// A key whose provider was taken out of the config is as good as revoked.
+    NoProvider,
+}
+
+impl NoKey {
+    /// Whether a key was shown that opens nothing.
+    pub(crate) fn is_wrong(self) -> bool {
+        !matches!(self, Self::NoneYet | Self::Missing)
+    }
+
+    /// For the caller, who is told no more of a key than that it opens nothing.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::NoneYet => NO_KEYS_YET,
+            Self::Missing => KEY_MISSING,
+            Self::Unknown | Self::Revoked | Self::NoProvider => UNKNOWN_KEY,
+        }
+    }
+}
+
 /// Where keys are looked up: in the files' first, then in the store.
 pub(crate) struct Keys<'a, F> {
     pub(crate) settings: &'a Settings,
@@ -51,11 +80,11 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         match door {
             Door::Admin => self.operator(None, headers),
             Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Some(DEFAULT_OWNER), None),
-            Door::Tcp => match given_key(headers).map(|text| self.find(&hash(text))) {
+            Door::Tcp => match shown(headers).map(|hash| self.find(&hash)) {
                 Some(Some(key)) => self.caller_with(key, headers),
-                _ if !any() => Err(Problem::NoKey(NO_KEYS_YET)),
-                Some(None) => Err(Problem::NoKey(UNKNOWN_KEY)),
-                None => Err(Problem::NoKey(KEY_MISSING)),
+                _ if !any() => Err(Problem::NoKey(NoKey::NoneYet)),
+                Some(None) => Err(Problem::NoKey(NoKey::Unknown)),
+                None => Err(Problem::NoKey(NoKey::Missing)),
             },
         }
     }
@@ -63,7 +92,7 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
     /// Refuses a caller whose key was revoked meanwhile.
     pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
         let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());
-        if known { Ok(()) } else { Err(Problem::NoKey(UNKNOWN_KEY)) }
+        if known { Ok(()) } else { Err(Problem::NoKey(NoKey::Revoked)) }
     }
 
     /// The table finds the key; the comparison that lets it pass takes the same time wherever two hashes differ.
@@ -86,9 +115,8 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         }
     }
 
-    /// A key whose provider was taken out of the config is as good as revoked.
     fn caller_of(&self, rank: Rank, provider: &str, tenant: Option<&str>, key: Option<Arc<Key>>) -> Result<Caller, Problem> {
-        let provider = self.settings.provider(provider).ok_or(Problem::NoKey(UNKNOWN_KEY))?.clone();
+        let provider = self.settings.provider(provider).ok_or(Problem::NoKey(NoKey::NoProvider))?.clone();
         Ok(Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key })
     }
 
@@ -150,6 +178,11 @@ impl Caller {
 /// The SHA-256 by which a key is known.
 pub(crate) fn hash(key: &[u8]) -> KeyHash {
     Sha256::digest(key).into()
+}
+
+/// By what the key of a request is known, if it has one.
+pub(crate) fn shown(headers: &HeaderMap) -> Option<KeyHash> {
+    given_key(headers).map(hash)
 }
 
 /// `Authorization: Bearer KEY`, else `X-API-Key: KEY`.
@@ -258,13 +291,13 @@ mod tests {
     #[test]
     fn no_key_an_unknown_one_and_no_keys_at_all_are_told_apart() {
         for (given, expected) in [
-            (&[][..], KEY_MISSING),
-            (&[("x-api-key", "wrong")], UNKNOWN_KEY),
-            (&[("authorization", "Basic YTpi")], KEY_MISSING),
-            (&[("x-api-key", "of-a-provider-that-is-gone")], UNKNOWN_KEY),
+            (&[][..], NoKey::Missing),
+            (&[("x-api-key", "wrong")], NoKey::Unknown),
+            (&[("authorization", "Basic YTpi")], NoKey::Missing),
+            (&[("x-api-key", "of-a-provider-that-is-gone")], NoKey::NoProvider),
         ] {
             let problem = caller(Door::Tcp, given).unwrap_err();
-            assert!(matches!(problem, Problem::NoKey(text) if text == expected), "{given:?}");
+            assert!(matches!(problem, Problem::NoKey(why) if why == expected), "{given:?}");
         }
         let settings = settings(Vec::new());
         let keys = Keys { settings: &settings, kept: |_: &KeyHash| None };

@@ -1,5 +1,7 @@
 //! What an operator asks of the service itself.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use http::StatusCode;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
@@ -36,6 +38,8 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("oldest_due_late_ms", millis(health.oldest_due_late));
         object.number("last_commit_age_ms", millis(health.last_commit_age));
         object.number("connections", api.connections() as u64);
+        object.number("unauthorized", api.told.unauthorized.load(Relaxed));
+        object.number("wrong_keys_limited", api.told.too_often.load(Relaxed));
         object.number("store_bytes", api.store.file_bytes());
         object.number("live_bytes", health.live_bytes);
         print_clock(api, object);

@@ -26,6 +26,7 @@ mod event_types;
 mod events;
 mod explain;
 mod form;
+mod guesses;
 mod h1;
 mod h2;
 mod health;
@@ -46,6 +47,7 @@ mod slots;
 mod stop;
 mod streams;
 mod told;
+mod turned_away;
 mod webhooks;
 mod whole;
 mod whose;
@@ -56,7 +58,7 @@ use std::time::Instant;
 
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -68,11 +70,12 @@ pub(crate) use slots::{LEAVING_MAX, Limits};
 pub(crate) use stop::{Stage, Stop};
 pub(crate) use told::tell;
 
-use access::{Caller, Keys, Rank};
+use access::{Caller, Keys, NoKey, Rank};
 use answer::Answer;
 use ask::Ask;
 use body::{Carrier, Room, discard};
 use catalogue::Catalogues;
+use guesses::Guesses;
 use problem::{CROWDED, Problem, STOPPING};
 use reply::Reply;
 use route::{Call, Need, Routes};
@@ -97,6 +100,7 @@ pub(crate) struct Api {
     network: Slots,
     socket: Slots,
     parties: RandomState,
+    guesses: Guesses,
     told: Told,
 }
 
@@ -126,6 +130,7 @@ impl Api {
             network: Slots::new(network, started),
             socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
             parties: RandomState::new(),
+            guesses: Guesses::default(),
             told: Told::default(),
         }
     }
@@ -149,7 +154,7 @@ impl Api {
     async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
         let (head, mut body) = request.into_parts();
         let reply = self.handle(door, &slot, &head, &mut body).await;
-        let mut reply = reply.inspect_err(|problem| self.told.problem(problem)).unwrap_or_else(Problem::reply);
+        let mut reply = reply.inspect_err(|problem| self.told.refused(problem, slot.from())).unwrap_or_else(Problem::reply);
         let is_taken = body.is_end_stream() || discard(&mut body, &head).await;
         if !is_taken || self.is_stopping() {
             reply.headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -165,7 +170,8 @@ impl Api {
         }
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let mut caller = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys())?;
+        let known = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys());
+        let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, door)?;
         door::check_encoding(&head.method, &head.headers)?;
@@ -177,6 +183,16 @@ impl Api {
         }
         let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
         self.call(found.call, Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body }).await
+    }
+
+    /// Why a caller is none, as exactly as it is known; of a wrong key beyond the rate of its address no more than that.
+    fn stranger(&self, problem: Problem, slot: &Slot, headers: &HeaderMap) -> Problem {
+        let Problem::NoKey(why) = problem else { return problem };
+        if why.is_wrong() && !self.guesses.allow(slot.from(), clock::steady()) {
+            return Problem::WrongKeys;
+        }
+        let was_revoked = || access::shown(headers).is_some_and(|hash| self.store.was_revoked(&hash));
+        Problem::NoKey(if why == NoKey::Unknown && was_revoked() { NoKey::Revoked } else { why })
     }
 
     /// Refuses a caller whose key was revoked since it was known, also by a reload.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use super::access::NoKey;
 use super::print::{self, Object};
 use super::reply::Reply;
 use crate::domain::json;
@@ -13,7 +14,9 @@ use crate::store::{self, Denied, Refusal};
 #[derive(Debug)]
 pub(crate) enum Problem {
     /// No key, or none that is known.
-    NoKey(&'static str),
+    NoKey(NoKey),
+    /// Its address has shown too many keys that open nothing.
+    WrongKeys,
     /// A known key that may not.
     Forbidden(String),
     /// What does not exist, or not for this key.
@@ -74,6 +77,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
+            Self::WrongKeys => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
                 StatusCode::NOT_FOUND
@@ -106,7 +110,9 @@ impl Problem {
             Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
             // What follows of a body that is not read cannot be told from a next request.
             Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => headers.insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             _ => None,
         };
         if self.is_closing() {
@@ -140,7 +146,9 @@ impl Problem {
     /// For a person: what was wrong, and what to try.
     pub(crate) fn detail(&self) -> String {
         match self {
-            Self::NoKey(text) | Self::MediaType(text) | Self::Unavailable(text) => (*text).to_owned(),
+            Self::NoKey(why) => why.detail().to_owned(),
+            Self::WrongKeys => WRONG_KEYS.into(),
+            Self::MediaType(text) | Self::Unavailable(text) => (*text).to_owned(),
             Self::NotFound(what) => format!("no such {what}"),
             Self::Method(allowed) => format!("this path takes {allowed}"),
             Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
@@ -207,6 +215,9 @@ const LIMITS: [&str; 3] = ["nested deeper", "invalid UTF-8", "a byte order mark"
 
 /// Longer than the name of any attribute that is one.
 const POINTER_BYTES_MAX: usize = 256;
+
+/// What a wrong key gets beyond the rate of its address.
+const WRONG_KEYS: &str = "this key opens nothing, and your address has sent too many such keys; look the key up (`hookwheel keys list`), a right one is taken at once";
 
 /// What a request gets while the service stops.
 pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";

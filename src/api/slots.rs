@@ -32,7 +32,8 @@ mod part;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -91,6 +92,18 @@ impl Group {
         match address.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.to_bits()),
             IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+/// For the log: an address, or the /64 that it is one of.
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::V4(bits) => Ipv4Addr::from_bits(bits).fmt(f),
+            Self::V6(upper) => write!(f, "{}/64", Ipv6Addr::from_bits(u128::from(upper) << 64)),
+            Self::Socket => f.write_str("admin socket"),
+            Self::Party(_) => f.write_str("tenant"),
         }
     }
 }
@@ -185,6 +198,11 @@ impl Slot {
     pub(crate) fn alone() -> Arc<Self> {
         let now = crate::clock::steady();
         Arc::new(Slots::new(Limits { all: 2, known: 1 }, now).admit(Group::Socket, now))
+    }
+
+    /// Where the connection comes from, whatever it has shown since.
+    pub(crate) fn from(&self) -> Group {
+        self.member.from
     }
 
     /// The connection has shown a valid key of `party`; the first one counts, and `party` is asked for it alone.

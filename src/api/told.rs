@@ -1,15 +1,19 @@
-//! What the API says in the log: who changed what, and once a minute how many events were refused for want of room.
+//! What the API says in the log: who changed what, and once a minute how many events were refused for want of room, and who was
+//! turned away for want of a key.
 //!
 //! Never a key, a secret or a body: keys and webhooks are named by their ids.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use super::Api;
-use super::access::Caller;
+use super::access::{Caller, NoKey};
 use super::problem::Problem;
+use super::slots::Group;
+use super::turned_away::{Said, TurnedAway, Why};
 use crate::clock;
 use crate::domain::access::{Key, Role};
 use crate::domain::endpoint::Endpoint;
@@ -20,6 +24,10 @@ use crate::store::Refusal;
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     no_room: Mutex<Minute>,
+    turned_away: Mutex<TurnedAway>,
+    /// Since the start: requests without a valid key, and those of them that were beyond the rate of wrong keys.
+    pub(crate) unauthorized: AtomicU64,
+    pub(crate) too_often: AtomicU64,
 }
 
 impl Told {
@@ -30,8 +38,27 @@ impl Told {
         }
     }
 
+    /// Counts the problem that a whole request ends with.
+    pub(crate) fn refused(&self, problem: &Problem, from: Group) {
+        match problem {
+            Problem::NoKey(why) => self.turn_away(from, Why::NoKey(*why)),
+            Problem::Refused(Refusal::KeyRevoked) => self.turn_away(from, Why::NoKey(NoKey::Revoked)),
+            Problem::WrongKeys => self.turn_away(from, Why::TooOften),
+            other => self.problem(other),
+        }
+    }
+
+    fn turn_away(&self, from: Group, why: Why) {
+        self.unauthorized.fetch_add(1, Relaxed);
+        self.too_often.fetch_add(u64::from(why == Why::TooOften), Relaxed);
+        let said = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).add(from, why, clock::steady());
+        said.into_iter().for_each(say);
+    }
+
     fn due(&self, now: Instant) {
         self.no_room(|minute| minute.due(now), "more of the same");
+        let said = self.turned_away.lock().unwrap_or_else(PoisonError::into_inner).due(now);
+        said.into_iter().for_each(say);
     }
 
     fn no_room(&self, count: impl FnOnce(&mut Minute) -> Option<u64>, why: &str) {
@@ -39,6 +66,14 @@ impl Told {
         if let Some(count) = counted {
             warn!(count, why, "events were refused (507)");
         }
+    }
+}
+
+fn say(Said { about, count }: Said) {
+    match about {
+        Some((address, Why::TooOften)) => warn!(%address, count, "wrong keys come too often and are answered 429"),
+        Some((address, why)) => warn!(%address, count, why = why.words(), "requests without a valid key were refused (401)"),
+        None => warn!(count, "requests without a valid key came from many more addresses"),
     }
 }
 

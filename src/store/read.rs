@@ -120,6 +120,11 @@ impl Store {
         self.shared.registry().key(hash).cloned()
     }
 
+    /// Whether a key that is unknown was revoked since the start. Older ones are forgotten.
+    pub(crate) fn was_revoked(&self, hash: &KeyHash) -> bool {
+        self.shared.registry().was_revoked(hash)
+    }
+
     /// Keys made by `keys new`, oldest first.
     pub(crate) fn keys(&self) -> Vec<Arc<Key>> {
         let mut keys: Vec<_> = self.shared.registry().keys().cloned().collect();

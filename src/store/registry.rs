@@ -2,7 +2,7 @@
 //!
 //! Changed by the writer alone, after the commit that makes the change true.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub(super) struct Registry {
     named: HashMap<TenantNo, HashMap<Box<str>, BTreeSet<EndpointNo>>>,
     pub(super) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
+    /// Since the start, one entry for each key that an operator made and took away again.
+    revoked: HashSet<KeyHash>,
     catalogues: HashMap<Box<str>, Catalogue>,
 }
 
@@ -149,12 +151,18 @@ impl Registry {
         self.keys.values()
     }
 
+    pub(super) fn was_revoked(&self, hash: &KeyHash) -> bool {
+        self.revoked.contains(hash)
+    }
+
     pub(super) fn put_key(&mut self, key: Arc<Key>) {
+        self.revoked.remove(&key.hash);
         self.keys.insert(key.hash, key);
     }
 
     pub(super) fn drop_key(&mut self, hash: &KeyHash) {
         self.keys.remove(hash);
+        self.revoked.insert(*hash);
     }
 
     /// The event types that a provider added; mostly none.

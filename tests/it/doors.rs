@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::harness::api::WITHIN;
+use crate::harness::api::{WITHIN, text};
 use crate::harness::client::Client;
 use crate::harness::config::{self, Config};
 use crate::harness::receiver::{Receiver, Reply};
@@ -117,6 +117,43 @@ async fn strangers_take_no_file_from_deliveries_and_the_admin_socket() {
     }
     assert!(service.stderr().contains("the limit of 700 open files"), "{}", service.stderr());
     assert!(!service.stderr().contains("Too many open files"), "{}", service.stderr());
+}
+
+/// A user would have seen 872 guesses a second answered one like the other, and not a word of them.
+#[tokio::test]
+async fn wrong_keys_have_a_rate_and_right_ones_have_none() {
+    let service = Service::start(&Config::quick()).await;
+    let (guess, since) = ("a-guess-of-24-characters-or-more", Instant::now());
+    let mut guessing = service.stranger().with_key(guess).connect().await.expect("taken in");
+    let mut heard = std::collections::BTreeMap::<u16, u32>::new();
+    for _ in 0..100 {
+        let answer = guessing.get("/v1/webhooks").await.expect("the connection stays");
+        *heard.entry(answer.status).or_default() += 1;
+        if answer.status == 429 {
+            answer.problem(429, &["opens nothing", "keys list"]);
+            assert_eq!(answer.headers["retry-after"], "1");
+        }
+    }
+    let most = 10 + u32::try_from(since.elapsed().as_millis() / 100).expect("short") + 1;
+    assert!((10..=most).contains(&heard[&401]) && heard[&401] + heard[&429] == 100, "{heard:?}, at most {most}");
+    service.acme().publish_new("order.paid").await;
+    service.admin().with_key(guess).get("/v1/admin/status").await.expect(200);
+    service.stranger().get("/v1/webhooks").await.problem(401, &["no key was given"]);
+
+    let made = service.cli(&["keys", "new", "short-lived", "--tenant", "shop/acme", "--json"]).expect(0).json();
+    let (id, key) = (text(&made["id"]), text(&made["key"]));
+    service.cli(&["keys", "revoke", &id]).expect(0);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    service.stranger().with_key(&key).get("/v1/webhooks").await.expect(401);
+
+    let (said, status) = (service.stderr(), service.admin().get("/v1/admin/status").await.expect(200));
+    for words in ["why=\"the key is unknown\"", "why=\"the key was revoked\"", "why=\"no key was given\"", "answered 429"] {
+        let lines: Vec<&str> = said.lines().filter(|line| line.contains(words)).collect();
+        assert_eq!(lines.len(), 1, "once a minute: {said}");
+        assert!(lines[0].contains(" WARN ") && lines[0].contains("address=127.0.0.1") && lines[0].contains("count=1"), "{said}");
+    }
+    assert!(!said.contains(guess) && !said.contains(&key), "{said}");
+    assert_eq!((&status["unauthorized"], &status["wrong_keys_limited"]), (&json!(102), &json!(heard[&429])));
 }
 
 /// Publishes on and on, each time on a new connection when the last one was closed, until the service is gone. How often it was

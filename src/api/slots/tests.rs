@@ -137,6 +137,8 @@ fn an_address_is_one_whatever_it_is_written_as() {
     assert_eq!(group("2001:db8::1"), group("2001:db8::ffff:1"));
     assert_ne!(group("2001:db8::1"), group("2001:db8:0:1::1"));
     assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
+    let shown = |text| group(text).to_string();
+    assert_eq!([shown("::ffff:192.0.2.1"), shown("2001:db8::1")], ["192.0.2.1", "2001:db8::/64"]);
 }
 
 #[tokio::test]
