@@ -16,7 +16,7 @@ use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
 use crate::domain::dialect::Dialect;
-use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes};
+use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes, check_idempotency_key};
 use crate::domain::id::{has_own_form, is_name};
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::pattern::check_type_name;
@@ -186,11 +186,11 @@ struct Draft<'a> {
     data: &'a str,
 }
 
-/// `Idempotency-Key`: 1 to 255 visible characters.
+/// The `Idempotency-Key` of a request, if it has one.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()));
-    key.map(Some).ok_or_else(|| Problem::Wrong("Idempotency-Key is not 1 to 255 visible ASCII characters".into()))
+    let key = value.to_str().unwrap_or_default();
+    check_idempotency_key(key).map(|()| Some(key)).map_err(|reason| Problem::Wrong(reason.into()))
 }
 
 fn kind<'a>(form: &mut Form<'a>) -> Option<Cow<'a, str>> {
@@ -279,6 +279,5 @@ const MEMBERS: &[&str] = &["type", "data", "id", "occurred_at", "attributes", "c
 const ANY_ID: &str = "evt_00000000000000000000000000";
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
 const NAME: &str = "1 to 64 of A-Za-z0-9_-";

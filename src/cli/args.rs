@@ -15,7 +15,9 @@ use super::exit::Failure;
 use super::fate::file_failure;
 use crate::clock;
 use crate::config::units::parse_duration;
+use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
+use crate::domain::pattern::{Pattern, check_type_name};
 use crate::domain::time::Timestamp;
 
 /// Which service is asked.
@@ -71,6 +73,21 @@ pub(crate) fn tenant(text: &str) -> Result<String, String> {
 /// An id, or a provider's name: what a path or a header can hold without ado.
 pub(crate) fn id(text: &str) -> Result<String, String> {
     if is_name(text) { Ok(text.to_owned()) } else { Err("an id is 1 to 64 of A-Za-z0-9_-".into()) }
+}
+
+/// The name of an event type.
+pub(crate) fn event_type(text: &str) -> Result<String, &'static str> {
+    check_type_name(text).map(|()| text.to_owned())
+}
+
+/// What event types are called: a name, `prefix.*`, or `*`.
+pub(crate) fn event_types(text: &str) -> Result<String, &'static str> {
+    Pattern::parse(text).map(|_| text.to_owned())
+}
+
+/// What names a publication, so that it can be made again without harm.
+pub(crate) fn idempotency_key(text: &str) -> Result<String, &'static str> {
+    check_idempotency_key(text).map(|()| text.to_owned())
 }
 
 /// `10m`, `30s`, `1h30m`.
@@ -162,6 +179,16 @@ mod tests {
         for bad in ["", "..", "a/b", "a?b", "a b"] {
             assert!(id(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_names_an_event_says_something() {
+        assert!(event_type("invoice.paid").is_ok() && event_types("invoice.*").is_ok() && idempotency_key("a b").is_ok());
+        for bad in ["", " "] {
+            assert!(event_type(bad).is_err() && event_types(bad).is_err() && idempotency_key(bad).is_err(), "{bad:?}");
+        }
+        assert!(event_type("invoice.*").is_err() && event_types("invoice*").is_err());
+        assert!(idempotency_key("ä").is_err() && idempotency_key(&"k".repeat(256)).is_err());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
@@ -142,6 +143,11 @@ impl Service {
             }
         })
     }
+}
+
+/// A text as one part of a path, whatever is in it (RFC 3986 section 2.3).
+pub(crate) fn in_path(text: &str) -> String {
+    utf8_percent_encode(text, &NOT_UNRESERVED).to_string()
 }
 
 /// Connects to the first socket that has a service.
@@ -309,6 +315,8 @@ const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
 /// The name of `dev`'s socket.
 pub(crate) const DEV_SOCKET: &str = "dev.sock";
 
+const NOT_UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// How long an answer may take. The service answers in milliseconds; a full disk or a stopped process takes for ever.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -354,6 +362,11 @@ mod tests {
         assert!(request.starts_with("GET /v1/deliveries?status=a+b%26c HTTP/1.1\r\n"), "{request}");
         assert!(request.contains("hookwheel-tenant: acme/t1\r\n"), "{request}");
         assert!(!request.contains("content-type"), "{request}");
+    }
+
+    #[test]
+    fn a_text_stays_within_its_part_of_the_path() {
+        assert_eq!(in_path("key_file_acme.t1.my key/ä?"), "key_file_acme.t1.my%20key%2F%C3%A4%3F");
     }
 
     #[test]

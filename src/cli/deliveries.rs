@@ -8,6 +8,7 @@ use super::attempts;
 use super::client::Call;
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
+use super::named::Name;
 use super::print::Out;
 use super::table::{Column, table, without};
 use super::webhooks;
@@ -35,8 +36,8 @@ pub(crate) struct List {
     #[arg(long, value_enum)]
     status: Option<Status>,
 
-    /// Of this event type
-    #[arg(long = "type", value_name = "TYPE")]
+    /// Of this event type, or of all that begin so: prefix.*
+    #[arg(long = "type", value_name = "TYPE", value_parser = args::event_types)]
     kind: Option<String>,
 
     /// Whose newest response had this status
@@ -57,7 +58,7 @@ pub(crate) struct List {
 
     /// To this webhook, by its id or its name
     #[arg(long, value_name = "WEBHOOK")]
-    webhook: Option<String>,
+    webhook: Option<Name>,
 
     /// Tests alone, or with --test=false none
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]

@@ -220,9 +220,9 @@ mod tests {
 
     #[test]
     fn the_same_again_has_an_option_once() {
-        let called = called(&["hookwheel", "deliveries", "list", "--cursor=a", "--type", "x y"]);
+        let called = called(&["hookwheel", "deliveries", "list", "--cursor=a", "--webhook", "x y"]);
         let again = Hint::again_with_value("--cursor", "b").line(&called);
-        assert_eq!(again, "hookwheel deliveries list --type 'x y' --cursor b");
+        assert_eq!(again, "hookwheel deliveries list --webhook 'x y' --cursor b");
         let called = self::called(&["hookwheel", "deliveries", "list", "--cursor", "a"]);
         assert_eq!(Hint::again_with_value("--cursor", "b").line(&called), "hookwheel deliveries list --cursor b");
         assert_eq!(Hint::again_with("--json").line(&called), "hookwheel deliveries list --cursor a --json");

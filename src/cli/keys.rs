@@ -4,12 +4,13 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::args::{self, Reach};
-use super::client::{Call, Service};
+use super::client::{Call, in_path};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
+use super::named::Name;
 use super::print::Out;
 use super::table::{Column, table};
-use super::words::{cell, one_line};
+use super::words::cell;
 
 /// Make, list and revoke API keys
 #[derive(Debug, Subcommand)]
@@ -26,7 +27,7 @@ pub(crate) enum Keys {
 #[derive(Args, Debug)]
 pub(crate) struct New {
     /// What the key is called in lists
-    name: String,
+    name: Name,
 
     /// Acts for this tenant
     #[arg(long, value_name = "PROVIDER/TENANT", default_value = args::DEFAULT_TENANT, value_parser = one_tenant)]
@@ -78,8 +79,7 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct Revoke {
     /// Its id, key_…, or its name
-    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    key: String,
+    key: Name,
 
     #[command(flatten)]
     reach: Reach,
@@ -111,7 +111,7 @@ impl New {
 
     fn body(&self) -> Value {
         let mut body = Map::new();
-        body.insert("name".into(), json!(self.name));
+        body.insert("name".into(), json!(self.name.as_str()));
         match (self.operator, &self.provider) {
             (true, _) => _ = body.insert("operator".into(), json!(true)),
             (false, Some(provider)) => _ = body.insert("provider".into(), json!(provider)),
@@ -156,8 +156,8 @@ fn row(key: &Value) -> Vec<String> {
 impl Revoke {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.reach.service()?;
-        let id = find(&service, &self.key)?;
-        service.ask(Call::delete(format!("/v1/admin/keys/{id}")))?;
+        let id = find(&service.all("/v1/admin/keys", &[])?, &self.key)?;
+        service.ask(Call::delete(format!("/v1/admin/keys/{}", in_path(&id))))?;
         match out.json {
             true => out.line(json!({ "id": id, "revoked": true }))?,
             false => out.line(format!("{id}  revoked"))?,
@@ -167,29 +167,15 @@ impl Revoke {
 }
 
 /// The id of a key that is named by its id or its name.
-fn find(service: &Service, key: &str) -> Result<String, Failure> {
-    if is_id(key) {
-        return Ok(key.to_owned());
-    }
-    named(&service.all("/v1/admin/keys", &[])?, key)
-}
-
-fn named(keys: &[Value], name: &str) -> Result<String, Failure> {
-    let ids: Vec<&str> = keys.iter().filter(|key| key["name"] == name).filter_map(|key| key["id"].as_str()).collect();
-    let list = Hint::service("keys list");
-    match ids[..] {
+fn find(keys: &[Value], key: &Name) -> Result<String, Failure> {
+    let whose = |member: &str| -> Vec<&str> {
+        keys.iter().filter(|known| known[member] == key.as_str()).filter_map(|known| known["id"].as_str()).collect()
+    };
+    match whose("id")[..] {
         [id] => Ok(id.to_owned()),
-        [] => Err(Failure::negative(format!("no key is named `{}`", one_line(name, 80)), list)),
-        _ => Err(Failure::usage(format!("{} keys are named `{}`: {}", ids.len(), one_line(name, 80), ids.join(", ")), list)),
+        _ => key.only(&whose("name"), "key", Hint::service("keys list")),
     }
 }
-
-/// `key_…`; that of a key in the file has dots in it.
-fn is_id(text: &str) -> bool {
-    text.starts_with(ID_PREFIX) && text.split('.').all(|part| args::id(part).is_ok())
-}
-
-const ID_PREFIX: &str = "key_";
 
 const COLUMNS: [Column; 6] = [
     Column::kept("ID"),
@@ -241,18 +227,16 @@ mod tests {
 
     #[test]
     fn a_key_is_revoked_by_its_id_or_a_name_that_is_its_own() {
-        for (text, id) in
-            [("key_01J", true), ("key_file_acme.t1.ci", true), ("ci", false), ("key_a/b", false), ("key_a..b", false)]
-        {
-            assert_eq!(is_id(text), id, "{text}");
-        }
-        let keys =
-            [json!({"id": "key_1", "name": "ci"}), json!({"id": "key_2", "name": "x"}), json!({"id": "key_3", "name": "x"})];
-        assert_eq!(named(&keys, "ci").as_deref(), Ok("key_1"));
-        assert_eq!(named(&keys, "none").expect_err("none").exit, Exit::Negative);
-        let two = named(&keys, "x").expect_err("two");
+        let keys = [("key_1", "ci"), ("key_file_acme.t1.my key", "my key"), ("key_3", "x"), ("key_4", "x")];
+        let keys = keys.map(|(id, name)| json!({ "id": id, "name": name }));
+        let found = |key: &str| find(&keys, &key.parse().expect("a name"));
+        assert_eq!(found("ci").as_deref(), Ok("key_1"));
+        assert_eq!(found("key_3").as_deref(), Ok("key_3"));
+        assert_eq!(found("key_file_acme.t1.my key").as_deref(), Ok("key_file_acme.t1.my key"));
+        assert_eq!(found("key_9").expect_err("none").exit, Exit::Negative);
+        let two = found("x").expect_err("two");
         assert_eq!(two.exit, Exit::Usage);
-        assert!(two.human(&Called::default()).contains("2 keys are named `x`: key_2, key_3"), "{two:?}");
+        assert!(two.human(&Called::default()).contains("2 keys are named `x`: key_3, key_4"), "{two:?}");
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod fate;
 mod hint;
 mod keys;
 mod lines;
+mod named;
 mod print;
 mod send;
 mod serve;

@@ -21,7 +21,7 @@ use super::words::{cell, count, duration, plain};
 #[command(visible_alias = "trigger")]
 pub(crate) struct Send {
     /// The event's type, as in invoice.paid
-    #[arg(value_name = "TYPE")]
+    #[arg(value_name = "TYPE", value_parser = args::event_type)]
     kind: String,
 
     /// Its data: JSON, @FILE, or - for stdin
@@ -41,11 +41,11 @@ pub(crate) struct Send {
     attributes: Vec<Attribute>,
 
     /// The connection that it belongs to, where the dialect has them
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = args::id)]
     connection: Option<String>,
 
     /// Publishing again with the same key does nothing and gives the first answer
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = args::idempotency_key)]
     idempotency_key: Option<String>,
 
     /// Wait until every delivery has ended; exit with 1 if one did not succeed

@@ -11,9 +11,11 @@ use super::attempts;
 use super::client::{Answer, Call, Service};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
+use super::named::Name;
 use super::print::Out;
 use super::table::{Column, table, without};
-use super::words::{cell, one_line, record};
+use super::words::{cell, record};
+use crate::domain::id::has_own_form;
 
 /// List, add and change webhooks: the endpoints that events are delivered to
 #[derive(Debug, Subcommand)]
@@ -57,7 +59,7 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct One {
     /// Its id or its name
-    webhook: String,
+    webhook: Name,
 
     #[command(flatten)]
     target: Target,
@@ -70,12 +72,12 @@ pub(crate) struct Add {
     url: String,
 
     /// Event types: names, prefix.*, or *; separated by commas, or repeated
-    #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*")]
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', default_value = "*", value_parser = args::event_types)]
     events: Vec<String>,
 
     /// What it is called in lists and commands
     #[arg(long)]
-    name: Option<String>,
+    name: Option<Name>,
 
     /// What it is for, in words
     #[arg(long, value_name = "TEXT")]
@@ -92,7 +94,7 @@ pub(crate) struct Add {
 #[derive(Args, Debug)]
 pub(crate) struct Rotate {
     /// Its id or its name
-    webhook: String,
+    webhook: Name,
 
     /// Take the new secret from this file (- for stdin) [default: made by the service]
     #[arg(long, value_name = "FILE")]
@@ -109,10 +111,10 @@ pub(crate) struct Rotate {
 #[derive(Args, Debug)]
 pub(crate) struct Test {
     /// Its id or its name
-    webhook: String,
+    webhook: Name,
 
     /// The event type
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = args::event_type)]
     kind: Option<String>,
 
     /// Its data: JSON, @FILE, or - for stdin
@@ -198,7 +200,7 @@ impl Add {
         let mut body = Map::new();
         body.insert("url".into(), self.url.into());
         body.insert("events".into(), self.events.into());
-        body.extend(self.name.map(|name| ("name".into(), name.into())));
+        body.extend(self.name.map(|name| ("name".into(), name.as_str().into())));
         body.extend(self.description.map(|text| ("description".into(), text.into())));
         body.extend(secret_member(self.secret_file)?);
         let answer = self.target.service()?.ask(Call::post("/v1/webhooks", Value::Object(body).to_string()))?;
@@ -304,23 +306,14 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// The id of a webhook that is named by its id or its name.
-pub(crate) fn find(service: &Service, webhook: &str) -> Result<String, Failure> {
-    if webhook.starts_with(ID_PREFIX) {
-        return args::id(webhook).map_err(|why| Failure::usage(why, list_hint()));
+pub(crate) fn find(service: &Service, webhook: &Name) -> Result<String, Failure> {
+    if has_own_form(webhook.as_str()) {
+        return Ok(webhook.as_str().to_owned());
     }
-    let query = [("name", Some(webhook.to_owned()))];
-    named(&service.ask(Call::get("/v1/webhooks").query(query))?.page()?.rows, webhook)
-}
-
-fn named(found: &[Value], name: &str) -> Result<String, Failure> {
-    let mut ids = found.iter().filter_map(|webhook| webhook["id"].as_str());
-    match (ids.next(), ids.next()) {
-        (Some(id), None) => Ok(id.to_owned()),
-        (Some(_), Some(_)) => {
-            Err(Failure::negative(format!("more than one webhook is named `{name}`; name it by its id"), list_hint()))
-        }
-        _ => Err(Failure::negative(format!("no webhook is named `{}`", one_line(name, 80)), list_hint())),
-    }
+    let query = [("name", Some(webhook.as_str().to_owned()))];
+    let found = service.ask(Call::get("/v1/webhooks").query(query))?.page()?.rows;
+    let ids: Vec<&str> = found.iter().filter_map(|webhook| webhook["id"].as_str()).collect();
+    webhook.only(&ids, "webhook", Hint::tenants("webhooks list"))
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -331,12 +324,6 @@ fn url(text: &str) -> Result<String, String> {
 fn overlap(text: &str) -> Result<String, String> {
     args::duration(text).map(|_| text.to_owned())
 }
-
-fn list_hint() -> Hint {
-    Hint::tenants("webhooks list")
-}
-
-const ID_PREFIX: &str = "wh_";
 
 const COLUMNS: [Column; 8] = [
     Column::kept("ID"),
@@ -371,14 +358,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_must_name_one() {
-        let found = [json!({"id": "wh_1"}), json!({"id": "wh_2"})];
-        assert_eq!(named(&found[..1], "a").as_deref(), Ok("wh_1"));
-        assert_eq!(named(&found, "a").expect_err("two").exit, Exit::Negative);
-        assert_eq!(named(&[], "a").expect_err("none").exit, Exit::Negative);
-    }
-
-    #[test]
     fn a_last_result_is_a_code_or_why_there_was_none() {
         assert_eq!(last(&json!({"last_code": 200, "last_error": null})), "200");
         assert_eq!(last(&json!({"last_code": 503, "last_error": "status"})), "503");
@@ -390,7 +369,7 @@ mod tests {
     fn a_test_sends_the_data_as_it_was_written() {
         let target = Target { reach: args::Reach { socket: None }, tenant: args::DEFAULT_TENANT.into() };
         let test = |kind: Option<&str>, data: Option<&str>| Test {
-            webhook: "w".into(),
+            webhook: "w".parse().expect("a name"),
             kind: kind.map(str::to_owned),
             data: data.map(str::to_owned),
             target: target.clone(),

@@ -13,6 +13,16 @@ use super::time::Timestamp;
 /// latter as it was written, so that `7` and `"7"` stay what they are.
 pub(crate) type Attributes = BTreeMap<String, Box<str>>;
 
+/// Whether a publisher may name its publication so: 1 to 255 visible ASCII characters, blanks only between others, since HTTP cuts
+/// those at the ends (RFC 9110 section 5.5).
+pub(crate) fn check_idempotency_key(key: &str) -> Result<(), &'static str> {
+    let is_visible = key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && is_visible && key.trim_ascii() == key;
+    if fits { Ok(()) } else { Err("an Idempotency-Key is 1 to 255 visible ASCII characters") }
+}
+
+const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
 /// An event as the store keeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {

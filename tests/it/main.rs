@@ -28,6 +28,7 @@ mod limits;
 mod load;
 mod logs;
 mod memory;
+mod names;
 mod notices;
 mod opening;
 mod pace;
