@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::hint::{Called, Hint};
 use super::words::plain;
 
-/// The exit codes; the numbers above 2 are those of sysexits.h.
+/// The exit codes; the numbers above 4 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Ok = 0,
@@ -15,6 +15,8 @@ pub(crate) enum Exit {
     Negative = 1,
     Usage = 2,
     WarningsDenied = 3,
+    /// What was begun goes on; its end was not seen in time.
+    NotEnded = 4,
     Unreachable = 69,
     Internal = 70,
     StoreIo = 74,
@@ -32,6 +34,7 @@ impl Exit {
             Self::Negative => "negative",
             Self::Usage => "usage",
             Self::WarningsDenied => "warnings",
+            Self::NotEnded => "timeout",
             Self::Unreachable => "unreachable",
             Self::Internal => "internal",
             Self::StoreIo => "store",
@@ -144,6 +147,7 @@ mod tests {
             (Exit::Negative, 1),
             (Exit::Usage, 2),
             (Exit::WarningsDenied, 3),
+            (Exit::NotEnded, 4),
             (Exit::Unreachable, 69),
             (Exit::Internal, 70),
             (Exit::StoreIo, 74),

@@ -29,6 +29,7 @@ mod status;
 mod table;
 mod verify;
 mod wait;
+mod watch;
 mod webhooks;
 mod words;
 
@@ -157,9 +158,9 @@ fn exit_of(kind: ErrorKind) -> Exit {
 const AFTER_HELP: &str = "\
 Start here: hookwheel dev, then in a second terminal hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'
 
-Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied, 69 service unreachable,
-70 internal error, 74 store or output error, 75 an address is taken (try again), 77 permission denied,
-78 invalid config";
+Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied, 4 not ended in time,
+69 service unreachable, 70 internal error, 74 store or output error, 75 an address is taken (try again),
+77 permission denied, 78 invalid config";
 
 #[cfg(test)]
 mod tests {

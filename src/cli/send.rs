@@ -9,11 +9,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::args::{self, Target};
-use super::client::{Call, Service};
+use super::client::Call;
 use super::exit::{Exit, Failure};
 use super::hint::{Hint, quoted};
 use super::print::Out;
-use super::wait::until;
+use super::watch::{Watch, Watched};
 use super::words::{cell, count, duration, plain};
 
 /// Publish one event
@@ -48,7 +48,7 @@ pub(crate) struct Send {
     #[arg(long, value_name = "KEY", value_parser = args::idempotency_key)]
     idempotency_key: Option<String>,
 
-    /// Wait until every delivery has ended; exit with 1 if one did not succeed
+    /// Wait until every delivery has ended, of every tenant; exit with 1 if one failed or is held, with 4 if that took too long
     #[arg(long)]
     wait: bool,
 
@@ -87,6 +87,10 @@ impl Send {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
         let body = self.body(&args::json(&self.data)?);
+        let watch = Watch { service: &service, tenant: &self.target.tenant };
+        if self.wait {
+            watch.check()?;
+        }
         let call = Call::post("/v1/events", body).idempotency_key(self.idempotency_key.clone());
         let answer = service.ask(call)?;
         let accepted = answer.value()?;
@@ -96,7 +100,7 @@ impl Send {
         }
         match accepted["deliveries"].as_u64() {
             Some(0) | None => Ok(self.nobody(out)),
-            Some(deliveries) if self.wait => self.wait(&service, &accepted, deliveries, out),
+            Some(deliveries) if self.wait => self.wait(&watch, &accepted, deliveries, out),
             Some(_) => Ok(Exit::Ok),
         }
     }
@@ -129,44 +133,46 @@ impl Send {
         if !out.json {
             let tenant = &self.target.tenant;
             out.note(format!("no webhook of {tenant} wants {}; the event is kept and can be read from the API", self.kind));
-            out.hint(&Hint::tenants(format!("webhooks add https://example.com/hooks --events {}", quoted(&self.kind))));
+            let add = || format!("webhooks add https://example.com/hooks --events {}", quoted(&self.kind));
+            out.hint(&Hint::tenants(if self.target.is_many() { "webhooks list".into() } else { add() }));
         }
         Exit::Ok
     }
 
-    fn wait(&self, service: &Service, accepted: &Value, expected: u64, out: &Out) -> Result<Exit, Failure> {
+    fn wait(&self, watch: &Watch<'_>, accepted: &Value, expected: u64, out: &Out) -> Result<Exit, Failure> {
         let id = accepted["id"].as_str().unwrap_or_default();
-        let mut last = Vec::new();
-        let ended = until(self.timeout, || {
-            last = service.all("/v1/deliveries", &[("event", id)])?;
-            let all = last.len() as u64 >= expected && last.iter().all(has_ended);
-            Ok::<_, Failure>(all.then_some(()))
-        })?;
-        for delivery in &last {
-            out.line(if out.json { json_line(delivery) } else { line(delivery) })?;
+        let watched = watch.until_ended(id, expected, self.timeout);
+        for delivery in &watched.deliveries {
+            out.line(if out.json { json_line(delivery) } else { self.delivery_line(delivery) })?;
         }
-        match ended {
-            Some(()) if last.iter().all(|delivery| delivery["status"] == "succeeded") => Ok(Exit::Ok),
-            Some(()) => Ok(Exit::Negative),
-            None => Err(self.too_late(id, &last, expected)),
+        match watched.ended {
+            true if watched.all_succeeded() => Ok(Exit::Ok),
+            true => Ok(Exit::Negative),
+            false => Err(self.not_ended(id, &watched, expected)),
         }
     }
 
-    fn too_late(&self, id: &str, last: &[Value], expected: u64) -> Failure {
-        let ended = last.iter().filter(|delivery| has_ended(delivery)).count();
-        let message = format!("{ended} of {expected} deliveries ended within {}", duration(self.timeout));
-        Failure::negative(message, Hint::tenants(format!("deliveries list --status pending --event {}", quoted(id))))
+    fn not_ended(&self, id: &str, watched: &Watched, expected: u64) -> Failure {
+        let message = match &watched.trouble {
+            Some(trouble) => format!("{id} is published, but its deliveries could not be watched to their end: {trouble}"),
+            None => {
+                let (ended, limit) = (watched.count_ended(), duration(self.timeout));
+                format!("{id} is published; {ended} of {expected} deliveries ended within {limit}")
+            }
+        };
+        let hint = Hint::tenants(format!("deliveries list --status pending --event {}", quoted(id)));
+        Failure::new(Exit::NotEnded, message, hint)
     }
-}
 
-/// A held one waits for a person.
-fn has_ended(delivery: &Value) -> bool {
-    delivery["status"] != "pending"
-}
-
-fn line(delivery: &Value) -> String {
-    let attempts = count(delivery["attempts"].as_u64().unwrap_or_default(), "attempt");
-    format!("{}  {}  {attempts}  {}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
+    /// Of which tenant it is, where it may be any of a provider's.
+    fn delivery_line(&self, delivery: &Value) -> String {
+        let attempts = count(delivery["attempts"].as_u64().unwrap_or_default(), "attempt");
+        let whose = match self.target.is_many() {
+            true => format!("{}/{}  ", cell(delivery, "provider"), cell(delivery, "tenant")),
+            false => String::new(),
+        };
+        format!("{}  {}  {attempts}  {whose}{}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
+    }
 }
 
 fn json_line(delivery: &Value) -> String {
@@ -237,12 +243,5 @@ mod tests {
             assert!(attribute(bad).is_err(), "{bad}");
         }
         assert_eq!(attribute("a:=null").expect("a scalar").value.get(), "null");
-    }
-
-    #[test]
-    fn a_held_delivery_is_not_waited_for() {
-        for (status, ended) in [("pending", false), ("succeeded", true), ("failed", true), ("held", true)] {
-            assert_eq!(has_ended(&json!({ "status": status })), ended, "{status}");
-        }
     }
 }

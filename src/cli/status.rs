@@ -9,7 +9,7 @@ use super::args::{self, Reach};
 use super::client::{Answer, Call, Error, Service};
 use super::exit::{Exit, Failure};
 use super::print::{Out, Paint};
-use super::wait::until;
+use super::wait::{may_pass, until};
 use super::words::{cell, count, duration, plain, size};
 
 /// Show whether the service is ready, and how much it has to do; exit with 1 when it is not ready
@@ -44,7 +44,7 @@ impl Status {
         let mut last = None;
         let ready = until(self.timeout, || {
             let answer = match status(service) {
-                Err(error) if !is_starting(&error) => return Err(error),
+                Err(error) if !may_pass(&error) => return Err(error),
                 answer => answer,
             };
             let ready = answer.as_ref().ok().is_some_and(|answer| answer.value().is_ok_and(|said| is_ready(&said)));
@@ -57,15 +57,6 @@ impl Status {
 
 fn status(service: &Service) -> Result<Answer, Error> {
     service.ask(Call::get("/v1/admin/status").within(STATUS_TIMEOUT))
-}
-
-/// Whether this may be a service that is not yet there.
-fn is_starting(error: &Error) -> bool {
-    match error {
-        Error::NoService { .. } | Error::Silent { .. } | Error::Broken { .. } => true,
-        Error::Refused(problem) => problem.status == UNAVAILABLE,
-        _ => false,
-    }
 }
 
 fn is_ready(said: &Value) -> bool {
@@ -184,7 +175,6 @@ impl Version {
 /// A service that cannot say within this time how it is, is not ready.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
-const UNAVAILABLE: u16 = 503;
 const UNPROCESSABLE: u16 = 422;
 
 #[cfg(test)]
@@ -219,14 +209,6 @@ mod tests {
     fn what_a_service_does_not_tell_is_left_out() {
         let said = json!({ "ready": true, "version": "0.1.0", "webhooks": 2, "pending": 0, "queue": 0 });
         assert_eq!(lines(&said, Paint::OFF), "hookwheel 0.1.0  ready\n  webhooks  2\n  queue     0 pending");
-    }
-
-    #[test]
-    fn a_service_that_is_not_there_yet_is_waited_for() {
-        assert!(is_starting(&Error::NoService { tried: Vec::new() }));
-        assert!(is_starting(&problem(503)));
-        assert!(!is_starting(&Error::Denied("/x".into())));
-        assert!(!is_starting(&problem(403)));
     }
 
     #[test]

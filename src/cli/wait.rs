@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
+use super::client::Error;
 use crate::clock;
 
 /// Asks `look` until it gives a value; `None` when `limit` passed before.
@@ -24,12 +25,31 @@ pub(crate) fn until<T, E>(limit: Duration, mut look: impl FnMut() -> Result<Opti
     }
 }
 
+/// Whether another try may do better: the service may start, stop or be busy.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    match error {
+        Error::NoService { .. } | Error::Silent { .. } | Error::Broken { .. } => true,
+        Error::Refused(problem) => problem.status == UNAVAILABLE,
+        _ => false,
+    }
+}
+
+const UNAVAILABLE: u16 = 503;
+
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::client::Problem;
+
+    #[test]
+    fn a_service_that_is_not_there_yet_is_waited_for() {
+        let refused = |status| Error::Refused(Problem { status, detail: "x".into(), errors: Vec::new() });
+        assert!(may_pass(&Error::NoService { tried: Vec::new() }) && may_pass(&refused(503)));
+        assert!(!may_pass(&Error::Denied("/x".into())) && !may_pass(&refused(403)));
+    }
 
     #[test]
     fn what_comes_is_given_back() {

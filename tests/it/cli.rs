@@ -1,6 +1,6 @@
 //! The command line against a running service: what it prints, and how it ends.
 
-use std::fs::{self, File};
+use std::fs;
 use std::process::Stdio;
 
 use serde_json::{Value, json};
@@ -10,61 +10,6 @@ use crate::harness::config::{self, Config};
 use crate::harness::ran::{self, Ran, run};
 use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::{Service, binary};
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn send_waits_for_the_end_and_says_how_it_was() {
-    let (service, receiver) = (Service::start(&Config::retrying(&["50ms"])).await, Receiver::start().await);
-    let send = |more: &[&str]| acme(&service, &[&["send", "order.paid", "-d", r#"{"a":1}"#], more].concat());
-    let nobody = send(&["--wait"]).expect(0);
-    assert!(nobody.stdout.starts_with("evt_") && nobody.stdout.contains("queued -> 0 endpoints"), "{nobody:?}");
-    nobody.complains(&[
-        "no webhook of shop/acme wants order.paid",
-        "webhooks add https://example.com/hooks --events order.paid",
-        "--tenant shop/acme",
-    ]);
-
-    receiver.script("/a", [Reply::status(500), Reply::OK, Reply::status(500)]);
-    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
-    let sent = send(&["--wait", "--timeout", "10s"]).expect(0);
-    let lines: Vec<_> = sent.stdout.lines().collect();
-    assert!(lines[0].starts_with("evt_") && lines[0].ends_with("  order.paid  queued -> 1 endpoint"), "{sent:?}");
-    assert!(lines[1].starts_with("dlv_") && lines[1].contains("  succeeded  2 attempts  "), "{sent:?}");
-    assert_eq!((lines.len(), sent.stderr.as_str()), (2, ""));
-
-    let failed = send(&["--wait", "--json"]).expect(1);
-    let said: Vec<Value> = failed.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON lines")).collect();
-    assert_eq!((&said[0]["type"], &said[0]["deliveries"]), (&json!("published"), &json!(1)));
-    assert_eq!((&said[1]["type"], &said[1]["delivery"]["status"]), (&json!("delivery"), &json!("failed")));
-
-    receiver.script("/a", [Reply::Hang]);
-    send(&["--wait", "--timeout", "300ms"]).expect(1).complains(&[
-        "0 of 1 deliveries ended within 300 ms",
-        "deliveries list --status pending --event evt_",
-        "--tenant shop/acme",
-    ]);
-}
-
-#[tokio::test]
-async fn send_takes_its_data_as_it_is_from_a_file_and_from_stdin() {
-    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
-    service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
-    let data = r#"{"n": 1e999, "s": "\ud800"}"#;
-    fs::write(service.folder().join("body.json"), data).expect("written");
-    acme(&service, &["send", "order.paid", "-d", "@body.json", "--id", "first"]).expect(0);
-    let mut command = ran::command();
-    command.args(["send", "order.paid", "-d", "-", "--tenant", "shop/acme", "--socket", config::SOCKET]);
-    command.current_dir(service.folder()).stdin(File::open(service.folder().join("body.json")).expect("opened"));
-    ran::finish(&mut command).expect(0);
-    for request in receiver.wait_for("/a", 2, WITHIN).await {
-        let sent = String::from_utf8(request.body).expect("text");
-        assert!(sent.contains(data), "{sent}");
-    }
-    let again = acme(&service, &["send", "order.paid", "-d", "@body.json", "--id", "first"]).expect(0);
-    assert!(again.stdout.contains("published before"), "{again:?}");
-    acme(&service, &["send", "order.paid", "-d", "{}", "--id", "first"]).expect(1).complains(&["(409)", "first"]);
-    acme(&service, &["send", "order.paid", "-d", "{id:1}"]).expect(2).complains(&["is not JSON", "-d @body.json"]);
-    acme(&service, &["send", "order.paid", "-d", "@none.json"]).expect(2).complains(&["none.json", "try: "]);
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_webhooks_life_on_the_command_line() {

@@ -39,6 +39,7 @@ mod retry;
 mod rotation;
 mod sdk;
 mod secrets;
+mod sending;
 mod shortage;
 mod signals;
 mod states;

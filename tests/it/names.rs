@@ -1,13 +1,9 @@
 //! What is named by its id or its name: a blank name means nothing, and one that two have means neither.
 
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixListener;
-use std::thread;
-
 use serde_json::json;
 
 use crate::harness::config::Config;
-use crate::harness::ran::run;
+use crate::harness::pretended::Pretended;
 use crate::harness::service::Service;
 
 #[tokio::test]
@@ -52,20 +48,8 @@ async fn what_is_blank_is_wrong_usage_and_changes_nothing() {
 /// Names are unique among new webhooks; a store of an earlier release may hold two of one name.
 #[test]
 fn of_two_webhooks_with_one_name_none_is_touched() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let listener = UnixListener::bind(folder.path().join("two.sock")).expect("bound");
-    let service = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().expect("a call");
-        let mut request = vec![0; 4_096];
-        let length = stream.read(&mut request).expect("a request");
-        let body = r#"{"data":[{"id":"wh_1"},{"id":"wh_2"}],"next":null}"#;
-        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("answered");
-        listener.set_nonblocking(true).expect("a socket");
-        (String::from_utf8_lossy(&request[..length]).into_owned(), listener)
-    });
-    let ran = run(folder.path(), &[], &["webhooks", "delete", "twice", "--socket", "two.sock"]).expect(2);
+    let service = Pretended::start(|_| (200, r#"{"data":[{"id":"wh_1"},{"id":"wh_2"}],"next":null}"#));
+    let ran = service.cli(&["webhooks", "delete", "twice"]).expect(2);
     ran.complains(&["2 webhooks are named `twice`: wh_1, wh_2", "webhooks list"]);
-    let (asked, listener) = service.join().expect("no panic");
-    assert!(asked.starts_with("GET /v1/webhooks?name=twice "), "{asked}");
-    assert!(listener.accept().is_err(), "nothing else was asked");
+    assert_eq!(service.heard(), ["GET /v1/webhooks?name=twice"]);
 }

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod disk;
 pub(crate) mod dns;
 pub(crate) mod medium;
+pub(crate) mod pretended;
 pub(crate) mod ran;
 pub(crate) mod receiver;
 pub(crate) mod sdk;
