@@ -10,6 +10,7 @@ use super::problem::{Problem, Wrong};
 use super::reply::Reply;
 use crate::domain::dialect::EventType;
 use crate::domain::pattern::check_type_name;
+use crate::store::Denied;
 
 /// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
 pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -37,6 +38,20 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
     Ok(ask::object(status, ask.dialect(), |object| print(&event_type, object)))
+}
+
+/// `DELETE /v1/event-types/{name}`: takes away what the provider added. Of a type that its dialect has, the dialect's words stand
+/// again; that type itself is the dialect's. Who subscribes to a type that is gone gets it as before, as with other senders: what
+/// the catalogue says is for who subscribes next.
+pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (provider, name) = (&ask.caller.provider.name, ask.id);
+    match ask.api.store.drop_event_type(provider, name).await {
+        Err(Denied::NoEventType) if ask.dialect().event_type(name).is_some() => Err(Problem::Conflict(format!(
+            "the event type `{name}` belongs to the dialect `{}`; what can be deleted is what this provider added",
+            ask.dialect().name
+        ))),
+        dropped => Ok(dropped.map(|()| Reply::no_content())?),
+    }
 }
 
 fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {

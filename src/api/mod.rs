@@ -181,7 +181,7 @@ impl Api {
         if taken.waited {
             self.check_again(&caller)?;
         }
-        let (id, query, headers, body) = (found.id, head.uri.query(), &head.headers, taken.bytes.clone());
+        let (id, query, headers, body) = (&*found.decoded_id()?, head.uri.query(), &head.headers, taken.bytes.clone());
         self.call(found.call, Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body }).await
     }
 
@@ -250,6 +250,7 @@ impl Api {
             Call::CloseConnection => connections::close(ask).await,
             Call::ListEventTypes => event_types::list(ask).await,
             Call::PutEventType => event_types::put(ask).await,
+            Call::DeleteEventType => event_types::delete(ask).await,
             Call::ListKeys => keys::list(ask).await,
             Call::CreateKey => keys::create(ask).await,
             Call::RevokeKey => keys::revoke(ask).await,

@@ -82,6 +82,7 @@ impl Problem {
             Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
                 StatusCode::NOT_FOUND
             }
+            Self::Denied(Denied::NoEventType) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -270,6 +271,7 @@ mod tests {
             (Denied::NoWebhook, 404),
             (Denied::NoDelivery, 404),
             (Denied::NoKey, 404),
+            (Denied::NoEventType, 404),
             (Denied::FileOwned, 409),
             (Denied::TooMany(5), 409),
             (Denied::Full, 507),

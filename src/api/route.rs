@@ -1,7 +1,10 @@
 //! Every call of the API as data: its method, its path, what it needs, and who does it.
 
+use std::borrow::Cow;
+
 use http::Method;
 use matchit::Router;
+use percent_encoding::percent_decode_str;
 
 use super::problem::Problem;
 
@@ -75,6 +78,7 @@ pub(crate) enum Call {
     CloseConnection,
     ListEventTypes,
     PutEventType,
+    DeleteEventType,
     ListKeys,
     CreateKey,
     RevokeKey,
@@ -97,7 +101,7 @@ pub(crate) struct Routes(Router<Place>);
 pub(crate) struct Found<'p> {
     pub(crate) need: Need,
     pub(crate) call: Call,
-    /// Empty where the path has none.
+    /// As it stands in the path; empty where that has none.
     pub(crate) id: &'p str,
 }
 
@@ -124,6 +128,13 @@ impl Routes {
         let call = Verb::of(method).and_then(|verb| matched.value.0[verb as usize]);
         let (need, call) = call.ok_or_else(|| Problem::Method(matched.value.verbs()))?;
         Ok(Found { need, call, id: matched.params.get("id").unwrap_or_default() })
+    }
+}
+
+impl Found<'_> {
+    /// The id as it is meant: a path holds percent-encoded what it could not hold else (RFC 3986 section 2.1).
+    pub(crate) fn decoded_id(&self) -> Result<Cow<'_, str>, Problem> {
+        percent_decode_str(self.id).decode_utf8().map_err(|_| Problem::Wrong("the id in the path is not UTF-8".into()))
     }
 }
 
@@ -195,6 +206,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Delete, "/v1/connections/{id}", Need::Publish, Call::CloseConnection),
     route(Verb::Get, "/v1/event-types", Need::ReadCatalogue, Call::ListEventTypes),
     route(Verb::Put, "/v1/event-types/{id}", Need::Catalogue, Call::PutEventType),
+    route(Verb::Delete, "/v1/event-types/{id}", Need::Catalogue, Call::DeleteEventType),
     route(Verb::Get, "/v1/admin/keys", Need::Operator, Call::ListKeys),
     route(Verb::Post, "/v1/admin/keys", Need::Operator, Call::CreateKey),
     route(Verb::Delete, "/v1/admin/keys/{id}", Need::Operator, Call::RevokeKey),
@@ -235,6 +247,15 @@ mod tests {
         assert_eq!(found(Method::PUT, "/webhooks/wh_7").unwrap(), (Call::PutWebhook, "wh_7".into()));
         assert_eq!(found(Method::POST, "/webhooks/test").unwrap().0, Call::TestWebhooks);
         assert!(found(Method::GET, "/deliveries").is_err());
+    }
+
+    #[test]
+    fn an_id_is_decoded() {
+        let routes = Routes::new();
+        let id = |path: &str| routes.find(&Method::PUT, path).unwrap().decoded_id().map(Cow::into_owned).ok();
+        assert_eq!(id("/v1/event-types/a.b"), Some("a.b".into()));
+        assert_eq!(id("/v1/event-types/a%2Fb%C3%BC%"), Some("a/bü%".into()));
+        assert_eq!(id("/v1/event-types/%FF"), None);
     }
 
     #[test]

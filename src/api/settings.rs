@@ -49,7 +49,7 @@ impl Settings {
         let standard = Provider::new(checked::DEFAULT_OWNER, dialect(checked::DEFAULT_DIALECT)?);
         let mut providers = HashMap::from([(checked::DEFAULT_OWNER.into(), Arc::new(standard))]);
         for provider in &config.providers {
-            let known = Provider::of(provider, dialect(&provider.dialect)?);
+            let known = Provider::of(provider, spoken(provider, dialect(&provider.dialect)?));
             providers.insert(provider.name.as_str().into(), Arc::new(known));
         }
         Some(Self {
@@ -111,6 +111,14 @@ impl Provider {
     /// A tenant's `$tenant.environment`: the file's, or `Production`.
     pub(crate) fn environment(&self, tenant: Option<&str>) -> Arc<str> {
         tenant.and_then(|tenant| self.environments.get(tenant)).unwrap_or(&self.environment).clone()
+    }
+}
+
+/// The dialect as the provider wants it.
+fn spoken(provider: &checked::Provider, dialect: Arc<Dialect>) -> Arc<Dialect> {
+    match provider.unknown_types {
+        None => dialect,
+        Some(unknown_types) => Arc::new(dialect.with_unknown_types(unknown_types)),
     }
 }
 

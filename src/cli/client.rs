@@ -57,6 +57,11 @@ impl Call {
         Self::new(Method::POST, path, body.into())
     }
 
+    /// `body` is JSON.
+    pub(crate) fn put(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self::new(Method::PUT, path, body.into())
+    }
+
     pub(crate) fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path, Bytes::new())
     }
@@ -94,7 +99,7 @@ impl Call {
             request = request.header("idempotency-key", key);
         }
         // Also without a body: nothing but JSON is ever sent, and `dev` wants to hear it.
-        if self.method == Method::POST {
+        if self.method == Method::POST || self.method == Method::PUT {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         request.body(Full::new(self.body))

@@ -79,6 +79,7 @@ fn what_there_is(detail: &str) -> Option<Hint> {
     let lists = [
         ("webhook", Hint::tenants("webhooks list")),
         ("delivery", Hint::tenants("deliveries list")),
+        ("event type", Hint::tenants("event-types list")),
         ("key", Hint::service("keys list")),
     ];
     lists.into_iter().find(|(noun, _)| detail.contains(noun)).map(|(_, list)| list)

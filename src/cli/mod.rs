@@ -15,6 +15,7 @@ mod dev;
 mod dialects;
 mod doctor;
 mod doors;
+mod event_types;
 mod exit;
 mod fate;
 mod hint;
@@ -72,6 +73,8 @@ enum Command {
     Webhooks(webhooks::Webhooks),
     #[command(subcommand, visible_alias = "delivery")]
     Deliveries(deliveries::Deliveries),
+    #[command(subcommand, visible_alias = "event-type")]
+    EventTypes(event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
     Keys(keys::Keys),
     Status(status::Status),
@@ -98,6 +101,7 @@ impl Command {
             Self::Send(send) => send.run(out),
             Self::Webhooks(webhooks) => webhooks.run(out),
             Self::Deliveries(deliveries) => deliveries.run(out),
+            Self::EventTypes(types) => types.run(out),
             Self::Keys(keys) => keys.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
@@ -214,6 +218,8 @@ mod tests {
             "hookwheel deliveries show ../keys",
             "hookwheel deliveries list --status broken",
             "hookwheel deliveries list --all --tenant a/b",
+            "hookwheel event-types set a*",
+            "hookwheel event-types delete",
             "hookwheel keys revoke",
             "hookwheel deliveries list --limit 251",
             "hookwheel deliveries list --since soon",

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::doors;
-use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, Webhook};
+use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::built_in;
 
 /// Everything that the files, the environment and the flags come to.
@@ -44,6 +44,7 @@ fn provider(provider: &Provider) -> Value {
     json!({
         "name": provider.name,
         "dialect": provider.dialect,
+        "unknown_types": UNKNOWN_TYPES.iter().find(|(_, known)| provider.unknown_types == Some(*known)).map(|(word, _)| word),
         "keys": provider.keys.iter().map(key).collect::<Vec<_>>(),
         "tenants": provider.tenants.iter().map(tenant).collect::<Vec<_>>(),
     })

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 
 use crate::domain::access::{KeyHash, Scopes};
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, UnknownTypes};
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::Secret;
 
@@ -156,6 +156,8 @@ pub(crate) struct Operator {
 pub(crate) struct Provider {
     pub(crate) name: String,
     pub(crate) dialect: String,
+    /// Absent: as its dialect has it.
+    pub(crate) unknown_types: Option<UnknownTypes>,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
 }
@@ -226,3 +228,6 @@ pub(crate) const DEFAULT_OWNER: &str = "default";
 
 /// The dialect of top-level webhooks, and of a provider that names none.
 pub(crate) const DEFAULT_DIALECT: &str = "standard";
+
+/// How a provider says what becomes of types that its catalogue does not have.
+pub(crate) const UNKNOWN_TYPES: [(&str, UnknownTypes); 2] = [("allow", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];

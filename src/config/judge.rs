@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::dialect::{Dialect, UnknownType};
+use crate::domain::dialect::{Dialect, UnknownType, UnknownTypes};
 use crate::domain::nearest::nearest;
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::Secret;
@@ -12,6 +12,7 @@ use crate::domain::target::{Guard, Reason, Schemes, Target};
 use super::checked::{Delivery, Server};
 use super::document::Value;
 use super::fault::{Faults, Placed};
+use super::owners::Spoken;
 use super::value::{Wrong, string};
 
 /// The dialects that there are, and the addresses that may be dialled.
@@ -65,18 +66,13 @@ impl Judge {
     }
 
     /// Reads an entry of `events`: a name, `prefix.*` or `*`.
-    pub(crate) fn pattern(&self, value: Value, dialect: &str) -> Result<Pattern, Wrong> {
+    pub(crate) fn pattern(&self, value: Value, spoken: Spoken<'_>) -> Result<Pattern, Wrong> {
         let text = string(value, PATTERNS)?;
         let pattern = Pattern::parse(&text).map_err(|why| Wrong::new(format!("holds {text:?}: {why}"), PATTERNS))?;
-        let known = self.dialects.get(dialect).map_or(Ok(()), |dialect| dialect.check_pattern(&pattern));
-        known.map_err(|unknown| self.unknown_type(unknown, dialect))?;
+        let dialect = self.dialects.get(spoken.dialect).filter(|_| spoken.unknown_types != Some(UnknownTypes::Pass));
+        let known = dialect.map_or(Ok(()), |dialect| dialect.check_pattern(&pattern));
+        known.map_err(|unknown| unknown_type(unknown, spoken.dialect))?;
         Ok(pattern)
-    }
-
-    fn unknown_type(&self, unknown: UnknownType, dialect: &str) -> Wrong {
-        let all = || format!("hookwheel dialects show {dialect}");
-        let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
-        Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
     }
 
     /// Notes a secret that the dialect cannot sign with.
@@ -87,6 +83,12 @@ impl Judge {
             faults.add(&secret.place, message, "leave `secret_file` out, and the relay makes a secret that fits");
         }
     }
+}
+
+fn unknown_type(unknown: UnknownType, dialect: &str) -> Wrong {
+    let all = || format!("hookwheel dialects show {dialect}");
+    let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
+    Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
 }
 
 fn refused_url(reason: &Reason) -> Wrong {

@@ -1,9 +1,11 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
+use crate::domain::dialect::UnknownTypes;
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::Secret;
 
-use super::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, Webhook};
+use super::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
+use super::dialect::parts::word;
 use super::document::Table;
 use super::fault::{Faults, Place, Placed};
 use super::judge::Judge;
@@ -44,13 +46,14 @@ impl Owners<'_> {
     fn provider(&mut self, mut table: Table, names: &mut Names<String>) -> Option<Provider> {
         let name = table.id("name", "\"acme\"", self.faults);
         let dialect = self.dialect(&mut table);
+        let unknown_types = word(&mut table, "unknown_types", &UNKNOWN_TYPES, self.faults).map(|word| word.value);
         let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
-        let tenants = self.tenants(&mut table, &dialect);
+        let tenants = self.tenants(&mut table, Spoken { dialect: &dialect, unknown_types });
         table.finish(self.faults);
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
-        Some(Provider { name: name.value, dialect, keys, tenants })
+        Some(Provider { name: name.value, dialect, unknown_types, keys, tenants })
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -59,18 +62,18 @@ impl Owners<'_> {
         dialect.value
     }
 
-    fn tenants(&mut self, provider: &mut Table, dialect: &str) -> Vec<Tenant> {
+    fn tenants(&mut self, provider: &mut Table, spoken: Spoken<'_>) -> Vec<Tenant> {
         let mut names = Names::default();
         let tables = provider.tables("tenant", self.faults);
-        tables.into_iter().filter_map(|table| self.tenant(table, dialect, &mut names)).collect()
+        tables.into_iter().filter_map(|table| self.tenant(table, spoken, &mut names)).collect()
     }
 
-    fn tenant(&mut self, mut table: Table, dialect: &str, names: &mut Names<String>) -> Option<Tenant> {
+    fn tenant(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Tenant> {
         let id = table.id("id", "\"acme\"", self.faults);
         let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
         let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
         let webhooks = table.tables("webhook", self.faults);
-        let webhooks = self.webhooks(webhooks, dialect, &mut Names::default());
+        let webhooks = self.webhooks(webhooks, spoken, &mut Names::default());
         table.finish(self.faults);
         let id = id?;
         let what = format!("the tenant `{}`", id.value);
@@ -79,20 +82,20 @@ impl Owners<'_> {
         Some(Tenant { id: id.value, environment, keys, webhooks })
     }
 
-    fn webhooks(&mut self, tables: Vec<Table>, dialect: &str, names: &mut Names<String>) -> Vec<Webhook> {
-        tables.into_iter().filter_map(|table| self.webhook(table, dialect, names)).collect()
+    fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, names: &mut Names<String>) -> Vec<Webhook> {
+        tables.into_iter().filter_map(|table| self.webhook(table, spoken, names)).collect()
     }
 
-    fn webhook(&mut self, mut table: Table, dialect: &str, names: &mut Names<String>) -> Option<Webhook> {
+    fn webhook(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Webhook> {
         let place = table.place.clone();
         let name = table.label("name", "\"billing\"", self.faults);
         if !table.has("url") {
             table.missing("url", "\"https://hooks.example.com/path\"", self.faults);
         }
-        let url = self.url(&mut table, "url", dialect);
-        let events = self.events(&mut table, dialect);
+        let url = self.url(&mut table, "url", spoken.dialect);
+        let events = self.events(&mut table, spoken);
         let description = table.string("description", self.faults).map(|text| text.value);
-        let secret = self.secret(&mut table, "secret_file", dialect);
+        let secret = self.secret(&mut table, "secret_file", spoken.dialect);
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);
@@ -104,10 +107,12 @@ impl Owners<'_> {
     fn top_level(&mut self, tables: Vec<Table>, providers: &mut Vec<Provider>) {
         let place = tables.first().map(|table| table.place.clone()).unwrap_or_default();
         let provider = self.default_provider(&place, providers);
+        let unknown_types = provider.unknown_types;
         let tenant = default_tenant(&mut provider.tenants);
         let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.place.clone()));
         let mut names = Names::with(judged);
-        tenant.webhooks.extend(self.webhooks(tables, DEFAULT_DIALECT, &mut names));
+        let spoken = Spoken { dialect: DEFAULT_DIALECT, unknown_types };
+        tenant.webhooks.extend(self.webhooks(tables, spoken, &mut names));
     }
 
     fn default_provider<'p>(&mut self, place: &Place, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
@@ -134,12 +139,12 @@ impl Owners<'_> {
         Some(taken.value)
     }
 
-    fn events(&mut self, table: &mut Table, dialect: &str) -> Option<Vec<Pattern>> {
+    fn events(&mut self, table: &mut Table, spoken: Spoken<'_>) -> Option<Vec<Pattern>> {
         if !table.has("events") {
             table.missing("events", EVENTS_EXAMPLE, self.faults);
         }
         let judge = self.judge;
-        let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, dialect))?;
+        let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, spoken))?;
         if events.value.is_empty() {
             self.faults.add(&events.place, "`events` names none", format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"));
         }
@@ -167,9 +172,18 @@ impl Owners<'_> {
     }
 }
 
+/// How a provider's webhooks are judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Spoken<'a> {
+    pub(crate) dialect: &'a str,
+    /// Where the provider says it. What it added to the catalogue by the API is not known here, so its `refuse` refuses nothing
+    /// that the dialect takes.
+    pub(crate) unknown_types: Option<UnknownTypes>,
+}
+
 fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
-    Provider { name, dialect, keys: Vec::new(), tenants: Vec::new() }
+    Provider { name, dialect, unknown_types: None, keys: Vec::new(), tenants: Vec::new() }
 }
 
 fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {

@@ -193,7 +193,7 @@ fn providers(config: &Config) -> Vec<(String, &Provider)> {
 }
 
 fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>> {
-    changed(&[("dialect", old.dialect != new.dialect)])
+    changed(&[("dialect", old.dialect != new.dialect), ("unknown_types", old.unknown_types != new.unknown_types)])
 }
 
 fn dialects(config: &Config) -> Vec<(String, &Dialect)> {

@@ -208,7 +208,8 @@ fn provider(url: &str) -> Provider {
         place: Place::Default,
     };
     let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };
-    Provider { name: DEFAULT_OWNER.into(), dialect: DEFAULT_DIALECT.into(), keys: Vec::new(), tenants: vec![tenant] }
+    let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());
+    Provider { name, dialect, unknown_types: None, keys: Vec::new(), tenants: vec![tenant] }
 }
 
 async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Result<String, Error> {

@@ -22,6 +22,11 @@ pub(super) fn with(catalogue: &Catalogue, event_type: EventType) -> Catalogue {
     all.into()
 }
 
+/// A catalogue without one of its event types.
+pub(super) fn without(catalogue: &Catalogue, name: &str) -> Catalogue {
+    catalogue.iter().filter(|known| *known.name != *name).cloned().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,13 +36,15 @@ mod tests {
     }
 
     #[test]
-    fn an_event_type_replaces_its_namesake_and_the_order_stays() {
+    fn an_event_type_replaces_its_namesake_or_goes_and_the_order_stays() {
         let mut catalogue: Catalogue = Arc::new([]);
         for event_type in [named("b", 1), named("a", 1), named("c", 1), named("b", 2)] {
             catalogue = with(&catalogue, event_type);
         }
         let listed: Vec<_> = catalogue.iter().map(|known| (&*known.name, known.version)).collect();
         assert_eq!(listed, [("a", 1), ("b", 2), ("c", 1)]);
+        let left: Vec<_> = without(&catalogue, "b").iter().map(|known| known.name.clone()).collect();
+        assert_eq!(left, ["a".into(), "c".into()]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Event types that a provider adds to its dialect's catalogue, inside the writer.
+//! Event types that a provider adds to its dialect's catalogue, and takes away again, inside the writer.
 
 use super::Denied;
 use super::batch::Batch;
@@ -14,7 +14,7 @@ impl Batch<'_, '_> {
         if is_new && known.len() >= EVENT_TYPES_MAX {
             return Ok(Err(Denied::TooManyTypes(EVENT_TYPES_MAX)));
         }
-        let name = [provider.as_bytes(), &[0], event_type.name.as_bytes()].concat();
+        let name = row_of(provider, &event_type.name);
         let mut bytes = Vec::new();
         record::write_event_type(&name, &event_type, &mut bytes);
         self.tables.event_type()?.insert(&*name, &*bytes)?;
@@ -23,6 +23,21 @@ impl Batch<'_, '_> {
         self.answer(move || shared.registry_mut().put_event_type(provider, event_type));
         Ok(Ok(()))
     }
+
+    /// Takes one event type of a provider away. Webhooks that subscribe to it go on as they are.
+    pub(super) fn drop_event_type(&mut self, provider: &str, name: &str) -> Result<Result<(), Denied>, Error> {
+        if self.tables.event_type()?.remove(&*row_of(provider, name))?.is_none() {
+            return Ok(Err(Denied::NoEventType));
+        }
+        self.after.dirty = true;
+        let (shared, provider, name) = (self.shared.clone(), Box::<str>::from(provider), Box::<str>::from(name));
+        self.answer(move || shared.registry_mut().drop_event_type(&provider, &name));
+        Ok(Ok(()))
+    }
+}
+
+fn row_of(provider: &str, name: &str) -> Vec<u8> {
+    [provider.as_bytes(), &[0], name.as_bytes()].concat()
 }
 
 /// Event types that one provider may add.

@@ -216,6 +216,11 @@ impl Store {
         self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::PutEventType(provider.into(), event_type, to)).await?
     }
 
+    /// Takes away an event type that a provider added, or its words for one of its dialect.
+    pub(crate) async fn drop_event_type(&self, provider: &str, name: &str) -> Result<(), Denied> {
+        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::DropEventType(provider.into(), name.into(), to)).await?
+    }
+
     /// The event types that a provider added to its dialect's.
     pub(crate) fn catalogue(&self, provider: &str) -> Catalogue {
         self.shared.registry().catalogue(provider)

@@ -177,6 +177,8 @@ pub(crate) enum Denied {
     Full,
     #[error("the disk is nearly full; this is taken again when space is freed")]
     DiskLow,
+    #[error("no such event type")]
+    NoEventType,
     #[error("no such key")]
     NoKey,
     #[error("this key belongs to the config file; change it there and run `hookwheel reload`")]

@@ -36,6 +36,7 @@ pub(super) enum Op {
     OpenConnection(NewConnection, oneshot::Sender<Result<Opened, Denied>>),
     CloseConnection(Owned, Box<str>, oneshot::Sender<Result<(), Denied>>),
     PutEventType(Box<str>, EventType, oneshot::Sender<Result<(), Denied>>),
+    DropEventType(Box<str>, Box<str>, oneshot::Sender<Result<(), Denied>>),
     AddKey(Key, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
     Limits(Limits),

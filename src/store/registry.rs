@@ -175,6 +175,12 @@ impl Registry {
         *held = catalogue::with(held, event_type);
     }
 
+    pub(super) fn drop_event_type(&mut self, provider: &str, name: &str) {
+        if let Some(held) = self.catalogues.get_mut(provider) {
+            *held = catalogue::without(held, name);
+        }
+    }
+
     fn put_name(&mut self, endpoint: &Endpoint) {
         let name = &endpoint.definition.name;
         if !name.is_empty() {

@@ -254,6 +254,7 @@ impl Batch<'_, '_> {
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
             Op::PutEventType(provider, event_type, to) => answered!(to, self.put_event_type(&provider, event_type)?),
+            Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
             Op::AddKey(key, to) => answered!(to, self.add_key(key)?),
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
             Op::Limits(limits) => self.memory.limits = limits,

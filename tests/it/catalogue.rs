@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::harness::api::text;
+use crate::harness::api::{WITHIN, text};
 use crate::harness::client::{Answer, Client};
 use crate::harness::config::Config;
 use crate::harness::receiver::Receiver;
@@ -49,6 +49,79 @@ async fn webhooks_may_subscribe_to_what_the_provider_added_and_are_tested_with_i
         .post("/v1/webhooks", &json!({ "url": receiver.url("/a"), "events": ["oracle.spike"] }))
         .await
         .problem(422, &["did you mean `oracle.spoke`"]);
+}
+
+/// One type put into the catalogue made all the others unknown.
+#[tokio::test]
+async fn a_type_that_is_added_shuts_no_other_out() {
+    let config = Config::bare().provider("s", "standard").tenant("t").provider("d", "deck").tenant("t");
+    let service = Service::start(&config).await;
+    for provider in ["s", "d"] {
+        put(&service.provider(provider), "x", &json!({})).await.expect(201);
+        let hook = json!({ "url": "https://example.com/", "events": ["in.use", "FetchStatements"], "name": "n" });
+        service.tenant(provider, "t").post("/v1/webhooks", &hook).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_says_what_becomes_of_unknown_types() {
+    let strict = Config::bare().provider("s", "standard").provider_line("unknown_types = \"refuse\"").tenant("t");
+    let config = strict.provider("a", "aioka").provider_line("unknown_types = \"allow\"").tenant("t");
+    let service = Service::start(&config.webhook("own", "https://example.com/", &["not.listed"])).await;
+    let hook = |kind: &str| json!({ "url": "https://example.com/", "events": [kind] });
+    put(&service.provider("s"), "order.paid", &json!({})).await.expect(201);
+    let (strict, open) = (service.tenant("s", "t"), service.tenant("a", "t"));
+    strict.post("/v1/webhooks", &hook("order.piad")).await.problem(422, &["/events/0", "did you mean `order.paid`"]);
+    strict.publish(&json!({ "type": "order.piad", "data": 1 })).await.problem(422, &["/type", "did you mean `order.paid`"]);
+    strict.post("/v1/webhooks", &hook("order.paid")).await.expect(201);
+    strict.publish(&json!({ "type": "order.paid", "data": 1 })).await.expect(202);
+    open.post("/v1/webhooks", &hook("verdict.old")).await.expect(201);
+    open.publish(&json!({ "type": "verdict.old", "data": 1 })).await.expect(202);
+}
+
+#[tokio::test]
+async fn what_a_provider_added_can_be_deleted_and_who_subscribes_keeps_it() {
+    let (mut service, receiver) =
+        (Service::start(&Config::bare().provider("a", "aioka").tenant("t")).await, Receiver::start().await);
+    let (provider, tenant) = (service.provider("a"), service.tenant("a", "t"));
+    for (name, path) in [("oracle.spoke", "oracle.spoke"), ("wo/rt", "wo%2Frt"), ("macro.alert", "macro.alert")] {
+        let answer = put(&provider, path, &json!({ "description": "ours" })).await;
+        assert_eq!((&answer.json()["name"], answer.status < 300), (&json!(name), true));
+    }
+    let id = tenant.subscribe(&receiver.url("/a"), &["oracle.spoke", "wo/rt"]).await;
+    tenant.delete("/v1/event-types/oracle.spoke").await.problem(403, &["provider"]);
+    service.cli(&["event-types", "delete", "wo/rt", "--tenant", "a/*"]).expect(0);
+    for name in ["oracle.spoke", "macro.alert"] {
+        provider.delete(&format!("/v1/event-types/{name}")).await.expect(204);
+    }
+    provider.delete("/v1/event-types/oracle.spoke").await.problem(404, &["no such event type"]);
+    provider.delete("/v1/event-types/macro.alert").await.problem(409, &["`macro.alert`", "dialect `aioka`"]);
+    service.kill9();
+    service.start_again().await;
+    let (provider, tenant) = (service.provider("a"), service.tenant("a", "t"));
+    let listed = provider.get("/v1/event-types").await.expect(200);
+    let descriptions: Vec<_> = listed["data"].as_array().expect("a list").iter().map(|one| text(&one["description"])).collect();
+    assert!(descriptions.len() == 5 && !descriptions.contains(&"ours".to_owned()), "the dialect's words stand again: {listed}");
+
+    tenant.publish(&json!({ "type": "oracle.spoke", "data": 1 })).await.expect(202);
+    receiver.wait_for("/a", 1, WITHIN).await;
+    let again = json!({ "url": receiver.url("/b"), "events": ["oracle.spoke"] });
+    tenant.patch(&format!("/v1/webhooks/{id}"), &again).await.expect(200);
+    tenant.post("/v1/webhooks", &again).await.problem(422, &["oracle.spoke"]);
+}
+
+#[tokio::test]
+async fn the_command_line_keeps_the_catalogue() {
+    let service = Service::start(&Config::quick()).await;
+    let run = |arguments: &[&str]| service.cli(&[&["event-types"], arguments, &["--tenant", "shop/*"]].concat());
+    assert!(
+        run(&["set", "order.paid", "--description", "It was paid", "--example", "{\"n\":1}"]).expect(0).stdout.contains("added")
+    );
+    assert!(run(&["set", "order.paid", "--type-version", "2"]).expect(0).stdout.contains("changed"));
+    let shown = run(&["list"]).expect(0).stdout;
+    assert!(shown.contains("order.paid  2"), "{shown}");
+    assert!(run(&["delete", "order.paid"]).expect(0).stdout.contains("deleted"));
+    run(&["delete", "order.paid"]).expect(1).complains(&["no such event type", "event-types list", "shop/*"]);
 }
 
 #[tokio::test]

@@ -26,21 +26,32 @@ pub(super) struct Given {
     description: Option<Box<str>>,
 }
 
+/// By what a definition is judged.
+#[derive(Clone, Copy)]
+pub(super) struct Rules<'a> {
+    pub(super) rank: Rank,
+    pub(super) settings: &'a Settings,
+    pub(super) dialect: &'a Dialect,
+    /// What the webhook subscribes to already: it may keep that, also when the catalogue has it no more.
+    pub(super) held: &'a [Pattern],
+}
+
 impl Given {
     /// All that a webhook needs must be there.
-    pub(super) fn take(form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Self {
+    pub(super) fn take(form: &mut Form<'_>, rules: Rules<'_>) -> Self {
         form.required("url");
         form.required("events");
-        if dialect.api.unique_name {
+        if rules.dialect.api.unique_name {
             form.required("name");
         }
-        Self::take_some(form, rank, settings, dialect)
+        Self::take_some(form, rules)
     }
 
     /// Whatever is there.
-    pub(super) fn take_some(form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Self {
-        let url = form.text("url").and_then(|url| canonical(&url, form, rank, settings, dialect));
-        let events = form.texts("events").map(|events| patterns(&events, form, dialect));
+    pub(super) fn take_some(form: &mut Form<'_>, rules: Rules<'_>) -> Self {
+        let dialect = rules.dialect;
+        let url = form.text("url").and_then(|url| canonical(&url, form, rules));
+        let events = form.texts("events").map(|events| patterns(&events, form, rules));
         let name = form.text("name").map(|name| line("name", name, NAME_CHARS_MAX, form));
         if dialect.api.unique_name && name.as_deref() == Some("") {
             form.note("name", "is empty; in this dialect a webhook is found by its name");
@@ -93,10 +104,10 @@ impl Switch {
 }
 
 /// The URL as it is kept, if it can be an endpoint's. An operator is told what would open a refused address; others cannot do it.
-fn canonical(url: &str, form: &mut Form<'_>, rank: Rank, settings: &Settings, dialect: &Dialect) -> Option<Box<str>> {
-    match Target::parse(url, settings.schemes(dialect), &settings.guard) {
+fn canonical(url: &str, form: &mut Form<'_>, rules: Rules<'_>) -> Option<Box<str>> {
+    match Target::parse(url, rules.settings.schemes(rules.dialect), &rules.settings.guard) {
         Ok(target) => Some(target.url().into()),
-        Err(reason) if rank == Rank::Operator && reason.can_be_opened() => {
+        Err(reason) if rules.rank == Rank::Operator && reason.can_be_opened() => {
             form.note("url", format!("{reason}; {OPENED_BY}"));
             None
         }
@@ -108,14 +119,14 @@ fn canonical(url: &str, form: &mut Form<'_>, rank: Rank, settings: &Settings, di
 }
 
 /// The patterns, each once.
-fn patterns(events: &[String], form: &mut Form<'_>, dialect: &Dialect) -> Vec<Pattern> {
+fn patterns(events: &[String], form: &mut Form<'_>, rules: Rules<'_>) -> Vec<Pattern> {
     if !(1..=EVENTS_MAX).contains(&events.len()) {
         form.note("events", format!("has {} entries, not 1 to {EVENTS_MAX}", events.len()));
         return Vec::new();
     }
     let mut patterns = Vec::with_capacity(events.len());
     for (index, text) in events.iter().enumerate() {
-        match pattern(text, dialect) {
+        match pattern(text, rules) {
             Ok(pattern) if patterns.contains(&pattern) => {}
             Ok(pattern) => patterns.push(pattern),
             Err(reason) => form.note_at(Wrong::new(format!("/events/{index}"), reason)),
@@ -124,9 +135,11 @@ fn patterns(events: &[String], form: &mut Form<'_>, dialect: &Dialect) -> Vec<Pa
     patterns
 }
 
-fn pattern(text: &str, dialect: &Dialect) -> Result<Pattern, String> {
+fn pattern(text: &str, rules: Rules<'_>) -> Result<Pattern, String> {
     let pattern = Pattern::parse(text)?;
-    dialect.check_pattern(&pattern).map_err(|unknown| unknown.to_string())?;
+    if !rules.held.contains(&pattern) {
+        rules.dialect.check_pattern(&pattern).map_err(|unknown| unknown.to_string())?;
+    }
     Ok(pattern)
 }
 
@@ -150,7 +163,7 @@ mod tests {
     use super::*;
     use crate::api::problem::Problem;
     use crate::api::settings::fixture::{dialect, settings};
-    use crate::domain::dialect::EventType;
+    use crate::domain::dialect::{EventType, Openness};
     use crate::domain::template::Numbers;
 
     fn plain() -> Dialect {
@@ -158,12 +171,18 @@ mod tests {
             |name: &str| EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version: 0 };
         let mut dialect = dialect("$data", Numbers::AsPublished);
         dialect.event_types = vec![event_type("order.created"), event_type("order.paid")];
+        dialect.event.catalogue = Openness::Closed;
         dialect
     }
 
     fn take(body: &str, dialect: &Dialect) -> Result<Definition, Vec<String>> {
+        take_over(body, dialect, &[])
+    }
+
+    fn take_over(body: &str, dialect: &Dialect, held: &[Pattern]) -> Result<Definition, Vec<String>> {
         let mut form = Form::read(body.as_bytes(), DEFINITION).unwrap();
-        let given = Given::take(&mut form, Rank::Provider, &settings(Vec::new()), dialect);
+        let settings = settings(Vec::new());
+        let given = Given::take(&mut form, Rules { rank: Rank::Provider, settings: &settings, dialect, held });
         match form.finish() {
             Ok(()) => Ok(given.whole()),
             Err(Problem::Fields(wrong)) => {
@@ -193,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn an_open_catalogue_is_no_bound() {
+        let body = r#"{"url":"https://example.com/","events":["order.lost"]}"#;
+        assert_eq!(take(body, &plain()).unwrap_err().len(), 1);
+        let mut dialect = plain();
+        dialect.event.catalogue = Openness::Open;
+        assert!(take(body, &dialect).is_ok());
+    }
+
+    #[test]
+    fn a_webhook_keeps_what_left_the_catalogue() {
+        let body = r#"{"url":"https://example.com/","events":["order.gone","order.paid"]}"#;
+        assert!(take_over(body, &plain(), &[Pattern::parse("order.gone").unwrap()]).is_ok());
+        assert!(take_over(body, &plain(), &[Pattern::parse("order.lost").unwrap()]).is_err());
+    }
+
+    #[test]
     fn what_is_missing_is_told() {
         let mut dialect = plain();
         dialect.api.unique_name = true;
@@ -212,7 +247,9 @@ mod tests {
     fn a_patch_leaves_the_rest() {
         let before = take(r#"{"url":"https://example.com/","events":["*"],"name":"n"}"#, &plain()).unwrap();
         let mut form = Form::read(br#"{"description":"new"}"#, PATCHED).unwrap();
-        let after = Given::take_some(&mut form, Rank::Provider, &settings(Vec::new()), &plain()).over(&before);
+        let (settings, dialect) = (settings(Vec::new()), plain());
+        let rules = Rules { rank: Rank::Provider, settings: &settings, dialect: &dialect, held: &[] };
+        let after = Given::take_some(&mut form, rules).over(&before);
         assert_eq!(after, Definition { description: "new".into(), ..before });
     }
 

@@ -19,9 +19,11 @@ use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::told;
+use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::{Definition, Endpoint, Standing};
+use crate::domain::pattern::Pattern;
 use crate::store::{NewWebhook, Recover};
-use definition::{DEFINITION, Given, PATCHED, Switch};
+use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
 
 pub(crate) use everywhere::list_all;
 pub(crate) use secrets::{rotate_secret, show_secret};
@@ -32,7 +34,7 @@ pub(crate) use trial::{test_all, test_one};
 pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (owned, owner, dialect) = (ask.caller.owned()?, ask.caller.owner(), ask.dialect());
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.caller.rank, ask.settings, dialect);
+    let given = Given::take(&mut form, rules(ask, dialect, &[]));
     let secret = secrets::take_or_make(&mut form, dialect)?;
     form.finish()?;
     let definition = given.whole();
@@ -72,7 +74,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, ask.caller.rank, ask.settings, &dialect);
+    let given = Given::take(&mut form, rules(ask, &dialect, &endpoint.definition.events));
     secrets::refuse(&mut form);
     form.finish()?;
     let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
@@ -84,7 +86,7 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut endpoint = ask.webhook()?;
     let dialect = ask.dialect_of(&endpoint);
     let mut form = Form::read(&ask.body, PATCHED)?;
-    let given = Given::take_some(&mut form, ask.caller.rank, ask.settings, &dialect);
+    let given = Given::take_some(&mut form, rules(ask, &dialect, &endpoint.definition.events));
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
@@ -149,6 +151,10 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     let dialect = ask.dialect_of(&endpoint);
     Ok(ask::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
+}
+
+fn rules<'a>(ask: &Ask<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<'a> {
+    Rules { rank: ask.caller.rank, settings: ask.settings, dialect, held }
 }
 
 fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {

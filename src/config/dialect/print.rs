@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::units::duration_text;
 use super::parts::word_of;
-use super::read::{COUNTS, KEYS, NUMBERS, PRECISIONS, SECRET_POLICIES, UNKNOWN_TYPES};
+use super::read::{COUNTS, KEYS, NUMBERS, OPENNESS, PRECISIONS, SECRET_POLICIES, UNKNOWN_TYPES};
 use crate::domain::dialect::{Dialect, EventType, Success, WebhookField};
 use crate::domain::retry::Policy;
 
@@ -53,6 +53,7 @@ fn event(dialect: &Dialect, file: &mut File) {
         file.text(key, name.as_deref().unwrap_or_default());
     }
     file.text("unknown_types", word_of(event.unknown_types, UNKNOWN_TYPES));
+    file.text("catalogue", word_of(event.catalogue, OPENNESS));
     file.text("note", &event.note);
 }
 

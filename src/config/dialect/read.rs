@@ -9,8 +9,8 @@ use super::super::fault::{Faults, Place, Placed};
 use super::super::take::Wrong;
 use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
 use crate::domain::dialect::{
-    Api, Counted, Delivery, Dialect, Disable, EventRules, EventType, Header, HeaderName, SecretPolicy, Success, UnknownTypes,
-    WebhookField,
+    Api, Counted, Delivery, Dialect, Disable, EventRules, EventType, Header, HeaderName, Openness, SecretPolicy, Success,
+    UnknownTypes, WebhookField,
 };
 use crate::domain::json;
 use crate::domain::pattern::check_type_name;
@@ -23,7 +23,7 @@ use crate::domain::template::{Body, HeaderValue, Numbers, Precision};
 pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Option<Dialect> {
     let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
     let api = section(&mut table, "api", faults, api);
-    let event = section(&mut table, "event", faults, event);
+    let (event, openness) = section(&mut table, "event", faults, event);
     let body = section(&mut table, "body", faults, body);
     let headers = headers(&mut table, body.precision, faults);
     let signature = signature(&mut table, api.as_ref(), faults);
@@ -40,7 +40,7 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
         name: name.into(),
         description: description.into(),
         api: api?,
-        event,
+        event: EventRules { catalogue: openness.unwrap_or_else(|| default_openness(&event_types)), ..event },
         body: body.body?,
         unique_time: body.unique_time,
         headers: headers.into_iter().map(|header| header.value).collect(),
@@ -82,16 +82,25 @@ fn flag(table: &mut Table, key: &str, faults: &mut Faults) -> bool {
     table.boolean(key, faults).is_some_and(|flag| flag.value)
 }
 
-fn event(table: &mut Table, faults: &mut Faults) -> EventRules {
+/// What `[event]` says, the catalogue's openness beside it: its default depends on the catalogue.
+fn event(table: &mut Table, faults: &mut Faults) -> (EventRules, Option<Openness>) {
     let required = table.strings("required_attributes", faults).map(|list| list.value).unwrap_or_default();
-    EventRules {
+    let openness = word(table, "catalogue", OPENNESS, faults).map(|word| word.value);
+    let rules = EventRules {
         required_attributes: required.into_iter().map(|name| name.value.into()).collect(),
         type_attribute: attribute(table, "type_attribute", faults),
         link_attribute: attribute(table, "link_attribute", faults),
         version_attribute: attribute(table, "version_attribute", faults),
         unknown_types: choice(table, "unknown_types", UNKNOWN_TYPES, faults),
+        catalogue: Openness::default(),
         note: table.string("note", faults).map(|text| text.value).unwrap_or_default().into(),
-    }
+    };
+    (rules, openness)
+}
+
+/// Who lists types lists all of them, unless the file says otherwise.
+fn default_openness(event_types: &[EventType]) -> Openness {
+    if event_types.is_empty() { Openness::Open } else { Openness::Closed }
 }
 
 /// The name of an attribute; empty takes away what the base says.
@@ -351,6 +360,7 @@ pub(super) const NUMBERS: &Words<Numbers> = &[("as-published", Numbers::AsPublis
 pub(super) const PRECISIONS: &Words<Precision> = &[("seconds", Precision::Seconds), ("micros", Precision::Micros)];
 pub(super) const KEYS: &Words<Key> = &[("text", Key::Text), ("base64", Key::Base64)];
 pub(super) const COUNTS: &Words<Counted> = &[("deliveries", Counted::Deliveries), ("attempts", Counted::Attempts)];
+pub(super) const OPENNESS: &Words<Openness> = &[("open", Openness::Open), ("closed", Openness::Closed)];
 pub(super) const UNKNOWN_TYPES: &Words<UnknownTypes> = &[("pass", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];
 
 /// Whether a scheme is the plain one.

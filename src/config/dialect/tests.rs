@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::document::parse;
-use crate::domain::dialect::{Counted, Success, UnknownTypes, WebhookField};
+use crate::domain::dialect::{Counted, Openness, Success, UnknownTypes, WebhookField};
 use crate::domain::event::Attributes;
 use crate::domain::json;
 use crate::domain::pattern::Pattern;
@@ -277,6 +277,17 @@ fn a_dialect_may_extend_one_that_extends_another_wherever_it_stands() {
 }
 
 #[test]
+fn a_catalogue_is_closed_where_types_are_listed_unless_the_file_opens_it() {
+    let mine = "[dialect.mine]\nextends = \"standard\"\nevent_type = [{ name = \"a\" }]\n";
+    let jobs = "[dialect.jobs]\nextends = \"deck\"\nevent_type = [{ name = \"a\" }]\n";
+    let none = "[dialect.none]\nextends = \"aioka\"\nevent_type = []\n";
+    let dialects = right(&[mine, jobs, none].concat());
+    let closed: Vec<_> =
+        dialects.iter().filter(|(_, one)| one.event.catalogue == Openness::Closed).map(|(name, _)| &**name).collect();
+    assert_eq!(closed, ["aioka", "dcisionai", "decisio", "mine", "resistant"]);
+}
+
+#[test]
 fn a_dialect_without_a_base_needs_a_body_and_retries() {
     let dialects = right("[dialect.a]\nbody = { template = \"$data\" }\nretry = { schedule = [] }\n");
     assert_eq!((dialects["a"].retry.retries(), dialects["a"].disable.consecutive), (0, 10));
@@ -450,6 +461,7 @@ proptest! {
         dialect.delivery.success = if flags[0] { Success::Any2xx } else { Success::Codes(codes) };
         dialect.delivery.pin_url = flags[1];
         dialect.event.unknown_types = if flags[2] { UnknownTypes::Refuse } else { UnknownTypes::Pass };
+        dialect.event.catalogue = if flags[1] { Openness::Closed } else { Openness::Open };
         dialect.disable.consecutive = consecutive;
         dialect.disable.count = if flags[3] { Counted::Attempts } else { Counted::Deliveries };
         dialect.event_types.iter_mut().for_each(|known| known.example = serde_json::json!({ "text": text }).to_string().into());

@@ -42,7 +42,7 @@ pub(crate) struct Dialect {
     pub(crate) delivery: Delivery,
     pub(crate) retry: Retry,
     pub(crate) disable: Disable,
-    /// The catalogue; empty when every type is taken as it comes.
+    /// The catalogue; [`EventRules::catalogue`] says whether there are others.
     pub(crate) event_types: Vec<EventType>,
 }
 
@@ -134,6 +134,7 @@ pub(crate) struct EventRules {
     /// The attribute that overrides the catalogue's version.
     pub(crate) version_attribute: Option<Box<str>>,
     pub(crate) unknown_types: UnknownTypes,
+    pub(crate) catalogue: Openness,
     /// A sentence that stands above the catalogue; may be empty.
     pub(crate) note: Box<str>,
 }
@@ -144,6 +145,16 @@ pub(crate) enum UnknownTypes {
     #[default]
     Pass,
     Refuse,
+}
+
+/// Whether webhooks may subscribe to a type that the catalogue does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Openness {
+    /// They may: it lists some of the types that there are.
+    #[default]
+    Open,
+    /// It lists all of them.
+    Closed,
 }
 
 /// A header of every attempt.
@@ -318,10 +329,19 @@ impl Dialect {
         self.event_types.iter().find(|known| &*known.name == name)
     }
 
-    /// Whether a webhook may subscribe to this: with a catalogue, a name must be in it.
+    /// The same dialect for a provider that says what becomes of unknown types, published and subscribed to.
+    pub(crate) fn with_unknown_types(&self, unknown_types: UnknownTypes) -> Self {
+        let catalogue = match unknown_types {
+            UnknownTypes::Pass => Openness::Open,
+            UnknownTypes::Refuse => Openness::Closed,
+        };
+        Self { event: EventRules { unknown_types, catalogue, ..self.event.clone() }, ..self.clone() }
+    }
+
+    /// Whether a webhook may subscribe to this: in a closed catalogue a name must be in it.
     pub(crate) fn check_pattern(&self, pattern: &Pattern) -> Result<(), UnknownType> {
         match pattern {
-            Pattern::Exact(name) if !self.event_types.is_empty() && self.event_type(name).is_none() => {
+            Pattern::Exact(name) if self.event.catalogue == Openness::Closed && self.event_type(name).is_none() => {
                 Err(self.unknown_type(name))
             }
             _ => Ok(()),

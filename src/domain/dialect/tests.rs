@@ -35,6 +35,7 @@ fn dialect() -> Dialect {
             type_attribute: Some("code".into()),
             link_attribute: Some("link".into()),
             version_attribute: Some("version".into()),
+            catalogue: Openness::Closed,
             ..EventRules::default()
         },
         body: Body::parse("{\"v\":$event.version,\"data\":$data}", Numbers::AsPublished, Precision::Seconds).expect("valid"),
@@ -146,7 +147,19 @@ fn a_subscription_names_types_of_the_catalogue() {
     }
     let unknown = check(&dialect(), "job.faild").expect_err("unknown");
     assert_eq!(unknown.nearest.as_deref(), Some("job.failed"));
-    assert_eq!(check(&Dialect { event_types: Vec::new(), ..dialect() }, "anything"), Ok(()));
+    let event = EventRules { catalogue: Openness::Open, ..dialect().event };
+    assert_eq!(check(&Dialect { event, ..dialect() }, "anything"), Ok(()));
+}
+
+#[test]
+fn a_provider_opens_or_closes_the_catalogue() {
+    let lost = Pattern::parse("job.lost").expect("a pattern");
+    let given = attributes(&[("job", "7"), ("code", "\"job.lost\"")]);
+    for (said, taken) in [(UnknownTypes::Pass, true), (UnknownTypes::Refuse, false)] {
+        let dialect = dialect().with_unknown_types(said);
+        assert_eq!(dialect.check_pattern(&lost).is_ok(), taken, "{said:?}");
+        assert_eq!(dialect.check(&facts("job.lost", &given)).is_empty(), taken, "{said:?}");
+    }
 }
 
 #[test]

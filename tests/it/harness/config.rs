@@ -22,6 +22,7 @@ pub(crate) struct Config {
 struct Provider {
     name: String,
     dialect: String,
+    more: String,
     tenants: Vec<Tenant>,
 }
 
@@ -60,7 +61,19 @@ impl Config {
     }
 
     pub(crate) fn provider(mut self, name: &str, dialect: &str) -> Self {
-        self.providers.push(Provider { name: name.to_owned(), dialect: dialect.to_owned(), tenants: Vec::new() });
+        self.providers.push(Provider {
+            name: name.to_owned(),
+            dialect: dialect.to_owned(),
+            more: String::new(),
+            tenants: Vec::new(),
+        });
+        self
+    }
+
+    /// One more line of the provider named last.
+    pub(crate) fn provider_line(mut self, line: &str) -> Self {
+        let provider = self.providers.last_mut().expect("a provider was named");
+        let _ = writeln!(provider.more, "{line}");
         self
     }
 
@@ -155,7 +168,8 @@ impl Config {
         let _ = write!(text, "\n[operator]\nkeys = [{}]\n{}\n", key(OPERATOR), self.operator);
         for provider in &self.providers {
             let (name, dialect) = (&provider.name, &provider.dialect);
-            let _ = write!(text, "[[provider]]\nname = {name:?}\ndialect = {dialect:?}\nkeys = [{}]\n", key(name));
+            let _ =
+                write!(text, "[[provider]]\nname = {name:?}\ndialect = {dialect:?}\nkeys = [{}]\n{}", key(name), provider.more);
             for tenant in &provider.tenants {
                 let name = format!("{name}-{}", tenant.id);
                 let _ = write!(text, "[[provider.tenant]]\nid = {:?}\nkeys = [{}]\n{}", tenant.id, key(&name), tenant.more);
