@@ -1,4 +1,4 @@
-//! Takes a request's body in: whole, up to its limit, within 30 s, and within the memory that all bodies share.
+//! Takes a request's body in: whole, up to its limit, and within the memory that all bodies share.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
-use http_body::{Body, Frame};
+use http_body::Body;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::intake::{Intake, Size};
 use super::problem::Problem;
-use crate::budget::{Pool, Share};
+use crate::budget::{Budget, PartyShare};
 
 /// The memory for bodies on their way or at work, over all connections.
 ///
-/// A small body costs nothing. A large one that finds it taken waits as long as a body may take and is then refused with 503; one
-/// that would make others of its connection wait is refused at once.
-pub(crate) struct Room(Arc<Pool>);
+/// A small body costs nothing. A large one that finds it taken waits at most 30 s and is then refused with 503; one that would make
+/// others of its connection wait is refused at once. One of which no byte comes for 20 s is given up with 408.
+pub(crate) struct Room(Arc<Budget>);
 
 /// How many requests a connection carries at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,14 @@ impl Carrier {
     pub(crate) fn of(version: Version) -> Self {
         if version == Version::HTTP_2 { Self::Many } else { Self::One }
     }
+
+    /// The first bytes of a body, which take no room.
+    pub(super) fn free_bytes(self) -> usize {
+        match self {
+            Self::One => FREE_BYTES,
+            Self::Many => 0,
+        }
+    }
 }
 
 /// A whole body.
@@ -44,16 +53,23 @@ pub(crate) struct Taken {
     /// Whether it came later than its head.
     pub(crate) waited: bool,
     /// Held while the bytes are at work.
-    _share: Option<Share>,
+    _share: Option<PartyShare>,
 }
 
 impl Room {
-    pub(crate) fn new(requests: Arc<Pool>) -> Self {
-        Self(requests)
+    pub(crate) fn new(budget: Arc<Budget>) -> Self {
+        Self(budget)
     }
 
-    /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes.
-    pub(crate) async fn take<B>(&self, body: B, bytes_max: usize, carrier: Carrier) -> Result<Taken, Problem>
+    /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes. `party`:
+    /// whom it counts for, asked when it needs room.
+    pub(crate) async fn take<B>(
+        &self,
+        body: B,
+        bytes_max: usize,
+        carrier: Carrier,
+        party: impl Fn() -> u64,
+    ) -> Result<Taken, Problem>
     where
         B: Body<Data = Bytes> + Unpin,
     {
@@ -64,26 +80,15 @@ impl Room {
             }
             return Err(too_large(bytes_max));
         }
-        let expected = hint.upper().and_then(|upper| usize::try_from(upper).ok()).unwrap_or(bytes_max);
-        let share = self.share(expected, carrier).await?;
-        let mut read = pin!(collect(body, bytes_max, expected));
-        // Most bodies are there with their heads, and need no timer.
+        let announced = hint.exact().and_then(|bytes| usize::try_from(bytes).ok());
+        let intake = Intake::new(self.0.requests(), party, carrier, Size { announced, bytes_max });
+        let mut read = pin!(intake.collect(body));
         let at_once = poll_fn(|cx| Poll::Ready(read.as_mut().poll(cx))).await;
-        let (bytes, waited) = match at_once {
-            Poll::Ready(bytes) => (bytes?, false),
-            Poll::Pending => (timeout(PATIENCE, read).await.map_err(|_| Problem::Slow)??, true),
+        let ((bytes, share), waited) = match at_once {
+            Poll::Ready(taken) => (taken?, false),
+            Poll::Pending => (read.await?, true),
         };
         Ok(Taken { bytes, waited, _share: share })
-    }
-
-    async fn share(&self, expected: usize, carrier: Carrier) -> Result<Option<Share>, Problem> {
-        let share = match carrier {
-            _ if expected == 0 => return Ok(None),
-            Carrier::One if expected <= FREE_BYTES => return Ok(None),
-            Carrier::One => self.0.take_within(expected, PATIENCE).await,
-            Carrier::Many => self.0.try_take(expected),
-        };
-        share.map(Some).ok_or(Problem::Unavailable("too many large requests at once; try again in a second"))
     }
 }
 
@@ -120,76 +125,12 @@ async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B) {
     drop(timeout(PATIENCE, all).await);
 }
 
-async fn collect<B>(mut body: B, bytes_max: usize, expected: usize) -> Result<Bytes, Problem>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let mut whole = Whole::Nothing;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|_| Problem::Malformed("the body broke off, or its framing is wrong".into()))?;
-        if let Ok(data) = Frame::into_data(frame) {
-            whole = whole.with(data, expected);
-        }
-        if whole.len() > bytes_max {
-            return Err(too_large(bytes_max));
-        }
-    }
-    Ok(whole.into_bytes())
-}
-
-/// A body that mostly comes in one part, which is then kept as it is; a small one is copied out of its connection's buffer, which
-/// is free for the next request then, and not as late as the event is on disk.
-enum Whole {
-    Nothing,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Whole {
-    fn with(self, data: Bytes, expected: usize) -> Self {
-        match self {
-            Self::Nothing if data.len() <= COPIED_BYTES_MAX => Self::One(Bytes::copy_from_slice(&data)),
-            Self::Nothing => Self::One(data),
-            Self::One(first) => {
-                let mut many = BytesMut::with_capacity(expected.min(CAPACITY_BYTES_MAX).max(first.len() + data.len()));
-                many.extend_from_slice(&first);
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-            Self::Many(mut many) => {
-                // Who has sent so much is believed: doubling would hold the body twice.
-                if many.len() >= CAPACITY_BYTES_MAX && many.capacity() < expected {
-                    many.reserve(expected - many.len());
-                }
-                many.extend_from_slice(&data);
-                Self::Many(many)
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Self::Nothing => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Self::Nothing => Bytes::new(),
-            Self::One(bytes) => bytes,
-            Self::Many(bytes) => bytes.freeze(),
-        }
-    }
-}
-
-fn too_large(bytes_max: usize) -> Problem {
+pub(super) fn too_large(bytes_max: usize) -> Problem {
     Problem::TooLarge(format!("the body is larger than {} KiB, the most that this call takes", bytes_max / 1024))
 }
 
-/// For a whole body, counted from the end of its head, and for the room that a large one needs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// For the room that a large body needs, and for the end of one that is too large.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Beyond the limit, what is still read of a body.
 const GRACE_BYTES: usize = 64 * 1024;
@@ -200,27 +141,22 @@ const DISCARDED_BYTES_MAX: usize = 64 * 1024;
 /// How often a connection is given a turn to hand over more of it.
 const DISCARD_TURNS: usize = 4;
 
-/// A body up to this size takes no share: with all connections at once they come to 32 MiB.
+/// Of a body that has its connection for itself, so much takes no room: with all connections at once they come to 36 MiB.
 const FREE_BYTES: usize = 16 * 1024;
-
-/// Half of what is first read of a connection.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
-
-/// Allocated ahead on a peer's word alone.
-const CAPACITY_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
     use std::task::Context;
 
+    use http_body::Frame;
     use http_body_util::Full;
 
     use super::*;
-    use crate::budget::{BYTES_LEAST, Budget};
+    use crate::budget::BYTES_LEAST;
 
     fn room() -> Room {
-        Room::new(Budget::new(BYTES_LEAST).requests().clone())
+        Room::new(Arc::new(Budget::new(BYTES_LEAST)))
     }
 
     /// A body of unknown length in the parts given; `None` never comes.
@@ -239,7 +175,7 @@ mod tests {
     }
 
     async fn take(parts: &[Option<&'static [u8]>], bytes_max: usize) -> Result<Bytes, Problem> {
-        room().take(Parts(parts.to_vec()), bytes_max, Carrier::One).await.map(|taken| taken.bytes)
+        room().take(Parts(parts.to_vec()), bytes_max, Carrier::One, || 1).await.map(|taken| taken.bytes)
     }
 
     #[tokio::test]
@@ -257,20 +193,18 @@ mod tests {
     #[tokio::test]
     async fn an_announced_length_past_the_limit_is_refused_unread() {
         let room = room();
-        let refused = room.take(Full::new(Bytes::from_static(b"abcdef")), 5, Carrier::One).await;
+        let refused = room.take(Full::new(Bytes::from_static(b"abcdef")), 5, Carrier::One, || 1).await;
         assert!(matches!(refused, Err(Problem::TooLarge(_))));
     }
 
     #[tokio::test]
-    async fn one_of_many_never_waits_for_room() {
+    async fn of_many_on_a_connection_none_is_free() {
         let room = room();
-        let first = room.take(Full::new(Bytes::from(vec![b'x'; 1024])), 2048, Carrier::Many).await.unwrap();
-        let rest: Vec<_> = std::iter::from_fn(|| room.0.try_take(1)).collect();
-        assert_eq!(rest.len(), (16 << 10) - 1, "a small one takes its share");
-        let refused = room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many).await;
-        assert!(matches!(refused, Err(Problem::Unavailable(_))));
-        assert!(room.take(Full::new(Bytes::new()), 2048, Carrier::Many).await.is_ok(), "nothing takes nothing");
-        drop((first, rest));
-        assert!(room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many).await.is_ok());
+        let take = |bytes: &'static [u8]| room.take(Full::new(Bytes::from_static(bytes)), 2048, Carrier::Many, || 1);
+        let _held: Vec<_> = std::iter::from_fn(|| room.0.requests().try_take(1, 1 << 10)).collect();
+        assert!(matches!(take(b"x").await, Err(Problem::Unavailable(_))));
+        assert!(take(b"").await.is_ok(), "nothing takes nothing");
+        let other = room.take(Full::new(Bytes::from_static(b"x")), 2048, Carrier::Many, || 2);
+        assert!(other.await.is_ok(), "another party has its own");
     }
 }

@@ -268,8 +268,8 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1 << 20);
         let (_press, pressed) = watch::channel(Stage::Serving);
         tokio::spawn(served(ours, Stop::new(pressed), |request| async {
-            let room = Room::new(Budget::new(BYTES_LEAST).requests().clone());
-            let taken = room.take(request.into_body(), 1000, Carrier::One).await.unwrap();
+            let room = Room::new(Arc::new(Budget::new(BYTES_LEAST)));
+            let taken = room.take(request.into_body(), 1000, Carrier::One, || 1).await.unwrap();
             Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))
         }));
         let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\n";

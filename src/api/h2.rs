@@ -74,8 +74,8 @@ fn too_many_headers<B: Default>() -> Response<B> {
 /// Of one connection; a further one is refused unread. Clients assume at least 100 until they are told (RFC 9113, section 6.5.2).
 const STREAMS_MAX: u32 = 128;
 
-/// What a peer may send before it is read, over all its requests: enough for the largest body in the time that it has, 16 MiB in
-/// 30 s, over a path of 400 ms.
+/// What a peer may send before it is read, over all its requests: enough for 16 MiB in 30 s over a path
+/// of 400 ms.
 const WINDOW_BYTES: u32 = 256 * 1024;
 
 /// Of one answer, what waits in the library for its peer: one part, since all that waits there is nobody's.

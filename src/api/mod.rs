@@ -30,6 +30,7 @@ mod guesses;
 mod h1;
 mod h2;
 mod health;
+mod intake;
 mod keys;
 mod leaving;
 mod ndjson;
@@ -117,7 +118,7 @@ impl Api {
         network: Limits,
     ) -> Self {
         let started = clock::steady();
-        let room = Room::new(store.budget().requests().clone());
+        let room = Room::new(store.budget().clone());
         Self {
             store,
             settings,
@@ -177,7 +178,8 @@ impl Api {
         door::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = door::is_ndjson(&head.headers);
-        let taken = self.room.take(body, found.call.body_bytes_max(is_ndjson), Carrier::of(head.version)).await?;
+        let (bytes_max, carrier) = (found.call.body_bytes_max(is_ndjson), Carrier::of(head.version));
+        let taken = self.room.take(body, bytes_max, carrier, || self.party(&caller)).await?;
         if taken.waited {
             self.check_again(&caller)?;
         }

@@ -33,7 +33,7 @@ pub(crate) enum Problem {
     Wrong(String),
     TooLarge(String),
     MediaType(&'static str),
-    /// The body did not arrive in time.
+    /// No more of the body came.
     Slow,
     Conflict(String),
     Refused(Refusal),
@@ -157,7 +157,7 @@ impl Problem {
             Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
                 text.clone()
             }
-            Self::Slow => "the body did not arrive within 30 s".into(),
+            Self::Slow => "no byte of the body came for 20 s".into(),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Denied(denied) => denied.to_string(),
             // The cause is the operator's to read, in the log.

@@ -3,30 +3,36 @@
 //! ```text
 //!  [delivery] memory
 //!  ├─ events    1/2   fresh 1/16 ─ captures 1/16 ─ small 1/16 ─ prompt 1/16 ─ common 4/16
-//!  ├─ requests  1/4   bodies on their way in, until they are answered
+//!  ├─ requests  1/4   bodies on their way in, until they are answered: common 15/16 ─ small 1/16
 //!  └─ answers   1/4   pieces of answers, until their readers have taken them
 //! ```
 //!
 //! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was
 //! just published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
 //! response beyond [`CAPTURE_FREE_BYTES`] draws on *captures*; where there is no room, that much of it is kept. A request's body
-//! draws on *requests* before it is read on, but for small ones. An answer draws on *answers* before it is rendered: a large one
+//! draws on *requests*, but for a small one and the first bytes of each (`api::body` says how many). With the first byte beyond,
+//! it takes room for as much as it announced, so that whoever has begun can end; once its bytes come slowly it keeps no more than
+//! has come, and takes the rest as it comes. An answer draws on *answers* before it is rendered: a large one
 //! piece by piece, so that a page is never in memory whole; a small one is free.
 //!
 //! **Who waits where.** A delivery waits in its endpoint's queue, or with its slot, and its body on disk. A request waits with
-//! its body in the network. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most
+//! its body in the network, as long as it holds nothing; one that holds room and finds none for more is a 503 at once, and what it
+//! held is free. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most
 //! as long as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
 //!
 //! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of
-//! *answers* no tenant has more than a quarter, so whoever reads slowly stops nobody else. Of the
+//! *answers* no tenant has more than a quarter, so whoever reads slowly stops nobody else. Of *requests* none has more than a
+//! quarter either, or the room of the largest request where that is more, so whoever sends slowly stops nobody else; and what
+//! large bodies cannot have is for those up to 64 KiB, a quarter of it for each tenant again. Of the
 //! events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the bodies of
 //! their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
 //! [`SMALL_BYTES`] of any endpoint, and *prompt* for endpoints that answered their last attempt, one body each. Within a pool it
 //! is first come, first served, so nobody waits for ever.
 //!
-//! **Why nothing locks up.** Whoever waits for a share holds none of the same part, and all that holders wait for has an end of
-//! its own: an attempt its timeout, a request's body and an answer the patience with their peers, a commit the disk. One that
-//! needs more than a whole pool takes all of it.
+//! **Why nothing locks up.** Whoever waits for a share holds none of the same part: a body that is half there never waits for
+//! room, only for its peer. All that holders wait for has an end of its own: an attempt its timeout, a body and an answer the
+//! patience with their peers, a commit the disk. A tenant's own part is taken before that of all, so who waits for its own holds
+//! nothing that another tenant waits for. One that needs more than a whole pool takes all of it.
 //!
 //! **What it costs.** A published event that is attempted at once: an addition and a subtraction. One that is read back, and
 //! each piece of a large answer: a permit.
@@ -36,6 +42,7 @@
 
 mod parties;
 mod pool;
+mod requests;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -46,6 +53,7 @@ use tokio::time::timeout;
 
 pub(crate) use parties::{Parties, PartyShare};
 pub(crate) use pool::{Pool, Share};
+pub(crate) use requests::Requests;
 
 /// All of it, in its parts. A reload changes their sizes.
 #[derive(Debug)]
@@ -55,7 +63,7 @@ pub(crate) struct Budget {
     small: Arc<Pool>,
     prompt: Arc<Pool>,
     common: Arc<Pool>,
-    requests: Arc<Pool>,
+    requests: Requests,
     answers: Parties,
 }
 
@@ -64,15 +72,14 @@ impl Budget {
     pub(crate) fn new(bytes: u64) -> Self {
         let sixteenth = sixteenth(bytes);
         let event = |size| Arc::new(Pool::new(size, EVENT_BYTES_MOST));
-        let peer = |size| Arc::new(Pool::new(size, PEER_BYTES_MOST));
         Self {
             fresh: Gauge::new(sixteenth),
             captures: Gauge::new(sixteenth),
             small: event(sixteenth),
             prompt: event(sixteenth),
             common: event(4 * sixteenth),
-            requests: peer(4 * sixteenth),
-            answers: Parties::of(peer(4 * sixteenth)),
+            requests: Requests::new(4 * sixteenth),
+            answers: Parties::of(Arc::new(Pool::new(4 * sixteenth, PEER_BYTES_MOST))),
         }
     }
 
@@ -106,7 +113,7 @@ impl Budget {
     }
 
     /// For request bodies on their way in.
-    pub(crate) fn requests(&self) -> &Arc<Pool> {
+    pub(crate) fn requests(&self) -> &Requests {
         &self.requests
     }
 
@@ -229,7 +236,7 @@ pub(crate) const SMALL_BYTES: usize = 24 << 10;
 /// makes of 1 MiB of data, and the data behind it.
 const EVENT_BYTES_MOST: usize = (BYTES_LEAST / 16) as usize;
 
-/// The most that one request or answer takes.
+/// The most that one answer takes.
 const PEER_BYTES_MOST: usize = (BYTES_LEAST / 4) as usize;
 
 #[cfg(test)]
@@ -259,8 +266,8 @@ mod tests {
     #[test]
     fn its_parts_come_to_the_whole() {
         let budget = Budget::new(BYTES_DEFAULT);
-        let pools = [&budget.small, &budget.prompt, &budget.common, &budget.requests, budget.answers.pool()];
-        let pools: usize = pools.into_iter().map(|pool| pool.free_bytes()).sum();
+        let pools = [&budget.small, &budget.prompt, &budget.common, budget.answers.pool()];
+        let pools: usize = pools.into_iter().chain(budget.requests.pools()).map(|pool| pool.free_bytes()).sum();
         assert_eq!(
             pools + budget.fresh.limit.load(Relaxed) + budget.captures.limit.load(Relaxed),
             usize::try_from(BYTES_DEFAULT).unwrap()
@@ -293,7 +300,7 @@ mod tests {
         let budget = least();
         let unread: Vec<PartyShare> = (0..5).flat_map(|party| all_of(&budget, party)).collect();
         assert_eq!(unread.len(), 16);
-        assert!(budget.try_event(MIB).is_some() && budget.requests().try_take(16 * MIB).is_some());
+        assert!(budget.try_event(MIB).is_some() && budget.requests().try_take(1, 16 * MIB).is_some());
     }
 
     #[tokio::test]

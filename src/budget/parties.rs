@@ -1,4 +1,4 @@
-//! A pool that is shared by who draws on it: none has more than a quarter, so none takes it from the others.
+//! A pool that is shared by who draws on it: none has more than a part of it, so none takes it from the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,6 +12,8 @@ use super::pool::{Pool, Share};
 #[derive(Debug)]
 pub(crate) struct Parties {
     pool: Arc<Pool>,
+    /// What each gets, where a quarter of the pool is less.
+    least: usize,
     /// Each has a pool of its own, which is there as long as somebody has a share of it or waits for one.
     own: Mutex<HashMap<u64, Weak<Pool>>>,
 }
@@ -25,7 +27,12 @@ pub(crate) struct PartyShare {
 
 impl Parties {
     pub(super) fn of(pool: Arc<Pool>) -> Self {
-        Self { pool, own: Mutex::default() }
+        Self { pool, least: 0, own: Mutex::default() }
+    }
+
+    /// Gives each party so many bytes where its part is less, or all that there are.
+    pub(super) fn each_at_least(self, bytes: usize) -> Self {
+        Self { least: bytes, ..self }
     }
 
     pub(super) fn resize(&self, bytes: usize) {
@@ -47,7 +54,7 @@ impl Parties {
     }
 
     /// First of its own: so those who wait hold nothing that another party waits for.
-    async fn take(&self, party: u64, bytes: usize) -> Option<PartyShare> {
+    pub(super) async fn take(&self, party: u64, bytes: usize) -> Option<PartyShare> {
         let own = self.own(party).take(bytes).await?;
         let all = self.pool.take(own.bytes()).await?;
         Some(PartyShare { own, all })
@@ -60,7 +67,8 @@ impl Parties {
         }
         let place = own.entry(party).or_default();
         place.upgrade().unwrap_or_else(|| {
-            let bytes = self.pool.bytes() / PARTY_PART;
+            let all = self.pool.bytes();
+            let bytes = (all / PARTY_PART).max(self.least.min(all));
             let pool = Arc::new(Pool::new(bytes, bytes));
             *place = Arc::downgrade(&pool);
             pool
@@ -76,6 +84,17 @@ impl Parties {
 impl PartyShare {
     pub(crate) fn bytes(&self) -> usize {
         self.all.bytes()
+    }
+
+    /// Takes as much more as makes it `bytes`, if that is free; nothing otherwise.
+    pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
+        let (own, all) = (self.own.bytes(), self.all.bytes());
+        let grown = self.own.try_grow(bytes) && self.all.try_grow(self.own.bytes());
+        if !grown {
+            self.own.shrink(own);
+            self.all.shrink(all);
+        }
+        grown
     }
 
     /// Gives back what is beyond `bytes`.
@@ -123,6 +142,28 @@ mod tests {
         assert_eq!((whole.bytes(), all(&parties, 1).len()), (4 * KIB, 0));
         whole.shrink(KIB);
         assert_eq!(all(&parties, 1).len(), 3);
+    }
+
+    #[test]
+    fn a_share_grows_by_what_is_free_or_not_at_all() {
+        let parties = parties();
+        let mut share = parties.try_take(1, KIB).expect("there is room");
+        assert!(share.try_grow(3 * KIB) && share.bytes() == 3 * KIB);
+        let other = parties.try_take(1, KIB).expect("there is room");
+        assert!(!share.try_grow(4 * KIB) && share.bytes() == 3 * KIB);
+        drop(other);
+        assert!(share.try_grow(100 * KIB), "what is more than a part takes all of it");
+        assert_eq!((share.bytes(), share.try_grow(100 * KIB)), (4 * KIB, true));
+        drop(share);
+        assert_eq!(parties.pool.free_bytes(), 16 * KIB);
+    }
+
+    #[test]
+    fn a_party_may_get_more_than_its_part() {
+        let parties = Parties::of(Arc::new(Pool::new(16 * KIB, 16 * KIB))).each_at_least(6 * KIB);
+        assert_eq!(all(&parties, 1).len(), 6);
+        let few = Parties::of(Arc::new(Pool::new(4 * KIB, 4 * KIB))).each_at_least(6 * KIB);
+        assert_eq!(all(&few, 1).len(), 4, "not more than there is");
     }
 
     #[test]

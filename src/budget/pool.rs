@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 /// Bytes that many draw on, counted in KiB.
 #[derive(Debug)]
@@ -35,14 +33,6 @@ impl Pool {
     pub(crate) async fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let permit = self.free.clone().acquire_many_owned(self.share_of(bytes)).await.ok()?;
         Some(Share { permit: Some(permit), pool: self.clone() })
-    }
-
-    /// Waits for them at most so long.
-    pub(crate) async fn take_within(self: &Arc<Self>, bytes: usize, patience: Duration) -> Option<Share> {
-        match self.try_take(bytes) {
-            None => timeout(patience, self.take(bytes)).await.ok().flatten(),
-            share => share,
-        }
     }
 
     pub(super) fn resize(&self, bytes: usize) {
@@ -92,6 +82,15 @@ pub(crate) struct Share {
 impl Share {
     pub(crate) fn bytes(&self) -> usize {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * KIB
+    }
+
+    /// Takes as much more as makes it `bytes`, if that is free and nobody waits for it; nothing otherwise.
+    pub(super) fn try_grow(&mut self, bytes: usize) -> bool {
+        let Some(permit) = &mut self.permit else { return false };
+        let held = u32::try_from(permit.num_permits()).unwrap_or(u32::MAX);
+        let missing = self.pool.share_of(bytes).saturating_sub(held);
+        let more = self.pool.free.clone().try_acquire_many_owned(missing);
+        more.map(|more| permit.merge(more)).is_ok()
     }
 
     /// Gives back what is beyond `bytes`.
@@ -155,11 +154,15 @@ mod tests {
         assert!(large.await.expect("no panic").is_some());
     }
 
-    #[tokio::test]
-    async fn patience_has_an_end() {
-        let pool = pool(4);
-        let _held = pool.try_take(4 * KIB);
-        assert!(pool.take_within(1, Duration::from_millis(5)).await.is_none());
+    #[test]
+    fn a_share_grows_while_there_is_room() {
+        let pool = pool(6);
+        let mut share = pool.try_take(KIB).expect("there is room");
+        let other = pool.try_take(3 * KIB).expect("there is room");
+        assert!(share.try_grow(2 * KIB) && !share.try_grow(4 * KIB));
+        assert_eq!((share.bytes(), pool.free_bytes()), (2 * KIB, KIB));
+        drop(other);
+        assert!(share.try_grow(9 * KIB) && share.bytes() == 4 * KIB, "one has at most as much");
     }
 
     #[test]

@@ -156,6 +156,31 @@ async fn wrong_keys_have_a_rate_and_right_ones_have_none() {
     assert_eq!((&status["unauthorized"], &status["wrong_keys_limited"]), (&json!(102), &json!(heard[&429])));
 }
 
+/// A user would have seen publishing stand still for half a minute, or 503, because another customer's uploads hung.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_uploads_of_one_tenant_hold_up_no_other() {
+    let service = Service::start(&Config::quick().tenant("globex")).await;
+    let key = config::secret("shop-acme");
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\ncontent-type: application/x-ndjson\r\ncontent-length: {}\r\n\r\n",
+        16 << 20
+    );
+    let mut silent = Vec::new();
+    for sent in [0, 1, 20 << 10, 100 << 10, 100 << 10, 1 << 20, 4 << 20, 15 << 20] {
+        let mut stream = service.connect().await;
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        // What finds no room stays in the network.
+        let _ = timeout(Duration::from_millis(500), stream.write_all(&vec![b'x'; sent])).await;
+        silent.push(stream);
+    }
+    let event = |kib: usize| json!({ "type": "a.b", "data": "x".repeat(kib << 10) });
+    for (tenant, kib) in [("globex", 20), ("globex", 1000), ("acme", 20)] {
+        let since = Instant::now();
+        service.tenant("shop", tenant).publish(&event(kib)).await.expect(202);
+        assert!(since.elapsed() < Duration::from_secs(1), "{kib} KiB of {tenant} took {:?}", since.elapsed());
+    }
+}
+
 /// Publishes on and on, each time on a new connection when the last one was closed, until the service is gone. How often it was
 /// taken and refused; an error when an answer breaks off.
 async fn publish_until_gone(client: Client) -> std::io::Result<(u32, u32)> {
