@@ -37,9 +37,17 @@ pub(crate) fn decode<C: Cursor>(text: &str) -> Option<C> {
     whole.then(|| C::take(place))?
 }
 
-/// The `cursor` of a query.
+/// The `cursor` of a query; none, and an empty one, is that of the first page.
 pub(crate) fn from_query<C: Cursor>(query: &mut Query) -> Option<C> {
-    query.read_with("cursor", "is not a cursor of this list; take the one that the last page gave", decode)
+    read_from(query, decode)
+}
+
+/// As [`from_query`], for a list whose places are written otherwise.
+pub(crate) fn read_from<T>(query: &mut Query, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    match query.text("cursor") {
+        None | Some("") => None,
+        Some(_) => query.read_with("cursor", "is not a cursor of this list; take the one that the last page gave", read),
+    }
 }
 
 impl Cursor for EventKey {
@@ -126,6 +134,15 @@ mod tests {
         #[test]
         fn no_text_breaks_the_reader(text: String) {
             let _ = (decode::<EventKey>(&text), decode::<DeliveryKey>(&text));
+        }
+    }
+
+    #[test]
+    fn an_empty_cursor_is_that_of_the_first_page() {
+        for (given, is_fine) in [("cursor=", true), ("", true), ("cursor=x", false)] {
+            let mut query = Query::read(Some(given), &["cursor"]);
+            assert_eq!(from_query::<EventKey>(&mut query), None);
+            assert_eq!(query.finish().is_ok(), is_fine, "{given}");
         }
     }
 

@@ -66,8 +66,8 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     let node = store.node();
     let mut query = ask.query(PARAMETERS);
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
-    let mut filter = filter(&mut query);
-    let event = query.text("event").map(ToOwned::to_owned);
+    let mut filter = filter(&mut query, store.now());
+    let event = query.id("event");
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
@@ -87,8 +87,8 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let store = ask.api.store.clone();
     let mut query = ask.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
-    let (mut filter, whose) = (filter(&mut query), Whose::from_query(&mut query));
-    let [event, webhook] = ["event", "webhook"].map(|name| query.text(name).map(ToOwned::to_owned));
+    let (mut filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
+    let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
     query.finish()?;
     let tenants = whose.check(ask)?.tenants(ask);
     let found = match event.map(|id| event_of_any(&store, &tenants, &id)).transpose()? {
@@ -158,13 +158,14 @@ impl Rows for Lines {
 }
 
 /// All filters but `event`, which needs the store.
-fn filter(query: &mut Query) -> Filter {
+fn filter(query: &mut Query, now: Timestamp) -> Filter {
+    let (since, until) = query.window(now);
     Filter {
         status: query.read_with("status", "is none of pending, succeeded, failed, held", Status::parse),
         kind: query.read_with("type", "is neither an event type's name, nor prefix.*, nor *", |text| Pattern::parse(text).ok()),
         code: query.read_with("code", "is no HTTP status", |text| text.parse().ok().filter(|code| (100..600).contains(code))),
-        since: query.time("since"),
-        until: query.time("until"),
+        since,
+        until,
         event: None,
         test: query.boolean("test"),
     }
@@ -287,30 +288,46 @@ mod tests {
     use super::*;
     use crate::api::print;
 
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
     fn printed(fill: impl FnOnce(&mut Object<'_>)) -> String {
         String::from_utf8(print::object(fill)).unwrap()
     }
 
     #[test]
     fn filters_are_typed() {
-        let mut query = Query::read(Some("status=held&type=a.*&code=503&since=2026-04-20T14:32:00Z&test=false"), PARAMETERS);
-        let filter = filter(&mut query);
+        let mut query = Query::read(Some("status=held&type=a.*&code=503&since=10m&test=false"), PARAMETERS);
+        let filter = filter(&mut query, NOW);
         assert!(query.finish().is_ok());
         assert_eq!(filter.status, Some(Status::Held));
         assert_eq!(
             (filter.kind.map(|kind| kind.to_string()).as_deref(), filter.code, filter.test),
             (Some("a.*"), Some(503), Some(false))
         );
-        assert!(filter.since.is_some() && filter.until.is_none());
+        assert_eq!((filter.since, filter.until), (Some(Timestamp::from_secs(400)), None));
     }
 
     #[test]
     fn a_filter_that_says_nothing_is_refused() {
-        for bad in
-            ["status=ok", "code=99", "code=abc", "since=yesterday", "test=1", "type=b*", "type=", "stats=failed", "cursor=abc"]
-        {
+        for bad in [
+            "status=ok",
+            "status=",
+            "code=99",
+            "code=abc",
+            "since=yesterday",
+            "since=30",
+            "since=10m&until=1h",
+            "since=2026-03-01T00:00:00Z&until=2026-02-01T00:00:00Z",
+            "test=1",
+            "type=b*",
+            "type=",
+            "event=",
+            "event=a.b",
+            "stats=failed",
+            "cursor=abc",
+        ] {
             let mut query = Query::read(Some(bad), PARAMETERS);
-            let _ = (filter(&mut query), cursor::from_query::<DeliveryKey>(&mut query));
+            let _ = (filter(&mut query, NOW), query.id("event"), cursor::from_query::<DeliveryKey>(&mut query));
             assert!(query.finish().is_err(), "{bad}");
         }
     }

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::ask::{self, Ask};
+use super::cursor;
 use super::form::{Form, Query};
 use super::page::{Frame, Listed, page};
 use super::print::Object;
@@ -78,8 +79,7 @@ fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
 
 /// A place in the list; what is added behind it does not move it.
 fn start(query: &mut Query) -> usize {
-    let read = |text: &str| text.parse().ok();
-    query.read_with("cursor", "is not a cursor of this list; take the one that the last page gave", read).unwrap_or(0)
+    cursor::read_from(query, |text| text.parse().ok()).unwrap_or(0)
 }
 
 fn print(event_type: &EventType, object: &mut Object<'_>) {

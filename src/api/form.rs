@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::problem::{Problem, Wrong};
+use crate::config::moment::parse_moment;
 use crate::config::units::parse_duration;
+use crate::domain::id::is_name;
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::nearest::nearest;
 use crate::domain::time::Timestamp;
@@ -82,6 +84,12 @@ impl<'a> Form<'a> {
         Timestamp::parse_rfc3339(&text).map_err(|fault| self.note(name, fault.to_string())).ok()
     }
 
+    /// A time, or how long before `now` it was: `10m`.
+    pub(crate) fn when(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        let text = self.text(name)?;
+        parse_moment(&text, now).map_err(|wrong| self.note(name, wrong.to_string())).ok()
+    }
+
     /// `30s`, `24h`.
     pub(crate) fn duration(&mut self, name: &str) -> Option<Duration> {
         let text = self.text(name)?;
@@ -152,16 +160,36 @@ impl Query {
 
     /// The value as `read` reads it; what it does not read is noted as `otherwise` says.
     pub(crate) fn read_with<T>(&mut self, name: &str, otherwise: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
-        let value = read(self.text(name)?);
-        if value.is_none() {
-            self.wrong.push(Wrong::new(format!("?{name}"), otherwise));
-        }
-        value
+        self.read_or_say(name, |text| read(text).ok_or_else(|| otherwise.to_owned()))
     }
 
-    pub(crate) fn time(&mut self, name: &str) -> Option<Timestamp> {
-        let read = Timestamp::parse_rfc3339(self.text(name)?);
-        read.map_err(|fault| self.wrong.push(Wrong::new(format!("?{name}"), fault.to_string()))).ok()
+    /// The value as `read` reads it; why it does not is noted.
+    pub(crate) fn read_or_say<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let value = read(self.text(name)?);
+        value.map_err(|wrong| self.note(name, wrong)).ok()
+    }
+
+    /// Notes what is wrong with a parameter.
+    fn note(&mut self, name: &str, detail: impl Into<String>) {
+        self.wrong.push(Wrong::new(format!("?{name}"), detail));
+    }
+
+    /// `since` and `until`, each a time or how long before `now` it was: `10m`. A window that holds no moment is noted.
+    pub(crate) fn window(&mut self, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
+        let [since, until] = ["since", "until"].map(|name| self.when(name, now));
+        if since.zip(until).is_some_and(|(since, until)| until < since) {
+            self.note("until", BEFORE_SINCE);
+        }
+        (since, until)
+    }
+
+    fn when(&mut self, name: &str, now: Timestamp) -> Option<Timestamp> {
+        self.read_or_say(name, |text| parse_moment(text, now).map_err(|wrong| wrong.to_string()))
+    }
+
+    /// An id of ours or of a publisher; what can be none is noted.
+    pub(crate) fn id(&mut self, name: &str) -> Option<String> {
+        self.read_with(name, "is no id: 1 to 64 of A-Za-z0-9_-", |text| is_name(text).then(|| text.to_owned()))
     }
 
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {
@@ -197,6 +225,9 @@ pub(crate) fn unknown(word: &str, known: &[&str]) -> String {
         None => format!("is unknown; there are {}", known.join(", ")),
     }
 }
+
+/// What is said of an `until` that leaves nothing of a window.
+pub(crate) const BEFORE_SINCE: &str = "is before `since`";
 
 const NO_DURATION: &str = "is not a duration with its unit, like 30s or 24h";
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::client::{Error, Service};
 use super::exit::Failure;
 use super::fate::file_failure;
-use crate::clock;
+use crate::config::moment::parse_moment;
 use crate::config::units::parse_duration;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
@@ -97,14 +97,12 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 /// RFC 3339, printed as the API reads it.
 pub(crate) fn time(text: &str) -> Result<String, String> {
-    let read = Timestamp::parse_rfc3339(text).map_err(|_| "a time is written as in 2026-03-01T10:02:11Z")?;
-    Ok(read.rfc3339_micros())
+    Timestamp::parse_rfc3339(text).map(Timestamp::rfc3339_micros).map_err(|wrong| format!("it {wrong}"))
 }
 
-/// A time, or how long ago it was: `10m`.
+/// A time, or how long ago it was: `10m`. It stays as it is, so that the service counts from its own time.
 pub(crate) fn when(text: &str) -> Result<String, String> {
-    let ago = || parse_duration(text).ok().map(|ago| (clock::now() - ago).rfc3339_micros());
-    time(text).ok().or_else(ago).ok_or_else(|| "a time is 2026-03-01T10:02:11Z, or how long ago, as in 10m or 2h".into())
+    parse_moment(text, Timestamp::EPOCH).map(|_| text.to_owned()).map_err(|wrong| format!("it {wrong}"))
 }
 
 /// The bytes of an argument that is `@FILE`, `-` for stdin, or the text itself.
@@ -193,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_time_is_a_moment_or_how_long_ago() {
-        assert_eq!(when("2026-03-01T10:02:11Z").as_deref(), Ok("2026-03-01T10:02:11.000000Z"));
-        let ago = Timestamp::parse_rfc3339(&when("10m").expect("a time")).expect("a moment");
-        let passed = clock::now().since(ago);
-        assert!((600..700).contains(&passed.as_secs()), "{passed:?}");
-        assert!(when("yesterday").is_err());
-        assert!(time("10m").is_err());
+        assert_eq!(when("2026-03-01T10:02:11Z").as_deref(), Ok("2026-03-01T10:02:11Z"));
+        assert_eq!(when("10m").as_deref(), Ok("10m"));
+        assert_eq!(time("2026-03-01T12:02:11+02:00").as_deref(), Ok("2026-03-01T10:02:11.000000Z"));
+        let told = |wrong: Result<String, String>, word: &str| wrong.is_err_and(|wrong| wrong.contains(word));
+        assert!(told(when("yesterday"), "nor how long ago, like 10m") && told(when("30"), "it has no unit"));
+        assert!(told(time("10m"), "an RFC 3339 time like") && told(time("1969-12-31T23:59:59Z"), "9999-12-30T22:00:00Z"));
     }
 
     #[test]

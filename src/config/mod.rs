@@ -25,6 +25,7 @@ mod gather;
 mod judge;
 mod keys;
 mod layers;
+pub(crate) mod moment;
 mod names;
 mod owners;
 mod pem;

@@ -101,15 +101,22 @@ impl Timestamp {
 pub(crate) enum NoTime {
     /// It is something else.
     Unreadable,
+    /// A date alone.
+    DateAlone,
+    /// A date and a time of day, which each zone has at another moment.
+    NoOffset,
     /// Before 1970, or so late that its moment has no name in every time zone.
     OutOfRange,
 }
 
 impl NoTime {
     fn of(text: &str) -> Self {
-        let pieces = jiff::fmt::temporal::Pieces::parse(text).ok();
-        let is_moment = pieces.is_some_and(|pieces| pieces.time().is_some() && pieces.to_numeric_offset().is_some());
-        if is_moment { Self::OutOfRange } else { Self::Unreadable }
+        let Ok(pieces) = jiff::fmt::temporal::Pieces::parse(text) else { return Self::Unreadable };
+        match (pieces.time(), pieces.to_numeric_offset()) {
+            (None, _) => Self::DateAlone,
+            (Some(_), None) => Self::NoOffset,
+            (Some(_), Some(_)) => Self::OutOfRange,
+        }
     }
 }
 
@@ -117,6 +124,8 @@ impl fmt::Display for NoTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Unreadable => "is not an RFC 3339 time like 2026-04-20T14:32:00Z",
+            Self::DateAlone => "has no time of day; write it as in 2026-04-20T14:32:00Z",
+            Self::NoOffset => "has no offset from UTC; write it as in 2026-04-20T14:32:00Z or 2026-04-20T16:32:00+02:00",
             Self::OutOfRange => "is outside the range of times, 1970-01-01T00:00:00Z to 9999-12-30T22:00:00Z",
         })
     }
@@ -183,9 +192,11 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_moment() {
-        for text in ["", "2026-04-20", "14:32:00Z", "2026-04-20T14:32:00", "10000-01-01T00:00:00Z", "now"] {
+        for text in ["", "14:32:00Z", "10000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "now"] {
             assert_eq!(Timestamp::parse_rfc3339(text), Err(NoTime::Unreadable), "{text}");
         }
+        assert_eq!(Timestamp::parse_rfc3339("2026-04-20"), Err(NoTime::DateAlone));
+        assert_eq!(Timestamp::parse_rfc3339("2026-04-20T14:32:00"), Err(NoTime::NoOffset));
     }
 
     #[test]

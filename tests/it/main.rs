@@ -25,6 +25,7 @@ mod files;
 mod laptop;
 mod layers;
 mod limits;
+mod lists;
 mod load;
 mod logs;
 mod memory;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::api::access::Rank;
-use crate::api::form::Form;
+use crate::api::form::{Form, Query};
 use crate::api::problem::Wrong;
 use crate::api::settings::Settings;
 use crate::domain::dialect::Dialect;
@@ -144,12 +144,26 @@ fn pattern(text: &str, rules: Rules<'_>) -> Result<Pattern, String> {
 }
 
 fn line(member: &str, text: Cow<'_, str>, chars_max: usize, form: &mut Form<'_>) -> Box<str> {
-    if text.chars().count() > chars_max {
-        form.note(member, format!("is longer than {chars_max} characters"));
-    } else if text.chars().any(char::is_control) {
-        form.note(member, "contains a control character");
+    if let Err(reason) = check_line(&text, chars_max) {
+        form.note(member, reason);
     }
     text.into()
+}
+
+fn check_line(text: &str, chars_max: usize) -> Result<(), String> {
+    match text.chars().count() {
+        count if count > chars_max => Err(format!("is longer than {chars_max} characters")),
+        _ if text.chars().any(char::is_control) => Err("contains a control character".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The `name` of a query, as far as a webhook can have it.
+pub(super) fn name_of(query: &mut Query) -> Option<String> {
+    query.read_or_say("name", |name| match name {
+        "" => Err("is empty; a webhook without a name is found by its id".into()),
+        name => check_line(name, NAME_CHARS_MAX).map(|()| name.to_owned()),
+    })
 }
 
 /// Entries of `events`.

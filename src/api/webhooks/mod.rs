@@ -13,7 +13,7 @@ use http::StatusCode;
 
 use super::ask::{self, Ask};
 use super::cursor;
-use super::form::Form;
+use super::form::{BEFORE_SINCE, Form};
 use super::page::{Frame, Listed, Rows, page};
 use super::print::Object;
 use super::problem::Problem;
@@ -53,7 +53,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let owned = ask.caller.owned()?;
     let mut query = ask.query(&["limit", "cursor", "name"]);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    let name = query.read_with("name", "is empty; a webhook without a name is found by its id", not_empty);
+    let name = definition::name_of(&mut query);
     query.finish()?;
     let found = match name {
         Some(name) => ask.api.store.webhooks_named(&owned, &name),
@@ -134,8 +134,8 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let mut form = Form::read(&ask.body, &["since", "until", "status"])?;
     form.required("since");
-    let since = form.time("since").unwrap_or_default();
-    let until = form.time("until").unwrap_or_else(|| ask.api.store.now());
+    let now = ask.api.store.now();
+    let (since, until) = (form.when("since", now).unwrap_or_default(), form.when("until", now));
     let status = form.text("status");
     let what = match status.as_deref() {
         None => Recover { failed: true, missed: true },
@@ -144,10 +144,13 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     if !(what.failed || what.missed) {
         form.note("status", "is neither `failed` nor `missed`; left out, both are recovered");
     }
-    if until < since {
-        form.note("until", "is before `since`");
+    match until {
+        Some(until) if until < since => form.note("until", BEFORE_SINCE),
+        None if now < since => form.note("since", "is in the future"),
+        _ => {}
     }
     form.finish()?;
+    let until = until.unwrap_or(now);
     let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     let dialect = ask.dialect_of(&endpoint);
     Ok(ask::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
@@ -173,10 +176,6 @@ fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut 
             Ok(())
         },
     )
-}
-
-fn not_empty(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// `active`, `disabled`, or `removed` where the dialect knows that word.
