@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::StatusCode;
+use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
 use super::access::hash;
@@ -26,9 +27,8 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["limit", "cursor"]);
     let (limit, after): (usize, Box<str>) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
-    let mut keys: Vec<Arc<Key>> = ask.settings.keys().cloned().chain(ask.api.store.keys()).collect();
+    let mut keys = all(ask);
     keys.retain(|key| key.id > after);
-    keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let rows = Listed::of(
         keys,
         limit,
@@ -62,14 +62,42 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }))
 }
 
-/// `DELETE /v1/admin/keys/{id}`: no request that comes after the answer is taken with it.
+/// `DELETE /v1/admin/keys/{id or name}`: no request that comes after the answer is taken with it.
 pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    if ask.settings.keys().any(|key| *key.id == *ask.id) {
+    let key = called(&all(ask), &percent_decode_str(ask.id).decode_utf8_lossy())?;
+    if is_from_file(&key) {
         return Err(Denied::KeyInFile.into());
     }
-    ask.api.store.revoke_key(ask.id).await?;
-    told::key_revoked(&ask.caller, ask.id);
+    ask.api.store.revoke_key(&key.id).await?;
+    told::key_revoked(&ask.caller, &key.id);
     Ok(Reply::no_content())
+}
+
+/// Those of the file and those made here, by id.
+fn all(ask: &Ask<'_>) -> Vec<Arc<Key>> {
+    let mut keys: Vec<Arc<Key>> = ask.settings.keys().cloned().chain(ask.api.store.keys()).collect();
+    keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    keys
+}
+
+/// The key with this id, else the only one with this name.
+fn called(keys: &[Arc<Key>], name: &str) -> Result<Arc<Key>, Problem> {
+    if let Some(key) = keys.iter().find(|key| *key.id == *name) {
+        return Ok(key.clone());
+    }
+    let found: Vec<&Arc<Key>> = keys.iter().filter(|key| *key.name == *name).collect();
+    match found[..] {
+        [key] => Ok(key.clone()),
+        [] => Err(Denied::NoKey.into()),
+        _ => {
+            let ids: Vec<&str> = found.iter().take(TOLD_MAX).map(|key| &*key.id).collect();
+            Err(Problem::Conflict(format!("{} keys have this name; revoke one by its id: {}", found.len(), ids.join(", "))))
+        }
+    }
+}
+
+fn is_from_file(key: &Key) -> bool {
+    key.id.starts_with(FILE_KEY)
 }
 
 /// An operator's with `operator`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
@@ -121,7 +149,7 @@ fn print(key: &Key, object: &mut Object<'_>) {
             object.texts("scopes", scopes.names());
         }
     }
-    let from_file = key.id.starts_with(FILE_KEY);
+    let from_file = is_from_file(key);
     object.text("owner", if from_file { "file" } else { "operator" });
     object.time("created_at", (!from_file).then_some(key.created_at));
 }
@@ -153,15 +181,33 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 
 const NAME_CHARS_MAX: usize = 128;
 
+/// Ids of keys with one name that an answer lists.
+const TOLD_MAX: usize = 20;
+
 #[cfg(test)]
 mod tests {
     use super::super::settings::fixture::{settings, tenant};
     use super::*;
+    use crate::domain::time::Timestamp;
 
     fn taken(body: &str) -> Result<Role, u16> {
         let mut form = Form::read(body.as_bytes(), &["operator", "provider", "tenant", "scopes"]).unwrap();
         let role = role(&mut form, &settings(Vec::new()));
         form.finish().map(|()| role).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn a_key_is_called_by_its_id_or_by_a_name_that_is_its_alone() {
+        let key = |id: &str, name: &str| {
+            let hash = hash(id.as_bytes());
+            Arc::new(Key { id: id.into(), name: name.into(), role: Role::Operator, hash, created_at: Timestamp::EPOCH })
+        };
+        let keys = [key("key_1", "ci"), key("key_2", "x"), key("key_3", "x"), key("key_4", "key_1")];
+        let found = |name: &str| called(&keys, name).map(|key| key.id.to_string()).map_err(|problem| problem.detail());
+        assert_eq!(found("ci").as_deref(), Ok("key_1"));
+        assert_eq!(found("key_1").as_deref(), Ok("key_1"), "an id comes before a name");
+        assert_eq!(found("x").unwrap_err(), "2 keys have this name; revoke one by its id: key_2, key_3");
+        assert_eq!(called(&keys, "none").unwrap_err().status(), 404);
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl Service {
         Ok(Self { sockets, tenant: tenant.into(), runtime })
     }
 
+    /// For whom it acts: `PROVIDER/TENANT` or `PROVIDER/*`.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
     /// Asks, and gives back the answer if it is a good one.
     pub(crate) fn ask(&self, call: Call) -> Result<Answer, Error> {
         let answer = self.exchange(call)?;

@@ -119,9 +119,11 @@ impl Deliveries {
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let webhook = self.webhook.as_ref().map(|webhook| webhooks::find(&service, webhook)).transpose()?;
-        let whose = [("tenant", (!self.all).then(|| self.target.tenant.clone())), ("webhook", webhook)];
-        let answer = service.ask(Call::get("/v1/admin/deliveries").query(self.query().into_iter().chain(whose)))?;
+        let whose = (!self.all).then_some(self.target.tenant.as_str());
+        let find = |webhook| webhooks::find_among(&service, whose, webhook);
+        let webhook = self.webhook.as_ref().map(find).transpose()?;
+        let of = [("tenant", whose.map(str::to_owned)), ("webhook", webhook)];
+        let answer = service.ask(Call::get("/v1/admin/deliveries").query(self.query().into_iter().chain(of)))?;
         if out.json {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);

@@ -36,7 +36,7 @@ pub(crate) enum Webhooks {
     Delete(One),
     /// Make a new secret, or take one from a file; shows it once
     RotateSecret(Rotate),
-    /// Send a test delivery now and show request and response
+    /// Send a test delivery now, with the header hookwheel-test: true, and show request and response
     Test(Test),
     /// Print the secret that signs deliveries
     Secret(One),
@@ -305,13 +305,18 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The id of a webhook that is named by its id or its name.
-pub(crate) fn find(service: &Service, webhook: &Name) -> Result<String, Failure> {
+/// The id of a webhook of the target, by its id or its name.
+fn find(service: &Service, webhook: &Name) -> Result<String, Failure> {
+    find_among(service, Some(service.tenant()), webhook)
+}
+
+/// The id of a webhook of one tenant, of all of a provider, or with `None` of all.
+pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<String, Failure> {
     if has_own_form(webhook.as_str()) {
         return Ok(webhook.as_str().to_owned());
     }
-    let query = [("name", Some(webhook.as_str().to_owned()))];
-    let found = service.ask(Call::get("/v1/webhooks").query(query))?.page()?.rows;
+    let filters: Vec<_> = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]).collect();
+    let found = service.all("/v1/admin/webhooks", &filters)?;
     let ids: Vec<&str> = found.iter().filter_map(|webhook| webhook["id"].as_str()).collect();
     webhook.only(&ids, "webhook", Hint::tenants("webhooks list"))
 }

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::config::Config;
+use crate::harness::api::text;
+use crate::harness::config::{self, Config};
 use crate::harness::pretended::Pretended;
 use crate::harness::service::Service;
 
@@ -42,7 +43,9 @@ async fn what_is_blank_is_wrong_usage_and_changes_nothing() {
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(acme.get("/v1/events").await.expect(200)["data"], json!([]));
     assert_eq!(service.cli(&["keys", "list"]).expect(0).stdout, keys);
-    acme.get("/v1/webhooks?name=").await.problem(422, &["?name: is empty"]);
+    for path in ["/v1/webhooks?name=", "/v1/admin/webhooks?name="] {
+        service.operator().get(path).await.problem(422, &["?name: is empty"]);
+    }
 }
 
 /// Names are unique among new webhooks; a store of an earlier release may hold two of one name.
@@ -51,5 +54,49 @@ fn of_two_webhooks_with_one_name_none_is_touched() {
     let service = Pretended::start(|_| (200, r#"{"data":[{"id":"wh_1"},{"id":"wh_2"}],"next":null}"#));
     let ran = service.cli(&["webhooks", "delete", "twice"]).expect(2);
     ran.complains(&["2 webhooks are named `twice`: wh_1, wh_2", "webhooks list"]);
-    assert_eq!(service.heard(), ["GET /v1/webhooks?name=twice"]);
+    assert_eq!(service.heard(), ["GET /v1/admin/webhooks?tenant=default%2Fdefault&name=twice&limit=250"]);
+}
+
+#[tokio::test]
+async fn a_name_is_looked_for_where_the_list_looks() {
+    let service = Service::start(&Config::quick().tenant("other").provider("more", "quick").tenant("third")).await;
+    let mut ids = Vec::new();
+    for (provider, tenant, name) in [("shop", "acme", "same"), ("shop", "other", "same"), ("more", "third", "lone")] {
+        let hook = json!({ "url": "https://example.com/", "events": ["*"], "name": name });
+        ids.push(text(&service.tenant(provider, tenant).post("/v1/webhooks", &hook).await.expect(201)["id"]));
+        service.tenant(provider, tenant).do_to_webhook(ids.last().expect("one"), "disable").await;
+        service.tenant(provider, tenant).publish_new("order.paid").await;
+    }
+    let listed = |arguments: &[&str]| {
+        let ran = service.cli(&[&["deliveries", "list", "--json"], arguments].concat()).expect(0).json();
+        ran["data"].as_array().expect("a list").iter().map(|row| text(&row["webhook_id"])).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["--all", "--webhook", "lone"]), [ids[2].clone()]);
+    assert_eq!(listed(&["--tenant", "shop/other", "--webhook", "same"]), [ids[1].clone()]);
+    let both = format!("2 webhooks are named `same`: {}, {}", ids[0], ids[1]);
+    for whose in [&["--all"][..], &["--tenant", "shop/*"]] {
+        service.cli(&[&["deliveries", "list", "--webhook", "same"], whose].concat()).expect(2).complains(&[&both]);
+    }
+    assert_eq!(service.cli(&["webhooks", "show", "lone", "--tenant", "more/*", "--json"]).expect(0).json()["id"], *ids[2]);
+    service.cli(&["webhooks", "delete", "same", "--tenant", "shop/*"]).expect(2).complains(&[&both]);
+}
+
+#[tokio::test]
+async fn a_key_is_revoked_by_its_name_over_the_api() {
+    let service = Service::start(&Config::quick()).await;
+    let operator = service.operator();
+    let mut ids = Vec::new();
+    for name in ["ci", "twice", "twice", "a/b ä"] {
+        ids.push(text(&operator.post("/v1/admin/keys", &json!({ "name": name })).await.expect(201)["id"]));
+    }
+    operator.delete("/v1/admin/keys/ci").await.expect(204);
+    operator.delete("/v1/admin/keys/ci").await.problem(404, &["key"]);
+    operator.delete("/v1/admin/keys/twice").await.problem(409, &["2 keys have this name", &ids[1], &ids[2]]);
+    operator.delete(&format!("/v1/admin/keys/{}", ids[1])).await.expect(204);
+    operator.delete("/v1/admin/keys/twice").await.expect(204);
+    operator.delete("/v1/admin/keys/a%2Fb%20%C3%A4").await.expect(204);
+    operator.delete(&format!("/v1/admin/keys/{}", config::OPERATOR)).await.problem(409, &["belongs to the config file"]);
+    let left = operator.get("/v1/admin/keys").await.expect(200);
+    let made = left["data"].as_array().expect("a list").iter().filter(|key| key["owner"] == "operator").count();
+    assert_eq!(made, 0, "{left}");
 }

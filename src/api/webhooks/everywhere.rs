@@ -1,5 +1,6 @@
 //! The webhooks of all tenants, for an operator: which of them fail, and how.
 
+use super::definition::name_of;
 use super::{rows, show};
 use crate::api::ask::Ask;
 use crate::api::cursor;
@@ -12,15 +13,17 @@ use crate::domain::endpoint::{Endpoint, Standing, Why};
 use crate::domain::id::EndpointNo;
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
-/// result; `?tenant=` those of one or of a provider, `?failing=true` those that fail.
+/// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
 pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["limit", "cursor", "tenant", "failing"]);
+    let mut query = ask.query(&["limit", "cursor", "tenant", "name", "failing"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    let (whose, failing) = (Whose::from_query(&mut query), query.boolean("failing"));
+    let (whose, name, failing) = (Whose::from_query(&mut query), name_of(&mut query), query.boolean("failing"));
     query.finish()?;
     let whose = whose.check(ask)?;
     let wanted = |endpoint: &Endpoint| {
-        whose.holds(&endpoint.provider, &endpoint.tenant) && failing.is_none_or(|failing| failing == is_failing(endpoint))
+        whose.holds(&endpoint.provider, &endpoint.tenant)
+            && name.as_ref().is_none_or(|name| **name == *endpoint.definition.name)
+            && failing.is_none_or(|failing| failing == is_failing(endpoint))
     };
     let (found, store) = (ask.api.store.webhooks_where(after, limit + 1, wanted), ask.api.store.clone());
     let print = move |endpoint: &Endpoint, object: &mut Object<'_>| {
