@@ -157,6 +157,14 @@ impl Caller {
         Ok(Owned { provider: (&*self.provider.name).into(), tenant })
     }
 
+    /// Whether an event of this caller makes the tenant that it is for: with a key of its own a tenant is there, and the default one
+    /// always is.
+    pub(crate) fn makes_tenant(&self) -> bool {
+        let own = self.tenant.as_deref();
+        let is_default = &*self.provider.name == DEFAULT_OWNER && own == Some(DEFAULT_OWNER);
+        self.provider.create_tenants || is_default || matches!(self.rank, Rank::Tenant(_))
+    }
+
     /// Whether a webhook is within this caller's sight: all others do not exist.
     pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
         let own =

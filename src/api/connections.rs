@@ -14,6 +14,9 @@ pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
     pins(ask)?;
     let mut form = Form::read(&ask.body, &["id", "link", "tenant"])?;
     let owned = owned(ask, form.text("tenant").as_deref())?;
+    if !ask.caller.makes_tenant() {
+        ask.api.store.check_tenant(&owned)?;
+    }
     let id = form.required_text("id").unwrap_or_default();
     if !id.is_empty() && !is_name(&id) {
         form.note("id", "is not 1 to 64 of A-Za-z0-9_-");

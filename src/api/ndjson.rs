@@ -100,7 +100,7 @@ fn publish_slice(
     let accepted = ask.api.store.accept(good);
     async {
         let mut answers = accepted.await.into_iter();
-        let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::Refused);
+        let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::from);
         results.into_iter().map(|problem| problem.map_or_else(&mut next, Err)).collect()
     }
 }

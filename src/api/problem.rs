@@ -5,6 +5,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::access::NoKey;
+use super::form::pointer;
 use super::print::{self, Object};
 use super::reply::Reply;
 use crate::domain::json;
@@ -82,7 +83,9 @@ impl Problem {
             Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Denied(Denied::NoEventType) => StatusCode::NOT_FOUND,
+            Self::Denied(Denied::NoEventType) | Self::Refused(Refusal::NoTenant(_) | Refusal::TenantRemoved(_)) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -180,7 +183,10 @@ impl From<Denied> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        match &refusal {
+            Refusal::NoLink { attribute, .. } => Self::field(format!("/attributes{}", pointer(attribute)), refusal.to_string()),
+            _ => Self::Refused(refusal),
+        }
     }
 }
 
@@ -264,8 +270,11 @@ mod tests {
             (Refusal::Busy, 503),
             (Refusal::Closing, 503),
             (Refusal::JournalLost, 503),
+            (Refusal::NoTenant("t".into()), 404),
+            (Refusal::TenantRemoved("t".into()), 404),
+            (Refusal::NoLink { attribute: "link".into(), link: "x".into() }, 422),
         ] {
-            assert_eq!(Problem::Refused(refusal).status(), status);
+            assert_eq!(Problem::from(refusal).status(), status);
         }
         for (denied, status) in [
             (Denied::NoWebhook, 404),

@@ -137,6 +137,7 @@ impl Reader<'_> {
             dialect: provider.dialect.clone(),
             link: dialect.link(&attributes).map(Into::into),
             tenant: draft.tenant,
+            makes_tenant: self.caller.makes_tenant(),
             environment,
             id: draft.id,
             kind: draft.kind.into(),

@@ -38,6 +38,8 @@ pub(crate) struct Settings {
 pub(crate) struct Provider {
     pub(crate) name: Arc<str>,
     pub(crate) dialect: Arc<Dialect>,
+    /// Whether an event makes its tenant when there is none.
+    pub(crate) create_tenants: bool,
     environments: HashMap<Box<str>, Arc<str>>,
     environment: Arc<str>,
 }
@@ -95,12 +97,14 @@ impl Settings {
 impl Provider {
     /// With nothing known of its tenants.
     pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
-        Self { name: name.into(), dialect, environments: HashMap::new(), environment: ENVIRONMENT.into() }
+        let (environments, environment) = (HashMap::new(), ENVIRONMENT.into());
+        Self { name: name.into(), dialect, create_tenants: false, environments, environment }
     }
 
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
         let environment = |tenant: &checked::Tenant| (tenant.id.as_str().into(), tenant.environment.as_str().into());
-        Self { environments: provider.tenants.iter().map(environment).collect(), ..Self::new(&provider.name, dialect) }
+        let environments = provider.tenants.iter().map(environment).collect();
+        Self { environments, create_tenants: provider.create_tenants, ..Self::new(&provider.name, dialect) }
     }
 
     /// The same provider with another dialect.

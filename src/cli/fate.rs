@@ -77,6 +77,7 @@ fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
 /// Where to look for a name that exists.
 fn what_there_is(detail: &str) -> Option<Hint> {
     let lists = [
+        ("no tenant", Hint::service("webhooks list --all")),
         ("webhook", Hint::tenants("webhooks list")),
         ("delivery", Hint::tenants("deliveries list")),
         ("event type", Hint::tenants("event-types list")),

@@ -45,6 +45,7 @@ fn provider(provider: &Provider) -> Value {
         "name": provider.name,
         "dialect": provider.dialect,
         "unknown_types": UNKNOWN_TYPES.iter().find(|(_, known)| provider.unknown_types == Some(*known)).map(|(word, _)| word),
+        "create_tenants": provider.create_tenants,
         "keys": provider.keys.iter().map(key).collect::<Vec<_>>(),
         "tenants": provider.tenants.iter().map(tenant).collect::<Vec<_>>(),
     })

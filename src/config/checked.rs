@@ -158,6 +158,8 @@ pub(crate) struct Provider {
     pub(crate) dialect: String,
     /// Absent: as its dialect has it.
     pub(crate) unknown_types: Option<UnknownTypes>,
+    /// Whether an event makes its tenant when there is none.
+    pub(crate) create_tenants: bool,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
 }

@@ -47,13 +47,14 @@ impl Owners<'_> {
         let name = table.id("name", "\"acme\"", self.faults);
         let dialect = self.dialect(&mut table);
         let unknown_types = word(&mut table, "unknown_types", &UNKNOWN_TYPES, self.faults).map(|word| word.value);
+        let create_tenants = table.boolean("create_tenants", self.faults).is_some_and(|create| create.value);
         let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
         let tenants = self.tenants(&mut table, Spoken { dialect: &dialect, unknown_types });
         table.finish(self.faults);
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
-        Some(Provider { name: name.value, dialect, unknown_types, keys, tenants })
+        Some(Provider { name: name.value, dialect, unknown_types, create_tenants, keys, tenants })
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -183,7 +184,7 @@ pub(crate) struct Spoken<'a> {
 
 fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
-    Provider { name, dialect, unknown_types: None, keys: Vec::new(), tenants: Vec::new() }
+    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: Vec::new() }
 }
 
 fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {

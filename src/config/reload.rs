@@ -193,7 +193,11 @@ fn providers(config: &Config) -> Vec<(String, &Provider)> {
 }
 
 fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>> {
-    changed(&[("dialect", old.dialect != new.dialect), ("unknown_types", old.unknown_types != new.unknown_types)])
+    changed(&[
+        ("dialect", old.dialect != new.dialect),
+        ("unknown_types", old.unknown_types != new.unknown_types),
+        ("create_tenants", old.create_tenants != new.create_tenants),
+    ])
 }
 
 fn dialects(config: &Config) -> Vec<(String, &Dialect)> {

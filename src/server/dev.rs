@@ -209,7 +209,7 @@ fn provider(url: &str) -> Provider {
     };
     let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };
     let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());
-    Provider { name, dialect, unknown_types: None, keys: Vec::new(), tenants: vec![tenant] }
+    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: vec![tenant] }
 }
 
 async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Result<String, Error> {

@@ -27,6 +27,9 @@ impl Batch<'_, '_> {
         if let Some(known) = self.known(&publication)? {
             return Ok(known);
         }
+        if let Some(refusal) = self.misdirected(&publication) {
+            return Ok(Err(refusal));
+        }
         match self.shared.pressure() {
             Pressure::Full => Ok(Err(Refusal::Full)),
             Pressure::DiskLow => Ok(Err(Refusal::DiskLow)),
@@ -47,6 +50,25 @@ impl Batch<'_, '_> {
         self.published(&stored.event, &accepted);
         self.fan_out(stored.event, owner, matching, route)?;
         Ok(accepted)
+    }
+
+    /// Why an event would reach nobody, whatever webhooks want: its tenant, or the webhook that it names, does not exist.
+    fn misdirected(&self, publication: &Publication) -> Option<Refusal> {
+        let registry = self.shared.registry();
+        let named = publication.tenant.as_deref();
+        if let Some(tenant) = named.filter(|_| !publication.makes_tenant)
+            && let Err(refusal) = registry.existing(&publication.provider, tenant)
+        {
+            return Some(refusal);
+        }
+        let link = publication.link.as_deref()?;
+        let has = |no| registry.named(no, link).any(|entry| entry.endpoint.is_subscribed());
+        let found = match named {
+            Some(tenant) => registry.tenant(&publication.provider, tenant).is_some_and(has),
+            None => registry.tenants_of(&publication.provider).any(has),
+        };
+        let attribute = publication.dialect.event.link_attribute.clone().unwrap_or_default();
+        (!found).then(|| Refusal::NoLink { attribute, link: link.into() })
     }
 
     /// Writes the event's row.

@@ -16,6 +16,8 @@ pub(crate) struct Publication {
     pub(crate) dialect: Arc<Dialect>,
     /// `None`: for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
+    /// Whether the tenant comes to be by this event when there is none.
+    pub(crate) makes_tenant: bool,
     /// The tenant's, for `$tenant.environment`.
     pub(crate) environment: Arc<str>,
     /// The publisher's own id; `None`: made here.
@@ -50,6 +52,7 @@ impl Publication {
             provider,
             dialect,
             tenant: Some(tenant),
+            makes_tenant: true,
             environment: "Production".into(),
             id: None,
             kind: kind.into(),
@@ -100,6 +103,19 @@ pub(crate) enum Refusal {
         "what the store lost with its journal is not known; events are taken again when `hookwheel doctor --acknowledge` was run"
     )]
     JournalLost,
+    #[error(
+        "there is no tenant `{0}`; it comes to be by the config file, by a key or a webhook that is made for it, or with \
+         `create_tenants = true` of its provider by its first event"
+    )]
+    NoTenant(Box<str>),
+    #[error("the tenant `{0}` was taken out of the config file; put it back there and run `hookwheel reload`")]
+    TenantRemoved(Box<str>),
+    #[error("the tenant has no webhook named `{link}`")]
+    NoLink {
+        /// What named it.
+        attribute: Box<str>,
+        link: Box<str>,
+    },
     #[error("too many events wait to be written; try again in a second")]
     Busy,
     #[error("the key was revoked before the event was on disk")]

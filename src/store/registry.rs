@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Owned;
 use super::catalogue::{self, Catalogue};
+use super::publication::Refusal;
 use super::room::Live;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
@@ -123,6 +124,19 @@ impl Registry {
 
     pub(super) fn tenant(&self, provider: &str, tenant: &str) -> Option<TenantNo> {
         self.tenants.get(provider)?.get(tenant).copied()
+    }
+
+    /// A tenant that is there and was not taken out of the config file.
+    pub(super) fn existing(&self, provider: &str, tenant: &str) -> Result<TenantNo, Refusal> {
+        let no = self.tenant(provider, tenant).ok_or_else(|| Refusal::NoTenant(tenant.into()))?;
+        match self.listing(no) {
+            Listing::Never | Listing::Listed => Ok(no),
+            Listing::Gone => Err(Refusal::TenantRemoved(tenant.into())),
+        }
+    }
+
+    pub(super) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = TenantNo> {
+        self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.values().copied())
     }
 
     pub(super) fn tenants(&self) -> impl Iterator<Item = (Owned, TenantNo)> {

@@ -47,14 +47,25 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Revokes the kept keys of tenants that just left, and of providers that the file does not name.
+    /// Revokes the kept keys of tenants that just left, and of providers that the file does not name. Of the others each makes its
+    /// tenant, also one that a release before this rule kept.
     pub(super) fn revoke_left(&mut self, left: &HashSet<TenantNo>) -> Result<(), Error> {
         for key in self.kept_keys()? {
             if self.has_left(&key.role, left) {
                 self.drop_key(key.hash)?;
+            } else {
+                self.make_tenant_of(&key.role)?;
             }
         }
         Ok(())
+    }
+
+    /// A tenant is there once it has a key.
+    pub(super) fn make_tenant_of(&mut self, role: &Role) -> Result<(), Error> {
+        match role {
+            Role::Operator | Role::Provider { .. } => Ok(()),
+            Role::Tenant { provider, tenant, .. } => self.tenant_no(provider, tenant).map(drop),
+        }
     }
 
     /// Takes a key away, for every request that comes after the commit.

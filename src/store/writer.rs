@@ -295,6 +295,7 @@ impl Batch<'_, '_> {
     }
 
     fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
+        self.make_tenant_of(&key.role)?;
         let mut bytes = Vec::new();
         record::write_key(&key, &mut bytes);
         self.tables.key()?.insert(&key.hash, &*bytes)?;

@@ -29,6 +29,7 @@ mod lists;
 mod load;
 mod logs;
 mod memory;
+mod misdirected;
 mod names;
 mod notices;
 mod opening;

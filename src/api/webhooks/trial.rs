@@ -120,6 +120,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         provider: provider.name.clone(),
         dialect: dialect.clone(),
         tenant: Some(endpoint.tenant.clone()),
+        makes_tenant: false,
         environment,
         id: None,
         data: Bytes::copy_from_slice(&data),

@@ -1,0 +1,109 @@
+//! Events that would reach nobody, since what they name does not exist: they are refused, not taken and forgotten.
+
+use serde_json::{Value, json};
+
+use crate::harness::api::{WITHIN, text};
+use crate::harness::client::Client;
+use crate::harness::config::Config;
+use crate::harness::receiver::Receiver;
+use crate::harness::service::Service;
+
+fn to(tenant: &str) -> Value {
+    json!({ "type": "order.paid", "tenant": tenant, "data": 1 })
+}
+
+#[tokio::test]
+async fn an_event_for_a_tenant_that_does_not_exist_is_a_404() {
+    let service = Service::start(&Config::quick()).await;
+    let (shop, of_operator) = (service.provider("shop"), service.operator().with_header("hookwheel-tenant", "shop/nobody"));
+    let words = ["`nobody`", "create_tenants"];
+    shop.publish(&to("nobody")).await.problem(404, &words);
+    of_operator.publish(&json!({ "type": "order.paid", "data": 1 })).await.problem(404, &words);
+    let (answer, results) = shop.publish_lines(&format!("{}\n{}\n", to("nobody"), to("acme"))).await;
+    assert_eq!((&results[0]["status"], &results[1]["status"]), (&json!(404), &json!(202)), "{}", answer.text());
+    shop.publish(&to("nobody")).await.problem(404, &words);
+    assert_eq!(of_operator.get("/v1/events").await.expect(200)["data"], json!([]));
+    let run = service.cli(&["send", "order.paid", "--tenant", "shop/nobody"]).expect(1);
+    run.complains(&["`nobody`", "webhooks list --all"]);
+}
+
+#[tokio::test]
+async fn a_key_a_webhook_and_the_file_make_a_tenant() {
+    let mut service = Service::start(&Config::quick().tenant("in-file")).await;
+    service.cli(&["keys", "new", "k", "--tenant", "shop/by-key"]).expect(0);
+    let of_operator = service.operator().with_header("hookwheel-tenant", "shop/by-webhook");
+    of_operator.subscribe("https://example.com/", &["other"]).await;
+    for again in [false, true] {
+        for tenant in ["in-file", "by-key", "by-webhook"] {
+            assert_eq!(service.provider("shop").publish(&to(tenant)).await.status, 202, "{tenant} {again}");
+        }
+        service.kill9();
+        service.start_again().await;
+    }
+}
+
+#[tokio::test]
+async fn a_provider_may_let_events_make_tenants() {
+    let config = Config::quick().provider("free", "quick").provider_line("create_tenants = true");
+    let service = Service::start(&config).await;
+    let event = service.provider("free").publish(&to("new")).await.expect(202);
+    let of_operator = service.operator().with_header("hookwheel-tenant", "free/new");
+    assert_eq!(of_operator.get("/v1/events").await.expect(200)["data"][0]["id"], event["id"]);
+}
+
+#[tokio::test]
+async fn the_default_tenant_is_always_there() {
+    let service = Service::start(&Config::bare()).await;
+    service.operator().publish(&json!({ "type": "order.paid", "data": 1 })).await.expect(202);
+    service.cli(&["send", "order.paid"]).expect(0);
+}
+
+#[tokio::test]
+async fn a_tenant_that_was_taken_out_of_the_file_gets_no_events() {
+    let service = Service::start(&Config::quick().tenant("bolt")).await;
+    service.provider("shop").publish(&to("bolt")).await.expect(202);
+    Config::quick().write(service.folder());
+    service.cli(&["reload"]).expect(0);
+    service.provider("shop").publish(&to("bolt")).await.problem(404, &["`bolt`", "taken out", "hookwheel reload"]);
+}
+
+#[tokio::test]
+async fn a_link_that_does_not_exist_is_a_422() {
+    let service = Service::start(&Config::bare().provider("deck", "deck").tenant("t").tenant("other")).await;
+    let receiver = Receiver::start().await;
+    let deck = service.tenant("deck", "t");
+    make_link(&deck, "checkout", &receiver.url("/a")).await;
+    make_link(&service.tenant("deck", "other"), "others", &receiver.url("/b")).await;
+    let event = |link: &str| {
+        let attributes = json!({ "job_guid": "a4e67899", "webhook_code": "Pay", "link": link });
+        json!({ "type": "Pay", "data": 1, "attributes": attributes })
+    };
+    for wrong in ["chekout", "others", ""] {
+        deck.publish(&event(wrong)).await.problem(422, &["/attributes/link", &format!("`{wrong}`")]);
+    }
+    let (answer, results) = deck.publish_lines(&format!("{}\n{}\n", event("chekout"), event("checkout"))).await;
+    assert_eq!(
+        (&results[0]["errors"][0]["pointer"], &results[1]["deliveries"]),
+        (&json!("/attributes/link"), &json!(1)),
+        "{}",
+        answer.text()
+    );
+    receiver.wait_for("/a", 1, WITHIN).await;
+
+    let id = text(&deck.get("/v1/webhooks?name=checkout").await.expect(200)["data"][0]["id"]);
+    deck.delete(&format!("/v1/webhooks/{id}")).await.expect(204);
+    deck.publish(&event("checkout")).await.problem(422, &["/attributes/link"]);
+    assert!(receiver.received("/b").is_empty());
+}
+
+#[tokio::test]
+async fn a_connection_of_a_tenant_that_does_not_exist_is_a_404() {
+    let service = Service::start(&Config::bare().provider("deck", "deck").tenant("t")).await;
+    let deck = service.provider("deck");
+    deck.post("/v1/connections", &json!({ "id": "c", "tenant": "nobody" })).await.problem(404, &["`nobody`"]);
+    deck.post("/v1/connections", &json!({ "id": "c", "tenant": "t" })).await.expect(201);
+}
+
+async fn make_link(client: &Client, name: &str, url: &str) {
+    client.post("/v1/webhooks", &json!({ "name": name, "url": url, "events": ["*"] })).await.expect(201);
+}
