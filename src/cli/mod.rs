@@ -160,11 +160,13 @@ fn exit_of(kind: ErrorKind) -> Exit {
 }
 
 const AFTER_HELP: &str = "\
-Start here: hookwheel dev, then in a second terminal hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'
+Start here: hookwheel dev, then in a second terminal
+hookwheel send invoice.paid -d '{\"id\":\"in_1\"}'
 
-Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied, 4 not ended in time,
-69 service unreachable, 70 internal error, 74 store or output error, 75 an address is taken (try again),
-77 permission denied, 78 invalid config";
+Exit codes: 0 ok, 1 a negative answer, 2 wrong usage, 3 warnings denied,
+4 not ended in time, 69 service unreachable, 70 internal error, 74 store or
+output error, 75 an address is taken (try again), 77 permission denied,
+78 invalid config";
 
 #[cfg(test)]
 mod tests {
@@ -222,6 +224,8 @@ mod tests {
             "hookwheel event-types delete",
             "hookwheel keys revoke",
             "hookwheel deliveries list --limit 251",
+            "hookwheel deliveries list --code 99",
+            "hookwheel deliveries list --type b*",
             "hookwheel deliveries list --since soon",
             "hookwheel keys new k --operator --provider p",
             "hookwheel keys new k --scopes admin",
@@ -245,6 +249,11 @@ mod tests {
             let kind = parsed(line).map(|_| ()).expect_err(line);
             assert!(!matches!(kind, ErrorKind::DisplayHelp | ErrorKind::DisplayVersion), "{line}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_help_fits_a_terminal() {
+        assert!(AFTER_HELP.lines().all(|line| line.len() <= 80), "{AFTER_HELP}");
     }
 
     #[test]

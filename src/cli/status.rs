@@ -10,7 +10,7 @@ use super::client::{Answer, Call, Error, Service};
 use super::exit::{Exit, Failure};
 use super::print::{Out, Paint};
 use super::wait::{may_pass, until};
-use super::words::{cell, count, duration, plain, size};
+use super::words::{cell, count, duration, folded, plain, size};
 
 /// Show whether the service is ready, and how much it has to do; exit with 1 when it is not ready
 #[derive(Args, Debug)]
@@ -34,7 +34,7 @@ impl Status {
         let said = answer.value()?;
         match out.json {
             true => out.line(answer.text()?)?,
-            false => out.line(lines(&said, out.paint))?,
+            false => out.line(lines(&said, out.paint, out.width))?,
         }
         Ok(if is_ready(&said) { Exit::Ok } else { Exit::Negative })
     }
@@ -63,23 +63,24 @@ fn is_ready(said: &Value) -> bool {
     said["ready"] == true
 }
 
-/// The answer as a person reads it.
-fn lines(said: &Value, paint: Paint) -> String {
+/// The answer as a person reads it, in the width of the terminal, if there is one.
+fn lines(said: &Value, paint: Paint, width: Option<usize>) -> String {
+    let folded = |text: &str| folded(&plain(text), VALUES_AT, width);
     let ready = if is_ready(said) { paint.green("ready") } else { paint.red("not ready") };
     let uptime = number(said, "uptime_s").map(|secs| format!("  up {}", duration(Duration::from_secs(secs))));
     let mut lines = vec![format!("hookwheel {}  {ready}{}", cell(said, "version"), uptime.unwrap_or_default())];
     let reasons = said["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(reasons.map(|reason| format!("  because   {}", plain(reason))));
+    lines.extend(reasons.map(|reason| format!("  because   {}", folded(reason))));
     let warnings = said["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(warnings.map(|warning| format!("  {}   {}", paint.yellow("warning"), plain(warning))));
+    lines.extend(warnings.map(|warning| format!("  {}   {}", paint.yellow("warning"), folded(warning))));
     lines.extend(number(said, "webhooks").map(|all| format!("  webhooks  {}", webhooks(all, said, paint))));
     lines.extend(number(said, "pending").map(|pending| format!("  queue     {}", queue(pending, said))));
-    let late = number(said, "oldest_due_late_ms").map(Duration::from_millis);
+    let late = number(said, "oldest_due_late_ms").filter(|late| *late > 0).map(Duration::from_millis);
     lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
-    lines.extend(clock(said).map(|clock| format!("  clock     {}", paint.yellow(&clock))));
+    lines.extend(clock(said).map(|clock| format!("  clock     {}", paint.yellow(&folded(&clock)))));
     lines.extend(store(said, paint).map(|store| format!("  store     {store}")));
     let findings = said["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(findings.map(|finding| format!("  {}     {}", paint.red("found"), plain(finding))));
+    lines.extend(findings.map(|finding| format!("  {}     {}", paint.red("found"), folded(finding))));
     lines.join("\n")
 }
 
@@ -172,6 +173,9 @@ impl Version {
     }
 }
 
+/// Where a line's value begins, behind its word.
+const VALUES_AT: usize = 12;
+
 /// A service that cannot say within this time how it is, is not ready.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -202,13 +206,16 @@ mod tests {
                         \x20 late by   6 s\n\
                         \x20 clock     the wall clock jumped ahead by 1h: nothing goes for 1 h 30 m; `hookwheel clock accept` if it is right\n\
                         \x20 store     7 events, 1.5 KiB, at most 10.0 GiB, full: publishing is refused";
-        assert_eq!(lines(&said, Paint::OFF), expected);
+        assert_eq!(lines(&said, Paint::OFF, None), expected);
+        let narrow = lines(&said, Paint::OFF, Some(80));
+        let clock = "  clock     the wall clock jumped ahead by 1h: nothing goes for 1 h 30 m;\n            `hookwheel clock accept` if it is right";
+        assert!(narrow.contains(clock), "{narrow}");
     }
 
     #[test]
     fn what_a_service_does_not_tell_is_left_out() {
-        let said = json!({ "ready": true, "version": "0.1.0", "webhooks": 2, "pending": 0, "queue": 0 });
-        assert_eq!(lines(&said, Paint::OFF), "hookwheel 0.1.0  ready\n  webhooks  2\n  queue     0 pending");
+        let said = json!({ "ready": true, "version": "0.1.0", "webhooks": 2, "pending": 0, "queue": 0, "oldest_due_late_ms": 0 });
+        assert_eq!(lines(&said, Paint::OFF, None), "hookwheel 0.1.0  ready\n  webhooks  2\n  queue     0 pending");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Lists for the eye: rows under their headings, in the width that a terminal has.
 //!
-//! What does not fit gives way by its importance: the least important column is cut short, or left out, then the next. Off a
-//! terminal all of it is printed.
+//! What does not fit gives way by its importance: long cells are cut to a modest width, then the least important column is cut short,
+//! or left out, then the next; what that leaves goes back to the cells that were cut. Off a terminal all of it is printed.
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A column of a list.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +39,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usiz
     }
     let headings: Vec<String> = columns.iter().map(|column| column.heading.to_owned()).collect();
     let all: Vec<&[String]> = std::iter::once(headings.as_slice()).chain(rows.iter().map(Vec::as_slice)).collect();
-    let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widest = |column: usize| all.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max();
     let mut widths: Vec<Option<usize>> = (0..columns.len()).map(widest).collect();
     width.into_iter().for_each(|width| fit(columns, &mut widths, width));
     let lines: Vec<String> = all.iter().map(|row| line(row, &widths)).collect();
@@ -52,8 +54,18 @@ pub(crate) fn without(heading: &str, columns: &[Column], rows: Vec<Vec<String>>)
     (columns.iter().zip(&stays).filter_map(|(column, stays)| stays.then_some(*column)).collect(), rows)
 }
 
-/// Takes width from the columns until a line fits; `None`: the column is left out.
+/// Makes a line fit: nothing long keeps its whole width while something else is left out for it.
 fn fit(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
+    let whole = widths.to_vec();
+    for (column, own) in columns.iter().zip(widths.iter_mut()).filter(|(column, _)| column.cuts) {
+        *own = own.map(|own| if column.gives > 0 { own.min(MODEST) } else { own });
+    }
+    give_way(columns, widths, width);
+    grow(columns, &whole, widths, width);
+}
+
+/// Takes width from the columns until a line fits; `None`: the column is left out.
+fn give_way(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
     let mut order: Vec<usize> = (0..columns.len()).filter(|at| columns[*at].gives > 0).collect();
     order.sort_by_key(|at| std::cmp::Reverse(columns[*at].gives));
     for at in order {
@@ -66,6 +78,16 @@ fn fit(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
     }
 }
 
+/// Gives what is left of a line to those that were cut, the most important first.
+fn grow(columns: &[Column], whole: &[Option<usize>], widths: &mut [Option<usize>], width: usize) {
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by_key(|at| columns[*at].gives);
+    for at in order {
+        let left = width.saturating_sub(length(widths));
+        widths[at] = widths[at].zip(whole[at]).map(|(own, whole)| whole.min(own + left));
+    }
+}
+
 /// Of a whole line.
 fn length(widths: &[Option<usize>]) -> usize {
     let shown = widths.iter().flatten();
@@ -74,19 +96,35 @@ fn length(widths: &[Option<usize>]) -> usize {
 
 fn line(row: &[String], widths: &[Option<usize>]) -> String {
     let shown = row.iter().zip(widths).filter_map(|(cell, width)| width.map(|width| (cell, width)));
-    let cells = shown.map(|(cell, width)| format!("{:width$}", cut(cell, width)));
+    let cells = shown.map(|(cell, width)| padded(cut(cell, width), width));
     cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
 }
 
+/// A character of East Asia takes two places on a terminal (UAX 11), a combining one none.
+fn padded(mut cell: String, width: usize) -> String {
+    cell.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.width())));
+    cell
+}
+
 fn cut(cell: &str, width: usize) -> String {
-    match cell.chars().count() {
-        count if count <= width => cell.to_owned(),
-        _ => cell.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    if cell.width() <= width {
+        return cell.to_owned();
     }
+    let mut shown = String::new();
+    for char in cell.chars() {
+        if shown.width() + char.width().unwrap_or_default() >= width {
+            break;
+        }
+        shown.push(char);
+    }
+    shown + "…"
 }
 
 /// Between two columns.
 const GAP: &str = "  ";
+
+/// What a long cell keeps while other columns need the room: enough to know a name, a tenant or a host by.
+const MODEST: usize = 20;
 
 /// Fewer characters than this say too little to be worth their place.
 const CUT_LEAST: usize = 12;
@@ -137,6 +175,25 @@ mod tests {
             let lines = table(&COLUMNS, &rows(), Some(width));
             assert!(lines.lines().all(|line| line.chars().count() <= width), "{width}\n{lines}");
         }
+    }
+
+    #[test]
+    fn a_long_cell_drives_no_column_out_that_fits_beside_a_modest_one() {
+        let columns = [Column::kept("ID"), Column::text("NAME", 1), Column::whole("LAST", 2), Column::text("URL", 3)];
+        let row = ["wh_1", "a-name-that-is-longer-than-any-line", "timeout", "https://example.com/"].map(str::to_owned);
+        let shown = |width| table(&columns, &[row.to_vec()], Some(width)).lines().last().map(str::to_owned).expect("a row");
+        assert_eq!(shown(35), "wh_1  a-name-that-is-long…  timeout");
+        assert_eq!(shown(45), "wh_1  a-name-that-is-longer-than-an…  timeout");
+        assert_eq!(shown(57), "wh_1  a-name-that-is-long…  timeout  https://example.com/");
+        assert_eq!(shown(80), "wh_1  a-name-that-is-longer-than-any-line  timeout  https://example.com/");
+    }
+
+    #[test]
+    fn wide_characters_take_the_places_that_a_terminal_gives_them() {
+        let rows = [vec!["日本語".to_owned(), "x".to_owned()], vec!["e\u{301}a".to_owned(), "y".to_owned()]];
+        let columns = [Column::text("NAME", 1), Column::kept("STATUS")];
+        assert_eq!(table(&columns, &rows, None), "NAME    STATUS\n日本語  x\ne\u{301}a      y");
+        assert_eq!((cut("日本語の名前", 6), cut("日本語の名前", 7)), ("日本…".into(), "日本語…".into()));
     }
 
     #[test]

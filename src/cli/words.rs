@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 pub(crate) use crate::domain::plain::{plain, plain_json};
 
@@ -13,6 +14,27 @@ pub(crate) fn one_line(text: &str, limit: usize) -> String {
         words = words.chars().take(limit.saturating_sub(1)).chain(['…']).collect();
     }
     plain(&words)
+}
+
+/// Lines of at most `width` characters, broken between words, of a text that begins `indent` characters into its first; `None`: no
+/// terminal, one line.
+pub(crate) fn folded(text: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(room) = width.and_then(|width| width.checked_sub(indent)).filter(|room| *room >= FOLDED_LEAST) else {
+        return text.to_owned();
+    };
+    let (mut folded, mut at) = (String::new(), 0);
+    for word in text.split(' ') {
+        if at > 0 && at + 1 + word.width() > room {
+            folded.push_str(&format!("\n{:indent$}", ""));
+            at = 0;
+        } else if at > 0 {
+            folded.push(' ');
+            at += 1;
+        }
+        folded.push_str(word);
+        at += word.width();
+    }
+    folded
 }
 
 /// `12 ms`, `5 s`, `1 m 30 s`, `2 h 5 m`, `3 d 4 h`: two units at most, rounded down.
@@ -82,6 +104,9 @@ const DAY: u64 = 24 * HOUR;
 
 const UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
 
+/// In less room than this a folded text is a column of single words.
+const FOLDED_LEAST: usize = 20;
+
 /// A URL may have 2,048; a table is for the eye, `show` and `--json` give the whole.
 const CELL_CHARACTERS_MAX: usize = 120;
 
@@ -93,6 +118,14 @@ mod tests {
     fn a_line_is_one_and_no_longer_than_it_may_be() {
         assert_eq!(one_line("  two\nlines ", 80), "two lines");
         assert_eq!(one_line("abcdef", 4), "abc…");
+    }
+
+    #[test]
+    fn a_folded_text_breaks_between_words() {
+        let text = "the wall clock jumped ahead by an hour";
+        assert_eq!(folded(text, 4, Some(28)), "the wall clock jumped\n    ahead by an hour");
+        assert_eq!(folded("averyverylongwordindeedx b", 4, Some(24)), "averyverylongwordindeedx\n    b");
+        assert_eq!((folded(text, 4, None).as_str(), folded(text, 4, Some(10)).as_str()), (text, text));
     }
 
     #[test]
