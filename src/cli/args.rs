@@ -31,10 +31,10 @@ pub(crate) struct Reach {
 
 impl Reach {
     pub(crate) fn service(&self) -> Result<Service, Error> {
-        self.service_for(DEFAULT_TENANT)
+        self.service_for(None)
     }
 
-    fn service_for(&self, tenant: &str) -> Result<Service, Error> {
+    fn service_for(&self, tenant: Option<&str>) -> Result<Service, Error> {
         let named = self.socket.clone().filter(|path| !path.is_empty());
         Service::new(named.map(PathBuf::from), tenant)
     }
@@ -46,19 +46,24 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) reach: Reach,
 
-    /// For whom; to publish and to list, PROVIDER/* stands for all tenants of a provider
-    #[arg(long, value_name = "PROVIDER/TENANT", default_value = DEFAULT_TENANT, value_parser = tenant, help_heading = SERVICE)]
-    pub(crate) tenant: String,
+    /// For whom; to publish and to list, PROVIDER/* stands for all tenants of a provider. An id is found anywhere [default: default/default]
+    #[arg(long, value_name = "PROVIDER/TENANT", value_parser = tenant, help_heading = SERVICE)]
+    pub(crate) tenant: Option<String>,
 }
 
 impl Target {
+    /// Whom a list is about, and who owns what is made.
+    pub(crate) fn tenant(&self) -> &str {
+        self.tenant.as_deref().unwrap_or(DEFAULT_TENANT)
+    }
+
     /// Whether it is about all tenants of a provider.
     pub(crate) fn is_many(&self) -> bool {
-        self.tenant.ends_with("/*")
+        self.tenant().ends_with("/*")
     }
 
     pub(crate) fn service(&self) -> Result<Service, Error> {
-        self.reach.service_for(&self.tenant)
+        self.reach.service_for(self.tenant.as_deref())
     }
 }
 

@@ -23,8 +23,8 @@ use super::words::plain;
 /// The service, as far as the command line knows it.
 pub(crate) struct Service {
     sockets: Vec<PathBuf>,
-    /// `PROVIDER/TENANT`, for which the operator acts.
-    tenant: String,
+    /// `PROVIDER/TENANT` or `PROVIDER/*`, for which the operator acts; without it for the default one, and for any by an id.
+    tenant: Option<String>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -92,9 +92,11 @@ impl Call {
         Self { method, path: path.into(), idempotency_key: None, body, timeout: TIMEOUT }
     }
 
-    fn request(self, tenant: &str) -> Result<Request<Full<Bytes>>, http::Error> {
+    fn request(self, tenant: Option<&str>) -> Result<Request<Full<Bytes>>, http::Error> {
         let mut request = Request::builder().method(self.method.clone()).uri(self.path).header(header::HOST, "localhost");
-        request = request.header("hookwheel-tenant", tenant);
+        if let Some(tenant) = tenant {
+            request = request.header("hookwheel-tenant", tenant);
+        }
         if let Some(key) = self.idempotency_key {
             request = request.header("idempotency-key", key);
         }
@@ -108,15 +110,10 @@ impl Call {
 
 impl Service {
     /// `socket` is the one that was named; without it those are tried where a service or `dev` listens.
-    pub(crate) fn new(socket: Option<PathBuf>, tenant: impl Into<String>) -> Result<Self, Error> {
+    pub(crate) fn new(socket: Option<PathBuf>, tenant: Option<&str>) -> Result<Self, Error> {
         let sockets = socket.map_or_else(|| usual_sockets(&|name| env::var_os(name)), |socket| vec![socket]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-        Ok(Self { sockets, tenant: tenant.into(), runtime })
-    }
-
-    /// For whom it acts: `PROVIDER/TENANT` or `PROVIDER/*`.
-    pub(crate) fn tenant(&self) -> &str {
-        &self.tenant
+        Ok(Self { sockets, tenant: tenant.map(Into::into), runtime })
     }
 
     /// Asks, and gives back the answer if it is a good one.
@@ -146,7 +143,7 @@ impl Service {
             let (socket, stream) = connect(&self.sockets).await?;
             let timeout = call.timeout;
             let broken = |cause: String| Error::Broken { socket: socket.clone(), cause };
-            let request = call.request(&self.tenant).map_err(|error| broken(error.to_string()))?;
+            let request = call.request(self.tenant.as_deref()).map_err(|error| broken(error.to_string()))?;
             match tokio::time::timeout(timeout, exchange(stream, request, &socket)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(Error::Silent { socket, timeout }),
@@ -356,7 +353,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("answered");
             String::from_utf8_lossy(&read[..count]).into_owned()
         });
-        let service = Service::new(Some(socket), "acme/t1").expect("a runtime");
+        let service = Service::new(Some(socket), Some("acme/t1")).expect("a runtime");
         (folder, service, serving)
     }
 
@@ -395,7 +392,7 @@ mod tests {
         let stale = folder.path().join("stale.sock");
         drop(UnixListener::bind(&stale).expect("bound"));
         let service =
-            Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, "a/b").expect("one") };
+            Service { sockets: vec!["/nowhere/a.sock".into(), stale.clone()], ..Service::new(None, None).expect("one") };
         let error = service.ask(Call::get("/")).expect_err("nobody is there").to_string();
         assert!(error.contains("/nowhere/a.sock (no such socket)"), "{error}");
         assert!(error.contains(&format!("{} (nobody listens)", stale.display())), "{error}");
@@ -406,7 +403,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("admin.sock");
         let _listener = UnixListener::bind(&socket).expect("bound");
-        let service = Service::new(Some(socket), "a/b").expect("a runtime");
+        let service = Service::new(Some(socket), None).expect("a runtime");
         let error = service.ask(Call::get("/").within(Duration::from_millis(20))).expect_err("silence");
         assert!(matches!(error, Error::Silent { .. }), "{error}");
     }

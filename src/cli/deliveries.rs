@@ -41,7 +41,7 @@ pub(crate) struct List {
     kind: Option<String>,
 
     /// Whose newest response had this status
-    #[arg(long, value_name = "STATUS")]
+    #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
     code: Option<u16>,
 
     /// From this time, or from so long ago, as in 10m
@@ -119,7 +119,7 @@ impl Deliveries {
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let whose = (!self.all).then_some(self.target.tenant.as_str());
+        let whose = (!self.all).then_some(self.target.tenant());
         let find = |webhook| webhooks::find_among(&service, whose, webhook);
         let webhook = self.webhook.as_ref().map(find).transpose()?;
         let of = [("tenant", whose.map(str::to_owned)), ("webhook", webhook)];
@@ -154,7 +154,7 @@ impl List {
                 out.hint(&Hint::tenants("deliveries list"));
             }
             false if self.all => out.note("there are no deliveries"),
-            false => out.note(format!("{} has no deliveries", self.target.tenant)),
+            false => out.note(format!("{} has no deliveries", self.target.tenant())),
         }
     }
 

@@ -87,7 +87,7 @@ impl Send {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
         let body = self.body(&args::json(&self.data)?);
-        let watch = Watch { service: &service, tenant: &self.target.tenant };
+        let watch = Watch { service: &service, tenant: self.target.tenant() };
         if self.wait {
             watch.check()?;
         }
@@ -131,7 +131,7 @@ impl Send {
 
     fn nobody(&self, out: &Out) -> Exit {
         if !out.json {
-            let tenant = &self.target.tenant;
+            let tenant = self.target.tenant();
             out.note(format!("no webhook of {tenant} wants {}; the event is kept and can be read from the API", self.kind));
             let add = || format!("webhooks add https://example.com/hooks --events {}", quoted(&self.kind));
             out.hint(&Hint::tenants(if self.target.is_many() { "webhooks list".into() } else { add() }));

@@ -145,7 +145,7 @@ impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let mut filters = vec![];
         if !self.all {
-            filters.push(("tenant", self.target.tenant.as_str()));
+            filters.push(("tenant", self.target.tenant()));
         }
         if self.failing {
             filters.push(("failing", "true"));
@@ -174,7 +174,7 @@ impl List {
         out.note(if self.all {
             words.replace("has webhook", "has a webhook")
         } else {
-            format!("{} {words}", self.target.tenant)
+            format!("{} {words}", self.target.tenant())
         });
         if !self.all && !self.failing && !self.target.is_many() {
             out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
@@ -211,14 +211,14 @@ impl Add {
 impl One {
     fn show(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         let answer = service.ask(Call::get(format!("/v1/webhooks/{id}")))?;
         whole(&answer, out)
     }
 
     fn change(self, verb: &str, done: &str, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/{verb}"), ""))?;
         match out.json {
             true => out.line(answer.text()?)?,
@@ -229,7 +229,7 @@ impl One {
 
     fn delete(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         service.ask(Call::delete(format!("/v1/webhooks/{id}")))?;
         match out.json {
             true => out.line(json!({ "id": id, "deleted": true }))?,
@@ -240,7 +240,7 @@ impl One {
 
     fn secret(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         let answer = service.ask(Call::get(format!("/v1/webhooks/{id}/secret")))?;
         match out.json {
             true => out.line(answer.text()?)?,
@@ -253,7 +253,7 @@ impl One {
 impl Rotate {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         let mut body = Map::new();
         body.extend(secret_member(self.secret_file)?);
         body.extend(self.overlap.map(|overlap| ("overlap".into(), overlap.into())));
@@ -265,7 +265,7 @@ impl Rotate {
 impl Test {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.target.service()?;
-        let id = find(&service, &self.webhook)?;
+        let id = find(&service, &self.target, &self.webhook)?;
         let call = Call::post(format!("/v1/webhooks/{id}/test"), self.body()?).within(attempts::TEST_TIMEOUT);
         let answer = service.ask(call)?;
         let delivery = answer.object()?;
@@ -306,8 +306,8 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// The id of a webhook of the target, by its id or its name.
-fn find(service: &Service, webhook: &Name) -> Result<String, Failure> {
-    find_among(service, Some(service.tenant()), webhook)
+fn find(service: &Service, target: &Target, webhook: &Name) -> Result<String, Failure> {
+    find_among(service, Some(target.tenant()), webhook)
 }
 
 /// The id of a webhook of one tenant, of all of a provider, or with `None` of all.
@@ -372,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_test_sends_the_data_as_it_was_written() {
-        let target = Target { reach: args::Reach { socket: None }, tenant: args::DEFAULT_TENANT.into() };
+        let target = Target { reach: args::Reach { socket: None }, tenant: None };
         let test = |kind: Option<&str>, data: Option<&str>| Test {
             webhook: "w".parse().expect("a name"),
             kind: kind.map(str::to_owned),

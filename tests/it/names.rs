@@ -100,3 +100,18 @@ async fn a_key_is_revoked_by_its_name_over_the_api() {
     let made = left["data"].as_array().expect("a list").iter().filter(|key| key["owner"] == "operator").count();
     assert_eq!(made, 0, "{left}");
 }
+
+#[tokio::test]
+async fn an_id_is_found_in_every_tenant_unless_one_is_named() {
+    let service = Service::start(&Config::quick().tenant("other")).await;
+    let webhook = service.acme().subscribe("https://example.com/", &["*"]).await;
+    service.acme().do_to_webhook(&webhook, "disable").await;
+    service.acme().publish_new("order.paid").await;
+    let listed = service.cli(&["deliveries", "list", "--all", "--json"]).expect(0).json();
+    let delivery = text(&listed["data"][0]["id"]);
+    for (noun, id) in [("deliveries", &delivery), ("webhooks", &webhook)] {
+        assert_eq!(service.cli(&[noun, "show", id, "--json"]).expect(0).json()["id"], **id);
+        assert_eq!(service.cli(&[noun, "show", id, "--json", "--tenant", "shop/*"]).expect(0).json()["id"], **id);
+        service.cli(&[noun, "show", id, "--tenant", "shop/other"]).expect(1).complains(&["(404)"]);
+    }
+}
