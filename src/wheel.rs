@@ -83,6 +83,16 @@ impl<T: Copy> Wheel<T> {
         self.slab.shrink_when_empty();
     }
 
+    /// Drops every entry for which `is_over` says so. Looks at all of them.
+    pub(crate) fn drop_where(&mut self, is_over: impl Fn(&T) -> bool) {
+        for node in 0..self.slab.end() {
+            if self.slab.deadline(node).is_some() && is_over(&self.slab.nodes[node as usize].entry) {
+                self.remove(node);
+            }
+        }
+        self.slab.shrink_when_empty();
+    }
+
     /// The first occupied slot and the tick at which it begins.
     fn next_slot(&self) -> Option<(Place, u64)> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;

@@ -1,4 +1,4 @@
-//! Deliveries: the log with its filters, one with all its attempts, retry by hand.
+//! Deliveries: the log with its filters, one with all its attempts, retry and end by hand.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,7 @@ use super::page::{Frame, Row, Rows, page};
 use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
+use super::told;
 use super::whole;
 use super::whose::Whose;
 use crate::domain::delivery::{Place, State, Trigger};
@@ -53,6 +54,15 @@ pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
     let node = ask.api.store.node();
     Ok(ask::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
+}
+
+/// `DELETE /v1/deliveries/{id}`: one that waits ends as failed, for the reason `cancelled`. It stays in the log, and an attempt
+/// under way may still succeed.
+pub(crate) async fn cancel(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    ask.api.store.cancel(view.delivery.key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
+    told::cancelled(&ask.caller, ask.id);
+    Ok(Reply::no_content())
 }
 
 /// The delivery that the path names, if the caller sees its webhook.

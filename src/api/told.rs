@@ -92,6 +92,11 @@ pub(crate) fn webhook(what: &str, caller: &Caller, endpoint: &Endpoint) {
     info!(webhook = %id, name = &*definition.name, %tenant, by = actor(caller), "a webhook was {what}");
 }
 
+/// A delivery was ended by hand.
+pub(crate) fn cancelled(caller: &Caller, id: &str) {
+    info!(delivery = id, by = actor(caller), "a delivery was cancelled");
+}
+
 /// A key was made.
 pub(crate) fn key_made(caller: &Caller, key: &Key) {
     let of = match &key.role {

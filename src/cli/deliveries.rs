@@ -1,7 +1,7 @@
-//! `deliveries`: the log of what was sent, and sending again.
+//! `deliveries`: the log of what was sent, sending again, and ending what waits.
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::args::{self, Target};
 use super::attempts;
@@ -14,7 +14,7 @@ use super::table::{Column, table, without};
 use super::webhooks;
 use super::words::cell;
 
-/// List, show and retry deliveries
+/// List, show, retry and cancel deliveries
 #[derive(Debug, Subcommand)]
 pub(crate) enum Deliveries {
     /// List deliveries, newest first
@@ -24,6 +24,8 @@ pub(crate) enum Deliveries {
     Show(One),
     /// Send it again now
     Retry(One),
+    /// End one that waits; an attempt under way may still succeed. `webhooks purge` ends all of a webhook
+    Cancel(One),
 }
 
 #[derive(Args, Debug)]
@@ -112,6 +114,7 @@ impl Deliveries {
             Self::List(list) => list.run(out),
             Self::Show(one) => one.show(out),
             Self::Retry(one) => one.retry(out),
+            Self::Cancel(one) => one.cancel(out),
         }
     }
 }
@@ -207,6 +210,15 @@ impl One {
         match out.json {
             true => out.line(answer.text()?)?,
             false => out.line(format!("{}  queued", self.delivery))?,
+        }
+        Ok(Exit::Ok)
+    }
+
+    fn cancel(self, out: &Out) -> Result<Exit, Failure> {
+        self.target.service()?.ask(Call::delete(format!("/v1/deliveries/{}", self.delivery)))?;
+        match out.json {
+            true => out.line(json!({ "id": self.delivery, "cancelled": true }))?,
+            false => out.line(format!("{}  cancelled", self.delivery))?,
         }
         Ok(Exit::Ok)
     }

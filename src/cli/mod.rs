@@ -23,6 +23,7 @@ mod keys;
 mod lines;
 mod named;
 mod print;
+mod purge;
 mod send;
 mod serve;
 mod shown;

@@ -13,6 +13,7 @@ use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::named::Name;
 use super::print::Out;
+use super::purge::Purge;
 use super::table::{Column, table, without};
 use super::words::{cell, record};
 use crate::domain::id::has_own_form;
@@ -34,6 +35,8 @@ pub(crate) enum Webhooks {
     /// Remove it; what is pending ends as failed, the log stays
     #[command(visible_alias = "rm")]
     Delete(One),
+    /// End what waits: as failed, for the reason `cancelled`; the log stays
+    Purge(Purge),
     /// Make a new secret, or take one from a file; shows it once
     RotateSecret(Rotate),
     /// Send a test delivery now, with the header hookwheel-test: true, and show request and response
@@ -134,6 +137,7 @@ impl Webhooks {
             Self::Enable(one) => one.change("enable", "enabled", out),
             Self::Disable(one) => one.change("disable", "disabled", out),
             Self::Delete(one) => one.delete(out),
+            Self::Purge(purge) => purge.run(out),
             Self::RotateSecret(rotate) => rotate.run(out),
             Self::Test(test) => test.run(out),
             Self::Secret(one) => one.secret(out),
@@ -306,7 +310,7 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// The id of a webhook of the target, by its id or its name.
-fn find(service: &Service, target: &Target, webhook: &Name) -> Result<String, Failure> {
+pub(crate) fn find(service: &Service, target: &Target, webhook: &Name) -> Result<String, Failure> {
     find_among(service, Some(target.tenant()), webhook)
 }
 

@@ -122,9 +122,13 @@ impl Pump {
                 Standing::Removed { .. } | Standing::Deleted { .. } => queues.clear(endpoint.no, true),
             }
         }
-        let changed = |no| committed.standings.iter().any(|endpoint| endpoint.no == no);
+        committed.dropped.iter().for_each(|dropped| queues.drop_waiting(dropped));
+        let changed = |key: DeliveryKey| {
+            committed.standings.iter().any(|endpoint| endpoint.no == key.endpoint)
+                || committed.dropped.iter().any(|dropped| dropped.covers(key))
+        };
         for mut ready in committed.ready {
-            if changed(ready.key.endpoint) {
+            if changed(ready.key) {
                 // It may wait elsewhere by now, so its attempt looks.
                 ready.known = None;
             }

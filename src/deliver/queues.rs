@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
-use crate::store::{ENDPOINT_SEATS, Lane, Ready};
+use crate::store::{Dropped, ENDPOINT_SEATS, Lane, Ready};
 
 pub(crate) use state::State;
 
@@ -171,6 +171,19 @@ impl<W> Queues<W> {
             }
             self.sweep(no);
         }
+    }
+
+    /// Deliveries that wait have ended, or are about to. What a person asked for is looked at before its attempt: it may be a
+    /// test, which goes on.
+    pub(crate) fn drop_waiting(&mut self, dropped: &Dropped) {
+        let no = dropped.endpoint;
+        let Some(queue) = self.endpoints.get_mut(&no) else { return };
+        queue.due.retain(|ready| !dropped.covers(ready.key));
+        queue.backlog.retain(|ready| !dropped.covers(ready.key));
+        let asked_for = queue.hand.iter_mut().filter(|ready| dropped.covers(ready.key));
+        asked_for.for_each(|ready| ready.known = None);
+        self.ask(no);
+        self.sweep(no);
     }
 
     /// The endpoints whose next piece of backlog is to be read.

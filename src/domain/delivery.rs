@@ -12,7 +12,8 @@
 //! ```
 //!
 //! `held` is no state of its own: it is a pending delivery that waits in its endpoint's backlog while the endpoint is disabled,
-//! so enabling moves nothing. The machine consumes the delivery and returns the next one and what it means for the endpoint.
+//! so enabling moves nothing. What waits, held or not, fails without an attempt when it is cancelled or its webhook is deleted. The
+//! machine consumes the delivery and returns the next one and what it means for the endpoint.
 
 use std::time::Duration;
 
@@ -180,8 +181,8 @@ impl Delivery {
 
     /// The attempt that was under way ended.
     ///
-    /// A success counts whatever happened meanwhile; a failure of a delivery that was ended meanwhile (its webhook deleted)
-    /// changes nothing but the number of attempts.
+    /// A success counts whatever happened meanwhile; a failure of a delivery that was ended meanwhile (cancelled, or its webhook
+    /// deleted) changes nothing but the number of attempts.
     pub(crate) fn attempted(mut self, ended: Ended<'_>, dialect: &Dialect) -> (Self, Effect) {
         self.attempts = self.attempts.saturating_add(1);
         self.by_hand = false;

@@ -23,6 +23,11 @@ impl EventKey {
         Self(time.as_millis() << COUNTER_BITS)
     }
 
+    /// The last key of a time's millisecond.
+    pub(crate) fn up_to(time: Timestamp) -> Self {
+        Self(Self::at(time).0 | ((1 << COUNTER_BITS) - 1))
+    }
+
     /// The next key: later than `last` even when the clock stands or goes back.
     pub(crate) fn next(last: Self, now: Timestamp) -> Self {
         Self::at(now).max(Self(last.0.saturating_add(1)))

@@ -1,5 +1,6 @@
 //! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -59,6 +60,8 @@ pub(super) struct After {
     /// Whether a tenant had its first event.
     pub(super) numbered: bool,
     pub(super) attempts: Vec<(Entry, Timestamp)>,
+    /// Due entries of deliveries that ended without an attempt.
+    pub(super) disarmed: HashSet<DueKey>,
     pub(super) facts: Vec<Fact>,
     pub(super) answers: Vec<Box<dyn FnOnce() + Send>>,
 }
@@ -250,7 +253,10 @@ impl Batch<'_, '_> {
 
     /// Arms the wheel for a due entry, when it lies within what is loaded.
     pub(super) fn arm(&mut self, key: DeliveryKey, at: Timestamp) {
-        if self.memory.schedule.is_loaded(&due_key(at, key)) {
+        let entry = due_key(at, key);
+        if self.memory.schedule.is_loaded(&entry) {
+            // One that ended in this batch may have been brought back to the very same time.
+            self.after.disarmed.remove(&entry);
             self.memory.schedule.arm(Armed { key, at });
         }
     }

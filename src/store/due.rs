@@ -64,6 +64,10 @@ impl Batch<'_, '_> {
     pub(super) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
         let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
         let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
+        if self.memory.purges.contains_key(&endpoint) {
+            // Asked for again when the purge has come to its end.
+            return Ok(());
+        }
         let free = Seat::free(&self.shared.room, &entry.live).min(REFILL);
         let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
@@ -98,9 +102,12 @@ impl Batch<'_, '_> {
         })
     }
 
-    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled or
-    /// deleted is left to the job that settles it; its test is not.
+    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled,
+    /// deleted or being purged is left to the job that settles it; its test is not.
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        if self.is_purged(key) && !self.is_test(key)? {
+            return Ok(());
+        }
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         if !entry.endpoint.is_active() {
             return self.fall_due_disabled(key, at);
@@ -110,6 +117,26 @@ impl Batch<'_, '_> {
             None => self.overflow(key, at)?,
         }
         Ok(())
+    }
+
+    fn is_test(&mut self, key: DeliveryKey) -> Result<bool, Error> {
+        Ok(self.row(key)?.is_some_and(|(delivery, _)| delivery.is_test()))
+    }
+
+    /// The due entry of a delivery that ended is not to fire, if it is in memory.
+    pub(super) fn disarm(&mut self, key: DeliveryKey, at: Timestamp) {
+        let entry = due_key(at, key);
+        if self.loaded(&entry) {
+            self.after.disarmed.insert(entry);
+        }
+    }
+
+    /// Takes what ended out of the wheel: one pass a batch, however many there are.
+    pub(super) fn disarm_ended(&mut self) {
+        let gone = std::mem::take(&mut self.after.disarmed);
+        if !gone.is_empty() {
+            self.memory.schedule.disarm(&gone);
+        }
     }
 
     fn fall_due_disabled(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {

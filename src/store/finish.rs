@@ -8,10 +8,11 @@ use super::fact::{Attempted, Fact};
 use super::op::Finished;
 use super::registry::Entry;
 use super::{Attempt, Status};
-use crate::domain::delivery::{Delivery, Effect, Ended, Place, State};
+use crate::domain::delivery::{Delivery, Effect, End, Ended, Place, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::{Count, Endpoint, Why};
 use crate::domain::outcome::Class;
+use crate::domain::time::Timestamp;
 
 /// What an attempt changed: the delivery before and after, and the attempt that was its newest until now.
 struct Change {
@@ -93,7 +94,7 @@ impl Batch<'_, '_> {
     fn log(&mut self, entry: &Entry, change: Change, dialect: &Dialect) -> Result<(), Error> {
         let Change { was_pending, mut delivery, earlier, attempt, .. } = change;
         if let State::Pending(Place::Due(at)) = delivery.state {
-            delivery = self.place(delivery, at)?;
+            delivery = self.wait_again(delivery, at)?;
         }
         if let Some(earlier) = earlier {
             self.write_attempt(delivery.key, &earlier)?;
@@ -106,6 +107,14 @@ impl Batch<'_, '_> {
             self.tell(&entry.endpoint, &delivery, &attempt, dialect)?;
         }
         Ok(())
+    }
+
+    /// Where a delivery waits whose attempt failed; one that is being purged does not.
+    fn wait_again(&mut self, delivery: Delivery, at: Timestamp) -> Result<Delivery, Error> {
+        if self.is_purged(delivery.key) && !delivery.is_test() {
+            return Ok(delivery.ended(End::Cancelled, self.now));
+        }
+        self.place(delivery, at)
     }
 
     fn tell(&mut self, endpoint: &Endpoint, delivery: &Delivery, attempt: &Attempt, dialect: &Dialect) -> Result<(), Error> {

@@ -32,6 +32,8 @@ impl Op {
             Self::Finish(_) | Self::Refill(_) | Self::Again(_) | Self::Limits(_) | Self::AcceptClock(_) => false,
             // Without what the config file says there is no service that could empty itself.
             Self::Sync(..) => false,
+            // What ends can go before its age.
+            Self::Cancel(..) | Self::Purge(..) => false,
             Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             Self::Webhook(change, _) => change.takes_room(),
             Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,

@@ -24,6 +24,9 @@ impl Batch<'_, '_> {
         if let Err(denied) = runnable(&entry.endpoint) {
             return Ok(Err(denied));
         }
+        if self.is_purged(key) {
+            return Ok(Err(Denied::BeingPurged));
+        }
         if !self.waits_for_later(&delivery) {
             return Ok(Ok(()));
         }
@@ -38,6 +41,9 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         if let Err(denied) = runnable(&entry.endpoint) {
             return Ok(Err(denied));
+        }
+        if self.memory.purges.contains_key(&no) {
+            return Ok(Err(Denied::BeingPurged));
         }
         let mut brought = 0;
         for one in found {

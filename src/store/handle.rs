@@ -18,7 +18,7 @@ use super::findings::Finding;
 use super::inbox::{Full, Inbox};
 use super::journal::Journal;
 use super::memory::Memory;
-use super::op::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Ready, TestRun, WebhookOp};
+use super::op::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp};
 use super::opening::{self, Moment};
 use super::panic::PanicEndsAll;
 use super::pins::{NewConnection, Opened};
@@ -193,6 +193,17 @@ impl Store {
 
     pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
         self.ask(self.line_of_webhook(key.endpoint), |to| Op::Retry(key, to)).await?
+    }
+
+    /// Ends a delivery that waits, as cancelled.
+    pub(crate) async fn cancel(&self, key: DeliveryKey) -> Result<(), Denied> {
+        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Cancel(key, to)).await?
+    }
+
+    /// Begins to end what waits for a webhook, as cancelled. From the answer on none of it starts; a slice of it ends in each
+    /// commit.
+    pub(crate) async fn purge(&self, no: EndpointNo, purge: Purge) -> Result<(), Denied> {
+        self.ask(self.line_of_webhook(no), |to| Op::Purge(no, purge, to)).await?
     }
 
     pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {

@@ -74,6 +74,7 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
         backlogs: read_backlogs(&tables::read(&txn, BACKLOG)?)?,
         fanouts: Default::default(),
         jobs: Default::default(),
+        purges: Default::default(),
         watchers: HashMap::new(),
         limits,
         sweep: Sweep::new(moment.steady),
@@ -93,7 +94,11 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
     for row in tables::read(&txn, JOB)?.range::<u32>(..)? {
         let (no, value) = row?;
         let job = record::read_job(&no.value().to_be_bytes(), value.value())?;
-        memory.jobs.push_back(RunningJob { endpoint: EndpointNo(no.value()), job });
+        let endpoint = EndpointNo(no.value());
+        if job.purged > 0 {
+            memory.purges.insert(endpoint, EventKey(job.purged));
+        }
+        memory.jobs.push_back(RunningJob { endpoint, job });
     }
     Ok(memory)
 }

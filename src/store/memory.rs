@@ -29,6 +29,8 @@ pub(super) struct Memory {
     pub(super) backlogs: ByEndpoint<Cursor>,
     pub(super) fanouts: VecDeque<RunningFanout>,
     pub(super) jobs: VecDeque<RunningJob>,
+    /// Up to which event the deliveries of webhooks end that are being purged.
+    pub(super) purges: ByEndpoint<EventKey>,
     /// Who waits for the outcome of a test.
     pub(super) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
     pub(super) limits: Limits,

@@ -12,7 +12,7 @@ use std::iter::Peekable;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::error::Error;
-use super::record::{self, Counters, Job, StoredEvent, WebhookFacts};
+use super::record::{self, Counters, Job, StoredEvent, Task, WebhookFacts};
 use super::tables::{
     self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, JOB, LOG, LogKey, REVISIT, Scope,
     TENANT, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key, read_time_key,
@@ -217,10 +217,12 @@ impl Plan {
         due.dedup();
         for no in due.into_iter().filter(|no| !known.contains(&no.0)) {
             let Some(webhook) = facts.webhooks.get(&no) else { continue };
-            let ends = matches!(webhook.standing, Standing::Deleted { .. });
-            if webhook.standing != Standing::Active {
-                self.jobs.push((no, Job { ends, after: [0; 20], until: u64::MAX }));
-            }
+            let task = match webhook.standing {
+                Standing::Active => continue,
+                Standing::Disabled { .. } | Standing::Removed { .. } => Task::Park,
+                Standing::Deleted { .. } => Task::End,
+            };
+            self.jobs.push((no, Job { task, ..Job::default() }));
         }
         Ok(())
     }

@@ -65,6 +65,7 @@ mod panic;
 mod pins;
 mod publication;
 mod publishing;
+mod purge;
 mod quarantine;
 mod random;
 mod read;
@@ -104,7 +105,9 @@ pub(crate) use doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
 pub(crate) use error::Error;
 pub(crate) use fact::{Attempted, Fact};
 pub(crate) use handle::{Options, Store};
-pub(crate) use op::{Committed, Dialects, FileSays, Finished, FromFile, Lane, Limits, NewWebhook, Ready, TestRun};
+pub(crate) use op::{
+    Committed, Dialects, Dropped, FileSays, Finished, FromFile, Lane, Limits, NewWebhook, Purge, Ready, TestRun,
+};
 pub(crate) use pins::{Connection, NewConnection};
 pub(crate) use publication::{Accepted, Publication, Refusal};
 pub(crate) use recover::Recover;
@@ -155,6 +158,14 @@ pub(crate) enum Denied {
     Disabled,
     #[error("the webhook was deleted")]
     Deleted,
+    #[error("the delivery has ended already; what has ended cannot be cancelled")]
+    Ended,
+    #[error("the webhook is active, so nothing of it is held; purge what is `pending`")]
+    NothingHeld,
+    #[error("the webhook is not active, so all that waits for it is held; purge what is `held`")]
+    NothingPending,
+    #[error("this webhook is being purged; try again when that has come to its end")]
+    BeingPurged,
     #[error(
         "this webhook, or its tenant or provider, was taken out of the config file; put it back there and run `hookwheel reload`"
     )]

@@ -29,9 +29,9 @@ impl Batch<'_, '_> {
         self.notify(endpoint, "delivery.failed", &data)
     }
 
-    /// Counts a delivery that ended as failed. What expired is told of by the sweep, and a test by its answer.
+    /// Counts a delivery that ended as failed. What expired is told of by the sweep, and a test by its answer; who cancels one knows.
     pub(super) fn count_failed(&mut self, delivery: &Delivery, end: End) {
-        if end != End::Expired && !delivery.is_test() && self.shared.notifies() {
+        if !matches!(end, End::Expired | End::Cancelled) && !delivery.is_test() && self.shared.notifies() {
             self.memory.notices.failed.add(delivery.key.endpoint, end);
         }
     }

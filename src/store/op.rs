@@ -31,6 +31,8 @@ pub(super) enum Op {
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
     Sync(Box<FileSays>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
+    Cancel(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
+    Purge(EndpointNo, Purge, oneshot::Sender<Result<(), Denied>>),
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
     OpenConnection(NewConnection, oneshot::Sender<Result<Opened, Denied>>),
@@ -191,18 +193,50 @@ pub(super) enum Recovered {
     Missed(EventKey),
 }
 
+/// Which waiting deliveries of a webhook are to end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Purge {
+    /// Those of a webhook that is not active; else those of one that is.
+    pub(crate) held: bool,
+    /// Of events published up to then, but of none that is published after the call.
+    pub(crate) until: Timestamp,
+}
+
+/// Deliveries that are not to be attempted any more, though they may wait in a queue: those of an endpoint by their events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) endpoint: EndpointNo,
+    pub(crate) first: EventKey,
+    pub(crate) last: EventKey,
+}
+
+impl Dropped {
+    pub(crate) fn one(key: DeliveryKey) -> Self {
+        Self { endpoint: key.endpoint, first: key.event, last: key.event }
+    }
+
+    pub(crate) fn up_to(endpoint: EndpointNo, last: EventKey) -> Self {
+        Self { endpoint, first: EventKey::MIN, last }
+    }
+
+    pub(crate) fn covers(&self, key: DeliveryKey) -> bool {
+        key.endpoint == self.endpoint && (self.first..=self.last).contains(&key.event)
+    }
+}
+
 /// What one commit means for those who deliver.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub(crate) ready: Vec<Ready>,
     /// Webhooks whose standing changed.
     pub(crate) standings: Vec<Arc<Endpoint>>,
+    pub(crate) dropped: Vec<Dropped>,
     /// Endpoints with a backlog, and whether more of it waits on disk after what is in `ready`.
     pub(crate) backlogs: Vec<(EndpointNo, bool)>,
 }
 
 impl Committed {
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.standings.is_empty() && self.backlogs.is_empty()
+        self.ready.is_empty() && self.standings.is_empty() && self.dropped.is_empty() && self.backlogs.is_empty()
     }
 }

@@ -351,7 +351,7 @@ fn matches(view: &View, filter: &Filter) -> bool {
 /// The event keys that a filter leaves, both included.
 fn window(filter: &Filter) -> (EventKey, EventKey) {
     let oldest = filter.since.map_or(EventKey::MIN, EventKey::at);
-    let newest = filter.until.map_or(EventKey::MAX, |until| EventKey(EventKey::at(until + MILLISECOND).0.saturating_sub(1)));
+    let newest = filter.until.map_or(EventKey::MAX, EventKey::up_to);
     match filter.event {
         Some(event) => (oldest.max(event), newest.min(event)),
         None => (oldest, newest),
@@ -368,8 +368,6 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
         Bound::Unbounded => [u8::MAX; 17],
     }
 }
-
-const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
 pub(super) const LOOK: usize = 10_000;

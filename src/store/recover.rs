@@ -53,7 +53,7 @@ impl Store {
 
     async fn look_for(&self, no: EndpointNo, walk: Walk, after: EventKey, until: Timestamp) -> Result<Piece<Recovered>, Denied> {
         let store = self.clone();
-        let last = EventKey(EventKey::at(until + MILLISECOND).0.saturating_sub(1));
+        let last = EventKey::up_to(until);
         let found = tokio::task::spawn_blocking(move || store.to_recover(no, walk, (after, last))).await;
         match found {
             Ok(Ok(piece)) => Ok(piece),
@@ -119,8 +119,6 @@ fn merged(lists: Vec<Vec<EventKey>>, limit: usize) -> Piece<EventKey> {
     found.dedup();
     Piece { found, next }
 }
-
-const MILLISECOND: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Events looked at in one transaction.
 const SLICE: usize = 1_000;

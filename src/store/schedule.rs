@@ -14,7 +14,7 @@
 //! An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what fell due is taken
 //! in pieces, one in a batch.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::tables::{DueKey, due_key, read_due_key};
@@ -71,6 +71,13 @@ impl Schedule {
     /// Adds one that was due before it was loaded.
     pub(super) fn fall(&mut self, armed: Armed) {
         self.fallen.push_back(armed);
+    }
+
+    /// Forgets entries that were taken out of the due table: one pass over all that is armed.
+    pub(super) fn disarm(&mut self, gone: &HashSet<DueKey>) {
+        let is_gone = |armed: &Armed| gone.contains(&due_key(armed.at, armed.key));
+        self.wheel.drop_where(is_gone);
+        self.fallen.retain(|armed| !is_gone(armed));
     }
 
     /// The next of what fell due.
@@ -164,5 +171,25 @@ mod tests {
         let taken: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
         assert_eq!(taken, [4, 1, 2, 3]);
         assert!(!schedule.has_fallen() && schedule.to_load(now).is_some());
+    }
+
+    #[test]
+    fn what_was_taken_out_of_the_table_never_falls_due() {
+        let now = Timestamp::from_millis(1_000);
+        let mut schedule = Schedule::new(now);
+        let armed = |event, after| Armed {
+            key: DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) },
+            at: now + Duration::from_millis(after),
+        };
+        for (event, after) in [(1, 0), (2, 0), (3, 40_000), (4, 40_000), (1, 50_000)] {
+            schedule.arm(armed(event, after));
+        }
+        schedule.advance(now);
+        let gone = [armed(1, 0), armed(3, 40_000)].map(|armed| due_key(armed.at, armed.key));
+        schedule.disarm(&gone.into());
+        assert_eq!(schedule.armed(), 3);
+        schedule.advance(now + Duration::from_secs(60));
+        let left: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
+        assert_eq!(left, [2, 4, 1]);
     }
 }

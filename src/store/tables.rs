@@ -16,7 +16,7 @@
 //! | `name` | kind 1, text | what was answered | accept | retention, sweep |
 //! | `name_end` | milliseconds 8, event 8 | key in `name` | accept | sweep |
 //! | `fanout` | event 8 | cursor | accept | fan-out |
-//! | `job` | endpoint 4 | what is done to its pending deliveries, cursor | disable, delete | job |
+//! | `job` | endpoint 4 | what is done to its waiting deliveries, cursors | disable, delete, purge | job |
 //! | `revisit` | milliseconds 8, event 8 | – | retention | retention |
 //! | `index` | scope 1, owner 4, event 8, endpoint 4 | – | index, in large batches | retention |
 //! | `endpoint` | endpoint 4 | webhook, secrets sealed | create, change, count | sweep |

@@ -1,5 +1,6 @@
 //! A store in a folder of its own, filled through its front, and its files as an image that a test may damage.
 
+mod cancel;
 mod damage;
 mod flips;
 
@@ -29,6 +30,7 @@ use crate::domain::id::EventKey;
 use crate::domain::outcome::{Outcome, Response};
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
 
 /// An open store.
 struct Lab {
@@ -64,11 +66,19 @@ impl Lab {
     }
 
     fn open(folder: TempDir) -> Result<Self, Error> {
+        Self::open_watched(folder, |_| {})
+    }
+
+    /// `watch` sees each commit before those who wait for it are answered; the next one begins when it returns.
+    fn open_watched(folder: TempDir, mut watch: impl FnMut(&Committed) + Send + 'static) -> Result<Self, Error> {
         let (store, unstarted) = Store::open(&options(&path(folder.path())))?;
         let (told, ready) = mpsc::channel();
         store.start(
             unstarted,
-            Box::new(move |committed| committed.ready.into_iter().for_each(|one| drop(told.send(one)))),
+            Box::new(move |committed| {
+                watch(&committed);
+                committed.ready.into_iter().for_each(|one| drop(told.send(one)));
+            }),
             |fault| {
                 drop(writeln!(std::io::stderr(), "the store broke: {fault}"));
             },
@@ -115,24 +125,33 @@ impl Lab {
 
     /// Ends every delivery that became ready by now as delivered.
     fn deliver(&self) {
-        let ready: Vec<Ready> = self.ready.lock().unwrap().try_iter().collect();
-        for one in ready {
-            let at = clock::now();
-            let response =
-                Response { status: 200, headers: Headers::default(), body: "done".into(), truncated: false, body_error: None };
-            self.store.finish(Finished {
-                key: one.key,
-                place: one.place,
-                first: one.known.is_some(),
-                trigger: Trigger::Schedule,
-                started_at: at,
-                ended_at: at,
-                url: "https://example.com/".into(),
-                request_headers: Headers::default(),
-                outcome: Outcome { result: Ok(response), duration: Duration::from_millis(5) },
-                _room: None,
-            });
-        }
+        self.ready().into_iter().for_each(|one| self.finish(&one, 200));
+    }
+
+    /// What became ready by now and was not taken yet.
+    fn ready(&self) -> Vec<Ready> {
+        self.ready.lock().unwrap().try_iter().collect()
+    }
+
+    /// Ends an attempt with a response of this status.
+    fn finish(&self, ready: &Ready, status: u16) {
+        self.finish_at(ready, status, clock::now());
+    }
+
+    fn finish_at(&self, ready: &Ready, status: u16, at: Timestamp) {
+        let response = Response { status, headers: Headers::default(), body: "done".into(), truncated: false, body_error: None };
+        self.store.finish(Finished {
+            key: ready.key,
+            place: ready.place,
+            first: ready.known.is_some(),
+            trigger: Trigger::Schedule,
+            started_at: at,
+            ended_at: at,
+            url: "https://example.com/".into(),
+            request_headers: Headers::default(),
+            outcome: Outcome { result: Ok(response), duration: Duration::from_millis(5) },
+            _room: None,
+        });
     }
 
     /// Waits until the tables have all that the journal holds.

@@ -249,6 +249,8 @@ impl Batch<'_, '_> {
             Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
             Op::Sync(file, to) => answered!(to, self.sync(*file)?),
             Op::Retry(key, to) => answered!(to, self.retry(key)?),
+            Op::Cancel(key, to) => answered!(to, self.cancel(key)?),
+            Op::Purge(no, purge, to) => answered!(to, self.purge(no, purge)?),
             Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
             Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
@@ -268,6 +270,7 @@ impl Batch<'_, '_> {
         self.fire()?;
         self.fan()?;
         self.work()?;
+        self.disarm_ended();
         self.notify_of_failures()?;
         self.start_flush(false);
         self.flush()?;

@@ -5,6 +5,7 @@ mod harness;
 
 mod answers;
 mod bench;
+mod cancel;
 mod catalogue;
 mod cli;
 mod clock;

@@ -2,6 +2,7 @@
 
 mod definition;
 mod everywhere;
+mod purge;
 mod secrets;
 mod show;
 mod stats;
@@ -26,6 +27,7 @@ use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
 
 pub(crate) use everywhere::list_all;
+pub(crate) use purge::purge;
 pub(crate) use secrets::{rotate_secret, show_secret};
 pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};

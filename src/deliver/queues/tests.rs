@@ -227,3 +227,26 @@ fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
     push(&mut queues, Lane::Due, 2, 1..=1);
     assert!(queues.held_back(later + Duration::from_secs(1)) >= Duration::from_millis(500));
 }
+
+#[test]
+fn what_is_dropped_starts_no_more_but_what_a_person_asked_for_is_looked_at() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    push(&mut queues, Lane::Hand, 1, [3]);
+    push(&mut queues, Lane::Due, 1, [4, 5, 6]);
+    push(&mut queues, Lane::Backlog, 1, [1, 2, 7]);
+    push(&mut queues, Lane::Due, 2, [5]);
+    queues.drop_waiting(&Dropped::up_to(EndpointNo(1), EventKey(5)));
+    queues.drop_waiting(&Dropped::one(key(1, 7)));
+    queues.drop_waiting(&Dropped::one(key(9, 1)));
+    assert_eq!(start(&mut queues, now), [(1, 3), (2, 5), (1, 6)]);
+}
+
+#[test]
+fn an_endpoint_that_was_emptied_asks_for_its_backlog() {
+    let mut queues = queues(0, 1);
+    push(&mut queues, Lane::Backlog, 1, [1]);
+    queues.backlog(EndpointNo(1), true);
+    assert_eq!(queues.refills(), []);
+    queues.drop_waiting(&Dropped::one(key(1, 1)));
+    assert_eq!(queues.refills(), [EndpointNo(1)]);
+}

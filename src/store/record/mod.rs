@@ -12,6 +12,7 @@ mod codec;
 mod counters;
 mod event;
 mod finding;
+mod job;
 mod log;
 mod plain;
 mod tenant;
@@ -23,11 +24,11 @@ mod pinned;
 pub(super) use counters::{Counters, read_counters, write_counters};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use finding::{read_finding, write_finding};
+pub(super) use job::{Job, Task, read_job, write_job};
 pub(super) use log::{read_attempt, read_delivery, write_attempt, write_delivery};
 pub(super) use plain::{
-    Fanout, Follows, Job, Meta, Named, Quarantined, read_bytes, read_fanout, read_follows, read_job, read_meta, read_named,
-    read_number, read_quarantined, write_bytes, write_fanout, write_follows, write_job, write_meta, write_named, write_number,
-    write_quarantined,
+    Fanout, Follows, Meta, Named, Quarantined, read_bytes, read_fanout, read_follows, read_meta, read_named, read_number,
+    read_quarantined, write_bytes, write_fanout, write_follows, write_meta, write_named, write_number, write_quarantined,
 };
 pub(super) use tenant::{
     read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,

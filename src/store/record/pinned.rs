@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::counters::{why, why_code};
+use super::job::{task, task_code};
 use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, trigger_code};
 use super::tenant::{listing, listing_code};
 use super::*;
@@ -160,7 +161,11 @@ fn small_records() {
         |out| write_fanout(b"f", &fanout, out),
         |was, out| write_fanout(b"f", &read_fanout(b"f", was).unwrap(), out),
     );
-    let job = Job { ends: true, after: [3; 20], until: KEY.event.0 };
+    let first = Job { task: Task::End, after: [3; 20], until: KEY.event.0, ..Job::default() };
+    for of_first_version in ["job-1", "job-1/3"] {
+        assert_eq!(read_job(b"j", &stored(of_first_version)).unwrap(), first, "{of_first_version}");
+    }
+    let job = Job { task: Task::Park, purged: 5, after_number: 300, cancelled: 70_000, ..first };
     pinned("job", |out| write_job(b"j", &job, out), |was, out| write_job(b"j", &read_job(b"j", was).unwrap(), out));
     pinned(
         "bytes",
@@ -325,6 +330,7 @@ fn codes() {
     assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
     assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
+    assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
@@ -335,6 +341,7 @@ fn codes() {
             && cause(3).is_err()
             && trigger(3).is_err()
             && listing(3).is_err()
+            && task(3).is_err()
     );
 }
 

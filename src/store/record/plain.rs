@@ -55,17 +55,6 @@ pub(in crate::store) struct Fanout {
     pub(in crate::store) made: u32,
 }
 
-/// What is done to the deliveries that were pending when a webhook was disabled or deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
-pub(in crate::store) struct Job {
-    /// Ends them as failed; else parks them in the backlog.
-    pub(in crate::store) ends: bool,
-    /// Milliseconds, event, endpoint: the last due entry that was looked at.
-    pub(in crate::store) after: [u8; 20],
-    /// Events up to here; later ones know how the webhook stands.
-    pub(in crate::store) until: u64,
-}
-
 macro_rules! plain {
     ($($write:ident, $read:ident: $form:ty = $table:literal;)*) => {
         $(
@@ -86,7 +75,6 @@ plain! {
     write_quarantined, read_quarantined: Quarantined = "quarantine";
     write_named, read_named: Named = "name";
     write_fanout, read_fanout: Fanout = "fanout";
-    write_job, read_job: Job = "job";
     write_bytes, read_bytes: Vec<u8> = "meta";
     write_number, read_number: u64 = "number";
 }

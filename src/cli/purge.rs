@@ -1,0 +1,65 @@
+//! `webhooks purge`: ending all that waits for one.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+use super::args::{self, Target};
+use super::client::Call;
+use super::exit::{Exit, Failure};
+use super::hint::Hint;
+use super::named::Name;
+use super::print::Out;
+use super::webhooks;
+
+#[derive(Args, Debug)]
+pub(crate) struct Purge {
+    /// Its id or its name
+    webhook: Name,
+
+    /// What waits: pending while the webhook is active, else held
+    #[arg(long, value_enum)]
+    status: Waiting,
+
+    /// Of events up to this time, or up to so long ago, as in 2h [default: all that were published before the call]
+    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    until: Option<String>,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Waiting {
+    Pending,
+    Held,
+}
+
+impl Purge {
+    pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let service = self.target.service()?;
+        let id = webhooks::find(&service, &self.target, &self.webhook)?;
+        let status = self.status.name();
+        let mut body = Map::new();
+        body.insert("status".into(), status.into());
+        body.extend(self.until.map(|until| ("until".into(), until.into())));
+        let call = Call::post(format!("/v1/webhooks/{id}/purge"), Value::Object(body).to_string());
+        let answer = service.ask(call)?;
+        if out.json {
+            out.line(answer.text()?)?;
+            return Ok(Exit::Ok);
+        }
+        out.line(format!("{id}  what is {status} ends as cancelled"))?;
+        out.hint(&Hint::tenants(format!("deliveries list --webhook {id} --status {status}")));
+        Ok(Exit::Ok)
+    }
+}
+
+impl Waiting {
+    /// As the API names it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Held => "held",
+        }
+    }
+}
