@@ -99,6 +99,12 @@ impl Failure {
         self
     }
 
+    /// The same with more to know behind it.
+    pub(crate) fn with_more(mut self, words: &str) -> Self {
+        self.faults.iter_mut().for_each(|said| said.message.push_str(words));
+        self
+    }
+
     /// For a person: each thing that is wrong, its place, and what to try.
     pub(crate) fn human(&self, called: &Called) -> String {
         let lines: Vec<String> = self.faults.iter().map(|said| said.human(called)).collect();

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
 use super::args::{self, Target};
-use super::client::Call;
+use super::client::{Call, Error};
 use super::exit::{Exit, Failure};
 use super::hint::{Hint, quoted};
 use super::print::Out;
@@ -92,7 +92,7 @@ impl Send {
             watch.check()?;
         }
         let call = Call::post("/v1/events", body).idempotency_key(self.idempotency_key.clone());
-        let answer = service.ask(call)?;
+        let answer = service.ask(call).map_err(|error| self.unanswered(error))?;
         let accepted = answer.value()?;
         match out.json && !self.wait {
             true => out.line(answer.text()?)?,
@@ -102,6 +102,18 @@ impl Send {
             Some(0) | None => Ok(self.nobody(out)),
             Some(deliveries) if self.wait => self.wait(&watch, &accepted, deliveries, out),
             Some(_) => Ok(Exit::Ok),
+        }
+    }
+
+    /// A call without an answer may have published the event.
+    fn unanswered(&self, error: Error) -> Failure {
+        let is_lost = matches!(error, Error::Silent { .. } | Error::Broken { .. });
+        let can_be_repeated = self.id.is_some() || self.idempotency_key.is_some();
+        let failure = Failure::from(error);
+        match (is_lost, can_be_repeated) {
+            (false, _) => failure,
+            (true, true) => failure.with_hint(Hint::Repeat),
+            (true, false) => failure.with_more(MAYBE_PUBLISHED),
         }
     }
 
@@ -193,6 +205,8 @@ fn scalar(text: &str) -> Result<Box<RawValue>, String> {
     if value.get().starts_with(['{', '[']) { Err("an attribute is a scalar, no object and no list".into()) } else { Ok(value) }
 }
 
+const MAYBE_PUBLISHED: &str = "; it may have published the event all the same: with --id or --idempotency-key it can be repeated";
+
 /// The status of an answer to what was published before.
 const REPEATED: u16 = 200;
 
@@ -235,6 +249,16 @@ mod tests {
         let accepted = json!({ "id": "evt_1", "deliveries": 1 });
         assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
         assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");
+    }
+
+    #[test]
+    fn an_answer_that_was_lost_leaves_open_whether_the_event_is_published() {
+        let lost = || Error::Broken { socket: "/x".into(), cause: "it closed".into() };
+        let said = |send: Send, error: Error| send.unanswered(error).human(&Called::default());
+        assert!(said(send(&["a"]), lost()).contains("it may have published the event all the same"));
+        let repeated = said(send(&["a", "--id", "i"]), lost());
+        assert!(repeated.contains("  try: ") && !repeated.contains("may have published"), "{repeated}");
+        assert!(!said(send(&["a"]), Error::NoService { tried: Vec::new() }).contains("may have published"));
     }
 
     #[test]
