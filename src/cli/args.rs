@@ -97,7 +97,7 @@ pub(crate) fn idempotency_key(text: &str) -> Result<String, &'static str> {
 
 /// `10m`, `30s`, `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|wrong| wrong.to_string())
+    parse_duration(text).map_err(|wrong| format!("{wrong}; a duration is written as in 30s, 5m or 1h30m"))
 }
 
 /// RFC 3339, printed as the API reads it.
@@ -202,6 +202,12 @@ mod tests {
         let told = |wrong: Result<String, String>, word: &str| wrong.is_err_and(|wrong| wrong.contains(word));
         assert!(told(when("yesterday"), "nor how long ago, like 10m") && told(when("30"), "it has no unit"));
         assert!(told(time("10m"), "an RFC 3339 time like") && told(time("1969-12-31T23:59:59Z"), "9999-12-30T22:00:00Z"));
+    }
+
+    #[test]
+    fn a_duration_that_is_none_is_told_with_its_reason_and_form() {
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
+        assert_eq!(duration("30"), Err("it has no unit; a duration is written as in 30s, 5m or 1h30m".into()));
     }
 
     #[test]

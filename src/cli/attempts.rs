@@ -16,7 +16,7 @@ pub(crate) fn delivery(delivery: &Value, paint: Paint) -> String {
     let mut text = format!("{}  {}  {}", cell(delivery, "id"), cell(delivery, "event_type"), status(delivery, paint));
     for (label, member) in FACTS {
         let value = cell(delivery, member);
-        if !value.is_empty() {
+        if !value.is_empty() && value != "false" {
             let _ = write!(text, "\n{label:<12}{value}");
         }
     }
@@ -124,7 +124,7 @@ mod tests {
     fn a_delivery_shows_each_request_and_response() {
         let value = json!({
             "id": "dlv_1", "event_id": "evt_1", "event_type": "invoice.paid", "webhook_id": "wh_1", "status": "failed",
-            "url": "https://example.com/", "next_attempt_at": null, "reason": "exhausted",
+            "url": "https://example.com/", "next_attempt_at": null, "reason": "exhausted", "test": false,
             "request": { "body": "{\"a\":1}" },
             "attempts": [{
                 "number": 1, "trigger": "schedule", "started_at": "2026-03-01T10:02:11Z", "duration_ms": 12, "error": "status",
