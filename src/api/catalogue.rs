@@ -33,7 +33,8 @@ impl Catalogues {
         {
             return merged.provider.clone();
         }
-        let dialect = Arc::new(Dialect { event_types: merge(&from.dialect.event_types, &own), ..Dialect::clone(&from.dialect) });
+        let dialect =
+            Arc::new(Dialect { event_types: merge(&from.dialect.event_types, &own).into(), ..Dialect::clone(&from.dialect) });
         let provider = Arc::new(from.speaking(dialect));
         known.insert(from.name.clone(), Merged { from, own, provider: provider.clone() });
         provider

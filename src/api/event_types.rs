@@ -35,7 +35,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.
 pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let event_type = read(ask)?;
-    let is_known = ask.dialect().event_types.iter().any(|known| known.name == event_type.name);
+    let is_known = ask.dialect().event_type(&event_type.name).is_some();
     ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
     Ok(ask::object(status, ask.dialect(), |object| print(&event_type, object)))

@@ -34,6 +34,7 @@ mod intake;
 mod keys;
 mod leaving;
 mod ndjson;
+mod near;
 mod pace;
 mod page;
 mod print;

@@ -6,12 +6,13 @@ use bytes::Bytes;
 use tokio::task::yield_now;
 
 use super::ask::Ask;
+use super::near::{Near, Wanted};
 use super::print::fill_object;
 use super::problem::Problem;
-use super::publish::{Reader, idempotency_key, print_accepted, status};
+use super::publish::{Published, Reader, idempotency_key};
 use super::reply::Reply;
 use super::told::Told;
-use crate::store::{Accepted, Refusal};
+use crate::store::{Publication, Refusal};
 
 /// Publishes every line; a bad one stops no other.
 pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -23,6 +24,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     // Taken before anything is published: what is on disk has to be answered.
     let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &ask.rooms()).await?;
     let mut answer = Answer::of(lines.len());
+    let mut wanted = Wanted::new(&ask.caller.provider, &ask.api.store);
     let (mut under_way, mut bytes_under_way) = (VecDeque::new(), 0);
     for slice in slices(&lines) {
         let bytes: usize = slice.iter().map(Bytes::len).sum();
@@ -30,7 +32,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
             && let Some((bytes, first)) = under_way.pop_front()
         {
             bytes_under_way -= bytes;
-            answer.add_all(first.await, &ask.api.told);
+            answer.add_all(first.await, &mut wanted, &ask.api.told);
         }
         bytes_under_way += bytes;
         under_way.push_back((bytes, publish_slice(ask, &reader, slice)));
@@ -38,7 +40,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
         yield_now().await;
     }
     for (_, slice) in under_way {
-        answer.add_all(slice.await, &ask.api.told);
+        answer.add_all(slice.await, &mut wanted, &ask.api.told);
     }
     Ok(Reply::ndjson(answer.bytes, room))
 }
@@ -56,24 +58,25 @@ impl Answer {
         Self { bytes: Vec::new(), bytes_max: lines * RESULT_BYTES_MAX + DETAIL_BYTES, left: lines }
     }
 
-    fn add_all(&mut self, results: Vec<Result<Accepted, Problem>>, told: &Told) {
-        for result in &results {
-            result.as_ref().err().into_iter().for_each(|problem| told.problem(problem));
-            self.add(result);
+    fn add_all(&mut self, results: Vec<Result<Published, Problem>>, wanted: &mut Wanted<'_>, told: &Told) {
+        for mut result in results {
+            match &mut result {
+                Ok(published) => published.near = wanted.or_near(published.near.take(), &mut published.accepted),
+                Err(problem) => told.problem(problem),
+            }
+            self.add(&result);
         }
     }
 
-    /// What is wrong with a line is told in full while there is room for it and for the results of all the others.
-    fn add(&mut self, result: &Result<Accepted, Problem>) {
+    /// What is wrong with a line, and what is warned of, is told in full while there is room for it and for the results of all the
+    /// others.
+    fn add(&mut self, result: &Result<Published, Problem>) {
         let before = self.bytes.len();
         self.left = self.left.saturating_sub(1);
-        print(result, &mut self.bytes);
-        if let Err(problem) = result
-            && self.bytes.len() + self.left * RESULT_BYTES_MAX > self.bytes_max
-        {
+        print(result, Detail::Full, &mut self.bytes);
+        if self.bytes.len() + self.left * RESULT_BYTES_MAX > self.bytes_max {
             self.bytes.truncate(before);
-            fill_object(&mut self.bytes, |object| problem.print_briefly("publish this line by itself to see why", object));
-            self.bytes.push(b'\n');
+            print(result, Detail::Brief, &mut self.bytes);
         }
     }
 }
@@ -83,25 +86,26 @@ fn publish_slice(
     ask: &Ask<'_>,
     reader: &Reader<'_>,
     lines: &[Bytes],
-) -> impl Future<Output = Vec<Result<Accepted, Problem>>> + use<> {
+) -> impl Future<Output = Vec<Result<Published, Problem>>> + use<> {
     let mut good = Vec::with_capacity(lines.len());
-    let mut results: Vec<Option<Problem>> = Vec::with_capacity(lines.len());
+    let mut results: Vec<Result<Option<Near>, Problem>> = Vec::with_capacity(lines.len());
     let goes_on = ask.still_publishes().is_ok();
     for line in lines {
         let judged = if goes_on { Ok(()) } else { ask.still_publishes() };
         match judged.and_then(|()| read(reader, line)) {
             Ok(publication) => {
+                results.push(Ok(Near::known(&ask.caller.provider, &publication.kind)));
                 good.push(publication);
-                results.push(None);
             }
-            Err(problem) => results.push(Some(problem)),
+            Err(problem) => results.push(Err(problem)),
         }
     }
     let accepted = ask.api.store.accept(good);
     async {
         let mut answers = accepted.await.into_iter();
         let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::from);
-        results.into_iter().map(|problem| problem.map_or_else(&mut next, Err)).collect()
+        let mut published = |near| next().map(|accepted| Published { accepted, near });
+        results.into_iter().map(|result| result.and_then(&mut published)).collect()
     }
 }
 
@@ -120,7 +124,7 @@ fn slices(mut lines: &[Bytes]) -> impl Iterator<Item = &[Bytes]> {
     })
 }
 
-fn read(reader: &Reader<'_>, line: &Bytes) -> Result<crate::store::Publication, Problem> {
+fn read(reader: &Reader<'_>, line: &Bytes) -> Result<Publication, Problem> {
     if line.len() > LINE_BYTES_MAX {
         return Err(Problem::TooLarge("the line is larger than 1024 KiB, the most that one event has".into()));
     }
@@ -131,13 +135,24 @@ fn read(reader: &Reader<'_>, line: &Bytes) -> Result<crate::store::Publication, 
     })
 }
 
-fn print(result: &Result<Accepted, Problem>, into: &mut Vec<u8>) {
-    fill_object(into, |object| match result {
-        Ok(accepted) => {
-            object.number("status", status(accepted).as_u16().into());
-            print_accepted(accepted, object);
+/// How much is told of a line.
+#[derive(Clone, Copy)]
+enum Detail {
+    Full,
+    Brief,
+}
+
+fn print(result: &Result<Published, Problem>, detail: Detail, into: &mut Vec<u8>) {
+    fill_object(into, |object| match (result, detail) {
+        (Ok(published), detail) => {
+            object.number("status", published.status().as_u16().into());
+            match detail {
+                Detail::Full => published.print(object),
+                Detail::Brief => published.print_briefly(object),
+            }
         }
-        Err(problem) => problem.print(object),
+        (Err(problem), Detail::Full) => problem.print(object),
+        (Err(problem), Detail::Brief) => problem.print_briefly("publish this line by itself to see why", object),
     });
     into.push(b'\n');
 }
@@ -183,6 +198,7 @@ const DETAIL_BYTES: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Accepted;
 
     fn split(body: &'static str) -> Vec<Bytes> {
         lines(&Bytes::from_static(body.as_bytes())).expect("few")
@@ -210,7 +226,10 @@ mod tests {
             let fields = (0..64).map(|at| crate::api::problem::Wrong::new(format!("/{at}"), "is unknown".repeat(10)));
             Err(Problem::Fields(fields.collect()))
         };
-        let longest = || Ok(Accepted { id: "x".repeat(64).into(), deliveries: u32::MAX, repeated: false });
+        let longest = || {
+            let accepted = Accepted { deliveries: u32::MAX, ..accepted(&"x".repeat(64)) };
+            Ok(Published { accepted, near: Some(Near::Wanted("x".repeat(128).into())) })
+        };
         let mut answer = Answer::of(LINES_MAX);
         (0..LINES_MAX).for_each(|line| answer.add(&if line % 2 == 0 { wrong() } else { longest() }));
         assert!(answer.bytes.len() <= LINES_MAX * RESULT_BYTES_MAX + DETAIL_BYTES, "{} bytes", answer.bytes.len());
@@ -232,14 +251,23 @@ mod tests {
     #[test]
     fn a_result_is_one_line() {
         let mut answer = Vec::new();
-        print(&Ok(Accepted { id: "evt_1".into(), deliveries: 2, repeated: false }), &mut answer);
-        print(&Ok(Accepted { id: "a".into(), deliveries: 0, repeated: true }), &mut answer);
-        print(&Err(Problem::Refused(Refusal::KeyTaken)), &mut answer);
+        let mut put = |result| print(&result, Detail::Full, &mut answer);
+        put(Ok(Published { accepted: Accepted { deliveries: 2, ..accepted("evt_1") }, near: None }));
+        put(Ok(Published { accepted: Accepted { repeated: true, ..accepted("a") }, near: None }));
+        put(Err(Problem::Refused(Refusal::KeyTaken)));
+        put(Ok(Published { accepted: accepted("b"), near: Some(Near::Wanted("order.paid".into())) }));
         let answer = String::from_utf8(answer).unwrap();
         let lines: Vec<&str> = answer.lines().collect();
         assert_eq!(lines[0], r#"{"status":202,"id":"evt_1","deliveries":2}"#);
         assert_eq!(lines[1], r#"{"status":200,"id":"a","deliveries":0}"#);
         assert!(lines[2].starts_with(r#"{"title":"Conflict","status":409,"#));
-        assert_eq!(lines.len(), 3);
+        assert!(
+            lines[3].starts_with(r#"{"status":202,"id":"b","deliveries":0,"warnings":["#) && lines[3].contains("`order.paid`")
+        );
+        assert_eq!(lines.len(), 4);
+    }
+
+    fn accepted(id: &str) -> Accepted {
+        Accepted { id: id.into(), deliveries: 0, repeated: false, unwanted: None }
     }
 }

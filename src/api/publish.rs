@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::access::{Caller, Rank};
 use super::ask::Ask;
 use super::form::{Form, WRONG_MAX, escaped};
+use super::near::{Near, Wanted};
 use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
@@ -30,19 +31,38 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let idempotency_key = idempotency_key(ask.headers)?;
     let reader = Reader { caller: &ask.caller, idempotency_key, now: ask.api.store.now() };
     let publication = reader.read(&ask.body)?;
-    let accepted = ask.api.store.accept_one(publication).await?;
-    let status = status(&accepted);
-    Ok(Reply::object(status, |object| print_accepted(&accepted, object)))
+    let near = Near::known(&ask.caller.provider, &publication.kind);
+    let mut accepted = ask.api.store.accept_one(publication).await?;
+    let near = Wanted::new(&ask.caller.provider, &ask.api.store).or_near(near, &mut accepted);
+    let published = Published { accepted, near };
+    Ok(Reply::object(published.status(), |object| published.print(object)))
 }
 
-/// 202, or 200 for what was published before.
-pub(crate) fn status(accepted: &Accepted) -> StatusCode {
-    if accepted.repeated { StatusCode::OK } else { StatusCode::ACCEPTED }
+/// An event on disk, and what is told beside that.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) accepted: Accepted,
+    pub(crate) near: Option<Near>,
 }
 
-pub(crate) fn print_accepted(accepted: &Accepted, object: &mut print::Object<'_>) {
-    object.text("id", &accepted.id);
-    object.number("deliveries", accepted.deliveries.into());
+impl Published {
+    /// 202, or 200 for what was published before.
+    pub(crate) fn status(&self) -> StatusCode {
+        if self.accepted.repeated { StatusCode::OK } else { StatusCode::ACCEPTED }
+    }
+
+    pub(crate) fn print(&self, object: &mut print::Object<'_>) {
+        self.print_briefly(object);
+        if let Some(near) = &self.near {
+            object.texts("warnings", [&*near.to_string()]);
+        }
+    }
+
+    /// Without the warnings.
+    pub(crate) fn print_briefly(&self, object: &mut print::Object<'_>) {
+        object.text("id", &self.accepted.id);
+        object.number("deliveries", self.accepted.deliveries.into());
+    }
 }
 
 /// Reads published events of one caller.

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::near::Judged;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Role};
@@ -40,6 +41,8 @@ pub(crate) struct Provider {
     pub(crate) dialect: Arc<Dialect>,
     /// Whether an event makes its tenant when there is none.
     pub(crate) create_tenants: bool,
+    /// What published types were probably meant as.
+    pub(crate) judged: Arc<Judged>,
     environments: HashMap<Box<str>, Arc<str>>,
     environment: Arc<str>,
 }
@@ -98,7 +101,7 @@ impl Provider {
     /// With nothing known of its tenants.
     pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
         let (environments, environment) = (HashMap::new(), ENVIRONMENT.into());
-        Self { name: name.into(), dialect, create_tenants: false, environments, environment }
+        Self { name: name.into(), dialect, create_tenants: false, judged: Arc::default(), environments, environment }
     }
 
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
@@ -109,7 +112,7 @@ impl Provider {
 
     /// The same provider with another dialect.
     pub(crate) fn speaking(&self, dialect: Arc<Dialect>) -> Self {
-        Self { dialect, ..self.clone() }
+        Self { dialect, judged: Arc::default(), ..self.clone() }
     }
 
     /// A tenant's `$tenant.environment`: the file's, or `Production`.
@@ -171,7 +174,7 @@ pub(crate) mod fixture {
 
     use super::*;
     use crate::domain::access::Scopes;
-    use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, SecretPolicy, Success, WebhookField};
+    use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, EventTypes, SecretPolicy, Success, WebhookField};
     use crate::domain::retry::{Policy, Retry};
     use crate::domain::secret::Format;
     use crate::domain::template::{Body, Numbers, Precision};
@@ -206,7 +209,7 @@ pub(crate) mod fixture {
             },
             retry: Retry { policy: Policy::Schedule(Vec::new()), jitter: 0.0 },
             disable: Disable { consecutive: 10, count: Counted::Deliveries },
-            event_types: Vec::new(),
+            event_types: EventTypes::default(),
         }
     }
 

@@ -98,6 +98,7 @@ impl Send {
             true => out.line(answer.text()?)?,
             false => out.line(self.line(&accepted, answer.status == REPEATED, out))?,
         }
+        self.warn(&accepted, out);
         match accepted["deliveries"].as_u64() {
             Some(0) | None => Ok(self.nobody(out)),
             Some(deliveries) if self.wait => self.wait(&watch, &accepted, deliveries, out),
@@ -117,6 +118,12 @@ impl Send {
         }
     }
 
+    /// What the service warns of; JSON has it in the answer.
+    fn warn(&self, accepted: &Value, out: &Out) {
+        let warnings = accepted["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        warnings.filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
+    }
+
     fn body(&self, data: &RawValue) -> Vec<u8> {
         let attributes = self.attributes.iter().map(|attribute| (attribute.name.as_str(), &*attribute.value)).collect();
         let event = Event {
@@ -133,7 +140,8 @@ impl Send {
     /// `evt_…  invoice.paid  queued -> 1 endpoint`.
     fn line(&self, accepted: &Value, repeated: bool, out: &Out) -> String {
         if out.json {
-            let members = json!({ "type": "published", "event": accepted["id"], "deliveries": accepted["deliveries"] });
+            let mut members = json!({ "type": "published", "event": accepted["id"], "deliveries": accepted["deliveries"] });
+            accepted.get("warnings").into_iter().for_each(|warnings| members["warnings"] = warnings.clone());
             return members.to_string();
         }
         let endpoints = count(accepted["deliveries"].as_u64().unwrap_or_default(), "endpoint");

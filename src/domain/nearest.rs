@@ -1,41 +1,85 @@
 //! Which known word was meant by one that is unknown.
 
-/// The known word nearest to `word`, if it is near enough to be a slip of the hand.
+/// The known word nearest to `word`, if it is near enough to be a slip of the hand; of two as near, the first.
 ///
 /// Near is one edit in three characters: insertions, deletions, replacements and swapped neighbours count one each, and the
 /// case of letters and `-` for `_` count nothing.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = folded(word);
-    let judged = known.into_iter().map(|candidate| (distance(&word, &folded(candidate)), candidate));
-    let (edits, best) = judged.min_by_key(|(edits, _)| *edits)?;
-    let longer = word.len().max(best.chars().count());
-    (edits * 3 <= longer).then_some(best)
-}
-
-fn folded(word: &str) -> Vec<char> {
-    // Whoever writes a novel as a key gets no suggestion; the distance is quadratic.
-    let letters = word.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase);
-    letters.map(|letter| if letter == '-' { '_' } else { letter }).collect()
-}
-
-/// Optimal string alignment: Levenshtein's distance with swapped neighbours as one edit.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for i in 0..a.len() {
-        let mut row = vec![i + 1];
-        for j in 0..b.len() {
-            let replaced = above[j] + usize::from(a[i] != b[j]);
-            let mut edits = replaced.min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
-                let swapped: usize = before[j - 1];
-                edits = edits.min(swapped + 1);
-            }
-            row.push(edits);
+    let word = Folded::of(word);
+    let (mut best, mut candidate, mut rows) = (None, Folded::default(), Rows::default());
+    for known in known {
+        candidate.fold(known);
+        let longer = word.letters.len().max(candidate.letters.len());
+        let most = best.map_or(longer / 3, |(edits, _): (usize, _)| (longer / 3).min(edits.saturating_sub(1)));
+        let is_apart = word.least_edits(&candidate) > most || best.is_some_and(|(edits, _)| edits == 0);
+        if !is_apart && let Some(edits) = rows.distance(&word.letters, &candidate.letters, most) {
+            best = Some((edits, known));
         }
-        before = std::mem::replace(&mut above, row);
     }
-    above[b.len()]
+    best.map(|(_, known)| known)
+}
+
+/// A word as it is compared.
+#[derive(Default)]
+struct Folded {
+    letters: Vec<char>,
+    /// Which letters it has: a bit for each, several letters to a bit.
+    set: u64,
+}
+
+impl Folded {
+    fn of(word: &str) -> Self {
+        let mut folded = Self::default();
+        folded.fold(word);
+        folded
+    }
+
+    /// Becomes this word. Whoever writes a novel as a key gets no suggestion; the distance is quadratic.
+    fn fold(&mut self, word: &str) {
+        let letters = word.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase);
+        self.letters.clear();
+        self.letters.extend(letters.map(|letter| if letter == '-' { '_' } else { letter }));
+        self.set = self.letters.iter().fold(0, |set, letter| set | 1 << (u32::from(*letter) % u64::BITS));
+    }
+
+    /// At least so many edits are between two words: one for each letter too many, and one for each that the other has not.
+    fn least_edits(&self, other: &Self) -> usize {
+        let missing = |one: u64, other: u64| (one & !other).count_ones() as usize;
+        let by_length = self.letters.len().abs_diff(other.letters.len());
+        by_length.max(missing(self.set, other.set)).max(missing(other.set, self.set))
+    }
+}
+
+/// Room for the last three rows of a comparison, used again for the next.
+#[derive(Default)]
+struct Rows([Vec<usize>; 3]);
+
+impl Rows {
+    /// Optimal string alignment: Levenshtein's distance with swapped neighbours as one edit. `None` when it is above `most`.
+    fn distance(&mut self, a: &[char], b: &[char], most: usize) -> Option<usize> {
+        let [before, above, row] = &mut self.0;
+        above.clear();
+        above.extend(0..=b.len());
+        for i in 0..a.len() {
+            row.clear();
+            row.push(i + 1);
+            for j in 0..b.len() {
+                let replaced = above[j] + usize::from(a[i] != b[j]);
+                let mut edits = replaced.min(above[j + 1] + 1).min(row[j] + 1);
+                if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                    edits = edits.min(before[j - 1] + 1);
+                }
+                row.push(edits);
+            }
+            std::mem::swap(before, above);
+            std::mem::swap(above, row);
+            // A later row comes from these two, and edits only add to them.
+            if above.iter().chain(before.iter()).all(|edits| *edits > most) {
+                return None;
+            }
+        }
+        above.last().copied().filter(|edits| *edits <= most)
+    }
 }
 
 /// Longer than any key, dialect or event type that is worth a guess, in characters.
@@ -69,9 +113,29 @@ mod tests {
 
     #[test]
     fn swapped_neighbours_are_one_edit() {
-        let letters = |word: &str| word.chars().collect::<Vec<_>>();
-        assert_eq!(distance(&letters("abcd"), &letters("abdc")), 1);
-        assert_eq!(distance(&letters("kitten"), &letters("sitting")), 3);
-        assert_eq!(distance(&letters(""), &letters("abc")), 3);
+        assert_eq!(distance("abcd", "abdc", 9), Some(1));
+        assert_eq!(distance("kitten", "sitting", 9), Some(3));
+        assert_eq!(distance("", "abc", 9), Some(3));
+        assert_eq!((distance("kitten", "sitting", 3), distance("kitten", "sitting", 2)), (Some(3), None));
+    }
+
+    #[test]
+    fn of_several_the_nearest_is_found() {
+        assert_eq!(nearest("order.piad", ["order.paid.late", "order.pad", "order.paid", "order.said"]), Some("order.pad"));
+        assert_eq!(nearest("order.paid", ["order.said", "ORDER.PAID", "order.paid"]), Some("ORDER.PAID"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_left_out_unseen_is_too_far(a in "[a-cA_.é-]{0,9}", b in "[a-cA_.é-]{0,9}") {
+            let edits = distance(&a, &b, usize::MAX).unwrap();
+            proptest::prop_assert!(Folded::of(&a).least_edits(&Folded::of(&b)) <= edits);
+            let near = edits * 3 <= Folded::of(&a).letters.len().max(Folded::of(&b).letters.len());
+            proptest::prop_assert_eq!(nearest(&a, [&*b]).is_some(), near);
+        }
+    }
+
+    fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
+        Rows::default().distance(&Folded::of(a).letters, &Folded::of(b).letters, most)
     }
 }

@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::error::{Error, intact};
 use super::fact::Fact;
 use super::pins::Connection;
-use super::publication::{Accepted, Publication, Refusal};
+use super::publication::{Accepted, Publication, Refusal, Unwanted};
 use super::record::{self, Named, StoredEvent};
 use super::registry::{Audience, Listing};
 use super::shared::Pressure;
@@ -46,7 +46,9 @@ impl Batch<'_, '_> {
         self.name(&publication, key, matching.len());
         let route = Route { linked: publication.link.is_some(), connection: self.connected(&publication)? };
         let stored = self.store_event(publication, key, matching.len())?;
-        let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false };
+        let unwanted =
+            matching.is_empty().then(|| Unwanted { tenant: stored.event.tenant.clone(), kind: stored.event.kind.clone() });
+        let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false, unwanted };
         self.published(&stored.event, &accepted);
         self.fan_out(stored.event, owner, matching, route)?;
         Ok(accepted)
@@ -238,7 +240,9 @@ impl Batch<'_, '_> {
         let key = EventKey(named.event);
         let id = self.event(key)?.map(|kept| kept.event.id);
         let id = id.or_else(|| publication.id.clone()).unwrap_or_else(|| self.shared.node.event_id(key).into());
-        Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true }))
+        let Publication { tenant, kind, .. } = publication;
+        let unwanted = (named.deliveries == 0).then(|| Unwanted { tenant: tenant.clone(), kind: kind.clone() });
+        Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true, unwanted }))
     }
 
     /// An event with this id among those that its publisher's id must differ from.

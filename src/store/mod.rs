@@ -52,6 +52,7 @@ mod index;
 mod jobs;
 mod journal;
 mod judge;
+mod known;
 mod loading;
 mod memory;
 mod mend;
@@ -109,7 +110,7 @@ pub(crate) use op::{
     Committed, Dialects, Dropped, FileSays, Finished, FromFile, Lane, Limits, NewWebhook, Purge, Ready, TestRun,
 };
 pub(crate) use pins::{Connection, NewConnection};
-pub(crate) use publication::{Accepted, Publication, Refusal};
+pub(crate) use publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use recover::Recover;
 pub(crate) use room::ENDPOINT_SEATS;
 pub(crate) use rows::{Fit, Space};

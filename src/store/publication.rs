@@ -86,6 +86,16 @@ pub(crate) struct Accepted {
     pub(crate) deliveries: u32,
     /// The same content was published before: this is the first answer again.
     pub(crate) repeated: bool,
+    /// What nobody gets, whose type may be misspelt.
+    pub(crate) unwanted: Option<Unwanted>,
+}
+
+/// An event that no webhook matches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Unwanted {
+    /// `None`: for all tenants of the provider.
+    pub(crate) tenant: Option<Box<str>>,
+    pub(crate) kind: Box<str>,
 }
 
 /// Why a publication was not taken. Nothing of it is kept.

@@ -18,7 +18,7 @@ use super::tables::{
 };
 use super::tail::Entry as IndexEntry;
 use super::view::{Attempt, Filter, Of, Page, Status, View, status};
-use super::{Error, Owned, Refusal};
+use super::{Error, Owned};
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::{Delivery, Place};
 use crate::domain::dialect::Dialect;
@@ -36,11 +36,6 @@ impl Store {
     /// A webhook that is not deleted.
     pub(crate) fn webhook(&self, id: &str) -> Option<Arc<Endpoint>> {
         self.shared.registry().by_id(id).map(|entry| entry.endpoint.clone())
-    }
-
-    /// Refuses a tenant that is not there, or was taken out of the config file.
-    pub(crate) fn check_tenant(&self, owned: &Owned) -> Result<(), Refusal> {
-        self.shared.registry().existing(&owned.provider, &owned.tenant).map(drop)
     }
 
     /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release.

@@ -116,6 +116,12 @@ impl Registry {
         self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
     }
 
+    /// Event types that webhooks want by their names, each once, in no order.
+    pub(super) fn wanted(&self, audience: Audience<'_>) -> impl Iterator<Item = &str> {
+        let held = self.subscriptions(audience).into_iter().flat_map(|held| held.by_pattern.keys());
+        held.map(|pattern| &**pattern).filter(|pattern| !pattern.ends_with('*'))
+    }
+
     /// A tenant's webhooks in the order of their numbers.
     pub(super) fn webhooks(&self, tenant: TenantNo, after: EndpointNo) -> impl Iterator<Item = &Entry> {
         let held = self.of_tenant.get(&tenant);

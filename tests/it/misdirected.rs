@@ -104,6 +104,46 @@ async fn a_connection_of_a_tenant_that_does_not_exist_is_a_404() {
     deck.post("/v1/connections", &json!({ "id": "c", "tenant": "t" })).await.expect(201);
 }
 
+#[tokio::test]
+async fn a_type_near_to_one_that_is_wanted_is_warned_of() {
+    let (service, receiver) = (Service::start(&Config::quick().tenant("bolt")).await, Receiver::start().await);
+    let acme = service.acme();
+    acme.subscribe(&receiver.url("/a"), &["order.paid", "refund.*"]).await;
+    let publish = async |client: &Client, kind: &str| client.publish(&json!({ "type": kind, "data": 1 })).await.expect(202);
+    let warned = publish(&acme, "order.piad").await;
+    assert!(warned["warnings"][0].as_str().is_some_and(|text| text.contains("did you mean the type `order.paid`")), "{warned}");
+    assert_eq!(warned["deliveries"], 0);
+    for known in ["order.paid", "refund.made", "something.else"] {
+        assert!(publish(&acme, known).await.get("warnings").is_none(), "{known}");
+    }
+    let all = service.operator().with_header("hookwheel-tenant", "shop/*");
+    assert!(publish(&all, "order.piad").await["warnings"].is_array());
+    assert!(publish(&service.tenant("shop", "bolt"), "order.piad").await.get("warnings").is_none(), "another tenant's");
+
+    let line = |kind: &str| json!({ "type": kind, "data": 1 }).to_string() + "\n";
+    let (_, results) = acme.publish_lines(&[line("order.paid"), line("order.piad"), line("order.piad")].concat()).await;
+    let warned: Vec<bool> = results.iter().map(|result| result["warnings"].is_array()).collect();
+    assert_eq!((warned, &results[1]["status"]), (vec![false, true, true], &json!(202)));
+    let sent = service.cli(&["send", "order.piad", "--tenant", "shop/acme"]).expect(0);
+    assert!(sent.stderr.contains("did you mean the type `order.paid`"), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_type_near_to_one_of_the_catalogue_is_warned_of() {
+    let (service, receiver) = (Service::start(&Config::bare().provider("a", "aioka").tenant("t")).await, Receiver::start().await);
+    let tenant = service.tenant("a", "t");
+    tenant.subscribe(&receiver.url("/a"), &["*"]).await;
+    let event = |kind: &str| json!({ "type": kind, "data": 1, "id": kind.replace('.', "-") });
+    for status in [202, 200] {
+        let warned = tenant.publish(&event("verdict.nwe")).await.expect(status);
+        assert_eq!(warned["deliveries"], 1);
+        assert!(warned["warnings"][0].as_str().is_some_and(|text| text.contains("did you mean `verdict.new`")), "{warned}");
+    }
+    assert!(tenant.publish(&event("verdict.new")).await.expect(202).get("warnings").is_none());
+    service.cli(&["event-types", "set", "verdict.nwe", "--tenant", "a/*"]).expect(0);
+    assert!(tenant.publish(&event("verdict.nwe")).await.expect(200).get("warnings").is_none(), "it is known now");
+}
+
 async fn make_link(client: &Client, name: &str, url: &str) {
     client.post("/v1/webhooks", &json!({ "name": name, "url": url, "events": ["*"] })).await.expect(201);
 }

@@ -184,7 +184,7 @@ mod tests {
         let event_type =
             |name: &str| EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version: 0 };
         let mut dialect = dialect("$data", Numbers::AsPublished);
-        dialect.event_types = vec![event_type("order.created"), event_type("order.paid")];
+        dialect.event_types = vec![event_type("order.created"), event_type("order.paid")].into();
         dialect.event.catalogue = Openness::Closed;
         dialect
     }

@@ -193,7 +193,7 @@ mod tests {
             ours: false,
             version: 0,
         };
-        dialect.event_types = vec![event_type("a.b", "1"), event_type("c.d", "2")];
+        dialect.event_types = vec![event_type("a.b", "1"), event_type("c.d", "2")].into();
         let made = made(&["c.*"], dialect, Wish { kind: None, data: None }).unwrap();
         assert_eq!((&*made.kind, &made.data[..]), ("c.d", &b"2"[..]));
         assert_eq!((made.tenant.as_deref(), &*made.environment), (Some("t1"), "Sandbox"));

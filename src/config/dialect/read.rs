@@ -48,7 +48,7 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
         delivery,
         retry: retry?,
         disable,
-        event_types,
+        event_types: event_types.into(),
     })
 }
 

@@ -95,7 +95,7 @@ fn catalogues_are_complete_and_their_examples_json() {
     for (name, count) in [("aioka", 5), ("dcisionai", 16), ("decisio", 7), ("deck", 1), ("resistant", 1), ("standard", 0)] {
         let dialect = named(name);
         assert_eq!(dialect.event_types.len(), count, "{name}");
-        for known in &dialect.event_types {
+        for known in dialect.event_types.iter() {
             assert!(!known.description.is_empty() && json::fields(known.example.as_bytes()).is_ok(), "{name} {}", known.name);
             assert!(dialect.check_pattern(&Pattern::Exact(known.name.clone())).is_ok());
         }
@@ -464,7 +464,9 @@ proptest! {
         dialect.event.catalogue = if flags[1] { Openness::Closed } else { Openness::Open };
         dialect.disable.consecutive = consecutive;
         dialect.disable.count = if flags[3] { Counted::Attempts } else { Counted::Deliveries };
-        dialect.event_types.iter_mut().for_each(|known| known.example = serde_json::json!({ "text": text }).to_string().into());
+        let mut event_types = dialect.event_types.to_vec();
+        event_types.iter_mut().for_each(|known| known.example = serde_json::json!({ "text": text }).to_string().into());
+        dialect.event_types = event_types.into();
         let header = crate::domain::dialect::Header {
             name: crate::domain::dialect::HeaderName::parse(&format!("x{header}")).unwrap(),
             value: crate::domain::template::HeaderValue::parse(&value, dialect.body.precision()).unwrap(),

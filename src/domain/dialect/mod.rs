@@ -5,6 +5,7 @@
 //!  publish ─▶ check(facts) ─▶ body.render(facts) ─▶ kept ─▶ each attempt: headers(attempt) ─▶ is_success(status) / retry.delay
 //! ```
 
+mod event_types;
 mod header_name;
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,6 @@ use std::time::Duration;
 use super::event::Attributes;
 use super::headers::Headers;
 use super::json;
-use super::nearest::nearest;
 use super::pattern::Pattern;
 use super::refusal::Refusal;
 use super::retry::Retry;
@@ -24,6 +24,7 @@ use super::secret::{Format, Reason, Secret};
 use super::signature::Signature;
 use super::template::{AttemptFacts, Body, Facts, HeaderValue};
 
+pub(crate) use event_types::{EventType, EventTypes};
 pub(crate) use header_name::HeaderName;
 
 /// A dialect, read and checked.
@@ -43,7 +44,7 @@ pub(crate) struct Dialect {
     pub(crate) retry: Retry,
     pub(crate) disable: Disable,
     /// The catalogue; [`EventRules::catalogue`] says whether there are others.
-    pub(crate) event_types: Vec<EventType>,
+    pub(crate) event_types: EventTypes,
 }
 
 /// How the management API of webhooks looks.
@@ -204,18 +205,6 @@ pub(crate) enum Counted {
     Attempts,
 }
 
-/// An entry of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct EventType {
-    pub(crate) name: Box<str>,
-    pub(crate) description: Box<str>,
-    /// JSON of an event's `data`, as it was written.
-    pub(crate) example: Box<str>,
-    /// The example is not the provider's but made here.
-    pub(crate) ours: bool,
-    pub(crate) version: i64,
-}
-
 /// A type that a webhook subscribes to and the catalogue does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownType {
@@ -326,7 +315,7 @@ impl Dialect {
     }
 
     pub(crate) fn event_type(&self, name: &str) -> Option<&EventType> {
-        self.event_types.iter().find(|known| &*known.name == name)
+        self.event_types.named(name)
     }
 
     /// The same dialect for a provider that says what becomes of unknown types, published and subscribed to.
@@ -354,7 +343,7 @@ impl Dialect {
 
     /// The type of the catalogue that was probably meant.
     pub(crate) fn nearest_type(&self, name: &str) -> Option<&str> {
-        nearest(name, self.event_types.iter().map(|known| &*known.name))
+        self.event_types.nearest(name)
     }
 
     /// Takes a secret that a caller of the API gives.

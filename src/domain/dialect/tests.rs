@@ -58,7 +58,7 @@ fn dialect() -> Dialect {
         },
         retry: Retry { policy: Policy::Schedule(Vec::new()), jitter: 0.0 },
         disable: Disable { consecutive: 10, count: Counted::Deliveries },
-        event_types: vec![event_type("job.done", 4), event_type("job.failed", 0)],
+        event_types: vec![event_type("job.done", 4), event_type("job.failed", 0)].into(),
     }
 }
 

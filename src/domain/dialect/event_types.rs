@@ -1,0 +1,57 @@
+//! The catalogue of a dialect: its event types in the order of the file, each found by its name without looking at the others.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+
+use crate::domain::nearest::nearest;
+
+/// An entry of the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventType {
+    pub(crate) name: Box<str>,
+    pub(crate) description: Box<str>,
+    /// JSON of an event's `data`, as it was written.
+    pub(crate) example: Box<str>,
+    /// The example is not the provider's but made here.
+    pub(crate) ours: bool,
+    pub(crate) version: i64,
+}
+
+/// Event types with different names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct EventTypes {
+    all: Vec<EventType>,
+    places: HashMap<Box<str>, usize>,
+}
+
+impl EventTypes {
+    pub(crate) fn named(&self, name: &str) -> Option<&EventType> {
+        self.places.get(name).map(|place| &self.all[*place])
+    }
+
+    /// The type that was probably meant.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.all.iter().map(|known| &*known.name))
+    }
+}
+
+impl From<Vec<EventType>> for EventTypes {
+    fn from(all: Vec<EventType>) -> Self {
+        let places = all.iter().enumerate().map(|(place, known)| (known.name.clone(), place)).collect();
+        Self { all, places }
+    }
+}
+
+impl Deref for EventTypes {
+    type Target = [EventType];
+
+    fn deref(&self) -> &[EventType] {
+        &self.all
+    }
+}
+
+impl PartialEq for EventTypes {
+    fn eq(&self, other: &Self) -> bool {
+        self.all == other.all
+    }
+}
