@@ -14,6 +14,7 @@ use super::changes::{Changes, Due, Span};
 use super::error::Error;
 use super::overlaid::Overlaid;
 use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
+use super::tail::{Flush, IndexRow};
 
 /// New events, rows of the log, due entries and entries of backlogs put and taken out, and names.
 #[derive(Default)]
@@ -36,6 +37,10 @@ pub(super) struct Appended {
     frozen: Option<Frozen>,
     /// The bytes of all rows after the checkpoint that ended last, until somebody asks.
     brought: Option<u64>,
+    /// Rows of the index that are on their way into it; a checkpoint has them while it is under way.
+    flush: Option<Box<Flush>>,
+    /// Whether somebody waits for the end of the flush.
+    hurries: bool,
 }
 
 /// Where the rows of the log stand.
@@ -55,11 +60,21 @@ pub(super) struct Job {
     pub(super) appended: Appended,
     /// Of the last of them.
     pub(super) number: u64,
+    /// How many rows of the index it brings in besides, if a flush is under way.
+    pub(super) index_rows: usize,
     pub(super) done: mpsc::Sender<Done>,
 }
 
-/// The bytes of all rows after it; `None`: there was nothing to bring in.
-pub(super) type Done = Result<Option<u64>, Error>;
+/// What a checkpoint came to.
+pub(super) type Done = Result<Brought, Error>;
+
+/// After a checkpoint.
+pub(super) struct Brought {
+    /// The bytes of all rows; `None`: there was nothing to bring in.
+    pub(super) live_bytes: Option<u64>,
+    /// What is left of the flush.
+    pub(super) flush: Option<Box<Flush>>,
+}
 
 /// A checkpoint under way.
 struct Frozen {
@@ -70,6 +85,7 @@ struct Frozen {
     due: Arc<BTreeMap<DueKey, Due>>,
     backlog: Arc<Backlog>,
     names: Arc<Names>,
+    is_flushing: bool,
     done: mpsc::Receiver<Done>,
 }
 
@@ -198,21 +214,62 @@ impl Appended {
     /// All of it is in the tables.
     pub(super) fn written(&mut self) {
         debug_assert!(self.frozen.is_none(), "a transaction begins after the checkpoint");
-        *self = Self { current: Changes::with_room(ROOM_BYTES), brought: self.brought, ..Self::default() };
+        let (flush, hurries) = (self.flush.take(), self.hurries);
+        *self = Self { current: Changes::with_room(ROOM_BYTES), brought: self.brought, flush, hurries, ..Self::default() };
     }
 
-    /// Hands what is journaled to a checkpoint; `number` is that of the last of it. One that is under way must have ended.
-    pub(super) fn freeze(&mut self, number: u64) -> Job {
+    /// Hands what is journaled to a checkpoint, and the flush under way with it; `number` is that of the last of it. One that is
+    /// under way must have ended.
+    pub(super) fn freeze(&mut self, number: u64, index_rows: usize) -> Job {
         debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
         let (current, brought) = (self.take_current(), self.brought);
         let (done, ended) = mpsc::channel();
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
         let first_event = self.events.first().map(|(key, _)| *key);
         let (changes, newest) = (self.journaled.clone(), self.newest.clone());
-        let frozen = Frozen { changes, first_event, newest, due, backlog, names, done: ended };
-        let kept = Self { current, brought, frozen: Some(frozen), ..Self::default() };
+        let is_flushing = self.flush.is_some();
+        let frozen = Frozen { changes, first_event, newest, due, backlog, names, is_flushing, done: ended };
+        let kept = Self { current, brought, hurries: self.hurries, frozen: Some(frozen), ..Self::default() };
         let appended = std::mem::replace(self, kept);
-        Job { appended, number, done }
+        Job { appended, number, index_rows, done }
+    }
+
+    /// Begins to write rows of the index; no other flush is under way.
+    pub(super) fn start_flush(&mut self, flush: Flush) {
+        debug_assert!(!self.is_flushing(), "there is one flush at a time");
+        self.flush = Some(Box::new(flush));
+    }
+
+    /// The flush under way is waited for.
+    pub(super) fn hurry_flush(&mut self) {
+        self.hurries = self.is_flushing();
+    }
+
+    /// Whether a flush is under way.
+    pub(super) fn is_flushing(&self) -> bool {
+        self.flush.is_some() || self.frozen.as_ref().is_some_and(|frozen| frozen.is_flushing)
+    }
+
+    /// Whether a flush is under way that somebody waits for.
+    pub(super) fn is_hurrying(&self) -> bool {
+        self.hurries && self.is_flushing()
+    }
+
+    /// The next rows of the flush, none while a checkpoint has it.
+    pub(super) fn next_of_flush(&mut self, most: usize) -> Vec<IndexRow> {
+        self.flush.as_mut().map_or_else(Vec::new, |flush| flush.take(most))
+    }
+
+    /// The flush under way, once all of it is written; it is forgotten here.
+    pub(super) fn take_flushed(&mut self) -> Option<Box<Flush>> {
+        let flushed = self.flush.take_if(|flush| flush.is_over())?;
+        self.hurries = false;
+        Some(flushed)
+    }
+
+    /// What a checkpoint leaves of the flush that it was handed.
+    pub(super) fn into_flush(self) -> Option<Box<Flush>> {
+        self.flush
     }
 
     /// Whether a checkpoint is under way.
@@ -238,7 +295,9 @@ impl Appended {
     }
 
     fn thawed(&mut self, done: Done) -> Result<(), Error> {
-        self.brought = done?.or(self.brought);
+        let Brought { live_bytes, flush } = done?;
+        self.brought = live_bytes.or(self.brought);
+        self.flush = flush.or(self.flush.take());
         self.frozen = None;
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
-use super::appended::{Appended, Done, Job};
+use super::appended::{Appended, Brought, Done, Job};
 use super::panic::PanicEndsAll;
 use super::record;
 use super::shared::Shared;
@@ -28,7 +28,8 @@ impl Checkpoints {
         let run = move || {
             let _guard = PanicEndsAll;
             for job in todo {
-                let made = bring_in(&database, job.appended, job.number).inspect(|_| shared.checkpointed(job.number));
+                let made =
+                    bring_in(&database, job.appended, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
                 // The writer waits for it before it ends.
                 drop(job.done.send(made));
             }
@@ -61,16 +62,18 @@ impl Shared {
     }
 }
 
-/// Brings journaled changes into the tables, in one transaction; `number` is that of the last of them.
-pub(super) fn bring_in(database: &Database, appended: Appended, number: u64) -> Done {
+/// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way; `number` is that of the
+/// last of the changes. The counters stay those of the journal: the index stands further than they say until the flush is over.
+pub(super) fn bring_in(database: &Database, appended: Appended, number: u64, index_rows: usize) -> Done {
     let Some(counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
-        return Ok(None);
+        return Ok(Brought { live_bytes: None, flush: appended.into_flush() });
     };
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle()?;
-    let live_bytes = tables.put_counters(&counters, number)?;
-    drop(tables);
+    tables.flush(index_rows)?;
+    let live_bytes = Some(tables.put_counters(&counters, number)?);
+    let appended = tables.into_appended();
     txn.commit()?;
-    Ok(Some(live_bytes))
+    Ok(Brought { live_bytes, flush: appended.into_flush() })
 }

@@ -1,7 +1,7 @@
 //! Listings by webhook and by tenant, without a page per endpoint and commit.
 //!
 //! ```text
-//!   commit ──▶ tail, in memory ──▶ (many entries, sorted) ──▶ index table
+//!   commit ──▶ tail, in memory ──▶ (many entries, sorted) ──▶ index table, by slices with the checkpoints
 //!                    │                                            │
 //!                    └───────────── merged when read ─────────────┘
 //! ```
@@ -13,29 +13,37 @@ use std::sync::PoisonError;
 
 use super::batch::Batch;
 use super::bulk::put_sorted;
+use super::counted::Counted;
 use super::error::Error;
 use super::tables::{IndexKey, OWNER_BYTES, read_index_key};
-use super::tail::{Entry, Flush};
+use super::tail::{Entry, Flush, IndexRow};
 use crate::domain::id::DeliveryKey;
 
 impl Batch<'_, '_> {
-    /// Starts writing the tail out when it is long, or `anyway`.
-    pub(super) fn start_flush(&mut self, anyway: bool) {
-        let least = if anyway { 1 } else { TAIL };
+    /// Starts writing the tail out when it is long.
+    pub(super) fn start_flush(&mut self) {
+        self.flush_of(TAIL);
+    }
+
+    /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
+    pub(super) fn hurry_flush(&mut self) {
+        self.flush_of(1);
+        self.tables.appended.hurry_flush();
+    }
+
+    fn flush_of(&mut self, least: usize) {
         // The tail still holds what this batch wrote out; it is emptied after the commit.
-        if self.memory.flush.is_running() || self.after.flushed {
+        if self.tables.appended.is_flushing() || self.after.flushed {
             return;
         }
         let Some(entries) = self.tail_of(least) else { return };
-        let mut rows: Vec<(IndexKey, ())> = entries.iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
-        rows.sort_unstable_by(|a, b| b.cmp(a));
         // A fan-out adds deliveries of its event later, and those of this batch are not in the tail yet, so the index is whole
         // only before them.
         let fanning = self.memory.fanouts.iter().map(|running| running.event);
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.memory.flush = Flush { rows, entries: entries.len(), up_to };
+        self.tables.appended.start_flush(Flush::of(entries, up_to));
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.
@@ -44,23 +52,18 @@ impl Batch<'_, '_> {
         (tail.entries.len() >= least).then(|| tail.entries.clone())
     }
 
-    /// One slice of the flush under way.
+    /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
+    /// goes into the tables anyway, is written by slices here.
     pub(super) fn flush(&mut self) -> Result<(), Error> {
-        if !self.memory.flush.is_running() {
-            return Ok(());
+        let appended = &self.tables.appended;
+        if appended.is_flushing() && (appended.is_hurrying() || self.tables.are_touched()) {
+            self.after.dirty |= self.tables.flush(slice_rows(self.after.index.len()))?;
         }
-        let left = self.memory.flush.rows.len().saturating_sub(slice_rows(self.after.index.len()));
-        let mut slice = self.memory.flush.rows.split_off(left);
-        slice.reverse();
-        for owned in slice.chunk_by(|a, b| owner(&a.0) == owner(&b.0)) {
-            self.put_owned(owned)?;
-        }
-        if left == 0 {
+        if let Some(flush) = self.tables.appended.take_flushed() {
             self.after.flushed = true;
-            let flush = std::mem::take(&mut self.memory.flush);
             self.memory.counters.indexed = flush.up_to;
             let shared = self.shared.clone();
-            self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..flush.entries)));
+            self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..flush.count)));
         }
         Ok(())
     }
@@ -81,17 +84,16 @@ impl Batch<'_, '_> {
         }
         Ok(())
     }
+}
 
-    /// Writes rows of one owner, in their order.
-    fn put_owned(&mut self, rows: &[(IndexKey, ())]) -> Result<(), Error> {
-        self.after.dirty = true;
-        put_sorted(self.tables.index()?, rows)
-    }
+/// Writes rows of the index, which ascend.
+pub(super) fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
+    rows.chunk_by(|a, b| owner(&a.0) == owner(&b.0)).try_for_each(|owned| put_sorted(table, owned))
 }
 
 /// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than
 /// about twice its bound however large the batches are.
-fn slice_rows(added: usize) -> usize {
+pub(super) fn slice_rows(added: usize) -> usize {
     SLICE.max(added * ROWS_OF_ENTRY * 2)
 }
 
@@ -107,7 +109,7 @@ pub(super) fn entry_of(row: &IndexKey) -> DeliveryKey {
 
 /// Entries in memory before they are written, 16 bytes each. With many endpoints every row touches a page of its own, so the
 /// more are written at once the fewer pages each costs; a restart reads them again.
-const TAIL: usize = 131_072;
+pub(super) const TAIL: usize = 131_072;
 
 /// Rows written in one commit, where it adds few itself.
 const SLICE: usize = 4_096;

@@ -78,7 +78,7 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
         watchers: HashMap::new(),
         limits,
         sweep: Sweep::new(moment.steady),
-        flush: Default::default(),
+        listed: 0,
         revoked: Default::default(),
         notices: Default::default(),
         announced: false,

@@ -13,7 +13,6 @@ use super::op::Limits;
 use super::record::{Counters, Fanout, Job};
 use super::schedule::Schedule;
 use super::tables::TimeKey;
-use super::tail::Flush;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::timekeeper::TimeKeeper;
@@ -35,7 +34,8 @@ pub(super) struct Memory {
     pub(super) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
     pub(super) limits: Limits,
     pub(super) sweep: Sweep,
-    pub(super) flush: Flush,
+    /// Entries that came into the tail since the last checkpoint began.
+    pub(super) listed: usize,
     /// Keys that were taken away since the start: what they published and still waits is refused. A few bytes each.
     pub(super) revoked: HashSet<KeyHash>,
     /// What the operator was told lately.

@@ -45,7 +45,7 @@ impl Batch<'_, '_> {
         if minute {
             let low = self.shared.space.is_low();
             self.memory.sweep.next = self.steady + if low { EVERY_WHEN_LOW } else { EVERY };
-            self.start_flush(true);
+            self.hurry_flush();
         }
         if minute && aging {
             self.close_idle_connections()?;
@@ -114,7 +114,8 @@ impl Batch<'_, '_> {
         let newest = EventKey::at(self.now - self.memory.limits.retention).0;
         let again = self.due_revisits()?;
         let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
-        let more = came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.memory.flush.is_running());
+        let more =
+            came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.tables.appended.is_flushing());
         for key in again {
             if self.has_removed_enough() {
                 return Ok(true);
@@ -134,7 +135,7 @@ impl Batch<'_, '_> {
 
     /// Removes the oldest finished deliveries before their age; false when there are none left.
     fn squeeze(&mut self) -> Result<bool, Error> {
-        self.start_flush(true);
+        self.hurry_flush();
         let came = self.next_events(self.memory.counters.swept, self.memory.counters.indexed)?;
         let none_came = came.is_empty();
         for event in came {
@@ -144,7 +145,7 @@ impl Batch<'_, '_> {
             self.look_again(event, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
-        Ok(!none_came || self.memory.flush.is_running() || self.squeeze_revisits()?)
+        Ok(!none_came || self.tables.appended.is_flushing() || self.squeeze_revisits()?)
     }
 
     /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.

@@ -50,16 +50,38 @@ pub(super) struct Tail {
     pub(super) entries: Vec<Entry>,
 }
 
-/// A flush under way: the rows still to be written, last first, and where the index will then stand.
-#[derive(Default)]
+/// A flush under way: what is still to be written, and where the index will then stand.
 pub(super) struct Flush {
-    pub(super) rows: Vec<(IndexKey, ())>,
-    pub(super) entries: usize,
+    entries: Vec<Entry>,
+    /// Those of `entries`, last first, once they were asked for.
+    rows: Vec<IndexRow>,
+    /// How many entries of the tail it writes.
+    pub(super) count: usize,
     pub(super) up_to: u64,
 }
 
+/// A row of the index.
+pub(super) type IndexRow = (IndexKey, ());
+
 impl Flush {
-    pub(super) fn is_running(&self) -> bool {
-        self.entries > 0
+    /// Of entries that are on disk, or will be before its first row.
+    pub(super) fn of(entries: Vec<Entry>, up_to: u64) -> Self {
+        Self { count: entries.len(), entries, rows: Vec::new(), up_to }
+    }
+
+    /// Takes the next rows, in order.
+    pub(super) fn take(&mut self, most: usize) -> Vec<IndexRow> {
+        if !self.entries.is_empty() {
+            self.rows = std::mem::take(&mut self.entries).iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
+            self.rows.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        let mut next = self.rows.split_off(self.rows.len().saturating_sub(most));
+        next.reverse();
+        next
+    }
+
+    /// Whether all of it was taken.
+    pub(super) fn is_over(&self) -> bool {
+        self.entries.is_empty() && self.rows.is_empty()
     }
 }

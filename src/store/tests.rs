@@ -3,6 +3,7 @@
 mod cancel;
 mod damage;
 mod flips;
+mod index;
 
 use std::fs;
 use std::io::Write as _;

@@ -12,6 +12,7 @@ use super::counted::{Counted, Grown};
 use super::error::Error;
 use super::findings::Finding;
 use super::hot::Hot;
+use super::index;
 use super::record::{self, Counters, Follows};
 use super::tables::{
     BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, INDEX,
@@ -290,6 +291,21 @@ impl Tables<'_> {
         self.settle_backlog()?;
         self.settle_names()?;
         self.settle_log()
+    }
+
+    /// What is left to do, once no table is needed any more.
+    pub(super) fn into_appended(self) -> Appended {
+        self.appended
+    }
+
+    /// Writes at most so many rows of the flush under way; false when none were left.
+    pub(super) fn flush(&mut self, most: usize) -> Result<bool, Error> {
+        self.begin()?;
+        let rows = self.appended.next_of_flush(most);
+        if !rows.is_empty() {
+            index::put_rows(self.index()?, &rows)?;
+        }
+        Ok(!rows.is_empty())
     }
 
     /// Waits for the checkpoint under way, so that its changes are not made again.

@@ -16,6 +16,7 @@ use super::checkpoint::Checkpoints;
 use super::dial;
 use super::error::Error;
 use super::inbox::{Inbox, Rest};
+use super::index::slice_rows;
 use super::journal::Journal;
 use super::memory::Memory;
 use super::op::{Committed, Op};
@@ -127,7 +128,8 @@ impl Writer {
         let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
-            self.checkpoints.begin(appended.freeze(self.journal.number()));
+            let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
+            self.checkpoints.begin(appended.freeze(self.journal.number(), index_rows));
             self.journal.turn_over();
             self.checkpoint_at = None;
         }
@@ -190,6 +192,7 @@ impl Writer {
 
     /// Memory first, then those who deliver, then those who wait.
     fn tell(&mut self, after: After) {
+        self.memory.listed += after.index.len();
         self.shared.committed(&after, &self.memory);
         if !after.committed.is_empty() {
             (self.on_commit)(after.committed);
@@ -212,7 +215,7 @@ impl Writer {
             || memory.schedule.has_fallen()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
-            || memory.flush.is_running()
+            || memory.appended.is_hurrying()
             || memory.sweep.has_more();
         if busy {
             return now;
@@ -272,9 +275,9 @@ impl Batch<'_, '_> {
         self.work()?;
         self.disarm_ended();
         self.notify_of_failures()?;
-        self.start_flush(false);
-        self.flush()?;
         self.sweep()?;
+        self.start_flush();
+        self.flush()?;
         self.notify_of_pressure()
     }
 

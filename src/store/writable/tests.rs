@@ -8,11 +8,13 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase};
 
 use super::*;
+use crate::domain::id::TenantNo;
 use crate::store::appended::Job;
 use crate::store::changes::{Changes, Head};
 use crate::store::checkpoint::bring_in;
 use crate::store::counted::stored_bytes;
 use crate::store::tables;
+use crate::store::tail::{Entry, Flush};
 
 /// What a batch may do.
 #[derive(Clone, Debug)]
@@ -187,6 +189,7 @@ fn settle(database: &Database, appended: Appended) -> u64 {
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, appended);
     tables.settle().unwrap();
+    while tables.flush(3).unwrap() {}
     let counted = tables.put_counters(&Counters::default(), 0).unwrap();
     drop(tables);
     txn.commit().unwrap();
@@ -211,7 +214,7 @@ fn begin(database: &Arc<Database>, job: Job) {
     let database = database.clone();
     std::thread::spawn(move || {
         std::thread::sleep(std::time::Duration::from_millis(2));
-        job.done.send(bring_in(&database, job.appended, job.number)).unwrap();
+        job.done.send(bring_in(&database, job.appended, job.number, job.index_rows)).unwrap();
     });
 }
 
@@ -222,6 +225,8 @@ proptest! {
     #[test]
     fn what_is_journaled_comes_into_the_tables(
         batches in proptest::collection::vec((proptest::collection::vec(change(), 0..12), then()), 1..10),
+        listed in 0..40_u64,
+        index_rows in 0..8_usize,
         crash: bool,
     ) {
         let database = Arc::new(Database::builder().create_with_backend(InMemoryBackend::new()).unwrap());
@@ -231,6 +236,8 @@ proptest! {
         let mut counters = Vec::new();
         record::write_counters(&[COUNTERS], &Counters::default(), &mut counters);
         let (mut model, mut appended, mut journal) = (Rows::default(), Appended::default(), Vec::new());
+        let entries: Vec<Entry> = (0..listed).map(entry).collect();
+        appended.start_flush(Flush::of(entries.clone(), listed));
         for (batch, then) in batches {
             let txn = Txn::of(&database);
             let to_tables;
@@ -258,7 +265,7 @@ proptest! {
             journal.push(changes.bytes().to_vec());
             appended.journaled(changes);
             if then == Then::Freeze && !appended.is_frozen().unwrap() {
-                begin(&database, appended.freeze(0));
+                begin(&database, appended.freeze(0, index_rows));
                 // What is behind a checkpoint is all that a crash after it would find.
                 journal.clear();
             }
@@ -266,9 +273,26 @@ proptest! {
         appended.thaw().unwrap();
         if crash {
             appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
+            appended.start_flush(Flush::of(entries.clone(), listed));
         }
         let counted = settle(&database, appended);
         prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
         prop_assert_eq!(rows(&database, model.next_event), model);
+        let listed: BTreeSet<IndexKey> = entries.iter().flat_map(Entry::rows).collect();
+        prop_assert_eq!(index(&database), listed);
     }
+}
+
+/// Some of them are events, some deliveries of two webhooks.
+fn entry(number: u64) -> Entry {
+    match EndpointNo(u32::try_from(number % 3).unwrap()) {
+        EndpointNo(0) => Entry::event(EventKey(number), TenantNo(1)),
+        endpoint => Entry::delivery(DeliveryKey { event: EventKey(number), endpoint }, TenantNo(1)),
+    }
+}
+
+/// The rows of the index.
+fn index(database: &Database) -> BTreeSet<IndexKey> {
+    let txn = database.begin_read().unwrap();
+    txn.open_table(INDEX).unwrap().iter().unwrap().map(|row| *row.unwrap().0.value()).collect()
 }
