@@ -171,10 +171,22 @@ fn bind_hint(cause: &io::Error) -> Hint {
 /// A file that the command line names cannot be read or written.
 pub(crate) fn file_failure(action: &str, path: &Path, cause: &io::Error) -> Failure {
     let exit = if is_denied(cause) { Exit::Permission } else { Exit::Usage };
-    Failure::new(exit, format!("cannot {action} {}: {cause}", path.display()), look(path))
+    Failure::new(exit, format!("cannot {action} {}: {}", path.display(), why(cause)), look(path))
 }
 
+/// In words, without the system's number.
+fn why(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => "it does not exist".into(),
+        io::ErrorKind::IsADirectory => "it is a directory".into(),
+        io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => cause.to_string(),
+    }
+}
+
+/// The folder of a bare name is the one where the command was typed.
 fn look(path: &Path) -> Hint {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     Hint::text(format!("ls -ld {}", quoted(&path.to_string_lossy())))
 }
 
@@ -260,9 +272,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_name_stands_in_the_folder_of_the_command() {
+        assert_eq!(look(Path::new("a.redb").parent().expect("a folder")).line(&Called::default()), "ls -ld .");
+    }
+
+    #[test]
     fn a_file_that_may_not_be_read_is_a_matter_of_permission() {
         let denied = file_failure("read", Path::new("/x"), &io::ErrorKind::PermissionDenied.into());
         assert_eq!(denied.exit, Exit::Permission);
+        assert!(denied.human(&Called::default()).contains("cannot read /x: permission denied\n  try: ls -ld /x"), "{denied:?}");
         assert_eq!(file_failure("read", Path::new("/x"), &io::ErrorKind::NotFound.into()).exit, Exit::Usage);
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn must_be_there(path: &Path) -> Result<(), Error> {
     if path.exists() {
         return Ok(());
     }
-    let cause = std::io::ErrorKind::NotFound.into();
+    let cause = std::io::Error::new(std::io::ErrorKind::NotFound, "it does not exist");
     Err(Error::File { action: "open", path: path.into(), cause })
 }
 
