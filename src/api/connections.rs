@@ -13,14 +13,15 @@ use crate::store::{Connection, NewConnection, Owned};
 pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
     pins(ask)?;
     let mut form = Form::read(&ask.body, &["id", "link", "tenant"])?;
-    let owned = owned(ask, form.text("tenant").as_deref())?;
+    let owned = owned(ask, "/tenant", form.text("tenant").as_deref())?;
     if !ask.caller.makes_tenant() {
         ask.api.store.check_tenant(&owned)?;
     }
-    let id = form.required_text("id").unwrap_or_default();
-    if !id.is_empty() && !is_name(&id) {
-        form.note("id", "is not 1 to 64 of A-Za-z0-9_-");
+    let id = form.required_text("id");
+    if id.as_deref().is_some_and(|id| !is_name(id)) {
+        form.note("id", NO_NAME);
     }
+    let id = id.unwrap_or_default();
     let link = form.text("link");
     let names_one = |link: &str| ask.api.store.webhooks_named(&owned, link).iter().any(|endpoint| endpoint.is_subscribed());
     if link.as_deref().is_some_and(|link| !names_one(link)) {
@@ -37,7 +38,7 @@ pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn close(ask: &Ask<'_>) -> Result<Reply, Problem> {
     pins(ask)?;
     let query = ask.query(&["tenant"]);
-    let owned = owned(ask, query.text("tenant"))?;
+    let owned = owned(ask, "?tenant", query.text("tenant"))?;
     query.finish()?;
     ask.api.store.close_connection(owned, ask.id).await?;
     Ok(Reply::no_content())
@@ -63,7 +64,7 @@ fn pins(ask: &Ask<'_>) -> Result<(), Problem> {
 }
 
 /// The caller's tenant, or the one that a provider's key names.
-fn owned(ask: &Ask<'_>, named: Option<&str>) -> Result<Owned, Problem> {
+fn owned(ask: &Ask<'_>, pointer: &str, named: Option<&str>) -> Result<Owned, Problem> {
     match (&ask.caller.tenant, named) {
         (Some(own), Some(named)) if **own != *named => {
             Err(Problem::Forbidden("this key opens and closes connections of its own tenant alone".into()))
@@ -71,7 +72,10 @@ fn owned(ask: &Ask<'_>, named: Option<&str>) -> Result<Owned, Problem> {
         (None, Some(named)) if is_name(named) => {
             Ok(Owned { provider: (&*ask.caller.provider.name).into(), tenant: named.into() })
         }
-        (None, _) => Err(Problem::field("/tenant", "is missing; a provider's key names the tenant")),
+        (None, Some(_)) => Err(Problem::field(pointer, NO_NAME)),
+        (None, None) => Err(Problem::field(pointer, "is missing; a provider's key names the tenant")),
         (Some(_), _) => ask.caller.owned(),
     }
 }
+
+const NO_NAME: &str = "is not 1 to 64 of A-Za-z0-9_-";

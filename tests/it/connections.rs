@@ -117,7 +117,9 @@ async fn a_link_routes_to_one_webhook_whose_name_is_its_own() {
     deck.post("/v1/connections", &json!({ "id": "c", "link": "a" })).await.expect(200);
     deck.post("/v1/connections", &json!({ "id": "c" })).await.problem(409, &["`c`"]);
     deck.post("/v1/connections", &json!({ "id": "d", "link": "none" })).await.problem(422, &["/link"]);
-    deck.post("/v1/connections", &json!({ "id": "a.b" })).await.problem(422, &["/id"]);
+    for id in ["a.b", ""] {
+        deck.post("/v1/connections", &json!({ "id": id })).await.problem(422, &["/id: is not 1 to 64"]);
+    }
 }
 
 #[tokio::test]
@@ -127,7 +129,8 @@ async fn connections_belong_to_their_tenant_and_to_dialects_that_pin() {
     let (deck, other, provider) = (deck_key(&service), service.tenant("deck", "other"), service.provider("deck"));
     open(&deck, json!({ "id": "c1" })).await;
     other.delete("/v1/connections/c1").await.problem(404, &["connection"]);
-    provider.post("/v1/connections", &json!({ "id": "c2" })).await.problem(422, &["/tenant"]);
+    provider.post("/v1/connections", &json!({ "id": "c2" })).await.problem(422, &["/tenant: is missing"]);
+    provider.delete("/v1/connections/c2?tenant=a.b").await.problem(422, &["?tenant: is not 1 to 64"]);
     provider.post("/v1/connections", &json!({ "id": "c2", "tenant": "t" })).await.expect(201);
     deck.delete("/v1/connections/c2").await.expect(204);
     service.acme().post("/v1/connections", &json!({ "id": "c1" })).await.problem(422, &["standard"]);
