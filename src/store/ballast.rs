@@ -28,10 +28,10 @@ impl Ballast {
         fs::metadata(&self.path).map_or(0, |found| found.len())
     }
 
-    /// Takes its room. One that finds no room leaves nothing behind.
+    /// Takes its room, so that a power cut leaves it. One that finds no room leaves nothing behind.
     pub(super) fn hold(&self) -> Result<(), Error> {
         let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.path);
-        let held = opened.and_then(|file| take_room(&file));
+        let held = opened.and_then(|file| take_room(&file).and_then(|()| file.sync_all()));
         if held.is_err() {
             drop(self.release());
         }
