@@ -9,6 +9,7 @@
 //! again. Pure: bytes in, a value out.
 
 use bytes::{Buf, BytesMut};
+use memchr::memchr;
 
 use super::framing::Framing;
 use crate::domain::headers::{Headers, is_token};
@@ -57,7 +58,7 @@ impl Scanner {
 
     fn end_of_line(&mut self, received: &[u8]) -> Option<usize> {
         let from = self.line + self.looked;
-        let feed = received[from..].iter().position(|byte| *byte == b'\n');
+        let feed = memchr(b'\n', &received[from..]);
         self.looked = received.len() - self.line;
         feed.map(|feed| from + feed)
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use memchr::memchr;
+
 /// Names and values in the order in which they were added; a name may come more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Headers {
@@ -26,7 +28,7 @@ impl Headers {
         self.lines.push(':');
         let start = self.lines.len();
         write(&mut self.lines);
-        if self.lines[start..].contains('\n') {
+        if memchr(b'\n', &self.lines.as_bytes()[start..]).is_some() {
             let fit = self.lines[start..].replace('\n', " ");
             self.lines.replace_range(start.., &fit);
         }
@@ -50,7 +52,7 @@ impl Headers {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
-        self.lines.split_terminator('\n').filter_map(|line| line.split_once(':'))
+        Lines(&self.lines)
     }
 
     /// The same headers as a log may show them: of those that are secret, the value's begin and its length.
@@ -70,6 +72,21 @@ impl Headers {
     /// The first of this name, compared without case (RFC 9110 section 5.1).
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Headers that were not looked at yet.
+#[derive(Clone)]
+struct Lines<'a>(&'a str);
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = (&'a str, &'a str);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (line, rest) = self.0.split_at_checked(memchr(b'\n', self.0.as_bytes())? + 1)?;
+        self.0 = rest;
+        let colon = memchr(b':', line.as_bytes())?;
+        Some((&line[..colon], &line[colon + 1..line.len() - 1]))
     }
 }
 
