@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::print::Paint;
 use super::words::{cell, one_line, plain};
 
-/// How long a test may take: the longest timeout of a built-in dialect, and some.
-pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a test may take: the longest timeout that a dialect may have, 5 min, and the wait for its turn.
+pub(crate) const TEST_TIMEOUT: Duration = Duration::from_secs(6 * 60);
 
 /// The whole delivery.
 pub(crate) fn delivery(delivery: &Value, paint: Paint) -> String {

@@ -29,6 +29,7 @@ mod serve;
 mod shown;
 mod status;
 mod table;
+mod trial;
 mod verify;
 mod wait;
 mod watch;

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::args::{self, Target};
-use super::attempts;
 use super::client::{Answer, Call, Service};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
@@ -15,6 +14,7 @@ use super::named::Name;
 use super::print::Out;
 use super::purge::Purge;
 use super::table::{Column, table, without};
+use super::trial::Test;
 use super::words::{cell, record};
 use crate::domain::id::has_own_form;
 
@@ -106,23 +106,6 @@ pub(crate) struct Rotate {
     /// How long the old secret signs too, where the dialect can [default: rotation_overlap of the config, 24h]
     #[arg(long, value_name = "TIME", value_parser = overlap)]
     overlap: Option<String>,
-
-    #[command(flatten)]
-    target: Target,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct Test {
-    /// Its id or its name
-    webhook: Name,
-
-    /// The event type
-    #[arg(long = "type", value_name = "TYPE", value_parser = args::event_type)]
-    kind: Option<String>,
-
-    /// Its data: JSON, @FILE, or - for stdin
-    #[arg(short, long, value_name = "DATA")]
-    data: Option<String>,
 
     #[command(flatten)]
     target: Target,
@@ -266,29 +249,6 @@ impl Rotate {
     }
 }
 
-impl Test {
-    fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
-        let call = Call::post(format!("/v1/webhooks/{id}/test"), self.body()?).within(attempts::TEST_TIMEOUT);
-        let answer = service.ask(call)?;
-        let delivery = answer.object()?;
-        match out.json {
-            true => out.line(answer.text()?)?,
-            false => out.line(attempts::delivery(&delivery, out.paint))?,
-        }
-        Ok(if delivery["status"] == "succeeded" { Exit::Ok } else { Exit::Negative })
-    }
-
-    /// Put together as text, so that the data stays as it was written.
-    fn body(&self) -> Result<String, Failure> {
-        let kind = self.kind.as_ref().map(|kind| format!("\"event_type\":{}", json!(kind)));
-        let data = self.data.as_ref().map(|data| args::json(data)).transpose()?;
-        let members = [kind, data.map(|data| format!("\"data\":{}", data.get()))];
-        Ok(format!("{{{}}}", members.into_iter().flatten().collect::<Vec<_>>().join(",")))
-    }
-}
-
 fn secret_member(file: Option<PathBuf>) -> Result<Option<(String, Value)>, Failure> {
     file.map(|file| Ok(("secret".to_owned(), args::secret(&file)?.as_str().into()))).transpose()
 }
@@ -372,20 +332,6 @@ mod tests {
         assert_eq!(last(&json!({"last_code": 503, "last_error": "status"})), "503");
         assert_eq!(last(&json!({"last_code": 200, "last_error": "timeout"})), "timeout");
         assert_eq!(last(&json!({})), "");
-    }
-
-    #[test]
-    fn a_test_sends_the_data_as_it_was_written() {
-        let target = Target { reach: args::Reach { socket: None }, tenant: None };
-        let test = |kind: Option<&str>, data: Option<&str>| Test {
-            webhook: "w".parse().expect("a name"),
-            kind: kind.map(str::to_owned),
-            data: data.map(str::to_owned),
-            target: target.clone(),
-        };
-        assert_eq!(test(None, None).body().expect("a body"), "{}");
-        let body = test(Some("a\"b"), Some("{\"n\": 1e999}")).body().expect("a body");
-        assert_eq!(body, r#"{"event_type":"a\"b","data":{"n": 1e999}}"#);
     }
 
     #[test]
