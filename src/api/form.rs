@@ -170,7 +170,7 @@ impl Query {
     }
 
     /// Notes what is wrong with a parameter.
-    fn note(&mut self, name: &str, detail: impl Into<String>) {
+    pub(crate) fn note(&mut self, name: &str, detail: impl Into<String>) {
         self.wrong.push(Wrong::new(format!("?{name}"), detail));
     }
 

@@ -46,6 +46,7 @@ mod route;
 mod serve;
 mod settings;
 mod slots;
+mod stats;
 mod stop;
 mod streams;
 mod told;
@@ -251,6 +252,7 @@ impl Api {
             Call::CancelDelivery => deliveries::cancel(ask).await,
             Call::RetryDelivery => deliveries::retry(ask).await,
             Call::WebhookStats => webhooks::stats(ask).await,
+            Call::Stats => stats::stats(ask).await,
             Call::OpenConnection => connections::open(ask).await,
             Call::CloseConnection => connections::close(ask).await,
             Call::ListEventTypes => event_types::list(ask).await,

@@ -2,6 +2,8 @@
 //!
 //! Published data goes in byte for byte, which no tree of values could do.
 
+use std::time::Duration;
+
 use crate::domain::json::quote;
 use crate::domain::time::Timestamp;
 
@@ -40,6 +42,19 @@ impl Object<'_> {
 
     pub(crate) fn number(&mut self, name: &str, value: u64) {
         self.member(name).extend_from_slice(value.to_string().as_bytes());
+    }
+
+    /// A number with up to three decimals, or null.
+    pub(crate) fn decimal(&mut self, name: &str, value: Option<f64>) {
+        match value {
+            Some(value) => self.raw(name, ((value * 1e3).round() / 1e3).to_string().as_bytes()),
+            None => self.null(name),
+        }
+    }
+
+    /// A time in milliseconds, or null.
+    pub(crate) fn millis(&mut self, name: &str, value: Option<Duration>) {
+        self.decimal(name, value.map(|value| value.as_secs_f64() * 1e3));
     }
 
     /// A number, or null.

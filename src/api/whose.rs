@@ -20,6 +20,11 @@ impl Whose {
         given.map_or_else(Self::default, |(provider, tenant)| Self { provider: Some(provider), tenant })
     }
 
+    /// Those of all its tenants.
+    pub(crate) fn of_provider(provider: Box<str>) -> Self {
+        Self { provider: Some(provider), tenant: None }
+    }
+
     /// A provider that nobody knows is told, rather than an empty list.
     pub(crate) fn check(self, ask: &Ask<'_>) -> Result<Self, Problem> {
         let known = |name: &str| ask.settings.provider(name).is_some() || name == OPERATOR_PROVIDER;

@@ -21,6 +21,7 @@ pub(crate) mod refusal;
 pub(crate) mod retry;
 pub(crate) mod secret;
 pub(crate) mod signature;
+pub(crate) mod tally;
 pub(crate) mod target;
 pub(crate) mod template;
 pub(crate) mod time;

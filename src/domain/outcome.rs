@@ -74,7 +74,7 @@ impl fmt::Display for Failure {
 }
 
 /// The kinds of failure a delivery log tells apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
     /// The name has no address, or nobody answered for it.
     Dns,

@@ -13,7 +13,7 @@ use std::sync::{Arc, mpsc};
 use super::changes::{Changes, Due, Span};
 use super::error::Error;
 use super::overlaid::Overlaid;
-use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
+use super::tables::{BacklogKey, DueKey, LogKey, MarkBytes, TimeKey};
 use super::tail::{Flush, IndexRow};
 
 /// New events, rows of the log, due entries and entries of backlogs put and taken out, and names.
@@ -202,6 +202,11 @@ impl Appended {
         log.sort_by_key(|(key, _)| *key);
         let newest = log.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
         newest.map(|(key, place)| (*key, self.record(*place))).collect()
+    }
+
+    /// All that counts for statistics: what is journaled, then this batch's.
+    pub(super) fn marks(&self) -> impl Iterator<Item = &MarkBytes> {
+        self.journaled.iter().map(|changes| &**changes).chain([&self.current]).flat_map(Changes::marks)
     }
 
     /// This batch's changes are in the journal: readers find them in what is returned, until the tables have them.

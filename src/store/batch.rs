@@ -224,8 +224,14 @@ impl Batch<'_, '_> {
         Ok(place.map(|place| (Delivery::published(key, place), None)))
     }
 
-    /// Ends a delivery that is pending: its entry goes, and its end is counted.
+    /// A delivery that was pending ended without an attempt.
     pub(super) fn finished(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        self.mark_end(delivery);
+        self.leaves_pending(delivery)
+    }
+
+    /// A delivery is pending no more: its entry went, and its end is counted.
+    pub(super) fn leaves_pending(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
         let late = delivery.key.event.0 <= self.memory.counters.swept;
         if late && let State::Succeeded { at } | State::Failed { at, .. } = delivery.state {

@@ -10,12 +10,13 @@
 //! | a backlog entry taken out | `b`, key 12 |
 //! | a name | `N`, length 4, key, length 4, record |
 //! | a name's end | `X`, key 16, length 4, the name's key |
+//! | what counts for statistics | `S`, mark 14 |
 //! | the counters, last | `C`, length 4, record |
 //!
 //! Numbers are little-endian, keys as in the tables. Readers look into the same bytes until the tables have them. `hwj1`, of stores
 //! before version 4, has neither base nor the checksum before; it is read and not written.
 
-use super::tables::{BacklogKey, DueKey, LogKey, TimeKey};
+use super::tables::{BacklogKey, DueKey, LogKey, MarkBytes, TimeKey};
 
 /// The changes of one batch.
 pub(super) struct Changes {
@@ -31,6 +32,8 @@ pub(super) struct Changes {
     /// The same, by their keys.
     names: Vec<(Span, Span)>,
     name_ends: Vec<(TimeKey, Span)>,
+    /// As they came: each counts once.
+    marks: Vec<MarkBytes>,
     counters: Span,
 }
 
@@ -89,8 +92,8 @@ impl Changes {
     pub(super) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
         room.resize(HEAD_BYTES, 0);
-        let (events, log, due, backlog, names, name_ends, counters) = Default::default();
-        Self { bytes: room, events, log, due, backlog, names, name_ends, counters }
+        let (events, log, due, backlog, names, name_ends, marks, counters) = Default::default();
+        Self { bytes: room, events, log, due, backlog, names, name_ends, marks, counters }
     }
 
     /// Adds an event that is newer than all others.
@@ -134,6 +137,12 @@ impl Changes {
     pub(super) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
         let span = self.put(NAME_END, &key, name);
         self.name_ends.push((key, span));
+    }
+
+    pub(super) fn put_mark(&mut self, mark: MarkBytes) {
+        self.bytes.push(MARK);
+        self.bytes.extend_from_slice(&mark);
+        self.marks.push(mark);
     }
 
     /// Completes the bytes: nothing can be added any more. Gives their checksum.
@@ -190,13 +199,14 @@ impl Changes {
             NAME => self.names.push((rest.span(len)?, rest.span(len)?)),
             NAME_END => self.name_ends.push((rest.array()?, rest.span(len)?)),
             DUE_TAKEN => self.due.push((rest.array()?, Due::Taken)),
+            MARK => self.marks.push(rest.array()?),
             COUNTERS => self.counters = rest.span(len)?,
             _ => return None,
         }
         Some(())
     }
 
-    /// Several sealed ones as one to look into, oldest first. It is none that a journal could hold.
+    /// Several sealed ones as one to look into, oldest first. It is none that a journal could hold, and what counts once is not in it.
     pub(super) fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
         let mut joined = Self::default();
         for changes in all {
@@ -269,6 +279,10 @@ impl Changes {
 
     pub(super) fn name_ends(&self) -> impl Iterator<Item = (TimeKey, &[u8])> {
         self.name_ends.iter().map(|(key, name)| (*key, self.record(*name)))
+    }
+
+    pub(super) fn marks(&self) -> &[MarkBytes] {
+        &self.marks
     }
 
     /// Of sealed changes.
@@ -379,6 +393,7 @@ const BACKLOG_PUT: u8 = b'B';
 const BACKLOG_TAKEN: u8 = b'b';
 const NAME: u8 = b'N';
 const NAME_END: u8 = b'X';
+const MARK: u8 = b'S';
 const COUNTERS: u8 = b'C';
 
 #[cfg(test)]
@@ -429,6 +444,19 @@ mod tests {
             (head, &read.bytes()[36..]),
             (Head { store: 7, run: 8, number: 9, upon: None }, &changes.bytes()[HEAD_BYTES..])
         );
+    }
+
+    /// The same with what counts for statistics.
+    #[test]
+    fn the_form_of_a_mark_is_the_one_that_journals_have() {
+        let mut changes = Changes::with_room(0);
+        changes.put_mark([8; 14]);
+        changes.put_mark([8; 14]);
+        changes.seal(Head { store: 7, run: 8, number: 9, upon: Some(Upon { base: 5, before: 6 }) }, b"counters");
+        let journal = include_str!("../../tests/vectors/journal.txt").lines().nth(2).unwrap();
+        assert_eq!(hex::encode(changes.bytes()), journal);
+        let (_, read) = Changes::read(changes.bytes()).unwrap();
+        assert_eq!(read.marks(), [[8; 14], [8; 14]]);
     }
 
     proptest! {

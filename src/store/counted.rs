@@ -8,12 +8,12 @@ use std::rc::Rc;
 
 use redb::{
     AccessGuard, Database, Key, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, Table,
-    Value,
+    TableError, Value,
 };
 
 use super::error::Error;
 use super::record::{self, Counters};
-use super::tables::{self, COUNTERS, STATE, every_table};
+use super::tables::{self, COUNTERS, LATER, STATE, every_table};
 use super::txn::Txn;
 
 /// By how many bytes of keys and values the tables of a batch have grown.
@@ -120,7 +120,10 @@ fn stored<K: Key + 'static, V: Value + 'static>(txn: &ReadTransaction, definitio
     if UNCOUNTED.contains(&redb::TableHandle::name(&definition)) {
         return Ok(0);
     }
-    Ok(tables::read(txn, definition)?.stats()?.stored_bytes())
+    match tables::read(txn, definition) {
+        Err(TableError::TableDoesNotExist(name)) if LATER.contains(&&*name) => Ok(0),
+        table => Ok(table?.stats()?.stored_bytes()),
+    }
 }
 
 fn key_bytes<K: Key>(key: &K::SelfType<'_>) -> usize {

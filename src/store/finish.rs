@@ -21,6 +21,8 @@ struct Change {
     effect: Effect,
     earlier: Option<Attempt>,
     attempt: Attempt,
+    /// When the attempt ended.
+    at: Timestamp,
 }
 
 impl Batch<'_, '_> {
@@ -71,7 +73,7 @@ impl Batch<'_, '_> {
         let (delivery, effect) = delivery.attempted(ended, dialect);
         let error = failed(&finished, dialect);
         let number = delivery.attempts;
-        Ok(Change { was_pending, delivery, effect, earlier, attempt: finished.attempt(number, error) })
+        Ok(Change { was_pending, delivery, effect, earlier, attempt: finished.attempt(number, error), at })
     }
 
     /// The endpoint's count of failures, and what follows from it.
@@ -92,7 +94,7 @@ impl Batch<'_, '_> {
     }
 
     fn log(&mut self, entry: &Entry, change: Change, dialect: &Dialect) -> Result<(), Error> {
-        let Change { was_pending, mut delivery, earlier, attempt, .. } = change;
+        let Change { was_pending, mut delivery, earlier, attempt, at, .. } = change;
         if let State::Pending(Place::Due(at)) = delivery.state {
             delivery = self.wait_again(delivery, at)?;
         }
@@ -100,8 +102,10 @@ impl Batch<'_, '_> {
             self.write_attempt(delivery.key, &earlier)?;
         }
         self.write_row(&delivery, Some(&attempt))?;
+        let ends = !delivery.is_pending() && (was_pending || attempt.error.is_none());
+        self.mark_attempt(&delivery, &attempt.outcome, ends, at);
         if was_pending && !delivery.is_pending() {
-            self.finished(&delivery)?;
+            self.leaves_pending(&delivery)?;
         }
         if self.shared.facts.receiver_count() > 0 {
             self.tell(&entry.endpoint, &delivery, &attempt, dialect)?;

@@ -32,6 +32,7 @@ pub(super) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Result<(), E
         "last_time" => record::read_number(key, value).map(drop),
         "connection" => record::read_connection(key, value).map(drop),
         "event_type" => record::read_event_type(key, value).map(drop),
+        "hour" => record::read_tally(&fixed(table, key)?, value).map(drop),
         "quarantine" => record::read_quarantined(&long(table, key)?.to_be_bytes(), value).map(drop),
         "finding" => record::read_finding(long(table, key)?, value).map(drop),
         _ => Ok(()),

@@ -116,7 +116,7 @@ pub(crate) use room::ENDPOINT_SEATS;
 pub(crate) use rows::{Fit, Space};
 pub(crate) use shared::Health;
 use shared::Shared;
-pub(crate) use stats::Ended;
+pub(crate) use stats::KEPT as STATISTICS_KEPT;
 pub(crate) use view::{Attempt, Filter, Of, Page, Status, View, status};
 
 use crate::domain::event::Event;

@@ -19,7 +19,7 @@ use super::judge;
 use super::opening;
 use super::record::{self, Quarantined};
 use super::righted::{Row, righted};
-use super::tables::{self, Def, QUARANTINE, STORE_VERSION, every_table, small_table};
+use super::tables::{self, Def, LATER, QUARANTINE, STORE_VERSION, every_table, small_table};
 use super::txn::Txn;
 use crate::domain::time::Timestamp;
 
@@ -30,15 +30,15 @@ pub(super) struct Glance {
     pub(super) bad: BTreeMap<&'static str, u64>,
     /// The first of them in words.
     pub(super) faults: Vec<String>,
-    /// Whether tables may be missing.
-    may_lack: bool,
+    /// The store's version, by which tables may be missing.
+    version: u32,
 }
 
 impl Glance {
     /// Looks through every table that a start reads whole; a store of an earlier version lacks some. The others are judged row by row
     /// when they are read.
     pub(super) fn of_small(txn: &ReadTransaction, version: u32) -> Result<Self, Error> {
-        let mut glance = Self { may_lack: version < STORE_VERSION, ..Self::default() };
+        let mut glance = Self { version, ..Self::default() };
         macro_rules! look {
             ($definition:expr) => {
                 glance.look(txn, $definition)?
@@ -50,7 +50,7 @@ impl Glance {
 
     /// Looks through all tables.
     pub(super) fn of_all(txn: &ReadTransaction, version: u32) -> Result<Self, Error> {
-        let mut glance = Self { may_lack: version < STORE_VERSION, ..Self::default() };
+        let mut glance = Self { version, ..Self::default() };
         macro_rules! look {
             ($definition:expr) => {
                 glance.look(txn, $definition)?
@@ -63,7 +63,7 @@ impl Glance {
     /// Judges every row of one table; one that is not there has none.
     fn look<K: Key + 'static, V: Value + 'static>(&mut self, txn: &ReadTransaction, definition: Def<K, V>) -> Result<(), Error> {
         let table = match tables::read(txn, definition) {
-            Err(TableError::TableDoesNotExist(_)) if self.may_lack => return Ok(()),
+            Err(TableError::TableDoesNotExist(_)) if may_lack(self.version, name_of(definition)) => return Ok(()),
             Err(TableError::TableDoesNotExist(_)) => {
                 return Err(Error::Damaged { table: name_of(definition), why: "it is missing" });
             }
@@ -144,7 +144,7 @@ fn copy<K: Key + 'static, V: Value + 'static>(
     bad: &mut Vec<Bad>,
 ) -> Result<(), Error> {
     let good = match tables::read(from, definition) {
-        Err(TableError::TableDoesNotExist(_)) if version < STORE_VERSION => return Ok(()),
+        Err(TableError::TableDoesNotExist(_)) if may_lack(version, name_of(definition)) => return Ok(()),
         table => sorted(&table?, definition, bad)?,
     };
     put_sorted(&mut to.open_table(definition)?, &good)
@@ -222,6 +222,11 @@ fn put_all(txn: &WriteTransaction, rows: &[Bad], now: Timestamp) -> Result<(), E
         table.insert(number, &*bytes)?;
     }
     Ok(())
+}
+
+/// Whether a store of a version may be without a table.
+fn may_lack(version: u32, table: &str) -> bool {
+    version < STORE_VERSION || LATER.contains(&table)
 }
 
 /// The name of a table, which all of them have for as long as the program runs.

@@ -54,10 +54,11 @@ impl Batch<'_, '_> {
         let due = aging && (minute || self.memory.sweep.more);
         if due || over {
             let names = due && self.forget_names()?;
+            let hours = due && self.forget_hours()?;
             let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
             let squeezed = over && self.squeeze_in_turn()?;
-            self.memory.sweep.more = names || held || aged || squeezed;
+            self.memory.sweep.more = names || hours || held || aged || squeezed;
             self.memory.sweep.begun |= due;
         }
         if !over {

@@ -19,6 +19,7 @@ use super::registry::Registry;
 use super::room::Room;
 use super::seal::Sealer;
 use super::space::Space;
+use super::stats::Unsettled;
 use super::tail::Tail;
 use crate::budget::{self, Budget};
 use crate::clock;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) dial: Dial,
     pub(super) tail: Mutex<Tail>,
     fresh: Mutex<Fresh>,
+    unsettled: Mutex<Unsettled>,
     pub(super) facts: broadcast::Sender<Fact>,
     pub(super) feeds: Feeds,
     /// Spoken by a provider that the config does not name any more.
@@ -150,6 +152,7 @@ impl Shared {
             dial,
             tail: Mutex::new(tail),
             fresh: Mutex::default(),
+            unsettled: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
             feeds: Feeds::default(),
             standard,
@@ -186,6 +189,16 @@ impl Shared {
 
     pub(super) fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn unsettled(&self) -> MutexGuard<'_, Unsettled> {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Readers find in the tables what the journal held up to here.
+    pub(super) fn in_tables(&self, number: u64) {
+        self.fresh().drop_through(number);
+        self.unsettled().drop_through(number);
     }
 
     pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {

@@ -25,12 +25,14 @@
 //! | `last_time` | text | microseconds | accept (unique times) | – |
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
 //! | `event_type` | provider, name | event type | PUT | – |
+//! | `hour` | hour 4, endpoint 4 | statistics | finish, by its marks | sweep |
 //! | `quarantine` | number 8 | a damaged row of another table, as it stood | open | – |
 //! | `finding` | number 8 | what was found wrong, and is told until somebody has seen it | open | `doctor --acknowledge` |
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::tally::Hour;
 use crate::domain::time::Timestamp;
 
 pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
@@ -38,7 +40,7 @@ pub(super) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 /// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
 /// config file lists it, there is a table of event types, and tables of keys alone have no values. 3: part of it may stand in the
 /// journal. 4: a record's checksum covers its key, the tables name the run whose journal follows, what was found damaged has tables
-/// of its own.
+/// of its own. A store of version 4 may lack those of [`LATER`], and gets them when it is opened.
 pub(super) const STORE_VERSION: u32 = 4;
 
 /// The row of `meta` that holds it.
@@ -71,6 +73,11 @@ pub(super) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
 pub(super) const LAST_TIME: Def<&'static [u8]> = TableDefinition::new("last_time");
 pub(super) const CONNECTION: Def<&'static [u8]> = TableDefinition::new("connection");
 pub(super) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new("event_type");
+
+pub(super) const HOUR: Def<&'static HourKey> = TableDefinition::new("hour");
+
+/// Tables that came after the version.
+pub(super) const LATER: [&str; 1] = ["hour"];
 
 pub(super) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
 pub(super) const FINDING: Def<u64> = TableDefinition::new("finding");
@@ -106,12 +113,13 @@ macro_rules! every_table {
         $run!($crate::store::tables::NAME_END);
         $run!($crate::store::tables::LAST_TIME);
         $run!($crate::store::tables::CONNECTION);
+        $run!($crate::store::tables::HOUR);
     };
 }
 pub(super) use every_table;
 
 /// Their names.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 21] = [
     "meta",
     "state",
     "event",
@@ -130,6 +138,7 @@ pub(super) const NAMES: [&str; 20] = [
     "last_time",
     "connection",
     "event_type",
+    "hour",
     "quarantine",
     "finding",
 ];
@@ -139,6 +148,10 @@ pub(super) type DueKey = [u8; 20];
 pub(super) type BacklogKey = [u8; 12];
 pub(super) type TimeKey = [u8; 16];
 pub(super) type IndexKey = [u8; 17];
+pub(super) type HourKey = [u8; 8];
+
+/// What counts for the statistics of a webhook's hour, as the journal holds it.
+pub(super) type MarkBytes = [u8; 14];
 
 /// Of an index row: its scope and owner.
 pub(super) const OWNER_BYTES: usize = 5;
@@ -196,6 +209,17 @@ pub(super) fn read_backlog_key(bytes: &BacklogKey) -> (EndpointNo, u64) {
 pub(super) fn waiting(endpoint: EndpointNo, number: u64, value: &[u8]) -> DeliveryKey {
     let event = if value.is_empty() { number } else { be64(value) };
     DeliveryKey { event: EventKey(event), endpoint }
+}
+
+pub(super) fn hour_key(hour: Hour, endpoint: EndpointNo) -> HourKey {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&hour.0.to_be_bytes());
+    bytes[4..].copy_from_slice(&endpoint.0.to_be_bytes());
+    bytes
+}
+
+pub(super) fn read_hour_key(bytes: &HourKey) -> (Hour, EndpointNo) {
+    (Hour(be32(&bytes[..4])), EndpointNo(be32(&bytes[4..])))
 }
 
 /// A moment, in whole milliseconds, and the event it concerns.
@@ -280,6 +304,7 @@ mod tests {
             prop_assert_eq!(read_log_key(&log_key(key, number)), (key, number));
             prop_assert_eq!(read_due_key(&due_key(at, key)), (at, key));
             prop_assert_eq!(read_backlog_key(&backlog_key(key.endpoint, event)), (key.endpoint, event));
+            prop_assert_eq!(read_hour_key(&hour_key(Hour(endpoint), key.endpoint)), (Hour(endpoint), key.endpoint));
             prop_assert_eq!(read_time_key(&time_key(at, key.event)), (at, key.event));
             prop_assert_eq!(read_index_key(&index_key(Scope::Tenant(TenantNo(endpoint)), key.event, key.endpoint)), key);
         }
@@ -290,6 +315,7 @@ mod tests {
             let order = (a, x, e).cmp(&(b, y, f));
             prop_assert_eq!(due_key(at, delivery(x, e)).cmp(&due_key(bt, delivery(y, f))), order);
             prop_assert_eq!(log_key(delivery(x, e), 0).cmp(&log_key(delivery(y, f), 0)), (x, e).cmp(&(y, f)));
+            prop_assert_eq!(hour_key(Hour(e), EndpointNo(f)).cmp(&hour_key(Hour(f), EndpointNo(e))), (e, f).cmp(&(f, e)));
             prop_assert_eq!(backlog_key(EndpointNo(e), x).cmp(&backlog_key(EndpointNo(f), y)), (e, x).cmp(&(f, y)));
         }
     }

@@ -4,6 +4,7 @@ mod cancel;
 mod damage;
 mod flips;
 mod index;
+mod statistics;
 
 use std::fs;
 use std::io::Write as _;

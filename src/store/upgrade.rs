@@ -4,21 +4,21 @@
 use std::ops::Bound;
 use std::path::Path;
 
-use redb::{Database, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle, WriteTransaction};
 
 use super::error::Error;
 use super::founding::put_identity;
 use super::journal;
 use super::record::{self, Meta};
 use super::recovery::twice;
-use super::tables::{DUE, Def, INDEX, JOURNAL_ID, META, REVISIT, SEAL, STORE_VERSION};
+use super::tables::{DUE, Def, INDEX, JOURNAL_ID, LATER, META, REVISIT, SEAL, STORE_VERSION};
 use super::txn::Txn;
 use super::writable;
 
-/// Does nothing to a store of this release.
+/// Does nothing to a store of this release but for tables that it may lack.
 pub(super) fn complete(database: &Database, path: &Path, old: Meta) -> Result<(), Error> {
     if old.store_version >= STORE_VERSION {
-        return Ok(());
+        return add_later(database);
     }
     let lazy = Txn::of(database);
     let txn = lazy.get()?;
@@ -34,6 +34,17 @@ pub(super) fn complete(database: &Database, path: &Path, old: Meta) -> Result<()
     writable::create_all(&lazy)?;
     let (seal, journal) = identity(txn, old)?;
     put_identity(&lazy, Meta { store_version: STORE_VERSION, ..old }, &seal, journal)?;
+    lazy.commit()
+}
+
+/// Makes the tables that came after the version, where they are missing.
+fn add_later(database: &Database) -> Result<(), Error> {
+    let there: Vec<String> = database.begin_read()?.list_tables()?.map(|table| table.name().to_owned()).collect();
+    if LATER.iter().all(|later| there.iter().any(|name| name == later)) {
+        return Ok(());
+    }
+    let lazy = Txn::of(database);
+    writable::create_all(&lazy)?;
     lazy.commit()
 }
 

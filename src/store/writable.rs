@@ -15,9 +15,9 @@ use super::hot::Hot;
 use super::index;
 use super::record::{self, Counters, Follows};
 use super::tables::{
-    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, INDEX,
-    IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND, STATE, TENANT,
-    TimeKey, backlog_key, read_backlog_key, waiting,
+    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR,
+    HourKey, INDEX, IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND,
+    STATE, TENANT, TimeKey, backlog_key, read_backlog_key, waiting,
 };
 use super::txn::Txn;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
@@ -46,6 +46,7 @@ pub(super) struct Tables<'txn> {
     last_time: Option<Writable<'txn, &'static [u8]>>,
     connection: Option<Writable<'txn, &'static [u8]>>,
     event_type: Option<Writable<'txn, &'static [u8]>>,
+    hour: Option<Writable<'txn, &'static HourKey>>,
 }
 
 macro_rules! opened_when_asked {
@@ -80,6 +81,7 @@ impl<'txn> Tables<'txn> {
             last_time: None,
             connection: None,
             event_type: None,
+            hour: None,
             grown,
         }
     }
@@ -130,6 +132,7 @@ impl<'txn> Tables<'txn> {
         last_time: &'static [u8], &'static [u8] = LAST_TIME,
         connection: &'static [u8], &'static [u8] = CONNECTION,
         event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
+        hour: &'static HourKey, &'static [u8] = HOUR,
     }
 
     fn state(&mut self) -> Result<&mut Table<'txn, u8, &'static [u8]>, Error> {
@@ -284,12 +287,13 @@ impl Tables<'_> {
         self.txn.has_begun()
     }
 
-    /// Writes what was kept back.
+    /// Writes what was kept back. Once for what is in the journal: the marks among it are added up.
     pub(super) fn settle(&mut self) -> Result<(), Error> {
         self.settle_events()?;
         self.settle_due()?;
         self.settle_backlog()?;
         self.settle_names()?;
+        self.settle_marks()?;
         self.settle_log()
     }
 
@@ -472,6 +476,7 @@ pub(super) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     tables.last_time()?;
     tables.connection()?;
     tables.event_type()?;
+    tables.hour()?;
     Ok(())
 }
 

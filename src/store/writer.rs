@@ -102,6 +102,7 @@ impl Writer {
         let mut changes = self.memory.appended.take_current();
         self.journal.write(&mut changes, &counters)?;
         let changes = self.memory.appended.journaled(changes);
+        self.shared.unsettled().push(self.journal.number(), &changes);
         self.shared.fresh().push(self.journal.number(), changes);
         self.checkpoint_at.get_or_insert(clock::steady() + CHECKPOINT_EVERY);
         Ok(())
@@ -109,7 +110,7 @@ impl Writer {
 
     /// The tables have all that the journal holds.
     fn written(&mut self) {
-        self.shared.fresh().drop_through(self.journal.number());
+        self.shared.in_tables(self.journal.number());
         self.memory.appended.written();
         self.journal.turn_over();
         self.checkpoint_at = None;

@@ -46,6 +46,7 @@ mod sending;
 mod shortage;
 mod signals;
 mod states;
+mod statistics;
 mod systemd;
 mod targets;
 mod tls;

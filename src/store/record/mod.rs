@@ -15,6 +15,7 @@ mod finding;
 mod job;
 mod log;
 mod plain;
+mod tally;
 mod tenant;
 mod webhook;
 
@@ -30,6 +31,7 @@ pub(super) use plain::{
     Fanout, Follows, Meta, Named, Quarantined, read_bytes, read_fanout, read_follows, read_meta, read_named, read_number,
     read_quarantined, write_bytes, write_fanout, write_follows, write_meta, write_named, write_number, write_quarantined,
 };
+pub(super) use tally::{read_mark, read_tally, write_mark, write_tally};
 pub(super) use tenant::{
     read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
 };

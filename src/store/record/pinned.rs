@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::counters::{why, why_code};
 use super::job::{task, task_code};
 use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, trigger_code};
+use super::tally::{brought, brought_code};
 use super::tenant::{listing, listing_code};
 use super::*;
 use crate::domain::access::{Key, Role, Scopes};
@@ -18,13 +19,14 @@ use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::pattern::Pattern;
+use crate::domain::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::time::Timestamp;
 use crate::domain::timekeeper::{self, Doubt, Kept, Reading};
 use crate::store::findings::{Finding, Kind};
 use crate::store::pins::Connection;
 use crate::store::registry::Listing;
 use crate::store::seal::Sealer;
-use crate::store::tables::log_key;
+use crate::store::tables::{hour_key, log_key};
 use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);
@@ -180,6 +182,25 @@ fn small_records() {
 }
 
 #[test]
+fn statistics() {
+    let key = hour_key(Hour(490_000), EndpointNo(7));
+    let mut tally = Tally::default();
+    let mark = |attempt, ended, micros| Mark { hour: Hour(490_000), endpoint: EndpointNo(7), attempt, ended, micros };
+    let marks = [
+        mark(Some(Brought::Status(2)), Some(true), 12_345),
+        mark(Some(Brought::Failure(Class::Internal)), Some(false), u32::MAX),
+        mark(Some(Brought::Status(0)), None, 7),
+        mark(None, Some(false), 0),
+    ];
+    for (number, mark) in marks.iter().enumerate() {
+        assert_eq!(hex::encode(write_mark(mark)), hex::encode(stored(&format!("mark-{number}"))));
+        assert_eq!(read_mark(&write_mark(mark)).unwrap(), *mark);
+        tally.count(mark);
+    }
+    pinned("tally", |out| write_tally(&key, &tally, out), |was, out| write_tally(&key, &read_tally(&key, was).unwrap(), out));
+}
+
+#[test]
 fn events() {
     let again = |was: &[u8], out: &mut Vec<u8>| write_event(&read_event(KEY.event, NODE, was).unwrap(), NODE, out);
     pinned("event", |out| write_event(&event(), NODE, out), again);
@@ -329,6 +350,8 @@ fn codes() {
     assert_eq!([Class::Response, Class::Internal].map(class_code), [7, 8]);
     assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
     assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
+    let failures = [Dns, Class::Internal].map(|class| brought_code(Brought::Failure(class)));
+    assert_eq!((failures, brought_code(Brought::Status(4))), ([16, 24], 4));
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
@@ -342,6 +365,7 @@ fn codes() {
             && trigger(3).is_err()
             && listing(3).is_err()
             && task(3).is_err()
+            && brought(25).is_err()
     );
 }
 

@@ -9,11 +9,12 @@ use redb::{Database, ReadableDatabase};
 
 use super::*;
 use crate::domain::id::TenantNo;
+use crate::domain::tally::{Brought, Hour, Mark, Tally};
 use crate::store::appended::Job;
 use crate::store::changes::{Changes, Head};
 use crate::store::checkpoint::bring_in;
 use crate::store::counted::stored_bytes;
-use crate::store::tables;
+use crate::store::tables::{self, hour_key};
 use crate::store::tail::{Entry, Flush};
 
 /// What a batch may do.
@@ -34,6 +35,7 @@ enum Do {
     Name(u8, Vec<u8>),
     LookUp(u8),
     Look(u8),
+    Mark(u8, u32),
 }
 
 /// What the tables of the hot path hold.
@@ -46,6 +48,7 @@ struct Rows {
     backlog: BTreeMap<BacklogKey, Vec<u8>>,
     names: BTreeMap<Vec<u8>, Vec<u8>>,
     name_ends: BTreeMap<TimeKey, Vec<u8>>,
+    tallies: BTreeMap<HourKey, Tally>,
 }
 
 fn change() -> impl Strategy<Value = Do> {
@@ -66,6 +69,7 @@ fn change() -> impl Strategy<Value = Do> {
         3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
         3 => (0..12_u8).prop_map(Do::LookUp),
         1 => (0..5_u8).prop_map(Do::Look),
+        4 => (0..4_u8, any::<u32>()).prop_map(|(place, micros)| Do::Mark(place, micros)),
     ]
 }
 
@@ -153,6 +157,13 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
         Do::LookUp(key) => {
             assert_eq!(tables.named(&[key; 3], |record| Ok(record.to_vec())).unwrap(), model.names.get(&vec![key; 3]).cloned());
         }
+        Do::Mark(place, micros) => {
+            let (hour, endpoint) = (Hour(u32::from(place / 2)), EndpointNo(u32::from(place % 2)));
+            let attempt = Some(Brought::status(u8::try_from(micros % 6).unwrap()));
+            let mark = Mark { hour, endpoint, attempt, ended: (micros % 3 > 0).then_some(micros % 3 > 1), micros };
+            tables.appended.current.put_mark(record::write_mark(&mark));
+            model.tallies.entry(hour_key(hour, endpoint)).or_default().count(&mark);
+        }
         Do::Look(3) => assert_eq!(tables.name().unwrap().iter().unwrap().count(), model.names.len()),
         Do::Look(0) => assert_eq!(tables.event().unwrap().iter().unwrap().count(), model.events.len()),
         Do::Look(1) => assert_eq!(tables.due().unwrap().iter().unwrap().count(), model.due.len()),
@@ -168,6 +179,7 @@ fn rows(database: &Database, next_event: u64) -> Rows {
     let backlog = tables::read(&txn, BACKLOG).unwrap();
     let names = tables::read(&txn, NAME).unwrap();
     let name_ends = tables::read(&txn, NAME_END).unwrap();
+    let tallies = tables::read(&txn, HOUR).unwrap();
     Rows {
         next_event,
         backlog: backlog.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
@@ -178,6 +190,12 @@ fn rows(database: &Database, next_event: u64) -> Rows {
             .map(|(name, row)| (name.value().to_vec(), row.value().to_vec()))
             .collect(),
         name_ends: name_ends.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
+        tallies: tallies
+            .iter()
+            .unwrap()
+            .map(Result::unwrap)
+            .map(|(key, row)| (*key.value(), record::read_tally(key.value(), row.value()).unwrap()))
+            .collect(),
         events: event.iter().unwrap().map(Result::unwrap).map(|(key, row)| (key.value(), row.value().to_vec())).collect(),
         log: log.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
         due: due.iter().unwrap().map(|row| *row.unwrap().0.value()).collect(),
