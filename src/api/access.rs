@@ -22,7 +22,7 @@ use crate::store::{OPERATOR_PROVIDER, Owned};
 pub(crate) struct Caller {
     pub(crate) rank: Rank,
     pub(crate) provider: Arc<Provider>,
-    /// `None`: a provider's key, or an operator's `PROVIDER/*`.
+    /// `None`: a provider's key that names no tenant, or an operator's `PROVIDER/*`.
     pub(crate) tenant: Option<Box<str>>,
     /// An operator who names no target finds every id.
     pub(crate) anywhere: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Caller {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     Operator,
-    Provider,
+    Provider(Scopes),
     Tenant(Scopes),
 }
 
@@ -104,9 +104,9 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
     fn caller_with(&self, key: Arc<Key>, headers: &HeaderMap) -> Result<Caller, Problem> {
         match &key.role {
             Role::Operator => self.operator(Some(key.clone()), headers),
-            Role::Provider { provider } => {
-                names_itself(headers, provider, None)?;
-                self.caller_of(Rank::Provider, provider, None, Some(key.clone()))
+            Role::Provider { provider, scopes } => {
+                let tenant = own_tenant(headers, provider, *scopes)?;
+                self.caller_of(Rank::Provider(*scopes), provider, tenant, Some(key.clone()))
             }
             Role::Tenant { provider, tenant, scopes } => {
                 names_itself(headers, provider, Some(tenant))?;
@@ -137,15 +137,21 @@ impl Caller {
         match (need, self.rank) {
             (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
             (_, Rank::Operator) | (Need::Open, _) => Ok(()),
-            (Need::Publish | Need::ReadCatalogue | Need::Catalogue, Rank::Provider) => Ok(()),
             (Need::Operator | Need::AdminSocket, _) => Err(forbidden("this needs an operator's key")),
-            (_, Rank::Provider) => {
-                Err(forbidden("a provider's key publishes events and keeps the catalogue; use a key of the tenant for this"))
+            (Need::Catalogue, Rank::Tenant(_)) => {
+                Err(forbidden("the catalogue is the provider's; this needs its key, or an operator's"))
             }
-            (Need::Publish, Rank::Tenant(scopes)) => scope(scopes.publish, "publish"),
-            (Need::Catalogue, _) => Err(forbidden("the catalogue is the provider's; this needs its key, or an operator's")),
-            (Need::Read | Need::ReadCatalogue, Rank::Tenant(scopes)) => scope(scopes.may_read(), "read"),
-            (Need::Manage, Rank::Tenant(scopes)) => scope(scopes.manage, "manage"),
+            (Need::ReadTenants | Need::ManageTenants, Rank::Tenant(_)) => {
+                Err(forbidden("this is about all tenants; it needs an operator's key, or one of the provider with `manage`"))
+            }
+            (Need::ReadCatalogue, Rank::Provider(_)) => Ok(()),
+            (Need::Catalogue, Rank::Provider(scopes)) => scope(scopes.publish || scopes.manage, "manage"),
+            (Need::Publish, Rank::Provider(scopes) | Rank::Tenant(scopes)) => scope(scopes.publish, "publish"),
+            (_, Rank::Provider(scopes)) if !scopes.may_read() => Err(forbidden(PROVIDERS_OWN)),
+            (Need::Read | Need::ReadTenants | Need::ReadCatalogue, Rank::Provider(scopes) | Rank::Tenant(scopes)) => {
+                scope(scopes.may_read(), "read")
+            }
+            (Need::Manage | Need::ManageTenants, Rank::Provider(scopes) | Rank::Tenant(scopes)) => scope(scopes.manage, "manage"),
         }
     }
 
@@ -174,7 +180,7 @@ impl Caller {
         self.anywhere || own || operators
     }
 
-    /// Whom a webhook that this caller makes belongs to.
+    /// Whom a webhook that this caller makes belongs to: who stands above the tenants does not use up what a key of theirs may make.
     pub(crate) fn owner(&self) -> Owner {
         match (&self.key, self.rank) {
             (Some(key), Rank::Tenant(_)) => Owner::Key(key.id.clone()),
@@ -209,6 +215,19 @@ pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
     (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
 }
 
+/// The tenant that a provider's key names; with no scope for tenants it names none.
+fn own_tenant<'h>(headers: &'h HeaderMap, provider: &str, scopes: Scopes) -> Result<Option<&'h str>, Problem> {
+    if !scopes.may_read() {
+        return names_itself(headers, provider, None).map(|()| None);
+    }
+    let Some(target) = headers.get(TARGET) else { return Ok(None) };
+    let (named, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+    if named == provider {
+        return Ok(tenant);
+    }
+    Err(forbidden(format!("this key acts for the tenants of {provider} alone; name one of them in {TARGET}")))
+}
+
 /// Refuses a target that is not the key's own: a call that was meant for another tenant must not change this one.
 fn names_itself(headers: &HeaderMap, provider: &str, tenant: Option<&str>) -> Result<(), Problem> {
     let Some(target) = headers.get(TARGET) else { return Ok(()) };
@@ -238,6 +257,8 @@ const API_KEY: &str = "x-api-key";
 /// Names an operator's target.
 pub(crate) const TARGET: &str = "Hookwheel-Tenant";
 
+const PROVIDERS_OWN: &str = "a provider's key publishes events and keeps the catalogue; use a key of the tenant for this, or one of the \
+     provider with the scope `manage`";
 const KEY_MISSING: &str =
     "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new my-app` made";
 const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new my-app` makes another";
@@ -250,10 +271,12 @@ mod tests {
 
     use super::super::settings::fixture::{settings, tenant};
     use super::*;
+    use crate::domain::endpoint::fixture::endpoint;
     use crate::domain::time::Timestamp;
 
     const ACME: &str = "a-key-of-the-tenant-t1";
     const PROVIDER: &str = "a-key-of-the-provider";
+    const MANAGER: &str = "a-key-of-the-provider-with-manage";
     const OPERATOR: &str = "a-key-of-the-operator";
 
     fn key(text: &str, role: Role) -> Key {
@@ -264,9 +287,10 @@ mod tests {
         let read = Scopes::parse(["read"]).unwrap();
         vec![
             key(ACME, tenant("acme", "t1", read)),
-            key(PROVIDER, Role::Provider { provider: "acme".into() }),
+            key(PROVIDER, Role::Provider { provider: "acme".into(), scopes: Scopes::PUBLISH }),
+            key(MANAGER, Role::Provider { provider: "acme".into(), scopes: Scopes::parse(["manage"]).unwrap() }),
             key(OPERATOR, Role::Operator),
-            key("of-a-provider-that-is-gone", Role::Provider { provider: "gone".into() }),
+            key("of-a-provider-that-is-gone", Role::Provider { provider: "gone".into(), scopes: Scopes::ALL }),
         ]
     }
 
@@ -355,6 +379,39 @@ mod tests {
         assert_eq!(caller.tenant, None);
         let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator];
         assert_eq!(needs.map(|need| status(caller.may(need, Door::Tcp))), [200, 403, 403, 403]);
+    }
+
+    #[test]
+    fn a_providers_scopes_open_its_tenants() {
+        let may = |scopes: &[&str]| {
+            let mut caller = caller(Door::Tcp, &[("x-api-key", MANAGER)]).unwrap();
+            caller.rank = Rank::Provider(Scopes::parse(scopes.iter().copied()).unwrap());
+            let needs = [Need::Publish, Need::Read, Need::ReadTenants, Need::Manage, Need::ManageTenants, Need::Catalogue];
+            needs.map(|need| caller.may(need, Door::Tcp).is_ok())
+        };
+        assert_eq!(may(&["publish"]), [true, false, false, false, false, true]);
+        assert_eq!(may(&["read"]), [false, true, true, false, false, false]);
+        assert_eq!(may(&["manage"]), [false, true, true, true, true, true]);
+        assert_eq!(may(&["publish", "manage"]), [true; 6]);
+        let manager = caller(Door::Tcp, &[("x-api-key", MANAGER)]).unwrap();
+        assert_eq!([Need::Operator, Need::AdminSocket].map(|need| status(manager.may(need, Door::Tcp))), [403, 403]);
+        let tenant = caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap();
+        assert_eq!([Need::ReadTenants, Need::ManageTenants].map(|need| status(tenant.may(need, Door::Tcp))), [403, 403]);
+    }
+
+    #[test]
+    fn a_provider_that_manages_names_its_own_tenants_alone() {
+        let named = |target| caller(Door::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]);
+        let tenant =
+            |target| named(target).map(|caller| caller.tenant.map(String::from)).map_err(|problem| problem.status().as_u16());
+        assert_eq!(tenant("acme/t1"), Ok(Some("t1".into())));
+        assert_eq!(tenant("acme/*"), Ok(None));
+        assert_eq!([tenant("default/t1"), tenant("gone/t1"), tenant("t1")], [Err(403), Err(403), Err(400)]);
+        assert_eq!(named("acme/t1").unwrap().owner(), Owner::Operator);
+        let of = |provider: &str, tenant: &str| Endpoint { provider: provider.into(), tenant: tenant.into(), ..endpoint(&["*"]) };
+        let sees =
+            |target| [of("acme", "t1"), of("acme", "t2"), of("default", "t1")].map(|one| named(target).unwrap().sees(&one));
+        assert_eq!((sees("acme/t1"), sees("acme/*")), ([true, false, false], [true, true, false]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Deliveries: the log with its filters, one with all its attempts, retry and end by hand.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -91,7 +92,7 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     page(ask, Frame::of(dialect), lines).await
 }
 
-/// `GET /v1/admin/deliveries`: of all tenants, newest first, each with its provider and tenant and its last result; `?tenant=`
+/// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
 /// those of one or of a provider, `?webhook=` those of a webhook.
 pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let store = ask.api.store.clone();
@@ -100,12 +101,14 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (mut filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
     let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
     query.finish()?;
-    let tenants = whose.check(ask)?.tenants(ask);
+    let whose = whose.check(ask)?;
+    let tenants = whose.tenants(ask);
     let found = match event.map(|id| event_of_any(&store, &tenants, &id)).transpose()? {
         Some(None) => store::Page::default(),
         event => {
             filter.event = event.flatten();
-            let known = |id: String| store.webhook(&id).ok_or(Problem::NotFound("webhook"));
+            let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
+            let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound("webhook"));
             let webhook = webhook.map(known).transpose()?;
             let of = webhook.map_or(Of::Tenants(tenants), |endpoint| Of::Webhook(endpoint.no));
             let store = store.clone();

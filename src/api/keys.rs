@@ -1,12 +1,12 @@
-//! API keys, for the operator: those of the config file and those made here, listed, made, revoked.
+//! API keys, for the operator, or for a provider those of its tenants: those of the config file and those made here, listed, made,
+//! revoked.
 
 use std::sync::Arc;
 
 use http::StatusCode;
-use percent_encoding::percent_decode_str;
 use zeroize::Zeroizing;
 
-use super::access::hash;
+use super::access::{Caller, Rank, TARGET, hash};
 use super::ask::Ask;
 use super::cursor;
 use super::form::{Form, unknown};
@@ -22,7 +22,7 @@ use crate::domain::access::{Key, Role, Scopes};
 use crate::domain::id::{is_name, key_id};
 use crate::store::Denied;
 
-/// `GET /v1/admin/keys`: all of them by id, without their texts, which nobody keeps.
+/// `GET /v1/admin/keys`: all that the caller may see by id, without their texts, which nobody keeps.
 pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut query = ask.query(&["limit", "cursor"]);
     let (limit, after): (usize, Box<str>) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
@@ -48,7 +48,10 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
         form.note("name", "is longer than 128 characters or contains a control character");
     }
-    let role = role(&mut form, ask.settings);
+    let role = match ask.caller.rank {
+        Rank::Operator => role(&mut form, ask.settings),
+        Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &ask.caller, scopes)?,
+    };
     form.finish()?;
     let text = text(random::bytes()?);
     let now = ask.api.store.now();
@@ -64,7 +67,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
 
 /// `DELETE /v1/admin/keys/{id or name}`: no request that comes after the answer is taken with it.
 pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let key = called(&all(ask), &percent_decode_str(ask.id).decode_utf8_lossy())?;
+    let key = called(&all(ask), ask.id)?;
     if is_from_file(&key) {
         return Err(Denied::KeyInFile.into());
     }
@@ -73,11 +76,23 @@ pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(Reply::no_content())
 }
 
-/// Those of the file and those made here, by id.
+/// Those of the file and those made here that the caller may see, by id.
 fn all(ask: &Ask<'_>) -> Vec<Arc<Key>> {
-    let mut keys: Vec<Arc<Key>> = ask.settings.keys().cloned().chain(ask.api.store.keys()).collect();
+    let known = ask.settings.keys().cloned().chain(ask.api.store.keys());
+    let mut keys: Vec<Arc<Key>> = known.filter(|key| sees(&ask.caller, key)).collect();
     keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     keys
+}
+
+/// An operator sees every key; a provider those of its tenants, or of the one that it named, and not its own.
+fn sees(caller: &Caller, key: &Key) -> bool {
+    match &key.role {
+        _ if caller.rank == Rank::Operator => true,
+        Role::Operator | Role::Provider { .. } => false,
+        Role::Tenant { provider, tenant, .. } => {
+            **provider == *caller.provider.name && caller.tenant.as_ref().is_none_or(|own| own == tenant)
+        }
+    }
 }
 
 /// The key with this id, else the only one with this name.
@@ -100,33 +115,67 @@ fn is_from_file(key: &Key) -> bool {
     key.id.starts_with(FILE_KEY)
 }
 
+/// What a key that a provider makes may be: of one of its tenants, with no scope that the maker has not.
+fn role_below(form: &mut Form<'_>, caller: &Caller, own: Scopes) -> Result<Role, Problem> {
+    let provider = &*caller.provider.name;
+    let alone = || Problem::Forbidden(format!("this key makes keys for the tenants of {provider} alone; name one as `tenant`"));
+    let of_others = form.text("provider").is_some_and(|named| named != provider);
+    if of_others || form.boolean("operator").unwrap_or_default() {
+        return Err(alone());
+    }
+    let tenant = match (form.text("tenant"), caller.tenant.as_deref()) {
+        (Some(named), Some(own)) if named != own => {
+            return Err(Problem::Forbidden(format!("`tenant` is not the one of the {TARGET} header")));
+        }
+        (named, own) => named.or(own.map(Into::into)).ok_or_else(alone)?,
+    };
+    check_tenant(&tenant, form);
+    let scopes = scopes(form).unwrap_or(Scopes::ALL);
+    match own.lacking(scopes)[..] {
+        [] => Ok(Role::Tenant { provider: provider.into(), tenant: (&*tenant).into(), scopes }),
+        ref lacking => Err(Problem::Forbidden(format!(
+            "this key cannot give what it has not: {}; name the others as `scopes`",
+            lacking.join(", ")
+        ))),
+    }
+}
+
 /// An operator's with `operator`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
 fn role(form: &mut Form<'_>, settings: &Settings) -> Role {
     let operator = form.boolean("operator").unwrap_or_default();
     let (provider, tenant) = (form.text("provider"), form.text("tenant"));
-    let scopes = form.texts("scopes").map(|names| {
-        Scopes::parse(names.iter().map(String::as_str)).unwrap_or_else(|| {
-            form.note("scopes", format!("is not a list of some of {}", Scopes::NAMES.join(", ")));
-            Scopes::ALL
-        })
-    });
+    let scopes = scopes(form);
     let is_tenants = !operator && (tenant.is_some() || provider.is_none());
     if operator && (provider.is_some() || tenant.is_some()) {
         form.note("operator", "has neither `provider` nor `tenant`: it may do everything");
     }
-    if scopes.is_some() && !is_tenants {
-        form.note("scopes", "are for a tenant's key; the others may do all that is their owner's");
+    if operator && scopes.is_some() {
+        form.note("scopes", "are for the key of a tenant or a provider; an operator may do everything");
     }
     let provider = provider.as_deref().unwrap_or(DEFAULT_OWNER);
     check_provider(provider, form, settings);
     let tenant = tenant.as_deref().unwrap_or(DEFAULT_OWNER);
-    if !is_name(tenant) {
-        form.note("tenant", "is not 1 to 64 of A-Za-z0-9_-");
-    }
+    check_tenant(tenant, form);
     match (operator, is_tenants) {
         (true, _) => Role::Operator,
-        (_, false) => Role::Provider { provider: provider.into() },
+        (_, false) => Role::Provider { provider: provider.into(), scopes: scopes.unwrap_or(Scopes::PUBLISH) },
         (_, true) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes: scopes.unwrap_or(Scopes::ALL) },
+    }
+}
+
+/// What is no list of scopes is noted, and gives none.
+fn scopes(form: &mut Form<'_>) -> Option<Scopes> {
+    let names = form.texts("scopes")?;
+    let parsed = Scopes::parse(names.iter().map(String::as_str));
+    if parsed.is_none() {
+        form.note("scopes", format!("is not a list of some of {}", Scopes::NAMES.join(", ")));
+    }
+    Some(parsed.unwrap_or(Scopes::NONE))
+}
+
+fn check_tenant(name: &str, form: &mut Form<'_>) {
+    if !is_name(name) {
+        form.note("tenant", "is not 1 to 64 of A-Za-z0-9_-");
     }
 }
 
@@ -142,7 +191,10 @@ fn print(key: &Key, object: &mut Object<'_>) {
     object.text("name", &key.name);
     match &key.role {
         Role::Operator => object.boolean("operator", true),
-        Role::Provider { provider } => object.text("provider", provider),
+        Role::Provider { provider, scopes } => {
+            object.text("provider", provider);
+            object.texts("scopes", scopes.names());
+        }
         Role::Tenant { provider, tenant, scopes } => {
             object.text("provider", provider);
             object.text("tenant", tenant);
@@ -228,10 +280,49 @@ mod tests {
     #[test]
     fn a_role_follows_from_what_is_named() {
         assert_eq!(taken("{}"), Ok(tenant("default", "default", Scopes::ALL)));
-        assert_eq!(taken(r#"{"provider":"acme"}"#), Ok(Role::Provider { provider: "acme".into() }));
+        let of_provider = |scopes| Ok(Role::Provider { provider: "acme".into(), scopes });
+        assert_eq!(taken(r#"{"provider":"acme"}"#), of_provider(Scopes::PUBLISH));
+        let both = Scopes::parse(["publish", "manage"]).unwrap();
+        assert_eq!(taken(r#"{"provider":"acme","scopes":["publish","manage"]}"#), of_provider(both));
         assert_eq!(taken(r#"{"operator":true}"#), Ok(Role::Operator));
         let read = Scopes::parse(["read"]).unwrap();
         assert_eq!(taken(r#"{"provider":"acme","tenant":"t1","scopes":["read"]}"#), Ok(tenant("acme", "t1", read)));
+    }
+
+    #[test]
+    fn a_provider_makes_keys_of_its_tenants_with_no_more_than_its_scopes() {
+        let taken = |body: &str, scopes: &[&str], header: Option<&str>| {
+            let mut form = Form::read(body.as_bytes(), &["operator", "provider", "tenant", "scopes"]).unwrap();
+            let provider = settings(Vec::new()).provider("acme").unwrap().clone();
+            let own = Scopes::parse(scopes.iter().copied()).unwrap();
+            let caller =
+                Caller { rank: Rank::Provider(own), provider, tenant: header.map(Into::into), anywhere: false, key: None };
+            let role = role_below(&mut form, &caller, own).and_then(|role| form.finish().map(|()| role));
+            role.map_err(|problem| problem.status().as_u16())
+        };
+        let (all, manage) = (&["publish", "manage"][..], &["manage"][..]);
+        let t1 = |scopes: &[&str]| Ok(tenant("acme", "t1", Scopes::parse(scopes.iter().copied()).unwrap()));
+        assert_eq!(taken(r#"{"tenant":"t1"}"#, all, None), Ok(tenant("acme", "t1", Scopes::ALL)));
+        assert_eq!(taken("{}", all, Some("t1")), Ok(tenant("acme", "t1", Scopes::ALL)));
+        assert_eq!(taken(r#"{"provider":"acme","tenant":"t1","scopes":["read"]}"#, manage, Some("t1")), t1(&["read"]));
+        assert_eq!(taken(r#"{"tenant":"t1","scopes":["manage"]}"#, manage, None), t1(&["manage"]));
+        for (body, scopes, header) in [
+            (r#"{"operator":true}"#, all, None),
+            (r#"{"operator":true,"tenant":"t1"}"#, all, None),
+            ("{}", all, None),
+            (r#"{"provider":"acme"}"#, all, None),
+            (r#"{"provider":"acme","scopes":["manage"]}"#, all, None),
+            (r#"{"provider":"default","tenant":"t1"}"#, all, None),
+            (r#"{"provider":"nobody","tenant":"t1"}"#, all, None),
+            (r#"{"tenant":"t2"}"#, all, Some("t1")),
+            (r#"{"tenant":"t1"}"#, manage, None),
+            (r#"{"tenant":"t1","scopes":["read","publish"]}"#, manage, None),
+        ] {
+            assert_eq!(taken(body, scopes, header), Err(403), "{body}");
+        }
+        for body in [r#"{"tenant":"a.b"}"#, r#"{"tenant":"t1","scopes":["write"]}"#, r#"{"tenant":"t1","scopes":[]}"#] {
+            assert_eq!(taken(body, all, None), Err(422), "{body}");
+        }
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Reader<'_> {
         match (&self.caller.tenant, given) {
             (Some(own), None) => Ok(Some(own.clone())),
             (Some(own), Some(given)) if **own == *given => Ok(Some(own.clone())),
-            (Some(_), Some(_)) if self.caller.rank == Rank::Operator => {
+            (Some(_), Some(_)) if !matches!(self.caller.rank, Rank::Tenant(_)) => {
                 Err(Problem::Forbidden("the event's tenant is not the one of the Hookwheel-Tenant header".into()))
             }
             (Some(_), Some(_)) => Err(Problem::Forbidden("this key publishes for its own tenant alone".into())),

@@ -32,16 +32,20 @@ pub(crate) enum Verb {
 pub(crate) enum Need {
     /// Nobody in particular.
     Open,
-    /// A provider, or a tenant's key with `publish`.
+    /// A provider's or tenant's key with `publish`.
     Publish,
-    /// A tenant's key with `read` or `manage`.
+    /// A tenant's or its provider's key with `read` or `manage`.
     Read,
-    /// A tenant's key with `manage`.
+    /// A tenant's or its provider's key with `manage`.
     Manage,
     /// A provider, or a tenant's key that may read.
     ReadCatalogue,
     /// A provider.
     Catalogue,
+    /// An operator, or a provider's key with `read` or `manage`: what it is answered is about its own tenants.
+    ReadTenants,
+    /// An operator, or a provider's key with `manage`, for its own tenants.
+    ManageTenants,
     Operator,
     /// The operator at the admin socket, not over the network.
     AdminSocket,
@@ -213,14 +217,14 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/event-types", Need::ReadCatalogue, Call::ListEventTypes),
     route(Verb::Put, "/v1/event-types/{id}", Need::Catalogue, Call::PutEventType),
     route(Verb::Delete, "/v1/event-types/{id}", Need::Catalogue, Call::DeleteEventType),
-    route(Verb::Get, "/v1/admin/keys", Need::Operator, Call::ListKeys),
-    route(Verb::Post, "/v1/admin/keys", Need::Operator, Call::CreateKey),
-    route(Verb::Delete, "/v1/admin/keys/{id}", Need::Operator, Call::RevokeKey),
+    route(Verb::Get, "/v1/admin/keys", Need::ReadTenants, Call::ListKeys),
+    route(Verb::Post, "/v1/admin/keys", Need::ManageTenants, Call::CreateKey),
+    route(Verb::Delete, "/v1/admin/keys/{id}", Need::ManageTenants, Call::RevokeKey),
     route(Verb::Get, "/v1/admin/status", Need::Operator, Call::Status),
     route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
     route(Verb::Post, "/v1/admin/clock/accept", Need::Operator, Call::AcceptClock),
-    route(Verb::Get, "/v1/admin/webhooks", Need::Operator, Call::ListAllWebhooks),
-    route(Verb::Get, "/v1/admin/deliveries", Need::Operator, Call::ListAllDeliveries),
+    route(Verb::Get, "/v1/admin/webhooks", Need::ReadTenants, Call::ListAllWebhooks),
+    route(Verb::Get, "/v1/admin/deliveries", Need::ReadTenants, Call::ListAllDeliveries),
 ];
 
 #[cfg(test)]

@@ -144,11 +144,12 @@ fn keys(config: &Config) -> impl Iterator<Item = Key> {
 
 fn provider_keys(provider: &checked::Provider) -> impl Iterator<Item = Key> {
     let name = &provider.name;
-    let own = provider
-        .keys
-        .iter()
-        .map(move |key| file_key(key, format!("{name}.{}", key.name), Role::Provider { provider: name.as_str().into() }));
+    let own = provider.keys.iter().map(move |key| file_key(key, format!("{name}.{}", key.name), provider_role(name, key)));
     own.chain(provider.tenants.iter().flat_map(move |tenant| tenant.keys.iter().map(move |key| tenant_key(name, tenant, key))))
+}
+
+fn provider_role(provider: &str, key: &checked::Key) -> Role {
+    Role::Provider { provider: provider.into(), scopes: key.scopes }
 }
 
 fn tenant_key(provider: &str, tenant: &checked::Tenant, key: &checked::Key) -> Key {

@@ -101,7 +101,7 @@ pub(crate) fn cancelled(caller: &Caller, id: &str) {
 pub(crate) fn key_made(caller: &Caller, key: &Key) {
     let of = match &key.role {
         Role::Operator => "the operator".to_owned(),
-        Role::Provider { provider } => provider.to_string(),
+        Role::Provider { provider, .. } => provider.to_string(),
         Role::Tenant { provider, tenant, .. } => format!("{provider}/{tenant}"),
     };
     info!(key = %key.id, name = &*key.name, of, by = actor(caller), "a key was made");

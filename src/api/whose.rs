@@ -1,12 +1,12 @@
-//! Whose things an operator's list shows: everyone's, those of a provider's tenants, or one tenant's.
+//! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
 
-use super::access::target_parts;
+use super::access::{Caller, Rank, target_parts};
 use super::ask::Ask;
 use super::form::Query;
 use super::problem::Problem;
 use crate::store::{OPERATOR_PROVIDER, Owned};
 
-/// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it everyone's.
+/// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Whose {
     provider: Option<Box<str>>,
@@ -28,7 +28,23 @@ impl Whose {
     /// A provider that nobody knows is told, rather than an empty list.
     pub(crate) fn check(self, ask: &Ask<'_>) -> Result<Self, Problem> {
         let known = |name: &str| ask.settings.provider(name).is_some() || name == OPERATOR_PROVIDER;
-        if self.provider.as_deref().is_none_or(known) { Ok(self) } else { Err(Problem::NotFound("provider")) }
+        if self.provider.as_deref().is_none_or(known) { self.within(&ask.caller) } else { Err(Problem::NotFound("provider")) }
+    }
+
+    /// Of a provider's key its own tenants, or the one that it named; others do not exist.
+    fn within(self, caller: &Caller) -> Result<Self, Problem> {
+        if caller.rank == Rank::Operator {
+            return Ok(self);
+        }
+        let own = Self { provider: Some((&*caller.provider.name).into()), tenant: caller.tenant.clone() };
+        if self.provider.is_some() && self.provider != own.provider {
+            return Err(Problem::NotFound("provider"));
+        }
+        match (self.tenant, &own.tenant) {
+            (Some(named), Some(own)) if named != *own => Err(Problem::NotFound("tenant")),
+            (Some(named), _) => Ok(Self { tenant: Some(named), ..own }),
+            (None, _) => Ok(own),
+        }
     }
 
     pub(crate) fn holds(&self, provider: &str, tenant: &str) -> bool {
@@ -43,11 +59,34 @@ impl Whose {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::settings::fixture::{dialect, provider};
+    use crate::domain::access::Scopes;
+    use crate::domain::template::Numbers;
 
     fn whose(query: &str) -> Option<Whose> {
         let mut query = Query::read(Some(query), &["tenant"]);
         let whose = Whose::from_query(&mut query);
         query.finish().ok().map(|()| whose)
+    }
+
+    #[test]
+    fn a_provider_sees_its_own_tenants_alone() {
+        let caller = |rank, tenant: Option<&str>| {
+            let provider = provider("acme", dialect("$data", Numbers::AsPublished));
+            Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key: None }
+        };
+        let seen = |query: &str, tenant| {
+            let whose = whose(query).unwrap().within(&caller(Rank::Provider(Scopes::ALL), tenant)).ok()?;
+            Some([("acme", "t1"), ("acme", "t2"), ("shop", "t1")].map(|(provider, tenant)| whose.holds(provider, tenant)))
+        };
+        assert_eq!([seen("", None), seen("tenant=acme/*", None)], [Some([true, true, false]); 2]);
+        assert_eq!([seen("", Some("t1")), seen("tenant=acme/t1", None)], [Some([true, false, false]); 2]);
+        assert_eq!(
+            [seen("tenant=shop/*", None), seen("tenant=shop/t1", Some("t1")), seen("tenant=acme/t2", Some("t1"))],
+            [None; 3]
+        );
+        let operator = whose("tenant=shop/*").unwrap().within(&caller(Rank::Operator, Some("t1")));
+        assert!(operator.is_ok_and(|whose| whose.holds("shop", "t2")));
     }
 
     #[test]

@@ -33,15 +33,15 @@ pub(crate) struct New {
     #[arg(long, value_name = "PROVIDER/TENANT", default_value = args::DEFAULT_TENANT, value_parser = one_tenant)]
     tenant: (String, String),
 
-    /// Publishes for all tenants of this provider
-    #[arg(long, value_name = "NAME", value_parser = args::id, conflicts_with_all = ["operator", "tenant", "scopes"])]
+    /// Acts for this provider: publishes for all its tenants, and with the scope manage has all that is theirs, their keys too
+    #[arg(long, value_name = "NAME", value_parser = args::id, conflicts_with_all = ["operator", "tenant"])]
     provider: Option<String>,
 
     /// May do everything
     #[arg(long, conflicts_with_all = ["tenant", "scopes"])]
     operator: bool,
 
-    /// What a tenant's key may do [default: all]
+    /// What the key may do [default: all; of a provider's key publish]
     #[arg(long, value_enum, value_delimiter = ',')]
     scopes: Vec<Scope>,
 
@@ -217,6 +217,8 @@ mod tests {
         let scoped = r#"{"name":"ci","provider":"acme","scopes":["publish","read"],"tenant":"t1"}"#;
         assert_eq!(body(&["ci", "--tenant", "acme/t1", "--scopes", "publish,read"]), scoped);
         assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
+        let manages = r#"{"name":"ci","provider":"acme","scopes":["publish","manage"]}"#;
+        assert_eq!(body(&["ci", "--provider", "acme", "--scopes", "publish,manage"]), manages);
         assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
     }
 

@@ -202,7 +202,7 @@ impl Webhook {
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) hash: KeyHash,
-    /// Of a tenant's key; an operator's or provider's has [`Scopes::ALL`] and does what its owner may.
+    /// Of a tenant's or a provider's key; an operator's has [`Scopes::ALL`] and may do more.
     pub(crate) scopes: Scopes,
 }
 

@@ -18,12 +18,22 @@ pub(crate) struct Keys {
     hashes: Names<KeyHash>,
 }
 
-/// Whose keys are read: only a tenant's have scopes.
+/// Whose keys are read: an operator's have no scopes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnerKind {
     Operator,
     Provider,
     Tenant,
+}
+
+impl OwnerKind {
+    /// Of a key that names none.
+    fn scopes(self) -> Scopes {
+        match self {
+            Self::Operator | Self::Tenant => Scopes::ALL,
+            Self::Provider => Scopes::PUBLISH,
+        }
+    }
 }
 
 impl Keys {
@@ -60,19 +70,23 @@ fn secret_path(table: &mut Table, faults: &mut Faults) -> Option<Placed<PathBuf>
     table.path("secret_file", faults)
 }
 
-/// All of them without `scopes`; `None` when what stands there is wrong.
+/// Its owner's default without `scopes`; `None` when what stands there is wrong.
 fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Scopes> {
     if !table.has("scopes") {
-        return Some(Scopes::ALL);
+        return Some(kind.scopes());
     }
     let names = table.list("scopes", faults, SCOPES_EXAMPLE, scope)?;
-    if kind != OwnerKind::Tenant {
-        faults.add(&names.place, "only a tenant's key has `scopes`", "leave it out; this key does all that its owner may");
+    if kind == OwnerKind::Operator {
+        faults.add(&names.place, "an operator's key has no `scopes`", "leave it out; this key may do everything");
         return None;
     }
     let scopes = Scopes::parse(names.value.iter().map(|name| name.value));
     if scopes.is_none() {
-        faults.add(&names.place, "`scopes` names none", format!("scopes = {SCOPES_EXAMPLE}; left out, the key has all three"));
+        faults.add(
+            &names.place,
+            "`scopes` names none",
+            format!("scopes = {SCOPES_EXAMPLE}; left out, the key has {}", kind.scopes().names().join(", ")),
+        );
     }
     scopes
 }

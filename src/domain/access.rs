@@ -21,13 +21,13 @@ pub(crate) type KeyHash = [u8; 32];
 pub(crate) enum Role {
     /// May do everything.
     Operator,
-    /// Publishes for the provider's tenants and changes its catalogue.
-    Provider { provider: Box<str> },
+    /// Acts for the provider and, with `read` or `manage`, for each of its tenants.
+    Provider { provider: Box<str>, scopes: Scopes },
     /// Acts for one tenant within its scopes.
     Tenant { provider: Box<str>, tenant: Box<str>, scopes: Scopes },
 }
 
-/// What a tenant's key may do.
+/// What a tenant's or a provider's key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scopes {
     /// Events and connections.
@@ -39,12 +39,16 @@ pub(crate) struct Scopes {
 }
 
 impl Scopes {
+    /// A tenant's key has them unless it says otherwise.
     pub(crate) const ALL: Self = Self { publish: true, read: true, manage: true };
+    pub(crate) const NONE: Self = Self { publish: false, read: false, manage: false };
+    /// A provider's key has it unless it says otherwise.
+    pub(crate) const PUBLISH: Self = Self { publish: true, read: false, manage: false };
     pub(crate) const NAMES: [&str; 3] = ["publish", "read", "manage"];
 
     /// Reads the names in a config file or a request; `None` at the first unknown one or when there is none.
     pub(crate) fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
-        let mut scopes = Self { publish: false, read: false, manage: false };
+        let mut scopes = Self::NONE;
         for name in names {
             match name {
                 "publish" => scopes.publish = true,
@@ -61,7 +65,28 @@ impl Scopes {
         named.into_iter().filter_map(|(has, name)| has.then_some(name)).collect()
     }
 
+    /// Those of `others` that these do not come to.
+    pub(crate) fn lacking(self, others: Self) -> Vec<&'static str> {
+        let (publish, manage) = (others.publish && !self.publish, others.manage && !self.manage);
+        let lacking = Self { publish, read: others.read && !self.may_read(), manage };
+        lacking.names()
+    }
+
     pub(crate) fn may_read(self) -> bool {
         self.read || self.manage
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_manages_reads_and_who_reads_does_not_publish() {
+        let of = |names: &[&str]| Scopes::parse(names.iter().copied()).expect("scopes");
+        assert_eq!(of(&["manage"]).lacking(of(&["read", "manage"])), [""; 0]);
+        assert_eq!(of(&["manage"]).lacking(Scopes::ALL), ["publish"]);
+        assert_eq!(of(&["read"]).lacking(Scopes::ALL), ["publish", "manage"]);
+        assert_eq!(Scopes::PUBLISH.lacking(of(&["read"])), ["read"]);
     }
 }

@@ -339,7 +339,7 @@ impl Store {
         let key = registry.keys().find(|key| &*key.id == id);
         match key.map(|key| &key.role) {
             None | Some(Role::Operator) => Line::COMMON,
-            Some(Role::Provider { provider }) => self.line_of_owned(&Owned::all_of(provider)),
+            Some(Role::Provider { provider, .. }) => self.line_of_owned(&Owned::all_of(provider)),
             Some(Role::Tenant { provider, tenant, .. }) => self.inbox.line(provider, tenant),
         }
     }

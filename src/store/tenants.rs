@@ -82,7 +82,7 @@ impl Batch<'_, '_> {
         let registry = self.shared.registry();
         match role {
             Role::Operator => false,
-            Role::Provider { provider } => !registry.dialects.contains_key(provider),
+            Role::Provider { provider, .. } => !registry.dialects.contains_key(provider),
             Role::Tenant { provider, tenant, .. } => {
                 let no = registry.tenant(provider, tenant);
                 !registry.dialects.contains_key(provider) || no.is_some_and(|no| left.contains(&no))

@@ -35,6 +35,7 @@ mod names;
 mod notices;
 mod opening;
 mod pace;
+mod provider_keys;
 mod publishing;
 mod readme;
 mod reload;

@@ -98,7 +98,7 @@ fn a_tenants_key_publishes_for_itself() {
 
 #[test]
 fn a_providers_key_names_the_tenant() {
-    let provider = caller(Rank::Provider, None, plain());
+    let provider = caller(Rank::Provider(Scopes::PUBLISH), None, plain());
     let with = |tenant: &str| read_by(&provider, &format!(r#"{{"type":"a","data":1{tenant}}}"#)).map(|read| read.tenant);
     assert_eq!(with(r#","tenant":"t2""#).unwrap().as_deref(), Some("t2"));
     assert_eq!(with(r#","tenant":"*""#).unwrap(), None);
@@ -119,7 +119,7 @@ fn an_operator_publishes_for_the_target() {
 #[test]
 fn a_body_that_names_its_tenant_is_for_one_tenant() {
     let names = dialect(r#"{"tenant":$tenant.id,"data":$data}"#, Numbers::AsPublished);
-    let provider = caller(Rank::Provider, None, names);
+    let provider = caller(Rank::Provider(Scopes::PUBLISH), None, names);
     let problem = read_by(&provider, r#"{"type":"a","data":1,"tenant":"*"}"#).unwrap_err();
     assert_eq!(pointers(&problem), ["/tenant"]);
 }

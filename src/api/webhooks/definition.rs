@@ -177,6 +177,7 @@ mod tests {
     use super::*;
     use crate::api::problem::Problem;
     use crate::api::settings::fixture::{dialect, settings};
+    use crate::domain::access::Scopes;
     use crate::domain::dialect::{EventType, Openness};
     use crate::domain::template::Numbers;
 
@@ -196,7 +197,7 @@ mod tests {
     fn take_over(body: &str, dialect: &Dialect, held: &[Pattern]) -> Result<Definition, Vec<String>> {
         let mut form = Form::read(body.as_bytes(), DEFINITION).unwrap();
         let settings = settings(Vec::new());
-        let given = Given::take(&mut form, Rules { rank: Rank::Provider, settings: &settings, dialect, held });
+        let given = Given::take(&mut form, Rules { rank: Rank::Provider(Scopes::ALL), settings: &settings, dialect, held });
         match form.finish() {
             Ok(()) => Ok(given.whole()),
             Err(Problem::Fields(wrong)) => {
@@ -262,7 +263,7 @@ mod tests {
         let before = take(r#"{"url":"https://example.com/","events":["*"],"name":"n"}"#, &plain()).unwrap();
         let mut form = Form::read(br#"{"description":"new"}"#, PATCHED).unwrap();
         let (settings, dialect) = (settings(Vec::new()), plain());
-        let rules = Rules { rank: Rank::Provider, settings: &settings, dialect: &dialect, held: &[] };
+        let rules = Rules { rank: Rank::Provider(Scopes::ALL), settings: &settings, dialect: &dialect, held: &[] };
         let after = Given::take_some(&mut form, rules).over(&before);
         assert_eq!(after, Definition { description: "new".into(), ..before });
     }

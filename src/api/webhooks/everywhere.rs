@@ -1,4 +1,4 @@
-//! The webhooks of all tenants, for an operator: which of them fail, and how.
+//! The webhooks of many tenants, for an operator or their provider: which of them fail, and how.
 
 use super::definition::name_of;
 use super::{rows, show};

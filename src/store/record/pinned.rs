@@ -262,12 +262,19 @@ fn what_belongs_to_tenants_and_providers() {
     let scopes = Scopes { publish: true, read: false, manage: true };
     let roles = [
         (Role::Operator, "key-operator"),
-        (Role::Provider { provider: "deck".into() }, "key-provider"),
+        (Role::Provider { provider: "deck".into(), scopes }, "key-provider"),
         (Role::Tenant { provider: "deck".into(), tenant: "t1".into(), scopes }, "key-tenant"),
     ];
     for (role, name) in roles {
         let key = Key { id: "key_1".into(), name: "ci".into(), role, hash: [5; 32], created_at: AT };
         pinned(name, |out| write_key(&key, out), |was, out| write_key(&read_key([5; 32], was).unwrap(), out));
+        let role = match key.role.clone() {
+            Role::Provider { provider, .. } => Role::Provider { provider, scopes: Scopes::PUBLISH },
+            role => role,
+        };
+        for of_first in [format!("{name}-1"), format!("{name}-1/3")] {
+            assert_eq!(read_key([5; 32], &stored(&of_first)).unwrap(), Key { role: role.clone(), ..key.clone() }, "{of_first}");
+        }
     }
 
     let connection = Connection {

@@ -57,7 +57,7 @@ pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<(Owned
 pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
     let (provider, tenant, scopes) = match &key.role {
         Role::Operator => (None, None, Scopes::ALL),
-        Role::Provider { provider } => (Some(provider), None, Scopes::ALL),
+        Role::Provider { provider, scopes } => (Some(provider), None, *scopes),
         Role::Tenant { provider, tenant, scopes } => (Some(provider), Some(tenant), *scopes),
     };
     let form = KeyForm {
@@ -68,15 +68,22 @@ pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
         scopes: u8::from(scopes.publish) | u8::from(scopes.read) << 1 | u8::from(scopes.manage) << 2,
         created_at: key.created_at.as_micros(),
     };
-    close(&key.hash, &form, out);
+    close_as(KEY_VERSION, &key.hash, &form, out);
 }
 
 pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
-    let form: KeyForm = open("key", &hash, bytes)?;
+    let (version, content) = intact("key", &hash, bytes)?;
+    let form: KeyForm = match version {
+        KEY_VERSION | VERSION => decode("key", content)?,
+        _ => return Err(unknown_version("key")),
+    };
     let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
     let role = match (form.provider, form.tenant) {
         (None, _) => Role::Operator,
-        (Some(provider), None) => Role::Provider { provider: provider.into() },
+        (Some(provider), None) => {
+            let scopes = if version == VERSION { Scopes::PUBLISH } else { scopes };
+            Role::Provider { provider: provider.into(), scopes }
+        }
         (Some(provider), Some(tenant)) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes },
     };
     let created_at = Timestamp::from_micros(form.created_at);
@@ -115,6 +122,9 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
 }
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
+
+/// A key whose scopes count for a provider's too; before, they were noted there and said nothing.
+const KEY_VERSION: u8 = 2;
 
 /// A tenant with what the config file says of it; before, it was the two names.
 const TENANT_VERSION: u8 = 2;
