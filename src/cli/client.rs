@@ -3,7 +3,6 @@
 //! Never hangs: whatever the service does, an answer or an error comes within the call's time. Never opens the store.
 
 use std::env;
-use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
+use super::sockets::usual_sockets;
 use super::words::plain;
 
 /// The service, as far as the command line knows it.
@@ -294,34 +294,7 @@ fn reason(cause: &io::Error) -> String {
     }
 }
 
-/// Where a service may be, in the order it is looked for.
-pub(crate) fn usual_sockets(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    let dev = [runtime_socket(variable), dev_folder(variable).map(|folder| folder.join(DEV_SOCKET))];
-    std::iter::once(ADMIN_SOCKET.into()).chain(dev.into_iter().flatten()).collect()
-}
-
-/// `dev.sock` in the user's runtime folder, where the session has one.
-pub(crate) fn runtime_socket(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    folder(variable, "XDG_RUNTIME_DIR").map(|runtime| runtime.join("hookwheel").join(DEV_SOCKET))
-}
-
-/// Where `dev` keeps its data: `$XDG_DATA_HOME/hookwheel/dev`, else `~/.local/share/hookwheel/dev`.
-pub(crate) fn dev_folder(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let home = || folder(variable, "HOME").map(|home| home.join(".local/share"));
-    folder(variable, "XDG_DATA_HOME").or_else(home).map(|data| data.join("hookwheel/dev"))
-}
-
-/// The XDG Base Directory Specification: a path that is not absolute is to be ignored.
-fn folder(variable: &dyn Fn(&str) -> Option<OsString>, name: &str) -> Option<PathBuf> {
-    variable(name).map(PathBuf::from).filter(|path| path.is_absolute())
-}
-
-/// Where a service installed as a package listens.
-const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
-
-/// The name of `dev`'s socket.
-pub(crate) const DEV_SOCKET: &str = "dev.sock";
-
+/// All but what RFC 3986 calls unreserved.
 const NOT_UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How long an answer may take. The service answers in milliseconds; a full disk or a stopped process takes for ever.
@@ -423,19 +396,5 @@ mod tests {
         assert_eq!((page.rows.len(), page.next.as_deref()), (2, Some("c")));
         assert!(matches!(answer("<html>").value(), Err(Error::NotJson { .. })));
         assert!(matches!(answer("{}").page(), Err(Error::NotJson { .. })));
-    }
-
-    #[test]
-    fn sockets_are_looked_for_in_order() {
-        let variables = |name: &str| match name {
-            "XDG_RUNTIME_DIR" => Some("/run/user/1000".into()),
-            "HOME" => Some("/home/ada".into()),
-            "XDG_DATA_HOME" => Some("not/absolute".into()),
-            _ => None,
-        };
-        let expected =
-            ["/run/hookwheel/admin.sock", "/run/user/1000/hookwheel/dev.sock", "/home/ada/.local/share/hookwheel/dev/dev.sock"];
-        assert_eq!(usual_sockets(&variables), expected.map(PathBuf::from));
-        assert_eq!(usual_sockets(&|_| None), [PathBuf::from(ADMIN_SOCKET)]);
     }
 }

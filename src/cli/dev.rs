@@ -11,11 +11,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::client::{dev_folder, runtime_socket, usual_sockets};
 use super::exit::{Exit, Failure};
 use super::hint::Hint;
 use super::lines::{self, Screen};
 use super::print::Out;
+use super::sockets::{dev_folder, runtime_socket, usual_sockets};
 use super::{args, doors};
 use crate::clock;
 use crate::config::checked::LogLevel;

@@ -27,6 +27,7 @@ mod purge;
 mod send;
 mod serve;
 mod shown;
+mod sockets;
 mod status;
 mod table;
 mod trial;
