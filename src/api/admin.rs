@@ -41,6 +41,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         object.number("unauthorized", api.told.unauthorized.load(Relaxed));
         object.number("wrong_keys_limited", api.told.too_often.load(Relaxed));
         object.number("store_bytes", api.store.file_bytes());
+        object.number("store_bytes_max", settings.store_bytes_max);
         object.number("live_bytes", health.live_bytes);
         print_clock(api, object);
         object.texts("findings", findings.iter().map(String::as_str));

@@ -28,6 +28,8 @@ pub(crate) struct Settings {
     danger_allow_http: bool,
     /// What `status` warns of.
     pub(crate) dangers: Dangers,
+    /// `[storage] max_bytes`.
+    pub(crate) store_bytes_max: u64,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
     /// Judges the literal addresses of new URLs.
@@ -64,6 +66,7 @@ impl Settings {
             file: config.files.first().map(|file| file.to_string_lossy().into()).unwrap_or_default(),
             danger_allow_http: config.delivery.danger_allow_http,
             dangers: Dangers::of(config),
+            store_bytes_max: config.storage.max_bytes.bytes(),
             rotation_overlap: config.delivery.rotation_overlap,
             guard,
         })
@@ -230,6 +233,7 @@ pub(crate) mod fixture {
             file: "hookwheel.toml".into(),
             danger_allow_http: false,
             dangers: Dangers::default(),
+            store_bytes_max: u64::MAX,
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),
         }

@@ -97,9 +97,8 @@ fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
 }
 
 fn queue(pending: u64, said: &Value) -> String {
-    let held = number(said, "held").map(|held| format!(", {held} held")).unwrap_or_default();
     let writes = number(said, "queue").filter(|waiting| *waiting > 0).map(|waiting| format!(", {waiting} writes waiting"));
-    format!("{pending} pending{held}{}", writes.unwrap_or_default())
+    format!("{pending} pending{}", writes.unwrap_or_default())
 }
 
 /// What is wrong with the wall clock, and until when that is held against it.
@@ -194,7 +193,7 @@ mod tests {
     fn a_status_is_a_short_block() {
         let said = json!({
             "ready": false, "reasons": ["a due delivery waits for 6 s"], "warnings": ["the certificate ends"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
-            "disabled": 1, "events": 7, "pending": 3, "held": 2, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
+            "disabled": 1, "events": 7, "pending": 3, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
             "clock": { "state": "ahead", "off_s": 3600, "left_s": 5400, "detail": "the wall clock jumped ahead by 1h: nothing goes" },
             "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
         });
@@ -202,7 +201,7 @@ mod tests {
                         \x20 because   a due delivery waits for 6 s\n\
                         \x20 warning   the certificate ends\n\
                         \x20 webhooks  4 active, 1 disabled\n\
-                        \x20 queue     3 pending, 2 held, 4 writes waiting\n\
+                        \x20 queue     3 pending, 4 writes waiting\n\
                         \x20 late by   6 s\n\
                         \x20 clock     the wall clock jumped ahead by 1h: nothing goes for 1 h 30 m; `hookwheel clock accept` if it is right\n\
                         \x20 store     7 events, 1.5 KiB, at most 10.0 GiB, full: publishing is refused";

@@ -182,7 +182,7 @@ async fn status_counts_webhooks_queue_and_store_for_a_person() {
     service.acme().do_to_webhook(&disabled, "disable").await;
     service.acme().publish_new("order.paid").await;
     let ran = service.cli(&["status"]).expect(0);
-    assert!(ran.stdout.contains("2 active, 1 disabled"), "{ran:?}");
+    assert!(ran.stdout.contains("2 active, 1 disabled") && ran.stdout.contains(", at most 10.0 GiB"), "{ran:?}");
     assert!(["  up ", "  queue ", "1 pending", "  store "].iter().all(|word| ran.stdout.contains(word)), "{ran:?}");
     assert!(!ran.stdout.contains("up \n"), "{ran:?}");
 }
