@@ -7,25 +7,25 @@
 //!  └─ answers   1/4   pieces of answers, until their readers have taken them
 //! ```
 //!
-//! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was
-//! just published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
+//! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was just
+//! published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
 //! response beyond [`CAPTURE_FREE_BYTES`] draws on *captures*; where there is no room, that much of it is kept. A request's body
 //! draws on *requests*, but for a small one and the first bytes of each (`api::body` says how many). With the first byte beyond,
 //! it takes room for as much as it announced, so that whoever has begun can end; once its bytes come slowly it keeps no more than
-//! has come, and takes the rest as it comes. An answer draws on *answers* before it is rendered: a large one
-//! piece by piece, so that a page is never in memory whole; a small one is free.
+//! has come, and takes the rest as it comes. An answer draws on *answers* before it is rendered: a large one piece by piece, so
+//! that a page is never in memory whole; a small one is free.
 //!
 //! **Who waits where.** A delivery waits in its endpoint's queue, or with its slot, and its body on disk. A request waits with
-//! its body in the network, as long as it holds nothing; one that holds room and finds none for more is a 503 at once, and what it
-//! held is free. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most
-//! as long as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
+//! its body in the network, as long as it holds nothing; one that holds room and finds none for more is a 503 at once, and what
+//! it held is free. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most as long
+//! as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
 //!
 //! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of
 //! *answers* no tenant has more than a quarter, so whoever reads slowly stops nobody else. Of *requests* none has more than a
-//! quarter either, or the room of the largest request where that is more, so whoever sends slowly stops nobody else; and what
-//! large bodies cannot have is for those up to 64 KiB, a quarter of it for each tenant again. Of the
-//! events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the bodies of
-//! their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
+//! quarter either, or the room of the largest request where that is more, so whoever sends slowly stops nobody else, short of
+//! four tenants that do it together; and what large bodies cannot have is for those up to 64 KiB, a quarter of it for each tenant
+//! again. Of the events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the
+//! bodies of their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
 //! [`SMALL_BYTES`] of any endpoint, and *prompt* for endpoints that answered their last attempt, one body each. Within a pool it
 //! is first come, first served, so nobody waits for ever.
 //!
@@ -34,8 +34,8 @@
 //! patience with their peers, a commit the disk. A tenant's own part is taken before that of all, so who waits for its own holds
 //! nothing that another tenant waits for. One that needs more than a whole pool takes all of it.
 //!
-//! **What it costs.** A published event that is attempted at once: an addition and a subtraction. One that is read back, and
-//! each piece of a large answer: a permit.
+//! **What it costs.** A published event that is attempted at once: an addition and a subtraction. One that is read back, and each
+//! piece of a large answer: a permit.
 //!
 //! Not in it, each with a bound where it is kept: the store's page cache and the batch that is being committed, outcomes that
 //! wait for the disk, and the buffers of connections.

@@ -137,7 +137,7 @@ impl Tables<'_> {
 impl Store {
     /// What the deliveries of webhooks came to, by the hour; an hour without any is not there.
     ///
-    /// Reads some hundred rows in one look at the store, or one hour of all webhooks where many are asked for; so it belongs on a
+    /// Reads some hundred rows in one look at the store, or one hour of all webhooks where most are asked for; so it belongs on a
     /// thread that may block.
     pub(crate) fn tallies(
         &self,
@@ -146,17 +146,18 @@ impl Store {
     ) -> Result<BTreeMap<Hour, Tally>, Error> {
         let at_once = u32::try_from(SLICE_HOURS / webhooks.len().max(1)).unwrap_or(1).max(1);
         let (Hour(first), Hour(last)) = hours.into_inner();
+        let asked = Asked { webhooks, are_most: webhooks.len() * LOOK_UP_COST > self.shared.registry().entries().count() };
         let mut found = BTreeMap::new();
         for begin in (first..=last).step_by(at_once as usize) {
             let end = last.min(begin.saturating_add(at_once - 1));
-            self.add_tallies(webhooks, Hour(begin)..=Hour(end), &mut found)?;
+            self.add_tallies(&asked, Hour(begin)..=Hour(end), &mut found)?;
         }
         Ok(found)
     }
 
     fn add_tallies(
         &self,
-        webhooks: &BTreeSet<EndpointNo>,
+        Asked { webhooks, are_most }: &Asked<'_>,
         hours: RangeInclusive<Hour>,
         into: &mut BTreeMap<Hour, Tally>,
     ) -> Result<(), Error> {
@@ -172,7 +173,7 @@ impl Store {
             Ok(())
         };
         let table = tables::read(&txn, HOUR)?;
-        if webhooks.len() > FEW {
+        if *are_most {
             let (first, last) = (hour_key(*hours.start(), EndpointNo(0)), hour_key(*hours.end(), EndpointNo(u32::MAX)));
             for row in table.range::<&HourKey>(&first..=&last)? {
                 let (key, row) = row?;
@@ -191,6 +192,13 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Whose statistics are read.
+struct Asked<'a> {
+    webhooks: &'a BTreeSet<EndpointNo>,
+    /// Whether all rows of an hour are read, since most are theirs.
+    are_most: bool,
 }
 
 /// How many of so many rows are too many.
@@ -213,8 +221,8 @@ const SLICE_ROWS: usize = 1_000;
 /// Hours of webhooks read in one look at the store.
 const SLICE_HOURS: usize = 256;
 
-/// Webhooks whose rows are looked up one by one; with more of them all rows of an hour are read.
-const FEW: usize = 64;
+/// To look a row up costs as much as to read so many that follow each other.
+const LOOK_UP_COST: usize = 4;
 
 #[cfg(test)]
 mod tests {
