@@ -154,7 +154,7 @@ impl List {
         match filtered {
             true => {
                 out.note("no deliveries match");
-                out.hint(&Hint::tenants("deliveries list"));
+                out.hint(&if self.all { Hint::service("deliveries list --all") } else { Hint::tenants("deliveries list") });
             }
             false if self.all => out.note("there are no deliveries"),
             false => out.note(format!("{} has no deliveries", self.target.tenant())),

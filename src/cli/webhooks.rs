@@ -282,7 +282,8 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
     let filters: Vec<_> = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]).collect();
     let found = service.all("/v1/admin/webhooks", &filters)?;
     let ids: Vec<&str> = found.iter().filter_map(|webhook| webhook["id"].as_str()).collect();
-    webhook.only(&ids, "webhook", Hint::tenants("webhooks list"))
+    let list = whose.map_or_else(|| Hint::service("webhooks list --all"), |_| Hint::tenants("webhooks list"));
+    webhook.only(&ids, "webhook", list)
 }
 
 fn url(text: &str) -> Result<String, String> {

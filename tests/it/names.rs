@@ -74,8 +74,10 @@ async fn a_name_is_looked_for_where_the_list_looks() {
     assert_eq!(listed(&["--all", "--webhook", "lone"]), [ids[2].clone()]);
     assert_eq!(listed(&["--tenant", "shop/other", "--webhook", "same"]), [ids[1].clone()]);
     let both = format!("2 webhooks are named `same`: {}, {}", ids[0], ids[1]);
-    for whose in [&["--all"][..], &["--tenant", "shop/*"]] {
-        service.cli(&[&["deliveries", "list", "--webhook", "same"], whose].concat()).expect(2).complains(&[&both]);
+    for (whose, list) in [(&["--all"][..], "webhooks list --all"), (&["--tenant", "shop/*"], "webhooks list --tenant 'shop/*'")] {
+        let ran = service.cli(&[&["deliveries", "list", "--webhook", "same"], whose].concat()).expect(2);
+        let tried = ran.stderr.replace(&format!(" --socket {}", config::SOCKET), "");
+        assert!(ran.stderr.contains(&both) && tried.contains(list), "{ran:?}");
     }
     assert_eq!(service.cli(&["webhooks", "show", "lone", "--tenant", "more/*", "--json"]).expect(0).json()["id"], *ids[2]);
     service.cli(&["webhooks", "delete", "same", "--tenant", "shop/*"]).expect(2).complains(&[&both]);
