@@ -49,7 +49,6 @@ pub(super) struct After {
     /// Whether there is anything to commit.
     pub(super) dirty: bool,
     pub(super) changed: ByEndpoint<Arc<Endpoint>>,
-    pub(super) forgotten: Vec<EndpointNo>,
     pub(super) committed: Committed,
     pub(super) index: Vec<IndexEntry>,
     /// Whether a flush of the index's tail ended.
@@ -67,7 +66,7 @@ pub(super) struct After {
 }
 
 impl Batch<'_, '_> {
-    /// A webhook as this transaction has it.
+    /// A webhook as this transaction has it. Of the deleted ones, those of this transaction alone.
     pub(super) fn entry(&self, no: EndpointNo) -> Option<Entry> {
         let mut entry = self.shared.registry().entry(no).cloned();
         if let Some(changed) = self.after.changed.get(&no) {

@@ -31,7 +31,7 @@ impl Store {
     ) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
         let known = registry.entries().map(|entry| &entry.endpoint);
-        let left = known.filter(|endpoint| endpoint.no > after && !endpoint.is_deleted() && wanted(endpoint));
+        let left = known.filter(|endpoint| endpoint.no > after && wanted(endpoint));
         let mut found: Vec<_> = left.cloned().collect();
         found.sort_unstable_by_key(|endpoint| endpoint.no);
         found.truncate(limit);

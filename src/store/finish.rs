@@ -28,7 +28,7 @@ struct Change {
 impl Batch<'_, '_> {
     /// Logs an attempt. One whose delivery is gone (its log was removed meanwhile) is dropped.
     pub(super) fn finish(&mut self, finished: Finished) -> Result<(), Error> {
-        let Some(entry) = self.entry(finished.key.endpoint) else { return Ok(()) };
+        let Some(entry) = self.entry_or_tombstone(finished.key.endpoint)? else { return Ok(()) };
         let Some((delivery, earlier)) = self.take_attempted(&finished)? else { return Ok(()) };
         let dialect = self.dialect(&entry.endpoint.provider);
         let change = self.judge(finished, delivery, earlier, &dialect)?;

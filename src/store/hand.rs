@@ -19,7 +19,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 impl Batch<'_, '_> {
     /// Runs an ended delivery again, or makes a pending one due now.
     pub(super) fn retry(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
-        let Some(entry) = self.entry(key.endpoint) else { return Ok(Err(Denied::NoDelivery)) };
+        let Some(entry) = self.entry_or_tombstone(key.endpoint)? else { return Ok(Err(Denied::NoDelivery)) };
         let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
         if let Err(denied) = runnable(&entry.endpoint) {
             return Ok(Err(denied));

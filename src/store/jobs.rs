@@ -82,6 +82,7 @@ impl Batch<'_, '_> {
         self.tables.job()?.remove(running.endpoint.0)?;
         if running.job.task == Task::End {
             self.memory.backlogs.remove(&running.endpoint);
+            self.forget_tombstone(running.endpoint)?;
         }
         if running.job.purged > 0 {
             self.end_purge(running.endpoint, running.job.cancelled);

@@ -21,6 +21,7 @@ use super::tables::{
     LogKey, QUARANTINE, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
 };
 use super::tail::{Entry as IndexEntry, Tail};
+use super::tombstones::owner_of;
 use super::{catalogue, listed_under};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::timekeeper::TimeKeeper;
@@ -83,6 +84,7 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
         notices: Default::default(),
         announced: false,
         connections_swept: Vec::new(),
+        tombstones_swept: 0,
         scratch: Vec::new(),
         appended: Appended::default(),
     };
@@ -137,8 +139,10 @@ pub(super) fn read_tail(database: &Database, registry: &Registry, node: Node, me
     }
     keys.sort_unstable();
     keys.dedup();
-    let owner = |key: DeliveryKey| registry.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
-    let mut entries: Vec<IndexEntry> = keys.into_iter().map(|key| IndexEntry::delivery(key, owner(key))).collect();
+    let webhooks = tables::read(&txn, ENDPOINT)?;
+    let owner = |no| registry.entry(no).map_or_else(|| owner_of(&webhooks, no), |entry| Ok(entry.endpoint.tenant_no));
+    let delivery = |key: DeliveryKey| Ok(IndexEntry::delivery(key, owner(key.endpoint)?));
+    let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
     entries.extend(read_event_tail(&tables::read(&txn, EVENT)?, registry, node, indexed)?);
     Ok(Tail { entries })
 }

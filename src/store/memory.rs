@@ -44,6 +44,8 @@ pub(super) struct Memory {
     pub(super) announced: bool,
     /// The connection after which the next sweep goes on; empty: the first.
     pub(super) connections_swept: Vec<u8>,
+    /// The webhook after which the next sweep of tombstones goes on; 0: the first.
+    pub(super) tombstones_swept: u32,
     pub(super) scratch: Vec<u8>,
     pub(super) appended: Appended,
 }

@@ -88,6 +88,7 @@ mod tail;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod tombstones;
 mod trial;
 mod turns;
 mod txn;

@@ -42,7 +42,7 @@ impl Batch<'_, '_> {
             return Ok(());
         }
         for failures in self.memory.notices.failed.due(self.steady) {
-            if let Some(entry) = self.entry(failures.endpoint) {
+            if let Some(entry) = self.entry_or_tombstone(failures.endpoint)? {
                 self.notify_failed(&entry.endpoint, failures.count, failures.end)?;
             }
         }

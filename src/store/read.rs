@@ -45,7 +45,7 @@ impl Store {
         registry.named(tenant, name).map(|entry| entry.endpoint.clone()).collect()
     }
 
-    /// Deleted ones too, as long as their log is kept.
+    /// One that is not deleted, by its number.
     pub(crate) fn webhook_no(&self, no: EndpointNo) -> Option<Arc<Endpoint>> {
         self.shared.registry().entry(no).map(|entry| entry.endpoint.clone())
     }
@@ -173,6 +173,10 @@ pub(super) struct Snapshot<'a> {
 }
 
 impl<'a> Snapshot<'a> {
+    pub(super) fn txn(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
     pub(super) fn store(&self) -> &'a Store {
         self.store
     }
@@ -253,7 +257,7 @@ impl<'a> Snapshot<'a> {
             },
         };
         let error = newest.and_then(|attempt| attempt.error);
-        let Some(endpoint) = self.store.webhook_no(key.endpoint) else { return Ok(None) };
+        let Some(endpoint) = self.webhook(key.endpoint)? else { return Ok(None) };
         let (event_id, kind) = match self.event(key.event) {
             Ok(Some(stored)) => (stored.event.id, stored.event.kind),
             Ok(None) => return Ok(None),

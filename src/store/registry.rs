@@ -81,20 +81,20 @@ impl Registry {
         self.entries.values()
     }
 
-    /// Puts a webhook in place of what it was.
+    /// Puts a webhook in place of what it was. Of a deleted one nothing stays here: what its log needs is read from the disk.
     pub(super) fn put(&mut self, endpoint: Arc<Endpoint>) {
         let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
-        if !endpoint.is_deleted() {
-            self.ids.insert(endpoint.id.clone(), endpoint.no);
-            self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
-            self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
-            self.put_name(&endpoint);
+        if endpoint.is_deleted() {
+            return;
         }
+        self.ids.insert(endpoint.id.clone(), endpoint.no);
+        self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
+        self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
+        self.put_name(&endpoint);
         self.entries.insert(endpoint.no, Entry { endpoint, live });
     }
 
-    /// Forgets a webhook whose log is gone.
-    pub(super) fn take_out(&mut self, no: EndpointNo) -> Option<Entry> {
+    fn take_out(&mut self, no: EndpointNo) -> Option<Entry> {
         let old = self.entries.remove(&no)?;
         self.ids.remove(&old.endpoint.id);
         for subscriptions in [self.of_tenant.get_mut(&old.endpoint.tenant_no), self.of_provider.get_mut(&old.endpoint.provider)] {

@@ -21,7 +21,6 @@ use super::tables::{
 use super::tail::Entry as IndexEntry;
 use super::{listed_under, record};
 use crate::domain::delivery::{Delivery, End, Place};
-use crate::domain::endpoint::Standing;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 
@@ -49,7 +48,9 @@ impl Batch<'_, '_> {
         }
         if minute && aging {
             self.close_idle_connections()?;
-            self.forget_webhooks()?;
+        }
+        if aging && (minute || self.memory.sweep.is_first()) {
+            self.forget_tombstones()?;
         }
         let due = aging && (minute || self.memory.sweep.more);
         if due || over {
@@ -262,7 +263,7 @@ impl Batch<'_, '_> {
         for number in 0..=delivery.attempts {
             self.tables.log()?.remove(&log_key(key, number))?;
         }
-        let owner = self.entry(key.endpoint).map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+        let owner = self.entry_or_tombstone(key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
         self.unindex(IndexEntry::delivery(key, owner))
     }
 
@@ -363,22 +364,6 @@ impl Batch<'_, '_> {
         self.write_row(&ended, newest.as_ref())?;
         self.finished(&ended)
     }
-
-    /// Deleted webhooks whose log has gone with its retention.
-    fn forget_webhooks(&mut self) -> Result<(), Error> {
-        let kept = self.memory.limits.retention * 2 + DAY;
-        let gone = |standing| matches!(standing, Standing::Deleted { at } if at + kept <= self.now);
-        let found: Vec<EndpointNo> = {
-            let registry = self.shared.registry();
-            registry.entries().filter(|entry| gone(entry.endpoint.standing)).map(|entry| entry.endpoint.no).collect()
-        };
-        for no in found {
-            self.tables.endpoint()?.remove(no.0)?;
-            self.after.forgotten.push(no);
-            self.after.dirty = true;
-        }
-        Ok(())
-    }
 }
 
 /// Which finished deliveries may go.
@@ -413,8 +398,6 @@ const AFTER_VAIN: Duration = Duration::from_secs(1);
 
 /// When an event with unfinished deliveries is looked at again.
 const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Rows removed in one commit.
 const ROWS: usize = 4_000;

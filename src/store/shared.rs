@@ -237,9 +237,8 @@ impl Shared {
 
     pub(super) fn health(&self, queue: usize) -> Health {
         let registry = self.registry();
-        let known = registry.entries().filter(|entry| !entry.endpoint.is_deleted());
         let (mut webhooks, mut active, mut removed) = (0, 0, 0);
-        known.for_each(|entry| {
+        registry.entries().for_each(|entry| {
             webhooks += 1;
             active += usize::from(entry.endpoint.is_active());
             removed += usize::from(entry.endpoint.is_removed());

@@ -5,6 +5,7 @@ mod damage;
 mod flips;
 mod index;
 mod statistics;
+mod tombstones;
 
 use std::fs;
 use std::io::Write as _;

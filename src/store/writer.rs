@@ -324,10 +324,9 @@ impl Batch<'_, '_> {
 impl Shared {
     /// Shows readers what is now on disk.
     fn committed(&self, after: &After, memory: &Memory) {
-        if !after.changed.is_empty() || !after.forgotten.is_empty() {
+        if !after.changed.is_empty() {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
-            after.forgotten.iter().for_each(|no| drop(registry.take_out(*no)));
         }
         if !after.index.is_empty() {
             self.tail_mut().entries.extend_from_slice(&after.index);
