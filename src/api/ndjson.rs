@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::task::yield_now;
 
 use super::ask::Ask;
-use super::near::{Near, Wanted};
+use super::near::{Judge, Near};
 use super::print::fill_object;
 use super::problem::Problem;
 use super::publish::{Published, Reader, idempotency_key};
@@ -24,7 +24,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     // Taken before anything is published: what is on disk has to be answered.
     let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &ask.rooms()).await?;
     let mut answer = Answer::of(lines.len());
-    let mut wanted = Wanted::new(&ask.caller.provider, &ask.api.store);
+    let mut judge = Judge::new(&ask.caller.provider, &ask.api.store);
     let (mut under_way, mut bytes_under_way) = (VecDeque::new(), 0);
     for slice in slices(&lines) {
         let bytes: usize = slice.iter().map(Bytes::len).sum();
@@ -32,15 +32,15 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
             && let Some((bytes, first)) = under_way.pop_front()
         {
             bytes_under_way -= bytes;
-            answer.add_all(first.await, &mut wanted, &ask.api.told);
+            answer.add_all(first.await, &mut judge, &ask.api.told);
         }
         bytes_under_way += bytes;
-        under_way.push_back((bytes, publish_slice(ask, &reader, slice)));
+        under_way.push_back((bytes, publish_slice(ask, &reader, slice, &mut judge)));
         // Reading lines keeps a thread that others' requests want too.
         yield_now().await;
     }
     for (_, slice) in under_way {
-        answer.add_all(slice.await, &mut wanted, &ask.api.told);
+        answer.add_all(slice.await, &mut judge, &ask.api.told);
     }
     Ok(Reply::ndjson(answer.bytes, room))
 }
@@ -58,10 +58,10 @@ impl Answer {
         Self { bytes: Vec::new(), bytes_max: lines * RESULT_BYTES_MAX + DETAIL_BYTES, left: lines }
     }
 
-    fn add_all(&mut self, results: Vec<Result<Published, Problem>>, wanted: &mut Wanted<'_>, told: &Told) {
+    fn add_all(&mut self, results: Vec<Result<Published, Problem>>, judge: &mut Judge<'_>, told: &Told) {
         for mut result in results {
             match &mut result {
-                Ok(published) => published.near = wanted.or_near(published.near.take(), &mut published.accepted),
+                Ok(published) => published.near = judge.or_near(published.near.take(), &mut published.accepted),
                 Err(problem) => told.problem(problem),
             }
             self.add(&result);
@@ -86,6 +86,7 @@ fn publish_slice(
     ask: &Ask<'_>,
     reader: &Reader<'_>,
     lines: &[Bytes],
+    judge: &mut Judge<'_>,
 ) -> impl Future<Output = Vec<Result<Published, Problem>>> + use<> {
     let mut good = Vec::with_capacity(lines.len());
     let mut results: Vec<Result<Option<Near>, Problem>> = Vec::with_capacity(lines.len());
@@ -94,7 +95,7 @@ fn publish_slice(
         let judged = if goes_on { Ok(()) } else { ask.still_publishes() };
         match judged.and_then(|()| read(reader, line)) {
             Ok(publication) => {
-                results.push(Ok(Near::known(&ask.caller.provider, &publication.kind)));
+                results.push(Ok(judge.known(&publication.kind)));
                 good.push(publication);
             }
             Err(problem) => results.push(Err(problem)),

@@ -23,30 +23,33 @@ pub(crate) enum Near {
     Wanted(Box<str>),
 }
 
-impl Near {
-    /// What can be said before the event is on disk. Costs a look-up; more for a type that comes for the first time.
-    pub(crate) fn known(provider: &Provider, kind: &str) -> Option<Self> {
-        let known = &provider.dialect.event_types;
-        if known.is_empty() || known.named(kind).is_some() {
-            return None;
-        }
-        provider.judged.find(kind, || known.nearest(kind).map(Into::into)).map(Self::Known)
-    }
-}
-
-/// What can be said once events are on disk: of those alone that nobody gets. Lives as long as one request.
-pub(crate) struct Wanted<'a> {
+/// Judges the events of one request, and no more than [`JUDGED_AT_ONCE`] types that nobody has judged before.
+pub(crate) struct Judge<'a> {
     provider: &'a Provider,
     store: &'a Store,
     seen: HashMap<Unwanted, Option<Box<str>>>,
+    left: usize,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> Judge<'a> {
     pub(crate) fn new(provider: &'a Provider, store: &'a Store) -> Self {
-        Self { provider, store, seen: HashMap::new() }
+        Self { provider, store, seen: HashMap::new(), left: JUDGED_AT_ONCE }
     }
 
-    /// `near`, or what webhooks want instead of an event of a type that nobody knows.
+    /// What can be said before the event is on disk. Costs a look-up; more for a type that comes for the first time.
+    pub(crate) fn known(&mut self, kind: &str) -> Option<Near> {
+        let (known, judged) = (&self.provider.dialect.event_types, &self.provider.judged);
+        if known.is_empty() || known.named(kind).is_some() {
+            return None;
+        }
+        let found = judged.get(kind).or_else(|| {
+            self.left = self.left.checked_sub(1)?;
+            Some(judged.keep(kind, known.nearest(kind).map(Into::into)))
+        });
+        found.flatten().map(Near::Known)
+    }
+
+    /// What can be said after it: `near`, or what webhooks want instead of an event that nobody gets.
     pub(crate) fn or_near(&mut self, near: Option<Near>, accepted: &mut Accepted) -> Option<Near> {
         let unwanted = accepted.unwanted.take().filter(|_| near.is_none());
         match unwanted.filter(|unwanted| self.provider.dialect.event_type(&unwanted.kind).is_none()) {
@@ -59,6 +62,7 @@ impl<'a> Wanted<'a> {
         if let Some(found) = self.seen.get(&unwanted) {
             return found.clone();
         }
+        self.left = self.left.checked_sub(1)?;
         let found = self.store.nearest_wanted(&self.provider.name, &unwanted);
         self.seen.insert(unwanted, found.clone());
         found
@@ -81,12 +85,13 @@ impl fmt::Display for Near {
 pub(crate) struct Judged(RwLock<HashMap<Box<str>, Option<Arc<str>>>>);
 
 impl Judged {
-    /// What was found for a type, or is found now. When [`JUDGED_MAX`] are kept, all of them are forgotten.
-    fn find(&self, kind: &str, judge: impl FnOnce() -> Option<Arc<str>>) -> Option<Arc<str>> {
-        if let Some(found) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind) {
-            return found.clone();
-        }
-        let found = judge();
+    /// What was found for a type; `None` when nobody has judged it.
+    fn get(&self, kind: &str) -> Option<Option<Arc<str>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
+    }
+
+    /// Keeps what was found. When [`JUDGED_MAX`] are kept, all of them are forgotten.
+    fn keep(&self, kind: &str, found: Option<Arc<str>>) -> Option<Arc<str>> {
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= JUDGED_MAX {
             kept.clear();
@@ -96,43 +101,24 @@ impl Judged {
     }
 }
 
+/// Types of one request that are compared with others: each may take half a millisecond.
+const JUDGED_AT_ONCE: usize = 64;
+
 /// More types than any provider has; at 128 bytes each a fraction of a megabyte.
 const JUDGED_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::settings::fixture::{dialect, provider};
-    use crate::domain::dialect::EventType;
-    use crate::domain::template::Numbers;
 
     #[test]
-    fn a_type_near_one_of_the_catalogue_is_told() {
-        let event_type =
-            EventType { name: "order.paid".into(), description: "".into(), example: "{}".into(), ours: false, version: 0 };
-        let mut speaks = dialect("$data", Numbers::AsPublished);
-        let near = |provider: &Provider, kind: &str| Near::known(provider, kind).map(|near| near.to_string());
-        assert_eq!(near(&provider("p", speaks.clone()), "order.piad"), None, "nothing is known");
-        speaks.event_types = vec![event_type].into();
-        let provider = provider("p", speaks);
-        for _ in 0..2 {
-            assert!(near(&provider, "order.piad").is_some_and(|text| text.contains("`order.paid`")));
-            assert_eq!((near(&provider, "order.paid"), near(&provider, "something.else")), (None, None));
-        }
-    }
-
-    #[test]
-    fn a_type_is_judged_once_and_few_are_kept() {
+    fn what_was_found_of_few_types_is_kept() {
         let judged = Judged::default();
-        let mut count = 0;
-        for kind in ["a", "b", "a", "b"] {
-            judged.find(kind, || {
-                count += 1;
-                None
-            });
-        }
-        assert_eq!(count, 2);
-        (0..3 * JUDGED_MAX).for_each(|number| drop(judged.find(&number.to_string(), || None)));
+        assert_eq!(judged.get("a"), None);
+        judged.keep("a", Some("b".into()));
+        judged.keep("c", None);
+        assert_eq!((judged.get("a"), judged.get("c")), (Some(Some("b".into())), Some(None)));
+        (0..3 * JUDGED_MAX).for_each(|number| drop(judged.keep(&number.to_string(), None)));
         assert!(judged.0.read().unwrap().len() <= JUDGED_MAX);
     }
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::access::{Caller, Rank};
 use super::ask::Ask;
 use super::form::{Form, WRONG_MAX, escaped};
-use super::near::{Near, Wanted};
+use super::near::{Judge, Near};
 use super::print;
 use super::problem::{Problem, Wrong};
 use super::reply::Reply;
@@ -31,9 +31,10 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let idempotency_key = idempotency_key(ask.headers)?;
     let reader = Reader { caller: &ask.caller, idempotency_key, now: ask.api.store.now() };
     let publication = reader.read(&ask.body)?;
-    let near = Near::known(&ask.caller.provider, &publication.kind);
+    let mut judge = Judge::new(&ask.caller.provider, &ask.api.store);
+    let near = judge.known(&publication.kind);
     let mut accepted = ask.api.store.accept_one(publication).await?;
-    let near = Wanted::new(&ask.caller.provider, &ask.api.store).or_near(near, &mut accepted);
+    let near = judge.or_near(near, &mut accepted);
     let published = Published { accepted, near };
     Ok(Reply::object(published.status(), |object| published.print(object)))
 }

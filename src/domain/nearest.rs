@@ -3,18 +3,24 @@
 /// The known word nearest to `word`, if it is near enough to be a slip of the hand; of two as near, the first.
 ///
 /// Near is one edit in three characters: insertions, deletions, replacements and swapped neighbours count one each, and the
-/// case of letters and `-` for `_` count nothing.
+/// case of letters and `-` for `_` count nothing. Of very many long words that might be near, not all are compared.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = Folded::of(word);
     let (mut best, mut candidate, mut rows) = (None, Folded::default(), Rows::default());
+    let mut cells_left = CELLS_MAX;
     for known in known {
         candidate.fold(known);
         let longer = word.letters.len().max(candidate.letters.len());
         let most = best.map_or(longer / 3, |(edits, _): (usize, _)| (longer / 3).min(edits.saturating_sub(1)));
         let is_apart = word.least_edits(&candidate) > most || best.is_some_and(|(edits, _)| edits == 0);
-        if !is_apart && let Some(edits) = rows.distance(&word.letters, &candidate.letters, most) {
-            best = Some((edits, known));
+        if is_apart {
+            continue;
         }
+        cells_left = match cells_left.checked_sub(word.letters.len() * candidate.letters.len()) {
+            Some(left) => left,
+            None => break,
+        };
+        best = rows.distance(&word.letters, &candidate.letters, most).map(|edits| (edits, known)).or(best);
     }
     best.map(|(_, known)| known)
 }
@@ -82,6 +88,9 @@ impl Rows {
     }
 }
 
+/// Pairs of letters that are compared: some half a millisecond's work, or a thousand words of twenty letters.
+const CELLS_MAX: usize = 1 << 18;
+
 /// Longer than any key, dialect or event type that is worth a guess, in characters.
 const WORD_CHARS_MAX: usize = 64;
 
@@ -123,6 +132,15 @@ mod tests {
     fn of_several_the_nearest_is_found() {
         assert_eq!(nearest("order.piad", ["order.paid.late", "order.pad", "order.paid", "order.said"]), Some("order.pad"));
         assert_eq!(nearest("order.paid", ["order.said", "ORDER.PAID", "order.paid"]), Some("ORDER.PAID"));
+    }
+
+    #[test]
+    fn of_words_without_end_not_all_are_compared() {
+        let (word, alike) = ("a".repeat(20) + "b".repeat(20).as_str(), "b".repeat(20) + "a".repeat(20).as_str());
+        let known = |alikes: usize, last| std::iter::repeat_n(&*alike, alikes).chain([last]);
+        assert_eq!(nearest(&word, known(100, &word)), Some(&*word));
+        assert_eq!(nearest(&word, known(1_000, &word)), None, "it is too far behind");
+        assert_eq!(nearest("x", known(1_000, "X")), Some("X"), "what is surely far costs nothing");
     }
 
     proptest::proptest! {

@@ -56,6 +56,9 @@ impl Batch<'_, '_> {
 
     /// Why an event would reach nobody, whatever webhooks want: its tenant, or the webhook that it names, does not exist.
     fn misdirected(&self, publication: &Publication) -> Option<Refusal> {
+        if publication.makes_tenant && publication.link.is_none() {
+            return None;
+        }
         let registry = self.shared.registry();
         let named = publication.tenant.as_deref();
         if let Some(tenant) = named.filter(|_| !publication.makes_tenant)

@@ -118,7 +118,10 @@ pub(crate) enum Refusal {
          `create_tenants = true` of its provider by its first event"
     )]
     NoTenant(Box<str>),
-    #[error("the tenant `{0}` was taken out of the config file; put it back there and run `hookwheel reload`")]
+    #[error(
+        "the tenant `{0}` was taken out of the config file; put it back there and run `hookwheel reload`, or make a key or a webhook \
+         for it"
+    )]
     TenantRemoved(Box<str>),
     #[error("the tenant has no webhook named `{link}`")]
     NoLink {

@@ -64,8 +64,21 @@ impl Batch<'_, '_> {
     pub(super) fn make_tenant_of(&mut self, role: &Role) -> Result<(), Error> {
         match role {
             Role::Operator | Role::Provider { .. } => Ok(()),
-            Role::Tenant { provider, tenant, .. } => self.tenant_no(provider, tenant).map(drop),
+            Role::Tenant { provider, tenant, .. } => self.make_tenant(provider, tenant).map(drop),
         }
+    }
+
+    /// The number of a tenant that a key or a webhook is made for. One that was taken out of the config file is there again, by its
+    /// use alone, and its own webhooks with it.
+    pub(super) fn make_tenant(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
+        let no = self.tenant_no(provider, tenant)?;
+        let is_gone = self.shared.registry().listing(no) == Listing::Gone;
+        if is_gone {
+            let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+            self.put_listing(no, &owned, Listing::Never)?;
+            self.follow_owners()?;
+        }
+        Ok(no)
     }
 
     /// Takes a key away, for every request that comes after the commit.

@@ -53,9 +53,10 @@ impl Batch<'_, '_> {
         let at = self.after_all();
         let gone = known.into_values().filter(|endpoint| !endpoint.is_removed());
         let gone: Vec<Endpoint> = gone.map(|endpoint| Endpoint::clone(&endpoint).removed(at)).collect();
-        for endpoint in gone.into_iter().chain(self.follow_owners(at)) {
+        for endpoint in gone {
             self.set_endpoint(Arc::new(endpoint))?;
         }
+        self.follow_owners()?;
         Ok(Ok(kept))
     }
 
@@ -71,8 +72,15 @@ impl Batch<'_, '_> {
         taken.next()
     }
 
-    /// Webhooks made by the API whose provider or tenant went, or came back.
-    fn follow_owners(&self, at: Timestamp) -> Vec<Endpoint> {
+    /// Removes webhooks made by the API whose provider or tenant went, and restores those whose came back.
+    pub(super) fn follow_owners(&mut self) -> Result<(), Error> {
+        for endpoint in self.to_follow(self.after_all()) {
+            self.set_endpoint(Arc::new(endpoint))?;
+        }
+        Ok(())
+    }
+
+    fn to_follow(&self, at: Timestamp) -> Vec<Endpoint> {
         let registry = self.shared.registry();
         let is_out = |endpoint: &Endpoint| {
             !registry.dialects.contains_key(&endpoint.provider) || registry.listing(endpoint.tenant_no) == Listing::Gone
@@ -175,7 +183,7 @@ impl Batch<'_, '_> {
         owner: Owner,
         secrets: Vec<LiveSecret>,
     ) -> Result<Arc<Endpoint>, Error> {
-        let tenant_no = self.tenant_no(&owned.provider, &owned.tenant)?;
+        let tenant_no = self.make_tenant(&owned.provider, &owned.tenant)?;
         self.memory.counters.last_endpoint += 1;
         let endpoint = Arc::new(Endpoint {
             no: EndpointNo(self.memory.counters.last_endpoint),

@@ -59,12 +59,20 @@ async fn the_default_tenant_is_always_there() {
 }
 
 #[tokio::test]
-async fn a_tenant_that_was_taken_out_of_the_file_gets_no_events() {
+async fn a_tenant_that_was_taken_out_of_the_file_gets_no_events_until_a_key_is_made() {
     let service = Service::start(&Config::quick().tenant("bolt")).await;
+    let id = service.tenant("shop", "bolt").subscribe("https://example.com/", &["other"]).await;
     service.provider("shop").publish(&to("bolt")).await.expect(202);
     Config::quick().write(service.folder());
     service.cli(&["reload"]).expect(0);
     service.provider("shop").publish(&to("bolt")).await.problem(404, &["`bolt`", "taken out", "hookwheel reload"]);
+
+    service.cli(&["keys", "new", "k", "--tenant", "shop/bolt"]).expect(0);
+    for _ in 0..2 {
+        service.provider("shop").publish(&to("bolt")).await.expect(202);
+        assert_eq!(service.operator().webhook(&id).await["status"], "active", "the key brought it back");
+        service.cli(&["reload"]).expect(0);
+    }
 }
 
 #[tokio::test]
