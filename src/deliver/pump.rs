@@ -153,10 +153,14 @@ impl Pump {
         }
     }
 
-    /// Starts nothing more and waits for what is under way, at most `patience`.
-    pub(crate) async fn stop(&self, patience: Duration) {
+    /// Begins no attempt any more.
+    pub(crate) fn stop(&self) {
         self.queues().stop();
         self.store.end_attempts();
+    }
+
+    /// Waits for the attempts under way, but no longer than `patience`.
+    pub(crate) async fn ended_within(&self, patience: Duration) {
         // Running out of patience is the plan, not a fault.
         drop(tokio::time::timeout(patience, self.quiet()).await);
     }

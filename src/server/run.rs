@@ -153,8 +153,9 @@ async fn shut_down(mut parts: Parts, signals: &mut Signals) {
     info!(in_flight = parts.pump.in_flight(), "stopping: no events are taken any more, attempts get 8 s");
     parts.stop.send_replace(Stage::Draining);
     let all_left = tokio::time::timeout(PUBLISHERS_GET, parts.api.all_left());
+    parts.pump.stop();
     tokio::select! {
-        _ = async { tokio::join!(parts.pump.stop(ATTEMPTS_GET), all_left) } => {}
+        _ = async { tokio::join!(parts.pump.ended_within(ATTEMPTS_GET), all_left) } => {}
         () = signals.end() => warn!("asked twice: attempts are cut off and made again after the next start"),
     }
     let left = parts.pump.cut().await;
