@@ -7,11 +7,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::api::{CONNECTIONS_MAX, LEAVING_MAX, SOCKET_CONNECTIONS_MAX};
+use crate::deliver::connect::DIALLING_MAX;
 
 /// What this process may have open at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Attempts under way.
+    /// Attempts under way, each of which may dial two addresses at once.
     pub(super) attempts: usize,
     /// Connections that come in over the network.
     pub(super) connections: usize,
@@ -53,9 +54,9 @@ fn open_max() -> usize {
 impl Plan {
     fn of(open: usize, in_flight: usize) -> Self {
         let left = open.saturating_sub(OTHERS + SOCKET_CONNECTIONS_MAX);
-        let incoming = left.saturating_sub(in_flight).max(left / 2).min(CONNECTIONS_MAX + LEAVING);
-        let attempts = in_flight.min((left - incoming).max(LEAST));
-        let kept = left.saturating_sub(incoming + attempts).min(KEPT_MAX);
+        let incoming = left.saturating_sub(in_flight * DIALLING_MAX).max(left / 2).min(CONNECTIONS_MAX + LEAVING);
+        let attempts = in_flight.min(((left - incoming) / DIALLING_MAX).max(LEAST));
+        let kept = left.saturating_sub(incoming + attempts * DIALLING_MAX).min(KEPT_MAX);
         Self { attempts, connections: incoming.saturating_sub(LEAVING).max(LEAST), kept }
     }
 }
@@ -86,7 +87,7 @@ mod tests {
     fn a_small_limit_is_shared_and_never_exceeded() {
         for (open, in_flight) in [(600, 4_096), (1_024, 4_096), (1_024, 100), (4_096, 4_096), (8_192, 4_096), (1_024, 1)] {
             let plan = Plan::of(open, in_flight);
-            let all = plan.attempts + plan.connections + plan.kept + LEAVING + SOCKET_CONNECTIONS_MAX + OTHERS;
+            let all = plan.attempts * DIALLING_MAX + plan.connections + plan.kept + LEAVING + SOCKET_CONNECTIONS_MAX + OTHERS;
             assert!(all <= open, "{open}: {plan:?}");
             assert!(plan.attempts >= in_flight.min(open / 8) && plan.connections >= 50, "{open}: {plan:?}");
             assert!(plan.attempts <= in_flight, "never more than the config allows: {plan:?}");

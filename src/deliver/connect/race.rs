@@ -1,7 +1,8 @@
 //! Happy eyeballs (RFC 8305): several addresses are dialled, each a little after the one before, and the first that connects wins.
 //!
 //! An address that swallows packets so costs a quarter of a second and not the whole attempt, and a family whose lookup is slow
-//! joins in when its answer comes.
+//! joins in when its answer comes. Few are dialled at the same time, whatever a name leads to: who dials many that do not answer
+//! would take the sockets of others.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,7 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep_until;
 
 use super::{Unconnected, unreachable};
@@ -21,6 +22,8 @@ use crate::domain::outcome::{Class, Failure};
 pub(super) struct Race {
     addresses: Addresses,
     dialling: JoinSet<(SocketAddr, io::Result<TcpStream>)>,
+    /// The dials under way, oldest first; some may have ended.
+    handles: VecDeque<AbortHandle>,
     /// How many may still be dialled.
     left: usize,
     failure: Option<Failure>,
@@ -38,7 +41,8 @@ impl Race {
     pub(super) fn new(addresses: &[SocketAddr]) -> Self {
         let mut waiting = Addresses::default();
         waiting.add(addresses);
-        Self { addresses: waiting, dialling: JoinSet::new(), left: DIALLED_MAX, failure: None, shortage: None }
+        let (dialling, handles) = (JoinSet::new(), VecDeque::new());
+        Self { addresses: waiting, dialling, handles, left: DIALLED_MAX, failure: None, shortage: None }
     }
 
     /// Connects within `patience`, whichever address it be.
@@ -58,7 +62,8 @@ impl Race {
                         self.note(&error, address);
                         next_at = clock::steady();
                     }
-                    Err(_) => next_at = clock::steady(),
+                    // One that was given up.
+                    Err(_) => {}
                 },
                 more = late.next(), if !late.is_over() => self.addresses.add(&more?),
                 () = sleep_until(next_at.into()), if !self.addresses.is_empty() => {}
@@ -79,16 +84,30 @@ impl Race {
         };
         let Some(address) = self.addresses.next() else { return due };
         self.left = left;
-        self.dialling.spawn(async move { (address, TcpStream::connect(address).await) });
+        self.give_up_oldest();
+        self.handles.push_back(self.dialling.spawn(async move { (address, TcpStream::connect(address).await) }));
         // All are tried in time, however many there are.
         let others = u32::try_from(self.addresses.len().min(left)).unwrap_or(u32::MAX);
         let share = end.saturating_duration_since(now) / (others + 2);
         now + ATTEMPT_DELAY.min(share)
     }
 
+    /// Makes place for one more dial. Who has not answered by then is the least likely to.
+    fn give_up_oldest(&mut self) {
+        self.handles.retain(|dial| !dial.is_finished());
+        if self.handles.len() >= DIALLING_MAX
+            && let Some(oldest) = self.handles.pop_front()
+        {
+            oldest.abort();
+        }
+    }
+
+    /// What this machine lacks for a further address is one address less; for the first one it is all.
     fn note(&mut self, error: &io::Error, address: SocketAddr) {
+        let is_first = self.left + 1 == DIALLED_MAX;
         match Shortage::of_connect(error, address) {
-            Some(shortage) => self.shortage = Some(shortage),
+            Some(shortage) if is_first => self.shortage = Some(shortage),
+            Some(_) => {}
             None => self.failure = Some(unreachable(error)),
         }
     }
@@ -137,12 +156,16 @@ impl Addresses {
 /// Between two addresses (RFC 8305 section 8, "Connection Attempt Delay"); less where there are too many for the time.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
+/// At the same time: the address that is tried, and one more beside it.
+pub(crate) const DIALLING_MAX: usize = 2;
+
 /// Addresses of one name that one attempt dials: more than any name of a web server has, few enough not to be a weapon.
 const DIALLED_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::connect::tests::Swallowing;
 
     fn read(list: &[&str]) -> Vec<SocketAddr> {
         list.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), 1)).collect()
@@ -179,6 +202,19 @@ mod tests {
         let race = Race::new(&many);
         let lost = race.run(&mut late, Duration::from_secs(2)).await.unwrap_err();
         assert!(matches!(lost, Unconnected::Failed(Failure { class: Class::Connect, .. })), "{lost:?}");
+    }
+
+    #[tokio::test]
+    async fn no_more_are_dialled_at_once_than_the_bound() {
+        let swallowing = Swallowing::at("127.0.0.1:0").await;
+        let mut race = Race::new(&[swallowing.address; 12]);
+        let now = clock::steady();
+        for dialled in 1..=12 {
+            race.dial_if_due(now, now + Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let under_way = race.handles.iter().filter(|dial| !dial.is_finished()).count();
+            assert_eq!(under_way, DIALLING_MAX.min(dialled));
+        }
     }
 
     #[test]

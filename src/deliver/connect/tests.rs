@@ -115,14 +115,14 @@ async fn our_own_listener_is_refused_by_address_and_by_connection() {
 }
 
 /// An address that swallows packets: a full queue of connections that nobody accepts, so that the kernel drops what else comes.
-struct Swallowing {
-    address: SocketAddr,
+pub(super) struct Swallowing {
+    pub(super) address: SocketAddr,
     _listener: TcpListener,
     _held: Vec<TcpStream>,
 }
 
 impl Swallowing {
-    async fn at(address: &str) -> Self {
+    pub(super) async fn at(address: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(address.parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
