@@ -164,8 +164,13 @@ impl Connection {
         let mut large = None;
         loop {
             if self.received.len() > PLAIN_BYTES_MAX && large.is_none() {
-                // The rest waits in the network. Never an error, since nobody closes it.
-                large = LARGE_HEADS.acquire().await.ok();
+                large = LARGE_HEADS.try_acquire().ok();
+                // Without room for the rest, the status that is there decides.
+                if large.is_none()
+                    && let Some(head) = scanner.cut_short(&mut self.received)
+                {
+                    return Ok(head);
+                }
             }
             match self.more().await {
                 Ok(0) => return Err(words::closed(self.place(scanner))),
@@ -173,6 +178,7 @@ impl Connection {
                 Err(error) => return Err(words::broken(&error, self.origin.host(), self.place(scanner))),
             }
             if let Some(head) = scanner.scan(&mut self.received).map_err(refused)? {
+                self.received = only_what_is_there(std::mem::take(&mut self.received));
                 return Ok(head);
             }
         }
@@ -328,6 +334,11 @@ impl End {
             Self::Whole | Self::Longer => None,
         }
     }
+}
+
+/// Behind a large head, without its room.
+fn only_what_is_there(received: BytesMut) -> BytesMut {
+    if received.capacity() > PLAIN_BYTES_MAX { BytesMut::from(&received[..]) } else { received }
 }
 
 fn refused(fault: Fault) -> Failure {

@@ -12,7 +12,7 @@ use bytes::{Buf, BytesMut};
 use memchr::memchr;
 
 use super::framing::Framing;
-use crate::domain::headers::{Headers, is_token};
+use crate::domain::headers::{Headers, LEFT_OUT, is_token};
 
 /// Looks for the end of the response's head in what has come. Looks at each byte once, however the bytes are cut.
 #[derive(Debug, Default)]
@@ -49,6 +49,13 @@ impl Scanner {
             }
         }
         self.check_rest(received).map(|()| None)
+    }
+
+    /// The head so far, when it is a final one whose status is there: for when there is no room for the rest.
+    pub(super) fn cut_short(&self, received: &mut BytesMut) -> Option<Head> {
+        let head = Head::begun(&received[..self.line], self.blanks).ok().filter(|head| !head.is_interim())?;
+        received.clear();
+        Some(head)
     }
 
     /// Whether a byte of a response has been seen.
@@ -110,7 +117,16 @@ impl Head {
         let is_plain = !blanks_before && !fields.odd && fields.count <= PLAIN_HEADERS_MAX && is_plain(bytes);
         let speaks_on = status.minor == b'1' && status.code != SWITCHING_PROTOCOLS && !closes(&fields.headers);
         let keeps_alive = is_plain && framing.is_certain() && speaks_on;
-        Ok(Self { status: status.code, headers: fields.headers, framing, keeps_alive })
+        let mut headers = fields.headers;
+        headers.cut(KEPT_BYTES_MAX);
+        Ok(Self { status: status.code, headers, framing, keeps_alive })
+    }
+
+    /// Of a head whose rest is not waited for: what its lines say so far. Its body is nobody's.
+    fn begun(bytes: &[u8], blanks_before: bool) -> Result<Self, Fault> {
+        let mut head = Self { framing: Framing::Empty, keeps_alive: false, ..Self::parse(bytes, blanks_before)? };
+        head.headers.push(LEFT_OUT, "the rest of the response was not read: too many large ones came at once");
+        Ok(head)
     }
 
     /// Whether another head follows. 101 is final: nothing that was asked for follows it.
@@ -231,6 +247,9 @@ pub(super) const HEADERS_MAX: usize = 256;
 
 /// All interim heads of one response together, which are skipped and not kept: ten times what any server sends, and little work.
 pub(super) const INTERIM_BYTES_MAX: usize = 1 << 20;
+
+/// Of a head's headers so many bytes are kept for the log, and while its body comes.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// Past either of these a head is read, and its connection closed after it: a server that sends so much is seldom in order.
 pub(super) const PLAIN_BYTES_MAX: usize = 16 * 1024;

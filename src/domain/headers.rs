@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 /// Names and values in the order in which they were added; a name may come more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -64,6 +64,18 @@ impl Headers {
         self.iter().map(shown).collect()
     }
 
+    /// Keeps as many of the first as take no more than `bytes`, and says behind them how many were left out.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        if self.lines.len() <= bytes {
+            return;
+        }
+        let kept = self.lines[..self.lines.floor_char_boundary(bytes)].rfind('\n').map_or(0, |end| end + 1);
+        let left = memchr_iter(b'\n', &self.lines.as_bytes()[kept..]).count();
+        self.lines.truncate(kept);
+        self.lines.shrink_to_fit();
+        self.push(LEFT_OUT, &format!("{left} more headers are not kept"));
+    }
+
     /// How much room they take.
     pub(crate) fn bytes(&self) -> usize {
         self.lines.len()
@@ -107,6 +119,9 @@ fn mask(value: &str) -> String {
 /// Begin of a masked value that is shown, enough to tell `Bearer` from `Basic`, and the least length of which it gives little away.
 const SHOWN_BYTES: usize = 3;
 const SHOWN_OF_MIN: usize = 16;
+
+/// Stands for headers that are not kept. No header is called so: it is no token.
+pub(crate) const LEFT_OUT: &str = "…";
 
 /// Whether a byte may stand in a header's name (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
@@ -155,6 +170,15 @@ mod tests {
         let headers: Headers = [("Authorization", "Bearer 0123456789"), ("x-key", "abc"), ("a", "b")].into_iter().collect();
         let masked = headers.masked(|name| name != "a");
         assert_eq!(masked.iter().collect::<Vec<_>>(), [("Authorization", "Bea…(17)"), ("x-key", "…(3)"), ("a", "b")]);
+    }
+
+    #[test]
+    fn what_is_cut_off_is_counted() {
+        let mut headers: Headers = [("a", "1"), ("b", "é"), ("c", "3")].into_iter().collect();
+        headers.cut(13);
+        assert_eq!(headers.iter().count(), 3, "all of it fits");
+        headers.cut(7);
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", "1"), ("…", "2 more headers are not kept")]);
     }
 
     #[test]

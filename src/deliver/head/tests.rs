@@ -14,6 +14,29 @@ fn head(text: &str) -> Head {
 }
 
 #[test]
+fn a_head_that_has_no_room_is_what_came_of_it() {
+    let begun = |text: &str| {
+        let (mut scanner, mut received) = (Scanner::default(), BytesMut::from(text));
+        assert_eq!(scanner.scan(&mut received), Ok(None));
+        scanner.cut_short(&mut received).map(|head| (head, received.len()))
+    };
+    let (head, left) = begun("HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 200 OK\r\na: b\r\ncontent-length: 9\r\nset-coo").unwrap();
+    assert_eq!((head.status, head.framing.clone(), head.keeps_alive, left), (200, Framing::Empty, false, 0));
+    let names: Vec<_> = head.headers.iter().map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(names, ["a", "content-length", LEFT_OUT]);
+    assert_eq!(begun("HTTP/1.1 200 O"), None, "no status yet");
+    assert_eq!(begun("HTTP/1.1 103 Early\r\nlink: a"), None, "not the last one");
+}
+
+#[test]
+fn of_large_headers_the_first_are_kept() {
+    let text = format!("HTTP/1.1 200 OK\r\na: b\r\nlarge: {}\r\ncontent-length: 2\r\n\r\n", "\u{e9}".repeat(20_000));
+    let head = head(&text);
+    assert_eq!((head.framing.clone(), head.headers.get("a"), head.headers.get("large")), (Framing::Length(2), Some("b"), None));
+    assert!(head.headers.bytes() <= KEPT_BYTES_MAX + 100 && head.headers.get(LEFT_OUT).is_some());
+}
+
+#[test]
 fn a_head_ends_with_its_blank_line_wherever_it_is_cut() {
     let text = b"HTTP/1.1 103 Early\r\nlink: a\r\n\r\nHTTP/1.1 200 OK\r\na: b\tc\r\ncontent-length: 0\r\n\r\n";
     for cut in 0..text.len() {
