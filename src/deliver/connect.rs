@@ -32,6 +32,7 @@ use crate::clock;
 use crate::domain::outcome::{Class, Failure};
 use crate::domain::target::{Guard, Host, LOCALHOST, OPENED_BY, Refused, Target};
 use lookups::{Known, Lookups};
+pub(crate) use race::DIALLING_MAX;
 use race::Race;
 use resolve::Resolver;
 use sources::Sources;
@@ -112,8 +113,11 @@ impl Connector {
         self.sources.changed()
     }
 
-    /// The same connector, made of what the files hold now.
+    /// The same connector, made of what the files hold now. One that had name servers is not given up for none.
     pub(super) fn renewed(&self) -> Result<Self, Error> {
+        if self.options.resolvers.is_empty() && !resolve::system_names_servers() {
+            return Err(Error::NoNameServer);
+        }
         Self::new(self.options.clone())
     }
 
@@ -194,6 +198,8 @@ fn unreachable(error: &io::Error) -> Failure {
 pub(crate) enum Error {
     #[error("cannot set up the resolver; check resolvers and /etc/resolv.conf")]
     Resolver(#[source] hickory_resolver::net::NetError),
+    #[error("/etc/resolv.conf names no name server")]
+    NoNameServer,
     #[error("cannot read ca_file {path}: {source}", path = path.display())]
     CaFile { path: PathBuf, source: io::Error },
     #[error("ca_file {path} holds a certificate that cannot be read", path = path.display())]

@@ -58,6 +58,11 @@ fn absolute(name: &str) -> Result<Name, Failure> {
     Ok(name)
 }
 
+/// Whether `/etc/resolv.conf` names a name server. While it is being written anew it may not.
+pub(super) fn system_names_servers() -> bool {
+    read_system_conf().is_ok_and(|(config, _)| !config.name_servers().is_empty())
+}
+
 /// The name servers of `/etc/resolv.conf`, without its search list; this machine where there are none (resolv.conf(5)).
 fn system() -> ResolverConfig {
     let servers = match read_system_conf() {
