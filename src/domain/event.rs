@@ -51,9 +51,14 @@ impl Event {
 
     /// What it holds of memory: its content and attributes, and some for the rest.
     pub(crate) fn bytes(&self) -> usize {
-        let attributes: usize = self.attributes.iter().map(|(name, value)| name.len() + value.len() + ATTRIBUTE_BYTES).sum();
+        let attributes: usize = self.attributes.iter().map(attribute_bytes).sum();
         self.content.bytes.len() + attributes + EVENT_BYTES
     }
+}
+
+/// What an attribute holds of memory.
+pub(crate) fn attribute_bytes((name, value): (impl AsRef<str>, impl AsRef<str>)) -> usize {
+    name.as_ref().len() + value.as_ref().len() + ATTRIBUTE_BYTES
 }
 
 /// The rendered body, and where the published `data` stands in it.

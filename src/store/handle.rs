@@ -207,7 +207,8 @@ impl Store {
     }
 
     pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {
-        self.ask(self.line_of_webhook(no), |to| Op::Test(no, Box::new(publication), to)).await?
+        let bytes = publication.bytes();
+        self.ask_with(self.line_of_webhook(no), bytes, |to| Op::Test(no, Box::new(publication), to)).await?
     }
 
     pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<super::op::Recovered>) -> Result<u64, Denied> {
@@ -345,8 +346,13 @@ impl Store {
     }
 
     async fn ask<T>(&self, line: Line, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
+        self.ask_with(line, 0, op).await
+    }
+
+    /// The same for what holds so many bytes of an event.
+    async fn ask_with<T>(&self, line: Line, bytes: usize, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
         let (to, answer) = oneshot::channel();
-        self.inbox.ask(line, op(to)).map_err(|_| Denied::Closing)?;
+        self.inbox.ask(line, op(to), bytes).map_err(|_| Denied::Closing)?;
         answer.await.map_err(|_| Denied::Closing)
     }
 }

@@ -89,10 +89,10 @@ impl Inbox {
         Ok(())
     }
 
-    /// Queues what somebody waits for.
-    pub(super) fn ask(&self, line: Line, op: Op) -> Result<(), Full> {
+    /// Queues what somebody waits for, which holds so many bytes of events.
+    pub(super) fn ask(&self, line: Line, op: Op, bytes: usize) -> Result<(), Full> {
         let mut queue = self.open()?;
-        queue.asked.push(line, op, 0);
+        queue.asked.push(line, op, bytes);
         self.ring(queue, true);
         Ok(())
     }
@@ -246,7 +246,7 @@ mod tests {
         for _ in 0..2 {
             inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
         }
-        inbox.ask(LINE, Op::RevokeKey("k".into(), oneshot::channel().0)).expect("it is open");
+        inbox.ask(LINE, Op::RevokeKey("k".into(), oneshot::channel().0), 0).expect("it is open");
         inbox.publish(LINE, publication(), 1).expect("there is room");
         assert_eq!(taken(&inbox), ("p".into(), false));
         assert_eq!(taken(&inbox), ("p".into(), false));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::domain::access::Key;
 use crate::domain::dialect::Dialect;
-use crate::domain::event::Attributes;
+use crate::domain::event::{Attributes, attribute_bytes};
 use crate::domain::time::Timestamp;
 
 /// One event as a publisher sent it, checked by everything that needs no store.
@@ -74,7 +74,7 @@ impl Publication {
 
     /// What it holds of memory while it waits for the disk.
     pub(super) fn bytes(&self) -> usize {
-        self.data.len() + size_of::<Self>()
+        self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + size_of::<Self>()
     }
 }
 
