@@ -1,5 +1,6 @@
 //! A service's store, opened without the service: the same file, the same webhooks, the same writer.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ pub(super) async fn open(file: &Path, on_commit: impl Fn(&Store, Committed) + Se
         Store::open(&options(&config, dialect.clone())).map_err(|cause| format!("cannot open its store: {cause}"))?;
     let webhooks = config.webhooks().map(|found| from_file(found, &dialect)).collect::<Result<_, _>>()?;
     let dialects = vec![(provider.name.as_str().into(), dialect.clone())];
-    let says = FileSays { dialects, tenants: Vec::new(), webhooks };
+    let says = FileSays { dialects, tenants: Vec::new(), keys: HashSet::new(), webhooks };
     let named = store.clone();
     let start = async { store.start(unstarted, Box::new(move |committed| on_commit(&named, committed)), broken) };
     let (synced, ()) = tokio::join!(biased; store.sync(says), start);

@@ -1,5 +1,6 @@
 //! The config as each room wants it.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use crate::api::Settings;
 use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Provider, Tenant, Webhook};
 use crate::deliver::connect::{self, Connector};
 use crate::deliver::{pump, queues};
+use crate::domain::access::KeyHash;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Definition;
 use crate::domain::pattern::Pattern;
@@ -65,7 +67,17 @@ fn dialects(config: &Config) -> Dialects {
 
 /// What the store must know of the config.
 pub(super) fn file(config: &Config) -> Result<FileSays, Error> {
-    Ok(FileSays { dialects: dialects(config), tenants: tenants(config), webhooks: webhooks(config)? })
+    Ok(FileSays { dialects: dialects(config), tenants: tenants(config), keys: file_keys(config), webhooks: webhooks(config)? })
+}
+
+/// The keys that the files hold.
+fn file_keys(config: &Config) -> HashSet<KeyHash> {
+    let of_tenant = |tenant: &Tenant| tenant.keys.iter().map(|key| key.hash).collect::<Vec<_>>();
+    let of_provider = |provider: &Provider| {
+        let own = provider.keys.iter().map(|key| key.hash);
+        own.chain(provider.tenants.iter().flat_map(of_tenant)).collect::<Vec<_>>()
+    };
+    config.operator.keys.iter().map(|key| key.hash).chain(config.providers.iter().flat_map(of_provider)).collect()
 }
 
 /// Every tenant but the default one, which is there whether or not the file has a webhook for it.

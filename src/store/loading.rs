@@ -81,6 +81,7 @@ pub(super) fn read_memory(database: &Database, counters: Counters, limits: Limit
         sweep: Sweep::new(moment.steady),
         listed: 0,
         revoked: Default::default(),
+        file_keys: Default::default(),
         notices: Default::default(),
         announced: false,
         connections_swept: Vec::new(),

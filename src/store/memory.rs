@@ -38,6 +38,8 @@ pub(super) struct Memory {
     pub(super) listed: usize,
     /// Keys that were taken away since the start: what they published and still waits is refused. A few bytes each.
     pub(super) revoked: HashSet<KeyHash>,
+    /// The keys of the config file.
+    pub(super) file_keys: HashSet<KeyHash>,
     /// What the operator was told lately.
     pub(super) notices: Notices,
     /// Whether those who deliver know of the backlogs that were found at the start.

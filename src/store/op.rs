@@ -1,5 +1,6 @@
 //! What the writer is asked to do, and how each asker gets the answer.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,7 @@ use super::pins::{NewConnection, Opened};
 use super::publication::{Accepted, Publication, Refusal};
 use super::room::Seat;
 use super::{Attempt, Denied, Owned};
-use crate::domain::access::Key;
+use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::{Place, Trigger};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::endpoint::{Definition, Endpoint, Owner};
@@ -55,6 +56,8 @@ pub(crate) struct FileSays {
     pub(crate) dialects: Dialects,
     /// Those that go when they are taken out.
     pub(crate) tenants: Vec<Owned>,
+    /// Its keys: nothing is taken any more that came with one that it held before.
+    pub(crate) keys: HashSet<KeyHash>,
     pub(crate) webhooks: Vec<FromFile>,
 }
 

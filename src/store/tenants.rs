@@ -60,6 +60,14 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
+    /// Of a key that left the file nothing is taken any more that still waits; one that came back is as good as new.
+    pub(super) fn know_file_keys(&mut self, keys: HashSet<KeyHash>) {
+        let memory = &mut *self.memory;
+        memory.revoked.extend(memory.file_keys.difference(&keys));
+        memory.revoked.retain(|hash| !keys.contains(hash));
+        memory.file_keys = keys;
+    }
+
     /// A tenant is there once it has a key.
     pub(super) fn make_tenant_of(&mut self, role: &Role) -> Result<(), Error> {
         match role {

@@ -4,9 +4,11 @@ mod cancel;
 mod damage;
 mod flips;
 mod index;
+mod keys;
 mod statistics;
 mod tombstones;
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -60,7 +62,8 @@ impl Lab {
     fn new() -> Self {
         let lab = Self::open(tempfile::tempdir().unwrap()).unwrap();
         let webhooks = [("ledger", "order.*"), ("till", "sale.*")].map(from_file).to_vec();
-        let file = FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], webhooks };
+        let file =
+            FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
         lab.runtime.block_on(lab.store.sync(file)).unwrap();
         let vault = lab.create("vault", "vault.*");
         lab.create("all", "*");

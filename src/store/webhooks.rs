@@ -45,6 +45,7 @@ impl Batch<'_, '_> {
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let left = self.list_tenants(&file.tenants)?;
         self.revoke_left(&left)?;
+        self.know_file_keys(file.keys);
         let mut kept = Vec::with_capacity(file.webhooks.len());
         for webhook in file.webhooks {
             let old = known.remove(&webhook.identity());

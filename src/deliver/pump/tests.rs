@@ -1,5 +1,6 @@
 //! The pump with a store of its own and an endpoint on this machine.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -63,7 +64,12 @@ async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let definition = Definition { name: "w".into(), description: "".into(), url: url.into(), events: vec![Pattern::All] };
     let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::secret::RANDOM_BYTES]));
     let webhook = FromFile { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
-    let says = FileSays { dialects: vec![("acme".into(), dialect())], tenants: vec![owned()], webhooks: vec![webhook] };
+    let says = FileSays {
+        dialects: vec![("acme".into(), dialect())],
+        tenants: vec![owned()],
+        keys: HashSet::new(),
+        webhooks: vec![webhook],
+    };
     let broken = |cause| panic!("{cause}");
     let begin = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
     let (synced, ()) = tokio::join!(biased; store.sync(says), begin);

@@ -1,5 +1,6 @@
 //! Deliveries that are ended by hand: one, and all of a webhook.
 
+use std::collections::HashSet;
 use std::sync::mpsc::Sender;
 
 use super::*;
@@ -274,7 +275,7 @@ fn a_purge_waits_for_a_fanout_that_began_before_it() {
     let (lab, stops, let_on) = Lab::stopping(Lab::new().stopped().write());
     let names: Vec<String> = (0..2_100).map(|number| format!("w{number}")).collect();
     let webhooks = names.iter().map(|name| from_file((name, "wide"))).collect();
-    let file = FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], webhooks };
+    let file = FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
     lab.runtime.block_on(lab.store.sync(file)).unwrap();
     let (vault, last) = (lab.webhook("vault"), lab.webhook("w2099"));
     lab.publish("vault.closed", "{}");
