@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
@@ -19,11 +20,13 @@ pub(super) struct Ends<'a, D, S> {
     pub(super) stopped: S,
     pub(super) stop: Stop,
     pub(super) slot: &'a Slot,
+    /// For its requests once it is to give way.
+    pub(super) gives_way_within: Duration,
 }
 
 /// Runs a connection to its end; at a stop, and when it gives way, the requests at work are finished first. One that is past its
 /// deadline, or gives way while its peer still sends a head or takes an answer, is told so, as far as its protocol can, and has
-/// a second for that; a stranger that gives way has none.
+/// a second for that; one that gives way with a request at work has `gives_way_within`, a stranger no time at all.
 ///
 /// Polled for every request, so it asks for its ends only when they can have changed.
 pub(super) async fn drive<C, D, S>(mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>), ends: Ends<'_, D, S>)
@@ -32,11 +35,12 @@ where
     D: Fn() -> std::time::Instant,
     S: Future<Output = ()>,
 {
-    let Ends { deadline, stopped, stop, slot } = ends;
+    let Ends { deadline, stopped, stop, slot, gives_way_within } = ends;
     let (mut stopped, mut told) = (pin!(stopped), pin!(slot.told()));
     let (mut is_stopped, mut is_told) = (false, false);
     let mut waits_as: Option<Waker> = None;
     let mut last: Option<Instant> = None;
+    let mut gone_by: Option<Instant> = None;
     let mut patience = pin!(sleep_until(Instant::from_std(deadline())));
     poll_fn(|cx| {
         let waits = waits_as.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
@@ -52,7 +56,9 @@ where
                     return Poll::Ready(());
                 }
                 shut_down(connection.as_mut());
-                last = (!slot.is_at_work()).then(|| Instant::from_std(clock::steady()) + LINGER_MAX);
+                let now = Instant::from_std(clock::steady());
+                last = (!slot.is_at_work()).then_some(now + LINGER_MAX);
+                gone_by = Some(now + gives_way_within);
             }
         }
         loop {
@@ -60,7 +66,8 @@ where
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let deadline = last.unwrap_or_else(|| Instant::from_std(deadline()));
+            let due = || Instant::from_std(deadline());
+            let deadline = last.unwrap_or_else(|| gone_by.map_or_else(due, |by| by.min(due())));
             if deadline < patience.deadline() {
                 patience.as_mut().reset(deadline);
             }
@@ -78,4 +85,40 @@ where
         }
     })
     .await;
+}
+
+/// For the requests of a connection that gives way: a long poll answers at once, a body of 16 MiB comes in that time, and who sends
+/// or reads slowly must not keep others out.
+pub(super) const GIVES_WAY_WITHIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use tokio::sync::watch;
+
+    use super::super::slots::{Group, Limits, Slots};
+    use super::super::stop::Stage;
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_slow_with_its_request_gives_way_all_the_same() {
+        let began = clock::steady();
+        let slots = Slots::new(Limits { all: 3, known: 1 }, began);
+        let [slow, newcomer] = [1, 2].map(|from| slots.admit(Group::V4(from), began));
+        slow.show(|| Group::Party(1)).unwrap();
+        slow.works();
+        newcomer.show(|| Group::Party(2)).unwrap();
+        let (_press, stop) = watch::channel(Stage::Serving);
+        let ends = Ends {
+            deadline: || began + Duration::from_secs(600),
+            stopped: pending(),
+            stop: Stop::new(stop),
+            slot: &slow,
+            gives_way_within: Duration::from_millis(20),
+        };
+        drive(pin!(pending::<()>()), |_| {}, ends).await;
+        let took = began.elapsed();
+        assert!((LINGER_MAX..LINGER_MAX * 10).contains(&took), "{took:?}");
+    }
 }

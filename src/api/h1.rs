@@ -1,5 +1,6 @@
 //! HTTP/1.1 over any stream: its limits and its end.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
@@ -19,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::sleep;
 
 use super::ahead::Length;
-use super::connection::{Ends, drive};
+use super::connection::{Ends, GIVES_WAY_WITHIN, drive};
 use super::leaving::{Leaving, Watch};
 use super::pace::Pace;
 use super::slots::Slot;
@@ -44,12 +45,18 @@ where
             let (response, now) = (answered.await, clock::steady());
             pace.answered(now, has_body && !response.status().is_success());
             slot.rests(now);
-            Ok::<_, Infallible>(response.map(|body| Leaving::new(body, OnItsWay { pace, slot })))
+            Ok::<_, Infallible>(response.map(|body| Leaving::new(body, OnItsWay { pace, slot, works: Cell::new(false) })))
         }
     });
     let io = TokioIo::new(Paced { stream, pace: pace.clone(), drained: 0 });
     let mut connection = pin!(builder().serve_connection(io, service));
-    let ends = Ends { deadline: || pace.deadline(), stopped: last_call(stop.clone()), stop, slot: &slot };
+    let ends = Ends {
+        deadline: || pace.deadline(),
+        stopped: last_call(stop.clone()),
+        stop,
+        slot: &slot,
+        gives_way_within: GIVES_WAY_WITHIN,
+    };
     drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
 }
 
@@ -67,23 +74,35 @@ fn length(body: &Incoming) -> Length {
 struct OnItsWay {
     pace: Arc<Pace>,
     slot: Arc<Slot>,
+    /// Whether the slot counts it as work: once, however many parts it has.
+    works: Cell<bool>,
+}
+
+impl OnItsWay {
+    fn work(&self) {
+        if !self.works.replace(true) {
+            self.slot.works();
+        }
+    }
 }
 
 impl Watch for OnItsWay {
     fn taken(&self) {
-        self.slot.works();
+        self.work();
         self.pace.taken(clock::steady());
     }
 
     fn waits(&self) {
-        self.slot.works();
+        self.work();
         self.pace.waits(clock::steady());
     }
 
     fn over(&self) {
         let now = clock::steady();
         self.pace.sent(now);
-        self.slot.rests(now);
+        if self.works.replace(false) {
+            self.slot.rests(now);
+        }
     }
 }
 
@@ -207,6 +226,26 @@ mod tests {
         let mut answer = String::new();
         peer.read_to_string(&mut answer).await.unwrap();
         answer
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_idle_again_after_an_answer_of_many_parts() {
+        const ANSWER: usize = 100_000;
+        let (mut peer, ours) = tokio::io::duplex(1 << 20);
+        let (_press, pressed) = watch::channel(Stage::Serving);
+        let slot = Slot::alone();
+        tokio::spawn(serve(ours, Stop::new(pressed), slot.clone(), |_| async {
+            Response::new(Full::new(Bytes::from(vec![b'x'; ANSWER])))
+        }));
+        for _ in 0..2 {
+            peer.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(&[b'x'; ANSWER]) {
+                peer.read_buf(&mut answer).await.unwrap();
+            }
+            sleep(Duration::from_millis(10)).await;
+            assert!(!slot.is_at_work());
+        }
     }
 
     #[tokio::test]

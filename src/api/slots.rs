@@ -18,7 +18,8 @@
 //! takes long, so one can be cut at any time and a newcomer never waits: health is answered whatever the others do. When the
 //! known are full, one more takes the place of the longest idle of the tenants that hold half or more, else of all tenants; one of
 //! such a tenant takes no other's. When none is idle, of such a tenant the one that is longest at work is asked to leave: a long poll answers at once,
-//! anything else closes behind its answer; up to [`LEAVING_MAX`] may be on their way out meanwhile.
+//! anything else closes behind its answer, or after 30 s; up to [`LEAVING_MAX`] may be on their way out meanwhile, half of them
+//! at work.
 //!
 //! **Who sees what.** A stranger that gives way is cut, a known one that is idle is closed as after its idle time. A request that
 //! finds no place among the known, because all are at work or its own tenant holds half of them, is a 503 with `Retry-After`
@@ -165,12 +166,14 @@ impl State {
 
     /// Finds a place among the known for one more of `group`.
     fn make_room(&mut self, group: Group) -> Result<(), Full> {
-        if self.known.leaving() >= LEAVING_MAX {
+        let leaving = self.known.leaving();
+        if leaving >= LEAVING_MAX {
             return Err(Full);
         }
         let is_filled = self.known.is_filled(group);
         let idle = self.known.oldest(is_filled);
-        let victim = idle.or_else(|| if is_filled { None } else { self.known.longest_at_work() }).ok_or(Full)?;
+        let may_interrupt = !is_filled && leaving < LEAVING_AT_WORK_MAX;
+        let victim = idle.or_else(|| if may_interrupt { self.known.longest_at_work() } else { None }).ok_or(Full)?;
         self.known.dismiss(&victim);
         Ok(())
     }
@@ -212,6 +215,10 @@ impl Slot {
         }
         let party = party();
         let mut state = self.shared.lock();
+        if self.member.known.load(Relaxed) {
+            // By another request of this connection, meanwhile.
+            return Ok(());
+        }
         if !state.strangers.holds(&self.member) {
             return Err(Full);
         }
@@ -284,6 +291,10 @@ const STRANGERS_PART: usize = 9;
 
 /// Of strangers, and of the known, so many may have been told to leave and be there still.
 pub(crate) const LEAVING_MAX: usize = 64;
+
+/// The same of those that had a request at work: they take up to [`GIVES_WAY_WITHIN`](super::connection::GIVES_WAY_WITHIN), idle
+/// ones a second at most, so room for these is always left.
+pub(crate) const LEAVING_AT_WORK_MAX: usize = LEAVING_MAX / 2;
 
 /// Found by one walk over all: the oldest of them give way one after the other, as long as they stay what they were.
 const CANDIDATES: usize = 64;

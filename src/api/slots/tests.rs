@@ -112,13 +112,19 @@ fn with_all_at_work_a_crowded_tenant_is_asked_to_leave_and_only_so_many_are_on_t
     let known: Vec<_> = (0..400).map(|second| hall.known(1, second)).collect();
     known.iter().for_each(Slot::works);
     let mut others = Vec::new();
-    for _ in 0..LEAVING_MAX {
+    for _ in 0..LEAVING_AT_WORK_MAX {
         others.push(hall.known(2, 500));
         others.last().expect("just come").works();
     }
-    assert_eq!(told(&known).len(), LEAVING_MAX);
+    assert_eq!(told(&known).len(), LEAVING_AT_WORK_MAX);
     assert_eq!(hall.stranger(0, 501).show(|| Group::Party(3)), Err(Full), "until they are gone");
-    drop(known);
+    others.iter().for_each(|other| other.rests(hall.at(501)));
+    for _ in LEAVING_AT_WORK_MAX..LEAVING_MAX {
+        others.push(hall.stranger(0, 502));
+        assert_eq!(others.last().expect("just come").show(|| Group::Party(3)), Ok(()), "an idle one goes at once");
+    }
+    assert_eq!(hall.stranger(0, 502).show(|| Group::Party(3)), Err(Full), "but not all of them");
+    drop((known, others));
     assert_eq!(hall.stranger(0, 502).show(|| Group::Party(3)), Ok(()));
 }
 
