@@ -112,6 +112,11 @@ pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<PartyShare, Prob
     rooms.take(bytes, PATIENCE).await.ok_or(CROWDED)
 }
 
+/// The same at once, or none.
+pub(crate) fn try_room(bytes: usize, rooms: &Rooms) -> Option<PartyShare> {
+    rooms.budget.answers().try_take(rooms.party, bytes)
+}
+
 async fn begin_within(source: impl Source, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
     let room = rooms.take(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
     next(Box::new(source), room, rooms, patience).await
@@ -219,7 +224,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// For that of a later one: its reader has the status already. Who holds room without reading loses it sooner.
 const LONG: Duration = Duration::from_secs(120);
 
-const CROWDED: Problem = Problem::Unavailable("too many large answers are on their way; try again in a second");
+pub(crate) const CROWDED: Problem = Problem::Unavailable("too many large answers are on their way; try again in a second");
 
 #[cfg(test)]
 mod tests {

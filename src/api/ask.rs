@@ -40,7 +40,7 @@ impl Ask<'_> {
 
     /// Where the room for its answer comes from.
     pub(crate) fn rooms(&self) -> Rooms {
-        Rooms { budget: self.api.store.budget().clone(), party: self.api.party(&self.caller) }
+        self.api.rooms(&self.caller)
     }
 
     /// The query's parameters, none but those `known`.

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{Ends, drive};
+use super::connection::{Ends, GIVES_WAY_WITHIN, drive};
 use super::h1::{HEAD_BYTES_MAX, HEADERS_MAX};
 use super::leaving::{Leaving, PART_BYTES};
 use super::slots::Slot;
@@ -45,11 +45,17 @@ where
                 None => too_many_headers(),
             };
             under_way.answered(clock::steady());
-            Ok::<_, Infallible>(response.map(|body| Leaving::new(body, under_way)))
+            Ok::<_, Infallible>(response.map(|body| Leaving::ending_small(body, under_way)))
         }
     });
     let mut connection = pin!(builder().serve_connection(TokioIo::new(stream), service));
-    let ends = Ends { deadline: || streams.deadline(), stopped: pressed(stop.clone()), stop, slot: &slot };
+    let ends = Ends {
+        deadline: || streams.deadline(),
+        stopped: pressed(stop.clone()),
+        stop,
+        slot: &slot,
+        gives_way_within: GIVES_WAY_WITHIN,
+    };
     drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
 }
 

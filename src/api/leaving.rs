@@ -28,11 +28,29 @@ pub(super) struct Leaving<B, W: Watch> {
     rest: Bytes,
     watch: W,
     in_parts: bool,
+    last_bytes_max: usize,
 }
 
 impl<B, W: Watch> Leaving<B, W> {
     pub(super) fn new(body: B, watch: W) -> Self {
-        Self { body, rest: Bytes::new(), watch, in_parts: false }
+        Self { body, rest: Bytes::new(), watch, in_parts: false, last_bytes_max: PART_BYTES }
+    }
+
+    /// Ends with a small part: for a library that takes the last one off our hands while its peer wants none of it.
+    pub(super) fn ending_small(body: B, watch: W) -> Self {
+        let mut leaving = Self::new(body, watch);
+        leaving.last_bytes_max = LAST_BYTES;
+        leaving
+    }
+
+    /// How much is handed over next.
+    fn next_bytes(&self) -> usize
+    where
+        B: Body,
+    {
+        let length = self.rest.len().min(PART_BYTES);
+        let is_last = length == self.rest.len() && self.body.is_end_stream();
+        if is_last && length > self.last_bytes_max { length - self.last_bytes_max } else { length }
     }
 }
 
@@ -52,7 +70,7 @@ impl<B: Body<Data = Bytes> + Unpin, W: Watch + Unpin> Body for Leaving<B, W> {
                 ended => return Poll::Ready(ended),
             }
         }
-        let length = self.rest.len().min(PART_BYTES);
+        let length = self.next_bytes();
         let part = self.rest.split_to(length);
         if !self.is_end_stream() {
             self.in_parts = true;
@@ -86,6 +104,9 @@ impl<B, W: Watch> Drop for Leaving<B, W> {
 
 /// Handed over at once, and then no longer watched.
 pub(super) const PART_BYTES: usize = 16 * 1024;
+
+/// The end of an answer that nobody watches any more: a connection has up to 128 of them.
+pub(super) const LAST_BYTES: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -126,6 +147,18 @@ mod tests {
         assert!(leaving.frame().await.is_none());
         drop(leaving);
         assert_eq!(*notes.0.borrow(), ["taken", "taken", "over"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_part_may_be_a_small_one() {
+        for (length, parts) in [(LAST_BYTES, vec![LAST_BYTES]), (3 * LAST_BYTES, vec![2 * LAST_BYTES, LAST_BYTES])] {
+            let mut leaving = Leaving::ending_small(Full::from(vec![b'x'; length]), Notes::default());
+            let mut left = Vec::new();
+            while !leaving.is_end_stream() {
+                left.push(leaving.frame().await.unwrap().unwrap().into_data().unwrap().len());
+            }
+            assert_eq!(left, parts);
+        }
     }
 
     #[tokio::test]

@@ -74,7 +74,7 @@ pub(crate) use stop::{Stage, Stop};
 pub(crate) use told::tell;
 
 use access::{Caller, Keys, NoKey, Rank};
-use answer::Answer;
+use answer::{Answer, Rooms};
 use ask::Ask;
 use body::{Carrier, Room, discard};
 use catalogue::Catalogues;
@@ -186,7 +186,12 @@ impl Api {
             self.check_again(&caller)?;
         }
         let (id, query, headers, body) = (&*found.decoded_id()?, head.uri.query(), &head.headers, taken.bytes.clone());
-        self.call(found.call, Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body }).await
+        let rooms = (carrier == Carrier::Many).then(|| self.rooms(&caller));
+        let ask = Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body };
+        let mut reply = self.call(found.call, ask).await?;
+        // What was done is answered in any case.
+        let is_held = rooms.is_none_or(|rooms| reply.take_room(&rooms));
+        if is_held || head.method != http::Method::GET { Ok(reply) } else { Err(answer::CROWDED) }
     }
 
     /// Why a caller is none, as exactly as it is known; of a wrong key beyond the rate of its address no more than that.
@@ -213,6 +218,11 @@ impl Api {
     fn party(&self, caller: &Caller) -> u64 {
         let name = (caller.rank != Rank::Operator).then(|| (&*caller.provider.name, caller.tenant.as_deref()));
         self.parties.hash_one(name)
+    }
+
+    /// Where the room for a caller's answers comes from.
+    fn rooms(&self, caller: &Caller) -> Rooms {
+        Rooms { budget: self.store.budget().clone(), party: self.party(caller) }
     }
 
     fn open(&self, call: Call) -> Reply {

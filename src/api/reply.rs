@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::answer::{self, Answer, Piece, Rooms, Source};
+use super::leaving::LAST_BYTES;
 use super::print::{self, Object};
 use super::problem::Problem;
 use crate::budget::PartyShare;
@@ -58,6 +59,16 @@ impl Reply {
             return Ok(None);
         }
         answer::room(bytes, rooms).await.map(Some)
+    }
+
+    /// Takes room for a whole body that has none because others like it are few; false when there is none. A connection that
+    /// carries many requests may have as many answers that nobody reads.
+    pub(crate) fn take_room(&mut self, rooms: &Rooms) -> bool {
+        if self.body.len() > LAST_BYTES && self.rest.room.is_none() && self.rest.unread.is_none() {
+            self.rest.room = answer::try_room(self.body.len(), rooms);
+            return self.rest.room.is_some();
+        }
+        true
     }
 
     pub(crate) fn ndjson(body: Vec<u8>, room: Option<PartyShare>) -> Self {
