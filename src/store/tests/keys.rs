@@ -8,7 +8,8 @@ fn what_came_with_a_key_that_left_the_file_is_not_taken() {
     let lab = Lab::new();
     let key = Key { id: "key_file_ci".into(), name: "ci".into(), role: Role::Operator, hash: [7; 32], created_at: clock::now() };
     let publish = || {
-        let publication = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "order.paid", "1".to_owned().into());
+        let publication =
+            Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "order.paid", "1".to_owned().into());
         let publication = Publication { by: Some(Arc::new(key.clone())), ..publication };
         lab.runtime.block_on(lab.store.accept_one(publication)).map(drop)
     };
