@@ -60,6 +60,11 @@ fn what_points_up_is_seen() {
         ("store/writer.rs", "use super::super::server;", "src/store/writer.rs:1 names crate::server"),
         ("domain/time.rs", "use std::time::SystemTime;", "src/domain/time.rs:1 names SystemTime"),
         ("store/writer.rs", "#[derive(bincode::Encode)]", "src/store/writer.rs:1 names bincode"),
+        (
+            "domain/time.rs",
+            "#[cfg(test)]\nuse std::fs;\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\nfn f() { getrandom::u64() }",
+            "src/domain/time.rs:7 names getrandom",
+        ),
         ("pigeon/mod.rs", "", "src/pigeon/mod.rs lies in a room without a row"),
     ] {
         let found = violations(file, text);
@@ -75,6 +80,8 @@ fn what_points_down_passes() {
         ("api/mod.rs", "// never crate::deliver\nmod events;\nuse crate::api::events;"),
         ("store/record/event.rs", "use bincode::Encode;"),
         ("deliver/pump.rs", "use std::time::Instant;\nfn f(now: Instant) { let offset = 1; }"),
+        ("domain/time.rs", "impl Time {\n    #[cfg(test)]\n    fn now() -> Self {\n        SystemTime::now()\n    }\n}"),
+        ("domain/time/tests.rs", "use std::fs;"),
         ("config/settings.rs", "const STORE: &str = \"hookwheel.redb\";"),
     ] {
         assert_eq!(violations(file, text), Vec::<String>::new(), "{file}");
@@ -97,14 +104,45 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         .map(|(at, other)| format!("{} names crate::{other}: {room} may only know {}", place(file, &code, at), below(row)))
         .collect();
     // A unit test may read a file or a clock; what it tests may not.
-    let shipped = code.split("#[cfg(test)]").next().unwrap_or(&code);
+    let shipped = shipped(file, &code);
     for (word, homes, reason) in RESERVED {
-        let at = words(shipped, word).into_iter().next().filter(|_| !homes.iter().any(|home| file.starts_with(home)));
+        let at = words(&shipped, word).into_iter().next().filter(|_| !homes.iter().any(|home| file.starts_with(home)));
         found.extend(
-            at.map(|at| format!("{} names {word}: only src/{} may, {reason}", place(file, &code, at), homes.join(", src/"))),
+            at.map(|at| format!("{} names {word}: only src/{} may, {reason}", place(file, &shipped, at), homes.join(", src/"))),
         );
     }
     found
+}
+
+/// The code without what is only compiled for tests, each line where it was.
+fn shipped(file: &str, code: &str) -> String {
+    if file.split('/').any(|part| part == "tests" || part == "tests.rs") {
+        return String::new();
+    }
+    let mut shipped = String::new();
+    let mut lines = code.lines();
+    while let Some(line) = lines.next() {
+        match line.split_once("#[cfg(test)]") {
+            Some((indent, _)) => shipped.extend(std::iter::repeat_n('\n', skip_item(indent, &mut lines) + 1)),
+            None => shipped.extend([line, "\n"]),
+        }
+    }
+    shipped
+}
+
+/// Passes over an item, and says how many lines it has. As rustfmt writes it, it ends with a `;` on the line where no block has
+/// begun, or with a `}` that stands as far in as the item.
+fn skip_item<'a>(indent: &str, lines: &mut impl Iterator<Item = &'a str>) -> usize {
+    let (mut count, mut has_block) = (0, false);
+    for line in lines {
+        count += 1;
+        let is_end = line.trim_end().ends_with(';') && !has_block;
+        has_block |= line.contains('{');
+        if is_end || line.trim_end() == format!("{indent}}}") || (has_block && line.trim_end().ends_with('}') && count == 1) {
+            break;
+        }
+    }
+    count
 }
 
 /// Rooms that a text names, with where: `crate::ROOM`, `crate::{ROOM, …}`, or as many `super::` as lead out of the file's room.
