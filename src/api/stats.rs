@@ -2,19 +2,19 @@
 //!
 //! A webhook that was deleted is in no sum any more.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::ask::{self, Ask};
+use super::ask::Ask;
 use super::form::Query;
-use super::page::{Frame, Listed, page};
-use super::print::Object;
+use super::page::{Frame, Row, Rows, page};
+use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
 use super::whose::Whose;
 use crate::domain::id::{EndpointNo, is_name};
 use crate::domain::tally::{HOURS_OF_DAY, Hour, Tally};
 use crate::domain::time::Timestamp;
-use crate::store::STATISTICS_KEPT;
+use crate::store::{STATISTICS_KEPT, Store};
 
 /// Oldest first, and hours without any delivery are there too.
 pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -26,15 +26,42 @@ pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
         Some(id) => BTreeSet::from([ask.webhook_by_id(&id)?.no]),
         None => all_of(ask, whose.check(ask)?),
     };
-    let (store, hours) = (ask.api.store.clone(), span.first..=span.last);
-    let tallies = ask::read(move || store.tallies(&webhooks, hours)).await?;
-    let rows = span.rows(&tallies);
-    let count = rows.len();
-    let print = |(hour, tally): &(Hour, Tally), object: &mut Object<'_>| {
-        print(*hour, tally, object);
-        Ok(())
-    };
-    page(ask, Frame::default(), Listed::of(rows, count, |(hour, _)| hour.0.to_string(), print)).await
+    page(ask, Frame::default(), Parts { store: ask.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
+}
+
+/// The rows, of which a day is read at once.
+struct Parts {
+    store: Store,
+    webhooks: BTreeSet<EndpointNo>,
+    /// What is not read yet.
+    left: Span,
+    read: VecDeque<(Hour, Tally)>,
+}
+
+impl Rows for Parts {
+    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        if self.read.is_empty()
+            && let Some(day) = self.left.next_day()
+        {
+            self.read = day.rows(&self.store.tallies(&self.webhooks, day.first..=day.last)?).into();
+        }
+        let Some((hour, tally)) = self.read.front() else { return Ok(Row::End) };
+        fill_object(into, |object| print(*hour, tally, object));
+        Ok(Row::Printed)
+    }
+
+    fn pass(&mut self) {
+        self.read.pop_front();
+    }
+
+    /// All rows are one page: together they are far shorter than one may be.
+    fn cursor(&self) -> String {
+        String::new()
+    }
+
+    fn has_more(&self) -> bool {
+        false
+    }
 }
 
 /// Those of a tenant, of a provider, or all, as far as the caller sees them.
@@ -89,6 +116,13 @@ impl Span {
             return Self { first, last, step };
         }
         Self { first: first.of_day(), last: Hour(last.of_day().0 + HOURS_OF_DAY - 1), step }
+    }
+
+    /// Takes its first day, or what is left of it.
+    fn next_day(&mut self) -> Option<Self> {
+        let day = Self { last: self.last.min(Hour(self.first.0 + HOURS_OF_DAY - 1)), ..*self };
+        self.first = Hour(day.last.0 + 1);
+        (day.first <= day.last).then_some(day)
     }
 
     /// One row for each of its parts.
@@ -155,6 +189,9 @@ mod tests {
         }
         let rows = |step, last| Span { first: Hour(24), last: Hour(last), step }.rows(&tallies);
         let counts = |rows: Vec<(Hour, Tally)>| rows.iter().map(|(hour, tally)| (hour.0, tally.succeeded)).collect::<Vec<_>>();
+        let mut span = Span { first: Hour(5), last: Hour(60), step: 1 };
+        let days: Vec<_> = std::iter::from_fn(|| span.next_day()).map(|day| (day.first.0, day.last.0)).collect();
+        assert_eq!(days, [(5, 28), (29, 52), (53, 60)]);
         assert_eq!(counts(rows(24, 71)), [(24, 2), (48, 1)]);
         let by_hour = counts(rows(1, 50));
         assert_eq!((by_hour.len(), by_hour[0], by_hour[2], by_hour[25]), (27, (24, 1), (26, 0), (49, 1)));

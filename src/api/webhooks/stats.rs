@@ -22,11 +22,7 @@ pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let (store, no, now) = (ask.api.store.clone(), endpoint.no, ask.api.store.now());
     let hours = Hour::of(now - window)..=Hour::of(now);
-    let tallies = ask::read(move || store.tallies(&[no].into(), hours)).await?;
-    let sum = tallies.values().fold(Tally::default(), |mut sum, tally| {
-        sum.add(tally);
-        sum
-    });
+    let sum = ask::read(move || store.tally(&[no].into(), hours)).await?;
     Ok(ask::object(StatusCode::OK, dialect, |object| print(&sum, object)))
 }
 

@@ -113,8 +113,7 @@ impl Lab {
     }
 
     fn counted_of(&self, no: EndpointNo) -> Tally {
-        let mut sum = Tally::default();
-        self.store.tallies(&[no].into(), lately()).unwrap().values().for_each(|tally| sum.add(tally));
+        let sum = self.store.tally(&[no].into(), Hour(lately().start().0 - 99)..=*lately().end()).unwrap();
         Tally { times: Default::default(), ..sum }
     }
 }
