@@ -132,6 +132,10 @@ async fn a_type_near_to_one_that_is_wanted_is_warned_of() {
     let (_, results) = acme.publish_lines(&[line("order.paid"), line("order.piad"), line("order.piad")].concat()).await;
     let warned: Vec<bool> = results.iter().map(|result| result["warnings"].is_array()).collect();
     assert_eq!((warned, &results[1]["status"]), (vec![false, true, true], &json!(202)));
+    let many: String = (0..100).map(|number| line(&format!("order.p{number}aid"))).collect();
+    let (_, results) = acme.publish_lines(&many).await;
+    let warned = results.iter().filter(|result| result["warnings"].is_array()).count();
+    assert_eq!((results.len(), warned), (100, 64), "of one request no more are compared");
     let sent = service.cli(&["send", "order.piad", "--tenant", "shop/acme"]).expect(0);
     assert!(sent.stderr.contains("did you mean the type `order.paid`"), "{sent:?}");
 }

@@ -38,11 +38,13 @@ async fn a_provider_that_manages_has_all_that_is_its_tenants() {
     let id = bolt.subscribe(&receiver.url("/b"), &["*"]).await;
     let event = text(&app.publish(&json!({ "type": "a", "data": 1, "tenant": "bolt" })).await.expect(202)["id"]);
     receiver.wait_for("/b", 1, WITHIN).await;
+    bolt.publish(&json!({ "type": "a", "data": 2 })).await.expect(202);
+    bolt.publish(&json!({ "type": "a", "data": 2, "tenant": "acme" })).await.problem(403, &["Hookwheel-Tenant"]);
     bolt.delivery_when(&event, "succeeded").await;
     assert_eq!(app.webhook(&id).await["id"], *id, "it needs no target to find its own");
     app.do_to_webhook(&id, "disable").await;
     assert_eq!(ids(&app.get("/v1/admin/webhooks").await.expect(200)), [&*id]);
-    assert_eq!(app.get("/v1/admin/deliveries").await.expect(200)["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(app.get("/v1/admin/deliveries").await.expect(200)["data"].as_array().map(Vec::len), Some(2));
     app.get("/v1/webhooks").await.problem(422, &["Hookwheel-Tenant: shop/TENANT"]);
 
     let made = app.post("/v1/admin/keys", &json!({ "name": "portal", "tenant": "bolt", "scopes": ["read"] })).await.expect(201);
