@@ -5,64 +5,30 @@
 //! by its hash alone, so each wrong one costs that hash, less than a microsecond; a key of 256 bits is not found by trying. Who
 //! shows no key at all, and whoever may open the admin socket, is not limited.
 //!
-//! **How it is counted.** By the generic cell rate algorithm (ITU-T I.371, annex A): of each address one moment is kept, up to
-//! which its tries are used up. An address is what [`Group::of`] says, so an IPv6 /64 is one.
-//!
-//! **When it is full.** The table holds [`ADDRESSES_MAX`]. Those whose tries are all theirs again are forgotten then; when none
-//! is, who comes next shares one rate with all others that found no place.
+//! **Who is one.** An address is what [`Group::of`] says, so an IPv6 /64 is one. When more have been wrong than the table holds, those
+//! that find no place share one [rate](super::rate).
 
-use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::rate::{Limit, Rates};
 use super::slots::Group;
 
 /// The addresses that were wrong lately.
-#[derive(Debug, Default)]
-pub(crate) struct Guesses(Mutex<Table>);
+#[derive(Debug)]
+pub(crate) struct Guesses(Mutex<Rates<Group>>);
 
-#[derive(Debug, Default)]
-struct Table {
-    used_until: HashMap<Group, Instant>,
-    /// Of all who found no place.
-    others: Option<Instant>,
-    swept: Option<Instant>,
+impl Default for Guesses {
+    fn default() -> Self {
+        Self(Mutex::new(Rates::new(Limit { interval: INTERVAL, burst: BURST, most: ADDRESSES_MAX })))
+    }
 }
 
 impl Guesses {
     /// Counts a wrong key; false when its address has had its share.
     pub(crate) fn allow(&self, from: Group, now: Instant) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).allow(from, now)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take(from, now).is_ok()
     }
-}
-
-impl Table {
-    fn allow(&mut self, from: Group, now: Instant) -> bool {
-        if let Some(used_until) = self.used_until.get_mut(&from) {
-            return counted(Some(*used_until), now).map(|next| *used_until = next).is_some();
-        }
-        self.make_room(now);
-        if self.used_until.len() < ADDRESSES_MAX {
-            self.used_until.insert(from, now + INTERVAL);
-            return true;
-        }
-        counted(self.others, now).map(|next| self.others = Some(next)).is_some()
-    }
-
-    /// Walks over a full table, at most once in the time that one try takes to come back.
-    fn make_room(&mut self, now: Instant) {
-        let is_swept = self.swept.is_some_and(|swept| now.saturating_duration_since(swept) < INTERVAL);
-        if self.used_until.len() >= ADDRESSES_MAX && !is_swept {
-            self.used_until.retain(|_, used_until| *used_until > now);
-            self.swept = Some(now);
-        }
-    }
-}
-
-/// Up to when the tries are used up after one more; `None`: there is none left.
-fn counted(used_until: Option<Instant>, now: Instant) -> Option<Instant> {
-    let used_until = used_until.map_or(now, |until| until.max(now));
-    (used_until.saturating_duration_since(now) <= INTERVAL * (BURST - 1)).then(|| used_until + INTERVAL)
 }
 
 /// In which one try comes back: ten a second.
@@ -110,7 +76,7 @@ mod tests {
         let many = |from: u64, count: u64, now| (from..from + count).filter(|at| guesses.allow(Group::V6(*at), now)).count();
         assert_eq!(many(0, ADDRESSES_MAX as u64, now), ADDRESSES_MAX);
         assert_eq!(many(1 << 32, 50_000, now), 10, "together as one");
-        let kept = |guesses: &Guesses| guesses.0.lock().expect("no panic in between").used_until.len();
+        let kept = |guesses: &Guesses| guesses.0.lock().expect("no panic in between").len();
         assert_eq!(kept(&guesses), ADDRESSES_MAX);
         assert_eq!(many(2 << 32, 100, now + INTERVAL), 100, "those of before are forgotten");
         assert_eq!(kept(&guesses), 100);

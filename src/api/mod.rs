@@ -41,6 +41,7 @@ mod print;
 mod problem;
 mod publish;
 mod random;
+mod rate;
 mod reply;
 mod route;
 mod serve;
