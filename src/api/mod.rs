@@ -19,6 +19,7 @@ mod body;
 mod catalogue;
 mod connection;
 mod connections;
+mod creations;
 mod cursor;
 mod deliveries;
 mod door;
@@ -79,6 +80,7 @@ use answer::{Answer, Rooms};
 use ask::Ask;
 use body::{Carrier, Room, discard};
 use catalogue::Catalogues;
+use creations::Creations;
 use guesses::Guesses;
 use problem::{CROWDED, Problem, STOPPING};
 use reply::Reply;
@@ -105,6 +107,7 @@ pub(crate) struct Api {
     socket: Slots,
     parties: RandomState,
     guesses: Guesses,
+    creations: Creations,
     told: Told,
 }
 
@@ -135,6 +138,7 @@ impl Api {
             socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
             parties: RandomState::new(),
             guesses: Guesses::default(),
+            creations: Creations::default(),
             told: Told::default(),
         }
     }

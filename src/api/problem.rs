@@ -1,5 +1,7 @@
 //! Every error that the API answers, and the one place that gives it an HTTP status (RFC 9457).
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -39,6 +41,11 @@ pub(crate) enum Problem {
     Conflict(String),
     Refused(Refusal),
     Denied(Denied),
+    /// Something was done too often; when it may be done again.
+    TooFast {
+        what: &'static str,
+        wait: Duration,
+    },
     /// Try again in a second.
     Unavailable(&'static str),
     /// The store could not be read; the log says why.
@@ -78,7 +85,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
-            Self::WrongKeys => StatusCode::TOO_MANY_REQUESTS,
+            Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
                 StatusCode::NOT_FOUND
@@ -114,6 +121,7 @@ impl Problem {
             Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
             // What follows of a body that is not read cannot be told from a next request.
             Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
+            Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
             _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
             }
@@ -161,6 +169,7 @@ impl Problem {
                 text.clone()
             }
             Self::Slow => "no byte of the body came for 20 s".into(),
+            Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Denied(denied) => denied.to_string(),
             // The cause is the operator's to read, in the log.
@@ -201,6 +210,11 @@ impl From<json::Fault> for Problem {
     fn from(fault: json::Fault) -> Self {
         Self::Json(fault)
     }
+}
+
+/// As `Retry-After` counts (RFC 9110 section 10.2.3): never too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The first wrong field, and how many more there are.
@@ -297,6 +311,13 @@ mod tests {
         assert_eq!(reply.headers[RETRY_AFTER], "1");
         assert!(!reply.headers.contains_key(CONNECTION));
         assert_eq!(Problem::Refused(Refusal::Closing).reply().headers[CONNECTION], "close");
+    }
+
+    #[test]
+    fn what_comes_too_fast_is_told_when_to_come_back() {
+        let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
+        assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
+        assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
     match problem.status {
         401 | 403 => (Exit::Permission, None),
         404 => (Exit::Negative, what_there_is(&problem.detail)),
+        429 => (Exit::Negative, Some(Hint::Repeat)),
         503 => (Exit::Unreachable, Some(Hint::Repeat)),
         507 => (Exit::StoreIo, Some(Hint::service("status"))),
         500..=599 => (Exit::Internal, log()),
@@ -215,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_the_service_has_its_code() {
-        let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (500, 70), (503, 69), (507, 74)];
+        let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (429, 1), (500, 70), (503, 69), (507, 74)];
         for (status, code) in expected {
             assert_eq!(problem(status).exit as u8, code, "{status}");
         }

@@ -186,3 +186,21 @@ const ROUND: usize = 32;
 
 /// The sweep comes once a minute; twice that for a busy machine.
 const MINUTE: Duration = Duration::from_secs(120);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_key_makes_sixty_webhooks_a_minute() {
+    let service = Service::start(&Config::quick()).await;
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let acme = service.acme();
+        calls.spawn(async move { acme.post("/v1/webhooks", &json!({ "url": "https://example.com/", "events": ["*"] })).await });
+    }
+    let (made, refused): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(|answer| answer.status == 201);
+    // One more for each second that it took.
+    assert!((60..90).contains(&made.len()), "{} were made", made.len());
+    for answer in refused {
+        answer.problem(429, &["60 webhooks a minute", "try again in 1 s"]);
+        assert_eq!(answer.headers["retry-after"], "1");
+    }
+    service.admin().subscribe("https://example.com/", &["*"]).await;
+}

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::harness::api::{WITHIN, text};
+use crate::harness::client::Client;
 use crate::harness::config::{self, Config};
 use crate::harness::eventually;
 use crate::harness::receiver::{Receiver, Reply};
@@ -167,6 +168,42 @@ async fn a_delivery_shows_its_body_once_however_often_it_was_sent() {
     assert!(answer.body.len() < 2 << 20, "{} bytes", answer.body.len());
 }
 
+/// Of each a whole webhook stayed in memory for two retentions.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn webhooks_that_come_and_go_leave_nothing() {
+    let service = Service::start(&Config::quick()).await;
+    let mut keys = Vec::new();
+    for number in 0..KEYS {
+        let new = json!({ "name": format!("k{number}"), "provider": "shop", "tenant": "acme", "scopes": ["manage"] });
+        keys.push(text(&service.admin().post("/v1/admin/keys", &new).await.expect(201)["key"]));
+    }
+    let before = service.peak_bytes();
+    let mut makers = tokio::task::JoinSet::new();
+    for (number, key) in keys.iter().enumerate() {
+        let client = service.stranger().with_key(key);
+        makers.spawn(async move { come_and_go(&client, number).await });
+    }
+    makers.join_all().await;
+    let grown = service.peak_bytes() - before;
+    eprintln!("webhooks that come and go: {} MiB", grown >> 20);
+    assert!(grown <= COME_AND_GONE_BYTES, "{} MiB stay of them", grown >> 20);
+    let acme = service.acme();
+    assert_eq!(acme.get("/v1/webhooks").await.expect(200)["data"], json!([]));
+}
+
+async fn come_and_go(client: &Client, maker: usize) {
+    for number in 0..WEBHOOKS {
+        let made = client.post("/v1/webhooks", &webhook(&format!("w{maker}-{number}"))).await.expect(201);
+        client.delete(&format!("/v1/webhooks/{}", text(&made["id"]))).await.expect(204);
+    }
+}
+
+/// A large one.
+fn webhook(name: &str) -> Value {
+    let events: Vec<String> = (0..200).map(|kind| format!("kind-{kind:0>100}")).collect();
+    json!({ "url": "https://example.com/", "name": name, "events": events, "description": "d".repeat(1_000) })
+}
+
 /// An event of a megabyte that says what it is.
 fn large(what: &str) -> Value {
     json!({ "type": "large", "data": { "what": what, "filler": "x".repeat(1000 << 10) } })
@@ -258,6 +295,13 @@ fn full() -> bool {
 
 /// The most that the service takes of memory, whatever others do.
 const BOUND_BYTES: u64 = 512 << 20;
+
+/// Keys that make webhooks, each as many as it may in a minute.
+const KEYS: usize = 20;
+const WEBHOOKS: usize = 60;
+
+/// What 1,200 webhooks may take that are gone: those under way, and pages of the store.
+const COME_AND_GONE_BYTES: u64 = 20 << 20;
 
 /// So that the system keeps little of what is not read.
 const SMALL_BUFFER: u32 = 4 << 10;

@@ -20,6 +20,7 @@ use super::print::Object;
 use super::problem::Problem;
 use super::reply::Reply;
 use super::told;
+use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::{Definition, Endpoint, Standing};
 use crate::domain::pattern::Pattern;
@@ -43,7 +44,9 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let limit = dialect.api.max_webhooks_per_key;
     let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
     let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys };
-    let endpoint = ask.api.store.create_webhook(new).await?;
+    ask.api.creations.take(&ask.caller, clock::steady())?;
+    let made = ask.api.store.create_webhook(new).await.inspect_err(|_| ask.api.creations.give_back(&ask.caller));
+    let endpoint = made?;
     told::webhook("made", &ask.caller, &endpoint);
     Ok(ask::object(StatusCode::CREATED, dialect, |object| {
         show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
