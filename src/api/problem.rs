@@ -10,7 +10,7 @@ use super::access::NoKey;
 use super::form::pointer;
 use super::print::{self, Object};
 use super::reply::Reply;
-use crate::domain::json;
+use crate::domain::json::{self, FaultKind};
 use crate::store::{self, Denied, Refusal};
 
 /// Why a request was not done.
@@ -94,7 +94,8 @@ impl Problem {
                 StatusCode::NOT_FOUND
             }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Json(fault) if is_limit(fault) => StatusCode::UNPROCESSABLE_ENTITY,
+            // By its grammar it is JSON: refused as content, not as nonsense.
+            Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -225,14 +226,6 @@ fn first_and_count(wrong: &[Wrong]) -> String {
         count => format!("{first} (and {} more, see errors)", count - 1),
     }
 }
-
-/// JSON by its grammar that this relay does not take: refused as content, not as nonsense.
-fn is_limit(fault: &json::Fault) -> bool {
-    LIMITS.iter().any(|limit| fault.reason.starts_with(limit))
-}
-
-/// How the scanner begins the reasons of what it refuses beyond the grammar.
-const LIMITS: [&str; 3] = ["nested deeper", "invalid UTF-8", "a byte order mark"];
 
 /// Longer than the name of any attribute that is one.
 const POINTER_BYTES_MAX: usize = 256;

@@ -9,6 +9,7 @@ use crate::config::checked::{Config, DEFAULT_DIALECT, Provider, Tenant, Webhook}
 use crate::config::{self, Sources};
 use crate::domain::dialect::Dialect;
 use crate::domain::endpoint::Definition;
+use crate::domain::exit::STORE_IO;
 use crate::domain::secret::RANDOM_BYTES;
 use crate::store::{Committed, FileSays, FromFile, Limits, Options, Owned, Store};
 
@@ -78,10 +79,7 @@ fn from_file((provider, tenant, webhook): (&Provider, &Tenant, &Webhook), dialec
 /// Nothing can be filled any more; what was said until now stands.
 fn broken(cause: crate::store::Error) {
     drop(part::report::<()>(Err(format!("cannot write its store: {cause}"))));
-    std::process::exit(STORE_IO);
+    std::process::exit(STORE_IO.into());
 }
 
 const LOOK: Duration = Duration::from_millis(2);
-
-/// EX_IOERR of sysexits.h.
-const STORE_IO: i32 = 74;

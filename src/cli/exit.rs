@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::hint::{Called, Hint};
 use super::words::plain;
+use crate::domain::exit;
 
 /// The exit codes; the numbers above 4 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Exit {
     Ok = 0,
     /// The answer is no: a delivery failed, a signature does not match, the service refused.
@@ -18,8 +20,8 @@ pub(crate) enum Exit {
     /// What was begun goes on; its end was not seen in time.
     NotEnded = 4,
     Unreachable = 69,
-    Internal = 70,
-    StoreIo = 74,
+    Internal = exit::INTERNAL,
+    StoreIo = exit::STORE_IO,
     /// An address or a socket is another's now: try again.
     Bind = 75,
     Permission = 77,

@@ -9,6 +9,7 @@ pub(crate) mod dialect;
 pub(crate) mod ecmascript;
 pub(crate) mod endpoint;
 pub(crate) mod event;
+pub(crate) mod exit;
 pub(crate) mod headers;
 pub(crate) mod id;
 pub(crate) mod json;

@@ -20,6 +20,7 @@ use crate::clock;
 use crate::config::checked::Config;
 use crate::config::dangers::Dangers;
 use crate::deliver::pump::Pump;
+use crate::domain::exit::STORE_IO;
 use crate::store::{self, Store};
 
 /// What to run.
@@ -181,7 +182,7 @@ async fn until_loaded(store: &Store) {
 /// The writer cannot go on: nothing more may be answered, and the next start recovers.
 fn broken(cause: store::Error) {
     error!("the store cannot be written any more and the service ends at once: {cause}");
-    std::process::exit(STORE_IO);
+    std::process::exit(STORE_IO.into());
 }
 
 fn options(config: &Config) -> store::Options {
@@ -211,6 +212,3 @@ const LOADING_LOOK: Duration = Duration::from_millis(2);
 
 /// How soon the end of a watcher, as of `dev | head`, ends the service.
 const WATCHER_LOOK: Duration = Duration::from_millis(500);
-
-/// The exit code of a store that failed (EX_IOERR of sysexits.h).
-const STORE_IO: i32 = 74;

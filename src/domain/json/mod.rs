@@ -23,6 +23,25 @@ pub(crate) const DEPTH_MAX: usize = 128;
 pub(crate) struct Fault {
     pub(crate) at: usize,
     pub(crate) reason: &'static str,
+    pub(crate) kind: FaultKind,
+}
+
+/// Whether something is no JSON, or JSON that is not taken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FaultKind {
+    Grammar,
+    /// RFC 8259 leaves it to whoever reads (sections 8.1 and 9).
+    Limit,
+}
+
+impl Fault {
+    fn grammar(at: usize, reason: &'static str) -> Self {
+        Self { at, reason, kind: FaultKind::Grammar }
+    }
+
+    fn limit(at: usize, reason: &'static str) -> Self {
+        Self { at, reason, kind: FaultKind::Limit }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -89,7 +108,7 @@ pub(crate) fn fields(bytes: &[u8]) -> Result<Vec<Field<'_>>, Fault> {
 
 fn field<'a>(scanner: &Scanner<'a>, name: Range<usize>, raw: &'a str, kind: Kind) -> Result<Field<'a>, Fault> {
     let at = name.start;
-    let name = unescape(scanner.slice(name)).ok_or(Fault { at, reason: "a name with half of a surrogate pair" })?;
+    let name = unescape(scanner.slice(name)).ok_or(Fault::grammar(at, "a name with half of a surrogate pair"))?;
     Ok(Field { name, raw, kind, at })
 }
 
@@ -158,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_fault_names_its_place() {
-        assert_eq!(scan(b"{\"a\": tru}"), Err(Fault { at: 6, reason: "no value begins like this" }));
+        assert_eq!(scan(b"{\"a\": tru}"), Err(Fault::grammar(6, "no value begins like this")));
         assert_eq!(scan(b"[1, 2").expect_err("unclosed").to_string(), "expected `,` or `]` at byte 5");
     }
 

@@ -56,11 +56,11 @@ pub(in crate::domain) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(in crate::domain) fn new(bytes: &'a [u8]) -> Result<Self, Fault> {
         if bytes.starts_with(BYTE_ORDER_MARK) {
-            return Err(Fault { at: 0, reason: "a byte order mark" });
+            return Err(Fault::limit(0, "a byte order mark"));
         }
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self { text, bytes, at: 0 }),
-            Err(error) => Err(Fault { at: error.valid_up_to(), reason: "invalid UTF-8" }),
+            Err(error) => Err(Fault::limit(error.valid_up_to(), "invalid UTF-8")),
         }
     }
 
@@ -75,7 +75,8 @@ impl<'a> Scanner<'a> {
 
     /// Why it stopped, with the place where it did.
     pub(super) fn fault(&self, stop: Stop) -> Fault {
-        Fault { at: self.at, reason: stop.text() }
+        let fault = if stop == Stop::TooDeep { Fault::limit } else { Fault::grammar };
+        fault(self.at, stop.text())
     }
 
     pub(in crate::domain) fn peek(&self) -> Option<u8> {
