@@ -2,7 +2,7 @@
 //!
 //! A tenant that was never listed lives by its use alone, so what the file said last is kept with each tenant. It is compared
 //! with what the file says now: only the step out of the file takes keys and webhooks away, so that an operator may go on with
-//! a tenant that left.
+//! a tenant that left, by making a key or a webhook for it.
 
 use std::collections::HashSet;
 
