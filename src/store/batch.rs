@@ -260,8 +260,10 @@ impl Batch<'_, '_> {
     pub(super) fn arm(&mut self, key: DeliveryKey, at: Timestamp) {
         let entry = due_key(at, key);
         if self.memory.schedule.is_loaded(&entry) {
-            // One that ended in this batch may have been brought back to the very same time.
-            self.after.disarmed.remove(&entry);
+            if !self.after.disarmed.is_empty() {
+                // One that ended in this batch may have been brought back to the very same time.
+                self.after.disarmed.remove(&entry);
+            }
             self.memory.schedule.arm(Armed { key, at });
         }
     }

@@ -201,8 +201,8 @@ pub(super) enum Recovered {
 pub(crate) struct Purge {
     /// Those of a webhook that is not active; else those of one that is.
     pub(crate) held: bool,
-    /// Of events published up to then, but of none that is published after the call.
-    pub(crate) until: Timestamp,
+    /// Of events published up to then; `None`: of all that are published before the call.
+    pub(crate) until: Option<Timestamp>,
 }
 
 /// Deliveries that are not to be attempted any more, though they may wait in a queue: those of an endpoint by their events.

@@ -38,7 +38,7 @@ impl Batch<'_, '_> {
             (false, false) => return Ok(Err(Denied::NothingPending)),
             (true, false) | (false, true) => {}
         }
-        let purged = self.newest_key().min(EventKey::up_to(purge.until));
+        let purged = self.newest_key().min(purge.until.map_or(EventKey::MAX, EventKey::up_to));
         self.start_job(no, Job { purged: purged.0, ..Job::default() })?;
         self.after.committed.dropped.push(Dropped::up_to(no, purged));
         Ok(Ok(()))

@@ -16,6 +16,8 @@ enum Step {
     Sleep,
     /// Ticks after now.
     Truncate(u64),
+    /// Those whose number is a multiple.
+    Drop(u64),
 }
 
 fn span() -> impl Strategy<Value = u64> {
@@ -30,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => span().prop_map(Step::Advance),
         3 => Just(Step::Sleep),
         1 => span().prop_map(Step::Truncate),
+        1 => (1_u64..9).prop_map(Step::Drop),
     ]
 }
 
@@ -74,6 +77,11 @@ impl Model {
         assert_eq!(dropped, later);
     }
 
+    fn drop_each(&mut self, wheel: &mut Wheel<u64>, nth: u64) {
+        wheel.drop_where(|number| number % nth == 0);
+        self.entries.retain(|(_, number), _| number % nth != 0);
+    }
+
     fn agrees(&self, wheel: &Wheel<u64>) {
         assert_eq!(wheel.len(), self.entries.len());
         let first = self.entries.first_key_value().map(|((tick, _), _)| *tick);
@@ -99,6 +107,7 @@ proptest! {
                     model.advance(&mut wheel, tick);
                 }
                 Step::Truncate(ahead) => model.truncate(&mut wheel, model.now + ahead),
+                Step::Drop(nth) => model.drop_each(&mut wheel, nth),
             }
             model.agrees(&wheel);
         }

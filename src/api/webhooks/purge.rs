@@ -19,7 +19,7 @@ pub(crate) async fn purge(ask: &Ask<'_>) -> Result<Reply, Problem> {
         form.note("status", "is neither `pending` nor `held`");
     }
     let now = ask.api.store.now();
-    let until = form.when("until", now).unwrap_or(now).min(now);
+    let until = form.when("until", now);
     form.finish()?;
     let status = if status.as_deref() == Some(HELD) { HELD } else { PENDING };
     let purge = Purge { held: status == HELD, until };
@@ -28,7 +28,7 @@ pub(crate) async fn purge(ask: &Ask<'_>) -> Result<Reply, Problem> {
     Ok(ask::object(StatusCode::ACCEPTED, &ask.dialect_of(&endpoint), |object| {
         object.text("id", &endpoint.id);
         object.text("status", status);
-        object.time("until", Some(until));
+        object.time("until", Some(until.unwrap_or(now).min(now)));
     }))
 }
 

@@ -34,12 +34,12 @@ impl Lab {
     }
 
     fn purge(&self, no: EndpointNo, held: bool) -> Result<(), Denied> {
-        self.runtime.block_on(self.store.purge(no, Purge { held, until: FAR }))
+        self.runtime.block_on(self.store.purge(no, Purge { held, until: None }))
     }
 
     /// The same where the writer is stopped before it answers.
     fn begin_purge(&self, no: EndpointNo, held: bool) -> tokio::task::JoinHandle<Result<(), Denied>> {
-        let (store, purge) = (self.store.clone(), Purge { held, until: FAR });
+        let (store, purge) = (self.store.clone(), Purge { held, until: None });
         self.runtime.spawn(async move { store.purge(no, purge).await })
     }
 
@@ -184,7 +184,7 @@ fn what_is_published_after_its_time_is_not_purged() {
     let until = lab.store.now();
     std::thread::sleep(Duration::from_millis(5));
     lab.publish_many("vault.closed", 2);
-    lab.runtime.block_on(lab.store.purge(vault, Purge { held: true, until })).unwrap();
+    lab.runtime.block_on(lab.store.purge(vault, Purge { held: true, until: Some(until) })).unwrap();
     lab.wait_for(vault, [0, 0, 3, 2]);
     assert_eq!(lab.purge(vault, true), Ok(()));
     lab.publish("vault.closed", "{}");
@@ -311,11 +311,47 @@ fn deleting_while_a_purge_runs_ends_the_rest() {
     lab.must_be_sound();
 }
 
+/// Its deliveries wait until it stands in the file again, or somebody ends them.
+#[test]
+fn what_is_held_for_a_removed_webhook_can_be_purged() {
+    let lab = Lab::new();
+    let ledger = lab.webhook("ledger");
+    lab.publish_many("order.paid", 3);
+    let file = FileSays {
+        dialects: vec![("shop".into(), standard())],
+        tenants: vec![owned()],
+        keys: HashSet::new(),
+        webhooks: Vec::new(),
+    };
+    lab.runtime.block_on(lab.store.sync(file)).unwrap();
+    lab.wait_for(ledger, [0, 0, 0, 3]);
+    let page = lab.store.deliveries(&Of::Webhook(ledger), &Filter::default(), None, 1).unwrap();
+    assert_eq!(lab.cancel(page.views[0].delivery.key), Ok(()));
+    assert_eq!((lab.purge(ledger, false), lab.purge(ledger, true)), (Err(Denied::NothingPending), Ok(())));
+    lab.wait_for(ledger, [0, 0, 3, 0]);
+    lab.must_be_sound();
+}
+
+#[test]
+fn an_event_whose_last_delivery_was_cancelled_makes_room_and_one_that_is_held_stays() {
+    let lab = Lab::new();
+    let vault = lab.webhook("vault");
+    let [dropped, kept] = [(); 2].map(|()| lab.publish("vault.closed", "{}"));
+    lab.deliver();
+    let node = lab.store.node();
+    let event = node.event_key(&dropped.id).unwrap();
+    assert_eq!(lab.cancel(DeliveryKey { event, endpoint: vault }), Ok(()));
+    lab.store.set_limits(Limits { max_bytes: 1, ..options(&path(lab.folder.path())).limits });
+    let deadline = clock::steady() + Duration::from_secs(20);
+    while events(&lab.store) != [kept.clone()] {
+        assert!(clock::steady() < deadline, "{:?}", events(&lab.store));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    lab.must_be_sound();
+}
+
 /// More than one slice of a job.
 const MANY: usize = 1_200;
 
 /// What a job ends in one commit.
 const SLICE: usize = 1_000;
-
-/// Later than everything here.
-const FAR: Timestamp = Timestamp::from_micros(u64::MAX / 2);
