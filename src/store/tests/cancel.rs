@@ -311,6 +311,27 @@ fn deleting_while_a_purge_runs_ends_the_rest() {
     lab.must_be_sound();
 }
 
+/// It may wait in the queue of all others, from which a purge drops it, and somebody waits for its outcome.
+#[test]
+fn a_test_outlives_a_purge() {
+    let lab = Lab::new();
+    let ledger = lab.webhook("ledger");
+    let data = "{}".to_owned();
+    let mut publication = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "order.paid", data.into());
+    publication.test = true;
+    let test = lab.runtime.block_on(lab.store.test(ledger, publication)).unwrap();
+    lab.publish("order.paid", "{}");
+    lab.ready();
+    assert_eq!(lab.purge(ledger, false), Ok(()));
+    lab.wait_for(ledger, [1, 0, 1, 0]);
+    let again = lab.ready_of(ledger, 1);
+    assert_eq!((again[0].key, again[0].lane), (test.key, Lane::Hand));
+    lab.finish(&again[0], 200);
+    lab.runtime.block_on(test.done).unwrap();
+    lab.wait_for(ledger, [0, 1, 1, 0]);
+    lab.must_be_sound();
+}
+
 /// Its deliveries wait until it stands in the file again, or somebody ends them.
 #[test]
 fn what_is_held_for_a_removed_webhook_can_be_purged() {
