@@ -9,24 +9,24 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{broadcast, oneshot};
 
-use super::catalogue::Catalogue;
-use super::checkpoint::Checkpoints;
-use super::dial::{self, Dial};
-use super::fact::Fact;
-use super::files::Standing;
-use super::findings::Finding;
-use super::inbox::{Full, Inbox};
-use super::journal::Journal;
-use super::memory::Memory;
-use super::op::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp};
-use super::opening::{self, Moment};
-use super::panic::PanicEndsAll;
-use super::pins::{NewConnection, Opened};
-use super::publication::{Publication, Refusal};
+use super::message::command::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp};
+use super::message::progress::Fact;
+use super::message::publication::{Publication, Refusal};
+use super::message::session::{NewConnection, Opened};
+use super::redb::abort::PanicEndsAll;
+use super::redb::boot::findings::Finding;
+use super::redb::boot::opening::{self, Moment};
+use super::redb::files::Standing;
+use super::redb::journal::checkpoint::Checkpoints;
+use super::redb::journal::file::Journal;
+use super::redb::space::Space;
+use super::redb::state::Memory;
+use super::redb::thread::{OnCommit, Writer};
+use super::shared::catalogue::Catalogue;
+use super::shared::dial::{self, Dial};
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
-use super::space::Space;
-use super::turns::Line;
-use super::writer::{OnCommit, Writer};
+use super::writer::inbox::{Full, Inbox};
+use super::writer::turns::Line;
 use super::{Denied, Error, Owned};
 use crate::budget::Budget;
 use crate::clock;
@@ -211,7 +211,11 @@ impl Store {
         self.ask_with(self.line_of_webhook(no), bytes, |to| Op::Test(no, Box::new(publication), to)).await?
     }
 
-    pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<super::op::Recovered>) -> Result<u64, Denied> {
+    pub(super) async fn recover_slice(
+        &self,
+        no: EndpointNo,
+        found: Vec<super::message::command::Recovered>,
+    ) -> Result<u64, Denied> {
         self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
     }
 

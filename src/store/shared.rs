@@ -1,5 +1,13 @@
 //! What the writer shows to everyone else: the registry, the tail of the index, and how it is doing.
 
+pub(in crate::store) mod cached;
+pub(in crate::store) mod catalogue;
+pub(in crate::store) mod dial;
+pub(in crate::store) mod feeds;
+pub(in crate::store) mod index_tail;
+pub(in crate::store) mod known;
+pub(in crate::store) mod registry;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -8,19 +16,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::dial::Dial;
-use super::fact::Fact;
-use super::feeds::Feeds;
-use super::files::Standing;
-use super::findings::Finding;
-use super::fresh::Fresh;
-use super::held::Bodies;
-use super::registry::Registry;
-use super::room::Room;
-use super::seal::Sealer;
-use super::space::Space;
-use super::stats::Unsettled;
-use super::tail::Tail;
+use super::message::permit::Room;
+use super::message::progress::Fact;
+use super::redb::boot::findings::Finding;
+use super::redb::boot::seal::Sealer;
+use super::redb::files::Standing;
+use super::redb::journal::reader_view::Fresh;
+use super::redb::read::stats::Unsettled;
+use super::redb::space::Space;
+use super::shared::cached::Bodies;
+use super::shared::dial::Dial;
+use super::shared::feeds::Feeds;
+use super::shared::index_tail::Tail;
+use super::shared::registry::Registry;
 use crate::budget::{self, Budget};
 use crate::clock;
 use crate::domain::dialect::Dialect;

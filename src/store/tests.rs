@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::handle::Unstarted;
-use super::rows::{Fit, Space};
+use super::redb::read::rows::{Fit, Space};
 use super::*;
 use crate::clock;
 use crate::config::dialect;
@@ -36,6 +36,7 @@ use crate::domain::outcome::{Outcome, Response};
 use crate::domain::pattern::Pattern;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::store::redb::schema;
 
 /// An open store.
 struct Lab {

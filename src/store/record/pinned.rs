@@ -22,11 +22,11 @@ use crate::domain::pattern::Pattern;
 use crate::domain::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::time::Timestamp;
 use crate::domain::timekeeper::{self, Doubt, Kept, Reading};
-use crate::store::findings::{Finding, Kind};
-use crate::store::pins::Connection;
-use crate::store::registry::Listing;
-use crate::store::seal::Sealer;
-use crate::store::tables::{hour_key, log_key};
+use crate::store::message::session::Connection;
+use crate::store::redb::boot::findings::{Finding, Kind};
+use crate::store::redb::boot::seal::Sealer;
+use crate::store::redb::schema::{hour_key, log_key};
+use crate::store::shared::registry::Listing;
 use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);

@@ -9,8 +9,8 @@ use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
-use crate::store::pins::Connection;
-use crate::store::registry::Listing;
+use crate::store::message::session::Connection;
+use crate::store::shared::registry::Listing;
 
 #[derive(Encode, Decode)]
 struct KeyForm {

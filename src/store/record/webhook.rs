@@ -10,7 +10,7 @@ use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
-use crate::store::seal::Sealer;
+use crate::store::redb::boot::seal::Sealer;
 
 #[derive(Encode, Decode)]
 struct EndpointForm {

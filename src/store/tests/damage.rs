@@ -1,9 +1,10 @@
 //! Damage to a journal and to single rows: what is lost, what is not, and what is told.
 
-use redb::{ReadableTable, TableDefinition};
+use ::redb::{ReadableTable, TableDefinition};
 
-use super::findings::Kind;
 use super::*;
+use crate::store::redb::boot::findings::Kind;
+use crate::store::redb::journal::file as journal;
 
 /// 27 events in the journal alone, of which the ones in the middle are damaged.
 #[test]
@@ -277,7 +278,7 @@ fn is_sound(folder: &TempDir) {
 }
 
 /// Damages the first row of a table, past what its checksum could put right.
-fn damage<K: redb::Key + 'static>(path: &Path, table: &'static str) {
+fn damage<K: ::redb::Key + 'static>(path: &Path, table: &'static str) {
     change(path, |txn| {
         let definition: TableDefinition<'_, K, &'static [u8]> = TableDefinition::new(table);
         let mut table = txn.open_table(definition).unwrap();
@@ -292,10 +293,10 @@ fn damage<K: redb::Key + 'static>(path: &Path, table: &'static str) {
 /// Changes one key in the midst of the due table, which stands where it stood.
 fn change_due(path: &Path, change_key: impl FnOnce(&mut [u8; 20])) {
     let wanted = {
-        let database = redb::Database::open(path).unwrap();
-        let txn = redb::ReadableDatabase::begin_read(&database).unwrap();
-        let table = tables::read(&txn, tables::DUE).unwrap();
-        let keys: Vec<_> = table.range::<&tables::DueKey>(..).unwrap().map(|row| *row.unwrap().0.value()).collect();
+        let database = ::redb::Database::open(path).unwrap();
+        let txn = ::redb::ReadableDatabase::begin_read(&database).unwrap();
+        let table = schema::read(&txn, schema::DUE).unwrap();
+        let keys: Vec<_> = table.range::<&schema::DueKey>(..).unwrap().map(|row| *row.unwrap().0.value()).collect();
         keys[keys.len() / 2]
     };
     let mut bytes = fs::read(path).unwrap();
@@ -307,8 +308,8 @@ fn change_due(path: &Path, change_key: impl FnOnce(&mut [u8; 20])) {
     fs::write(path, bytes).unwrap();
 }
 
-fn change(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
-    let database = redb::Database::open(path).unwrap();
+fn change(path: &Path, change: impl FnOnce(&::redb::WriteTransaction)) {
+    let database = ::redb::Database::open(path).unwrap();
     let mut txn = database.begin_write().unwrap();
     txn.set_quick_repair(true);
     change(&txn);

@@ -1,6 +1,7 @@
 //! The index's tail: it comes into the table while events go on coming, and nobody who lists sees where an event stands.
 
 use super::*;
+use crate::store::redb::background::index_flush;
 
 #[test]
 fn a_long_tail_comes_into_the_index_while_events_come() {
@@ -38,6 +39,6 @@ fn listed(store: &Store) -> usize {
 }
 
 /// Entries of a tail that is written out.
-const TAIL: usize = crate::store::index::TAIL;
+const TAIL: usize = index_flush::TAIL;
 
 const BATCH: usize = 2_000;

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::counted::recount;
-use super::tables::{HOUR, hour_key};
-use super::txn::Txn;
 use super::*;
 use crate::domain::id::EndpointNo;
 use crate::domain::tally::{Brought, Hour, Mark, Tally};
+use crate::store::redb::boot::opening;
+use crate::store::redb::counted::recount;
+use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::schema::{HOUR, hour_key};
 
 #[test]
 fn an_outcome_counts_once_whatever_becomes_of_the_service() {
@@ -131,7 +132,7 @@ fn lately() -> RangeInclusive<Hour> {
     Hour(now.0 - 1)..=Hour(now.0 + 1)
 }
 
-fn put(database: &redb::Database, no: EndpointNo, hours: impl Iterator<Item = Hour>) {
+fn put(database: &::redb::Database, no: EndpointNo, hours: impl Iterator<Item = Hour>) {
     let txn = Txn::of(database);
     {
         let mut table = txn.get().unwrap().open_table(HOUR).unwrap();

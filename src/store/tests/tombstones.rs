@@ -1,6 +1,6 @@
 //! What stays of webhooks that were deleted: for their log all that it shows, and nothing else.
 
-use redb::ReadableDatabase as _;
+use ::redb::ReadableDatabase as _;
 
 use super::*;
 use crate::domain::endpoint::Endpoint;
@@ -47,9 +47,9 @@ async fn come_and_go(store: Store, name: String) {
 
 /// The webhooks that are on disk.
 fn rows(store: &Store) -> Vec<Endpoint> {
-    let table = tables::read(&store.database.begin_read().unwrap(), tables::ENDPOINT).unwrap();
-    let row = |row: Result<_, redb::StorageError>| {
-        let (no, value): (redb::AccessGuard<'_, u32>, redb::AccessGuard<'_, &[u8]>) = row.unwrap();
+    let table = schema::read(&store.database.begin_read().unwrap(), schema::ENDPOINT).unwrap();
+    let row = |row: Result<_, ::redb::StorageError>| {
+        let (no, value): (::redb::AccessGuard<'_, u32>, ::redb::AccessGuard<'_, &[u8]>) = row.unwrap();
         record::read_endpoint(EndpointNo(no.value()), &store.shared.sealer, value.value()).unwrap()
     };
     table.range::<u32>(..).unwrap().map(row).collect()

@@ -1,0 +1,37 @@
+//! What happened, for people who watch: `dev` on a terminal. Lost when nobody listens or a listener is slow.
+
+use std::time::Duration;
+
+use crate::domain::outcome::Class;
+use crate::domain::time::Timestamp;
+use crate::store::Status;
+
+/// One line's worth, sent after the commit that made it true.
+#[derive(Clone, Debug)]
+pub(crate) enum Fact {
+    Published { at: Timestamp, id: String, kind: String, deliveries: u32 },
+    Attempted(Box<Attempted>),
+    Disabled { at: Timestamp, webhook: String, why: String },
+    Enabled { at: Timestamp, webhook: String },
+}
+
+/// An attempt and what follows from it.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempted {
+    pub(crate) at: Timestamp,
+    pub(crate) event_id: String,
+    pub(crate) kind: String,
+    /// The webhook's name, or its id.
+    pub(crate) webhook: String,
+    pub(crate) url: String,
+    pub(crate) number: u16,
+    /// Attempts of the whole run, this one included.
+    pub(crate) of: u16,
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<(Class, String)>,
+    pub(crate) duration: Duration,
+    pub(crate) next_at: Option<Timestamp>,
+    pub(crate) ended: Option<Status>,
+    /// The first bytes of the response, as text.
+    pub(crate) response_start: String,
+}

@@ -1,0 +1,138 @@
+//! What goes in when an event is published, and what comes back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::domain::access::Key;
+use crate::domain::dialect::Dialect;
+use crate::domain::event::{Attributes, attribute_bytes};
+use crate::domain::time::Timestamp;
+
+/// One event as a publisher sent it, checked by everything that needs no store.
+#[derive(Clone, Debug)]
+pub(crate) struct Publication {
+    pub(crate) provider: Arc<str>,
+    pub(crate) dialect: Arc<Dialect>,
+    /// `None`: for all tenants of the provider.
+    pub(crate) tenant: Option<Box<str>>,
+    /// Whether the tenant comes to be by this event when there is none.
+    pub(crate) makes_tenant: bool,
+    /// The tenant's, for `$tenant.environment`.
+    pub(crate) environment: Arc<str>,
+    /// The publisher's own id; `None`: made here.
+    pub(crate) id: Option<Box<str>>,
+    pub(crate) kind: Box<str>,
+    /// As the dialect prints it: byte for byte, or by ECMAScript's rules.
+    pub(crate) data: Bytes,
+    pub(crate) occurred_at: Option<Timestamp>,
+    pub(crate) attributes: Attributes,
+    pub(crate) connection: Option<Box<str>>,
+    pub(crate) idempotency_key: Option<Box<str>>,
+    /// SHA-256 over what makes two publications the same content; read only with `id` or `idempotency_key`.
+    pub(crate) content: [u8; 32],
+    /// The one webhook that gets it, by name: where the dialect routes by an attribute.
+    pub(crate) link: Option<Box<str>>,
+    /// A test's: not listed among the events.
+    pub(crate) test: bool,
+    /// With which key it came. Once that is revoked, nothing of its that still waits is taken.
+    pub(crate) by: Option<Arc<Key>>,
+}
+
+impl Publication {
+    /// An event of the relay itself, for its operator.
+    pub(in crate::store) fn operational(dialect: Arc<Dialect>, kind: &str, data: &serde_json::Value) -> Self {
+        let tenant = crate::store::OPERATOR_TENANT.into();
+        Self::of_type_and_data(crate::store::OPERATOR_PROVIDER.into(), tenant, dialect, kind, data.to_string().into())
+    }
+
+    /// An event with nothing but what every event has.
+    pub(crate) fn of_type_and_data(provider: Arc<str>, tenant: Box<str>, dialect: Arc<Dialect>, kind: &str, data: Bytes) -> Self {
+        Self {
+            provider,
+            dialect,
+            tenant: Some(tenant),
+            makes_tenant: true,
+            environment: "Production".into(),
+            id: None,
+            kind: kind.into(),
+            data,
+            occurred_at: None,
+            attributes: Attributes::new(),
+            connection: None,
+            idempotency_key: None,
+            content: [0; 32],
+            link: None,
+            test: false,
+            by: None,
+        }
+    }
+
+    pub(in crate::store) fn listed_under(&self) -> &str {
+        crate::store::listed_under(self.tenant.as_deref())
+    }
+
+    /// What it holds of memory while it waits for the disk.
+    pub(in crate::store) fn bytes(&self) -> usize {
+        self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + size_of::<Self>()
+    }
+}
+
+/// A publication that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub(crate) id: Box<str>,
+    /// How many webhooks match.
+    pub(crate) deliveries: u32,
+    /// The same content was published before: this is the first answer again.
+    pub(crate) repeated: bool,
+    /// What nobody gets, whose type may be misspelt.
+    pub(crate) unwanted: Option<Unwanted>,
+}
+
+/// An event that no webhook matches.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Unwanted {
+    /// `None`: for all tenants of the provider.
+    pub(crate) tenant: Option<Box<str>>,
+    pub(crate) kind: Box<str>,
+}
+
+/// Why a publication was not taken. Nothing of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("an event with id `{0}` exists with other content")]
+    IdTaken(Box<str>),
+    #[error("this Idempotency-Key was used with other content")]
+    KeyTaken,
+    #[error("what may not be deleted yet fills the store; events are taken again when deliveries end or `max_bytes` is raised")]
+    Full,
+    #[error("the disk is nearly full; events are taken again when space is freed")]
+    DiskLow,
+    #[error(
+        "what the store lost with its journal is not known; events are taken again when `hookwheel doctor --acknowledge` was run"
+    )]
+    JournalLost,
+    #[error(
+        "there is no tenant `{0}`; it comes to be by the config file, by a key or a webhook that is made for it, or with \
+         `create_tenants = true` of its provider by its first event"
+    )]
+    NoTenant(Box<str>),
+    #[error(
+        "the tenant `{0}` was taken out of the config file; put it back there and run `hookwheel reload`, or make a key or a webhook \
+         for it"
+    )]
+    TenantRemoved(Box<str>),
+    #[error("the tenant has no webhook named `{link}`")]
+    NoLink {
+        /// What named it.
+        attribute: Box<str>,
+        link: Box<str>,
+    },
+    #[error("too many events wait to be written; try again in a second")]
+    Busy,
+    #[error("the key was revoked before the event was on disk")]
+    KeyRevoked,
+    #[error("the service is stopping")]
+    Closing,
+}

@@ -1,0 +1,121 @@
+//! Deliveries as readers see them, and how they ask for many.
+
+use std::sync::Arc;
+
+use crate::domain::delivery::{Delivery, State, Trigger};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::outcome::{Class, Outcome};
+use crate::domain::pattern::Pattern;
+use crate::domain::time::Timestamp;
+use crate::store::Owned;
+
+/// A delivery as a reader sees it; its attempts are read one by one.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) delivery: Delivery,
+    pub(crate) event_id: Box<str>,
+    pub(crate) kind: Box<str>,
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) status: Status,
+    /// Why its newest attempt was no success.
+    pub(crate) error: Option<Class>,
+}
+
+impl View {
+    /// Where it is sent, or was.
+    pub(crate) fn url(&self) -> &str {
+        let pinned = self.delivery.url.as_deref();
+        match pinned {
+            Some(pinned) if !self.delivery.is_pending() => pinned,
+            _ => self.endpoint.url_of(pinned, self.delivery.key.event.time()),
+        }
+    }
+}
+
+/// The four words of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Pending,
+    Succeeded,
+    Failed,
+    Held,
+}
+
+/// One attempt as the log keeps it. The request's body is the event's.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) number: u16,
+    pub(crate) trigger: Trigger,
+    pub(crate) started_at: Timestamp,
+    pub(crate) url: Box<str>,
+    pub(crate) request_headers: Headers,
+    pub(crate) outcome: Outcome,
+    /// The class of its failure, `Status` for a response that is no success; `None`: a success.
+    pub(crate) error: Option<Class>,
+}
+
+/// Whose deliveries are listed.
+#[derive(Clone, Debug)]
+pub(crate) enum Of {
+    Webhook(EndpointNo),
+    Tenant(Owned),
+    Tenants(Vec<Owned>),
+}
+
+/// Which of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    pub(crate) status: Option<Status>,
+    pub(crate) kind: Option<Pattern>,
+    /// Of the newest response.
+    pub(crate) code: Option<u16>,
+    /// By the event's publication, both ends included.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) event: Option<EventKey>,
+    pub(crate) test: Option<bool>,
+}
+
+impl Filter {
+    /// Whether rows must be read to know which of them a page shows.
+    pub(in crate::store) fn needs_look(&self) -> bool {
+        self.status.is_some() || self.kind.is_some() || self.code.is_some() || self.test.is_some()
+    }
+}
+
+/// A piece of a listing. It may hold fewer than were asked for and still go on: one call looks at a bounded number of rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) views: Vec<View>,
+    /// The last row that was looked at, when there may be more.
+    pub(crate) next: Option<DeliveryKey>,
+}
+
+/// The word for where a delivery stands: one that is pending while its webhook is disabled is held.
+pub(crate) fn status(delivery: &Delivery, active: bool) -> Status {
+    match delivery.state {
+        State::Succeeded { .. } => Status::Succeeded,
+        State::Failed { .. } => Status::Failed,
+        State::Pending(_) if active || delivery.is_test() => Status::Pending,
+        State::Pending(_) => Status::Held,
+    }
+}
+
+impl Status {
+    pub(crate) const ALL: [Self; 4] = [Self::Pending, Self::Succeeded, Self::Failed, Self::Held];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Held => "held",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+}

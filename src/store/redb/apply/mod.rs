@@ -1,0 +1,12 @@
+//! What each command does, inside the writer: it reads what stands, decides, and writes. One file each.
+
+pub(in crate::store) mod event_types;
+pub(in crate::store) mod operational;
+pub(in crate::store) mod outcome;
+pub(in crate::store) mod publish;
+pub(in crate::store) mod purge;
+pub(in crate::store) mod resend;
+pub(in crate::store) mod sessions;
+pub(in crate::store) mod tenants;
+pub(in crate::store) mod tombstones;
+pub(in crate::store) mod webhooks;

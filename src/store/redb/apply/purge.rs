@@ -1,0 +1,77 @@
+//! Ending by hand what waits: one delivery at once, all of a webhook by a [job](crate::store::redb::background::resolve).
+//!
+//! Whatever an attempt under way comes to is logged. A success counts: the delivery succeeded after all. A failure changes nothing:
+//! it is cancelled and not tried again.
+//!
+//! A purge takes the deliveries of events up to the moment of its call. From then on none of them starts: those in queues are dropped,
+//! neither the wheel nor the backlog gives out another, and none is brought back by hand until the job has gone through all, also
+//! after a restart. A test is left to its one attempt, for which somebody waits.
+
+use tracing::info;
+
+use crate::domain::delivery::{Delivery, End, Place, State};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::store::error::Error;
+use crate::store::message::command::{Dropped, Purge};
+use crate::store::record::Job;
+use crate::store::redb::batch::Batch;
+use crate::store::{Attempt, Denied};
+
+impl Batch<'_, '_> {
+    /// Ends a delivery that waits, as cancelled.
+    pub(in crate::store) fn cancel(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
+        let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
+        if !delivery.is_pending() {
+            return Ok(Err(Denied::Ended));
+        }
+        self.after.committed.dropped.push(Dropped::one(key));
+        self.end_waiting(delivery, newest.as_ref(), End::Cancelled).map(Ok)
+    }
+
+    /// Begins to end what waits for a webhook, as cancelled: its pending deliveries while it is active, else its held ones.
+    pub(in crate::store) fn purge(&mut self, no: EndpointNo, purge: Purge) -> Result<Result<(), Denied>, Error> {
+        let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
+            return Ok(Err(Denied::NoWebhook));
+        };
+        match (entry.endpoint.is_active(), purge.held) {
+            (true, true) => return Ok(Err(Denied::NothingHeld)),
+            (false, false) => return Ok(Err(Denied::NothingPending)),
+            (true, false) | (false, true) => {}
+        }
+        let purged = self.newest_key().min(purge.until.map_or(EventKey::MAX, EventKey::up_to));
+        self.start_job(no, Job { purged: purged.0, ..Job::default() })?;
+        self.after.committed.dropped.push(Dropped::up_to(no, purged));
+        Ok(Ok(()))
+    }
+
+    /// Whether a purge is to end this delivery, unless it is a test.
+    pub(in crate::store) fn is_purged(&self, key: DeliveryKey) -> bool {
+        self.memory.purges.get(&key.endpoint).is_some_and(|purged| key.event <= *purged)
+    }
+
+    /// Ends a pending delivery without an attempt, wherever it waits.
+    pub(in crate::store) fn end_waiting(&mut self, delivery: Delivery, newest: Option<&Attempt>, end: End) -> Result<(), Error> {
+        if let State::Pending(place) = delivery.state {
+            self.take_entry(delivery.key, place)?;
+            if let Place::Due(at) = place {
+                self.disarm(delivery.key, at);
+            }
+        }
+        let ended = delivery.ended(end, self.now);
+        self.write_row(&ended, newest)?;
+        self.finished(&ended)
+    }
+
+    /// What is left of a purge when its job has gone through all.
+    pub(in crate::store) fn end_purge(&mut self, endpoint: EndpointNo, cancelled: u64) {
+        self.memory.purges.remove(&endpoint);
+        if self.memory.backlogs.contains_key(&endpoint) {
+            // Nothing was read of it meanwhile.
+            self.after.committed.backlogs.push((endpoint, true));
+        }
+        if let Some(entry) = self.entry(endpoint) {
+            let (webhook, name) = (entry.endpoint.id.clone(), entry.endpoint.definition.name.clone());
+            self.answer(move || info!(%webhook, %name, count = cancelled, "what waited for a webhook was cancelled"));
+        }
+    }
+}

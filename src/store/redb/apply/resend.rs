@@ -1,0 +1,157 @@
+//! What people ask for, inside the writer: retry, recover, test.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::endpoint::{Endpoint, Standing};
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::store::Denied;
+use crate::store::error::Error;
+use crate::store::message::command::{Lane, Recovered, TestRun};
+use crate::store::message::permit::Seat;
+use crate::store::message::publication::Publication;
+use crate::store::redb::batch::Batch;
+use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::shared::registry::Entry;
+
+impl Batch<'_, '_> {
+    /// Runs an ended delivery again, or makes a pending one due now.
+    pub(in crate::store) fn retry(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
+        let Some(entry) = self.entry_or_tombstone(key.endpoint)? else { return Ok(Err(Denied::NoDelivery)) };
+        let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
+        if let Err(denied) = runnable(&entry.endpoint) {
+            return Ok(Err(denied));
+        }
+        if self.is_purged(key) {
+            return Ok(Err(Denied::BeingPurged));
+        }
+        if !self.waits_for_later(&delivery) {
+            return Ok(Ok(()));
+        }
+        let delivery = self.restart(delivery)?;
+        let delivery = self.seat_or_park(&entry, delivery, Lane::Hand)?;
+        self.write_row(&delivery, newest.as_ref())?;
+        Ok(Ok(()))
+    }
+
+    /// Brings back many deliveries of one webhook, through its queue like all others.
+    pub(in crate::store) fn recover(&mut self, no: EndpointNo, found: &[Recovered]) -> Result<Result<u64, Denied>, Error> {
+        let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
+        if let Err(denied) = runnable(&entry.endpoint) {
+            return Ok(Err(denied));
+        }
+        if self.memory.purges.contains_key(&no) {
+            return Ok(Err(Denied::BeingPurged));
+        }
+        let mut brought = 0;
+        for one in found {
+            brought += u64::from(self.recover_one(&entry, *one)?);
+        }
+        Ok(Ok(brought))
+    }
+
+    /// Commits a test event with its one delivery and queues it, also for a disabled webhook.
+    pub(in crate::store) fn test(&mut self, no: EndpointNo, publication: Publication) -> Result<Result<TestRun, Denied>, Error> {
+        let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
+            return Ok(Err(Denied::NoWebhook));
+        };
+        if entry.endpoint.is_removed() {
+            return Ok(Err(Denied::Removed));
+        }
+        let event = self.next_key();
+        self.store_event(publication, event, 1)?;
+        let key = DeliveryKey { event, endpoint: no };
+        let delivery = Delivery::test(key, key.event.time());
+        self.put_due(key, key.event.time());
+        self.write_row(&delivery, None)?;
+        self.memory.counters.pending += 1;
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let seat = Seat::squeeze(&self.shared.room, &entry.live);
+        self.ready(key, Place::Due(key.event.time()), Lane::Hand, seat);
+        let (done, waits) = oneshot::channel();
+        self.memory.watchers.insert(key, done);
+        Ok(Ok(TestRun { key, done: waits }))
+    }
+
+    /// False for what is due already: asking again changes nothing.
+    fn waits_for_later(&self, delivery: &Delivery) -> bool {
+        match delivery.state {
+            State::Pending(Place::Due(at)) => at > self.now,
+            State::Pending(Place::Backlog(_)) => false,
+            _ => true,
+        }
+    }
+
+    /// Moves the delivery's one entry, or gives it one, to now.
+    fn restart(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
+        match delivery.state {
+            State::Pending(place) => {
+                self.take_entry(delivery.key, place)?;
+            }
+            _ => self.memory.counters.pending += 1,
+        }
+        let now = crate::domain::time::Timestamp::from_millis(self.now.as_millis());
+        self.put_due(delivery.key, now);
+        Ok(delivery.retried_by_hand(now))
+    }
+
+    fn recover_one(&mut self, entry: &Entry, one: Recovered) -> Result<bool, Error> {
+        match one {
+            Recovered::Failed(key) => self.recover_failed(entry, key),
+            Recovered::Missed(event) => self.recover_missed(entry, DeliveryKey { event, endpoint: entry.endpoint.no }),
+        }
+    }
+
+    fn recover_failed(&mut self, entry: &Entry, key: DeliveryKey) -> Result<bool, Error> {
+        let Some((delivery, newest)) = self.row(key)? else { return Ok(false) };
+        if !matches!(delivery.state, State::Failed { .. }) || delivery.is_test() {
+            return Ok(false);
+        }
+        let restarted = self.restart(delivery)?;
+        let restarted = self.seat_or_park(entry, restarted, Lane::Due)?;
+        self.write_row(&restarted, newest.as_ref())?;
+        Ok(true)
+    }
+
+    fn recover_missed(&mut self, entry: &Entry, key: DeliveryKey) -> Result<bool, Error> {
+        if self.is_fanning(key.event) || self.delivery(key)?.is_some() || self.event(key.event)?.is_none() {
+            return Ok(false);
+        }
+        let now = crate::domain::time::Timestamp::from_millis(self.now.as_millis());
+        let mut delivery = Delivery::published(key, Place::Due(now)).retried_by_hand(now);
+        delivery.run.cause = crate::domain::delivery::Cause::Hand;
+        delivery.recovered = true;
+        self.put_due(key, now);
+        self.memory.counters.pending += 1;
+        self.index(IndexEntry::delivery(key, entry.endpoint.tenant_no))?;
+        let placed = self.seat_or_park(entry, delivery, Lane::Due)?;
+        self.write_row(&placed, None)?;
+        Ok(true)
+    }
+
+    /// Many at once wait like all others: in a seat, else in the backlog.
+    fn seat_or_park(&mut self, entry: &Entry, delivery: Delivery, lane: Lane) -> Result<Delivery, Error> {
+        let State::Pending(place) = delivery.state else { return Ok(delivery) };
+        match Seat::take(&self.shared.room, &entry.live) {
+            Some(seat) => {
+                self.ready(delivery.key, place, lane, seat);
+                Ok(delivery)
+            }
+            None => {
+                self.take_entry(delivery.key, place)?;
+                self.park(delivery)
+            }
+        }
+    }
+}
+
+fn runnable(endpoint: &Arc<Endpoint>) -> Result<(), Denied> {
+    match endpoint.standing {
+        Standing::Active => Ok(()),
+        Standing::Disabled { .. } => Err(Denied::Disabled),
+        Standing::Removed { .. } => Err(Denied::Removed),
+        Standing::Deleted { .. } => Err(Denied::Deleted),
+    }
+}

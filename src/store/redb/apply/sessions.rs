@@ -1,0 +1,158 @@
+//! Connections, inside the writer: spans of time in which deliveries go to the URLs that webhooks had when it opened.
+//!
+//! One row a connection, written when it opens and each time an event names it. Its end by idleness is judged when it is read; a
+//! sweep once a minute only frees the rows. A webhook made later is not in the row, so it is not pinned.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::ReadableTable;
+
+use crate::domain::delivery::{Delivery, Place};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::store::error::{Error, intact};
+use crate::store::message::permit::Seat;
+use crate::store::message::session::{Connection, NewConnection, Opened};
+use crate::store::record;
+use crate::store::redb::batch::Batch;
+use crate::store::shared::cached::Held;
+use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::{Denied, Owned};
+
+impl Batch<'_, '_> {
+    /// Opens a connection. One that is open with the same link stays as it is.
+    pub(in crate::store) fn open_connection(&mut self, new: &NewConnection) -> Result<Result<Opened, Denied>, Error> {
+        let name = name(&new.owned, &new.id);
+        if let Some(open) = self.connection(&name)? {
+            let same = open.link == new.link;
+            return Ok(if same { Ok((open, true)) } else { Err(Denied::ConnectionOpen(new.id.clone())) });
+        }
+        let pins = |endpoint: &Endpoint| new.link.as_ref().is_none_or(|link| *link == endpoint.definition.name);
+        let opened = self.opened(&new.owned, new.link.clone(), pins);
+        if opened.urls.is_empty() && new.link.is_some() {
+            return Ok(Err(Denied::NoWebhook));
+        }
+        self.put_connection(&name, &opened)?;
+        Ok(Ok((opened, false)))
+    }
+
+    pub(in crate::store) fn close_connection(&mut self, owned: &Owned, id: &str) -> Result<Result<(), Denied>, Error> {
+        let name = name(owned, id);
+        let was_open = self.connection(&name)?.is_some();
+        self.tables.connection()?.remove(&*name)?;
+        self.after.dirty = true;
+        Ok(if was_open { Ok(()) } else { Err(Denied::NoConnection) })
+    }
+
+    /// The connection that an event names, opened if it is not: then it pins all that the tenant has.
+    pub(in crate::store) fn connection_of_event(&mut self, owned: &Owned, id: &str) -> Result<Connection, Error> {
+        let name = name(owned, id);
+        let open = self.connection(&name)?;
+        let used = match open {
+            Some(open) => Connection { used_at: self.now, ..open },
+            None => self.opened(owned, None, |_| true),
+        };
+        self.put_connection(&name, &used)?;
+        Ok(used)
+    }
+
+    /// The connection with this id, if it is open: for deliveries that are made some commits after their event.
+    pub(in crate::store) fn open_connection_of(&mut self, owned: &Owned, id: &str) -> Result<Option<Connection>, Error> {
+        self.connection(&name(owned, id))
+    }
+
+    /// A new delivery; one that keeps the URL of a connection has a row from the start, which each attempt reads.
+    pub(in crate::store) fn place_new_in(
+        &mut self,
+        key: DeliveryKey,
+        connection: Option<&Connection>,
+        known: Option<&Arc<Held>>,
+    ) -> Result<(), Error> {
+        match connection.and_then(|connection| self.pin(connection, key.endpoint)) {
+            Some(url) => self.place_pinned(key, url),
+            None => self.place_new(key, known),
+        }
+    }
+
+    /// The URL that a connection keeps for a webhook, unless that was out of the config file since.
+    fn pin<'c>(&self, connection: &'c Connection, no: EndpointNo) -> Option<&'c str> {
+        let url = connection.url(no)?;
+        let counts = self.entry(no).is_some_and(|entry| connection.opened_at >= entry.endpoint.pins_from);
+        counts.then_some(url)
+    }
+
+    fn place_pinned(&mut self, key: DeliveryKey, url: &str) -> Result<(), Error> {
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        self.memory.counters.pending += 1;
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, Place::Due(key.event.time())) };
+        let active = entry.endpoint.is_active();
+        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+            Some(seat) => {
+                self.write_row(&delivery, None)?;
+                self.ready_new(key, None, seat);
+                Ok(())
+            }
+            None => {
+                let parked = self.park(delivery)?;
+                self.write_row(&parked, None)
+            }
+        }
+    }
+
+    /// Connections that nobody named for their idle time; a slice each minute.
+    pub(in crate::store) fn close_idle_connections(&mut self) -> Result<(), Error> {
+        let (idle, now) = (self.memory.limits.connection_idle, self.now);
+        let after = std::mem::take(&mut self.memory.connections_swept);
+        let mut gone = Vec::new();
+        let mut last = Vec::new();
+        let table = self.tables.connection()?;
+        for (count, row) in table.range::<&[u8]>((Bound::Excluded(&*after), Bound::Unbounded))?.take(SLICE).enumerate() {
+            let (name, value) = row?;
+            let kept = intact(Some(record::read_connection(name.value(), value.value())))?;
+            if !kept.is_some_and(|connection| connection.is_open(idle, now)) {
+                gone.push(name.value().to_vec());
+            }
+            if count + 1 == SLICE {
+                last = name.value().to_vec();
+            }
+        }
+        for name in &gone {
+            table.remove(&**name)?;
+        }
+        self.after.dirty |= !gone.is_empty();
+        self.memory.connections_swept = last;
+        Ok(())
+    }
+
+    fn connection(&mut self, name: &[u8]) -> Result<Option<Connection>, Error> {
+        let (idle, now) = (self.memory.limits.connection_idle, self.now);
+        let row = self.tables.connection()?.get(name)?;
+        let kept = intact(row.map(|row| record::read_connection(name, row.value())))?;
+        Ok(kept.filter(|connection| connection.is_open(idle, now)))
+    }
+
+    fn opened(&self, owned: &Owned, link: Option<Box<str>>, pins: impl Fn(&Endpoint) -> bool) -> Connection {
+        let mine = self.webhooks_of(owned);
+        let pinned = mine.iter().filter(|endpoint| endpoint.is_subscribed() && pins(endpoint));
+        let urls = pinned.map(|endpoint| (endpoint.no, endpoint.definition.url.clone())).collect();
+        Connection { opened_at: self.now, used_at: self.now, link, urls }
+    }
+
+    fn put_connection(&mut self, name: &[u8], connection: &Connection) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_connection(name, connection, &mut bytes);
+        self.tables.connection()?.insert(name, &*bytes)?;
+        self.after.dirty = true;
+        Ok(())
+    }
+}
+
+/// The row of a connection: no provider, tenant or id holds the byte between them.
+fn name(owned: &Owned, id: &str) -> Vec<u8> {
+    [owned.provider.as_bytes(), &[0], owned.tenant.as_bytes(), &[0], id.as_bytes()].concat()
+}
+
+/// Connections looked at in one minute.
+const SLICE: usize = 10_000;

@@ -1,0 +1,134 @@
+//! Tenants as the config file lists them, inside the writer: who left it, who came, and the keys of those who left.
+//!
+//! A tenant that was never listed lives by its use alone, so what the file said last is kept with each tenant. It is compared
+//! with what the file says now: only the step out of the file takes keys and webhooks away, so that an operator may go on with
+//! a tenant that left, by making a key or a webhook for it.
+
+use std::collections::HashSet;
+
+use redb::ReadableTable;
+
+use crate::domain::access::{Key, KeyHash, Role};
+use crate::domain::id::TenantNo;
+use crate::store::error::{Error, intact};
+use crate::store::redb::batch::Batch;
+use crate::store::shared::registry::Listing;
+use crate::store::{Owned, record};
+
+impl Batch<'_, '_> {
+    /// Notes which tenants the file lists; answers those that it listed until now and does not any more.
+    pub(in crate::store) fn list_tenants(&mut self, listed: &[Owned]) -> Result<HashSet<TenantNo>, Error> {
+        let listed =
+            listed.iter().map(|owned| self.tenant_no(&owned.provider, &owned.tenant)).collect::<Result<HashSet<_>, _>>()?;
+        let moved = self.moved_tenants(&listed);
+        for (no, owned, listing) in &moved {
+            self.put_listing(*no, owned, *listing)?;
+        }
+        Ok(moved.into_iter().filter(|(_, _, listing)| *listing == Listing::Gone).map(|(no, _, _)| no).collect())
+    }
+
+    fn moved_tenants(&self, listed: &HashSet<TenantNo>) -> Vec<(TenantNo, Owned, Listing)> {
+        let registry = self.shared.registry();
+        let moved = registry.tenants().filter_map(|(owned, no)| {
+            let was = registry.listing(no);
+            let is = was.after(listed.contains(&no));
+            (is != was).then_some((no, owned, is))
+        });
+        moved.collect()
+    }
+
+    fn put_listing(&mut self, no: TenantNo, owned: &Owned, listing: Listing) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_tenant(no, owned, listing, &mut bytes);
+        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        self.after.dirty = true;
+        // Known before the commit: nobody but the writer asks, and a failed commit ends the process.
+        self.shared.registry_mut().put_tenant(no, owned.clone(), listing);
+        Ok(())
+    }
+
+    /// Revokes the kept keys of tenants that just left, and of providers that the file does not name. Of the others each makes its
+    /// tenant, also one that a release before this rule kept.
+    pub(in crate::store) fn revoke_left(&mut self, left: &HashSet<TenantNo>) -> Result<(), Error> {
+        for key in self.kept_keys()? {
+            if self.has_left(&key.role, left) {
+                self.drop_key(key.hash)?;
+            } else {
+                self.make_tenant_of(&key.role)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Of a key that left the file nothing is taken any more that still waits; one that came back is as good as new.
+    pub(in crate::store) fn know_file_keys(&mut self, keys: HashSet<KeyHash>) {
+        let memory = &mut *self.memory;
+        memory.revoked.extend(memory.file_keys.difference(&keys));
+        memory.revoked.retain(|hash| !keys.contains(hash));
+        memory.file_keys = keys;
+    }
+
+    /// A tenant is there once it has a key.
+    pub(in crate::store) fn make_tenant_of(&mut self, role: &Role) -> Result<(), Error> {
+        match role {
+            Role::Operator | Role::Provider { .. } => Ok(()),
+            Role::Tenant { provider, tenant, .. } => self.make_tenant(provider, tenant).map(drop),
+        }
+    }
+
+    /// The number of a tenant that a key or a webhook is made for. One that was taken out of the config file is there again, by its
+    /// use alone, and its own webhooks with it.
+    pub(in crate::store) fn make_tenant(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
+        let no = self.tenant_no(provider, tenant)?;
+        let is_gone = self.shared.registry().listing(no) == Listing::Gone;
+        if is_gone {
+            let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+            self.put_listing(no, &owned, Listing::Never)?;
+            self.follow_owners()?;
+        }
+        Ok(no)
+    }
+
+    /// Takes a key away, for every request that comes after the commit.
+    pub(in crate::store) fn drop_key(&mut self, hash: KeyHash) -> Result<(), Error> {
+        self.tables.key()?.remove(&hash)?;
+        self.memory.revoked.insert(hash);
+        self.after.dirty = true;
+        let shared = self.shared.clone();
+        self.answer(move || shared.registry_mut().drop_key(&hash));
+        Ok(())
+    }
+
+    fn has_left(&self, role: &Role, left: &HashSet<TenantNo>) -> bool {
+        let registry = self.shared.registry();
+        match role {
+            Role::Operator => false,
+            Role::Provider { provider, .. } => !registry.dialects.contains_key(provider),
+            Role::Tenant { provider, tenant, .. } => {
+                let no = registry.tenant(provider, tenant);
+                !registry.dialects.contains_key(provider) || no.is_some_and(|no| left.contains(&no))
+            }
+        }
+    }
+
+    /// The keys as this transaction has them: one may have been made in the same batch.
+    fn kept_keys(&mut self) -> Result<Vec<Key>, Error> {
+        let mut found = Vec::new();
+        for row in self.tables.key()?.range::<&KeyHash>(..)? {
+            let (hash, value) = row?;
+            found.extend(intact(Some(record::read_key(*hash.value(), value.value())))?);
+        }
+        Ok(found)
+    }
+}
+
+impl Listing {
+    /// What it is after the file was read again.
+    fn after(self, listed: bool) -> Self {
+        match (listed, self) {
+            (true, _) => Self::Listed,
+            (false, Self::Never) => Self::Never,
+            (false, Self::Listed | Self::Gone) => Self::Gone,
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Bringing deliveries back: what the wheel fires, what the due table holds next, what an endpoint's backlog holds next.
+
+use std::ops::Bound;
+
+use redb::ReadableTable;
+
+use crate::domain::delivery::Place;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::time::Timestamp;
+use crate::store::error::{Error, intact};
+use crate::store::message::command::{Lane, Ready};
+use crate::store::message::permit::Seat;
+use crate::store::record;
+use crate::store::redb::batch::Batch;
+use crate::store::redb::schema::{DueKey, due_key, read_due_key};
+use crate::store::writer::schedule::Armed;
+
+impl Batch<'_, '_> {
+    /// Queues what is due by now, or a piece of it: what finds no seat is written anew.
+    pub(in crate::store) fn fire(&mut self) -> Result<(), Error> {
+        self.memory.schedule.advance(self.now);
+        let piece = self.piece();
+        for _ in 0..SLICE {
+            if self.is_spent(&piece) {
+                break;
+            }
+            let Some(armed) = self.memory.schedule.take_fallen() else { break };
+            self.fall_due(armed.key, armed.at)?;
+        }
+        Ok(())
+    }
+
+    /// One slice of the due table towards the horizon.
+    pub(in crate::store) fn load(&mut self) -> Result<(), Error> {
+        self.announce();
+        let Some((after, up_to)) = self.memory.schedule.to_load(self.now) else { return Ok(()) };
+        let rows = self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
+        let mut keys: Vec<DueKey> = Vec::new();
+        for row in rows.take(SLICE) {
+            keys.push(*row?.0.value());
+        }
+        let more = keys.len() == SLICE;
+        let last = if more { keys.last().copied().unwrap_or(up_to) } else { up_to };
+        self.memory.schedule.loaded(last, more);
+        for key in keys {
+            let (at, key) = read_due_key(&key);
+            if at <= self.now {
+                self.memory.schedule.fall(Armed { key, at });
+            } else if self.loaded(&due_key(at, key)) {
+                self.memory.schedule.arm(Armed { key, at });
+            }
+        }
+        Ok(())
+    }
+
+    /// The backlogs that were found at the start are asked for like all others.
+    fn announce(&mut self) {
+        if !std::mem::replace(&mut self.memory.announced, true) {
+            self.after.committed.backlogs.extend(self.memory.backlogs.keys().map(|no| (*no, true)));
+        }
+    }
+
+    /// Queues the next piece of an endpoint's backlog, as much as has seats.
+    pub(in crate::store) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
+        let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
+        let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
+        if self.memory.purges.contains_key(&endpoint) {
+            // Asked for again when the purge has come to its end.
+            return Ok(());
+        }
+        let free = Seat::free(&self.shared.room, &entry.live).min(REFILL);
+        let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
+        cursor.more = found.len() == free;
+        let mut ready = Vec::with_capacity(found.len());
+        for (number, key) in found {
+            let Some(seat) = Seat::take(&self.shared.room, &entry.live) else {
+                cursor.more = true;
+                break;
+            };
+            cursor.after = number;
+            ready.push(Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known: None, seat, since: self.steady });
+        }
+        self.read_ahead(&mut ready)?;
+        self.after.committed.ready.append(&mut ready);
+        self.memory.backlogs.insert(endpoint, cursor);
+        self.after.committed.backlogs.push((endpoint, cursor.more));
+        Ok(())
+    }
+
+    /// Reads the events of deliveries that have no row, in the order of the table, so that their attempts need not. Only such a
+    /// one stands in its backlog under its event's key.
+    fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
+        let (node, bodies) = (self.shared.node, &self.shared.bodies);
+        let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
+        self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
+            ready.known = bodies.find_fresh(ready.key.event);
+            if ready.known.is_none() && bodies.fits(record.len()) {
+                let event = intact(Some(record::read_event(ready.key.event, node, record)))?;
+                ready.known = event.and_then(|stored| bodies.keep(stored.event));
+            }
+            Ok(())
+        })
+    }
+
+    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled,
+    /// deleted or being purged is left to the job that settles it; its test is not.
+    fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        if self.is_purged(key) && !self.is_test(key)? {
+            return Ok(());
+        }
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        if !entry.endpoint.is_active() {
+            return self.fall_due_disabled(key, at);
+        }
+        match Seat::take(&self.shared.room, &entry.live) {
+            Some(seat) => self.ready(key, Place::Due(at), Lane::Due, seat),
+            None => self.overflow(key, at)?,
+        }
+        Ok(())
+    }
+
+    fn is_test(&mut self, key: DeliveryKey) -> Result<bool, Error> {
+        Ok(self.row(key)?.is_some_and(|(delivery, _)| delivery.is_test()))
+    }
+
+    /// The due entry of a delivery that ended is not to fire, if it is in memory.
+    pub(in crate::store) fn disarm(&mut self, key: DeliveryKey, at: Timestamp) {
+        let entry = due_key(at, key);
+        if self.loaded(&entry) {
+            self.after.disarmed.insert(entry);
+        }
+    }
+
+    /// Takes what ended out of the wheel: one pass a batch, however many there are.
+    pub(in crate::store) fn disarm_ended(&mut self) {
+        let gone = std::mem::take(&mut self.after.disarmed);
+        if !gone.is_empty() {
+            self.memory.schedule.disarm(&gone);
+        }
+    }
+
+    fn fall_due_disabled(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        let Some((delivery, newest)) = self.row(key)? else { return Ok(()) };
+        if !delivery.is_test() {
+            return Ok(());
+        }
+        if let (true, Some(entry)) = (self.memory.watchers.contains_key(&key), self.entry(key.endpoint)) {
+            let seat = Seat::squeeze(&self.shared.room, &entry.live);
+            self.ready(key, Place::Due(at), Lane::Hand, seat);
+            return Ok(());
+        }
+        // A test that a crash cut short: nobody waits for it any more.
+        self.take_entry(key, Place::Due(at))?;
+        let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
+        self.write_row(&ended, newest.as_ref())?;
+        self.finished(&ended)
+    }
+
+    fn overflow(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+        if !self.take_entry(key, Place::Due(at))? {
+            return Ok(());
+        }
+        match self.row(key)? {
+            None => self.park_new(key),
+            Some((delivery, newest)) => {
+                let parked = self.park(delivery)?;
+                self.write_row(&parked, newest.as_ref())
+            }
+        }
+    }
+}
+
+/// Due entries loaded, and queued, between two commits.
+const SLICE: usize = 4_096;
+
+/// Backlog entries brought back at once.
+const REFILL: usize = 1_024;

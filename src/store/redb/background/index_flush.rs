@@ -1,0 +1,132 @@
+//! Listings by webhook and by tenant, without a page per endpoint and commit.
+//!
+//! ```text
+//!   commit ──▶ tail, in memory ──▶ (many entries, sorted) ──▶ index table, by slices with the checkpoints
+//!                    │                                            │
+//!                    └───────────── merged when read ─────────────┘
+//! ```
+//!
+//! An index row lands on its owner's leaf, so a batch touches as many leaves as it has owners. The tail gathers entries until
+//! they are many; a crash loses none, since the tail is read again from the tables behind `indexed`.
+
+use std::sync::PoisonError;
+
+use crate::domain::id::DeliveryKey;
+use crate::store::error::Error;
+use crate::store::redb::batch::Batch;
+use crate::store::redb::bulk::put_sorted;
+use crate::store::redb::counted::Counted;
+use crate::store::redb::schema::{IndexKey, OWNER_BYTES, read_index_key};
+use crate::store::shared::index_tail::{Entry, Flush, IndexRow};
+
+impl Batch<'_, '_> {
+    /// Starts writing the tail out when it is long.
+    pub(in crate::store) fn start_flush(&mut self) {
+        self.flush_of(TAIL);
+    }
+
+    /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
+    pub(in crate::store) fn hurry_flush(&mut self) {
+        self.flush_of(1);
+        self.tables.appended.hurry_flush();
+    }
+
+    fn flush_of(&mut self, least: usize) {
+        // The tail still holds what this batch wrote out; it is emptied after the commit.
+        if self.tables.appended.is_flushing() || self.after.flushed {
+            return;
+        }
+        let Some(entries) = self.tail_of(least) else { return };
+        // A fan-out adds deliveries of its event later, and those of this batch are not in the tail yet, so the index is whole
+        // only before them.
+        let fanning = self.memory.fanouts.iter().map(|running| running.event);
+        let added = self.after.index.iter().map(|entry| entry.key.event);
+        let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
+        let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
+        self.tables.appended.start_flush(Flush::of(entries, up_to));
+    }
+
+    /// A copy of the tail, when it has so many entries: readers wait for its lock.
+    fn tail_of(&self, least: usize) -> Option<Vec<Entry>> {
+        let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
+        (tail.entries.len() >= least).then(|| tail.entries.clone())
+    }
+
+    /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
+    /// goes into the tables anyway, is written by slices here.
+    pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
+        let appended = &self.tables.appended;
+        if appended.is_flushing() && (appended.is_hurrying() || self.tables.are_touched()) {
+            self.after.dirty |= self.tables.flush(slice_rows(self.after.index.len()))?;
+        }
+        if let Some(flush) = self.tables.appended.take_flushed() {
+            self.after.flushed = true;
+            self.memory.counters.indexed = flush.up_to;
+            let shared = self.shared.clone();
+            self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..flush.count)));
+        }
+        Ok(())
+    }
+
+    /// Writes an entry's rows at once: for one that is older than what the index is whole up to.
+    pub(in crate::store) fn index(&mut self, entry: Entry) -> Result<(), Error> {
+        self.after.dirty = true;
+        for row in entry.rows() {
+            self.tables.index()?.insert(&row, ())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the index rows of what retention took.
+    pub(in crate::store) fn unindex(&mut self, entry: Entry) -> Result<(), Error> {
+        for row in entry.rows() {
+            self.tables.index()?.remove(&row)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes rows of the index, which ascend.
+pub(in crate::store) fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
+    rows.chunk_by(|a, b| owner(&a.0) == owner(&b.0)).try_for_each(|owned| put_sorted(table, owned))
+}
+
+/// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than
+/// about twice its bound however large the batches are.
+pub(in crate::store) fn slice_rows(added: usize) -> usize {
+    SLICE.max(added * ROWS_OF_ENTRY * 2)
+}
+
+/// The part of a row that says whose it is.
+fn owner(row: &IndexKey) -> &[u8] {
+    &row[..OWNER_BYTES]
+}
+
+/// The delivery, or with endpoint 0 the event, that an index row names.
+pub(in crate::store) fn entry_of(row: &IndexKey) -> DeliveryKey {
+    read_index_key(row)
+}
+
+/// Entries in memory before they are written, 16 bytes each. With many endpoints every row touches a page of its own, so the
+/// more are written at once the fewer pages each costs; a restart reads them again.
+pub(in crate::store) const TAIL: usize = 131_072;
+
+/// Rows written in one commit, where it adds few itself.
+const SLICE: usize = 4_096;
+
+/// A delivery is listed by its webhook and by its tenant.
+const ROWS_OF_ENTRY: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{EndpointNo, EventKey, TenantNo};
+
+    #[test]
+    fn a_commit_writes_more_rows_than_it_adds() {
+        let delivery = Entry::delivery(DeliveryKey { event: EventKey(1), endpoint: EndpointNo(1) }, TenantNo(1));
+        for added in [0, 1, SLICE, 10 * SLICE] {
+            assert!(slice_rows(added) > added * delivery.rows().count(), "{added}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Work that goes on in slices between commits, so that no publisher waits for all of it. One file each.
+
+pub(in crate::store) mod due;
+pub(in crate::store) mod fanout;
+pub(in crate::store) mod index_flush;
+pub(in crate::store) mod resolve;
+pub(in crate::store) mod retention;

@@ -1,0 +1,256 @@
+//! What happens to the deliveries that were waiting when their webhook was disabled, deleted or purged: parked, or ended.
+//!
+//! A job walks the due table once, and for a deletion or a purge the webhook's backlog too, in slices between other commits. It
+//! stands in its own table until it is done, so a crash repeats what was left. Only events published before are its business: later
+//! ones know how the webhook stands. A webhook has one job: what is asked while it runs is joined to it, and it begins anew.
+
+use std::ops::Bound;
+
+use redb::ReadableTable;
+
+use crate::domain::delivery::{Delivery, End, Place};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::store::error::Error;
+use crate::store::message::command::{Dropped, Lane};
+use crate::store::message::permit::Seat;
+use crate::store::record::{self, Job, Task};
+use crate::store::redb::batch::Batch;
+use crate::store::redb::schema::{DueKey, due_key, read_due_key};
+use crate::store::redb::state::RunningJob;
+
+/// What is done to one delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Park,
+    End(End),
+}
+
+impl Batch<'_, '_> {
+    pub(in crate::store) fn park_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
+        self.memory.backlogs.entry(endpoint).or_default().after = 0;
+        self.start_job(endpoint, Job { task: Task::Park, until: self.newest_key().0, ..Job::default() })
+    }
+
+    pub(in crate::store) fn end_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
+        self.start_job(endpoint, Job { task: Task::End, until: self.newest_key().0, ..Job::default() })
+    }
+
+    /// Starts a job, or joins it to the one that runs for its webhook.
+    pub(in crate::store) fn start_job(&mut self, endpoint: EndpointNo, job: Job) -> Result<(), Error> {
+        let jobs = &mut self.memory.jobs;
+        let place = jobs.iter().position(|other| other.endpoint == endpoint);
+        let running = place.and_then(|place| jobs.remove(place));
+        let job = running.map_or(job, |running| running.job.joined(job));
+        let running = RunningJob { endpoint, job };
+        self.put_job(running)?;
+        if job.purged > 0 {
+            self.memory.purges.insert(endpoint, EventKey(job.purged));
+        }
+        self.memory.jobs.push_back(running);
+        Ok(())
+    }
+
+    /// One slice of the job whose turn it is.
+    pub(in crate::store) fn work(&mut self) -> Result<(), Error> {
+        let Some(mut running) = self.memory.jobs.pop_front() else { return Ok(()) };
+        if self.awaits_fanout(&running) {
+            self.memory.jobs.push_back(running);
+            return Ok(());
+        }
+        let cancelled = running.job.cancelled;
+        let done = self.walk_due(&mut running)? && self.walk_backlog(&mut running)?;
+        if running.job.cancelled > cancelled {
+            // A fan-out may have queued some of them after the purge had begun.
+            self.after.committed.dropped.push(Dropped::up_to(running.endpoint, EventKey(running.job.purged)));
+        }
+        if done {
+            return self.end_job(running);
+        }
+        self.put_job(running)?;
+        self.memory.jobs.push_back(running);
+        Ok(())
+    }
+
+    /// Whether an event that a purge is for has still to reach the webhook. Then it would come behind the job.
+    fn awaits_fanout(&self, running: &RunningJob) -> bool {
+        let no = running.endpoint.0;
+        let reaches = |cursor: &record::Fanout| cursor.after < no && no <= cursor.until;
+        self.memory.fanouts.iter().any(|fanout| fanout.event.0 <= running.job.purged && reaches(&fanout.cursor))
+    }
+
+    fn end_job(&mut self, running: RunningJob) -> Result<(), Error> {
+        self.after.dirty = true;
+        self.tables.job()?.remove(running.endpoint.0)?;
+        if running.job.task == Task::End {
+            self.memory.backlogs.remove(&running.endpoint);
+            self.forget_tombstone(running.endpoint)?;
+        }
+        if running.job.purged > 0 {
+            self.end_purge(running.endpoint, running.job.cancelled);
+        }
+        Ok(())
+    }
+
+    fn put_job(&mut self, running: RunningJob) -> Result<(), Error> {
+        self.after.dirty = true;
+        let mut bytes = Vec::new();
+        record::write_job(&running.endpoint.0.to_be_bytes(), &running.job, &mut bytes);
+        self.tables.job()?.insert(running.endpoint.0, &*bytes)?;
+        Ok(())
+    }
+
+    /// Looks at a piece of the due table; true when it was the last.
+    fn walk_due(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
+        let after: DueKey = running.job.after;
+        // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue.
+        let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
+        let mut theirs = Vec::new();
+        let mut last = None;
+        for row in self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
+            let bytes = *row?.0.value();
+            let (at, key) = read_due_key(&bytes);
+            if key.endpoint == running.endpoint {
+                let fate = running.job.fate(key.event, !active || at <= self.now);
+                theirs.extend(fate.map(|fate| (key, at, fate)));
+            }
+            last = Some(bytes);
+            if theirs.len() == SLICE {
+                break;
+            }
+        }
+        let piece = self.piece();
+        for (key, at, fate) in theirs {
+            if self.is_spent(&piece) {
+                return Ok(false);
+            }
+            self.settle(&mut running.job, key, Place::Due(at), fate)?;
+            running.job.after = due_key(at, key);
+        }
+        running.job.after = last.unwrap_or(after);
+        Ok(last.is_none())
+    }
+
+    /// Looks at a piece of the webhook's backlog, where the job ends what waits there; true when it was the last.
+    fn walk_backlog(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
+        let job = &mut running.job;
+        if !job.ends_backlog() {
+            return Ok(true);
+        }
+        let theirs = self.tables.backlog_past(running.endpoint, job.after_number, SLICE)?;
+        let piece = self.piece();
+        for (number, key) in &theirs {
+            if self.is_spent(&piece) {
+                return Ok(false);
+            }
+            if let Some(fate @ Fate::End(_)) = job.fate(key.event, true) {
+                self.settle(job, *key, Place::Backlog(*number), fate)?;
+            }
+            job.after_number = *number;
+        }
+        Ok(theirs.is_empty())
+    }
+
+    /// Parks or ends one waiting delivery. A test is left to its one attempt, as long as that may be made.
+    fn settle(&mut self, job: &mut Job, key: DeliveryKey, place: Place, fate: Fate) -> Result<(), Error> {
+        let row = self.row(key)?;
+        let fresh = row.is_none();
+        let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, place), None));
+        let fate = match fate {
+            Fate::End(End::WebhookDeleted) => fate,
+            _ if delivery.is_test() && self.is_sent_tests(key.endpoint) => {
+                self.leave_test(key, place);
+                return Ok(());
+            }
+            _ if delivery.is_test() => Fate::End(End::Cancelled),
+            _ => fate,
+        };
+        match fate {
+            Fate::End(end) => {
+                job.cancelled += u64::from(end == End::Cancelled);
+                // Where its entry stands, whatever its row says.
+                self.end_waiting(delivery.placed(place), newest.as_ref(), end)
+            }
+            Fate::Park => {
+                self.take_entry(key, place)?;
+                if fresh {
+                    return self.park_new(key);
+                }
+                let parked = self.park(delivery)?;
+                self.write_row(&parked, newest.as_ref())
+            }
+        }
+    }
+
+    /// It may have been dropped from a queue together with the others. One that comes twice is looked at twice.
+    fn leave_test(&mut self, key: DeliveryKey, place: Place) {
+        let Some(entry) = self.entry(key.endpoint) else { return };
+        if matches!(place, Place::Due(at) if at <= self.now) {
+            let seat = Seat::squeeze(&self.shared.room, &entry.live);
+            self.ready(key, place, Lane::Hand, seat);
+        }
+    }
+
+    fn is_sent_tests(&self, no: EndpointNo) -> bool {
+        self.entry(no).is_some_and(|entry| entry.endpoint.is_sent(true))
+    }
+}
+
+impl Job {
+    /// What becomes of a delivery of this event; `settles`: whether parking is for where it waits.
+    fn fate(&self, event: EventKey, settles: bool) -> Option<Fate> {
+        match self.task {
+            Task::End if event.0 <= self.until => Some(Fate::End(End::WebhookDeleted)),
+            _ if event.0 <= self.purged => Some(Fate::End(End::Cancelled)),
+            Task::Park if event.0 <= self.until && settles => Some(Fate::Park),
+            _ => None,
+        }
+    }
+
+    fn ends_backlog(&self) -> bool {
+        self.task == Task::End || self.purged > 0
+    }
+
+    /// This one and a later one, from the beginning.
+    fn joined(self, later: Self) -> Self {
+        let (task, until) = if later.task == Task::None { (self.task, self.until) } else { (later.task, later.until) };
+        Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
+    }
+}
+
+/// Entries changed in one commit.
+const SLICE: usize = 1_000;
+
+/// Entries looked at in one commit.
+const LOOK: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PARK: Job = Job { task: Task::Park, until: 10, purged: 0, after: [7; 20], after_number: 9, cancelled: 0 };
+    const PURGE: Job = Job { task: Task::None, until: 0, purged: 15, after: [0; 20], after_number: 0, cancelled: 3 };
+
+    #[test]
+    fn a_purge_ends_what_it_is_for_and_leaves_the_rest() {
+        assert_eq!(PURGE.fate(EventKey(15), false), Some(Fate::End(End::Cancelled)));
+        assert_eq!(PURGE.fate(EventKey(16), true), None);
+    }
+
+    #[test]
+    fn a_purge_while_others_are_parked_does_both() {
+        let both = PARK.joined(PURGE);
+        assert_eq!(both, Job { task: Task::Park, until: 10, purged: 15, after: [0; 20], after_number: 0, cancelled: 0 });
+        let later = PURGE.joined(Job { until: 30, after: [0; 20], after_number: 0, ..PARK });
+        assert_eq!(later.cancelled, 3);
+        assert_eq!(later.fate(EventKey(15), true), Some(Fate::End(End::Cancelled)));
+        assert_eq!((later.fate(EventKey(16), true), later.fate(EventKey(16), false)), (Some(Fate::Park), None));
+        assert_eq!(later.fate(EventKey(31), true), None);
+    }
+
+    #[test]
+    fn a_deletion_ends_all_as_deleted() {
+        let deleted = PURGE.joined(Job { task: Task::End, ..PARK });
+        assert_eq!(deleted.fate(EventKey(5), false), Some(Fate::End(End::WebhookDeleted)));
+        assert!(deleted.ends_backlog() && !PARK.ends_backlog());
+    }
+}

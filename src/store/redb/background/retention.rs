@@ -1,0 +1,409 @@
+//! What is removed, and when: finished deliveries by age, or before it when the store is over its bound.
+//!
+//! Events are looked at once, oldest first, when they are as old as the retention. Most of their deliveries ended long before
+//! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
+//! first of them may go. So the hot path writes no row for retention's sake.
+
+use std::ops::Bound;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use redb::ReadableTable;
+
+use crate::domain::delivery::{Delivery, End, Place};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::time::Timestamp;
+use crate::store::error::{Error, intact};
+use crate::store::record::StoredEvent;
+use crate::store::redb::apply::publish::id_name;
+use crate::store::redb::batch::Batch;
+use crate::store::redb::schema::{
+    DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
+};
+use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
+use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::{listed_under, record};
+
+/// What became of one event that was looked at.
+enum Looked {
+    Removed,
+    /// To be looked at again then.
+    Until(Timestamp),
+}
+
+impl Batch<'_, '_> {
+    /// A slice of retention, once a minute and as long as there is more.
+    pub(in crate::store) fn sweep(&mut self) -> Result<(), Error> {
+        let over = self.is_over();
+        if self.shared.space.is_low() {
+            self.memory.sweep.next = self.memory.sweep.next.min(self.steady + EVERY_WHEN_LOW);
+        }
+        let minute = self.steady >= self.memory.sweep.next;
+        // Nothing goes for its age while nobody knows the time.
+        let aging = self.memory.time.doubt().is_none();
+        if minute {
+            let low = self.shared.space.is_low();
+            self.memory.sweep.next = self.steady + if low { EVERY_WHEN_LOW } else { EVERY };
+            self.hurry_flush();
+        }
+        if minute && aging {
+            self.close_idle_connections()?;
+        }
+        if aging && (minute || self.memory.sweep.is_first()) {
+            self.forget_tombstones()?;
+        }
+        let due = aging && (minute || self.memory.sweep.more);
+        if due || over {
+            let names = due && self.forget_names()?;
+            let hours = due && self.forget_hours()?;
+            let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
+            let aged = due && self.sweep_aged()?;
+            let squeezed = over && self.squeeze_in_turn()?;
+            self.memory.sweep.more = names || hours || held || aged || squeezed;
+            self.memory.sweep.begun |= due;
+        }
+        if !over {
+            self.shared.full.store(false, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Squeezes until all was gone through in vain: then what is unfinished fills the store, until a later pass frees some.
+    fn squeeze_in_turn(&mut self) -> Result<bool, Error> {
+        if self.steady < self.memory.sweep.rests_until {
+            return Ok(false);
+        }
+        let before = self.after.removed;
+        let more = self.squeeze()?;
+        if self.after.removed > before {
+            self.shared.full.store(false, Relaxed);
+        } else if !more || self.is_far_over() {
+            self.shared.full.store(true, Relaxed);
+        }
+        if !more {
+            self.memory.sweep.rests_until = self.steady + AFTER_VAIN;
+        }
+        Ok(more)
+    }
+
+    /// What comes in is faster than the look for what may go.
+    fn is_far_over(&self) -> bool {
+        let most = self.memory.limits.max_bytes;
+        self.allocated() > most + (most / 16).max(FAR_BYTES)
+    }
+
+    /// Notes that an event is to be looked at again.
+    pub(in crate::store) fn revisit(&mut self, event: EventKey, at: Timestamp) -> Result<(), Error> {
+        self.tables.revisit()?.insert(&time_key(at, event), ())?;
+        self.after.dirty = true;
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.allocated() > self.memory.limits.max_bytes
+    }
+
+    /// What the store takes of the disk: the pages of its live rows, and the journal, which is written over and over. One that is
+    /// large from an earlier run alone must not fill a small store.
+    pub(in crate::store) fn allocated(&self) -> u64 {
+        let live_bytes = self.memory.counters.live_bytes.saturating_add_signed(self.tables.grown());
+        let journal = self.shared.space.journal_bytes().min(self.memory.limits.max_bytes / JOURNAL_SHARE);
+        allocated(live_bytes) + journal
+    }
+
+    /// Looks at the events that have come of age; true when there are more, or the index must first be written up to them.
+    fn sweep_aged(&mut self) -> Result<bool, Error> {
+        let newest = EventKey::at(self.now - self.memory.limits.retention).0;
+        let again = self.due_revisits()?;
+        let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
+        let more =
+            came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.tables.appended.is_flushing());
+        for key in again {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.tables.revisit()?.remove(&key)?;
+            self.look_again(read_time_key(&key).1, Removal::Aged)?;
+        }
+        for event in came {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.look_again(event, Removal::Aged)?;
+            self.memory.counters.swept = event.0;
+        }
+        Ok(more)
+    }
+
+    /// Removes the oldest finished deliveries before their age; false when there are none left.
+    fn squeeze(&mut self) -> Result<bool, Error> {
+        self.hurry_flush();
+        let came = self.next_events(self.memory.counters.swept, self.memory.counters.indexed)?;
+        let none_came = came.is_empty();
+        for event in came {
+            if self.has_removed_enough() {
+                return Ok(true);
+            }
+            self.look_again(event, Removal::Now)?;
+            self.memory.counters.swept = self.memory.counters.swept.max(event.0);
+        }
+        Ok(!none_came || self.tables.appended.is_flushing() || self.squeeze_revisits()?)
+    }
+
+    /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.
+    fn squeeze_revisits(&mut self) -> Result<bool, Error> {
+        let after = self.memory.sweep.early;
+        let mut found = Vec::new();
+        for row in self.tables.revisit()?.range::<&TimeKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(SLICE) {
+            found.push(*row?.0.value());
+        }
+        let before = self.after.removed;
+        for key in &found {
+            self.memory.sweep.early = *key;
+            // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
+            if let Looked::Removed = self.look(read_time_key(key).1, Removal::Now)? {
+                self.tables.revisit()?.remove(key)?;
+                self.after.dirty = true;
+            }
+        }
+        if found.is_empty() {
+            self.memory.sweep.early = [0; 16];
+        }
+        Ok(!found.is_empty() || self.after.removed > before)
+    }
+
+    fn has_removed_enough(&self) -> bool {
+        self.after.removed >= ROWS
+    }
+
+    fn next_events(&mut self, after: u64, up_to: u64) -> Result<Vec<EventKey>, Error> {
+        let mut found = Vec::new();
+        if after < up_to {
+            for row in self.tables.event()?.range(after + 1..=up_to)?.take(SLICE) {
+                found.push(EventKey(row?.0.value()));
+            }
+        }
+        Ok(found)
+    }
+
+    fn due_revisits(&mut self) -> Result<Vec<TimeKey>, Error> {
+        let last = time_key(self.now, EventKey::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.revisit()?.range::<&TimeKey>(..=&last)?.take(SLICE) {
+            found.push(*row?.0.value());
+        }
+        Ok(found)
+    }
+
+    fn look_again(&mut self, event: EventKey, removal: Removal) -> Result<(), Error> {
+        self.after.dirty = true;
+        match self.look(event, removal)? {
+            Looked::Removed => Ok(()),
+            Looked::Until(at) => self.revisit(event, at),
+        }
+    }
+
+    /// Removes the deliveries of an event that may go, and the event with the last of them.
+    fn look(&mut self, event: EventKey, removal: Removal) -> Result<Looked, Error> {
+        let Some(mut stored) = self.event(event)? else { return Ok(Looked::Removed) };
+        let rows = self.deliveries_of(event)?;
+        let counted = rows.iter().filter(|delivery| !delivery.recovered).count();
+        let (go, stay): (Vec<Delivery>, Vec<Delivery>) = rows.into_iter().partition(|delivery| self.may_go(delivery, removal));
+        self.after.dirty |= !go.is_empty();
+        for delivery in &go {
+            self.remove_delivery(delivery)?;
+        }
+        stored.removed += u32::try_from(go.iter().filter(|delivery| !delivery.recovered).count()).unwrap_or(u32::MAX);
+        let without_row = (stored.deliveries as usize).saturating_sub(stored.removed as usize + counted_left(counted, &go));
+        if stay.is_empty() && without_row == 0 && self.may_forget(event, removal) {
+            self.remove_event(&stored)?;
+            return Ok(Looked::Removed);
+        }
+        if !go.is_empty() {
+            self.put_event(&stored)?;
+        }
+        Ok(Looked::Until(self.next_look(event, &stay, without_row)))
+    }
+
+    fn may_go(&self, delivery: &Delivery, removal: Removal) -> bool {
+        let Some(ended) = delivery.ended_at() else { return false };
+        removal == Removal::Now || ended + self.memory.limits.retention <= self.now
+    }
+
+    /// An event without deliveries counts from its publication.
+    fn may_forget(&self, event: EventKey, removal: Removal) -> bool {
+        removal == Removal::Now || event.time() + self.memory.limits.retention <= self.now
+    }
+
+    fn next_look(&self, event: EventKey, stay: &[Delivery], without_row: usize) -> Timestamp {
+        let unfinished = self.now + UNFINISHED_AGAIN;
+        let retention = self.memory.limits.retention;
+        let ends = stay.iter().map(|delivery| delivery.ended_at().map_or(unfinished, |ended| ended + retention));
+        let earliest = ends.chain((without_row > 0).then_some(unfinished)).min();
+        earliest.unwrap_or(event.time() + retention).max(self.now + Duration::from_millis(1))
+    }
+
+    fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
+        let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
+        let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.log()?.range::<&crate::store::redb::schema::LogKey>(&first..=&last)? {
+            let (key, value) = row?;
+            let (key, number) = read_log_key(key.value());
+            if number == DELIVERY_ROW {
+                found.extend(intact(Some(record::read_delivery(key, value.value())))?.map(|(delivery, _)| delivery));
+            }
+        }
+        Ok(found)
+    }
+
+    fn remove_delivery(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        let key = delivery.key;
+        self.after.removed += usize::from(delivery.attempts) + 1;
+        for number in 0..=delivery.attempts {
+            self.tables.log()?.remove(&log_key(key, number))?;
+        }
+        let owner = self.entry_or_tombstone(key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+        self.unindex(IndexEntry::delivery(key, owner))
+    }
+
+    fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
+        let event = &stored.event;
+        self.tables.event()?.remove(event.key.0)?;
+        self.after.removed += 1;
+        self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
+        let tenant = event.tenant.as_deref();
+        if self.shared.node.event_key(&event.id) != Some(event.key) {
+            self.tables.name()?.remove(&*id_name(&event.provider, &event.id, tenant))?;
+        }
+        let owner = self.tenant_no(&event.provider, listed_under(tenant))?;
+        self.unindex(IndexEntry::event(event.key, owner))
+    }
+
+    /// Idempotency keys whose day has passed; true when there are more.
+    fn forget_names(&mut self) -> Result<bool, Error> {
+        let last = time_key(self.now, EventKey::MAX);
+        let mut found = Vec::new();
+        for row in self.tables.name_end()?.range::<&TimeKey>(..=&last)?.take(NAMES) {
+            let (key, name) = row?;
+            found.push((*key.value(), name.value().to_vec()));
+        }
+        let more = found.len() == NAMES;
+        for (key, name) in found {
+            self.tables.name_end()?.remove(&key)?;
+            self.forget_name(&name)?;
+            self.after.dirty = true;
+        }
+        Ok(more)
+    }
+
+    /// Unless the key was used again after its day.
+    fn forget_name(&mut self, name: &[u8]) -> Result<(), Error> {
+        let now = self.now.as_millis();
+        let table = self.tables.name()?;
+        let named = intact(table.get(name)?.map(|row| record::read_named(name, row.value())))?;
+        if named.is_some_and(|named| named.until <= now) {
+            table.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// Held deliveries that waited as long as the retention end as failed: a slice of the webhooks that have a backlog, and of
+    /// their backlogs; true when there are more.
+    fn expire_held(&mut self, begins: bool) -> Result<bool, Error> {
+        let Memory { sweep, backlogs, .. } = &mut *self.memory;
+        if begins {
+            sweep.held.begin(backlogs.keys().copied());
+        }
+        let (mut left, piece) = (NAMES, self.piece());
+        for endpoint in self.memory.sweep.held.slice() {
+            let expired = self.expire_backlog(endpoint, left)?;
+            left -= expired;
+            if left == 0 || self.is_spent(&piece) {
+                return Ok(true);
+            }
+            self.memory.sweep.held.done(endpoint);
+        }
+        Ok(self.memory.sweep.held.is_under_way())
+    }
+
+    /// How many of a disabled webhook's held deliveries ended, at most `most`.
+    fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
+        let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { return Ok(0) };
+        let expired = self.expire_oldest(endpoint, most)?;
+        if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
+            self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
+        }
+        Ok(expired)
+    }
+
+    fn expire_oldest(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
+        let oldest = EventKey::at(self.now - self.memory.limits.retention);
+        let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
+        let mut found = Vec::new();
+        for row in self.tables.backlog()?.range::<&crate::store::redb::schema::BacklogKey>(&first..=&last)?.take(most) {
+            let (key, value) = row?;
+            let (_, number) = read_backlog_key(key.value());
+            found.push((waiting(endpoint, number, value.value()), number));
+        }
+        let piece = self.piece();
+        for (count, (key, number)) in found.iter().enumerate() {
+            if self.is_spent(&piece) {
+                return Ok(count);
+            }
+            self.expire(*key, *number)?;
+        }
+        Ok(found.len())
+    }
+
+    fn expire(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
+        let place = Place::Backlog(number);
+        let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, place), None));
+        self.take_entry(key, place)?;
+        let ended = delivery.ended(End::Expired, self.now);
+        self.write_row(&ended, newest.as_ref())?;
+        self.finished(&ended)
+    }
+}
+
+/// Which finished deliveries may go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Removal {
+    /// Those as old as the retention.
+    Aged,
+    /// All of them.
+    Now,
+}
+
+fn counted_left(counted: usize, go: &[Delivery]) -> usize {
+    counted.saturating_sub(go.iter().filter(|delivery| !delivery.recovered).count())
+}
+
+/// What the pages of so many live bytes take: leaves are not full, and each commit's old pages live until the next.
+pub(in crate::store) fn allocated(live_bytes: u64) -> u64 {
+    live_bytes + live_bytes / 2 + FIXED_BYTES
+}
+
+/// Of `max_bytes`, the most that the journal counts for.
+const JOURNAL_SHARE: u64 = 4;
+
+/// Pages that two checkpoints bring at once, before there was a look for what may go.
+const FAR_BYTES: u64 = 6 << 20;
+
+/// Pages of an empty store.
+const FIXED_BYTES: u64 = 1 << 20;
+
+/// Between two passes that look for something to remove before its age.
+const AFTER_VAIN: Duration = Duration::from_secs(1);
+
+/// When an event with unfinished deliveries is looked at again.
+const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Rows removed in one commit.
+const ROWS: usize = 4_000;
+
+/// Events looked at in one commit.
+const SLICE: usize = 256;
+
+/// Names forgotten, or held deliveries ended, in one commit.
+const NAMES: usize = 1_000;

@@ -1,0 +1,307 @@
+//! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use redb::ReadableTable;
+
+use super::schema::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
+use super::state::Memory;
+use super::tables::Tables;
+use super::waiting;
+use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+use crate::store::Attempt;
+use crate::store::Shared;
+use crate::store::error::{Error, intact};
+use crate::store::message::command::{Committed, Lane, Ready};
+use crate::store::message::permit::Seat;
+use crate::store::message::progress::Fact;
+use crate::store::record::{self};
+use crate::store::shared::cached::Held;
+use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::shared::registry::Entry;
+use crate::store::writer::schedule::Armed;
+
+/// One write transaction, before its commit.
+pub(in crate::store) struct Batch<'a, 'txn> {
+    pub(in crate::store) tables: Tables<'txn>,
+    pub(in crate::store) memory: &'a mut Memory,
+    pub(in crate::store) shared: &'a Arc<Shared>,
+    /// The service's time: all that is written bears it, and what is due is judged by it.
+    pub(in crate::store) now: Timestamp,
+    pub(in crate::store) steady: Instant,
+    /// The newest key before this batch: everything up to it is in the index or its tail.
+    pub(in crate::store) known_key: u64,
+    pub(in crate::store) after: After,
+}
+
+/// A piece of background work, by how much the batch held when it began.
+pub(in crate::store) struct Piece(usize);
+
+/// What happens after the commit, in the order of the fields.
+#[derive(Default)]
+pub(in crate::store) struct After {
+    /// Whether there is anything to commit.
+    pub(in crate::store) dirty: bool,
+    pub(in crate::store) changed: ByEndpoint<Arc<Endpoint>>,
+    pub(in crate::store) committed: Committed,
+    pub(in crate::store) index: Vec<IndexEntry>,
+    /// Whether a flush of the index's tail ended.
+    pub(in crate::store) flushed: bool,
+    /// Rows that retention took.
+    pub(in crate::store) removed: usize,
+    pub(in crate::store) published: bool,
+    /// Whether a tenant had its first event.
+    pub(in crate::store) numbered: bool,
+    pub(in crate::store) attempts: Vec<(Entry, Timestamp)>,
+    /// Due entries of deliveries that ended without an attempt.
+    pub(in crate::store) disarmed: HashSet<DueKey>,
+    pub(in crate::store) facts: Vec<Fact>,
+    pub(in crate::store) answers: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Batch<'_, '_> {
+    /// A webhook as this transaction has it. Of the deleted ones, those of this transaction alone.
+    pub(in crate::store) fn entry(&self, no: EndpointNo) -> Option<Entry> {
+        let mut entry = self.shared.registry().entry(no).cloned();
+        if let Some(changed) = self.after.changed.get(&no) {
+            match &mut entry {
+                Some(entry) => entry.endpoint = changed.clone(),
+                None => entry = Some(Entry { endpoint: changed.clone(), live: Arc::default() }),
+            }
+        }
+        entry
+    }
+
+    /// Begins a piece of work that writes rows anew.
+    pub(in crate::store) fn piece(&self) -> Piece {
+        Piece(self.tables.appended.current.bytes().len())
+    }
+
+    /// Whether it has written as much as one batch should, however few rows that were: each holds what was answered last.
+    pub(in crate::store) fn is_spent(&self, piece: &Piece) -> bool {
+        self.piece().0 - piece.0 > PIECE_BYTES
+    }
+
+    pub(in crate::store) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.shared.dialect(provider)
+    }
+
+    /// The next event key or backlog number.
+    pub(in crate::store) fn next_key(&mut self) -> EventKey {
+        let key = EventKey::next(EventKey(self.memory.counters.last_key), self.now);
+        self.memory.counters.last_key = key.0;
+        self.after.dirty = true;
+        key
+    }
+
+    /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
+    /// the event's, and its own checksum guards that.
+    pub(in crate::store) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        let row = self.tables.log_row(&log_key(key, DELIVERY_ROW), |row| Ok(record::read_delivery(key, row)))?;
+        intact(row)
+    }
+
+    pub(in crate::store) fn write_row(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_delivery(delivery, newest, &mut bytes);
+        self.put_log(delivery.key, DELIVERY_ROW, &bytes);
+        self.memory.scratch = bytes;
+        Ok(())
+    }
+
+    pub(in crate::store) fn write_attempt(&mut self, key: DeliveryKey, attempt: &Attempt) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.memory.scratch);
+        record::write_attempt(key, attempt, &mut bytes);
+        self.put_log(key, attempt.number, &bytes);
+        self.memory.scratch = bytes;
+        Ok(())
+    }
+
+    /// A new delivery: due now when there is a seat for it, else in its endpoint's backlog under its event's key.
+    pub(in crate::store) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>) -> Result<(), Error> {
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        self.memory.counters.pending += 1;
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let active = entry.endpoint.is_active();
+        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+            Some(seat) => self.ready_new(key, known, seat),
+            None => self.park_new(key)?,
+        }
+        Ok(())
+    }
+
+    /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read
+    /// past that already, it gets a row and a number of its own.
+    pub(in crate::store) fn park_new(&mut self, key: DeliveryKey) -> Result<(), Error> {
+        if self.memory.backlogs.get(&key.endpoint).is_some_and(|cursor| key.event.0 <= cursor.after) {
+            let late = self.park(Delivery::published(key, Place::Backlog(0)))?;
+            return self.write_row(&late, None);
+        }
+        self.put_backlog(key, key.event.0);
+        Ok(())
+    }
+
+    /// Puts a pending delivery where its endpoint lets it wait: the due table, or the backlog of a disabled one.
+    pub(in crate::store) fn place(&mut self, delivery: Delivery, at: Timestamp) -> Result<Delivery, Error> {
+        let active = self.entry(delivery.key.endpoint).is_some_and(|entry| entry.endpoint.is_active());
+        if active || delivery.is_test() {
+            self.put_due(delivery.key, at);
+            self.arm(delivery.key, at);
+            Ok(delivery.placed(Place::Due(at)))
+        } else {
+            self.park(delivery)
+        }
+    }
+
+    /// Puts a pending delivery at the end of its endpoint's backlog.
+    pub(in crate::store) fn park(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
+        let number = self.next_key().0;
+        self.put_backlog(delivery.key, number);
+        Ok(delivery.placed(Place::Backlog(number)))
+    }
+
+    /// Takes a delivery's one entry out of the table where it waits; false when it is not there.
+    pub(in crate::store) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
+        self.after.dirty = true;
+        match place {
+            Place::Due(at) => {
+                let entry = due_key(at, key);
+                let stood = self.tables.take_due(&entry)?;
+                self.memory.counters.note_taken(if stood { waiting::of_due(&entry) } else { 0 });
+                Ok(stood)
+            }
+            Place::Backlog(number) => {
+                let entry = backlog_key(key.endpoint, number);
+                let stood = self.tables.take_backlog(&entry)?;
+                let event = key.event.0.to_be_bytes();
+                let value: &[u8] = if number == key.event.0 { &[] } else { &event };
+                self.memory.counters.note_taken(if stood { waiting::of_backlog(&entry, value) } else { 0 });
+                Ok(stood)
+            }
+        }
+    }
+
+    pub(in crate::store) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
+        self.after.dirty = true;
+        let entry = due_key(at, key);
+        self.memory.counters.note_put(waiting::of_due(&entry));
+        self.tables.put_due(entry);
+    }
+
+    /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
+    pub(in crate::store) fn ready(&mut self, key: DeliveryKey, place: Place, lane: Lane, seat: Seat) {
+        if let Place::Due(at) = place
+            && !self.loaded(&due_key(at, key))
+        {
+            return;
+        }
+        self.after.committed.ready.push(Ready { key, place, lane, known: None, seat, since: self.steady });
+    }
+
+    /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
+    pub(in crate::store) fn place_without_row(&mut self, key: DeliveryKey) -> Result<Option<Place>, Error> {
+        let at = key.event.time();
+        if self.tables.due()?.get(&due_key(at, key))?.is_some() {
+            return Ok(Some(Place::Due(at)));
+        }
+        let parked = self.tables.backlog()?.get(&backlog_key(key.endpoint, key.event.0))?.is_some();
+        Ok(parked.then_some(Place::Backlog(key.event.0)))
+    }
+
+    /// A delivery in whatever form it is kept; `None` when there is none.
+    pub(in crate::store) fn delivery(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        if let Some(found) = self.row(key)? {
+            return Ok(Some(found));
+        }
+        let place = self.place_without_row(key)?;
+        Ok(place.map(|place| (Delivery::published(key, place), None)))
+    }
+
+    /// A delivery that was pending ended without an attempt.
+    pub(in crate::store) fn finished(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        self.mark_end(delivery);
+        self.leaves_pending(delivery)
+    }
+
+    /// A delivery is pending no more: its entry went, and its end is counted.
+    pub(in crate::store) fn leaves_pending(&mut self, delivery: &Delivery) -> Result<(), Error> {
+        self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
+        let late = delivery.key.event.0 <= self.memory.counters.swept;
+        if late && let State::Succeeded { at } | State::Failed { at, .. } = delivery.state {
+            self.revisit(delivery.key.event, at + self.memory.limits.retention)?;
+        }
+        if let State::Failed { end, .. } = delivery.state {
+            self.count_failed(delivery, end);
+        }
+        if let Some(watcher) = self.memory.watchers.remove(&delivery.key) {
+            // A test whose caller went away is in the log all the same.
+            self.answer(move || watcher.send(()).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn answer(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.after.answers.push(Box::new(answer));
+    }
+
+    pub(in crate::store) fn fact(&mut self, fact: impl FnOnce() -> Fact) {
+        if self.shared.facts.receiver_count() > 0 {
+            self.after.facts.push(fact());
+        }
+    }
+
+    /// Arms the wheel for a due entry, when it lies within what is loaded.
+    pub(in crate::store) fn arm(&mut self, key: DeliveryKey, at: Timestamp) {
+        let entry = due_key(at, key);
+        if self.memory.schedule.is_loaded(&entry) {
+            if !self.after.disarmed.is_empty() {
+                // One that ended in this batch may have been brought back to the very same time.
+                self.after.disarmed.remove(&entry);
+            }
+            self.memory.schedule.arm(Armed { key, at });
+        }
+    }
+
+    pub(in crate::store) fn loaded(&self, key: &DueKey) -> bool {
+        self.memory.schedule.is_loaded(key)
+    }
+
+    pub(in crate::store) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) {
+        let at = key.event.time();
+        self.put_due(key, at);
+        // Before the table is loaded up to here, the loading will find it.
+        if self.loaded(&due_key(at, key)) {
+            let place = Place::Due(at);
+            let (known, since) = (known.cloned(), self.steady);
+            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, seat, since });
+        }
+    }
+
+    fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
+        self.after.dirty = true;
+        let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
+        let value: &[u8] = if number == key.event.0 { &[] } else { &event };
+        self.memory.counters.note_put(waiting::of_backlog(&entry, value));
+        self.tables.put_backlog(entry, value);
+        self.memory.backlogs.entry(key.endpoint).or_default().more = true;
+        let said = (key.endpoint, true);
+        if self.after.committed.backlogs.last() != Some(&said) {
+            self.after.committed.backlogs.push(said);
+        }
+    }
+
+    fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
+        self.after.dirty = true;
+        self.tables.put_log(log_key(key, number), bytes);
+        self.shared.space.admit(bytes.len());
+    }
+}
+
+/// What a piece of background work adds to a batch at most, but for its last row, which may hold a megabyte.
+const PIECE_BYTES: usize = 1 << 20;

@@ -1,0 +1,188 @@
+//! What memory must know of a store before its writer runs: webhooks, tenants, keys, how far each work has come, and what the index
+//! does not have yet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+
+use super::findings::Finding;
+use super::opening::Moment;
+use super::seal::Sealer;
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::timekeeper::TimeKeeper;
+use crate::store::error::{Error, intact};
+use crate::store::listed_under;
+use crate::store::message::command::Limits;
+use crate::store::record::{self, Counters};
+use crate::store::redb::apply::tombstones::owner_of;
+use crate::store::redb::journal::memtable::Appended;
+use crate::store::redb::schema::{
+    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG,
+    LogKey, QUARANTINE, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
+};
+use crate::store::redb::state::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
+use crate::store::shared::catalogue;
+use crate::store::shared::index_tail::{Entry as IndexEntry, Tail};
+use crate::store::shared::registry::Registry;
+use crate::store::writer::schedule::Schedule;
+
+pub(in crate::store) fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Counters), Error> {
+    let txn = database.begin_read()?;
+    let mut registry = Registry::default();
+    for row in schema::read(&txn, TENANT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        let (owned, listing) = record::read_tenant(TenantNo(no.value()), value.value())?;
+        registry.put_tenant(TenantNo(no.value()), owned, listing);
+    }
+    for row in schema::read(&txn, ENDPOINT)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        registry.put(Arc::new(record::read_endpoint(EndpointNo(no.value()), sealer, value.value())?));
+    }
+    for row in schema::read(&txn, KEY)?.range::<&[u8; 32]>(..)? {
+        let (hash, value) = row?;
+        registry.put_key(Arc::new(record::read_key(*hash.value(), value.value())?));
+    }
+    for row in schema::read(&txn, EVENT_TYPE)?.range::<&[u8]>(..)? {
+        let (name, value) = row?;
+        let Some(provider) = catalogue::provider_of(name.value()) else { continue };
+        registry.put_event_type(provider.into(), record::read_event_type(name.value(), value.value())?);
+    }
+    let counters =
+        schema::read(&txn, STATE)?.get(COUNTERS)?.map(|row| record::read_counters(&[COUNTERS], row.value())).transpose()?;
+    Ok((registry, counters.unwrap_or_default()))
+}
+
+/// The service's time goes on from what the store knows.
+fn read_time(counters: &Counters, moment: Moment) -> TimeKeeper {
+    let newest = EventKey(counters.last_key).time();
+    let mut time = match counters.time {
+        Some(kept) => TimeKeeper::resume(kept, moment.reading, moment.boot_id),
+        None => TimeKeeper::since(newest, moment.reading),
+    };
+    // What this look finds is told when the service starts, with what was in doubt before.
+    time.look(moment.reading);
+    time
+}
+
+pub(in crate::store) fn read_memory(
+    database: &Database,
+    counters: Counters,
+    limits: Limits,
+    moment: Moment,
+) -> Result<Memory, Error> {
+    let txn = database.begin_read()?;
+    let time = read_time(&counters, moment);
+    let mut memory = Memory {
+        counters,
+        schedule: Schedule::new(time.now()),
+        time,
+        boot_id: moment.boot_id,
+        backlogs: read_backlogs(&schema::read(&txn, BACKLOG)?)?,
+        fanouts: Default::default(),
+        jobs: Default::default(),
+        purges: Default::default(),
+        watchers: HashMap::new(),
+        limits,
+        sweep: Sweep::new(moment.steady),
+        listed: 0,
+        revoked: Default::default(),
+        file_keys: Default::default(),
+        notices: Default::default(),
+        announced: false,
+        connections_swept: Vec::new(),
+        tombstones_swept: 0,
+        scratch: Vec::new(),
+        appended: Appended::default(),
+    };
+    for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
+        let (event, value) = row?;
+        let cursor = record::read_fanout(&event.value().to_be_bytes(), value.value())?;
+        memory.fanouts.push_back(RunningFanout { event: EventKey(event.value()), cursor, known: None });
+    }
+    for row in schema::read(&txn, JOB)?.range::<u32>(..)? {
+        let (no, value) = row?;
+        let job = record::read_job(&no.value().to_be_bytes(), value.value())?;
+        let endpoint = EndpointNo(no.value());
+        if job.purged > 0 {
+            memory.purges.insert(endpoint, EventKey(job.purged));
+        }
+        memory.jobs.push_back(RunningJob { endpoint, job });
+    }
+    Ok(memory)
+}
+
+/// Which endpoints have a backlog: one look an endpoint, whatever its length.
+fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<ByEndpoint<Cursor>, Error> {
+    let mut found = ByEndpoint::default();
+    let mut from = EndpointNo(0);
+    while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
+        let (endpoint, _) = read_backlog_key(row?.0.value());
+        found.insert(endpoint, Cursor { after: 0, more: true });
+        from = EndpointNo(endpoint.0.saturating_add(1));
+    }
+    Ok(found)
+}
+
+/// What came after the index was last written: events by their key, deliveries by their rows or by where they wait.
+pub(in crate::store) fn read_tail(database: &Database, registry: &Registry, node: Node, memory: &Memory) -> Result<Tail, Error> {
+    let txn = database.begin_read()?;
+    let indexed = EventKey(memory.counters.indexed);
+    let mut keys = Vec::new();
+    for row in schema::read(&txn, LOG)?.range::<&LogKey>(&log_key(after(indexed), 0)..)? {
+        let (key, number) = read_log_key(row?.0.value());
+        keys.extend((number == DELIVERY_ROW).then_some(key));
+    }
+    let first = due_key(indexed.time(), DeliveryKey { event: EventKey::MIN, ..after(indexed) });
+    for row in schema::read(&txn, DUE)?.range::<&DueKey>(&first..)? {
+        let (_, key) = read_due_key(row?.0.value());
+        keys.extend((key.event > indexed).then_some(key));
+    }
+    for row in schema::read(&txn, BACKLOG)?.range::<&BacklogKey>(..)? {
+        let (key, value) = row?;
+        let (endpoint, number) = read_backlog_key(key.value());
+        let key = waiting(endpoint, number, value.value());
+        keys.extend((key.event > indexed).then_some(key));
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    let webhooks = schema::read(&txn, ENDPOINT)?;
+    let owner = |no| registry.entry(no).map_or_else(|| owner_of(&webhooks, no), |entry| Ok(entry.endpoint.tenant_no));
+    let delivery = |key: DeliveryKey| Ok(IndexEntry::delivery(key, owner(key.endpoint)?));
+    let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
+    entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, indexed)?);
+    Ok(Tail { entries })
+}
+
+fn read_event_tail(
+    table: &impl ReadableTable<u64, &'static [u8]>,
+    registry: &Registry,
+    node: Node,
+    indexed: EventKey,
+) -> Result<Vec<IndexEntry>, Error> {
+    let mut entries = Vec::new();
+    for row in table.range(indexed.0.saturating_add(1)..)? {
+        let (key, value) = row?;
+        let key = EventKey(key.value());
+        let Some(stored) = intact(Some(record::read_event(key, node, value.value())))? else { continue };
+        let event = stored.event;
+        let owner = registry.tenant(&event.provider, listed_under(event.tenant.as_deref())).filter(|_| !event.test);
+        entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
+    }
+    Ok(entries)
+}
+
+fn after(event: EventKey) -> DeliveryKey {
+    DeliveryKey { event: EventKey(event.0.saturating_add(1)), endpoint: EndpointNo(0) }
+}
+
+/// What was found wrong and is not acknowledged, oldest first, and how many rows are in quarantine.
+pub(in crate::store) fn read_findings(database: &Database) -> Result<(Vec<Finding>, u64), Error> {
+    let txn = database.begin_read()?;
+    let mut found = Vec::new();
+    for row in schema::read(&txn, FINDING)?.range::<u64>(..)? {
+        let (key, value) = row?;
+        found.push(record::read_finding(key.value(), value.value())?);
+    }
+    Ok((found, schema::read(&txn, QUARANTINE)?.len()?))
+}

@@ -1,0 +1,334 @@
+//! From a path to a running store: whose file it is, which version, which key; then what a crash left, and what is damaged.
+//!
+//! Everything that can be refused is refused on trial, which leaves every file as it is. `ON-DISK.md` says what stands in which file.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
+
+use super::findings::{Finding, Kind};
+use super::founding::{self, found};
+use super::load::{read_findings, read_memory, read_registry, read_tail};
+use super::recovery::{self, Journals, Recovered, recover, twice};
+use super::seal::Sealer;
+use super::trial::{Pages, thorough_trial, trial};
+use super::upgrade;
+use crate::clock;
+use crate::domain::id::Node;
+use crate::domain::timekeeper::Reading;
+use crate::store::error::Error;
+use crate::store::message::command::Limits;
+use crate::store::record::{self, Counters, Meta};
+use crate::store::redb::backend::Disk;
+use crate::store::redb::counted::recount;
+use crate::store::redb::files::{Standing, failed, sync_folder, with_suffix};
+use crate::store::redb::journal::file::{self, Journal};
+use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::mend::derive::{self, mend, mend_tenants};
+use crate::store::redb::mend::quarantine::{Glance, clear_out, write_anew};
+use crate::store::redb::schema::{self, COUNTERS, IDENTITY, META, SEAL, STATE, STORE_VERSION};
+use crate::store::redb::state::Memory;
+use crate::store::redb::tables::Tables;
+use crate::store::shared::index_tail::Tail;
+use crate::store::shared::registry::Registry;
+
+/// A store that was opened, before its writer runs.
+pub(in crate::store) struct Opened {
+    pub(in crate::store) database: Database,
+    pub(in crate::store) sealer: Sealer,
+    pub(in crate::store) node: Node,
+    pub(in crate::store) registry: Registry,
+    pub(in crate::store) tail: Tail,
+    pub(in crate::store) memory: Memory,
+    pub(in crate::store) journal: Journal,
+    /// What was found wrong, now and before, and is not acknowledged.
+    pub(in crate::store) findings: Vec<Finding>,
+    /// Damaged rows that are in quarantine.
+    pub(in crate::store) quarantined: u64,
+    /// The files that must stay where they are.
+    pub(in crate::store) standing: Vec<Standing>,
+}
+
+/// When a store is opened, by each clock.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Moment {
+    pub(in crate::store) steady: Instant,
+    pub(in crate::store) reading: Reading,
+    /// Of the boot that the reading counts from.
+    pub(in crate::store) boot_id: u64,
+}
+
+impl Moment {
+    pub(in crate::store) fn now() -> Self {
+        Self { steady: clock::steady(), reading: clock::reading(), boot_id: clock::boot_id() }
+    }
+}
+
+/// Opens or makes the store at `path`.
+pub(in crate::store) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, moment: Moment) -> Result<Opened, Error> {
+    let version = check_version(path)?;
+    let (database, sealer, meta) = match path.exists() {
+        false => founding::make(path, credentials)?,
+        true => open_whole(path, credentials, version)?,
+    };
+    let node = Node(meta.node);
+    let recovered = recover(&database, path, Journals::PutAside, clock::now())?;
+    let counters = mended(&database, node, &recovered)?;
+    let journal = recovery::begin(&database, path, &recovered, &counters)?;
+    let (registry, counters) = read_registry(&database, &sealer)?;
+    let memory = read_memory(&database, counters, limits, moment)?;
+    let tail = read_tail(&database, &registry, node, &memory)?;
+    let (findings, quarantined) = read_findings(&database)?;
+    findings.iter().for_each(|finding| tracing::error!("{finding}; `hookwheel doctor` says more"));
+    let standing = standing(path, &sealer)?;
+    Ok(Opened { database, sealer, node, registry, tail, memory, journal, findings, quarantined, standing })
+}
+
+/// Opens a store that exists, brings it to this version, and takes damaged rows out of the tables that are read whole.
+fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> Result<(Database, Sealer, Meta), Error> {
+    let len = fs::metadata(path).map_err(|cause| failed("look at", path, cause))?.len();
+    let seen = if len > WHOLE_BYTES {
+        trial(path, |database| seen(database, path, credentials, &Pages::Unknown))?
+    } else {
+        thorough_trial(path, |database, pages| seen(database, path, credentials, &pages))?
+    };
+    let database = open_known(path)?;
+    let Some(Seen { sealer, meta, glance, anew }) = seen else {
+        let sealer = Sealer::load(path, credentials, true)?;
+        let meta = found(&database, &sealer)?;
+        return Ok((database, sealer, meta));
+    };
+    if version != Some(STORE_VERSION) {
+        write_version(path)?;
+    }
+    match anew {
+        Some((rows, aside)) => note_anew(&database, &glance, rows, &aside)?,
+        None if !glance.bad.is_empty() => take_out(&database, &glance)?,
+        None => {}
+    }
+    upgrade::complete(&database, path, meta)?;
+    if meta.store_version < STORE_VERSION || !glance.bad.is_empty() {
+        recount(&database)?;
+    }
+    Ok((database, sealer, meta))
+}
+
+/// What a trial shows of a store: whose it is, and what is damaged.
+struct Seen {
+    sealer: Sealer,
+    meta: Meta,
+    glance: Glance,
+    /// Where pages were damaged: how many rows went into quarantine, and where the damaged file is.
+    anew: Option<(u64, PathBuf)>,
+}
+
+/// `None`: nothing was ever written there.
+fn seen(database: &Database, path: &Path, credentials: Option<&Path>, pages: &Pages) -> Result<Option<Seen>, Error> {
+    let txn = database.begin_read()?;
+    if is_new(&txn, path)? {
+        return Ok(None);
+    }
+    let sealer = Sealer::load(path, credentials, false)?;
+    let meta = identify(&txn, path, &sealer)?;
+    let glance = match pages {
+        // Some tables had another form then.
+        _ if meta.store_version < 2 => Glance::default(),
+        Pages::Damaged(_) => Glance::of_all(&txn, meta.store_version)?,
+        Pages::Whole | Pages::Unknown => Glance::of_small(&txn, meta.store_version)?,
+    };
+    let damaged = matches!(pages, Pages::Damaged(_)) && meta.store_version >= 2;
+    let anew = damaged.then(|| write_in_its_place(&txn, path, meta.store_version)).transpose()?;
+    Ok(Some(Seen { sealer, meta, glance, anew }))
+}
+
+/// Writes what can be read of a damaged file into a new one, which takes its place in one step; the damaged one stays beside it.
+fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32) -> Result<(u64, PathBuf), Error> {
+    let (now, fresh) = (clock::now(), with_suffix(path, ".anew"));
+    let aside = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
+    let rows = write_anew(txn, &fresh, version, now)?;
+    fs::hard_link(path, &aside).map_err(|cause| failed("keep beside it the damaged", path, cause))?;
+    fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
+    sync_folder(path)?;
+    Ok((rows, aside))
+}
+
+/// Notes that the file was written anew.
+fn note_anew(database: &Database, glance: &Glance, rows: u64, aside: &Path) -> Result<(), Error> {
+    tell(glance);
+    let finding = Finding { rows, what: Some(aside.display().to_string().into()), ..Finding::of(Kind::Pages, clock::now()) };
+    note(database, &finding)?;
+    if glance.bad.contains_key("tenant") {
+        mend_tenants(database)?;
+    }
+    if glance.bad.is_empty() { Ok(()) } else { note(database, &rows_finding(glance, rows)) }
+}
+
+/// Moves damaged rows into quarantine and notes that.
+fn take_out(database: &Database, glance: &Glance) -> Result<(), Error> {
+    tell(glance);
+    let rows = clear_out(database, &glance.bad, clock::now())?;
+    let back = if glance.bad.contains_key("tenant") { mend_tenants(database)? } else { 0 };
+    if back > 0 {
+        tracing::warn!("{back} tenants were derived again from their webhooks");
+    }
+    note(database, &rows_finding(glance, rows))
+}
+
+fn tell(glance: &Glance) {
+    glance.faults.iter().for_each(|fault| tracing::error!("damaged: {fault}"));
+}
+
+fn rows_finding(glance: &Glance, rows: u64) -> Finding {
+    let names: Vec<&str> = glance.bad.keys().copied().collect();
+    Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, clock::now()) }
+}
+
+/// The counters, once what brings deliveries back agrees with the sum over it; else all of it is derived again.
+fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<Counters, Error> {
+    let kept = counters(database)?;
+    let sum = derive::sum(&database.begin_read()?)?;
+    let lost = recovered.wrong.iter().any(|wrong| wrong.kind == Kind::Lost);
+    if let Some(counters) = kept.filter(|counters| !lost && counters.waiting.is_none_or(|kept| kept == sum)) {
+        return Ok(Counters { waiting: Some(sum), ..counters });
+    }
+    tracing::error!("what is due is derived again from the log and the events, which takes a while in a large store");
+    let now = clock::now();
+    let mended = mend(database, node, kept, recovered.number, now)?;
+    note(database, &Finding { rows: mended.changed, ..Finding::of(Kind::Entries, now) })?;
+    Ok(Counters { live_bytes: recount(database)?, ..mended.counters })
+}
+
+fn note(database: &Database, finding: &Finding) -> Result<(), Error> {
+    let txn = Txn::of(database);
+    let mut tables = Tables::of(&txn, Default::default());
+    tables.put_finding(finding)?;
+    drop(tables);
+    txn.commit()
+}
+
+/// The counters as the tables have them; `None`: they are damaged.
+fn counters(database: &Database) -> Result<Option<Counters>, Error> {
+    let txn = database.begin_read()?;
+    let row = schema::read(&txn, STATE)?.get(COUNTERS)?;
+    Ok(row.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok()))
+}
+
+/// The files of an open store, as they stand.
+fn standing(path: &Path, sealer: &Sealer) -> Result<Vec<Standing>, Error> {
+    let beside = [path.to_owned(), file::path(path), with_suffix(path, VERSION)];
+    let key = Some(sealer.source().to_owned()).filter(|key| *key == with_suffix(path, KEY));
+    beside.into_iter().chain(key).map(Standing::of).collect()
+}
+
+/// Opens a file that exists, and makes none.
+pub(in crate::store) fn open_known(path: &Path) -> Result<Database, Error> {
+    refuse_empty(path)?;
+    database(path, &mut OpenOptions::new())
+}
+
+pub(in crate::store) fn database(path: &Path, options: &mut OpenOptions) -> Result<Database, Error> {
+    let file = options.read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
+    let disk = Disk::new(file).map_err(|cause| refused(path, cause))?;
+    let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk);
+    opened.map_err(|cause| refused(path, cause))
+}
+
+/// Reads `PATH.version` before anything opens the store, since opening changes the file; `None` when there is none.
+pub(in crate::store) fn check_version(path: &Path) -> Result<Option<u32>, Error> {
+    let beside = with_suffix(path, VERSION);
+    let text = match fs::read_to_string(&beside) {
+        Ok(text) => text,
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(cause) => return Err(failed("read", &beside, cause)),
+    };
+    match text.trim().parse() {
+        Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
+        Ok(found) => Ok(Some(found)),
+        Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
+    }
+}
+
+pub(in crate::store) fn write_version(path: &Path) -> Result<(), Error> {
+    let beside = with_suffix(path, VERSION);
+    let written = || -> std::io::Result<()> {
+        let fresh = with_suffix(path, ".version.new");
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(format!("{STORE_VERSION}\n").as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, &beside)
+    };
+    written().map_err(|cause| failed("write", &beside, cause))?;
+    sync_folder(path)
+}
+
+/// redb would make a new store of an empty file, and somebody's events may have stood in it.
+pub(in crate::store) fn refuse_empty(path: &Path) -> Result<(), Error> {
+    match fs::metadata(path) {
+        Ok(found) if found.len() == 0 => {
+            let why = "it is empty; move it away to start with a new store".into();
+            Err(Error::Foreign { path: path.into(), why })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(in crate::store) fn refused(path: &Path, cause: DatabaseError) -> Error {
+    match cause {
+        DatabaseError::DatabaseAlreadyOpen => Error::InUse(path.into()),
+        DatabaseError::Storage(redb::StorageError::Io(cause)) if cause.kind() == ErrorKind::InvalidData => {
+            Error::Foreign { path: path.into(), why: cause.to_string() }
+        }
+        DatabaseError::Storage(redb::StorageError::Io(cause)) => failed("open", path, cause),
+        other => Error::Unreadable { path: path.into(), why: other.to_string() },
+    }
+}
+
+/// Whether nothing was ever written here; a file with tables of somebody else's is refused.
+fn is_new(txn: &ReadTransaction, path: &Path) -> Result<bool, Error> {
+    let mut names = txn.list_tables()?.map(|table| table.name().to_owned());
+    match names.next() {
+        None => Ok(true),
+        Some(first) if first == META.name() || names.any(|name| name == META.name()) => Ok(false),
+        Some(_) => Err(Error::Foreign { path: path.into(), why: "its tables are another program's".into() }),
+    }
+}
+
+/// Reads who the store is, and whether the key is its own.
+fn identify(txn: &ReadTransaction, path: &Path, sealer: &Sealer) -> Result<Meta, Error> {
+    let meta = identity(txn, path)?;
+    let table = schema::read(txn, META)?;
+    let seal = twice(&table, SEAL, record::read_bytes)?.ok_or_else(|| lacks_row(path))?;
+    sealer.open(&seal, SEAL_TEXT).map_err(|_| Error::WrongKey(sealer.source().into()))?;
+    Ok(meta)
+}
+
+/// Reads who the store is, without a key.
+pub(in crate::store) fn identity(txn: &ReadTransaction, path: &Path) -> Result<Meta, Error> {
+    let table = schema::read(txn, META).map_err(|_| lacks_row(path))?;
+    let meta = twice(&table, IDENTITY, record::read_meta)?.ok_or_else(|| lacks_row(path))?;
+    if meta.store_version > STORE_VERSION {
+        return Err(Error::Newer { path: path.into(), found: meta.store_version, known: STORE_VERSION });
+    }
+    Ok(meta)
+}
+
+fn lacks_row(path: &Path) -> Error {
+    Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() }
+}
+
+/// Sealed with the master key, by which a store knows it.
+pub(in crate::store) const SEAL_TEXT: &str = "hookwheel";
+
+/// Behind the store's path.
+pub(in crate::store) const VERSION: &str = ".version";
+pub(in crate::store) const KEY: &str = ".key";
+
+/// Up to this size a start compares every page of the file with its checksum, which takes some tenth of a second. In a larger one
+/// `check --store` does.
+const WHOLE_BYTES: u64 = 64 << 20;
+
+/// redb's default is 1 GiB.
+pub(in crate::store) const CACHE_BYTES: usize = 64 << 20;

@@ -1,0 +1,153 @@
+//! At a start: what a crash left in the journal comes into the tables, and what is wrong with it is noted there.
+
+use std::path::Path;
+
+use redb::{Database, ReadableDatabase, ReadableTable};
+
+use super::findings::Finding;
+use crate::domain::time::Timestamp;
+use crate::store::error::Error;
+use crate::store::record::{self, Counters, Follows};
+use crate::store::redb::journal::entry::Changes;
+use crate::store::redb::journal::file::{self, Journal, Writes};
+use crate::store::redb::journal::following::{Following, Standing, Wrong, following};
+use crate::store::redb::journal::memtable::Appended;
+use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::schema::{self, COUNTERS, FOLLOWS, JOURNAL_ID, JOURNALED, META, SECOND, STATE};
+use crate::store::redb::tables::Tables;
+
+/// A store whose tables have all that its journal held.
+#[derive(Debug)]
+pub(in crate::store) struct Recovered {
+    /// By which the journal is known.
+    pub(in crate::store) id: u64,
+    /// Of the last commit.
+    pub(in crate::store) number: u64,
+    pub(in crate::store) follows: Follows,
+    pub(in crate::store) wrong: Vec<Wrong>,
+}
+
+/// What becomes of a journal with which something is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Journals {
+    /// It is put aside, and what is wrong is noted in the tables.
+    PutAside,
+    /// It stays where it is: somebody only looks.
+    Leave,
+}
+
+/// Brings what a crash left in the journal into the tables.
+pub(in crate::store) fn recover(
+    database: &Database,
+    path: &Path,
+    journals: Journals,
+    now: Timestamp,
+) -> Result<Recovered, Error> {
+    let standing = standing(database)?;
+    let Following { changes, number, wrong } = following(file::read(&file::path(path))?, &standing);
+    let closed = standing.follows.filter(|follows| !follows.open && changes.is_empty() && wrong.is_empty());
+    let follows = match closed {
+        Some(follows) => follows,
+        None => Follows { run: getrandom::u64()?, before: standing.follows.map_or(0, |follows| follows.run), open: false },
+    };
+    let id = standing.store;
+    let recovered = Recovered { id, number, follows, wrong };
+    if closed.is_none() {
+        let moves = journals == Journals::PutAside && !recovered.wrong.is_empty() && file::path(path).exists();
+        let aside = moves.then(|| file::place_aside(path, number));
+        let findings: Vec<Finding> = recovered.wrong.iter().map(|wrong| noted(*wrong, aside.as_deref(), now)).collect();
+        take_in(database, changes, &recovered, if journals == Journals::PutAside { &findings } else { &[] })?;
+        aside.map(|aside| file::put_aside(path, &aside)).transpose()?;
+    }
+    Ok(recovered)
+}
+
+/// Begins the journal of this run. From here on the tables say that it may hold what they do not.
+pub(in crate::store) fn begin(
+    database: &Database,
+    path: &Path,
+    recovered: &Recovered,
+    counters: &Counters,
+) -> Result<Journal, Error> {
+    let Recovered { id, number, follows, .. } = recovered;
+    let run = getrandom::u64()?;
+    let journal = Journal::begin(path, Writes { store: *id, run }, *number)?;
+    note(database, Follows { run, before: follows.run, open: true }, Some((counters, *number)))?;
+    Ok(journal)
+}
+
+/// Notes that the tables have all that the journal holds.
+pub(in crate::store) fn close(database: &Database) -> Result<(), Error> {
+    let follows = standing(database)?.follows;
+    follows.map_or(Ok(()), |follows| note(database, Follows { open: false, ..follows }, None))
+}
+
+/// What the tables say of the journal.
+pub(in crate::store) fn standing(database: &Database) -> Result<Standing, Error> {
+    let txn = database.begin_read()?;
+    let (meta, state) = (schema::read(&txn, META)?, schema::read(&txn, STATE)?);
+    let store =
+        twice(&meta, JOURNAL_ID, record::read_number)?.ok_or(Error::Damaged { table: "meta", why: "a row is missing" })?;
+    let number = twice(&state, JOURNALED, record::read_number)?.unwrap_or(0);
+    let follows = twice(&state, FOLLOWS, record::read_follows)?;
+    let counters = state.get(COUNTERS)?.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok());
+    Ok(Standing { store, number, events: counters.map_or(0, |counters| counters.events), follows })
+}
+
+/// A row that stands twice: the one of the two that is whole. `None`: there is none; an error: both are damaged.
+pub(in crate::store) fn twice<T>(
+    table: &impl ReadableTable<u8, &'static [u8]>,
+    key: u8,
+    read: impl Fn(&[u8], &[u8]) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    let of = |key: u8| -> Result<Option<Result<T, Error>>, Error> { Ok(table.get(key)?.map(|row| read(&[key], row.value()))) };
+    match (of(key)?, of(key + SECOND)?) {
+        (Some(Ok(whole)), _) | (_, Some(Ok(whole))) => Ok(Some(whole)),
+        (Some(fault), _) | (None, Some(fault)) => fault.map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+pub(in crate::store) fn noted(wrong: Wrong, aside: Option<&Path>, now: Timestamp) -> Finding {
+    let what = aside.map(|aside| aside.display().to_string().into());
+    Finding { batches: wrong.batches, events: wrong.events, what, ..Finding::of(wrong.kind, now) }
+}
+
+/// All of it in one commit: a crash before it has changed nothing, and after it the journal need not be there.
+fn take_in(database: &Database, changes: Vec<Changes>, recovered: &Recovered, findings: &[Finding]) -> Result<(), Error> {
+    let appended = Appended::of(changes);
+    let counters = match appended.counters() {
+        Some(row) => Some(record::read_counters(&[COUNTERS], row)?),
+        None => kept_counters(database)?,
+    };
+    let txn = Txn::of(database);
+    let mut tables = Tables::of(&txn, appended);
+    tables.settle()?;
+    if let Some(counters) = counters {
+        tables.put_counters(&counters, recovered.number)?;
+    }
+    tables.put_follows(&recovered.follows)?;
+    for finding in findings {
+        tables.put_finding(finding)?;
+    }
+    drop(tables);
+    txn.commit()
+}
+
+/// The counters as the tables have them; `None`: their row is damaged.
+fn kept_counters(database: &Database) -> Result<Option<Counters>, Error> {
+    let txn = database.begin_read()?;
+    let row = schema::read(&txn, STATE)?.get(COUNTERS)?;
+    Ok(row.map_or(Some(Counters::default()), |row| record::read_counters(&[COUNTERS], row.value()).ok()))
+}
+
+fn note(database: &Database, follows: Follows, counters: Option<(&Counters, u64)>) -> Result<(), Error> {
+    let txn = Txn::of(database);
+    let mut tables = Tables::of(&txn, Appended::default());
+    tables.put_follows(&follows)?;
+    if let Some((counters, number)) = counters {
+        tables.put_counters(counters, number)?;
+    }
+    drop(tables);
+    txn.commit()
+}

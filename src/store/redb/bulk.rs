@@ -1,0 +1,204 @@
+//! Many rows at once, in the order of their keys: rows that follow each other in the table too go in, or out, as one piece.
+//!
+//! One insert or removal after the other looks its place up each time and changes its leaf each time; a piece does so once a leaf.
+
+use std::borrow::Borrow;
+use std::ops::Bound;
+
+use redb::{CursorError, ReadableTable, Table, Value};
+
+use super::counted::Counted;
+use crate::store::error::Error;
+
+/// Puts `rows`, whose keys ascend, each in place of what has its key.
+pub(in crate::store) fn put_sorted<'v, const N: usize, V, B>(
+    table: &mut Counted<'_, &'static [u8; N], V>,
+    rows: &[([u8; N], B)],
+) -> Result<(), Error>
+where
+    V: Value + 'static,
+    B: Borrow<V::SelfType<'v>> + Copy,
+{
+    let mut rest = rows;
+    while !rest.is_empty() {
+        let piece = if rest.len() < PIECE { 0 } else { put_piece(table, rest)? };
+        rest = &rest[piece..];
+        // Where the piece ended early, the next rows stand among others.
+        let singles = if piece < PIECE { PIECE } else { 1 };
+        for (key, value) in rest.iter().take(singles) {
+            table.insert(key, *value)?;
+        }
+        rest = &rest[singles.min(rest.len())..];
+    }
+    Ok(())
+}
+
+/// Puts as many of the first rows as stand together, and says how many.
+fn put_piece<'v, const N: usize, V, B>(
+    table: &mut Counted<'_, &'static [u8; N], V>,
+    rows: &[([u8; N], B)],
+) -> Result<usize, Error>
+where
+    V: Value + 'static,
+    B: Borrow<V::SelfType<'v>> + Copy,
+{
+    let (mut put, mut bytes) = (0, 0);
+    let mut cursor = table.bulk().lower_bound_mut(Bound::Included(&rows[0].0))?;
+    for (key, value) in rows {
+        match cursor.insert_before(key, *value) {
+            Ok(()) => put += 1,
+            Err(CursorError::UnorderedKey) => break,
+            Err(broken) => return Err(broken.into()),
+        }
+        bytes += N + V::as_bytes(value.borrow()).as_ref().len();
+    }
+    cursor.close()?;
+    table.note(bytes, 0);
+    Ok(put)
+}
+
+/// Removes the rows of `keys`, which ascend; a key without a row is passed over.
+pub(in crate::store) fn remove_sorted<V, const N: usize>(
+    table: &mut Counted<'_, &'static [u8; N], V>,
+    keys: &[[u8; N]],
+) -> Result<(), Error>
+where
+    V: Value + 'static,
+{
+    for piece in keys.chunks(REMOVED) {
+        if piece.len() >= PIECE && stand_together(table, piece)? {
+            remove_piece(table, piece)?;
+        } else {
+            for key in piece {
+                table.remove(key)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the rows from the first to the last of these keys are mostly theirs, so that looking at all of them costs less than
+/// looking theirs up.
+fn stand_together<V, const N: usize>(table: &Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<bool, Error>
+where
+    V: Value + 'static,
+{
+    let [first, .., last] = keys else { return Ok(false) };
+    let beyond = table.range::<&[u8; N]>(first..=last)?.nth(2 * keys.len());
+    Ok(beyond.transpose()?.is_none())
+}
+
+fn remove_piece<V, const N: usize>(table: &mut Counted<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
+where
+    V: Value + 'static,
+{
+    let [first, .., last] = keys else { return Ok(()) };
+    let (mut gone, mut bytes) = (keys.iter().peekable(), 0);
+    table.bulk().retain_in::<&[u8; N], _>(first..=last, |key, value| {
+        while gone.next_if(|gone| *gone < key).is_some() {}
+        let stays = gone.next_if_eq(&key).is_none();
+        bytes += if stays { 0 } else { N + V::as_bytes(&value).as_ref().len() };
+        stays
+    })?;
+    table.note(0, bytes);
+    Ok(())
+}
+
+/// Rows from which on a place is looked up once for all of them: finding it for a piece costs about two single rows.
+const PIECE: usize = 8;
+
+/// Rows that are removed as one piece.
+const REMOVED: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+    use redb::{Database, TableDefinition};
+
+    use super::*;
+    use crate::store::redb::counted::Grown;
+
+    const TABLE: TableDefinition<'static, &'static [u8; 2], &'static [u8]> = TableDefinition::new("t");
+
+    /// As due entries are: several leaves of bare keys.
+    const BARE: TableDefinition<'static, &'static [u8; 20], ()> = TableDefinition::new("b");
+
+    fn bare(key: u16) -> [u8; 20] {
+        let mut bytes = [7; 20];
+        bytes[..2].copy_from_slice(&key.to_be_bytes());
+        bytes
+    }
+
+    type Rows = BTreeMap<u16, Vec<u8>>;
+
+    fn bytes(rows: &Rows) -> i64 {
+        rows.values().map(|value| value.len() as i64 + 2).sum()
+    }
+
+    fn rows(most: usize) -> impl Strategy<Value = Rows> {
+        proptest::collection::btree_map(0..600_u16, proptest::collection::vec(any::<u8>(), 0..300), 0..most)
+    }
+
+    /// Keys that are there and others, near each other or far apart.
+    fn removed() -> impl Strategy<Value = BTreeSet<u16>> {
+        prop_oneof![
+            proptest::collection::btree_set(0..600_u16, 0..100),
+            (0..600_u16, 0..600_u16).prop_map(|(first, count)| (first..first + count).collect()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn it_leaves_what_a_map_would_hold(batches in proptest::collection::vec((rows(200), removed()), 1..5)) {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let mut model = Rows::new();
+            for (batch, removed) in batches {
+                let txn = database.begin_write().unwrap();
+                {
+                    let grown = Grown::default();
+                    let mut table = Counted::of(txn.open_table(TABLE).unwrap(), &grown);
+                    let before = bytes(&model);
+                    let sorted: Vec<([u8; 2], &[u8])> = batch.iter().map(|(key, value)| (key.to_be_bytes(), &**value)).collect();
+                    put_sorted(&mut table, &sorted).unwrap();
+                    model.extend(batch);
+                    remove_sorted(&mut table, &removed.iter().map(|key| key.to_be_bytes()).collect::<Vec<_>>()).unwrap();
+                    model.retain(|key, _| !removed.contains(key));
+                    let held: Rows = table.iter().unwrap().map(|row| {
+                        let (key, value) = row.unwrap();
+                        (u16::from_be_bytes(*key.value()), value.value().to_vec())
+                    }).collect();
+                    prop_assert_eq!(&held, &model);
+                    prop_assert_eq!(before + grown.by(), bytes(&model));
+                }
+                txn.commit().unwrap();
+            }
+        }
+
+        #[test]
+        fn bare_keys_go_in_and_out_too(
+            batches in proptest::collection::vec((proptest::collection::btree_set(0..900_u16, 0..900), removed()), 1..4),
+        ) {
+            let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+            let mut model = BTreeSet::new();
+            for (put, removed) in batches {
+                let txn = database.begin_write().unwrap();
+                {
+                    let grown = Grown::default();
+                    let mut table = Counted::of(txn.open_table(BARE).unwrap(), &grown);
+                    let before = model.len() as i64;
+                    put_sorted(&mut table, &put.iter().map(|key| (bare(*key), ())).collect::<Vec<_>>()).unwrap();
+                    remove_sorted(&mut table, &removed.iter().map(|key| bare(*key)).collect::<Vec<_>>()).unwrap();
+                    model.extend(put);
+                    model.retain(|key| !removed.contains(key));
+                    let held: Vec<_> = table.iter().unwrap().map(|row| *row.unwrap().0.value()).collect();
+                    prop_assert_eq!(held, model.iter().map(|key| bare(*key)).collect::<Vec<_>>());
+                    prop_assert_eq!(grown.by(), (model.len() as i64 - before) * 20);
+                }
+                txn.commit().unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The store's file and those beside it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::store::error::Error;
+
+/// `PATH.key`, `PATH.version`: files that belong to a store.
+pub(in crate::store) fn with_suffix(store: &Path, suffix: &str) -> PathBuf {
+    let mut name = store.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes what was renamed or created beside the store last.
+pub(in crate::store) fn sync_folder(path: &Path) -> Result<(), Error> {
+    let folder = folder(path);
+    let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| failed("sync", folder, cause))
+}
+
+/// The folder that a file lies in.
+pub(in crate::store) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file that must stay where it is as long as the store is open.
+#[derive(Debug)]
+pub(in crate::store) struct Standing {
+    path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Standing {
+    /// As the file stands now.
+    pub(in crate::store) fn of(path: PathBuf) -> Result<Self, Error> {
+        match fs::metadata(&path) {
+            Ok(found) => Ok(Self { file: (found.dev(), found.ino()), path }),
+            Err(cause) => Err(failed("look at", &path, cause)),
+        }
+    }
+
+    /// An error once the file is gone, or another one stands in its place.
+    pub(in crate::store) fn look(&self) -> Result<(), Error> {
+        let same = fs::metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file);
+        if same { Ok(()) } else { Err(Error::Gone(self.path.clone())) }
+    }
+}
+
+pub(in crate::store) fn failed(action: &'static str, path: &Path, cause: std::io::Error) -> Error {
+    Error::File { action, path: PathBuf::from(path), cause }
+}

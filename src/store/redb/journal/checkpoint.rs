@@ -1,0 +1,79 @@
+//! Checkpoints: what the journal holds comes into the tables, in a thread beside the writer, which goes on with the journal
+//! meanwhile. There is one at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use redb::Database;
+
+use super::memtable::{Appended, Brought, Done, Job};
+use crate::store::record;
+use crate::store::redb::abort::PanicEndsAll;
+use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::schema::COUNTERS;
+use crate::store::redb::tables::Tables;
+use crate::store::shared::Shared;
+
+/// The thread that makes them, as long as this is kept.
+pub(in crate::store) struct Checkpoints {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {
+        let (jobs, todo) = mpsc::channel::<Job>();
+        let run = move || {
+            let _guard = PanicEndsAll;
+            for job in todo {
+                let made =
+                    bring_in(&database, job.appended, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
+                // The writer waits for it before it ends.
+                drop(job.done.send(made));
+            }
+        };
+        let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(run);
+        let thread = thread.expect("a thread can be started at the start of the process");
+        Self { jobs: Some(jobs), thread: Some(thread) }
+    }
+
+    pub(in crate::store) fn begin(&self, job: Job) {
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        debug_assert!(sent, "the thread takes jobs as long as this is kept");
+    }
+}
+
+impl Drop for Checkpoints {
+    /// The store's file is free again when the writer has ended.
+    fn drop(&mut self) {
+        self.jobs = None;
+        // A thread that panicked has ended the process.
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+impl Shared {
+    /// Readers find it in the tables from now on.
+    fn checkpointed(&self, number: u64) {
+        self.in_tables(number);
+        self.commit_count.fetch_add(1, Relaxed);
+    }
+}
+
+/// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way; `number` is that of the
+/// last of the changes. The counters stay those of the journal: the index stands further than they say until the flush is over.
+pub(in crate::store) fn bring_in(database: &Database, appended: Appended, number: u64, index_rows: usize) -> Done {
+    let Some(counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
+        return Ok(Brought { live_bytes: None, flush: appended.into_flush() });
+    };
+    let txn = Txn::of(database);
+    let mut tables = Tables::of(&txn, appended);
+    tables.settle()?;
+    tables.flush(index_rows)?;
+    let live_bytes = Some(tables.put_counters(&counters, number)?);
+    let appended = tables.into_appended();
+    txn.commit()?;
+    Ok(Brought { live_bytes, flush: appended.into_flush() })
+}

@@ -1,0 +1,33 @@
+//! The embedded engine: one redb file with a journal before it, and the one thread that writes both.
+//!
+//! | folder | what it knows |
+//! |---|---|
+//! | `journal` | what was committed and is not in the tables yet |
+//! | `apply` | what each command does to the tables, inside the writer |
+//! | `background` | the work that goes on in slices between commits |
+//! | `read` | snapshots, for everyone but the writer |
+//! | `boot` | opening a store: recovery, upgrade, secrets, and checks of a closed one |
+//! | `mend` | deriving again what can be derived when rows are damaged |
+//! | `space` | room on the disk |
+
+pub(in crate::store) mod abort;
+pub(in crate::store) mod apply;
+pub(in crate::store) mod backend;
+pub(in crate::store) mod background;
+pub(in crate::store) mod batch;
+pub(in crate::store) mod boot;
+pub(in crate::store) mod bulk;
+pub(in crate::store) mod counted;
+pub(in crate::store) mod files;
+pub(in crate::store) mod journal;
+pub(in crate::store) mod journaled_table;
+pub(in crate::store) mod lazy_txn;
+pub(in crate::store) mod mend;
+pub(in crate::store) mod merge;
+pub(in crate::store) mod read;
+pub(in crate::store) mod schema;
+pub(in crate::store) mod space;
+pub(in crate::store) mod state;
+pub(in crate::store) mod tables;
+pub(in crate::store) mod thread;
+pub(in crate::store) mod waiting;

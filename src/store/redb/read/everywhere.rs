@@ -1,0 +1,85 @@
+//! What an operator looks at over tenants: webhooks and their last results, and the deliveries of many tenants as one list.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::snapshot::Snapshot;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::outcome::Class;
+use crate::store::handle::Store;
+use crate::store::message::view::Filter;
+use crate::store::redb::schema::Scope;
+use crate::store::{ALL_TENANTS, Error, Owned};
+
+/// How a webhook's last attempt ended, as far as its log goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LastResult {
+    /// Of the response.
+    pub(crate) code: Option<u16>,
+    /// Why it was no success.
+    pub(crate) error: Option<Class>,
+}
+
+impl Store {
+    /// The webhooks that are wanted, by number, after one of them.
+    pub(crate) fn webhooks_where(
+        &self,
+        after: EndpointNo,
+        limit: usize,
+        wanted: impl Fn(&Endpoint) -> bool,
+    ) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let known = registry.entries().map(|entry| &entry.endpoint);
+        let left = known.filter(|endpoint| endpoint.no > after && wanted(endpoint));
+        let mut found: Vec<_> = left.cloned().collect();
+        found.sort_unstable_by_key(|endpoint| endpoint.no);
+        found.truncate(limit);
+        found
+    }
+
+    /// The tenants that are wanted, in no order.
+    pub(crate) fn tenants_where(&self, wanted: impl Fn(&Owned) -> bool) -> Vec<Owned> {
+        let registry = self.shared.registry();
+        registry.tenants().map(|(owned, _)| owned).filter(|owned| *owned.tenant != *ALL_TENANTS && wanted(owned)).collect()
+    }
+
+    /// How the last attempt of a webhook ended; with none, nothing.
+    pub(crate) fn last_result(&self, no: EndpointNo) -> Result<LastResult, Error> {
+        let scope = Scope::Endpoint(no);
+        let snapshot = Snapshot::of(self, &[scope])?;
+        let mut last = None;
+        for key in snapshot.delivery_keys(scope, &Filter::default(), None, NEWEST)? {
+            let Some((delivery, Some(attempt))) = snapshot.row(key)? else { continue };
+            let result = LastResult { code: delivery.code.filter(|_| attempt.outcome.result.is_ok()), error: attempt.error };
+            if last.is_none_or(|(at, _)| at < attempt.started_at) {
+                last = Some((attempt.started_at, result));
+            }
+        }
+        Ok(last.map(|(_, result)| result).unwrap_or_default())
+    }
+}
+
+impl Snapshot<'_> {
+    /// Delivery keys of all the scopes, newest first, at most `look`. Each scope gives its newest, so that the newest of all are
+    /// among them; never more than twice `look` are held.
+    pub(in crate::store) fn newest(
+        &self,
+        scopes: &[Scope],
+        filter: &Filter,
+        before: Option<DeliveryKey>,
+        look: usize,
+    ) -> Result<Vec<DeliveryKey>, Error> {
+        let mut newest = BTreeSet::new();
+        for scope in scopes {
+            newest.extend(self.delivery_keys(*scope, filter, before, look)?);
+            while newest.len() > look {
+                newest.pop_first();
+            }
+        }
+        Ok(newest.into_iter().rev().collect())
+    }
+}
+
+/// Deliveries among which a webhook's last attempt is looked for: retries end in another order than they began.
+const NEWEST: usize = 20;

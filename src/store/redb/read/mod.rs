@@ -1,0 +1,8 @@
+//! Reading, outside the writer: each call has a snapshot of its own, and what is committed but not in the tables yet.
+
+pub(in crate::store) mod begin;
+pub(in crate::store) mod everywhere;
+pub(in crate::store) mod recover;
+pub(in crate::store) mod rows;
+pub(in crate::store) mod snapshot;
+pub(in crate::store) mod stats;

@@ -1,0 +1,383 @@
+//! Reading, outside the writer: one snapshot a call, and the registry.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use redb::{ReadTransaction, ReadableDatabase};
+
+use crate::domain::access::{Key, KeyHash};
+use crate::domain::delivery::{Delivery, Place};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::{Content, Event};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
+use crate::store::error::intact;
+use crate::store::handle::Store;
+use crate::store::message::view::{Attempt, Filter, Of, Page, Status, View, status};
+use crate::store::record::{self, StoredEvent};
+use crate::store::redb::apply::publish::id_name;
+use crate::store::redb::background::index_flush::entry_of;
+use crate::store::redb::journal::entry::Due;
+use crate::store::redb::journal::reader_view::{Fresh, journaled};
+use crate::store::redb::schema::{
+    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
+};
+use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::{Error, Owned};
+
+impl Store {
+    /// What a provider speaks.
+    pub(crate) fn dialect(&self, provider: &str) -> Arc<Dialect> {
+        self.shared.dialect(provider)
+    }
+
+    /// A webhook that is not deleted.
+    pub(crate) fn webhook(&self, id: &str) -> Option<Arc<Endpoint>> {
+        self.shared.registry().by_id(id).map(|entry| entry.endpoint.clone())
+    }
+
+    /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release.
+    pub(crate) fn webhooks_named(&self, owned: &Owned, name: &str) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
+        registry.named(tenant, name).map(|entry| entry.endpoint.clone()).collect()
+    }
+
+    /// One that is not deleted, by its number.
+    pub(crate) fn webhook_no(&self, no: EndpointNo) -> Option<Arc<Endpoint>> {
+        self.shared.registry().entry(no).map(|entry| entry.endpoint.clone())
+    }
+
+    /// A tenant's webhooks by number, after one of them.
+    pub(crate) fn webhooks(&self, owned: &Owned, after: EndpointNo, limit: usize) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
+        registry.webhooks(tenant, after).take(limit).map(|entry| entry.endpoint.clone()).collect()
+    }
+
+    /// The end of a webhook's last attempt, as far as its log goes back.
+    pub(crate) fn last_delivery_at(&self, no: EndpointNo) -> Option<Timestamp> {
+        let known = self.shared.registry().entry(no).and_then(|entry| entry.live.last_attempt());
+        known.or_else(|| self.last_logged(no).unwrap_or_default())
+    }
+
+    /// A tenant's event, or one for all tenants of its provider, by the id on the wire; without its content.
+    pub(crate) fn event_by_id(&self, owned: &Owned, id: &str) -> Result<Option<Event>, Error> {
+        let snapshot = Snapshot::of(self, &[])?;
+        let key = match self.shared.node.event_key(id) {
+            Some(key) => Some(key),
+            None => snapshot.named(owned, id)?,
+        };
+        let Some(stored) = key.map(|key| snapshot.event(key)).transpose()?.flatten() else { return Ok(None) };
+        let event = Event { content: Content::default(), ..stored.event };
+        let theirs = *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
+        Ok((theirs && &*event.id == id).then_some(event))
+    }
+
+    /// A delivery by its id. Whose it is, its webhook tells.
+    pub(crate) fn delivery(&self, id: &str) -> Result<Option<View>, Error> {
+        self.shared.node.delivery_key(id).map_or(Ok(None), |key| self.delivery_by_key(key))
+    }
+
+    pub(crate) fn delivery_by_key(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
+        Snapshot::of(self, &[])?.view(key)
+    }
+
+    /// A piece of a listing, newest first, before `before`.
+    pub(crate) fn deliveries(&self, of: &Of, filter: &Filter, before: Option<DeliveryKey>, limit: usize) -> Result<Page, Error> {
+        let scopes = self.delivery_scopes(of);
+        let snapshot = Snapshot::of(self, &scopes)?;
+        let look = if filter.needs_look() { LOOK } else { limit + 1 };
+        let keys = snapshot.newest(&scopes, filter, before, look)?;
+        let mut page = Page::default();
+        let whole = keys.len() < look;
+        let last = keys.last().copied();
+        for key in keys {
+            if page.views.len() == limit {
+                return Ok(page);
+            }
+            page.next = Some(key);
+            page.views.extend(snapshot.view(key)?.filter(|view| matches(view, filter)));
+        }
+        page.next = if whole { None } else { last };
+        Ok(page)
+    }
+
+    /// Where deliveries are listed; nowhere for tenants that nobody knows.
+    fn delivery_scopes(&self, of: &Of) -> Vec<Scope> {
+        let registry = self.shared.registry();
+        let tenant = |owned: &Owned| registry.tenant(&owned.provider, &owned.tenant).map(Scope::Tenant);
+        match of {
+            Of::Webhook(no) => vec![Scope::Endpoint(*no)],
+            Of::Tenant(owned) => tenant(owned).into_iter().collect(),
+            Of::Tenants(all) => all.iter().filter_map(tenant).collect(),
+        }
+    }
+
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        self.shared.registry().key(hash).cloned()
+    }
+
+    /// Whether a key that is unknown was revoked since the start. Older ones are forgotten.
+    pub(crate) fn was_revoked(&self, hash: &KeyHash) -> bool {
+        self.shared.registry().was_revoked(hash)
+    }
+
+    /// Keys made by `keys new`, oldest first.
+    pub(crate) fn keys(&self) -> Vec<Arc<Key>> {
+        let mut keys: Vec<_> = self.shared.registry().keys().cloned().collect();
+        keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        keys
+    }
+
+    /// Whether any was made.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.shared.registry().keys().next().is_some()
+    }
+
+    /// The size of the store's file, in bytes.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(&self.shared.path).map_or(0, |found| found.len())
+    }
+
+    /// Where a tenant's events are listed: its own, and those for all tenants of its provider.
+    pub(in crate::store) fn event_scopes(&self, owned: &Owned) -> Vec<Scope> {
+        let registry = self.shared.registry();
+        let owners = [owned, &Owned::all_of(&owned.provider)];
+        owners.into_iter().filter_map(|owner| registry.tenant(&owner.provider, &owner.tenant)).map(Scope::Events).collect()
+    }
+
+    fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {
+        let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
+        let keys = snapshot.delivery_keys(Scope::Endpoint(no), &Filter::default(), None, NEWEST)?;
+        let mut newest = None;
+        for key in keys {
+            let attempt = snapshot.row(key)?.and_then(|(_, attempt)| attempt);
+            newest = newest.max(attempt.map(|attempt| attempt.started_at + attempt.outcome.duration));
+        }
+        Ok(newest)
+    }
+}
+
+/// One consistent look at the store.
+pub(in crate::store) struct Snapshot<'a> {
+    txn: ReadTransaction,
+    /// What was committed behind the snapshot of the tables.
+    fresh: Fresh,
+    store: &'a Store,
+    /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
+    /// here or in the snapshot, which is taken later.
+    tail: Vec<IndexEntry>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(in crate::store) fn txn(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    pub(in crate::store) fn store(&self) -> &'a Store {
+        self.store
+    }
+
+    pub(in crate::store) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
+        let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
+        // Taken before the snapshot, of which the newest row says what of it the tables have by now.
+        let fresh = store.shared.fresh().clone();
+        let txn = store.database.begin_read()?;
+        let fresh = if fresh.is_empty() { fresh } else { fresh.behind(journaled(&txn)?) };
+        Ok(Self { txn, fresh, store, tail })
+    }
+
+    fn tail_of(store: &Store, scopes: &[Scope]) -> Vec<IndexEntry> {
+        let tail = store.shared.tail_mut();
+        let theirs = |entry: &&IndexEntry| scopes.iter().any(|scope| entry.is_in(*scope));
+        tail.entries.iter().filter(theirs).copied().collect()
+    }
+
+    pub(in crate::store) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
+        self.event_row(key, |row| record::read_event(key, self.store.shared.node, row))
+    }
+
+    /// An event's record, as `read` reads it.
+    pub(in crate::store) fn event_row<T>(
+        &self,
+        key: EventKey,
+        read: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        if let Some(row) = self.fresh.event(key.0) {
+            return read(row).map(Some);
+        }
+        schema::read(&self.txn, EVENT)?.get(key.0)?.map(|row| read(row.value())).transpose()
+    }
+
+    pub(in crate::store) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
+        let read = |row: &[u8]| record::read_delivery(key, row);
+        intact(self.log_row(&log_key(key, DELIVERY_ROW), read).transpose())
+    }
+
+    /// A row of the log, as `read` reads it.
+    pub(in crate::store) fn log_row<T>(
+        &self,
+        key: &LogKey,
+        read: impl FnOnce(&[u8]) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        if let Some(row) = self.fresh.log_row(key) {
+            return read(row).map(Some);
+        }
+        schema::read(&self.txn, LOG)?.get(key)?.map(|row| read(row.value())).transpose()
+    }
+
+    /// Whether a delivery's entry stands where it is thought to wait.
+    pub(in crate::store) fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
+        Ok(match place {
+            Place::Due(at) => match self.fresh.due(&due_key(at, key)) {
+                Some(due) => due == Due::Put,
+                None => schema::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
+            },
+            Place::Backlog(number) => match self.fresh.backlog(&backlog_key(key.endpoint, number)) {
+                Some(parked) => parked == Due::Put,
+                None => schema::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
+            },
+        })
+    }
+
+    /// A delivery by its row, or as published when it has none but waits.
+    pub(in crate::store) fn delivery(&self, key: DeliveryKey) -> Result<Option<Delivery>, Error> {
+        if let Some((delivery, _)) = self.row(key)? {
+            return Ok(Some(delivery));
+        }
+        for place in [Place::Due(key.event.time()), Place::Backlog(key.event.0)] {
+            if self.stands(key, place)? {
+                return Ok(Some(Delivery::published(key, place)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn view(&self, key: DeliveryKey) -> Result<Option<View>, Error> {
+        let (delivery, newest) = match self.row(key)? {
+            Some(found) => found,
+            None => match self.delivery(key)? {
+                Some(delivery) => (delivery, None),
+                None => return Ok(None),
+            },
+        };
+        let error = newest.and_then(|attempt| attempt.error);
+        let Some(endpoint) = self.webhook(key.endpoint)? else { return Ok(None) };
+        let (event_id, kind) = match self.event(key.event) {
+            Ok(Some(stored)) => (stored.event.id, stored.event.kind),
+            Ok(None) => return Ok(None),
+            // Of a damaged one it is still told what became of its deliveries.
+            Err(Error::Damaged { .. }) => (self.store.shared.node.event_id(key.event).into(), Box::default()),
+            Err(fault) => return Err(fault),
+        };
+        let status = status(&delivery, endpoint.is_active());
+        Ok(Some(View { delivery, event_id, kind, endpoint, status, error }))
+    }
+
+    fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
+        let table = schema::read(&self.txn, NAME)?;
+        for tenant in [Some(&*owned.tenant), None] {
+            let name = id_name(&owned.provider, id, tenant);
+            if let Some(row) = self.fresh.named(&name) {
+                return Ok(Some(EventKey(record::read_named(&name, row)?.event)));
+            }
+            if let Some(row) = table.get(&*name)? {
+                return Ok(Some(EventKey(record::read_named(&name, row.value())?.event)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.
+    pub(in crate::store) fn event_keys(
+        &self,
+        scope: Scope,
+        (after, last): (EventKey, EventKey),
+        limit: usize,
+    ) -> Result<Vec<EventKey>, Error> {
+        let first_row = index_key(scope, EventKey(after.0.saturating_add(1)), EndpointNo(0));
+        let last_row = index_key(scope, last, EndpointNo(u32::MAX));
+        let mut found = Vec::new();
+        if first_row <= last_row {
+            for row in schema::read(&self.txn, INDEX)?.range::<&IndexKey>(&first_row..=&last_row)?.take(limit) {
+                found.push(entry_of(row?.0.value()).event);
+            }
+        }
+        let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key.event);
+        found.extend(theirs.filter(|key| *key > after && *key <= last));
+        Ok(found)
+    }
+
+    /// Delivery keys of a scope, newest first, at most `look`.
+    pub(in crate::store) fn delivery_keys(
+        &self,
+        scope: Scope,
+        filter: &Filter,
+        before: Option<DeliveryKey>,
+        look: usize,
+    ) -> Result<Vec<DeliveryKey>, Error> {
+        let (oldest, newest) = window(filter);
+        let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
+        let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };
+        let mut found: BTreeSet<DeliveryKey> = self.in_tail(scope, floor, upper);
+        let first = index_key(scope, oldest, EndpointNo(0));
+        let last = upper.map(|key| index_key(scope, key.event, key.endpoint));
+        let range = (Bound::Included(&first), last.as_ref());
+        if first <= index_of(&last) {
+            for row in schema::read(&self.txn, INDEX)?.range::<&IndexKey>(range)?.rev().take(look) {
+                found.insert(match scope {
+                    Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..entry_of(row?.0.value()) },
+                    _ => entry_of(row?.0.value()),
+                });
+            }
+        }
+        Ok(found.into_iter().rev().take(look).collect())
+    }
+
+    fn in_tail(&self, scope: Scope, floor: DeliveryKey, upper: Bound<DeliveryKey>) -> BTreeSet<DeliveryKey> {
+        let below = |key: DeliveryKey| match upper {
+            Bound::Excluded(upper) => key < upper,
+            Bound::Included(upper) => key <= upper,
+            Bound::Unbounded => true,
+        };
+        let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
+        theirs.filter(|key| *key >= floor && below(*key)).collect()
+    }
+}
+
+fn matches(view: &View, filter: &Filter) -> bool {
+    filter.status.is_none_or(|status: Status| status == view.status)
+        && filter.kind.as_ref().is_none_or(|kind| kind.matches(&view.kind))
+        && filter.code.is_none_or(|code| Some(code) == view.delivery.code)
+        && filter.test.is_none_or(|test| test == view.delivery.is_test())
+}
+
+/// The event keys that a filter leaves, both included.
+fn window(filter: &Filter) -> (EventKey, EventKey) {
+    let oldest = filter.since.map_or(EventKey::MIN, EventKey::at);
+    let newest = filter.until.map_or(EventKey::MAX, EventKey::up_to);
+    match filter.event {
+        Some(event) => (oldest.max(event), newest.min(event)),
+        None => (oldest, newest),
+    }
+}
+
+fn ceiling(event: EventKey) -> DeliveryKey {
+    DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }
+}
+
+fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
+    match bound {
+        Bound::Included(key) | Bound::Excluded(key) => *key,
+        Bound::Unbounded => [u8::MAX; 17],
+    }
+}
+
+/// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
+pub(in crate::store) const LOOK: usize = 10_000;
+
+/// Deliveries among which a webhook's last attempt is looked for after a restart.
+const NEWEST: usize = 20;

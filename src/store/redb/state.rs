@@ -1,0 +1,185 @@
+//! What the writer knows between commits, and nobody else: how far each of its works has come.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::journal::memtable::Appended;
+use super::schema::TimeKey;
+use crate::domain::access::KeyHash;
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::timekeeper::TimeKeeper;
+use crate::store::message::command::Limits;
+use crate::store::record::{Counters, Fanout, Job};
+use crate::store::shared::cached::Held;
+use crate::store::writer::schedule::Schedule;
+use crate::store::writer::throttle::Notices;
+
+/// What the writer knows between commits.
+pub(in crate::store) struct Memory {
+    pub(in crate::store) counters: Counters,
+    pub(in crate::store) time: TimeKeeper,
+    /// Of the boot that the time counts from.
+    pub(in crate::store) boot_id: u64,
+    pub(in crate::store) schedule: Schedule,
+    /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
+    pub(in crate::store) backlogs: ByEndpoint<Cursor>,
+    pub(in crate::store) fanouts: VecDeque<RunningFanout>,
+    pub(in crate::store) jobs: VecDeque<RunningJob>,
+    /// Up to which event the deliveries of webhooks end that are being purged.
+    pub(in crate::store) purges: ByEndpoint<EventKey>,
+    /// Who waits for the outcome of a test.
+    pub(in crate::store) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
+    pub(in crate::store) limits: Limits,
+    pub(in crate::store) sweep: Sweep,
+    /// Entries that came into the tail since the last checkpoint began.
+    pub(in crate::store) listed: usize,
+    /// Keys that were taken away since the start: what they published and still waits is refused. A few bytes each.
+    pub(in crate::store) revoked: HashSet<KeyHash>,
+    /// The keys of the config file.
+    pub(in crate::store) file_keys: HashSet<KeyHash>,
+    /// What the operator was told lately.
+    pub(in crate::store) notices: Notices,
+    /// Whether those who deliver know of the backlogs that were found at the start.
+    pub(in crate::store) announced: bool,
+    /// The connection after which the next sweep goes on; empty: the first.
+    pub(in crate::store) connections_swept: Vec<u8>,
+    /// The webhook after which the next sweep of tombstones goes on; 0: the first.
+    pub(in crate::store) tombstones_swept: u32,
+    pub(in crate::store) scratch: Vec<u8>,
+    pub(in crate::store) appended: Appended,
+}
+
+/// The place in a backlog after which the next piece is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Cursor {
+    pub(in crate::store) after: u64,
+    /// Whether anything may stand behind it.
+    pub(in crate::store) more: bool,
+}
+
+/// A fan-out under way.
+pub(in crate::store) struct RunningFanout {
+    pub(in crate::store) event: EventKey,
+    pub(in crate::store) cursor: Fanout,
+    /// The event, where memory has room for it.
+    pub(in crate::store) known: Option<Arc<Held>>,
+}
+
+/// A job under way.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct RunningJob {
+    pub(in crate::store) endpoint: EndpointNo,
+    pub(in crate::store) job: Job,
+}
+
+/// When the next sweep is, and whether the last one left work.
+#[derive(Debug)]
+pub(in crate::store) struct Sweep {
+    pub(in crate::store) next: Instant,
+    pub(in crate::store) more: bool,
+    /// After a pass in vain: when the next one may begin.
+    pub(in crate::store) rests_until: Instant,
+    /// How far `revisit` was gone through for the sake of `max_bytes`.
+    pub(in crate::store) early: TimeKey,
+    pub(in crate::store) held: HeldPass,
+    /// Whether there was any since the start.
+    pub(in crate::store) begun: bool,
+}
+
+/// A pass over the webhooks that had a backlog when it began, some in each commit.
+#[derive(Debug, Default)]
+pub(in crate::store) struct HeldPass {
+    /// Those that it has not looked at, the next one last; 4 bytes each.
+    left: Vec<EndpointNo>,
+}
+
+impl HeldPass {
+    /// Goes through all of them, unless a pass is under way.
+    pub(in crate::store) fn begin(&mut self, endpoints: impl Iterator<Item = EndpointNo>) {
+        if self.left.is_empty() {
+            self.left.extend(endpoints);
+        }
+    }
+
+    /// Those to look at in this commit.
+    pub(in crate::store) fn slice(&self) -> Vec<EndpointNo> {
+        self.left.iter().rev().take(LOOKED).copied().collect()
+    }
+
+    /// The first of the slice was looked at.
+    pub(in crate::store) fn done(&mut self, endpoint: EndpointNo) {
+        let last = self.left.pop();
+        debug_assert_eq!(last, Some(endpoint), "they are looked at in order");
+    }
+
+    pub(in crate::store) fn is_under_way(&self) -> bool {
+        !self.left.is_empty()
+    }
+}
+
+impl Sweep {
+    pub(in crate::store) fn new(steady: Instant) -> Self {
+        Self { next: steady + EVERY, more: true, rests_until: steady, early: [0; 16], held: HeldPass::default(), begun: false }
+    }
+
+    pub(in crate::store) fn wake_at(&self) -> Instant {
+        self.next
+    }
+
+    /// Whether none began yet since the start.
+    pub(in crate::store) fn is_first(&self) -> bool {
+        !self.begun
+    }
+
+    pub(in crate::store) fn has_more(&self) -> bool {
+        self.more
+    }
+}
+
+/// Backlogs that are looked into in one commit: a page of the table each.
+const LOOKED: usize = 256;
+
+/// Between two sweeps.
+pub(in crate::store) const EVERY: Duration = Duration::from_secs(60);
+
+/// The same while the disk is nearly full: what is old enough makes room.
+pub(in crate::store) const EVERY_WHEN_LOW: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_looks_at_each_backlog_once_and_at_few_in_a_commit() {
+        let mut pass = HeldPass::default();
+        pass.begin((1..=1_000).map(EndpointNo));
+        let mut seen = Vec::new();
+        while pass.is_under_way() {
+            let slice = pass.slice();
+            assert!((1..=LOOKED).contains(&slice.len()));
+            for endpoint in slice {
+                seen.push(endpoint.0);
+                pass.done(endpoint);
+            }
+            // A minute later, and it has not come to its end.
+            if pass.is_under_way() {
+                pass.begin((1..=5).map(EndpointNo));
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=1_000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_not_done_is_looked_at_again() {
+        let mut pass = HeldPass::default();
+        pass.begin([EndpointNo(1), EndpointNo(2)].into_iter());
+        let first = pass.slice()[0];
+        assert_eq!(pass.slice()[0], first);
+        pass.done(first);
+        assert_ne!(pass.slice(), [first]);
+    }
+}

@@ -1,0 +1,372 @@
+//! The one thread that writes: takes what waits, applies it as one batch, commits once, then tells everyone.
+//!
+//! A batch that only adds to the hot path is committed to the journal; what needs more goes to the tables at once, and with it all
+//! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the
+//! horizon, and does a slice of each background work there is. Any error of the store ends the process at once: after a failed
+//! fsync nobody can know what is on disk, so nothing may be answered and nothing tried again; the next start recovers.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use redb::Database;
+
+use super::background::index_flush::slice_rows;
+use super::batch::{After, Batch};
+use super::boot::recovery;
+use super::journal::checkpoint::Checkpoints;
+use super::journal::file::Journal;
+use super::lazy_txn::Txn;
+use super::schema::COUNTERS;
+use super::state::Memory;
+use super::tables::Tables;
+use crate::clock;
+use crate::domain::access::{Key, KeyHash};
+use crate::domain::time::Timestamp;
+use crate::store::error::Error;
+use crate::store::message::command::{Committed, Op};
+use crate::store::record;
+use crate::store::shared::dial;
+use crate::store::writer::inbox::{Inbox, Rest};
+use crate::store::{Denied, Shared};
+
+/// Who is told what each commit brought.
+pub(crate) type OnCommit = Box<dyn FnMut(Committed) + Send>;
+
+/// Where a batch is committed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Commit {
+    Nothing,
+    Journal,
+    Tables,
+}
+
+/// Everything the thread owns.
+pub(in crate::store) struct Writer {
+    pub(in crate::store) database: Arc<Database>,
+    pub(in crate::store) inbox: Arc<Inbox>,
+    pub(in crate::store) shared: Arc<Shared>,
+    pub(in crate::store) memory: Memory,
+    pub(in crate::store) journal: Journal,
+    pub(in crate::store) on_commit: OnCommit,
+    /// When the last turn began.
+    pub(in crate::store) turned_at: Instant,
+    /// When what the journal holds is brought into the tables; `None`: nothing waits for that.
+    pub(in crate::store) checkpoint_at: Option<Instant>,
+    pub(in crate::store) checkpoints: Checkpoints,
+    /// What is told after the commit under way. When that fails, nobody is answered: what of it is on disk, nobody knows.
+    pub(in crate::store) untold: Option<After>,
+}
+
+impl Writer {
+    /// Runs until the inbox is closed and empty; an error is the store's end.
+    pub(in crate::store) fn run(&mut self) -> Result<(), Error> {
+        let mut ops = Vec::new();
+        let mut rested = Rest { until: clock::steady(), quiet: QUIET };
+        loop {
+            let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
+            if closed && ops.is_empty() && self.is_finished()? {
+                recovery::close(&self.database)?;
+                return self.journal.clear();
+            }
+            let (taken, began) = (ops.len(), clock::steady());
+            self.turn(&mut ops)?;
+            rested = rest(taken, began, clock::steady());
+        }
+    }
+
+    /// One batch, from the inbox to the answers.
+    fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
+        let database = self.database.clone();
+        let txn = Txn::of(&database);
+        let (after, commit) = self.fill(&txn, ops)?;
+        self.untold = Some(after);
+        match commit {
+            Commit::Nothing => txn.abort()?,
+            Commit::Journal => self.write_journal()?,
+            Commit::Tables => {
+                txn.commit()?;
+                self.written();
+            }
+        }
+        self.shared.commit_count.fetch_add(u64::from(commit != Commit::Nothing), Relaxed);
+        if let Some(after) = self.untold.take() {
+            self.tell(after);
+        }
+        self.checkpoint()
+    }
+
+    fn write_journal(&mut self) -> Result<(), Error> {
+        let mut counters = Vec::new();
+        record::write_counters(&[COUNTERS], &self.memory.counters, &mut counters);
+        let mut changes = self.memory.appended.take_current();
+        self.journal.write(&mut changes, &counters)?;
+        let changes = self.memory.appended.journaled(changes);
+        self.shared.unsettled().push(self.journal.number(), &changes);
+        self.shared.fresh().push(self.journal.number(), changes);
+        self.checkpoint_at.get_or_insert(clock::steady() + CHECKPOINT_EVERY);
+        Ok(())
+    }
+
+    /// The tables have all that the journal holds.
+    fn written(&mut self) {
+        self.shared.in_tables(self.journal.number());
+        self.memory.appended.written();
+        self.journal.turn_over();
+        self.checkpoint_at = None;
+    }
+
+    /// Begins a checkpoint when it is time and none is under way; waits for that one when far too much has gathered meanwhile.
+    fn checkpoint(&mut self) -> Result<(), Error> {
+        let (appended, bytes) = (&mut self.memory.appended, self.journal.half_bytes());
+        if bytes > 2 * JOURNAL_BYTES {
+            appended.thaw()?;
+        }
+        let under_way = appended.is_frozen()?;
+        if let Some(live_bytes) = appended.take_brought() {
+            self.memory.counters.live_bytes = live_bytes;
+        }
+        let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
+        let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
+        if !under_way && (late || full) {
+            let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
+            self.checkpoints.begin(appended.freeze(self.journal.number(), index_rows));
+            self.journal.turn_over();
+            self.checkpoint_at = None;
+        }
+        Ok(())
+    }
+
+    /// Whether the tables have all that the journal holds; else they have it now, and meanwhile more may have come.
+    fn is_finished(&mut self) -> Result<bool, Error> {
+        let appended = &mut self.memory.appended;
+        appended.thaw()?;
+        if !appended.has_journaled() {
+            return Ok(true);
+        }
+        self.checkpoint_at = Some(clock::steady());
+        self.checkpoint().map(|()| false)
+    }
+
+    /// Everything that one transaction changes, and how to commit it.
+    fn fill(&mut self, txn: &Txn<'_>, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
+        let (now, steady) = (self.look_at_clocks(), clock::steady());
+        self.turned_at = steady;
+        let known_key = self.memory.counters.last_key;
+        let mut batch = Batch {
+            tables: Tables::of(txn, std::mem::take(&mut self.memory.appended)),
+            memory: &mut self.memory,
+            shared: &self.shared,
+            now,
+            steady,
+            known_key,
+            after: After::default(),
+        };
+        batch.load()?;
+        for op in ops.drain(..) {
+            batch.apply(op)?;
+        }
+        batch.background()?;
+        batch.memory.counters.time = Some(batch.memory.time.kept(batch.memory.boot_id));
+        let commit = batch.commit();
+        if commit == Commit::Tables {
+            batch.tables.settle()?;
+            self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
+            batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
+            // Of a checkpoint before this commit.
+            batch.tables.appended.take_brought();
+        }
+        let Batch { tables, memory, after, .. } = batch;
+        memory.appended = tables.appended;
+        Ok((after, commit))
+    }
+
+    /// The service's time of this turn; everyone else reads it from here on.
+    fn look_at_clocks(&mut self) -> Timestamp {
+        let time = &mut self.memory.time;
+        if let Some(news) = time.look(clock::reading()) {
+            dial::tell(news);
+        }
+        self.shared.dial.set(time);
+        time.now()
+    }
+
+    /// Memory first, then those who deliver, then those who wait.
+    fn tell(&mut self, after: After) {
+        self.memory.listed += after.index.len();
+        self.shared.committed(&after, &self.memory);
+        if !after.committed.is_empty() {
+            (self.on_commit)(after.committed);
+        }
+        after.answers.into_iter().for_each(|answer| answer());
+        if after.published {
+            self.shared.feeds.ring(&after.index, after.numbered);
+        }
+        for fact in after.facts {
+            // Without a listener there is nobody to tell.
+            drop(self.shared.facts.send(fact));
+        }
+    }
+
+    /// At once while there is background work, else when the next thing is due.
+    fn wake_at(&self) -> Instant {
+        let now = clock::steady();
+        let memory = &self.memory;
+        let busy = memory.schedule.is_behind()
+            || memory.schedule.has_fallen()
+            || !memory.fanouts.is_empty()
+            || !memory.jobs.is_empty()
+            || memory.appended.is_hurrying()
+            || memory.sweep.has_more();
+        if busy {
+            return now;
+        }
+        let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at()).min(now + IDLE);
+        let checkpoint = if memory.appended.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
+        checkpoint.map_or(next, |at| next.min(at))
+    }
+}
+
+/// When the next commit may begin. A commit wakes as many threads for a few operations as for a hundred, so under load the writer
+/// rests, and the next batch is larger; one that had little to do goes on at once.
+fn rest(taken: usize, began: Instant, ended: Instant) -> Rest {
+    let taken = u32::try_from(taken).unwrap_or(u32::MAX).min(FULL_REST);
+    let worked = ended.saturating_duration_since(began);
+    Rest { until: ended + REST * taken / FULL_REST, quiet: QUIET.max(worked / QUIET_SHARE) }
+}
+
+impl Batch<'_, '_> {
+    fn apply(&mut self, op: Op) -> Result<(), Error> {
+        macro_rules! answered {
+            ($to:expr, $result:expr) => {{
+                let result = $result;
+                self.answer(move || drop($to.send(result)));
+            }};
+        }
+        let Some(op) = self.let_in(op) else { return Ok(()) };
+        match op {
+            Op::Finish(finished) => self.finish(*finished)?,
+            Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),
+            Op::AcceptAll(all, to) => answered!(to, all.into_iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
+            Op::Refill(endpoint) => self.refill(endpoint)?,
+            Op::Again(ready) => self.after.committed.ready.push(*ready),
+            Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
+            Op::Sync(file, to) => answered!(to, self.sync(*file)?),
+            Op::Retry(key, to) => answered!(to, self.retry(key)?),
+            Op::Cancel(key, to) => answered!(to, self.cancel(key)?),
+            Op::Purge(no, purge, to) => answered!(to, self.purge(no, purge)?),
+            Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
+            Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
+            Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
+            Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
+            Op::PutEventType(provider, event_type, to) => answered!(to, self.put_event_type(&provider, event_type)?),
+            Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
+            Op::AddKey(key, to) => answered!(to, self.add_key(key)?),
+            Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
+            Op::Limits(limits) => self.memory.limits = limits,
+            Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
+        }
+        Ok(())
+    }
+
+    /// What is due, and one slice of each work under way.
+    fn background(&mut self) -> Result<(), Error> {
+        self.fire()?;
+        self.fan()?;
+        self.work()?;
+        self.disarm_ended();
+        self.notify_of_failures()?;
+        self.sweep()?;
+        self.start_flush();
+        self.flush()?;
+        self.notify_of_pressure()
+    }
+
+    /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what is too long for it.
+    fn commit(&self) -> Commit {
+        let (tables, appended) = (&self.tables, &self.tables.appended);
+        match (self.after.dirty, tables.are_touched()) {
+            (false, true) if appended.has_journaled() => Commit::Tables,
+            (false, _) => Commit::Nothing,
+            (true, true) => Commit::Tables,
+            (true, false) if appended.current.bytes().len() as u64 > CHECKPOINT_BYTES => Commit::Tables,
+            (true, false) => Commit::Journal,
+        }
+    }
+
+    /// From the next turn on.
+    fn accept_clock(&mut self) -> bool {
+        let doubted = self.memory.time.accept();
+        self.after.dirty |= doubted;
+        doubted
+    }
+
+    fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
+        self.make_tenant_of(&key.role)?;
+        let mut bytes = Vec::new();
+        record::write_key(&key, &mut bytes);
+        self.tables.key()?.insert(&key.hash, &*bytes)?;
+        self.after.dirty = true;
+        self.memory.revoked.remove(&key.hash);
+        let shared = self.shared.clone();
+        self.answer(move || shared.registry_mut().put_key(Arc::new(key)));
+        Ok(Ok(()))
+    }
+
+    fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
+        let found: Option<KeyHash> = self.shared.registry().keys().find(|key| &*key.id == id).map(|key| key.hash);
+        let Some(hash) = found else { return Ok(Err(Denied::NoKey)) };
+        self.drop_key(hash)?;
+        Ok(Ok(()))
+    }
+}
+
+impl Shared {
+    /// Shows readers what is now on disk.
+    fn committed(&self, after: &After, memory: &Memory) {
+        if !after.changed.is_empty() {
+            let mut registry = self.registry_mut();
+            after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
+        }
+        if !after.index.is_empty() {
+            self.tail_mut().entries.extend_from_slice(&after.index);
+        }
+        after.attempts.iter().for_each(|(entry, at)| entry.live.attempted(*at));
+        self.pending.store(memory.counters.pending, Relaxed);
+        self.events.store(memory.counters.events, Relaxed);
+        self.live_bytes.store(memory.counters.live_bytes, Relaxed);
+        self.armed.store(memory.schedule.armed(), Relaxed);
+        self.behind.store(memory.schedule.is_behind(), Relaxed);
+        self.loaded_ms.store(memory.schedule.loaded_up_to().as_millis(), Relaxed);
+        self.turned.store(self.micros(clock::steady()), Relaxed);
+    }
+}
+
+/// Bytes of changes that the journal holds before they are brought into the tables: the more, the fewer pages each event costs
+/// there; a start after a crash reads them, and readers look through them.
+const CHECKPOINT_BYTES: u64 = 2 << 20;
+
+/// How long half of its file becomes before that, since small batches take a block each; twice as long while a checkpoint is
+/// under way, then the writer waits for that one.
+const JOURNAL_BYTES: u64 = 5 << 20;
+
+/// How long it holds anything before a checkpoint. The fsyncs of each one disturb some three of the events that come meanwhile:
+/// at 1,000/s four checkpoints a second made them one percent.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// When to see whether a checkpoint under way has ended.
+const LOOK_AFTER: Duration = Duration::from_millis(20);
+
+/// The longest rest between two commits, which publishers wait for.
+const REST: Duration = Duration::from_millis(4);
+
+/// With nothing new for so long, or for this share of what the last commit took, the rest is over. Under load something comes
+/// every 50 us.
+const QUIET: Duration = Duration::from_micros(150);
+const QUIET_SHARE: u32 = 24;
+
+/// Operations in a batch after which the writer rests in full.
+const FULL_REST: u32 = 64;
+
+/// The longest sleep: an idle writer still shows that it lives.
+const IDLE: Duration = Duration::from_secs(2);

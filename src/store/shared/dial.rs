@@ -1,0 +1,122 @@
+//! The service's time as every thread reads it, and what is said of a wall clock that is not trusted.
+//!
+//! The writer alone looks at the wall clock; everyone else goes on from its last look by the clock that never jumps.
+
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::units::duration_text;
+use crate::domain::time::Timestamp;
+use crate::domain::timekeeper::{Doubt, News, TimeKeeper, Why};
+
+/// How far the times are ahead of the clock that counts since the boot, in microseconds.
+pub(in crate::store) struct Dial {
+    now: AtomicI64,
+    signed: AtomicI64,
+    doubt: Mutex<Option<Doubt>>,
+}
+
+impl Dial {
+    pub(in crate::store) fn of(time: &TimeKeeper) -> Self {
+        let dial = Self { now: AtomicI64::new(0), signed: AtomicI64::new(0), doubt: Mutex::default() };
+        dial.set(time);
+        dial
+    }
+
+    /// Called by the writer after each look.
+    pub(in crate::store) fn set(&self, time: &TimeKeeper) {
+        let boot = micros(time.looked_at());
+        let ahead = |at: Timestamp| i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(boot);
+        self.now.store(ahead(time.now()), Relaxed);
+        self.signed.store(ahead(time.signed()), Relaxed);
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner) = time.doubt();
+    }
+
+    pub(in crate::store) fn now(&self) -> Timestamp {
+        self.read(&self.now)
+    }
+
+    pub(in crate::store) fn signed(&self) -> Timestamp {
+        self.read(&self.signed)
+    }
+
+    pub(in crate::store) fn doubt(&self) -> Option<Doubt> {
+        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, ahead: &AtomicI64) -> Timestamp {
+        let micros = micros(clock::boot()).saturating_add(ahead.load(Relaxed));
+        Timestamp::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+}
+
+/// Says in the log what a look at the clocks brought.
+pub(in crate::store) fn tell(news: News) {
+    match news {
+        News::Doubted(doubt) => tell_of(doubt),
+        News::Right => tracing::info!("the wall clock is right again"),
+        News::Believed(doubt) => tracing::warn!("{} for a day, so that it is held to be right", described(doubt)),
+    }
+}
+
+/// Says in the log why the wall clock is not trusted.
+pub(in crate::store) fn tell_of(doubt: Doubt) {
+    let left = duration_text(whole_seconds(doubt.left()));
+    tracing::warn!("{}: {} for {left}; `hookwheel clock accept` says that it is right", described(doubt), consequence(doubt.why));
+}
+
+/// What is wrong with the wall clock.
+pub(crate) fn described(doubt: Doubt) -> String {
+    let off = duration_text(whole_seconds(doubt.off));
+    match doubt.why {
+        Why::Ahead => format!("the wall clock jumped ahead by {off}"),
+        Why::Behind => format!("the wall clock jumped back by {off}"),
+        Why::Early => format!("the wall clock is {off} behind the newest time in the store"),
+        Why::Away => format!("the wall clock is {off} ahead of the newest time in the store"),
+    }
+}
+
+/// What the service does while it does not trust it.
+pub(crate) fn consequence(why: Why) -> &'static str {
+    match why {
+        Why::Ahead => "what waits goes on waiting as long as it should, and nothing is deleted for its age",
+        Why::Behind | Why::Early => "the service's own time goes on and is what is signed, and nothing is deleted for its age",
+        Why::Away => "nothing is deleted for its age",
+    }
+}
+
+/// The nearest.
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs((duration + Duration::from_millis(500)).as_secs())
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timekeeper::Reading;
+
+    #[test]
+    fn everyone_reads_what_the_writer_last_saw_and_goes_on_from_there() {
+        let boot = clock::boot();
+        let mut time = TimeKeeper::trusting(Reading { wall: Timestamp::from_secs(5_000), boot });
+        let dial = Dial::of(&time);
+        time.look(Reading { wall: Timestamp::from_secs(9_000), boot });
+        dial.set(&time);
+        let near =
+            |read: Timestamp, secs| (Duration::ZERO..Duration::from_secs(60)).contains(&read.since(Timestamp::from_secs(secs)));
+        assert!(near(dial.now(), 5_000) && near(dial.signed(), 9_000), "{} {}", dial.now(), dial.signed());
+        assert_eq!(dial.doubt().map(|doubt| doubt.why), Some(Why::Ahead));
+    }
+
+    #[test]
+    fn what_is_said_names_what_is_wrong() {
+        let doubt = Doubt { why: Why::Early, off: Duration::from_millis(3_599_990), held: Duration::ZERO };
+        assert_eq!(described(doubt), "the wall clock is 1h behind the newest time in the store");
+    }
+}

@@ -1,0 +1,137 @@
+//! Wakes those who wait for a tenant's next event, and nobody else.
+//!
+//! A bell stands here for each tenant that somebody waits for, and goes with the last one who does. Whoever waits hears its own
+//! tenant's, that of its provider's events for all tenants, and the one that rings when a tenant has its first event, since
+//! before that there is nothing to wait for. A bell is heard from the moment at which it is asked for: who asks before it looks
+//! misses nothing.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use tokio::sync::watch;
+
+use super::index_tail::Entry;
+use crate::domain::id::TenantNo;
+use crate::store::handle::Store;
+use crate::store::{Owned, Shared};
+
+/// The bells, by whose events they ring for.
+#[derive(Default)]
+pub(in crate::store) struct Feeds(Mutex<HashMap<Whose, watch::Sender<()>>>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Whose {
+    Tenant(TenantNo),
+    /// Whoever has its first one.
+    New,
+}
+
+/// What one waits with.
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    bells: Vec<(Whose, watch::Receiver<()>)>,
+}
+
+impl Store {
+    /// Waits for a tenant's events, and those for all of its provider, from now on.
+    pub(crate) fn feed(&self, owned: &Owned) -> Feed {
+        let owners = [owned, &Owned::all_of(&owned.provider)];
+        let numbers = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant));
+        let mut whose: Vec<_> = numbers.iter().flatten().map(|no| Whose::Tenant(*no)).collect();
+        if whose.len() < owners.len() {
+            whose.push(Whose::New);
+        }
+        let bells = self.shared.feeds.listen(whose);
+        // Between its first look and the bell a tenant may have had its first event.
+        let feed = Feed { shared: self.shared.clone(), bells };
+        let has_moved = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant)) != numbers;
+        if has_moved { self.feed(owned) } else { feed }
+    }
+}
+
+impl Feed {
+    /// Ends when there may be more to read.
+    pub(crate) async fn changed(&mut self) {
+        let mut bells: Vec<_> = self.bells.iter_mut().map(|(_, bell)| Box::pin(bell.changed())).collect();
+        poll_fn(|cx| {
+            let rung = bells.iter_mut().any(|bell| bell.as_mut().poll(cx).is_ready());
+            if rung { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        let mut bells = self.shared.feeds.lock();
+        for (whose, bell) in self.bells.drain(..) {
+            drop(bell);
+            if bells.get(&whose).is_some_and(|bell| bell.receiver_count() == 0) {
+                bells.remove(&whose);
+            }
+        }
+    }
+}
+
+impl Feeds {
+    /// Rings for the events among `entries`, which readers see by now. `new`: some tenant had its first.
+    pub(in crate::store) fn ring(&self, entries: &[Entry], new: bool) {
+        let bells = self.lock();
+        if bells.is_empty() {
+            return;
+        }
+        let mut last = None;
+        for owner in entries.iter().filter(|entry| entry.is_event()).map(|entry| entry.owner) {
+            if last.replace(owner) != Some(owner) {
+                bells.get(&Whose::Tenant(owner)).into_iter().for_each(ring);
+            }
+        }
+        if new {
+            bells.get(&Whose::New).into_iter().for_each(ring);
+        }
+    }
+
+    fn listen(&self, whose: Vec<Whose>) -> Vec<(Whose, watch::Receiver<()>)> {
+        let mut bells = self.lock();
+        let listen = |whose| (whose, bells.entry(whose).or_insert_with(|| watch::Sender::new(())).subscribe());
+        whose.into_iter().map(listen).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Whose, watch::Sender<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn ring(bell: &watch::Sender<()>) {
+    bell.send_replace(());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+
+    fn rings(bell: &mut (Whose, watch::Receiver<()>)) -> bool {
+        let rung = bell.1.has_changed().expect("it stands");
+        bell.1.mark_unchanged();
+        rung
+    }
+
+    #[test]
+    fn a_bell_rings_for_its_own_tenant_alone() {
+        let (feeds, [one, two]) = (Feeds::default(), [TenantNo(1), TenantNo(2)]);
+        let mut bells = feeds.listen(vec![Whose::Tenant(one), Whose::Tenant(two), Whose::New]);
+        let mut heard = |entries: &[Entry], new| {
+            feeds.ring(entries, new);
+            bells.iter_mut().map(rings).collect::<Vec<_>>()
+        };
+        let event = |owner| Entry::event(EventKey(7), owner);
+        assert_eq!(heard(&[event(one)], false), [true, false, false]);
+        assert_eq!(heard(&[event(two), event(two), event(TenantNo(9))], false), [false, true, false]);
+        assert_eq!(heard(&[event(TenantNo(9))], true), [false, false, true]);
+        let delivery = Entry::delivery(DeliveryKey { event: EventKey(7), endpoint: EndpointNo(1) }, one);
+        assert_eq!(heard(&[delivery], false), [false, false, false]);
+    }
+}

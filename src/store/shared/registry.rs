@@ -1,0 +1,308 @@
+//! What the writer and its readers know by heart: webhooks, tenants, keys, and which webhook wants which event type.
+//!
+//! Changed by the writer alone, after the commit that makes the change true.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::catalogue::{self, Catalogue};
+use crate::domain::access::{Key, KeyHash};
+use crate::domain::dialect::{Dialect, EventType};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
+use crate::domain::pattern::Pattern;
+use crate::store::Owned;
+use crate::store::message::permit::Live;
+use crate::store::message::publication::Refusal;
+
+/// The memory of one store.
+#[derive(Default)]
+pub(in crate::store) struct Registry {
+    entries: ByEndpoint<Entry>,
+    ids: HashMap<Box<str>, EndpointNo>,
+    /// By provider, then by tenant.
+    tenants: HashMap<Box<str>, HashMap<Box<str>, TenantNo>>,
+    /// Those that the config file lists or listed; mostly few.
+    listings: HashMap<TenantNo, Listing>,
+    of_tenant: HashMap<TenantNo, Subscriptions>,
+    of_provider: HashMap<Box<str>, Subscriptions>,
+    /// Webhooks by tenant and name. A store of an earlier release may have several of one name.
+    named: HashMap<TenantNo, HashMap<Box<str>, BTreeSet<EndpointNo>>>,
+    pub(in crate::store) dialects: HashMap<Box<str>, Arc<Dialect>>,
+    keys: HashMap<KeyHash, Arc<Key>>,
+    /// Since the start, one entry for each key that an operator made and took away again.
+    revoked: HashSet<KeyHash>,
+    catalogues: HashMap<Box<str>, Catalogue>,
+}
+
+/// A webhook and what lives in memory alone.
+#[derive(Clone)]
+pub(in crate::store) struct Entry {
+    pub(in crate::store) endpoint: Arc<Endpoint>,
+    pub(in crate::store) live: Arc<Live>,
+}
+
+/// Which webhooks want what, so that an event finds its own among any number.
+#[derive(Default)]
+struct Subscriptions {
+    all: BTreeSet<EndpointNo>,
+    by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+}
+
+/// What the config file says of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) enum Listing {
+    /// Known by its use alone.
+    #[default]
+    Never,
+    Listed,
+    /// Taken out.
+    Gone,
+}
+
+/// Whose webhooks an event can reach.
+#[derive(Clone, Copy)]
+pub(in crate::store) enum Audience<'a> {
+    Tenant(TenantNo),
+    Provider(&'a str),
+}
+
+impl Registry {
+    pub(in crate::store) fn entry(&self, no: EndpointNo) -> Option<&Entry> {
+        self.entries.get(&no)
+    }
+
+    pub(in crate::store) fn by_id(&self, id: &str) -> Option<&Entry> {
+        self.entry(*self.ids.get(id)?)
+    }
+
+    pub(in crate::store) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// Puts a webhook in place of what it was. Of a deleted one nothing stays here: what its log needs is read from the disk.
+    pub(in crate::store) fn put(&mut self, endpoint: Arc<Endpoint>) {
+        let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
+        if endpoint.is_deleted() {
+            return;
+        }
+        self.ids.insert(endpoint.id.clone(), endpoint.no);
+        self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
+        self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
+        self.put_name(&endpoint);
+        self.entries.insert(endpoint.no, Entry { endpoint, live });
+    }
+
+    fn take_out(&mut self, no: EndpointNo) -> Option<Entry> {
+        let old = self.entries.remove(&no)?;
+        self.ids.remove(&old.endpoint.id);
+        for subscriptions in [self.of_tenant.get_mut(&old.endpoint.tenant_no), self.of_provider.get_mut(&old.endpoint.provider)] {
+            subscriptions.into_iter().for_each(|held| held.drop(&old.endpoint));
+        }
+        self.drop_name(&old.endpoint);
+        Some(old)
+    }
+
+    /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release. Those without a name are
+    /// found by their ids alone.
+    pub(in crate::store) fn named(&self, tenant: TenantNo, name: &str) -> impl Iterator<Item = &Entry> {
+        let held = self.named.get(&tenant).and_then(|names| names.get(name));
+        held.into_iter().flatten().filter_map(|no| self.entry(*no))
+    }
+
+    /// The webhooks that want an event type, in the order of their numbers, after one of them.
+    pub(in crate::store) fn matching(&self, audience: Audience<'_>, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
+        self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
+    }
+
+    /// Event types that webhooks want by their names, each once, in no order.
+    pub(in crate::store) fn wanted(&self, audience: Audience<'_>) -> impl Iterator<Item = &str> {
+        let held = self.subscriptions(audience).into_iter().flat_map(|held| held.by_pattern.keys());
+        held.map(|pattern| &**pattern).filter(|pattern| !pattern.ends_with('*'))
+    }
+
+    /// A tenant's webhooks in the order of their numbers.
+    pub(in crate::store) fn webhooks(&self, tenant: TenantNo, after: EndpointNo) -> impl Iterator<Item = &Entry> {
+        let held = self.of_tenant.get(&tenant);
+        held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
+    }
+
+    pub(in crate::store) fn tenant(&self, provider: &str, tenant: &str) -> Option<TenantNo> {
+        self.tenants.get(provider)?.get(tenant).copied()
+    }
+
+    /// A tenant that is there and was not taken out of the config file.
+    pub(in crate::store) fn existing(&self, provider: &str, tenant: &str) -> Result<TenantNo, Refusal> {
+        let no = self.tenant(provider, tenant).ok_or_else(|| Refusal::NoTenant(tenant.into()))?;
+        match self.listing(no) {
+            Listing::Never | Listing::Listed => Ok(no),
+            Listing::Gone => Err(Refusal::TenantRemoved(tenant.into())),
+        }
+    }
+
+    pub(in crate::store) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = TenantNo> {
+        self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.values().copied())
+    }
+
+    pub(in crate::store) fn tenants(&self) -> impl Iterator<Item = (Owned, TenantNo)> {
+        self.tenants.iter().flat_map(|(provider, tenants)| {
+            tenants.iter().map(move |(tenant, no)| (Owned { provider: provider.clone(), tenant: tenant.clone() }, *no))
+        })
+    }
+
+    pub(in crate::store) fn put_tenant(&mut self, no: TenantNo, owned: Owned, listing: Listing) {
+        self.tenants.entry(owned.provider).or_default().insert(owned.tenant, no);
+        match listing {
+            Listing::Never => self.listings.remove(&no),
+            Listing::Listed | Listing::Gone => self.listings.insert(no, listing),
+        };
+    }
+
+    pub(in crate::store) fn listing(&self, no: TenantNo) -> Listing {
+        self.listings.get(&no).copied().unwrap_or_default()
+    }
+
+    pub(in crate::store) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
+    pub(in crate::store) fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    pub(in crate::store) fn was_revoked(&self, hash: &KeyHash) -> bool {
+        self.revoked.contains(hash)
+    }
+
+    pub(in crate::store) fn put_key(&mut self, key: Arc<Key>) {
+        self.revoked.remove(&key.hash);
+        self.keys.insert(key.hash, key);
+    }
+
+    pub(in crate::store) fn drop_key(&mut self, hash: &KeyHash) {
+        self.keys.remove(hash);
+        self.revoked.insert(*hash);
+    }
+
+    /// The event types that a provider added; mostly none.
+    pub(in crate::store) fn catalogue(&self, provider: &str) -> Catalogue {
+        self.catalogues.get(provider).cloned().unwrap_or_default()
+    }
+
+    pub(in crate::store) fn put_event_type(&mut self, provider: Box<str>, event_type: EventType) {
+        let held = self.catalogues.entry(provider).or_default();
+        *held = catalogue::with(held, event_type);
+    }
+
+    pub(in crate::store) fn drop_event_type(&mut self, provider: &str, name: &str) {
+        if let Some(held) = self.catalogues.get_mut(provider) {
+            *held = catalogue::without(held, name);
+        }
+    }
+
+    fn put_name(&mut self, endpoint: &Endpoint) {
+        let name = &endpoint.definition.name;
+        if !name.is_empty() {
+            self.named.entry(endpoint.tenant_no).or_default().entry(name.clone()).or_default().insert(endpoint.no);
+        }
+    }
+
+    fn drop_name(&mut self, endpoint: &Endpoint) {
+        let Some(names) = self.named.get_mut(&endpoint.tenant_no) else { return };
+        let Some(held) = names.get_mut(&endpoint.definition.name) else { return };
+        held.remove(&endpoint.no);
+        if held.is_empty() {
+            names.remove(&endpoint.definition.name);
+        }
+    }
+
+    fn subscriptions(&self, audience: Audience<'_>) -> Option<&Subscriptions> {
+        match audience {
+            Audience::Tenant(no) => self.of_tenant.get(&no),
+            Audience::Provider(name) => self.of_provider.get(name),
+        }
+    }
+}
+
+impl Subscriptions {
+    fn add(&mut self, endpoint: &Endpoint) {
+        self.all.insert(endpoint.no);
+        let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
+        for pattern in wanted {
+            self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
+        }
+    }
+
+    fn drop(&mut self, endpoint: &Endpoint) {
+        self.all.remove(&endpoint.no);
+        for text in endpoint.definition.events.iter().map(Pattern::to_string) {
+            if let Some(held) = self.by_pattern.get_mut(&*text) {
+                held.remove(&endpoint.no);
+                if held.is_empty() {
+                    self.by_pattern.remove(&*text);
+                }
+            }
+        }
+    }
+
+    fn after(&self, after: EndpointNo) -> impl Iterator<Item = EndpointNo> {
+        self.all.range((Bound::Excluded(after), Bound::Unbounded)).copied()
+    }
+
+    fn matching(&self, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
+        let mut found = Vec::new();
+        for pattern in patterns_for(kind) {
+            let held = self.by_pattern.get(&*pattern);
+            found.extend(held.into_iter().flat_map(|held| held.range((Bound::Excluded(after), Bound::Unbounded))));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// Every pattern that matches an event type: its name, `*`, and `prefix.*` for each of its dots.
+fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+    let prefixes = kind.match_indices('.').map(|(dot, _)| format!("{}.*", &kind[..dot]).into());
+    [kind.into(), "*".into()].into_iter().chain(prefixes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::endpoint::Definition;
+    use crate::domain::endpoint::fixture::endpoint;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn one_that_is_out_of_the_file_is_listed_and_matches_nothing() {
+        let mut registry = Registry::default();
+        let one = Endpoint { definition: Definition { name: "a".into(), ..endpoint(&["*"]).definition }, ..endpoint(&["*"]) };
+        let (tenant, audience) = (one.tenant_no, Audience::Tenant(one.tenant_no));
+        let seen = |registry: &Registry| {
+            let listed = registry.webhooks(tenant, EndpointNo(0)).count();
+            (listed, registry.named(tenant, "a").count(), registry.matching(audience, "x", EndpointNo(0)).len())
+        };
+        registry.put(Arc::new(one.clone()));
+        assert_eq!(seen(&registry), (1, 1, 1));
+        registry.put(Arc::new(one.clone().removed(Timestamp::EPOCH)));
+        assert_eq!(seen(&registry), (1, 1, 0));
+        registry.put(Arc::new(one.clone().removed(Timestamp::EPOCH).restored()));
+        assert_eq!(seen(&registry), (1, 1, 1));
+    }
+
+    #[test]
+    fn those_without_a_name_are_not_found_by_it() {
+        let mut registry = Registry::default();
+        registry.put(Arc::new(endpoint(&["*"])));
+        assert_eq!(registry.named(endpoint(&["*"]).tenant_no, "").count(), 0);
+    }
+
+    #[test]
+    fn every_pattern_that_matches_a_type_is_looked_up() {
+        let found: Vec<String> = patterns_for("a.b.c").map(|p| p.into_owned()).collect();
+        assert_eq!(found, ["a.b.c", "*", "a.*", "a.b.*"]);
+        assert!(found.iter().all(|text| Pattern::parse(text).expect("a pattern").matches("a.b.c")));
+    }
+}
