@@ -1,91 +1,51 @@
 //! The HTTP API: takes requests in, finds out who asks, and answers from the store.
 //!
 //! ```text
-//!  serve ──▶ connection ──▶ Api::answer ──▶ route ──▶ access ──▶ body ──▶ one call of events, webhooks, deliveries, admin
-//!  slots      pace, limits    door           405 404   401 403    room        │
-//!                                                                             ▼
-//!                                             reply ◀── problem: every error and its status ◀── store
+//!  http: accept ──▶ drive ──▶ Api::answer ──▶ request: route ──▶ auth ──▶ http: body ──▶ one call of resources
+//!        slots      pace, limits     entrance       405 404    401 403          room        │
+//!                                                                                           ▼
+//!                                        response: reply ◀── problem: every error and its status ◀── store
 //! ```
 //!
 //! It reads snapshots of the store and hands changes to its writer; it never delivers and never reads the config's files. A new
 //! call is a line in `route`'s table and an arm in [`Api::call`].
 
-mod access;
-mod admin;
-mod ahead;
-mod answer;
-mod ask;
-mod body;
-mod catalogue;
-mod connection;
-mod connections;
-mod creations;
-mod cursor;
-mod deliveries;
-mod door;
-mod event_types;
-mod events;
-mod explain;
-mod form;
-mod guesses;
-mod h1;
-mod h2;
-mod health;
-mod intake;
-mod keys;
-mod leaving;
-mod ndjson;
-mod near;
-mod pace;
-mod page;
-mod print;
-mod problem;
-mod publish;
+mod http;
 mod random;
-mod rate;
-mod reply;
-mod route;
-mod serve;
-mod settings;
-mod slots;
-mod stats;
-mod stop;
-mod streams;
+mod request;
+mod resources;
+mod response;
 mod told;
-mod turned_away;
-mod webhooks;
-mod whole;
-mod whose;
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::CONNECTION;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use ::http::header::CONNECTION;
+use ::http::request::Parts;
+use ::http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use door::Door;
-pub(crate) use serve::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, serve};
-pub(crate) use settings::Settings;
-pub(crate) use slots::{LEAVING_MAX, Limits};
-pub(crate) use stop::{Stage, Stop};
+pub(crate) use http::accept::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, serve};
+pub(crate) use http::shutdown::{Stage, Stop};
+pub(crate) use http::slots::{LEAVING_MAX, Limits};
+pub(crate) use request::entrance::Door;
+pub(crate) use request::settings::Settings;
 pub(crate) use told::tell;
 
-use access::{Caller, Keys, NoKey, Rank};
-use answer::{Answer, Rooms};
-use ask::Ask;
-use body::{Carrier, Room, discard};
-use catalogue::Catalogues;
-use creations::Creations;
-use guesses::Guesses;
-use problem::{CROWDED, Problem, STOPPING};
-use reply::Reply;
-use route::{Call, Need, Routes};
-use slots::{Group, Slot, Slots};
+use http::body::{Carrier, Room, discard};
+use http::slots::{Group, Slot, Slots};
+use request::auth::{Caller, Keys, NoKey, Rank};
+use request::context::Ask;
+use request::creations::Creations;
+use request::guesses::Guesses;
+use request::route::{Call, Need, Routes};
+use resources::catalogue::Catalogues;
+use response::answer::{Answer, Rooms};
+use response::problem::{CROWDED, Problem, STOPPING};
+use response::reply::Reply;
 use told::Told;
 
 use crate::clock;
@@ -182,9 +142,9 @@ impl Api {
         let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, door)?;
-        door::check_encoding(&head.method, &head.headers)?;
+        request::entrance::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
-        let is_ndjson = door::is_ndjson(&head.headers);
+        let is_ndjson = request::entrance::is_ndjson(&head.headers);
         let (bytes_max, carrier) = (found.call.body_bytes_max(is_ndjson), Carrier::of(head.version));
         let taken = self.room.take(body, bytes_max, carrier, || self.party(&caller)).await?;
         if taken.waited {
@@ -196,7 +156,7 @@ impl Api {
         let mut reply = self.call(found.call, ask).await?;
         // What was done is answered in any case.
         let is_held = rooms.is_none_or(|rooms| reply.take_room(&rooms));
-        if is_held || head.method != http::Method::GET { Ok(reply) } else { Err(answer::CROWDED) }
+        if is_held || head.method != ::http::Method::GET { Ok(reply) } else { Err(response::answer::CROWDED) }
     }
 
     /// Why a caller is none, as exactly as it is known; of a wrong key beyond the rate of its address no more than that.
@@ -205,7 +165,7 @@ impl Api {
         if why.is_wrong() && !self.guesses.allow(slot.from(), clock::steady()) {
             return Problem::WrongKeys;
         }
-        let was_revoked = || access::shown(headers).is_some_and(|hash| self.store.was_revoked(&hash));
+        let was_revoked = || request::auth::shown(headers).is_some_and(|hash| self.store.was_revoked(&hash));
         Problem::NoKey(if why == NoKey::Unknown && was_revoked() { NoKey::Revoked } else { why })
     }
 
@@ -232,8 +192,8 @@ impl Api {
 
     fn open(&self, call: Call) -> Reply {
         match call {
-            Call::Readyz => health::readyz(self),
-            _ => health::healthz(),
+            Call::Readyz => resources::health::readyz(self),
+            _ => resources::health::healthz(),
         }
     }
 
@@ -242,45 +202,45 @@ impl Api {
         match call {
             Call::Healthz | Call::Readyz => Ok(self.open(call)),
             Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
-            Call::Publish if ask.is_ndjson => ndjson::publish(ask).await,
-            Call::Publish => publish::publish(ask).await,
-            Call::ListEvents => events::list(ask).await,
-            Call::ShowEvent => events::show(ask).await,
-            Call::ExplainEvent => explain::explain(ask).await,
-            Call::CreateWebhook => webhooks::create(ask).await,
-            Call::ListWebhooks => webhooks::list(ask).await,
-            Call::ShowWebhook => webhooks::show(ask),
-            Call::PutWebhook => webhooks::put(ask).await,
-            Call::PatchWebhook => webhooks::patch(ask).await,
-            Call::DeleteWebhook => webhooks::delete(ask).await,
-            Call::EnableWebhook => webhooks::enable(ask).await,
-            Call::DisableWebhook => webhooks::disable(ask).await,
-            Call::RotateSecret => webhooks::rotate_secret(ask).await,
-            Call::ShowSecret => webhooks::show_secret(ask),
-            Call::TestWebhook => webhooks::test_one(ask).await,
-            Call::TestWebhooks => webhooks::test_all(ask).await,
-            Call::RecoverWebhook => webhooks::recover(ask).await,
-            Call::PurgeWebhook => webhooks::purge(ask).await,
-            Call::ListWebhookDeliveries => deliveries::list_of_webhook(ask).await,
-            Call::ListDeliveries => deliveries::list(ask).await,
-            Call::ShowDelivery => deliveries::show(ask).await,
-            Call::CancelDelivery => deliveries::cancel(ask).await,
-            Call::RetryDelivery => deliveries::retry(ask).await,
-            Call::WebhookStats => webhooks::stats(ask).await,
-            Call::Stats => stats::stats(ask).await,
-            Call::OpenConnection => connections::open(ask).await,
-            Call::CloseConnection => connections::close(ask).await,
-            Call::ListEventTypes => event_types::list(ask).await,
-            Call::PutEventType => event_types::put(ask).await,
-            Call::DeleteEventType => event_types::delete(ask).await,
-            Call::ListKeys => keys::list(ask).await,
-            Call::CreateKey => keys::create(ask).await,
-            Call::RevokeKey => keys::revoke(ask).await,
-            Call::Status => Ok(admin::status(self)),
-            Call::Reload => admin::reload(self).await,
-            Call::AcceptClock => admin::accept_clock(self).await,
-            Call::ListAllWebhooks => webhooks::list_all(ask).await,
-            Call::ListAllDeliveries => deliveries::list_all(ask).await,
+            Call::Publish if ask.is_ndjson => resources::publish_batch::publish(ask).await,
+            Call::Publish => resources::publish::publish(ask).await,
+            Call::ListEvents => resources::events::list(ask).await,
+            Call::ShowEvent => resources::events::show(ask).await,
+            Call::ExplainEvent => resources::explain::explain(ask).await,
+            Call::CreateWebhook => resources::webhooks::create(ask).await,
+            Call::ListWebhooks => resources::webhooks::list(ask).await,
+            Call::ShowWebhook => resources::webhooks::show(ask),
+            Call::PutWebhook => resources::webhooks::put(ask).await,
+            Call::PatchWebhook => resources::webhooks::patch(ask).await,
+            Call::DeleteWebhook => resources::webhooks::delete(ask).await,
+            Call::EnableWebhook => resources::webhooks::enable(ask).await,
+            Call::DisableWebhook => resources::webhooks::disable(ask).await,
+            Call::RotateSecret => resources::webhooks::rotate_secret(ask).await,
+            Call::ShowSecret => resources::webhooks::show_secret(ask),
+            Call::TestWebhook => resources::webhooks::test_one(ask).await,
+            Call::TestWebhooks => resources::webhooks::test_all(ask).await,
+            Call::RecoverWebhook => resources::webhooks::recover(ask).await,
+            Call::PurgeWebhook => resources::webhooks::purge(ask).await,
+            Call::ListWebhookDeliveries => resources::deliveries::list_of_webhook(ask).await,
+            Call::ListDeliveries => resources::deliveries::list(ask).await,
+            Call::ShowDelivery => resources::deliveries::show(ask).await,
+            Call::CancelDelivery => resources::deliveries::cancel(ask).await,
+            Call::RetryDelivery => resources::deliveries::retry(ask).await,
+            Call::WebhookStats => resources::webhooks::stats(ask).await,
+            Call::Stats => resources::stats::stats(ask).await,
+            Call::OpenConnection => resources::sessions::open(ask).await,
+            Call::CloseConnection => resources::sessions::close(ask).await,
+            Call::ListEventTypes => resources::event_types::list(ask).await,
+            Call::PutEventType => resources::event_types::put(ask).await,
+            Call::DeleteEventType => resources::event_types::delete(ask).await,
+            Call::ListKeys => resources::keys::list(ask).await,
+            Call::CreateKey => resources::keys::create(ask).await,
+            Call::RevokeKey => resources::keys::revoke(ask).await,
+            Call::Status => Ok(resources::admin::status(self)),
+            Call::Reload => resources::admin::reload(self).await,
+            Call::AcceptClock => resources::admin::accept_clock(self).await,
+            Call::ListAllWebhooks => resources::webhooks::list_all(ask).await,
+            Call::ListAllDeliveries => resources::deliveries::list_all(ask).await,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Random bytes from the operating system: for secrets, keys and ids.
 
-use super::problem::Problem;
+use super::response::problem::Problem;
 
 /// Bytes for one secret, to be used for nothing else.
 pub(crate) fn bytes<const N: usize>() -> Result<[u8; N], Problem> {

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::Api;
-use super::access::{Caller, NoKey};
-use super::problem::Problem;
-use super::slots::Group;
-use super::turned_away::{Said, TurnedAway, Why};
+use super::http::slots::Group;
+use super::request::auth::{Caller, NoKey};
+use super::request::turned_away::{Said, TurnedAway, Why};
+use super::response::problem::Problem;
 use crate::clock;
 use crate::domain::access::{Key, Role};
 use crate::domain::endpoint::Endpoint;

@@ -1,0 +1,269 @@
+//! Who asks, for whom, and whether they may.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::entrance::Door;
+use super::route::Need;
+use super::settings::{Provider, Settings};
+use crate::api::response::problem::Problem;
+use crate::config::checked::DEFAULT_OWNER;
+use crate::domain::access::{Key, KeyHash, Role, Scopes};
+use crate::domain::endpoint::{Endpoint, Owner};
+use crate::domain::id::is_name;
+use crate::store::{OPERATOR_PROVIDER, Owned};
+
+/// Whoever made a request, and the tenant it is about.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) rank: Rank,
+    pub(crate) provider: Arc<Provider>,
+    /// `None`: a provider's key that names no tenant, or an operator's `PROVIDER/*`.
+    pub(crate) tenant: Option<Box<str>>,
+    /// An operator who names no target finds every id.
+    pub(crate) anywhere: bool,
+    /// `None` at the admin socket and in dev.
+    pub(crate) key: Option<Arc<Key>>,
+}
+
+/// What kind of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rank {
+    Operator,
+    Provider(Scopes),
+    Tenant(Scopes),
+}
+
+/// Why a request has no caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum NoKey {
+    /// There is no key that could be right.
+    NoneYet,
+    Missing,
+    Unknown,
+    /// Since it was last seen, or since the service started.
+    Revoked,
+    /// A key whose provider was taken out of the config is as good as revoked.
+    NoProvider,
+}
+
+impl NoKey {
+    /// Whether a key was shown that opens nothing.
+    pub(crate) fn is_wrong(self) -> bool {
+        !matches!(self, Self::NoneYet | Self::Missing)
+    }
+
+    /// For the caller, who is told no more of a key than that it opens nothing.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::NoneYet => NO_KEYS_YET,
+            Self::Missing => KEY_MISSING,
+            Self::Unknown | Self::Revoked | Self::NoProvider => UNKNOWN_KEY,
+        }
+    }
+}
+
+/// Where keys are looked up: in the files' first, then in the store.
+pub(crate) struct Keys<'a, F> {
+    pub(crate) settings: &'a Settings,
+    /// The store's key of a hash.
+    pub(crate) kept: F,
+}
+
+impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
+    /// Finds out who asks. `any`: whether there is any key at all, asked only when the one given is unknown.
+    pub(crate) fn caller(&self, door: Door, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
+        match door {
+            Door::Admin => self.operator(None, headers),
+            Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Some(DEFAULT_OWNER), None),
+            Door::Tcp => match shown(headers).map(|hash| self.find(&hash)) {
+                Some(Some(key)) => self.caller_with(key, headers),
+                _ if !any() => Err(Problem::NoKey(NoKey::NoneYet)),
+                Some(None) => Err(Problem::NoKey(NoKey::Unknown)),
+                None => Err(Problem::NoKey(NoKey::Missing)),
+            },
+        }
+    }
+
+    /// Refuses a caller whose key was revoked meanwhile.
+    pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
+        let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());
+        if known { Ok(()) } else { Err(Problem::NoKey(NoKey::Revoked)) }
+    }
+
+    /// The table finds the key; the comparison that lets it pass takes the same time wherever two hashes differ.
+    fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
+        let found = self.settings.key(hash).cloned().or_else(|| (self.kept)(hash))?;
+        bool::from(found.hash.ct_eq(hash)).then_some(found)
+    }
+
+    fn caller_with(&self, key: Arc<Key>, headers: &HeaderMap) -> Result<Caller, Problem> {
+        match &key.role {
+            Role::Operator => self.operator(Some(key.clone()), headers),
+            Role::Provider { provider, scopes } => {
+                let tenant = own_tenant(headers, provider, *scopes)?;
+                self.caller_of(Rank::Provider(*scopes), provider, tenant, Some(key.clone()))
+            }
+            Role::Tenant { provider, tenant, scopes } => {
+                names_itself(headers, provider, Some(tenant))?;
+                self.caller_of(Rank::Tenant(*scopes), provider, Some(tenant), Some(key.clone()))
+            }
+        }
+    }
+
+    fn caller_of(&self, rank: Rank, provider: &str, tenant: Option<&str>, key: Option<Arc<Key>>) -> Result<Caller, Problem> {
+        let provider = self.settings.provider(provider).ok_or(Problem::NoKey(NoKey::NoProvider))?.clone();
+        Ok(Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+    }
+
+    fn operator(&self, key: Option<Arc<Key>>, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let Some(target) = headers.get(TARGET) else {
+            let caller = self.caller_of(Rank::Operator, DEFAULT_OWNER, Some(DEFAULT_OWNER), key)?;
+            return Ok(Caller { anywhere: true, ..caller });
+        };
+        let (provider, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+        let provider = self.settings.provider(provider).ok_or(Problem::NotFound("provider"))?.clone();
+        Ok(Caller { rank: Rank::Operator, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+    }
+}
+
+impl Caller {
+    /// Whether this caller may make a call that needs `need`.
+    pub(crate) fn may(&self, need: Need, door: Door) -> Result<(), Problem> {
+        match (need, self.rank) {
+            (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
+            (_, Rank::Operator) | (Need::Open, _) => Ok(()),
+            (Need::Operator | Need::AdminSocket, _) => Err(forbidden("this needs an operator's key")),
+            (Need::Catalogue, Rank::Tenant(_)) => {
+                Err(forbidden("the catalogue is the provider's; this needs its key, or an operator's"))
+            }
+            (Need::ReadTenants | Need::ManageTenants, Rank::Tenant(_)) => {
+                Err(forbidden("this is about all tenants; it needs an operator's key, or one of the provider with `manage`"))
+            }
+            (Need::ReadCatalogue, Rank::Provider(_)) => Ok(()),
+            (Need::Catalogue, Rank::Provider(scopes)) => scope(scopes.publish || scopes.manage, "manage"),
+            (Need::Publish, Rank::Provider(scopes) | Rank::Tenant(scopes)) => scope(scopes.publish, "publish"),
+            (_, Rank::Provider(scopes)) if !scopes.may_read() => Err(forbidden(PROVIDERS_OWN)),
+            (Need::Read | Need::ReadTenants | Need::ReadCatalogue, Rank::Provider(scopes) | Rank::Tenant(scopes)) => {
+                scope(scopes.may_read(), "read")
+            }
+            (Need::Manage | Need::ManageTenants, Rank::Provider(scopes) | Rank::Tenant(scopes)) => scope(scopes.manage, "manage"),
+        }
+    }
+
+    /// The one tenant that the call is about.
+    pub(crate) fn owned(&self) -> Result<Owned, Problem> {
+        let tenant = self.tenant.clone().ok_or_else(|| {
+            Problem::Wrong(format!("this call is about one tenant; send {TARGET}: {}/TENANT", self.provider.name))
+        })?;
+        Ok(Owned { provider: (&*self.provider.name).into(), tenant })
+    }
+
+    /// Whether an event of this caller makes the tenant that it is for: with a key of its own a tenant is there, and the default one
+    /// always is.
+    pub(crate) fn makes_tenant(&self) -> bool {
+        let own = self.tenant.as_deref();
+        let is_default = &*self.provider.name == DEFAULT_OWNER && own == Some(DEFAULT_OWNER);
+        self.provider.create_tenants || is_default || matches!(self.rank, Rank::Tenant(_))
+    }
+
+    /// Whether a webhook is within this caller's sight: all others do not exist.
+    pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
+        let own =
+            *endpoint.provider == *self.provider.name && self.tenant.as_ref().is_none_or(|tenant| *tenant == endpoint.tenant);
+        // No target names the operator's own webhook: its provider is none of the config's.
+        let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
+        self.anywhere || own || operators
+    }
+
+    /// Whom a webhook that this caller makes belongs to: who stands above the tenants does not use up what a key of theirs may make.
+    pub(crate) fn owner(&self) -> Owner {
+        match (&self.key, self.rank) {
+            (Some(key), Rank::Tenant(_)) => Owner::Key(key.id.clone()),
+            _ => Owner::Operator,
+        }
+    }
+}
+
+/// The SHA-256 by which a key is known.
+pub(crate) fn hash(key: &[u8]) -> KeyHash {
+    Sha256::digest(key).into()
+}
+
+/// By what the key of a request is known, if it has one.
+pub(crate) fn shown(headers: &HeaderMap) -> Option<KeyHash> {
+    given_key(headers).map(hash)
+}
+
+/// `Authorization: Bearer KEY`, else `X-API-Key: KEY`.
+fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| {
+        let (scheme, key) = value.as_bytes().split_at_checked(BEARER.len())?;
+        scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get(API_KEY).map(|value| value.as_bytes().trim_ascii()))
+}
+
+/// `PROVIDER/TENANT`, or `PROVIDER/*` for all of them.
+pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
+    let (provider, tenant) = target.trim().split_once('/')?;
+    let tenant = (tenant != "*").then_some(tenant);
+    (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
+}
+
+/// The tenant that a provider's key names; with no scope for tenants it names none.
+fn own_tenant<'h>(headers: &'h HeaderMap, provider: &str, scopes: Scopes) -> Result<Option<&'h str>, Problem> {
+    if !scopes.may_read() {
+        return names_itself(headers, provider, None).map(|()| None);
+    }
+    let Some(target) = headers.get(TARGET) else { return Ok(None) };
+    let (named, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+    if named == provider {
+        return Ok(tenant);
+    }
+    Err(forbidden(format!("this key acts for the tenants of {provider} alone; name one of them in {TARGET}")))
+}
+
+/// Refuses a target that is not the key's own: a call that was meant for another tenant must not change this one.
+fn names_itself(headers: &HeaderMap, provider: &str, tenant: Option<&str>) -> Result<(), Problem> {
+    let Some(target) = headers.get(TARGET) else { return Ok(()) };
+    let named = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
+    if named == (provider, tenant) {
+        return Ok(());
+    }
+    let own = tenant.unwrap_or("*");
+    Err(forbidden(format!("this key acts for {provider}/{own} alone; leave {TARGET} out, or use the key of the tenant it names")))
+}
+
+fn scope(has: bool, name: &str) -> Result<(), Problem> {
+    if has { Ok(()) } else { Err(forbidden(format!("this key has no scope `{name}`"))) }
+}
+
+fn forbidden(detail: impl Into<String>) -> Problem {
+    Problem::Forbidden(detail.into())
+}
+
+fn unreadable_target() -> Problem {
+    Problem::Malformed(format!("{TARGET} is not PROVIDER/TENANT or PROVIDER/*"))
+}
+
+const BEARER: &[u8] = b"Bearer ";
+const API_KEY: &str = "x-api-key";
+
+/// Names an operator's target.
+pub(crate) const TARGET: &str = "Hookwheel-Tenant";
+
+const PROVIDERS_OWN: &str = "a provider's key publishes events and keeps the catalogue; use a key of the tenant for this, or one of the \
+     provider with the scope `manage`";
+const KEY_MISSING: &str =
+    "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new my-app` made";
+const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new my-app` makes another";
+const NO_KEYS_YET: &str =
+    "there is no key yet; make one on the machine with `hookwheel keys new my-app`, or name one in the config file";

@@ -1,0 +1,120 @@
+//! One request whose caller is known and whose body is in: what every call works with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+
+use super::auth::Caller;
+use super::params::Query;
+use super::settings::{Provider, Settings};
+use crate::api::Api;
+use crate::api::http::slots::Slot;
+use crate::api::response::answer::Rooms;
+use crate::api::response::print::Object;
+use crate::api::response::problem::{Problem, STOPPING};
+use crate::api::response::reply::Reply;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::store::{self, Denied};
+
+/// A request at work.
+pub(crate) struct Ask<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) settings: &'a Settings,
+    pub(crate) caller: Caller,
+    pub(crate) slot: &'a Slot,
+    /// The id in the path; empty where it has none.
+    pub(crate) id: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) is_ndjson: bool,
+    pub(crate) body: Bytes,
+}
+
+impl Ask<'_> {
+    /// The dialect that the caller's API speaks.
+    pub(crate) fn dialect(&self) -> &Arc<Dialect> {
+        &self.caller.provider.dialect
+    }
+
+    /// Where the room for its answer comes from.
+    pub(crate) fn rooms(&self) -> Rooms {
+        self.api.rooms(&self.caller)
+    }
+
+    /// The query's parameters, none but those `known`.
+    pub(crate) fn query(&self, known: &[&str]) -> Query {
+        Query::read(self.query, known)
+    }
+
+    /// Refuses what a long request has still to publish, once its key was revoked or the service stops.
+    pub(crate) fn still_publishes(&self) -> Result<(), Problem> {
+        if self.api.is_stopping() {
+            return Err(Problem::Unavailable(STOPPING));
+        }
+        self.api.check_again(&self.caller)
+    }
+
+    /// The webhook that the path names, if the caller sees it.
+    pub(crate) fn webhook(&self) -> Result<Arc<Endpoint>, Problem> {
+        self.webhook_by_id(self.id)
+    }
+
+    pub(crate) fn webhook_by_id(&self, id: &str) -> Result<Arc<Endpoint>, Problem> {
+        let found = self.api.store.webhook(id).filter(|endpoint| self.caller.sees(endpoint));
+        found.ok_or(Problem::NotFound("webhook"))
+    }
+
+    /// A webhook's provider with the event types that it added; also one that the config does not name.
+    pub(crate) fn provider_of(&self, endpoint: &Endpoint) -> Arc<Provider> {
+        let known = self.settings.provider(&endpoint.provider).cloned();
+        let unknown = || Arc::new(Provider::new(&endpoint.provider, self.api.store.dialect(&endpoint.provider)));
+        self.api.catalogues.provider(known.unwrap_or_else(unknown), &self.api.store)
+    }
+
+    /// How a webhook's provider speaks.
+    pub(crate) fn dialect_of(&self, endpoint: &Endpoint) -> Arc<Dialect> {
+        self.provider_of(endpoint).dialect.clone()
+    }
+}
+
+impl Ask<'_> {
+    /// Why a change of a webhook was not made: where the config file has a say, with the file's name.
+    pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
+        match (&denied, self.settings.place(endpoint)) {
+            (Denied::FileOwned, Some(place)) => Problem::Conflict(format!(
+                "this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"
+            )),
+            (Denied::Removed, _) => Problem::Conflict(self.removed(endpoint)),
+            _ => Problem::Denied(denied),
+        }
+    }
+
+    fn removed(&self, endpoint: &Endpoint) -> String {
+        let what = match endpoint.is_file_owned() {
+            true => format!("the webhook `{}`", endpoint.definition.name),
+            false => format!("this webhook's tenant `{}/{}`", endpoint.provider, endpoint.tenant),
+        };
+        let file = &self.settings.file;
+        format!(
+            "{what} was taken out of the config file {file}; put it back there and run `hookwheel reload`, or delete the webhook"
+        )
+    }
+}
+
+/// Reads what may take milliseconds where it holds up no other request.
+pub(crate) async fn read<T: Send + 'static>(
+    look: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
+) -> Result<T, Problem> {
+    let read = tokio::task::spawn_blocking(look).await.map_err(|_| Problem::Unavailable(STOPPING))?;
+    Ok(read?)
+}
+
+/// One object, under the dialect's `wrap`.
+pub(crate) fn object(status: StatusCode, dialect: &Dialect, fill: impl FnOnce(&mut Object<'_>)) -> Reply {
+    match &*dialect.api.wrap {
+        "" => Reply::object(status, fill),
+        wrap => Reply::object(status, |outer| outer.object(wrap, fill)),
+    }
+}

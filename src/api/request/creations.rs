@@ -1,0 +1,95 @@
+//! How often webhooks may be made: sixty a minute by each key, then 429.
+//!
+//! A webhook that is deleted counts no more against what a key may have, so a key could make and delete without end: each costs
+//! commits, and a pass over all that waits. What the config file says is not limited, nor is a call that makes nothing. Callers at
+//! the admin socket, and those of `dev`, need no key and count as one.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::auth::Caller;
+use super::rate::{Limit, Rates};
+use crate::api::response::problem::Problem;
+
+/// The keys that made webhooks lately, by their ids.
+#[derive(Debug)]
+pub(crate) struct Creations(Mutex<Rates<Maker>>);
+
+/// The id of a key; `None`: whoever needs none.
+type Maker = Option<Box<str>>;
+
+impl Default for Creations {
+    fn default() -> Self {
+        Self(Mutex::new(Rates::new(Limit { interval: INTERVAL, burst: BURST, most: KEYS_MAX })))
+    }
+}
+
+impl Creations {
+    /// Counts a webhook that is about to be made.
+    pub(crate) fn take(&self, caller: &Caller, now: Instant) -> Result<(), Problem> {
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(maker(caller), now);
+        taken.map_err(|wait| Problem::TooFast { what: WHAT, wait })
+    }
+
+    /// It was not made.
+    pub(crate) fn give_back(&self, caller: &Caller) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(&maker(caller));
+    }
+}
+
+fn maker(caller: &Caller) -> Maker {
+    caller.key.as_ref().map(|key| key.id.clone())
+}
+
+const WHAT: &str = "a key makes at most 60 webhooks a minute";
+
+/// In which one more may be made: sixty a minute.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Webhooks at once: one minute's worth.
+const BURST: u32 = 60;
+
+/// Keys that are remembered, some 60 bytes each.
+const KEYS_MAX: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::request::auth::Rank;
+    use crate::api::request::settings::Provider;
+    use crate::clock;
+    use crate::config::dialect;
+    use crate::config::fault::Faults;
+    use crate::domain::access::{Key, Role};
+    use crate::domain::time::Timestamp;
+
+    fn caller(key: Option<&str>) -> Caller {
+        let dialect = dialect::read_all(Vec::new(), &mut Faults::default())["standard"].clone();
+        let key = key.map(|id| {
+            let (id, name) = (id.into(), id.into());
+            Arc::new(Key { id, name, role: Role::Operator, hash: [0; 32], created_at: Timestamp::EPOCH })
+        });
+        let provider = Arc::new(Provider::new("p", dialect));
+        Caller { rank: Rank::Operator, provider, tenant: None, anywhere: true, key }
+    }
+
+    #[test]
+    fn sixty_a_minute_for_each_key_and_for_all_without_one() {
+        let (creations, now) = (Creations::default(), clock::steady());
+        let made = |key, tries, now| (0..tries).filter(|_| creations.take(&caller(key), now).is_ok()).count();
+        assert_eq!([Some("a"), Some("b"), None, Some("a")].map(|key| made(key, 100, now)), [60, 60, 60, 0]);
+        assert_eq!(made(Some("a"), 100, now + Duration::from_secs(7)), 7);
+        assert_eq!(made(None, 100, now + Duration::from_secs(600)), 60);
+    }
+
+    #[test]
+    fn what_is_not_made_does_not_count() {
+        let (creations, now) = (Creations::default(), clock::steady());
+        for _ in 0..200 {
+            creations.take(&caller(Some("a")), now).expect("it was given back");
+            creations.give_back(&caller(Some("a")));
+        }
+    }
+}

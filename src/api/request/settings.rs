@@ -1,0 +1,254 @@
+//! What the API must know of the config: who may ask, how each provider speaks, where webhooks may point.
+//!
+//! One value, never changed: a reload puts a new one in its place, and a request works with the one it began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::resources::near::Judged;
+use crate::config::checked::{self, Config};
+use crate::config::dangers::Dangers;
+use crate::domain::access::{Key, KeyHash, Role};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::target::{Guard, Schemes};
+use crate::domain::time::Timestamp;
+
+/// The config as the API reads it.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The keys of the files; the others are the store's.
+    keys: HashMap<KeyHash, Arc<Key>>,
+    providers: HashMap<Box<str>, Arc<Provider>>,
+    /// Where each webhook of the files stands.
+    files: HashMap<FileWebhook, Box<str>>,
+    /// The first of the config's files, as it is called in answers.
+    pub(crate) file: Box<str>,
+    danger_allow_http: bool,
+    /// What `status` warns of.
+    pub(crate) dangers: Dangers,
+    /// `[storage] max_bytes`.
+    pub(crate) store_bytes_max: u64,
+    /// How long an old secret signs beside a new one.
+    pub(crate) rotation_overlap: Duration,
+    /// Judges the literal addresses of new URLs.
+    pub(crate) guard: Guard,
+}
+
+/// A provider: its dialect, and what is known of its tenants.
+#[derive(Clone, Debug)]
+pub(crate) struct Provider {
+    pub(crate) name: Arc<str>,
+    pub(crate) dialect: Arc<Dialect>,
+    /// Whether an event makes its tenant when there is none.
+    pub(crate) create_tenants: bool,
+    /// What published types were probably meant as.
+    pub(crate) judged: Arc<Judged>,
+    environments: HashMap<Box<str>, Arc<str>>,
+    environment: Arc<str>,
+}
+
+impl Settings {
+    /// Provider and tenant `default` with dialect `standard` are always there; `None` when a dialect of the config is unknown
+    /// to `dialect`, which a checked config never names.
+    pub(crate) fn new(config: &Config, dialect: impl Fn(&str) -> Option<Arc<Dialect>>, guard: Guard) -> Option<Self> {
+        let standard = Provider::new(checked::DEFAULT_OWNER, dialect(checked::DEFAULT_DIALECT)?);
+        let mut providers = HashMap::from([(checked::DEFAULT_OWNER.into(), Arc::new(standard))]);
+        for provider in &config.providers {
+            let known = Provider::of(provider, spoken(provider, dialect(&provider.dialect)?));
+            providers.insert(provider.name.as_str().into(), Arc::new(known));
+        }
+        Some(Self {
+            keys: keys(config).map(|key| (key.hash, Arc::new(key))).collect(),
+            providers,
+            files: config.webhooks().map(|(provider, tenant, webhook)| place(provider, tenant, webhook)).collect(),
+            file: config.files.first().map(|file| file.to_string_lossy().into()).unwrap_or_default(),
+            danger_allow_http: config.delivery.danger_allow_http,
+            dangers: Dangers::of(config),
+            store_bytes_max: config.storage.max_bytes.bytes(),
+            rotation_overlap: config.delivery.rotation_overlap,
+            guard,
+        })
+    }
+
+    pub(crate) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.keys.get(hash)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
+        self.keys.values()
+    }
+
+    pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.providers.get(name)
+    }
+
+    pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// The file, line and column that a file-owned webhook comes from, while it stands there.
+    pub(crate) fn place(&self, endpoint: &Endpoint) -> Option<&str> {
+        let webhook = (endpoint.provider.clone(), endpoint.tenant.clone(), endpoint.definition.name.clone());
+        self.files.get(&webhook).map(|place| &**place)
+    }
+
+    /// Which URLs a webhook of this dialect may have.
+    pub(crate) fn schemes(&self, dialect: &Dialect) -> Schemes {
+        Schemes { http: dialect.api.plain_http || self.danger_allow_http }
+    }
+}
+
+impl Provider {
+    /// With nothing known of its tenants.
+    pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
+        let (environments, environment) = (HashMap::new(), ENVIRONMENT.into());
+        Self { name: name.into(), dialect, create_tenants: false, judged: Arc::default(), environments, environment }
+    }
+
+    fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
+        let environment = |tenant: &checked::Tenant| (tenant.id.as_str().into(), tenant.environment.as_str().into());
+        let environments = provider.tenants.iter().map(environment).collect();
+        Self { environments, create_tenants: provider.create_tenants, ..Self::new(&provider.name, dialect) }
+    }
+
+    /// The same provider with another dialect.
+    pub(crate) fn speaking(&self, dialect: Arc<Dialect>) -> Self {
+        Self { dialect, judged: Arc::default(), ..self.clone() }
+    }
+
+    /// A tenant's `$tenant.environment`: the file's, or `Production`.
+    pub(crate) fn environment(&self, tenant: Option<&str>) -> Arc<str> {
+        tenant.and_then(|tenant| self.environments.get(tenant)).unwrap_or(&self.environment).clone()
+    }
+}
+
+/// The dialect as the provider wants it.
+fn spoken(provider: &checked::Provider, dialect: Arc<Dialect>) -> Arc<Dialect> {
+    match provider.unknown_types {
+        None => dialect,
+        Some(unknown_types) => Arc::new(dialect.with_unknown_types(unknown_types)),
+    }
+}
+
+/// Provider, tenant and name of a file-owned webhook.
+type FileWebhook = (Box<str>, Box<str>, Box<str>);
+
+fn place(provider: &checked::Provider, tenant: &checked::Tenant, webhook: &checked::Webhook) -> (FileWebhook, Box<str>) {
+    let name = (provider.name.as_str().into(), tenant.id.as_str().into(), webhook.name.as_str().into());
+    (name, webhook.place.to_string().into())
+}
+
+fn keys(config: &Config) -> impl Iterator<Item = Key> {
+    let operator = config.operator.keys.iter().map(|key| file_key(key, key.name.clone(), Role::Operator));
+    operator.chain(config.providers.iter().flat_map(provider_keys))
+}
+
+fn provider_keys(provider: &checked::Provider) -> impl Iterator<Item = Key> {
+    let name = &provider.name;
+    let own = provider.keys.iter().map(move |key| file_key(key, format!("{name}.{}", key.name), provider_role(name, key)));
+    own.chain(provider.tenants.iter().flat_map(move |tenant| tenant.keys.iter().map(move |key| tenant_key(name, tenant, key))))
+}
+
+fn provider_role(provider: &str, key: &checked::Key) -> Role {
+    Role::Provider { provider: provider.into(), scopes: key.scopes }
+}
+
+fn tenant_key(provider: &str, tenant: &checked::Tenant, key: &checked::Key) -> Key {
+    let role = Role::Tenant { provider: provider.into(), tenant: tenant.id.as_str().into(), scopes: key.scopes };
+    file_key(key, format!("{provider}.{}.{}", tenant.id, key.name), role)
+}
+
+/// Names are unique within their owner alone, so the id carries the owner too.
+fn file_key(key: &checked::Key, id: String, role: Role) -> Key {
+    let id = format!("{FILE_KEY}{id}").into();
+    Key { id, name: key.name.as_str().into(), role, hash: key.hash, created_at: Timestamp::EPOCH }
+}
+
+/// How the id of a key from a file begins.
+pub(crate) const FILE_KEY: &str = "key_file_";
+
+/// Of a tenant whose environment nobody named.
+const ENVIRONMENT: &str = "Production";
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! Settings for tests: provider `default`, and provider `acme` whose tenant `t1` is in a sandbox.
+
+    use super::*;
+    use crate::domain::access::Scopes;
+    use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, EventTypes, SecretPolicy, Success, WebhookField};
+    use crate::domain::retry::{Policy, Retry};
+    use crate::domain::secret::Format;
+    use crate::domain::template::{Body, Numbers, Precision};
+
+    /// A dialect that demands and signs nothing; tests set what they need.
+    pub(crate) fn dialect(template: &str, numbers: Numbers) -> Dialect {
+        Dialect {
+            name: "plain".into(),
+            description: "".into(),
+            api: Api {
+                wrap: "".into(),
+                webhook: WebhookField::ALL.to_vec(),
+                secret: SecretPolicy::Generated,
+                secret_format: Format::parse("whsec_{base62:32}").unwrap(),
+                max_webhooks_per_key: 0,
+                unique_name: false,
+                shows_removed: true,
+                plain_http: false,
+            },
+            event: EventRules::default(),
+            body: Body::parse(template, numbers, Precision::Seconds).unwrap(),
+            unique_time: false,
+            headers: Vec::new(),
+            signature: None,
+            delivery: Delivery {
+                success: Success::Any2xx,
+                timeout: Duration::from_secs(15),
+                retry_after: false,
+                gone: false,
+                pin_url: false,
+                one_slot_after: Vec::new(),
+            },
+            retry: Retry { policy: Policy::Schedule(Vec::new()), jitter: 0.0 },
+            disable: Disable { consecutive: 10, count: Counted::Deliveries },
+            event_types: EventTypes::default(),
+        }
+    }
+
+    pub(crate) fn provider(name: &str, dialect: Dialect) -> Arc<Provider> {
+        let mut provider = Provider::new(name, Arc::new(dialect));
+        provider.environments.insert("t1".into(), "Sandbox".into());
+        Arc::new(provider)
+    }
+
+    pub(crate) fn settings(keys: Vec<Key>) -> Settings {
+        let plain = || dialect(r#"{"data":$data}"#, Numbers::AsPublished);
+        let providers = ["default", "acme"].map(|name| (name.into(), provider(name, plain())));
+        Settings {
+            keys: keys.into_iter().map(|key| (key.hash, Arc::new(key))).collect(),
+            providers: HashMap::from(providers),
+            files: HashMap::new(),
+            file: "hookwheel.toml".into(),
+            danger_allow_http: false,
+            dangers: Dangers::default(),
+            store_bytes_max: u64::MAX,
+            rotation_overlap: Duration::from_secs(86_400),
+            guard: Guard::default(),
+        }
+    }
+
+    pub(crate) fn tenant(provider: &str, tenant: &str, scopes: Scopes) -> Role {
+        Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes }
+    }
+
+    #[test]
+    fn a_tenant_nobody_named_is_in_production() {
+        let settings = settings(Vec::new());
+        let acme = settings.provider("acme").unwrap();
+        assert_eq!(&*acme.environment(Some("t1")), "Sandbox");
+        assert_eq!(&*acme.environment(Some("t2")), "Production");
+        assert_eq!(&*acme.environment(None), "Production");
+    }
+}

@@ -1,0 +1,103 @@
+//! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
+
+use super::auth::{Caller, Rank, target_parts};
+use super::context::Ask;
+use super::params::Query;
+use crate::api::response::problem::Problem;
+use crate::store::{OPERATOR_PROVIDER, Owned};
+
+/// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Whose {
+    provider: Option<Box<str>>,
+    tenant: Option<Box<str>>,
+}
+
+impl Whose {
+    pub(crate) fn from_query(query: &mut Query) -> Self {
+        let parsed = |text: &str| target_parts(text).map(|(provider, tenant)| (Box::from(provider), tenant.map(Box::from)));
+        let given = query.read_with("tenant", "is neither PROVIDER/TENANT nor PROVIDER/*", parsed);
+        given.map_or_else(Self::default, |(provider, tenant)| Self { provider: Some(provider), tenant })
+    }
+
+    /// Those of all its tenants.
+    pub(crate) fn of_provider(provider: Box<str>) -> Self {
+        Self { provider: Some(provider), tenant: None }
+    }
+
+    /// A provider that nobody knows is told, rather than an empty list.
+    pub(crate) fn check(self, ask: &Ask<'_>) -> Result<Self, Problem> {
+        let known = |name: &str| ask.settings.provider(name).is_some() || name == OPERATOR_PROVIDER;
+        if self.provider.as_deref().is_none_or(known) { self.within(&ask.caller) } else { Err(Problem::NotFound("provider")) }
+    }
+
+    /// Of a provider's key its own tenants, or the one that it named; others do not exist.
+    fn within(self, caller: &Caller) -> Result<Self, Problem> {
+        if caller.rank == Rank::Operator {
+            return Ok(self);
+        }
+        let own = Self { provider: Some((&*caller.provider.name).into()), tenant: caller.tenant.clone() };
+        if self.provider.is_some() && self.provider != own.provider {
+            return Err(Problem::NotFound("provider"));
+        }
+        match (self.tenant, &own.tenant) {
+            (Some(named), Some(own)) if named != *own => Err(Problem::NotFound("tenant")),
+            (Some(named), _) => Ok(Self { tenant: Some(named), ..own }),
+            (None, _) => Ok(own),
+        }
+    }
+
+    pub(crate) fn holds(&self, provider: &str, tenant: &str) -> bool {
+        self.provider.as_deref().is_none_or(|own| own == provider) && self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    pub(crate) fn tenants(&self, ask: &Ask<'_>) -> Vec<Owned> {
+        ask.api.store.tenants_where(|owned| self.holds(&owned.provider, &owned.tenant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request::settings::fixture::{dialect, provider};
+    use crate::domain::access::Scopes;
+    use crate::domain::template::Numbers;
+
+    fn whose(query: &str) -> Option<Whose> {
+        let mut query = Query::read(Some(query), &["tenant"]);
+        let whose = Whose::from_query(&mut query);
+        query.finish().ok().map(|()| whose)
+    }
+
+    #[test]
+    fn a_provider_sees_its_own_tenants_alone() {
+        let caller = |rank, tenant: Option<&str>| {
+            let provider = provider("acme", dialect("$data", Numbers::AsPublished));
+            Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key: None }
+        };
+        let seen = |query: &str, tenant| {
+            let whose = whose(query).unwrap().within(&caller(Rank::Provider(Scopes::ALL), tenant)).ok()?;
+            Some([("acme", "t1"), ("acme", "t2"), ("shop", "t1")].map(|(provider, tenant)| whose.holds(provider, tenant)))
+        };
+        assert_eq!([seen("", None), seen("tenant=acme/*", None)], [Some([true, true, false]); 2]);
+        assert_eq!([seen("", Some("t1")), seen("tenant=acme/t1", None)], [Some([true, false, false]); 2]);
+        assert_eq!(
+            [seen("tenant=shop/*", None), seen("tenant=shop/t1", Some("t1")), seen("tenant=acme/t2", Some("t1"))],
+            [None; 3]
+        );
+        let operator = whose("tenant=shop/*").unwrap().within(&caller(Rank::Operator, Some("t1")));
+        assert!(operator.is_ok_and(|whose| whose.holds("shop", "t2")));
+    }
+
+    #[test]
+    fn a_list_is_everyones_a_providers_or_one_tenants() {
+        let holds = |query: &str| {
+            let whose = whose(query).unwrap();
+            [("acme", "t1"), ("acme", "t2"), ("shop", "t1")].map(|(provider, tenant)| whose.holds(provider, tenant))
+        };
+        assert_eq!(holds(""), [true, true, true]);
+        assert_eq!(holds("tenant=acme/*"), [true, true, false]);
+        assert_eq!(holds("tenant=acme/t2"), [false, true, false]);
+        assert_eq!((whose("tenant=acme"), whose("tenant=*/t1")), (None, None));
+    }
+}

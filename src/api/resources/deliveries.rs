@@ -1,0 +1,359 @@
+//! Deliveries: the log with its filters, one with all its attempts, retry and end by hand.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::StatusCode;
+
+use super::whole;
+use crate::api::request::auth::Rank;
+use crate::api::request::context::{self, Ask};
+use crate::api::request::cursor;
+use crate::api::request::params::Query;
+use crate::api::request::whose::Whose;
+use crate::api::response::page::{Frame, Row, Rows, page};
+use crate::api::response::print::{Object, fill_object};
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::api::told;
+use crate::domain::delivery::{Place, State, Trigger};
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Endpoint;
+use crate::domain::headers::Headers;
+use crate::domain::id::{DeliveryKey, EventKey, Node};
+use crate::domain::outcome::{Failure, Response};
+use crate::domain::pattern::Pattern;
+use crate::domain::target::{OPENED_BY, REFUSED};
+use crate::domain::time::Timestamp;
+use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
+
+/// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let owned = ask.caller.owned()?;
+    list_of(ask, ask.dialect(), Of::Tenant(owned.clone()), &owned).await
+}
+
+/// `GET /v1/webhooks/{id}/deliveries`, newest first.
+pub(crate) async fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    list_of(ask, &ask.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint)).await
+}
+
+/// `GET /v1/deliveries/{id}`: with every attempt that is kept.
+pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    whole::one(ask, &ask.dialect_of(&view.endpoint), view.delivery.key).await
+}
+
+/// `POST /v1/deliveries/{id}/retry`
+pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    let key = view.delivery.key;
+    ask.api.store.retry(key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
+    let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
+    let node = ask.api.store.node();
+    Ok(context::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
+}
+
+/// `DELETE /v1/deliveries/{id}`: one that waits ends as failed, for the reason `cancelled`. It stays in the log, and an attempt
+/// under way may still succeed.
+pub(crate) async fn cancel(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let view = found(ask)?;
+    ask.api.store.cancel(view.delivery.key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
+    told::cancelled(&ask.caller, ask.id);
+    Ok(Reply::no_content())
+}
+
+/// The delivery that the path names, if the caller sees its webhook.
+fn found(ask: &Ask<'_>) -> Result<View, Problem> {
+    let view = ask.api.store.delivery(ask.id)?.filter(|view| ask.caller.sees(&view.endpoint));
+    view.ok_or(Problem::NotFound("delivery"))
+}
+
+async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
+    let store = ask.api.store.clone();
+    let node = store.node();
+    let mut query = ask.query(PARAMETERS);
+    let (limit, before) = (query.limit(), cursor::from_query(&mut query));
+    let mut filter = filter(&mut query, store.now());
+    let event = query.id("event");
+    query.finish()?;
+    if let Some(id) = event {
+        let Some(event) = store.event_by_id(owned, &id)? else {
+            let none = Lines { node, views: Vec::new(), at: 0, before, next: None, print: print_line };
+            return page(ask, Frame::of(dialect), none).await;
+        };
+        filter.event = Some(event.key);
+    }
+    let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
+    let lines = Lines { node, views: found.views, at: 0, before, next: found.next, print: print_line };
+    page(ask, Frame::of(dialect), lines).await
+}
+
+/// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
+/// those of one or of a provider, `?webhook=` those of a webhook.
+pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let store = ask.api.store.clone();
+    let mut query = ask.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
+    let (limit, before) = (query.limit(), cursor::from_query(&mut query));
+    let (mut filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
+    let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
+    query.finish()?;
+    let whose = whose.check(ask)?;
+    let tenants = whose.tenants(ask);
+    let found = match event.map(|id| event_of_any(&store, &tenants, &id)).transpose()? {
+        Some(None) => store::Page::default(),
+        event => {
+            filter.event = event.flatten();
+            let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
+            let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound("webhook"));
+            let webhook = webhook.map(known).transpose()?;
+            let of = webhook.map_or(Of::Tenants(tenants), |endpoint| Of::Webhook(endpoint.no));
+            let store = store.clone();
+            context::read(move || store.deliveries(&of, &filter, before, limit)).await?
+        }
+    };
+    let (node, views, next) = (store.node(), found.views, found.next);
+    page(ask, Frame::default(), Lines { node, views, at: 0, before, next, print: print_for_operator }).await
+}
+
+/// An event by its id, which is one tenant's own.
+fn event_of_any(store: &Store, tenants: &[Owned], id: &str) -> Result<Option<EventKey>, store::Error> {
+    for owned in tenants {
+        if let Some(event) = store.event_by_id(owned, id)? {
+            return Ok(Some(event.key));
+        }
+    }
+    Ok(None)
+}
+
+fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {
+    print_line(node, view, object);
+    object.number_or_null("last_code", view.delivery.code.map(u64::from));
+    object.text_or_null("last_error", view.error.map(crate::domain::outcome::Class::name));
+    object.text("provider", &view.endpoint.provider);
+    object.text("tenant", &view.endpoint.tenant);
+}
+
+/// The deliveries of a page.
+struct Lines {
+    node: Node,
+    views: Vec<View>,
+    at: usize,
+    before: Option<DeliveryKey>,
+    /// Behind the last row that was looked at, which may be none of the page's.
+    next: Option<DeliveryKey>,
+    print: fn(Node, &View, &mut Object<'_>),
+}
+
+impl Rows for Lines {
+    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let Some(view) = self.views.get(self.at) else { return Ok(Row::End) };
+        fill_object(into, |object| (self.print)(self.node, view, object));
+        Ok(Row::Printed)
+    }
+
+    fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    fn cursor(&self) -> String {
+        let passed = self.views[..self.at].last().map(|view| view.delivery.key);
+        let last = if self.at == self.views.len() { self.next.or(passed) } else { passed };
+        last.or(self.before).as_ref().map(cursor::encode).unwrap_or_default()
+    }
+
+    fn has_more(&self) -> bool {
+        self.next.is_some() || self.at < self.views.len()
+    }
+}
+
+/// All filters but `event`, which needs the store.
+fn filter(query: &mut Query, now: Timestamp) -> Filter {
+    let (since, until) = query.window(now);
+    Filter {
+        status: query.read_with("status", "is none of pending, succeeded, failed, held", Status::parse),
+        kind: query.read_with("type", "is neither an event type's name, nor prefix.*, nor *", |text| Pattern::parse(text).ok()),
+        code: query.read_with("code", "is no HTTP status", |text| text.parse().ok().filter(|code| (100..600).contains(code))),
+        since,
+        until,
+        event: None,
+        test: query.boolean("test"),
+    }
+}
+
+/// A delivery in a list: `attempts` is a count.
+pub(crate) fn print_line(node: Node, view: &View, object: &mut Object<'_>) {
+    print(node, view, object);
+    object.number("attempts", view.delivery.attempts.into());
+}
+
+/// All of a delivery but what its attempts sent and got.
+pub(in crate::api) fn print(node: Node, view: &View, object: &mut Object<'_>) {
+    let delivery = &view.delivery;
+    object.text("id", &node.delivery_id(delivery.key));
+    object.text("event_id", &view.event_id);
+    object.text("event_type", &view.kind);
+    object.text("webhook_id", &view.endpoint.id);
+    object.text("url", view.url());
+    object.text("status", view.status.name());
+    object.text_or_null("reason", reason(delivery.state));
+    object.boolean("test", delivery.is_test());
+    object.time("created_at", Some(delivery.key.event.time()));
+    object.time("succeeded_at", delivery.succeeded_at);
+    object.time("next_attempt_at", next_attempt_at(view));
+}
+
+/// An attempt, as someone of this rank sees it. What it sent besides its headers is the event's body.
+pub(in crate::api) fn print_attempt(attempt: &Attempt, rank: Rank, object: &mut Object<'_>) {
+    object.number("number", attempt.number.into());
+    object.text("trigger", trigger(attempt.trigger));
+    object.time("started_at", Some(attempt.started_at));
+    object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
+    object.text_or_null("error", attempt.error.map(crate::domain::outcome::Class::name));
+    let failure = attempt.outcome.result.as_ref().err();
+    object.text_or_null("detail", failure.map(|failure| detail(failure, rank)).as_deref());
+    object.object("request", |object| {
+        object.text("url", &attempt.url);
+        print_headers(&attempt.request_headers, object);
+    });
+    match &attempt.outcome.result {
+        Ok(response) => object.object("response", |object| print_response(response, object)),
+        Err(_) => object.null("response"),
+    }
+}
+
+/// An operator is told what opens a refused address; others cannot do it.
+fn detail(failure: &Failure, rank: Rank) -> Cow<'_, str> {
+    match &*failure.detail {
+        REFUSED if rank == Rank::Operator => Cow::Owned(format!("{REFUSED}; {OPENED_BY}")),
+        detail => Cow::Borrowed(detail),
+    }
+}
+
+fn print_response(response: &Response, object: &mut Object<'_>) {
+    object.number("status", response.status.into());
+    print_headers(&response.headers, object);
+    print_body(&response.body, object);
+    object.boolean("truncated", response.truncated);
+    object.text_or_null("body_error", response.body_error.as_deref());
+}
+
+/// One member a name, the values of one that came more than once behind each other, as RFC 9110 section 5.3 joins them.
+fn print_headers(headers: &Headers, object: &mut Object<'_>) {
+    object.object("headers", |object| {
+        for (index, (name, _)) in headers.iter().enumerate() {
+            let same = |other: &(&str, &str)| other.0.eq_ignore_ascii_case(name);
+            if headers.iter().take(index).any(|earlier| same(&earlier)) {
+                continue;
+            }
+            let values: Vec<_> = headers.iter().skip(index).filter(same).map(|(_, value)| value).collect();
+            object.text(name, &values.join(", "));
+        }
+    });
+}
+
+/// As text; what is not UTF-8 as base64, and then `encoding` says so.
+pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
+    match str::from_utf8(body) {
+        Ok(text) => object.text("body", text),
+        Err(_) => {
+            object.text("body", &STANDARD.encode(body));
+            object.text("encoding", "base64");
+        }
+    }
+}
+
+/// Why it failed for good.
+fn reason(state: State) -> Option<&'static str> {
+    match state {
+        State::Failed { end, .. } => Some(end.name()),
+        State::Pending(_) | State::Succeeded { .. } => None,
+    }
+}
+
+/// A held delivery has no next attempt, and one in its endpoint's queue no time for it.
+fn next_attempt_at(view: &View) -> Option<Timestamp> {
+    match (view.status, view.delivery.state) {
+        (Status::Pending, State::Pending(Place::Due(at))) => Some(at),
+        _ => None,
+    }
+}
+
+fn owned(endpoint: &Endpoint) -> Owned {
+    Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() }
+}
+
+fn trigger(trigger: Trigger) -> &'static str {
+    match trigger {
+        Trigger::Schedule => "schedule",
+        Trigger::Manual => "manual",
+        Trigger::Test => "test",
+    }
+}
+
+const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "since", "until", "event", "test"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::response::print;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000);
+
+    fn printed(fill: impl FnOnce(&mut Object<'_>)) -> String {
+        String::from_utf8(print::object(fill)).unwrap()
+    }
+
+    #[test]
+    fn filters_are_typed() {
+        let mut query = Query::read(Some("status=held&type=a.*&code=503&since=10m&test=false"), PARAMETERS);
+        let filter = filter(&mut query, NOW);
+        assert!(query.finish().is_ok());
+        assert_eq!(filter.status, Some(Status::Held));
+        assert_eq!(
+            (filter.kind.map(|kind| kind.to_string()).as_deref(), filter.code, filter.test),
+            (Some("a.*"), Some(503), Some(false))
+        );
+        assert_eq!((filter.since, filter.until), (Some(Timestamp::from_secs(400)), None));
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_is_refused() {
+        for bad in [
+            "status=ok",
+            "status=",
+            "code=99",
+            "code=abc",
+            "since=yesterday",
+            "since=30",
+            "since=10m&until=1h",
+            "since=2026-03-01T00:00:00Z&until=2026-02-01T00:00:00Z",
+            "test=1",
+            "type=b*",
+            "type=",
+            "event=",
+            "event=a.b",
+            "stats=failed",
+            "cursor=abc",
+        ] {
+            let mut query = Query::read(Some(bad), PARAMETERS);
+            let _ = (filter(&mut query, NOW), query.id("event"), cursor::from_query::<DeliveryKey>(&mut query));
+            assert!(query.finish().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_shown_as_base64() {
+        assert_eq!(printed(|object| print_body(b"\x1b[31m<script>", object)), r#"{"body":"\u001b[31m<script>"}"#);
+        assert_eq!(printed(|object| print_body(b"\xff\x00", object)), r#"{"body":"/wA=","encoding":"base64"}"#);
+    }
+
+    #[test]
+    fn a_header_that_came_twice_is_one_member() {
+        let headers = [("A", "1"), ("b", "2"), ("a", "3")].into_iter().collect();
+        assert_eq!(printed(|object| print_headers(&headers, object)), r#"{"headers":{"A":"1, 3","b":"2"}}"#);
+    }
+}

@@ -1,0 +1,96 @@
+//! The catalogue: what a provider's events are called and look like; its dialect's, and what it added.
+
+use http::StatusCode;
+
+use crate::api::request::context::{self, Ask};
+use crate::api::request::cursor;
+use crate::api::request::params::{Form, Query};
+use crate::api::response::page::{Frame, Listed, page};
+use crate::api::response::print::Object;
+use crate::api::response::problem::{Problem, Wrong};
+use crate::api::response::reply::Reply;
+use crate::domain::dialect::EventType;
+use crate::domain::pattern::check_type_name;
+use crate::store::Denied;
+
+/// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut query = ask.query(&["limit", "cursor"]);
+    let (limit, start) = (query.limit(), start(&mut query));
+    query.finish()?;
+    let dialect = ask.dialect().clone();
+    let numbers = (start..dialect.event_types.len()).take(limit + 1).collect();
+    let rows = Listed::of(
+        numbers,
+        limit,
+        |number: &usize| (number + 1).to_string(),
+        move |number, object| {
+            print(&dialect.event_types[*number], object);
+            Ok(())
+        },
+    );
+    page(ask, Frame::of(ask.dialect()), rows).await
+}
+
+/// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.
+pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let event_type = read(ask)?;
+    let is_known = ask.dialect().event_type(&event_type.name).is_some();
+    ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
+    let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(context::object(status, ask.dialect(), |object| print(&event_type, object)))
+}
+
+/// `DELETE /v1/event-types/{name}`: takes away what the provider added. Of a type that its dialect has, the dialect's words stand
+/// again; that type itself is the dialect's. Who subscribes to a type that is gone gets it as before, as with other senders: what
+/// the catalogue says is for who subscribes next.
+pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (provider, name) = (&ask.caller.provider.name, ask.id);
+    match ask.api.store.drop_event_type(provider, name).await {
+        Err(Denied::NoEventType) if ask.dialect().event_type(name).is_some() => Err(Problem::Conflict(format!(
+            "the event type `{name}` belongs to the dialect `{}`; what can be deleted is what this provider added",
+            ask.dialect().name
+        ))),
+        dropped => Ok(dropped.map(|()| Reply::no_content())?),
+    }
+}
+
+fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
+    let mut form = Form::read(&ask.body, &["description", "example", "version"])?;
+    if let Err(reason) = check_type_name(ask.id) {
+        form.note_at(Wrong::new("", reason));
+    }
+    let description = form.text("description").unwrap_or_default();
+    if description.chars().count() > DESCRIPTION_CHARS_MAX {
+        form.note("description", format!("is longer than {DESCRIPTION_CHARS_MAX} characters"));
+    }
+    let example = form.member("example").map_or(NO_EXAMPLE, |field| field.raw);
+    if let Err(refusal) = ask.dialect().body.data(example.as_bytes()) {
+        form.note_at(Wrong::new(refusal.inside("example").pointer, "cannot be printed in this dialect"));
+    }
+    let version = form.member("version").map_or("0", |field| field.raw);
+    let version = version.parse().unwrap_or_else(|_| {
+        form.note("version", "is not an integer");
+        0
+    });
+    form.finish()?;
+    Ok(EventType { name: ask.id.into(), description: description.into(), example: example.into(), ours: false, version })
+}
+
+/// A place in the list; what is added behind it does not move it.
+fn start(query: &mut Query) -> usize {
+    cursor::read_from(query, |text| text.parse().ok()).unwrap_or(0)
+}
+
+fn print(event_type: &EventType, object: &mut Object<'_>) {
+    object.text("name", &event_type.name);
+    object.text("description", &event_type.description);
+    object.raw("version", event_type.version.to_string().as_bytes());
+    object.raw("example", event_type.example.as_bytes());
+    object.boolean("ours", event_type.ours);
+}
+
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
+
+/// Of an event type that nobody gave an example for.
+const NO_EXAMPLE: &str = "{}";

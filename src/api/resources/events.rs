@@ -1,0 +1,194 @@
+//! Events as a subscriber reads them: a feed that can be polled instead of receiving, and one by its id.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::api::request::context::{self, Ask};
+use crate::api::request::cursor;
+use crate::api::response::answer::{Next, Source};
+use crate::api::response::page::{Frame, Row, Rows, page};
+use crate::api::response::print::{self, Object, fill_object};
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::clock;
+use crate::config::units::parse_duration;
+use crate::domain::event::Event;
+use crate::domain::id::EventKey;
+use crate::store::{Fit, Owned, Space, Store};
+
+/// `GET /v1/events`: the tenant's and those for all tenants of its provider, oldest first.
+///
+/// `next` is null on the last page, as in every list; `cursor` is always where the feed goes on.
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let owned = ask.caller.owned()?;
+    let mut query = ask.query(&["limit", "cursor", "wait"]);
+    let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or(EventKey::MIN));
+    let wait = query.read_with("wait", "is not a duration of at most 60s, like 30s", wait).unwrap_or_default();
+    query.finish()?;
+    let mut keys = read(ask, &owned, after, limit, wait).await?;
+    let more = keys.len() > limit;
+    keys.truncate(limit);
+    let rows = Events { store: ask.api.store.clone(), keys, at: 0, after, more };
+    page(ask, Frame::of(ask.dialect()).feed(), rows).await
+}
+
+/// `GET /v1/events/{id}`
+pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (store, key) = (ask.api.store.clone(), find(ask)?.key);
+    let shown = Shown { store, key, wrap: ask.dialect().api.wrap.clone() };
+    Reply::rendered(StatusCode::OK, shown, ask.rooms()).await
+}
+
+/// The event that the path names, without its content, if it is the tenant's or for all of its provider.
+pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
+    let event = ask.api.store.event_by_id(&ask.caller.owned()?, ask.id)?;
+    event.ok_or(Problem::NotFound("event"))
+}
+
+/// One more than `limit`, if there is; waits for the first when there is none.
+async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<EventKey>, Problem> {
+    let deadline = Instant::from_std(clock::steady() + wait);
+    let (store, mut stop) = (&ask.api.store, ask.api.stop.clone());
+    loop {
+        let mut feed = (!wait.is_zero()).then(|| store.feed(owned));
+        let (reader, of) = (store.clone(), owned.clone());
+        let keys = context::read(move || reader.event_keys(&of, after, limit + 1)).await?;
+        let Some(feed) = feed.as_mut().filter(|_| keys.is_empty()) else { return Ok(keys) };
+        let published = async {
+            feed.changed().await;
+            sleep(PAUSE).await;
+        };
+        tokio::select! {
+            published = timeout_at(deadline, published) => if published.is_err() { return Ok(keys) },
+            () = stop.pressed() => return Ok(keys),
+            () = ask.slot.told() => return Ok(keys),
+        }
+        ask.api.check_again(&ask.caller)?;
+    }
+}
+
+/// The events of a page, read one by one.
+struct Events {
+    store: Store,
+    keys: Vec<EventKey>,
+    at: usize,
+    after: EventKey,
+    more: bool,
+}
+
+impl Rows for Events {
+    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let Some(key) = self.keys.get(self.at) else { return Ok(Row::End) };
+        Ok(match self.store.event(*key, space(room))? {
+            None => Row::Gone,
+            Some(Fit::Needs(bytes)) => Row::Needs(bytes),
+            Some(Fit::Fits(event)) => {
+                fill_object(into, |object| print_event(&event, object));
+                Row::Printed
+            }
+        })
+    }
+
+    fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    fn cursor(&self) -> String {
+        cursor::encode(self.keys[..self.at].last().unwrap_or(&self.after))
+    }
+
+    fn has_more(&self) -> bool {
+        self.more || self.at < self.keys.len()
+    }
+}
+
+/// One event, under the dialect's `wrap`.
+struct Shown {
+    store: Store,
+    key: EventKey,
+    wrap: Box<str>,
+}
+
+impl Source for Shown {
+    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let event = match self.store.event(self.key, space(room))? {
+            Some(Fit::Needs(bytes)) => return Ok(Next::Needs(bytes)),
+            Some(Fit::Fits(event)) => event,
+            None => return Err(Problem::NotFound("event")),
+        };
+        let bytes = print::object(|object| match &*self.wrap {
+            "" => print_event(&event, object),
+            wrap => object.object(wrap, |object| print_event(&event, object)),
+        });
+        Ok(Next::Piece { bytes, last: true })
+    }
+}
+
+/// Its data goes in byte for byte.
+fn space(room: usize) -> Space {
+    Space { room, printed: 1 }
+}
+
+fn print_event(event: &Event, object: &mut Object<'_>) {
+    object.text("id", &event.id);
+    object.text("type", &event.kind);
+    object.time("created_at", Some(event.key.time()));
+    object.time("occurred_at", event.occurred_at);
+    object.text("tenant", event.tenant.as_deref().unwrap_or("*"));
+    object.object("attributes", |object| {
+        for (name, raw) in &event.attributes {
+            object.raw(name, raw.as_bytes());
+        }
+    });
+    object.text_or_null("connection", event.connection.as_deref());
+    object.raw("data", &event.content.data());
+}
+
+fn wait(text: &str) -> Option<Duration> {
+    parse_duration(text).ok().filter(|wait| *wait <= WAIT_MAX)
+}
+
+/// Longest long poll.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// From an event to the look of a long poll, so that it finds those that follow closely too.
+const PAUSE: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Attributes, Content};
+    use crate::domain::time::Timestamp;
+
+    fn event(key: u64, data: &str) -> Event {
+        Event {
+            key: EventKey(key),
+            id: "evt_1".into(),
+            provider: "acme".into(),
+            tenant: None,
+            kind: "a.b".into(),
+            time: Timestamp::EPOCH,
+            occurred_at: None,
+            attributes: Attributes::from([("n".into(), "7".into())]),
+            connection: None,
+            test: false,
+            content: Content::new(Vec::new(), None, data.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn an_event_shows_its_data_byte_for_byte() {
+        let printed = print::object(|object| print_event(&event(1 << 16, "{\"a\" : 1e999}"), object));
+        let expected = r#"{"id":"evt_1","type":"a.b","created_at":"1970-01-01T00:00:00Z","occurred_at":null,"tenant":"*","attributes":{"n":7},"connection":null,"data":{"a" : 1e999}}"#;
+        assert_eq!(String::from_utf8(printed).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_long_poll_waits_at_most_a_minute() {
+        assert_eq!(wait("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(wait("61s"), None);
+        assert_eq!(wait("30"), None);
+    }
+}

@@ -1,0 +1,91 @@
+//! Why an event went to a webhook or did not: computed when asked, by the webhooks as they are now.
+
+use super::events;
+use crate::api::request::context::Ask;
+use crate::api::request::cursor;
+use crate::api::response::page::{Frame, Listed, page};
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::delivery::{End, State};
+use crate::domain::endpoint::Endpoint;
+use crate::domain::event::Event;
+use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::store::{Status, View};
+
+/// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
+pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (event, owned) = (events::find(ask)?, ask.caller.owned()?);
+    let mut query = ask.query(&["limit", "cursor"]);
+    let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    query.finish()?;
+    let store = ask.api.store.clone();
+    let node = store.node();
+    let endpoints = store.webhooks(&owned, after, limit + 1);
+    let link = ask.dialect().link(&event.attributes);
+    let rows = Listed::of(
+        endpoints,
+        limit,
+        |endpoint| cursor::encode(&endpoint.no),
+        move |endpoint, object| {
+            let view = store.delivery_by_key(DeliveryKey { event: event.key, endpoint: endpoint.no })?;
+            object.text("webhook_id", &endpoint.id);
+            object.text("name", &endpoint.definition.name);
+            object.text("url", &endpoint.definition.url);
+            object.boolean("sent", view.is_some());
+            object.text("why", &verdict(&event, endpoint, link.as_deref(), view.as_ref()));
+            object.boolean("changed_since", is_changed(&event, endpoint));
+            object.text_or_null("delivery_id", view.as_ref().map(|view| node.delivery_id(view.delivery.key)).as_deref());
+            object.text_or_null("delivery_status", view.as_ref().map(|view| view.status.name()));
+            Ok(())
+        },
+    );
+    page(ask, Frame::of(ask.dialect()), rows).await
+}
+
+/// One sentence for a person.
+fn verdict(event: &Event, endpoint: &Endpoint, link: Option<&str>, view: Option<&View>) -> String {
+    let why = match view {
+        None => unsent(event, endpoint, link),
+        Some(view) if view.delivery.is_test() => format!("it was tested with it; {}", sent(view)),
+        Some(view) if mismatch(event, endpoint, link).is_none() => format!("it matches; {}", sent(view)),
+        Some(view) => format!("it matched when it was sent, and does no more; {}", sent(view)),
+    };
+    let change = "; the webhook was changed after the event, and this is judged by what it is now";
+    if is_changed(event, endpoint) { why + change } else { why }
+}
+
+fn sent(view: &View) -> String {
+    let attempts = view.delivery.attempts;
+    match (view.status, view.delivery.state) {
+        (Status::Held, _) => "the delivery is held until the webhook is enabled".into(),
+        (Status::Pending, _) => format!("the delivery is pending after {attempts} attempts"),
+        (Status::Succeeded, _) => format!("delivered at attempt {attempts}"),
+        (Status::Failed, State::Failed { end: End::Exhausted, .. }) => format!("all {attempts} attempts failed"),
+        (Status::Failed, State::Failed { end, .. }) => format!("the delivery failed: {}", end.name()),
+        (Status::Failed, _) => "the delivery failed".into(),
+    }
+}
+
+/// What of the webhook keeps the event from it, as it is now.
+fn mismatch(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> Option<String> {
+    let definition = &endpoint.definition;
+    if let Some(link) = link.filter(|link| **link != *definition.name) {
+        return Some(format!("the event is for the webhook named `{link}` alone"));
+    }
+    let events = || definition.events.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    (!endpoint.wants(&event.kind)).then(|| format!("`{}` is none of its event types: {}", event.kind, events()))
+}
+
+fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
+    if let Some(why) = mismatch(event, endpoint, link) {
+        return why;
+    }
+    if endpoint.created_at > event.key.time() {
+        return "it matches now, but was made after the event; `recover` sends what was missed".into();
+    }
+    "it matches now, but has no delivery: it did not match then, or the delivery is past its retention; `recover` sends what was missed".into()
+}
+
+fn is_changed(event: &Event, endpoint: &Endpoint) -> bool {
+    endpoint.changed_at > event.key.time() && endpoint.changed_at > endpoint.created_at
+}

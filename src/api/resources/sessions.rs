@@ -1,0 +1,81 @@
+//! Connections: spans of time in which deliveries keep the URLs that webhooks had at their beginning.
+
+use http::StatusCode;
+
+use crate::api::request::context::{self, Ask};
+use crate::api::request::params::Form;
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::id::is_name;
+use crate::store::{Connection, NewConnection, Owned};
+
+/// `POST /v1/connections`: pins the URLs of the tenant's webhooks, or of the one that `link` names. 200 for one that is open.
+pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    pins(ask)?;
+    let mut form = Form::read(&ask.body, &["id", "link", "tenant"])?;
+    let owned = owned(ask, "/tenant", form.text("tenant").as_deref())?;
+    if !ask.caller.makes_tenant() {
+        ask.api.store.check_tenant(&owned)?;
+    }
+    let id = form.required_text("id");
+    if id.as_deref().is_some_and(|id| !is_name(id)) {
+        form.note("id", NO_NAME);
+    }
+    let id = id.unwrap_or_default();
+    let link = form.text("link");
+    let names_one = |link: &str| ask.api.store.webhooks_named(&owned, link).iter().any(|endpoint| endpoint.is_subscribed());
+    if link.as_deref().is_some_and(|link| !names_one(link)) {
+        form.note("link", "names no webhook of this tenant");
+    }
+    form.finish()?;
+    let new = NewConnection { owned, id: (&*id).into(), link: link.map(Into::into) };
+    let (connection, was_open) = ask.api.store.open_connection(new).await?;
+    let status = if was_open { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(answer(ask, status, &id, &connection))
+}
+
+/// `DELETE /v1/connections/{id}`: deliveries that are made keep their URL, the next ones take the one of then.
+pub(crate) async fn close(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    pins(ask)?;
+    let query = ask.query(&["tenant"]);
+    let owned = owned(ask, "?tenant", query.text("tenant"))?;
+    query.finish()?;
+    ask.api.store.close_connection(owned, ask.id).await?;
+    Ok(Reply::no_content())
+}
+
+fn answer(ask: &Ask<'_>, status: StatusCode, id: &str, connection: &Connection) -> Reply {
+    context::object(status, ask.dialect(), |object| {
+        object.text("id", id);
+        object.text_or_null("link", connection.link.as_deref());
+        object.time("opened_at", Some(connection.opened_at));
+        let known = connection.urls.iter().filter_map(|(no, url)| Some((ask.api.store.webhook_no(*no)?, url)));
+        object.objects("webhooks", known, |(endpoint, url), object| {
+            object.text("id", &endpoint.id);
+            object.text("url", url);
+        });
+    })
+}
+
+fn pins(ask: &Ask<'_>) -> Result<(), Problem> {
+    let dialect = ask.dialect();
+    let refused = || Problem::Wrong(format!("webhooks of the dialect {} keep no URL for a connection", dialect.name));
+    if dialect.delivery.pin_url { Ok(()) } else { Err(refused()) }
+}
+
+/// The caller's tenant, or the one that a provider's key names.
+fn owned(ask: &Ask<'_>, pointer: &str, named: Option<&str>) -> Result<Owned, Problem> {
+    match (&ask.caller.tenant, named) {
+        (Some(own), Some(named)) if **own != *named => {
+            Err(Problem::Forbidden("this key opens and closes connections of its own tenant alone".into()))
+        }
+        (None, Some(named)) if is_name(named) => {
+            Ok(Owned { provider: (&*ask.caller.provider.name).into(), tenant: named.into() })
+        }
+        (None, Some(_)) => Err(Problem::field(pointer, NO_NAME)),
+        (None, None) => Err(Problem::field(pointer, "is missing; a provider's key names the tenant")),
+        (Some(_), _) => ask.caller.owned(),
+    }
+}
+
+const NO_NAME: &str = "is not 1 to 64 of A-Za-z0-9_-";

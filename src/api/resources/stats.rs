@@ -1,0 +1,199 @@
+//! `GET /v1/stats`: what deliveries came to by the hour or the day, of one webhook or of all that the caller sees.
+//!
+//! A webhook that was deleted is in no sum any more.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::api::request::context::Ask;
+use crate::api::request::params::Query;
+use crate::api::request::whose::Whose;
+use crate::api::response::page::{Frame, Row, Rows, page};
+use crate::api::response::print::{Object, fill_object};
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::id::{EndpointNo, is_name};
+use crate::domain::tally::{HOURS_OF_DAY, Hour, Tally};
+use crate::domain::time::Timestamp;
+use crate::store::{STATISTICS_KEPT, Store};
+
+/// Oldest first, and hours without any delivery are there too.
+pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut query = ask.query(&["by", "since", "until", "webhook", "tenant", "provider"]);
+    let span = Span::from_query(&mut query, ask.api.store.now());
+    let (webhook, whose) = (query.id("webhook"), whose(&mut query));
+    query.finish()?;
+    let webhooks = match webhook {
+        Some(id) => BTreeSet::from([ask.webhook_by_id(&id)?.no]),
+        None => all_of(ask, whose.check(ask)?),
+    };
+    page(ask, Frame::default(), Parts { store: ask.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
+}
+
+/// The rows, of which a day is read at once.
+struct Parts {
+    store: Store,
+    webhooks: BTreeSet<EndpointNo>,
+    /// What is not read yet.
+    left: Span,
+    read: VecDeque<(Hour, Tally)>,
+}
+
+impl Rows for Parts {
+    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        if self.read.is_empty()
+            && let Some(day) = self.left.next_day()
+        {
+            self.read = day.rows(&self.store.tallies(&self.webhooks, day.first..=day.last)?).into();
+        }
+        let Some((hour, tally)) = self.read.front() else { return Ok(Row::End) };
+        fill_object(into, |object| print(*hour, tally, object));
+        Ok(Row::Printed)
+    }
+
+    fn pass(&mut self) {
+        self.read.pop_front();
+    }
+
+    /// All rows are one page: together they are far shorter than one may be.
+    fn cursor(&self) -> String {
+        String::new()
+    }
+
+    fn has_more(&self) -> bool {
+        false
+    }
+}
+
+/// Those of a tenant, of a provider, or all, as far as the caller sees them.
+fn all_of(ask: &Ask<'_>, whose: Whose) -> BTreeSet<EndpointNo> {
+    let theirs = ask.api.store.webhooks_where(EndpointNo(0), usize::MAX, |endpoint| {
+        ask.caller.sees(endpoint) && whose.holds(&endpoint.provider, &endpoint.tenant)
+    });
+    theirs.iter().map(|endpoint| endpoint.no).collect()
+}
+
+/// `?tenant=PROVIDER/TENANT`, or `?provider=PROVIDER`.
+fn whose(query: &mut Query) -> Whose {
+    let whose = Whose::from_query(query);
+    let provider =
+        query.read_with("provider", "is no provider: 1 to 64 of A-Za-z0-9_-", |text| is_name(text).then(|| text.into()));
+    match provider {
+        Some(_) if whose != Whose::default() => {
+            query.note("provider", "is given beside `tenant`, which names one too");
+            whose
+        }
+        Some(provider) => Whose::of_provider(provider),
+        None => whose,
+    }
+}
+
+/// Which hours are shown, and how many in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    first: Hour,
+    last: Hour,
+    step: u32,
+}
+
+impl Span {
+    /// `?by=hour`, the last day unless `since` and `until` say otherwise, or `?by=day`, the last thirty. An hour or a day of which
+    /// a part lies between them is shown whole.
+    fn from_query(query: &mut Query, now: Timestamp) -> Self {
+        let by = |text: &str| match text {
+            "hour" => Some(1),
+            "day" => Some(HOURS_OF_DAY),
+            _ => None,
+        };
+        let step = query.read_with("by", "is neither `hour` nor `day`", by).unwrap_or(1);
+        let (since, until) = query.window(now);
+        let last = Hour::of(until.unwrap_or(now).min(now));
+        let shown = if step == 1 { HOURS_OF_DAY - 1 } else { (DAYS - 1) * HOURS_OF_DAY };
+        let first = since.map_or(Hour(last.0.saturating_sub(shown)), Hour::of);
+        if first < Hour::of(now - STATISTICS_KEPT) {
+            query.note("since", "is more than 90 days ago; older statistics are not kept");
+        }
+        if step == 1 {
+            return Self { first, last, step };
+        }
+        Self { first: first.of_day(), last: Hour(last.of_day().0 + HOURS_OF_DAY - 1), step }
+    }
+
+    /// Takes its first day, or what is left of it.
+    fn next_day(&mut self) -> Option<Self> {
+        let day = Self { last: self.last.min(Hour(self.first.0 + HOURS_OF_DAY - 1)), ..*self };
+        self.first = Hour(day.last.0 + 1);
+        (day.first <= day.last).then_some(day)
+    }
+
+    /// One row for each of its parts.
+    fn rows(self, tallies: &BTreeMap<Hour, Tally>) -> Vec<(Hour, Tally)> {
+        let begins = (self.first.0..=self.last.0).step_by(self.step as usize);
+        let row = |begin: u32| {
+            let mut sum = Tally::default();
+            tallies.range(Hour(begin)..Hour(begin.saturating_add(self.step))).for_each(|(_, tally)| sum.add(tally));
+            (Hour(begin), sum)
+        };
+        begins.map(row).collect()
+    }
+}
+
+fn print(hour: Hour, tally: &Tally, object: &mut Object<'_>) {
+    object.time("at", Some(hour.begin()));
+    object.number("succeeded", tally.succeeded);
+    object.number("failed", tally.failed);
+    object.object("attempts", |object| {
+        tally.attempts.iter().for_each(|(brought, count)| object.number(brought.name(), *count));
+    });
+    object.millis("p50", tally.times.quantile(50));
+    object.millis("p99", tally.times.quantile(99));
+    object.millis("average", tally.times.average());
+}
+
+/// That are shown unless the query says otherwise.
+const DAYS: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tally::{Brought, Mark};
+
+    /// Half past six on the hundredth day.
+    const NOW: Timestamp = Timestamp::from_secs((100 * 24 + 6) * 3600 + 1800);
+
+    fn span(query: &str) -> Option<(u32, u32, u32)> {
+        let mut query = Query::read(Some(query), &["by", "since", "until"]);
+        let Span { first, last, step } = Span::from_query(&mut query, NOW);
+        query.finish().ok().map(|()| (first.0, last.0, step))
+    }
+
+    #[test]
+    fn a_day_by_the_hour_or_a_month_by_the_day() {
+        let (now, today) = (100 * 24 + 6, 100 * 24);
+        assert_eq!(span(""), Some((now - 23, now, 1)));
+        assert_eq!(span("by=day"), Some((71 * 24, today + 23, 24)));
+        assert_eq!(span("since=90m"), Some((now - 1, now, 1)));
+        assert_eq!(span("by=day&since=8h&until=7h"), Some((99 * 24, 99 * 24 + 23, 24)));
+        assert_eq!(span("since=2h&until=2100-01-01T00:00:00Z"), Some((now - 2, now, 1)), "what is to come has no rows");
+        for wrong in ["by=week", "since=91d", "since=1h&until=2h"] {
+            assert_eq!(span(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn empty_hours_have_rows_and_days_add_up() {
+        let mut tallies = BTreeMap::<Hour, Tally>::new();
+        for hour in [24, 25, 49] {
+            let attempt = Some(Brought::status(2));
+            let mark = Mark { hour: Hour(hour), endpoint: EndpointNo(1), attempt, ended: Some(true), micros: 1_000 };
+            tallies.entry(mark.hour).or_default().count(&mark);
+        }
+        let rows = |step, last| Span { first: Hour(24), last: Hour(last), step }.rows(&tallies);
+        let counts = |rows: Vec<(Hour, Tally)>| rows.iter().map(|(hour, tally)| (hour.0, tally.succeeded)).collect::<Vec<_>>();
+        let mut span = Span { first: Hour(5), last: Hour(60), step: 1 };
+        let days: Vec<_> = std::iter::from_fn(|| span.next_day()).map(|day| (day.first.0, day.last.0)).collect();
+        assert_eq!(days, [(5, 28), (29, 52), (53, 60)]);
+        assert_eq!(counts(rows(24, 71)), [(24, 2), (48, 1)]);
+        let by_hour = counts(rows(1, 50));
+        assert_eq!((by_hour.len(), by_hour[0], by_hour[2], by_hour[25]), (27, (24, 1), (26, 0), (49, 1)));
+    }
+}

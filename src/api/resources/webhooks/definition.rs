@@ -1,0 +1,285 @@
+//! What a caller may set of a webhook: read from create, PUT and PATCH, judged by its dialect.
+
+use std::borrow::Cow;
+
+use crate::api::request::auth::Rank;
+use crate::api::request::params::{Form, Query};
+use crate::api::request::settings::Settings;
+use crate::api::response::problem::Wrong;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::Definition;
+use crate::domain::pattern::Pattern;
+use crate::domain::target::{OPENED_BY, Target};
+
+/// The members of create and PUT.
+pub(in crate::api) const DEFINITION: &[&str] = &["url", "events", "name", "description", "secret"];
+
+/// The members of PATCH.
+pub(in crate::api) const PATCHED: &[&str] = &["url", "events", "name", "description", "status", "is_active", "secret"];
+
+/// What was given; what was wrong is noted in the form and left out here.
+#[derive(Clone)]
+pub(in crate::api) struct Given {
+    url: Option<Box<str>>,
+    events: Option<Vec<Pattern>>,
+    name: Option<Box<str>>,
+    description: Option<Box<str>>,
+}
+
+/// By what a definition is judged.
+#[derive(Clone, Copy)]
+pub(in crate::api) struct Rules<'a> {
+    pub(in crate::api) rank: Rank,
+    pub(in crate::api) settings: &'a Settings,
+    pub(in crate::api) dialect: &'a Dialect,
+    /// What the webhook subscribes to already: it may keep that, also when the catalogue has it no more.
+    pub(in crate::api) held: &'a [Pattern],
+}
+
+impl Given {
+    /// All that a webhook needs must be there.
+    pub(in crate::api) fn take(form: &mut Form<'_>, rules: Rules<'_>) -> Self {
+        form.required("url");
+        form.required("events");
+        if rules.dialect.api.unique_name {
+            form.required("name");
+        }
+        Self::take_some(form, rules)
+    }
+
+    /// Whatever is there.
+    pub(in crate::api) fn take_some(form: &mut Form<'_>, rules: Rules<'_>) -> Self {
+        let dialect = rules.dialect;
+        let url = form.text("url").and_then(|url| canonical(&url, form, rules));
+        let events = form.texts("events").map(|events| patterns(&events, form, rules));
+        let name = form.text("name").map(|name| line("name", name, NAME_CHARS_MAX, form));
+        if dialect.api.unique_name && name.as_deref() == Some("") {
+            form.note("name", "is empty; in this dialect a webhook is found by its name");
+        }
+        let description = form.text("description").map(|text| line("description", text, DESCRIPTION_CHARS_MAX, form));
+        Self { url, events, name, description }
+    }
+
+    /// The definition that was given; a name or description that was not is empty.
+    pub(in crate::api) fn whole(self) -> Definition {
+        let nothing = Definition { name: "".into(), description: "".into(), url: "".into(), events: Vec::new() };
+        self.over(&nothing)
+    }
+
+    /// What was given over what was there.
+    pub(in crate::api) fn over(self, definition: &Definition) -> Definition {
+        Definition {
+            name: self.name.unwrap_or_else(|| definition.name.clone()),
+            description: self.description.unwrap_or_else(|| definition.description.clone()),
+            url: self.url.unwrap_or_else(|| definition.url.clone()),
+            events: self.events.unwrap_or_else(|| definition.events.clone()),
+        }
+    }
+}
+
+/// What PATCH does to the status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api) enum Switch {
+    On,
+    Off,
+}
+
+impl Switch {
+    /// `status`, or `is_active`, or neither.
+    pub(in crate::api) fn take(form: &mut Form<'_>) -> Option<Self> {
+        let status = form.text("status").and_then(|status| match &*status {
+            "active" => Some(Self::On),
+            "disabled" => Some(Self::Off),
+            _ => {
+                form.note("status", "is neither `active` nor `disabled`");
+                None
+            }
+        });
+        let is_active = form.boolean("is_active").map(|is_active| if is_active { Self::On } else { Self::Off });
+        if status.is_some() && is_active.is_some() && status != is_active {
+            form.note("is_active", "contradicts `status`");
+        }
+        status.or(is_active)
+    }
+}
+
+/// The URL as it is kept, if it can be an endpoint's. An operator is told what would open a refused address; others cannot do it.
+fn canonical(url: &str, form: &mut Form<'_>, rules: Rules<'_>) -> Option<Box<str>> {
+    match Target::parse(url, rules.settings.schemes(rules.dialect), &rules.settings.guard) {
+        Ok(target) => Some(target.url().into()),
+        Err(reason) if rules.rank == Rank::Operator && reason.can_be_opened() => {
+            form.note("url", format!("{reason}; {OPENED_BY}"));
+            None
+        }
+        Err(reason) => {
+            form.note("url", reason.to_string());
+            None
+        }
+    }
+}
+
+/// The patterns, each once.
+fn patterns(events: &[String], form: &mut Form<'_>, rules: Rules<'_>) -> Vec<Pattern> {
+    if !(1..=EVENTS_MAX).contains(&events.len()) {
+        form.note("events", format!("has {} entries, not 1 to {EVENTS_MAX}", events.len()));
+        return Vec::new();
+    }
+    let mut patterns = Vec::with_capacity(events.len());
+    for (index, text) in events.iter().enumerate() {
+        match pattern(text, rules) {
+            Ok(pattern) if patterns.contains(&pattern) => {}
+            Ok(pattern) => patterns.push(pattern),
+            Err(reason) => form.note_at(Wrong::new(format!("/events/{index}"), reason)),
+        }
+    }
+    patterns
+}
+
+fn pattern(text: &str, rules: Rules<'_>) -> Result<Pattern, String> {
+    let pattern = Pattern::parse(text)?;
+    if !rules.held.contains(&pattern) {
+        rules.dialect.check_pattern(&pattern).map_err(|unknown| unknown.to_string())?;
+    }
+    Ok(pattern)
+}
+
+fn line(member: &str, text: Cow<'_, str>, chars_max: usize, form: &mut Form<'_>) -> Box<str> {
+    if let Err(reason) = check_line(&text, chars_max) {
+        form.note(member, reason);
+    }
+    text.into()
+}
+
+fn check_line(text: &str, chars_max: usize) -> Result<(), String> {
+    match text.chars().count() {
+        count if count > chars_max => Err(format!("is longer than {chars_max} characters")),
+        _ if text.chars().any(char::is_control) => Err("contains a control character".into()),
+        _ => Ok(()),
+    }
+}
+
+/// The `name` of a query, as far as a webhook can have it.
+pub(in crate::api) fn name_of(query: &mut Query) -> Option<String> {
+    query.read_or_say("name", |name| match name {
+        "" => Err("is empty; a webhook without a name is found by its id".into()),
+        name => check_line(name, NAME_CHARS_MAX).map(|()| name.to_owned()),
+    })
+}
+
+/// Entries of `events`.
+const EVENTS_MAX: usize = 256;
+
+const NAME_CHARS_MAX: usize = 128;
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request::settings::fixture::{dialect, settings};
+    use crate::api::response::problem::Problem;
+    use crate::domain::access::Scopes;
+    use crate::domain::dialect::{EventType, Openness};
+    use crate::domain::template::Numbers;
+
+    fn plain() -> Dialect {
+        let event_type =
+            |name: &str| EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version: 0 };
+        let mut dialect = dialect("$data", Numbers::AsPublished);
+        dialect.event_types = vec![event_type("order.created"), event_type("order.paid")].into();
+        dialect.event.catalogue = Openness::Closed;
+        dialect
+    }
+
+    fn take(body: &str, dialect: &Dialect) -> Result<Definition, Vec<String>> {
+        take_over(body, dialect, &[])
+    }
+
+    fn take_over(body: &str, dialect: &Dialect, held: &[Pattern]) -> Result<Definition, Vec<String>> {
+        let mut form = Form::read(body.as_bytes(), DEFINITION).unwrap();
+        let settings = settings(Vec::new());
+        let given = Given::take(&mut form, Rules { rank: Rank::Provider(Scopes::ALL), settings: &settings, dialect, held });
+        match form.finish() {
+            Ok(()) => Ok(given.whole()),
+            Err(Problem::Fields(wrong)) => {
+                Err(wrong.into_iter().map(|wrong| format!("{} {}", wrong.pointer, wrong.detail)).collect())
+            }
+            Err(problem) => panic!("{problem:?}"),
+        }
+    }
+
+    #[test]
+    fn a_definition_is_kept_canonical_and_once() {
+        let body = r#"{"url":"https://EXAMPLE.com:443/a","events":["order.paid","order.*","order.paid"],"description":"d"}"#;
+        let definition = take(body, &plain()).unwrap();
+        assert_eq!(&*definition.url, "https://example.com/a");
+        assert_eq!(definition.events.len(), 2);
+        assert_eq!((&*definition.name, &*definition.description), ("", "d"));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once() {
+        let told = take(r#"{"url":"http://example.com","events":["order.payd","a*"],"name":"a\u0000"}"#, &plain()).unwrap_err();
+        assert_eq!(told[0], "/url the URL must begin with https://");
+        assert!(told[1].starts_with("/events/0 ") && told[1].contains("did you mean `order.paid`?"), "{told:?}");
+        assert!(told[2].starts_with("/events/1 "), "{told:?}");
+        assert_eq!(told[3], "/name contains a control character");
+        assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn an_open_catalogue_is_no_bound() {
+        let body = r#"{"url":"https://example.com/","events":["order.lost"]}"#;
+        assert_eq!(take(body, &plain()).unwrap_err().len(), 1);
+        let mut dialect = plain();
+        dialect.event.catalogue = Openness::Open;
+        assert!(take(body, &dialect).is_ok());
+    }
+
+    #[test]
+    fn a_webhook_keeps_what_left_the_catalogue() {
+        let body = r#"{"url":"https://example.com/","events":["order.gone","order.paid"]}"#;
+        assert!(take_over(body, &plain(), &[Pattern::parse("order.gone").unwrap()]).is_ok());
+        assert!(take_over(body, &plain(), &[Pattern::parse("order.lost").unwrap()]).is_err());
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let mut dialect = plain();
+        dialect.api.unique_name = true;
+        assert_eq!(take("{}", &dialect).unwrap_err(), ["/url is missing", "/events is missing", "/name is missing"]);
+        assert!(take(r#"{"url":"https://example.com","events":[]}"#, &plain()).is_err());
+    }
+
+    #[test]
+    fn a_private_literal_address_is_refused_when_it_is_given() {
+        for url in ["https://127.0.0.1/", "https://0x7f.1/", "https://[::1]/", "https://169.254.169.254/", "https://localhost/"] {
+            let body = format!(r#"{{"url":"{url}","events":["*"]}}"#);
+            assert!(take(&body, &plain()).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_patch_leaves_the_rest() {
+        let before = take(r#"{"url":"https://example.com/","events":["*"],"name":"n"}"#, &plain()).unwrap();
+        let mut form = Form::read(br#"{"description":"new"}"#, PATCHED).unwrap();
+        let (settings, dialect) = (settings(Vec::new()), plain());
+        let rules = Rules { rank: Rank::Provider(Scopes::ALL), settings: &settings, dialect: &dialect, held: &[] };
+        let after = Given::take_some(&mut form, rules).over(&before);
+        assert_eq!(after, Definition { description: "new".into(), ..before });
+    }
+
+    #[test]
+    fn a_switch_has_two_names_and_one_meaning() {
+        let switch = |body: &str| {
+            let mut form = Form::read(body.as_bytes(), PATCHED).unwrap();
+            let switch = Switch::take(&mut form);
+            form.finish().map(|()| switch).ok()
+        };
+        assert_eq!(switch("{}"), Some(None));
+        assert_eq!(switch(r#"{"status":"disabled"}"#), Some(Some(Switch::Off)));
+        assert_eq!(switch(r#"{"is_active":true}"#), Some(Some(Switch::On)));
+        assert_eq!(switch(r#"{"is_active":true,"status":"active"}"#), Some(Some(Switch::On)));
+        assert_eq!(switch(r#"{"is_active":true,"status":"disabled"}"#), None);
+        assert_eq!(switch(r#"{"status":"paused"}"#), None);
+    }
+}

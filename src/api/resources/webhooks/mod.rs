@@ -1,0 +1,194 @@
+//! Webhooks: made, listed, changed, switched on and off, deleted. Each answer looks as the webhook's dialect says.
+
+mod definition;
+mod everywhere;
+mod purge;
+mod secrets;
+mod show;
+mod stats;
+mod trial;
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::api::request::context::{self, Ask};
+use crate::api::request::cursor;
+use crate::api::request::params::{BEFORE_SINCE, Form};
+use crate::api::response::page::{Frame, Listed, Rows, page};
+use crate::api::response::print::Object;
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::api::told;
+use crate::clock;
+use crate::domain::dialect::Dialect;
+use crate::domain::endpoint::{Definition, Endpoint, Standing};
+use crate::domain::pattern::Pattern;
+use crate::store::{NewWebhook, Recover};
+use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
+
+pub(crate) use everywhere::list_all;
+pub(crate) use purge::purge;
+pub(crate) use secrets::{rotate_secret, show_secret};
+pub(crate) use stats::stats;
+pub(crate) use trial::{test_all, test_one};
+
+/// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
+pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let (owned, owner, dialect) = (ask.caller.owned()?, ask.caller.owner(), ask.dialect());
+    let mut form = Form::read(&ask.body, DEFINITION)?;
+    let given = Given::take(&mut form, rules(ask, dialect, &[]));
+    let secret = secrets::take_or_make(&mut form, dialect)?;
+    form.finish()?;
+    let definition = given.whole();
+    let limit = dialect.api.max_webhooks_per_key;
+    let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
+    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys };
+    ask.api.creations.take(&ask.caller, clock::steady())?;
+    let made = ask.api.store.create_webhook(new).await.inspect_err(|_| ask.api.creations.give_back(&ask.caller));
+    let endpoint = made?;
+    told::webhook("made", &ask.caller, &endpoint);
+    Ok(context::object(StatusCode::CREATED, dialect, |object| {
+        show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
+    }))
+}
+
+/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
+pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let owned = ask.caller.owned()?;
+    let mut query = ask.query(&["limit", "cursor", "name"]);
+    let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
+    let name = definition::name_of(&mut query);
+    query.finish()?;
+    let found = match name {
+        Some(name) => ask.api.store.webhooks_named(&owned, &name),
+        None => ask.api.store.webhooks(&owned, after, limit + 1),
+    };
+    let (store, dialect) = (ask.api.store.clone(), ask.dialect().clone());
+    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print(endpoint, &dialect, &store, None, object);
+    page(ask, Frame::of(ask.dialect()), rows(found, limit, print)).await
+}
+
+/// `GET /v1/webhooks/{id}`
+pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    ask.webhook().map(|endpoint| answer(ask, &endpoint))
+}
+
+/// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
+pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let dialect = ask.dialect_of(&endpoint);
+    let mut form = Form::read(&ask.body, DEFINITION)?;
+    let given = Given::take(&mut form, rules(ask, &dialect, &endpoint.definition.events));
+    secrets::refuse(&mut form);
+    form.finish()?;
+    let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
+    Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?))
+}
+
+/// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
+pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let mut endpoint = ask.webhook()?;
+    let dialect = ask.dialect_of(&endpoint);
+    let mut form = Form::read(&ask.body, PATCHED)?;
+    let given = Given::take_some(&mut form, rules(ask, &dialect, &endpoint.definition.events));
+    let switch = Switch::take(&mut form);
+    secrets::refuse(&mut form);
+    form.finish()?;
+    let changes = given.clone().over(&endpoint.definition) != endpoint.definition;
+    // The file's own is refused by the store, also where nothing would change.
+    if changes || (switch.is_none() && endpoint.is_file_owned()) {
+        let redefine = move |definition: &Definition| given.over(definition);
+        let changed = ask.api.store.update_webhook(endpoint.no, redefine).await;
+        endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
+    }
+    let switched = match switch {
+        Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
+        Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => ask.api.store.disable_webhook(endpoint.no).await,
+        _ => return Ok(answer(ask, &endpoint)),
+    };
+    Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))
+}
+
+/// `DELETE /v1/webhooks/{id}`
+pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    ask.api.store.delete_webhook(endpoint.no).await.map_err(|denied| ask.denied(&endpoint, denied))?;
+    told::webhook("deleted", &ask.caller, &endpoint);
+    Ok(Reply::no_content())
+}
+
+/// `POST /v1/webhooks/{id}/enable`
+pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    Form::read_or_empty(&ask.body, &[])?.finish()?;
+    let enabled = ask.api.store.enable_webhook(endpoint.no).await;
+    Ok(answer(ask, &enabled.map_err(|denied| ask.denied(&endpoint, denied))?))
+}
+
+/// `POST /v1/webhooks/{id}/disable`
+pub(crate) async fn disable(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    Form::read_or_empty(&ask.body, &[])?.finish()?;
+    let disabled = ask.api.store.disable_webhook(endpoint.no).await;
+    Ok(answer(ask, &disabled.map_err(|denied| ask.denied(&endpoint, denied))?))
+}
+
+/// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
+pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let mut form = Form::read(&ask.body, &["since", "until", "status"])?;
+    form.required("since");
+    let now = ask.api.store.now();
+    let (since, until) = (form.when("since", now).unwrap_or_default(), form.when("until", now));
+    let status = form.text("status");
+    let what = match status.as_deref() {
+        None => Recover { failed: true, missed: true },
+        Some(word) => Recover { failed: word == "failed", missed: word == "missed" },
+    };
+    if !(what.failed || what.missed) {
+        form.note("status", "is neither `failed` nor `missed`; left out, both are recovered");
+    }
+    match until {
+        Some(until) if until < since => form.note("until", BEFORE_SINCE),
+        None if now < since => form.note("since", "is in the future"),
+        _ => {}
+    }
+    form.finish()?;
+    let until = until.unwrap_or(now);
+    let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
+    let dialect = ask.dialect_of(&endpoint);
+    Ok(context::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
+}
+
+fn rules<'a>(ask: &Ask<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<'a> {
+    Rules { rank: ask.caller.rank, settings: ask.settings, dialect, held }
+}
+
+fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
+    let dialect = ask.dialect_of(endpoint);
+    context::object(StatusCode::OK, &dialect, |object| show::print(endpoint, &dialect, &ask.api.store, None, object))
+}
+
+/// The webhooks of a page, of a list that was read one too long.
+fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut Object<'_>) + Send + 'static) -> impl Rows {
+    Listed::of(
+        found,
+        limit,
+        |endpoint| cursor::encode(&endpoint.no),
+        move |endpoint: &Arc<Endpoint>, object| {
+            print(endpoint, object);
+            Ok(())
+        },
+    )
+}
+
+/// `active`, `disabled`, or `removed` where the dialect knows that word.
+fn status(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
+    match endpoint.standing {
+        Standing::Active => "active",
+        Standing::Removed { .. } if knows_removed => "removed",
+        Standing::Disabled { .. } | Standing::Removed { .. } => "disabled",
+        Standing::Deleted { .. } => "deleted",
+    }
+}

@@ -1,0 +1,140 @@
+//! Signing secrets in requests and answers: taken or made, shown once, rotated.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::show;
+use crate::api::random;
+use crate::api::request::context::{self, Ask};
+use crate::api::request::params::Form;
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::dialect::Dialect;
+use crate::domain::secret::Secret;
+
+/// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
+pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let dialect = ask.dialect_of(&endpoint);
+    let signature = dialect.signature.as_ref();
+    let signature = signature.ok_or_else(|| Problem::Conflict(format!("the dialect {} signs nothing", dialect.name)))?;
+    let mut form = Form::read_or_empty(&ask.body, &["secret", "overlap"])?;
+    let secret = take_or_make(&mut form, &dialect)?;
+    let asked = form.duration("overlap").unwrap_or(ask.settings.rotation_overlap);
+    if asked > OVERLAP_MAX {
+        form.note("overlap", "is longer than 30d");
+    }
+    form.finish()?;
+    let overlap = if signature.overlap { asked } else { Duration::ZERO };
+    let until = ask.api.store.now() + overlap;
+    let secret = secret.ok_or(Problem::Random)?;
+    let changed = ask.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
+    Ok(context::object(StatusCode::OK, &dialect, |object| {
+        show::print(&changed, &dialect, &ask.api.store, Some(&secret), object);
+        object.time("previous_secret_until", (!overlap.is_zero()).then_some(until));
+        if !signature.overlap {
+            object.text("note", NO_OVERLAP);
+        }
+    }))
+}
+
+/// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.
+pub(crate) fn show_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let newest = endpoint.secrets.first().ok_or(Problem::NotFound("secret; this dialect signs nothing"))?;
+    Ok(Reply::object(StatusCode::OK, |object| {
+        object.text("id", &endpoint.id);
+        object.text("name", &endpoint.definition.name);
+        object.text("secret", newest.secret.expose());
+    }))
+}
+
+/// The caller's own secret where the dialect takes one, else a new one; none where the dialect signs nothing.
+pub(in crate::api) fn take_or_make(form: &mut Form<'_>, dialect: &Dialect) -> Result<Option<Secret>, Problem> {
+    let given = form.text("secret");
+    match given {
+        Some(_) if dialect.signature.is_none() => {
+            form.note("secret", format!("is of no use; the dialect {} signs nothing", dialect.name));
+            Ok(None)
+        }
+        None if dialect.signature.is_none() => Ok(None),
+        None => Ok(Some(dialect.api.secret_format.generate(&random::bytes()?))),
+        Some(given) => match dialect.accept_secret(&given) {
+            Ok(secret) => Ok(Some(secret)),
+            Err(reason) => {
+                form.note("secret", reason.to_string());
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// Notes a `secret` where none can be set.
+pub(in crate::api) fn refuse(form: &mut Form<'_>) {
+    if form.member("secret").is_some() {
+        form.note("secret", "is not set here; POST /v1/webhooks/{id}/rotate-secret changes it");
+    }
+}
+
+/// Longest time that an old secret signs beside the new one.
+const OVERLAP_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+
+const NO_OVERLAP: &str = "this dialect sends one signature, so there is no overlap: only the new secret signs from now on";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::request::settings::fixture::dialect;
+    use crate::domain::dialect::SecretPolicy;
+    use crate::domain::signature::{Key, Signature, Signed, Value};
+    use crate::domain::template::Numbers;
+
+    fn signing() -> Dialect {
+        let mut dialect = dialect("$data", Numbers::AsPublished);
+        dialect.signature = Some(Signature {
+            header: "X-Signature".into(),
+            value: Value::parse("{hex}").unwrap(),
+            signed: Signed::parse("{body}").unwrap(),
+            key: Key::Text,
+            overlap: false,
+        });
+        dialect
+    }
+
+    fn take(body: &str, dialect: &Dialect) -> Result<Option<Secret>, Problem> {
+        let mut form = Form::read(body.as_bytes(), &["secret"]).unwrap();
+        let secret = take_or_make(&mut form, dialect)?;
+        form.finish().map(|()| secret)
+    }
+
+    #[test]
+    fn a_secret_is_made_new_each_time() {
+        let make = || take("{}", &signing()).unwrap().unwrap();
+        assert!(make() != make());
+        assert_eq!(make().expose().len(), "whsec_".len() + 32);
+    }
+
+    #[test]
+    fn a_callers_secret_is_taken_where_the_dialect_takes_it() {
+        let mut given = signing();
+        given.api.secret = SecretPolicy::GivenOrGenerated;
+        let taken = take(r#"{"secret":"webhook_secret_1234567890"}"#, &given).unwrap().unwrap();
+        assert_eq!(taken.expose(), "webhook_secret_1234567890");
+        assert_eq!(take(r#"{"secret":"mine"}"#, &signing()).unwrap_err().status(), 422);
+    }
+
+    #[test]
+    fn a_dialect_that_signs_nothing_has_no_secrets() {
+        let unsigned = dialect("$data", Numbers::AsPublished);
+        assert!(take("{}", &unsigned).unwrap().is_none());
+        assert_eq!(take(r#"{"secret":"mine"}"#, &unsigned).unwrap_err().status(), 422);
+    }
+
+    #[test]
+    fn a_change_names_the_way_to_a_new_secret() {
+        let mut form = Form::read(br#"{"secret":null}"#, &["secret"]).unwrap();
+        refuse(&mut form);
+        assert!(form.finish().unwrap_err().detail().contains("rotate-secret"));
+    }
+}

@@ -1,0 +1,85 @@
+//! What a webhook's deliveries came to over a window of time.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::api::request::context::{self, Ask};
+use crate::api::response::print::Object;
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::config::units::parse_duration;
+use crate::domain::tally::{Hour, Tally};
+use crate::store::STATISTICS_KEPT;
+
+/// `GET /v1/webhooks/{id}/stats`: deliveries that finished within `window`, 24 h unless given. It is counted by the hour, so the
+/// hour in which the window begins counts whole.
+pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    let dialect = &*ask.dialect_of(&endpoint);
+    let mut query = ask.query(&["window"]);
+    let window = query.read_with("window", "is not a duration from 1s to 90d, like 24h", window).unwrap_or(WINDOW);
+    query.finish()?;
+    let (store, no, now) = (ask.api.store.clone(), endpoint.no, ask.api.store.now());
+    let hours = Hour::of(now - window)..=Hour::of(now);
+    let sum = context::read(move || store.tally(&[no].into(), hours)).await?;
+    Ok(context::object(StatusCode::OK, dialect, |object| print(&sum, object)))
+}
+
+fn print(tally: &Tally, object: &mut Object<'_>) {
+    object.number("total", tally.total());
+    object.number("successful", tally.succeeded);
+    object.number("failed", tally.failed);
+    object.decimal("successRate", Some(percent(tally.succeeded, tally.total())));
+    object.millis("averageResponseTime", tally.times.average());
+    object.millis("p50", tally.times.quantile(50));
+    object.millis("p99", tally.times.quantile(99));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of deliveries are far below 2^53")]
+fn percent(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
+}
+
+fn window(text: &str) -> Option<Duration> {
+    parse_duration(text).ok().filter(|window| (WINDOW_MIN..=WINDOW_MAX).contains(window))
+}
+
+/// Unless the query says otherwise: a day.
+const WINDOW: Duration = Duration::from_secs(24 * 3600);
+
+const WINDOW_MIN: Duration = Duration::from_secs(1);
+const WINDOW_MAX: Duration = STATISTICS_KEPT;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::response::print::object;
+    use crate::domain::id::EndpointNo;
+    use crate::domain::tally::{Brought, Mark};
+
+    fn printed(ends: &[(bool, u32)]) -> String {
+        let mut tally = Tally::default();
+        for (succeeded, micros) in ends {
+            let attempt = Some(Brought::status(2));
+            let ended = Some(*succeeded);
+            tally.count(&Mark { hour: Hour(1), endpoint: EndpointNo(1), attempt, ended, micros: *micros });
+        }
+        String::from_utf8(object(|into| print(&tally, into))).unwrap()
+    }
+
+    #[test]
+    fn nothing_has_no_times_and_a_rate_of_0() {
+        let expected =
+            r#"{"total":0,"successful":0,"failed":0,"successRate":0,"averageResponseTime":null,"p50":null,"p99":null}"#;
+        assert_eq!(printed(&[]), expected);
+    }
+
+    #[test]
+    fn times_are_milliseconds_and_the_rate_is_in_percent() {
+        let expected =
+            r#"{"total":3,"successful":2,"failed":1,"successRate":66.667,"averageResponseTime":2.167,"p50":1.535,"p99":4}"#;
+        assert_eq!(printed(&[(true, 1_000), (false, 1_500), (true, 4_000)]), expected);
+        assert!(printed(&[(true, 7_000)]).contains(r#""averageResponseTime":7,"p50":7,"p99":7"#));
+    }
+}

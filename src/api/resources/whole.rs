@@ -1,0 +1,164 @@
+//! Deliveries by themselves: each with its event's body, once, and every attempt, read one by one.
+
+use http::StatusCode;
+
+use super::deliveries::{print, print_attempt, print_body};
+use crate::api::request::auth::Rank;
+use crate::api::request::context::Ask;
+use crate::api::response::answer::{Next, PIECE_BYTES, Source};
+use crate::api::response::print::{fill_object, go_on, open_object};
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::dialect::Dialect;
+use crate::domain::id::{DeliveryKey, EventKey};
+use crate::domain::json::quote;
+use crate::store::{Fit, Space, Store};
+
+/// One delivery, under the dialect's `wrap`.
+pub(crate) async fn one(ask: &Ask<'_>, dialect: &Dialect, key: DeliveryKey) -> Result<Reply, Problem> {
+    let wrap = &*dialect.api.wrap;
+    if wrap.is_empty() {
+        return answer(ask, vec![key], Vec::new(), b"").await;
+    }
+    let mut before = vec![b'{'];
+    quote(wrap, &mut before);
+    before.push(b':');
+    answer(ask, vec![key], before, b"}").await
+}
+
+/// Several, as `{"data": […]}`.
+pub(crate) async fn all(ask: &Ask<'_>, keys: Vec<DeliveryKey>) -> Result<Reply, Problem> {
+    answer(ask, keys, b"{\"data\":[".to_vec(), b"]}").await
+}
+
+async fn answer(ask: &Ask<'_>, keys: Vec<DeliveryKey>, before: Vec<u8>, after: &'static [u8]) -> Result<Reply, Problem> {
+    let store = ask.api.store.clone();
+    let wholes = Wholes { store, rank: ask.caller.rank, keys, before, after, at: At::Begin };
+    Reply::rendered(StatusCode::OK, wholes, ask.rooms()).await
+}
+
+/// The deliveries, and how far they are printed.
+struct Wholes {
+    store: Store,
+    /// Who asks.
+    rank: Rank,
+    keys: Vec<DeliveryKey>,
+    before: Vec<u8>,
+    after: &'static [u8],
+    at: At,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Begin,
+    /// The next is the delivery with this index.
+    Delivery(usize),
+    /// Its event's body; it has so many attempts.
+    Body(usize, EventKey, u16),
+    /// The attempt with this number, and whether it is the first that is printed.
+    Attempt {
+        index: usize,
+        number: u16,
+        last: u16,
+        first: bool,
+    },
+    End,
+}
+
+/// What one step did.
+enum Step {
+    Printed(At),
+    Needs(usize),
+}
+
+impl Source for Wholes {
+    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let mut bytes = Vec::new();
+        let mut printed = false;
+        while !matches!(self.at, At::End) && bytes.len() < FILLED_BYTES {
+            match self.step(room.saturating_sub(bytes.len()), &mut bytes)? {
+                Step::Printed(at) => (self.at, printed) = (at, true),
+                Step::Needs(more) if !printed => return Ok(Next::Needs(more)),
+                Step::Needs(_) => break,
+            }
+        }
+        Ok(Next::Piece { bytes, last: matches!(self.at, At::End) })
+    }
+}
+
+impl Wholes {
+    fn step(&self, room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+        match self.at {
+            At::Begin => {
+                into.extend_from_slice(&self.before);
+                Ok(Step::Printed(At::Delivery(0)))
+            }
+            At::Delivery(index) => self.delivery(index, into),
+            At::Body(index, event, last) => self.body((index, event, last), room, into),
+            At::Attempt { index, number, last, first } if number <= last => {
+                self.attempt((index, number, last, first), room, into)
+            }
+            At::Attempt { index, .. } => {
+                into.extend_from_slice(b"]}");
+                Ok(Step::Printed(At::Delivery(index + 1)))
+            }
+            At::End => Ok(Step::Printed(At::End)),
+        }
+    }
+
+    fn delivery(&self, index: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+        let Some(key) = self.keys.get(index) else {
+            into.extend_from_slice(self.after);
+            return Ok(Step::Printed(At::End));
+        };
+        let view = self.store.delivery_by_key(*key)?.ok_or(Problem::NotFound("delivery"))?;
+        if index > 0 {
+            into.push(b',');
+        }
+        open_object(into, |object| print(self.store.node(), &view, object));
+        Ok(Step::Printed(At::Body(index, key.event, view.delivery.attempts)))
+    }
+
+    fn body(&self, (index, event, last): (usize, EventKey, u16), room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+        let event = match self.store.event(event, space(room))? {
+            Some(Fit::Needs(bytes)) => return Ok(Step::Needs(bytes)),
+            Some(Fit::Fits(event)) => Some(event),
+            None => None,
+        };
+        go_on(into, |object| {
+            match event {
+                Some(event) => object.object("request", |object| print_body(&event.content.body(), object)),
+                None => object.null("request"),
+            }
+            object.open_list("attempts");
+        });
+        Ok(Step::Printed(At::Attempt { index, number: 1, last, first: true }))
+    }
+
+    fn attempt(
+        &self,
+        (index, number, last, first): (usize, u16, u16, bool),
+        room: usize,
+        into: &mut Vec<u8>,
+    ) -> Result<Step, Problem> {
+        let next = |first| At::Attempt { index, number: number.saturating_add(1), last, first };
+        let attempt = match self.store.attempt(self.keys[index], number, space(room))? {
+            Some(Fit::Needs(bytes)) => return Ok(Step::Needs(bytes)),
+            Some(Fit::Fits(attempt)) => attempt,
+            None => return Ok(Step::Printed(next(first))),
+        };
+        if !first {
+            into.push(b',');
+        }
+        fill_object(into, |object| print_attempt(&attempt, self.rank, object));
+        Ok(Step::Printed(next(false)))
+    }
+}
+
+/// Of a byte, a string of JSON makes up to six.
+fn space(room: usize) -> Space {
+    Space { room, printed: 6 }
+}
+
+/// A piece is sent when it has grown so long.
+const FILLED_BYTES: usize = PIECE_BYTES * 3 / 4;

@@ -1,0 +1,7 @@
+//! What is answered: statuses and problems, JSON, pages, and large answers piece by piece.
+
+pub(in crate::api) mod answer;
+pub(in crate::api) mod page;
+pub(in crate::api) mod print;
+pub(in crate::api) mod problem;
+pub(in crate::api) mod reply;

@@ -1,0 +1,294 @@
+//! A page of a list: `{"data": […], "next": …}`, row by row, ended by its limit or by its size.
+
+use http::StatusCode;
+
+use super::answer::{Next, PIECE_BYTES, Source};
+use super::print::{Object, fill_object};
+use super::problem::Problem;
+use super::reply::Reply;
+use crate::api::request::context::Ask;
+use crate::domain::dialect::Dialect;
+use crate::domain::json::quote;
+
+/// The rows of one page.
+pub(crate) trait Rows: Send + 'static {
+    /// Prints the next row, unless that takes more than `room` bytes of memory. It stays the next until [`Self::pass`].
+    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem>;
+
+    /// Goes on behind the row that was printed.
+    fn pass(&mut self);
+
+    /// Where the list goes on behind the row that was passed last.
+    fn cursor(&self) -> String;
+
+    /// Whether any row of the list comes behind the page's.
+    fn has_more(&self) -> bool;
+}
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Row {
+    Printed,
+    /// It needs so much room.
+    Needs(usize),
+    /// It went meanwhile.
+    Gone,
+    /// There is none.
+    End,
+}
+
+/// How the page looks around its rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Frame {
+    /// A dialect's own name for `data`; then there is no `next` on the last page.
+    wrap: Box<str>,
+    /// Whether the page ends with `cursor`, which stands on the last page too.
+    feed: bool,
+}
+
+impl Frame {
+    pub(crate) fn of(dialect: &Dialect) -> Self {
+        Self { wrap: dialect.api.wrap.clone(), feed: false }
+    }
+
+    /// Of a list that is polled.
+    pub(crate) fn feed(self) -> Self {
+        Self { feed: true, ..self }
+    }
+
+    fn open(&self, into: &mut Vec<u8>) {
+        into.push(b'{');
+        quote(if self.wrap.is_empty() { "data" } else { &self.wrap }, into);
+        into.extend_from_slice(b":[");
+    }
+
+    fn close(&self, cursor: &str, more: bool, into: &mut Vec<u8>) {
+        into.push(b']');
+        let mut member = |name: &str, value: Option<&str>| {
+            into.push(b',');
+            quote(name, into);
+            into.push(b':');
+            match value {
+                Some(value) => quote(value, into),
+                None => into.extend_from_slice(b"null"),
+            }
+        };
+        if self.wrap.is_empty() || more {
+            member("next", more.then_some(cursor));
+        }
+        if self.feed {
+            member("cursor", Some(cursor));
+        }
+        into.push(b'}');
+    }
+}
+
+/// A page of `rows`, as an answer.
+pub(crate) async fn page(ask: &Ask<'_>, frame: Frame, rows: impl Rows) -> Result<Reply, Problem> {
+    Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, ask.rooms()).await
+}
+
+struct Page<R> {
+    frame: Frame,
+    rows: R,
+    rows_printed: usize,
+    bytes_printed: usize,
+}
+
+impl<R: Rows> Source for Page<R> {
+    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let mut bytes = Vec::new();
+        let first = self.rows_printed;
+        if first == 0 {
+            self.frame.open(&mut bytes);
+        }
+        loop {
+            let before = bytes.len();
+            match self.row(room.saturating_sub(before), &mut bytes)? {
+                Row::Printed if bytes.len() >= FILLED_BYTES => return Ok(Next::Piece { bytes, last: false }),
+                Row::Printed | Row::Gone => {}
+                Row::Needs(more) if self.rows_printed == first => return Ok(Next::Needs(more + before)),
+                Row::Needs(_) => return Ok(Next::Piece { bytes, last: false }),
+                Row::End => {
+                    self.frame.close(&self.rows.cursor(), self.rows.has_more(), &mut bytes);
+                    return Ok(Next::Piece { bytes, last: true });
+                }
+            }
+        }
+    }
+}
+
+impl<R: Rows> Page<R> {
+    /// One row with what stands before it; the end where it would make the page too long.
+    fn row(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let before = into.len();
+        if self.rows_printed > 0 {
+            into.push(b',');
+        }
+        let mut row = self.rows.print(room, into)?;
+        let length = into.len() - before;
+        if row == Row::Printed && self.rows_printed > 0 && self.bytes_printed + length > PAGE_BYTES_MAX {
+            row = Row::End;
+        }
+        match row {
+            Row::Printed => {
+                self.rows.pass();
+                self.rows_printed += 1;
+                self.bytes_printed += length;
+            }
+            Row::Gone => {
+                self.rows.pass();
+                into.truncate(before);
+            }
+            Row::Needs(_) | Row::End => into.truncate(before),
+        }
+        Ok(row)
+    }
+}
+
+/// Rows that are in memory already, or are looked up one by one.
+pub(crate) struct Listed<T, P> {
+    items: Vec<T>,
+    at: usize,
+    /// Whether the list goes on behind them.
+    more: bool,
+    cursor: fn(&T) -> String,
+    print: P,
+}
+
+impl<T, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem>> Listed<T, P> {
+    /// The first `limit` of `items`; one more than that says that the list goes on.
+    pub(crate) fn of(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
+        let more = items.len() > limit;
+        items.truncate(limit);
+        Self { items, at: 0, more, cursor, print }
+    }
+}
+
+impl<T: Send + 'static, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem> + Send + 'static> Rows for Listed<T, P> {
+    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        let Some(item) = self.items.get(self.at) else { return Ok(Row::End) };
+        let mut printed = Ok(());
+        fill_object(into, |object| printed = (self.print)(item, object));
+        printed.map(|()| Row::Printed)
+    }
+
+    fn pass(&mut self) {
+        self.at += 1;
+    }
+
+    fn cursor(&self) -> String {
+        self.items[..self.at].last().map(self.cursor).unwrap_or_default()
+    }
+
+    fn has_more(&self) -> bool {
+        self.more || self.at < self.items.len()
+    }
+}
+
+/// Rows in one page, in bytes; the first row is always in it.
+pub(crate) const PAGE_BYTES_MAX: usize = 4 << 20;
+
+/// A piece is sent when it has grown so long: the next row may be as long as what is left of its room.
+const FILLED_BYTES: usize = PIECE_BYTES * 3 / 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(lengths: &[usize], limit: usize) -> Page<impl Rows> {
+        let items: Vec<(usize, usize)> = lengths.iter().copied().enumerate().collect();
+        let print = |(_, length): &(usize, usize), object: &mut Object<'_>| {
+            object.text("x", &"y".repeat(*length));
+            Ok(())
+        };
+        let rows = Listed::of(items, limit, |(at, _)| format!("c{at}"), print);
+        Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
+    }
+
+    /// All its pieces, and the whole as JSON.
+    fn read(mut page: Page<impl Rows>) -> (usize, serde_json::Value) {
+        let (mut whole, mut pieces) = (Vec::new(), 0);
+        loop {
+            let next = page.next(PIECE_BYTES).expect("nothing is read");
+            let Next::Piece { bytes, last } = next else { panic!("{next:?}") };
+            whole.extend_from_slice(&bytes);
+            pieces += 1;
+            if last {
+                return (pieces, serde_json::from_slice(&whole).expect("JSON"));
+            }
+        }
+    }
+
+    fn lengths(page: &serde_json::Value) -> Vec<usize> {
+        let rows = page["data"].as_array().expect("a list").iter();
+        rows.map(|row| row["x"].as_str().expect("text").len()).collect()
+    }
+
+    #[test]
+    fn a_short_page_is_one_piece_with_its_next() {
+        let (pieces, page) = read(rows(&[1, 2, 3], 2));
+        assert_eq!((pieces, lengths(&page), &page["next"]), (1, vec![1, 2], &"c1".into()));
+        let (_, page) = read(rows(&[1, 2], 2));
+        assert_eq!((lengths(&page), page["next"].is_null()), (vec![1, 2], true));
+        let (_, page) = read(rows(&[], 2));
+        assert_eq!(page, serde_json::json!({ "data": [], "next": null }));
+    }
+
+    #[test]
+    fn a_long_page_comes_in_pieces() {
+        let (pieces, page) = read(rows(&[20_000; 50], 50));
+        assert_eq!(lengths(&page), vec![20_000; 50]);
+        assert!((15..=20).contains(&pieces), "{pieces}");
+    }
+
+    #[test]
+    fn a_page_ends_at_its_size_and_says_where_the_list_goes_on() {
+        let (_, page) = read(rows(&[1_500_000; 5], 5));
+        assert_eq!((lengths(&page).len(), &page["next"]), (2, &"c1".into()));
+        let (_, page) = read(rows(&[5_000_000, 1], 5));
+        assert_eq!((lengths(&page), &page["next"]), (vec![5_000_000], &"c0".into()), "the first is in it whatever its size");
+    }
+
+    /// A row whose room is known before, and one that is gone.
+    struct Wide(usize);
+
+    impl Rows for Wide {
+        fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+            match self.0 {
+                0 => Ok(Row::Gone),
+                1 if room < 1_000_000 => Ok(Row::Needs(1_000_000)),
+                1 => {
+                    into.extend_from_slice(b"{}");
+                    Ok(Row::Printed)
+                }
+                _ => Ok(Row::End),
+            }
+        }
+
+        fn pass(&mut self) {
+            self.0 += 1;
+        }
+
+        fn cursor(&self) -> String {
+            format!("c{}", self.0)
+        }
+
+        fn has_more(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn a_row_is_printed_when_its_room_is_there() {
+        let frame = Frame { wrap: "hooks".into(), feed: true };
+        let mut page = Page { frame, rows: Wide(0), rows_printed: 0, bytes_printed: 0 };
+        let needed = match page.next(PIECE_BYTES).expect("nothing is read") {
+            Next::Needs(bytes) => bytes,
+            other => panic!("{other:?}"),
+        };
+        assert!((1_000_000..1_000_100).contains(&needed), "{needed}");
+        let Next::Piece { bytes, last: true } = page.next(needed).expect("nothing is read") else { panic!("there is room") };
+        assert_eq!(String::from_utf8(bytes).expect("text"), r#"{"hooks":[{}],"cursor":"c2"}"#);
+    }
+}

@@ -1,0 +1,320 @@
+//! Every error that the API answers, and the one place that gives it an HTTP status (RFC 9457).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::print::{self, Object};
+use super::reply::Reply;
+use crate::api::request::auth::NoKey;
+use crate::api::request::params::pointer;
+use crate::domain::json::{self, FaultKind};
+use crate::store::{self, Denied, Refusal};
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// No key, or none that is known.
+    NoKey(NoKey),
+    /// Its address has shown too many keys that open nothing.
+    WrongKeys,
+    /// A known key that may not.
+    Forbidden(String),
+    /// What does not exist, or not for this key.
+    NotFound(&'static str),
+    /// The path exists; these are its methods.
+    Method(String),
+    /// Not JSON.
+    Json(json::Fault),
+    /// Something besides the body that cannot be read: a header, the request's framing.
+    Malformed(String),
+    /// Readable, but not what this call takes.
+    Fields(Vec<Wrong>),
+    /// As [`Self::Fields`], with nothing to point at.
+    Wrong(String),
+    TooLarge(String),
+    MediaType(&'static str),
+    /// No more of the body came.
+    Slow,
+    Conflict(String),
+    Refused(Refusal),
+    Denied(Denied),
+    /// Something was done too often; when it may be done again.
+    TooFast {
+        what: &'static str,
+        wait: Duration,
+    },
+    /// Try again in a second.
+    Unavailable(&'static str),
+    /// The store could not be read; the log says why.
+    Store,
+    Random,
+}
+
+/// One field that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// A JSON pointer into the body (RFC 6901), or a query parameter as `?name`.
+    pub(crate) pointer: String,
+    pub(crate) detail: String,
+}
+
+impl Wrong {
+    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: clipped(pointer.into()), detail: detail.into() }
+    }
+}
+
+/// A pointer holds names as they were sent: of a long one enough to find it, so that no answer grows with its request.
+fn clipped(mut pointer: String) -> String {
+    if pointer.len() > POINTER_BYTES_MAX {
+        pointer.truncate(pointer.floor_char_boundary(POINTER_BYTES_MAX));
+        pointer.push('…');
+    }
+    pointer
+}
+
+impl Problem {
+    /// One wrong field.
+    pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Fields(vec![Wrong::new(pointer, detail)])
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
+            Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Denied(Denied::NoEventType) | Self::Refused(Refusal::NoTenant(_) | Refusal::TenantRemoved(_)) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            // By its grammar it is JSON: refused as content, not as nonsense.
+            Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Refused(Refusal::Full | Refusal::DiskLow) | Self::Denied(Denied::Full | Denied::DiskLow) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
+            Self::Unavailable(_)
+            | Self::Refused(Refusal::Busy | Refusal::Closing | Refusal::JournalLost)
+            | Self::Denied(Denied::Closing) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
+            Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The whole answer.
+    pub(crate) fn reply(self) -> Reply {
+        let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        match &self {
+            Self::NoKey(_) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
+            // What follows of a body that is not read cannot be told from a next request.
+            Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
+            Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
+            _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            _ => None,
+        };
+        if self.is_closing() {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        Reply::new(status, headers, body)
+    }
+
+    /// Its members: `title`, `status`, `detail`, and `errors` where fields are wrong.
+    pub(crate) fn print(&self, object: &mut Object<'_>) {
+        let status = self.status();
+        object.text("title", status.canonical_reason().unwrap_or("Error"));
+        object.number("status", status.as_u16().into());
+        object.text("detail", &self.detail());
+        if let Self::Fields(wrong) = self {
+            object.objects("errors", wrong, |wrong, object| {
+                object.text("pointer", &wrong.pointer);
+                object.text("detail", &wrong.detail);
+            });
+        }
+    }
+
+    /// Its status alone, and what to do to see the rest.
+    pub(crate) fn print_briefly(&self, hint: &str, object: &mut Object<'_>) {
+        let status = self.status();
+        object.text("title", status.canonical_reason().unwrap_or("Error"));
+        object.number("status", status.as_u16().into());
+        object.text("detail", hint);
+    }
+
+    /// For a person: what was wrong, and what to try.
+    pub(crate) fn detail(&self) -> String {
+        match self {
+            Self::NoKey(why) => why.detail().to_owned(),
+            Self::WrongKeys => WRONG_KEYS.into(),
+            Self::MediaType(text) | Self::Unavailable(text) => (*text).to_owned(),
+            Self::NotFound(what) => format!("no such {what}"),
+            Self::Method(allowed) => format!("this path takes {allowed}"),
+            Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
+            Self::Fields(wrong) => first_and_count(wrong),
+            Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
+                text.clone()
+            }
+            Self::Slow => "no byte of the body came for 20 s".into(),
+            Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
+            Self::Refused(refusal) => refusal.to_string(),
+            Self::Denied(denied) => denied.to_string(),
+            // The cause is the operator's to read, in the log.
+            Self::Store => "the store could not be read; the service's log says why".into(),
+            Self::Random => "the operating system gave no random numbers".into(),
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
+            || matches!(self, Self::Unavailable(STOPPING | CROWDED))
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match &refusal {
+            Refusal::NoLink { attribute, .. } => Self::field(format!("/attributes{}", pointer(attribute)), refusal.to_string()),
+            _ => Self::Refused(refusal),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        tracing::error!("reading for the API: {error}");
+        Self::Store
+    }
+}
+
+impl From<json::Fault> for Problem {
+    fn from(fault: json::Fault) -> Self {
+        Self::Json(fault)
+    }
+}
+
+/// As `Retry-After` counts (RFC 9110 section 10.2.3): never too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// The first wrong field, and how many more there are.
+fn first_and_count(wrong: &[Wrong]) -> String {
+    let first = wrong.first().map(|wrong| format!("{}: {}", wrong.pointer, wrong.detail)).unwrap_or_default();
+    match wrong.len() {
+        0 | 1 => first,
+        count => format!("{first} (and {} more, see errors)", count - 1),
+    }
+}
+
+/// Longer than the name of any attribute that is one.
+const POINTER_BYTES_MAX: usize = 256;
+
+/// What a wrong key gets beyond the rate of its address.
+const WRONG_KEYS: &str = "this key opens nothing, and your address has sent too many such keys; look the key up (`hookwheel keys list`), a right one is taken at once";
+
+/// What a request gets while the service stops.
+pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";
+
+/// What a request gets that finds no place among the known connections.
+pub(crate) const CROWDED: &str =
+    "all connections for callers with a key are at work, or too many of them are yours; try again in a second";
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_fields() {
+        let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
+        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        assert_eq!(reply.body, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn what_the_grammar_allows_and_we_refuse_is_content() {
+        let deep = "[".repeat(200);
+        for (body, status) in
+            [(&b"\xef\xbb\xbf{}"[..], 422), (b"{\"a\":\"\xff\"}", 422), (deep.as_bytes(), 422), (b"{", 400), (b"", 400)]
+        {
+            let fault = json::scan(body).expect_err("refused");
+            assert_eq!(Problem::Json(fault).status(), status, "{fault}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_has_its_status() {
+        for (refusal, status) in [
+            (Refusal::IdTaken("a".into()), 409),
+            (Refusal::KeyTaken, 409),
+            (Refusal::Full, 507),
+            (Refusal::DiskLow, 507),
+            (Refusal::Busy, 503),
+            (Refusal::Closing, 503),
+            (Refusal::JournalLost, 503),
+            (Refusal::NoTenant("t".into()), 404),
+            (Refusal::TenantRemoved("t".into()), 404),
+            (Refusal::NoLink { attribute: "link".into(), link: "x".into() }, 422),
+        ] {
+            assert_eq!(Problem::from(refusal).status(), status);
+        }
+        for (denied, status) in [
+            (Denied::NoWebhook, 404),
+            (Denied::NoDelivery, 404),
+            (Denied::NoKey, 404),
+            (Denied::NoEventType, 404),
+            (Denied::FileOwned, 409),
+            (Denied::TooMany(5), 409),
+            (Denied::Full, 507),
+            (Denied::DiskLow, 507),
+            (Denied::Closing, 503),
+        ] {
+            assert_eq!(Problem::Denied(denied).status(), status);
+        }
+    }
+
+    #[test]
+    fn a_busy_store_says_when_to_come_back() {
+        let reply = Problem::Refused(Refusal::Busy).reply();
+        assert_eq!(reply.headers[RETRY_AFTER], "1");
+        assert!(!reply.headers.contains_key(CONNECTION));
+        assert_eq!(Problem::Refused(Refusal::Closing).reply().headers[CONNECTION], "close");
+    }
+
+    #[test]
+    fn what_comes_too_fast_is_told_when_to_come_back() {
+        let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
+        assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
+        assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
+    }
+
+    #[test]
+    fn a_method_that_is_not_there_names_those_that_are() {
+        assert_eq!(Problem::Method("GET, POST".into()).reply().headers[ALLOW], "GET, POST");
+    }
+}

@@ -1,0 +1,101 @@
+//! What is sent back: a status, headers, and a body that is whole or begun.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::answer::{self, Answer, Piece, Rooms, Source};
+use super::print::{self, Object};
+use super::problem::Problem;
+use crate::api::http::leaving::LAST_BYTES;
+use crate::budget::PartyShare;
+
+/// What is sent back.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// All of it, or what it begins with.
+    pub(crate) body: Bytes,
+    pub(crate) rest: Rest,
+}
+
+/// What belongs to the body besides.
+#[derive(Default)]
+pub(crate) struct Rest {
+    /// That the body takes; `None`: it is small.
+    room: Option<PartyShare>,
+    unread: Option<answer::Unread>,
+}
+
+impl std::fmt::Debug for Rest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.unread.is_some() { "more follows" } else { "nothing follows" })
+    }
+}
+
+impl Reply {
+    /// A small answer.
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, body, rest: Rest::default() }
+    }
+
+    /// JSON that may be large: printed piece by piece, in room of its own.
+    pub(crate) async fn rendered(status: StatusCode, source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
+        let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
+        Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
+    }
+
+    /// JSON that is already printed.
+    pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert(CONTENT_TYPE, JSON);
+        Self::new(status, headers, body.into())
+    }
+
+    /// Room for a whole answer of so many bytes; `None`: it is small and needs none.
+    pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<Option<PartyShare>, Problem> {
+        if bytes <= answer::FREE_BYTES {
+            return Ok(None);
+        }
+        answer::room(bytes, rooms).await.map(Some)
+    }
+
+    /// Takes room for a whole body that has none because others like it are few; false when there is none. A connection that
+    /// carries many requests may have as many answers that nobody reads.
+    pub(crate) fn take_room(&mut self, rooms: &Rooms) -> bool {
+        if self.body.len() > LAST_BYTES && self.rest.room.is_none() && self.rest.unread.is_none() {
+            self.rest.room = answer::try_room(self.body.len(), rooms);
+            return self.rest.room.is_some();
+        }
+        true
+    }
+
+    pub(crate) fn ndjson(body: Vec<u8>, room: Option<PartyShare>) -> Self {
+        let mut headers = HeaderMap::with_capacity(1);
+        headers.insert(CONTENT_TYPE, NDJSON);
+        Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
+    }
+
+    /// One object, as it stands.
+    pub(crate) fn object(status: StatusCode, fill: impl FnOnce(&mut Object<'_>)) -> Self {
+        Self::json(status, print::line(fill))
+    }
+
+    pub(crate) fn no_content() -> Self {
+        Self::new(StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())
+    }
+}
+
+impl From<Reply> for Response<Answer> {
+    fn from(reply: Reply) -> Self {
+        let Rest { room, unread } = reply.rest;
+        let mut response = Response::new(Answer::of(Piece { bytes: reply.body, room, unread }));
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        response
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
