@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::client::{Error, Service};
-use super::exit::Failure;
-use super::fate::file_failure;
+use super::output::exit::Failure;
+use super::output::fate::file_failure;
 use crate::config::moment::parse_moment;
 use crate::config::units::parse_duration;
 use crate::domain::event::check_idempotency_key;
@@ -163,8 +163,8 @@ const JSON_FORMS: &str = r#"  JSON is given as -d '{"id":"in_1"}', as -d @body.j
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::exit::Exit;
-    use crate::cli::hint::Called;
+    use crate::cli::output::exit::Exit;
+    use crate::cli::output::hint::Called;
 
     #[test]
     fn a_tenant_has_a_provider() {

@@ -2,6 +2,10 @@
 //!
 //! Never hangs: whatever the service does, an answer or an error comes within the call's time. Never opens the store.
 
+pub(in crate::cli) mod sockets;
+pub(in crate::cli) mod wait;
+pub(in crate::cli) mod watch;
+
 use std::env;
 use std::fmt;
 use std::io;
@@ -17,8 +21,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use tokio::net::UnixStream;
 
-use super::sockets::usual_sockets;
-use super::words::plain;
+use super::client::sockets::usual_sockets;
+use super::output::words::plain;
 
 /// The service, as far as the command line knows it.
 pub(crate) struct Service {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::exit::Failure;
+use super::output::exit::Failure;
 use crate::bench::{self, Plan, Report, Role};
 use crate::config::checked::Config;
 use crate::config::fault::Faults;

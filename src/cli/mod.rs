@@ -4,38 +4,11 @@
 //! admin socket and never open its store. Data goes to stdout, everything else to stderr.
 
 mod args;
-mod attempts;
-mod bench;
-mod check;
 mod client;
-mod clock;
-mod config;
-mod deliveries;
-mod dev;
-mod dialects;
-mod doctor;
+mod command;
 mod doors;
-mod event_types;
-mod exit;
-mod fate;
-mod hint;
-mod keys;
-mod lines;
 mod named;
-mod print;
-mod purge;
-mod send;
-mod serve;
-mod shown;
-mod sockets;
-mod status;
-mod table;
-mod trial;
-mod verify;
-mod wait;
-mod watch;
-mod webhooks;
-mod words;
+mod output;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -43,9 +16,9 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use exit::{Exit, Failure};
-use hint::{Called, Hint};
-use print::{Colour, Out};
+use output::exit::{Exit, Failure};
+use output::hint::{Called, Hint};
+use output::print::{Colour, Out};
 
 /// A webhook relay in one binary: durable, signed, retried, with its storage inside.
 #[derive(Debug, Parser)]
@@ -65,32 +38,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Serve),
-    Dev(dev::Dev),
-    Check(check::Check),
-    Doctor(doctor::Doctor),
+    Serve(command::serve::Serve),
+    Dev(command::dev::Dev),
+    Check(command::check::Check),
+    Doctor(command::doctor::Doctor),
     #[command(subcommand)]
-    Config(config::Config),
-    Send(send::Send),
+    Config(command::config::Config),
+    Send(command::send::Send),
     #[command(subcommand, visible_alias = "webhook")]
-    Webhooks(webhooks::Webhooks),
+    Webhooks(command::webhooks::Webhooks),
     #[command(subcommand, visible_alias = "delivery")]
-    Deliveries(deliveries::Deliveries),
+    Deliveries(command::deliveries::Deliveries),
     #[command(subcommand, visible_alias = "event-type")]
-    EventTypes(event_types::EventTypes),
+    EventTypes(command::event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
-    Keys(keys::Keys),
-    Status(status::Status),
-    Reload(status::Reload),
+    Keys(command::keys::Keys),
+    Status(command::status::Status),
+    Reload(command::status::Reload),
     #[command(subcommand)]
-    Clock(clock::Clock),
+    Clock(command::clock::Clock),
     #[command(subcommand, visible_alias = "dialect")]
-    Dialects(dialects::Dialects),
-    Verify(verify::Verify),
-    Bench(bench::Bench),
+    Dialects(command::dialects::Dialects),
+    Verify(command::verify::Verify),
+    Bench(command::bench::Bench),
     #[command(hide = true)]
-    BenchPart(bench::BenchPart),
-    Version(status::Version),
+    BenchPart(command::bench::BenchPart),
+    Version(command::status::Version),
 }
 
 impl Command {

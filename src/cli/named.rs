@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::exit::Failure;
-use super::hint::Hint;
-use super::words::{count, one_line};
+use super::output::exit::Failure;
+use super::output::hint::Hint;
+use super::output::words::{count, one_line};
 
 /// An id or a name as it was typed; never blank, or it would mean whatever has no name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ const SHOWN_CHARACTERS_MAX: usize = 80;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::exit::Exit;
-    use crate::cli::hint::Called;
+    use crate::cli::output::exit::Exit;
+    use crate::cli::output::hint::Called;
 
     #[test]
     fn a_name_says_something() {

@@ -10,13 +10,13 @@ use clap::builder::PossibleValuesParser;
 use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use super::exit::{Exit, Failure};
-use super::fate::file_failure;
-use super::hint::Hint;
-use super::print::Out;
-use super::words::count;
-use super::{args, doors};
 use crate::bench::{End, Endpoints, Load, Plan, Role, Run, Special};
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::fate::file_failure;
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::words::count;
+use crate::cli::{args, doors};
 
 /// Measure what this machine can relay, beside what it could forward without a store
 ///

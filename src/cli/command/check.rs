@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::doors;
-use super::exit::{Exit, Failure};
-use super::print::Out;
-use super::words::{count, plain};
+use crate::cli::doors;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::print::Out;
+use crate::cli::output::words::{count, plain};
 use crate::clock;
 use crate::config::DEFAULT_FILE;
 use crate::config::checked::Config;

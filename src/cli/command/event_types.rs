@@ -3,13 +3,13 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::args::{self, Target};
-use super::client::{Call, in_path};
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::print::Out;
-use super::table::{Column, table};
-use super::words::cell;
+use crate::cli::args::{self, Target};
+use crate::cli::client::{Call, in_path};
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::table::{Column, table};
+use crate::cli::output::words::cell;
 use crate::domain::pattern::check_type_name;
 
 /// List, set and delete event types: the names that webhooks subscribe to

@@ -8,13 +8,13 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
-use super::args::{self, Target};
-use super::client::{Call, Error};
-use super::exit::{Exit, Failure};
-use super::hint::{Hint, quoted};
-use super::print::Out;
-use super::watch::{Watch, Watched};
-use super::words::{cell, count, duration, plain};
+use crate::cli::args::{self, Target};
+use crate::cli::client::watch::{Watch, Watched};
+use crate::cli::client::{Call, Error};
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::{Hint, quoted};
+use crate::cli::output::print::Out;
+use crate::cli::output::words::{cell, count, duration, plain};
 
 /// Publish one event
 #[derive(Args, Debug)]
@@ -223,8 +223,8 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::hint::Called;
-    use crate::cli::print::{Colour, Out};
+    use crate::cli::output::hint::Called;
+    use crate::cli::output::print::{Colour, Out};
 
     #[derive(Parser)]
     struct Line {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::doors;
+use crate::cli::doors;
 use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::built_in;
 

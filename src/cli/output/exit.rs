@@ -63,10 +63,10 @@ pub(crate) struct Failure {
 
 /// One thing that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) message: String,
-    pub(super) place: Option<String>,
-    pub(super) hint: Option<Hint>,
+pub(in crate::cli) struct Said {
+    pub(in crate::cli) message: String,
+    pub(in crate::cli) place: Option<String>,
+    pub(in crate::cli) hint: Option<Hint>,
 }
 
 impl Failure {
@@ -86,7 +86,7 @@ impl Failure {
     }
 
     /// Several things at once.
-    pub(super) fn of(exit: Exit, faults: Vec<Said>) -> Self {
+    pub(in crate::cli) fn of(exit: Exit, faults: Vec<Said>) -> Self {
         Self { exit, faults }
     }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::doors;
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::print::Out;
-use super::words::plain;
+use crate::cli::doors;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::words::plain;
 use crate::domain::dialect::Dialect;
 
 /// See the dialects that are built in, and your own

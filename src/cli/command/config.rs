@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::doors;
-use super::exit::{Exit, Failure};
-use super::print::Out;
-use super::shown;
-use super::words::plain;
+use crate::cli::doors;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::print::Out;
+use crate::cli::output::shown;
+use crate::cli::output::words::plain;
 use crate::config::DEFAULT_FILE;
 
 /// Print a config file to begin with, or what yours comes to
@@ -69,4 +69,4 @@ fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> 
 }
 
 /// The file that the package installs.
-const EXAMPLE: &str = include_str!("../../packaging/hookwheel.toml");
+const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/hookwheel.toml"));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::print::Paint;
-use super::super::table::{Column, table};
-use super::super::words::{count, duration, size};
 use crate::bench::{End, Kept, Measured, Ratio, Report, Restart, Retried, SLICE, Special, Spread};
+use crate::cli::output::print::Paint;
+use crate::cli::output::table::{Column, table};
+use crate::cli::output::words::{count, duration, size};
 
-pub(super) fn lines(report: &Report, paint: Paint) -> String {
+pub(in crate::cli) fn lines(report: &Report, paint: Paint) -> String {
     let tables = [figures(&report.runs), report.restart.as_ref().map(restart).unwrap_or_default()];
     let mut lines = vec![head(report), String::new()];
     lines.extend(tables.into_iter().filter(|table| !table.is_empty()).map(|table| table + "\n"));

@@ -5,12 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{self, Reach};
-use super::client::{Answer, Call, Error, Service};
-use super::exit::{Exit, Failure};
-use super::print::{Out, Paint};
-use super::wait::{may_pass, until};
-use super::words::{cell, count, duration, folded, plain, size};
+use crate::cli::args::{self, Reach};
+use crate::cli::client::wait::{may_pass, until};
+use crate::cli::client::{Answer, Call, Error, Service};
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::print::{Out, Paint};
+use crate::cli::output::words::{cell, count, duration, folded, plain, size};
 
 /// Show whether the service is ready, and how much it has to do; exit with 1 when it is not ready
 #[derive(Args, Debug)]

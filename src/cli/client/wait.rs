@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use super::client::Error;
+use super::Error;
 use crate::clock;
 
 /// Asks `look` until it gives a value; `None` when `limit` passed before.

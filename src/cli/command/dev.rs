@@ -11,12 +11,12 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use url::Url;
 
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::lines::{self, Screen};
-use super::print::Out;
-use super::sockets::{dev_folder, runtime_socket, usual_sockets};
-use super::{args, doors};
+use crate::cli::client::sockets::{dev_folder, runtime_socket, usual_sockets};
+use crate::cli::output::dev_log::{self, Screen};
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::{args, doors};
 use crate::clock;
 use crate::config::checked::LogLevel;
 use crate::server::{self, DevOptions, Seen};
@@ -158,9 +158,9 @@ fn shown(seen: &Seen, output: Output, screen: &Screen, out: &Out) -> ControlFlow
 
 fn show(seen: &Seen, output: Output, screen: &Screen, out: &Out) -> Result<(), Failure> {
     match (output, seen) {
-        (Output::Json, Seen::Ready(ready)) => out.line(lines::ready_json(ready)),
+        (Output::Json, Seen::Ready(ready)) => out.line(dev_log::ready_json(ready)),
         (_, Seen::Ready(ready)) => out.line(screen.header(ready)),
-        (Output::Json, Seen::Fact(fact)) => out.line(lines::json(fact)),
+        (Output::Json, Seen::Fact(fact)) => out.line(dev_log::json(fact)),
         (Output::Lines, Seen::Fact(fact)) => out.line(screen.lines(fact)),
         (Output::Quiet, Seen::Fact(_)) => Ok(()),
         (_, Seen::Missed(count)) => {
@@ -196,7 +196,7 @@ const PORT: u16 = 8080;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::hint::Called;
+    use crate::cli::output::hint::Called;
 
     #[test]
     fn a_port_is_one_of_this_machine() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::client::{Call, Error, Service};
 use super::wait::{may_pass, until};
+use super::{Call, Error, Service};
 
 /// Where they are looked for: in one tenant, or with `PROVIDER/*` in all of a provider's.
 pub(crate) struct Watch<'a> {

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
-use super::client;
 use super::exit::{Exit, Failure, Said};
 use super::hint::{Hint, quoted};
+use crate::cli::client;
 use crate::config::fault::{Fault, Faults, Place};
 use crate::{bench, server, store};
 
@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
     use crate::cli::client::Problem;
-    use crate::cli::hint::Called;
+    use crate::cli::output::hint::Called;
 
     fn problem(status: u16) -> Failure {
         client::Error::Refused(Problem { status, detail: "x".into(), errors: Vec::new() }).into()

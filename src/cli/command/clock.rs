@@ -2,10 +2,10 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::Reach;
-use super::client::Call;
-use super::exit::{Exit, Failure};
-use super::print::Out;
+use crate::cli::args::Reach;
+use crate::cli::client::Call;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::print::Out;
 
 /// Say that the wall clock is right after it jumped
 #[derive(Debug, Subcommand)]

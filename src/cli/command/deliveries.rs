@@ -3,16 +3,16 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::args::{self, Target};
-use super::attempts;
-use super::client::Call;
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::named::Name;
-use super::print::Out;
-use super::table::{Column, table, without};
 use super::webhooks;
-use super::words::cell;
+use crate::cli::args::{self, Target};
+use crate::cli::client::Call;
+use crate::cli::named::Name;
+use crate::cli::output::attempts;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::table::{Column, table, without};
+use crate::cli::output::words::cell;
 
 /// List, show, retry and cancel deliveries
 #[derive(Debug, Subcommand)]

@@ -1,21 +1,24 @@
 //! `webhooks`: the subscribed endpoints.
 
+pub(in crate::cli) mod purge;
+pub(in crate::cli) mod trial;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::args::{self, Target};
-use super::client::{Answer, Call, Service};
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::named::Name;
-use super::print::Out;
-use super::purge::Purge;
-use super::table::{Column, table, without};
-use super::trial::Test;
-use super::words::{cell, record};
+use super::webhooks::purge::Purge;
+use super::webhooks::trial::Test;
+use crate::cli::args::{self, Target};
+use crate::cli::client::{Answer, Call, Service};
+use crate::cli::named::Name;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::table::{Column, table, without};
+use crate::cli::output::words::{cell, record};
 use crate::domain::id::has_own_form;
 
 /// List, add and change webhooks: the endpoints that events are delivered to

@@ -3,14 +3,14 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::args::{self, Reach};
-use super::client::{Call, in_path};
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::named::Name;
-use super::print::Out;
-use super::table::{Column, table};
-use super::words::cell;
+use crate::cli::args::{self, Reach};
+use crate::cli::client::{Call, in_path};
+use crate::cli::named::Name;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
+use crate::cli::output::table::{Column, table};
+use crate::cli::output::words::cell;
 
 /// Make, list and revoke API keys
 #[derive(Debug, Subcommand)]
@@ -199,7 +199,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::hint::Called;
+    use crate::cli::output::hint::Called;
 
     #[derive(Parser)]
     struct Line {

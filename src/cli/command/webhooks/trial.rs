@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::args::{self, Target};
-use super::attempts;
-use super::client::Call;
-use super::exit::{Exit, Failure};
-use super::named::Name;
-use super::print::Out;
-use super::webhooks::find;
+use super::find;
+use crate::cli::args::{self, Target};
+use crate::cli::client::Call;
+use crate::cli::named::Name;
+use crate::cli::output::attempts;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::print::Out;
 
 #[derive(Args, Debug)]
 pub(crate) struct Test {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::doors;
-use super::exit::{Exit, Failure};
+use crate::cli::doors;
+use crate::cli::output::exit::{Exit, Failure};
 use crate::config::{DEFAULT_FILE, Flag};
 
 /// Run the service, in the foreground

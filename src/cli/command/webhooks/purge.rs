@@ -3,13 +3,13 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use super::args::{self, Target};
-use super::client::Call;
-use super::exit::{Exit, Failure};
-use super::hint::Hint;
-use super::named::Name;
-use super::print::Out;
-use super::webhooks;
+use crate::cli::args::{self, Target};
+use crate::cli::client::Call;
+use crate::cli::command::webhooks;
+use crate::cli::named::Name;
+use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::Hint;
+use crate::cli::output::print::Out;
 
 #[derive(Args, Debug)]
 pub(crate) struct Purge {
