@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::Timestamp;
-use crate::domain::timekeeper::Reading;
+use crate::domain::time::timekeeper::Reading;
 
 /// The wall clock: for what is shown where no store is open. It may jump; a service has its store's time, which does not.
 pub(crate) fn now() -> Timestamp {

@@ -16,8 +16,8 @@ use super::request::turned_away::{Said, TurnedAway, Why};
 use super::response::problem::Problem;
 use crate::clock;
 use crate::domain::access::{Key, Role};
-use crate::domain::endpoint::Endpoint;
-use crate::domain::minute::Minute;
+use crate::domain::time::minute::Minute;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Refusal;
 
 /// What was counted and not yet said.

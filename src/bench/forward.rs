@@ -30,15 +30,15 @@ use crate::config::dialect;
 use crate::config::fault::Faults;
 use crate::deliver::attempt::{Limits, attempt};
 use crate::deliver::connect::{Connector, Options};
-use crate::deliver::connection::Connection;
 use crate::deliver::cut::Cut;
-use crate::deliver::request as outgoing;
+use crate::deliver::exchange::connection::Connection;
+use crate::deliver::exchange::request as outgoing;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
 use crate::domain::headers::Headers;
-use crate::domain::secret::{RANDOM_BYTES, Secret};
-use crate::domain::target::{Guard, Schemes, Target};
 use crate::domain::template::{AttemptFacts, Facts};
+use crate::domain::webhook::secret::{RANDOM_BYTES, Secret};
+use crate::domain::webhook::target::{Guard, Schemes, Target};
 
 /// Where to send.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

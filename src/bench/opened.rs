@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::config::checked::{Config, DEFAULT_DIALECT, Provider, Tenant, Webhook};
 use crate::config::{self, Sources};
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Definition;
 use crate::domain::exit::STORE_IO;
-use crate::domain::secret::RANDOM_BYTES;
+use crate::domain::webhook::endpoint::Definition;
+use crate::domain::webhook::secret::RANDOM_BYTES;
 use crate::store::{Committed, FileSays, FromFile, Limits, Options, Owned, Store};
 
 use super::part;

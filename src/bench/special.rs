@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::config::units::duration_text;
+use crate::domain::units::duration_text;
 
 /// One of these at a time: each changes what the others would measure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

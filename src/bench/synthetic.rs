@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock;
-use crate::deliver::request::USER_AGENT;
+use crate::deliver::exchange::request::USER_AGENT;
 use crate::domain::delivery::Trigger;
+use crate::domain::delivery::outcome::{Outcome, Response};
 use crate::domain::headers::Headers;
-use crate::domain::outcome::{Outcome, Response};
 use crate::store::{Finished, Ready, Store};
 
 /// Logs a first attempt that ended so, with the headers of the standard dialect.

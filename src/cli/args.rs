@@ -14,11 +14,11 @@ use super::client::{Error, Service};
 use super::output::exit::Failure;
 use super::output::fate::file_failure;
 use crate::config::moment::parse_moment;
-use crate::config::units::parse_duration;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
-use crate::domain::pattern::{Pattern, check_type_name};
 use crate::domain::time::Timestamp;
+use crate::domain::units::parse_duration;
+use crate::domain::webhook::pattern::{Pattern, check_type_name};
 
 /// Which service is asked.
 #[derive(Args, Clone, Debug)]

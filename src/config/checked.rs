@@ -12,11 +12,11 @@ use rustls::sign::CertifiedKey;
 
 use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::{Dialect, UnknownTypes};
-use crate::domain::pattern::Pattern;
-use crate::domain::secret::Secret;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::Secret;
 
 use super::fault::Place;
-use super::units::Size;
+use crate::domain::units::Size;
 
 /// Everything that one set of files, environment and flags says.
 #[derive(Clone, Debug)]

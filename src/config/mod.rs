@@ -16,39 +16,26 @@ mod bad_configs;
 pub(crate) mod checked;
 pub(crate) mod dangers;
 pub(crate) mod dialect;
-pub(crate) mod document;
 pub(crate) mod fault;
-mod files;
 #[cfg(test)]
 mod fixture;
-mod gather;
-mod judge;
-mod keys;
-mod layers;
 pub(crate) mod moment;
-mod names;
-mod owners;
-mod pem;
 pub(crate) mod reload;
-pub(crate) mod secret_file;
-mod section;
-mod settings;
-pub(crate) mod take;
-pub(crate) mod units;
-mod value;
+pub(crate) mod source;
+mod table;
 
 use std::path::Path;
 
 use checked::{Config, Setting};
-use document::Table;
 use fault::Faults;
-use gather::{Gathered, gather};
-use judge::Judge;
-use keys::Keys;
-pub(crate) use layers::Flag;
-use layers::{Said, put_over, said};
-use owners::Owners;
-use section::Section;
+use source::document::Table;
+use source::gather::{Gathered, gather};
+pub(crate) use source::layers::Flag;
+use source::layers::{Said, put_over, said};
+use table::judge::Judge;
+use table::keys::Keys;
+use table::owners::Owners;
+use table::section::Section;
 
 /// Where the config comes from.
 #[derive(Debug)]
@@ -75,9 +62,9 @@ where
 fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let Gathered { mut root, files, complete } = gathered;
     let mut settings = Vec::new();
-    let server = settings::server(section("server", &mut root, said, faults, &mut settings));
-    let storage = settings::storage(section("storage", &mut root, said, faults, &mut settings));
-    let delivery = settings::delivery(section("delivery", &mut root, said, faults, &mut settings));
+    let server = table::settings::server(section("server", &mut root, said, faults, &mut settings));
+    let storage = table::settings::storage(section("storage", &mut root, said, faults, &mut settings));
+    let delivery = table::settings::delivery(section("delivery", &mut root, said, faults, &mut settings));
     let own = root.table("dialect", faults).map_or_else(Vec::new, |mut table| table.rest());
     let defined = own.iter().map(|entry| entry.key.clone()).collect();
     let judge = Judge::new(dialect::read_all(own, faults), defined, complete, &server, &delivery);
@@ -111,8 +98,8 @@ mod tests {
 
     use super::fault::Place;
     use super::fixture::Folder;
-    use super::units::Size;
     use super::*;
+    use crate::domain::units::Size;
 
     const FULL: &str = r#"
 [server]
@@ -180,7 +167,8 @@ secret_file = "keys/signing"
     fn every_setting_is_noted_once_under_the_name_its_variable_has() {
         let config = Folder::new("").load().expect("valid");
         let noted: Vec<String> = config.settings.iter().map(|setting| setting.name.clone()).collect();
-        let known = settings::KEYS.iter().flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")));
+        let known =
+            table::settings::KEYS.iter().flat_map(|(section, keys)| keys.iter().map(move |key| format!("{section}.{key}")));
         assert_eq!(noted, known.collect::<Vec<_>>());
     }
 
@@ -319,7 +307,7 @@ secret_file = "keys/signing"
     /// Checks a text as if it were the only file; its secrets are not there.
     fn checked(text: &str) -> Faults {
         let mut faults = Faults::default();
-        if let Some(root) = document::parse(Path::new("hookwheel.toml"), text, &mut faults) {
+        if let Some(root) = source::document::parse(Path::new("hookwheel.toml"), text, &mut faults) {
             check(Gathered { root, ..Gathered::nothing() }, &[], &mut faults);
         }
         faults

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::units::{self, parse_duration};
 use crate::domain::time::{NoTime, Timestamp};
+use crate::domain::units::{self, parse_duration};
 
 /// Reads `2026-04-20T14:32:00Z`, or `10m` for ten minutes before `now`.
 pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, NoMoment> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::domain::dialect::Dialect;
-use crate::domain::secret::Secret;
+use crate::domain::webhook::secret::Secret;
 
 use super::checked::{Config, Key, Provider, Setting, Tenant, Tls, Webhook};
 use super::fault::Fault;

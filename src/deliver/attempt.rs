@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::time::timeout_at;
 
 use super::connect::{Connector, Unconnected};
-use super::connection::{Bounds, Connection, Deadline};
 use super::cut::Cut;
-use super::request::Request;
+use super::exchange::connection::{Bounds, Connection, Deadline};
+use super::exchange::request::Request;
 use super::shortage::Shortage;
 use crate::clock;
-use crate::domain::outcome::{Outcome, Response};
+use crate::domain::delivery::outcome::{Outcome, Response};
 
 /// What bounds an attempt.
 #[derive(Clone, Copy, Debug)]

@@ -9,10 +9,10 @@ use std::time::Instant;
 use tracing::info;
 use url::Url;
 
-use crate::domain::endpoint::Endpoint;
+use crate::domain::delivery::outcome::Outcome;
 use crate::domain::id::EndpointNo;
-use crate::domain::minute::Minute;
-use crate::domain::outcome::Outcome;
+use crate::domain::time::minute::Minute;
+use crate::domain::webhook::endpoint::Endpoint;
 
 /// The endpoints that failed lately: one entry each, forgotten after a minute without a failure.
 #[derive(Debug, Default)]

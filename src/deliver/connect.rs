@@ -10,6 +10,7 @@ mod race;
 mod resolve;
 mod sources;
 mod tls;
+pub(crate) mod tls_words;
 
 #[cfg(test)]
 mod tests;
@@ -24,13 +25,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::connection::Connection;
+use super::exchange::connection::Connection;
+use super::exchange::stream::Stream;
 use super::seldom::Seldom;
 use super::shortage::Shortage;
-use super::stream::Stream;
 use crate::clock;
-use crate::domain::outcome::{Class, Failure};
-use crate::domain::target::{Guard, Host, LOCALHOST, OPENED_BY, Refused, Target};
+use crate::domain::delivery::outcome::{Class, Failure};
+use crate::domain::webhook::target::{Guard, Host, LOCALHOST, OPENED_BY, Refused, Target};
 use lookups::{Known, Lookups};
 pub(crate) use race::DIALLING_MAX;
 use race::Race;

@@ -26,16 +26,16 @@ use tracing::{error, info, warn};
 
 use super::complaints::Complaints;
 use super::connect::Connector;
-use super::connection::Connection;
 use super::cut::Cut;
+use super::exchange::connection::Connection;
 use super::postponed::{PAUSE, Postponed};
 use super::queues::{Limits, Queues, Sign, Start, State};
 use super::seldom::Seldom;
 use super::shortage::Shortage;
 use crate::clock;
-use crate::domain::endpoint::Standing;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::target::Guard;
+use crate::domain::webhook::endpoint::Standing;
+use crate::domain::webhook::target::Guard;
 use crate::store::{Committed, Ready, Store};
 
 /// Runs attempts until it is stopped.

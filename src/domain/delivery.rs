@@ -15,13 +15,17 @@
 //! so enabling moves nothing. What waits, held or not, fails without an attempt when it is cancelled or its webhook is deleted. The
 //! machine consumes the delivery and returns the next one and what it means for the endpoint.
 
+pub(crate) mod outcome;
+pub(crate) mod retry;
+pub(crate) mod tally;
+
 use std::time::Duration;
 
+use super::delivery::outcome::{Outcome, Response};
 use super::dialect::{Counted, Dialect};
-use super::endpoint::Count;
 use super::id::DeliveryKey;
-use super::outcome::{Outcome, Response};
 use super::time::Timestamp;
+use super::webhook::endpoint::Count;
 
 /// A delivery as the store keeps it.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,9 @@
 //!
 //! Read by `crate::clock` alone; everything else gets it as an argument.
 
+pub(crate) mod minute;
+pub(crate) mod timekeeper;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;

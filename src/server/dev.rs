@@ -24,11 +24,11 @@ use crate::clock;
 use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Log, LogLevel, Provider, Tenant, Webhook};
 use crate::config::fault::Place;
 use crate::config::{self, Sources};
+use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
-use crate::domain::pattern::Pattern;
-use crate::domain::retry::{Policy, Retry};
-use crate::domain::target::{Guard, Schemes, Target};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::target::{Guard, Schemes, Target};
 use crate::store::{Fact, Owned};
 
 /// What `dev` was asked for.

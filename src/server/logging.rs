@@ -24,7 +24,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{Registry, fmt as layer, reload};
 
 use crate::config::checked::{Log, LogFormat, LogLevel};
-use crate::domain::plain::is_command;
+use crate::domain::text::plain::is_command;
 
 /// Starts the log, or changes it to this.
 pub(super) fn set(log: Log) {

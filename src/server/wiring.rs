@@ -10,10 +10,10 @@ use crate::deliver::connect::{self, Connector};
 use crate::deliver::{pump, queues};
 use crate::domain::access::KeyHash;
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Definition;
-use crate::domain::pattern::Pattern;
-use crate::domain::secret::{RANDOM_BYTES, Secret};
-use crate::domain::target::Guard;
+use crate::domain::webhook::endpoint::Definition;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::{RANDOM_BYTES, Secret};
+use crate::domain::webhook::target::Guard;
 use crate::store::{self, Dialects, FileSays, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
 
 use super::{Error, descriptors};

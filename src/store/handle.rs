@@ -32,11 +32,11 @@ use crate::budget::Budget;
 use crate::clock;
 use crate::domain::access::{Key, Role};
 use crate::domain::dialect::{Dialect, EventType};
-use crate::domain::endpoint::{Definition, Endpoint};
 use crate::domain::id::{DeliveryKey, EndpointNo, Node};
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
-use crate::domain::timekeeper::Doubt;
+use crate::domain::time::timekeeper::Doubt;
+use crate::domain::webhook::endpoint::{Definition, Endpoint};
+use crate::domain::webhook::secret::Secret;
 
 /// Where and how to open a store.
 #[derive(Clone, Debug)]

@@ -28,14 +28,14 @@ use crate::config::dialect;
 use crate::config::fault::Faults;
 use crate::domain::access::{Key, Role};
 use crate::domain::delivery::Trigger;
+use crate::domain::delivery::outcome::{Outcome, Response};
 use crate::domain::dialect::{Dialect, EventType};
-use crate::domain::endpoint::{Definition, Owner};
 use crate::domain::headers::Headers;
 use crate::domain::id::EventKey;
-use crate::domain::outcome::{Outcome, Response};
-use crate::domain::pattern::Pattern;
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Definition, Owner};
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::Secret;
 use crate::store::redb::schema;
 
 /// An open store.

@@ -16,8 +16,8 @@ use super::settings::{Provider, Settings};
 use crate::api::response::problem::Problem;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Role, Scopes};
-use crate::domain::endpoint::{Endpoint, Owner};
 use crate::domain::id::is_name;
+use crate::domain::webhook::endpoint::{Endpoint, Owner};
 use crate::store::{OPERATOR_PROVIDER, Owned};
 
 /// Whoever made a request, and the tenant it is about.

@@ -15,7 +15,7 @@ use crate::api::response::print::Object;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Endpoint;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{self, Denied};
 
 /// A request at work.

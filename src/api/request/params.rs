@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::api::response::problem::{Problem, Wrong};
 use crate::config::moment::parse_moment;
-use crate::config::units::parse_duration;
 use crate::domain::id::is_name;
 use crate::domain::json::{self, Field, Kind};
-use crate::domain::nearest::nearest;
+use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
+use crate::domain::units::parse_duration;
 
 /// The members of a request's body.
 pub(crate) struct Form<'a> {

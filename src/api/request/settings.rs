@@ -11,9 +11,9 @@ use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Endpoint;
-use crate::domain::target::{Guard, Schemes};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::target::{Guard, Schemes};
 
 /// The config as the API reads it.
 #[derive(Debug)]
@@ -178,10 +178,10 @@ pub(crate) mod fixture {
 
     use super::*;
     use crate::domain::access::Scopes;
+    use crate::domain::delivery::retry::{Policy, Retry};
     use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, EventTypes, SecretPolicy, Success, WebhookField};
-    use crate::domain::retry::{Policy, Retry};
-    use crate::domain::secret::Format;
     use crate::domain::template::{Body, Numbers, Precision};
+    use crate::domain::webhook::secret::Format;
 
     /// A dialect that demands and signs nothing; tests set what they need.
     pub(crate) fn dialect(template: &str, numbers: Numbers) -> Dialect {

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::auth::NoKey;
 use crate::api::http::slots::Group;
-use crate::domain::minute::Minute;
+use crate::domain::time::minute::Minute;
 
 /// What was counted and not yet said.
 #[derive(Debug, Default)]

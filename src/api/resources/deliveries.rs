@@ -18,15 +18,15 @@ use crate::api::response::print::{Object, fill_object};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
+use crate::domain::delivery::outcome::{Failure, Response};
 use crate::domain::delivery::{Place, State, Trigger};
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EventKey, Node};
-use crate::domain::outcome::{Failure, Response};
-use crate::domain::pattern::Pattern;
-use crate::domain::target::{OPENED_BY, REFUSED};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::target::{OPENED_BY, REFUSED};
 use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
 
 /// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
@@ -132,7 +132,7 @@ fn event_of_any(store: &Store, tenants: &[Owned], id: &str) -> Result<Option<Eve
 fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {
     print_line(node, view, object);
     object.number_or_null("last_code", view.delivery.code.map(u64::from));
-    object.text_or_null("last_error", view.error.map(crate::domain::outcome::Class::name));
+    object.text_or_null("last_error", view.error.map(crate::domain::delivery::outcome::Class::name));
     object.text("provider", &view.endpoint.provider);
     object.text("tenant", &view.endpoint.tenant);
 }
@@ -212,7 +212,7 @@ pub(in crate::api) fn print_attempt(attempt: &Attempt, rank: Rank, object: &mut 
     object.text("trigger", trigger(attempt.trigger));
     object.time("started_at", Some(attempt.started_at));
     object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
-    object.text_or_null("error", attempt.error.map(crate::domain::outcome::Class::name));
+    object.text_or_null("error", attempt.error.map(crate::domain::delivery::outcome::Class::name));
     let failure = attempt.outcome.result.as_ref().err();
     object.text_or_null("detail", failure.map(|failure| detail(failure, rank)).as_deref());
     object.object("request", |object| {

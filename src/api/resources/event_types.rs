@@ -10,7 +10,7 @@ use crate::api::response::print::Object;
 use crate::api::response::problem::{Problem, Wrong};
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::EventType;
-use crate::domain::pattern::check_type_name;
+use crate::domain::webhook::pattern::check_type_name;
 use crate::store::Denied;
 
 /// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.

@@ -13,9 +13,9 @@ use crate::api::response::print::{self, Object, fill_object};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::clock;
-use crate::config::units::parse_duration;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
+use crate::domain::units::parse_duration;
 use crate::store::{Fit, Owned, Space, Store};
 
 /// `GET /v1/events`: the tenant's and those for all tenants of its provider, oldest first.

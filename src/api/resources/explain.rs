@@ -7,9 +7,9 @@ use crate::api::response::page::{Frame, Listed, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::{End, State};
-use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.

@@ -20,10 +20,10 @@ use crate::domain::dialect::Dialect;
 use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes, check_idempotency_key};
 use crate::domain::id::{has_own_form, is_name};
 use crate::domain::json::{self, Field, Kind};
-use crate::domain::pattern::check_type_name;
 use crate::domain::refusal::Refusal;
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::check_type_name;
 use crate::store::{Accepted, Publication};
 
 /// Publishes what the body says, and answers when it is on disk.

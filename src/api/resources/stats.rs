@@ -11,8 +11,8 @@ use crate::api::response::page::{Frame, Row, Rows, page};
 use crate::api::response::print::{Object, fill_object};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
+use crate::domain::delivery::tally::{HOURS_OF_DAY, Hour, Tally};
 use crate::domain::id::{EndpointNo, is_name};
-use crate::domain::tally::{HOURS_OF_DAY, Hour, Tally};
 use crate::domain::time::Timestamp;
 use crate::store::{STATISTICS_KEPT, Store};
 
@@ -155,7 +155,7 @@ const DAYS: u32 = 30;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::tally::{Brought, Mark};
+    use crate::domain::delivery::tally::{Brought, Mark};
 
     /// Half past six on the hundredth day.
     const NOW: Timestamp = Timestamp::from_secs((100 * 24 + 6) * 3600 + 1800);

@@ -10,7 +10,7 @@ use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::cell;
-use crate::domain::pattern::check_type_name;
+use crate::domain::webhook::pattern::check_type_name;
 
 /// List, set and delete event types: the names that webhooks subscribe to
 #[derive(Debug, Subcommand)]

@@ -15,8 +15,8 @@ use crate::cli::output::print::Out;
 use crate::cli::output::words::plain;
 use crate::clock;
 use crate::domain::dialect::Dialect;
-use crate::domain::secret::Secret;
 use crate::domain::signature::{Claim, Mismatch, Signature, Tolerance};
+use crate::domain::webhook::secret::Secret;
 
 /// Check the signature of a captured delivery
 ///

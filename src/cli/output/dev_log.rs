@@ -284,7 +284,7 @@ const BODY_MAX: usize = 60;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::outcome::Class;
+    use crate::domain::delivery::outcome::Class;
 
     fn at() -> Timestamp {
         Timestamp::parse_rfc3339("2026-03-01T10:02:11Z").expect("a time")

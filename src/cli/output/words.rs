@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
-pub(crate) use crate::domain::plain::{plain, plain_json};
+pub(crate) use crate::domain::text::plain::{plain, plain_json};
 
 /// As [`plain`], in one line of at most `limit` characters.
 pub(crate) fn one_line(text: &str, limit: usize) -> String {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::document::{Entry, Table, Value};
 use super::super::fault::{Faults, Place};
-use crate::domain::nearest::nearest;
+use crate::config::source::document::{Entry, Table, Value};
+use crate::domain::text::nearest::nearest;
 
 /// Every dialect's table as it was written.
 #[derive(Default)]

@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::document::{self, Entry, Value};
 use super::fault::{Fault, Faults, Place, Placed};
+use super::source::document::{self, Entry, Value};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::is_name;
 use extend::Sources;

@@ -1,9 +1,9 @@
 //! Values that only dialect files have: words of a closed list, status codes, text that something else parses.
 
-use super::super::document::{Entry, Table, Value};
 use super::super::fault::{Faults, Placed};
-use super::super::take::Wrong;
-use crate::domain::nearest::nearest;
+use crate::config::source::document::{Entry, Table, Value};
+use crate::config::table::take::Wrong;
+use crate::domain::text::nearest::nearest;
 
 /// The words of a closed list, and what each means.
 pub(in crate::config) type Words<T> = [(&'static str, T)];

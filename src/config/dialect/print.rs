@@ -3,11 +3,11 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::super::units::duration_text;
 use super::parts::word_of;
 use super::read::{COUNTS, KEYS, NUMBERS, OPENNESS, PRECISIONS, SECRET_POLICIES, UNKNOWN_TYPES};
+use crate::domain::delivery::retry::Policy;
 use crate::domain::dialect::{Dialect, EventType, Success, WebhookField};
-use crate::domain::retry::Policy;
+use crate::domain::units::duration_text;
 
 /// The effective file of a dialect, every key in it, nothing extended.
 pub(crate) fn effective(dialect: &Dialect) -> String {

@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::document::{Table, Value};
 use super::super::fault::{Faults, Place, Placed};
-use super::super::take::Wrong;
 use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
+use crate::config::source::document::{Table, Value};
+use crate::config::table::take::Wrong;
+use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::{
     Api, Counted, Delivery, Dialect, Disable, EventRules, EventType, Header, HeaderName, Openness, SecretPolicy, Success,
     UnknownTypes, WebhookField,
 };
 use crate::domain::json;
-use crate::domain::pattern::check_type_name;
-use crate::domain::retry::{Policy, Retry};
-use crate::domain::secret::Format;
 use crate::domain::signature::{Key, Signature, Signed, Value as SignatureValue};
 use crate::domain::template::{Body, HeaderValue, Numbers, Precision};
+use crate::domain::webhook::pattern::check_type_name;
+use crate::domain::webhook::secret::Format;
 
 /// Reads a resolved table. The value counts only when nothing was noted.
 pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Option<Dialect> {

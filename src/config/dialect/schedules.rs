@@ -6,9 +6,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::delivery::outcome::{Outcome, Response};
 use crate::domain::delivery::{Delivery, End, Ended, Place, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::outcome::{Outcome, Response};
 use crate::domain::time::Timestamp;
 
 /// Each attempt takes this long, and the delay counts from its end.
@@ -33,7 +33,7 @@ fn waits(dialect: &str, draws: &[f64], answer: &Response) -> Vec<u64> {
             }
             State::Failed { at, end } => {
                 assert_eq!((at, end), (now, End::Exhausted));
-                assert_eq!(effect.count, crate::domain::endpoint::Count::Raise, "the delivery counts once, at its end");
+                assert_eq!(effect.count, crate::domain::webhook::endpoint::Count::Raise, "the delivery counts once, at its end");
                 return waits;
             }
             other => panic!("{other:?}"),

@@ -3,15 +3,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::document::parse;
+use crate::config::source::document::parse;
+use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::{Counted, Openness, Success, UnknownTypes, WebhookField};
 use crate::domain::event::Attributes;
 use crate::domain::json;
-use crate::domain::pattern::Pattern;
-use crate::domain::retry::{Policy, Retry};
-use crate::domain::secret::Secret;
 use crate::domain::template::{AttemptFacts, Facts};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::Secret;
 
 /// The `[dialect]` table of a config file, read, and what is wrong with it.
 fn read(text: &str) -> (BTreeMap<String, Arc<Dialect>>, Faults) {
@@ -214,7 +214,7 @@ fn standard_is_standard_webhooks() {
 #[test]
 fn standard_signs_as_the_standardwebhooks_crate_does() {
     let standard = named("standard");
-    let secret = standard.api.secret_format.generate(&[0xa5; crate::domain::secret::RANDOM_BYTES]);
+    let secret = standard.api.secret_format.generate(&[0xa5; crate::domain::webhook::secret::RANDOM_BYTES]);
     let old = Secret::new("whsec_GB8mLTQ7QklQV15lbHN6gYiPlp2kq7K5");
     let attributes = Attributes::new();
     let facts = facts("a.b", &attributes, b"{\"x\":1}");

@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::deliver::connect::Options;
+use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::Headers;
-use crate::domain::outcome::{Class, Failure};
-use crate::domain::target::{Guard, Schemes, Target};
+use crate::domain::webhook::target::{Guard, Schemes, Target};
 
 static NEVER: Cut = Cut::new();
 const LIMITS: Limits<'_> = Limits { timeout: Duration::from_secs(5), response_capture: 1_024, cut: &NEVER };

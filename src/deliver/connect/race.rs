@@ -16,7 +16,7 @@ use tokio::time::sleep_until;
 use super::{Unconnected, unreachable};
 use crate::clock;
 use crate::deliver::shortage::Shortage;
-use crate::domain::outcome::{Class, Failure};
+use crate::domain::delivery::outcome::{Class, Failure};
 
 /// Addresses on their way to a connection.
 pub(super) struct Race {

@@ -14,7 +14,7 @@ use hickory_resolver::system_conf::read_system_conf;
 
 use super::Unconnected;
 use crate::deliver::shortage::Shortage;
-use crate::domain::outcome::{Class, Failure};
+use crate::domain::delivery::outcome::{Class, Failure};
 
 /// Which addresses a lookup is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

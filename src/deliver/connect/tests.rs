@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
-use crate::domain::target::Schemes;
+use crate::domain::webhook::target::Schemes;
 
 /// What every refusal says, whatever its cause.
 const REFUSED: &str = "the host's address is not one that this relay sends to";

@@ -16,9 +16,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::Error;
 use super::pinned::Pinned;
-use crate::deliver::tls_words;
-use crate::domain::outcome::{Class, Failure};
-use crate::domain::target::Host;
+use crate::deliver::connect::tls_words;
+use crate::domain::delivery::outcome::{Class, Failure};
+use crate::domain::webhook::target::Host;
 
 /// A connector that trusts the system's certificates (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place)
 /// and those in `ca_file`.

@@ -12,11 +12,11 @@ use crate::config::dialect::read_all;
 use crate::config::fault::Faults;
 use crate::deliver::attempt::tests::PANICS_ONCE;
 use crate::deliver::connect::Options;
+use crate::domain::delivery::outcome::Class;
+use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Definition;
-use crate::domain::outcome::Class;
-use crate::domain::pattern::Pattern;
-use crate::domain::retry::{Policy, Retry};
+use crate::domain::webhook::endpoint::Definition;
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::{self, FileSays, Filter, Fit, FromFile, Of, Owned, Publication, Space, View};
 
 /// An endpoint that answers 200 to whatever comes.
@@ -62,7 +62,7 @@ async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let pump = Pump::new(store.clone(), settings(), Handle::current());
     let committed = pump.clone();
     let definition = Definition { name: "w".into(), description: "".into(), url: url.into(), events: vec![Pattern::All] };
-    let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::secret::RANDOM_BYTES]));
+    let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::webhook::secret::RANDOM_BYTES]));
     let webhook = FromFile { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
     let says = FileSays {
         dialects: vec![("acme".into(), dialect())],

@@ -18,18 +18,18 @@ use super::{Pump, Settings};
 use crate::budget::Capture;
 use crate::clock;
 use crate::deliver::attempt::{self, attempt};
-use crate::deliver::connection::Connection;
+use crate::deliver::exchange::connection::Connection;
+use crate::deliver::exchange::request::Request;
 use crate::deliver::queues::Sign;
-use crate::deliver::request::Request;
 use crate::deliver::shortage::Shortage;
 use crate::domain::delivery::Trigger;
+use crate::domain::delivery::outcome::{Class, Failure, Outcome};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Event;
 use crate::domain::headers::Headers;
-use crate::domain::outcome::{Class, Failure, Outcome};
-use crate::domain::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::domain::template::{AttemptFacts, Facts};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
 
 /// A URL that was parsed for the attempt before.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 
-use crate::domain::nearest::nearest;
+use crate::domain::text::nearest::nearest;
 
 /// An entry of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]

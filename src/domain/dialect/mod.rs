@@ -14,15 +14,15 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use super::delivery::retry::Retry;
 use super::event::Attributes;
 use super::headers::Headers;
 use super::json;
-use super::pattern::Pattern;
 use super::refusal::Refusal;
-use super::retry::Retry;
-use super::secret::{Format, Reason, Secret};
 use super::signature::Signature;
 use super::template::{AttemptFacts, Body, Facts, HeaderValue};
+use super::webhook::pattern::Pattern;
+use super::webhook::secret::{Format, Reason, Secret};
 
 pub(crate) use event_types::{EventType, EventTypes};
 pub(crate) use header_name::HeaderName;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::retry::Policy;
+use crate::domain::delivery::retry::Policy;
 use crate::domain::signature::{Key, Signed, Value};
 use crate::domain::template::{Numbers, Precision};
 use crate::domain::time::Timestamp;

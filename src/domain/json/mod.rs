@@ -4,6 +4,7 @@
 //! surrogates in escapes, `1e999`, numbers of thirty digits, names given twice. Refused are values nested deeper than
 //! [`DEPTH_MAX`], invalid UTF-8 and a byte order mark. Every publish goes through here, so it is one pass and copies nothing.
 
+pub(crate) mod ecmascript;
 mod scanner;
 mod text;
 

@@ -9,8 +9,8 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use subtle::ConstantTimeEq;
 
 use super::{ASYMMETRIC_VALUE, Message, Part, Signature};
-use crate::domain::ecmascript;
-use crate::domain::secret::{SYMMETRIC, Secret};
+use crate::domain::json::ecmascript;
+use crate::domain::webhook::secret::{SYMMETRIC, Secret};
 
 /// What a receiver got: the headers' values, `None` for a header that did not come, and the body.
 #[derive(Clone, Copy)]

@@ -5,8 +5,9 @@ use std::ops::Range;
 
 use super::{Facts, Fault, Piece, Precision, Slot, slot_name, unknown};
 use crate::domain::event::Attributes;
+use crate::domain::json;
+use crate::domain::json::ecmascript;
 use crate::domain::refusal::Refusal;
-use crate::domain::{ecmascript, json};
 
 /// How the numbers of what is published reach the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

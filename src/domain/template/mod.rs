@@ -13,8 +13,8 @@ mod header;
 use std::fmt;
 
 use super::event::Attributes;
-use super::secret::Secret;
 use super::time::Timestamp;
+use super::webhook::secret::Secret;
 
 pub(crate) use body::{Body, Numbers};
 pub(crate) use header::HeaderValue;

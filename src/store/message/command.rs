@@ -10,14 +10,14 @@ use super::permit::Seat;
 use super::publication::{Accepted, Publication, Refusal};
 use super::session::{NewConnection, Opened};
 use crate::domain::access::{Key, KeyHash};
+use crate::domain::delivery::outcome::Outcome;
 use crate::domain::delivery::{Place, Trigger};
 use crate::domain::dialect::{Dialect, EventType};
-use crate::domain::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::outcome::Outcome;
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner};
+use crate::domain::webhook::secret::Secret;
 use crate::store::shared::cached::Held;
 use crate::store::{Attempt, Denied, Owned};
 
@@ -166,7 +166,7 @@ pub(crate) struct Finished {
 pub(crate) type OutcomeRoom = OwnedSemaphorePermit;
 
 impl Finished {
-    pub(in crate::store) fn attempt(self, number: u16, error: Option<crate::domain::outcome::Class>) -> Attempt {
+    pub(in crate::store) fn attempt(self, number: u16, error: Option<crate::domain::delivery::outcome::Class>) -> Attempt {
         Attempt {
             number,
             trigger: self.trigger,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::outcome::Class;
+use crate::domain::delivery::outcome::Class;
 use crate::domain::time::Timestamp;
 use crate::store::Status;
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::domain::delivery::outcome::{Class, Outcome};
 use crate::domain::delivery::{Delivery, State, Trigger};
-use crate::domain::endpoint::Endpoint;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::outcome::{Class, Outcome};
-use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 
 /// A delivery as a reader sees it; its attempts are read one by one.

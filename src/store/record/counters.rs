@@ -6,7 +6,7 @@ use bincode::{Decode, Encode};
 
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::domain::time::Timestamp;
-use crate::domain::timekeeper::{Doubt, Kept, Reading, Why};
+use crate::domain::time::timekeeper::{Doubt, Kept, Reading, Why};
 use crate::store::error::Error;
 
 /// Counters that every commit may move.

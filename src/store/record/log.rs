@@ -6,9 +6,9 @@ use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
+use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
 use crate::domain::id::DeliveryKey;
-use crate::domain::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::time::Timestamp;
 use crate::store::Attempt;
 use crate::store::error::Error;

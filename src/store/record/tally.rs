@@ -4,8 +4,8 @@ use bincode::{Decode, Encode};
 
 use super::codec::{close, open, unknown};
 use super::log::{class, class_code};
+use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally, Times};
 use crate::domain::id::EndpointNo;
-use crate::domain::tally::{Brought, Hour, Mark, Tally, Times};
 use crate::store::error::Error;
 use crate::store::redb::schema::{HourKey, MarkBytes, hour_key, read_hour_key};
 

@@ -3,11 +3,11 @@
 use bincode::{Decode, Encode};
 
 use super::codec::{VERSION, close_as, decode, intact, unknown, unknown_version};
-use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
 use crate::domain::event::Event;
 use crate::domain::id::{EndpointNo, TenantNo};
-use crate::domain::pattern::Pattern;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::redb::boot::seal::Sealer;

@@ -31,8 +31,8 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
+use crate::domain::delivery::tally::Hour;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
-use crate::domain::tally::Hour;
 use crate::domain::time::Timestamp;
 
 pub(in crate::store) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;

@@ -10,7 +10,7 @@ use super::journal::memtable::Appended;
 use super::schema::TimeKey;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
-use crate::domain::timekeeper::TimeKeeper;
+use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::message::command::Limits;
 use crate::store::record::{Counters, Fanout, Job};
 use crate::store::shared::cached::Held;

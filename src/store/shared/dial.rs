@@ -7,9 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::units::duration_text;
 use crate::domain::time::Timestamp;
-use crate::domain::timekeeper::{Doubt, News, TimeKeeper, Why};
+use crate::domain::time::timekeeper::{Doubt, News, TimeKeeper, Why};
+use crate::domain::units::duration_text;
 
 /// How far the times are ahead of the clock that counts since the boot, in microseconds.
 pub(in crate::store) struct Dial {
@@ -99,7 +99,7 @@ fn micros(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::timekeeper::Reading;
+    use crate::domain::time::timekeeper::Reading;
 
     #[test]
     fn everyone_reads_what_the_writer_last_saw_and_goes_on_from_there() {

@@ -1,7 +1,7 @@
 //! What the store knows of what an event names: whether its tenant is there, and what its type was meant as.
 
 use super::registry::Audience;
-use crate::domain::nearest::nearest;
+use crate::domain::text::nearest::nearest;
 use crate::store::handle::Store;
 use crate::store::{Owned, Refusal, Unwanted};
 

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::catalogue::{self, Catalogue};
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
-use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
-use crate::domain::pattern::Pattern;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
 use crate::store::message::publication::Refusal;
@@ -271,9 +271,9 @@ fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::endpoint::Definition;
-    use crate::domain::endpoint::fixture::endpoint;
     use crate::domain::time::Timestamp;
+    use crate::domain::webhook::endpoint::Definition;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
 
     #[test]
     fn one_that_is_out_of_the_file_is_listed_and_matches_nothing() {

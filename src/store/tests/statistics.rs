@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::*;
+use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::EndpointNo;
-use crate::domain::tally::{Brought, Hour, Mark, Tally};
 use crate::store::redb::boot::opening;
 use crate::store::redb::counted::recount;
 use crate::store::redb::lazy_txn::Txn;

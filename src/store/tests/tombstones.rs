@@ -3,8 +3,8 @@
 use ::redb::ReadableDatabase as _;
 
 use super::*;
-use crate::domain::endpoint::Endpoint;
 use crate::domain::id::EndpointNo;
+use crate::domain::webhook::endpoint::Endpoint;
 
 impl Lab {
     fn delete(&self, no: EndpointNo) {

@@ -2,8 +2,8 @@ use http::HeaderValue;
 
 use super::*;
 use crate::api::request::settings::fixture::{settings, tenant};
-use crate::domain::endpoint::fixture::endpoint;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::fixture::endpoint;
 
 const ACME: &str = "a-key-of-the-tenant-t1";
 const PROVIDER: &str = "a-key-of-the-provider";

@@ -7,9 +7,9 @@ use crate::api::request::params::{Form, Query};
 use crate::api::request::settings::Settings;
 use crate::api::response::problem::Wrong;
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Definition;
-use crate::domain::pattern::Pattern;
-use crate::domain::target::{OPENED_BY, Target};
+use crate::domain::webhook::endpoint::Definition;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::target::{OPENED_BY, Target};
 
 /// The members of create and PUT.
 pub(in crate::api) const DEFINITION: &[&str] = &["url", "events", "name", "description", "secret"];

@@ -9,8 +9,8 @@ use crate::api::response::page::{Frame, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::domain::endpoint::{Endpoint, Standing, Why};
 use crate::domain::id::EndpointNo;
+use crate::domain::webhook::endpoint::{Endpoint, Standing, Why};
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
 /// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
@@ -31,7 +31,7 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
         let last = store.last_result(endpoint.no).unwrap_or_default();
         object.number("failures", endpoint.failures.into());
         object.number_or_null("last_code", last.code.map(u64::from));
-        object.text_or_null("last_error", last.error.map(crate::domain::outcome::Class::name));
+        object.text_or_null("last_error", last.error.map(crate::domain::delivery::outcome::Class::name));
     };
     page(ask, Frame::default(), rows(found, limit, print)).await
 }

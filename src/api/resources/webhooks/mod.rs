@@ -22,8 +22,8 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::{Definition, Endpoint, Standing};
-use crate::domain::pattern::Pattern;
+use crate::domain::webhook::endpoint::{Definition, Endpoint, Standing};
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
 

@@ -11,7 +11,7 @@ use crate::api::request::params::Form;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
-use crate::domain::secret::Secret;
+use crate::domain::webhook::secret::Secret;
 
 /// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
 pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {

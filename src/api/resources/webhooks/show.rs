@@ -3,8 +3,8 @@
 use super::status;
 use crate::api::response::print::Object;
 use crate::domain::dialect::{Dialect, WebhookField};
-use crate::domain::endpoint::{Endpoint, Owner};
-use crate::domain::secret::Secret;
+use crate::domain::webhook::endpoint::{Endpoint, Owner};
+use crate::domain::webhook::secret::Secret;
 use crate::store::Store;
 
 /// `secret`: only in the answer that makes it.

@@ -8,8 +8,8 @@ use crate::api::request::context::{self, Ask};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::config::units::parse_duration;
-use crate::domain::tally::{Hour, Tally};
+use crate::domain::delivery::tally::{Hour, Tally};
+use crate::domain::units::parse_duration;
 use crate::store::STATISTICS_KEPT;
 
 /// `GET /v1/webhooks/{id}/stats`: deliveries that finished within `window`, 24 h unless given. It is counted by the hour, so the
@@ -55,8 +55,8 @@ const WINDOW_MAX: Duration = STATISTICS_KEPT;
 mod tests {
     use super::*;
     use crate::api::response::print::object;
+    use crate::domain::delivery::tally::{Brought, Mark};
     use crate::domain::id::EndpointNo;
-    use crate::domain::tally::{Brought, Mark};
 
     fn printed(ends: &[(bool, u32)]) -> String {
         let mut tally = Tally::default();

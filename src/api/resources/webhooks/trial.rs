@@ -14,13 +14,13 @@ use crate::api::resources::whole;
 use crate::api::response::problem::{Problem, Wrong};
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::Endpoint;
 use crate::domain::event::Attributes;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::json::quote;
-use crate::domain::pattern::{Pattern, check_type_name};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::pattern::{Pattern, check_type_name};
 use crate::store::{Publication, TestRun};
 
 /// `POST /v1/webhooks/{id}/test`
@@ -176,8 +176,8 @@ mod tests {
     use super::*;
     use crate::api::request::settings::fixture::{dialect, provider};
     use crate::domain::dialect::EventType;
-    use crate::domain::endpoint::fixture::endpoint;
     use crate::domain::template::Numbers;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
 
     fn made(events: &[&str], dialect: Dialect, wish: Wish<'_>) -> Result<Publication, Problem> {
         publication(&endpoint(events), &provider("acme", dialect), &wish, Timestamp::EPOCH)

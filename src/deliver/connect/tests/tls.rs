@@ -83,9 +83,9 @@ async fn trusting(ca: &Ca, folder: &Path) -> (Options, Dns) {
 }
 
 async fn post(options: Options, url: &str) -> Result<u16, Failure> {
-    use crate::deliver::connection::{Bounds, Deadline};
     use crate::deliver::cut::Cut;
-    use crate::deliver::request::Request;
+    use crate::deliver::exchange::connection::{Bounds, Deadline};
+    use crate::deliver::exchange::request::Request;
     let target = target(url);
     let mut connection = Connector::new(options).unwrap().connect(&target).await.map_err(failed)?;
     let request = Request::new(&target, &Headers::default(), "{}".into())?;

@@ -1,7 +1,7 @@
 //! The relay's own events for its operator, inside the writer. None is about the operator's own webhook, so none causes another.
 
 use crate::domain::delivery::{Delivery, End};
-use crate::domain::endpoint::Endpoint;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::Error;
 use crate::store::message::publication::{Publication, Refusal};
 use crate::store::redb::batch::Batch;

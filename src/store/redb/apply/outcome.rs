@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::domain::delivery::outcome::Class;
 use crate::domain::delivery::{Delivery, Effect, End, Ended, Place, State};
 use crate::domain::dialect::Dialect;
-use crate::domain::endpoint::{Count, Endpoint, Why};
-use crate::domain::outcome::Class;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Count, Endpoint, Why};
 use crate::store::error::Error;
 use crate::store::message::command::Finished;
 use crate::store::message::progress::{Attempted, Fact};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::domain::delivery::{Delivery, Place, State};
-use crate::domain::endpoint::{Endpoint, Standing};
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::webhook::endpoint::{Endpoint, Standing};
 use crate::store::Denied;
 use crate::store::error::Error;
 use crate::store::message::command::{Lane, Recovered, TestRun};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use crate::domain::delivery::{Delivery, Place};
-use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
 use crate::store::message::permit::Seat;
 use crate::store::message::session::{Connection, NewConnection, Opened};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{EndpointNo, EventKey, TenantNo};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
 use crate::store::record;
 use crate::store::redb::batch::Batch;

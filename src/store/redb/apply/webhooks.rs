@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use crate::domain::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
 use crate::domain::id::{EndpointNo, EventKey, webhook_id};
-use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
 use crate::store::message::command::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;

@@ -10,7 +10,7 @@ use super::findings::Finding;
 use super::opening::Moment;
 use super::seal::Sealer;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
-use crate::domain::timekeeper::TimeKeeper;
+use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
 use crate::store::listed_under;
 use crate::store::message::command::Limits;

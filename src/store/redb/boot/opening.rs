@@ -18,7 +18,7 @@ use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
 use crate::clock;
 use crate::domain::id::Node;
-use crate::domain::timekeeper::Reading;
+use crate::domain::time::timekeeper::Reading;
 use crate::store::error::Error;
 use crate::store::message::command::Limits;
 use crate::store::record::{self, Counters, Meta};

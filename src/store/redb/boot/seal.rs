@@ -12,8 +12,8 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use crate::config::secret_file;
-use crate::domain::secret::Secret;
+use crate::config::source::secret_file;
+use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
 use crate::store::redb::files::{sync_folder, with_suffix};
 

@@ -12,9 +12,9 @@ use std::iter::Peekable;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use crate::domain::delivery::{Delivery, Place, State};
-use crate::domain::endpoint::Standing;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Standing;
 use crate::store::error::Error;
 use crate::store::record::{self, Counters, Job, StoredEvent, Task, WebhookFacts};
 use crate::store::redb::lazy_txn::Txn;

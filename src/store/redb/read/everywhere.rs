@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use crate::domain::endpoint::Endpoint;
+use crate::domain::delivery::outcome::Class;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::outcome::Class;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::view::Filter;
 use crate::store::redb::schema::Scope;

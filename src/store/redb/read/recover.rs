@@ -3,9 +3,9 @@
 
 use super::snapshot::Snapshot;
 use crate::domain::delivery::State;
-use crate::domain::endpoint::Endpoint;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::command::Recovered;
 use crate::store::redb::schema::Scope;

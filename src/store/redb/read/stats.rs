@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
+use crate::domain::delivery::outcome::Outcome;
+use crate::domain::delivery::tally::{Brought, HOURS_OF_DAY, Hour, Mark, Tally};
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::id::EndpointNo;
-use crate::domain::outcome::Outcome;
-use crate::domain::tally::{Brought, HOURS_OF_DAY, Hour, Mark, Tally};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::error::intact;

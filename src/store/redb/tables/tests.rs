@@ -8,8 +8,8 @@ use redb::backends::InMemoryBackend;
 use redb::{Database, ReadableDatabase};
 
 use super::*;
+use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::TenantNo;
-use crate::domain::tally::{Brought, Hour, Mark, Tally};
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
 use crate::store::redb::journal::entry::{Changes, Head};

@@ -1,0 +1,142 @@
+//! Reads files, and says why one cannot be read in words that name the remedy.
+//!
+//! Only plain files are opened, and only so much of them is read: a pipe or a device in a wrong place blocks nobody.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use crate::domain::units::Size;
+
+/// A file's bytes and what the file system says about it.
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) mode: u32,
+}
+
+/// Reads a plain file of at most `limit`.
+pub(crate) fn read(path: &Path, limit: Size) -> Result<Contents, Unreadable> {
+    let about = fs::metadata(path).map_err(|error| Unreadable::from_io(error, path))?;
+    check_kind(&about)?;
+    let file = File::open(path).map_err(|error| Unreadable::from_io(error, path))?;
+    let mut bytes = Vec::new();
+    let read = file.take(limit.bytes() + 1).read_to_end(&mut bytes).map_err(|error| Unreadable::from_io(error, path))?;
+    if read as u64 > limit.bytes() {
+        return Err(Unreadable::TooLarge(limit));
+    }
+    Ok(Contents { bytes, mode: about.permissions().mode() & 0o7777 })
+}
+
+fn check_kind(about: &Metadata) -> Result<(), Unreadable> {
+    match about {
+        about if about.is_file() => Ok(()),
+        about if about.is_dir() => Err(Unreadable::Directory),
+        _ => Err(Unreadable::NotPlain),
+    }
+}
+
+/// Why a file cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("it does not exist")]
+    Missing,
+    #[error("it is a directory")]
+    Directory,
+    #[error("it is a pipe, a socket or a device, not a plain file")]
+    NotPlain,
+    #[error("permission denied to user {user}; {file}")]
+    Denied { user: String, file: String, is_folder: bool },
+    #[error("it is larger than {0}")]
+    TooLarge(Size),
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl Unreadable {
+    pub(crate) fn from_io(error: io::Error, path: &Path) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            io::ErrorKind::IsADirectory => Self::Directory,
+            io::ErrorKind::PermissionDenied => Self::Denied { user: me(), file: described(path), is_folder: path.is_dir() },
+            _ => Self::Io(error),
+        }
+    }
+
+    /// What to try; `missing` is what to do about a file that is not there.
+    pub(crate) fn remedy(&self, path: &Path, missing: &str) -> String {
+        let path = path.display();
+        match self {
+            Self::Missing => missing.to_owned(),
+            Self::Directory => format!("ls {path}"),
+            Self::NotPlain => format!("put the text into a plain file in the place of {path}"),
+            // A folder is listed and entered by its group: that takes the bits to read and to execute.
+            Self::Denied { is_folder: true, .. } => format!("chgrp hookwheel {path} && chmod 0750 {path}"),
+            Self::Denied { .. } => format!("chgrp hookwheel {path} && chmod 0640 {path}"),
+            Self::TooLarge(_) | Self::Io(_) => format!("ls -l {path}"),
+        }
+    }
+}
+
+/// `998 (hookwheel)`: whom the kernel takes this process for.
+fn me() -> String {
+    fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |about| named(about.uid(), "/etc/passwd"))
+}
+
+/// `the file is 0600, owner 0 (root), group 0 (root)`, as far as it may be seen.
+fn described(path: &Path) -> String {
+    let Ok(about) = fs::metadata(path) else { return "it is in a folder that this user may not enter".to_owned() };
+    let (owner, group) = (named(about.uid(), "/etc/passwd"), named(about.gid(), "/etc/group"));
+    let what = if about.is_dir() { "folder" } else { "file" };
+    format!("the {what} is {:04o}, owner {owner}, group {group}", about.permissions().mode() & 0o7777)
+}
+
+/// Looks a number up in a file of `name:password:number:…` lines (passwd(5), group(5)).
+fn named(number: u32, file: &str) -> String {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let is_it = |line: &&str| line.split(':').nth(2).is_some_and(|id| id == number.to_string());
+    let name = text.lines().find(is_it).and_then(|line| line.split(':').next());
+    name.map_or_else(|| number.to_string(), |name| format!("{number} ({name})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_a_device_and_a_missing_file_are_told_apart() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(matches!(read(folder.path(), Size(9)), Err(Unreadable::Directory)));
+        assert!(matches!(read(&folder.path().join("x"), Size(9)), Err(Unreadable::Missing)));
+        assert!(matches!(read(Path::new("/dev/zero"), Size(9)), Err(Unreadable::NotPlain)));
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a");
+        fs::write(&path, b"12345").expect("written");
+        assert_eq!(read(&path, Size(5)).map(|contents| contents.bytes).expect("small enough"), b"12345");
+        assert!(matches!(read(&path, Size(4)), Err(Unreadable::TooLarge(Size(4)))));
+    }
+
+    #[test]
+    fn a_denied_file_names_the_user_and_what_the_file_is() {
+        let path = Path::new("/etc/passwd");
+        let denied = Unreadable::from_io(io::ErrorKind::PermissionDenied.into(), path);
+        let printed = denied.to_string();
+        assert!(printed.starts_with(&format!("permission denied to user {}", me())), "{printed}");
+        assert!(printed.contains("owner 0 (root)"), "{printed}");
+        assert_eq!(denied.remedy(path, ""), "chgrp hookwheel /etc/passwd && chmod 0640 /etc/passwd");
+        let folder = Path::new("/etc");
+        let denied = Unreadable::from_io(io::ErrorKind::PermissionDenied.into(), folder);
+        assert!(denied.to_string().contains("the folder is 0755"), "{denied}");
+        assert_eq!(denied.remedy(folder, ""), "chgrp hookwheel /etc && chmod 0750 /etc");
+    }
+
+    #[test]
+    fn a_number_without_a_name_stays_a_number() {
+        assert_eq!(named(4_294_967_294, "/etc/passwd"), "4294967294");
+        assert_eq!(named(0, "/etc/passwd"), "0 (root)");
+    }
+}

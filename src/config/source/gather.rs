@@ -1,0 +1,234 @@
+//! Finds the file and its `conf.d/*.toml`, reads them all and puts them together into one table.
+//!
+//! conf.d adds: tables of lists are joined, the keys of `[server]` and its like stand side by side. What is set in two places is
+//! a fault that names both, since which of the two was meant only their author knows.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::document::{Entry, Source, Table, Value, parse};
+use super::files::{self, Unreadable};
+use crate::config::fault::{Faults, Place, Placed};
+use crate::domain::units::Size;
+
+/// What all the files say together.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) root: Table,
+    pub(crate) files: Vec<PathBuf>,
+    /// Whether every file could be read: only then is a name that nobody defines surely wrong.
+    pub(crate) complete: bool,
+}
+
+impl Gathered {
+    /// Without a file everything is read that there is.
+    pub(crate) fn nothing() -> Self {
+        Self { complete: true, ..Self::default() }
+    }
+}
+
+/// Reads the file and conf.d beside it; what cannot be read is noted and left out.
+pub(crate) fn gather(main: &Path, faults: &mut Faults) -> Gathered {
+    let mut gathered = Gathered::nothing();
+    let folder = main.parent().unwrap_or(Path::new("")).join("conf.d");
+    let beside = beside(&folder, faults);
+    gathered.complete &= beside.is_some();
+    for path in std::iter::once(main.to_owned()).chain(beside.unwrap_or_default()) {
+        match read(&path, faults) {
+            Some(table) => join(&mut gathered.root, table, faults),
+            None => gathered.complete = false,
+        }
+        gathered.files.push(path);
+    }
+    gathered
+}
+
+/// The files of conf.d in sorted order, none when there is no such folder; `None` when it cannot be listed.
+fn beside(folder: &Path, faults: &mut Faults) -> Option<Vec<PathBuf>> {
+    let listed = std::fs::read_dir(folder).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
+    let mut paths: Vec<PathBuf> = match listed {
+        Ok(paths) => paths,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
+        Err(error) => {
+            let error = Unreadable::from_io(error, folder);
+            faults.add(&Place::file(folder), format!("cannot list this folder: {error}"), error.remedy(folder, ""));
+            return None;
+        }
+    };
+    paths.retain(|path| is_config(path));
+    paths.sort();
+    Some(paths)
+}
+
+/// As a shell's `*.toml`: an editor's hidden copies are no config.
+fn is_config(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension() == Some(OsStr::new("toml"))
+}
+
+fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
+    match files::read(path, FILE_MAX) {
+        Ok(contents) => text(path, contents.bytes, faults).and_then(|text| parse(path, &text, faults)),
+        Err(error) => {
+            let missing = format!("hookwheel config default > {}", path.display());
+            faults.add(&Place::file(path), format!("cannot read the config: {error}"), error.remedy(path, &missing));
+            None
+        }
+    }
+}
+
+fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        let place = Source::new(path, "").place(0);
+        faults.add(
+            &place,
+            "the file begins with a byte order mark",
+            format!("sed -i '1s/^\\xef\\xbb\\xbf//' {}", path.display()),
+        );
+        return None;
+    }
+    let error = match String::from_utf8(bytes) {
+        Ok(text) => return Some(text),
+        Err(error) => error,
+    };
+    let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    let place = Source::new(path, &String::from_utf8_lossy(valid)).place(valid.len());
+    let message = format!("this byte, 0x{:02x}, is not UTF-8", error.as_bytes()[valid.len()]);
+    faults.add(&place, message, format!("iconv -f WINDOWS-1252 -t UTF-8 {} tells what was meant", path.display()));
+    None
+}
+
+/// Adds a file's tables to what the ones before it say.
+fn join(root: &mut Table, more: Table, faults: &mut Faults) {
+    for entry in more.entries {
+        match root.entries.iter_mut().find(|first| first.key == entry.key) {
+            None => root.entries.push(entry),
+            Some(first) => join_section(first, entry, faults),
+        }
+    }
+}
+
+/// Two files have a table, or a list of tables, of the same name at the top.
+fn join_section(first: &mut Entry, second: Entry, faults: &mut Faults) {
+    let Value::Table(more) = second.value.value else { return join_key("", first, second, faults) };
+    let Value::Table(all) = &mut first.value.value else { return twice("", &second.key, &first.place, &second.place, faults) };
+    let within = format!("{}.", second.key);
+    for entry in more.entries {
+        match all.entries.iter_mut().find(|first| first.key == entry.key) {
+            None => all.entries.push(entry),
+            Some(first) => join_key(&within, first, entry, faults),
+        }
+    }
+}
+
+/// Two files set the same key: lists of tables (webhooks, keys) are joined, anything else was set twice.
+fn join_key(within: &str, first: &mut Entry, second: Entry, faults: &mut Faults) {
+    match (&mut first.value.value, second.value.value) {
+        (Value::Array(all), Value::Array(more)) if all.iter().chain(&more).all(is_table) => all.extend(more),
+        _ => twice(within, &second.key, &first.place, &second.place, faults),
+    }
+}
+
+fn twice(within: &str, key: &str, first: &Place, second: &Place, faults: &mut Faults) {
+    faults.add(second, format!("`{within}{key}` is set here and in {first}"), "keep one of the two");
+}
+
+fn is_table(item: &Placed<Value>) -> bool {
+    matches!(item.value, Value::Table(_))
+}
+
+/// As some editors put it before UTF-8. TOML knows none (its section "Preliminaries"); what reads it over hides a first key.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The largest file that is taken for a config: ten thousand webhooks fit several times.
+const FILE_MAX: Size = Size::mib(16);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Gathers `hookwheel.toml` and files of conf.d, given by name and text.
+    fn gathered(main: &str, beside: &[(&str, &[u8])]) -> (Gathered, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("conf.d")).expect("made");
+        fs::write(folder.path().join("hookwheel.toml"), main).expect("written");
+        for (name, text) in beside {
+            fs::write(folder.path().join("conf.d").join(name), text).expect("written");
+        }
+        let mut faults = Faults::default();
+        let gathered = gather(&folder.path().join("hookwheel.toml"), &mut faults);
+        (gathered, faults.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    }
+
+    #[test]
+    fn conf_d_adds_tables_in_sorted_order() {
+        let (gathered, faults) = gathered(
+            "[server]\nlisten = \"a\"\n[[webhook]]\nname = \"0\"",
+            &[("2.toml", b"[[webhook]]\nname = \"2\""), ("1.toml", b"[server]\nadmin_socket = \"b\"\n[[webhook]]\nname = \"1\"")],
+        );
+        assert_eq!(faults, "");
+        let mut root = gathered.root;
+        let mut faults = Faults::default();
+        let mut names = root.tables("webhook", &mut faults).into_iter();
+        let order = std::array::from_fn(|_| names.next()?.string("name", &mut Faults::default()).map(|name| name.value));
+        assert_eq!(order, ["0", "1", "2"].map(|name| Some(name.to_owned())));
+        let server = root.table("server", &mut faults).expect("there");
+        assert!(server.has("listen") && server.has("admin_socket"));
+    }
+
+    #[test]
+    fn what_is_set_twice_names_both_places() {
+        let (_, faults) = gathered("[storage]\nretention = \"7d\"", &[("a.toml", b"[storage]\nretention = \"7d\"")]);
+        let wanted =
+            "error: `storage.retention` is set here and in hookwheel.toml:2:1   conf.d/a.toml:2:1\n  try: keep one of the two";
+        assert_eq!(faults, wanted);
+    }
+
+    #[test]
+    fn a_dialect_of_two_files_is_set_twice() {
+        let (_, faults) = gathered("[dialect.x]\n", &[("a.toml", b"[dialect.x]\n"), ("b.toml", b"[dialect.y]\n")]);
+        assert!(faults.contains("`dialect.x` is set here and in hookwheel.toml:1:10   conf.d/a.toml:1:10"), "{faults}");
+        assert!(!faults.contains("dialect.y"), "{faults}");
+    }
+
+    #[test]
+    fn a_table_in_one_file_and_a_value_in_another_are_one_too_many() {
+        let (_, faults) = gathered("[server]\n", &[("a.toml", b"server = 5\n"), ("b.toml", b"[[server]]\n")]);
+        assert!(faults.contains("conf.d/a.toml:1:1") && faults.contains("conf.d/b.toml:1:3"), "{faults}");
+    }
+
+    #[test]
+    fn hidden_and_other_files_are_no_config() {
+        let (gathered, faults) = gathered("", &[(".a.toml", b"?"), ("b.toml~", b"?"), ("README", b"?")]);
+        assert_eq!((gathered.files.len(), faults.as_str()), (1, ""));
+    }
+
+    #[test]
+    fn a_byte_that_is_not_utf8_has_its_place() {
+        let (gathered, faults) = gathered("", &[("a.toml", b"# gr\xfcn\n"), ("b.toml", b"a = 1\nb = \"\xff\"")]);
+        assert!(faults.contains("0xfc, is not UTF-8   conf.d/a.toml:1:5"), "{faults}");
+        assert!(faults.contains("conf.d/b.toml:2:6"), "{faults}");
+        assert!(!gathered.complete);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_a_fault_at_the_start_of_its_file() {
+        let (gathered, faults) = gathered("", &[("a.toml", b"\xef\xbb\xbf[server]\n")]);
+        assert!(
+            faults.starts_with("error: the file begins with a byte order mark   conf.d/a.toml:1:1\n  try: sed -i "),
+            "{faults}"
+        );
+        assert!(!gathered.complete);
+    }
+
+    #[test]
+    fn a_missing_file_names_the_command_that_makes_one() {
+        let mut faults = Faults::default();
+        gather(Path::new("/nowhere/hookwheel.toml"), &mut faults);
+        let printed = faults.to_string();
+        assert!(printed.starts_with("error: cannot read the config: it does not exist   /nowhere/hookwheel.toml\n"), "{printed}");
+        assert!(printed.contains("hookwheel config default > /nowhere/hookwheel.toml"), "{printed}");
+    }
+}

@@ -1,0 +1,8 @@
+//! From files, the environment and flags to one raw document: nothing here knows what a setting means.
+
+pub(crate) mod document;
+pub(crate) mod files;
+pub(crate) mod gather;
+pub(crate) mod layers;
+pub(crate) mod pem;
+pub(crate) mod secret_file;

@@ -1,0 +1,151 @@
+//! Secrets and keys from files: who may read them, and what they must look like.
+//!
+//! Nothing read here reaches an error, a log or `Debug`; of a key only its SHA-256 leaves this file.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use crate::domain::access::KeyHash;
+use crate::domain::webhook::secret::Secret;
+
+use super::files;
+use crate::config::fault::{Faults, Placed};
+use crate::config::table::value::Wrong;
+use crate::domain::units::Size;
+
+/// Reads a secret: 1 to 256 visible ASCII characters, in a file that others can neither read nor change.
+pub(crate) fn secret(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secret> {
+    let recipe = format!("put the receiver's secret into {}, or leave this out: the relay makes one", file.value.display());
+    noted(read(&file.value, &recipe), file, faults)
+}
+
+/// Reads a key and keeps its digest; as [`secret`], and at least 24 characters.
+pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash> {
+    let recipe = format!("(umask 027; openssl rand -hex 32 > {})", file.value.display());
+    let key = noted(read(&file.value, &recipe), file, faults)?;
+    let count = key.expose().len();
+    if count < KEY_CHARS_MIN {
+        let message = format!("the key in {} has {count} characters, fewer than {KEY_CHARS_MIN}", file.value.display());
+        faults.add(&file.place, message, recipe);
+        return None;
+    }
+    Some(Sha256::digest(key.expose()).into())
+}
+
+/// What a file held, or a fault at the place that names it.
+pub(in crate::config) fn noted<T>(read: Result<T, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<T> {
+    read.map_err(|wrong| faults.add(&file.place, wrong.message, wrong.remedy)).ok()
+}
+
+/// Notes a file that others can read or change, as a private key must not be.
+pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
+    let open = [
+        (OTHERS_READ, "everyone can read it"),
+        (OTHERS_WRITE, "everyone can change it"),
+        (GROUP_WRITE, "its group can change it"),
+    ];
+    let Some((_, what)) = open.iter().find(|(bit, _)| mode & bit != 0) else { return Ok(()) };
+    let closed = if mode & GROUP_READ == 0 { "0600" } else { "0640" };
+    let message = format!("the secret file {} has mode {mode:04o}: {what}", path.display());
+    Err(Wrong::new(message, format!("chmod {closed} {}", path.display())))
+}
+
+/// `recipe` is how such a file is made.
+fn read(path: &Path, recipe: &str) -> Result<Secret, Wrong> {
+    let contents = files::read(path, SECRET_FILE_MAX).map_err(|error| {
+        let message = format!("cannot read the secret file {}: {error}", path.display());
+        Wrong::new(message, error.remedy(path, recipe))
+    })?;
+    let bytes = Zeroizing::new(contents.bytes);
+    check_mode(path, contents.mode)?;
+    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe);
+    match str::from_utf8(without_line_end(&bytes)) {
+        Ok("") => Err(wrong("is empty")),
+        Ok(text) if text.len() > SECRET_CHARS_MAX => Err(wrong("holds more than 256 characters")),
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(text)),
+        _ => Err(wrong("holds more than one word of visible ASCII characters")),
+    }
+}
+
+/// One line end, as editors and `echo` leave it.
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let cut = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if cut.len() < bytes.len() { cut.strip_suffix(b"\r").unwrap_or(cut) } else { cut }
+}
+
+/// Fewest characters of a key from a file: 24 of hexadecimal are 96 bits, beyond any guessing over the network.
+const KEY_CHARS_MIN: usize = 24;
+
+/// Most characters of a secret, as for one given over the API.
+const SECRET_CHARS_MAX: usize = 256;
+
+/// More than this is no secret but a wrong path.
+const SECRET_FILE_MAX: Size = Size::kib(4);
+
+const GROUP_READ: u32 = 0o040;
+const GROUP_WRITE: u32 = 0o020;
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_WRITE: u32 = 0o002;
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::config::fault::Place;
+
+    /// What reading a file of that content and mode gives.
+    fn try_read(content: &[u8], mode: u32) -> Result<String, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("s");
+        fs::write(&path, content).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
+        let mut faults = Faults::default();
+        let read = secret(&Placed::new(path.clone(), Place::Default), &mut faults);
+        read.map(|text| text.expose().to_owned()).ok_or_else(|| faults.to_string())
+    }
+
+    #[test]
+    fn one_line_end_is_cut() {
+        for content in ["abc", "abc\n", "abc\r\n"] {
+            assert_eq!(try_read(content.as_bytes(), 0o600), Ok("abc".into()), "{content:?}");
+        }
+        assert!(try_read(b"abc\n\n", 0o600).is_err());
+    }
+
+    #[test]
+    fn a_file_open_to_others_is_refused_with_the_command_that_closes_it() {
+        for (mode, command) in [(0o644, "chmod 0640"), (0o604, "chmod 0600"), (0o660, "chmod 0640"), (0o602, "chmod 0600")] {
+            let printed = try_read(b"abc", mode).expect_err("open");
+            assert!(printed.contains(command) && printed.contains(&format!("{mode:04o}")), "{printed}");
+        }
+        for mode in [0o600, 0o640, 0o400, 0o440] {
+            assert!(try_read(b"abc", mode).is_ok(), "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_secret_is_refused_and_not_repeated() {
+        for content in ["", "\n", "two words", "gehe\u{ed}m", &"x".repeat(257), &"x".repeat(5_000)] {
+            let printed = try_read(content.as_bytes(), 0o600).expect_err("no secret");
+            assert!(content.trim().is_empty() || !printed.contains(content), "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_at_least_24_characters_and_is_kept_as_its_digest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("k");
+        let read = |content: &str| {
+            fs::write(&path, content).expect("written");
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
+            key(&Placed::new(path.clone(), Place::Default), &mut Faults::default())
+        };
+        assert_eq!(read(&"a".repeat(23)), None);
+        let digest = Sha256::digest("a".repeat(24).as_bytes());
+        assert_eq!(read(&format!("{}\n", "a".repeat(24))), Some(digest.into()));
+    }
+}

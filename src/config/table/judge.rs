@@ -1,0 +1,107 @@
+//! What the domain says of the values in a webhook's table: its dialect, its URL, its event types, its secret.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::dialect::{Dialect, UnknownType, UnknownTypes};
+use crate::domain::text::nearest::nearest;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::target::{Guard, Reason, Schemes, Target};
+
+use super::owners::Spoken;
+use super::value::{Wrong, string};
+use crate::config::checked::{Delivery, Server};
+use crate::config::fault::{Faults, Placed};
+use crate::config::source::document::Value;
+
+/// The dialects that there are, and the addresses that may be dialled.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    /// Built in, and from the files; one that is wrong is not among them.
+    pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
+    /// The names that the files define, rightly or wrongly: a wrong dialect is one fault, not one more for each that uses it.
+    defined: Vec<String>,
+    /// Whether every file could be read: only then is an unknown dialect surely one that nobody defines.
+    complete: bool,
+    danger_allow_http: bool,
+    guard: Guard,
+}
+
+impl Judge {
+    pub(crate) fn new(
+        dialects: BTreeMap<String, Arc<Dialect>>,
+        defined: Vec<String>,
+        complete: bool,
+        server: &Server,
+        delivery: &Delivery,
+    ) -> Self {
+        let guard = Guard { allow: delivery.allow_private.clone(), own: vec![server.listen] };
+        Self { dialects, defined, complete, danger_allow_http: delivery.danger_allow_http, guard }
+    }
+
+    /// Notes a dialect that is neither built in nor defined.
+    pub(crate) fn check_name(&self, name: &Placed<String>, faults: &mut Faults) {
+        let known = self.dialects.contains_key(&name.value) || self.defined.contains(&name.value);
+        if self.complete && !known {
+            faults.add(&name.place, format!("unknown dialect `{}`", name.value), self.name_remedy(&name.value));
+        }
+    }
+
+    fn name_remedy(&self, name: &str) -> String {
+        let names: Vec<&str> = self.dialects.keys().map(String::as_str).collect();
+        match nearest(name, names.iter().copied()) {
+            Some(near) => format!("dialect = \"{near}\""),
+            None => format!("one of {}, or a [dialect.NAME] of your own", names.join(", ")),
+        }
+    }
+
+    /// Reads an endpoint's URL into its canonical form.
+    pub(crate) fn url(&self, value: Value, dialect: &str) -> Result<String, Wrong> {
+        let text = string(value, URL_EXAMPLE)?;
+        // Of an unknown dialect nothing follows.
+        let http = self.dialects.get(dialect).is_none_or(|dialect| dialect.api.plain_http) || self.danger_allow_http;
+        let target = Target::parse(&text, Schemes { http }, &self.guard);
+        target.map(|target| target.url().to_owned()).map_err(|reason| refused_url(&reason))
+    }
+
+    /// Reads an entry of `events`: a name, `prefix.*` or `*`.
+    pub(crate) fn pattern(&self, value: Value, spoken: Spoken<'_>) -> Result<Pattern, Wrong> {
+        let text = string(value, PATTERNS)?;
+        let pattern = Pattern::parse(&text).map_err(|why| Wrong::new(format!("holds {text:?}: {why}"), PATTERNS))?;
+        let dialect = self.dialects.get(spoken.dialect).filter(|_| spoken.unknown_types != Some(UnknownTypes::Pass));
+        let known = dialect.map_or(Ok(()), |dialect| dialect.check_pattern(&pattern));
+        known.map_err(|unknown| unknown_type(unknown, spoken.dialect))?;
+        Ok(pattern)
+    }
+
+    /// Notes a secret that the dialect cannot sign with.
+    pub(crate) fn check_secret(&self, secret: &Placed<Secret>, dialect: &str, faults: &mut Faults) {
+        let Some(dialect) = self.dialects.get(dialect) else { return };
+        if let Err(reason) = dialect.api.secret_format.accept(secret.value.expose()) {
+            let message = format!("the dialect `{}` cannot use the secret in this file: {reason}", dialect.name);
+            faults.add(&secret.place, message, "leave `secret_file` out, and the relay makes a secret that fits");
+        }
+    }
+}
+
+fn unknown_type(unknown: UnknownType, dialect: &str) -> Wrong {
+    let all = || format!("hookwheel dialects show {dialect}");
+    let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
+    Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
+}
+
+fn refused_url(reason: &Reason) -> Wrong {
+    let remedy = match reason {
+        Reason::SingleLabel(_) | Reason::Port(1..) => URL_OR_PRIVATE,
+        reason if reason.can_be_opened() => "allow_private = [\"…\"] in [delivery], with that very address, if it is meant",
+        _ => URL_EXAMPLE,
+    };
+    Wrong::new(format!("cannot be used: {reason}"), remedy)
+}
+
+const URL_EXAMPLE: &str = "url = \"https://hooks.example.com/path\"";
+const URL_OR_PRIVATE: &str =
+    "url = \"https://hooks.example.com/path\", or allow_private = [\"…\"] in [delivery], with its address, if it is meant";
+
+const PATTERNS: &str = "a name (`invoice.paid`), everything below a prefix (`invoice.*`), or everything (`*`)";

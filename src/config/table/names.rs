@@ -1,0 +1,35 @@
+//! Notes a name that is used twice, with both places.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use crate::config::fault::{Faults, Place};
+
+/// The names of one kind within one owner, or whatever else must not stand twice, each with its first place.
+#[derive(Debug)]
+pub(crate) struct Names<T> {
+    first: HashMap<T, Place>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self { first: HashMap::new() }
+    }
+}
+
+impl<T: Eq + Hash> Names<T> {
+    /// With names that were judged before.
+    pub(crate) fn with(judged: impl IntoIterator<Item = (T, Place)>) -> Self {
+        Self { first: judged.into_iter().collect() }
+    }
+
+    /// Notes `what` when the name was there before; `remedy` is what to do about it.
+    pub(crate) fn once(&mut self, name: T, place: &Place, what: &str, remedy: &str, faults: &mut Faults) {
+        match self.first.get(&name) {
+            Some(first) => faults.add(place, format!("{what} stands here and in {first}"), remedy),
+            None => {
+                self.first.insert(name, place.clone());
+            }
+        }
+    }
+}

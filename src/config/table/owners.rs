@@ -1,0 +1,202 @@
+//! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
+
+use crate::domain::dialect::UnknownTypes;
+use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::secret::Secret;
+
+use super::judge::Judge;
+use super::keys::{Keys, OwnerKind};
+use super::names::Names;
+use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
+use crate::config::dialect::parts::word;
+use crate::config::fault::{Faults, Place, Placed};
+use crate::config::source::document::Table;
+use crate::config::source::secret_file;
+
+/// What all owners share while they are read.
+pub(crate) struct Owners<'a> {
+    pub(crate) judge: &'a Judge,
+    pub(crate) keys: Keys,
+    pub(crate) faults: &'a mut Faults,
+}
+
+impl Owners<'_> {
+    /// Takes `operator` of the root.
+    pub(crate) fn operator(&mut self, root: &mut Table) -> Operator {
+        let Some(mut table) = root.table("operator", self.faults) else { return Operator::default() };
+        let keys = self.keys.take(&mut table, OwnerKind::Operator, self.faults);
+        let url = self.url(&mut table, "notify_url", DEFAULT_DIALECT);
+        let notify_secret = self.notify_secret(&mut table, url.is_some());
+        table.finish(self.faults);
+        Operator { keys, notify_url: url, notify_secret }
+    }
+
+    /// Takes `provider` and `webhook` of the root.
+    pub(crate) fn providers(&mut self, root: &mut Table) -> Vec<Provider> {
+        let mut names = Names::default();
+        let tables = root.tables("provider", self.faults);
+        let mut providers: Vec<Provider> = tables.into_iter().filter_map(|table| self.provider(table, &mut names)).collect();
+        let webhooks = root.tables("webhook", self.faults);
+        if !webhooks.is_empty() {
+            self.top_level(webhooks, &mut providers);
+        }
+        providers
+    }
+
+    fn provider(&mut self, mut table: Table, names: &mut Names<String>) -> Option<Provider> {
+        let name = table.id("name", "\"acme\"", self.faults);
+        let dialect = self.dialect(&mut table);
+        let unknown_types = word(&mut table, "unknown_types", &UNKNOWN_TYPES, self.faults).map(|word| word.value);
+        let create_tenants = table.boolean("create_tenants", self.faults).is_some_and(|create| create.value);
+        let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
+        let tenants = self.tenants(&mut table, Spoken { dialect: &dialect, unknown_types });
+        table.finish(self.faults);
+        let name = name?;
+        let what = format!("the provider `{}`", name.value);
+        names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
+        Some(Provider { name: name.value, dialect, unknown_types, create_tenants, keys, tenants })
+    }
+
+    fn dialect(&mut self, table: &mut Table) -> String {
+        let Some(dialect) = table.string("dialect", self.faults) else { return DEFAULT_DIALECT.to_owned() };
+        self.judge.check_name(&dialect, self.faults);
+        dialect.value
+    }
+
+    fn tenants(&mut self, provider: &mut Table, spoken: Spoken<'_>) -> Vec<Tenant> {
+        let mut names = Names::default();
+        let tables = provider.tables("tenant", self.faults);
+        tables.into_iter().filter_map(|table| self.tenant(table, spoken, &mut names)).collect()
+    }
+
+    fn tenant(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Tenant> {
+        let id = table.id("id", "\"acme\"", self.faults);
+        let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
+        let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
+        let webhooks = table.tables("webhook", self.faults);
+        let webhooks = self.webhooks(webhooks, spoken, &mut Names::default());
+        table.finish(self.faults);
+        let id = id?;
+        let what = format!("the tenant `{}`", id.value);
+        names.once(id.value.clone(), &id.place, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
+        let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
+        Some(Tenant { id: id.value, environment, keys, webhooks })
+    }
+
+    fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, names: &mut Names<String>) -> Vec<Webhook> {
+        tables.into_iter().filter_map(|table| self.webhook(table, spoken, names)).collect()
+    }
+
+    fn webhook(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Webhook> {
+        let place = table.place.clone();
+        let name = table.label("name", "\"billing\"", self.faults);
+        if !table.has("url") {
+            table.missing("url", "\"https://hooks.example.com/path\"", self.faults);
+        }
+        let url = self.url(&mut table, "url", spoken.dialect);
+        let events = self.events(&mut table, spoken);
+        let description = table.string("description", self.faults).map(|text| text.value);
+        let secret = self.secret(&mut table, "secret_file", spoken.dialect);
+        table.finish(self.faults);
+        let (name, description) = (name?, description.unwrap_or_default());
+        let what = format!("the webhook `{}`", name.value);
+        names.once(name.value.clone(), &name.place, &what, "a name of its own for each webhook of a tenant", self.faults);
+        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, place })
+    }
+
+    /// Top-level webhooks join the provider and tenant `default`, which may also have tables of their own.
+    fn top_level(&mut self, tables: Vec<Table>, providers: &mut Vec<Provider>) {
+        let place = tables.first().map(|table| table.place.clone()).unwrap_or_default();
+        let provider = self.default_provider(&place, providers);
+        let unknown_types = provider.unknown_types;
+        let tenant = default_tenant(&mut provider.tenants);
+        let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.place.clone()));
+        let mut names = Names::with(judged);
+        let spoken = Spoken { dialect: DEFAULT_DIALECT, unknown_types };
+        tenant.webhooks.extend(self.webhooks(tables, spoken, &mut names));
+    }
+
+    fn default_provider<'p>(&mut self, place: &Place, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
+        let at = providers.iter().position(|provider| provider.name == DEFAULT_OWNER).unwrap_or(providers.len());
+        if at == providers.len() {
+            providers.push(default_owner());
+        }
+        let provider = &mut providers[at];
+        if provider.dialect != DEFAULT_DIALECT {
+            let message =
+                format!("a top-level [[webhook]] belongs to the provider `default`, whose dialect is `{}`", provider.dialect);
+            self.faults.add(
+                place,
+                message,
+                "put it under its tenant, as [[provider.tenant.webhook]], or name that provider otherwise",
+            );
+        }
+        provider
+    }
+
+    fn url(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<String> {
+        let judge = self.judge;
+        let taken = table.take(key, self.faults, |value, _| judge.url(value, dialect))?;
+        Some(taken.value)
+    }
+
+    fn events(&mut self, table: &mut Table, spoken: Spoken<'_>) -> Option<Vec<Pattern>> {
+        if !table.has("events") {
+            table.missing("events", EVENTS_EXAMPLE, self.faults);
+        }
+        let judge = self.judge;
+        let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, spoken))?;
+        if events.value.is_empty() {
+            self.faults.add(&events.place, "`events` names none", format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"));
+        }
+        Some(events.value.into_iter().map(|event| event.value).collect())
+    }
+
+    fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<Secret> {
+        let file = table.path(key, self.faults)?;
+        let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.place);
+        self.judge.check_secret(&secret, dialect, self.faults);
+        Some(secret.value)
+    }
+
+    fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<Secret> {
+        let place = table.entry("notify_secret_file").map(|entry| entry.place.clone());
+        let secret = self.secret(table, "notify_secret_file", DEFAULT_DIALECT);
+        if let (Some(place), false) = (place, has_url) {
+            self.faults.add(
+                &place,
+                "`notify_secret_file` is given without `notify_url`",
+                "notify_url = \"https://ops.example.com/hooks\"",
+            );
+        }
+        secret
+    }
+}
+
+/// How a provider's webhooks are judged.
+#[derive(Clone, Copy)]
+pub(crate) struct Spoken<'a> {
+    pub(crate) dialect: &'a str,
+    /// Where the provider says it. What it added to the catalogue by the API is not known here, so its `refuse` refuses nothing
+    /// that the dialect takes.
+    pub(crate) unknown_types: Option<UnknownTypes>,
+}
+
+fn default_owner() -> Provider {
+    let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
+    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: Vec::new() }
+}
+
+fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {
+    let at = tenants.iter().position(|tenant| tenant.id == DEFAULT_OWNER).unwrap_or(tenants.len());
+    if at == tenants.len() {
+        let (id, environment) = (DEFAULT_OWNER.to_owned(), DEFAULT_ENVIRONMENT.to_owned());
+        tenants.push(Tenant { id, environment, keys: Vec::new(), webhooks: Vec::new() });
+    }
+    &mut tenants[at]
+}
+
+/// What `$tenant.environment` prints where the file names none.
+const DEFAULT_ENVIRONMENT: &str = "Production";
+
+const EVENTS_EXAMPLE: &str = "[\"invoice.*\"]";

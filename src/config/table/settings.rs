@@ -1,0 +1,174 @@
+//! `[server]`, `[storage]` and `[delivery]`: their keys, defaults and bounds.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::section::{Section, quoted, quoted_list};
+use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
+use crate::config::checked::{Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
+use crate::config::fault::{Place, Placed};
+use crate::config::source::pem;
+use crate::domain::units::Size;
+
+/// Every key of the three tables, in the order of the documentation; their environment variables are named after them.
+pub(crate) const KEYS: [(&str, &[&str]); 3] = [
+    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level"]),
+    ("storage", &["path", "retention", "max_bytes"]),
+    (
+        "delivery",
+        &[
+            "in_flight",
+            "in_flight_per_endpoint",
+            "memory",
+            "connect_timeout",
+            "response_capture",
+            "allow_private",
+            "ca_file",
+            "resolvers",
+            "danger_allow_http",
+            "connection_idle",
+            "rotation_overlap",
+        ],
+    ),
+];
+
+/// Reads `[server]`.
+pub(crate) fn server(mut section: Section<'_>) -> Server {
+    let listen = section.table.address("listen", section.faults);
+    let listen = section.note("listen", listen, LISTEN, |listen| quoted(listen)).value;
+    let tls = tls(&mut section);
+    let admin_socket = section.path("admin_socket", ADMIN_SOCKET);
+    check_socket(&mut section, &admin_socket);
+    let format = section.choice("log_format", &LogFormat::NAMES);
+    let level = section.choice("log_level", &LogLevel::NAMES);
+    section.finish();
+    Server { listen, tls, admin_socket: admin_socket.value, log: Log { format, level } }
+}
+
+fn tls(section: &mut Section<'_>) -> Option<Tls> {
+    let cert = section.optional_path("tls_cert");
+    let key = section.optional_path("tls_key");
+    let chain = cert.as_ref().and_then(|cert| pem::certificates(cert, section.faults));
+    let private = key.as_ref().and_then(|key| pem::private_key(key, section.faults));
+    match (cert, key) {
+        (Some(cert), Some(key)) => pem::tls((&cert, chain?), (&key, private?), section.faults),
+        (Some(cert), None) => half_tls(section, &cert.place, "tls_cert", "tls_key"),
+        (None, Some(key)) => half_tls(section, &key.place, "tls_key", "tls_cert"),
+        (None, None) => None,
+    }
+}
+
+fn half_tls(section: &mut Section<'_>, place: &Place, given: &str, missing: &str) -> Option<Tls> {
+    section.faults.add(place, format!("`{given}` is given without `{missing}`"), format!("{missing} = \"tls/{missing}.pem\""));
+    None
+}
+
+fn check_socket(section: &mut Section<'_>, socket: &Placed<PathBuf>) {
+    let bytes = socket.value.as_os_str().len();
+    if bytes > SOCKET_PATH_BYTES_MAX {
+        let message = format!("`admin_socket` has {bytes} bytes; a socket's path has at most {SOCKET_PATH_BYTES_MAX}");
+        section.faults.add(&socket.place, message, format!("admin_socket = \"{ADMIN_SOCKET}\""));
+    }
+}
+
+/// Reads `[storage]`.
+pub(crate) fn storage(mut section: Section<'_>) -> Storage {
+    let storage = Storage {
+        path: section.path("path", STORE).value,
+        retention: section.duration("retention", 7 * DAY, SECOND..=3_650 * DAY),
+        max_bytes: section.size("max_bytes", MAX_BYTES, MAX_BYTES_LEAST..=MAX_BYTES_MOST),
+    };
+    section.finish();
+    storage
+}
+
+/// Reads `[delivery]`.
+pub(crate) fn delivery(mut section: Section<'_>) -> Delivery {
+    let (in_flight, in_flight_per_endpoint) = in_flight(&mut section);
+    let delivery = Delivery {
+        in_flight,
+        in_flight_per_endpoint,
+        memory: section.size("memory", Size(BYTES_DEFAULT), Size(BYTES_LEAST)..=Size(BYTES_MOST)),
+        connect_timeout: section.duration("connect_timeout", 5 * SECOND, CONNECT_TIMEOUT_LEAST..=60 * SECOND),
+        response_capture: section.size("response_capture", Size::kib(16), Size(0)..=RESPONSE_CAPTURE_MOST),
+        allow_private: allow_private(&mut section),
+        ca_file: ca_file(&mut section),
+        resolvers: resolvers(&mut section),
+        danger_allow_http: section.boolean("danger_allow_http", false),
+        connection_idle: section.duration("connection_idle", DAY, SECOND..=30 * DAY),
+        rotation_overlap: section.duration("rotation_overlap", DAY, Duration::ZERO..=30 * DAY),
+    };
+    section.finish();
+    delivery
+}
+
+/// The limit over all endpoints and that of one, which is never above it.
+fn in_flight(section: &mut Section<'_>) -> (usize, usize) {
+    let all = section.count("in_flight", IN_FLIGHT, 1..=IN_FLIGHT_MOST).value;
+    let one = section.count("in_flight_per_endpoint", IN_FLIGHT_PER_ENDPOINT.min(all), 1..=IN_FLIGHT_MOST);
+    if one.value > all {
+        let message = format!("`in_flight_per_endpoint` is {}, more than `in_flight`, which is {all}", one.value);
+        section.faults.add(&one.place, message, format!("in_flight_per_endpoint = {}", IN_FLIGHT_PER_ENDPOINT.min(all)));
+    }
+    (usize_of(all), usize_of(one.value))
+}
+
+fn usize_of(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+fn allow_private(section: &mut Section<'_>) -> Vec<IpNet> {
+    let networks = section.table.networks("allow_private", section.faults);
+    section.note("allow_private", networks, Vec::new(), |networks| quoted_list(networks)).value
+}
+
+fn ca_file(section: &mut Section<'_>) -> Option<PathBuf> {
+    let file = section.optional_path("ca_file")?;
+    pem::trusted_certificates(&file, section.faults);
+    Some(file.value)
+}
+
+fn resolvers(section: &mut Section<'_>) -> Vec<SocketAddr> {
+    let addresses = section.table.addresses("resolvers", DNS_PORT, section.faults);
+    section.note("resolvers", addresses, Vec::new(), |addresses| quoted_list(addresses)).value
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Loopback: nobody outside reaches a relay that was not asked to be reached.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
+const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
+
+/// `sun_path` holds 108 bytes with its end (unix(7)).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+const STORE: &str = "/var/lib/hookwheel/hookwheel.redb";
+
+const MAX_BYTES: Size = Size::gib(10);
+
+/// One batch of 16 MiB, the largest request, must fit.
+const MAX_BYTES_LEAST: Size = Size::mib(16);
+
+const MAX_BYTES_MOST: Size = Size::gib(64 * 1024);
+
+/// At some 16 KiB each, 64 MiB of attempts under way.
+const IN_FLIGHT: u64 = 4096;
+
+/// An attempt needs a port and a file descriptor.
+const IN_FLIGHT_MOST: u64 = 65_535;
+
+/// Enough to keep an endpoint of 100 ms at 160 deliveries a second, few enough to hurt none.
+const IN_FLIGHT_PER_ENDPOINT: u64 = 16;
+
+/// Less than this fails over any distance.
+const CONNECT_TIMEOUT_LEAST: Duration = Duration::from_millis(10);
+
+/// It is read into memory for each attempt under way, and kept in the log.
+const RESPONSE_CAPTURE_MOST: Size = Size::mib(1);
+
+const DNS_PORT: u16 = 53;

@@ -1,0 +1,388 @@
+//! Takes typed values out of a table by name; what is wrong is noted, and reading goes on.
+//!
+//! ```text
+//! let listen = server.address("listen", faults);      // None: absent, or wrong and noted
+//! let timeout = server.duration("timeout", SECOND..=HOUR, faults);
+//! server.finish(faults);                               // every key that nobody took is unknown
+//! ```
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::domain::id::is_name;
+use crate::domain::text::nearest::nearest;
+
+pub(crate) use super::value::Wrong;
+use super::value::{TABLES_EXAMPLE, duration, integer, is_label, items, network, number, size, string};
+use crate::config::fault::{Faults, Place, Placed};
+use crate::config::source::document::{Entry, Table, Value};
+use crate::domain::units::Size;
+
+impl Table {
+    /// Takes a key with whatever reads it; of several layers each is read and the last right one counts.
+    pub(crate) fn take<T>(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+        mut read: impl FnMut(Value, &Place) -> Result<T, Wrong>,
+    ) -> Option<Placed<T>> {
+        let mut last = None;
+        for Entry { value: Placed { value, place }, .. } in self.pull(key) {
+            match read(value, &place) {
+                Ok(read) => last = Some(Placed::new(read, place)),
+                Err(wrong) => faults.add(&place, format!("`{key}` {}", wrong.message), wrong.remedy),
+            }
+        }
+        last
+    }
+
+    pub(crate) fn string(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.take(key, faults, |value, _| string(value, &format!("{key} = \"…\"")))
+    }
+
+    pub(crate) fn boolean(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<bool>> {
+        self.take(key, faults, |value, _| match value {
+            Value::Boolean(is) => Ok(is),
+            Value::Text(text) if text == "true" || text == "false" => Ok(text == "true"),
+            other => Err(Wrong::kind(&other, "true or false", format!("{key} = true, without quotes"))),
+        })
+    }
+
+    pub(crate) fn integer(&mut self, key: &str, range: RangeInclusive<u64>, faults: &mut Faults) -> Option<Placed<u64>> {
+        self.take(key, faults, |value, _| integer(key, value, &range))
+    }
+
+    /// A number that may have a fraction.
+    pub(crate) fn number(&mut self, key: &str, range: RangeInclusive<f64>, faults: &mut Faults) -> Option<Placed<f64>> {
+        self.take(key, faults, |value, _| number(key, &value, &range))
+    }
+
+    /// `"30s"`, `"1h30m"`: see `units::parse_duration`.
+    pub(crate) fn duration(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+        faults: &mut Faults,
+    ) -> Option<Placed<Duration>> {
+        self.take(key, faults, |value, _| duration(key, value, &range))
+    }
+
+    /// A list of durations, each within the range.
+    pub(crate) fn durations(
+        &mut self,
+        key: &str,
+        range: RangeInclusive<Duration>,
+        faults: &mut Faults,
+    ) -> Option<Placed<Vec<Duration>>> {
+        let list = self.list(key, faults, "[\"30s\", \"5m\"]", |value| duration(key, value, &range))?;
+        Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
+    }
+
+    /// `"16KiB"`, `"10GiB"`: see [`Size::parse`].
+    pub(crate) fn size(&mut self, key: &str, range: RangeInclusive<Size>, faults: &mut Faults) -> Option<Placed<Size>> {
+        self.take(key, faults, |value, _| size(key, value, &range))
+    }
+
+    /// A required name of 1 to 64 visible characters.
+    pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
+    }
+
+    /// A required id, as [`is_name`] has it.
+    pub(crate) fn id(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        self.named(key, example, faults, is_name, "1 to 64 of A-Z a-z 0-9 _ -")
+    }
+
+    fn named(
+        &mut self,
+        key: &str,
+        example: &str,
+        faults: &mut Faults,
+        fits: fn(&str) -> bool,
+        form: &str,
+    ) -> Option<Placed<String>> {
+        if !self.has(key) {
+            self.missing(key, example, faults);
+        }
+        let remedy = format!("{key} = {example}: {form}");
+        self.take(key, faults, |value, _| match string(value, &remedy)? {
+            name if fits(&name) => Ok(name),
+            _ => Err(Wrong::new("is no name", remedy.clone())),
+        })
+    }
+
+    /// A path, taken relative to the folder of the file that names it.
+    pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
+        let remedy = format!("{key} = \"/path/to/it\"");
+        self.take(key, faults, |value, place| match string(value, &remedy)? {
+            empty if empty.is_empty() => Err(Wrong::new("is empty", remedy.clone())),
+            text => Ok(place.resolve(&text)),
+        })
+    }
+
+    /// An IP address and a port.
+    pub(crate) fn address(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<SocketAddr>> {
+        let remedy = format!("{key} = \"127.0.0.1:8080\", or \"[::1]:8080\"");
+        self.take(key, faults, |value, _| {
+            let text = string(value, &remedy)?;
+            text.parse().map_err(|_| Wrong::new(format!("is `{text}`, not an IP address and a port"), remedy.clone()))
+        })
+    }
+
+    /// IP addresses, each with a port or with `port` understood.
+    pub(crate) fn addresses(&mut self, key: &str, port: u16, faults: &mut Faults) -> Option<Placed<Vec<SocketAddr>>> {
+        let example = "[\"192.0.2.53\", \"[2001:db8::53]:53\"]";
+        let list = self.list(key, faults, example, |value| {
+            let text = string(value, &format!("{key} = {example}"))?;
+            let bare = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
+            text.parse().or_else(|_| bare()).map_err(|_| {
+                Wrong::new(format!("holds `{text}`, not an IP address"), format!("{key} = {example}; the port may be left out"))
+            })
+        })?;
+        Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
+    }
+
+    /// CIDRs, as `10.0.0.0/8`; an address alone is a network of one.
+    pub(crate) fn networks(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<IpNet>>> {
+        let example = "[\"10.1.0.0/16\", \"fd00::/8\"]";
+        let list = self.list(key, faults, example, |value| network(key, value, example))?;
+        Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
+    }
+
+    pub(crate) fn strings(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<Placed<String>>>> {
+        self.list(key, faults, "[\"…\", \"…\"]", |value| string(value, &format!("{key} = [\"…\", \"…\"]")))
+    }
+
+    /// A table within this one.
+    pub(crate) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table> {
+        let taken = self.take(key, faults, |value, _| match value {
+            Value::Table(table) => Ok(table),
+            other => Err(Wrong::kind(&other, "a table", format!("[{key}] on a line of its own, its keys below"))),
+        })?;
+        Some(taken.value)
+    }
+
+    /// A list of tables, `[[key]]` or `key = [{…}]`; absent is empty.
+    pub(crate) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table> {
+        let list = self.right_items(key, faults, TABLES_EXAMPLE, |value| match value {
+            Value::Table(table) => Ok(table),
+            other => Err(Wrong::kind(&other, "a list of tables", format!("[[{key}]] for each, or {key} = {TABLES_EXAMPLE}"))),
+        });
+        list.into_iter().flat_map(|(list, _)| list.value).map(|item| item.value).collect()
+    }
+
+    /// Each item of a list through `read`; with a wrong one, all the wrong ones are noted and there is no list.
+    pub(crate) fn list<T>(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+        example: &str,
+        read: impl FnMut(Value) -> Result<T, Wrong>,
+    ) -> Option<Placed<Vec<Placed<T>>>> {
+        let (list, whole) = self.right_items(key, faults, example, read)?;
+        whole.then_some(list)
+    }
+
+    /// The items that are right, and whether all are.
+    fn right_items<T>(
+        &mut self,
+        key: &str,
+        faults: &mut Faults,
+        example: &str,
+        mut read: impl FnMut(Value) -> Result<T, Wrong>,
+    ) -> Option<(Placed<Vec<Placed<T>>>, bool)> {
+        let list = self.take(key, faults, |value, place| items(value, place, key, example))?;
+        let count = list.value.len();
+        let mut right = Vec::with_capacity(count);
+        for item in list.value {
+            match read(item.value) {
+                Ok(value) => right.push(Placed::new(value, item.place)),
+                Err(wrong) => faults.add(&item.place, format!("`{key}` {}", wrong.message), wrong.remedy),
+            }
+        }
+        let whole = right.len() == count;
+        Some((Placed::new(right, list.place), whole))
+    }
+
+    /// Every entry not yet taken: for tables whose keys are the user's own.
+    pub(crate) fn rest(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
+    /// Whether the key stands here and has not been taken.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Notes that a key is missing; the table's header is the place.
+    pub(crate) fn missing(&self, key: &str, example: &str, faults: &mut Faults) {
+        faults.add(&self.place, format!("`{key}` is missing here"), format!("{key} = {example}"));
+    }
+
+    /// Notes every key that nobody asked for, with the nearest that somebody did.
+    pub(crate) fn finish(self, faults: &mut Faults) {
+        let Self { entries, known, .. } = self;
+        for entry in entries {
+            let message = format!("unknown key `{}`", entry.key);
+            faults.add(&entry.place, message, unknown_remedy(&entry, &known));
+        }
+    }
+
+    fn pull(&mut self, key: &str) -> Vec<Entry> {
+        if !self.known.iter().any(|known| known == key) {
+            self.known.push(key.to_owned());
+        }
+        self.entries.extract_if(.., |entry| entry.key == key).collect()
+    }
+}
+
+fn unknown_remedy(entry: &Entry, known: &[String]) -> String {
+    let Some(near) = nearest(&entry.key, known.iter().map(String::as_str)) else {
+        return if known.is_empty() { "no key is known here".to_owned() } else { format!("one of {}", known.join(", ")) };
+    };
+    match (&entry.value.value, entry.value.value.shown()) {
+        (Value::Table(_) | Value::Array(_), None) => format!("name it `{near}`"),
+        // What was meant as a secret is not repeated.
+        (_, Some(shown)) if !is_secret(near) && !is_secret(&entry.key) => format!("{near} = {shown}"),
+        _ => format!("{near} = …"),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    ["secret", "key", "token", "password"].iter().any(|word| key.to_lowercase().contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::source::document::parse;
+
+    fn read(text: &str) -> Table {
+        let mut faults = Faults::default();
+        let table = parse(Path::new("a.toml"), text, &mut faults);
+        assert!(faults.is_empty(), "{faults}");
+        table.expect("no fault")
+    }
+
+    /// What is wrong with one value, as it is printed.
+    fn fault<T>(text: &str, take: impl FnOnce(&mut Table, &mut Faults) -> Option<T>) -> String {
+        let (mut table, mut faults) = (read(text), Faults::default());
+        assert!(take(&mut table, &mut faults).is_none(), "{text}");
+        faults.to_string()
+    }
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    #[test]
+    fn an_unknown_key_is_told_the_nearest_with_its_value() {
+        let (mut table, mut faults) = (read("a = 1\ntimout = \"10s\"\n"), Faults::default());
+        table.integer("a", 0..=9, &mut faults);
+        table.duration("timeout", Duration::ZERO..=HOUR, &mut faults);
+        table.finish(&mut faults);
+        assert_eq!(faults.to_string(), "error: unknown key `timout`   a.toml:2:1\n  try: timeout = \"10s\"");
+    }
+
+    #[test]
+    fn an_unknown_key_without_a_near_one_is_told_all() {
+        let (mut table, mut faults) = (read("colour = 1"), Faults::default());
+        table.string("name", &mut faults);
+        table.string("url", &mut faults);
+        table.finish(&mut faults);
+        assert!(faults.to_string().ends_with("  try: one of name, url"), "{faults}");
+    }
+
+    #[test]
+    fn a_secret_is_not_repeated() {
+        let (mut table, mut faults) = (read("secret_fil = \"whsec_abc\""), Faults::default());
+        table.string("secret_file", &mut faults);
+        table.finish(&mut faults);
+        assert!(!faults.to_string().contains("whsec_abc"), "{faults}");
+    }
+
+    #[test]
+    fn a_wrong_type_says_what_is_there_and_what_should_be() {
+        let printed = fault("name = 5", |table, faults| table.string("name", faults));
+        assert_eq!(printed, "error: `name` is an integer, not a string   a.toml:1:8\n  try: name = \"…\"");
+        let printed = fault("on = \"yes\"", |table, faults| table.boolean("on", faults));
+        assert!(printed.contains("`on` is a string, not true or false"), "{printed}");
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_told_one() {
+        let printed = fault("t = 30", |table, faults| table.duration("t", Duration::ZERO..=HOUR, faults));
+        assert!(printed.contains("try: t = \"30s\""), "{printed}");
+        let printed = fault("s = 512", |table, faults| table.size("s", Size(0)..=Size::mib(1), faults));
+        assert!(printed.contains("try: s = \"512B\""), "{printed}");
+    }
+
+    #[test]
+    fn bounds_are_named_in_the_units_of_the_value() {
+        let printed = fault("t = \"2h\"", |table, faults| table.duration("t", Duration::from_secs(1)..=HOUR, faults));
+        assert!(printed.contains("`t` is 2h, outside 1s to 1h"), "{printed}");
+        let printed = fault("s = \"2GiB\"", |table, faults| table.size("s", Size::kib(1)..=Size::mib(1), faults));
+        assert!(printed.contains("`s` is 2GiB, outside 1KiB to 1MiB"), "{printed}");
+        let printed = fault("n = -1", |table, faults| table.integer("n", 1..=9, faults));
+        assert!(printed.contains("`n` is -1, outside 1 to 9"), "{printed}");
+    }
+
+    #[test]
+    fn every_wrong_item_of_a_list_is_noted() {
+        let (mut table, mut faults) =
+            (read("n = [\"10.0.0.0/8\", \"10.0.0.0/33\", \"fd00::1\", \"10.1.2.3/8\"]"), Faults::default());
+        assert_eq!(table.networks("n", &mut faults), None);
+        assert_eq!(faults.len(), 2, "{faults}");
+        assert!(faults.to_string().contains("a.toml:1:20"), "{faults}");
+        assert!(faults.to_string().contains("[\"10.0.0.0/8\"] or [\"10.1.2.3/32\"]"), "{faults}");
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        let (mut table, mut faults) = (read("n = [\"fd00::1\", \"192.0.2.0/24\"]"), Faults::default());
+        let networks = table.networks("n", &mut faults).expect("right").value;
+        let printed: Vec<_> = networks.iter().map(ToString::to_string).collect();
+        assert_eq!(printed, ["fd00::1/128", "192.0.2.0/24"]);
+    }
+
+    #[test]
+    fn a_wrong_item_hides_no_fault_in_the_tables_beside_it() {
+        let (mut table, mut faults) = (read("t = [{ a = 1 }, 5]"), Faults::default());
+        assert_eq!(table.tables("t", &mut faults).len(), 1);
+        assert_eq!(faults.len(), 1, "{faults}");
+    }
+
+    #[test]
+    fn text_from_outside_a_file_becomes_what_is_expected() {
+        let (mut table, mut faults) = (Table::default(), Faults::default());
+        let mut put = |key: &str, text: &str| table.put(key, Value::Text(text.into()), Place::Environment("X".into()));
+        put("n", "64");
+        put("on", "true");
+        put("list", "10.0.0.0/8, fd00::/8");
+        assert_eq!(table.integer("n", 1..=99, &mut faults).map(|n| n.value), Some(64));
+        assert_eq!(table.boolean("on", &mut faults).map(|on| on.value), Some(true));
+        assert_eq!(table.networks("list", &mut faults).map(|list| list.value.len()), Some(2));
+        assert!(faults.is_empty(), "{faults}");
+    }
+
+    #[test]
+    fn a_layer_that_is_put_over_hides_no_fault_below() {
+        let (mut table, mut faults) = (read("n = \"x\""), Faults::default());
+        table.put("n", Value::Text("5".into()), Place::Flag("--n".into()));
+        let taken = table.integer("n", 1..=9, &mut faults).expect("the flag's");
+        assert_eq!((taken.value, taken.place), (5, Place::Flag("--n".into())));
+        assert_eq!(faults.len(), 1);
+    }
+
+    #[test]
+    fn a_port_may_be_understood() {
+        let (mut table, mut faults) = (read("r = [\"192.0.2.1\", \"[::1]:5353\"]"), Faults::default());
+        let taken = table.addresses("r", 53, &mut faults).expect("a list").value;
+        let printed: Vec<_> = taken.iter().map(ToString::to_string).collect();
+        assert_eq!(printed, ["192.0.2.1:53", "[::1]:5353"]);
+    }
+}

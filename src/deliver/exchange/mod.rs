@@ -1,0 +1,9 @@
+//! One request and its response over a connection: written, read, and judged as HTTP/1.1 alone.
+
+pub(crate) mod body;
+pub(crate) mod connection;
+pub(crate) mod framing;
+pub(crate) mod head;
+pub(crate) mod request;
+pub(crate) mod stream;
+pub(crate) mod words;

@@ -1,0 +1,159 @@
+//! What one attempt sends: a POST, with every header that goes on the wire.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use bytes::Bytes;
+
+use crate::domain::delivery::outcome::{Class, Failure};
+use crate::domain::headers::{Headers, is_token};
+use crate::domain::webhook::target::Target;
+
+/// A request, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) target: &'a Target,
+    /// All of them, in the order in which they are sent.
+    headers: Headers,
+    body: Bytes,
+}
+
+impl<'a> Request<'a> {
+    /// A request with the dialect's headers besides those that every request has. The dialect's `content-type`, `user-agent` and
+    /// `accept` stand in for the usual ones.
+    ///
+    /// Refuses what HTTP cannot carry. Not to be reached: URLs are checked when set, headers when an event is published.
+    pub(crate) fn new(target: &'a Target, dialect: &Headers, body: Bytes) -> Result<Self, Failure> {
+        if !target.path_and_query().bytes().chain(target.authority().bytes()).all(|byte| byte.is_ascii_graphic()) {
+            return Err(unsendable("the URL"));
+        }
+        let mut headers = Headers::with_capacity(dialect.bytes() + target.authority().len() + USUAL_BYTES);
+        headers.push("host", target.authority());
+        let absent = |(name, _): &&(&str, &str)| dialect.get(name).is_none();
+        USUAL.iter().filter(absent).for_each(|(name, value)| headers.push(name, value));
+        headers.push_with("content-length", |to| {
+            // Writing into memory cannot fail.
+            let _ = write!(to, "{}", body.len());
+        });
+        for (name, value) in dialect.iter() {
+            check(name, value)?;
+            headers.push(name, value);
+        }
+        Ok(Self { target, headers, body })
+    }
+
+    pub(crate) fn into_headers(self) -> Headers {
+        self.headers
+    }
+
+    pub(in crate::deliver) fn body(&self) -> Bytes {
+        self.body.clone()
+    }
+
+    /// Writes the request line and the headers (RFC 9112 section 3). Names are in lower case, as HTTP/2 has them.
+    pub(in crate::deliver) fn write_head(&self, to: &mut Vec<u8>) {
+        to.clear();
+        // Writing into memory cannot fail.
+        let _ = write!(to, "POST {} HTTP/1.1\r\n", self.target.path_and_query());
+        for (name, value) in self.headers.iter() {
+            to.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
+            to.extend_from_slice(b": ");
+            to.extend_from_slice(value.as_bytes());
+            to.extend_from_slice(b"\r\n");
+        }
+        to.extend_from_slice(b"\r\n");
+    }
+}
+
+fn check(name: &str, value: &str) -> Result<(), Failure> {
+    let is_ours = OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours));
+    let is_name = !name.is_empty() && name.bytes().all(is_token);
+    let is_value = value.bytes().all(|byte| !byte.is_ascii_control());
+    if is_name && is_value && !is_ours { Ok(()) } else { Err(unsendable(&format!("the header {name}"))) }
+}
+
+fn unsendable(what: &str) -> Failure {
+    Failure::new(Class::Policy, format!("{what} cannot be sent over HTTP; nothing was sent"))
+}
+
+/// The sender's name, unless the dialect has one of its own.
+pub(crate) const USER_AGENT: &str = concat!("hookwheel/", env!("CARGO_PKG_VERSION"));
+
+/// What every request has unless the dialect says otherwise. `accept` is there since firewalls in front of web servers refuse
+/// requests without it (rule 920300 of the OWASP Core Rule Set).
+const USUAL: &[(&str, &str)] = &[("content-type", "application/json"), ("user-agent", USER_AGENT), ("accept", "*/*")];
+
+/// Room for all of them, `host` and `content-length` included.
+const USUAL_BYTES: usize = 160;
+
+/// Headers that say how the message is framed and where it goes: nobody's to choose.
+const OURS: &[&str] =
+    &["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect", "keep-alive"];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::webhook::target::{Guard, Schemes};
+
+    fn target(url: &str) -> Target {
+        Target::parse(url, Schemes { http: true }, &Guard::default()).unwrap()
+    }
+
+    fn head(dialect: &[(&str, &str)]) -> String {
+        let target = target("https://example.com:8443/hook?a=b");
+        let request = Request::new(&target, &dialect.iter().copied().collect(), Bytes::from_static(b"{}")).unwrap();
+        let mut written = b"left from before".to_vec();
+        request.write_head(&mut written);
+        String::from_utf8(written).unwrap()
+    }
+
+    #[test]
+    fn a_request_has_the_usual_headers_and_the_dialects() {
+        let expected = format!(
+            "POST /hook?a=b HTTP/1.1\r\nhost: example.com:8443\r\ncontent-type: application/json\r\nuser-agent: {USER_AGENT}\r\n\
+             accept: */*\r\ncontent-length: 2\r\nx-acme-delivery: dlv_1\r\n\r\n"
+        );
+        assert_eq!(head(&[("X-Acme-Delivery", "dlv_1")]), expected);
+    }
+
+    #[test]
+    fn a_dialect_can_set_the_usual_headers() {
+        let head =
+            head(&[("Accept", "application/json"), ("User-Agent", "acme/2"), ("Content-Type", "application/cloudevents+json")]);
+        for once in ["accept: application/json\r\n", "user-agent: acme/2\r\n", "content-type: application/cloudevents+json\r\n"] {
+            let name = once.split(':').next().unwrap();
+            assert!(head.contains(once) && head.matches(&format!("\n{name}:")).count() == 1, "{head}");
+        }
+    }
+
+    #[test]
+    fn what_frames_a_message_or_breaks_out_of_a_header_is_refused() {
+        let target = target("https://example.com/");
+        for (name, value) in [
+            ("Host", "x"),
+            ("Content-Length", "1"),
+            ("transfer-encoding", "chunked"),
+            ("Connection", "close"),
+            ("x", "a\rb: c"),
+            ("x", "a\0"),
+            ("a b", "c"),
+            ("\u{e9}", "c"),
+            ("", "c"),
+        ] {
+            let refused = Request::new(&target, &[(name, value)].into_iter().collect(), Bytes::new()).unwrap_err();
+            assert_eq!(refused.class, Class::Policy, "{name}: {value:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_target_makes_a_request_line(rest in "[/?]([!-~éß]|%[0-9a-f]{2}){0,40}") {
+            if let Ok(target) = Target::parse(&format!("https://example.com{rest}"), Schemes { http: false }, &Guard::default()) {
+                let request = Request::new(&target, &Headers::default(), Bytes::new());
+                prop_assert!(request.is_ok(), "{}", target.path_and_query());
+            }
+        }
+    }
+}

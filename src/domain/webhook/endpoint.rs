@@ -1,0 +1,305 @@
+//! A webhook as the engine sees it: where deliveries go, for which event types, signed with what, and whether it may.
+
+use super::pattern::Pattern;
+use super::secret::Secret;
+use crate::domain::dialect::Disable;
+use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::time::Timestamp;
+
+/// A subscribed endpoint. Immutable: a change makes a new one.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) no: EndpointNo,
+    pub(crate) id: Box<str>,
+    pub(crate) provider: Box<str>,
+    pub(crate) tenant: Box<str>,
+    pub(crate) tenant_no: TenantNo,
+    pub(crate) definition: Definition,
+    pub(crate) owner: Owner,
+    pub(crate) created_at: Timestamp,
+    /// When the definition was last set: `explain` says so when that is after the event.
+    pub(crate) changed_at: Timestamp,
+    pub(crate) standing: Standing,
+    /// Consecutive failures, as the dialect counts them.
+    pub(crate) failures: u32,
+    /// Newest first, never empty unless the dialect signs nothing.
+    pub(crate) secrets: Vec<LiveSecret>,
+    /// A URL that a connection pinned earlier counts no more: it may be the one that was taken out of the config file.
+    pub(crate) pins_from: Timestamp,
+}
+
+/// What create and PUT set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Definition {
+    pub(crate) name: Box<str>,
+    pub(crate) description: Box<str>,
+    /// Canonical, as `target` printed it.
+    pub(crate) url: Box<str>,
+    pub(crate) events: Vec<Pattern>,
+}
+
+/// Who made the webhook, and so who may change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The config file: identity is provider, tenant and name.
+    File,
+    /// A tenant's key, by its id.
+    Key(Box<str>),
+    Operator,
+}
+
+/// Whether deliveries go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Active,
+    Disabled {
+        at: Timestamp,
+        why: Why,
+    },
+    /// Its table, or that of its tenant or provider, was taken out of the config file. It matches nothing and is sent nothing until
+    /// it stands there again; then it is as it was, disabled or not.
+    Removed {
+        at: Timestamp,
+        disabled: Option<(Timestamp, Why)>,
+    },
+    /// Kept until its log is gone, seen by nobody but the log.
+    Deleted {
+        at: Timestamp,
+    },
+}
+
+/// Why a webhook is disabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// So many failures in a row.
+    Failures(u32),
+    /// The endpoint answered 410.
+    Gone,
+    ByHand,
+}
+
+impl Why {
+    /// As the API shows it.
+    pub(crate) fn text(self) -> String {
+        match self {
+            Self::Failures(count) => format!("{count} consecutive failures"),
+            Self::Gone => "the endpoint answered 410 Gone".into(),
+            Self::ByHand => "disabled by hand".into(),
+        }
+    }
+}
+
+/// A secret that signs, for ever or until the end of a rotation's overlap.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSecret {
+    pub(crate) secret: Secret,
+    pub(crate) until: Option<Timestamp>,
+}
+
+/// What an outcome does to the count of consecutive failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Count {
+    Keep,
+    Reset,
+    Raise,
+}
+
+impl Endpoint {
+    pub(crate) fn is_active(&self) -> bool {
+        self.standing == Standing::Active
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        matches!(self.standing, Standing::Deleted { .. })
+    }
+
+    /// Out of the config file until that names it, its tenant or its provider again.
+    pub(crate) fn is_removed(&self) -> bool {
+        matches!(self.standing, Standing::Removed { .. })
+    }
+
+    /// Whether new events can match it; those for a disabled one are held.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        matches!(self.standing, Standing::Active | Standing::Disabled { .. })
+    }
+
+    /// Whether an attempt may be made: a disabled one is still tested.
+    pub(crate) fn is_sent(&self, test: bool) -> bool {
+        self.is_active() || (test && self.is_subscribed())
+    }
+
+    /// When it stopped being sent anything, and why, for people; `None`: it is active, or deleted.
+    pub(crate) fn stopped(&self) -> Option<(Timestamp, String)> {
+        match self.standing {
+            Standing::Active | Standing::Deleted { .. } => None,
+            Standing::Disabled { at, why } => Some((at, why.text())),
+            Standing::Removed { at, .. } => Some((at, REMOVED.into())),
+        }
+    }
+
+    /// Where a delivery is sent: the URL that a connection pinned when it was made, as far as that still counts, else its own.
+    pub(crate) fn url_of<'a>(&'a self, pinned: Option<&'a str>, made_at: Timestamp) -> &'a str {
+        pinned.filter(|_| made_at >= self.pins_from).unwrap_or(&self.definition.url)
+    }
+
+    pub(crate) fn is_file_owned(&self) -> bool {
+        self.owner == Owner::File
+    }
+
+    pub(crate) fn wants(&self, kind: &str) -> bool {
+        self.definition.events.iter().any(|pattern| pattern.matches(kind))
+    }
+
+    /// The secrets that sign at `now`, newest first.
+    pub(crate) fn signing(&self, now: Timestamp) -> Vec<&Secret> {
+        let live = |held: &&LiveSecret| held.until.is_none_or(|until| now < until);
+        self.secrets.iter().filter(live).map(|held| &held.secret).collect()
+    }
+
+    /// Counts one failure or success; the tenth failure in a row, or whatever the dialect says, disables the webhook.
+    pub(crate) fn counted(mut self, count: Count, disable: &Disable, now: Timestamp) -> Self {
+        self.failures = match count {
+            Count::Keep => self.failures,
+            Count::Reset => 0,
+            Count::Raise => self.failures.saturating_add(1),
+        };
+        let spent = disable.consecutive > 0 && self.failures >= disable.consecutive;
+        let why = Why::Failures(self.failures);
+        if spent && count == Count::Raise { self.disabled(why, now) } else { self }
+    }
+
+    /// Disables by hand, by a 410 or by failures. The first cause stays. One that is out of the config file will be disabled when it
+    /// comes back.
+    pub(crate) fn disabled(mut self, why: Why, now: Timestamp) -> Self {
+        match &mut self.standing {
+            Standing::Active => self.standing = Standing::Disabled { at: now, why },
+            Standing::Removed { disabled, .. } => *disabled = disabled.or(Some((now, why))),
+            Standing::Disabled { .. } | Standing::Deleted { .. } => {}
+        }
+        self
+    }
+
+    /// Starts the count of failures anew.
+    pub(crate) fn enabled(mut self) -> Self {
+        self.standing = Standing::Active;
+        self.failures = 0;
+        self
+    }
+
+    /// Takes it out with the config file's table. `now` is later than every event so far, so that no pin outlives this.
+    pub(crate) fn removed(mut self, now: Timestamp) -> Self {
+        let disabled = match self.standing {
+            Standing::Removed { .. } | Standing::Deleted { .. } => return self,
+            Standing::Active => None,
+            Standing::Disabled { at, why } => Some((at, why)),
+        };
+        self.standing = Standing::Removed { at: now, disabled };
+        self.pins_from = now;
+        self
+    }
+
+    /// Back in the config file it is no new start: what it was before, and the count of failures goes on.
+    pub(crate) fn restored(mut self) -> Self {
+        if let Standing::Removed { disabled, .. } = self.standing {
+            self.standing = disabled.map_or(Standing::Active, |(at, why)| Standing::Disabled { at, why });
+        }
+        self
+    }
+
+    /// What is left of a deleted webhook: what the log shows of it.
+    pub(crate) fn deleted(self, now: Timestamp) -> Self {
+        let definition = Definition { description: Box::default(), events: Vec::new(), ..self.definition };
+        Self { standing: Standing::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
+    }
+}
+
+/// Why nothing is sent to a webhook that the config file does not name any more.
+const REMOVED: &str = "taken out of the config file";
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! A webhook for tests.
+
+    use super::*;
+
+    /// An active one of provider `acme` and tenant `t1`.
+    pub(crate) fn endpoint(events: &[&str]) -> Endpoint {
+        Endpoint {
+            no: EndpointNo(1),
+            id: "wh_1".into(),
+            provider: "acme".into(),
+            tenant: "t1".into(),
+            tenant_no: TenantNo(1),
+            definition: Definition {
+                name: "".into(),
+                description: "".into(),
+                url: "https://example.com/".into(),
+                events: events.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect(),
+            },
+            owner: Owner::Operator,
+            created_at: Timestamp::EPOCH,
+            changed_at: Timestamp::EPOCH,
+            standing: Standing::Active,
+            failures: 0,
+            secrets: Vec::new(),
+            pins_from: Timestamp::EPOCH,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fixture::endpoint;
+    use super::*;
+    use crate::domain::dialect::Counted;
+
+    const NOW: Timestamp = Timestamp::from_micros(5);
+    const DISABLE: Disable = Disable { consecutive: 2, count: Counted::Deliveries };
+
+    #[test]
+    fn what_is_out_of_the_file_matches_and_is_sent_nothing() {
+        let removed = endpoint(&["*"]).removed(NOW);
+        assert!(!removed.is_subscribed() && !removed.is_sent(false) && !removed.is_sent(true));
+        let disabled = endpoint(&["*"]).disabled(Why::ByHand, NOW);
+        assert!(disabled.is_subscribed() && !disabled.is_sent(false) && disabled.is_sent(true));
+    }
+
+    #[test]
+    fn what_comes_back_is_as_it_was() {
+        let active = Endpoint { failures: 1, ..endpoint(&["*"]) };
+        let back = active.clone().removed(NOW).restored();
+        assert_eq!((back.standing, back.failures), (Standing::Active, 1));
+        let failed = active.counted(Count::Raise, &DISABLE, NOW);
+        assert_eq!(failed.clone().removed(NOW).restored().standing, failed.standing);
+    }
+
+    #[test]
+    fn what_is_disabled_while_it_is_out_comes_back_disabled() {
+        let out = || Endpoint { failures: 1, ..endpoint(&["*"]) }.removed(NOW);
+        let why = |endpoint: Endpoint| match endpoint.restored().standing {
+            Standing::Disabled { why, .. } => Some(why),
+            _ => None,
+        };
+        assert_eq!(why(out().disabled(Why::ByHand, NOW).disabled(Why::Gone, NOW)), Some(Why::ByHand));
+        assert_eq!(why(out().counted(Count::Raise, &DISABLE, NOW)), Some(Why::Failures(2)));
+        assert_eq!(why(out().counted(Count::Keep, &DISABLE, NOW)), None);
+    }
+
+    #[test]
+    fn a_pin_does_not_outlive_a_removal() {
+        let (before, after) = (Timestamp::from_micros(4), Timestamp::from_micros(6));
+        let pinned = Some("https://example.org/");
+        let back = endpoint(&["*"]).removed(NOW).restored();
+        assert_eq!(back.url_of(pinned, before), "https://example.com/");
+        assert_eq!(back.url_of(pinned, after), "https://example.org/");
+        assert_eq!(endpoint(&["*"]).url_of(pinned, before), "https://example.org/");
+    }
+
+    #[test]
+    fn a_tombstone_keeps_its_name_and_url_and_no_secret() {
+        let secret = LiveSecret { secret: Secret::new("s"), until: None };
+        let left = Endpoint { secrets: vec![secret], ..endpoint(&["*"]) }.deleted(NOW);
+        assert_eq!((&*left.definition.url, left.secrets.len(), left.definition.events.len()), ("https://example.com/", 0, 0));
+        assert!(!left.is_subscribed() && left.stopped().is_none());
+    }
+}
