@@ -2,6 +2,7 @@
 
 mod cancel;
 mod damage;
+mod everywhere;
 mod flips;
 mod index;
 mod keys;
@@ -94,8 +95,12 @@ impl Lab {
     }
 
     fn create(&self, name: &str, events: &str) -> crate::domain::id::EndpointNo {
+        self.create_for(owned(), name, events)
+    }
+
+    fn create_for(&self, owned: Owned, name: &str, events: &str) -> crate::domain::id::EndpointNo {
         let new = NewWebhook {
-            owned: owned(),
+            owned,
             definition: definition(name, events),
             owner: Owner::Operator,
             secret: Some(Secret::new("whsec_made")),
@@ -121,6 +126,18 @@ impl Lab {
         let publication = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), kind, text.into());
         let accepted = self.runtime.block_on(self.store.accept_one(publication)).unwrap();
         Published { id: accepted.id.into(), kind: kind.into(), data: data.into() }
+    }
+
+    /// The id of an event for a tenant.
+    fn publish_to(&self, owned: &Owned, kind: &str) -> String {
+        let publication = Publication::of_type_and_data(
+            (&*owned.provider).into(),
+            owned.tenant.clone(),
+            standard(),
+            kind,
+            "1".to_owned().into(),
+        );
+        self.runtime.block_on(self.store.accept_one(publication)).unwrap().id.into()
     }
 
     /// Publishes so many events of each kind, one commit after the other.

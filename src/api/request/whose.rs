@@ -4,7 +4,7 @@ use super::auth::{Caller, Rank, target_parts};
 use super::context::Ask;
 use super::params::Query;
 use crate::api::response::problem::Problem;
-use crate::store::{OPERATOR_PROVIDER, Owned};
+use crate::store::{OPERATOR_PROVIDER, Owned, Store};
 
 /// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,8 +51,8 @@ impl Whose {
         self.provider.as_deref().is_none_or(|own| own == provider) && self.tenant.as_deref().is_none_or(|own| own == tenant)
     }
 
-    pub(crate) fn tenants(&self, ask: &Ask<'_>) -> Vec<Owned> {
-        ask.api.store.tenants_where(|owned| self.holds(&owned.provider, &owned.tenant))
+    pub(crate) fn tenants(&self, store: &Store) -> Vec<Owned> {
+        store.tenants_where(|owned| self.holds(&owned.provider, &owned.tenant))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::domain::delivery::outcome::{Failure, Response};
 use crate::domain::delivery::{Place, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
-use crate::domain::id::{DeliveryKey, EventKey, Node};
+use crate::domain::id::{DeliveryKey, Node};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
@@ -98,35 +98,28 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let store = ask.api.store.clone();
     let mut query = ask.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
-    let (mut filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
+    let (filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
     let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
     query.finish()?;
     let whose = whose.check(ask)?;
-    let tenants = whose.tenants(ask);
-    let found = match event.map(|id| event_of_any(&store, &tenants, &id)).transpose()? {
-        Some(None) => store::Page::default(),
-        event => {
-            filter.event = event.flatten();
-            let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
-            let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound("webhook"));
-            let webhook = webhook.map(known).transpose()?;
-            let of = webhook.map_or(Of::Tenants(tenants), |endpoint| Of::Webhook(endpoint.no));
-            let store = store.clone();
-            context::read(move || store.deliveries(&of, &filter, before, limit)).await?
-        }
+    let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
+    let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound("webhook"));
+    let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
+    let node = store.node();
+    let look = move || {
+        let tenants = whose.tenants(&store);
+        let Some(filter) = with_event(&store, &tenants, filter, event)? else { return Ok(store::Page::default()) };
+        store.deliveries(&webhook.unwrap_or(Of::Tenants(tenants)), &filter, before, limit)
     };
-    let (node, views, next) = (store.node(), found.views, found.next);
+    let store::Page { views, next } = context::read(look).await?;
     page(ask, Frame::default(), Lines { node, views, at: 0, before, next, print: print_for_operator }).await
 }
 
-/// An event by its id, which is one tenant's own.
-fn event_of_any(store: &Store, tenants: &[Owned], id: &str) -> Result<Option<EventKey>, store::Error> {
-    for owned in tenants {
-        if let Some(event) = store.event_by_id(owned, id)? {
-            return Ok(Some(event.key));
-        }
-    }
-    Ok(None)
+/// A filter for an event that one of the tenants has; `None` when none of them has it.
+fn with_event(store: &Store, tenants: &[Owned], filter: Filter, id: Option<String>) -> Result<Option<Filter>, store::Error> {
+    let Some(id) = id else { return Ok(Some(filter)) };
+    let found = store.event_of_any(tenants, &id)?;
+    Ok(found.map(|event| Filter { event: Some(event.key), ..filter }))
 }
 
 fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {

@@ -235,7 +235,7 @@ pub(in crate::store) fn read_time_key(bytes: &TimeKey) -> (Timestamp, EventKey) 
 }
 
 /// Whose listing an index row belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Scope {
     /// The deliveries of a webhook.
     Endpoint(EndpointNo),

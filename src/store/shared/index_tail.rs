@@ -33,14 +33,19 @@ impl Entry {
         }
     }
 
-    pub(in crate::store) fn rows(&self) -> impl Iterator<Item = IndexKey> {
-        let DeliveryKey { event, endpoint } = self.key;
+    /// Whose listings show it.
+    pub(in crate::store) fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
         let (first, second) = if self.is_event() {
             (Scope::Events(self.owner), None)
         } else {
-            (Scope::Tenant(self.owner), Some(Scope::Endpoint(endpoint)))
+            (Scope::Tenant(self.owner), Some(Scope::Endpoint(self.key.endpoint)))
         };
-        [Some(first), second].into_iter().flatten().map(move |scope| index_key(scope, event, endpoint))
+        [Some(first), second].into_iter().flatten()
+    }
+
+    pub(in crate::store) fn rows(&self) -> impl Iterator<Item = IndexKey> + use<> {
+        let DeliveryKey { event, endpoint } = self.key;
+        self.scopes().map(move |scope| index_key(scope, event, endpoint))
     }
 }
 

@@ -1,11 +1,10 @@
 //! What an operator looks at over tenants: webhooks and their last results, and the deliveries of many tenants as one list.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use crate::domain::delivery::outcome::Class;
-use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::id::EndpointNo;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::view::Filter;
@@ -46,10 +45,9 @@ impl Store {
 
     /// How the last attempt of a webhook ended; with none, nothing.
     pub(crate) fn last_result(&self, no: EndpointNo) -> Result<LastResult, Error> {
-        let scope = Scope::Endpoint(no);
-        let snapshot = Snapshot::of(self, &[scope])?;
+        let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
         let mut last = None;
-        for key in snapshot.delivery_keys(scope, &Filter::default(), None, NEWEST)? {
+        for key in snapshot.delivery_keys(&Filter::default(), None, NEWEST)? {
             let Some((delivery, Some(attempt))) = snapshot.row(key)? else { continue };
             let result = LastResult { code: delivery.code.filter(|_| attempt.outcome.result.is_ok()), error: attempt.error };
             if last.is_none_or(|(at, _)| at < attempt.started_at) {
@@ -57,27 +55,6 @@ impl Store {
             }
         }
         Ok(last.map(|(_, result)| result).unwrap_or_default())
-    }
-}
-
-impl Snapshot<'_> {
-    /// Delivery keys of all the scopes, newest first, at most `look`. Each scope gives its newest, so that the newest of all are
-    /// among them; never more than twice `look` are held.
-    pub(in crate::store) fn newest(
-        &self,
-        scopes: &[Scope],
-        filter: &Filter,
-        before: Option<DeliveryKey>,
-        look: usize,
-    ) -> Result<Vec<DeliveryKey>, Error> {
-        let mut newest = BTreeSet::new();
-        for scope in scopes {
-            newest.extend(self.delivery_keys(*scope, filter, before, look)?);
-            while newest.len() > look {
-                newest.pop_first();
-            }
-        }
-        Ok(newest.into_iter().rev().collect())
     }
 }
 

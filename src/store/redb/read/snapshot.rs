@@ -1,10 +1,10 @@
 //! Reading, outside the writer: one snapshot a call, and the registry.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
-use redb::{ReadTransaction, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::{Delivery, Place};
@@ -21,6 +21,7 @@ use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::background::index_flush::entry_of;
 use crate::store::redb::journal::entry::Due;
 use crate::store::redb::journal::reader_view::{Fresh, journaled};
+use crate::store::redb::read::merged;
 use crate::store::redb::schema::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
@@ -65,15 +66,23 @@ impl Store {
 
     /// A tenant's event, or one for all tenants of its provider, by the id on the wire; without its content.
     pub(crate) fn event_by_id(&self, owned: &Owned, id: &str) -> Result<Option<Event>, Error> {
+        self.event_of_any(std::slice::from_ref(owned), id)
+    }
+
+    /// The same for the first of some tenants that has it: a look for each of them, so it belongs on a thread that may block.
+    pub(crate) fn event_of_any(&self, tenants: &[Owned], id: &str) -> Result<Option<Event>, Error> {
         let snapshot = Snapshot::of(self, &[])?;
-        let key = match self.shared.node.event_key(id) {
-            Some(key) => Some(key),
-            None => snapshot.named(owned, id)?,
-        };
-        let Some(stored) = key.map(|key| snapshot.event(key)).transpose()?.flatten() else { return Ok(None) };
-        let event = Event { content: Content::default(), ..stored.event };
-        let theirs = *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant);
-        Ok((theirs && &*event.id == id).then_some(event))
+        if let Some(key) = self.shared.node.event_key(id) {
+            let found = snapshot.bare_event(key, id)?;
+            return Ok(found.filter(|event| tenants.iter().any(|owned| is_of(event, owned))));
+        }
+        for owned in tenants {
+            let Some(key) = snapshot.named(owned, id)? else { continue };
+            if let Some(event) = snapshot.bare_event(key, id)?.filter(|event| is_of(event, owned)) {
+                return Ok(Some(event));
+            }
+        }
+        Ok(None)
     }
 
     /// A delivery by its id. Whose it is, its webhook tells.
@@ -90,7 +99,7 @@ impl Store {
         let scopes = self.delivery_scopes(of);
         let snapshot = Snapshot::of(self, &scopes)?;
         let look = if filter.needs_look() { LOOK } else { limit + 1 };
-        let keys = snapshot.newest(&scopes, filter, before, look)?;
+        let keys = snapshot.delivery_keys(filter, before, look)?;
         let mut page = Page::default();
         let whole = keys.len() < look;
         let last = keys.last().copied();
@@ -151,7 +160,7 @@ impl Store {
 
     fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {
         let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
-        let keys = snapshot.delivery_keys(Scope::Endpoint(no), &Filter::default(), None, NEWEST)?;
+        let keys = snapshot.delivery_keys(&Filter::default(), None, NEWEST)?;
         let mut newest = None;
         for key in keys {
             let attempt = snapshot.row(key)?.and_then(|(_, attempt)| attempt);
@@ -168,8 +177,10 @@ pub(in crate::store) struct Snapshot<'a> {
     fresh: Fresh,
     store: &'a Store,
     /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
-    /// here or in the snapshot, which is taken later.
+    /// here or in the snapshot, which is taken later. Of `scopes` alone.
     tail: Vec<IndexEntry>,
+    /// What is listed.
+    scopes: Vec<Scope>,
 }
 
 impl<'a> Snapshot<'a> {
@@ -187,13 +198,27 @@ impl<'a> Snapshot<'a> {
         let fresh = store.shared.fresh().clone();
         let txn = store.database.begin_read()?;
         let fresh = if fresh.is_empty() { fresh } else { fresh.behind(journaled(&txn)?) };
-        Ok(Self { txn, fresh, store, tail })
+        Ok(Self { txn, fresh, store, tail, scopes: scopes.to_vec() })
     }
 
+    /// The writer waits for the tail after each commit: of many scopes each is looked up in a copy.
     fn tail_of(store: &Store, scopes: &[Scope]) -> Vec<IndexEntry> {
         let tail = store.shared.tail_mut();
-        let theirs = |entry: &&IndexEntry| scopes.iter().any(|scope| entry.is_in(*scope));
-        tail.entries.iter().filter(theirs).copied().collect()
+        if scopes.len() <= SCOPES_COMPARED {
+            let theirs = |entry: &&IndexEntry| scopes.iter().any(|scope| entry.is_in(*scope));
+            return tail.entries.iter().filter(theirs).copied().collect();
+        }
+        let mut copy = tail.entries.clone();
+        drop(tail);
+        let wanted: HashSet<Scope> = scopes.iter().copied().collect();
+        copy.retain(|entry| entry.scopes().any(|scope| wanted.contains(&scope)));
+        copy
+    }
+
+    /// Without its content.
+    fn bare_event(&self, key: EventKey, id: &str) -> Result<Option<Event>, Error> {
+        let found = self.event(key)?.map(|stored| Event { content: Content::default(), ..stored.event });
+        Ok(found.filter(|event| *event.id == *id))
     }
 
     pub(in crate::store) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
@@ -311,10 +336,9 @@ impl<'a> Snapshot<'a> {
         Ok(found)
     }
 
-    /// Delivery keys of a scope, newest first, at most `look`.
+    /// Delivery keys of what is listed, newest first, at most `look`. Of the index one row is read for each scope, and `look` more.
     pub(in crate::store) fn delivery_keys(
         &self,
-        scope: Scope,
         filter: &Filter,
         before: Option<DeliveryKey>,
         look: usize,
@@ -322,30 +346,53 @@ impl<'a> Snapshot<'a> {
         let (oldest, newest) = window(filter);
         let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
         let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };
-        let mut found: BTreeSet<DeliveryKey> = self.in_tail(scope, floor, upper);
-        let first = index_key(scope, oldest, EndpointNo(0));
-        let last = upper.map(|key| index_key(scope, key.event, key.endpoint));
-        let range = (Bound::Included(&first), last.as_ref());
-        if first <= index_of(&last) {
-            for row in schema::read(&self.txn, INDEX)?.range::<&IndexKey>(range)?.rev().take(look) {
-                found.insert(match scope {
-                    Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..entry_of(row?.0.value()) },
-                    _ => entry_of(row?.0.value()),
-                });
-            }
-        }
+        let table = schema::read(&self.txn, INDEX)?;
+        let lists = self.scopes.iter().map(|scope| indexed(&table, *scope, floor, upper));
+        let mut found: BTreeSet<DeliveryKey> = merged::newest(lists, look)?.into_iter().collect();
+        found.extend(self.in_tail(floor, upper, look));
         Ok(found.into_iter().rev().take(look).collect())
     }
 
-    fn in_tail(&self, scope: Scope, floor: DeliveryKey, upper: Bound<DeliveryKey>) -> BTreeSet<DeliveryKey> {
-        let below = |key: DeliveryKey| match upper {
-            Bound::Excluded(upper) => key < upper,
-            Bound::Included(upper) => key <= upper,
-            Bound::Unbounded => true,
-        };
-        let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key);
-        theirs.filter(|key| *key >= floor && below(*key)).collect()
+    fn in_tail(&self, floor: DeliveryKey, upper: Bound<DeliveryKey>, look: usize) -> Vec<DeliveryKey> {
+        let deliveries = self.tail.iter().filter(|entry| !entry.is_event()).map(|entry| entry.key);
+        let mut found: Vec<_> = deliveries.filter(|key| *key >= floor && is_below(*key, upper)).collect();
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.truncate(look);
+        found
     }
+}
+
+/// A scope's deliveries in the index, newest first.
+fn indexed(
+    table: &ReadOnlyTable<&'static IndexKey, ()>,
+    scope: Scope,
+    floor: DeliveryKey,
+    upper: Bound<DeliveryKey>,
+) -> Result<impl Iterator<Item = Result<DeliveryKey, Error>>, Error> {
+    let first = index_key(scope, floor.event, floor.endpoint);
+    let last = upper.map(|key| index_key(scope, key.event, key.endpoint));
+    let rows =
+        if first <= index_of(&last) { Some(table.range::<&IndexKey>((Bound::Included(&first), last.as_ref()))?) } else { None };
+    Ok(rows.into_iter().flat_map(Iterator::rev).map(move |row| {
+        let key = entry_of(row?.0.value());
+        Ok(match scope {
+            Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..key },
+            Scope::Tenant(_) | Scope::Events(_) => key,
+        })
+    }))
+}
+
+fn is_below(key: DeliveryKey, upper: Bound<DeliveryKey>) -> bool {
+    match upper {
+        Bound::Excluded(upper) => key < upper,
+        Bound::Included(upper) => key <= upper,
+        Bound::Unbounded => true,
+    }
+}
+
+/// Whether an event is a tenant's, or for all tenants of its provider.
+fn is_of(event: &Event, owned: &Owned) -> bool {
+    *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant)
 }
 
 fn matches(view: &View, filter: &Filter) -> bool {
@@ -378,6 +425,9 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
 
 /// Rows that one page of a listing looks at, so that a rare filter costs no more than this at once.
 pub(in crate::store) const LOOK: usize = 10_000;
+
+/// Scopes that each entry of the tail is compared with one by one: as fast as one look-up.
+const SCOPES_COMPARED: usize = 4;
 
 /// Deliveries among which a webhook's last attempt is looked for after a restart.
 const NEWEST: usize = 20;
