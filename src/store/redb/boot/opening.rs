@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
@@ -96,7 +96,7 @@ fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> 
         thorough_trial(path, |database, pages| seen(database, path, credentials, &pages))?
     };
     let database = open_known(path)?;
-    let Some(Seen { sealer, meta, glance, anew }) = seen else {
+    let Some(Seen { sealer, meta, glance, was_written_anew }) = seen else {
         let sealer = Sealer::load(path, credentials, true)?;
         let meta = found(&database, &sealer)?;
         return Ok((database, sealer, meta));
@@ -104,10 +104,8 @@ fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> 
     if version != Some(STORE_VERSION) {
         write_version(path)?;
     }
-    match anew {
-        Some((rows, aside)) => note_anew(&database, &glance, rows, &aside)?,
-        None if !glance.bad.is_empty() => take_out(&database, &glance)?,
-        None => {}
+    if !was_written_anew && !glance.bad.is_empty() {
+        take_out(&database, &glance)?;
     }
     upgrade::complete(&database, path, meta)?;
     if meta.store_version < STORE_VERSION || !glance.bad.is_empty() {
@@ -121,8 +119,8 @@ struct Seen {
     sealer: Sealer,
     meta: Meta,
     glance: Glance,
-    /// Where pages were damaged: how many rows went into quarantine, and where the damaged file is.
-    anew: Option<(u64, PathBuf)>,
+    /// Because pages were damaged.
+    was_written_anew: bool,
 }
 
 /// `None`: nothing was ever written there.
@@ -139,20 +137,25 @@ fn seen(database: &Database, path: &Path, credentials: Option<&Path>, pages: &Pa
         Pages::Damaged(_) => Glance::of_all(&txn, meta.store_version)?,
         Pages::Whole | Pages::Unknown => Glance::of_small(&txn, meta.store_version)?,
     };
-    let damaged = matches!(pages, Pages::Damaged(_)) && meta.store_version >= 2;
-    let anew = damaged.then(|| write_in_its_place(&txn, path, meta.store_version)).transpose()?;
-    Ok(Some(Seen { sealer, meta, glance, anew }))
+    let was_written_anew = matches!(pages, Pages::Damaged(_)) && meta.store_version >= 2;
+    if was_written_anew {
+        write_in_its_place(&txn, path, meta.store_version, &glance)?;
+    }
+    Ok(Some(Seen { sealer, meta, glance, was_written_anew }))
 }
 
-/// Writes what can be read of a damaged file into a new one, which takes its place in one step; the damaged one stays beside it.
-fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32) -> Result<(u64, PathBuf), Error> {
+/// Writes what can be read of a damaged file into a new one, which takes its place in one step and tells of it from then on; the
+/// damaged one stays beside it.
+fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32, glance: &Glance) -> Result<(), Error> {
     let (now, fresh) = (clock::now(), with_suffix(path, ".anew"));
     let aside = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
     let rows = write_anew(txn, &fresh, version, now)?;
+    let database = open_known(&fresh)?;
+    note_anew(&database, glance, rows, &aside)?;
+    database.close()?;
     fs::hard_link(path, &aside).map_err(|cause| failed("keep beside it the damaged", path, cause))?;
     fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
-    sync_folder(path)?;
-    Ok((rows, aside))
+    sync_folder(path)
 }
 
 /// Notes that the file was written anew.
