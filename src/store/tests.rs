@@ -178,6 +178,11 @@ impl Lab {
         });
     }
 
+    /// Waits for a whole turn of the writer: outcomes that were told are on disk.
+    fn told(&self) {
+        self.runtime.block_on(self.store.accept_clock()).unwrap();
+    }
+
     /// Waits until the tables have all that the journal holds.
     fn settle(&self) {
         let deadline = clock::steady() + Duration::from_secs(10);

@@ -12,10 +12,18 @@ const CANCELLED: Option<End> = Some(End::Cancelled);
 impl Lab {
     /// A store whose writer stops behind each commit that drops what waits, until it is let on; gone, it stops no more.
     fn stopping(folder: TempDir) -> (Self, mpsc::Receiver<()>, Sender<()>) {
-        let (dropped, stops) = mpsc::channel();
+        Self::stopping_behind(folder, |committed| !committed.dropped.is_empty())
+    }
+
+    /// The same behind each commit for which `is_stop` holds.
+    fn stopping_behind(
+        folder: TempDir,
+        is_stop: impl Fn(&Committed) -> bool + Send + 'static,
+    ) -> (Self, mpsc::Receiver<()>, Sender<()>) {
+        let (stopped, stops) = mpsc::channel();
         let (let_on, go_on) = mpsc::channel();
         let watch = move |committed: &Committed| {
-            if !committed.dropped.is_empty() && dropped.send(()).is_ok() {
+            if is_stop(committed) && stopped.send(()).is_ok() {
                 // Without anybody who lets it on it goes on.
                 go_on.recv().unwrap_or_default();
             }
@@ -27,9 +35,13 @@ impl Lab {
         self.store.webhooks_named(&owned(), name)[0].no
     }
 
+    /// Has the file hold so many webhooks for events of type `wide`, from `w0` on.
+    fn make_wide(&self, count: usize) {
+        self.runtime.block_on(self.store.sync(wide(count))).unwrap();
+    }
+
     fn publish_many(&self, kind: &str, count: usize) {
-        let one = |_| Publication::of_type_and_data("shop".into(), "acme".into(), standard(), kind, "{}".to_owned().into());
-        let results = self.runtime.block_on(self.store.accept((0..count).map(one).collect()));
+        let results = self.runtime.block_on(self.store.accept((0..count).map(|_| publication(kind)).collect()));
         assert!(results.iter().all(Result::is_ok));
     }
 
@@ -50,6 +62,11 @@ impl Lab {
         let ready = self.ready_of(self.webhook("all"), 1);
         self.finish_at(&ready[0], 500, clock::now() + Duration::from_secs(50));
         self.told();
+    }
+
+    fn test(&self, no: EndpointNo) -> TestRun {
+        let publication = Publication { test: true, ..publication("order.paid") };
+        self.runtime.block_on(self.store.test(no, publication)).unwrap()
     }
 
     fn cancel(&self, key: DeliveryKey) -> Result<(), Denied> {
@@ -90,16 +107,21 @@ impl Lab {
         found
     }
 
-    /// Waits until outcomes that were told are on disk.
-    fn told(&self) {
-        self.runtime.block_on(self.store.accept_clock()).unwrap();
-    }
-
     /// Stops, and checks the store.
     fn must_be_sound(self) {
         let report = check(&path(self.stopped().write().path())).unwrap();
         assert!(report.is_clean(), "{report}");
     }
+}
+
+/// A file that holds so many webhooks for events of type `wide`.
+fn wide(count: usize) -> FileSays {
+    let webhooks = (0..count).map(|number| from_file((&format!("w{number}"), "wide"))).collect();
+    FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks }
+}
+
+fn publication(kind: &str) -> Publication {
+    Publication::of_type_and_data("shop".into(), "acme".into(), standard(), kind, "{}".to_owned().into())
 }
 
 fn counts(store: &Store, no: EndpointNo) -> [usize; 4] {
@@ -273,18 +295,14 @@ fn a_purge_goes_on_after_a_crash_in_its_middle() {
 #[test]
 fn a_purge_waits_for_a_fanout_that_began_before_it() {
     let (lab, stops, let_on) = Lab::stopping(Lab::new().stopped().write());
-    let names: Vec<String> = (0..2_100).map(|number| format!("w{number}")).collect();
-    let webhooks = names.iter().map(|name| from_file((name, "wide"))).collect();
-    let file = FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
-    lab.runtime.block_on(lab.store.sync(file)).unwrap();
+    lab.make_wide(2_100);
     let (vault, last) = (lab.webhook("vault"), lab.webhook("w2099"));
     lab.publish("vault.closed", "{}");
     lab.make_due_later();
     // Any purge stops the writer, so that what is asked meanwhile comes in one commit.
     lab.begin_purge(vault, true);
     stops.recv().unwrap();
-    let published = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "wide", "{}".to_owned().into());
-    let published = lab.store.accept(vec![published]);
+    let published = lab.store.accept(vec![publication("wide")]);
     let purged = lab.begin_purge(last, false);
     lab.asked(2);
     drop((stops, let_on));
@@ -292,6 +310,29 @@ fn a_purge_waits_for_a_fanout_that_began_before_it() {
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.wait_for(last, [0, 0, 1, 0]);
     assert_eq!(counts(&lab.store, lab.webhook("w2098")), [1, 0, 0, 0]);
+    lab.must_be_sound();
+}
+
+/// A deletion and a wide event in one commit: nothing of the event may wait for that webhook for ever.
+#[test]
+fn a_fanout_makes_nothing_for_a_webhook_that_is_deleted_in_its_commit() {
+    let (lab, stops, let_on) = Lab::stopping(Lab::new().stopped().write());
+    let gone = lab.create("gone", "wide");
+    lab.make_wide(1_200);
+    let vault = lab.webhook("vault");
+    lab.publish("vault.closed", "{}");
+    lab.begin_purge(vault, true);
+    stops.recv().unwrap();
+    let store = lab.store.clone();
+    let deleted = lab.runtime.spawn(async move { store.delete_webhook(gone).await });
+    lab.asked(1);
+    let published = lab.store.accept(vec![publication("wide")]);
+    lab.asked(2);
+    drop((stops, let_on));
+    assert_eq!(lab.runtime.block_on(published)[0].as_ref().unwrap().deliveries, 1_201, "with the one for all");
+    assert_eq!(lab.runtime.block_on(deleted).unwrap(), Ok(()));
+    lab.wait_for(lab.webhook("w1199"), [1, 0, 0, 0]);
+    assert_eq!(counts(&lab.store, gone), [0; 4]);
     lab.must_be_sound();
 }
 
@@ -316,10 +357,7 @@ fn deleting_while_a_purge_runs_ends_the_rest() {
 fn a_test_outlives_a_purge() {
     let lab = Lab::new();
     let ledger = lab.webhook("ledger");
-    let data = "{}".to_owned();
-    let mut publication = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "order.paid", data.into());
-    publication.test = true;
-    let test = lab.runtime.block_on(lab.store.test(ledger, publication)).unwrap();
+    let test = lab.test(ledger);
     lab.publish("order.paid", "{}");
     lab.ready();
     assert_eq!(lab.purge(ledger, false), Ok(()));

@@ -76,6 +76,9 @@ impl Batch<'_, '_> {
         };
         let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
         found.retain(|no| no.0 <= cursor.until);
+        // The registry has it as subscribed until this batch is committed.
+        let changed = &self.after.changed;
+        found.retain(|no| changed.get(no).is_none_or(|endpoint| endpoint.is_subscribed()));
         if let Some(link) = self.dialect(&event.provider).link(&event.attributes) {
             found.retain(|no| registry.entry(*no).is_some_and(|entry| *entry.endpoint.definition.name == *link));
         }

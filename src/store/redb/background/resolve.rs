@@ -199,7 +199,8 @@ impl Job {
     /// What becomes of a delivery of this event; `settles`: whether parking is for where it waits.
     fn fate(&self, event: EventKey, settles: bool) -> Option<Fate> {
         match self.task {
-            Task::End if event.0 <= self.until => Some(Fate::End(End::WebhookDeleted)),
+            // Whenever it was published: a webhook that was deleted never comes back.
+            Task::End => Some(Fate::End(End::WebhookDeleted)),
             _ if event.0 <= self.purged => Some(Fate::End(End::Cancelled)),
             Task::Park if event.0 <= self.until && settles => Some(Fate::Park),
             _ => None,
@@ -251,6 +252,7 @@ mod tests {
     fn a_deletion_ends_all_as_deleted() {
         let deleted = PURGE.joined(Job { task: Task::End, ..PARK });
         assert_eq!(deleted.fate(EventKey(5), false), Some(Fate::End(End::WebhookDeleted)));
+        assert_eq!(deleted.fate(EventKey(99), false), Some(Fate::End(End::WebhookDeleted)), "a fan-out may reach it later");
         assert!(deleted.ends_backlog() && !PARK.ends_backlog());
     }
 }
