@@ -7,10 +7,7 @@
 
 mod descriptors;
 mod dev;
-mod disk;
 mod dump;
-mod files;
-mod lateness;
 mod listen;
 mod loader;
 mod logging;
@@ -20,6 +17,7 @@ mod receiver;
 mod reload;
 mod run;
 mod signals;
+mod watch;
 mod wiring;
 
 use std::io;

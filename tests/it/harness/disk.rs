@@ -1,5 +1,7 @@
 //! A small disk of a test's own, which outlives the services that are started on it.
 
+pub(crate) mod medium;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::MetadataExt as _;

@@ -7,7 +7,6 @@ pub(crate) mod clock;
 pub(crate) mod config;
 pub(crate) mod disk;
 pub(crate) mod dns;
-pub(crate) mod medium;
 pub(crate) mod pretended;
 pub(crate) mod ran;
 pub(crate) mod receiver;

@@ -15,8 +15,8 @@ use tempfile::TempDir;
 use super::client::{Address, Answer, Client};
 use super::config::{self, Config};
 use super::disk::Disk;
+use super::disk::medium::Medium;
 use super::eventually;
-use super::medium::Medium;
 use super::ran::{self, Ran};
 use super::turn::{self, Turn};
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::faults::count;
 use crate::harness::ack::{Books, Load};
 use crate::harness::config::Config;
 use crate::harness::eventually;
@@ -12,6 +11,7 @@ use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::seed::Random;
 use crate::harness::service::Service;
 use crate::harness::turn;
+use crate::store::faults::count;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_under_load_lose_nothing_and_invent_nothing() {

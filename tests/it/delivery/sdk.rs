@@ -62,7 +62,7 @@ async fn dcisionais_express_and_flask_accept_the_same_deliveries() {
 
 /// What JavaScript prints otherwise than it was published, and what is likely to be published.
 fn dcisionais_data() -> Vec<String> {
-    let vectors: Value = serde_json::from_str(include_str!("../vectors/ecmascript-json.json")).expect("JSON");
+    let vectors: Value = serde_json::from_str(include_str!("../../vectors/ecmascript-json.json")).expect("JSON");
     vectors["exact"].as_array().expect("a list").iter().map(|pair| text(&pair["input"])).collect()
 }
 

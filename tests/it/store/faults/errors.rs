@@ -7,7 +7,7 @@ use super::power::{DISK_MIB, is_whole};
 use super::site::{Hit, Site};
 use super::stage::Stage;
 use super::strace::{EIO, ENOSPC, Fault};
-use crate::harness::medium::Medium;
+use crate::harness::disk::medium::Medium;
 use crate::harness::seed::Random;
 
 /// The events of a batch whose sync fails are answered to nobody: a power cut at that moment takes none that were.

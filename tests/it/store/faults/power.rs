@@ -10,7 +10,7 @@ use super::settle::{all_is_there, settle, stands};
 use super::stage::{self, Stage};
 use super::strace::{self, Fault, PRETEND};
 use crate::harness::config;
-use crate::harness::medium::{Medium, wait_until_all_stand};
+use crate::harness::disk::medium::{Medium, wait_until_all_stand};
 use crate::harness::ran::{self, Ran};
 use crate::harness::seed::Random;
 use crate::harness::service::Service;

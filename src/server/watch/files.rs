@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::store::{self, Store};
 
 /// Looks once a second until the task is dropped; `broken` ends the process.
-pub(super) async fn watch(store: Store, broken: fn(store::Error)) {
+pub(in crate::server) async fn watch(store: Store, broken: fn(store::Error)) {
     loop {
         if let Err(cause) = store.files_stand() {
             return broken(cause);

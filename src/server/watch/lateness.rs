@@ -8,7 +8,7 @@ use crate::deliver::shortage::Shortage;
 use crate::store::Store;
 
 /// Looks every second until the task is dropped.
-pub(super) async fn watch(store: Store, pump: Arc<Pump>) {
+pub(in crate::server) async fn watch(store: Store, pump: Arc<Pump>) {
     loop {
         store.set_held_back(pump.held_back());
         store.set_shortage(pump.shortage().map(Shortage::text));

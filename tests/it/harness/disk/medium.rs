@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use super::ran;
+use super::super::ran;
 
 /// A mounted disk. Dropping it takes the mount and the file away.
 pub(crate) struct Medium {

@@ -12,7 +12,7 @@ use crate::harness::service::Service;
 
 #[tokio::test]
 async fn decisios_example_arrives_as_documented_and_openssl_verifies_it() {
-    let example: Value = serde_json::from_str(include_str!("../vectors/decisio-decision.json")).expect("JSON");
+    let example: Value = serde_json::from_str(include_str!("../../vectors/decisio-decision.json")).expect("JSON");
     let service = Service::start(&Config::bare().provider("decide", "decisio").tenant("tenant_xyz")).await;
     let (receiver, tenant) = (Receiver::start().await, service.tenant("decide", "tenant_xyz"));
     let hook = json!({ "url": receiver.url("/decisio"), "events": ["decision.created"], "description": "Production webhook" });
@@ -67,7 +67,7 @@ async fn the_log_shows_every_header_that_was_sent_and_masks_credentials() {
 
 #[tokio::test]
 async fn resistants_example_arrives_as_documented() {
-    let example: Value = serde_json::from_str(include_str!("../vectors/resistant-decision.json")).expect("JSON");
+    let example: Value = serde_json::from_str(include_str!("../../vectors/resistant-decision.json")).expect("JSON");
     let service = Service::start(&Config::bare().provider("resist", "resistant").tenant("string")).await;
     let (receiver, tenant) = (Receiver::start().await, service.tenant("resist", "string"));
     tenant.subscribe(&receiver.url("/resistant"), &["documents.adaptive_decision.finished"]).await;

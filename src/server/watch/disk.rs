@@ -7,7 +7,7 @@ use tracing::error;
 use crate::store::Store;
 
 /// Looks every few seconds until the task is dropped.
-pub(super) async fn watch(store: Store) {
+pub(in crate::server) async fn watch(store: Store) {
     let mut could = true;
     loop {
         let looking = store.clone();

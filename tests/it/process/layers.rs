@@ -47,6 +47,22 @@ fn imports_point_down() {
     assert!(found.is_empty(), "{} violations of the layers:\n{}", found.len(), found.join("\n"));
 }
 
+/// Whoever looks for the place of a change reads the names in a folder first.
+#[test]
+fn no_folder_has_more_files_than_can_be_read_at_a_glance() {
+    let mut crowded = Vec::new();
+    for root in [SRC, TESTS] {
+        for folder in folders(root) {
+            let files = fs::read_dir(&folder).expect("it is there").filter_map(Result::ok);
+            let count = files.filter(|entry| entry.path().extension().is_some_and(|ending| ending == "rs")).count();
+            if count > FILES_MAX && !folder.ends_with(MEASURING) {
+                crowded.push(format!("{} has {count} files", folder.display()));
+            }
+        }
+    }
+    assert!(crowded.is_empty(), "at most {FILES_MAX}: {crowded:?}");
+}
+
 #[test]
 fn what_points_up_is_seen() {
     for (file, text, expected) in [
@@ -94,7 +110,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         return Vec::new();
     }
     let Some(row) = row(room) else {
-        return vec![format!("src/{file} lies in a room without a row: give `{room}` one in tests/it/layers.rs")];
+        return vec![format!("src/{file} lies in a room without a row: give `{room}` one in tests/it/process/layers.rs")];
     };
     let code = without_comments(text);
     let upward = imports(file, &code)
@@ -230,20 +246,32 @@ fn below(row: usize) -> String {
 /// Every source file, relative to `src/`.
 fn sources() -> Vec<String> {
     let mut found = Vec::new();
-    let mut folders = vec![PathBuf::from(SRC)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("src is there") {
-            let path = entry.expect("src can be listed").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                let inside = path.strip_prefix(SRC).expect("found below src");
-                found.push(inside.to_str().expect("names are ASCII").to_owned());
-            }
-        }
+    for folder in folders(SRC) {
+        let paths = fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be listed").path());
+        let files = paths.filter(|path| path.extension().is_some_and(|ending| ending == "rs"));
+        let inside = |path: PathBuf| path.strip_prefix(SRC).expect("found below src").to_str().expect("ASCII").to_owned();
+        found.extend(files.map(inside));
     }
     assert!(found.len() > 5, "src was not found");
     found
 }
 
+/// A folder and all below it.
+fn folders(root: &str) -> Vec<PathBuf> {
+    let (mut found, mut left) = (Vec::new(), vec![PathBuf::from(root)]);
+    while let Some(folder) = left.pop() {
+        let paths = fs::read_dir(&folder).expect("it is there").map(|entry| entry.expect("it can be listed").path());
+        left.extend(paths.filter(|path| path.is_dir()));
+        found.push(folder);
+    }
+    found
+}
+
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
+const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+
+/// Of Rust, beside each other.
+const FILES_MAX: usize = 16;
+
+/// Mostly our own measuring, which is no part of the product and leaves it.
+const MEASURING: &str = "src/bench";

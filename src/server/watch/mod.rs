@@ -1,0 +1,5 @@
+//! What is looked at once in a while, as long as the service runs.
+
+pub(in crate::server) mod disk;
+pub(in crate::server) mod files;
+pub(in crate::server) mod lateness;

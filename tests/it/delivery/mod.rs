@@ -1,0 +1,17 @@
+//! How events reach their endpoints: requests, retries, order and failures.
+
+mod answers;
+mod disable;
+mod ecmascript;
+mod fairness;
+mod fanout;
+mod notices;
+mod pace;
+mod retry;
+mod sdk;
+mod shortage;
+mod states;
+mod targets;
+mod tls;
+mod unique_time;
+mod wire;

@@ -1,0 +1,13 @@
+//! The service as a process: config, reload, signals, log, package, and the project's own rules.
+
+mod bench;
+mod configs;
+mod files;
+mod layers;
+mod load;
+mod logs;
+mod readme;
+mod reload;
+mod secrets;
+mod signals;
+mod systemd;

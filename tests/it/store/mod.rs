@@ -1,0 +1,10 @@
+//! What is kept: over kills, power cuts, full disks, damaged files and clocks that jump.
+
+mod clock;
+mod crash;
+mod disk;
+mod faults;
+mod limits;
+mod memory;
+mod opening;
+mod upgrade;
