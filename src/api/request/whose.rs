@@ -4,7 +4,7 @@ use super::auth::{Caller, Rank, target_parts};
 use super::context::Ask;
 use super::params::Query;
 use crate::api::response::problem::Problem;
-use crate::store::{OPERATOR_PROVIDER, Owned, Store};
+use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store};
 
 /// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,15 @@ impl Whose {
 
     pub(crate) fn holds(&self, provider: &str, tenant: &str) -> bool {
         self.provider.as_deref().is_none_or(|own| own == provider) && self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    /// The same for the store.
+    pub(crate) fn owners(&self) -> Owners<'_> {
+        match (&self.provider, &self.tenant) {
+            (Some(provider), Some(tenant)) => Owners::Tenant(provider, tenant),
+            (Some(provider), None) => Owners::Provider(provider),
+            (None, _) => Owners::All,
+        }
     }
 
     pub(crate) fn tenants(&self, store: &Store) -> Vec<Owned> {

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::api::request::context::Ask;
+use crate::api::request::auth::Rank;
+use crate::api::request::context::{self, Ask};
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Row, Rows, page};
@@ -24,8 +25,11 @@ pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let webhooks = match webhook {
         Some(id) => BTreeSet::from([ask.webhook_by_id(&id)?.no]),
-        None => all_of(ask, whose.check(ask)?),
+        None => all_of(ask, whose.check(ask)?).await?,
     };
+    if ask.caller.rank != Rank::Operator {
+        span.check(webhooks.len(), ask.api.store.tally_cost(webhooks.len()))?;
+    }
     page(ask, Frame::default(), Parts { store: ask.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
 }
 
@@ -65,11 +69,9 @@ impl Rows for Parts {
 }
 
 /// Those of a tenant, of a provider, or all, as far as the caller sees them.
-fn all_of(ask: &Ask<'_>, whose: Whose) -> BTreeSet<EndpointNo> {
-    let theirs = ask.api.store.webhooks_where(EndpointNo(0), usize::MAX, |endpoint| {
-        ask.caller.sees(endpoint) && whose.holds(&endpoint.provider, &endpoint.tenant)
-    });
-    theirs.iter().map(|endpoint| endpoint.no).collect()
+async fn all_of(ask: &Ask<'_>, whose: Whose) -> Result<BTreeSet<EndpointNo>, Problem> {
+    let (store, caller) = (ask.api.store.clone(), ask.caller.clone());
+    context::read(move || Ok(store.numbers_where(whose.owners(), |endpoint| caller.sees(endpoint)))).await
 }
 
 /// `?tenant=PROVIDER/TENANT`, or `?provider=PROVIDER`.
@@ -118,6 +120,18 @@ impl Span {
         Self { first: first.of_day(), last: Hour(last.of_day().0 + HOURS_OF_DAY - 1), step }
     }
 
+    /// Refuses a look at more webhooks and hours than one call may cost; `cost` is that of one hour.
+    fn check(self, webhooks: usize, cost: usize) -> Result<(), Problem> {
+        let hours = (self.last.0 + 1).saturating_sub(self.first.0);
+        let affordable = COST_MAX / cost.max(1);
+        if hours as usize <= affordable {
+            return Ok(());
+        }
+        let what =
+            format!("{hours} hours of {webhooks} webhooks are more than one call adds up; ask for at most {affordable} hours");
+        Err(Problem::field("?since", format!("{what} with `since` and `until`, or for one `webhook`")))
+    }
+
     /// Takes its first day, or what is left of it.
     fn next_day(&mut self) -> Option<Self> {
         let day = Self { last: self.last.min(Hour(self.first.0 + HOURS_OF_DAY - 1)), ..*self };
@@ -149,6 +163,10 @@ fn print(hour: Hour, tally: &Tally, object: &mut Object<'_>) {
     object.millis("average", tally.times.average());
 }
 
+/// What one call may cost, in look-ups of a webhook's hour: some half a second of one core. The operator, whose machine it is, may
+/// have more.
+const COST_MAX: usize = 500_000;
+
 /// That are shown unless the query says otherwise.
 const DAYS: u32 = 30;
 
@@ -177,6 +195,17 @@ mod tests {
         for wrong in ["by=week", "since=91d", "since=1h&until=2h"] {
             assert_eq!(span(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn so_many_hours_of_so_many_webhooks_are_too_many() {
+        let span = |hours| Span { first: Hour(1), last: Hour(hours), step: 1 };
+        let most = u32::try_from(COST_MAX / 1_000).unwrap();
+        assert!(span(most).check(1_000, 1_000).is_ok());
+        let refused = span(most + 1).check(1_000, 1_000).expect_err("one hour more");
+        assert_eq!(refused.status(), 422);
+        assert!(["?since", "501 hours of 1000 webhooks", "at most 500 hours"].iter().all(|part| refused.detail().contains(part)));
+        assert!(span(90 * 24).check(0, 0).is_ok());
     }
 
     #[test]

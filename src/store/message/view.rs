@@ -64,6 +64,15 @@ pub(crate) enum Of {
     Tenants(Vec<Owned>),
 }
 
+/// Whose webhooks are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owners<'a> {
+    /// A provider and its tenant.
+    Tenant(&'a str, &'a str),
+    Provider(&'a str),
+    All,
+}
+
 /// Which of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {

@@ -81,6 +81,11 @@ impl Registry {
         self.entries.values()
     }
 
+    /// How many there are.
+    pub(in crate::store) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Puts a webhook in place of what it was. Of a deleted one nothing stays here: what its log needs is read from the disk.
     pub(in crate::store) fn put(&mut self, endpoint: Arc<Endpoint>) {
         let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
@@ -126,6 +131,12 @@ impl Registry {
     pub(in crate::store) fn webhooks(&self, tenant: TenantNo, after: EndpointNo) -> impl Iterator<Item = &Entry> {
         let held = self.of_tenant.get(&tenant);
         held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
+    }
+
+    /// Those of all tenants of a provider.
+    pub(in crate::store) fn webhooks_of_provider(&self, provider: &str) -> impl Iterator<Item = &Entry> {
+        let held = self.of_provider.get(provider);
+        held.into_iter().flat_map(|held| held.after(EndpointNo(0))).filter_map(|no| self.entry(no))
     }
 
     pub(in crate::store) fn tenant(&self, provider: &str, tenant: &str) -> Option<TenantNo> {

@@ -31,6 +31,23 @@ fn an_event_is_found_for_the_tenant_that_has_it() {
     assert!(found(&[tenant("t0"), tenant("t1")]) && !found(&[tenant("t0"), tenant("t2")]));
 }
 
+#[test]
+fn a_tenants_statistics_look_at_no_other_tenants_webhooks() {
+    let lab = Lab::new();
+    let own = lab.create_for(tenant("t1"), "own", "*");
+    let looked = |of| {
+        let looked = std::cell::Cell::new(0);
+        let found = lab.store.numbers_where(of, |_| looked.replace(looked.get() + 1) < usize::MAX);
+        (found.len(), looked.get())
+    };
+    assert_eq!(looked(Owners::Tenant("shop", "t1")), (1, 1));
+    assert_eq!(looked(Owners::Provider("shop")), (5, 5));
+    assert_eq!([Owners::Provider("other"), Owners::Tenant("shop", "t2")].map(looked), [(0, 0); 2]);
+    assert_eq!(looked(Owners::All), (5, 5));
+    assert!(lab.store.numbers_where(Owners::Tenant("shop", "t1"), |_| true).contains(&own));
+    assert_eq!([lab.store.tally_cost(1), lab.store.tally_cost(5)], [1, 2], "most of them are read as a whole");
+}
+
 /// All of a list, in pages of four.
 fn listed(store: &Store, tenants: &[Owned]) -> Vec<DeliveryKey> {
     let (of, mut found, mut before) = (Of::Tenants(tenants.to_vec()), Vec::new(), None);

@@ -1,5 +1,6 @@
 //! What an operator looks at over tenants: webhooks and their last results, and the deliveries of many tenants as one list.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
@@ -7,8 +8,9 @@ use crate::domain::delivery::outcome::Class;
 use crate::domain::id::EndpointNo;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
-use crate::store::message::view::Filter;
+use crate::store::message::view::{Filter, Owners};
 use crate::store::redb::schema::Scope;
+use crate::store::shared::registry::Entry;
 use crate::store::{ALL_TENANTS, Error, Owned};
 
 /// How a webhook's last attempt ended, as far as its log goes back.
@@ -34,6 +36,26 @@ impl Store {
         let mut found: Vec<_> = left.cloned().collect();
         found.sort_unstable_by_key(|endpoint| endpoint.no);
         found.truncate(limit);
+        found
+    }
+
+    /// The numbers of those of some owners that are wanted; of no other owner a webhook is looked at.
+    pub(crate) fn numbers_where(&self, of: Owners<'_>, wanted: impl Fn(&Endpoint) -> bool) -> BTreeSet<EndpointNo> {
+        let registry = self.shared.registry();
+        let mut found = BTreeSet::new();
+        let add = |entry: &Entry| {
+            if wanted(&entry.endpoint) {
+                found.insert(entry.endpoint.no);
+            }
+        };
+        match of {
+            Owners::Tenant(provider, tenant) => {
+                let tenant = registry.tenant(provider, tenant).into_iter();
+                tenant.flat_map(|no| registry.webhooks(no, EndpointNo(0))).for_each(add);
+            }
+            Owners::Provider(provider) => registry.webhooks_of_provider(provider).for_each(add),
+            Owners::All => registry.entries().for_each(add),
+        }
         found
     }
 

@@ -157,13 +157,23 @@ impl Store {
     ) -> Result<BTreeMap<Hour, Tally>, Error> {
         let at_once = u32::try_from(SLICE_HOURS / webhooks.len().max(1)).unwrap_or(1).max(1);
         let (Hour(first), Hour(last)) = hours.into_inner();
-        let asked = Asked { webhooks, are_most: webhooks.len() * LOOK_UP_COST > self.shared.registry().entries().count() };
+        let asked = Asked { webhooks, are_most: self.are_most(webhooks.len()) };
         let mut found = BTreeMap::new();
         for begin in (first..=last).step_by(at_once as usize) {
             let end = last.min(begin.saturating_add(at_once - 1));
             self.add_tallies(&asked, Hour(begin)..=Hour(end), &mut found)?;
         }
         Ok(found)
+    }
+
+    /// What one hour of so many webhooks costs to read, in look-ups.
+    pub(crate) fn tally_cost(&self, webhooks: usize) -> usize {
+        if self.are_most(webhooks) { self.shared.registry().count().div_ceil(LOOK_UP_COST) } else { webhooks }
+    }
+
+    /// Whether reading all rows of an hour is cheaper than looking so many up.
+    fn are_most(&self, webhooks: usize) -> bool {
+        webhooks * LOOK_UP_COST > self.shared.registry().count()
     }
 
     fn add_tallies(
