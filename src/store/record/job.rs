@@ -11,7 +11,7 @@ pub(in crate::store) struct Job {
     pub(in crate::store) until: u64,
     /// Deliveries of events up to here end as cancelled; 0: none.
     pub(in crate::store) purged: u64,
-    /// Milliseconds, event, endpoint: the last due entry that was looked at.
+    /// Milliseconds, event, endpoint: the last due entry that was looked at; past every one when all were.
     pub(in crate::store) after: [u8; 20],
     /// The last number of the webhook's backlog that was looked at.
     pub(in crate::store) after_number: u64,

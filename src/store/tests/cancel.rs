@@ -88,6 +88,12 @@ impl Lab {
         }
     }
 
+    /// How many jobs stand in the tables.
+    fn jobs(&self) -> u64 {
+        let txn = ::redb::ReadableDatabase::begin_read(&*self.store.database).unwrap();
+        ::redb::ReadableTableMetadata::len(&schema::read(&txn, schema::JOB).unwrap()).unwrap()
+    }
+
     /// Waits until so much is asked of the writer, which stands still.
     fn asked(&self, count: usize) {
         let deadline = clock::steady() + Duration::from_secs(20);
@@ -266,6 +272,39 @@ fn an_attempt_that_fails_while_its_webhook_is_purged_is_the_last() {
     lab.wait_for(vault, [0, 1, MANY - 1, 0]);
     let failed = lab.view(fails.key);
     assert_eq!((end(&failed), failed.delivery.attempts), (CANCELLED, 1));
+    lab.must_be_sound();
+}
+
+/// Each commit brings an entry behind those that the purge looks at: one that is due, and one in the backlog.
+#[test]
+fn a_purge_ends_however_fast_events_are_published() {
+    let lab = Lab::new();
+    let (vault, all) = (lab.webhook("vault"), lab.webhook("all"));
+    lab.publish_many("vault.closed", MANY - 1);
+    lab.deliver();
+    let is_stop = move |committed: &Committed| of(&committed.ready, all).len() == 1;
+    let (lab, stops, let_on) = Lab::stopping_behind(lab.stopped().write(), is_stop);
+    let mut published = vec![lab.store.accept(vec![publication("vault.closed")])];
+    stops.recv().unwrap();
+    let purged = lab.begin_purge(vault, true);
+    lab.asked(1);
+    // What is due, a full slice of the backlog, and the rest of it.
+    for _ in 0..3 {
+        let waiting = lab.store.health().queue;
+        published.push(lab.store.accept(vec![publication("vault.closed")]));
+        lab.asked(waiting + 1);
+        let_on.send(()).unwrap();
+        stops.recv().unwrap();
+    }
+    assert_eq!(counts(&lab.store, vault), [0, 0, MANY, 3]);
+    assert_eq!(lab.jobs(), 0);
+    published.push(lab.store.accept(vec![publication("vault.closed")]));
+    lab.asked(1);
+    let_on.send(()).unwrap();
+    stops.recv().unwrap();
+    assert!(!lab.store.shared.fresh().is_empty(), "what comes then is committed to the journal");
+    drop((stops, let_on));
+    assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.must_be_sound();
 }
 

@@ -3,6 +3,8 @@
 //! A job walks the due table once, and for a deletion or a purge the webhook's backlog too, in slices between other commits. It
 //! stands in its own table until it is done, so a crash repeats what was left. Only events published before are its business: later
 //! ones know how the webhook stands. A webhook has one job: what is asked while it runs is joined to it, and it begins anew.
+//!
+//! A walk ends with a slice that is not full: all that comes behind it came later. So it ends however fast events are published.
 
 use std::ops::Bound;
 
@@ -58,7 +60,7 @@ impl Batch<'_, '_> {
             return Ok(());
         }
         let cancelled = running.job.cancelled;
-        let done = self.walk_due(&mut running)? && self.walk_backlog(&mut running)?;
+        let done = self.walk(&mut running)?;
         if running.job.cancelled > cancelled {
             // A fan-out may have queued some of them after the purge had begun.
             self.after.committed.dropped.push(Dropped::up_to(running.endpoint, EventKey(running.job.purged)));
@@ -99,13 +101,22 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Looks at a piece of the due table; true when it was the last.
-    fn walk_due(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
+    /// A slice of the due table, or of the backlog once all that is due was looked at; true when it was the last.
+    fn walk(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
+        if running.job.after == WALKED {
+            return self.walk_backlog(running);
+        }
+        self.walk_due(running)?;
+        Ok(running.job.after == WALKED && !running.job.ends_backlog())
+    }
+
+    /// Looks at a slice of the due table. New entries stand at the end of what is due: one is added by each publication.
+    fn walk_due(&mut self, running: &mut RunningJob) -> Result<(), Error> {
         let after: DueKey = running.job.after;
         // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue.
         let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         let mut theirs = Vec::new();
-        let mut last = None;
+        let (mut looked, mut last) = (0, after);
         for row in self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
             let bytes = *row?.0.value();
             let (at, key) = read_due_key(&bytes);
@@ -113,29 +124,27 @@ impl Batch<'_, '_> {
                 let fate = running.job.fate(key.event, !active || at <= self.now);
                 theirs.extend(fate.map(|fate| (key, at, fate)));
             }
-            last = Some(bytes);
+            (looked, last) = (looked + 1, bytes);
             if theirs.len() == SLICE {
                 break;
             }
         }
+        let is_last = looked < LOOK && theirs.len() < SLICE;
         let piece = self.piece();
         for (key, at, fate) in theirs {
             if self.is_spent(&piece) {
-                return Ok(false);
+                return Ok(());
             }
             self.settle(&mut running.job, key, Place::Due(at), fate)?;
             running.job.after = due_key(at, key);
         }
-        running.job.after = last.unwrap_or(after);
-        Ok(last.is_none())
+        running.job.after = if is_last { WALKED } else { last };
+        Ok(())
     }
 
-    /// Looks at a piece of the webhook's backlog, where the job ends what waits there; true when it was the last.
+    /// Looks at a slice of the webhook's backlog, where the job ends what waits there; true when it was the last.
     fn walk_backlog(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
         let job = &mut running.job;
-        if !job.ends_backlog() {
-            return Ok(true);
-        }
         let theirs = self.tables.backlog_past(running.endpoint, job.after_number, SLICE)?;
         let piece = self.piece();
         for (number, key) in &theirs {
@@ -147,7 +156,7 @@ impl Batch<'_, '_> {
             }
             job.after_number = *number;
         }
-        Ok(theirs.is_empty())
+        Ok(theirs.len() < SLICE)
     }
 
     /// Parks or ends one waiting delivery. A test is left to its one attempt, as long as that may be made.
@@ -217,6 +226,9 @@ impl Job {
         Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
     }
 }
+
+/// Behind every due entry: all of them were looked at.
+const WALKED: DueKey = [0xff; 20];
 
 /// Entries changed in one commit.
 const SLICE: usize = 1_000;
