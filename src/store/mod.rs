@@ -111,6 +111,11 @@ pub(crate) enum Denied {
     ConnectionOpen(Box<str>),
     #[error("this provider has {0} event types of its own, which is the limit")]
     TooManyTypes(usize),
+    #[error(
+        "this provider's own event types would take more than {0} MiB with their examples, which is the limit; shorten examples, or \
+         delete types that are not used"
+    )]
+    CatalogueFull(usize),
     #[error("what may not be deleted yet fills the store; this is taken again when deliveries end or `max_bytes` is raised")]
     Full,
     #[error("the disk is nearly full; this is taken again when space is freed")]

@@ -1,6 +1,7 @@
 //! A store in a folder of its own, filled through its front, and its files as an image that a test may damage.
 
 mod cancel;
+mod catalogue;
 mod damage;
 mod everywhere;
 mod flips;

@@ -42,8 +42,8 @@ impl Catalogues {
 }
 
 /// The dialect's in their order, each in the provider's words where it has its own, then what the provider added.
-fn merge(dialects: &[EventType], own: &[EventType]) -> Vec<EventType> {
-    let named = |all: &[EventType], name: &str| all.iter().find(|known| *known.name == *name).cloned();
+fn merge(dialects: &[Arc<EventType>], own: &[Arc<EventType>]) -> Vec<Arc<EventType>> {
+    let named = |all: &[Arc<EventType>], name: &str| all.iter().find(|known| *known.name == *name).cloned();
     let changed = dialects.iter().map(|known| named(own, &known.name).unwrap_or_else(|| known.clone()));
     let added = own.iter().filter(|known| named(dialects, &known.name).is_none()).cloned();
     changed.chain(added).collect()
@@ -55,8 +55,8 @@ mod tests {
     use crate::api::request::settings::fixture::{dialect, provider};
     use crate::domain::template::Numbers;
 
-    fn named(name: &str, version: i64) -> EventType {
-        EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version }
+    fn named(name: &str, version: i64) -> Arc<EventType> {
+        Arc::new(EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version })
     }
 
     #[test]

@@ -65,6 +65,9 @@ fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
         form.note("description", format!("is longer than {DESCRIPTION_CHARS_MAX} characters"));
     }
     let example = form.member("example").map_or(NO_EXAMPLE, |field| field.raw);
+    if example.len() > EXAMPLE_BYTES_MAX {
+        form.note("example", format!("is {} bytes long; at most {EXAMPLE_BYTES_MAX} are kept", example.len()));
+    }
     if let Err(refusal) = ask.dialect().body.data(example.as_bytes()) {
         form.note_at(Wrong::new(refusal.inside("example").pointer, "cannot be printed in this dialect"));
     }
@@ -91,6 +94,9 @@ fn print(event_type: &EventType, object: &mut Object<'_>) {
 }
 
 const DESCRIPTION_CHARS_MAX: usize = 1_024;
+
+/// Of an example: it shows what an event looks like, and stays in memory.
+const EXAMPLE_BYTES_MAX: usize = 16 << 10;
 
 /// Of an event type that nobody gave an example for.
 const NO_EXAMPLE: &str = "{}";

@@ -465,7 +465,7 @@ proptest! {
         dialect.disable.consecutive = consecutive;
         dialect.disable.count = if flags[3] { Counted::Attempts } else { Counted::Deliveries };
         let mut event_types = dialect.event_types.to_vec();
-        event_types.iter_mut().for_each(|known| known.example = serde_json::json!({ "text": text }).to_string().into());
+        event_types.iter_mut().map(Arc::make_mut).for_each(|known| known.example = serde_json::json!({ "text": text }).to_string().into());
         dialect.event_types = event_types.into();
         let header = crate::domain::dialect::Header {
             name: crate::domain::dialect::HeaderName::parse(&format!("x{header}")).unwrap(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use crate::domain::text::nearest::nearest;
 
@@ -17,16 +18,23 @@ pub(crate) struct EventType {
     pub(crate) version: i64,
 }
 
+impl EventType {
+    /// What it holds of memory that its provider may choose.
+    pub(crate) fn bytes(&self) -> usize {
+        self.name.len() + self.description.len() + self.example.len()
+    }
+}
+
 /// Event types with different names.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EventTypes {
-    all: Vec<EventType>,
+    all: Vec<Arc<EventType>>,
     places: HashMap<Box<str>, usize>,
 }
 
 impl EventTypes {
     pub(crate) fn named(&self, name: &str) -> Option<&EventType> {
-        self.places.get(name).map(|place| &self.all[*place])
+        self.places.get(name).map(|place| &*self.all[*place])
     }
 
     /// The type that was probably meant.
@@ -37,15 +45,21 @@ impl EventTypes {
 
 impl From<Vec<EventType>> for EventTypes {
     fn from(all: Vec<EventType>) -> Self {
+        all.into_iter().map(Arc::new).collect::<Vec<_>>().into()
+    }
+}
+
+impl From<Vec<Arc<EventType>>> for EventTypes {
+    fn from(all: Vec<Arc<EventType>>) -> Self {
         let places = all.iter().enumerate().map(|(place, known)| (known.name.clone(), place)).collect();
         Self { all, places }
     }
 }
 
 impl Deref for EventTypes {
-    type Target = [EventType];
+    type Target = [Arc<EventType>];
 
-    fn deref(&self) -> &[EventType] {
+    fn deref(&self) -> &[Arc<EventType>] {
         &self.all
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::domain::dialect::EventType;
 
-/// A provider's own event types by name, in order.
-pub(crate) type Catalogue = Arc<[EventType]>;
+/// A provider's own event types by name, in order. A change copies the list, not what stands in it.
+pub(crate) type Catalogue = Arc<[Arc<EventType>]>;
 
 /// The provider that a row of the table belongs to.
 pub(in crate::store) fn provider_of(name: &[u8]) -> Option<&str> {
@@ -14,7 +14,7 @@ pub(in crate::store) fn provider_of(name: &[u8]) -> Option<&str> {
 
 /// A catalogue with one event type put in its place.
 pub(in crate::store) fn with(catalogue: &Catalogue, event_type: EventType) -> Catalogue {
-    let mut all = catalogue.to_vec();
+    let (mut all, event_type) = (catalogue.to_vec(), Arc::new(event_type));
     match all.binary_search_by(|other| other.name.cmp(&event_type.name)) {
         Ok(place) => all[place] = event_type,
         Err(place) => all.insert(place, event_type),

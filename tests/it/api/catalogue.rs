@@ -133,6 +133,7 @@ async fn the_catalogue_is_the_providers_to_change() {
     let provider = service.provider("d");
     put(&provider, "a*", &any).await.problem(422, &["`*`"]);
     put(&provider, "a.b", &json!({ "example": 12345678901234567890_u64 })).await.problem(422, &["/example"]);
+    put(&provider, "a.b", &json!({ "example": "x".repeat(20_000) })).await.problem(422, &["/example", "16384"]);
     put(&provider, "a.b", &json!({ "exmaple": {}, "version": "x" })).await.problem(422, &["/exmaple", "/version"]);
     let shown = put(&provider, "a.b", &json!({ "example": {}, "version": 3 })).await.expect(201);
     assert_eq!(shown["data"], json!({ "name": "a.b", "description": "", "version": 3, "example": {}, "ours": false }));
