@@ -10,7 +10,7 @@
 //! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was just
 //! published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
 //! response beyond [`CAPTURE_FREE_BYTES`] draws on *captures*; where there is no room, that much of it is kept. A request's body
-//! draws on *requests*, but for a small one and the first bytes of each (`api::body` says how many). With the first byte beyond,
+//! draws on *requests*, but for a small one and the first bytes of each (`api::http::body` says how many). With the first byte beyond,
 //! it takes room for as much as it announced, so that whoever has begun can end; once its bytes come slowly it keeps no more than
 //! has come, and takes the rest as it comes. An answer draws on *answers* before it is rendered: a large one piece by piece, so
 //! that a page is never in memory whole; a small one is free.

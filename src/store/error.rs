@@ -1,4 +1,4 @@
-//! What can go wrong with the store itself. Any failed write ends the process: see `writer`.
+//! What can go wrong with the store itself. Any failed write ends the process: see `redb::thread`.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;

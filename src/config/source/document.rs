@@ -1,6 +1,6 @@
 //! The raw document: what a TOML file says, with the place of each key and value, before anyone knows what it means.
 //!
-//! Typed values are taken out of a [`Table`] by name (`take.rs`); what nobody asked for is left over and is a fault.
+//! Typed values are taken out of a [`Table`] by name (`table::take`); what nobody asked for is left over and is a fault.
 
 use std::path::Path;
 use std::sync::Arc;

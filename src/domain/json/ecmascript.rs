@@ -13,7 +13,7 @@ use crate::domain::refusal::Refusal;
 
 /// What ECMAScript prints after reading `document`.
 ///
-/// Refused: what [`json::scan`] refuses; a number without fractional value whose print has another decimal value; a number too
+/// Refused: what [`scan`](super::scan) refuses; a number without fractional value whose print has another decimal value; a number too
 /// large for a double; one that is not 0 and would become 0.
 pub(crate) fn print(document: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut scanner = Scanner::new(document)?;
