@@ -1,4 +1,4 @@
-//! hookwheel: a webhook relay in one binary, with its storage inside.
+#![doc = include_str!("ARCHITECTURE.md")]
 #![warn(missing_docs)]
 
 mod domain;
