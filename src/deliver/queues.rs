@@ -161,27 +161,20 @@ impl<W> Queues<W> {
     /// The webhook was disabled or deleted: what waits is settled by the store. Tests go on while it is only disabled.
     pub(crate) fn clear(&mut self, no: EndpointNo, deleted: bool) {
         if let Some(queue) = self.endpoints.get_mut(&no) {
-            queue.due.clear();
-            queue.backlog.clear();
-            queue.again.retain(|ready| ready.lane == Lane::Hand && !deleted);
+            let stays = |ready: &Ready| ready.is_test && !deleted;
+            queue.lanes().for_each(|lane| lane.retain(stays));
+            queue.again.retain(stays);
             queue.on_disk = false;
             queue.deleted = deleted;
-            if deleted {
-                queue.hand.clear();
-            }
             self.sweep(no);
         }
     }
 
-    /// Deliveries that wait have ended, or are about to. What a person asked for is looked at before its attempt: it may be a
-    /// test, which goes on.
+    /// Deliveries that wait have ended, or are about to. A test goes on; whether it has ended too shows before its attempt.
     pub(crate) fn drop_waiting(&mut self, dropped: &Dropped) {
         let no = dropped.endpoint;
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
-        queue.due.retain(|ready| !dropped.covers(ready.key));
-        queue.backlog.retain(|ready| !dropped.covers(ready.key));
-        let asked_for = queue.hand.iter_mut().filter(|ready| dropped.covers(ready.key));
-        asked_for.for_each(|ready| ready.known = None);
+        queue.lanes().for_each(|lane| lane.retain(|ready| ready.is_test || !dropped.covers(ready.key)));
         self.ask(no);
         self.sweep(no);
     }
@@ -378,6 +371,10 @@ impl<W> Default for Queue<W> {
 impl<W> Queue<W> {
     fn is_empty(&self) -> bool {
         self.hand.is_empty() && self.due.is_empty() && self.backlog.is_empty()
+    }
+
+    fn lanes(&mut self) -> impl Iterator<Item = &mut VecDeque<Ready>> {
+        [&mut self.hand, &mut self.due, &mut self.backlog].into_iter()
     }
 
     fn len(&self) -> usize {

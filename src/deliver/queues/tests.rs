@@ -17,6 +17,10 @@ fn push(queues: &mut Queues<u32>, lane: Lane, endpoint: u32, events: impl IntoIt
     events.into_iter().for_each(|event| queues.push(Ready::alone(key(endpoint, event), lane, now)));
 }
 
+fn push_test(queues: &mut Queues<u32>, lane: Lane, endpoint: u32, event: u64) {
+    queues.push(Ready { is_test: true, ..Ready::alone(key(endpoint, event), lane, clock::steady()) });
+}
+
 /// Starts all that may start now: endpoint and event of each.
 fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
     let started = std::iter::from_fn(|| queues.start(now));
@@ -129,7 +133,7 @@ fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
         push(&mut queues, Lane::Due, endpoint, [1]);
         start(&mut queues, now);
         push(&mut queues, Lane::Due, endpoint, [1]);
-        push(&mut queues, Lane::Hand, endpoint, [1]);
+        push_test(&mut queues, Lane::Hand, endpoint, 1);
     }
     queues.clear(EndpointNo(1), false);
     queues.clear(EndpointNo(2), true);
@@ -175,10 +179,12 @@ fn of_a_disabled_webhook_only_tests_go_on_and_of_a_deleted_one_nothing() {
         push(&mut queues, Lane::Due, endpoint, [1]);
         push(&mut queues, Lane::Backlog, endpoint, [2]);
         push(&mut queues, Lane::Hand, endpoint, [3]);
+        push_test(&mut queues, Lane::Hand, endpoint, 4);
+        push_test(&mut queues, Lane::Due, endpoint, 5);
     }
     queues.clear(EndpointNo(1), false);
     queues.clear(EndpointNo(2), true);
-    assert_eq!(start(&mut queues, now), [(1, 3)]);
+    assert_eq!(start(&mut queues, now), [(1, 4), (1, 5)]);
 }
 
 #[test]
@@ -229,16 +235,18 @@ fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
 }
 
 #[test]
-fn what_is_dropped_starts_no_more_but_what_a_person_asked_for_is_looked_at() {
+fn what_is_dropped_starts_no_more_but_for_tests() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
-    push(&mut queues, Lane::Hand, 1, [3]);
+    push_test(&mut queues, Lane::Hand, 1, 3);
+    push(&mut queues, Lane::Hand, 1, [8, 2]);
     push(&mut queues, Lane::Due, 1, [4, 5, 6]);
-    push(&mut queues, Lane::Backlog, 1, [1, 2, 7]);
+    push_test(&mut queues, Lane::Due, 1, 1);
+    push(&mut queues, Lane::Backlog, 1, [0, 2, 7]);
     push(&mut queues, Lane::Due, 2, [5]);
     queues.drop_waiting(&Dropped::up_to(EndpointNo(1), EventKey(5)));
     queues.drop_waiting(&Dropped::one(key(1, 7)));
     queues.drop_waiting(&Dropped::one(key(9, 1)));
-    assert_eq!(start(&mut queues, now), [(1, 3), (2, 5), (1, 6)]);
+    assert_eq!(start(&mut queues, now), [(1, 3), (2, 5), (1, 8), (1, 6), (1, 1)]);
 }
 
 #[test]

@@ -120,6 +120,8 @@ pub(crate) struct Ready {
     pub(crate) lane: Lane,
     /// The event, when it is at hand: then this is its first attempt and nothing need be read.
     pub(crate) known: Option<Arc<Held>>,
+    /// A test that was asked for: it stays in its queue when the others are dropped, and is sent though its webhook is disabled.
+    pub(crate) is_test: bool,
     pub(crate) seat: Seat,
     /// Since when it could be attempted, for all that the store knows.
     pub(crate) since: Instant,
@@ -130,7 +132,7 @@ impl Ready {
     /// One that no store knows.
     pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
         let seat = Seat::squeeze(&Arc::default(), &Arc::default());
-        Self { key, place: Place::Backlog(key.event.0), lane, known: None, seat, since }
+        Self { key, place: Place::Backlog(key.event.0), lane, known: None, is_test: false, seat, since }
     }
 }
 

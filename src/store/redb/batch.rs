@@ -203,7 +203,8 @@ impl Batch<'_, '_> {
         {
             return;
         }
-        self.after.committed.ready.push(Ready { key, place, lane, known: None, seat, since: self.steady });
+        let is_test = self.memory.tests.contains_key(&key);
+        self.after.committed.ready.push(Ready { key, place, lane, known: None, is_test, seat, since: self.steady });
     }
 
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
@@ -241,7 +242,7 @@ impl Batch<'_, '_> {
         if let State::Failed { end, .. } = delivery.state {
             self.count_failed(delivery, end);
         }
-        if let Some(watcher) = self.memory.watchers.remove(&delivery.key) {
+        if let Some(Some(watcher)) = self.memory.tests.remove(&delivery.key) {
             // A test whose caller went away is in the log all the same.
             self.answer(move || watcher.send(()).unwrap_or_default());
         }
@@ -281,7 +282,7 @@ impl Batch<'_, '_> {
         if self.loaded(&due_key(at, key)) {
             let place = Place::Due(at);
             let (known, since) = (known.cloned(), self.steady);
-            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, seat, since });
+            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, is_test: false, seat, since });
         }
     }
 

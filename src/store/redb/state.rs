@@ -30,8 +30,9 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) jobs: VecDeque<RunningJob>,
     /// Up to which event the deliveries of webhooks end that are being purged.
     pub(in crate::store) purges: ByEndpoint<EventKey>,
-    /// Who waits for the outcome of a test.
-    pub(in crate::store) watchers: HashMap<DeliveryKey, oneshot::Sender<()>>,
+    /// The pending tests that were asked for since the start, and who waits for the outcome of each. Each is in a queue, is to be
+    /// loaded into one, or is under way, unless it had no seat and stands in a backlog; some 40 bytes each.
+    pub(in crate::store) tests: HashMap<DeliveryKey, Option<oneshot::Sender<()>>>,
     pub(in crate::store) limits: Limits,
     pub(in crate::store) sweep: Sweep,
     /// Entries that came into the tail since the last checkpoint began.

@@ -391,21 +391,53 @@ fn deleting_while_a_purge_runs_ends_the_rest() {
     lab.must_be_sound();
 }
 
-/// It may wait in the queue of all others, from which a purge drops it, and somebody waits for its outcome.
+/// It is in its queue, which keeps it, or under way with an outcome that is not on disk yet: queued again it would be sent twice.
 #[test]
-fn a_test_outlives_a_purge() {
+fn a_test_outlives_a_purge_and_is_queued_once() {
     let lab = Lab::new();
     let ledger = lab.webhook("ledger");
     let test = lab.test(ledger);
     lab.publish("order.paid", "{}");
-    lab.ready();
+    let ready = lab.ready_of(ledger, 2);
+    assert_eq!((ready[0].key, ready[0].lane, ready[0].is_test, ready[1].is_test), (test.key, Lane::Hand, true, false));
     assert_eq!(lab.purge(ledger, false), Ok(()));
     lab.wait_for(ledger, [1, 0, 1, 0]);
-    let again = lab.ready_of(ledger, 1);
-    assert_eq!((again[0].key, again[0].lane), (test.key, Lane::Hand));
-    lab.finish(&again[0], 200);
+    lab.told();
+    assert!(of(&lab.ready(), ledger).is_empty());
+    lab.finish(&ready[0], 200);
     lab.runtime.block_on(test.done).unwrap();
     lab.wait_for(ledger, [0, 1, 1, 0]);
+    lab.must_be_sound();
+}
+
+#[test]
+fn a_test_that_is_asked_for_again_outlives_disabling_its_webhook() {
+    let lab = Lab::new();
+    let books = lab.create("books", "order.*");
+    let test = lab.test(books);
+    lab.finish(&lab.ready_of(books, 1)[0], 500);
+    lab.runtime.block_on(test.done).unwrap();
+    lab.runtime.block_on(lab.store.retry(test.key)).unwrap();
+    let again = lab.ready_of(books, 1);
+    lab.publish("order.paid", "{}");
+    lab.runtime.block_on(lab.store.disable_webhook(books)).unwrap();
+    lab.wait_for(books, [1, 0, 0, 1]);
+    lab.told();
+    assert_eq!((again[0].is_test, of(&lab.ready(), books).iter().filter(|one| one.is_test).count()), (true, 0));
+    lab.finish(&again[0], 200);
+    lab.wait_for(books, [0, 1, 0, 1]);
+    lab.must_be_sound();
+}
+
+/// Nothing is sent to a removed webhook, and whoever asked for the test is not left waiting.
+#[test]
+fn a_test_ends_when_its_webhook_is_taken_out_of_the_file() {
+    let lab = Lab::new();
+    let ledger = lab.webhook("ledger");
+    let test = lab.test(ledger);
+    lab.make_wide(0);
+    assert_eq!(end(&lab.view(test.key)), CANCELLED);
+    lab.runtime.block_on(test.done).unwrap();
     lab.must_be_sound();
 }
 

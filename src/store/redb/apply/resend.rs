@@ -31,6 +31,9 @@ impl Batch<'_, '_> {
             return Ok(Ok(()));
         }
         let delivery = self.restart(delivery)?;
+        if delivery.is_test() {
+            self.memory.tests.entry(key).or_default();
+        }
         let delivery = self.seat_or_park(&entry, delivery, Lane::Hand)?;
         self.write_row(&delivery, newest.as_ref())?;
         Ok(Ok(()))
@@ -68,10 +71,10 @@ impl Batch<'_, '_> {
         self.write_row(&delivery, None)?;
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        let (done, waits) = oneshot::channel();
+        self.memory.tests.insert(key, Some(done));
         let seat = Seat::squeeze(&self.shared.room, &entry.live);
         self.ready(key, Place::Due(key.event.time()), Lane::Hand, seat);
-        let (done, waits) = oneshot::channel();
-        self.memory.watchers.insert(key, done);
         Ok(Ok(TestRun { key, done: waits }))
     }
 

@@ -112,6 +112,9 @@ impl Batch<'_, '_> {
             // Back in the file as disabled as it was: everything is parked, and everybody knows.
             Standing::Disabled { .. } if before != Standing::Active => {}
             Standing::Disabled { .. } | Standing::Removed { .. } => {
+                if endpoint.is_removed() {
+                    self.end_tests(endpoint.no)?;
+                }
                 self.park_pending(endpoint.no)?;
                 self.fell_asleep(&endpoint)?;
             }

@@ -71,14 +71,22 @@ impl Batch<'_, '_> {
         let free = Seat::free(&self.shared.room, &entry.live).min(REFILL);
         let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
-        let mut ready = Vec::with_capacity(found.len());
+        let (mut ready, since) = (Vec::with_capacity(found.len()), self.steady);
         for (number, key) in found {
             let Some(seat) = Seat::take(&self.shared.room, &entry.live) else {
                 cursor.more = true;
                 break;
             };
             cursor.after = number;
-            ready.push(Ready { key, place: Place::Backlog(number), lane: Lane::Backlog, known: None, seat, since: self.steady });
+            ready.push(Ready {
+                key,
+                place: Place::Backlog(number),
+                lane: Lane::Backlog,
+                known: None,
+                is_test: false,
+                seat,
+                since,
+            });
         }
         self.read_ahead(&mut ready)?;
         self.after.committed.ready.append(&mut ready);
@@ -103,12 +111,17 @@ impl Batch<'_, '_> {
     }
 
     /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled,
-    /// deleted or being purged is left to the job that settles it; its test is not.
+    /// deleted or being purged is left to the job that settles it; a test that was asked for is not.
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
-        if self.is_purged(key) && !self.is_test(key)? {
+        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        if self.memory.tests.contains_key(&key) {
+            let seat = Seat::squeeze(&self.shared.room, &entry.live);
+            self.ready(key, Place::Due(at), Lane::Hand, seat);
             return Ok(());
         }
-        let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
+        if self.is_purged(key) {
+            return Ok(());
+        }
         if !entry.endpoint.is_active() {
             return self.fall_due_disabled(key, at);
         }
@@ -117,10 +130,6 @@ impl Batch<'_, '_> {
             None => self.overflow(key, at)?,
         }
         Ok(())
-    }
-
-    fn is_test(&mut self, key: DeliveryKey) -> Result<bool, Error> {
-        Ok(self.row(key)?.is_some_and(|(delivery, _)| delivery.is_test()))
     }
 
     /// The due entry of a delivery that ended is not to fire, if it is in memory.
@@ -139,17 +148,12 @@ impl Batch<'_, '_> {
         }
     }
 
+    /// A test that a crash cut short ends: nobody waits for it any more.
     fn fall_due_disabled(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some((delivery, newest)) = self.row(key)? else { return Ok(()) };
         if !delivery.is_test() {
             return Ok(());
         }
-        if let (true, Some(entry)) = (self.memory.watchers.contains_key(&key), self.entry(key.endpoint)) {
-            let seat = Seat::squeeze(&self.shared.room, &entry.live);
-            self.ready(key, Place::Due(at), Lane::Hand, seat);
-            return Ok(());
-        }
-        // A test that a crash cut short: nobody waits for it any more.
         self.take_entry(key, Place::Due(at))?;
         let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
         self.write_row(&ended, newest.as_ref())?;

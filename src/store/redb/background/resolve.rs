@@ -13,8 +13,7 @@ use redb::ReadableTable;
 use crate::domain::delivery::{Delivery, End, Place};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
-use crate::store::message::command::{Dropped, Lane};
-use crate::store::message::permit::Seat;
+use crate::store::message::command::Dropped;
 use crate::store::record::{self, Job, Task};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::{DueKey, due_key, read_due_key};
@@ -159,17 +158,14 @@ impl Batch<'_, '_> {
         Ok(theirs.len() < SLICE)
     }
 
-    /// Parks or ends one waiting delivery. A test is left to its one attempt, as long as that may be made.
+    /// Parks or ends one waiting delivery. A test that was asked for is left to its one attempt: its queue keeps it.
     fn settle(&mut self, job: &mut Job, key: DeliveryKey, place: Place, fate: Fate) -> Result<(), Error> {
         let row = self.row(key)?;
         let fresh = row.is_none();
         let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, place), None));
         let fate = match fate {
             Fate::End(End::WebhookDeleted) => fate,
-            _ if delivery.is_test() && self.is_sent_tests(key.endpoint) => {
-                self.leave_test(key, place);
-                return Ok(());
-            }
+            _ if self.is_queued_test(key, place) => return Ok(()),
             _ if delivery.is_test() => Fate::End(End::Cancelled),
             _ => fate,
         };
@@ -190,17 +186,21 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// It may have been dropped from a queue together with the others. One that comes twice is looked at twice.
-    fn leave_test(&mut self, key: DeliveryKey, place: Place) {
-        let Some(entry) = self.entry(key.endpoint) else { return };
-        if matches!(place, Place::Due(at) if at <= self.now) {
-            let seat = Seat::squeeze(&self.shared.room, &entry.live);
-            self.ready(key, place, Lane::Hand, seat);
-        }
+    /// Whether it is a test that its endpoint's queue has, or is to have. It must not be queued again here: an outcome of the one
+    /// that is there may be on its way, and it would be sent twice.
+    fn is_queued_test(&self, key: DeliveryKey, place: Place) -> bool {
+        matches!(place, Place::Due(_)) && self.memory.tests.contains_key(&key)
     }
 
-    fn is_sent_tests(&self, no: EndpointNo) -> bool {
-        self.entry(no).is_some_and(|entry| entry.endpoint.is_sent(true))
+    /// Ends a webhook's tests, which are sent as long as it is only disabled.
+    pub(in crate::store) fn end_tests(&mut self, no: EndpointNo) -> Result<(), Error> {
+        let theirs: Vec<DeliveryKey> = self.memory.tests.keys().filter(|key| key.endpoint == no).copied().collect();
+        for key in theirs {
+            if let Some((delivery, newest)) = self.row(key)?.filter(|(delivery, _)| delivery.is_pending()) {
+                self.end_waiting(delivery, newest.as_ref(), End::Cancelled)?;
+            }
+        }
+        Ok(())
     }
 }
 

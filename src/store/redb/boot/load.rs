@@ -82,7 +82,7 @@ pub(in crate::store) fn read_memory(
         fanouts: Default::default(),
         jobs: Default::default(),
         purges: Default::default(),
-        watchers: HashMap::new(),
+        tests: HashMap::new(),
         limits,
         sweep: Sweep::new(moment.steady),
         listed: 0,
