@@ -37,10 +37,11 @@ pub(crate) use told::tell;
 
 use http::body::{Carrier, Room, discard};
 use http::slots::{Group, Slot, Slots};
-use request::auth::{Caller, Keys, NoKey, Rank};
+use request::auth::{Caller, Keys, NoKey};
 use request::context::Ask;
 use request::creations::Creations;
 use request::guesses::Guesses;
+use request::key_changes::KeyChanges;
 use request::route::{Call, Need, Routes};
 use resources::catalogue::Catalogues;
 use response::answer::{Answer, Rooms};
@@ -68,6 +69,7 @@ pub(crate) struct Api {
     parties: RandomState,
     guesses: Guesses,
     creations: Creations,
+    key_changes: KeyChanges,
     told: Told,
 }
 
@@ -99,6 +101,7 @@ impl Api {
             parties: RandomState::new(),
             guesses: Guesses::default(),
             creations: Creations::default(),
+            key_changes: KeyChanges::default(),
             told: Told::default(),
         }
     }
@@ -181,8 +184,7 @@ impl Api {
 
     /// Whom a caller's connections and bodies count for.
     fn party(&self, caller: &Caller) -> u64 {
-        let name = (caller.rank != Rank::Operator).then(|| (&*caller.provider.name, caller.tenant.as_deref()));
-        self.parties.hash_one(name)
+        self.parties.hash_one(caller.party())
     }
 
     /// Where the room for a caller's answers comes from.

@@ -11,6 +11,32 @@ pub(crate) struct Key {
     pub(crate) role: Role,
     pub(crate) hash: KeyHash,
     pub(crate) created_at: Timestamp,
+    pub(crate) maker: Maker,
+}
+
+/// Who made a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// The operator, with the key of this id; `None`: in the config file, at the admin socket, or nobody kept it.
+    Operator(Option<Box<str>>),
+    /// Somebody with a provider's key, by its id.
+    Provider(Box<str>),
+}
+
+impl Maker {
+    pub(crate) const NOT_KEPT: Self = Self::Operator(None);
+
+    /// The id of the key that it was made with.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self {
+            Self::Operator(id) => id.as_deref(),
+            Self::Provider(id) => Some(id),
+        }
+    }
+
+    pub(crate) fn is_provider(&self) -> bool {
+        matches!(self, Self::Provider(_))
+    }
 }
 
 /// SHA-256 of a key's text.
@@ -25,6 +51,15 @@ pub(crate) enum Role {
     Provider { provider: Box<str>, scopes: Scopes },
     /// Acts for one tenant within its scopes.
     Tenant { provider: Box<str>, tenant: Box<str>, scopes: Scopes },
+}
+
+impl Role {
+    pub(crate) fn provider(&self) -> Option<&str> {
+        match self {
+            Self::Operator => None,
+            Self::Provider { provider, .. } | Self::Tenant { provider, .. } => Some(provider),
+        }
+    }
 }
 
 /// What a tenant's or a provider's key may do.

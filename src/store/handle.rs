@@ -9,7 +9,9 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{broadcast, oneshot};
 
-use super::message::command::{FileSays, Finished, Limits, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp};
+use super::message::command::{
+    FileSays, Finished, Limits, NewKey, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp,
+};
 use super::message::progress::Fact;
 use super::message::publication::{Publication, Refusal};
 use super::message::session::{NewConnection, Opened};
@@ -30,7 +32,7 @@ use super::writer::turns::Line;
 use super::{Denied, Error, Owned};
 use crate::budget::Budget;
 use crate::clock;
-use crate::domain::access::{Key, Role};
+use crate::domain::access::Role;
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::id::{DeliveryKey, EndpointNo, Node};
 use crate::domain::time::Timestamp;
@@ -242,8 +244,8 @@ impl Store {
         self.shared.registry().catalogue(provider)
     }
 
-    pub(crate) async fn add_key(&self, key: Key) -> Result<(), Denied> {
-        self.ask(Line::COMMON, |to| Op::AddKey(key, to)).await?
+    pub(crate) async fn add_key(&self, new: NewKey) -> Result<(), Denied> {
+        self.ask(Line::COMMON, |to| Op::AddKey(Box::new(new), to)).await?
     }
 
     pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
@@ -341,8 +343,7 @@ impl Store {
     /// A revoke stays behind what its key published.
     fn line_of_key(&self, id: &str) -> Line {
         let registry = self.shared.registry();
-        let key = registry.keys().find(|key| &*key.id == id);
-        match key.map(|key| &key.role) {
+        match registry.key_called(id).map(|key| &key.role) {
             None | Some(Role::Operator) => Line::COMMON,
             Some(Role::Provider { provider, .. }) => self.line_of_owned(&Owned::all_of(provider)),
             Some(Role::Tenant { provider, tenant, .. }) => self.inbox.line(provider, tenant),

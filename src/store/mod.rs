@@ -27,7 +27,7 @@ mod writer;
 pub(crate) use error::Error;
 pub(crate) use handle::{Options, Store};
 pub(crate) use message::command::{
-    Committed, Dialects, Dropped, FileSays, Finished, FromFile, Lane, Limits, NewWebhook, Purge, Ready, TestRun,
+    Committed, Dialects, Dropped, FileSays, Finished, FromFile, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
 };
 pub(crate) use message::permit::ENDPOINT_SEATS;
 pub(crate) use message::progress::{Attempted, Fact};
@@ -126,6 +126,15 @@ pub(crate) enum Denied {
     NoKey,
     #[error("this key belongs to the config file; change it there and run `hookwheel reload`")]
     KeyInFile,
+    #[error("the key that this key was to be made with was revoked")]
+    KeyRevoked,
+    #[error("keys of this provider have made {0} keys, which is the limit; revoke those that are not used")]
+    TooManyKeys(usize),
+    #[error(
+        "the tenant `{0}` was taken out of the config file; put it back there and run `hookwheel reload`, or make its next key as \
+         the operator"
+    )]
+    TenantRemoved(Box<str>),
     #[error("the service is stopping")]
     Closing,
 }

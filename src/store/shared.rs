@@ -7,6 +7,7 @@ pub(in crate::store) mod feeds;
 pub(in crate::store) mod index_tail;
 pub(in crate::store) mod known;
 pub(in crate::store) mod registry;
+pub(in crate::store) mod revoked;
 
 use std::collections::HashSet;
 use std::path::PathBuf;

@@ -28,7 +28,7 @@ use super::*;
 use crate::clock;
 use crate::config::dialect;
 use crate::config::fault::Faults;
-use crate::domain::access::{Key, Role};
+use crate::domain::access::{Key, Maker, Role};
 use crate::domain::delivery::Trigger;
 use crate::domain::delivery::outcome::{Outcome, Response};
 use crate::domain::dialect::{Dialect, EventType};
@@ -100,21 +100,32 @@ impl Lab {
     }
 
     fn create_for(&self, owned: Owned, name: &str, events: &str) -> crate::domain::id::EndpointNo {
-        let new = NewWebhook {
+        self.runtime.block_on(self.store.create_webhook(self.new_webhook(owned, name, events))).unwrap().no
+    }
+
+    fn new_webhook(&self, owned: Owned, name: &str, events: &str) -> NewWebhook {
+        NewWebhook {
             owned,
             definition: definition(name, events),
             owner: Owner::Operator,
             secret: Some(Secret::new("whsec_made")),
             limit: 0,
             file_keys: Vec::new(),
-        };
-        self.runtime.block_on(self.store.create_webhook(new)).unwrap().no
+            restores: true,
+        }
     }
 
     /// A key, an event type and a connection.
     fn add_more(&self) {
-        let key = Key { id: "key_1".into(), name: "k".into(), role: Role::Operator, hash: [5; 32], created_at: clock::now() };
-        self.runtime.block_on(self.store.add_key(key)).unwrap();
+        let key = Key {
+            id: "key_1".into(),
+            name: "k".into(),
+            role: Role::Operator,
+            hash: [5; 32],
+            created_at: clock::now(),
+            maker: Maker::NOT_KEPT,
+        };
+        self.runtime.block_on(self.store.add_key(NewKey { key, by: None })).unwrap();
         let event_type =
             EventType { name: "order.paid".into(), description: "paid".into(), example: "{}".into(), ours: false, version: 1 };
         self.runtime.block_on(self.store.put_event_type("shop", event_type)).unwrap();

@@ -15,7 +15,7 @@ use super::route::Need;
 use super::settings::{Provider, Settings};
 use crate::api::response::problem::Problem;
 use crate::config::checked::DEFAULT_OWNER;
-use crate::domain::access::{Key, KeyHash, Role, Scopes};
+use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes};
 use crate::domain::id::is_name;
 use crate::domain::webhook::endpoint::{Endpoint, Owner};
 use crate::store::{OPERATOR_PROVIDER, Owned};
@@ -181,6 +181,25 @@ impl Caller {
         // No target names the operator's own webhook: its provider is none of the config's.
         let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
         self.anywhere || own || operators
+    }
+
+    /// Who made the keys that this caller makes.
+    pub(crate) fn maker(&self) -> Maker {
+        let id = self.key.as_ref().map(|key| key.id.clone());
+        match (self.rank, id) {
+            (Rank::Provider(_) | Rank::Tenant(_), Some(id)) => Maker::Provider(id),
+            (_, id) => Maker::Operator(id),
+        }
+    }
+
+    /// Whom its connections, bodies and answers count for; `None`: the operator. A provider's key may name any tenant, also one that
+    /// is not there, so what it names makes it nobody else.
+    pub(crate) fn party(&self) -> Option<(&str, Option<&str>)> {
+        match self.rank {
+            Rank::Operator => None,
+            Rank::Provider(_) => Some((&self.provider.name, None)),
+            Rank::Tenant(_) => Some((&self.provider.name, self.tenant.as_deref())),
+        }
     }
 
     /// Whom a webhook that this caller makes belongs to: who stands above the tenants does not use up what a key of theirs may make.

@@ -62,14 +62,21 @@ mod tests {
     use crate::clock;
     use crate::config::dialect;
     use crate::config::fault::Faults;
-    use crate::domain::access::{Key, Role};
+    use crate::domain::access::{self, Key, Role};
     use crate::domain::time::Timestamp;
 
     fn caller(key: Option<&str>) -> Caller {
         let dialect = dialect::read_all(Vec::new(), &mut Faults::default())["standard"].clone();
         let key = key.map(|id| {
             let (id, name) = (id.into(), id.into());
-            Arc::new(Key { id, name, role: Role::Operator, hash: [0; 32], created_at: Timestamp::EPOCH })
+            Arc::new(Key {
+                id,
+                name,
+                role: Role::Operator,
+                hash: [0; 32],
+                created_at: Timestamp::EPOCH,
+                maker: access::Maker::NOT_KEPT,
+            })
         });
         let provider = Arc::new(Provider::new("p", dialect));
         Caller { rank: Rank::Operator, provider, tenant: None, anywhere: true, key }

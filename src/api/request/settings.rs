@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::api::resources::near::Judged;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
-use crate::domain::access::{Key, KeyHash, Role};
+use crate::domain::access::{Key, KeyHash, Maker, Role};
 use crate::domain::dialect::Dialect;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
@@ -163,7 +163,7 @@ fn tenant_key(provider: &str, tenant: &checked::Tenant, key: &checked::Key) -> K
 /// Names are unique within their owner alone, so the id carries the owner too.
 fn file_key(key: &checked::Key, id: String, role: Role) -> Key {
     let id = format!("{FILE_KEY}{id}").into();
-    Key { id, name: key.name.as_str().into(), role, hash: key.hash, created_at: Timestamp::EPOCH }
+    Key { id, name: key.name.as_str().into(), role, hash: key.hash, created_at: Timestamp::EPOCH, maker: Maker::NOT_KEPT }
 }
 
 /// How the id of a key from a file begins.

@@ -7,7 +7,7 @@ use http::StatusCode;
 use zeroize::Zeroizing;
 
 use crate::api::random;
-use crate::api::request::auth::{Caller, Rank, TARGET, hash};
+use crate::api::request::auth::{Caller, NoKey, Rank, TARGET, hash};
 use crate::api::request::context::Ask;
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, unknown};
@@ -17,10 +17,11 @@ use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
+use crate::clock;
 use crate::config::checked::DEFAULT_OWNER;
-use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes};
 use crate::domain::id::{is_name, key_id};
-use crate::store::Denied;
+use crate::store::{Denied, NewKey};
 
 /// `GET /v1/admin/keys`: all that the caller may see by id, without their texts, which nobody keeps.
 pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -56,8 +57,10 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let text = text(random::bytes()?);
     let now = ask.api.store.now();
     let id = key_id(now, random::bytes()?).into();
-    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now };
-    ask.api.store.add_key(key.clone()).await?;
+    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now, maker: ask.caller.maker() };
+    let by = ask.caller.key.as_ref().map(|key| key.hash);
+    ask.api.key_changes.take(&ask.caller, clock::steady())?;
+    ask.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
     told::key_made(&ask.caller, &key);
     Ok(Reply::object(StatusCode::CREATED, |object| {
         print(&key, object);
@@ -71,9 +74,18 @@ pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
     if is_from_file(&key) {
         return Err(Denied::KeyInFile.into());
     }
+    ask.api.key_changes.take(&ask.caller, clock::steady())?;
     ask.api.store.revoke_key(&key.id).await?;
     told::key_revoked(&ask.caller, &key.id);
     Ok(Reply::no_content())
+}
+
+/// A caller whose key is revoked meanwhile is told what any other is.
+fn denied(denied: Denied) -> Problem {
+    match denied {
+        Denied::KeyRevoked => Problem::NoKey(NoKey::Revoked),
+        denied => denied.into(),
+    }
 }
 
 /// Those of the file and those made here that the caller may see, by id.
@@ -202,8 +214,17 @@ fn print(key: &Key, object: &mut Object<'_>) {
         }
     }
     let from_file = is_from_file(key);
-    object.text("owner", if from_file { "file" } else { "operator" });
+    object.text("owner", if from_file { "file" } else { owner(&key.maker) });
+    object.text_or_null("made_by", key.maker.key());
     object.time("created_at", (!from_file).then_some(key.created_at));
+}
+
+/// Whose word a key made here rests on.
+fn owner(maker: &Maker) -> &'static str {
+    match maker {
+        Maker::Operator(_) => "operator",
+        Maker::Provider(_) => "provider",
+    }
 }
 
 /// `hwk_` and 43 digits of base62: all 256 bits, as a number.
@@ -252,7 +273,14 @@ mod tests {
     fn a_key_is_called_by_its_id_or_by_a_name_that_is_its_alone() {
         let key = |id: &str, name: &str| {
             let hash = hash(id.as_bytes());
-            Arc::new(Key { id: id.into(), name: name.into(), role: Role::Operator, hash, created_at: Timestamp::EPOCH })
+            Arc::new(Key {
+                id: id.into(),
+                name: name.into(),
+                role: Role::Operator,
+                hash,
+                created_at: Timestamp::EPOCH,
+                maker: Maker::NOT_KEPT,
+            })
         };
         let keys = [key("key_1", "ci"), key("key_2", "x"), key("key_3", "x"), key("key_4", "key_1")];
         let found = |name: &str| called(&keys, name).map(|key| key.id.to_string()).map_err(|problem| problem.detail());

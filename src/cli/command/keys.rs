@@ -150,7 +150,15 @@ fn row(key: &Value) -> Vec<String> {
     let of = [cell(key, "provider"), cell(key, "tenant")];
     let of = of.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/");
     let of = if of.is_empty() { "operator".into() } else { of };
-    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), cell(key, "owner")]
+    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), maker(key)]
+}
+
+/// The key that it was made with, else who made it.
+fn maker(key: &Value) -> String {
+    match cell(key, "made_by") {
+        none if none.is_empty() => cell(key, "owner"),
+        id => id,
+    }
 }
 
 impl Revoke {

@@ -40,7 +40,7 @@ pub(in crate::store) enum Op {
     CloseConnection(Owned, Box<str>, oneshot::Sender<Result<(), Denied>>),
     PutEventType(Box<str>, EventType, oneshot::Sender<Result<(), Denied>>),
     DropEventType(Box<str>, Box<str>, oneshot::Sender<Result<(), Denied>>),
-    AddKey(Key, oneshot::Sender<Result<(), Denied>>),
+    AddKey(Box<NewKey>, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
     Limits(Limits),
     /// The wall clock is right, the operator says; answered whether anybody had doubted it.
@@ -74,6 +74,14 @@ pub(in crate::store) enum WebhookOp {
 /// What a change makes of the definition that stands when its turn comes, so that of two at once both are kept.
 pub(crate) type Redefine = Box<dyn FnOnce(&Definition) -> Definition + Send>;
 
+/// A key to be made.
+#[derive(Clone, Debug)]
+pub(crate) struct NewKey {
+    pub(crate) key: Key,
+    /// The key that it is made with.
+    pub(crate) by: Option<KeyHash>,
+}
+
 /// A webhook to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct NewWebhook {
@@ -86,6 +94,8 @@ pub(crate) struct NewWebhook {
     pub(crate) limit: u32,
     /// The ids of keys that stand in the config file: of others the store knows whether they were revoked.
     pub(crate) file_keys: Vec<Box<str>>,
+    /// Whether it brings a tenant back that was taken out of the config file.
+    pub(crate) restores: bool,
 }
 
 /// A webhook as the config file has it.

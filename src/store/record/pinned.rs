@@ -11,7 +11,7 @@ use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, t
 use super::tally::{brought, brought_code};
 use super::tenant::{listing, listing_code};
 use super::*;
-use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
@@ -266,8 +266,14 @@ fn what_belongs_to_tenants_and_providers() {
         (Role::Tenant { provider: "deck".into(), tenant: "t1".into(), scopes }, "key-tenant"),
     ];
     for (role, name) in roles {
-        let key = Key { id: "key_1".into(), name: "ci".into(), role, hash: [5; 32], created_at: AT };
+        let maker = match role {
+            Role::Tenant { .. } => Maker::Provider("key_0".into()),
+            _ => Maker::Operator(Some("key_0".into())),
+        };
+        let key = Key { id: "key_1".into(), name: "ci".into(), role, hash: [5; 32], created_at: AT, maker };
         pinned(name, |out| write_key(&key, out), |was, out| write_key(&read_key([5; 32], was).unwrap(), out));
+        let key = Key { maker: Maker::NOT_KEPT, ..key };
+        assert_eq!(read_key([5; 32], &stored(&format!("{name}-2"))).unwrap(), key, "{name} of the second version");
         let role = match key.role.clone() {
             Role::Provider { provider, .. } => Role::Provider { provider, scopes: Scopes::PUBLISH },
             role => role,

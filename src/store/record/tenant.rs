@@ -3,7 +3,7 @@
 use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
-use crate::domain::access::{Key, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes};
 use crate::domain::dialect::EventType;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
@@ -20,6 +20,14 @@ struct KeyForm {
     tenant: Option<String>,
     scopes: u8,
     created_at: u64,
+}
+
+/// With the id of the key that it was made with.
+#[derive(Encode, Decode)]
+struct MadeKeyForm {
+    key: KeyForm,
+    maker: Option<String>,
+    by_provider: bool,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -68,13 +76,15 @@ pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
         scopes: u8::from(scopes.publish) | u8::from(scopes.read) << 1 | u8::from(scopes.manage) << 2,
         created_at: key.created_at.as_micros(),
     };
-    close_as(KEY_VERSION, &key.hash, &form, out);
+    let maker = key.maker.key().map(ToString::to_string);
+    close_as(KEY_VERSION, &key.hash, &MadeKeyForm { key: form, maker, by_provider: key.maker.is_provider() }, out);
 }
 
 pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
     let (version, content) = intact("key", &hash, bytes)?;
-    let form: KeyForm = match version {
-        KEY_VERSION | VERSION => decode("key", content)?,
+    let (form, maker): (KeyForm, Maker) = match version {
+        KEY_VERSION => made(decode("key", content)?),
+        UNMADE_KEY_VERSION | VERSION => (decode("key", content)?, Maker::NOT_KEPT),
         _ => return Err(unknown_version("key")),
     };
     let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
@@ -87,7 +97,16 @@ pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Er
         (Some(provider), Some(tenant)) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes },
     };
     let created_at = Timestamp::from_micros(form.created_at);
-    Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at })
+    Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at, maker })
+}
+
+fn made(MadeKeyForm { key, maker, by_provider }: MadeKeyForm) -> (KeyForm, Maker) {
+    let maker = maker.map(Box::from);
+    let maker = match maker {
+        Some(id) if by_provider => Maker::Provider(id),
+        maker => Maker::Operator(maker),
+    };
+    (key, maker)
 }
 
 pub(in crate::store) fn write_connection(name: &[u8], connection: &Connection, out: &mut Vec<u8>) {
@@ -123,8 +142,11 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
 
+/// A key with the one that it was made with.
+const KEY_VERSION: u8 = 3;
+
 /// A key whose scopes count for a provider's too; before, they were noted there and said nothing.
-const KEY_VERSION: u8 = 2;
+const UNMADE_KEY_VERSION: u8 = 2;
 
 /// A tenant with what the config file says of it; before, it was the two names.
 const TENANT_VERSION: u8 = 2;

@@ -56,6 +56,8 @@ pub(in crate::store) struct After {
     /// Rows that retention took.
     pub(in crate::store) removed: usize,
     pub(in crate::store) published: bool,
+    /// Keys that were made with keys of providers.
+    pub(in crate::store) keys_made: usize,
     /// Bytes of event types that providers added.
     pub(in crate::store) catalogued: usize,
     /// Whether a tenant had its first event.

@@ -14,6 +14,7 @@ use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::message::command::Limits;
 use crate::store::record::{Counters, Fanout, Job};
 use crate::store::shared::cached::Held;
+use crate::store::shared::revoked::Revoked;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;
 
@@ -37,8 +38,8 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) sweep: Sweep,
     /// Entries that came into the tail since the last checkpoint began.
     pub(in crate::store) listed: usize,
-    /// Keys that were taken away since the start: what they published and still waits is refused. A few bytes each.
-    pub(in crate::store) revoked: HashSet<KeyHash>,
+    /// Keys that were taken away: what they published and still waits is refused.
+    pub(in crate::store) revoked: Revoked,
     /// The keys of the config file.
     pub(in crate::store) file_keys: HashSet<KeyHash>,
     /// What the operator was told lately.

@@ -21,14 +21,13 @@ use super::schema::COUNTERS;
 use super::state::Memory;
 use super::tables::Tables;
 use crate::clock;
-use crate::domain::access::{Key, KeyHash};
 use crate::domain::time::Timestamp;
+use crate::store::Shared;
 use crate::store::error::Error;
 use crate::store::message::command::{Committed, Op};
 use crate::store::record;
 use crate::store::shared::dial;
 use crate::store::writer::inbox::{Inbox, Rest};
-use crate::store::{Denied, Shared};
 
 /// Who is told what each commit brought.
 pub(crate) type OnCommit = Box<dyn FnMut(Committed) + Send>;
@@ -261,7 +260,7 @@ impl Batch<'_, '_> {
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
             Op::PutEventType(provider, event_type, to) => answered!(to, self.put_event_type(&provider, event_type)?),
             Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
-            Op::AddKey(key, to) => answered!(to, self.add_key(key)?),
+            Op::AddKey(new, to) => answered!(to, self.add_key(*new)?),
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
             Op::Limits(limits) => self.memory.limits = limits,
             Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
@@ -299,25 +298,6 @@ impl Batch<'_, '_> {
         let doubted = self.memory.time.accept();
         self.after.dirty |= doubted;
         doubted
-    }
-
-    fn add_key(&mut self, key: Key) -> Result<Result<(), Denied>, Error> {
-        self.make_tenant_of(&key.role)?;
-        let mut bytes = Vec::new();
-        record::write_key(&key, &mut bytes);
-        self.tables.key()?.insert(&key.hash, &*bytes)?;
-        self.after.dirty = true;
-        self.memory.revoked.remove(&key.hash);
-        let shared = self.shared.clone();
-        self.answer(move || shared.registry_mut().put_key(Arc::new(key)));
-        Ok(Ok(()))
-    }
-
-    fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
-        let found: Option<KeyHash> = self.shared.registry().keys().find(|key| &*key.id == id).map(|key| key.hash);
-        let Some(hash) = found else { return Ok(Err(Denied::NoKey)) };
-        self.drop_key(hash)?;
-        Ok(Ok(()))
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Changed by the writer alone, after the commit that makes the change true.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
 use super::catalogue::{self, Catalogue};
+use super::revoked::Revoked;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
@@ -31,8 +32,10 @@ pub(in crate::store) struct Registry {
     named: HashMap<TenantNo, HashMap<Box<str>, BTreeSet<EndpointNo>>>,
     pub(in crate::store) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
-    /// Since the start, one entry for each key that an operator made and took away again.
-    revoked: HashSet<KeyHash>,
+    key_ids: HashMap<Box<str>, KeyHash>,
+    /// How many keys were made with a key of a provider.
+    made: HashMap<Box<str>, usize>,
+    revoked: Revoked,
     catalogues: HashMap<Box<str>, Catalogue>,
 }
 
@@ -152,6 +155,11 @@ impl Registry {
         }
     }
 
+    /// Whether a tenant was taken out of the config file, and did not come back.
+    pub(in crate::store) fn is_gone(&self, provider: &str, tenant: &str) -> bool {
+        self.tenant(provider, tenant).is_some_and(|no| self.listing(no) == Listing::Gone)
+    }
+
     pub(in crate::store) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = TenantNo> {
         self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.values().copied())
     }
@@ -186,14 +194,36 @@ impl Registry {
         self.revoked.contains(hash)
     }
 
+    pub(in crate::store) fn key_called(&self, id: &str) -> Option<&Arc<Key>> {
+        self.key(self.key_ids.get(id)?)
+    }
+
+    /// How many of the kept keys were made with keys of a provider.
+    pub(in crate::store) fn keys_made(&self, provider: &str) -> usize {
+        self.made.get(provider).copied().unwrap_or(0)
+    }
+
     pub(in crate::store) fn put_key(&mut self, key: Arc<Key>) {
+        self.take_key_out(&key.hash);
         self.revoked.remove(&key.hash);
+        if let Some(provider) = provider_that_made(&key) {
+            *self.made.entry(provider.into()).or_default() += 1;
+        }
+        self.key_ids.insert(key.id.clone(), key.hash);
         self.keys.insert(key.hash, key);
     }
 
     pub(in crate::store) fn drop_key(&mut self, hash: &KeyHash) {
-        self.keys.remove(hash);
+        self.take_key_out(hash);
         self.revoked.insert(*hash);
+    }
+
+    fn take_key_out(&mut self, hash: &KeyHash) {
+        let Some(key) = self.keys.remove(hash) else { return };
+        self.key_ids.remove(&key.id);
+        if let Some(made) = provider_that_made(&key).and_then(|provider| self.made.get_mut(provider)) {
+            *made -= 1;
+        }
     }
 
     /// The event types that a provider added; mostly none.
@@ -271,6 +301,11 @@ impl Subscriptions {
         found.dedup();
         found
     }
+}
+
+/// `None`: the operator.
+fn provider_that_made(key: &Key) -> Option<&str> {
+    key.role.provider().filter(|_| key.maker.is_provider())
 }
 
 /// Every pattern that matches an event type: its name, `*`, and `prefix.*` for each of its dots.

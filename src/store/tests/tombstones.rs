@@ -40,6 +40,7 @@ async fn come_and_go(store: Store, name: String) {
         secret: Some(Secret::new("whsec_made")),
         limit: 0,
         file_keys: Vec::new(),
+        restores: true,
     };
     let made = store.create_webhook(new).await.unwrap();
     store.delete_webhook(made.no).await.unwrap();

@@ -60,6 +60,26 @@ async fn a_provider_that_manages_has_all_that_is_its_tenants() {
 }
 
 #[tokio::test]
+async fn what_a_provider_makes_says_so_and_is_not_without_end() {
+    let service = Service::start(&two_providers()).await;
+    let app = service.stranger().with_key(&key_of_shop(&service, "manage"));
+    let own = service.admin().get("/v1/admin/keys").await.expect(200);
+    let app_id = own["data"].as_array().expect("a list").iter().find(|key| key["name"] == "app").map(|key| text(&key["id"]));
+    let one = json!({ "tenant": "bolt", "scopes": ["read"] });
+    let made = app.post("/v1/admin/keys", &one).await.expect(201);
+    assert_eq!((made["owner"].as_str(), made["made_by"].as_str()), (Some("provider"), app_id.as_deref()));
+    let mut calls = 1;
+    while app.post("/v1/admin/keys", &one).await.status == 201 {
+        calls += 1;
+        assert!(calls < 200, "there is no end");
+    }
+    app.post("/v1/admin/keys", &one).await.problem(429, &["60 keys a minute", "try again"]);
+    service.cli(&["keys", "new", "more", "--tenant", "shop/bolt"]).expect(0);
+    service.cli(&["keys", "revoke", "app"]).expect(0);
+    app.post("/v1/admin/keys", &one).await.problem(401, &[]);
+}
+
+#[tokio::test]
 async fn nothing_leads_a_provider_out_of_its_own() {
     let service = Service::start(&two_providers()).await;
     let app = service.stranger().with_key(&key_of_shop(&service, "publish,manage"));

@@ -11,7 +11,14 @@ const MANAGER: &str = "a-key-of-the-provider-with-manage";
 const OPERATOR: &str = "a-key-of-the-operator";
 
 fn key(text: &str, role: Role) -> Key {
-    Key { id: text.into(), name: text.into(), role, hash: hash(text.as_bytes()), created_at: Timestamp::EPOCH }
+    Key {
+        id: text.into(),
+        name: text.into(),
+        role,
+        hash: hash(text.as_bytes()),
+        created_at: Timestamp::EPOCH,
+        maker: Maker::NOT_KEPT,
+    }
 }
 
 fn all_keys() -> Vec<Key> {
@@ -181,4 +188,14 @@ fn dev_is_the_default_tenant() {
     let caller = caller(Door::Dev, &[("authorization", "Bearer whatever")]).unwrap();
     assert_eq!(caller.owned().unwrap(), Owned { provider: "default".into(), tenant: "default".into() });
     assert_eq!(caller.owner(), Owner::Operator);
+}
+
+#[test]
+fn a_providers_key_is_one_party_whatever_tenant_it_names() {
+    let manager = |target| caller(Door::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]).unwrap();
+    for target in ["acme/t1", "acme/nobody", "acme/*"] {
+        assert_eq!(manager(target).party(), Some(("acme", None)), "{target}");
+    }
+    assert_eq!(caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap().party(), Some(("acme", Some("t1"))));
+    assert_eq!(caller(Door::Admin, &[]).unwrap().party(), None);
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::{BEFORE_SINCE, Form};
@@ -43,7 +44,15 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let definition = given.whole();
     let limit = dialect.api.max_webhooks_per_key;
     let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
-    let new = NewWebhook { owned, definition, owner, secret: secret.clone(), limit, file_keys };
+    let new = NewWebhook {
+        owned,
+        definition,
+        owner,
+        secret: secret.clone(),
+        limit,
+        file_keys,
+        restores: ask.caller.rank == Rank::Operator,
+    };
     ask.api.creations.take(&ask.caller, clock::steady())?;
     let made = ask.api.store.create_webhook(new).await.inspect_err(|_| ask.api.creations.give_back(&ask.caller));
     let endpoint = made?;

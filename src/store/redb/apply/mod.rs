@@ -1,6 +1,7 @@
 //! What each command does, inside the writer: it reads what stands, decides, and writes. One file each.
 
 pub(in crate::store) mod event_types;
+pub(in crate::store) mod keys;
 pub(in crate::store) mod operational;
 pub(in crate::store) mod outcome;
 pub(in crate::store) mod publish;

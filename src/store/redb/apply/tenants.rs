@@ -63,8 +63,8 @@ impl Batch<'_, '_> {
     /// Of a key that left the file nothing is taken any more that still waits; one that came back is as good as new.
     pub(in crate::store) fn know_file_keys(&mut self, keys: HashSet<KeyHash>) {
         let memory = &mut *self.memory;
-        memory.revoked.extend(memory.file_keys.difference(&keys));
-        memory.revoked.retain(|hash| !keys.contains(hash));
+        memory.file_keys.difference(&keys).for_each(|hash| memory.revoked.insert(*hash));
+        keys.iter().for_each(|hash| memory.revoked.remove(hash));
         memory.file_keys = keys;
     }
 
@@ -87,16 +87,6 @@ impl Batch<'_, '_> {
             self.follow_owners()?;
         }
         Ok(no)
-    }
-
-    /// Takes a key away, for every request that comes after the commit.
-    pub(in crate::store) fn drop_key(&mut self, hash: KeyHash) -> Result<(), Error> {
-        self.tables.key()?.remove(&hash)?;
-        self.memory.revoked.insert(hash);
-        self.after.dirty = true;
-        let shared = self.shared.clone();
-        self.answer(move || shared.registry_mut().drop_key(&hash));
-        Ok(())
     }
 
     fn has_left(&self, role: &Role, left: &HashSet<TenantNo>) -> bool {

@@ -160,6 +160,9 @@ impl Batch<'_, '_> {
         if let Some(holder) = self.holder(&new.owned, &new.definition.name, EndpointNo(0)) {
             return Ok(Err(taken(&holder)));
         }
+        if !new.restores && self.shared.registry().is_gone(&new.owned.provider, &new.owned.tenant) {
+            return Ok(Err(Denied::TenantRemoved(new.owned.tenant)));
+        }
         // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
         let is_limited = new.limit > 0 && matches!(new.owner, Owner::Key(_));
         if is_limited && self.count_made(&self.webhooks_of(&new.owned), &new) >= new.limit as usize {
@@ -172,9 +175,10 @@ impl Batch<'_, '_> {
     /// Webhooks that count for a key: what it made, and what revoked keys of its tenant made, or a new key would be a new limit.
     fn count_made(&self, mine: &[Arc<Endpoint>], new: &NewWebhook) -> usize {
         let registry = self.shared.registry();
-        let kept: HashSet<&str> = registry.keys().map(|key| &*key.id).chain(new.file_keys.iter().map(|id| &**id)).collect();
+        let of_file: HashSet<&str> = new.file_keys.iter().map(|id| &**id).collect();
+        let is_kept = |id: &str| of_file.contains(id) || registry.key_called(id).is_some();
         let counts = |owner: &Owner| match owner {
-            Owner::Key(id) => *owner == new.owner || !kept.contains(&**id),
+            Owner::Key(id) => *owner == new.owner || !is_kept(id),
             Owner::File | Owner::Operator => false,
         };
         mine.iter().filter(|other| counts(&other.owner)).count()
