@@ -132,12 +132,17 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        let active = entry.endpoint.is_active();
-        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+        match self.seat_of_new(key, &entry) {
             Some(seat) => self.ready_new(key, known, seat),
             None => self.park_new(key)?,
         }
         Ok(())
+    }
+
+    /// A seat for a new delivery, unless it is to wait for its endpoint, or for the purge that is to end it.
+    pub(in crate::store) fn seat_of_new(&self, key: DeliveryKey, entry: &Entry) -> Option<Seat> {
+        let starts = entry.endpoint.is_active() && !self.is_purged(key);
+        starts.then(|| Seat::take(&self.shared.room, &entry.live)).flatten()
     }
 
     /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read

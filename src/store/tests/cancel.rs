@@ -16,7 +16,7 @@ impl Lab {
     }
 
     /// The same behind each commit for which `is_stop` holds.
-    fn stopping_behind(
+    pub(super) fn stopping_behind(
         folder: TempDir,
         is_stop: impl Fn(&Committed) -> bool + Send + 'static,
     ) -> (Self, mpsc::Receiver<()>, Sender<()>) {
@@ -31,7 +31,7 @@ impl Lab {
         (Self::open_watched(folder, watch).unwrap(), stops, let_on)
     }
 
-    fn webhook(&self, name: &str) -> EndpointNo {
+    pub(super) fn webhook(&self, name: &str) -> EndpointNo {
         self.store.webhooks_named(&owned(), name)[0].no
     }
 
@@ -40,7 +40,7 @@ impl Lab {
         self.runtime.block_on(self.store.sync(wide(count))).unwrap();
     }
 
-    fn publish_many(&self, kind: &str, count: usize) {
+    pub(super) fn publish_many(&self, kind: &str, count: usize) {
         let results = self.runtime.block_on(self.store.accept((0..count).map(|_| publication(kind)).collect()));
         assert!(results.iter().all(Result::is_ok));
     }
@@ -78,7 +78,7 @@ impl Lab {
     }
 
     /// Waits until a webhook's deliveries are so many by status.
-    fn wait_for(&self, no: EndpointNo, expected: [usize; 4]) {
+    pub(super) fn wait_for(&self, no: EndpointNo, expected: [usize; 4]) {
         let deadline = clock::steady() + Duration::from_secs(20);
         let mut counts = counts(&self.store, no);
         while counts != expected {
@@ -349,6 +349,7 @@ fn a_purge_waits_for_a_fanout_that_began_before_it() {
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.wait_for(last, [0, 0, 1, 0]);
     assert_eq!(counts(&lab.store, lab.webhook("w2098")), [1, 0, 0, 0]);
+    assert!(of(&lab.ready(), last).is_empty(), "none of it starts");
     lab.must_be_sound();
 }
 

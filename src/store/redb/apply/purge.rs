@@ -40,7 +40,9 @@ impl Batch<'_, '_> {
         }
         let purged = self.newest_key().min(purge.until.map_or(EventKey::MAX, EventKey::up_to));
         self.start_job(no, Job { purged: purged.0, ..Job::default() })?;
-        self.after.committed.dropped.push(Dropped::up_to(no, purged));
+        let dropped = Dropped::up_to(no, purged);
+        self.after.committed.ready.retain(|ready| ready.is_test || !dropped.covers(ready.key));
+        self.after.committed.dropped.push(dropped);
         Ok(Ok(()))
     }
 

@@ -12,7 +12,6 @@ use crate::domain::delivery::{Delivery, Place};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
-use crate::store::message::permit::Seat;
 use crate::store::message::session::{Connection, NewConnection, Opened};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
@@ -87,8 +86,7 @@ impl Batch<'_, '_> {
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
         let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, Place::Due(key.event.time())) };
-        let active = entry.endpoint.is_active();
-        match active.then(|| Seat::take(&self.shared.room, &entry.live)).flatten() {
+        match self.seat_of_new(key, &entry) {
             Some(seat) => {
                 self.write_row(&delivery, None)?;
                 self.ready_new(key, None, seat);
