@@ -7,6 +7,7 @@ mod everywhere;
 mod flips;
 mod index;
 mod keys;
+mod lost;
 mod statistics;
 mod tombstones;
 

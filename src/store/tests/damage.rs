@@ -269,7 +269,7 @@ fn flip_commits(image: &mut Image, which: &[usize]) -> Vec<String> {
 }
 
 /// What was found is told, and once that is acknowledged, the store is sound.
-fn is_sound_when_acknowledged(folder: &TempDir) {
+pub(super) fn is_sound_when_acknowledged(folder: &TempDir) {
     assert!(acknowledge(&path(folder.path())).unwrap() > 0);
     is_sound(folder);
 }
@@ -280,7 +280,7 @@ fn is_sound(folder: &TempDir) {
 }
 
 /// Damages the first row of a table, past what its checksum could put right.
-fn damage<K: ::redb::Key + 'static>(path: &Path, table: &'static str) {
+pub(super) fn damage<K: ::redb::Key + 'static>(path: &Path, table: &'static str) {
     change(path, |txn| {
         let definition: TableDefinition<'_, K, &'static [u8]> = TableDefinition::new(table);
         let mut table = txn.open_table(definition).unwrap();

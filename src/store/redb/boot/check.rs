@@ -244,7 +244,7 @@ impl Check {
     /// What waits, and the bytes of all rows, add up to what the counters say.
     fn add_up(&mut self) -> Result<(), Error> {
         let Some(counters) = self.counters()? else { return Ok(()) };
-        let sum = derive::sum(&self.txn)?;
+        let sum = derive::Waiting::of(&self.txn)?.sum;
         if counters.waiting.is_some_and(|kept| kept != sum) {
             self.report.faults.push("the entries that bring deliveries back are not those that were written".into());
         }

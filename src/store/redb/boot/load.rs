@@ -14,7 +14,7 @@ use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
 use crate::store::listed_under;
 use crate::store::message::command::Limits;
-use crate::store::record::{self, Counters};
+use crate::store::record::{self, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Appended;
 use crate::store::redb::schema::{
@@ -110,6 +110,27 @@ pub(in crate::store) fn read_memory(
         memory.jobs.push_back(RunningJob { endpoint, job });
     }
     Ok(memory)
+}
+
+/// Jobs for what only a job can bring to its end, where none stands in its table: its row, or that of the webhook, may have been
+/// damaged. They are found at every start until their first slice has written them. Of a purge nothing else tells: what it had still
+/// to end is sent.
+pub(in crate::store) fn missing_jobs(registry: &Registry, memory: &Memory, due: &ByEndpoint<u64>) -> Vec<RunningJob> {
+    let missing = |endpoint: &EndpointNo| {
+        let task = match registry.entry(*endpoint) {
+            // Deleted, or its row is lost: nobody knows where to send what waits for it.
+            None => Task::End,
+            Some(entry) if entry.endpoint.is_active() || !due.contains_key(endpoint) => return None,
+            Some(_) => Task::Park,
+        };
+        let job = Job { task, until: memory.counters.last_key, ..Job::default() };
+        Some(RunningJob { endpoint: *endpoint, job })
+    };
+    let has_job = |no: EndpointNo| memory.jobs.iter().any(|running| running.endpoint == no);
+    let mut waited_for: Vec<&EndpointNo> = due.keys().chain(memory.backlogs.keys()).collect();
+    waited_for.sort_unstable();
+    waited_for.dedup();
+    waited_for.into_iter().filter_map(missing).filter(|running| !has_job(running.endpoint)).collect()
 }
 
 /// Which endpoints have a backlog: one look an endpoint, whatever its length.

@@ -11,13 +11,13 @@ use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, 
 
 use super::findings::{Finding, Kind};
 use super::founding::{self, found};
-use super::load::{read_findings, read_memory, read_registry, read_tail};
+use super::load::{missing_jobs, read_findings, read_memory, read_registry, read_tail};
 use super::recovery::{self, Journals, Recovered, recover, twice};
 use super::seal::Sealer;
 use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
 use crate::clock;
-use crate::domain::id::Node;
+use crate::domain::id::{ByEndpoint, Node};
 use crate::domain::time::timekeeper::Reading;
 use crate::store::error::Error;
 use crate::store::message::command::Limits;
@@ -27,7 +27,7 @@ use crate::store::redb::counted::recount;
 use crate::store::redb::files::{Standing, failed, sync_folder, with_suffix};
 use crate::store::redb::journal::file::{self, Journal};
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::mend::derive::{self, mend, mend_tenants};
+use crate::store::redb::mend::derive::{Waiting, mend, mend_tenants};
 use crate::store::redb::mend::quarantine::{Glance, clear_out, write_anew};
 use crate::store::redb::schema::{self, COUNTERS, IDENTITY, META, SEAL, STATE, STORE_VERSION};
 use crate::store::redb::state::Memory;
@@ -76,10 +76,11 @@ pub(in crate::store) fn open(path: &Path, credentials: Option<&Path>, limits: Li
     };
     let node = Node(meta.node);
     let recovered = recover(&database, path, Journals::PutAside, clock::now())?;
-    let counters = mended(&database, node, &recovered)?;
+    let (counters, due) = mended(&database, node, &recovered)?;
     let journal = recovery::begin(&database, path, &recovered, &counters)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
-    let memory = read_memory(&database, counters, limits, moment)?;
+    let mut memory = read_memory(&database, counters, limits, moment)?;
+    memory.jobs.extend(missing_jobs(&registry, &memory, &due));
     let tail = read_tail(&database, &registry, node, &memory)?;
     let (findings, quarantined) = read_findings(&database)?;
     findings.iter().for_each(|finding| tracing::error!("{finding}; `hookwheel doctor` says more"));
@@ -189,19 +190,21 @@ fn rows_finding(glance: &Glance, rows: u64) -> Finding {
     Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, clock::now()) }
 }
 
-/// The counters, once what brings deliveries back agrees with the sum over it; else all of it is derived again.
-fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<Counters, Error> {
+/// The counters, once what brings deliveries back agrees with the sum over it; else all of it is derived again. And the webhooks that
+/// the due table names.
+fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<(Counters, ByEndpoint<u64>), Error> {
     let kept = counters(database)?;
-    let sum = derive::sum(&database.begin_read()?)?;
+    let Waiting { sum, due } = Waiting::of(&database.begin_read()?)?;
     let lost = recovered.wrong.iter().any(|wrong| wrong.kind == Kind::Lost);
     if let Some(counters) = kept.filter(|counters| !lost && counters.waiting.is_none_or(|kept| kept == sum)) {
-        return Ok(Counters { waiting: Some(sum), ..counters });
+        return Ok((Counters { waiting: Some(sum), ..counters }, due));
     }
     tracing::error!("what is due is derived again from the log and the events, which takes a while in a large store");
     let now = clock::now();
     let mended = mend(database, node, kept, recovered.number, now)?;
     note(database, &Finding { rows: mended.changed, ..Finding::of(Kind::Entries, now) })?;
-    Ok(Counters { live_bytes: recount(database)?, ..mended.counters })
+    let counters = Counters { live_bytes: recount(database)?, ..mended.counters };
+    Ok((counters, Waiting::of(&database.begin_read()?)?.due))
 }
 
 fn note(database: &Database, finding: &Finding) -> Result<(), Error> {

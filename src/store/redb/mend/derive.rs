@@ -14,14 +14,13 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableT
 use crate::domain::delivery::{Delivery, Place, State};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::Standing;
 use crate::store::error::Error;
-use crate::store::record::{self, Counters, Job, StoredEvent, Task, WebhookFacts};
+use crate::store::record::{self, Counters, StoredEvent, WebhookFacts};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, JOB, LOG, LogKey, REVISIT, Scope,
-    TENANT, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key, read_time_key,
-    time_key, waiting as waits_for,
+    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, LOG, LogKey, REVISIT, Scope, TENANT,
+    TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key, read_time_key, time_key,
+    waiting as waits_for,
 };
 use crate::store::redb::tables::Tables;
 use crate::store::redb::waiting;
@@ -55,7 +54,6 @@ struct Plan {
     take: Vec<(DeliveryKey, Place)>,
     rows: Vec<LogKey>,
     events: Vec<StoredEvent>,
-    jobs: Vec<(EndpointNo, Job)>,
     revisits: Vec<TimeKey>,
     counters: Counters,
     node: Option<Node>,
@@ -97,7 +95,6 @@ impl Plan {
         let entries = entries(txn)?;
         let mut plan = Self { counters: known, node: Some(node), ..Self::default() };
         plan.walk(&facts, &entries)?;
-        plan.find_jobs(&facts, &entries)?;
         plan.count(&facts, &entries)?;
         Ok(plan)
     }
@@ -208,25 +205,6 @@ impl Plan {
         Ok(())
     }
 
-    /// A webhook that is not active and has entries in the due table has a job that settles them.
-    fn find_jobs(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)]) -> Result<(), Error> {
-        let known: HashSet<u32> = keys(schema::read(facts.txn, JOB)?.range::<u32>(..)?)?;
-        let mut due: Vec<EndpointNo> =
-            entries.iter().filter(|(_, place)| matches!(place, Place::Due(_))).map(|(key, _)| key.endpoint).collect();
-        due.sort_unstable();
-        due.dedup();
-        for no in due.into_iter().filter(|no| !known.contains(&no.0)) {
-            let Some(webhook) = facts.webhooks.get(&no) else { continue };
-            let task = match webhook.standing {
-                Standing::Active => continue,
-                Standing::Disabled { .. } | Standing::Removed { .. } => Task::Park,
-                Standing::Deleted { .. } => Task::End,
-            };
-            self.jobs.push((no, Job { task, ..Job::default() }));
-        }
-        Ok(())
-    }
-
     fn count(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)]) -> Result<(), Error> {
         let txn = facts.txn;
         let (events, tenants) = (schema::read(txn, EVENT)?, schema::read(txn, TENANT)?);
@@ -248,7 +226,7 @@ impl Plan {
     }
 
     fn changes(&self) -> u64 {
-        (self.put.len() + self.take.len() + self.rows.len() + self.jobs.len() + self.revisits.len()) as u64
+        (self.put.len() + self.take.len() + self.rows.len() + self.revisits.len()) as u64
     }
 
     fn carry_out(self, database: &Database, number: u64) -> Result<(), Error> {
@@ -272,11 +250,6 @@ impl Plan {
             let mut log = txn.open_table(LOG)?;
             for row in &self.rows {
                 log.remove(row)?;
-            }
-            let mut jobs = txn.open_table(JOB)?;
-            for (no, job) in &self.jobs {
-                record::write_job(&no.0.to_be_bytes(), &Job { until: self.counters.last_key, ..*job }, &mut bytes);
-                jobs.insert(no.0, &*bytes)?;
             }
             let mut revisits = txn.open_table(REVISIT)?;
             for revisit in &self.revisits {
@@ -360,17 +333,29 @@ fn entries(txn: &ReadTransaction) -> Result<Vec<(DeliveryKey, Place)>, Error> {
     Ok(found)
 }
 
-/// The sum over all entries as the tables hold them.
-pub(in crate::store) fn sum(txn: &ReadTransaction) -> Result<u64, Error> {
-    let mut sum = 0_u64;
-    for row in schema::read(txn, DUE)?.range::<&DueKey>(..)? {
-        sum = sum.wrapping_add(waiting::of_due(row?.0.value()));
+/// All entries as the tables hold them.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Waiting {
+    pub(in crate::store) sum: u64,
+    /// The webhooks that the due table names, with how many entries each.
+    pub(in crate::store) due: ByEndpoint<u64>,
+}
+
+impl Waiting {
+    pub(in crate::store) fn of(txn: &ReadTransaction) -> Result<Self, Error> {
+        let mut found = Self::default();
+        for row in schema::read(txn, DUE)?.range::<&DueKey>(..)? {
+            let row = row?;
+            let entry = row.0.value();
+            found.sum = found.sum.wrapping_add(waiting::of_due(entry));
+            *found.due.entry(read_due_key(entry).1.endpoint).or_default() += 1;
+        }
+        for row in schema::read(txn, BACKLOG)?.range::<&BacklogKey>(..)? {
+            let (key, value) = row?;
+            found.sum = found.sum.wrapping_add(waiting::of_backlog(key.value(), value.value()));
+        }
+        Ok(found)
     }
-    for row in schema::read(txn, BACKLOG)?.range::<&BacklogKey>(..)? {
-        let (key, value) = row?;
-        sum = sum.wrapping_add(waiting::of_backlog(key.value(), value.value()));
-    }
-    Ok(sum)
 }
 
 fn sum_of((key, place): &(DeliveryKey, Place)) -> u64 {
