@@ -28,8 +28,6 @@ pub(in crate::store) struct Registry {
     listings: HashMap<TenantNo, Listing>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
-    /// Webhooks by tenant and name. A store of an earlier release may have several of one name.
-    named: HashMap<TenantNo, HashMap<Box<str>, BTreeSet<EndpointNo>>>,
     pub(in crate::store) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
     key_ids: HashMap<Box<str>, KeyHash>,
@@ -51,6 +49,8 @@ pub(in crate::store) struct Entry {
 struct Subscriptions {
     all: BTreeSet<EndpointNo>,
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+    /// Those that have a name, by it.
+    named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
 }
 
 /// What the config file says of a tenant.
@@ -98,7 +98,6 @@ impl Registry {
         self.ids.insert(endpoint.id.clone(), endpoint.no);
         self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
         self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
-        self.put_name(&endpoint);
         self.entries.insert(endpoint.no, Entry { endpoint, live });
     }
 
@@ -108,15 +107,21 @@ impl Registry {
         for subscriptions in [self.of_tenant.get_mut(&old.endpoint.tenant_no), self.of_provider.get_mut(&old.endpoint.provider)] {
             subscriptions.into_iter().for_each(|held| held.drop(&old.endpoint));
         }
-        self.drop_name(&old.endpoint);
         Some(old)
     }
 
-    /// A tenant's webhooks of one name, oldest first: one, or several in a store of an earlier release. Those without a name are
-    /// found by their ids alone.
-    pub(in crate::store) fn named(&self, tenant: TenantNo, name: &str) -> impl Iterator<Item = &Entry> {
-        let held = self.named.get(&tenant).and_then(|names| names.get(name));
+    /// The webhooks of one name, oldest first: of a tenant one, or several in a store of an earlier release. Those without a name
+    /// are found by their ids alone.
+    pub(in crate::store) fn named(&self, audience: Audience<'_>, name: &str) -> impl Iterator<Item = &Entry> {
+        let held = self.subscriptions(audience).and_then(|held| held.named.get(name));
         held.into_iter().flatten().filter_map(|no| self.entry(*no))
+    }
+
+    /// Those of one name that want an event type, in the order of their numbers.
+    pub(in crate::store) fn matching_named(&self, audience: Audience<'_>, name: &str, kind: &str) -> Vec<EndpointNo> {
+        let endpoints = self.named(audience, name).map(|entry| &entry.endpoint).filter(|endpoint| endpoint.is_subscribed());
+        let wanted = endpoints.filter(|endpoint| endpoint.definition.events.iter().any(|pattern| pattern.matches(kind)));
+        wanted.map(|endpoint| endpoint.no).collect()
     }
 
     /// The webhooks that want an event type, in the order of their numbers, after one of them.
@@ -158,10 +163,6 @@ impl Registry {
     /// Whether a tenant was taken out of the config file, and did not come back.
     pub(in crate::store) fn is_gone(&self, provider: &str, tenant: &str) -> bool {
         self.tenant(provider, tenant).is_some_and(|no| self.listing(no) == Listing::Gone)
-    }
-
-    pub(in crate::store) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = TenantNo> {
-        self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.values().copied())
     }
 
     pub(in crate::store) fn tenants(&self) -> impl Iterator<Item = (Owned, TenantNo)> {
@@ -242,22 +243,6 @@ impl Registry {
         }
     }
 
-    fn put_name(&mut self, endpoint: &Endpoint) {
-        let name = &endpoint.definition.name;
-        if !name.is_empty() {
-            self.named.entry(endpoint.tenant_no).or_default().entry(name.clone()).or_default().insert(endpoint.no);
-        }
-    }
-
-    fn drop_name(&mut self, endpoint: &Endpoint) {
-        let Some(names) = self.named.get_mut(&endpoint.tenant_no) else { return };
-        let Some(held) = names.get_mut(&endpoint.definition.name) else { return };
-        held.remove(&endpoint.no);
-        if held.is_empty() {
-            names.remove(&endpoint.definition.name);
-        }
-    }
-
     fn subscriptions(&self, audience: Audience<'_>) -> Option<&Subscriptions> {
         match audience {
             Audience::Tenant(no) => self.of_tenant.get(&no),
@@ -269,6 +254,9 @@ impl Registry {
 impl Subscriptions {
     fn add(&mut self, endpoint: &Endpoint) {
         self.all.insert(endpoint.no);
+        if !endpoint.definition.name.is_empty() {
+            self.named.entry(endpoint.definition.name.clone()).or_default().insert(endpoint.no);
+        }
         let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
         for pattern in wanted {
             self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
@@ -277,13 +265,9 @@ impl Subscriptions {
 
     fn drop(&mut self, endpoint: &Endpoint) {
         self.all.remove(&endpoint.no);
+        take_out(&mut self.named, &endpoint.definition.name, endpoint.no);
         for text in endpoint.definition.events.iter().map(Pattern::to_string) {
-            if let Some(held) = self.by_pattern.get_mut(&*text) {
-                held.remove(&endpoint.no);
-                if held.is_empty() {
-                    self.by_pattern.remove(&*text);
-                }
-            }
+            take_out(&mut self.by_pattern, &text, endpoint.no);
         }
     }
 
@@ -300,6 +284,14 @@ impl Subscriptions {
         found.sort_unstable();
         found.dedup();
         found
+    }
+}
+
+fn take_out(from: &mut HashMap<Box<str>, BTreeSet<EndpointNo>>, text: &str, no: EndpointNo) {
+    let Some(held) = from.get_mut(text) else { return };
+    held.remove(&no);
+    if held.is_empty() {
+        from.remove(text);
     }
 }
 
@@ -328,7 +320,7 @@ mod tests {
         let (tenant, audience) = (one.tenant_no, Audience::Tenant(one.tenant_no));
         let seen = |registry: &Registry| {
             let listed = registry.webhooks(tenant, EndpointNo(0)).count();
-            (listed, registry.named(tenant, "a").count(), registry.matching(audience, "x", EndpointNo(0)).len())
+            (listed, registry.named(audience, "a").count(), registry.matching(audience, "x", EndpointNo(0)).len())
         };
         registry.put(Arc::new(one.clone()));
         assert_eq!(seen(&registry), (1, 1, 1));
@@ -342,7 +334,31 @@ mod tests {
     fn those_without_a_name_are_not_found_by_it() {
         let mut registry = Registry::default();
         registry.put(Arc::new(endpoint(&["*"])));
-        assert_eq!(registry.named(endpoint(&["*"]).tenant_no, "").count(), 0);
+        assert_eq!(registry.named(Audience::Tenant(endpoint(&["*"]).tenant_no), "").count(), 0);
+    }
+
+    #[test]
+    fn those_of_a_name_are_found_among_all_tenants_of_a_provider() {
+        let mut registry = Registry::default();
+        let one = |number: u32, name: &str, events: &[&str]| {
+            let known = endpoint(events);
+            let definition = Definition { name: name.into(), ..known.definition.clone() };
+            let id = format!("wh_{number}").into();
+            Arc::new(Endpoint { no: EndpointNo(number), tenant_no: TenantNo(number), id, definition, ..known })
+        };
+        let provider = endpoint(&[]).provider;
+        for webhook in [one(1, "a", &["x"]), one(2, "a", &["y.*"]), one(3, "b", &["*"])] {
+            registry.put(webhook);
+        }
+        let found = |registry: &Registry, audience, name, kind| registry.matching_named(audience, name, kind);
+        let all = Audience::Provider(&provider);
+        assert_eq!(found(&registry, all, "a", "y.z"), [EndpointNo(2)]);
+        assert_eq!(found(&registry, Audience::Tenant(TenantNo(1)), "a", "x"), [EndpointNo(1)]);
+        assert_eq!(found(&registry, all, "none", "x"), []);
+        registry.put(one(2, "c", &["*"]));
+        assert_eq!(registry.named(all, "a").map(|entry| entry.endpoint.no).collect::<Vec<_>>(), [EndpointNo(1)]);
+        registry.put(Arc::new(Endpoint::clone(&one(1, "a", &["x"])).deleted(Timestamp::EPOCH)));
+        assert_eq!(registry.named(all, "a").count(), 0);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Owned;
 use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;
@@ -67,11 +68,12 @@ impl Batch<'_, '_> {
             return Some(refusal);
         }
         let link = publication.link.as_deref()?;
-        let has = |no| registry.named(no, link).any(|entry| entry.endpoint.is_subscribed());
-        let found = match named {
-            Some(tenant) => registry.tenant(&publication.provider, tenant).is_some_and(has),
-            None => registry.tenants_of(&publication.provider).any(has),
+        let audience = match named {
+            Some(tenant) => registry.tenant(&publication.provider, tenant).map(Audience::Tenant),
+            None => Some(Audience::Provider(&publication.provider)),
         };
+        let has = |audience| registry.named(audience, link).any(|entry| entry.endpoint.is_subscribed());
+        let found = audience.is_some_and(has);
         let attribute = publication.dialect.event.link_attribute.clone().unwrap_or_default();
         (!found).then(|| Refusal::NoLink { attribute, link: link.into() })
     }
@@ -183,12 +185,14 @@ impl Batch<'_, '_> {
             Some(_) => Audience::Tenant(no),
             None => Audience::Provider(&publication.provider),
         };
-        let mut found = self.shared.registry().matching(audience, &publication.kind, EndpointNo(0));
-        if let Some(link) = &publication.link {
-            found.retain(|no| self.entry(*no).is_some_and(|entry| entry.endpoint.definition.name == *link));
-        }
+        let mut found = match &publication.link {
+            Some(link) => self.shared.registry().matching_named(audience, link, &publication.kind),
+            None => self.shared.registry().matching(audience, &publication.kind, EndpointNo(0)),
+        };
         if !self.after.changed.is_empty() {
-            found.retain(|no| self.entry(*no).is_some_and(|entry| entry.endpoint.is_subscribed()));
+            let is_linked = |name: &str| publication.link.as_deref().is_none_or(|link| link == name);
+            let goes_to = |endpoint: &Endpoint| endpoint.is_subscribed() && is_linked(&endpoint.definition.name);
+            found.retain(|no| self.entry(*no).is_some_and(|entry| goes_to(&entry.endpoint)));
         }
         found
     }

@@ -15,7 +15,7 @@ use crate::store::error::Error;
 use crate::store::message::command::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::redb::batch::Batch;
-use crate::store::shared::registry::{Listing, Registry};
+use crate::store::shared::registry::{Audience, Listing, Registry};
 use crate::store::{Denied, Owned, record};
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
@@ -235,7 +235,7 @@ impl Batch<'_, '_> {
         let registry = self.shared.registry();
         let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
         let changed = &self.after.changed;
-        let known = registry.named(tenant, name).map(|entry| &entry.endpoint);
+        let known = registry.named(Audience::Tenant(tenant), name).map(|entry| &entry.endpoint);
         let known = known.filter(|endpoint| !changed.contains_key(&endpoint.no));
         let fresh = changed.values().filter(|endpoint| endpoint.tenant_no == tenant && *endpoint.definition.name == *name);
         known.chain(fresh).find(|endpoint| endpoint.no != but && !endpoint.is_deleted()).cloned()

@@ -26,6 +26,7 @@ use crate::store::redb::schema::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
 };
 use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::shared::registry::Audience;
 use crate::store::{Error, Owned};
 
 impl Store {
@@ -43,7 +44,7 @@ impl Store {
     pub(crate) fn webhooks_named(&self, owned: &Owned, name: &str) -> Vec<Arc<Endpoint>> {
         let registry = self.shared.registry();
         let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
-        registry.named(tenant, name).map(|entry| entry.endpoint.clone()).collect()
+        registry.named(Audience::Tenant(tenant), name).map(|entry| entry.endpoint.clone()).collect()
     }
 
     /// One that is not deleted, by its number.
