@@ -46,7 +46,7 @@ pub(in crate::store) struct Piece(usize);
 /// What happens after the commit, in the order of the fields.
 #[derive(Default)]
 pub(in crate::store) struct After {
-    /// Whether there is anything to commit.
+    /// Whether what the counters say is to last, though no row changes. Rows tell it themselves.
     pub(in crate::store) dirty: bool,
     pub(in crate::store) changed: ByEndpoint<Arc<Endpoint>>,
     pub(in crate::store) committed: Committed,
@@ -177,7 +177,6 @@ impl Batch<'_, '_> {
 
     /// Takes a delivery's one entry out of the table where it waits; false when it is not there.
     pub(in crate::store) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
-        self.after.dirty = true;
         match place {
             Place::Due(at) => {
                 let entry = due_key(at, key);
@@ -197,7 +196,6 @@ impl Batch<'_, '_> {
     }
 
     pub(in crate::store) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
-        self.after.dirty = true;
         let entry = due_key(at, key);
         self.memory.counters.note_put(waiting::of_due(&entry));
         self.tables.put_due(entry);
@@ -294,7 +292,6 @@ impl Batch<'_, '_> {
     }
 
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
-        self.after.dirty = true;
         let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
         self.memory.counters.note_put(waiting::of_backlog(&entry, value));
@@ -307,7 +304,6 @@ impl Batch<'_, '_> {
     }
 
     fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
-        self.after.dirty = true;
         self.tables.put_log(log_key(key, number), bytes);
         self.shared.space.admit(bytes.len());
     }

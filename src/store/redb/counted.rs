@@ -1,5 +1,5 @@
-//! A table of a batch that counts the bytes of what is put into it and taken out: there is no other way to change one, so no table
-//! is left out of what the store holds against `max_bytes`.
+//! A table of a batch that counts the bytes of what is put into it and taken out, and notes that something was: there is no other
+//! way to change one, so no table is left out of what the store holds against `max_bytes`, and no change is left uncommitted.
 
 use std::borrow::Borrow;
 use std::cell::Cell;
@@ -16,23 +16,35 @@ use super::schema::{self, COUNTERS, LATER, STATE, every_table};
 use crate::store::error::Error;
 use crate::store::record::{self, Counters};
 
-/// By how many bytes of keys and values the tables of a batch have grown.
+/// By how many bytes of keys and values the tables of a batch have grown, and whether anything in them was changed at all.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Grown(Rc<Cell<i64>>);
+pub(in crate::store) struct Grown(Rc<Changed>);
+
+#[derive(Default)]
+struct Changed {
+    by: Cell<i64>,
+    is: Cell<bool>,
+}
 
 impl Grown {
     pub(in crate::store) fn by(&self) -> i64 {
-        self.0.get()
+        self.0.by.get()
+    }
+
+    /// Whether a row was put or taken out: then the batch must be committed.
+    pub(in crate::store) fn is_changed(&self) -> bool {
+        self.0.is.get()
     }
 
     /// Begins anew at 0.
     pub(in crate::store) fn take(&self) -> i64 {
-        self.0.take()
+        self.0.by.take()
     }
 
     fn add(&self, put: usize, gone: usize) {
         let bytes = |bytes: usize| i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.0.set(self.0.get().saturating_add(bytes(put)).saturating_sub(bytes(gone)));
+        self.0.by.set(self.by().saturating_add(bytes(put)).saturating_sub(bytes(gone)));
+        self.0.is.set(self.is_changed() || put > 0 || gone > 0);
     }
 }
 

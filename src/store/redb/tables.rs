@@ -290,6 +290,11 @@ impl Tables<'_> {
         Ok(())
     }
 
+    /// Whether this batch has changed anything that is to last.
+    pub(in crate::store) fn are_changed(&self) -> bool {
+        self.grown.is_changed() || !self.appended.current.is_empty()
+    }
+
     /// Whether any table was read or changed, so that all that was kept back must go in too.
     pub(in crate::store) fn are_touched(&self) -> bool {
         self.txn.has_begun()

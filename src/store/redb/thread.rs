@@ -284,7 +284,7 @@ impl Batch<'_, '_> {
     /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what is too long for it.
     fn commit(&self) -> Commit {
         let (tables, appended) = (&self.tables, &self.tables.appended);
-        match (self.after.dirty, tables.are_touched()) {
+        match (self.after.dirty || tables.are_changed(), tables.are_touched()) {
             (false, true) if appended.has_journaled() => Commit::Tables,
             (false, _) => Commit::Nothing,
             (true, true) => Commit::Tables,

@@ -26,7 +26,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_event_type(&name, &event_type, &mut bytes);
         self.tables.event_type()?.insert(&*name, &*bytes)?;
-        self.after.dirty = true;
         let (shared, provider) = (self.shared.clone(), Box::from(provider));
         self.answer(move || shared.registry_mut().put_event_type(provider, event_type));
         Ok(Ok(()))
@@ -48,7 +47,6 @@ impl Batch<'_, '_> {
         if self.tables.event_type()?.remove(&*row_of(provider, name))?.is_none() {
             return Ok(Err(Denied::NoEventType));
         }
-        self.after.dirty = true;
         let (shared, provider, name) = (self.shared.clone(), Box::<str>::from(provider), Box::<str>::from(name));
         self.answer(move || shared.registry_mut().drop_event_type(&provider, &name));
         Ok(Ok(()))

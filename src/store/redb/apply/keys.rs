@@ -21,7 +21,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_key(&key, &mut bytes);
         self.tables.key()?.insert(&key.hash, &*bytes)?;
-        self.after.dirty = true;
         self.after.keys_made += usize::from(key.maker.is_provider());
         self.memory.revoked.remove(&key.hash);
         let shared = self.shared.clone();
@@ -54,7 +53,6 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn drop_key(&mut self, hash: KeyHash) -> Result<(), Error> {
         self.tables.key()?.remove(&hash)?;
         self.memory.revoked.insert(hash);
-        self.after.dirty = true;
         let shared = self.shared.clone();
         self.answer(move || shared.registry_mut().drop_key(&hash));
         Ok(())

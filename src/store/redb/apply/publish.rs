@@ -102,7 +102,6 @@ impl Batch<'_, '_> {
         record::write_event(stored, self.shared.node, &mut bytes);
         self.tables.event()?.insert(stored.event.key.0, &*bytes)?;
         self.memory.scratch = bytes;
-        self.after.dirty = true;
         Ok(())
     }
 
@@ -117,7 +116,7 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_tenant(no, &owned, Listing::Never, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
-        (self.after.dirty, self.after.numbered) = (true, true);
+        self.after.numbered = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
         self.shared.registry_mut().put_tenant(no, owned, Listing::Never);
         Ok(no)

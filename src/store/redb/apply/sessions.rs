@@ -40,7 +40,6 @@ impl Batch<'_, '_> {
         let name = name(owned, id);
         let was_open = self.connection(&name)?.is_some();
         self.tables.connection()?.remove(&*name)?;
-        self.after.dirty = true;
         Ok(if was_open { Ok(()) } else { Err(Denied::NoConnection) })
     }
 
@@ -119,7 +118,6 @@ impl Batch<'_, '_> {
         for name in &gone {
             table.remove(&**name)?;
         }
-        self.after.dirty |= !gone.is_empty();
         self.memory.connections_swept = last;
         Ok(())
     }
@@ -142,7 +140,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_connection(name, connection, &mut bytes);
         self.tables.connection()?.insert(name, &*bytes)?;
-        self.after.dirty = true;
         Ok(())
     }
 }

@@ -41,7 +41,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_tenant(no, owned, listing, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
-        self.after.dirty = true;
         // Known before the commit: nobody but the writer asks, and a failed commit ends the process.
         self.shared.registry_mut().put_tenant(no, owned.clone(), listing);
         Ok(())

@@ -58,7 +58,6 @@ impl Batch<'_, '_> {
         let works = self.memory.jobs.iter().any(|running| running.endpoint == no);
         if !works && !self.is_indexed(no)? {
             self.tables.endpoint()?.remove(no.0)?;
-            self.after.dirty = true;
         }
         Ok(())
     }

@@ -98,7 +98,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
-        self.after.dirty = true;
         self.after.changed.insert(endpoint.no, endpoint.clone());
         if let Some(before) = before.filter(|before| discriminant(before) != discriminant(&endpoint.standing)) {
             self.standing_changed(before, endpoint)?;

@@ -97,7 +97,6 @@ impl Batch<'_, '_> {
 
     fn drop_fanout(&mut self, event: EventKey) -> Result<(), Error> {
         self.tables.fanout()?.remove(event.0)?;
-        self.after.dirty = true;
         Ok(())
     }
 
@@ -105,7 +104,6 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_fanout(&running.event.0.to_be_bytes(), &running.cursor, &mut bytes);
         self.tables.fanout()?.insert(running.event.0, &*bytes)?;
-        self.after.dirty = true;
         Ok(())
     }
 

@@ -57,7 +57,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
         let appended = &self.tables.appended;
         if appended.is_flushing() && (appended.is_hurrying() || self.tables.are_touched()) {
-            self.after.dirty |= self.tables.flush(slice_rows(self.after.index.len()))?;
+            self.tables.flush(slice_rows(self.after.index.len()))?;
         }
         if let Some(flush) = self.tables.appended.take_flushed() {
             self.after.flushed = true;
@@ -70,7 +70,6 @@ impl Batch<'_, '_> {
 
     /// Writes an entry's rows at once: for one that is older than what the index is whole up to.
     pub(in crate::store) fn index(&mut self, entry: Entry) -> Result<(), Error> {
-        self.after.dirty = true;
         for row in entry.rows() {
             self.tables.index()?.insert(&row, ())?;
         }

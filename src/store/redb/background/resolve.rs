@@ -80,7 +80,6 @@ impl Batch<'_, '_> {
     }
 
     fn end_job(&mut self, running: RunningJob) -> Result<(), Error> {
-        self.after.dirty = true;
         self.tables.job()?.remove(running.endpoint.0)?;
         if running.job.task == Task::End {
             self.memory.backlogs.remove(&running.endpoint);
@@ -93,7 +92,6 @@ impl Batch<'_, '_> {
     }
 
     fn put_job(&mut self, running: RunningJob) -> Result<(), Error> {
-        self.after.dirty = true;
         let mut bytes = Vec::new();
         record::write_job(&running.endpoint.0.to_be_bytes(), &running.job, &mut bytes);
         self.tables.job()?.insert(running.endpoint.0, &*bytes)?;

@@ -95,7 +95,6 @@ impl Batch<'_, '_> {
     /// Notes that an event is to be looked at again.
     pub(in crate::store) fn revisit(&mut self, event: EventKey, at: Timestamp) -> Result<(), Error> {
         self.tables.revisit()?.insert(&time_key(at, event), ())?;
-        self.after.dirty = true;
         Ok(())
     }
 
@@ -163,7 +162,6 @@ impl Batch<'_, '_> {
             // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
             if let Looked::Removed = self.look(read_time_key(key).1, Removal::Now)? {
                 self.tables.revisit()?.remove(key)?;
-                self.after.dirty = true;
             }
         }
         if found.is_empty() {
@@ -209,7 +207,6 @@ impl Batch<'_, '_> {
         let rows = self.deliveries_of(event)?;
         let counted = rows.iter().filter(|delivery| !delivery.recovered).count();
         let (go, stay): (Vec<Delivery>, Vec<Delivery>) = rows.into_iter().partition(|delivery| self.may_go(delivery, removal));
-        self.after.dirty |= !go.is_empty();
         for delivery in &go {
             self.remove_delivery(delivery)?;
         }
@@ -292,7 +289,6 @@ impl Batch<'_, '_> {
         for (key, name) in found {
             self.tables.name_end()?.remove(&key)?;
             self.forget_name(&name)?;
-            self.after.dirty = true;
         }
         Ok(more)
     }

@@ -233,6 +233,11 @@ impl Changes {
         &self.bytes
     }
 
+    /// Whether nothing was put or taken yet.
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.bytes.len() <= HEAD_BYTES
+    }
+
     /// Of sealed changes.
     pub(in crate::store) fn checksum(&self) -> u32 {
         self.bytes.get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes)

@@ -103,7 +103,6 @@ impl Batch<'_, '_> {
         for key in &gone {
             table.remove(key)?;
         }
-        self.after.dirty |= !gone.is_empty();
         Ok(gone.len() == SLICE_ROWS)
     }
 }

@@ -261,9 +261,11 @@ proptest! {
             let to_tables;
             (appended, to_tables) = {
                 let mut tables = Tables::of(&txn, appended);
+                let before = model.clone();
                 for change in batch {
                     apply(change, &mut tables, &mut model);
                 }
+                prop_assert!(tables.are_changed() || model == before, "a change would be left uncommitted");
                 let to_tables = then == Then::Tables || tables.are_touched();
                 if to_tables {
                     tables.settle().unwrap();
