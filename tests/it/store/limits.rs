@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Method;
 use serde_json::{Value, json};
 
 use crate::harness::api::{WITHIN, text};
@@ -66,25 +64,30 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     service.stop_and_check().await;
 }
 
-/// Neither events nor their log: rows of every table take of `max_bytes`.
+/// Neither events nor their log: rows of every table take of `max_bytes`. A connection pins the URLs of its tenant's webhooks.
 #[tokio::test]
 async fn what_is_no_event_fills_the_store_too() {
-    let mut service = Service::start(&small()).await;
-    let (provider, acme) = (service.provider("shop"), service.acme());
-    let event_type = json!({ "description": "d", "example": { "x": "x".repeat(200 << 10) } });
-    let body = Bytes::from(serde_json::to_vec(&event_type).expect("JSON"));
-    let mut put = 0;
+    let config = Config::bare().dialect("pinning", "extends = \"deck\"\n", &["1s"]).storage("max_bytes = \"16MiB\"");
+    let mut service = Service::start(&config.provider("shop", "pinning").tenant("acme")).await;
+    let acme = service.acme();
+    for number in 0..50 {
+        let url = format!("https://example.com/{number}/{}", "x".repeat(2_000));
+        let hook = json!({ "name": format!("w{number}"), "url": url, "events": ["none"] });
+        acme.post("/v1/webhooks", &hook).await.expect(201);
+    }
+    let mut opened = 0;
     loop {
-        let path = format!("/v1/event-types/type.{put}");
-        let answer = provider.send(Method::PUT, &path, "application/json", body.clone()).await;
+        let answer = acme.post("/v1/connections", &json!({ "id": format!("c{opened}") })).await;
         if answer.status == 507 {
             break;
         }
-        put += 1;
-        assert!(put < 200, "16 MiB took {put} times 200 KiB");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        answer.expect(201);
+        opened += 1;
+        assert!(opened < 400, "16 MiB took {opened} times 100 KiB");
     }
-    acme.publish(&large()).await.problem(507, &["max_bytes"]);
+    let attributes = json!({ "job_guid": "a4e67899", "webhook_code": "MakePayment" });
+    let event = json!({ "type": "MakePayment", "attributes": attributes, "data": { "success": true } });
+    acme.publish(&event).await.problem(507, &["max_bytes"]);
     let reasons = service.stranger().get("/readyz").await.expect(503)["reasons"].to_string();
     assert!(reasons.contains("fills the store"), "{reasons}");
     service.stop_and_check().await;
