@@ -139,6 +139,10 @@ impl<W> Queues<W> {
             queue.again.push(ready);
             return;
         }
+        if ready.is_doubted {
+            self.doubtful.push(ready);
+            return;
+        }
         match ready.lane {
             Lane::Hand => queue.hand.push_back(ready),
             Lane::Due => queue.due.push_back(ready),
@@ -184,7 +188,8 @@ impl<W> Queues<W> {
         std::mem::take(&mut self.refills)
     }
 
-    /// Deliveries that were to start while they were under way, which has ended: what became of that is with the store.
+    /// Deliveries that were to start while they were under way, which has ended, or may have: what became of that is with the
+    /// store.
     pub(crate) fn doubtful(&mut self) -> Vec<Ready> {
         std::mem::take(&mut self.doubtful)
     }

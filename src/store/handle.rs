@@ -146,7 +146,7 @@ impl Store {
 
     /// Asks whether a delivery is still to be made, behind the outcome that was told before.
     pub(crate) fn again(&self, ready: Ready) {
-        self.inbox.tell(Op::Again(Box::new(Ready { known: None, ..ready })));
+        self.inbox.tell(Op::Again(Box::new(Ready { known: None, is_doubted: false, ..ready })));
     }
 
     pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {

@@ -127,6 +127,21 @@ fn nothing_is_started_that_is_under_way() {
 }
 
 #[test]
+fn what_may_have_been_under_way_goes_through_the_store_first() {
+    let (mut queues, now) = (queues(100, 100), clock::steady());
+    push(&mut queues, Lane::Due, 1, [1]);
+    start(&mut queues, now);
+    for event in [1, 2] {
+        queues.push(Ready { is_doubted: true, ..Ready::alone(key(1, event), Lane::Backlog, now) });
+    }
+    assert_eq!(start(&mut queues, now), []);
+    let doubtful = |queues: &mut Queues<u32>| queues.doubtful().iter().map(|ready| ready.key).collect::<Vec<_>>();
+    assert_eq!(doubtful(&mut queues), [key(1, 2)]);
+    queues.finish(key(1, 1), Sign::Good, now);
+    assert_eq!(doubtful(&mut queues), [key(1, 1)]);
+}
+
+#[test]
 fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     for endpoint in [1, 2] {

@@ -132,6 +132,8 @@ pub(crate) struct Ready {
     pub(crate) known: Option<Arc<Held>>,
     /// A test that was asked for: it stays in its queue when the others are dropped, and is sent though its webhook is disabled.
     pub(crate) is_test: bool,
+    /// It may be under way, or its outcome on the way to the disk: before it starts the store is asked, behind that outcome.
+    pub(crate) is_doubted: bool,
     pub(crate) seat: Seat,
     /// Since when it could be attempted, for all that the store knows.
     pub(crate) since: Instant,
@@ -142,7 +144,7 @@ impl Ready {
     /// One that no store knows.
     pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
         let seat = Seat::squeeze(&Arc::default(), &Arc::default());
-        Self { key, place: Place::Backlog(key.event.0), lane, known: None, is_test: false, seat, since }
+        Self { key, place: Place::Backlog(key.event.0), lane, known: None, is_test: false, is_doubted: false, seat, since }
     }
 }
 

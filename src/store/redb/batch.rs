@@ -209,7 +209,16 @@ impl Batch<'_, '_> {
             return;
         }
         let is_test = self.memory.tests.contains_key(&key);
-        self.after.committed.ready.push(Ready { key, place, lane, known: None, is_test, seat, since: self.steady });
+        self.after.committed.ready.push(Ready {
+            key,
+            place,
+            lane,
+            known: None,
+            is_test,
+            is_doubted: false,
+            seat,
+            since: self.steady,
+        });
     }
 
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
@@ -287,7 +296,16 @@ impl Batch<'_, '_> {
         if self.loaded(&due_key(at, key)) {
             let place = Place::Due(at);
             let (known, since) = (known.cloned(), self.steady);
-            self.after.committed.ready.push(Ready { key, place, lane: Lane::Due, known, is_test: false, seat, since });
+            self.after.committed.ready.push(Ready {
+                key,
+                place,
+                lane: Lane::Due,
+                known,
+                is_test: false,
+                is_doubted: false,
+                seat,
+                since,
+            });
         }
     }
 

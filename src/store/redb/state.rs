@@ -60,6 +60,8 @@ pub(in crate::store) struct Cursor {
     pub(in crate::store) after: u64,
     /// Whether anything may stand behind it.
     pub(in crate::store) more: bool,
+    /// Up to this event, deliveries may have been under way when the webhook was disabled last: 0 where it was not.
+    pub(in crate::store) doubted: u64,
 }
 
 /// A fan-out under way.

@@ -104,7 +104,7 @@ impl Lab {
     }
 
     /// So many of a webhook's deliveries, once they are ready.
-    fn ready_of(&self, no: EndpointNo, count: usize) -> Vec<Ready> {
+    pub(super) fn ready_of(&self, no: EndpointNo, count: usize) -> Vec<Ready> {
         let (mut found, deadline) = (Vec::new(), clock::steady() + Duration::from_secs(20));
         while found.len() < count {
             assert!(clock::steady() < deadline, "{} of {count} are ready", found.len());

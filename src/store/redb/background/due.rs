@@ -84,6 +84,7 @@ impl Batch<'_, '_> {
                 lane: Lane::Backlog,
                 known: None,
                 is_test: false,
+                is_doubted: key.event.0 <= cursor.doubted,
                 seat,
                 since,
             });
@@ -99,7 +100,7 @@ impl Batch<'_, '_> {
     /// one stands in its backlog under its event's key.
     fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
         let (node, bodies) = (self.shared.node, &self.shared.bodies);
-        let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0));
+        let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0) && !ready.is_doubted);
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
             ready.known = bodies.find_fresh(ready.key.event);
             if ready.known.is_none() && bodies.fits(record.len()) {

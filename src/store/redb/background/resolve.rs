@@ -28,8 +28,10 @@ enum Fate {
 
 impl Batch<'_, '_> {
     pub(in crate::store) fn park_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
-        self.memory.backlogs.entry(endpoint).or_default().after = 0;
-        self.start_job(endpoint, Job { task: Task::Park, until: self.newest_key().0, ..Job::default() })
+        let until = self.newest_key().0;
+        let cursor = self.memory.backlogs.entry(endpoint).or_default();
+        (cursor.after, cursor.doubted) = (0, until);
+        self.start_job(endpoint, Job { task: Task::Park, until, ..Job::default() })
     }
 
     pub(in crate::store) fn end_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {

@@ -139,7 +139,7 @@ fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>)
     let mut from = EndpointNo(0);
     while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
         let (endpoint, _) = read_backlog_key(row?.0.value());
-        found.insert(endpoint, Cursor { after: 0, more: true });
+        found.insert(endpoint, Cursor { more: true, ..Cursor::default() });
         from = EndpointNo(endpoint.0.saturating_add(1));
     }
     Ok(found)
