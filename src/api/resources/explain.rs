@@ -9,6 +9,7 @@ use crate::api::response::reply::Reply;
 use crate::domain::delivery::{End, State};
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{Status, View};
 
@@ -80,12 +81,17 @@ fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
     if let Some(why) = mismatch(event, endpoint, link) {
         return why;
     }
-    if endpoint.created_at > event.key.time() {
+    if is_after(endpoint.created_at, event) {
         return "it matches now, but was made after the event; `recover` sends what was missed".into();
     }
     "it matches now, but has no delivery: it did not match then, or the delivery is past its retention; `recover` sends what was missed".into()
 }
 
 fn is_changed(event: &Event, endpoint: &Endpoint) -> bool {
-    endpoint.changed_at > event.key.time() && endpoint.changed_at > endpoint.created_at
+    is_after(endpoint.changed_at, event) && endpoint.changed_at > endpoint.created_at
+}
+
+/// An event's time is known to the millisecond: what happened in the same one is not told apart from it.
+fn is_after(at: Timestamp, event: &Event) -> bool {
+    at.as_millis() > event.key.time().as_millis()
 }

@@ -17,6 +17,7 @@ async fn a_webhook_is_judged_by_what_it_is_now_and_a_change_after_the_event_is_s
     let before = acme.publish_new("order.sent").await;
     judged(&acme, &before, &changing, (false, false), "`order.sent` is none of its event types: order.paid").await;
 
+    a_moment().await;
     acme.patch(&format!("/v1/webhooks/{changing}"), &json!({ "events": ["order.*"] })).await.expect(200);
     let after = acme.publish_new("order.sent").await;
     let changed = judged(&acme, &before, &changing, (false, true), "changed after the event").await;
@@ -27,6 +28,7 @@ async fn a_webhook_is_judged_by_what_it_is_now_and_a_change_after_the_event_is_s
         let sent = judged(&acme, event, &steady, (true, false), "it matches").await;
         assert_eq!(sent["delivery_id"], delivery["id"]);
     }
+    a_moment().await;
     acme.patch(&format!("/v1/webhooks/{steady}"), &json!({ "events": ["other"] })).await.expect(200);
     judged(&acme, &after, &steady, (true, true), "it matched when it was sent, and does no more; ").await;
 }
@@ -44,6 +46,7 @@ async fn what_an_event_came_to_is_told_for_each_webhook_of_the_tenant() {
     acme.do_to_webhook(&held, "disable").await;
     service.tenant("shop", "bolt").subscribe(&receiver.url("/bolt"), &["*"]).await;
     let event = acme.publish_new("order.paid").await;
+    a_moment().await;
     let later = acme.subscribe(&receiver.url("/later"), &["*"]).await;
     for path in ["/sent", "/failed"] {
         receiver.wait_for(path, 1, crate::harness::api::WITHIN).await;
@@ -64,6 +67,11 @@ async fn what_an_event_came_to_is_told_for_each_webhook_of_the_tenant() {
     let webhooks = [&first, &rest].map(|page| page["data"].as_array().expect("a list").clone()).concat();
     let webhooks: Vec<_> = webhooks.iter().map(|one| text(&one["webhook_id"])).collect();
     assert_eq!((webhooks, &rest["next"]), (vec![sent, failed, held, later], &Value::Null));
+}
+
+/// Until the next millisecond, to which an event's time is known.
+async fn a_moment() {
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
 }
 
 /// Asserts whether it was sent, whether the webhook was changed since, and words of the reason.
