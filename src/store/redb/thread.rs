@@ -16,6 +16,7 @@ use super::batch::{After, Batch};
 use super::boot::recovery;
 use super::journal::checkpoint::Checkpoints;
 use super::journal::file::Journal;
+use super::journal::memtable::CHECKPOINT_BYTES;
 use super::lazy_txn::Txn;
 use super::schema::COUNTERS;
 use super::state::Memory;
@@ -288,7 +289,7 @@ impl Batch<'_, '_> {
             (false, true) if appended.has_journaled() => Commit::Tables,
             (false, _) => Commit::Nothing,
             (true, true) => Commit::Tables,
-            (true, false) if appended.current.bytes().len() as u64 > CHECKPOINT_BYTES => Commit::Tables,
+            (true, false) if appended.is_too_long() => Commit::Tables,
             (true, false) => Commit::Journal,
         }
     }
@@ -321,10 +322,6 @@ impl Shared {
         self.turned.store(self.micros(clock::steady()), Relaxed);
     }
 }
-
-/// Bytes of changes that the journal holds before they are brought into the tables: the more, the fewer pages each event costs
-/// there; a start after a crash reads them, and readers look through them.
-const CHECKPOINT_BYTES: u64 = 2 << 20;
 
 /// How long half of its file becomes before that, since small batches take a block each; twice as long while a checkpoint is
 /// under way, then the writer waits for that one.

@@ -20,9 +20,16 @@ use crate::store::redb::schema::{IndexKey, OWNER_BYTES, read_index_key};
 use crate::store::shared::index_tail::{Entry, Flush, IndexRow};
 
 impl Batch<'_, '_> {
-    /// Starts writing the tail out when it is long.
+    /// Starts writing the tail out when it is long. One that has become twice as long waits for no checkpoint.
     pub(in crate::store) fn start_flush(&mut self) {
         self.flush_of(TAIL);
+        if self.tail_len() > 2 * TAIL {
+            self.tables.appended.hurry_flush();
+        }
+    }
+
+    fn tail_len(&self) -> usize {
+        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.len()
     }
 
     /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
@@ -56,7 +63,8 @@ impl Batch<'_, '_> {
     /// goes into the tables anyway, is written by slices here.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
         let appended = &self.tables.appended;
-        if appended.is_flushing() && (appended.is_hurrying() || self.tables.are_touched()) {
+        let goes_into_tables = self.tables.are_touched() || appended.is_too_long();
+        if appended.is_flushing() && (appended.is_hurrying() || goes_into_tables) {
             self.tables.flush(slice_rows(self.after.index.len()))?;
         }
         if let Some(flush) = self.tables.appended.take_flushed() {

@@ -236,9 +236,11 @@ impl Appended {
         let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
         let first_event = self.events.first().map(|(key, _)| *key);
         let (changes, newest) = (self.journaled.clone(), self.newest.clone());
+        // One that is written whole stays, for the next batch to see.
+        let flushed = self.flush.take_if(|flush| flush.is_over());
         let is_flushing = self.flush.is_some();
         let frozen = Frozen { changes, first_event, newest, due, backlog, names, is_flushing, done: ended };
-        let kept = Self { current, brought, hurries: self.hurries, frozen: Some(frozen), ..Self::default() };
+        let kept = Self { current, brought, flush: flushed, hurries: self.hurries, frozen: Some(frozen), ..Self::default() };
         let appended = std::mem::replace(self, kept);
         Job { appended, number, index_rows, done }
     }
@@ -311,6 +313,11 @@ impl Appended {
         Ok(())
     }
 
+    /// Whether this batch's changes are more than the journal takes at once: they go into the tables instead.
+    pub(in crate::store) fn is_too_long(&self) -> bool {
+        self.current.bytes().len() as u64 > CHECKPOINT_BYTES
+    }
+
     /// Takes this batch's changes, to be sealed.
     pub(in crate::store) fn take_current(&mut self) -> Changes {
         std::mem::replace(&mut self.current, Changes::with_room(ROOM_BYTES))
@@ -381,3 +388,7 @@ impl Frozen {
 
 /// Room that a batch's changes begin with.
 const ROOM_BYTES: usize = 64 << 10;
+
+/// Bytes of changes that the journal holds before they are brought into the tables: the more, the fewer pages each event costs
+/// there; a start after a crash reads them, and readers look through them.
+pub(in crate::store) const CHECKPOINT_BYTES: u64 = 2 << 20;
