@@ -20,7 +20,7 @@ pub(in crate::api) struct Ends<'a, D, S> {
     pub(in crate::api) stopped: S,
     pub(in crate::api) stop: Stop,
     pub(in crate::api) slot: &'a Slot,
-    /// For its requests once it is to give way.
+    /// How long its requests may still take once the connection was told to give way.
     pub(in crate::api) gives_way_within: Duration,
 }
 

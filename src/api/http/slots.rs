@@ -292,8 +292,8 @@ const STRANGERS_PART: usize = 9;
 /// Of strangers, and of the known, so many may have been told to leave and be there still.
 pub(crate) const LEAVING_MAX: usize = 64;
 
-/// The same of those that had a request at work: they take up to [`GIVES_WAY_WITHIN`](super::drive::GIVES_WAY_WITHIN), idle
-/// ones a second at most, so room for these is always left.
+/// Of these, so many may have had a request at work when they were told. Such a connection takes up to
+/// [`GIVES_WAY_WITHIN`](super::drive::GIVES_WAY_WITHIN) to close, an idle one a second at most: the other half is for idle ones.
 pub(crate) const LEAVING_AT_WORK_MAX: usize = LEAVING_MAX / 2;
 
 /// Found by one walk over all: the oldest of them give way one after the other, as long as they stay what they were.
