@@ -35,7 +35,7 @@ pub(crate) use request::entrance::Door;
 pub(crate) use request::settings::Settings;
 pub(crate) use told::tell;
 
-use http::body::{Carrier, Room, discard};
+use http::body::{BodyBudget, Carrier, discard};
 use http::slots::{Group, Slot, Slots};
 use request::auth::{Caller, Keys, NoKey};
 use request::context::Ask;
@@ -61,7 +61,7 @@ pub(crate) struct Api {
     stop: Stop,
     started: Instant,
     routes: Routes,
-    room: Room,
+    room: BodyBudget,
     catalogues: Catalogues,
     /// Of connections over the network, and to the admin socket.
     network: Slots,
@@ -86,7 +86,7 @@ impl Api {
         network: Limits,
     ) -> Self {
         let started = clock::steady();
-        let room = Room::new(store.budget().clone());
+        let room = BodyBudget::new(store.budget().clone());
         Self {
             store,
             settings,

@@ -11,7 +11,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::exit::STORE_IO;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::secret::RANDOM_BYTES;
-use crate::store::{Committed, FileSays, FromFile, Limits, Options, Owned, Store};
+use crate::store::{Committed, DesiredState, FileWebhook, Limits, Options, Owned, Store};
 
 use super::part;
 
@@ -32,7 +32,7 @@ pub(super) async fn open(file: &Path, on_commit: impl Fn(&Store, Committed) + Se
         Store::open(&options(&config, dialect.clone())).map_err(|cause| format!("cannot open its store: {cause}"))?;
     let webhooks = config.webhooks().map(|found| from_file(found, &dialect)).collect::<Result<_, _>>()?;
     let dialects = vec![(provider.name.as_str().into(), dialect.clone())];
-    let says = FileSays { dialects, tenants: Vec::new(), keys: HashSet::new(), webhooks };
+    let says = DesiredState { dialects, tenants: Vec::new(), keys: HashSet::new(), webhooks };
     let named = store.clone();
     let start = async { store.start(unstarted, Box::new(move |committed| on_commit(&named, committed)), broken) };
     let (synced, ()) = tokio::join!(biased; store.sync(says), start);
@@ -59,10 +59,10 @@ fn options(config: &Config, dialect: Arc<Dialect>) -> Options {
 }
 
 /// As the service makes it of the same config, so that it finds the webhook again and changes nothing.
-fn from_file((provider, tenant, webhook): (&Provider, &Tenant, &Webhook), dialect: &Dialect) -> Result<FromFile, String> {
+fn from_file((provider, tenant, webhook): (&Provider, &Tenant, &Webhook), dialect: &Dialect) -> Result<FileWebhook, String> {
     let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(|cause| format!("cannot draw a secret: {cause}"))?;
-    Ok(FromFile {
+    Ok(FileWebhook {
         owned: Owned { provider: provider.name.as_str().into(), tenant: tenant.id.as_str().into() },
         definition: Definition {
             name: webhook.name.as_str().into(),

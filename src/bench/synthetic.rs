@@ -17,7 +17,7 @@ pub(super) fn finish(store: &Store, ready: Ready, response: Response) {
     let now = clock::now();
     store.finish(Finished {
         key: ready.key,
-        place: ready.place,
+        position: ready.position,
         first: ready.known.is_some(),
         trigger: Trigger::Schedule,
         started_at: now,

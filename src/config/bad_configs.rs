@@ -41,9 +41,9 @@ fn judge(text: &str) -> Result<(), String> {
 
 fn fits(wanted: &str, fault: &Fault, folder: &Folder) -> bool {
     let parts: Vec<&str> = wanted.splitn(3, " | ").collect();
-    let [place, message, remedy] = parts[..] else { return false };
-    let at = folder.relative(&fault.place.to_string());
+    let [location, message, remedy] = parts[..] else { return false };
+    let at = folder.relative(&fault.location.to_string());
     let here = at.strip_prefix("hookwheel.toml:").unwrap_or_default();
-    let placed = here == place || (place.ends_with(':') && here.starts_with(place));
+    let placed = here == location || (location.ends_with(':') && here.starts_with(location));
     placed && folder.relative(&fault.message).contains(message) && folder.relative(&fault.remedy).contains(remedy)
 }

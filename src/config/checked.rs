@@ -15,7 +15,7 @@ use crate::domain::dialect::{Dialect, UnknownTypes};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 
-use super::fault::Place;
+use super::fault::Location;
 use crate::domain::units::Size;
 
 /// Everything that one set of files, environment and flags says.
@@ -184,7 +184,7 @@ pub(crate) struct Webhook {
     /// Absent: made by the relay.
     pub(crate) secret: Option<Secret>,
     /// Where its table begins: what a refused change names.
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
 impl Webhook {
@@ -213,7 +213,7 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     /// As TOML; empty when there is none.
     pub(crate) value: String,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
 impl Config {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// Where a value comes from; the later ones win over the earlier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// Nobody said anything.
     #[default]
     Default,
@@ -25,7 +25,7 @@ pub(crate) enum Place {
     Flag(Arc<str>),
 }
 
-impl Place {
+impl Location {
     /// The file as a whole: it cannot be read, or lacks something.
     pub(crate) fn file(path: &Path) -> Self {
         Self::File { path: path.to_string_lossy().into(), line: 0, column: 0 }
@@ -41,7 +41,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -57,30 +57,30 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
 impl<T> Placed<T> {
-    pub(crate) fn new(value: T, place: Place) -> Self {
-        Self { value, place }
+    pub(crate) fn new(value: T, location: Location) -> Self {
+        Self { value, location }
     }
 
     pub(crate) fn map<U>(self, read: impl FnOnce(T) -> U) -> Placed<U> {
-        Placed { value: read(self.value), place: self.place }
+        Placed { value: read(self.value), location: self.location }
     }
 }
 
 /// One thing that is wrong: what, where, and what to try.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) message: String,
     pub(crate) remedy: String,
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}   {}", self.message, self.place)?;
+        writeln!(f, "error: {}   {}", self.message, self.location)?;
         write!(f, "  try: {}", self.remedy)
     }
 }
@@ -91,8 +91,8 @@ pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Notes one more; the same one said twice is kept once.
-    pub(crate) fn add(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
-        let fault = Fault { place: place.clone(), message: message.into(), remedy: remedy.into() };
+    pub(crate) fn add(&mut self, location: &Location, message: impl Into<String>, remedy: impl Into<String>) {
+        let fault = Fault { location: location.clone(), message: message.into(), remedy: remedy.into() };
         if let Err(at) = self.0.binary_search(&fault) {
             self.0.insert(at, fault);
         }
@@ -134,8 +134,8 @@ impl std::error::Error for Faults {}
 mod tests {
     use super::*;
 
-    fn place(line: usize) -> Place {
-        Place::File { path: "conf.d/billing.toml".into(), line, column: 1 }
+    fn place(line: usize) -> Location {
+        Location::File { path: "conf.d/billing.toml".into(), line, column: 1 }
     }
 
     #[test]
@@ -151,8 +151,8 @@ mod tests {
         let mut faults = Faults::default();
         faults.add(&place(10), "c", "-");
         faults.add(&place(9), "b", "-");
-        faults.add(&Place::Environment("HOOKWHEEL_X".into()), "d", "-");
-        faults.add(&Place::file(Path::new("a.toml")), "a", "-");
+        faults.add(&Location::Environment("HOOKWHEEL_X".into()), "d", "-");
+        faults.add(&Location::file(Path::new("a.toml")), "a", "-");
         let messages: Vec<_> = faults.iter().map(|fault| fault.message.as_str()).collect();
         assert_eq!(messages, ["a", "b", "c", "d"]);
     }
@@ -161,7 +161,7 @@ mod tests {
     fn a_path_is_relative_to_the_folder_of_its_file() {
         assert_eq!(place(1).resolve("keys/a"), Path::new("conf.d/keys/a"));
         assert_eq!(place(1).resolve("/keys/a"), Path::new("/keys/a"));
-        assert_eq!(Place::Flag("--x".into()).resolve("keys/a"), Path::new("keys/a"));
+        assert_eq!(Location::Flag("--x".into()).resolve("keys/a"), Path::new("keys/a"));
     }
 
     #[test]

@@ -96,7 +96,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::fault::Place;
+    use super::fault::Location;
     use super::fixture::Folder;
     use super::*;
     use crate::domain::units::Size;
@@ -179,16 +179,16 @@ secret_file = "keys/signing"
         let environment = [("HOOKWHEEL_SERVER_LISTEN", "127.0.0.1:2"), ("HOOKWHEEL_DELIVERY_IN_FLIGHT", "200")];
         let flag = Flag { name: "--listen", section: "server", key: "listen", value: "127.0.0.1:3".into() };
         let config = folder.load_with(&environment, vec![flag]).expect("valid");
-        assert_eq!(setting(&config, "server.listen").place, Place::Flag("--listen".into()));
+        assert_eq!(setting(&config, "server.listen").location, Location::Flag("--listen".into()));
         assert_eq!(config.server.listen.port(), 3);
-        assert_eq!(setting(&config, "delivery.in_flight").place, Place::Environment("HOOKWHEEL_DELIVERY_IN_FLIGHT".into()));
+        assert_eq!(setting(&config, "delivery.in_flight").location, Location::Environment("HOOKWHEEL_DELIVERY_IN_FLIGHT".into()));
         assert_eq!(config.delivery.in_flight, 200);
         let capture = setting(&config, "delivery.response_capture");
         assert_eq!(
-            (capture.value.as_str(), folder.relative(&capture.place.to_string())),
+            (capture.value.as_str(), folder.relative(&capture.location.to_string())),
             ("\"1KiB\"", "hookwheel.toml:5:20".into())
         );
-        assert_eq!(setting(&config, "storage.retention").place, Place::Default);
+        assert_eq!(setting(&config, "storage.retention").location, Location::Default);
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn refused(old: &Setting, new: &Setting) -> Fault {
     let [from, to] = [old, new].map(|setting| if setting.value.is_empty() { "nothing" } else { &setting.value });
     let message = format!("a reload cannot change `{}` from {from} to {to}; nothing was changed", new.name);
     let remedy = "systemctl restart hookwheel".to_owned();
-    Fault { place: new.place.clone(), message, remedy }
+    Fault { location: new.location.clone(), message, remedy }
 }
 
 fn webhooks(config: &Config) -> Vec<(String, &Webhook)> {

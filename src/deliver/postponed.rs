@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::shortage::Shortage;
 use crate::store::Ready;
 
-/// Those that wait. As many as there are seats in memory, since each keeps its own.
+/// Those that wait. As many as there are permits in memory, since each keeps its own.
 #[derive(Debug, Default)]
 pub(super) struct Postponed(Mutex<Waiting>);
 

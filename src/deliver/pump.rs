@@ -29,12 +29,12 @@ use super::connect::Connector;
 use super::cut::Cut;
 use super::exchange::connection::Connection;
 use super::postponed::{PAUSE, Postponed};
-use super::queues::{Limits, Queues, Sign, Start, State};
+use super::queues::{HealthSignal, Limits, Queues, Start, State};
 use super::seldom::Seldom;
 use super::shortage::Shortage;
 use crate::clock;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::webhook::endpoint::Standing;
+use crate::domain::webhook::endpoint::WebhookState;
 use crate::domain::webhook::target::Guard;
 use crate::store::{Committed, Ready, Store};
 
@@ -117,9 +117,9 @@ impl Pump {
         let mut queues = self.queues();
         for endpoint in &committed.standings {
             match endpoint.standing {
-                Standing::Active => {}
-                Standing::Disabled { .. } => queues.clear(endpoint.no, false),
-                Standing::Removed { .. } | Standing::Deleted { .. } => queues.clear(endpoint.no, true),
+                WebhookState::Active => {}
+                WebhookState::Disabled { .. } => queues.clear(endpoint.no, false),
+                WebhookState::Removed { .. } | WebhookState::Deleted { .. } => queues.clear(endpoint.no, true),
             }
         }
         committed.dropped.iter().for_each(|dropped| queues.drop_waiting(dropped));
@@ -233,7 +233,7 @@ impl Pump {
         drop(queues);
         starts.into_iter().for_each(|start| self.hand_out(start));
         refills.into_iter().for_each(|no| self.store.refill(no));
-        doubtful.into_iter().for_each(|ready| self.store.again(ready));
+        doubtful.into_iter().for_each(|ready| self.store.recheck(ready));
     }
 
     /// To the idle worker, or to a new one when there is none or it has just gone.
@@ -248,7 +248,7 @@ impl Pump {
     }
 
     /// Ends a delivery's turn in the queues and lets others start.
-    fn finished(self: &Arc<Self>, key: DeliveryKey, sign: Sign) -> Option<Ready> {
+    fn finished(self: &Arc<Self>, key: DeliveryKey, sign: HealthSignal) -> Option<Ready> {
         let mut queues = self.queues();
         let next = queues.finish(key, sign, clock::steady());
         self.start_all(queues);
@@ -338,7 +338,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn end(mut self, sign: Sign) -> Option<Ready> {
+    fn end(mut self, sign: HealthSignal) -> Option<Ready> {
         self.over = true;
         self.pump.finished(self.key, sign)
     }
@@ -347,7 +347,7 @@ impl Turn<'_> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.over
-            && let Some(next) = self.pump.finished(self.key, Sign::Neutral)
+            && let Some(next) = self.pump.finished(self.key, HealthSignal::Neutral)
         {
             self.pump.runtime.spawn(work(self.pump.clone(), next));
         }

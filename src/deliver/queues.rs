@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
-use crate::store::{Dropped, ENDPOINT_SEATS, Lane, Ready};
+use crate::store::{Dropped, ENDPOINT_PERMITS, Lane, Ready};
 
 pub(crate) use state::State;
 
@@ -49,7 +49,7 @@ pub(crate) struct Start<W> {
 
 /// What an attempt says about its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sign {
+pub(crate) enum HealthSignal {
     /// A success: all slots.
     Good,
     /// It timed out, did not connect, or its gateway did: one slot.
@@ -74,7 +74,7 @@ struct Running {
 }
 
 struct Queue<W> {
-    hand: VecDeque<Ready>,
+    manual: VecDeque<Ready>,
     due: VecDeque<Ready>,
     backlog: VecDeque<Ready>,
     backlog_next: bool,
@@ -139,12 +139,12 @@ impl<W> Queues<W> {
             queue.again.push(ready);
             return;
         }
-        if ready.is_doubted {
+        if ready.needs_recheck {
             self.doubtful.push(ready);
             return;
         }
         match ready.lane {
-            Lane::Hand => queue.hand.push_back(ready),
+            Lane::Manual => queue.manual.push_back(ready),
             Lane::Due => queue.due.push_back(ready),
             Lane::Backlog => queue.backlog.push_back(ready),
         }
@@ -152,7 +152,7 @@ impl<W> Queues<W> {
     }
 
     /// Says whether more of an endpoint's backlog waits on disk. While others of it are here, the next that starts or ends asks
-    /// for that: there may be no seat before.
+    /// for that: there may be no permit before.
     pub(crate) fn backlog(&mut self, no: EndpointNo, more: bool) {
         let queue = self.endpoints.entry(no).or_default();
         queue.on_disk = more;
@@ -216,7 +216,7 @@ impl<W> Queues<W> {
     }
 
     /// An attempt ended. Its worker takes the endpoint's next delivery, unless others wait for the slot.
-    pub(crate) fn finish(&mut self, key: DeliveryKey, sign: Sign, now: Instant) -> Option<Ready> {
+    pub(crate) fn finish(&mut self, key: DeliveryKey, sign: HealthSignal, now: Instant) -> Option<Ready> {
         self.in_flight -= 1;
         let no = key.endpoint;
         let queue = self.endpoints.get_mut(&no)?;
@@ -229,9 +229,9 @@ impl<W> Queues<W> {
         }
         self.doubtful.extend(queue.again.extract_if(.., |ready| ready.key == key));
         (queue.slow, queue.answers) = match sign {
-            Sign::Good => (false, true),
-            Sign::Slow => (true, false),
-            Sign::Neutral => (queue.slow, queue.answers),
+            HealthSignal::Good => (false, true),
+            HealthSignal::Slow => (true, false),
+            HealthSignal::Neutral => (queue.slow, queue.answers),
         };
         self.enter(no);
         self.ask(no);
@@ -355,7 +355,7 @@ impl<W> Queues<W> {
 impl<W> Default for Queue<W> {
     fn default() -> Self {
         Self {
-            hand: VecDeque::new(),
+            manual: VecDeque::new(),
             due: VecDeque::new(),
             backlog: VecDeque::new(),
             backlog_next: false,
@@ -375,15 +375,15 @@ impl<W> Default for Queue<W> {
 
 impl<W> Queue<W> {
     fn is_empty(&self) -> bool {
-        self.hand.is_empty() && self.due.is_empty() && self.backlog.is_empty()
+        self.manual.is_empty() && self.due.is_empty() && self.backlog.is_empty()
     }
 
     fn lanes(&mut self) -> impl Iterator<Item = &mut VecDeque<Ready>> {
-        [&mut self.hand, &mut self.due, &mut self.backlog].into_iter()
+        [&mut self.manual, &mut self.due, &mut self.backlog].into_iter()
     }
 
     fn len(&self) -> usize {
-        self.hand.len() + self.due.len() + self.backlog.len()
+        self.manual.len() + self.due.len() + self.backlog.len()
     }
 
     fn is_forgettable(&self) -> bool {
@@ -405,7 +405,8 @@ impl<W> Queue<W> {
     }
 
     fn held_back(&self, per_endpoint: usize, now: Instant) -> Duration {
-        let oldest = [&self.hand, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
+        let oldest =
+            [&self.manual, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
         let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
         now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
     }
@@ -431,7 +432,7 @@ impl<W> Queue<W> {
     }
 
     fn pop(&mut self) -> Option<Ready> {
-        if let Some(first) = self.hand.pop_front() {
+        if let Some(first) = self.manual.pop_front() {
             return Some(first);
         }
         let (first, second) =
@@ -444,8 +445,8 @@ impl<W> Queue<W> {
 /// An attempt this old keeps its endpoint out of the last quarter of the slots.
 const OLD: Duration = Duration::from_secs(1);
 
-/// With so many waiting, the next piece of the backlog would find no seat.
-const FULL: usize = ENDPOINT_SEATS as usize - LOW;
+/// With so many waiting, the next piece of the backlog would find no permit.
+const FULL: usize = ENDPOINT_PERMITS as usize - LOW;
 
 /// Below so many of an endpoint's backlog in memory, the next piece is read.
 const LOW: usize = 1_024;

@@ -50,14 +50,14 @@ pub(crate) struct Delivery {
 /// Where a delivery stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    Pending(Place),
+    Pending(QueuePosition),
     Succeeded { at: Timestamp },
     Failed { at: Timestamp, end: End },
 }
 
 /// The one entry that brings a pending delivery back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum QueuePosition {
     /// In the due table, in whole milliseconds.
     Due(Timestamp),
     /// In its endpoint's backlog, at this number.
@@ -105,7 +105,7 @@ pub(crate) struct Run {
 pub(crate) enum Cause {
     Publish,
     /// Retry or recover: does not raise the count of failures.
-    Hand,
+    Manual,
     /// A test: one attempt, whatever the schedule says, sent also when the webhook is disabled.
     Test,
 }
@@ -137,11 +137,11 @@ pub(crate) struct Ended<'a> {
 
 impl Delivery {
     /// As published, due at once.
-    pub(crate) fn published(key: DeliveryKey, place: Place) -> Self {
+    pub(crate) fn published(key: DeliveryKey, position: QueuePosition) -> Self {
         let run = Run { cause: Cause::Publish, before: 0, draw: None };
         Self {
             key,
-            state: State::Pending(place),
+            state: State::Pending(position),
             attempts: 0,
             run,
             by_hand: false,
@@ -154,7 +154,7 @@ impl Delivery {
 
     /// One attempt, outside every schedule.
     pub(crate) fn test(key: DeliveryKey, now: Timestamp) -> Self {
-        let published = Self::published(key, Place::Due(now));
+        let published = Self::published(key, QueuePosition::Due(now));
         Self { run: Run { cause: Cause::Test, ..published.run }, ..published }
     }
 
@@ -201,12 +201,12 @@ impl Delivery {
     /// Due now, or in a run of its own when it had ended; to the webhook's URL of now, whatever connection it was made in.
     pub(crate) fn retried_by_hand(mut self, now: Timestamp) -> Self {
         if !self.is_pending() {
-            let cause = if self.is_test() { Cause::Test } else { Cause::Hand };
+            let cause = if self.is_test() { Cause::Test } else { Cause::Manual };
             self.run = Run { cause, before: self.attempts, draw: None };
         }
         self.by_hand = true;
         self.url = None;
-        self.state = State::Pending(Place::Due(now));
+        self.state = State::Pending(QueuePosition::Due(now));
         self
     }
 
@@ -217,8 +217,8 @@ impl Delivery {
     }
 
     /// Waits elsewhere.
-    pub(crate) fn placed(mut self, place: Place) -> Self {
-        self.state = State::Pending(place);
+    pub(crate) fn placed(mut self, position: QueuePosition) -> Self {
+        self.state = State::Pending(position);
         self
     }
 
@@ -233,7 +233,7 @@ impl Delivery {
         let delay = if gone { None } else { self.next_delay(response, ended, dialect) };
         let effect = Effect { count: self.failure_counts(delay, dialect), gone };
         self.state = match delay {
-            Some(delay) => State::Pending(Place::Due((ended.at + delay).up_to_millis())),
+            Some(delay) => State::Pending(QueuePosition::Due((ended.at + delay).up_to_millis())),
             None => State::Failed { at: ended.at, end: if gone { End::Gone } else { End::Exhausted } },
         };
         self.run.draw = Some(ended.draw);

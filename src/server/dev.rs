@@ -22,7 +22,7 @@ use super::{Error, listen, logging, runtime};
 use crate::api::Door;
 use crate::clock;
 use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Log, LogLevel, Provider, Tenant, Webhook};
-use crate::config::fault::Place;
+use crate::config::fault::Location;
 use crate::config::{self, Sources};
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
@@ -205,7 +205,7 @@ fn provider(url: &str) -> Provider {
         events: vec![Pattern::All],
         description: "everything, made by hookwheel dev".into(),
         secret: None,
-        place: Place::Default,
+        location: Location::Default,
     };
     let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };
     let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());

@@ -14,7 +14,7 @@ use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::{RANDOM_BYTES, Secret};
 use crate::domain::webhook::target::Guard;
-use crate::store::{self, Dialects, FileSays, FromFile, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
+use crate::store::{self, DesiredState, Dialects, FileWebhook, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
 
 use super::{Error, descriptors};
 
@@ -66,8 +66,13 @@ fn dialects(config: &Config) -> Dialects {
 }
 
 /// What the store must know of the config.
-pub(super) fn file(config: &Config) -> Result<FileSays, Error> {
-    Ok(FileSays { dialects: dialects(config), tenants: tenants(config), keys: file_keys(config), webhooks: webhooks(config)? })
+pub(super) fn file(config: &Config) -> Result<DesiredState, Error> {
+    Ok(DesiredState {
+        dialects: dialects(config),
+        tenants: tenants(config),
+        keys: file_keys(config),
+        webhooks: webhooks(config)?,
+    })
 }
 
 /// The keys that the files hold.
@@ -91,15 +96,15 @@ fn tenants(config: &Config) -> Vec<Owned> {
 }
 
 /// The webhooks of the config file, and the operator's.
-fn webhooks(config: &Config) -> Result<Vec<FromFile>, Error> {
+fn webhooks(config: &Config) -> Result<Vec<FileWebhook>, Error> {
     let named = config.webhooks().map(|(provider, tenant, webhook)| from_file(config, provider, tenant, webhook));
     named.chain(operator(config)).collect()
 }
 
-fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &Webhook) -> Result<FromFile, Error> {
+fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &Webhook) -> Result<FileWebhook, Error> {
     let dialect = config.dialects.get(&provider.dialect).cloned().unwrap_or_else(|| standard(config));
     let overlap = dialect.signature.as_ref().is_some_and(|signature| signature.overlap);
-    Ok(FromFile {
+    Ok(FileWebhook {
         owned: Owned { provider: provider.name.as_str().into(), tenant: tenant.id.as_str().into() },
         definition: Definition {
             name: webhook.name.as_str().into(),
@@ -113,10 +118,10 @@ fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &We
     })
 }
 
-fn operator(config: &Config) -> Option<Result<FromFile, Error>> {
+fn operator(config: &Config) -> Option<Result<FileWebhook, Error>> {
     let url = config.operator.notify_url.as_deref()?;
     let dialect = standard(config);
-    Some(fresh_secret(&dialect).map(|fresh_secret| FromFile {
+    Some(fresh_secret(&dialect).map(|fresh_secret| FileWebhook {
         owned: Owned { provider: OPERATOR_PROVIDER.into(), tenant: OPERATOR_TENANT.into() },
         definition: Definition {
             name: "notify".into(),

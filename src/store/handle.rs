@@ -10,7 +10,7 @@ use redb::Database;
 use tokio::sync::{broadcast, oneshot};
 
 use super::message::command::{
-    FileSays, Finished, Limits, NewKey, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp,
+    DesiredState, Finished, Limits, NewKey, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp,
 };
 use super::message::progress::Fact;
 use super::message::publication::{Publication, Refusal};
@@ -145,8 +145,8 @@ impl Store {
     }
 
     /// Asks whether a delivery is still to be made, behind the outcome that was told before.
-    pub(crate) fn again(&self, ready: Ready) {
-        self.inbox.tell(Op::Again(Box::new(Ready { known: None, is_doubted: false, ..ready })));
+    pub(crate) fn recheck(&self, ready: Ready) {
+        self.inbox.tell(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
     }
 
     pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
@@ -179,7 +179,7 @@ impl Store {
     }
 
     /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
-    pub(crate) async fn sync(&self, file: FileSays) -> Result<Vec<Arc<Endpoint>>, Denied> {
+    pub(crate) async fn sync(&self, file: DesiredState) -> Result<Vec<Arc<Endpoint>>, Denied> {
         let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
         let endpoints = self.ask(Line::COMMON, |to| Op::Sync(Box::new(file), to)).await??;
         let held: HashSet<EndpointNo> =

@@ -27,9 +27,9 @@ mod writer;
 pub(crate) use error::Error;
 pub(crate) use handle::{Options, Store};
 pub(crate) use message::command::{
-    Committed, Dialects, Dropped, FileSays, Finished, FromFile, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
+    Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
 };
-pub(crate) use message::permit::ENDPOINT_SEATS;
+pub(crate) use message::permit::ENDPOINT_PERMITS;
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};

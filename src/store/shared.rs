@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
-use super::message::permit::Room;
+use super::message::permit::QueueBudget;
 use super::message::progress::Fact;
 use super::redb::boot::findings::Finding;
 use super::redb::boot::seal::Sealer;
@@ -39,7 +39,7 @@ use crate::domain::time::Timestamp;
 /// Shared by the writer and all handles.
 pub(super) struct Shared {
     registry: RwLock<Registry>,
-    pub(super) room: Arc<Room>,
+    pub(super) queue_budget: Arc<QueueBudget>,
     pub(super) budget: Arc<Budget>,
     pub(super) bodies: Arc<Bodies>,
     pub(super) node: Node,
@@ -152,7 +152,7 @@ impl Shared {
         let budget = Arc::new(Budget::new(budget::BYTES_DEFAULT));
         Self {
             registry: RwLock::new(registry),
-            room: Arc::default(),
+            queue_budget: Arc::default(),
             bodies: Bodies::new(budget.clone()),
             budget,
             node,

@@ -68,7 +68,7 @@ impl Lab {
         let lab = Self::open(tempfile::tempdir().unwrap()).unwrap();
         let webhooks = [("ledger", "order.*"), ("till", "sale.*")].map(from_file).to_vec();
         let file =
-            FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
+            DesiredState { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
         lab.runtime.block_on(lab.store.sync(file)).unwrap();
         let vault = lab.create("vault", "vault.*");
         lab.create("all", "*");
@@ -180,7 +180,7 @@ impl Lab {
         let response = Response { status, headers: Headers::default(), body: "done".into(), truncated: false, body_error: None };
         self.store.finish(Finished {
             key: ready.key,
-            place: ready.place,
+            position: ready.position,
             first: ready.known.is_some(),
             trigger: Trigger::Schedule,
             started_at: at,
@@ -308,8 +308,8 @@ fn definition(name: &str, events: &str) -> Definition {
     Definition { name: name.into(), description: "".into(), url: "https://example.com/".into(), events }
 }
 
-fn from_file((name, events): (&str, &str)) -> FromFile {
-    FromFile {
+fn from_file((name, events): (&str, &str)) -> FileWebhook {
+    FileWebhook {
         owned: owned(),
         definition: definition(name, events),
         secret: None,

@@ -22,7 +22,7 @@ use crate::budget::{Budget, PartyShare};
 ///
 /// A small body costs nothing. A large one that finds it taken waits at most 30 s and is then refused with 503; one that would make
 /// others of its connection wait is refused at once. One of which no byte comes for 20 s is given up with 408.
-pub(crate) struct Room(Arc<Budget>);
+pub(crate) struct BodyBudget(Arc<Budget>);
 
 /// How many requests a connection carries at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct Taken {
     _share: Option<PartyShare>,
 }
 
-impl Room {
+impl BodyBudget {
     pub(crate) fn new(budget: Arc<Budget>) -> Self {
         Self(budget)
     }
@@ -155,8 +155,8 @@ mod tests {
     use super::*;
     use crate::budget::BYTES_LEAST;
 
-    fn room() -> Room {
-        Room::new(Arc::new(Budget::new(BYTES_LEAST)))
+    fn room() -> BodyBudget {
+        BodyBudget::new(Arc::new(Budget::new(BYTES_LEAST)))
     }
 
     /// A body of unknown length in the parts given; `None` never comes.

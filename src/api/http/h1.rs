@@ -192,7 +192,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::watch;
 
-    use super::super::body::{Carrier, Room};
+    use super::super::body::{BodyBudget, Carrier};
     use super::super::shutdown::Stage;
     use super::*;
     use crate::budget::{BYTES_LEAST, Budget};
@@ -307,7 +307,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1 << 20);
         let (_press, pressed) = watch::channel(Stage::Serving);
         tokio::spawn(served(ours, Stop::new(pressed), |request| async {
-            let room = Room::new(Arc::new(Budget::new(BYTES_LEAST)));
+            let room = BodyBudget::new(Arc::new(Budget::new(BYTES_LEAST)));
             let taken = room.take(request.into_body(), 1000, Carrier::One, || 1).await.unwrap();
             Response::new(Full::new(Bytes::from(format!("waited: {}", taken.waited))))
         }));

@@ -122,7 +122,7 @@ impl<'r, P: Fn() -> u64> Intake<'r, P> {
 }
 
 impl Size {
-    /// Room for a body of which so much has come: for all that was announced, else for twice as much.
+    /// BodyBudget for a body of which so much has come: for all that was announced, else for twice as much.
     fn claim(self, come: usize) -> usize {
         let guessed = || (2 * come).clamp(GUESSED_BYTES, GUESSED_BYTES.max(self.bytes_max));
         self.announced.unwrap_or_else(guessed).max(come)

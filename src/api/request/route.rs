@@ -98,10 +98,10 @@ pub(crate) enum Call {
 
 /// What a path leads to, one call a verb.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place([Option<(Need, Call)>; VERBS.len()]);
+struct Methods([Option<(Need, Call)>; VERBS.len()]);
 
 /// The calls, ready to be found.
-pub(crate) struct Routes(Router<Place>);
+pub(crate) struct Routes(Router<Methods>);
 
 /// A call that was found, with the id in its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,10 +114,10 @@ pub(crate) struct Found<'p> {
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        let mut places: Vec<(String, Place)> = Vec::new();
+        let mut places: Vec<(String, Methods)> = Vec::new();
         for (path, route) in all() {
             let index = places.iter().position(|(known, _)| *known == path).unwrap_or_else(|| {
-                places.push((path, Place::default()));
+                places.push((path, Methods::default()));
                 places.len() - 1
             });
             places[index].1.0[route.verb as usize] = Some((route.need, route.call));
@@ -145,7 +145,7 @@ impl Found<'_> {
     }
 }
 
-impl Place {
+impl Methods {
     fn verbs(&self) -> String {
         let has = VERBS.iter().zip(self.0).filter(|(_, call)| call.is_some());
         has.map(|(verb, _)| verb.name()).collect::<Vec<_>>().join(", ")

@@ -91,7 +91,7 @@ impl Settings {
     /// The file, line and column that a file-owned webhook comes from, while it stands there.
     pub(crate) fn place(&self, endpoint: &Endpoint) -> Option<&str> {
         let webhook = (endpoint.provider.clone(), endpoint.tenant.clone(), endpoint.definition.name.clone());
-        self.files.get(&webhook).map(|place| &**place)
+        self.files.get(&webhook).map(|location| &**location)
     }
 
     /// Which URLs a webhook of this dialect may have.
@@ -137,7 +137,7 @@ type FileWebhook = (Box<str>, Box<str>, Box<str>);
 
 fn place(provider: &checked::Provider, tenant: &checked::Tenant, webhook: &checked::Webhook) -> (FileWebhook, Box<str>) {
     let name = (provider.name.as_str().into(), tenant.id.as_str().into(), webhook.name.as_str().into());
-    (name, webhook.place.to_string().into())
+    (name, webhook.location.to_string().into())
 }
 
 fn keys(config: &Config) -> impl Iterator<Item = Key> {

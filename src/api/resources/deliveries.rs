@@ -19,7 +19,7 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::domain::delivery::outcome::{Failure, Response};
-use crate::domain::delivery::{Place, State, Trigger};
+use crate::domain::delivery::{QueuePosition, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, Node};
@@ -270,7 +270,7 @@ fn reason(state: State) -> Option<&'static str> {
 /// A held delivery has no next attempt, and one in its endpoint's queue no time for it.
 fn next_attempt_at(view: &View) -> Option<Timestamp> {
     match (view.status, view.delivery.state) {
-        (Status::Pending, State::Pending(Place::Due(at))) => Some(at),
+        (Status::Pending, State::Pending(QueuePosition::Due(at))) => Some(at),
         _ => None,
     }
 }

@@ -60,10 +60,10 @@ fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> 
         return Ok(());
     }
     let set = config.settings.iter().filter(|setting| !setting.value.is_empty());
-    let lines: Vec<_> = set.map(|setting| (format!("{} = {}", setting.name, setting.value), &setting.place)).collect();
+    let lines: Vec<_> = set.map(|setting| (format!("{} = {}", setting.name, setting.value), &setting.location)).collect();
     let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
-    for (line, place) in &lines {
-        out.line(plain(&format!("{line:width$}  # {place}")))?;
+    for (line, location) in &lines {
+        out.line(plain(&format!("{line:width$}  # {location}")))?;
     }
     Ok(())
 }

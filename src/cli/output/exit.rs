@@ -65,14 +65,14 @@ pub(crate) struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Said {
     pub(in crate::cli) message: String,
-    pub(in crate::cli) place: Option<String>,
+    pub(in crate::cli) location: Option<String>,
     pub(in crate::cli) hint: Option<Hint>,
 }
 
 impl Failure {
     /// `hint` is what to try, if there is anything that one could.
     pub(crate) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
-        Self { exit, faults: vec![Said { message: message.into(), place: None, hint: hint.into() }] }
+        Self { exit, faults: vec![Said { message: message.into(), location: None, hint: hint.into() }] }
     }
 
     /// What was typed makes no sense.
@@ -117,7 +117,7 @@ impl Failure {
     pub(crate) fn json(&self, called: &Called) -> String {
         let Some(first) = self.faults.first() else { return String::new() };
         let mut error = json!({ "code": self.exit.name(), "message": first.message, "hint": first.hint(called) });
-        if self.faults.len() > 1 || first.place.is_some() {
+        if self.faults.len() > 1 || first.location.is_some() {
             error["errors"] = self.faults.iter().map(|said| said.json(called)).collect();
         }
         json!({ "error": error }).to_string()
@@ -130,13 +130,13 @@ impl Failure {
 
 impl Said {
     fn human(&self, called: &Called) -> String {
-        let place = self.place.as_ref().map_or_else(String::new, |place| format!("   {place}"));
+        let location = self.location.as_ref().map_or_else(String::new, |location| format!("   {location}"));
         let hint = self.hint(called).map_or_else(String::new, |hint| format!("\n  try: {hint}"));
-        plain(&format!("error: {}{place}{hint}", self.message))
+        plain(&format!("error: {}{location}{hint}", self.message))
     }
 
     fn json(&self, called: &Called) -> Value {
-        json!({ "message": self.message, "place": self.place, "hint": self.hint(called) })
+        json!({ "message": self.message, "place": self.location, "hint": self.hint(called) })
     }
 
     fn hint(&self, called: &Called) -> Option<String> {

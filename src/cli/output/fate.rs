@@ -6,19 +6,19 @@ use std::path::Path;
 use super::exit::{Exit, Failure, Said};
 use super::hint::{Hint, quoted};
 use crate::cli::client;
-use crate::config::fault::{Fault, Faults, Place};
+use crate::config::fault::{Fault, Faults, Location};
 use crate::{bench, server, store};
 
 impl From<&Fault> for Said {
     fn from(fault: &Fault) -> Self {
-        let place = (fault.place != Place::Default).then(|| fault.place.to_string());
+        let location = (fault.location != Location::Default).then(|| fault.location.to_string());
         // A remedy is what should stand there instead, or one of our commands about the same config.
         let hint = match fault.remedy.strip_prefix("hookwheel ") {
             Some(words) if words.contains('>') => Hint::plain(words),
             Some(words) => Hint::config(words),
             None => Hint::text(&fault.remedy),
         };
-        Self { message: fault.message.clone(), place, hint: Some(hint) }
+        Self { message: fault.message.clone(), location, hint: Some(hint) }
     }
 }
 
@@ -259,9 +259,9 @@ mod tests {
     #[test]
     fn a_config_shows_every_fault_and_exits_78() {
         let mut faults = Faults::default();
-        let place = |line| Place::File { path: "a.toml".into(), line, column: 1 };
-        faults.add(&place(5), "unknown key `timout`", "timeout = \"10s\"");
-        faults.add(&place(9), "unknown type", "hookwheel dialects show aioka");
+        let location = |line| Location::File { path: "a.toml".into(), line, column: 1 };
+        faults.add(&location(5), "unknown key `timout`", "timeout = \"10s\"");
+        faults.add(&location(9), "unknown type", "hookwheel dialects show aioka");
         let failure = Failure::from(faults);
         assert_eq!(failure.exit, Exit::InvalidConfig);
         let expected = "error: unknown key `timout`   a.toml:5:1\n  try: timeout = \"10s\"\n\

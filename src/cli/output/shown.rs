@@ -23,7 +23,7 @@ pub(crate) fn whole(config: &Config) -> Value {
 /// The value as what it is, and where it comes from.
 fn setting(setting: &Setting) -> Value {
     let value = if setting.value.is_empty() { Value::Null } else { toml_value(&format!("v = {}", setting.value))["v"].take() };
-    json!({ "value": value, "from": setting.place.to_string() })
+    json!({ "value": value, "from": setting.location.to_string() })
 }
 
 /// TOML that this program printed, as JSON.
@@ -67,7 +67,7 @@ fn webhook(webhook: &Webhook) -> Value {
         "events": webhook.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "description": webhook.description,
         "secret_file": webhook.secret.is_some(),
-        "from": webhook.place.to_string(),
+        "from": webhook.location.to_string(),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::fault::{Faults, Place};
+use super::super::fault::{Faults, Location};
 use crate::config::source::document::{Entry, Table, Value};
 use crate::domain::text::nearest::nearest;
 
@@ -20,8 +20,8 @@ impl Sources {
     }
 
     /// Where a dialect's table begins.
-    pub(super) fn place(&self, name: &str) -> Place {
-        self.0.get(name).map(|table| table.place.clone()).unwrap_or_default()
+    pub(super) fn place(&self, name: &str) -> Location {
+        self.0.get(name).map(|table| table.location.clone()).unwrap_or_default()
     }
 
     /// The table of that name over all that it extends, without `name` and `extends`; `None` with a fault noted when a base is
@@ -37,22 +37,22 @@ impl Sources {
         let Some(base) = table.string("extends", faults) else { return Some(table) };
         chain.push(name.to_owned());
         if !self.0.contains_key(&base.value) {
-            self.unknown(&base.value, &base.place, faults);
+            self.unknown(&base.value, &base.location, faults);
             return None;
         }
         if chain.contains(&base.value) {
-            circle(&base.value, &base.place, chain, faults);
+            circle(&base.value, &base.location, chain, faults);
             return None;
         }
         let base = self.over_its_base(&base.value, chain, faults)?;
         Some(over(base, table, WHOLE))
     }
 
-    fn unknown(&self, base: &str, place: &Place, faults: &mut Faults) {
+    fn unknown(&self, base: &str, location: &Location, faults: &mut Faults) {
         let names = || self.names().collect::<Vec<_>>().join(", ");
         let remedy =
             nearest(base, self.names()).map_or_else(|| format!("one of {}", names()), |near| format!("extends = \"{near}\""));
-        faults.add(place, format!("there is no dialect `{base}` to extend"), remedy);
+        faults.add(location, format!("there is no dialect `{base}` to extend"), remedy);
     }
 }
 
@@ -61,14 +61,14 @@ fn check_name(table: &mut Table, name: &str, faults: &mut Faults) {
     if let Some(given) = table.string("name", faults)
         && given.value != name
     {
-        faults.add(&given.place, format!("this dialect's name is `{name}`"), format!("name = \"{name}\", or leave it out"));
+        faults.add(&given.location, format!("this dialect's name is `{name}`"), format!("name = \"{name}\", or leave it out"));
     }
 }
 
-fn circle(base: &str, place: &Place, chain: &[String], faults: &mut Faults) {
+fn circle(base: &str, location: &Location, chain: &[String], faults: &mut Faults) {
     let from = chain.iter().position(|name| name == base).unwrap_or_default();
     let circle: Vec<_> = chain[from..].iter().map(String::as_str).chain([base]).collect();
-    faults.add(place, format!("`extends` goes in a circle: {}", circle.join(" → ")), "extends = \"standard\", or none");
+    faults.add(location, format!("`extends` goes in a circle: {}", circle.join(" → ")), "extends = \"standard\", or none");
 }
 
 /// `given` over `base`: a given key replaces, tables go key by key, but those named in `whole`.
@@ -80,12 +80,12 @@ fn over(base: Table, given: Table, whole: &[&str]) -> Table {
             None => entries.push(new),
         }
     }
-    Table { entries, known: given.known, ..Table::new(given.place) }
+    Table { entries, known: given.known, ..Table::new(given.location) }
 }
 
 fn replace(old: &mut Entry, new: Entry, whole: &[&str]) {
     let key_by_key = !whole.contains(&new.key.as_str());
-    let place = new.value.place.clone();
+    let location = new.value.location.clone();
     match (&mut old.value.value, new.value.value) {
         (Value::Table(base), Value::Table(given)) if key_by_key => {
             let merged = over(std::mem::take(base), given, &[]);
@@ -93,8 +93,8 @@ fn replace(old: &mut Entry, new: Entry, whole: &[&str]) {
         }
         (kept, value) => *kept = value,
     }
-    old.value.place = place;
-    old.place = new.place;
+    old.value.location = location;
+    old.location = new.location;
 }
 
 /// Tables and lists that a given one replaces whole.

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fault::{Fault, Faults, Place, Placed};
+use super::fault::{Fault, Faults, Location, Placed};
 use super::source::document::{self, Entry, Value};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::is_name;
@@ -59,26 +59,26 @@ fn read_one(name: &str, sources: &Sources, faults: &mut Faults) -> Option<Dialec
 }
 
 /// What a base says cannot be changed where it stands, so a fault in there is told where it was extended.
-fn pass_on(fault: &Fault, extending: Place, faults: &mut Faults) {
-    let inherited = matches!(&fault.place, Place::File { path, .. } if path.starts_with(BUILT_IN_PATH));
-    let (place, message) = match inherited {
-        true => (extending, format!("{} ({})", fault.message, fault.place)),
-        false => (fault.place.clone(), fault.message.clone()),
+fn pass_on(fault: &Fault, extending: Location, faults: &mut Faults) {
+    let inherited = matches!(&fault.location, Location::File { path, .. } if path.starts_with(BUILT_IN_PATH));
+    let (location, message) = match inherited {
+        true => (extending, format!("{} ({})", fault.message, fault.location)),
+        false => (fault.location.clone(), fault.message.clone()),
     };
-    faults.add(&place, message, fault.remedy.clone());
+    faults.add(&location, message, fault.remedy.clone());
 }
 
 fn add_own(entry: Entry, sources: &mut Sources, faults: &mut Faults) {
-    let Entry { key, place, value: Placed { value, .. } } = entry;
+    let Entry { key, location, value: Placed { value, .. } } = entry;
     if !is_name(&key) {
-        faults.add(&place, format!("`{key}` cannot be a dialect's name"), "1 to 64 letters, digits, `_` and `-`");
+        faults.add(&location, format!("`{key}` cannot be a dialect's name"), "1 to 64 letters, digits, `_` and `-`");
     } else if built_in().iter().any(|(name, _)| *name == key) {
         let remedy = format!("[dialect.my-{key}] with extends = \"{key}\"");
-        faults.add(&place, format!("the dialect `{key}` is built in and stays as it is"), remedy);
+        faults.add(&location, format!("the dialect `{key}` is built in and stays as it is"), remedy);
     } else if let Value::Table(table) = value {
         sources.add(&key, table);
     } else {
-        faults.add(&place, format!("`{key}` is {}, not a table", value.kind()), format!("[dialect.{key}]"));
+        faults.add(&location, format!("`{key}` is {}, not a table", value.kind()), format!("[dialect.{key}]"));
     }
 }
 

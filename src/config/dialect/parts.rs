@@ -92,11 +92,11 @@ pub(super) fn own_keys(table: &mut Table, key: &str, faults: &mut Faults) -> Vec
 }
 
 fn own_key(entry: Entry, faults: &mut Faults) -> Option<(Placed<String>, Placed<String>)> {
-    let Entry { key, place, value } = entry;
+    let Entry { key, location, value } = entry;
     match text(value.value, &key) {
-        Ok(text) => Some((Placed::new(key, place), Placed::new(text, value.place))),
+        Ok(text) => Some((Placed::new(key, location), Placed::new(text, value.location))),
         Err(wrong) => {
-            faults.add(&value.place, format!("`{key}` {}", wrong.message), wrong.remedy);
+            faults.add(&value.location, format!("`{key}` {}", wrong.message), wrong.remedy);
             None
         }
     }

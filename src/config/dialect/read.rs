@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::fault::{Faults, Place, Placed};
+use super::super::fault::{Faults, Location, Placed};
 use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
 use crate::config::source::document::{Table, Value};
 use crate::config::table::take::Wrong;
@@ -33,9 +33,9 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
     let retry = retry(&mut table, faults);
     let disable = section(&mut table, "disable", faults, disable);
     let event_types = event_types(&mut table, faults);
-    let place = table.place.clone();
+    let location = table.location.clone();
     table.finish(faults);
-    check_link(&event, api.as_ref(), &place, faults);
+    check_link(&event, api.as_ref(), &location, faults);
     Some(Dialect {
         name: name.into(),
         description: description.into(),
@@ -54,7 +54,7 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
 
 /// Reads a table of keys; what nobody asked for in it is noted. Absent is an empty one, so that defaults stand in one place.
 fn section<T>(table: &mut Table, key: &str, faults: &mut Faults, read: impl FnOnce(&mut Table, &mut Faults) -> T) -> T {
-    let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.place.clone()));
+    let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.location.clone()));
     let value = read(&mut inner, faults);
     inner.finish(faults);
     value
@@ -121,7 +121,7 @@ fn body(table: &mut Table, faults: &mut Faults) -> BodyPart {
     let precision = choice(table, "time", PRECISIONS, faults);
     let unique_time = table.boolean("unique_time", faults);
     if let Some(unique) = unique_time.as_ref().filter(|unique| unique.value && precision != Precision::Micros) {
-        faults.add(&unique.place, "`unique_time` counts in microseconds, and this body prints seconds", "time = \"micros\"");
+        faults.add(&unique.location, "`unique_time` counts in microseconds, and this body prints seconds", "time = \"micros\"");
     }
     if !table.has("template") {
         table.missing("template", "'{\"type\":$event.type,\"data\":$data}' in [body]", faults);
@@ -138,11 +138,11 @@ fn headers(table: &mut Table, precision: Precision, faults: &mut Faults) -> Vec<
 
 fn header(name: &Placed<String>, value: &Placed<String>, precision: Precision, faults: &mut Faults) -> Option<Placed<Header>> {
     let parsed = HeaderName::parse(&name.value).map_err(|reason| {
-        faults.add(&name.place, format!("the header `{}` cannot be sent: {reason}", name.value), "X-Acme-Event = …")
+        faults.add(&name.location, format!("the header `{}` cannot be sent: {reason}", name.value), "X-Acme-Event = …")
     });
     let text = HeaderValue::parse(&value.value, precision)
-        .map_err(|fault| faults.add(&value.place, format!("`{}` cannot be used: {fault}", name.value), "\"$event.type\""));
-    Some(Placed::new(Header { name: parsed.ok()?, value: text.ok()? }, name.place.clone()))
+        .map_err(|fault| faults.add(&value.location, format!("`{}` cannot be used: {fault}", name.value), "\"$event.type\""));
+    Some(Placed::new(Header { name: parsed.ok()?, value: text.ok()? }, name.location.clone()))
 }
 
 /// No header is sent twice, whatever the case of its letters.
@@ -155,25 +155,25 @@ fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Sign
         let name = header.value.name.as_str();
         if !seen.insert(name.to_ascii_lowercase()) {
             let message = format!("the header `{name}` is already sent, by another line or by the signature");
-            faults.add(&header.place, message, "one header for each name, in whatever case");
+            faults.add(&header.location, message, "one header for each name, in whatever case");
         }
     }
 }
 
 /// What is signed besides the body reaches the receiver in a header, or no receiver can verify it.
 fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
-    let Some(Placed { value: signature, place }) = signature else { return };
+    let Some(Placed { value: signature, location }) = signature else { return };
     let is_sent = |carrier: &str| headers.iter().any(|header| header.value.value.template() == carrier);
     for (slot, carrier) in signature.signed.carried().filter(|(_, carrier)| !is_sent(carrier)) {
         let message = format!("the signature signs `{slot}`, and no header carries it: nobody could verify that");
-        faults.add(place, message, format!("X-Acme-Signed = \"{carrier}\" in headers, or leave `{slot}` out of `signed`"));
+        faults.add(location, message, format!("X-Acme-Signed = \"{carrier}\" in headers, or leave `{slot}` out of `signed`"));
     }
 }
 
 /// `[signature]`; absent, or with an empty `header`, nothing is signed.
 fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Option<Placed<Signature>> {
     let mut table = table.table("signature", faults)?;
-    let place = table.place.clone();
+    let location = table.location.clone();
     if !table.has("header") {
         table.missing("header", "\"X-Acme-Signature\", or \"\" to sign nothing", faults);
     }
@@ -190,7 +190,7 @@ fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Optio
     let overlap = flag(&mut table, "overlap", faults);
     table.finish(faults);
     let header = header.filter(|_| !none).and_then(|header| signature_header(header, faults))?;
-    Some(Placed::new(Signature { header, value: value?.value, signed: signed?.value, key, overlap }, place))
+    Some(Placed::new(Signature { header, value: value?.value, signed: signed?.value, key, overlap }, location))
 }
 
 fn signature_header(header: Placed<String>, faults: &mut Faults) -> Option<Box<str>> {
@@ -198,7 +198,7 @@ fn signature_header(header: Placed<String>, faults: &mut Faults) -> Option<Box<s
         Ok(_) => Some(header.value.into()),
         Err(reason) => {
             faults.add(
-                &header.place,
+                &header.location,
                 format!("the header `{}` cannot be sent: {reason}", header.value),
                 "header = \"X-Acme-Signature\"",
             );
@@ -212,7 +212,7 @@ fn key(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Key {
     let Some(key) = key else { return Key::default() };
     if key.value == Key::Base64 && api.is_some_and(|api| !api.secret_format.is_base64()) {
         let message = "`key` decodes secrets from base64, and this dialect's secrets are not base64";
-        faults.add(&key.place, message, "secret_format = \"whsec_{base64:32}\" in [api]");
+        faults.add(&key.location, message, "secret_format = \"whsec_{base64:32}\" in [api]");
     }
     key.value
 }
@@ -248,7 +248,7 @@ fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
     let given: Vec<_> = POLICIES.iter().filter(|key| table.has(key)).collect();
     if given.len() != 1 {
         let message = "`retry` needs one of schedule, exponential and decorrelated_jitter";
-        faults.add(&table.place, message, "schedule = [\"1m\", \"5m\", \"30m\"]; an empty list for no retries");
+        faults.add(&table.location, message, "schedule = [\"1m\", \"5m\", \"30m\"]; an empty list for no retries");
     }
     let schedule = table.durations("schedule", DELAYS, faults).map(|delays| delays.map(Policy::Schedule));
     check_count(schedule.as_ref(), faults);
@@ -256,7 +256,7 @@ fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
     let decorrelated = table.table("decorrelated_jitter", faults).and_then(|inner| decorrelated(inner, faults));
     let jitter = table.number("jitter", 0.0..=1.0, faults);
     if let Some(jitter) = jitter.as_ref().filter(|jitter| jitter.value != 0.0 && decorrelated.is_some()) {
-        faults.add(&jitter.place, "`jitter` comes on top of a policy that is jitter itself", "jitter = 0.0");
+        faults.add(&jitter.location, "`jitter` comes on top of a policy that is jitter itself", "jitter = 0.0");
     }
     table.finish(faults);
     let policy = schedule.map(|schedule| schedule.value).or(exponential).or(decorrelated)?;
@@ -264,10 +264,10 @@ fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
 }
 
 fn check_count(schedule: Option<&Placed<Policy>>, faults: &mut Faults) {
-    if let Some(Placed { value: Policy::Schedule(delays), place }) = schedule
+    if let Some(Placed { value: Policy::Schedule(delays), location }) = schedule
         && delays.len() > usize::try_from(RETRIES_MAX).unwrap_or(usize::MAX)
     {
-        faults.add(place, format!("`schedule` has {} retries", delays.len()), format!("at most {RETRIES_MAX}"));
+        faults.add(location, format!("`schedule` has {} retries", delays.len()), format!("at most {RETRIES_MAX}"));
     }
 }
 
@@ -327,7 +327,11 @@ fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults
     }
     let name = parsed(&mut table, "name", example, faults, checked);
     if let Some(twice) = name.as_ref().filter(|name| !seen.insert(name.value.clone())) {
-        faults.add(&twice.place, format!("the event type `{}` is there twice", twice.value), "one [[event_type]] for each name");
+        faults.add(
+            &twice.location,
+            format!("the event type `{}` is there twice", twice.value),
+            "one [[event_type]] for each name",
+        );
     }
     let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
     let json = |text: &str| json::scan(text.as_bytes()).map(|_| text.to_owned());
@@ -348,9 +352,9 @@ fn version(table: &mut Table, faults: &mut Faults) -> i64 {
 }
 
 /// A link is found by its webhook's name, which it so must have.
-fn check_link(event: &EventRules, api: Option<&Api>, place: &Place, faults: &mut Faults) {
+fn check_link(event: &EventRules, api: Option<&Api>, location: &Location, faults: &mut Faults) {
     if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
-        faults.add(place, "`link_attribute` names a webhook, and webhooks need no name here", "unique_name = true in [api]");
+        faults.add(location, "`link_attribute` names a webhook, and webhooks need no name here", "unique_name = true in [api]");
     }
 }
 

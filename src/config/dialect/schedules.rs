@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::domain::delivery::outcome::{Outcome, Response};
-use crate::domain::delivery::{Delivery, End, Ended, Place, State};
+use crate::domain::delivery::{Delivery, End, Ended, QueuePosition, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 
@@ -20,14 +20,14 @@ const START: Timestamp = Timestamp::from_micros(1_776_695_520_000_000);
 fn waits(dialect: &str, draws: &[f64], answer: &Response) -> Vec<u64> {
     let dialect = read_all(Vec::new(), &mut Faults::default()).remove(dialect).expect("built in");
     let key = DeliveryKey { event: EventKey::at(START), endpoint: EndpointNo(1) };
-    let (mut delivery, mut now, mut waits) = (Delivery::published(key, Place::Due(START)), START, Vec::new());
+    let (mut delivery, mut now, mut waits) = (Delivery::published(key, QueuePosition::Due(START)), START, Vec::new());
     for draw in draws.iter().chain([&0.0]) {
         now = now + ATTEMPT;
         let outcome = Outcome { result: Ok(answer.clone()), duration: ATTEMPT };
         let (next, effect) = delivery.attempted(Ended { outcome: &outcome, at: now, draw: *draw }, &dialect);
         delivery = next;
         match delivery.state {
-            State::Pending(Place::Due(at)) => {
+            State::Pending(QueuePosition::Due(at)) => {
                 waits.push(at.since(now).as_millis().try_into().expect("less than ages"));
                 now = at;
             }

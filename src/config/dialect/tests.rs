@@ -314,10 +314,10 @@ fn every_fault_of_a_dialect_is_told_with_its_place() {
         "[dialect.a]\nextends = \"standard\"\ncolour = 1\n[dialect.a.delivery]\ntimout = \"10s\"\nsuccess = \"3xx\"\n\
          [dialect.a.retry]\nschedule = [\"1s\", \"x\"]\nexponential = { first = \"1s\" }\n",
     );
-    let places: Vec<_> = faults.iter().map(|fault| fault.place.to_string()).collect();
+    let places: Vec<_> = faults.iter().map(|fault| fault.location.to_string()).collect();
     let printed = faults.to_string();
-    for place in ["a.toml:3:1", "a.toml:5:1", "a.toml:6:11", "a.toml:7:1", "a.toml:8:19", "a.toml:9:15"] {
-        assert!(places.iter().any(|known| known == place), "{place}: {printed}");
+    for location in ["a.toml:3:1", "a.toml:5:1", "a.toml:6:11", "a.toml:7:1", "a.toml:8:19", "a.toml:9:15"] {
+        assert!(places.iter().any(|known| known == location), "{location}: {printed}");
     }
     assert!(printed.contains("try: timeout = \"10s\""), "{printed}");
 }

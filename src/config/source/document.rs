@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::fault::{Faults, Place, Placed};
+use crate::config::fault::{Faults, Location, Placed};
 
 /// Reads TOML text; with a fault of its syntax, notes all of them and gives `None`.
 pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Table> {
@@ -17,7 +17,7 @@ pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Tabl
     for error in &errors {
         source.syntax_fault(error, faults);
     }
-    let table = source.table(root.into_inner(), Place::file(path));
+    let table = source.table(root.into_inner(), Location::file(path));
     errors.is_empty().then_some(table)
 }
 
@@ -71,7 +71,7 @@ impl Value {
 pub(crate) struct Entry {
     pub(crate) key: String,
     /// Of the key; the value has its own.
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) value: Placed<Value>,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct Entry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// Of its header, or of its key where it stands inline.
-    pub(crate) place: Place,
+    pub(crate) location: Location,
     pub(crate) entries: Vec<Entry>,
     /// Every key that was asked for, so that an unknown one can be told the nearest.
     pub(in crate::config) known: Vec<String>,
@@ -95,8 +95,8 @@ impl PartialEq for Table {
 }
 
 impl Table {
-    pub(crate) fn new(place: Place) -> Self {
-        Self { place, ..Self::default() }
+    pub(crate) fn new(location: Location) -> Self {
+        Self { location, ..Self::default() }
     }
 
     /// The entry of that name; of several the one that counts.
@@ -105,8 +105,8 @@ impl Table {
     }
 
     /// Puts a value over whatever the key says so far.
-    pub(crate) fn put(&mut self, key: &str, value: Value, place: Place) {
-        self.entries.push(Entry { key: key.to_owned(), place: place.clone(), value: Placed::new(value, place) });
+    pub(crate) fn put(&mut self, key: &str, value: Value, location: Location) {
+        self.entries.push(Entry { key: key.to_owned(), location: location.clone(), value: Placed::new(value, location) });
     }
 }
 
@@ -125,35 +125,35 @@ impl<'a> Source<'a> {
         Self { path: path.to_string_lossy().into(), text, lines }
     }
 
-    pub(in crate::config) fn place(&self, byte: usize) -> Place {
+    pub(in crate::config) fn location_at(&self, byte: usize) -> Location {
         let line = self.lines.partition_point(|start| *start <= byte);
         let start = self.lines[line - 1];
         let column = 1 + self.text.get(start..byte).map_or(0, |before| before.chars().count());
-        Place::File { path: Arc::clone(&self.path), line, column }
+        Location::File { path: Arc::clone(&self.path), line, column }
     }
 
     fn syntax_fault(&self, error: &toml::de::Error, faults: &mut Faults) {
         let span = error.span().unwrap_or(0..0);
-        let place = self.place(span.start);
+        let location = self.location_at(span.start);
         let (message, remedy) = match (error.message(), self.text.get(span)) {
             ("duplicate key", Some(key)) => (format!("the key `{key}` is given twice"), "keep one of the two"),
             (message, _) => (format!("this is not TOML: {message}"), SYNTAX_REMEDY),
         };
-        faults.add(&place, message, remedy);
+        faults.add(&location, message, remedy);
     }
 
-    fn table(&self, table: DeTable<'_>, place: Place) -> Table {
+    fn table(&self, table: DeTable<'_>, location: Location) -> Table {
         let entries = table.into_iter().map(|(key, value)| self.entry(&key, value)).collect();
-        Table { place, entries, known: Vec::new() }
+        Table { location, entries, known: Vec::new() }
     }
 
     fn entry(&self, key: &Spanned<std::borrow::Cow<'_, str>>, value: Spanned<DeValue<'_>>) -> Entry {
-        let key_place = self.place(key.span().start);
-        Entry { key: key.get_ref().to_string(), place: key_place, value: self.placed(value) }
+        let key_location = self.location_at(key.span().start);
+        Entry { key: key.get_ref().to_string(), location: key_location, value: self.placed(value) }
     }
 
     fn placed(&self, value: Spanned<DeValue<'_>>) -> Placed<Value> {
-        let place = self.place(value.span().start);
+        let location = self.location_at(value.span().start);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::String(text.into_owned()),
             DeValue::Integer(number) => integer(&number),
@@ -161,9 +161,9 @@ impl<'a> Source<'a> {
             DeValue::Boolean(is) => Value::Boolean(is),
             DeValue::Datetime(time) => Value::Datetime(time.to_string()),
             DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.placed(item)).collect()),
-            DeValue::Table(table) => Value::Table(self.table(table, place.clone())),
+            DeValue::Table(table) => Value::Table(self.table(table, location.clone())),
         };
-        Placed::new(value, place)
+        Placed::new(value, location)
     }
 }
 
@@ -189,18 +189,18 @@ mod tests {
     #[test]
     fn keys_and_values_have_their_places() {
         let mut table = read("# note\n[server]\n  listen = \"é\"\n").expect("valid");
-        assert_eq!(table.entry("server").expect("there").place.to_string(), "a.toml:2:2");
+        assert_eq!(table.entry("server").expect("there").location.to_string(), "a.toml:2:2");
         let server = table.table("server", &mut Faults::default()).expect("a table");
         let listen = server.entry("listen").expect("there");
-        assert_eq!(listen.place.to_string(), "a.toml:3:3");
-        assert_eq!(listen.value.place.to_string(), "a.toml:3:12");
+        assert_eq!(listen.location.to_string(), "a.toml:3:3");
+        assert_eq!(listen.value.location.to_string(), "a.toml:3:12");
     }
 
     #[test]
     fn columns_count_characters() {
         let mut table = read("a = [\"éé\", \"5\"]").expect("valid");
         let items = table.strings("a", &mut Faults::default()).expect("a list");
-        assert_eq!(items.value[1].place.to_string(), "a.toml:1:12");
+        assert_eq!(items.value[1].location.to_string(), "a.toml:1:12");
     }
 
     #[test]
@@ -213,17 +213,17 @@ mod tests {
     #[test]
     fn every_fault_of_syntax_is_noted_with_its_place() {
         let faults = read("a = \nb = 1\nb = 2\nc = \"x\n").expect_err("bad");
-        let places: Vec<_> = faults.iter().map(|fault| fault.place.to_string()).collect();
-        assert!(places.iter().any(|place| place.starts_with("a.toml:1:")), "{faults}");
+        let places: Vec<_> = faults.iter().map(|fault| fault.location.to_string()).collect();
+        assert!(places.iter().any(|location| location.starts_with("a.toml:1:")), "{faults}");
         assert!(places.contains(&"a.toml:3:1".to_owned()), "{faults}");
         assert!(faults.to_string().contains("the key `b` is given twice"), "{faults}");
-        assert!(places.iter().any(|place| place.starts_with("a.toml:4:")), "{faults}");
+        assert!(places.iter().any(|location| location.starts_with("a.toml:4:")), "{faults}");
     }
 
     #[test]
     fn the_last_of_several_layers_counts() {
         let mut table = read("a = 1").expect("valid");
-        table.put("a", Value::Text("2".into()), Place::Environment("HOOKWHEEL_A".into()));
+        table.put("a", Value::Text("2".into()), Location::Environment("HOOKWHEEL_A".into()));
         assert_eq!(table.entry("a").expect("there").value.value, Value::Text("2".into()));
     }
 

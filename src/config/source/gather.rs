@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Entry, Source, Table, Value, parse};
 use super::files::{self, Unreadable};
-use crate::config::fault::{Faults, Place, Placed};
+use crate::config::fault::{Faults, Location, Placed};
 use crate::domain::units::Size;
 
 /// What all the files say together.
@@ -51,7 +51,7 @@ fn beside(folder: &Path, faults: &mut Faults) -> Option<Vec<PathBuf>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
         Err(error) => {
             let error = Unreadable::from_io(error, folder);
-            faults.add(&Place::file(folder), format!("cannot list this folder: {error}"), error.remedy(folder, ""));
+            faults.add(&Location::file(folder), format!("cannot list this folder: {error}"), error.remedy(folder, ""));
             return None;
         }
     };
@@ -71,7 +71,7 @@ fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
         Ok(contents) => text(path, contents.bytes, faults).and_then(|text| parse(path, &text, faults)),
         Err(error) => {
             let missing = format!("hookwheel config default > {}", path.display());
-            faults.add(&Place::file(path), format!("cannot read the config: {error}"), error.remedy(path, &missing));
+            faults.add(&Location::file(path), format!("cannot read the config: {error}"), error.remedy(path, &missing));
             None
         }
     }
@@ -79,9 +79,9 @@ fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
 
 fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
     if bytes.starts_with(BYTE_ORDER_MARK) {
-        let place = Source::new(path, "").place(0);
+        let location = Source::new(path, "").location_at(0);
         faults.add(
-            &place,
+            &location,
             "the file begins with a byte order mark",
             format!("sed -i '1s/^\\xef\\xbb\\xbf//' {}", path.display()),
         );
@@ -92,9 +92,9 @@ fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
         Err(error) => error,
     };
     let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-    let place = Source::new(path, &String::from_utf8_lossy(valid)).place(valid.len());
+    let location = Source::new(path, &String::from_utf8_lossy(valid)).location_at(valid.len());
     let message = format!("this byte, 0x{:02x}, is not UTF-8", error.as_bytes()[valid.len()]);
-    faults.add(&place, message, format!("iconv -f WINDOWS-1252 -t UTF-8 {} tells what was meant", path.display()));
+    faults.add(&location, message, format!("iconv -f WINDOWS-1252 -t UTF-8 {} tells what was meant", path.display()));
     None
 }
 
@@ -111,7 +111,9 @@ fn join(root: &mut Table, more: Table, faults: &mut Faults) {
 /// Two files have a table, or a list of tables, of the same name at the top.
 fn join_section(first: &mut Entry, second: Entry, faults: &mut Faults) {
     let Value::Table(more) = second.value.value else { return join_key("", first, second, faults) };
-    let Value::Table(all) = &mut first.value.value else { return twice("", &second.key, &first.place, &second.place, faults) };
+    let Value::Table(all) = &mut first.value.value else {
+        return twice("", &second.key, &first.location, &second.location, faults);
+    };
     let within = format!("{}.", second.key);
     for entry in more.entries {
         match all.entries.iter_mut().find(|first| first.key == entry.key) {
@@ -125,11 +127,11 @@ fn join_section(first: &mut Entry, second: Entry, faults: &mut Faults) {
 fn join_key(within: &str, first: &mut Entry, second: Entry, faults: &mut Faults) {
     match (&mut first.value.value, second.value.value) {
         (Value::Array(all), Value::Array(more)) if all.iter().chain(&more).all(is_table) => all.extend(more),
-        _ => twice(within, &second.key, &first.place, &second.place, faults),
+        _ => twice(within, &second.key, &first.location, &second.location, faults),
     }
 }
 
-fn twice(within: &str, key: &str, first: &Place, second: &Place, faults: &mut Faults) {
+fn twice(within: &str, key: &str, first: &Location, second: &Location, faults: &mut Faults) {
     faults.add(second, format!("`{within}{key}` is set here and in {first}"), "keep one of the two");
 }
 

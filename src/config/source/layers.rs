@@ -6,7 +6,7 @@
 use crate::domain::text::nearest::nearest;
 
 use super::document::{Table, Value};
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, Location};
 use crate::config::table::settings::KEYS;
 
 /// A flag of the command line that stands for one key of the file.
@@ -26,7 +26,7 @@ pub(crate) struct Said {
     section: &'static str,
     key: &'static str,
     value: String,
-    place: Place,
+    location: Location,
 }
 
 /// The keys that environment and flags set, those that win last.
@@ -37,7 +37,7 @@ pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flag
         section: flag.section,
         key: flag.key,
         value: flag.value,
-        place: Place::Flag(flag.name.into()),
+        location: Location::Flag(flag.name.into()),
     }));
     said
 }
@@ -45,7 +45,7 @@ pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flag
 /// Puts what was said about a section over what its table says.
 pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
     for said in said.iter().filter(|said| said.section == section) {
-        table.put(said.key, Value::Text(said.value.clone()), said.place.clone());
+        table.put(said.key, Value::Text(said.value.clone()), said.location.clone());
     }
 }
 
@@ -56,13 +56,13 @@ fn is_of_others(name: &str) -> bool {
 }
 
 fn from_environment(name: &str, value: String, faults: &mut Faults) -> Option<Said> {
-    let place = Place::Environment(name.into());
+    let location = Location::Environment(name.into());
     let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name || (*section, *key, name) == LOG)
     else {
-        faults.add(&place, unknown(name), format!("unset {name}"));
+        faults.add(&location, unknown(name), format!("unset {name}"));
         return None;
     };
-    Some(Said { section, key, value, place })
+    Some(Said { section, key, value, location })
 }
 
 fn unknown(name: &str) -> String {
@@ -126,7 +126,7 @@ mod tests {
     fn the_level_of_the_log_has_a_short_name() {
         let (said, faults) = from(&[("HOOKWHEEL_LOG", "debug")], vec![]);
         assert_eq!((said[0].section, said[0].key, faults.as_str()), ("server", "log_level", ""));
-        assert_eq!(said[0].place, Place::Environment("HOOKWHEEL_LOG".into()));
+        assert_eq!(said[0].location, Location::Environment("HOOKWHEEL_LOG".into()));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash
     let count = key.expose().len();
     if count < KEY_CHARS_MIN {
         let message = format!("the key in {} has {count} characters, fewer than {KEY_CHARS_MIN}", file.value.display());
-        faults.add(&file.place, message, recipe);
+        faults.add(&file.location, message, recipe);
         return None;
     }
     Some(Sha256::digest(key.expose()).into())
@@ -36,7 +36,7 @@ pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash
 
 /// What a file held, or a fault at the place that names it.
 pub(in crate::config) fn noted<T>(read: Result<T, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<T> {
-    read.map_err(|wrong| faults.add(&file.place, wrong.message, wrong.remedy)).ok()
+    read.map_err(|wrong| faults.add(&file.location, wrong.message, wrong.remedy)).ok()
 }
 
 /// Notes a file that others can read or change, as a private key must not be.
@@ -95,7 +95,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::config::fault::Place;
+    use crate::config::fault::Location;
 
     /// What reading a file of that content and mode gives.
     fn try_read(content: &[u8], mode: u32) -> Result<String, String> {
@@ -104,7 +104,7 @@ mod tests {
         fs::write(&path, content).expect("written");
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set");
         let mut faults = Faults::default();
-        let read = secret(&Placed::new(path.clone(), Place::Default), &mut faults);
+        let read = secret(&Placed::new(path.clone(), Location::Default), &mut faults);
         read.map(|text| text.expose().to_owned()).ok_or_else(|| faults.to_string())
     }
 
@@ -142,7 +142,7 @@ mod tests {
         let read = |content: &str| {
             fs::write(&path, content).expect("written");
             fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("set");
-            key(&Placed::new(path.clone(), Place::Default), &mut Faults::default())
+            key(&Placed::new(path.clone(), Location::Default), &mut Faults::default())
         };
         assert_eq!(read(&"a".repeat(23)), None);
         let digest = Sha256::digest("a".repeat(24).as_bytes());

@@ -44,7 +44,7 @@ impl Judge {
     pub(crate) fn check_name(&self, name: &Placed<String>, faults: &mut Faults) {
         let known = self.dialects.contains_key(&name.value) || self.defined.contains(&name.value);
         if self.complete && !known {
-            faults.add(&name.place, format!("unknown dialect `{}`", name.value), self.name_remedy(&name.value));
+            faults.add(&name.location, format!("unknown dialect `{}`", name.value), self.name_remedy(&name.value));
         }
     }
 
@@ -80,7 +80,7 @@ impl Judge {
         let Some(dialect) = self.dialects.get(dialect) else { return };
         if let Err(reason) = dialect.api.secret_format.accept(secret.value.expose()) {
             let message = format!("the dialect `{}` cannot use the secret in this file: {reason}", dialect.name);
-            faults.add(&secret.place, message, "leave `secret_file` out, and the relay makes a secret that fits");
+            faults.add(&secret.location, message, "leave `secret_file` out, and the relay makes a secret that fits");
         }
     }
 }

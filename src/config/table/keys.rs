@@ -52,13 +52,13 @@ impl Keys {
         let (name, file) = (name?, file?);
         names.once(
             name.value.clone(),
-            &name.place,
+            &name.location,
             &format!("the key `{}`", name.value),
             "a name of its own for each key",
             faults,
         );
         let hash = secret_file::key(&file, faults)?;
-        self.hashes.once(hash, &file.place, "the same key", "a key of its own for each owner: openssl rand -hex 32", faults);
+        self.hashes.once(hash, &file.location, "the same key", "a key of its own for each owner: openssl rand -hex 32", faults);
         Some(Key { name: name.value, hash, scopes: scopes? })
     }
 }
@@ -77,13 +77,13 @@ fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Sco
     }
     let names = table.list("scopes", faults, SCOPES_EXAMPLE, scope)?;
     if kind == OwnerKind::Operator {
-        faults.add(&names.place, "an operator's key has no `scopes`", "leave it out; this key may do everything");
+        faults.add(&names.location, "an operator's key has no `scopes`", "leave it out; this key may do everything");
         return None;
     }
     let scopes = Scopes::parse(names.value.iter().map(|name| name.value));
     if scopes.is_none() {
         faults.add(
-            &names.place,
+            &names.location,
             "`scopes` names none",
             format!("scopes = {SCOPES_EXAMPLE}; left out, the key has {}", kind.scopes().names().join(", ")),
         );

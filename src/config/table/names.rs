@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::config::fault::{Faults, Place};
+use crate::config::fault::{Faults, Location};
 
 /// The names of one kind within one owner, or whatever else must not stand twice, each with its first place.
 #[derive(Debug)]
 pub(crate) struct Names<T> {
-    first: HashMap<T, Place>,
+    first: HashMap<T, Location>,
 }
 
 impl<T> Default for Names<T> {
@@ -19,16 +19,16 @@ impl<T> Default for Names<T> {
 
 impl<T: Eq + Hash> Names<T> {
     /// With names that were judged before.
-    pub(crate) fn with(judged: impl IntoIterator<Item = (T, Place)>) -> Self {
+    pub(crate) fn with(judged: impl IntoIterator<Item = (T, Location)>) -> Self {
         Self { first: judged.into_iter().collect() }
     }
 
     /// Notes `what` when the name was there before; `remedy` is what to do about it.
-    pub(crate) fn once(&mut self, name: T, place: &Place, what: &str, remedy: &str, faults: &mut Faults) {
+    pub(crate) fn once(&mut self, name: T, location: &Location, what: &str, remedy: &str, faults: &mut Faults) {
         match self.first.get(&name) {
-            Some(first) => faults.add(place, format!("{what} stands here and in {first}"), remedy),
+            Some(first) => faults.add(location, format!("{what} stands here and in {first}"), remedy),
             None => {
-                self.first.insert(name, place.clone());
+                self.first.insert(name, location.clone());
             }
         }
     }

@@ -9,7 +9,7 @@ use super::keys::{Keys, OwnerKind};
 use super::names::Names;
 use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::parts::word;
-use crate::config::fault::{Faults, Place, Placed};
+use crate::config::fault::{Faults, Location, Placed};
 use crate::config::source::document::Table;
 use crate::config::source::secret_file;
 
@@ -53,7 +53,7 @@ impl Owners<'_> {
         table.finish(self.faults);
         let name = name?;
         let what = format!("the provider `{}`", name.value);
-        names.once(name.value.clone(), &name.place, &what, "one [[provider]] with the tenants of both", self.faults);
+        names.once(name.value.clone(), &name.location, &what, "one [[provider]] with the tenants of both", self.faults);
         Some(Provider { name: name.value, dialect, unknown_types, create_tenants, keys, tenants })
     }
 
@@ -78,7 +78,7 @@ impl Owners<'_> {
         table.finish(self.faults);
         let id = id?;
         let what = format!("the tenant `{}`", id.value);
-        names.once(id.value.clone(), &id.place, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
+        names.once(id.value.clone(), &id.location, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
         let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
         Some(Tenant { id: id.value, environment, keys, webhooks })
     }
@@ -88,7 +88,7 @@ impl Owners<'_> {
     }
 
     fn webhook(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Webhook> {
-        let place = table.place.clone();
+        let location = table.location.clone();
         let name = table.label("name", "\"billing\"", self.faults);
         if !table.has("url") {
             table.missing("url", "\"https://hooks.example.com/path\"", self.faults);
@@ -100,23 +100,23 @@ impl Owners<'_> {
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);
-        names.once(name.value.clone(), &name.place, &what, "a name of its own for each webhook of a tenant", self.faults);
-        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, place })
+        names.once(name.value.clone(), &name.location, &what, "a name of its own for each webhook of a tenant", self.faults);
+        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, location })
     }
 
     /// Top-level webhooks join the provider and tenant `default`, which may also have tables of their own.
     fn top_level(&mut self, tables: Vec<Table>, providers: &mut Vec<Provider>) {
-        let place = tables.first().map(|table| table.place.clone()).unwrap_or_default();
-        let provider = self.default_provider(&place, providers);
+        let location = tables.first().map(|table| table.location.clone()).unwrap_or_default();
+        let provider = self.default_provider(&location, providers);
         let unknown_types = provider.unknown_types;
         let tenant = default_tenant(&mut provider.tenants);
-        let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.place.clone()));
+        let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.location.clone()));
         let mut names = Names::with(judged);
         let spoken = Spoken { dialect: DEFAULT_DIALECT, unknown_types };
         tenant.webhooks.extend(self.webhooks(tables, spoken, &mut names));
     }
 
-    fn default_provider<'p>(&mut self, place: &Place, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
+    fn default_provider<'p>(&mut self, location: &Location, providers: &'p mut Vec<Provider>) -> &'p mut Provider {
         let at = providers.iter().position(|provider| provider.name == DEFAULT_OWNER).unwrap_or(providers.len());
         if at == providers.len() {
             providers.push(default_owner());
@@ -126,7 +126,7 @@ impl Owners<'_> {
             let message =
                 format!("a top-level [[webhook]] belongs to the provider `default`, whose dialect is `{}`", provider.dialect);
             self.faults.add(
-                place,
+                location,
                 message,
                 "put it under its tenant, as [[provider.tenant.webhook]], or name that provider otherwise",
             );
@@ -147,24 +147,28 @@ impl Owners<'_> {
         let judge = self.judge;
         let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, spoken))?;
         if events.value.is_empty() {
-            self.faults.add(&events.place, "`events` names none", format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"));
+            self.faults.add(
+                &events.location,
+                "`events` names none",
+                format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"),
+            );
         }
         Some(events.value.into_iter().map(|event| event.value).collect())
     }
 
     fn secret(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<Secret> {
         let file = table.path(key, self.faults)?;
-        let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.place);
+        let secret = Placed::new(secret_file::secret(&file, self.faults)?, file.location);
         self.judge.check_secret(&secret, dialect, self.faults);
         Some(secret.value)
     }
 
     fn notify_secret(&mut self, table: &mut Table, has_url: bool) -> Option<Secret> {
-        let place = table.entry("notify_secret_file").map(|entry| entry.place.clone());
+        let location = table.entry("notify_secret_file").map(|entry| entry.location.clone());
         let secret = self.secret(table, "notify_secret_file", DEFAULT_DIALECT);
-        if let (Some(place), false) = (place, has_url) {
+        if let (Some(location), false) = (location, has_url) {
             self.faults.add(
-                &place,
+                &location,
                 "`notify_secret_file` is given without `notify_url`",
                 "notify_url = \"https://ops.example.com/hooks\"",
             );

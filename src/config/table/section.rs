@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::config::checked::Setting;
 use crate::config::dialect::parts::{word, word_of};
-use crate::config::fault::{Faults, Place, Placed};
+use crate::config::fault::{Faults, Location, Placed};
 use crate::config::source::document::Table;
 use crate::domain::units::{Size, duration_text};
 
@@ -22,9 +22,9 @@ pub(crate) struct Section<'a> {
 impl Section<'_> {
     /// The value taken or the default, noted as TOML prints it.
     pub(crate) fn note<T>(&mut self, key: &str, taken: Option<Placed<T>>, default: T, print: impl Fn(&T) -> String) -> Placed<T> {
-        let value = taken.unwrap_or(Placed::new(default, Place::Default));
-        let (name, place) = (format!("{}.{key}", self.name), value.place.clone());
-        self.settings.push(Setting { name, value: print(&value.value), place });
+        let value = taken.unwrap_or(Placed::new(default, Location::Default));
+        let (name, location) = (format!("{}.{key}", self.name), value.location.clone());
+        self.settings.push(Setting { name, value: print(&value.value), location });
         value
     }
 
@@ -56,7 +56,7 @@ impl Section<'_> {
     pub(crate) fn optional_path(&mut self, key: &str) -> Option<Placed<PathBuf>> {
         let taken = self.table.path(key, self.faults).map(|path| path.map(Some));
         let noted = self.note(key, taken, None, |path| path.as_ref().map_or_else(String::new, |path| quoted(path.display())));
-        noted.value.map(|path| Placed::new(path, noted.place))
+        noted.value.map(|path| Placed::new(path, noted.location))
     }
 
     /// One of a few words; the default is the type's.

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::section::{Section, quoted, quoted_list};
 use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
 use crate::config::checked::{Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
-use crate::config::fault::{Place, Placed};
+use crate::config::fault::{Location, Placed};
 use crate::config::source::pem;
 use crate::domain::units::Size;
 
@@ -55,14 +55,14 @@ fn tls(section: &mut Section<'_>) -> Option<Tls> {
     let private = key.as_ref().and_then(|key| pem::private_key(key, section.faults));
     match (cert, key) {
         (Some(cert), Some(key)) => pem::tls((&cert, chain?), (&key, private?), section.faults),
-        (Some(cert), None) => half_tls(section, &cert.place, "tls_cert", "tls_key"),
-        (None, Some(key)) => half_tls(section, &key.place, "tls_key", "tls_cert"),
+        (Some(cert), None) => half_tls(section, &cert.location, "tls_cert", "tls_key"),
+        (None, Some(key)) => half_tls(section, &key.location, "tls_key", "tls_cert"),
         (None, None) => None,
     }
 }
 
-fn half_tls(section: &mut Section<'_>, place: &Place, given: &str, missing: &str) -> Option<Tls> {
-    section.faults.add(place, format!("`{given}` is given without `{missing}`"), format!("{missing} = \"tls/{missing}.pem\""));
+fn half_tls(section: &mut Section<'_>, location: &Location, given: &str, missing: &str) -> Option<Tls> {
+    section.faults.add(location, format!("`{given}` is given without `{missing}`"), format!("{missing} = \"tls/{missing}.pem\""));
     None
 }
 
@@ -70,7 +70,7 @@ fn check_socket(section: &mut Section<'_>, socket: &Placed<PathBuf>) {
     let bytes = socket.value.as_os_str().len();
     if bytes > SOCKET_PATH_BYTES_MAX {
         let message = format!("`admin_socket` has {bytes} bytes; a socket's path has at most {SOCKET_PATH_BYTES_MAX}");
-        section.faults.add(&socket.place, message, format!("admin_socket = \"{ADMIN_SOCKET}\""));
+        section.faults.add(&socket.location, message, format!("admin_socket = \"{ADMIN_SOCKET}\""));
     }
 }
 
@@ -111,7 +111,7 @@ fn in_flight(section: &mut Section<'_>) -> (usize, usize) {
     let one = section.count("in_flight_per_endpoint", IN_FLIGHT_PER_ENDPOINT.min(all), 1..=IN_FLIGHT_MOST);
     if one.value > all {
         let message = format!("`in_flight_per_endpoint` is {}, more than `in_flight`, which is {all}", one.value);
-        section.faults.add(&one.place, message, format!("in_flight_per_endpoint = {}", IN_FLIGHT_PER_ENDPOINT.min(all)));
+        section.faults.add(&one.location, message, format!("in_flight_per_endpoint = {}", IN_FLIGHT_PER_ENDPOINT.min(all)));
     }
     (usize_of(all), usize_of(one.value))
 }

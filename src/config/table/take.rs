@@ -18,7 +18,7 @@ use crate::domain::text::nearest::nearest;
 
 pub(crate) use super::value::Wrong;
 use super::value::{TABLES_EXAMPLE, duration, integer, is_label, items, network, number, size, string};
-use crate::config::fault::{Faults, Place, Placed};
+use crate::config::fault::{Faults, Location, Placed};
 use crate::config::source::document::{Entry, Table, Value};
 use crate::domain::units::Size;
 
@@ -28,13 +28,13 @@ impl Table {
         &mut self,
         key: &str,
         faults: &mut Faults,
-        mut read: impl FnMut(Value, &Place) -> Result<T, Wrong>,
+        mut read: impl FnMut(Value, &Location) -> Result<T, Wrong>,
     ) -> Option<Placed<T>> {
         let mut last = None;
-        for Entry { value: Placed { value, place }, .. } in self.pull(key) {
-            match read(value, &place) {
-                Ok(read) => last = Some(Placed::new(read, place)),
-                Err(wrong) => faults.add(&place, format!("`{key}` {}", wrong.message), wrong.remedy),
+        for Entry { value: Placed { value, location }, .. } in self.pull(key) {
+            match read(value, &location) {
+                Ok(read) => last = Some(Placed::new(read, location)),
+                Err(wrong) => faults.add(&location, format!("`{key}` {}", wrong.message), wrong.remedy),
             }
         }
         last
@@ -118,9 +118,9 @@ impl Table {
     /// A path, taken relative to the folder of the file that names it.
     pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
         let remedy = format!("{key} = \"/path/to/it\"");
-        self.take(key, faults, |value, place| match string(value, &remedy)? {
+        self.take(key, faults, |value, location| match string(value, &remedy)? {
             empty if empty.is_empty() => Err(Wrong::new("is empty", remedy.clone())),
-            text => Ok(place.resolve(&text)),
+            text => Ok(location.resolve(&text)),
         })
     }
 
@@ -195,17 +195,17 @@ impl Table {
         example: &str,
         mut read: impl FnMut(Value) -> Result<T, Wrong>,
     ) -> Option<(Placed<Vec<Placed<T>>>, bool)> {
-        let list = self.take(key, faults, |value, place| items(value, place, key, example))?;
+        let list = self.take(key, faults, |value, location| items(value, location, key, example))?;
         let count = list.value.len();
         let mut right = Vec::with_capacity(count);
         for item in list.value {
             match read(item.value) {
-                Ok(value) => right.push(Placed::new(value, item.place)),
-                Err(wrong) => faults.add(&item.place, format!("`{key}` {}", wrong.message), wrong.remedy),
+                Ok(value) => right.push(Placed::new(value, item.location)),
+                Err(wrong) => faults.add(&item.location, format!("`{key}` {}", wrong.message), wrong.remedy),
             }
         }
         let whole = right.len() == count;
-        Some((Placed::new(right, list.place), whole))
+        Some((Placed::new(right, list.location), whole))
     }
 
     /// Every entry not yet taken: for tables whose keys are the user's own.
@@ -220,7 +220,7 @@ impl Table {
 
     /// Notes that a key is missing; the table's header is the place.
     pub(crate) fn missing(&self, key: &str, example: &str, faults: &mut Faults) {
-        faults.add(&self.place, format!("`{key}` is missing here"), format!("{key} = {example}"));
+        faults.add(&self.location, format!("`{key}` is missing here"), format!("{key} = {example}"));
     }
 
     /// Notes every key that nobody asked for, with the nearest that somebody did.
@@ -228,7 +228,7 @@ impl Table {
         let Self { entries, known, .. } = self;
         for entry in entries {
             let message = format!("unknown key `{}`", entry.key);
-            faults.add(&entry.place, message, unknown_remedy(&entry, &known));
+            faults.add(&entry.location, message, unknown_remedy(&entry, &known));
         }
     }
 
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn text_from_outside_a_file_becomes_what_is_expected() {
         let (mut table, mut faults) = (Table::default(), Faults::default());
-        let mut put = |key: &str, text: &str| table.put(key, Value::Text(text.into()), Place::Environment("X".into()));
+        let mut put = |key: &str, text: &str| table.put(key, Value::Text(text.into()), Location::Environment("X".into()));
         put("n", "64");
         put("on", "true");
         put("list", "10.0.0.0/8, fd00::/8");
@@ -372,9 +372,9 @@ mod tests {
     #[test]
     fn a_layer_that_is_put_over_hides_no_fault_below() {
         let (mut table, mut faults) = (read("n = \"x\""), Faults::default());
-        table.put("n", Value::Text("5".into()), Place::Flag("--n".into()));
+        table.put("n", Value::Text("5".into()), Location::Flag("--n".into()));
         let taken = table.integer("n", 1..=9, &mut faults).expect("the flag's");
-        assert_eq!((taken.value, taken.place), (5, Place::Flag("--n".into())));
+        assert_eq!((taken.value, taken.location), (5, Location::Flag("--n".into())));
         assert_eq!(faults.len(), 1);
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::fault::{Place, Placed};
+use crate::config::fault::{Location, Placed};
 use crate::config::source::document::Value;
 use crate::domain::units::{Size, duration_text, parse_duration};
 
@@ -35,12 +35,12 @@ pub(in crate::config) fn is_label(name: &str) -> bool {
     (1..=LABEL_CHARS_MAX).contains(&name.chars().count()) && name.trim() == name && !name.contains(char::is_control)
 }
 
-pub(in crate::config) fn items(value: Value, place: &Place, key: &str, example: &str) -> Result<Vec<Placed<Value>>, Wrong> {
+pub(in crate::config) fn items(value: Value, location: &Location, key: &str, example: &str) -> Result<Vec<Placed<Value>>, Wrong> {
     match value {
         Value::Array(items) => Ok(items),
         Value::Text(text) => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Ok(parts.map(|part| Placed::new(Value::Text(part.to_owned()), place.clone())).collect())
+            Ok(parts.map(|part| Placed::new(Value::Text(part.to_owned()), location.clone())).collect())
         }
         Value::Table(_) if example == TABLES_EXAMPLE => {
             Err(Wrong::new("is one table, not a list of them", format!("[[{key}]], in two brackets")))

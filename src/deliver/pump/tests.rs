@@ -17,7 +17,7 @@ use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
-use crate::store::{self, FileSays, Filter, Fit, FromFile, Of, Owned, Publication, Space, View};
+use crate::store::{self, DesiredState, FileWebhook, Filter, Fit, Of, Owned, Publication, Space, View};
 
 /// An endpoint that answers 200 to whatever comes.
 async fn endpoint() -> u16 {
@@ -63,8 +63,8 @@ async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let committed = pump.clone();
     let definition = Definition { name: "w".into(), description: "".into(), url: url.into(), events: vec![Pattern::All] };
     let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::webhook::secret::RANDOM_BYTES]));
-    let webhook = FromFile { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
-    let says = FileSays {
+    let webhook = FileWebhook { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
+    let says = DesiredState {
         dialects: vec![("acme".into(), dialect())],
         tenants: vec![owned()],
         keys: HashSet::new(),

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::deliver::attempt::{self, attempt};
 use crate::deliver::exchange::connection::Connection;
 use crate::deliver::exchange::request::Request;
-use crate::deliver::queues::Sign;
+use crate::deliver::queues::HealthSignal;
 use crate::deliver::shortage::Shortage;
 use crate::domain::delivery::Trigger;
 use crate::domain::delivery::outcome::{Class, Failure, Outcome};
@@ -52,7 +52,7 @@ struct Attempted {
     url: Box<str>,
     request_headers: Headers,
     outcome: Outcome,
-    sign: Sign,
+    sign: HealthSignal,
     /// Held until the outcome has room among those that wait for the disk.
     capture: Option<Capture>,
 }
@@ -73,18 +73,18 @@ impl Pump {
         ready: Ready,
         kept: &mut Option<Box<Connection>>,
         parsed: &mut Option<Parsed>,
-    ) -> Sign {
+    ) -> HealthSignal {
         match caught(self.make(&ready, kept, parsed)).await {
             Ok(Ok(attempted)) => self.record(ready, attempted).await,
-            Ok(Err(Unmade::NotDue)) => Sign::Neutral,
+            Ok(Err(Unmade::NotDue)) => HealthSignal::Neutral,
             Ok(Err(Unmade::CutOff)) => {
                 self.cut_off.fetch_add(1, Relaxed);
-                Sign::Neutral
+                HealthSignal::Neutral
             }
             Ok(Err(Unmade::Shortage(shortage))) => {
-                ready.seat.retake();
+                ready.permit.reacquire();
                 self.postpone(ready, shortage);
-                Sign::Neutral
+                HealthSignal::Neutral
             }
             Err(_) => {
                 // What it panicked with may hold a part of an event, so it is not printed here.
@@ -96,9 +96,9 @@ impl Pump {
     }
 
     /// Hands an attempt to the store.
-    async fn record(&self, ready: Ready, attempted: Attempted) -> Sign {
+    async fn record(&self, ready: Ready, attempted: Attempted) -> HealthSignal {
         let Attempted { trigger, started_at, url, request_headers, outcome, sign, capture } = attempted;
-        let Ready { key, place, known, .. } = ready;
+        let Ready { key, position, known, .. } = ready;
         let first = known.is_some();
         // The outcome may wait for the disk; the body need not.
         drop(known);
@@ -108,7 +108,7 @@ impl Pump {
         drop(capture);
         self.store.finish(Finished {
             key,
-            place,
+            position,
             first,
             trigger,
             started_at,
@@ -132,14 +132,14 @@ impl Pump {
             Ok(_) => return Err(Unmade::NotDue),
             Err(fault) => return Ok(self.unreadable(ready, &fault)),
         };
-        ready.seat.vacate();
+        ready.permit.release();
         let dialect = self.store.dialect(&begun.endpoint.provider);
         let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
         let settings = self.settings();
         let capture = self.store.capture(settings.response_capture);
         let (outcome, request_headers, url) = self.send((&settings, &capture), &begun, &dialect, kept, parsed).await?;
         let sign = sign(&outcome, &dialect);
-        if sign != Sign::Good {
+        if sign != HealthSignal::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
         }
         let request_headers = dialect.loggable(request_headers);
@@ -252,12 +252,12 @@ impl Pump {
 
     fn without_request(&self, ready: &Ready, outcome: Outcome) -> Attempted {
         Attempted {
-            trigger: if ready.lane == Lane::Hand { Trigger::Manual } else { Trigger::Schedule },
+            trigger: if ready.lane == Lane::Manual { Trigger::Manual } else { Trigger::Schedule },
             started_at: self.store.now(),
             url: Box::default(),
             request_headers: Headers::default(),
             outcome,
-            sign: Sign::Neutral,
+            sign: HealthSignal::Neutral,
             capture: None,
         }
     }
@@ -274,14 +274,14 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
     .await
 }
 
-fn sign(outcome: &Outcome, dialect: &Dialect) -> Sign {
+fn sign(outcome: &Outcome, dialect: &Dialect) -> HealthSignal {
     match &outcome.result {
-        Ok(response) if dialect.is_success(response.status) => Sign::Good,
-        Ok(response) if dialect.leaves_one_slot(response.status) => Sign::Slow,
-        Ok(_) => Sign::Neutral,
+        Ok(response) if dialect.is_success(response.status) => HealthSignal::Good,
+        Ok(response) if dialect.leaves_one_slot(response.status) => HealthSignal::Slow,
+        Ok(_) => HealthSignal::Neutral,
         Err(failure) => match failure.class {
-            Class::Dns | Class::Connect | Class::Tls | Class::Timeout => Sign::Slow,
-            _ => Sign::Neutral,
+            Class::Dns | Class::Connect | Class::Tls | Class::Timeout => HealthSignal::Slow,
+            _ => HealthSignal::Neutral,
         },
     }
 }

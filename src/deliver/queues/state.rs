@@ -33,6 +33,6 @@ impl<W> Queues<W> {
 
 impl<W> Queue<W> {
     fn waiting(&self) -> usize {
-        self.hand.len() + self.due.len() + self.backlog.len() + self.again.len()
+        self.manual.len() + self.due.len() + self.backlog.len() + self.again.len()
     }
 }

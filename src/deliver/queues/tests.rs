@@ -33,14 +33,14 @@ fn an_endpoint_that_answers_is_prompt_when_all_its_attempts_wait_for_memory() {
     push(&mut queues, Lane::Due, 1, 1..=9);
     start(&mut queues, now);
     assert_eq!([1, 2, 3].map(|event| queues.set_waiting(key(1, event), true)), [false; 3], "it has not answered yet");
-    queues.finish(key(1, 1), Sign::Good, now);
+    queues.finish(key(1, 1), HealthSignal::Good, now);
     assert!(!queues.set_waiting(key(1, 2), true), "the next has memory, or may have");
     assert!(queues.set_waiting(key(1, 4), true));
     queues.set_waiting(key(1, 4), false);
     assert!(!queues.set_waiting(key(1, 2), true), "one has got it");
     let later = now + Duration::from_secs(7);
     assert_eq!(queues.held_back(later), Duration::from_secs(7), "it is the relay that holds it back");
-    queues.finish(key(1, 4), Sign::Slow, now);
+    queues.finish(key(1, 4), HealthSignal::Slow, now);
     assert!(!queues.set_waiting(key(1, 5), true));
     assert_eq!(queues.held_back(later), Duration::ZERO, "now its endpoint has itself to blame");
 }
@@ -52,7 +52,7 @@ fn endpoints_take_turns_and_none_has_more_than_its_slots() {
     push(&mut queues, Lane::Due, 2, 1..=1);
     push(&mut queues, Lane::Due, 3, 1..=3);
     assert_eq!(start(&mut queues, now), [(1, 1), (2, 1), (3, 1), (1, 2), (3, 2)]);
-    assert_eq!(queues.finish(key(1, 1), Sign::Good, now).map(|ready| ready.key), Some(key(1, 3)));
+    assert_eq!(queues.finish(key(1, 1), HealthSignal::Good, now).map(|ready| ready.key), Some(key(1, 3)));
     assert_eq!((start(&mut queues, now), queues.in_flight()), (vec![], 5));
 }
 
@@ -62,7 +62,7 @@ fn a_slot_that_others_wait_for_is_theirs() {
     push(&mut queues, Lane::Due, 1, 1..=9);
     assert_eq!(start(&mut queues, now), [(1, 1), (1, 2)]);
     push(&mut queues, Lane::Due, 2, 1..=1);
-    assert!(queues.finish(key(1, 1), Sign::Good, now).is_none());
+    assert!(queues.finish(key(1, 1), HealthSignal::Good, now).is_none());
     assert_eq!(start(&mut queues, now), [(2, 1)]);
 }
 
@@ -71,7 +71,7 @@ fn what_a_person_asked_for_goes_first_and_the_backlog_alternates_with_what_is_du
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Backlog, 1, 1..=3);
     push(&mut queues, Lane::Due, 1, 11..=12);
-    push(&mut queues, Lane::Hand, 1, 21..=22);
+    push(&mut queues, Lane::Manual, 1, 21..=22);
     let events: Vec<u64> = start(&mut queues, now).into_iter().map(|(_, event)| event).collect();
     assert_eq!(events, [21, 22, 11, 1, 12, 2, 3]);
 }
@@ -81,11 +81,11 @@ fn an_endpoint_that_is_slow_has_one_slot_until_it_succeeds() {
     let (mut queues, now) = (queues(100, 3), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=9);
     assert_eq!(start(&mut queues, now).len(), 3);
-    assert!(queues.finish(key(1, 1), Sign::Slow, now).is_none(), "two are under way and one is allowed");
-    assert!(queues.finish(key(1, 2), Sign::Neutral, now).is_none());
-    assert!(queues.finish(key(1, 3), Sign::Neutral, now).is_some(), "its one slot");
+    assert!(queues.finish(key(1, 1), HealthSignal::Slow, now).is_none(), "two are under way and one is allowed");
+    assert!(queues.finish(key(1, 2), HealthSignal::Neutral, now).is_none());
+    assert!(queues.finish(key(1, 3), HealthSignal::Neutral, now).is_some(), "its one slot");
     assert_eq!(start(&mut queues, now), []);
-    assert!(queues.finish(key(1, 4), Sign::Good, now).is_some());
+    assert!(queues.finish(key(1, 4), HealthSignal::Good, now).is_some());
     assert_eq!(start(&mut queues, now).len(), 2);
 }
 
@@ -94,7 +94,7 @@ fn a_slow_endpoint_is_remembered_while_nothing_waits() {
     let (mut queues, now) = (queues(100, 3), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=1);
     start(&mut queues, now);
-    queues.finish(key(1, 1), Sign::Slow, now);
+    queues.finish(key(1, 1), HealthSignal::Slow, now);
     push(&mut queues, Lane::Due, 1, 2..=4);
     assert_eq!(start(&mut queues, now), [(1, 2)]);
 }
@@ -107,7 +107,7 @@ fn the_last_quarter_of_the_slots_is_for_endpoints_without_an_old_attempt() {
     let later = began + OLD;
     push(&mut queues, Lane::Due, 2, 1..=1);
     assert_eq!(start(&mut queues, later), [(2, 1)]);
-    queues.finish(key(1, 1), Sign::Good, later);
+    queues.finish(key(1, 1), HealthSignal::Good, later);
     assert_eq!(start(&mut queues, later), [], "its oldest attempt is old");
 }
 
@@ -115,12 +115,12 @@ fn the_last_quarter_of_the_slots_is_for_endpoints_without_an_old_attempt() {
 fn nothing_is_started_that_is_under_way() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Due, 1, [1]);
-    push(&mut queues, Lane::Hand, 1, [1]);
+    push(&mut queues, Lane::Manual, 1, [1]);
     assert_eq!(start(&mut queues, now), [(1, 1)], "of two entries of one delivery the second waits");
     push(&mut queues, Lane::Due, 1, [1, 2]);
     assert_eq!(start(&mut queues, now), [(1, 2)]);
     assert!(queues.doubtful().is_empty(), "it is under way");
-    queues.finish(key(1, 1), Sign::Good, now);
+    queues.finish(key(1, 1), HealthSignal::Good, now);
     assert_eq!(start(&mut queues, now), [], "its outcome may have placed it elsewhere");
     let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
     assert_eq!(doubtful, [(key(1, 1), Lane::Due), (key(1, 1), Lane::Due)], "the store is asked for both");
@@ -132,12 +132,12 @@ fn what_may_have_been_under_way_goes_through_the_store_first() {
     push(&mut queues, Lane::Due, 1, [1]);
     start(&mut queues, now);
     for event in [1, 2] {
-        queues.push(Ready { is_doubted: true, ..Ready::alone(key(1, event), Lane::Backlog, now) });
+        queues.push(Ready { needs_recheck: true, ..Ready::alone(key(1, event), Lane::Backlog, now) });
     }
     assert_eq!(start(&mut queues, now), []);
     let doubtful = |queues: &mut Queues<u32>| queues.doubtful().iter().map(|ready| ready.key).collect::<Vec<_>>();
     assert_eq!(doubtful(&mut queues), [key(1, 2)]);
-    queues.finish(key(1, 1), Sign::Good, now);
+    queues.finish(key(1, 1), HealthSignal::Good, now);
     assert_eq!(doubtful(&mut queues), [key(1, 1)]);
 }
 
@@ -148,15 +148,15 @@ fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
         push(&mut queues, Lane::Due, endpoint, [1]);
         start(&mut queues, now);
         push(&mut queues, Lane::Due, endpoint, [1]);
-        push_test(&mut queues, Lane::Hand, endpoint, 1);
+        push_test(&mut queues, Lane::Manual, endpoint, 1);
     }
     queues.clear(EndpointNo(1), false);
     queues.clear(EndpointNo(2), true);
     for endpoint in [1, 2] {
-        queues.finish(key(endpoint, 1), Sign::Slow, now);
+        queues.finish(key(endpoint, 1), HealthSignal::Slow, now);
     }
     let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
-    assert_eq!(doubtful, [(key(1, 1), Lane::Hand)]);
+    assert_eq!(doubtful, [(key(1, 1), Lane::Manual)]);
     assert_eq!(queues.endpoints.len(), 1, "of a deleted one nothing is remembered, slow or not");
 }
 
@@ -173,15 +173,15 @@ fn a_backlog_is_asked_for_once_each_time_it_runs_low() {
     start(&mut queues, now);
     assert!(queues.refills().is_empty(), "it is asked for already");
     queues.backlog(EndpointNo(1), true);
-    assert!(queues.refills().is_empty(), "there may be no seat for it");
+    assert!(queues.refills().is_empty(), "there may be no permit for it");
     push(&mut queues, Lane::Backlog, 1, [piece + 9]);
     start(&mut queues, now);
     assert_eq!(queues.refills(), [EndpointNo(1)], "one started");
     queues.backlog(EndpointNo(1), true);
-    queues.finish(key(1, 1), Sign::Good, now);
+    queues.finish(key(1, 1), HealthSignal::Good, now);
     assert_eq!(queues.refills(), [EndpointNo(1)], "one ended");
     queues.backlog(EndpointNo(1), false);
-    queues.finish(key(1, 2), Sign::Good, now);
+    queues.finish(key(1, 2), HealthSignal::Good, now);
     assert!(queues.refills().is_empty(), "there is no more");
     queues.backlog(EndpointNo(2), true);
     assert_eq!(queues.refills(), [EndpointNo(2)], "nothing of it is here that could ask");
@@ -193,8 +193,8 @@ fn of_a_disabled_webhook_only_tests_go_on_and_of_a_deleted_one_nothing() {
     for endpoint in [1, 2] {
         push(&mut queues, Lane::Due, endpoint, [1]);
         push(&mut queues, Lane::Backlog, endpoint, [2]);
-        push(&mut queues, Lane::Hand, endpoint, [3]);
-        push_test(&mut queues, Lane::Hand, endpoint, 4);
+        push(&mut queues, Lane::Manual, endpoint, [3]);
+        push_test(&mut queues, Lane::Manual, endpoint, 4);
         push_test(&mut queues, Lane::Due, endpoint, 5);
     }
     queues.clear(EndpointNo(1), false);
@@ -208,7 +208,7 @@ fn a_stop_starts_nothing_more() {
     push(&mut queues, Lane::Due, 1, 1..=3);
     assert_eq!(start(&mut queues, now), [(1, 1)]);
     queues.stop();
-    assert!(queues.finish(key(1, 1), Sign::Good, now).is_none());
+    assert!(queues.finish(key(1, 1), HealthSignal::Good, now).is_none());
     assert_eq!((start(&mut queues, now), queues.in_flight()), (vec![], 0));
     assert!(!queues.rest(EndpointNo(1), 1, 1, now));
 }
@@ -252,8 +252,8 @@ fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
 #[test]
 fn what_is_dropped_starts_no_more_but_for_tests() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
-    push_test(&mut queues, Lane::Hand, 1, 3);
-    push(&mut queues, Lane::Hand, 1, [8, 2]);
+    push_test(&mut queues, Lane::Manual, 1, 3);
+    push(&mut queues, Lane::Manual, 1, [8, 2]);
     push(&mut queues, Lane::Due, 1, [4, 5, 6]);
     push_test(&mut queues, Lane::Due, 1, 1);
     push(&mut queues, Lane::Backlog, 1, [0, 2, 7]);

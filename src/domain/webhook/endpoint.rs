@@ -19,7 +19,7 @@ pub(crate) struct Endpoint {
     pub(crate) created_at: Timestamp,
     /// When the definition was last set: `explain` says so when that is after the event.
     pub(crate) changed_at: Timestamp,
-    pub(crate) standing: Standing,
+    pub(crate) standing: WebhookState,
     /// Consecutive failures, as the dialect counts them.
     pub(crate) failures: u32,
     /// Newest first, never empty unless the dialect signs nothing.
@@ -50,7 +50,7 @@ pub(crate) enum Owner {
 
 /// Whether deliveries go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum WebhookState {
     Active,
     Disabled {
         at: Timestamp,
@@ -106,21 +106,21 @@ pub(crate) enum Count {
 
 impl Endpoint {
     pub(crate) fn is_active(&self) -> bool {
-        self.standing == Standing::Active
+        self.standing == WebhookState::Active
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        matches!(self.standing, Standing::Deleted { .. })
+        matches!(self.standing, WebhookState::Deleted { .. })
     }
 
     /// Out of the config file until that names it, its tenant or its provider again.
     pub(crate) fn is_removed(&self) -> bool {
-        matches!(self.standing, Standing::Removed { .. })
+        matches!(self.standing, WebhookState::Removed { .. })
     }
 
     /// Whether new events can match it; those for a disabled one are held.
     pub(crate) fn is_subscribed(&self) -> bool {
-        matches!(self.standing, Standing::Active | Standing::Disabled { .. })
+        matches!(self.standing, WebhookState::Active | WebhookState::Disabled { .. })
     }
 
     /// Whether an attempt may be made: a disabled one is still tested.
@@ -131,9 +131,9 @@ impl Endpoint {
     /// When it stopped being sent anything, and why, for people; `None`: it is active, or deleted.
     pub(crate) fn stopped(&self) -> Option<(Timestamp, String)> {
         match self.standing {
-            Standing::Active | Standing::Deleted { .. } => None,
-            Standing::Disabled { at, why } => Some((at, why.text())),
-            Standing::Removed { at, .. } => Some((at, REMOVED.into())),
+            WebhookState::Active | WebhookState::Deleted { .. } => None,
+            WebhookState::Disabled { at, why } => Some((at, why.text())),
+            WebhookState::Removed { at, .. } => Some((at, REMOVED.into())),
         }
     }
 
@@ -172,16 +172,16 @@ impl Endpoint {
     /// comes back.
     pub(crate) fn disabled(mut self, why: Why, now: Timestamp) -> Self {
         match &mut self.standing {
-            Standing::Active => self.standing = Standing::Disabled { at: now, why },
-            Standing::Removed { disabled, .. } => *disabled = disabled.or(Some((now, why))),
-            Standing::Disabled { .. } | Standing::Deleted { .. } => {}
+            WebhookState::Active => self.standing = WebhookState::Disabled { at: now, why },
+            WebhookState::Removed { disabled, .. } => *disabled = disabled.or(Some((now, why))),
+            WebhookState::Disabled { .. } | WebhookState::Deleted { .. } => {}
         }
         self
     }
 
     /// Starts the count of failures anew.
     pub(crate) fn enabled(mut self) -> Self {
-        self.standing = Standing::Active;
+        self.standing = WebhookState::Active;
         self.failures = 0;
         self
     }
@@ -189,19 +189,19 @@ impl Endpoint {
     /// Takes it out with the config file's table. `now` is later than every event so far, so that no pin outlives this.
     pub(crate) fn removed(mut self, now: Timestamp) -> Self {
         let disabled = match self.standing {
-            Standing::Removed { .. } | Standing::Deleted { .. } => return self,
-            Standing::Active => None,
-            Standing::Disabled { at, why } => Some((at, why)),
+            WebhookState::Removed { .. } | WebhookState::Deleted { .. } => return self,
+            WebhookState::Active => None,
+            WebhookState::Disabled { at, why } => Some((at, why)),
         };
-        self.standing = Standing::Removed { at: now, disabled };
+        self.standing = WebhookState::Removed { at: now, disabled };
         self.pins_from = now;
         self
     }
 
     /// Back in the config file it is no new start: what it was before, and the count of failures goes on.
     pub(crate) fn restored(mut self) -> Self {
-        if let Standing::Removed { disabled, .. } = self.standing {
-            self.standing = disabled.map_or(Standing::Active, |(at, why)| Standing::Disabled { at, why });
+        if let WebhookState::Removed { disabled, .. } = self.standing {
+            self.standing = disabled.map_or(WebhookState::Active, |(at, why)| WebhookState::Disabled { at, why });
         }
         self
     }
@@ -209,7 +209,7 @@ impl Endpoint {
     /// What is left of a deleted webhook: what the log shows of it.
     pub(crate) fn deleted(self, now: Timestamp) -> Self {
         let definition = Definition { description: Box::default(), events: Vec::new(), ..self.definition };
-        Self { standing: Standing::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
+        Self { standing: WebhookState::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
     }
 }
 
@@ -239,7 +239,7 @@ pub(crate) mod fixture {
             owner: Owner::Operator,
             created_at: Timestamp::EPOCH,
             changed_at: Timestamp::EPOCH,
-            standing: Standing::Active,
+            standing: WebhookState::Active,
             failures: 0,
             secrets: Vec::new(),
             pins_from: Timestamp::EPOCH,
@@ -268,7 +268,7 @@ mod tests {
     fn what_comes_back_is_as_it_was() {
         let active = Endpoint { failures: 1, ..endpoint(&["*"]) };
         let back = active.clone().removed(NOW).restored();
-        assert_eq!((back.standing, back.failures), (Standing::Active, 1));
+        assert_eq!((back.standing, back.failures), (WebhookState::Active, 1));
         let failed = active.counted(Count::Raise, &DISABLE, NOW);
         assert_eq!(failed.clone().removed(NOW).restored().standing, failed.standing);
     }
@@ -277,7 +277,7 @@ mod tests {
     fn what_is_disabled_while_it_is_out_comes_back_disabled() {
         let out = || Endpoint { failures: 1, ..endpoint(&["*"]) }.removed(NOW);
         let why = |endpoint: Endpoint| match endpoint.restored().standing {
-            Standing::Disabled { why, .. } => Some(why),
+            WebhookState::Disabled { why, .. } => Some(why),
             _ => None,
         };
         assert_eq!(why(out().disabled(Why::ByHand, NOW).disabled(Why::Gone, NOW)), Some(Why::ByHand));

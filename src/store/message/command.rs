@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::permit::Seat;
+use super::permit::QueuePermit;
 use super::publication::{Accepted, Publication, Refusal};
 use super::session::{NewConnection, Opened};
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::outcome::Outcome;
-use crate::domain::delivery::{Place, Trigger};
+use crate::domain::delivery::{QueuePosition, Trigger};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::webhook::secret::Secret;
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::{Attempt, Denied, Owned};
 
 /// One entry of the inbox.
@@ -28,9 +28,9 @@ pub(in crate::store) enum Op {
     Finish(Box<Finished>),
     Refill(EndpointNo),
     /// One that was to start while it was under way: its attempt looks whether it is still to be made.
-    Again(Box<Ready>),
+    Recheck(Box<Ready>),
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
-    Sync(Box<FileSays>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
+    Sync(Box<DesiredState>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
     Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
     Cancel(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
     Purge(EndpointNo, Purge, oneshot::Sender<Result<(), Denied>>),
@@ -52,13 +52,13 @@ pub(crate) type Dialects = Vec<(Box<str>, Arc<Dialect>)>;
 
 /// All that the config file says of what the store keeps.
 #[derive(Debug)]
-pub(crate) struct FileSays {
+pub(crate) struct DesiredState {
     pub(crate) dialects: Dialects,
     /// Those that go when they are taken out.
     pub(crate) tenants: Vec<Owned>,
     /// Its keys: nothing is taken any more that came with one that it held before.
     pub(crate) keys: HashSet<KeyHash>,
-    pub(crate) webhooks: Vec<FromFile>,
+    pub(crate) webhooks: Vec<FileWebhook>,
 }
 
 /// A change of one webhook.
@@ -100,7 +100,7 @@ pub(crate) struct NewWebhook {
 
 /// A webhook as the config file has it.
 #[derive(Clone, Debug)]
-pub(crate) struct FromFile {
+pub(crate) struct FileWebhook {
     pub(crate) owned: Owned,
     pub(crate) definition: Definition,
     /// From its `secret_file`.
@@ -126,15 +126,15 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) key: DeliveryKey,
-    pub(crate) place: Place,
+    pub(crate) position: QueuePosition,
     pub(crate) lane: Lane,
     /// The event, when it is at hand: then this is its first attempt and nothing need be read.
-    pub(crate) known: Option<Arc<Held>>,
+    pub(crate) known: Option<Arc<CachedEvent>>,
     /// A test that was asked for: it stays in its queue when the others are dropped, and is sent though its webhook is disabled.
     pub(crate) is_test: bool,
     /// It may be under way, or its outcome on the way to the disk: before it starts the store is asked, behind that outcome.
-    pub(crate) is_doubted: bool,
-    pub(crate) seat: Seat,
+    pub(crate) needs_recheck: bool,
+    pub(crate) permit: QueuePermit,
     /// Since when it could be attempted, for all that the store knows.
     pub(crate) since: Instant,
 }
@@ -143,8 +143,17 @@ pub(crate) struct Ready {
 impl Ready {
     /// One that no store knows.
     pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
-        let seat = Seat::squeeze(&Arc::default(), &Arc::default());
-        Self { key, place: Place::Backlog(key.event.0), lane, known: None, is_test: false, is_doubted: false, seat, since }
+        let permit = QueuePermit::acquire_beyond(&Arc::default(), &Arc::default());
+        Self {
+            key,
+            position: QueuePosition::Backlog(key.event.0),
+            lane,
+            known: None,
+            is_test: false,
+            needs_recheck: false,
+            permit,
+            since,
+        }
     }
 }
 
@@ -156,14 +165,14 @@ pub(crate) enum Lane {
     /// What waited on disk.
     Backlog,
     /// Asked for by a person: first, and also when the webhook is disabled.
-    Hand,
+    Manual,
 }
 
 /// An attempt that ended, on its way into the log.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) key: DeliveryKey,
-    pub(crate) place: Place,
+    pub(crate) position: QueuePosition,
     /// It was taken from memory as its first attempt.
     pub(crate) first: bool,
     pub(crate) trigger: Trigger,

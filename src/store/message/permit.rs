@@ -1,6 +1,6 @@
 //! How much of what is due may wait in memory: the bound that keeps a slow endpoint from costing the others anything.
 //!
-//! A delivery that finds no seat goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
+//! A delivery that finds no permit goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -9,7 +9,7 @@ use crate::domain::time::Timestamp;
 
 /// Seats over all endpoints.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
+pub(crate) struct QueueBudget {
     waiting: AtomicUsize,
 }
 
@@ -38,64 +38,64 @@ impl Live {
 
 /// A delivery's place in memory, from the commit that made it ready to the start of its attempt. Dropping it frees the place.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    room: Arc<Room>,
+pub(crate) struct QueuePermit {
+    budget: Arc<QueueBudget>,
     live: Arc<Live>,
     is_taken: AtomicBool,
 }
 
-impl Seat {
-    /// `None` when the endpoint or the room is full.
-    pub(in crate::store) fn take(room: &Arc<Room>, live: &Arc<Live>) -> Option<Self> {
-        (Self::free(room, live) > 0).then(|| Self::squeeze(room, live))
+impl QueuePermit {
+    /// `None` when the endpoint or the budget is full.
+    pub(in crate::store) fn acquire(budget: &Arc<QueueBudget>, live: &Arc<Live>) -> Option<Self> {
+        (Self::available(budget, live) > 0).then(|| Self::acquire_beyond(budget, live))
     }
 
-    /// How many seats the endpoint would be given now.
-    pub(in crate::store) fn free(room: &Room, live: &Live) -> usize {
+    /// How many permits the endpoint would be given now.
+    pub(in crate::store) fn available(budget: &QueueBudget, live: &Live) -> usize {
         let waiting = live.waiting();
-        let own = OWN_SEATS.saturating_sub(waiting) as usize;
-        let shared = ENDPOINT_SEATS.saturating_sub(waiting) as usize;
-        own.max(shared.min(SEATS.saturating_sub(room.waiting.load(Relaxed))))
+        let own = OWN_PERMITS.saturating_sub(waiting) as usize;
+        let shared = ENDPOINT_PERMITS.saturating_sub(waiting) as usize;
+        own.max(shared.min(PERMITS.saturating_sub(budget.waiting.load(Relaxed))))
     }
 
-    /// A seat beyond the bound, for what a person asked for and waits for.
-    pub(in crate::store) fn squeeze(room: &Arc<Room>, live: &Arc<Live>) -> Self {
-        let seat = Self { room: room.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
-        seat.retake();
-        seat
+    /// A permit beyond the bound, for what a person asked for and waits for.
+    pub(in crate::store) fn acquire_beyond(budget: &Arc<QueueBudget>, live: &Arc<Live>) -> Self {
+        let permit = Self { budget: budget.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
+        permit.reacquire();
+        permit
     }
 
     /// Frees the place: the attempt has started.
-    pub(crate) fn vacate(&self) {
+    pub(crate) fn release(&self) {
         if self.is_taken.swap(false, Relaxed) {
-            self.room.waiting.fetch_sub(1, Relaxed);
+            self.budget.waiting.fetch_sub(1, Relaxed);
             self.live.waiting.fetch_sub(1, Relaxed);
         }
     }
 
     /// Takes the place again, beyond the bound if need be: the attempt could not start after all.
-    pub(crate) fn retake(&self) {
+    pub(crate) fn reacquire(&self) {
         if !self.is_taken.swap(true, Relaxed) {
-            self.room.waiting.fetch_add(1, Relaxed);
+            self.budget.waiting.fetch_add(1, Relaxed);
             self.live.waiting.fetch_add(1, Relaxed);
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
-        self.vacate();
+        self.release();
     }
 }
 
 /// Deliveries in memory over all endpoints; about 100 bytes each.
-const SEATS: usize = 65_536;
+const PERMITS: usize = 65_536;
 
 /// Seats that an endpoint has whatever the others do: however many are stuck, the quick ones stay in memory.
-const OWN_SEATS: u32 = 32;
+const OWN_PERMITS: u32 = 32;
 
 /// Deliveries in memory for one endpoint: enough for a burst.
-pub(crate) const ENDPOINT_SEATS: u32 = 4_096;
+pub(crate) const ENDPOINT_PERMITS: u32 = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -103,18 +103,22 @@ mod tests {
 
     #[test]
     fn an_endpoint_has_its_own_seats_whatever_the_others_do() {
-        let (room, live, other) = (Arc::default(), Arc::default(), Arc::default());
-        assert_eq!(Seat::free(&room, &live), ENDPOINT_SEATS as usize);
-        let _others: Vec<_> = (0..SEATS - 10).map(|_| Seat::squeeze(&room, &other)).collect();
-        assert_eq!((Seat::free(&room, &live), Seat::free(&room, &other)), (OWN_SEATS as usize, 0));
-        let mut own: Vec<_> = std::iter::from_fn(|| Seat::take(&room, &live)).collect();
-        assert_eq!((own.len(), Seat::free(&room, &live)), (OWN_SEATS as usize, 0));
+        let (budget, live, other) = (Arc::default(), Arc::default(), Arc::default());
+        assert_eq!(QueuePermit::available(&budget, &live), ENDPOINT_PERMITS as usize);
+        let _others: Vec<_> = (0..PERMITS - 10).map(|_| QueuePermit::acquire_beyond(&budget, &other)).collect();
+        assert_eq!((QueuePermit::available(&budget, &live), QueuePermit::available(&budget, &other)), (OWN_PERMITS as usize, 0));
+        let mut own: Vec<_> = std::iter::from_fn(|| QueuePermit::acquire(&budget, &live)).collect();
+        assert_eq!((own.len(), QueuePermit::available(&budget, &live)), (OWN_PERMITS as usize, 0));
         own.truncate(12);
-        assert_eq!(Seat::free(&room, &live), 20);
-        let left = |act: fn(&Seat)| {
+        assert_eq!(QueuePermit::available(&budget, &live), 20);
+        let left = |act: fn(&QueuePermit)| {
             act(&own[0]);
-            Seat::free(&room, &live)
+            QueuePermit::available(&budget, &live)
         };
-        assert_eq!([Seat::vacate, Seat::vacate, Seat::retake, Seat::retake].map(left), [21, 21, 20, 20], "each counts once");
+        assert_eq!(
+            [QueuePermit::release, QueuePermit::release, QueuePermit::reacquire, QueuePermit::reacquire].map(left),
+            [21, 21, 20, 20],
+            "each counts once"
+        );
     }
 }

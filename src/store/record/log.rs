@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
-use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
 use crate::domain::id::DeliveryKey;
 use crate::domain::time::Timestamp;
 use crate::store::Attempt;
@@ -178,8 +178,8 @@ fn attempt<'a, R: Into<ResultForm<'a>>>(form: AttemptForm<'a, R>) -> Result<Atte
 
 fn state_form(state: State) -> StateForm {
     match state {
-        State::Pending(Place::Due(at)) => StateForm::Due(at.as_millis()),
-        State::Pending(Place::Backlog(number)) => StateForm::Backlog(number),
+        State::Pending(QueuePosition::Due(at)) => StateForm::Due(at.as_millis()),
+        State::Pending(QueuePosition::Backlog(number)) => StateForm::Backlog(number),
         State::Succeeded { at } => StateForm::Succeeded(at.as_micros()),
         State::Failed { at, end } => StateForm::Failed(at.as_micros(), end_code(end)),
     }
@@ -187,15 +187,15 @@ fn state_form(state: State) -> StateForm {
 
 fn state(form: StateForm) -> Result<State, Error> {
     Ok(match form {
-        StateForm::Due(at) => State::Pending(Place::Due(Timestamp::from_millis(at))),
-        StateForm::Backlog(number) => State::Pending(Place::Backlog(number)),
+        StateForm::Due(at) => State::Pending(QueuePosition::Due(Timestamp::from_millis(at))),
+        StateForm::Backlog(number) => State::Pending(QueuePosition::Backlog(number)),
         StateForm::Succeeded(at) => State::Succeeded { at: Timestamp::from_micros(at) },
         StateForm::Failed(at, code) => State::Failed { at: Timestamp::from_micros(at), end: end(code)? },
     })
 }
 
 coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted, 3 = Expired, 4 = Cancelled });
-coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Hand, 2 = Test });
+coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Manual, 2 = Test });
 coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });
 coded!(class_code, class: Class in "log" {
     0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response, 8 = Internal,

@@ -14,13 +14,13 @@ use super::*;
 use crate::domain::access::{Key, Maker, Role, Scopes};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
-use crate::domain::delivery::{Cause, Delivery, End, Place, Run, State, Trigger};
+use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
 use crate::domain::dialect::EventType;
 use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
-use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, Standing, Why};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::message::session::Connection;
 use crate::store::redb::boot::findings::{Finding, Kind};
@@ -102,7 +102,7 @@ fn delivery(state: State) -> Delivery {
         key: KEY,
         state,
         attempts: 3,
-        run: Run { cause: Cause::Hand, before: 2, draw: Some(0.25) },
+        run: Run { cause: Cause::Manual, before: 2, draw: Some(0.25) },
         by_hand: true,
         url: Some("https://example.com/pinned".into()),
         succeeded_at: Some(LATER),
@@ -223,11 +223,11 @@ fn the_log() {
         let (delivery, newest) = read_delivery(KEY, was).unwrap();
         write_delivery(&delivery, newest.as_ref(), out);
     };
-    let due = delivery(State::Pending(Place::Due(Timestamp::from_millis(AT.as_millis()))));
+    let due = delivery(State::Pending(QueuePosition::Due(Timestamp::from_millis(AT.as_millis()))));
     pinned("delivery-due", |out| write_delivery(&due, Some(&response()), out), again);
     let failed = delivery(State::Failed { at: AT, end: End::Expired });
     pinned("delivery-failed", |out| write_delivery(&failed, None, out), again);
-    let plain = Delivery { succeeded_at: Some(AT), ..Delivery::published(KEY, Place::Backlog(5)) };
+    let plain = Delivery { succeeded_at: Some(AT), ..Delivery::published(KEY, QueuePosition::Backlog(5)) };
     pinned("delivery-parked", |out| write_delivery(&plain, None, out), again);
     let succeeded = Delivery { state: State::Succeeded { at: AT }, ..plain };
     pinned("delivery-succeeded", |out| write_delivery(&succeeded, None, out), again);
@@ -327,11 +327,11 @@ fn webhooks() {
         pins_from: AT,
     };
     let forms = [
-        (Owner::File, Standing::Active, "endpoint-active"),
-        (Owner::Operator, Standing::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled"),
-        (Owner::Key("key_1".into()), Standing::Deleted { at: LATER }, "endpoint-deleted"),
-        (Owner::File, Standing::Removed { at: LATER, disabled: None }, "endpoint-removed"),
-        (Owner::File, Standing::Removed { at: LATER, disabled: Some((AT, Why::Gone)) }, "endpoint-removed-disabled"),
+        (Owner::File, WebhookState::Active, "endpoint-active"),
+        (Owner::Operator, WebhookState::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled"),
+        (Owner::Key("key_1".into()), WebhookState::Deleted { at: LATER }, "endpoint-deleted"),
+        (Owner::File, WebhookState::Removed { at: LATER, disabled: None }, "endpoint-removed"),
+        (Owner::File, WebhookState::Removed { at: LATER, disabled: Some((AT, Why::Gone)) }, "endpoint-removed-disabled"),
     ];
     for (owner, standing, name) in forms {
         let again = |was: &[u8], out: &mut Vec<u8>| {
@@ -341,15 +341,15 @@ fn webhooks() {
     }
     let read = |name: &str| read_endpoint(EndpointNo(7), &sealer, &stored(name)).unwrap();
     for (standing, name) in [
-        (Standing::Active, "endpoint-active-1"),
-        (Standing::Active, "endpoint-active-1/3"),
-        (Standing::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled-1"),
-        (Standing::Deleted { at: LATER }, "endpoint-deleted-1"),
+        (WebhookState::Active, "endpoint-active-1"),
+        (WebhookState::Active, "endpoint-active-1/3"),
+        (WebhookState::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled-1"),
+        (WebhookState::Deleted { at: LATER }, "endpoint-deleted-1"),
     ] {
         assert_eq!((read(name).standing, read(name).pins_from), (standing, Timestamp::EPOCH), "{name}, of the first version");
     }
     let was_out = read("endpoint-not-in-file-1/3");
-    assert_eq!((was_out.standing, was_out.pins_from), (Standing::Removed { at: LATER, disabled: None }, LATER));
+    assert_eq!((was_out.standing, was_out.pins_from), (WebhookState::Removed { at: LATER, disabled: None }, LATER));
     // Sealed anew each time, so it is only read.
     let read = read_endpoint(EndpointNo(7), &sealer, &stored("endpoint-sealed")).unwrap();
     let secrets: Vec<_> = read.secrets.iter().map(|held| (held.secret.expose(), held.until)).collect();
@@ -362,7 +362,7 @@ fn codes() {
     assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!([Class::Response, Class::Internal].map(class_code), [7, 8]);
     assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
-    assert_eq!([Cause::Publish, Cause::Hand, Cause::Test].map(cause_code), [0, 1, 2]);
+    assert_eq!([Cause::Publish, Cause::Manual, Cause::Test].map(cause_code), [0, 1, 2]);
     let failures = [Dns, Class::Internal].map(|class| brought_code(Brought::Failure(class)));
     assert_eq!((failures, brought_code(Brought::Status(4))), ([16, 24], 4));
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);

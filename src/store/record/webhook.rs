@@ -6,7 +6,7 @@ use super::codec::{VERSION, close_as, decode, intact, unknown, unknown_version};
 use crate::domain::event::Event;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::error::Error;
@@ -26,7 +26,7 @@ struct EndpointForm {
     owner: Option<String>,
     created_at: u64,
     changed_at: u64,
-    standing: StandingForm,
+    standing: WebhookStateForm,
     failures: u32,
     secrets: Vec<SecretForm>,
 }
@@ -35,7 +35,7 @@ struct EndpointForm {
 type Later = u64;
 
 #[derive(Encode, Decode)]
-enum StandingForm {
+enum WebhookStateForm {
     Active,
     Disabled { at: u64, why: u8, count: u32 },
     Deleted { at: u64 },
@@ -80,7 +80,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
     let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
     let events: Option<Vec<Pattern>> = form.events.iter().map(|text| Pattern::parse(text).ok()).collect();
     let standing = standing(&form.standing)?;
-    let removed_at = if let Standing::Removed { at, .. } = standing { at } else { Timestamp::EPOCH };
+    let removed_at = if let WebhookState::Removed { at, .. } = standing { at } else { Timestamp::EPOCH };
     Ok(Endpoint {
         no,
         id: form.id.into(),
@@ -108,7 +108,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
 pub(in crate::store) struct WebhookFacts {
     pub(in crate::store) tenant_no: TenantNo,
     pub(in crate::store) owned: Owned,
-    pub(in crate::store) standing: Standing,
+    pub(in crate::store) standing: WebhookState,
     created_at: Timestamp,
     events: Vec<Pattern>,
 }
@@ -117,7 +117,7 @@ impl WebhookFacts {
     /// Whether an event would have reached it when it was published.
     pub(in crate::store) fn matched(&self, event: &Event) -> bool {
         let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
-        let was_there = self.created_at <= event.key.time() && !matches!(self.standing, Standing::Deleted { .. });
+        let was_there = self.created_at <= event.key.time() && !matches!(self.standing, WebhookState::Deleted { .. });
         let wanted = self.events.iter().any(|pattern| pattern.matches(&event.kind));
         *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test
     }
@@ -182,15 +182,17 @@ fn owner(form: Option<String>) -> Owner {
     }
 }
 
-fn standing_form(standing: Standing) -> StandingForm {
+fn standing_form(standing: WebhookState) -> WebhookStateForm {
     match standing {
-        Standing::Active => StandingForm::Active,
-        Standing::Deleted { at } => StandingForm::Deleted { at: at.as_micros() },
-        Standing::Disabled { at, why } => {
+        WebhookState::Active => WebhookStateForm::Active,
+        WebhookState::Deleted { at } => WebhookStateForm::Deleted { at: at.as_micros() },
+        WebhookState::Disabled { at, why } => {
             let (at, why, count) = disabled_form((at, why));
-            StandingForm::Disabled { at, why, count }
+            WebhookStateForm::Disabled { at, why, count }
         }
-        Standing::Removed { at, disabled } => StandingForm::Removed { at: at.as_micros(), disabled: disabled.map(disabled_form) },
+        WebhookState::Removed { at, disabled } => {
+            WebhookStateForm::Removed { at: at.as_micros(), disabled: disabled.map(disabled_form) }
+        }
     }
 }
 
@@ -203,20 +205,20 @@ fn disabled_form((at, why): (Timestamp, Why)) -> (u64, u8, u32) {
     (at.as_micros(), why, count)
 }
 
-fn standing(form: &StandingForm) -> Result<Standing, Error> {
+fn standing(form: &WebhookStateForm) -> Result<WebhookState, Error> {
     Ok(match *form {
-        StandingForm::Active => Standing::Active,
-        StandingForm::Deleted { at } => Standing::Deleted { at: Timestamp::from_micros(at) },
+        WebhookStateForm::Active => WebhookState::Active,
+        WebhookStateForm::Deleted { at } => WebhookState::Deleted { at: Timestamp::from_micros(at) },
         // In the first version, one that was out of the config file was disabled for that reason.
-        StandingForm::Disabled { at, why: NOT_IN_FILE, .. } => {
-            Standing::Removed { at: Timestamp::from_micros(at), disabled: None }
+        WebhookStateForm::Disabled { at, why: NOT_IN_FILE, .. } => {
+            WebhookState::Removed { at: Timestamp::from_micros(at), disabled: None }
         }
-        StandingForm::Disabled { at, why, count } => {
+        WebhookStateForm::Disabled { at, why, count } => {
             let (at, why) = disabled((at, why, count))?;
-            Standing::Disabled { at, why }
+            WebhookState::Disabled { at, why }
         }
-        StandingForm::Removed { at, disabled: was } => {
-            Standing::Removed { at: Timestamp::from_micros(at), disabled: was.map(disabled).transpose()? }
+        WebhookStateForm::Removed { at, disabled: was } => {
+            WebhookState::Removed { at: Timestamp::from_micros(at), disabled: was.map(disabled).transpose()? }
         }
     })
 }

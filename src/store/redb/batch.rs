@@ -10,7 +10,7 @@ use super::schema::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
 use super::state::Memory;
 use super::tables::Tables;
 use super::waiting;
-use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::delivery::{Delivery, QueuePosition, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
@@ -19,10 +19,10 @@ use crate::store::Attempt;
 use crate::store::Shared;
 use crate::store::error::{Error, intact};
 use crate::store::message::command::{Committed, Lane, Ready};
-use crate::store::message::permit::Seat;
+use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record::{self};
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Entry;
 use crate::store::writer::schedule::Armed;
@@ -127,29 +127,29 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// A new delivery: due now when there is a seat for it, else in its endpoint's backlog under its event's key.
-    pub(in crate::store) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>) -> Result<(), Error> {
+    /// A new delivery: due now when there is a permit for it, else in its endpoint's backlog under its event's key.
+    pub(in crate::store) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<CachedEvent>>) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        match self.seat_of_new(key, &entry) {
-            Some(seat) => self.ready_new(key, known, seat),
+        match self.permit_of_new(key, &entry) {
+            Some(permit) => self.ready_new(key, known, permit),
             None => self.park_new(key)?,
         }
         Ok(())
     }
 
-    /// A seat for a new delivery, unless it is to wait for its endpoint, or for the purge that is to end it.
-    pub(in crate::store) fn seat_of_new(&self, key: DeliveryKey, entry: &Entry) -> Option<Seat> {
+    /// A permit for a new delivery, unless it is to wait for its endpoint, or for the purge that is to end it.
+    pub(in crate::store) fn permit_of_new(&self, key: DeliveryKey, entry: &Entry) -> Option<QueuePermit> {
         let starts = entry.endpoint.is_active() && !self.is_purged(key);
-        starts.then(|| Seat::take(&self.shared.room, &entry.live)).flatten()
+        starts.then(|| QueuePermit::acquire(&self.shared.queue_budget, &entry.live)).flatten()
     }
 
     /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read
     /// past that already, it gets a row and a number of its own.
     pub(in crate::store) fn park_new(&mut self, key: DeliveryKey) -> Result<(), Error> {
         if self.memory.backlogs.get(&key.endpoint).is_some_and(|cursor| key.event.0 <= cursor.after) {
-            let late = self.park(Delivery::published(key, Place::Backlog(0)))?;
+            let late = self.park(Delivery::published(key, QueuePosition::Backlog(0)))?;
             return self.write_row(&late, None);
         }
         self.put_backlog(key, key.event.0);
@@ -162,7 +162,7 @@ impl Batch<'_, '_> {
         if active || delivery.is_test() {
             self.put_due(delivery.key, at);
             self.arm(delivery.key, at);
-            Ok(delivery.placed(Place::Due(at)))
+            Ok(delivery.placed(QueuePosition::Due(at)))
         } else {
             self.park(delivery)
         }
@@ -172,19 +172,19 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn park(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
         let number = self.next_key().0;
         self.put_backlog(delivery.key, number);
-        Ok(delivery.placed(Place::Backlog(number)))
+        Ok(delivery.placed(QueuePosition::Backlog(number)))
     }
 
     /// Takes a delivery's one entry out of the table where it waits; false when it is not there.
-    pub(in crate::store) fn take_entry(&mut self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
-        match place {
-            Place::Due(at) => {
+    pub(in crate::store) fn take_entry(&mut self, key: DeliveryKey, position: QueuePosition) -> Result<bool, Error> {
+        match position {
+            QueuePosition::Due(at) => {
                 let entry = due_key(at, key);
                 let stood = self.tables.take_due(&entry)?;
                 self.memory.counters.note_taken(if stood { waiting::of_due(&entry) } else { 0 });
                 Ok(stood)
             }
-            Place::Backlog(number) => {
+            QueuePosition::Backlog(number) => {
                 let entry = backlog_key(key.endpoint, number);
                 let stood = self.tables.take_backlog(&entry)?;
                 let event = key.event.0.to_be_bytes();
@@ -202,8 +202,8 @@ impl Batch<'_, '_> {
     }
 
     /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
-    pub(in crate::store) fn ready(&mut self, key: DeliveryKey, place: Place, lane: Lane, seat: Seat) {
-        if let Place::Due(at) = place
+    pub(in crate::store) fn ready(&mut self, key: DeliveryKey, position: QueuePosition, lane: Lane, permit: QueuePermit) {
+        if let QueuePosition::Due(at) = position
             && !self.loaded(&due_key(at, key))
         {
             return;
@@ -211,24 +211,24 @@ impl Batch<'_, '_> {
         let is_test = self.memory.tests.contains_key(&key);
         self.after.committed.ready.push(Ready {
             key,
-            place,
+            position,
             lane,
             known: None,
             is_test,
-            is_doubted: false,
-            seat,
+            needs_recheck: false,
+            permit,
             since: self.steady,
         });
     }
 
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
-    pub(in crate::store) fn place_without_row(&mut self, key: DeliveryKey) -> Result<Option<Place>, Error> {
+    pub(in crate::store) fn position_without_row(&mut self, key: DeliveryKey) -> Result<Option<QueuePosition>, Error> {
         let at = key.event.time();
         if self.tables.due()?.get(&due_key(at, key))?.is_some() {
-            return Ok(Some(Place::Due(at)));
+            return Ok(Some(QueuePosition::Due(at)));
         }
         let parked = self.tables.backlog()?.get(&backlog_key(key.endpoint, key.event.0))?.is_some();
-        Ok(parked.then_some(Place::Backlog(key.event.0)))
+        Ok(parked.then_some(QueuePosition::Backlog(key.event.0)))
     }
 
     /// A delivery in whatever form it is kept; `None` when there is none.
@@ -236,8 +236,8 @@ impl Batch<'_, '_> {
         if let Some(found) = self.row(key)? {
             return Ok(Some(found));
         }
-        let place = self.place_without_row(key)?;
-        Ok(place.map(|place| (Delivery::published(key, place), None)))
+        let position = self.position_without_row(key)?;
+        Ok(position.map(|position| (Delivery::published(key, position), None)))
     }
 
     /// A delivery that was pending ended without an attempt.
@@ -289,21 +289,21 @@ impl Batch<'_, '_> {
         self.memory.schedule.is_loaded(key)
     }
 
-    pub(in crate::store) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<Held>>, seat: Seat) {
+    pub(in crate::store) fn ready_new(&mut self, key: DeliveryKey, known: Option<&Arc<CachedEvent>>, permit: QueuePermit) {
         let at = key.event.time();
         self.put_due(key, at);
         // Before the table is loaded up to here, the loading will find it.
         if self.loaded(&due_key(at, key)) {
-            let place = Place::Due(at);
+            let position = QueuePosition::Due(at);
             let (known, since) = (known.cloned(), self.steady);
             self.after.committed.ready.push(Ready {
                 key,
-                place,
+                position,
                 lane: Lane::Due,
                 known,
                 is_test: false,
-                is_doubted: false,
-                seat,
+                needs_recheck: false,
+                permit,
                 since,
             });
         }

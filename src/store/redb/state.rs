@@ -13,7 +13,7 @@ use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::message::command::Limits;
 use crate::store::record::{Counters, Fanout, Job};
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::revoked::Revoked;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;
@@ -32,7 +32,7 @@ pub(in crate::store) struct Memory {
     /// Up to which event the deliveries of webhooks end that are being purged.
     pub(in crate::store) purges: ByEndpoint<EventKey>,
     /// The pending tests that were asked for since the start, and who waits for the outcome of each. Each is in a queue, is to be
-    /// loaded into one, or is under way, unless it had no seat and stands in a backlog; some 40 bytes each.
+    /// loaded into one, or is under way, unless it had no permit and stands in a backlog; some 40 bytes each.
     pub(in crate::store) tests: HashMap<DeliveryKey, Option<oneshot::Sender<()>>>,
     pub(in crate::store) limits: Limits,
     pub(in crate::store) sweep: Sweep,
@@ -69,7 +69,7 @@ pub(in crate::store) struct RunningFanout {
     pub(in crate::store) event: EventKey,
     pub(in crate::store) cursor: Fanout,
     /// The event, where memory has room for it.
-    pub(in crate::store) known: Option<Arc<Held>>,
+    pub(in crate::store) known: Option<Arc<CachedEvent>>,
 }
 
 /// A job under way.

@@ -249,7 +249,7 @@ impl Batch<'_, '_> {
             Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),
             Op::AcceptAll(all, to) => answered!(to, all.into_iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
             Op::Refill(endpoint) => self.refill(endpoint)?,
-            Op::Again(ready) => self.after.committed.ready.push(*ready),
+            Op::Recheck(ready) => self.after.committed.ready.push(*ready),
             Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
             Op::Sync(file, to) => answered!(to, self.sync(*file)?),
             Op::Retry(key, to) => answered!(to, self.retry(key)?),

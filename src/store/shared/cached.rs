@@ -14,12 +14,12 @@ use crate::domain::id::EventKey;
 #[derive(Debug)]
 pub(in crate::store) struct Bodies {
     budget: Arc<Budget>,
-    held: Mutex<HashMap<EventKey, Weak<Held>>>,
+    held: Mutex<HashMap<EventKey, Weak<CachedEvent>>>,
 }
 
 /// An event in memory. Dropping the last of its holders gives its room back.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct CachedEvent {
     event: Event,
     room: Room,
     bodies: Arc<Bodies>,
@@ -32,7 +32,7 @@ enum Room {
     Read { _share: Share },
 }
 
-impl Held {
+impl CachedEvent {
     pub(crate) fn event(&self) -> &Event {
         &self.event
     }
@@ -61,12 +61,12 @@ impl Bodies {
     ///
     /// Deliveries that wait may hold it for long, so it is never one that draws on the room of attempts: whoever waits for that
     /// would wait for those behind.
-    pub(in crate::store) fn keep(self: &Arc<Self>, event: Event) -> Option<Arc<Held>> {
+    pub(in crate::store) fn keep(self: &Arc<Self>, event: Event) -> Option<Arc<CachedEvent>> {
         let bytes = event.bytes();
         if !self.budget.fresh().take(bytes) {
             return None;
         }
-        let held = Arc::new(Held { event, room: Room::Fresh(bytes), bodies: self.clone() });
+        let held = Arc::new(CachedEvent { event, room: Room::Fresh(bytes), bodies: self.clone() });
         if held.is_listed() {
             return Some(Some(self.list(&held)).filter(|listed| listed.is_fresh()).unwrap_or(held));
         }
@@ -78,24 +78,24 @@ impl Bodies {
         self.budget.fresh().fits(record)
     }
 
-    pub(in crate::store) fn find(&self, key: EventKey) -> Option<Arc<Held>> {
+    pub(in crate::store) fn find(&self, key: EventKey) -> Option<Arc<CachedEvent>> {
         self.held().get(&key).and_then(Weak::upgrade)
     }
 
     /// As [`Self::find`], for a delivery that is to wait: see [`Self::keep`].
-    pub(in crate::store) fn find_fresh(&self, key: EventKey) -> Option<Arc<Held>> {
+    pub(in crate::store) fn find_fresh(&self, key: EventKey) -> Option<Arc<CachedEvent>> {
         self.find(key).filter(|held| held.is_fresh())
     }
 
     /// Keeps an event that was read back into a share of its own. Of two that read it at once the first stays.
-    pub(in crate::store) fn put(self: &Arc<Self>, event: Event, mut share: Share) -> Arc<Held> {
+    pub(in crate::store) fn put(self: &Arc<Self>, event: Event, mut share: Share) -> Arc<CachedEvent> {
         share.shrink(event.bytes());
-        let held = Arc::new(Held { event, room: Room::Read { _share: share }, bodies: self.clone() });
+        let held = Arc::new(CachedEvent { event, room: Room::Read { _share: share }, bodies: self.clone() });
         self.list(&held)
     }
 
     /// What is held under its key from now on.
-    fn list(&self, held: &Arc<Held>) -> Arc<Held> {
+    fn list(&self, held: &Arc<CachedEvent>) -> Arc<CachedEvent> {
         let mut listed = self.held();
         let place = listed.entry(held.event.key).or_default();
         place.upgrade().unwrap_or_else(|| {
@@ -104,12 +104,12 @@ impl Bodies {
         })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<EventKey, Weak<Held>>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<EventKey, Weak<CachedEvent>>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held {
+impl Drop for CachedEvent {
     fn drop(&mut self) {
         if self.is_listed() {
             let mut held = self.bodies.held();
@@ -137,7 +137,7 @@ mod tests {
         Bodies::new(Arc::new(Budget::new(BYTES_LEAST)))
     }
 
-    fn read(bodies: &Arc<Bodies>, key: u64, bytes: usize) -> Arc<Held> {
+    fn read(bodies: &Arc<Bodies>, key: u64, bytes: usize) -> Arc<CachedEvent> {
         let share = bodies.budget.try_event(bytes).expect("there is room");
         bodies.put(event(key, bytes), share)
     }
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_key_that_is_held_anew_stays_when_the_old_one_goes() {
         let bodies = bodies();
-        let old = Arc::new(Held { event: event(1, 10), room: Room::Fresh(LISTED_BYTES), bodies: bodies.clone() });
+        let old = Arc::new(CachedEvent { event: event(1, 10), room: Room::Fresh(LISTED_BYTES), bodies: bodies.clone() });
         bodies.budget.fresh().take(LISTED_BYTES);
         let new = read(&bodies, 1, 10);
         drop(old);

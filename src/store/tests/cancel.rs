@@ -121,9 +121,9 @@ impl Lab {
 }
 
 /// A file that holds so many webhooks for events of type `wide`.
-fn wide(count: usize) -> FileSays {
+fn wide(count: usize) -> DesiredState {
     let webhooks = (0..count).map(|number| from_file((&format!("w{number}"), "wide"))).collect();
-    FileSays { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks }
+    DesiredState { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks }
 }
 
 fn publication(kind: &str) -> Publication {
@@ -400,7 +400,7 @@ fn a_test_outlives_a_purge_and_is_queued_once() {
     let test = lab.test(ledger);
     lab.publish("order.paid", "{}");
     let ready = lab.ready_of(ledger, 2);
-    assert_eq!((ready[0].key, ready[0].lane, ready[0].is_test, ready[1].is_test), (test.key, Lane::Hand, true, false));
+    assert_eq!((ready[0].key, ready[0].lane, ready[0].is_test, ready[1].is_test), (test.key, Lane::Manual, true, false));
     assert_eq!(lab.purge(ledger, false), Ok(()));
     lab.wait_for(ledger, [1, 0, 1, 0]);
     lab.told();
@@ -448,7 +448,7 @@ fn what_is_held_for_a_removed_webhook_can_be_purged() {
     let lab = Lab::new();
     let ledger = lab.webhook("ledger");
     lab.publish_many("order.paid", 3);
-    let file = FileSays {
+    let file = DesiredState {
         dialects: vec![("shop".into(), standard())],
         tenants: vec![owned()],
         keys: HashSet::new(),

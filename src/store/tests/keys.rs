@@ -115,6 +115,6 @@ fn sync_tenants(lab: &Lab, tenants: Vec<Owned>) {
 fn sync_all(lab: &Lab, keys: Vec<KeyHash>, tenants: Vec<Owned>) {
     let dialects = vec![("shop".into(), standard())];
     let webhooks = [("ledger", "order.*"), ("till", "sale.*")].map(from_file).to_vec();
-    let file = FileSays { dialects, tenants, keys: keys.into_iter().collect(), webhooks };
+    let file = DesiredState { dialects, tenants, keys: keys.into_iter().collect(), webhooks };
     lab.runtime.block_on(lab.store.sync(file)).unwrap();
 }

@@ -15,10 +15,10 @@ fn what_was_under_way_at_disabling_is_looked_at_before_it_starts() {
     lab.runtime.block_on(lab.store.enable_webhook(books)).unwrap();
     lab.store.refill(books);
     let mut again = lab.ready_of(books, 2);
-    let seen: Vec<_> = again.iter().map(|one| (one.key == under_way[0].key, one.is_doubted, one.known.is_some())).collect();
+    let seen: Vec<_> = again.iter().map(|one| (one.key == under_way[0].key, one.needs_recheck, one.known.is_some())).collect();
     assert_eq!(seen, [(true, true, false), (false, false, true)]);
     lab.finish(&under_way[0], 200);
-    lab.store.again(again.swap_remove(0));
+    lab.store.recheck(again.swap_remove(0));
     let one = lab.ready_of(books, 1);
-    assert!(!one[0].is_doubted && matches!(lab.store.begin(&one[0], None), Ok(Begin::Over)), "its outcome is on disk");
+    assert!(!one[0].needs_recheck && matches!(lab.store.begin(&one[0], None), Ok(Begin::Over)), "its outcome is on disk");
 }

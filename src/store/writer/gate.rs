@@ -29,7 +29,7 @@ impl Op {
         match self {
             // Each is judged by itself: one that was published before is answered again.
             Self::Accept(..) | Self::AcceptAll(..) => false,
-            Self::Finish(_) | Self::Refill(_) | Self::Again(_) | Self::Limits(_) | Self::AcceptClock(_) => false,
+            Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(_) => false,
             // Without what the config file says there is no service that could empty itself.
             Self::Sync(..) => false,
             // What ends can go before its age.

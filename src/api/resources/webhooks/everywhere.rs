@@ -10,7 +10,7 @@ use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::id::EndpointNo;
-use crate::domain::webhook::endpoint::{Endpoint, Standing, Why};
+use crate::domain::webhook::endpoint::{Endpoint, WebhookState, Why};
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
 /// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
@@ -38,6 +38,6 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
 
 /// Failures in a row, or so many that they disabled it.
 fn is_failing(endpoint: &Endpoint) -> bool {
-    let fell = matches!(endpoint.standing, Standing::Disabled { why: Why::Failures(_) | Why::Gone, .. });
+    let fell = matches!(endpoint.standing, WebhookState::Disabled { why: Why::Failures(_) | Why::Gone, .. });
     fell || endpoint.failures > 0
 }

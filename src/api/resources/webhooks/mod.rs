@@ -23,7 +23,7 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::domain::dialect::Dialect;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, Standing};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, WebhookState};
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::{NewWebhook, Recover};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
@@ -195,9 +195,9 @@ fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut 
 /// `active`, `disabled`, or `removed` where the dialect knows that word.
 fn status(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
     match endpoint.standing {
-        Standing::Active => "active",
-        Standing::Removed { .. } if knows_removed => "removed",
-        Standing::Disabled { .. } | Standing::Removed { .. } => "disabled",
-        Standing::Deleted { .. } => "deleted",
+        WebhookState::Active => "active",
+        WebhookState::Removed { .. } if knows_removed => "removed",
+        WebhookState::Disabled { .. } | WebhookState::Removed { .. } => "disabled",
+        WebhookState::Deleted { .. } => "deleted",
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::delivery::outcome::Class;
-use crate::domain::delivery::{Delivery, Effect, End, Ended, Place, State};
+use crate::domain::delivery::{Delivery, Effect, End, Ended, QueuePosition, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Count, Endpoint, Why};
@@ -39,22 +39,22 @@ impl Batch<'_, '_> {
     /// The delivery as it stands, with its one entry taken out. A first attempt whose entry is where it was needs no read.
     fn take_attempted(&mut self, finished: &Finished) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
         let key = finished.key;
-        let undisturbed = self.take_entry(key, finished.place)?;
+        let undisturbed = self.take_entry(key, finished.position)?;
         if undisturbed && finished.first {
-            return Ok(Some((Delivery::published(key, finished.place), None)));
+            return Ok(Some((Delivery::published(key, finished.position), None)));
         }
         if let Some((delivery, newest)) = self.row(key)? {
-            if let (State::Pending(place), false) = (delivery.state, undisturbed) {
-                self.take_entry(key, place)?;
+            if let (State::Pending(position), false) = (delivery.state, undisturbed) {
+                self.take_entry(key, position)?;
             }
             return Ok(Some((delivery, newest)));
         }
         if undisturbed {
-            return Ok(Some((Delivery::published(key, finished.place), None)));
+            return Ok(Some((Delivery::published(key, finished.position), None)));
         }
-        let Some(place) = self.place_without_row(key)? else { return Ok(None) };
-        self.take_entry(key, place)?;
-        Ok(Some((Delivery::published(key, place), None)))
+        let Some(position) = self.position_without_row(key)? else { return Ok(None) };
+        self.take_entry(key, position)?;
+        Ok(Some((Delivery::published(key, position), None)))
     }
 
     fn judge(
@@ -95,7 +95,7 @@ impl Batch<'_, '_> {
 
     fn log(&mut self, entry: &Entry, change: Change, dialect: &Dialect) -> Result<(), Error> {
         let Change { was_pending, mut delivery, earlier, attempt, at, .. } = change;
-        if let State::Pending(Place::Due(at)) = delivery.state {
+        if let State::Pending(QueuePosition::Due(at)) = delivery.state {
             delivery = self.wait_again(delivery, at)?;
         }
         if let Some(earlier) = earlier {
@@ -139,7 +139,7 @@ impl Batch<'_, '_> {
             error: attempt.error.map(|class| (class, detail(attempt))),
             duration: attempt.outcome.duration,
             next_at: match delivery.state {
-                State::Pending(Place::Due(at)) => Some(at),
+                State::Pending(QueuePosition::Due(at)) => Some(at),
                 _ => None,
             },
             ended: Some(crate::store::status(delivery, active)).filter(|status| *status != Status::Pending),

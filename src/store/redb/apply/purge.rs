@@ -9,7 +9,7 @@
 
 use tracing::info;
 
-use crate::domain::delivery::{Delivery, End, Place, State};
+use crate::domain::delivery::{Delivery, End, QueuePosition, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
 use crate::store::message::command::{Dropped, Purge};
@@ -53,9 +53,9 @@ impl Batch<'_, '_> {
 
     /// Ends a pending delivery without an attempt, wherever it waits.
     pub(in crate::store) fn end_waiting(&mut self, delivery: Delivery, newest: Option<&Attempt>, end: End) -> Result<(), Error> {
-        if let State::Pending(place) = delivery.state {
-            self.take_entry(delivery.key, place)?;
-            if let Place::Due(at) = place {
+        if let State::Pending(position) = delivery.state {
+            self.take_entry(delivery.key, position)?;
+            if let QueuePosition::Due(at) = position {
                 self.disarm(delivery.key, at);
             }
         }

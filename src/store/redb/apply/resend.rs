@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::delivery::{Delivery, QueuePosition, State};
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::webhook::endpoint::{Endpoint, Standing};
+use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
 use crate::store::Denied;
 use crate::store::error::Error;
 use crate::store::message::command::{Lane, Recovered, TestRun};
-use crate::store::message::permit::Seat;
+use crate::store::message::permit::QueuePermit;
 use crate::store::message::publication::Publication;
 use crate::store::redb::batch::Batch;
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -34,7 +34,7 @@ impl Batch<'_, '_> {
         if delivery.is_test() {
             self.memory.tests.entry(key).or_default();
         }
-        let delivery = self.seat_or_park(&entry, delivery, Lane::Hand)?;
+        let delivery = self.permit_or_park(&entry, delivery, Lane::Manual)?;
         self.write_row(&delivery, newest.as_ref())?;
         Ok(Ok(()))
     }
@@ -73,16 +73,16 @@ impl Batch<'_, '_> {
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
         let (done, waits) = oneshot::channel();
         self.memory.tests.insert(key, Some(done));
-        let seat = Seat::squeeze(&self.shared.room, &entry.live);
-        self.ready(key, Place::Due(key.event.time()), Lane::Hand, seat);
+        let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
+        self.ready(key, QueuePosition::Due(key.event.time()), Lane::Manual, permit);
         Ok(Ok(TestRun { key, done: waits }))
     }
 
     /// False for what is due already: asking again changes nothing.
     fn waits_for_later(&self, delivery: &Delivery) -> bool {
         match delivery.state {
-            State::Pending(Place::Due(at)) => at > self.now,
-            State::Pending(Place::Backlog(_)) => false,
+            State::Pending(QueuePosition::Due(at)) => at > self.now,
+            State::Pending(QueuePosition::Backlog(_)) => false,
             _ => true,
         }
     }
@@ -90,8 +90,8 @@ impl Batch<'_, '_> {
     /// Moves the delivery's one entry, or gives it one, to now.
     fn restart(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
         match delivery.state {
-            State::Pending(place) => {
-                self.take_entry(delivery.key, place)?;
+            State::Pending(position) => {
+                self.take_entry(delivery.key, position)?;
             }
             _ => self.memory.counters.pending += 1,
         }
@@ -113,7 +113,7 @@ impl Batch<'_, '_> {
             return Ok(false);
         }
         let restarted = self.restart(delivery)?;
-        let restarted = self.seat_or_park(entry, restarted, Lane::Due)?;
+        let restarted = self.permit_or_park(entry, restarted, Lane::Due)?;
         self.write_row(&restarted, newest.as_ref())?;
         Ok(true)
     }
@@ -123,27 +123,27 @@ impl Batch<'_, '_> {
             return Ok(false);
         }
         let now = crate::domain::time::Timestamp::from_millis(self.now.as_millis());
-        let mut delivery = Delivery::published(key, Place::Due(now)).retried_by_hand(now);
-        delivery.run.cause = crate::domain::delivery::Cause::Hand;
+        let mut delivery = Delivery::published(key, QueuePosition::Due(now)).retried_by_hand(now);
+        delivery.run.cause = crate::domain::delivery::Cause::Manual;
         delivery.recovered = true;
         self.put_due(key, now);
         self.memory.counters.pending += 1;
         self.index(IndexEntry::delivery(key, entry.endpoint.tenant_no))?;
-        let placed = self.seat_or_park(entry, delivery, Lane::Due)?;
+        let placed = self.permit_or_park(entry, delivery, Lane::Due)?;
         self.write_row(&placed, None)?;
         Ok(true)
     }
 
-    /// Many at once wait like all others: in a seat, else in the backlog.
-    fn seat_or_park(&mut self, entry: &Entry, delivery: Delivery, lane: Lane) -> Result<Delivery, Error> {
-        let State::Pending(place) = delivery.state else { return Ok(delivery) };
-        match Seat::take(&self.shared.room, &entry.live) {
-            Some(seat) => {
-                self.ready(delivery.key, place, lane, seat);
+    /// Many at once wait like all others: in a permit, else in the backlog.
+    fn permit_or_park(&mut self, entry: &Entry, delivery: Delivery, lane: Lane) -> Result<Delivery, Error> {
+        let State::Pending(position) = delivery.state else { return Ok(delivery) };
+        match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
+            Some(permit) => {
+                self.ready(delivery.key, position, lane, permit);
                 Ok(delivery)
             }
             None => {
-                self.take_entry(delivery.key, place)?;
+                self.take_entry(delivery.key, position)?;
                 self.park(delivery)
             }
         }
@@ -152,9 +152,9 @@ impl Batch<'_, '_> {
 
 fn runnable(endpoint: &Arc<Endpoint>) -> Result<(), Denied> {
     match endpoint.standing {
-        Standing::Active => Ok(()),
-        Standing::Disabled { .. } => Err(Denied::Disabled),
-        Standing::Removed { .. } => Err(Denied::Removed),
-        Standing::Deleted { .. } => Err(Denied::Deleted),
+        WebhookState::Active => Ok(()),
+        WebhookState::Disabled { .. } => Err(Denied::Disabled),
+        WebhookState::Removed { .. } => Err(Denied::Removed),
+        WebhookState::Deleted { .. } => Err(Denied::Deleted),
     }
 }

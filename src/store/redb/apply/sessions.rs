@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::{Delivery, Place};
+use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
 use crate::store::message::session::{Connection, NewConnection, Opened};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{Denied, Owned};
 
@@ -65,7 +65,7 @@ impl Batch<'_, '_> {
         &mut self,
         key: DeliveryKey,
         connection: Option<&Connection>,
-        known: Option<&Arc<Held>>,
+        known: Option<&Arc<CachedEvent>>,
     ) -> Result<(), Error> {
         match connection.and_then(|connection| self.pin(connection, key.endpoint)) {
             Some(url) => self.place_pinned(key, url),
@@ -84,11 +84,11 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
         self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
-        let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, Place::Due(key.event.time())) };
-        match self.seat_of_new(key, &entry) {
-            Some(seat) => {
+        let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, QueuePosition::Due(key.event.time())) };
+        match self.permit_of_new(key, &entry) {
+            Some(permit) => {
                 self.write_row(&delivery, None)?;
-                self.ready_new(key, None, seat);
+                self.ready_new(key, None, permit);
                 Ok(())
             }
             None => {

@@ -9,10 +9,10 @@ use tracing::{info, warn};
 
 use crate::domain::id::{EndpointNo, EventKey, webhook_id};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, Standing, Why};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
-use crate::store::message::command::{FileSays, FromFile, NewWebhook, Redefine, WebhookOp};
+use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::redb::batch::Batch;
 use crate::store::shared::registry::{Audience, Listing, Registry};
@@ -36,10 +36,10 @@ impl Batch<'_, '_> {
 
     /// Makes all that the file owns what the file says. Webhooks that it does not name any more are removed, and so are all of a
     /// provider or tenant that it does not name any more, whose keys are revoked; nothing that was disabled is enabled.
-    pub(in crate::store) fn sync(&mut self, file: FileSays) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
+    pub(in crate::store) fn sync(&mut self, file: DesiredState) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
         let mut known = self.file_owned();
         if let Some(taken) = self.taken_by_api(&file.webhooks, &known) {
-            let FromFile { owned: Owned { provider, tenant }, definition, .. } = taken;
+            let FileWebhook { owned: Owned { provider, tenant }, definition, .. } = taken;
             return Ok(Err(Denied::NameTakenByApi(format!("{provider}/{tenant}/{}", definition.name).into())));
         }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
@@ -67,7 +67,7 @@ impl Batch<'_, '_> {
     }
 
     /// One that is new in the file while the API made a webhook of that name. One that was there before names were unique stays.
-    fn taken_by_api<'f>(&self, file: &'f [FromFile], known: &HashMap<Identity, Arc<Endpoint>>) -> Option<&'f FromFile> {
+    fn taken_by_api<'f>(&self, file: &'f [FileWebhook], known: &HashMap<Identity, Arc<Endpoint>>) -> Option<&'f FileWebhook> {
         let new = file.iter().filter(|webhook| !known.contains_key(&webhook.identity()));
         let mut taken = new.filter(|webhook| self.holder(&webhook.owned, &webhook.definition.name, EndpointNo(0)).is_some());
         taken.next()
@@ -105,19 +105,19 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn standing_changed(&mut self, before: Standing, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+    fn standing_changed(&mut self, before: WebhookState, endpoint: Arc<Endpoint>) -> Result<(), Error> {
         match endpoint.standing {
-            Standing::Active => self.woken(&endpoint)?,
+            WebhookState::Active => self.woken(&endpoint)?,
             // Back in the file as disabled as it was: everything is parked, and everybody knows.
-            Standing::Disabled { .. } if before != Standing::Active => {}
-            Standing::Disabled { .. } | Standing::Removed { .. } => {
+            WebhookState::Disabled { .. } if before != WebhookState::Active => {}
+            WebhookState::Disabled { .. } | WebhookState::Removed { .. } => {
                 if endpoint.is_removed() {
                     self.end_tests(endpoint.no)?;
                 }
                 self.park_pending(endpoint.no)?;
                 self.fell_asleep(&endpoint)?;
             }
-            Standing::Deleted { .. } => self.end_pending(endpoint.no)?,
+            WebhookState::Deleted { .. } => self.end_pending(endpoint.no)?,
         }
         self.after.committed.standings.push(endpoint);
         Ok(())
@@ -147,10 +147,10 @@ impl Batch<'_, '_> {
         let (webhook, name, standing) = (endpoint.id.clone(), endpoint.definition.name.clone(), endpoint.standing);
         let tenant = format!("{}/{}", endpoint.provider, endpoint.tenant);
         self.answer(move || match standing {
-            Standing::Disabled { why: Why::Failures(_) | Why::Gone, .. } => {
+            WebhookState::Disabled { why: Why::Failures(_) | Why::Gone, .. } => {
                 warn!(%webhook, %name, tenant, reason, "a webhook was disabled");
             }
-            Standing::Removed { .. } => info!(%webhook, %name, tenant, reason, "a webhook was removed"),
+            WebhookState::Removed { .. } => info!(%webhook, %name, tenant, reason, "a webhook was removed"),
             _ => info!(%webhook, %name, tenant, reason, "a webhook was disabled"),
         });
     }
@@ -202,7 +202,7 @@ impl Batch<'_, '_> {
             owner,
             created_at: self.now,
             changed_at: self.now,
-            standing: Standing::Active,
+            standing: WebhookState::Active,
             failures: 0,
             secrets,
             pins_from: Timestamp::EPOCH,
@@ -275,7 +275,7 @@ impl Batch<'_, '_> {
         Ok(Ok(changed))
     }
 
-    fn sync_one(&mut self, file: FromFile, known: Option<Arc<Endpoint>>) -> Result<Arc<Endpoint>, Error> {
+    fn sync_one(&mut self, file: FileWebhook, known: Option<Arc<Endpoint>>) -> Result<Arc<Endpoint>, Error> {
         let Some(known) = known else {
             let secret = file.secret.or(file.fresh_secret);
             let secrets = secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
@@ -326,7 +326,7 @@ impl Batch<'_, '_> {
 /// What makes a webhook of the file the same one: provider, tenant and name.
 type Identity = (Owned, Box<str>);
 
-impl FromFile {
+impl FileWebhook {
     fn identity(&self) -> Identity {
         (self.owned.clone(), self.definition.name.clone())
     }
@@ -349,7 +349,7 @@ fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: Times
     endpoint
 }
 
-fn from_file(endpoint: Endpoint, file: FromFile, now: Timestamp) -> Endpoint {
+fn from_file(endpoint: Endpoint, file: FileWebhook, now: Timestamp) -> Endpoint {
     let mut endpoint = endpoint.restored();
     if endpoint.definition != file.definition {
         endpoint.definition = file.definition;

@@ -4,19 +4,19 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::Place;
+use crate::domain::delivery::QueuePosition;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::message::command::{Lane, Ready};
-use crate::store::message::permit::Seat;
+use crate::store::message::permit::QueuePermit;
 use crate::store::record;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::{DueKey, due_key, read_due_key};
 use crate::store::writer::schedule::Armed;
 
 impl Batch<'_, '_> {
-    /// Queues what is due by now, or a piece of it: what finds no seat is written anew.
+    /// Queues what is due by now, or a piece of it: what finds no permit is written anew.
     pub(in crate::store) fn fire(&mut self) -> Result<(), Error> {
         self.memory.schedule.advance(self.now);
         let piece = self.piece();
@@ -60,7 +60,7 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Queues the next piece of an endpoint's backlog, as much as has seats.
+    /// Queues the next piece of an endpoint's backlog, as much as has permits.
     pub(in crate::store) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
         let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
         let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
@@ -68,24 +68,24 @@ impl Batch<'_, '_> {
             // Asked for again when the purge has come to its end.
             return Ok(());
         }
-        let free = Seat::free(&self.shared.room, &entry.live).min(REFILL);
+        let free = QueuePermit::available(&self.shared.queue_budget, &entry.live).min(REFILL);
         let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
         let (mut ready, since) = (Vec::with_capacity(found.len()), self.steady);
         for (number, key) in found {
-            let Some(seat) = Seat::take(&self.shared.room, &entry.live) else {
+            let Some(permit) = QueuePermit::acquire(&self.shared.queue_budget, &entry.live) else {
                 cursor.more = true;
                 break;
             };
             cursor.after = number;
             ready.push(Ready {
                 key,
-                place: Place::Backlog(number),
+                position: QueuePosition::Backlog(number),
                 lane: Lane::Backlog,
                 known: None,
                 is_test: false,
-                is_doubted: key.event.0 <= cursor.doubted,
-                seat,
+                needs_recheck: key.event.0 <= cursor.doubted,
+                permit,
                 since,
             });
         }
@@ -100,7 +100,8 @@ impl Batch<'_, '_> {
     /// one stands in its backlog under its event's key.
     fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
         let (node, bodies) = (self.shared.node, &self.shared.bodies);
-        let fresh = ready.iter_mut().filter(|ready| ready.place == Place::Backlog(ready.key.event.0) && !ready.is_doubted);
+        let fresh =
+            ready.iter_mut().filter(|ready| ready.position == QueuePosition::Backlog(ready.key.event.0) && !ready.needs_recheck);
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
             ready.known = bodies.find_fresh(ready.key.event);
             if ready.known.is_none() && bodies.fits(record.len()) {
@@ -111,13 +112,13 @@ impl Batch<'_, '_> {
         })
     }
 
-    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no seat. One whose webhook is disabled,
+    /// A due delivery goes to its endpoint's queue, or to its backlog when there is no permit. One whose webhook is disabled,
     /// deleted or being purged is left to the job that settles it; a test that was asked for is not.
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         if self.memory.tests.contains_key(&key) {
-            let seat = Seat::squeeze(&self.shared.room, &entry.live);
-            self.ready(key, Place::Due(at), Lane::Hand, seat);
+            let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
+            self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);
             return Ok(());
         }
         if self.is_purged(key) {
@@ -126,8 +127,8 @@ impl Batch<'_, '_> {
         if !entry.endpoint.is_active() {
             return self.fall_due_disabled(key, at);
         }
-        match Seat::take(&self.shared.room, &entry.live) {
-            Some(seat) => self.ready(key, Place::Due(at), Lane::Due, seat),
+        match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
+            Some(permit) => self.ready(key, QueuePosition::Due(at), Lane::Due, permit),
             None => self.overflow(key, at)?,
         }
         Ok(())
@@ -155,14 +156,14 @@ impl Batch<'_, '_> {
         if !delivery.is_test() {
             return Ok(());
         }
-        self.take_entry(key, Place::Due(at))?;
+        self.take_entry(key, QueuePosition::Due(at))?;
         let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
         self.write_row(&ended, newest.as_ref())?;
         self.finished(&ended)
     }
 
     fn overflow(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
-        if !self.take_entry(key, Place::Due(at))? {
+        if !self.take_entry(key, QueuePosition::Due(at))? {
             return Ok(());
         }
         match self.row(key)? {

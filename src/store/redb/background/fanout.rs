@@ -9,7 +9,7 @@ use crate::store::message::session::Connection;
 use crate::store::record::{self, Fanout, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::state::RunningFanout;
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::registry::Audience;
 
 impl Batch<'_, '_> {
@@ -17,7 +17,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn start_fanout(
         &mut self,
         event: EventKey,
-        known: Option<Arc<Held>>,
+        known: Option<Arc<CachedEvent>>,
         matching: &[EndpointNo],
     ) -> Result<(), Error> {
         let until = matching.last().map_or(0, |last| last.0);

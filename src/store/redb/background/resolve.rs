@@ -10,7 +10,7 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::{Delivery, End, Place};
+use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
 use crate::store::message::command::Dropped;
@@ -41,8 +41,8 @@ impl Batch<'_, '_> {
     /// Starts a job, or joins it to the one that runs for its webhook.
     pub(in crate::store) fn start_job(&mut self, endpoint: EndpointNo, job: Job) -> Result<(), Error> {
         let jobs = &mut self.memory.jobs;
-        let place = jobs.iter().position(|other| other.endpoint == endpoint);
-        let running = place.and_then(|place| jobs.remove(place));
+        let position = jobs.iter().position(|other| other.endpoint == endpoint);
+        let running = position.and_then(|position| jobs.remove(position));
         let job = running.map_or(job, |running| running.job.joined(job));
         let running = RunningJob { endpoint, job };
         self.put_job(running)?;
@@ -134,7 +134,7 @@ impl Batch<'_, '_> {
             if self.is_spent(&piece) {
                 return Ok(());
             }
-            self.settle(&mut running.job, key, Place::Due(at), fate)?;
+            self.settle(&mut running.job, key, QueuePosition::Due(at), fate)?;
             running.job.after = due_key(at, key);
         }
         running.job.after = if is_last { WALKED } else { last };
@@ -151,7 +151,7 @@ impl Batch<'_, '_> {
                 return Ok(false);
             }
             if let Some(fate @ Fate::End(_)) = job.fate(key.event, true) {
-                self.settle(job, *key, Place::Backlog(*number), fate)?;
+                self.settle(job, *key, QueuePosition::Backlog(*number), fate)?;
             }
             job.after_number = *number;
         }
@@ -159,13 +159,13 @@ impl Batch<'_, '_> {
     }
 
     /// Parks or ends one waiting delivery. A test that was asked for is left to its one attempt: its queue keeps it.
-    fn settle(&mut self, job: &mut Job, key: DeliveryKey, place: Place, fate: Fate) -> Result<(), Error> {
+    fn settle(&mut self, job: &mut Job, key: DeliveryKey, position: QueuePosition, fate: Fate) -> Result<(), Error> {
         let row = self.row(key)?;
         let fresh = row.is_none();
-        let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, place), None));
+        let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, position), None));
         let fate = match fate {
             Fate::End(End::WebhookDeleted) => fate,
-            _ if self.is_queued_test(key, place) => return Ok(()),
+            _ if self.is_queued_test(key, position) => return Ok(()),
             _ if delivery.is_test() => Fate::End(End::Cancelled),
             _ => fate,
         };
@@ -173,10 +173,10 @@ impl Batch<'_, '_> {
             Fate::End(end) => {
                 job.cancelled += u64::from(end == End::Cancelled);
                 // Where its entry stands, whatever its row says.
-                self.end_waiting(delivery.placed(place), newest.as_ref(), end)
+                self.end_waiting(delivery.placed(position), newest.as_ref(), end)
             }
             Fate::Park => {
-                self.take_entry(key, place)?;
+                self.take_entry(key, position)?;
                 if fresh {
                     return self.park_new(key);
                 }
@@ -188,8 +188,8 @@ impl Batch<'_, '_> {
 
     /// Whether it is a test that its endpoint's queue has, or is to have. It must not be queued again here: an outcome of the one
     /// that is there may be on its way, and it would be sent twice.
-    fn is_queued_test(&self, key: DeliveryKey, place: Place) -> bool {
-        matches!(place, Place::Due(_)) && self.memory.tests.contains_key(&key)
+    fn is_queued_test(&self, key: DeliveryKey, position: QueuePosition) -> bool {
+        matches!(position, QueuePosition::Due(_)) && self.memory.tests.contains_key(&key)
     }
 
     /// Ends a webhook's tests, which are sent as long as it is only disabled.

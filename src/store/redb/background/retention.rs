@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::{Delivery, End, Place};
+use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
@@ -353,9 +353,9 @@ impl Batch<'_, '_> {
     }
 
     fn expire(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
-        let place = Place::Backlog(number);
-        let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, place), None));
-        self.take_entry(key, place)?;
+        let position = QueuePosition::Backlog(number);
+        let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, position), None));
+        self.take_entry(key, position)?;
         let ended = delivery.ended(End::Expired, self.now);
         self.write_row(&ended, newest.as_ref())?;
         self.finished(&ended)

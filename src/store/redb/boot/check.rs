@@ -16,7 +16,7 @@ use super::opening::{check_version, identity};
 use super::recovery::{Journals, noted, recover};
 use super::trial::{Pages, thorough_trial};
 use crate::clock;
-use crate::domain::delivery::{Place, State};
+use crate::domain::delivery::{QueuePosition, State};
 use crate::domain::id::{DeliveryKey, EventKey, Node};
 use crate::store::error::Error;
 use crate::store::record::{self, Counters};
@@ -106,7 +106,7 @@ struct Check {
     txn: ReadTransaction,
     report: Report,
     /// Where each waiting delivery has its entries.
-    entries: HashMap<DeliveryKey, Vec<Place>>,
+    entries: HashMap<DeliveryKey, Vec<QueuePosition>>,
     /// Deliveries that each event should have, and those found.
     events: HashMap<EventKey, (u32, u32)>,
     /// Events that a list must show.
@@ -132,12 +132,12 @@ impl Check {
     fn read_entries(&mut self) -> Result<(), Error> {
         for row in schema::read(&self.txn, DUE)?.range::<&DueKey>(..)? {
             let (at, key) = read_due_key(row?.0.value());
-            self.entries.entry(key).or_default().push(Place::Due(at));
+            self.entries.entry(key).or_default().push(QueuePosition::Due(at));
         }
         for row in schema::read(&self.txn, BACKLOG)?.range::<&BacklogKey>(..)? {
             let (key, value) = row?;
             let (endpoint, number) = read_backlog_key(key.value());
-            self.entries.entry(waiting(endpoint, number, value.value())).or_default().push(Place::Backlog(number));
+            self.entries.entry(waiting(endpoint, number, value.value())).or_default().push(QueuePosition::Backlog(number));
         }
         Ok(())
     }
@@ -172,8 +172,8 @@ impl Check {
             Ok((delivery, _)) => {
                 self.belongs(key, !delivery.recovered);
                 match delivery.state {
-                    State::Pending(place) if places == [place] => None,
-                    State::Pending(place) => Some(format!("is pending at {place:?}, but its entries are {places:?}")),
+                    State::Pending(position) if places == [position] => None,
+                    State::Pending(position) => Some(format!("is pending at {position:?}, but its entries are {places:?}")),
                     _ if places.is_empty() => None,
                     state => Some(format!("is {state:?}, but has entries {places:?}")),
                 }

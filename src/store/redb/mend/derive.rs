@@ -11,7 +11,7 @@ use std::iter::Peekable;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use crate::domain::delivery::{Delivery, Place, State};
+use crate::domain::delivery::{Delivery, QueuePosition, State};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
@@ -50,8 +50,8 @@ pub(in crate::store) fn mend(
 /// What is to be changed.
 #[derive(Default)]
 struct Plan {
-    put: Vec<(DeliveryKey, Place)>,
-    take: Vec<(DeliveryKey, Place)>,
+    put: Vec<(DeliveryKey, QueuePosition)>,
+    take: Vec<(DeliveryKey, QueuePosition)>,
     rows: Vec<LogKey>,
     events: Vec<StoredEvent>,
     revisits: Vec<TimeKey>,
@@ -76,7 +76,7 @@ struct Facts<'t> {
 #[derive(Default)]
 struct OfEvent {
     rows: BTreeMap<EndpointNo, Result<Delivery, Error>>,
-    places: BTreeMap<EndpointNo, Vec<Place>>,
+    places: BTreeMap<EndpointNo, Vec<QueuePosition>>,
 }
 
 impl Plan {
@@ -100,7 +100,7 @@ impl Plan {
     }
 
     /// Goes through all events, the log and the entries side by side.
-    fn walk(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)]) -> Result<(), Error> {
+    fn walk(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, QueuePosition)]) -> Result<(), Error> {
         let log = schema::read(facts.txn, LOG)?;
         let mut rows = log.range::<&LogKey>(..)?.peekable();
         let mut entries = entries.iter().copied().peekable();
@@ -124,7 +124,7 @@ impl Plan {
     fn drop_orphans(
         &mut self,
         rows: &mut Peekable<redb::Range<'_, &'static LogKey, &'static [u8]>>,
-        entries: &mut Peekable<impl Iterator<Item = (DeliveryKey, Place)>>,
+        entries: &mut Peekable<impl Iterator<Item = (DeliveryKey, QueuePosition)>>,
         event: EventKey,
     ) -> Result<(), Error> {
         while let Some(row) = rows.next_if(|row| row.as_ref().map_or(true, |(key, _)| read_log_key(key.value()).0.event < event))
@@ -148,13 +148,13 @@ impl Plan {
                 Err(_) => {
                     self.rows.push(log_key(key, DELIVERY_ROW));
                     ended_unknown += u32::from(at.is_empty());
-                    self.settle_one(key, at, place_without_row(key, at));
+                    self.settle_one(key, at, position_without_row(key, at));
                 }
             }
         }
         for (no, at) in places.iter().filter(|(no, _)| !rows.contains_key(no)) {
             let key = DeliveryKey { event, endpoint: *no };
-            self.settle_one(key, at, place_without_row(key, at));
+            self.settle_one(key, at, position_without_row(key, at));
         }
         let Some(mut stored) = stored else { return Ok(()) };
         self.find_missing(facts, &stored, &rows, &places, ended_unknown)?;
@@ -169,9 +169,9 @@ impl Plan {
     }
 
     /// Leaves one entry, at `place`.
-    fn settle_one(&mut self, key: DeliveryKey, at: &[Place], place: Option<Place>) {
-        self.take.extend(at.iter().filter(|at| Some(**at) != place).map(|at| (key, *at)));
-        self.put.extend(place.filter(|place| !at.contains(place)).map(|place| (key, place)));
+    fn settle_one(&mut self, key: DeliveryKey, at: &[QueuePosition], position: Option<QueuePosition>) {
+        self.take.extend(at.iter().filter(|at| Some(**at) != position).map(|at| (key, *at)));
+        self.put.extend(position.filter(|position| !at.contains(position)).map(|position| (key, position)));
     }
 
     /// Deliveries that the event counts and of which nothing is left.
@@ -180,7 +180,7 @@ impl Plan {
         facts: &Facts<'_>,
         stored: &StoredEvent,
         rows: &BTreeMap<EndpointNo, Result<Delivery, Error>>,
-        places: &BTreeMap<EndpointNo, Vec<Place>>,
+        places: &BTreeMap<EndpointNo, Vec<QueuePosition>>,
         ended_unknown: u32,
     ) -> Result<(), Error> {
         let event = stored.event.key;
@@ -200,12 +200,12 @@ impl Plan {
         if found.len() == missing {
             found.sort_unstable();
             let keys = found.into_iter().map(|endpoint| DeliveryKey { event, endpoint });
-            self.put.extend(keys.map(|key| (key, Place::Due(event.time()))));
+            self.put.extend(keys.map(|key| (key, QueuePosition::Due(event.time()))));
         }
         Ok(())
     }
 
-    fn count(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, Place)]) -> Result<(), Error> {
+    fn count(&mut self, facts: &Facts<'_>, entries: &[(DeliveryKey, QueuePosition)]) -> Result<(), Error> {
         let txn = facts.txn;
         let (events, tenants) = (schema::read(txn, EVENT)?, schema::read(txn, TENANT)?);
         let mut sum = entries.iter().fold(0, |sum: u64, entry| sum.wrapping_add(sum_of(entry)));
@@ -216,8 +216,9 @@ impl Plan {
         counters.pending = (entries.len() + self.put.len()).saturating_sub(self.take.len()) as u64;
         counters.events = events.len()?;
         let newest = events.last()?.map_or(0, |(key, _)| key.value());
-        let parked =
-            entries.iter().filter_map(|(_, place)| if let Place::Backlog(number) = place { Some(*number) } else { None });
+        let parked = entries
+            .iter()
+            .filter_map(|(_, position)| if let QueuePosition::Backlog(number) = position { Some(*number) } else { None });
         counters.last_key = parked.chain([newest]).fold(counters.last_key, u64::max);
         let named = entries.iter().map(|(key, _)| key.endpoint.0).chain(facts.webhooks.keys().map(|no| no.0));
         counters.last_endpoint = named.fold(counters.last_endpoint, u32::max);
@@ -235,16 +236,18 @@ impl Plan {
         let mut bytes = Vec::new();
         {
             let (mut due, mut backlog) = (txn.open_table(DUE)?, txn.open_table(BACKLOG)?);
-            for (key, place) in &self.take {
-                match *place {
-                    Place::Due(at) => drop(due.remove(&due_key(at, *key))?),
-                    Place::Backlog(number) => drop(backlog.remove(&backlog_key(key.endpoint, number))?),
+            for (key, position) in &self.take {
+                match *position {
+                    QueuePosition::Due(at) => drop(due.remove(&due_key(at, *key))?),
+                    QueuePosition::Backlog(number) => drop(backlog.remove(&backlog_key(key.endpoint, number))?),
                 }
             }
-            for (key, place) in &self.put {
-                match *place {
-                    Place::Due(at) => drop(due.insert(&due_key(at, *key), ())?),
-                    Place::Backlog(number) => drop(backlog.insert(&backlog_key(key.endpoint, number), &*value(*key, number))?),
+            for (key, position) in &self.put {
+                match *position {
+                    QueuePosition::Due(at) => drop(due.insert(&due_key(at, *key), ())?),
+                    QueuePosition::Backlog(number) => {
+                        drop(backlog.insert(&backlog_key(key.endpoint, number), &*value(*key, number))?)
+                    }
                 }
             }
             let mut log = txn.open_table(LOG)?;
@@ -283,7 +286,7 @@ impl Facts<'_> {
 impl OfEvent {
     fn take(
         rows: &mut Peekable<redb::Range<'_, &'static LogKey, &'static [u8]>>,
-        entries: &mut Peekable<impl Iterator<Item = (DeliveryKey, Place)>>,
+        entries: &mut Peekable<impl Iterator<Item = (DeliveryKey, QueuePosition)>>,
         event: EventKey,
     ) -> Result<Self, Error> {
         let mut found = Self::default();
@@ -295,39 +298,39 @@ impl OfEvent {
                 found.rows.insert(key.endpoint, record::read_delivery(key, value.value()).map(|(delivery, _)| delivery));
             }
         }
-        while let Some((key, place)) = entries.next_if(|(key, _)| key.event == event) {
-            found.places.entry(key.endpoint).or_default().push(place);
+        while let Some((key, position)) = entries.next_if(|(key, _)| key.event == event) {
+            found.places.entry(key.endpoint).or_default().push(position);
         }
         Ok(found)
     }
 }
 
-fn row_place(delivery: &Delivery) -> Option<Place> {
+fn row_place(delivery: &Delivery) -> Option<QueuePosition> {
     match delivery.state {
-        State::Pending(place) => Some(place),
+        State::Pending(position) => Some(position),
         State::Succeeded { .. } | State::Failed { .. } => None,
     }
 }
 
 /// A delivery without a row waits where it was published to, or in the backlog under its event's key.
-fn place_without_row(key: DeliveryKey, at: &[Place]) -> Option<Place> {
-    let published = Place::Due(key.event.time());
-    let natural = [published, Place::Backlog(key.event.0)];
+fn position_without_row(key: DeliveryKey, at: &[QueuePosition]) -> Option<QueuePosition> {
+    let published = QueuePosition::Due(key.event.time());
+    let natural = [published, QueuePosition::Backlog(key.event.0)];
     let stands = at.iter().find(|at| natural.contains(at)).copied();
     stands.or_else(|| (!at.is_empty()).then_some(published))
 }
 
 /// All entries, in the order of their deliveries.
-fn entries(txn: &ReadTransaction) -> Result<Vec<(DeliveryKey, Place)>, Error> {
+fn entries(txn: &ReadTransaction) -> Result<Vec<(DeliveryKey, QueuePosition)>, Error> {
     let mut found = Vec::new();
     for row in schema::read(txn, DUE)?.range::<&DueKey>(..)? {
         let (at, key) = read_due_key(row?.0.value());
-        found.push((key, Place::Due(at)));
+        found.push((key, QueuePosition::Due(at)));
     }
     for row in schema::read(txn, BACKLOG)?.range::<&BacklogKey>(..)? {
         let (key, value) = row?;
         let (endpoint, number) = read_backlog_key(key.value());
-        found.push((waits_for(endpoint, number, value.value()), Place::Backlog(number)));
+        found.push((waits_for(endpoint, number, value.value()), QueuePosition::Backlog(number)));
     }
     found.sort_by_key(|(key, _)| *key);
     Ok(found)
@@ -358,10 +361,10 @@ impl Waiting {
     }
 }
 
-fn sum_of((key, place): &(DeliveryKey, Place)) -> u64 {
-    match *place {
-        Place::Due(at) => waiting::of_due(&due_key(at, *key)),
-        Place::Backlog(number) => waiting::of_backlog(&backlog_key(key.endpoint, number), &value(*key, number)),
+fn sum_of((key, position): &(DeliveryKey, QueuePosition)) -> u64 {
+    match *position {
+        QueuePosition::Due(at) => waiting::of_due(&due_key(at, *key)),
+        QueuePosition::Backlog(number) => waiting::of_backlog(&backlog_key(key.endpoint, number), &value(*key, number)),
     }
 }
 

@@ -9,12 +9,12 @@ use crate::domain::event::Event;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::command::Ready;
-use crate::store::shared::cached::Held;
+use crate::store::shared::cached::CachedEvent;
 use crate::store::{Error, record};
 
 /// A delivery about to be attempted.
 pub(crate) struct Begun {
-    pub(crate) event: Arc<Held>,
+    pub(crate) event: Arc<CachedEvent>,
     pub(crate) delivery: Delivery,
     pub(crate) endpoint: Arc<Endpoint>,
 }
@@ -40,19 +40,19 @@ impl Store {
     pub(crate) fn begin(&self, ready: &Ready, room: Option<Share>) -> Result<Begin, Error> {
         let Some(endpoint) = self.webhook_no(ready.key.endpoint) else { return Ok(Begin::Over) };
         if let Some(event) = ready.known.clone() {
-            let delivery = Delivery::published(ready.key, ready.place);
+            let delivery = Delivery::published(ready.key, ready.position);
             return Ok(Begin::Now(Begun { event, delivery, endpoint }));
         }
         let snapshot = Snapshot::of(self, &[])?;
         let delivery = match snapshot.row(ready.key)? {
             Some((delivery, _)) => delivery,
-            None => Delivery::published(ready.key, ready.place),
+            None => Delivery::published(ready.key, ready.position),
         };
-        if delivery.state != State::Pending(ready.place) || !snapshot.stands(ready.key, ready.place)? {
+        if delivery.state != State::Pending(ready.position) || !snapshot.stands(ready.key, ready.position)? {
             return Ok(Begin::Over);
         }
         Ok(match self.event_in_memory(&snapshot, ready, room)? {
-            Found::Held(event) => Begin::Now(Begun { event, delivery, endpoint }),
+            Found::CachedEvent(event) => Begin::Now(Begun { event, delivery, endpoint }),
             Found::Nothing => Begin::Over,
             Found::Waits(bytes) => Begin::Waits(bytes),
         })
@@ -77,20 +77,20 @@ impl Store {
     fn event_in_memory(&self, snapshot: &Snapshot<'_>, ready: &Ready, room: Option<Share>) -> Result<Found, Error> {
         let (key, bodies) = (ready.key.event, &self.shared.bodies);
         if let Some(held) = bodies.find(key) {
-            return Ok(Found::Held(held));
+            return Ok(Found::CachedEvent(held));
         }
         let found = snapshot.event_row(key, |row| {
             let bytes = Event::bytes_of_record(row.len());
             let Some(room) = room.or_else(|| self.shared.budget.try_event(bytes)) else { return Ok(Found::Waits(bytes)) };
             let stored = record::read_event(key, self.shared.node, row)?;
-            Ok(Found::Held(bodies.put(stored.event, room)))
+            Ok(Found::CachedEvent(bodies.put(stored.event, room)))
         });
         Ok(found?.unwrap_or(Found::Nothing))
     }
 }
 
 enum Found {
-    Held(Arc<Held>),
+    CachedEvent(Arc<CachedEvent>),
     Nothing,
     Waits(usize),
 }

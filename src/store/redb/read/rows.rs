@@ -56,8 +56,8 @@ impl Store {
     /// One attempt of a delivery by its number; `None` when it is gone, or damaged.
     pub(crate) fn attempt(&self, key: DeliveryKey, number: u16, space: Space) -> Result<Option<Fit<Attempt>>, Error> {
         let snapshot = Snapshot::of(self, &[])?;
-        let place = log_key(key, number);
-        let older = snapshot.log_row(&place, |row| space.read(row, |row| record::read_attempt(&place, row)));
+        let position = log_key(key, number);
+        let older = snapshot.log_row(&position, |row| space.read(row, |row| record::read_attempt(&position, row)));
         if let Some(older) = intact(older.transpose())? {
             return Ok(Some(older));
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use crate::domain::access::{Key, KeyHash};
-use crate::domain::delivery::{Delivery, Place};
+use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
@@ -256,13 +256,13 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
-    pub(in crate::store) fn stands(&self, key: DeliveryKey, place: Place) -> Result<bool, Error> {
-        Ok(match place {
-            Place::Due(at) => match self.fresh.due(&due_key(at, key)) {
+    pub(in crate::store) fn stands(&self, key: DeliveryKey, position: QueuePosition) -> Result<bool, Error> {
+        Ok(match position {
+            QueuePosition::Due(at) => match self.fresh.due(&due_key(at, key)) {
                 Some(due) => due == Due::Put,
                 None => schema::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
             },
-            Place::Backlog(number) => match self.fresh.backlog(&backlog_key(key.endpoint, number)) {
+            QueuePosition::Backlog(number) => match self.fresh.backlog(&backlog_key(key.endpoint, number)) {
                 Some(parked) => parked == Due::Put,
                 None => schema::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
             },
@@ -274,9 +274,9 @@ impl<'a> Snapshot<'a> {
         if let Some((delivery, _)) = self.row(key)? {
             return Ok(Some(delivery));
         }
-        for place in [Place::Due(key.event.time()), Place::Backlog(key.event.0)] {
-            if self.stands(key, place)? {
-                return Ok(Some(Delivery::published(key, place)));
+        for position in [QueuePosition::Due(key.event.time()), QueuePosition::Backlog(key.event.0)] {
+            if self.stands(key, position)? {
+                return Ok(Some(Delivery::published(key, position)));
             }
         }
         Ok(None)
