@@ -11,7 +11,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::exit::STORE_IO;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::secret::RANDOM_BYTES;
-use crate::store::{Committed, DesiredState, FileWebhook, Limits, Options, Owned, Store};
+use crate::store::{Committed, DesiredState, FileWebhook, Limits, Machine, Options, Owned, Store};
 
 use super::part;
 
@@ -55,6 +55,7 @@ fn options(config: &Config, dialect: Arc<Dialect>) -> Options {
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(Into::into),
         limits,
         standard: config.dialects.get(DEFAULT_DIALECT).cloned().unwrap_or(dialect),
+        machine: Machine::default(),
     }
 }
 

@@ -192,6 +192,7 @@ fn options(config: &Config) -> store::Options {
         credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         limits: wiring::limits(config),
         standard: wiring::standard(config),
+        machine: store::Machine::default(),
     }
 }
 

@@ -17,10 +17,11 @@ use super::message::publication::{Publication, Refusal};
 use super::message::session::{NewConnection, Opened};
 use super::redb::abort::PanicEndsAll;
 use super::redb::boot::findings::Finding;
-use super::redb::boot::opening::{self, Moment};
+use super::redb::boot::opening::{self, Moment, Site};
 use super::redb::files::Standing;
 use super::redb::journal::checkpoint::Checkpoints;
 use super::redb::journal::file::Journal;
+use super::redb::medium::Medium;
 use super::redb::space::Space;
 use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
@@ -31,7 +32,7 @@ use super::writer::inbox::{Full, Inbox};
 use super::writer::turns::Line;
 use super::{Denied, Error, Owned};
 use crate::budget::Budget;
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::access::Role;
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::id::{DeliveryKey, EndpointNo, Node};
@@ -49,6 +50,14 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     /// What a provider speaks that the config does not name any more.
     pub(crate) standard: Arc<Dialect>,
+    pub(crate) machine: Machine,
+}
+
+/// What a store runs on: this machine, unless a simulation says otherwise.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Machine {
+    pub(crate) clock: Clock,
+    pub(crate) medium: Medium,
 }
 
 /// An open store. The writer runs until [`Store::close`].
@@ -64,7 +73,9 @@ impl Store {
     /// Opens the store and reads what memory must know. Nothing is written and nothing becomes due before [`Self::start`].
     pub(crate) fn open(options: &Options) -> Result<(Self, Unstarted), Error> {
         let space = Space::beside(&options.path);
-        let open = || opening::open(&options.path, options.credentials.as_deref(), options.limits, Moment::now());
+        let Machine { clock, medium } = &options.machine;
+        let site = Site { path: &options.path, credentials: options.credentials.as_deref(), medium };
+        let open = || opening::open(site, options.limits, Moment::of(clock));
         let opened = match open() {
             Err(error) if space.make_room_for(&error) => open()?,
             opened => opened?,
@@ -72,11 +83,11 @@ impl Store {
         space.look(opened.memory.counters.live_bytes)?;
         let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
         let found = Found { findings: opened.findings, quarantined: opened.quarantined, standing: opened.standing };
-        let around = Surroundings { dial: Dial::of(&opened.memory.time), space };
+        let around = Surroundings { dial: Dial::of(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
         let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
         shared.budget.resize(options.limits.memory);
-        let store =
-            Self { database: Arc::new(opened.database), shared: Arc::new(shared), inbox: Arc::default(), writer: Arc::default() };
+        let (database, inbox) = (Arc::new(opened.database), Arc::new(Inbox::new(clock.clone())));
+        let store = Self { database, shared: Arc::new(shared), inbox, writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
     }
 
@@ -92,7 +103,7 @@ impl Store {
             memory: unstarted.memory,
             journal: unstarted.journal,
             on_commit,
-            turned_at: clock::steady(),
+            turned_at: self.shared.clock.steady(),
             checkpoint_at: None,
             checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
             untold: None,

@@ -25,7 +25,7 @@ mod tests;
 mod writer;
 
 pub(crate) use error::Error;
-pub(crate) use handle::{Options, Store};
+pub(crate) use handle::{Machine, Options, Store};
 pub(crate) use message::command::{
     Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
 };

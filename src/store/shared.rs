@@ -31,7 +31,7 @@ use super::shared::feeds::Feeds;
 use super::shared::index_tail::Tail;
 use super::shared::registry::Registry;
 use crate::budget::{self, Budget};
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
 use crate::domain::time::Timestamp;
@@ -53,6 +53,7 @@ pub(super) struct Shared {
     pub(super) feeds: Feeds,
     /// Spoken by a provider that the config does not name any more.
     standard: Arc<Dialect>,
+    pub(super) clock: Clock,
     start: Instant,
     /// Since the store was opened.
     pub(super) commit_count: AtomicU64,
@@ -86,6 +87,7 @@ pub(super) struct Whose {
 
 /// What stands around the store: the clocks and the disk.
 pub(super) struct Surroundings {
+    pub(super) clock: Clock,
     pub(super) dial: Dial,
     pub(super) space: Space,
 }
@@ -147,7 +149,7 @@ impl Shared {
         found: Found,
     ) -> Self {
         let Whose { node, sealer, path } = whose;
-        let Surroundings { dial, space } = around;
+        let Surroundings { clock, dial, space } = around;
         let journal_lost = found.findings.iter().any(|finding| finding.kind.holds_back());
         let budget = Arc::new(Budget::new(budget::BYTES_DEFAULT));
         Self {
@@ -165,7 +167,8 @@ impl Shared {
             facts: broadcast::Sender::new(FACTS),
             feeds: Feeds::default(),
             standard,
-            start: clock::steady(),
+            start: clock.steady(),
+            clock,
             commit_count: AtomicU64::new(0),
             pending: AtomicU64::new(0),
             events: AtomicU64::new(0),
@@ -252,7 +255,7 @@ impl Shared {
             active += usize::from(entry.endpoint.is_active());
             removed += usize::from(entry.endpoint.is_removed());
         });
-        let now = self.micros(clock::steady());
+        let now = self.micros(self.clock.steady());
         let unloaded = self.dial.now().since(Timestamp::from_millis(self.loaded_ms.load(Relaxed)));
         Health {
             last_commit_age: Duration::from_micros(now.saturating_sub(self.turned.load(Relaxed))),

@@ -292,7 +292,7 @@ fn path(folder: &Path) -> PathBuf {
 
 fn options(path: &Path) -> Options {
     let limits = Limits { retention: YEARS, max_bytes: 1 << 40, memory: 1 << 28, connection_idle: YEARS };
-    Options { path: path.into(), credentials: None, limits, standard: standard() }
+    Options { path: path.into(), credentials: None, limits, standard: standard(), machine: Machine::default() }
 }
 
 fn standard() -> Arc<Dialect> {

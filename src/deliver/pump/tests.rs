@@ -57,7 +57,13 @@ fn owned() -> Owned {
 /// A store with one webhook, and a pump that delivers to it.
 async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let limits = store::Limits { retention: LOOK * 1_000, max_bytes: 1 << 30, connection_idle: LOOK, memory: 64 << 20 };
-    let options = store::Options { path: folder.join("store.redb"), credentials: None, limits, standard: dialect() };
+    let options = store::Options {
+        path: folder.join("store.redb"),
+        credentials: None,
+        limits,
+        standard: dialect(),
+        machine: store::Machine::default(),
+    };
     let (store, unstarted) = Store::open(&options).unwrap();
     let pump = Pump::new(store.clone(), settings(), Handle::current());
     let committed = pump.clone();

@@ -14,16 +14,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use redb::backends::FileBackend;
 use redb::{BackendError, DatabaseError, StorageBackend};
 
+use super::medium::{Medium, Track};
+
 /// The file of one store.
 #[derive(Debug)]
 pub(in crate::store) struct Disk {
     file: FileBackend,
+    track: Track,
     copies: Mutex<Copies>,
 }
 
 impl Disk {
-    pub(in crate::store) fn new(file: File) -> Result<Self, DatabaseError> {
-        Ok(Self { file: FileBackend::new(file)?, copies: Mutex::default() })
+    pub(in crate::store) fn new(file: File, medium: &Medium) -> Result<Self, DatabaseError> {
+        let track = medium.follow(&file)?;
+        Ok(Self { file: FileBackend::new(file)?, track, copies: Mutex::default() })
+    }
+
+    fn write_through(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.track.write(offset, data, || self.file.write(offset, data))
     }
 
     fn copies(&self) -> MutexGuard<'_, Copies> {
@@ -33,7 +41,7 @@ impl Disk {
     /// Writes what differs from the copy. One that is half written is taken out, so that nothing is compared with it.
     fn write_changed(&self, offset: u64, data: &[u8], mut copy: Vec<u8>) -> io::Result<Vec<u8>> {
         for run in changed(&copy, data) {
-            self.file.write(offset + run.start as u64, &data[run.clone()])?;
+            self.write_through(offset + run.start as u64, &data[run.clone()])?;
             copy[run.clone()].copy_from_slice(&data[run]);
         }
         Ok(copy)
@@ -45,13 +53,13 @@ impl StorageBackend for Disk {
         let mut copies = self.copies();
         if data.len() < LARGE_BYTES {
             copies.forget(offset, data.len());
-            return self.file.write(offset, data);
+            return self.write_through(offset, data);
         }
         match copies.take(offset, data.len()) {
             Some(copy) => copies.keep(offset, self.write_changed(offset, data, copy)?),
             None => {
                 copies.forget(offset, data.len());
-                self.file.write(offset, data)?;
+                self.write_through(offset, data)?;
                 if copies.is_known(offset, data.len()) {
                     copies.keep(offset, data.to_vec());
                 }
@@ -62,7 +70,7 @@ impl StorageBackend for Disk {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         *self.copies() = Copies::default();
-        self.file.set_len(len)
+        self.track.set_len(len, || self.file.set_len(len))
     }
 
     fn len(&self) -> io::Result<u64> {
@@ -74,7 +82,7 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.file.sync_data()
+        self.track.sync(|| self.file.sync_data())
     }
 
     fn close(&self) -> io::Result<()> {
@@ -237,7 +245,7 @@ mod tests {
         #[test]
         fn the_file_holds_what_was_written(calls in proptest::collection::vec(call(), 1..60)) {
             let file = tempfile::tempfile().unwrap();
-            let disk = Disk::new(file.try_clone().unwrap()).unwrap();
+            let disk = Disk::new(file.try_clone().unwrap(), &Medium::default()).unwrap();
             let mut model = Vec::new();
             for call in calls {
                 match call {
@@ -263,7 +271,7 @@ mod tests {
     #[test]
     fn of_a_page_that_stood_there_only_the_changed_blocks_are_written() {
         let file = tempfile::tempfile().unwrap();
-        let disk = Disk::new(file.try_clone().unwrap()).unwrap();
+        let disk = Disk::new(file.try_clone().unwrap(), &Medium::default()).unwrap();
         let mut page = vec![1; LARGE_BYTES];
         disk.write(0, &page).unwrap();
         disk.write(0, &page).unwrap();

@@ -22,6 +22,7 @@ pub(in crate::store) mod files;
 pub(in crate::store) mod journal;
 pub(in crate::store) mod journaled_table;
 pub(in crate::store) mod lazy_txn;
+pub(in crate::store) mod medium;
 pub(in crate::store) mod mend;
 pub(in crate::store) mod merge;
 pub(in crate::store) mod read;

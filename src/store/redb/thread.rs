@@ -21,7 +21,6 @@ use super::lazy_txn::Txn;
 use super::schema::COUNTERS;
 use super::state::Memory;
 use super::tables::Tables;
-use crate::clock;
 use crate::domain::time::Timestamp;
 use crate::store::Shared;
 use crate::store::error::Error;
@@ -62,16 +61,16 @@ impl Writer {
     /// Runs until the inbox is closed and empty; an error is the store's end.
     pub(in crate::store) fn run(&mut self) -> Result<(), Error> {
         let mut ops = Vec::new();
-        let mut rested = Rest { until: clock::steady(), quiet: QUIET };
+        let mut rested = Rest { until: self.shared.clock.steady(), quiet: QUIET };
         loop {
             let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
             if closed && ops.is_empty() && self.is_finished()? {
                 recovery::close(&self.database)?;
                 return self.journal.clear();
             }
-            let (taken, began) = (ops.len(), clock::steady());
+            let (taken, began) = (ops.len(), self.shared.clock.steady());
             self.turn(&mut ops)?;
-            rested = rest(taken, began, clock::steady());
+            rested = rest(taken, began, self.shared.clock.steady());
         }
     }
 
@@ -104,7 +103,7 @@ impl Writer {
         let changes = self.memory.appended.journaled(changes);
         self.shared.unsettled().push(self.journal.number(), &changes);
         self.shared.fresh().push(self.journal.number(), changes);
-        self.checkpoint_at.get_or_insert(clock::steady() + CHECKPOINT_EVERY);
+        self.checkpoint_at.get_or_insert(self.shared.clock.steady() + CHECKPOINT_EVERY);
         Ok(())
     }
 
@@ -126,7 +125,7 @@ impl Writer {
         if let Some(live_bytes) = appended.take_brought() {
             self.memory.counters.live_bytes = live_bytes;
         }
-        let late = self.checkpoint_at.is_some_and(|at| at <= clock::steady());
+        let late = self.checkpoint_at.is_some_and(|at| at <= self.shared.clock.steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
             let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
@@ -144,13 +143,13 @@ impl Writer {
         if !appended.has_journaled() {
             return Ok(true);
         }
-        self.checkpoint_at = Some(clock::steady());
+        self.checkpoint_at = Some(self.shared.clock.steady());
         self.checkpoint().map(|()| false)
     }
 
     /// Everything that one transaction changes, and how to commit it.
     fn fill(&mut self, txn: &Txn<'_>, ops: &mut Vec<Op>) -> Result<(After, Commit), Error> {
-        let (now, steady) = (self.look_at_clocks(), clock::steady());
+        let (now, steady) = (self.look_at_clocks(), self.shared.clock.steady());
         self.turned_at = steady;
         let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
@@ -184,7 +183,7 @@ impl Writer {
     /// The service's time of this turn; everyone else reads it from here on.
     fn look_at_clocks(&mut self) -> Timestamp {
         let time = &mut self.memory.time;
-        if let Some(news) = time.look(clock::reading()) {
+        if let Some(news) = time.look(self.shared.clock.reading()) {
             dial::tell(news);
         }
         self.shared.dial.set(time);
@@ -210,7 +209,7 @@ impl Writer {
 
     /// At once while there is background work, else when the next thing is due.
     fn wake_at(&self) -> Instant {
-        let now = clock::steady();
+        let now = self.shared.clock.steady();
         let memory = &self.memory;
         let busy = memory.schedule.is_behind()
             || memory.schedule.has_fallen()
@@ -319,7 +318,7 @@ impl Shared {
         self.armed.store(memory.schedule.armed(), Relaxed);
         self.behind.store(memory.schedule.is_behind(), Relaxed);
         self.loaded_ms.store(memory.schedule.loaded_up_to().as_millis(), Relaxed);
-        self.turned.store(self.micros(clock::steady()), Relaxed);
+        self.turned.store(self.micros(self.clock.steady()), Relaxed);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{Doubt, News, TimeKeeper, Why};
 use crate::domain::units::duration_text;
@@ -16,11 +16,12 @@ pub(in crate::store) struct Dial {
     now: AtomicI64,
     signed: AtomicI64,
     doubt: Mutex<Option<Doubt>>,
+    clock: Clock,
 }
 
 impl Dial {
-    pub(in crate::store) fn of(time: &TimeKeeper) -> Self {
-        let dial = Self { now: AtomicI64::new(0), signed: AtomicI64::new(0), doubt: Mutex::default() };
+    pub(in crate::store) fn of(time: &TimeKeeper, clock: Clock) -> Self {
+        let dial = Self { now: AtomicI64::new(0), signed: AtomicI64::new(0), doubt: Mutex::default(), clock };
         dial.set(time);
         dial
     }
@@ -47,7 +48,7 @@ impl Dial {
     }
 
     fn read(&self, ahead: &AtomicI64) -> Timestamp {
-        let micros = micros(clock::boot()).saturating_add(ahead.load(Relaxed));
+        let micros = micros(self.clock.boot()).saturating_add(ahead.load(Relaxed));
         Timestamp::from_micros(u64::try_from(micros).unwrap_or(0))
     }
 }
@@ -103,9 +104,10 @@ mod tests {
 
     #[test]
     fn everyone_reads_what_the_writer_last_saw_and_goes_on_from_there() {
-        let boot = clock::boot();
+        let clock = Clock::default();
+        let boot = clock.boot();
         let mut time = TimeKeeper::trusting(Reading { wall: Timestamp::from_secs(5_000), boot });
-        let dial = Dial::of(&time);
+        let dial = Dial::of(&time, clock);
         time.look(Reading { wall: Timestamp::from_secs(9_000), boot });
         dial.set(&time);
         let near =

@@ -9,6 +9,7 @@ use crate::domain::id::EndpointNo;
 use crate::store::redb::boot::opening;
 use crate::store::redb::counted::recount;
 use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{HOUR, hour_key};
 
 #[test]
@@ -64,7 +65,7 @@ fn a_delivery_that_ends_without_an_attempt_counts_as_failed() {
 fn a_store_without_the_table_gets_it() {
     let lab = Lab::new();
     let folder = lab.stopped().write();
-    let database = opening::open_known(&path(folder.path())).unwrap();
+    let database = opening::open_known(&path(folder.path()), &Medium::default()).unwrap();
     let txn = Txn::of(&database);
     txn.get().unwrap().delete_table(HOUR).unwrap();
     txn.commit().unwrap();
@@ -82,7 +83,7 @@ fn hours_are_forgotten_after_ninety_days() {
     let lab = Lab::new();
     let (all, now) = (lab.number_of("all"), Hour::of(clock::now()));
     let folder = lab.stopped().write();
-    let database = opening::open_known(&path(folder.path())).unwrap();
+    let database = opening::open_known(&path(folder.path()), &Medium::default()).unwrap();
     let old = |days: u32| Hour(now.0 - days * 24);
     let hours = (1..3_000).map(|hours| Hour(old(100).0 - hours)).chain([old(91), old(89), now]);
     put(&database, all, hours);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 use super::turns::{Crowded, Line, Turns};
-use crate::clock;
+use crate::clock::Clock;
 use crate::store::message::command::{Op, OutcomeRoom};
 
 /// The queue and the bell.
@@ -20,6 +20,7 @@ pub(in crate::store) struct Inbox {
     /// Room for outcomes, in KiB.
     outcomes: Arc<Semaphore>,
     names: RandomState,
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -31,13 +32,6 @@ struct Queue {
     closed: bool,
     /// Whether the writer sleeps, and for what.
     sleep: Sleep,
-}
-
-impl Default for Inbox {
-    fn default() -> Self {
-        let outcomes = Arc::new(Semaphore::new(OUTCOMES_KIB as usize));
-        Self { queue: Mutex::default(), bell: Condvar::new(), outcomes, names: RandomState::new() }
-    }
 }
 
 /// How long work waits for company after a commit.
@@ -68,6 +62,12 @@ pub(in crate::store) enum Full {
 }
 
 impl Inbox {
+    /// An empty one, which waits by this clock.
+    pub(in crate::store) fn new(clock: Clock) -> Self {
+        let outcomes = Arc::new(Semaphore::new(OUTCOMES_KIB as usize));
+        Self { queue: Mutex::default(), bell: Condvar::new(), outcomes, names: RandomState::new(), clock }
+    }
+
     /// Waits until an outcome of so many bytes has room among those that wait for the disk. Its worker keeps its slot
     /// meanwhile, so a disk that stands still stops attempts instead of filling memory.
     pub(in crate::store) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
@@ -121,18 +121,18 @@ impl Inbox {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| queue.len() > 0 || queue.closed);
         if queue.len() > 0 {
             queue = self.gather(queue, rest);
-            let until = until.min(clock::steady() + LINGER);
+            let until = until.min(self.clock.steady() + LINGER);
             queue = self.wait(queue, Sleep::Linger, until, |queue| queue.asked.len() > 0 || queue.closed);
         }
         std::mem::swap(ops, &mut queue.told);
-        queue.asked.take(ops, clock::steady());
+        queue.asked.take(ops, self.clock.steady());
         queue.closed
     }
 
     /// Waits for the end of the rest, or until it is quiet: then all who could send something wait for this commit.
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rest: Rest) -> MutexGuard<'a, Queue> {
         loop {
-            let (had, until) = (queue.len(), rest.until.min(clock::steady() + rest.quiet));
+            let (had, until) = (queue.len(), rest.until.min(self.clock.steady() + rest.quiet));
             queue = self.wait(queue, Sleep::Rest, until, |queue| queue.asked.is_full() || queue.closed);
             if queue.asked.is_full() || queue.closed || queue.len() == had || until == rest.until {
                 return queue;
@@ -161,7 +161,7 @@ impl Inbox {
         ready: impl Fn(&Queue) -> bool,
     ) -> MutexGuard<'a, Queue> {
         while !ready(&queue) {
-            let left = until.saturating_duration_since(clock::steady());
+            let left = until.saturating_duration_since(self.clock.steady());
             if left.is_zero() {
                 break;
             }
@@ -204,6 +204,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::clock;
     use crate::domain::id::EndpointNo;
 
     const LINE: Line = Line(1);
@@ -226,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_batch_takes_no_more_events_than_fill_it_and_what_is_told_at_once() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(Clock::default());
         for bytes in [1 << 20, 1 << 20, 1, 10 << 20, 1] {
             inbox.publish(LINE, publication(), bytes).expect("there is room");
         }
@@ -242,7 +243,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_behind_publications_stays_behind_them() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(Clock::default());
         for _ in 0..2 {
             inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
         }
@@ -255,7 +256,7 @@ mod tests {
 
     #[test]
     fn publications_past_the_bound_are_refused_until_some_were_taken() {
-        let (inbox, half) = (Inbox::default(), 32 << 20);
+        let (inbox, half) = (Inbox::new(Clock::default()), 32 << 20);
         assert_eq!(inbox.publish(LINE, publication(), half - 1), Ok(()));
         assert_eq!(inbox.publish(LINE, publication(), half), Ok(()), "a large one finds its way in between small ones");
         assert_eq!(inbox.publish(LINE, publication(), 1), Err(Full::Busy));
@@ -269,7 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn outcomes_past_the_bound_wait_for_others_to_be_taken_in() {
-        let inbox = Inbox::default();
+        let inbox = Inbox::new(Clock::default());
         let half = OUTCOMES_KIB as usize * 1024 / 2 - 1024;
         let first = inbox.outcome_room(half).await;
         let _second = inbox.outcome_room(half).await;
@@ -281,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_fills_up_ends_the_rest() {
-        let (inbox, began) = (Inbox::default(), clock::steady());
+        let (inbox, began) = (Inbox::new(Clock::default()), clock::steady());
         let long = Duration::from_secs(60);
         let rest = Rest { until: began + long, quiet: long };
         inbox.publish(LINE, publication(), 1).expect("there is room");

@@ -17,6 +17,7 @@ use crate::store::error::Error;
 use crate::store::record::{self, Quarantined};
 use crate::store::redb::journal::file;
 use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, FINDING, QUARANTINE, STORE_VERSION};
 
 /// What is wrong with a store, and what was saved of it.
@@ -85,7 +86,7 @@ pub(crate) fn acknowledge(path: &Path) -> Result<u64, Error> {
         _ => {}
     }
     trial(path, |database| identity(&database.begin_read()?, path))?;
-    let database = open_known(path)?;
+    let database = open_known(path, &Medium::default())?;
     let txn = Txn::of(&database);
     let mut count = 0;
     {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use redb::Database;
 
-use super::opening::{KEY, SEAL_TEXT, VERSION, database, write_version};
+use super::opening::{KEY, SEAL_TEXT, Site, VERSION, database, write_version};
 use super::seal::Sealer;
 use crate::store::error::Error;
 use crate::store::record::{self, Follows, Meta};
@@ -18,13 +18,14 @@ use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{IDENTITY, JOURNAL_ID, META, SEAL, SECOND, STORE_VERSION};
 use crate::store::redb::tables::{self, Tables};
 
-/// Makes the store at `path`, where none is.
-pub(in crate::store) fn make(path: &Path, credentials: Option<&Path>) -> Result<(Database, Sealer, Meta), Error> {
+/// Makes the store of a site, where none is.
+pub(in crate::store) fn make(site: Site<'_>) -> Result<(Database, Sealer, Meta), Error> {
+    let Site { path, credentials, medium } = site;
     let fresh = with_suffix(path, FRESH);
     if !fresh.exists() {
         refuse_remains(path)?;
     }
-    let database = database(&fresh, private().create(true).truncate(true))?;
+    let database = database(&fresh, medium, private().create(true).truncate(true))?;
     sync_folder(path)?;
     let sealer = Sealer::load(path, credentials, true)?;
     let meta = found(&database, &sealer)?;

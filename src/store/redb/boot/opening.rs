@@ -16,8 +16,9 @@ use super::recovery::{self, Journals, Recovered, recover, twice};
 use super::seal::Sealer;
 use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
-use crate::clock;
+use crate::clock::Clock;
 use crate::domain::id::{ByEndpoint, Node};
+use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::Reading;
 use crate::store::error::Error;
 use crate::store::message::command::Limits;
@@ -27,6 +28,7 @@ use crate::store::redb::counted::recount;
 use crate::store::redb::files::{Standing, failed, sync_folder, with_suffix};
 use crate::store::redb::journal::file::{self, Journal};
 use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::medium::Medium;
 use crate::store::redb::mend::derive::{Waiting, mend, mend_tenants};
 use crate::store::redb::mend::quarantine::{Glance, clear_out, write_anew};
 use crate::store::redb::schema::{self, COUNTERS, IDENTITY, META, SEAL, STATE, STORE_VERSION};
@@ -52,6 +54,15 @@ pub(in crate::store) struct Opened {
     pub(in crate::store) standing: Vec<Standing>,
 }
 
+/// Where a store lies, and what opens its secrets.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Site<'a> {
+    pub(in crate::store) path: &'a Path,
+    /// systemd's `$CREDENTIALS_DIRECTORY`, which may hold the master key.
+    pub(in crate::store) credentials: Option<&'a Path>,
+    pub(in crate::store) medium: &'a Medium,
+}
+
 /// When a store is opened, by each clock.
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Moment {
@@ -62,22 +73,23 @@ pub(in crate::store) struct Moment {
 }
 
 impl Moment {
-    pub(in crate::store) fn now() -> Self {
-        Self { steady: clock::steady(), reading: clock::reading(), boot_id: clock::boot_id() }
+    pub(in crate::store) fn of(clock: &Clock) -> Self {
+        Self { steady: clock.steady(), reading: clock.reading(), boot_id: clock.boot_id() }
     }
 }
 
-/// Opens or makes the store at `path`.
-pub(in crate::store) fn open(path: &Path, credentials: Option<&Path>, limits: Limits, moment: Moment) -> Result<Opened, Error> {
+/// Opens or makes the store of a site. What is noted meanwhile bears the wall clock's time.
+pub(in crate::store) fn open(site: Site<'_>, limits: Limits, moment: Moment) -> Result<Opened, Error> {
+    let (path, now) = (site.path, moment.reading.wall);
     let version = check_version(path)?;
     let (database, sealer, meta) = match path.exists() {
-        false => founding::make(path, credentials)?,
-        true => open_whole(path, credentials, version)?,
+        false => founding::make(site)?,
+        true => open_whole(site, version, now)?,
     };
     let node = Node(meta.node);
-    let recovered = recover(&database, path, Journals::PutAside, clock::now())?;
-    let (counters, due) = mended(&database, node, &recovered)?;
-    let journal = recovery::begin(&database, path, &recovered, &counters)?;
+    let recovered = recover(&database, path, Journals::PutAside, now)?;
+    let (counters, due) = mended(&database, node, &recovered, now)?;
+    let journal = recovery::begin(&database, site, &recovered, &counters)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let mut memory = read_memory(&database, counters, limits, moment)?;
     memory.jobs.extend(missing_jobs(&registry, &memory, &due));
@@ -89,14 +101,15 @@ pub(in crate::store) fn open(path: &Path, credentials: Option<&Path>, limits: Li
 }
 
 /// Opens a store that exists, brings it to this version, and takes damaged rows out of the tables that are read whole.
-fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> Result<(Database, Sealer, Meta), Error> {
+fn open_whole(site: Site<'_>, version: Option<u32>, now: Timestamp) -> Result<(Database, Sealer, Meta), Error> {
+    let Site { path, credentials, medium } = site;
     let len = fs::metadata(path).map_err(|cause| failed("look at", path, cause))?.len();
     let seen = if len > WHOLE_BYTES {
-        trial(path, |database| seen(database, path, credentials, &Pages::Unknown))?
+        trial(path, |database| seen(database, site, &Pages::Unknown, now))?
     } else {
-        thorough_trial(path, |database, pages| seen(database, path, credentials, &pages))?
+        thorough_trial(path, |database, pages| seen(database, site, &pages, now))?
     };
-    let database = open_known(path)?;
+    let database = open_known(path, medium)?;
     let Some(Seen { sealer, meta, glance, was_written_anew }) = seen else {
         let sealer = Sealer::load(path, credentials, true)?;
         let meta = found(&database, &sealer)?;
@@ -106,7 +119,7 @@ fn open_whole(path: &Path, credentials: Option<&Path>, version: Option<u32>) -> 
         write_version(path)?;
     }
     if !was_written_anew && !glance.bad.is_empty() {
-        take_out(&database, &glance)?;
+        take_out(&database, &glance, now)?;
     }
     upgrade::complete(&database, path, meta)?;
     if meta.store_version < STORE_VERSION || !glance.bad.is_empty() {
@@ -125,12 +138,13 @@ struct Seen {
 }
 
 /// `None`: nothing was ever written there.
-fn seen(database: &Database, path: &Path, credentials: Option<&Path>, pages: &Pages) -> Result<Option<Seen>, Error> {
+fn seen(database: &Database, site: Site<'_>, pages: &Pages, now: Timestamp) -> Result<Option<Seen>, Error> {
+    let path = site.path;
     let txn = database.begin_read()?;
     if is_new(&txn, path)? {
         return Ok(None);
     }
-    let sealer = Sealer::load(path, credentials, false)?;
+    let sealer = Sealer::load(path, site.credentials, false)?;
     let meta = identify(&txn, path, &sealer)?;
     let glance = match pages {
         // Some tables had another form then.
@@ -140,19 +154,19 @@ fn seen(database: &Database, path: &Path, credentials: Option<&Path>, pages: &Pa
     };
     let was_written_anew = matches!(pages, Pages::Damaged(_)) && meta.store_version >= 2;
     if was_written_anew {
-        write_in_its_place(&txn, path, meta.store_version, &glance)?;
+        write_in_its_place(&txn, site, meta.store_version, &glance, now)?;
     }
     Ok(Some(Seen { sealer, meta, glance, was_written_anew }))
 }
 
 /// Writes what can be read of a damaged file into a new one, which takes its place in one step and tells of it from then on; the
 /// damaged one stays beside it.
-fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32, glance: &Glance) -> Result<(), Error> {
-    let (now, fresh) = (clock::now(), with_suffix(path, ".anew"));
+fn write_in_its_place(txn: &ReadTransaction, site: Site<'_>, version: u32, glance: &Glance, now: Timestamp) -> Result<(), Error> {
+    let (path, fresh) = (site.path, with_suffix(site.path, ".anew"));
     let aside = with_suffix(path, &format!(".damaged-{}", now.as_millis()));
     let rows = write_anew(txn, &fresh, version, now)?;
-    let database = open_known(&fresh)?;
-    note_anew(&database, glance, rows, &aside)?;
+    let database = open_known(&fresh, site.medium)?;
+    note_anew(&database, glance, rows, &aside, now)?;
     database.close()?;
     fs::hard_link(path, &aside).map_err(|cause| failed("keep beside it the damaged", path, cause))?;
     fs::rename(&fresh, path).map_err(|cause| failed("move into place", &fresh, cause))?;
@@ -160,39 +174,39 @@ fn write_in_its_place(txn: &ReadTransaction, path: &Path, version: u32, glance: 
 }
 
 /// Notes that the file was written anew.
-fn note_anew(database: &Database, glance: &Glance, rows: u64, aside: &Path) -> Result<(), Error> {
+fn note_anew(database: &Database, glance: &Glance, rows: u64, aside: &Path, now: Timestamp) -> Result<(), Error> {
     tell(glance);
-    let finding = Finding { rows, what: Some(aside.display().to_string().into()), ..Finding::of(Kind::Pages, clock::now()) };
+    let finding = Finding { rows, what: Some(aside.display().to_string().into()), ..Finding::of(Kind::Pages, now) };
     note(database, &finding)?;
     if glance.bad.contains_key("tenant") {
         mend_tenants(database)?;
     }
-    if glance.bad.is_empty() { Ok(()) } else { note(database, &rows_finding(glance, rows)) }
+    if glance.bad.is_empty() { Ok(()) } else { note(database, &rows_finding(glance, rows, now)) }
 }
 
 /// Moves damaged rows into quarantine and notes that.
-fn take_out(database: &Database, glance: &Glance) -> Result<(), Error> {
+fn take_out(database: &Database, glance: &Glance, now: Timestamp) -> Result<(), Error> {
     tell(glance);
-    let rows = clear_out(database, &glance.bad, clock::now())?;
+    let rows = clear_out(database, &glance.bad, now)?;
     let back = if glance.bad.contains_key("tenant") { mend_tenants(database)? } else { 0 };
     if back > 0 {
         tracing::warn!("{back} tenants were derived again from their webhooks");
     }
-    note(database, &rows_finding(glance, rows))
+    note(database, &rows_finding(glance, rows, now))
 }
 
 fn tell(glance: &Glance) {
     glance.faults.iter().for_each(|fault| tracing::error!("damaged: {fault}"));
 }
 
-fn rows_finding(glance: &Glance, rows: u64) -> Finding {
+fn rows_finding(glance: &Glance, rows: u64, now: Timestamp) -> Finding {
     let names: Vec<&str> = glance.bad.keys().copied().collect();
-    Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, clock::now()) }
+    Finding { rows, what: Some(names.join(", ").into()), ..Finding::of(Kind::Rows, now) }
 }
 
 /// The counters, once what brings deliveries back agrees with the sum over it; else all of it is derived again. And the webhooks that
 /// the due table names.
-fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<(Counters, ByEndpoint<u64>), Error> {
+fn mended(database: &Database, node: Node, recovered: &Recovered, now: Timestamp) -> Result<(Counters, ByEndpoint<u64>), Error> {
     let kept = counters(database)?;
     let Waiting { sum, due } = Waiting::of(&database.begin_read()?)?;
     let lost = recovered.wrong.iter().any(|wrong| wrong.kind == Kind::Lost);
@@ -200,7 +214,6 @@ fn mended(database: &Database, node: Node, recovered: &Recovered) -> Result<(Cou
         return Ok((Counters { waiting: Some(sum), ..counters }, due));
     }
     tracing::error!("what is due is derived again from the log and the events, which takes a while in a large store");
-    let now = clock::now();
     let mended = mend(database, node, kept, recovered.number, now)?;
     note(database, &Finding { rows: mended.changed, ..Finding::of(Kind::Entries, now) })?;
     let counters = Counters { live_bytes: recount(database)?, ..mended.counters };
@@ -230,14 +243,14 @@ fn standing(path: &Path, sealer: &Sealer) -> Result<Vec<Standing>, Error> {
 }
 
 /// Opens a file that exists, and makes none.
-pub(in crate::store) fn open_known(path: &Path) -> Result<Database, Error> {
+pub(in crate::store) fn open_known(path: &Path, medium: &Medium) -> Result<Database, Error> {
     refuse_empty(path)?;
-    database(path, &mut OpenOptions::new())
+    database(path, medium, &mut OpenOptions::new())
 }
 
-pub(in crate::store) fn database(path: &Path, options: &mut OpenOptions) -> Result<Database, Error> {
+pub(in crate::store) fn database(path: &Path, medium: &Medium, options: &mut OpenOptions) -> Result<Database, Error> {
     let file = options.read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
-    let disk = Disk::new(file).map_err(|cause| refused(path, cause))?;
+    let disk = Disk::new(file, medium).map_err(|cause| refused(path, cause))?;
     let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk);
     opened.map_err(|cause| refused(path, cause))
 }

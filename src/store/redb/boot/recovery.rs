@@ -5,6 +5,7 @@ use std::path::Path;
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::findings::Finding;
+use super::opening::Site;
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record::{self, Counters, Follows};
@@ -65,13 +66,13 @@ pub(in crate::store) fn recover(
 /// Begins the journal of this run. From here on the tables say that it may hold what they do not.
 pub(in crate::store) fn begin(
     database: &Database,
-    path: &Path,
+    site: Site<'_>,
     recovered: &Recovered,
     counters: &Counters,
 ) -> Result<Journal, Error> {
     let Recovered { id, number, follows, .. } = recovered;
     let run = getrandom::u64()?;
-    let journal = Journal::begin(path, Writes { store: *id, run }, *number)?;
+    let journal = Journal::begin(site.path, site.medium, Writes { store: *id, run }, *number)?;
     note(database, Follows { run, before: follows.run, open: true }, Some((counters, *number)))?;
     Ok(journal)
 }

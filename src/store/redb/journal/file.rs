@@ -25,10 +25,12 @@ use std::path::{Path, PathBuf};
 use super::entry::{Changes, Head, Upon};
 use crate::store::error::Error;
 use crate::store::redb::files::{failed, folder, sync_folder, with_suffix};
+use crate::store::redb::medium::{Medium, Track};
 
 /// The journal of an open store.
 pub(in crate::store) struct Journal {
     file: File,
+    track: Track,
     path: PathBuf,
     /// Of what was written last.
     head: Head,
@@ -52,14 +54,15 @@ pub(in crate::store) struct Writes {
 impl Journal {
     /// Begins a journal behind the commit with `number`; the tables have all up to it. It shows whose it is: when this returns, that
     /// is on disk. What the file takes already it keeps: on a full disk there may be no more.
-    pub(in crate::store) fn begin(store: &Path, writes: Writes, number: u64) -> Result<Self, Error> {
+    pub(in crate::store) fn begin(store: &Path, medium: &Medium, writes: Writes, number: u64) -> Result<Self, Error> {
         let path = with_suffix(store, SUFFIX);
         let mut options = OpenOptions::new();
         let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(|cause| failed("open", &path, cause))?;
+        let track = medium.follow(&file).map_err(|cause| failed("open", &path, cause))?;
         sync_folder(&path)?;
         let head = Head { store: writes.store, run: writes.run, number, upon: None };
-        let mut journal = Self { file, path, head, upon: Upon { base: number, before: 0 }, half: 0, end: 0, changed: 0 };
+        let mut journal = Self { file, track, path, head, upon: Upon { base: number, before: 0 }, half: 0, end: 0, changed: 0 };
         journal.append(&mut Changes::default(), &[])?;
         Ok(journal)
     }
@@ -73,8 +76,10 @@ impl Journal {
     fn append(&mut self, changes: &mut Changes, counters: &[u8]) -> Result<(), Error> {
         self.upon.before = changes.seal(Head { upon: Some(self.upon), ..self.head }, counters);
         debug_assert!(self.end + (changes.bytes().len() as u64) < HALF_BYTES, "a checkpoint comes long before");
-        let written = self.file.write_all_at(changes.bytes(), self.half + self.end).and_then(|()| self.file.sync_data());
-        written.map_err(|cause| failed("write", &self.path, cause))?;
+        let (bytes, offset) = (changes.bytes(), self.half + self.end);
+        let written = self.track.write(offset, bytes, || self.file.write_all_at(bytes, offset));
+        let synced = written.and_then(|()| self.track.sync(|| self.file.sync_data()));
+        synced.map_err(|cause| failed("write", &self.path, cause))?;
         self.end += changes.bytes().len().next_multiple_of(BLOCK_BYTES) as u64;
         self.changed += changes.bytes().len() as u64;
         Ok(())
@@ -104,7 +109,7 @@ impl Journal {
 
     /// Leaves nothing behind; the tables have all of it, and say that there is nothing.
     pub(in crate::store) fn clear(&self) -> Result<(), Error> {
-        self.file.set_len(0).map_err(|cause| failed("empty", &self.path, cause))
+        self.track.set_len(0, || self.file.set_len(0)).map_err(|cause| failed("empty", &self.path, cause))
     }
 
     /// Begins the other half, of which the tables hold all on disk.
@@ -231,7 +236,7 @@ mod tests {
     fn the_first_thing_in_a_journal_shows_whose_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let journal = Journal::begin(&store, WRITES, 5).unwrap();
+        let journal = Journal::begin(&store, &Medium::default(), WRITES, 5).unwrap();
         let held = read(&path(&store)).unwrap();
         let (head, none) = &held.whole[0];
         assert_eq!((head.store, head.run, head.number, none.are_none(), held.whole.len()), (7, 8, 5, true, 1));
@@ -242,7 +247,7 @@ mod tests {
     fn each_of_its_changes_names_what_it_was_made_on() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let mut journal = Journal::begin(&store, WRITES, 5).unwrap();
+        let mut journal = Journal::begin(&store, &Medium::default(), WRITES, 5).unwrap();
         journal.write(&mut changes(10), b"c").unwrap();
         journal.skip();
         journal.write(&mut changes(9_000), b"c").unwrap();
@@ -286,7 +291,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let mut journal = Journal::begin(&store, WRITES, 0).unwrap();
+        let mut journal = Journal::begin(&store, &Medium::default(), WRITES, 0).unwrap();
         journal.write(&mut changes(9_000), b"").unwrap();
         let found = || std::fs::metadata(with_suffix(&store, SUFFIX)).unwrap();
         assert_eq!((found().permissions().mode() & 0o777, found().len() > 9_000), (0o600, true));
