@@ -14,9 +14,9 @@
 //! All entries of a level lie before all entries of the next one, so the earliest is in the first occupied slot of the lowest
 //! occupied level. An entry's slot follows from its deadline and from now alone, and stays the same until now enters it.
 
-/// Entries by deadline. It has no bound of its own but 2^32 - 1 entries; the owner holds it down with [`Wheel::truncate`].
+/// Entries by deadline, at most 2^32 - 1. The owner keeps their number down with [`Wheel::truncate`].
 ///
-/// Memory: 16 bytes an entry besides the entry itself, kept until the wheel is empty.
+/// An entry costs 16 bytes of memory besides itself. That memory is kept until the wheel is empty.
 pub(crate) struct Wheel<T> {
     now: u64,
     slots: [[u32; SLOTS]; LEVELS],
@@ -25,14 +25,14 @@ pub(crate) struct Wheel<T> {
 }
 
 impl<T: Copy> Wheel<T> {
-    /// An empty wheel at a tick.
+    /// An empty wheel whose time is `now_tick`.
     pub(crate) fn new(now_tick: u64) -> Self {
         Self { now: now_tick, slots: [[NONE; SLOTS]; LEVELS], occupied: [0; LEVELS], slab: Slab::new() }
     }
 
-    /// Takes an entry; false, and nothing taken, when its deadline lies beyond [`Wheel::horizon`].
+    /// Adds an entry. Returns false, and adds nothing, when the deadline lies beyond [`Wheel::horizon`] or the wheel is full.
     ///
-    /// A deadline in the past fires at the next advance, before what is due later than now.
+    /// A deadline in the past fires at the next advance, before every entry that is due later than now.
     pub(crate) fn insert(&mut self, deadline_tick: u64, entry: T) -> bool {
         if deadline_tick > self.horizon() {
             return false;
@@ -42,9 +42,10 @@ impl<T: Copy> Wheel<T> {
         true
     }
 
-    /// Moves to a tick and fires all that is due then: by deadline, and in the order of insertion within a tick.
+    /// Moves the wheel's time to `now_tick` and fires every entry that is due by then: in the order of deadlines, and of
+    /// insertion within a tick.
     ///
-    /// A tick before the last one counts as the last one.
+    /// A `now_tick` in the past counts as the wheel's present time.
     pub(crate) fn advance(&mut self, now_tick: u64, mut fire: impl FnMut(u64, T)) {
         let target = now_tick.max(self.now);
         while let Some((place, start)) = self.next_slot().filter(|(_, start)| *start <= target) {
@@ -55,25 +56,26 @@ impl<T: Copy> Wheel<T> {
         self.slab.shrink_when_empty();
     }
 
-    /// A tick to sleep until: never later than the earliest deadline, earlier only when that is more than a slot of the lowest
-    /// level away and must be placed anew on the way. `None` when there is nothing to wait for.
+    /// The tick until which the caller may sleep. It is never later than the earliest deadline; it is earlier when that entry
+    /// stands on a higher level and must first be placed anew. `None` when the wheel is empty.
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.next_slot().map(|(_, start)| start)
     }
 
-    /// The last tick for which an entry is taken now: at least 63 x 2^24 ticks away, which is 12 days.
+    /// The last tick that a deadline may have now. It is at least 63 x 2^24 ticks away, which is 12 days.
     pub(crate) fn horizon(&self) -> u64 {
         let last_slot = (self.now >> shift(LEVELS - 1)).saturating_add(SLOTS as u64 - 1);
         let start = last_slot.min(u64::MAX >> shift(LEVELS - 1)) << shift(LEVELS - 1);
         start | ((1 << shift(LEVELS - 1)) - 1)
     }
 
-    /// How many entries wait.
+    /// The number of entries that wait.
     pub(crate) fn len(&self) -> usize {
         self.slab.live
     }
 
-    /// Drops every entry later than a tick and names each: their owner finds them elsewhere when their time comes.
+    /// Removes every entry whose deadline is later than `after_tick`, and passes each to `dropped`. The owner keeps such entries
+    /// elsewhere too and inserts them again in time.
     pub(crate) fn truncate(&mut self, after_tick: u64, mut dropped: impl FnMut(T)) {
         for node in 0..self.slab.end() {
             if self.slab.deadline(node).is_some_and(|deadline| deadline > after_tick) {
@@ -83,7 +85,7 @@ impl<T: Copy> Wheel<T> {
         self.slab.shrink_when_empty();
     }
 
-    /// Drops every entry for which `is_over` says so. Looks at all of them.
+    /// Removes every entry for which `is_over` is true. It looks at every entry, so its cost grows with the wheel.
     pub(crate) fn drop_where(&mut self, is_over: impl Fn(&T) -> bool) {
         for node in 0..self.slab.end() {
             if self.slab.deadline(node).is_some() && is_over(&self.slab.nodes[node as usize].entry) {
@@ -93,7 +95,7 @@ impl<T: Copy> Wheel<T> {
         self.slab.shrink_when_empty();
     }
 
-    /// The first occupied slot and the tick at which it begins.
+    /// The occupied slot that begins first, and the tick at which it begins.
     fn next_slot(&self) -> Option<(Place, u64)> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;
         let current = self.now >> shift(level);
@@ -102,7 +104,7 @@ impl<T: Copy> Wheel<T> {
         Some((Place { level, slot: slot_of(start) as usize }, start << shift(level)))
     }
 
-    /// Where an entry with this deadline stands now. A deadline in the past stands at now.
+    /// The slot in which an entry with this deadline stands. A deadline in the past counts as now.
     fn place(&self, deadline: u64) -> Place {
         let deadline = deadline.max(self.now);
         let highest_bit = ((deadline ^ self.now) | 1).ilog2();
@@ -127,7 +129,7 @@ impl<T: Copy> Wheel<T> {
         self.slab.release(node)
     }
 
-    /// Fires the entries of a slot of level 0, and places those of a higher one anew. Now is where the slot begins.
+    /// Empties a slot that begins now: on level 0 its entries fire, on higher levels they are placed anew.
     fn empty(&mut self, place: Place, fire: &mut impl FnMut(u64, T)) {
         let first = std::mem::replace(&mut self.slots[place.level][place.slot], NONE);
         self.occupied[place.level] &= !(1 << place.slot);
@@ -153,7 +155,7 @@ struct Place {
     slot: usize,
 }
 
-/// The entries, each a link of its slot's ring or of the list of free nodes.
+/// The memory of all entries. Each node is linked into the ring of its slot, or into the list of free nodes.
 struct Slab<T> {
     nodes: Vec<Node<T>>,
     free: u32,
@@ -163,7 +165,7 @@ struct Slab<T> {
 #[derive(Clone, Copy)]
 struct Node<T> {
     deadline: u64,
-    /// The ring's last when this is its first; `NONE` in a free node.
+    /// The node before this one in the ring; the last node where this is the first; `NONE` in a free node.
     prev: u32,
     next: u32,
     entry: T,
@@ -194,7 +196,7 @@ impl<T: Copy> Slab<T> {
         freed.entry
     }
 
-    /// Puts a node at the end of a ring; gives the ring's first.
+    /// Appends a node to the ring that begins with `first`, and returns the ring's first node.
     fn append(&mut self, first: u32, node: u32) -> u32 {
         let first = if first == NONE { node } else { first };
         let last = if first == node { node } else { self.nodes[first as usize].prev };
@@ -203,7 +205,7 @@ impl<T: Copy> Slab<T> {
         first
     }
 
-    /// Takes a node out of its ring; gives the ring's first, or `NONE` when none is left.
+    /// Takes a node out of its ring, and returns the ring's first node, or `NONE` when the ring is empty.
     fn unlink(&mut self, first: u32, node: u32) -> u32 {
         let Node { prev, next, .. } = self.nodes[node as usize];
         if next == node {
@@ -218,13 +220,13 @@ impl<T: Copy> Slab<T> {
         self.nodes[right as usize].prev = left;
     }
 
-    /// The deadline of a node in use.
+    /// The deadline of a node; `None` for a free node.
     fn deadline(&self, node: u32) -> Option<u64> {
         let node = &self.nodes[node as usize];
         (node.prev != NONE).then_some(node.deadline)
     }
 
-    /// One past the last node; `NONE` when the slab is full.
+    /// The index after the last node; `NONE` when the slab is full.
     fn end(&self) -> u32 {
         u32::try_from(self.nodes.len()).unwrap_or(NONE)
     }
@@ -237,29 +239,30 @@ impl<T: Copy> Slab<T> {
     }
 }
 
-/// The width of one slot of a level, as a shift.
+/// The width of a slot on a level, as a power of two: the slot is `1 << shift(level)` ticks wide.
 #[expect(clippy::cast_possible_truncation, reason = "there are five levels")]
 const fn shift(level: usize) -> u32 {
     SLOT_BITS * level as u32
 }
 
-/// The slot in which the number of a slot width, counted from tick 0, falls.
+/// The slot of a time that is given in slot widths since tick 0: its low six bits.
 #[expect(clippy::cast_possible_truncation, reason = "the low six bits are what is meant")]
 const fn slot_of(width: u64) -> u32 {
     width as u32 & (SLOTS as u32 - 1)
 }
 
-/// No node: the end of the list of free ones, and an empty slot.
+/// The absence of a node. It ends the list of free nodes and marks an empty slot.
 const NONE: u32 = u32::MAX;
 
-/// 64 slots a level, so that one word says which are occupied.
+/// The number of slots a level as a power of two: 64, so that one `u64` says which slots are occupied.
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
 
-/// Five levels of milliseconds reach twelve days: farther than any retry of a built-in dialect, for 1.3 KiB.
+/// Five levels of 64 slots, at a millisecond a tick, reach twelve days: farther than any retry of a built-in dialect. The slots
+/// take 1.3 KiB.
 const LEVELS: usize = 5;
 
-/// Room that an empty wheel keeps, in entries, so that a quiet service does not allocate for every retry.
+/// The most nodes whose memory an empty wheel keeps, so that a quiet service does not allocate for every retry.
 const KEPT_NODES: usize = 1024;
 
 #[cfg(test)]

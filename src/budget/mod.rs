@@ -55,7 +55,7 @@ pub(crate) use parties::{Parties, PartyShare};
 pub(crate) use pool::{Pool, Share};
 pub(crate) use requests::Requests;
 
-/// All of it, in its parts. A reload changes their sizes.
+/// The memory budget, divided into its parts. A reload of the config resizes them.
 #[derive(Debug)]
 pub(crate) struct Budget {
     fresh: Gauge,
@@ -68,7 +68,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Of so many bytes, at least [`BYTES_LEAST`].
+    /// Divides `bytes` among the parts; fewer than [`BYTES_LEAST`] count as [`BYTES_LEAST`].
     pub(crate) fn new(bytes: u64) -> Self {
         let sixteenth = sixteenth(bytes);
         let event = |size| Arc::new(Pool::new(size, EVENT_BYTES_MOST));
@@ -79,11 +79,11 @@ impl Budget {
             prompt: event(sixteenth),
             common: event(4 * sixteenth),
             requests: Requests::new(4 * sixteenth),
-            answers: Parties::of(Arc::new(Pool::new(4 * sixteenth, PEER_BYTES_MOST))),
+            answers: Parties::new(Arc::new(Pool::new(4 * sixteenth, PEER_BYTES_MOST))),
         }
     }
 
-    /// Changes its size. What is held beyond a smaller one stays until it is given back.
+    /// Resizes every part to its share of `bytes`. Memory taken beyond a smaller part stays taken until its holder gives it back.
     pub(crate) fn resize(&self, bytes: u64) {
         let sixteenth = sixteenth(bytes);
         self.fresh.limit.store(sixteenth, Relaxed);
@@ -95,12 +95,13 @@ impl Budget {
         self.answers.resize(4 * sixteenth);
     }
 
-    /// The events that were just published.
+    /// The bytes of events that were just published and wait for their first attempt.
     pub(crate) fn fresh(&self) -> &Gauge {
         &self.fresh
     }
 
-    /// For what is kept of one response: as much as is wanted, or [`CAPTURE_FREE_BYTES`] of it where there is no room for more.
+    /// Takes room for what is kept of one response: `wanted` bytes, or [`CAPTURE_FREE_BYTES`] of them where there is no room for
+    /// more.
     pub(crate) fn capture(self: &Arc<Self>, wanted: usize) -> Capture {
         let beyond = wanted.saturating_sub(CAPTURE_FREE_BYTES);
         if beyond == 0 {
@@ -112,24 +113,24 @@ impl Budget {
         }
     }
 
-    /// For request bodies on their way in.
+    /// The room of request bodies, from their first bytes until they are answered.
     pub(crate) fn requests(&self) -> &Requests {
         &self.requests
     }
 
-    /// For answers on their way out.
+    /// The room of answers on their way out, shared by party.
     pub(crate) fn answers(&self) -> &Parties {
         &self.answers
     }
 
-    /// Room for an event that is read back, if there is some at once.
+    /// Takes room for an event that is read back for an attempt; `None` where no pool has it free at once.
     pub(crate) fn try_event(&self, bytes: usize) -> Option<Share> {
         let small = || (bytes <= SMALL_BYTES).then(|| self.small.try_take(bytes)).flatten();
         self.common.try_take(bytes).or_else(small)
     }
 
-    /// Waits for it; `is_prompt` says whether the endpoint answered its last attempt, which may change meanwhile. `None`: no
-    /// attempt is made any more.
+    /// Waits for room for an event that is read back; `is_prompt` says whether its endpoint answered its last attempt, and is
+    /// asked again while this waits. `None` after [`Budget::end_events`].
     pub(crate) async fn event(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
         let mut of_any = pin!(self.event_of_any(bytes));
         while !is_prompt() {
@@ -152,13 +153,14 @@ impl Budget {
         }
     }
 
-    /// Lets go of all who wait for an event: no attempt is made any more.
+    /// Ends every wait for an event's room with `None`, also those that begin later. The pump calls it when no attempt is made
+    /// any more.
     pub(crate) fn end_events(&self) {
         [&self.common, &self.small, &self.prompt].into_iter().for_each(|pool| pool.close());
     }
 }
 
-/// How much may be kept of a response. Dropping it gives its room back.
+/// The right to keep some bytes of a response. Dropping it gives their room back.
 #[derive(Debug)]
 pub(crate) struct Capture {
     bytes: usize,
@@ -179,7 +181,7 @@ impl Drop for Capture {
     }
 }
 
-/// A bound that nobody waits at.
+/// A counter of bytes with a limit. Nobody waits for it: bytes that do not fit are refused.
 #[derive(Debug)]
 pub(crate) struct Gauge {
     used: AtomicUsize,
@@ -191,12 +193,13 @@ impl Gauge {
         Self { used: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
     }
 
-    /// Whether so many bytes would find room now.
+    /// Whether `bytes` more would stay within the limit now.
     pub(crate) fn fits(&self, bytes: usize) -> bool {
         self.used.load(Relaxed).saturating_add(bytes) <= self.limit.load(Relaxed)
     }
 
-    /// Counts them if they do. Takers that race may pass the bound by what they take at once.
+    /// Counts `bytes` if they fit, and says whether they did. Callers that race may pass the limit together, each by its own
+    /// `bytes`.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let fits = self.fits(bytes);
         if fits {
@@ -214,29 +217,30 @@ fn sixteenth(bytes: u64) -> usize {
     usize::try_from(bytes.max(BYTES_LEAST) / 16).unwrap_or(usize::MAX)
 }
 
-/// How often it is looked whether an endpoint whose delivery waits has answered another one.
+/// How often a delivery that waits for room looks whether its endpoint has answered another attempt meanwhile.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// What nobody names: three quarters of a machine of 512 MiB would be too much, and 40 bodies of a megabyte need 40.
+/// The size when the config names none. 40 concurrent bodies of a megabyte need 40 MiB in *common*, which gets a quarter of it,
+/// 64 MiB; a machine of 512 MiB has as much memory again for everything else.
 pub(crate) const BYTES_DEFAULT: u64 = 256 << 20;
 
-/// The largest request, 16 MiB, fits into its quarter.
+/// The smallest size that the config may name. Its quarter for requests holds the largest request, 16 MiB.
 pub(crate) const BYTES_LEAST: u64 = 64 << 20;
 
-/// Beyond it a machine holds the store itself in memory.
+/// The largest size that the config may name. A machine with more memory uses it better for the pages of the store.
 pub(crate) const BYTES_MOST: u64 = 64 << 30;
 
-/// Kept of each response whatever the budget: 64 MiB with 4,096 attempts at once.
+/// Bytes of each response that are kept whatever the budget. With 4,096 attempts at once they sum up to 64 MiB.
 pub(crate) const CAPTURE_FREE_BYTES: usize = 16 << 10;
 
-/// A body of 16 KiB with what it may carry, and all below: most are.
+/// The largest event that may use *small*: a body of 16 KiB, as most are shorter, with its attributes.
 pub(crate) const SMALL_BYTES: usize = 24 << 10;
 
-/// The most that one event takes of a pool: the smallest pool of the smallest budget. It holds the largest body that a template
-/// makes of 1 MiB of data, and the data behind it.
+/// The most bytes that one event takes of a pool. It is the size of the smallest pool of the smallest budget, and holds the
+/// largest body that a template makes of 1 MiB of data, together with that data.
 const EVENT_BYTES_MOST: usize = (BYTES_LEAST / 16) as usize;
 
-/// The most that one answer takes.
+/// The most bytes that one answer takes: all that answers get in the smallest budget.
 const PEER_BYTES_MOST: usize = (BYTES_LEAST / 4) as usize;
 
 #[cfg(test)]
@@ -249,12 +253,12 @@ mod tests {
         Budget::new(BYTES_LEAST)
     }
 
-    /// All that large bodies of any endpoint get.
+    /// Takes all that large bodies of any endpoint get.
     fn fill_common(budget: &Budget) -> Vec<Share> {
         std::iter::from_fn(|| budget.try_event(MIB)).collect()
     }
 
-    /// All of the answers' room that one party gets.
+    /// Takes all that one party gets of the room for answers.
     fn all_of(budget: &Budget, party: u64) -> Vec<PartyShare> {
         std::iter::from_fn(|| budget.answers().try_take(party, MIB)).collect()
     }
@@ -264,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn its_parts_come_to_the_whole() {
+    fn the_parts_of_the_budget_sum_up_to_the_whole() {
         let budget = Budget::new(BYTES_DEFAULT);
         let pools = [&budget.small, &budget.prompt, &budget.common, budget.answers.pool()];
         let pools: usize = pools.into_iter().chain(budget.requests.pools()).map(|pool| pool.free_bytes()).sum();
@@ -304,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn at_the_end_nobody_waits_for_an_event() {
+    async fn no_wait_for_an_event_survives_the_end() {
         let budget = least();
         let _hung = fill_common(&budget);
         let (waited, ()) = tokio::join!(budget.event(MIB, || false), async { budget.end_events() });

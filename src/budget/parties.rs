@@ -1,4 +1,4 @@
-//! A pool that is shared by who draws on it: none has more than a part of it, so none takes it from the others.
+//! A pool of bytes shared by parties. Each party gets at most a part of it, so none can take the whole pool from the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -8,17 +8,17 @@ use tokio::time::timeout;
 
 use super::pool::{Pool, Share};
 
-/// The pool and the parties that have any of it.
+/// A pool, and for each party that has some of it a second pool which bounds that party's part.
 #[derive(Debug)]
 pub(crate) struct Parties {
     pool: Arc<Pool>,
-    /// What each gets, where a quarter of the pool is less.
+    /// The least size in bytes of a party's own pool, where a quarter of the whole is less.
     least: usize,
-    /// Each has a pool of its own, which is there as long as somebody has a share of it or waits for one.
+    /// Each party's own pool. It exists as long as somebody has a share of it or waits for one.
     own: Mutex<HashMap<u64, Weak<Pool>>>,
 }
 
-/// Bytes that are taken, of the party's own and of all.
+/// Bytes taken by a party, counted both in its own pool and in the pool of all. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct PartyShare {
     own: Share,
@@ -26,11 +26,11 @@ pub(crate) struct PartyShare {
 }
 
 impl Parties {
-    pub(super) fn of(pool: Arc<Pool>) -> Self {
+    pub(super) fn new(pool: Arc<Pool>) -> Self {
         Self { pool, least: 0, own: Mutex::default() }
     }
 
-    /// Gives each party so many bytes where its part is less, or all that there are.
+    /// Gives each party a part of at least `bytes`, or the whole pool where that is smaller.
     pub(super) fn each_at_least(self, bytes: usize) -> Self {
         Self { least: bytes, ..self }
     }
@@ -39,7 +39,7 @@ impl Parties {
         self.pool.resize(bytes);
     }
 
-    /// Waits for so many bytes, at most so long. What is more than a party gets takes all that it gets.
+    /// Waits at most `patience` for `bytes`. More than a party's part counts as the whole part. `None` when the time is over.
     pub(crate) async fn take_within(&self, party: u64, bytes: usize, patience: Duration) -> Option<PartyShare> {
         match self.try_take(party, bytes) {
             None => timeout(patience, self.take(party, bytes)).await.ok().flatten(),
@@ -53,7 +53,7 @@ impl Parties {
         Some(PartyShare { own, all })
     }
 
-    /// First of its own: so those who wait hold nothing that another party waits for.
+    /// Waits for the party's own pool first, so that who waits for it holds nothing that another party waits for.
     pub(super) async fn take(&self, party: u64, bytes: usize) -> Option<PartyShare> {
         let own = self.own(party).take(bytes).await?;
         let all = self.pool.take(own.bytes()).await?;
@@ -86,7 +86,7 @@ impl PartyShare {
         self.all.bytes()
     }
 
-    /// Takes as much more as makes it `bytes`, if that is free; nothing otherwise.
+    /// Grows the share to `bytes` if the difference is free; else leaves it unchanged and returns false.
     pub(crate) fn try_grow(&mut self, bytes: usize) -> bool {
         let (own, all) = (self.own.bytes(), self.all.bytes());
         let grown = self.own.try_grow(bytes) && self.all.try_grow(self.own.bytes());
@@ -97,17 +97,17 @@ impl PartyShare {
         grown
     }
 
-    /// Gives back what is beyond `bytes`.
+    /// Gives back what the share has beyond `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         self.own.shrink(bytes);
         self.all.shrink(bytes);
     }
 }
 
-/// What of a pool one party gets.
+/// A party's part is the pool's size divided by this.
 const PARTY_PART: usize = 4;
 
-/// Parties that are remembered although they have nothing.
+/// From this many entries on, entries of parties that hold nothing are removed when another party comes.
 const PARTIES_KEPT: usize = 1_024;
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
     const KIB: usize = 1024;
 
     fn parties() -> Parties {
-        Parties::of(Arc::new(Pool::new(16 * KIB, 16 * KIB)))
+        Parties::new(Arc::new(Pool::new(16 * KIB, 16 * KIB)))
     }
 
     fn all(parties: &Parties, party: u64) -> Vec<PartyShare> {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_more_than_a_part_takes_all_of_it() {
+    fn a_take_beyond_the_part_takes_the_whole_part() {
         let parties = parties();
         let mut whole = parties.try_take(1, 100 * KIB).expect("it is alone");
         assert_eq!((whole.bytes(), all(&parties, 1).len()), (4 * KIB, 0));
@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_party_may_get_more_than_its_part() {
-        let parties = Parties::of(Arc::new(Pool::new(16 * KIB, 16 * KIB))).each_at_least(6 * KIB);
+        let parties = Parties::new(Arc::new(Pool::new(16 * KIB, 16 * KIB))).each_at_least(6 * KIB);
         assert_eq!(all(&parties, 1).len(), 6);
-        let few = Parties::of(Arc::new(Pool::new(4 * KIB, 4 * KIB))).each_at_least(6 * KIB);
+        let few = Parties::new(Arc::new(Pool::new(4 * KIB, 4 * KIB))).each_at_least(6 * KIB);
         assert_eq!(all(&few, 1).len(), 4, "not more than there is");
     }
 

@@ -1,35 +1,36 @@
-//! One pool of bytes: first come, first served.
+//! One pool of bytes. Who waits for some of it is served in the order of arrival.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that many draw on, counted in KiB.
+/// A pool of bytes, counted in KiB.
 #[derive(Debug)]
 pub(crate) struct Pool {
     free: Arc<Semaphore>,
     kib: Mutex<usize>,
-    /// KiB that are taken away and not given back yet.
+    /// KiB by which the pool was made smaller while they were taken. Shares that are given back pay them first.
     owed: AtomicUsize,
-    /// The most KiB that one takes, however much it needs.
+    /// The most KiB of one share, however many bytes are asked for.
     most: u32,
 }
 
 impl Pool {
-    /// Of so many bytes, of which one takes at most `most`, which is never more than the pool will have.
+    /// A pool of `bytes`, of which one share takes at most `most`. `most` must fit into the pool at every size it will get, or
+    /// its takers wait for ever.
     pub(super) fn new(bytes: usize, most: usize) -> Self {
         let kib = bytes / KIB;
         Self { free: Arc::new(Semaphore::new(kib)), kib: Mutex::new(kib), owed: AtomicUsize::new(0), most: kib_of(most) }
     }
 
-    /// Takes so many bytes, if they are free and nobody waits for them.
+    /// Takes `bytes`, if they are free and nobody waits for the pool.
     pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let permit = self.free.clone().try_acquire_many_owned(self.share_of(bytes)).ok()?;
         Some(Share { permit: Some(permit), pool: self.clone() })
     }
 
-    /// Waits for them; `None`: the pool is closed.
+    /// Waits for `bytes`. `None` when the pool is closed.
     pub(crate) async fn take(self: &Arc<Self>, bytes: usize) -> Option<Share> {
         let permit = self.free.clone().acquire_many_owned(self.share_of(bytes)).await.ok()?;
         Some(Share { permit: Some(permit), pool: self.clone() })
@@ -47,7 +48,7 @@ impl Pool {
         }
     }
 
-    /// Its size.
+    /// The pool's size in bytes, taken or not.
     pub(super) fn bytes(&self) -> usize {
         *self.kib.lock().unwrap_or_else(PoisonError::into_inner) * KIB
     }
@@ -65,14 +66,14 @@ impl Pool {
         kib_of(bytes).min(self.most)
     }
 
-    /// Owes so much less, or nothing any more; how much less it is.
+    /// Pays at most `most` KiB of what is owed, and returns how many were paid.
     fn cancel(&self, most: usize) -> usize {
         let owed = self.owed.fetch_update(Relaxed, Relaxed, |owed| Some(owed.saturating_sub(most)));
         owed.unwrap_or_else(|owed| owed).min(most)
     }
 }
 
-/// Bytes that are taken. Dropping it gives them back.
+/// Bytes taken from a pool. Dropping it gives them back.
 #[derive(Debug)]
 pub(crate) struct Share {
     permit: Option<OwnedSemaphorePermit>,
@@ -84,7 +85,8 @@ impl Share {
         self.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * KIB
     }
 
-    /// Takes as much more as makes it `bytes`, if that is free and nobody waits for it; nothing otherwise.
+    /// Grows the share to `bytes` if the difference is free and nobody waits for the pool; else leaves it unchanged and returns
+    /// false.
     pub(super) fn try_grow(&mut self, bytes: usize) -> bool {
         let Some(permit) = &mut self.permit else { return false };
         let held = u32::try_from(permit.num_permits()).unwrap_or(u32::MAX);
@@ -93,7 +95,7 @@ impl Share {
         more.map(|more| permit.merge(more)).is_ok()
     }
 
-    /// Gives back what is beyond `bytes`.
+    /// Gives back what the share has beyond `bytes`, rounded up to a KiB.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let Some(permit) = &mut self.permit else { return };
         let beyond = permit.num_permits().saturating_sub(kib_of(bytes) as usize);
@@ -112,7 +114,7 @@ impl Drop for Share {
     }
 }
 
-/// At least one: nothing is free of a permit.
+/// Bytes in KiB, rounded up, at least 1: even an empty body takes a permit.
 fn kib_of(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(KIB)).unwrap_or(u32::MAX).max(1)
 }
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_comes_back() {
+    fn a_share_comes_back_when_it_is_dropped() {
         let pool = pool(10);
         let mut first = pool.try_take(3 * KIB + 1).expect("there is room");
         assert_eq!((first.bytes(), pool.free_bytes()), (4 * KIB, 6 * KIB));
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_pool_takes_in_what_comes_back() {
+    fn a_pool_made_smaller_keeps_what_comes_back() {
         let pool = pool(10);
         let held = [pool.try_take(4 * KIB), pool.try_take(4 * KIB)];
         pool.resize(5 * KIB);

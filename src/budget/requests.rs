@@ -1,4 +1,4 @@
-//! The room of request bodies: shared by party, and a part of it for small ones alone.
+//! The room of request bodies: shared by party, with a part that only small bodies may use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use super::parties::{Parties, PartyShare};
 use super::pool::Pool;
 
-/// For bodies on their way in, until they are answered.
+/// The bytes of request bodies, from their arrival until they are answered.
 #[derive(Debug)]
 pub(crate) struct Requests {
     common: Parties,
@@ -20,8 +20,8 @@ impl Requests {
     pub(super) fn new(bytes: usize) -> Self {
         let (common, small) = parts(bytes);
         Self {
-            common: Parties::of(Arc::new(Pool::new(common, COMMON_BYTES_MOST))).each_at_least(PARTY_BYTES_LEAST),
-            small: Parties::of(Arc::new(Pool::new(small, SMALL_BYTES))),
+            common: Parties::new(Arc::new(Pool::new(common, COMMON_BYTES_MOST))).each_at_least(PARTY_BYTES_LEAST),
+            small: Parties::new(Arc::new(Pool::new(small, SMALL_BYTES))),
         }
     }
 
@@ -31,13 +31,13 @@ impl Requests {
         self.small.resize(small);
     }
 
-    /// Takes so many bytes for a party, if they are free. What is more than it gets takes all that it gets.
+    /// Takes `bytes` for a party, if they are free. More than the party's part counts as the whole part.
     pub(crate) fn try_take(&self, party: u64, bytes: usize) -> Option<PartyShare> {
         let small = || (bytes <= SMALL_BYTES).then(|| self.small.try_take(party, bytes)).flatten();
         self.common.try_take(party, bytes).or_else(small)
     }
 
-    /// Waits for them, at most so long.
+    /// Waits at most `patience` for `bytes`. `None` when the time is over.
     pub(crate) async fn take_within(&self, party: u64, bytes: usize, patience: Duration) -> Option<PartyShare> {
         match self.try_take(party, bytes) {
             None => timeout(patience, self.take(party, bytes)).await.ok().flatten(),
@@ -59,22 +59,23 @@ impl Requests {
     }
 }
 
-/// What is common, and what is for small ones alone.
+/// Divides `bytes` into the common part and the part for small bodies alone.
 fn parts(bytes: usize) -> (usize, usize) {
     let small = bytes / SMALL_PART;
     (bytes - small, small)
 }
 
-/// Of all the room, what small bodies have for themselves.
+/// The part for small bodies is the whole room divided by this.
 const SMALL_PART: usize = 16;
 
-/// Most single events are smaller.
+/// The largest body that may use the part for small bodies. Most single events are smaller.
 const SMALL_BYTES: usize = 64 << 10;
 
-/// The largest request, which a party may send although that is more than its part of a small budget.
+/// The least part of a party: the largest request, so that a party may send it even where a quarter of the room is less.
 const PARTY_BYTES_LEAST: usize = 16 << 20;
 
-/// The most that one takes, all that is common in the smallest budget: a MiB less than the largest request holds.
+/// The most bytes that one request takes: all of the common part in the smallest budget, which is 1 MiB less than the largest
+/// request.
 const COMMON_BYTES_MOST: usize = (super::BYTES_LEAST / 4) as usize / SMALL_PART * (SMALL_PART - 1);
 
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tests {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
 
-    /// As with the budget that nobody names.
+    /// The room of requests in a budget of the default size.
     fn requests() -> Requests {
         Requests::new(64 * MIB)
     }
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_large_leaves_room_for_what_is_small() {
+    fn large_bodies_leave_room_for_small_bodies() {
         let requests = requests();
         let _large: Vec<_> = (1..=4).flat_map(|party| all(&requests, party, MIB)).collect();
         assert!(requests.try_take(5, MIB).is_none());
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_gets_what_comes_back() {
+    async fn a_waiting_request_gets_the_bytes_that_come_back() {
         let requests = requests();
         let held = all(&requests, 1, MIB);
         assert!(requests.take_within(1, MIB, Duration::from_millis(5)).await.is_none());

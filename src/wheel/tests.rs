@@ -1,4 +1,4 @@
-//! The wheel against a sorted map, and its corners by name.
+//! Property tests that compare the wheel with a sorted map, and tests of single cases.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +8,15 @@ use super::*;
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Ticks after now.
+    /// Inserts an entry that is due so many ticks after now.
     Insert(u64),
     InsertLate(u64),
     Advance(u64),
-    /// To where the wheel says to sleep.
+    /// Advances to the tick until which the wheel says to sleep.
     Sleep,
-    /// Ticks after now.
+    /// Truncates what is due more than so many ticks after now.
     Truncate(u64),
-    /// Those whose number is a multiple.
+    /// Drops every entry whose number is a multiple of this.
     Drop(u64),
 }
 
@@ -40,7 +40,8 @@ fn start() -> impl Strategy<Value = u64> {
     prop_oneof![Just(0), Just((1 << 30) - 3), Just(1_776_000_000_000), (1_u64 << 20)..(1 << 41)]
 }
 
-/// The same thing done plainly: entries by the tick at which they fire, then by number, with the deadline they were given.
+/// What the wheel must do, done with a sorted map: the key is the tick at which an entry fires and its number, the value is the
+/// deadline that it was given.
 struct Model {
     now: u64,
     entries: BTreeMap<(u64, u64), u64>,
@@ -94,7 +95,7 @@ impl Model {
 
 proptest! {
     #[test]
-    fn it_does_what_a_sorted_map_does(start in start(), steps in prop::collection::vec(step(), 1..200)) {
+    fn the_wheel_does_what_a_sorted_map_does(start in start(), steps in prop::collection::vec(step(), 1..200)) {
         let mut wheel = Wheel::new(start);
         let mut model = Model { now: start, entries: BTreeMap::new(), numbers: 0 };
         for step in steps {
