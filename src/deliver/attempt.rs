@@ -1,7 +1,7 @@
 //! One attempt of a delivery: on a kept connection or a fresh one, under one deadline, to an [`Outcome`].
 //!
-//! A kept connection may have been closed by the endpoint at the moment it is used. The request is then sent once more on a
-//! fresh one, as the same attempt; never after a byte of a response, never on a fresh connection.
+//! The endpoint may have closed a kept connection at the moment it is used. The request is then sent once more on a fresh
+//! connection, as the same attempt. It is never sent again after a byte of a response, and never after a fresh connection failed.
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -18,19 +18,19 @@ use super::shortage::Shortage;
 use crate::clock;
 use crate::domain::delivery::outcome::{Outcome, Response};
 
-/// What bounds an attempt.
+/// The bounds of one attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits<'a> {
-    /// From DNS to the end of the response's head. Its body is read until then at most.
+    /// The time from the start of the name's lookup to the end of the response's head. The body is read until the same moment.
     pub(crate) timeout: Duration,
-    /// Bytes of the response's body that are read and kept.
+    /// The most bytes of the response's body that are read and kept.
     pub(crate) response_capture: usize,
-    /// Ends the wait for the rest of a body early.
+    /// Ends the wait for the rest of a body when a stop runs out of patience.
     pub(crate) cut: &'a Cut,
 }
 
-/// Sends `request` once. Leaves in `kept` a connection that can be used again, or nothing. A shortage of this machine is no
-/// outcome: nothing was sent.
+/// Makes one attempt with `request`. Afterwards `kept` holds a connection that can be used again, or nothing. A shortage of this
+/// machine is an error and no outcome: nothing was sent.
 pub(crate) async fn attempt(
     connector: &Connector,
     kept: &mut Option<Box<Connection>>,
@@ -68,7 +68,7 @@ async fn send(
             }
         }
     }
-    // On the heap: a name, TCP and TLS need much state, which a worker on a kept connection would carry in vain.
+    // The future is boxed since names, TCP and TLS need much state, which a worker with a kept connection never uses.
     let connecting = timeout_at(bounds.deadline.at.into(), Box::pin(connector.connect(request.target)));
     let mut connection = connecting.await.unwrap_or_else(|_| Err(bounds.deadline.missed("no connection was made").into()))?;
     let response = connection.exchange(request, bounds).await.map_err(|failed| failed.failure)?;

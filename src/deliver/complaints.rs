@@ -1,6 +1,6 @@
-//! Says in the log that attempts fail: for each endpoint the first one at once, later ones once a minute with their count.
+//! Logs failed attempts by endpoint: the first at once, later ones once a minute with their count.
 //!
-//! Of an endpoint its host is named and never its URL, which may hold a secret. A success costs nothing here.
+//! A line names the endpoint's host and never its URL, which may hold a secret. A successful attempt does not come here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::domain::id::EndpointNo;
 use crate::domain::time::minute::Minute;
 use crate::domain::webhook::endpoint::Endpoint;
 
-/// The endpoints that failed lately: one entry each, forgotten after a minute without a failure.
+/// The endpoints with a failed attempt in the last minute. An entry goes after a minute without a failure.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<HashMap<EndpointNo, Complaint>>);
 
@@ -22,12 +22,12 @@ pub(super) struct Complaints(Mutex<HashMap<EndpointNo, Complaint>>);
 struct Complaint {
     minute: Minute,
     endpoint: Arc<Endpoint>,
-    /// Of the last attempt.
+    /// Why the last attempt failed.
     why: String,
 }
 
 impl Complaints {
-    /// Counts an attempt that failed.
+    /// Counts a failed attempt, and logs it if it is the first of its minute.
     pub(super) fn add(&self, endpoint: &Arc<Endpoint>, outcome: &Outcome, now: Instant) {
         let why = why(outcome);
         let mut all = self.all();
@@ -38,7 +38,8 @@ impl Complaints {
         }
     }
 
-    /// Tells of those whose minute is over; called every few seconds.
+    /// Logs the counts of minutes that are over, and forgets endpoints that did not fail meanwhile. The pump calls it every few
+    /// seconds.
     pub(super) fn tell_due(&self, now: Instant) {
         self.all().retain(|_, complaint| match complaint.minute.due(now) {
             Some(count) => {
@@ -67,7 +68,7 @@ impl Complaint {
     }
 }
 
-/// `500`, or the class of the failure and what is known of it.
+/// The reason of a failure: the status, as `500`, or the failure's class and detail.
 fn why(outcome: &Outcome) -> String {
     match &outcome.result {
         Ok(response) => response.status.to_string(),

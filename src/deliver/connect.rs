@@ -1,8 +1,8 @@
-//! From a target to a connection: resolve, judge every address, dial one of those judged, shake hands.
+//! Connects to a target: resolves the name, judges every address, dials an address that was judged, and shakes hands.
 //!
-//! The only way out of the process to an endpoint. What is dialled is the very address that was judged; proxies named in the
-//! environment are not looked at. Immutable: a changed setting or file makes a new connector, and connections of the old one are
-//! not used again.
+//! This is the only way from the process to an endpoint. The address that is dialled is the very address that was judged, and
+//! proxies named in the environment are not used. A connector never changes: a changed setting or file makes a new connector, and
+//! connections of the old connector are not used again.
 
 mod lookups;
 mod pinned;
@@ -38,19 +38,19 @@ use race::Race;
 use resolve::Resolver;
 use sources::Sources;
 
-/// What connecting depends on.
+/// The settings that a connector is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) guard: Guard,
-    /// Bound on each of DNS, TCP and TLS.
+    /// The most time for each of the name's lookup, TCP and TLS.
     pub(crate) connect_timeout: Duration,
-    /// Name servers; empty: those of `/etc/resolv.conf`.
+    /// The name servers to ask. When empty, those of `/etc/resolv.conf` are asked.
     pub(crate) resolvers: Vec<SocketAddr>,
-    /// PEM certificates that are trusted besides the system's.
+    /// A PEM file with certificates that are trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
 }
 
-/// Makes connections to endpoints.
+/// Makes connections to endpoints, under one guard and with one set of trusted certificates.
 pub(crate) struct Connector {
     id: u64,
     options: Options,
@@ -59,12 +59,12 @@ pub(crate) struct Connector {
     tls: TlsConnector,
 }
 
-/// Why there is no connection.
+/// Why no connection was made.
 #[derive(Debug)]
 pub(crate) enum Unconnected {
-    /// The endpoint cannot be reached, or may not be.
+    /// The endpoint cannot be reached, or the guard refuses its address.
     Failed(Failure),
-    /// This machine cannot make a connection to anybody.
+    /// This machine lacks something, so it could connect to nobody.
     Shortage(Shortage),
 }
 
@@ -81,7 +81,8 @@ impl From<Failure> for Unconnected {
 }
 
 impl Connector {
-    /// Reads certificates and the resolver's configuration from disk, once.
+    /// Makes a connector. It reads the certificates and the resolver's configuration from disk, and fails when they cannot be
+    /// used.
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let sources = Sources::look(options.ca_file.as_deref());
         let resolver = Resolver::new(&options.resolvers, options.connect_timeout).map_err(Error::Resolver)?;
@@ -89,9 +90,9 @@ impl Connector {
         Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), options, sources, resolver, tls })
     }
 
-    /// A fresh connection to `target`. Each of the three stages ends within `connect_timeout`.
+    /// Makes a fresh connection to `target`. The lookup, TCP and TLS each end within `connect_timeout`.
     ///
-    /// On the heap: it is large, and passes from hand to hand with each attempt.
+    /// The connection is boxed since it is large and moves with each attempt.
     pub(crate) async fn connect(&self, target: &Target) -> Result<Box<Connection>, Unconnected> {
         let tcp = self.reach(target).await?;
         self.judge_ends(&tcp)?;
@@ -104,17 +105,19 @@ impl Connector {
         Ok(Box::new(Connection::open(stream, target, self.id)))
     }
 
-    /// Whether `connection` was made by this connector, so under its guard and certificates.
+    /// Whether this connector made `connection`, so that its guard and certificates applied.
     pub(super) fn made(&self, connection: &Connection) -> bool {
         connection.connector() == self.id
     }
 
-    /// The first file that has changed since this connector read it: name servers, hosts, certificates.
+    /// The first file that has changed since this connector read it, among the lists of name servers and hosts and the
+    /// certificates.
     pub(super) fn outdated_by(&self) -> Option<&Path> {
         self.sources.changed()
     }
 
-    /// The same connector, made of what the files hold now. One that had name servers is not given up for none.
+    /// Makes a connector with the same options from the files as they are now. Fails when `/etc/resolv.conf`, if it is used,
+    /// names no name server.
     pub(super) fn renewed(&self) -> Result<Self, Error> {
         if self.options.resolvers.is_empty() && !resolve::system_names_servers() {
             return Err(Error::NoNameServer);
@@ -122,7 +125,8 @@ impl Connector {
         Self::new(self.options.clone())
     }
 
-    /// A TCP connection to an address that was judged, be it the target's own or one that its name leads to.
+    /// Connects over TCP to the target's own address, or to one that its name leads to. Each address is judged before it is
+    /// dialled.
     async fn reach(&self, target: &Target) -> Result<TcpStream, Unconnected> {
         let (patience, port) = (self.options.connect_timeout, target.port());
         let tcp = match target.host() {
@@ -142,7 +146,7 @@ impl Connector {
         Ok(tcp)
     }
 
-    /// The loopback addresses that the operator opened.
+    /// The loopback addresses that the operator opened for `target`. Fails when there are none.
     fn local(&self, target: &Target) -> Result<Vec<SocketAddr>, Unconnected> {
         let all = LOCALHOST.map(|ip| SocketAddr::new(ip, target.port()));
         let open: Vec<_> = all.into_iter().filter(|address| self.options.guard.judge_for(target, *address).is_ok()).collect();
@@ -169,7 +173,8 @@ impl Connector {
     }
 }
 
-/// The operator's log learns the address, the cause and what opens it; the failure, which a tenant sees, does not.
+/// Makes the failure of a refused address. The operator's log gets the address, the cause and the setting that opens it; the
+/// failure, which a tenant sees, names none of them.
 fn refuse(address: SocketAddr, refused: Refused) -> Failure {
     static SAID: Seldom = Seldom::new();
     if SAID.is_time(clock::steady()) {

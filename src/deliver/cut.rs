@@ -1,10 +1,10 @@
-//! The end of the patience of a stopping relay, for those who wait for what they could do without.
+//! The signal that a stop has run out of patience. Whoever waits for something dispensable stops waiting for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Made once, and never taken back.
+/// A signal that is given at most once and never withdrawn.
 #[derive(Debug)]
 pub(crate) struct Cut {
     is_made: AtomicBool,
@@ -22,7 +22,7 @@ impl Cut {
     }
 
     pub(super) async fn made(&self) {
-        // Asked for before the look, so that a cut in between rings.
+        // The notification is registered before the flag is read, so that a cut between the two still wakes this task.
         let rings = self.rings.notified();
         if !self.is_made.load(Ordering::SeqCst) {
             rings.await;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_asks_after_the_cut_does_not_wait() {
+    async fn nobody_waits_after_the_cut() {
         let cut = Cut::new();
         cut.make();
         cut.made().await;

@@ -1,4 +1,4 @@
-//! Everything between a due delivery and what came back from its endpoint.
+//! The attempts: from a delivery that is due to the outcome at its endpoint.
 
 pub(crate) mod attempt;
 mod complaints;

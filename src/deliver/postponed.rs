@@ -1,4 +1,5 @@
-//! Deliveries that could not be attempted for a shortage of this machine. They are tried again soon, and no attempt is counted.
+//! Deliveries that this machine could not attempt for a shortage of its own. They are tried again soon, and no attempt is
+//! counted.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::shortage::Shortage;
 use crate::store::Ready;
 
-/// Those that wait. As many as there are permits in memory, since each keeps its own.
+/// The postponed deliveries. Their number is bounded by the queue permits, since each keeps its permit.
 #[derive(Debug, Default)]
 pub(super) struct Postponed(Mutex<Waiting>);
 
@@ -15,21 +16,23 @@ pub(super) struct Postponed(Mutex<Waiting>);
 struct Waiting {
     ready: VecDeque<Ready>,
     last: Option<(Instant, Shortage)>,
-    /// Somebody brings them back.
+    /// Whether a task is running that brings them back.
     is_attended: bool,
 }
 
 impl Postponed {
-    /// Takes one in; whether somebody must begin to bring them back, after each [`PAUSE`] until none is left.
+    /// Adds a delivery. Returns true when the caller must start the task that calls [`Postponed::take`] after each [`PAUSE`]
+    /// until it gives `None`.
     pub(super) fn add(&self, ready: Ready, shortage: Shortage, now: Instant) -> bool {
         let mut waiting = self.lock();
         waiting.last = Some((now, shortage));
-        // What is known of it in memory may be outdated by then.
+        // What memory knows of the delivery may be outdated when it is tried again.
         waiting.ready.push_back(Ready { known: None, ..ready });
         !std::mem::replace(&mut waiting.is_attended, true)
     }
 
-    /// Those to try now, the oldest first: all, but while the shortage lasts no more than [`PROBES`]. `None`: all have gone.
+    /// The deliveries to try now, oldest first: at most [`PROBES`] while the shortage lasts, else all. `None` when there are
+    /// none, which ends the task that brings them back.
     pub(super) fn take(&self, now: Instant) -> Option<Vec<Ready>> {
         let mut waiting = self.lock();
         let lasts = waiting.last.is_some_and(|(at, _)| now.saturating_duration_since(at) < PAUSE);
@@ -38,7 +41,7 @@ impl Postponed {
         waiting.is_attended.then(|| waiting.ready.drain(..count).collect())
     }
 
-    /// What this machine lacks now.
+    /// The shortage of this machine, if one was seen within [`LASTS`].
     pub(super) fn shortage(&self, now: Instant) -> Option<Shortage> {
         let (at, shortage) = self.lock().last?;
         (now.saturating_duration_since(at) < LASTS).then_some(shortage)
@@ -49,13 +52,14 @@ impl Postponed {
     }
 }
 
-/// Until a postponed delivery is tried again.
+/// How long a postponed delivery waits until it is tried again.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// Tried after each [`PAUSE`] while a shortage lasts: enough to see its end, few enough to cost little.
+/// How many deliveries are tried after each [`PAUSE`] while a shortage lasts: enough to see its end, and few enough to cost
+/// little.
 const PROBES: usize = 64;
 
-/// How long a shortage is told after it was seen last. While it lasts it is seen again after each [`PAUSE`].
+/// How long a shortage is reported after it was last seen. While it lasts it is seen again after each [`PAUSE`].
 const LASTS: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -65,7 +69,7 @@ mod tests {
     use crate::store::Lane;
 
     #[test]
-    fn a_shortage_is_told_while_it_is_seen_again_and_again() {
+    fn a_shortage_is_reported_while_it_is_seen_again() {
         let (postponed, start) = (Postponed::default(), crate::clock::steady());
         let ready = |event| Ready::alone(DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) }, Lane::Due, start);
         postponed.add(ready(1), Shortage::Ports, start);
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn few_are_tried_while_a_shortage_lasts_and_all_after_it() {
+    fn few_deliveries_are_tried_during_a_shortage_and_all_after_it() {
         let (postponed, start) = (Postponed::default(), crate::clock::steady());
         let ready = |event| Ready::alone(DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) }, Lane::Due, start);
         let begins: Vec<_> = (0..1_000).map(|event| postponed.add(ready(event), Shortage::Ports, start)).collect();

@@ -1,4 +1,4 @@
-//! From what the store committed to attempts under way, and back: starts workers, hands them deliveries, reports outcomes.
+//! Turns what the store committed into attempts: starts workers, hands them deliveries, and reports outcomes to the store.
 //!
 //! ```text
 //!   store ── Committed ──▶ queues ── may start ──▶ worker: begin ▸ headers ▸ attempt ──▶ store.finish
@@ -6,10 +6,10 @@
 //!                            └── finished, next? ─────┘
 //! ```
 //!
-//! What one delivery's turn does is [`turn`]'s.
+//! [`turn`] has the turn of one delivery.
 //!
-//! A worker is one task with at most one connection to one endpoint. It takes its endpoint's next delivery itself when it is
-//! done with one, waits a while with the connection open, and ends.
+//! A worker is a task with at most one connection to one endpoint. When an attempt has ended it takes the endpoint's next
+//! delivery. When there is none it waits for a while with the connection open, and then ends.
 
 mod turn;
 
@@ -45,31 +45,33 @@ pub(crate) struct Pump {
     settings: RwLock<Arc<Settings>>,
     runtime: Handle,
     next_id: AtomicU64,
-    /// Rings when an attempt ended.
+    /// Notifies [`Pump::quiet`] that an attempt has ended.
     ended: Notify,
-    /// Made when the patience of a stop ends.
+    /// Given when a stop runs out of patience.
     cut: Cut,
-    /// Attempts that had no status by then.
+    /// The number of attempts that the cut ended before they had a status.
     cut_off: AtomicUsize,
-    /// Those that wait for something that this machine lacks.
+    /// The deliveries that wait for something that this machine lacks.
     postponed: Postponed,
     shortages: Seldom,
     refusals: Seldom,
     complaints: Complaints,
 }
 
-/// How attempts are made. Replaced whole by a reload, and when a file that connecting depends on has changed.
+/// The settings of attempts. They are replaced as a whole by a reload, and when a file that the connector was made of has
+/// changed.
 pub(crate) struct Settings {
     pub(crate) connector: Connector,
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
     pub(crate) response_capture: usize,
-    /// Dialects that ask for https may be sent over http.
+    /// Whether plain http is allowed for dialects that ask for https.
     pub(crate) danger_allow_http: bool,
 }
 
 impl Settings {
-    /// The same with a new connector, when a file has changed that the old one was made of; and these, which they were made of.
+    /// If a file of the connector has changed: these settings, and the same settings with a new connector. `None` when no file
+    /// has changed, or when the new content cannot be used.
     fn renewed(self: Arc<Self>) -> Option<(Arc<Self>, Self)> {
         static SAID: Seldom = Seldom::new();
         let path = self.connector.outdated_by()?;
@@ -112,7 +114,7 @@ impl Pump {
         pump
     }
 
-    /// Takes over what a commit brought. Called by the store's writer.
+    /// Takes over what a commit made ready, changed or dropped. The store's writer calls it after each commit.
     pub(crate) fn committed(self: &Arc<Self>, committed: Committed) {
         let mut queues = self.queues();
         for endpoint in &committed.standings {
@@ -129,7 +131,7 @@ impl Pump {
         };
         for mut ready in committed.ready {
             if changed(ready.key) {
-                // It may wait elsewhere by now, so its attempt looks.
+                // The delivery may have moved, so its attempt must read it from the store.
                 ready.known = None;
             }
             queues.push(ready);
@@ -138,14 +140,14 @@ impl Pump {
         self.start_all(queues);
     }
 
-    /// Applies a reloaded config to the attempts that start from now on.
+    /// Applies a reloaded config to all attempts that start from now on.
     pub(crate) fn reload(self: &Arc<Self>, settings: Settings) {
         self.queues().set_limits(settings.limits);
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         self.start_all(self.queues());
     }
 
-    /// Puts `renewed` in the place of the settings it was made of, unless a reload came first.
+    /// Replaces the settings `of` by `renewed`, unless a reload has replaced them already.
     fn replace(&self, of: &Arc<Settings>, renewed: Settings) {
         let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&settings, of) {
@@ -153,27 +155,27 @@ impl Pump {
         }
     }
 
-    /// Begins no attempt any more.
+    /// Stops: no further attempt begins, and deliveries that wait for memory give up.
     pub(crate) fn stop(&self) {
         self.queues().stop();
         self.store.end_attempts();
     }
 
-    /// Waits for the attempts under way, but no longer than `patience`.
+    /// Waits until no attempt is under way, at most for `patience`.
     pub(crate) async fn ended_within(&self, patience: Duration) {
-        // Running out of patience is the plan, not a fault.
+        // The timeout is no error: the caller cuts what is left.
         drop(tokio::time::timeout(patience, self.quiet()).await);
     }
 
-    /// Cuts what is under way, and says how many attempts that were. What had a status by then is recorded; the others never
-    /// are, so they are made again after the next start.
+    /// Cuts the attempts that are under way, and returns how many had no status. An attempt with a status is recorded; the others
+    /// are made again after the next start.
     pub(crate) async fn cut(&self) -> usize {
         self.cut.make();
         drop(tokio::time::timeout(RECORDING, self.quiet()).await);
         self.cut_off.load(Relaxed) + self.in_flight()
     }
 
-    /// Ends when nothing is under way.
+    /// Waits until no attempt is under way.
     async fn quiet(&self) {
         loop {
             let ended = self.ended.notified();
@@ -188,22 +190,22 @@ impl Pump {
         self.queues().in_flight()
     }
 
-    /// How full the queues are.
+    /// Counts how full the queues are.
     pub(crate) fn state(&self) -> State {
         self.queues().state()
     }
 
-    /// How long the delivery that waits longest has been held back by nothing but `in_flight`.
+    /// How long the delivery that waits longest has waited for nothing but a slot of `in_flight` or memory.
     pub(crate) fn held_back(&self) -> Duration {
         self.queues().held_back(clock::steady())
     }
 
-    /// What this machine lacks, so that deliveries wait for it.
+    /// The shortage of this machine for which deliveries wait at present.
     pub(crate) fn shortage(&self) -> Option<Shortage> {
         self.postponed.shortage(clock::steady())
     }
 
-    /// Tries a delivery again soon, without counting an attempt.
+    /// Queues the delivery again after [`PAUSE`], without counting an attempt.
     fn postpone(self: &Arc<Self>, ready: Ready, shortage: Shortage) {
         let now = clock::steady();
         if self.shortages.is_time(now) {
@@ -222,21 +224,22 @@ impl Pump {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Starts all that may start, then tells the store which backlogs ran low.
+    /// Starts every delivery that may start. Then asks the store for further pieces of backlogs, and to recheck deliveries that
+    /// were under way.
     fn start_all(self: &Arc<Self>, mut queues: MutexGuard<'_, Queues<oneshot::Sender<Ready>>>) {
         let now = clock::steady();
         let mut starts = Vec::new();
         while let Some(start) = queues.start(now) {
             starts.push(start);
         }
-        let (refills, doubtful) = (queues.refills(), queues.doubtful());
+        let (refills, rechecks) = (queues.refills(), queues.rechecks());
         drop(queues);
         starts.into_iter().for_each(|start| self.hand_out(start));
         refills.into_iter().for_each(|no| self.store.refill(no));
-        doubtful.into_iter().for_each(|ready| self.store.recheck(ready));
+        rechecks.into_iter().for_each(|ready| self.store.recheck(ready));
     }
 
-    /// To the idle worker, or to a new one when there is none or it has just gone.
+    /// Gives a delivery to the idle worker, or to a new worker when there is none or it has just ended.
     fn hand_out(self: &Arc<Self>, start: Start<oneshot::Sender<Ready>>) {
         let left = match start.worker {
             Some(worker) => worker.send(start.ready).err(),
@@ -247,7 +250,8 @@ impl Pump {
         }
     }
 
-    /// Ends a delivery's turn in the queues and lets others start.
+    /// Frees the slot of a delivery whose attempt has ended, and starts others. Returns the delivery that its worker shall make
+    /// next.
     fn finished(self: &Arc<Self>, key: DeliveryKey, sign: HealthSignal) -> Option<Ready> {
         let mut queues = self.queues();
         let next = queues.finish(key, sign, clock::steady());
@@ -256,7 +260,8 @@ impl Pump {
         next
     }
 
-    /// Waits with an open connection for the endpoint's next delivery.
+    /// Waits with a kept connection for the endpoint's next delivery. `None` when the endpoint closes the connection, the wait
+    /// takes longer than [`KEPT`], or too many workers wait already.
     async fn rest(&self, no: EndpointNo, kept: &mut Connection) -> Option<Ready> {
         let id = self.next_id.fetch_add(1, Relaxed);
         let (worker, mut given) = oneshot::channel();
@@ -265,7 +270,7 @@ impl Pump {
         }
         tokio::select! {
             biased;
-            // None when it rested for too long.
+            // The sender is dropped when this worker has waited too long, which gives `None`.
             ready = &mut given => return ready.ok(),
             () = kept.until_closed() => {}
         }
@@ -273,7 +278,8 @@ impl Pump {
     }
 }
 
-/// Ends the workers that found no work for [`KEPT`], and tells of what failed: one look at all of them costs less than a timer for each rest.
+/// Ends workers that have waited longer than [`KEPT`], and logs the failures that are due. One look at all of them costs less
+/// than a timer for each wait.
 async fn retire(pump: Weak<Pump>) {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -285,7 +291,7 @@ async fn retire(pump: Weak<Pump>) {
     }
 }
 
-/// Queues again what was postponed, until nothing is.
+/// Queues postponed deliveries again after each [`PAUSE`], and ends when there are none.
 async fn bring_back(pump: Weak<Pump>) {
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -297,13 +303,13 @@ async fn bring_back(pump: Weak<Pump>) {
     }
 }
 
-/// Makes a new connector when name servers, hosts or certificates have changed on disk.
+/// Looks every [`SOURCES_LOOK`] whether name servers, hosts or certificates have changed on disk, and then makes a new connector.
 async fn renew(pump: Weak<Pump>) {
     loop {
         tokio::time::sleep(SOURCES_LOOK).await;
         let Some(pump) = pump.upgrade() else { return };
         let settings = pump.settings();
-        // The file system may take its time.
+        // Files may be slow to read, so a blocking thread does it.
         let renewed = tokio::task::spawn_blocking(move || settings.renewed()).await;
         if let Ok(Some((of, renewed))) = renewed {
             pump.replace(&of, renewed);
@@ -311,7 +317,7 @@ async fn renew(pump: Weak<Pump>) {
     }
 }
 
-/// A worker's life: deliveries of one endpoint, one after the other.
+/// The life of a worker: it makes deliveries of one endpoint, one after the other.
 async fn work(pump: Arc<Pump>, mut ready: Ready) {
     let mut kept = None;
     let mut parsed = None;
@@ -330,7 +336,7 @@ async fn work(pump: Arc<Pump>, mut ready: Ready) {
     }
 }
 
-/// Gives the slot back even when the worker is dropped in the middle.
+/// The slot of one delivery's turn. It is given back also when the worker is dropped in the middle.
 struct Turn<'a> {
     pump: &'a Arc<Pump>,
     key: DeliveryKey,
@@ -354,14 +360,14 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// How long a connection is kept without work, and up to [`LOOK`] longer.
+/// How long a connection without work is kept. It may be up to [`LOOK`] longer.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// How often the files that connecting depends on are looked at, so that a change is seen within 10 s.
+/// How often the connector's files are looked at. A change counts within 10 s.
 const SOURCES_LOOK: Duration = Duration::from_secs(4);
 
-/// For what was answered at the cut to be handed to the store.
+/// How long a cut waits for responses that had a status to be handed to the store.
 const RECORDING: Duration = Duration::from_millis(500);
 
-/// How often the resting workers are looked at.
+/// How often the waiting workers are looked at.
 const LOOK: Duration = Duration::from_secs(5);

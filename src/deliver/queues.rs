@@ -1,14 +1,15 @@
-//! Who is attempted next: a queue for each endpoint, and a fair turn among those that may start. Plain data, no I/O, no clock.
+//! Decides which delivery is attempted next: a queue for each endpoint, and a ring in which endpoints take turns. Plain data: no
+//! I/O, no clock.
 //!
 //! ```text
-//!   hand ────┐  asked for by a person, first
+//!   manual ──┐  asked for by a person, first
 //!   due ─────┼──▶ endpoint: at most `per_endpoint` at once ──▶ ring of endpoints that may start ──▶ `in_flight` over all
 //!   backlog ─┘  alternates with due
 //! ```
 //!
-//! An endpoint at its limit stands outside the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
-//! connect has one slot until an attempt succeeds. The last quarter of all slots goes only to endpoints without an attempt
-//! older than [`OLD`], and to each no more than are still free: however many endpoints hang, the quick ones go on.
+//! An endpoint at its limit is not in the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
+//! connect has one slot until an attempt succeeds. The last quarter of all slots is for endpoints without an attempt older than
+//! [`OLD`], and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
 
 mod state;
 
@@ -20,7 +21,7 @@ use crate::store::{Dropped, ENDPOINT_PERMITS, Lane, Ready};
 
 pub(crate) use state::State;
 
-/// All endpoints' queues. `W` is a way to hand a delivery to a worker that keeps a connection.
+/// The queues of all endpoints. `W` is the handle by which a delivery is given to a worker that waits with a connection.
 pub(crate) struct Queues<W> {
     endpoints: ByEndpoint<Queue<W>>,
     ring: VecDeque<EndpointNo>,
@@ -28,37 +29,37 @@ pub(crate) struct Queues<W> {
     idle: usize,
     limits: Limits,
     refills: Vec<EndpointNo>,
-    doubtful: Vec<Ready>,
+    rechecks: Vec<Ready>,
     stopped: bool,
 }
 
-/// How many attempts at once.
+/// How many attempts may be under way at once, in all and for each endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) in_flight: usize,
     pub(crate) per_endpoint: usize,
-    /// Connections without work that are kept, over all endpoints.
+    /// The most connections without work that are kept, over all endpoints.
     pub(crate) kept: usize,
 }
 
-/// A delivery that may start, and the idle worker that shall do it.
+/// A delivery that may start, and the idle worker that shall make it, if its endpoint has one.
 pub(crate) struct Start<W> {
     pub(crate) ready: Ready,
     pub(crate) worker: Option<W>,
 }
 
-/// What an attempt says about its endpoint.
+/// What an attempt says about the health of its endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HealthSignal {
-    /// A success: all slots.
+    /// The attempt succeeded: the endpoint gets all its slots.
     Good,
-    /// It timed out, did not connect, or its gateway did: one slot.
+    /// The attempt, or the gateway in front of the endpoint, timed out or did not connect: the endpoint gets one slot.
     Slow,
-    /// Anything else changes nothing.
+    /// The attempt ended in another way: the endpoint keeps the slots that it has.
     Neutral,
 }
 
-/// A worker that waits with its connection.
+/// A worker that waits with an open connection.
 struct Idle<W> {
     id: u64,
     since: Instant,
@@ -69,7 +70,7 @@ struct Idle<W> {
 struct Running {
     key: DeliveryKey,
     since: Instant,
-    /// For memory, and has sent nothing yet.
+    /// Whether the attempt waits for memory, before anything was sent.
     waits: bool,
 }
 
@@ -78,18 +79,19 @@ struct Queue<W> {
     due: VecDeque<Ready>,
     backlog: VecDeque<Ready>,
     backlog_next: bool,
-    /// Attempts under way, the oldest first.
+    /// The attempts under way, the oldest first.
     running: Vec<Running>,
-    /// Deliveries that were to start while they are under way.
-    again: Vec<Ready>,
+    /// Deliveries that came again while an attempt of theirs was under way.
+    repeated: Vec<Ready>,
     slow: bool,
-    /// Whether its last attempt succeeded.
+    /// Whether the last attempt that was not neutral succeeded.
     answers: bool,
-    /// When it last got over its own limit or pace.
+    /// When the endpoint last came below its own limit of slots, or got rid of an old attempt. `None` when it never was at
+    /// either.
     free_since: Option<Instant>,
-    /// More of its backlog waits on disk.
+    /// Whether more of the endpoint's backlog waits on disk.
     on_disk: bool,
-    asked: bool,
+    refill_requested: bool,
     deleted: bool,
     in_ring: bool,
     idle: Vec<Idle<W>>,
@@ -104,7 +106,7 @@ impl<W> Queues<W> {
             idle: 0,
             limits,
             refills: Vec::new(),
-            doubtful: Vec::new(),
+            rechecks: Vec::new(),
             stopped: false,
         }
     }
@@ -113,7 +115,7 @@ impl<W> Queues<W> {
         self.limits = limits;
     }
 
-    /// Starts nothing from now on.
+    /// From now on no delivery starts.
     pub(crate) fn stop(&mut self) {
         self.stopped = true;
     }
@@ -122,8 +124,8 @@ impl<W> Queues<W> {
         self.in_flight
     }
 
-    /// How long the delivery that waits longest has waited for a slot over all endpoints, or for memory although its endpoint
-    /// answers, and for nothing else.
+    /// How long the delivery that waits longest has been held back by this relay alone: by the slots over all endpoints, or by
+    /// memory although its endpoint answers.
     pub(crate) fn held_back(&self, now: Instant) -> Duration {
         let turns = self.ring.iter().filter_map(|no| self.endpoints.get(no));
         let for_slots = turns.map(|queue| queue.held_back(self.limits.per_endpoint, now)).max();
@@ -131,16 +133,17 @@ impl<W> Queues<W> {
         for_slots.max(for_memory).unwrap_or_default()
     }
 
-    /// Queues a delivery. One that is under way waits for that to end: whether it is still to be made shows then.
+    /// Queues a delivery. If an attempt of it is under way, the delivery is kept apart until that has ended; then the store
+    /// rechecks whether it is still due.
     pub(crate) fn push(&mut self, ready: Ready) {
         let no = ready.key.endpoint;
         let queue = self.endpoints.entry(no).or_default();
         if queue.is_running(ready.key) {
-            queue.again.push(ready);
+            queue.repeated.push(ready);
             return;
         }
         if ready.needs_recheck {
-            self.doubtful.push(ready);
+            self.rechecks.push(ready);
             return;
         }
         match ready.lane {
@@ -151,50 +154,51 @@ impl<W> Queues<W> {
         self.enter(no);
     }
 
-    /// Says whether more of an endpoint's backlog waits on disk. While others of it are here, the next that starts or ends asks
-    /// for that: there may be no permit before.
+    /// Notes whether more of an endpoint's backlog waits on disk. The next piece is requested at once only when nothing of the
+    /// endpoint is here; else when a delivery of it starts or ends, since before there may be no permit.
     pub(crate) fn backlog(&mut self, no: EndpointNo, more: bool) {
         let queue = self.endpoints.entry(no).or_default();
         queue.on_disk = more;
-        queue.asked = false;
+        queue.refill_requested = false;
         if queue.is_empty() && queue.running.is_empty() {
-            self.ask(no);
+            self.request_refill(no);
         }
     }
 
-    /// The webhook was disabled or deleted: what waits is settled by the store. Tests go on while it is only disabled.
+    /// Drops the waiting deliveries of a webhook that was disabled or deleted; the store settles them. Tests stay while it is
+    /// only disabled.
     pub(crate) fn clear(&mut self, no: EndpointNo, deleted: bool) {
         if let Some(queue) = self.endpoints.get_mut(&no) {
             let stays = |ready: &Ready| ready.is_test && !deleted;
             queue.lanes().for_each(|lane| lane.retain(stays));
-            queue.again.retain(stays);
+            queue.repeated.retain(stays);
             queue.on_disk = false;
             queue.deleted = deleted;
             self.sweep(no);
         }
     }
 
-    /// Deliveries that wait have ended, or are about to. A test goes on; whether it has ended too shows before its attempt.
+    /// Drops waiting deliveries that have ended or are about to. Tests stay: whether a test has ended shows before its attempt.
     pub(crate) fn drop_waiting(&mut self, dropped: &Dropped) {
         let no = dropped.endpoint;
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
         queue.lanes().for_each(|lane| lane.retain(|ready| ready.is_test || !dropped.covers(ready.key)));
-        self.ask(no);
+        self.request_refill(no);
         self.sweep(no);
     }
 
-    /// The endpoints whose next piece of backlog is to be read.
+    /// Takes the endpoints whose next piece of backlog is to be read.
     pub(crate) fn refills(&mut self) -> Vec<EndpointNo> {
         std::mem::take(&mut self.refills)
     }
 
-    /// Deliveries that were to start while they were under way, which has ended, or may have: what became of that is with the
-    /// store.
-    pub(crate) fn doubtful(&mut self) -> Vec<Ready> {
-        std::mem::take(&mut self.doubtful)
+    /// Takes the deliveries that came while an attempt of theirs was under way, or may have. The store must recheck whether they
+    /// are still due.
+    pub(crate) fn rechecks(&mut self) -> Vec<Ready> {
+        std::mem::take(&mut self.rechecks)
     }
 
-    /// The next delivery that may start now, fairly by endpoint.
+    /// Takes the next delivery that may start now. Endpoints take turns.
     pub(crate) fn start(&mut self, now: Instant) -> Option<Start<W>> {
         if self.stopped {
             return None;
@@ -205,7 +209,7 @@ impl<W> Queues<W> {
             }
             let no = self.ring.pop_front()?;
             if self.has_slot(no) && !self.may_start(no, now) {
-                // Its turn comes when the slots are not so few.
+                // The endpoint gets its turn when more slots are free.
                 self.ring.push_back(no);
             } else if let Some(ready) = self.take(no, now) {
                 let worker = self.idle_worker(no);
@@ -215,7 +219,7 @@ impl<W> Queues<W> {
         None
     }
 
-    /// An attempt ended. Its worker takes the endpoint's next delivery, unless others wait for the slot.
+    /// Ends an attempt. Returns the endpoint's next delivery for the same worker, unless another endpoint waits for the slot.
     pub(crate) fn finish(&mut self, key: DeliveryKey, sign: HealthSignal, now: Instant) -> Option<Ready> {
         self.in_flight -= 1;
         let no = key.endpoint;
@@ -223,18 +227,18 @@ impl<W> Queues<W> {
         if !queue.is_free(self.limits.per_endpoint, now) {
             queue.free_since = Some(now);
         }
-        // Mostly one of the oldest.
+        // The attempt that ends is usually among the oldest.
         if let Some(ended) = queue.running.iter().position(|running| running.key == key) {
             queue.running.remove(ended);
         }
-        self.doubtful.extend(queue.again.extract_if(.., |ready| ready.key == key));
+        self.rechecks.extend(queue.repeated.extract_if(.., |ready| ready.key == key));
         (queue.slow, queue.answers) = match sign {
             HealthSignal::Good => (false, true),
             HealthSignal::Slow => (true, false),
             HealthSignal::Neutral => (queue.slow, queue.answers),
         };
         self.enter(no);
-        self.ask(no);
+        self.request_refill(no);
         let alone = self.ring.front().is_none_or(|first| *first == no);
         let next = if !self.stopped && alone && self.may_start(no, now) {
             self.leave_ring(no);
@@ -246,8 +250,8 @@ impl<W> Queues<W> {
         next
     }
 
-    /// An attempt waits for memory, or does no more. Whether what it is given comes back soon: its endpoint's last attempt
-    /// succeeded, and none of the others has anything.
+    /// Notes whether an attempt waits for memory. Returns true if memory given to it would soon come back: its endpoint answers,
+    /// and none of the endpoint's other attempts has memory.
     pub(crate) fn set_waiting(&mut self, key: DeliveryKey, waits: bool) -> bool {
         let Some(queue) = self.endpoints.get_mut(&key.endpoint) else { return false };
         if let Some(running) = queue.running.iter_mut().find(|running| running.key == key) {
@@ -256,7 +260,7 @@ impl<W> Queues<W> {
         queue.answers && queue.running.iter().all(|running| running.waits)
     }
 
-    /// A worker waits with a kept connection; false when enough do already.
+    /// Adds a worker that waits with a kept connection. Returns false when enough workers wait already, or after a stop.
     pub(crate) fn rest(&mut self, no: EndpointNo, id: u64, worker: W, since: Instant) -> bool {
         if self.stopped || self.idle >= self.limits.kept {
             return false;
@@ -266,11 +270,11 @@ impl<W> Queues<W> {
         true
     }
 
-    /// The workers that have rested since before `limit`: nothing is given to them any more.
+    /// Takes out the workers that have waited since before `limit`. They get no delivery any more.
     pub(crate) fn retire(&mut self, limit: Instant) -> Vec<W> {
         let mut retired = Vec::new();
         for queue in self.endpoints.values_mut() {
-            // The newest is at the end and is taken first, so the old ones are at the front.
+            // Workers are added and taken at the end, so the oldest are at the front.
             let old = queue.idle.iter().take_while(|idle| idle.since < limit).count();
             retired.extend(queue.idle.drain(..old).map(|idle| idle.worker));
         }
@@ -279,7 +283,7 @@ impl<W> Queues<W> {
         retired
     }
 
-    /// A waiting worker gives up; false when it was given a delivery meanwhile.
+    /// Takes out a waiting worker that gives up. Returns false when it was given a delivery meanwhile.
     pub(crate) fn leave(&mut self, no: EndpointNo, id: u64) -> bool {
         let Some(queue) = self.endpoints.get_mut(&no) else { return false };
         let before = queue.idle.len();
@@ -290,7 +294,7 @@ impl<W> Queues<W> {
         left
     }
 
-    /// Puts an endpoint into the ring when it has something to start and a slot for it.
+    /// Puts an endpoint into the ring if it has a delivery to start and a slot for it.
     fn enter(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
         if !queue.in_ring && !queue.is_empty() && queue.running.len() < queue.slots(self.limits.per_endpoint) {
@@ -308,7 +312,8 @@ impl<W> Queues<W> {
     fn may_start(&self, no: EndpointNo, now: Instant) -> bool {
         let free = self.limits.in_flight.saturating_sub(self.in_flight);
         let plenty = free > self.limits.in_flight / 4;
-        // The fewer are free, the fewer an endpoint may have: a burst to endpoints that turn out to hang leaves some.
+        // The fewer slots are free, the fewer one endpoint may have, so a burst to endpoints that turn out to hang leaves some
+        // free.
         let quick = || self.endpoints.get(&no).is_some_and(|queue| queue.is_quick(now) && queue.running.len() < free);
         free > 0 && self.has_slot(no) && (plenty || quick())
     }
@@ -317,7 +322,7 @@ impl<W> Queues<W> {
         self.endpoints.get(&no).is_some_and(|queue| queue.running.len() < queue.slots(self.limits.per_endpoint))
     }
 
-    /// Takes the next delivery of an endpoint that has left the ring, and lets it in again for the one after.
+    /// Takes the next delivery of an endpoint that has just left the ring, and puts the endpoint back for the one after it.
     fn take(&mut self, no: EndpointNo, now: Instant) -> Option<Ready> {
         let has_slot = self.has_slot(no);
         let queue = self.endpoints.get_mut(&no)?;
@@ -326,7 +331,7 @@ impl<W> Queues<W> {
         queue.running.push(Running { key: ready.key, since: now, waits: false });
         self.in_flight += 1;
         self.enter(no);
-        self.ask(no);
+        self.request_refill(no);
         Some(ready)
     }
 
@@ -336,15 +341,15 @@ impl<W> Queues<W> {
         Some(idle.worker)
     }
 
-    fn ask(&mut self, no: EndpointNo) {
+    fn request_refill(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
-        if queue.on_disk && !queue.asked && queue.backlog.len() < LOW && queue.len() < FULL {
-            queue.asked = true;
+        if queue.on_disk && !queue.refill_requested && queue.backlog.len() < LOW && queue.len() < FULL {
+            queue.refill_requested = true;
             self.refills.push(no);
         }
     }
 
-    /// Forgets an endpoint that has nothing to remember.
+    /// Removes an endpoint that has nothing to remember.
     fn sweep(&mut self, no: EndpointNo) {
         if self.endpoints.get(&no).is_some_and(Queue::is_forgettable) {
             self.endpoints.remove(&no);
@@ -360,12 +365,12 @@ impl<W> Default for Queue<W> {
             backlog: VecDeque::new(),
             backlog_next: false,
             running: Vec::new(),
-            again: Vec::new(),
+            repeated: Vec::new(),
             slow: false,
             answers: false,
             free_since: None,
             on_disk: false,
-            asked: false,
+            refill_requested: false,
             deleted: false,
             in_ring: false,
             idle: Vec::new(),
@@ -399,7 +404,7 @@ impl<W> Queue<W> {
         if self.slow { 1 } else { per_endpoint }
     }
 
-    /// Whether neither its own limit nor its pace keeps it from a slot.
+    /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.
     fn is_free(&self, per_endpoint: usize, now: Instant) -> bool {
         self.running.len() < self.slots(per_endpoint) && self.is_quick(now)
     }
@@ -420,14 +425,14 @@ impl<W> Queue<W> {
         self.running.first().is_none_or(|oldest| now.saturating_duration_since(oldest.since) < OLD)
     }
 
-    /// The next that is not under way already: an entry may come twice, by its place and by a person.
+    /// Takes the next delivery that is not under way. A delivery may be queued twice: by its entry, and by a person.
     fn pop_startable(&mut self) -> Option<Ready> {
         loop {
             let ready = self.pop()?;
             if !self.is_running(ready.key) {
                 return Some(ready);
             }
-            self.again.push(ready);
+            self.repeated.push(ready);
         }
     }
 
@@ -442,13 +447,13 @@ impl<W> Queue<W> {
     }
 }
 
-/// An attempt this old keeps its endpoint out of the last quarter of the slots.
+/// An endpoint with an attempt of this age or older gets none of the last quarter of the slots.
 const OLD: Duration = Duration::from_secs(1);
 
-/// With so many waiting, the next piece of the backlog would find no permit.
+/// With so many of an endpoint's deliveries in memory no further piece of its backlog is read, since it would find no permit.
 const FULL: usize = ENDPOINT_PERMITS as usize - LOW;
 
-/// Below so many of an endpoint's backlog in memory, the next piece is read.
+/// When fewer of an endpoint's backlog are in memory, the next piece is read.
 const LOW: usize = 1_024;
 
 #[cfg(test)]

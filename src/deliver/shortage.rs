@@ -1,11 +1,11 @@
-//! What this machine may lack for a connection: no fault of the endpoint, so no attempt of a delivery.
+//! Recognizes that this machine lacks something for a connection. That is no fault of the endpoint, so no attempt is counted.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 
 use rustix::io::Errno;
 
-/// Something that ran out here.
+/// A resource that has run out on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shortage {
     ProcessFiles,
@@ -15,7 +15,7 @@ pub(crate) enum Shortage {
 }
 
 impl Shortage {
-    /// What is missing, and what helps.
+    /// The log's text: the missing resource, and the setting that helps.
     pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::ProcessFiles => "this process has no file descriptor left (EMFILE); raise LimitNOFILE or ulimit -n",
@@ -27,8 +27,8 @@ impl Shortage {
         }
     }
 
-    /// What an error of making a socket says of this machine; `None`: nothing.
-    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+    /// The shortage that an error of making a socket stands for, if any.
+    pub(crate) fn from_error(error: &io::Error) -> Option<Self> {
         match Errno::from_io_error(error)? {
             Errno::MFILE => Some(Self::ProcessFiles),
             Errno::NFILE => Some(Self::MachineFiles),
@@ -37,22 +37,23 @@ impl Shortage {
         }
     }
 
-    /// What a socket lacks that is made now: for errors that do not tell their cause.
+    /// The shortage that a new socket meets now, if any. For errors that do not tell their cause.
     pub(super) fn seen_now() -> Option<Self> {
-        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().as_ref().and_then(Self::of)
+        UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).err().as_ref().and_then(Self::from_error)
     }
 
-    /// What an error of connecting to `to` says of this machine.
+    /// The shortage that an error of connecting to `to` stands for, if any.
     pub(super) fn of_connect(error: &io::Error, to: SocketAddr) -> Option<Self> {
         match Errno::from_io_error(error) {
-            // The same error tells that this machine has no address of that family at all, which no waiting mends.
+            // The same error says that this machine has no address of the family at all. No waiting mends that.
             Some(Errno::ADDRNOTAVAIL) => has_address_towards(to).then_some(Self::Ports),
-            _ => Self::of(error),
+            _ => Self::from_error(error),
         }
     }
 }
 
-/// Whether this machine has an address to reach `to` from. Connecting a datagram socket chooses one, and sends nothing.
+/// Whether this machine has an address from which `to` can be reached. Connecting a datagram socket chooses such an address and
+/// sends nothing.
 fn has_address_towards(to: SocketAddr) -> bool {
     let any: SocketAddr = if to.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
     UdpSocket::bind(any).and_then(|socket| socket.connect(to)).is_ok()
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ran_out_here_is_told_from_what_fails_there() {
+    fn a_shortage_here_is_told_from_a_failure_of_the_endpoint() {
         assert_eq!(of(Errno::MFILE, "127.0.0.1:80"), Some(Shortage::ProcessFiles));
         assert_eq!(of(Errno::NFILE, "127.0.0.1:80"), Some(Shortage::MachineFiles));
         assert_eq!(of(Errno::NOBUFS, "127.0.0.1:80"), Some(Shortage::Memory));
@@ -78,7 +79,7 @@ mod tests {
         }
     }
 
-    /// No machine has an address in the documentation's range, so none to reach a link-local peer of it from.
+    /// A link-local address that names no interface can be reached from no machine.
     #[test]
     fn a_machine_without_an_address_of_the_family_has_no_shortage() {
         assert_eq!(of(Errno::ADDRNOTAVAIL, "[fe80::1]:80"), None);

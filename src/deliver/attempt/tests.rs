@@ -1,5 +1,5 @@
-//! Attempts against a server on this machine that misbehaves on purpose. Times are real: what is tested is that a socket that
-//! hangs is let go.
+//! Attempts against a server on this machine that misbehaves on purpose. They run in real time, since they show that a socket
+//! that hangs is let go.
 
 mod malformed;
 mod reuse;
@@ -21,7 +21,7 @@ static NEVER: Cut = Cut::new();
 const LIMITS: Limits<'_> = Limits { timeout: Duration::from_secs(5), response_capture: 1_024, cut: &NEVER };
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The first attempt at this path panics, wherever it is made.
+/// The first attempt at this path panics, in whichever test it is made.
 pub(in crate::deliver) const PANICS_ONCE: &str = "/panics-once";
 
 pub(super) fn panic_if_asked(request: &Request<'_>) {
@@ -30,7 +30,7 @@ pub(super) fn panic_if_asked(request: &Request<'_>) {
     assert!(!is_asked || LEFT.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err(), "asked to");
 }
 
-/// A server that gives each connection, with its number from 0, to `handle`.
+/// A server that passes each connection, with its number from 0, to `handle`.
 struct Server {
     port: u16,
     connections: Arc<AtomicUsize>,
@@ -92,7 +92,7 @@ async fn send(connector: &Connector, kept: &mut Option<Box<Connection>>, target:
     attempt(connector, kept, &request, limits).await.unwrap()
 }
 
-/// Reads one request whole; empty when the client closed instead.
+/// Reads one whole request. The text is empty when the client closed the connection instead.
 async fn request(stream: &mut TcpStream) -> String {
     let mut read = Vec::new();
     while !read.ends_with(b"{\"a\":1}") {
@@ -104,7 +104,7 @@ async fn request(stream: &mut TcpStream) -> String {
     String::from_utf8(read).unwrap()
 }
 
-/// Waits until the client has closed.
+/// Waits until the client has closed the connection.
 async fn gone(mut stream: TcpStream) {
     let mut rest = [0; 1_024];
     while stream.read(&mut rest).await.is_ok_and(|bytes| bytes > 0) {}
@@ -147,7 +147,7 @@ async fn a_request_has_its_headers_and_its_body() {
 }
 
 #[tokio::test]
-async fn breaks_are_told_apart() {
+async fn each_way_to_break_a_connection_has_its_own_failure() {
     let refused = Server { port: free_port().await, connections: Arc::default() };
     let after_request = Server::new(|_, mut stream| async move {
         request(&mut stream).await;
@@ -169,7 +169,7 @@ async fn breaks_are_told_apart() {
     }
 }
 
-/// The endpoint said "success": an error here would send it the event again.
+/// The endpoint said "success". If the broken body were an error, the endpoint would get the event again.
 #[tokio::test]
 async fn a_body_that_breaks_off_changes_no_status() {
     let in_body = Server::new(|_, mut stream| async move {
@@ -211,13 +211,13 @@ async fn free_port() -> u16 {
 }
 
 #[tokio::test]
-async fn the_head_must_come_before_the_deadline_and_the_body_is_read_until_then() {
+async fn the_deadline_holds_for_the_head_and_cuts_the_body() {
     let limits = Limits { timeout: Duration::from_millis(400), ..LIMITS };
     let trickle = |head: &'static str| {
         Server::new(move |_, mut stream| async move {
             request(&mut stream).await;
             let _ = stream.write_all(head.as_bytes()).await;
-            // A byte now and then: each read succeeds, the whole never does.
+            // Each read succeeds, but the head never ends.
             while stream.write_all(b"a").await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -264,7 +264,7 @@ async fn an_endless_body_is_cut_and_its_connection_closed() {
 }
 
 #[tokio::test]
-async fn a_body_of_exactly_what_is_kept_is_whole() {
+async fn a_body_as_long_as_the_capture_is_whole() {
     let body = "a".repeat(LIMITS.response_capture);
     let sized = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let chunked = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -274,9 +274,9 @@ async fn a_body_of_exactly_what_is_kept_is_whole() {
     }
 }
 
-/// A server that stops at the bound must not hold the slot until the deadline.
+/// If a server that stops at the bound held the slot until its deadline, other deliveries would wait for it.
 #[tokio::test]
-async fn nothing_is_waited_for_past_the_bound() {
+async fn reading_stops_at_the_bound() {
     let part = "a".repeat(LIMITS.response_capture);
     let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{part}", part.len() + 1);
     let outcome = Server::answering(answer).await.attempt(LIMITS).await;
@@ -309,7 +309,7 @@ async fn compressed_bodies_are_kept_as_they_came() {
     assert_eq!(&response.body[..], b"\x1f\x8b\x08\x00");
 }
 
-/// A response that comes before the whole request is sent is a response; the connection is not used again.
+/// A response may come before the whole request is sent. It counts, and the connection is not used again.
 #[tokio::test]
 async fn an_early_response_is_taken() {
     let server = Server::new(|_, mut stream| async move {

@@ -1,4 +1,5 @@
-//! The two lookups of a name, IPv6 and IPv4 at once: the first family that answers is used, the other joins in (RFC 8305 section 3).
+//! Looks up a name's IPv6 and IPv4 addresses at once. The family that answers first is dialled first, and the other joins in (RFC
+//! 8305 section 3).
 
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -14,7 +15,7 @@ use super::resolve::{Family, Resolver};
 
 type Lookup<'a> = Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, Unconnected>> + Send + 'a>>;
 
-/// Both lookups, each until it is answered; `judge` is asked about every address.
+/// The two lookups of a name, each until it is answered. `judge` is asked about every address that they find.
 pub(super) struct Lookups<'a, J> {
     six: Option<Lookup<'a>>,
     four: Option<Lookup<'a>>,
@@ -28,7 +29,8 @@ impl<'a, J: Fn(SocketAddr) -> Result<(), Unconnected>> Lookups<'a, J> {
         Self { six: lookup(Family::Six), four: lookup(Family::Four), port, judge }
     }
 
-    /// The first addresses to dial: those of IPv6 at once, those of IPv4 when IPv6 has had its delay.
+    /// Waits for the first addresses to dial. IPv6 addresses are taken at once, IPv4 addresses only after IPv6 has had
+    /// [`RESOLUTION_DELAY`] to answer.
     pub(super) async fn first(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
         let mut failed = None;
         while let Some((family, found)) = self.answer().await {
@@ -40,7 +42,7 @@ impl<'a, J: Fn(SocketAddr) -> Result<(), Unconnected>> Lookups<'a, J> {
                     return self.judged(found);
                 }
                 (Ok(found), Family::Six) => return self.judged(found),
-                // What is said of IPv4 says more: few names have no address of it.
+                // A failure of the IPv4 lookup says more, since few names lack an IPv4 address.
                 (Err(failure), Family::Four) => failed = Some(failure),
                 (Err(failure), Family::Six) => failed = failed.or(Some(failure)),
             }
@@ -48,7 +50,7 @@ impl<'a, J: Fn(SocketAddr) -> Result<(), Unconnected>> Lookups<'a, J> {
         Err(failed.unwrap_or_else(Unconnected::no_address))
     }
 
-    /// The next answer; `None` when there is none to come.
+    /// Waits for the next answer. `None` when both lookups have answered.
     async fn answer(&mut self) -> Option<(Family, Result<Vec<IpAddr>, Unconnected>)> {
         poll_fn(|cx| {
             for (family, lookup) in [(Family::Six, &mut self.six), (Family::Four, &mut self.four)] {
@@ -62,7 +64,8 @@ impl<'a, J: Fn(SocketAddr) -> Result<(), Unconnected>> Lookups<'a, J> {
         .await
     }
 
-    /// All, not one that passes: a name with a private address among public ones is a trap or a mistake.
+    /// Makes socket addresses of what a lookup found, and fails if any of them is refused: a name with a private address among
+    /// public ones is a trap or a mistake.
     fn judged(&self, found: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Unconnected> {
         let addresses: Vec<_> = found.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect();
         addresses.iter().try_for_each(|address| (self.judge)(*address))?;
@@ -74,7 +77,7 @@ impl<J: Fn(SocketAddr) -> Result<(), Unconnected>> Late for Lookups<'_, J> {
     async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
         match self.answer().await {
             Some((_, Ok(found))) => self.judged(found),
-            // The other family is being dialled.
+            // The addresses of the other family are being dialled already.
             Some((_, Err(_))) | None => Ok(Vec::new()),
         }
     }
@@ -84,7 +87,7 @@ impl<J: Fn(SocketAddr) -> Result<(), Unconnected>> Late for Lookups<'_, J> {
     }
 }
 
-/// Nothing more to come.
+/// The source of no further addresses: all are known at the start.
 pub(super) struct Known;
 
 impl Late for Known {
@@ -97,5 +100,5 @@ impl Late for Known {
     }
 }
 
-/// What IPv6 gets to answer once IPv4 has (RFC 8305 section 3, "Resolution Delay").
+/// How long IPv6 may take to answer after IPv4 has answered (RFC 8305 section 3, "Resolution Delay").
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
-//! Trusts the certificates of `ca_file` themselves, besides those that an authority of it or of the system has issued.
+//! Trusts the certificates of `ca_file` themselves, besides certificates that its authorities or the system's have issued.
 //!
 //! A certificate as `openssl req -x509` makes it signs itself and says that it is an authority, which no server's certificate may
-//! say. Whoever lists that very certificate has decided to trust it, so it is trusted, for the names that stand in it.
+//! say. Whoever lists that very certificate has decided to trust it, so it is trusted for the names that stand in it.
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -9,7 +9,7 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use rustls_platform_verifier::Verifier;
 use webpki::EndEntityCert;
 
-/// The platform's verifier, and certificates that are trusted as they are.
+/// The platform's verifier, and certificates that are trusted although no authority issued them.
 #[derive(Debug)]
 pub(super) struct Pinned {
     pub(super) platform: Verifier,
@@ -57,7 +57,8 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Whether nothing but its issuer is wrong with a certificate: its dates are judged before, so one that has expired says so.
+/// Whether a certificate was refused only for its issuer. Its dates are judged before that, so an expired certificate is reported
+/// as expired.
 fn has_no_issuer(why: &Error) -> bool {
     match why {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,

@@ -1,8 +1,8 @@
-//! Happy eyeballs (RFC 8305): several addresses are dialled, each a little after the one before, and the first that connects wins.
+//! Happy eyeballs (RFC 8305): dials several addresses, each a little after the one before, and takes the first that connects.
 //!
-//! An address that swallows packets so costs a quarter of a second and not the whole attempt, and a family whose lookup is slow
-//! joins in when its answer comes. Few are dialled at the same time, whatever a name leads to: who dials many that do not answer
-//! would take the sockets of others.
+//! So an address that swallows packets costs a quarter of a second and not the whole attempt, and a family whose lookup is slow
+//! joins in when its answer comes. Few addresses are dialled at the same time, whatever a name leads to, so that a name with many
+//! silent addresses does not use up the sockets of others.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,21 +18,21 @@ use crate::clock;
 use crate::deliver::shortage::Shortage;
 use crate::domain::delivery::outcome::{Class, Failure};
 
-/// Addresses on their way to a connection.
+/// The addresses of one target, dialled until one connects.
 pub(super) struct Race {
     addresses: Addresses,
     dialling: JoinSet<(SocketAddr, io::Result<TcpStream>)>,
-    /// The dials under way, oldest first; some may have ended.
+    /// The dials under way, the oldest first. Some of them may have ended.
     handles: VecDeque<AbortHandle>,
-    /// How many may still be dialled.
+    /// How many further addresses may be dialled.
     left: usize,
     failure: Option<Failure>,
     shortage: Option<Shortage>,
 }
 
-/// Where more addresses may come from while others are dialled already.
+/// A source of further addresses, which come while the first are dialled.
 pub(super) trait Late {
-    /// The next ones, judged; pending for ever when there are none to come.
+    /// Waits for further addresses, all judged; pending for ever when no more come.
     async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected>;
     fn is_over(&self) -> bool;
 }
@@ -45,7 +45,7 @@ impl Race {
         Self { addresses: waiting, dialling, handles, left: DIALLED_MAX, failure: None, shortage: None }
     }
 
-    /// Connects within `patience`, whichever address it be.
+    /// Connects to any of the addresses within `patience`.
     pub(super) async fn run(mut self, late: &mut impl Late, patience: Duration) -> Result<TcpStream, Unconnected> {
         let end = clock::steady() + patience;
         let mut next_at = clock::steady();
@@ -62,7 +62,7 @@ impl Race {
                         self.note(&error, address);
                         next_at = clock::steady();
                     }
-                    // One that was given up.
+                    // The dial was given up by [`Race::give_up_oldest`].
                     Err(_) => {}
                 },
                 more = late.next(), if !late.is_over() => self.addresses.add(&more?),
@@ -72,7 +72,7 @@ impl Race {
         }
     }
 
-    /// Dials the next address when it is time, and says when it is time for the one after it.
+    /// Dials the next address if it is due, and returns when the one after it is due.
     fn dial_if_due(&mut self, due: Instant, end: Instant) -> Instant {
         let now = clock::steady();
         if now < due {
@@ -86,13 +86,13 @@ impl Race {
         self.left = left;
         self.give_up_oldest();
         self.handles.push_back(self.dialling.spawn(async move { (address, TcpStream::connect(address).await) }));
-        // All are tried in time, however many there are.
+        // The delay is short enough for all addresses to be dialled in time.
         let others = u32::try_from(self.addresses.len().min(left)).unwrap_or(u32::MAX);
         let share = end.saturating_duration_since(now) / (others + 2);
         now + ATTEMPT_DELAY.min(share)
     }
 
-    /// Makes place for one more dial. Who has not answered by then is the least likely to.
+    /// Makes room for one more dial by giving up the oldest, which is the least likely to answer.
     fn give_up_oldest(&mut self) {
         self.handles.retain(|dial| !dial.is_finished());
         if self.handles.len() >= DIALLING_MAX
@@ -102,7 +102,8 @@ impl Race {
         }
     }
 
-    /// What this machine lacks for a further address is one address less; for the first one it is all.
+    /// Notes why a dial failed. A shortage of this machine counts only for the first address; for a further one it merely means
+    /// one address less.
     fn note(&mut self, error: &io::Error, address: SocketAddr) {
         let is_first = self.left + 1 == DIALLED_MAX;
         match Shortage::of_connect(error, address) {
@@ -112,7 +113,7 @@ impl Race {
         }
     }
 
-    /// Every address failed. Where this machine lacked something, nothing is known of the endpoint.
+    /// The error when every address has failed. If this machine lacked something, nothing is known of the endpoint.
     fn lost(self) -> Unconnected {
         let none = || Failure::new(Class::Connect, "there is no address to connect to");
         self.shortage.map_or_else(|| Unconnected::Failed(self.failure.unwrap_or_else(none)), Unconnected::Shortage)
@@ -124,7 +125,7 @@ impl Race {
     }
 }
 
-/// Both families in turn, IPv6 first where both wait (RFC 8305 section 4).
+/// Addresses that were not dialled yet. The families take turns, beginning with IPv6 (RFC 8305 section 4).
 #[derive(Debug, Default)]
 struct Addresses {
     six: VecDeque<SocketAddr>,
@@ -153,13 +154,14 @@ impl Addresses {
     }
 }
 
-/// Between two addresses (RFC 8305 section 8, "Connection Attempt Delay"); less where there are too many for the time.
+/// The time between two dials (RFC 8305 section 8, "Connection Attempt Delay"). It is shorter when there are too many addresses
+/// for the time left.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// At the same time: the address that is tried, and one more beside it.
+/// How many addresses are dialled at the same time.
 pub(crate) const DIALLING_MAX: usize = 2;
 
-/// Addresses of one name that one attempt dials: more than any name of a web server has, few enough not to be a weapon.
+/// How many addresses one attempt dials: more than any web server's name has, and too few to attack others with.
 const DIALLED_MAX: usize = 32;
 
 #[cfg(test)]
@@ -179,12 +181,12 @@ mod tests {
         assert_eq!(order, read(&["::1", "1.1.1.1", "::2", "1.1.1.2", "::3"]));
     }
 
-    /// Addresses that come once, late.
+    /// A source that gives its addresses once, late.
     struct Once(Vec<SocketAddr>);
 
     impl Late for Once {
         async fn next(&mut self) -> Result<Vec<SocketAddr>, Unconnected> {
-            // Long after the others have refused.
+            // By then the other addresses have refused long ago.
             tokio::time::sleep(Duration::from_millis(300)).await;
             Ok(std::mem::take(&mut self.0))
         }
@@ -195,8 +197,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_dialled_than_the_bound_whenever_they_come() {
-        // Nobody listens there, and each refuses at once.
+    async fn no_more_addresses_are_dialled_than_the_bound() {
+        // Nobody listens at these addresses, and each refuses at once.
         let many: Vec<SocketAddr> = (1..=200).map(|last| ([127, 0, 9, last], 9).into()).collect();
         let mut late = Once(many.clone());
         let race = Race::new(&many);
@@ -205,8 +207,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_are_dialled_at_once_than_the_bound() {
-        let swallowing = Swallowing::at("127.0.0.1:0").await;
+    async fn no_more_addresses_are_dialled_at_once_than_the_bound() {
+        let swallowing = Swallowing::listen("127.0.0.1:0").await;
         let mut race = Race::new(&[swallowing.address; 12]);
         let now = clock::steady();
         for dialled in 1..=12 {
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_family_that_comes_late_is_next() {
+    fn a_late_address_family_is_dialled_next() {
         let mut addresses = Addresses::default();
         addresses.add(&read(&["1.1.1.1", "1.1.1.2"]));
         assert_eq!(addresses.next(), read(&["1.1.1.1"]).pop());

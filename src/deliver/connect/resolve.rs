@@ -1,6 +1,7 @@
-//! From a name to addresses: absolute names, every answer. What may be dialled is not judged here.
+//! Resolves names to addresses. Names are absolute, and every address of an answer is returned. Which of them may be dialled is
+//! judged elsewhere.
 //!
-//! The system's resolver is not asked: it blocks a thread for each lookup and reads `0x7f.1` as an address.
+//! The system's resolver is not used: it blocks a thread for each lookup, and takes `0x7f.1` for an address.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -16,21 +17,22 @@ use super::Unconnected;
 use crate::deliver::shortage::Shortage;
 use crate::domain::delivery::outcome::{Class, Failure};
 
-/// Which addresses a lookup is for.
+/// The address family of a lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Six,
     Four,
 }
 
-/// Looks names up over UDP and TCP, with a cache.
+/// Looks up names over UDP and TCP, with a cache.
 #[derive(Debug)]
 pub(super) struct Resolver {
     inner: TokioResolver,
 }
 
 impl Resolver {
-    /// Asks `servers`, or those of `/etc/resolv.conf` where none are given. A lookup is expected to end within `timeout`.
+    /// A resolver that asks `servers`, or the name servers of `/etc/resolv.conf` when there are none. Timeouts are set so that a
+    /// lookup, with one repeated query, ends within `timeout`.
     pub(super) fn new(servers: &[SocketAddr], timeout: Duration) -> Result<Self, NetError> {
         let config = if servers.is_empty() { system() } else { named(servers) };
         let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
@@ -38,8 +40,8 @@ impl Resolver {
         Ok(Self { inner: builder.build()? })
     }
 
-    /// All addresses of one family of `name`, which is taken as absolute: no search list is tried. Names in the hosts file come
-    /// from there.
+    /// All addresses of one family of `name`. The name is absolute, so no search list is tried. The hosts file answers for the
+    /// names in it.
     pub(super) async fn addresses(&self, name: &str, family: Family) -> Result<Vec<IpAddr>, Unconnected> {
         let kind = match family {
             Family::Six => RecordType::AAAA,
@@ -58,12 +60,12 @@ fn absolute(name: &str) -> Result<Name, Failure> {
     Ok(name)
 }
 
-/// Whether `/etc/resolv.conf` names a name server. While it is being written anew it may not.
+/// Whether `/etc/resolv.conf` names a name server. It may be empty for a moment while it is rewritten.
 pub(super) fn system_names_servers() -> bool {
     read_system_conf().is_ok_and(|(config, _)| !config.name_servers().is_empty())
 }
 
-/// The name servers of `/etc/resolv.conf`, without its search list; this machine where there are none (resolv.conf(5)).
+/// The name servers of `/etc/resolv.conf`, without its search list. When it names none, this machine is asked (resolv.conf(5)).
 fn system() -> ResolverConfig {
     let servers = match read_system_conf() {
         Ok((config, _)) => config.name_servers().to_vec(),
@@ -90,7 +92,7 @@ fn options(timeout: Duration) -> ResolverOpts {
     options.cache_size = CACHE_ANSWERS_MAX;
     options.positive_max_ttl = Some(TTL_MAX);
     options.negative_max_ttl = Some(NEGATIVE_TTL_MAX);
-    // A lost datagram is asked for again while the stage still has time for an answer.
+    // A query whose datagram was lost is sent again while there is still time for an answer.
     options.timeout = timeout * 2 / 5;
     options.attempts = 1;
     options.max_active_requests = TCP_QUERIES_MAX;
@@ -99,15 +101,15 @@ fn options(timeout: Duration) -> ResolverOpts {
 
 fn failure(name: &str, error: &NetError) -> Unconnected {
     let shortage = match error {
-        NetError::Io(io) => Shortage::of(io),
-        // The resolver forgets why it has no connection.
+        NetError::Io(io) => Shortage::from_error(io),
+        // The resolver does not keep the cause, so a new socket is tried to see it.
         NetError::NoConnections => Shortage::seen_now(),
         _ => None,
     };
-    shortage.map_or_else(|| told(name, error).into(), Unconnected::Shortage)
+    shortage.map_or_else(|| explain(name, error).into(), Unconnected::Shortage)
 }
 
-fn told(name: &str, error: &NetError) -> Failure {
+fn explain(name: &str, error: &NetError) -> Failure {
     let text = match error {
         _ if error.is_nx_domain() => format!("the name {name} does not exist (NXDOMAIN)"),
         NetError::Dns(DnsError::NoRecordsFound(_)) => return no_address(name),
@@ -124,14 +126,14 @@ fn no_address(name: &str) -> Failure {
     Failure::new(Class::Dns, format!("the name {name} has no address (no A or AAAA record)"))
 }
 
-/// How long an answer is believed, whatever its TTL: an endpoint that moves is found again within a minute.
+/// How long an answer is cached at most, whatever its TTL: an endpoint that moves is found again within a minute.
 const TTL_MAX: Duration = Duration::from_secs(60);
 
-/// How long "no such name" is believed: a name that was just made should work at the next retry.
+/// How long "no such name" is cached at most: a name that was just made should work at the next retry.
 const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(5);
 
-/// Answers kept; past that the least used go.
+/// How many answers are cached. Beyond it the least used are dropped.
 const CACHE_ANSWERS_MAX: u64 = 16_384;
 
-/// Queries waiting on one TCP connection to a name server; the next fails as busy.
+/// How many queries may wait on one TCP connection to a name server. A further query fails as busy.
 const TCP_QUERIES_MAX: usize = 1_024;

@@ -1,15 +1,15 @@
-//! The files of this machine that connecting depends on, and whether they have changed since they were read.
+//! Notices changes of the files on this machine that a connector is made of.
 
 use std::env;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// Files and folders, each with what it looked like.
+/// Files and folders, each with the stamp that it had when it was looked at.
 #[derive(Debug)]
 pub(super) struct Sources(Vec<(PathBuf, Option<Stamp>)>);
 
-/// What changes with a file's content, whether it was written in place or replaced.
+/// Properties of a file that change when it is rewritten in place or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     file: (u64, u64),
@@ -18,27 +18,28 @@ struct Stamp {
 }
 
 impl Sources {
-    /// Looks at what a connector reads: before it reads, so that a change meanwhile is seen at the next look.
+    /// Takes stamps of the files that a connector reads. It must run before they are read, so that a change in between is seen at
+    /// the next look.
     pub(super) fn look(ca_file: Option<&Path>) -> Self {
         let of_variable = |name| env::var_os(name).into_iter().flat_map(|value| env::split_paths(&value).collect::<Vec<_>>());
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().flat_map(of_variable);
         let system = SYSTEM.iter().map(PathBuf::from);
-        Self::of(ca_file.map(Into::into).into_iter().chain(named).chain(system))
+        Self::new(ca_file.map(Into::into).into_iter().chain(named).chain(system))
     }
 
-    fn of(paths: impl Iterator<Item = PathBuf>) -> Self {
-        Self(paths.map(|path| (path.clone(), Stamp::of(&path))).collect())
+    fn new(paths: impl Iterator<Item = PathBuf>) -> Self {
+        Self(paths.map(|path| (path.clone(), Stamp::read(&path))).collect())
     }
 
-    /// The first that looks different now. Asks the file system some ten times.
+    /// The first file whose stamp has changed. It costs some ten system calls.
     pub(super) fn changed(&self) -> Option<&Path> {
-        self.0.iter().find(|(path, stamp)| Stamp::of(path) != *stamp).map(|(path, _)| &**path)
+        self.0.iter().find(|(path, stamp)| Stamp::read(path) != *stamp).map(|(path, _)| &**path)
     }
 }
 
 impl Stamp {
-    /// `None`: it is not there, or not to be seen.
-    fn of(path: &Path) -> Option<Self> {
+    /// The file's stamp; `None` when the file is absent or cannot be seen.
+    fn read(path: &Path) -> Option<Self> {
         path.metadata().ok().as_ref().map(Self::of_metadata)
     }
 
@@ -47,7 +48,8 @@ impl Stamp {
     }
 }
 
-/// Where names come from, and where distributions keep the certificates of authorities (those that rustls-native-certs tries).
+/// Files that name servers and hosts are read from, and folders in which distributions keep certificates of authorities: those
+/// that rustls-native-certs tries.
 const SYSTEM: &[&str] = &[
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -80,7 +82,7 @@ mod tests {
         for path in [&paths[0], &paths[1], &paths[3]] {
             std::fs::write(path, "before").unwrap();
         }
-        let sources = paths.clone().map(|path| Sources::of([path].into_iter()));
+        let sources = paths.clone().map(|path| Sources::new([path].into_iter()));
         assert!(sources.iter().all(|sources| sources.changed().is_none()));
         std::fs::write(&paths[0], "longer than before").unwrap();
         std::fs::write(folder.path().join("new"), "before").unwrap();

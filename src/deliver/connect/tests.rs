@@ -1,4 +1,4 @@
-//! Connecting for real on this machine: names from a scripted name server, certificates from a CA made for the test.
+//! Connections on this machine, with names from a scripted name server and certificates from an authority made for the test.
 
 mod dns;
 mod names;
@@ -14,17 +14,17 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::*;
 use crate::domain::webhook::target::Schemes;
 
-/// What every refusal says, whatever its cause.
+/// The text of every refusal, whatever its cause.
 const REFUSED: &str = "the host's address is not one that this relay sends to";
 
-/// Counts the connections to a port of one loopback address.
+/// Counts the connections to one port of one loopback address.
 struct Canary {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
 }
 
 impl Canary {
-    async fn at(address: &str) -> Self {
+    async fn listen(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let canary = Self { address: listener.local_addr().unwrap(), connections: Arc::default() };
         let count = Arc::clone(&canary.connections);
@@ -39,13 +39,13 @@ impl Canary {
     }
 
     async fn count(&self) -> usize {
-        // The accepting task needs a turn to see what the kernel has already taken.
+        // The accepting task needs a turn to see what the kernel has already accepted.
         tokio::time::sleep(Duration::from_millis(30)).await;
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Options that open `allow` and ask `resolver`.
+/// Options with a guard that allows `allow`, and with `resolver` as the name server.
 fn options(allow: &[&str], resolver: Option<SocketAddr>) -> Options {
     let allow = allow.iter().map(|net| net.parse::<IpNet>().unwrap()).collect();
     let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
@@ -57,7 +57,7 @@ fn options(allow: &[&str], resolver: Option<SocketAddr>) -> Options {
     }
 }
 
-/// A target read under a guard that opens everything, so that the connector's own guard is what decides.
+/// A target parsed under a guard that allows everything, so that only the connector's own guard can refuse it.
 fn target(url: &str) -> Target {
     let all = ["0.0.0.0/0", "::/0"].map(|net| net.parse().unwrap()).into();
     Target::parse(url, Schemes { http: true }, &Guard { allow: all, own: Vec::new() }).unwrap()
@@ -80,7 +80,7 @@ async fn failure(options: Options, url: &str) -> Failure {
 
 #[tokio::test]
 async fn a_literal_address_is_judged_at_dialling_too() {
-    let canary = Canary::at("127.0.0.1:0").await;
+    let canary = Canary::listen("127.0.0.1:0").await;
     let port = canary.address.port();
     for host in
         ["127.0.0.1", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[::1]", "10.0.0.1", "[64:ff9b::7f00:1]"]
@@ -95,7 +95,7 @@ async fn a_literal_address_is_judged_at_dialling_too() {
 
 #[tokio::test]
 async fn localhost_leads_to_what_the_operator_opened() {
-    let canary = Canary::at("127.0.0.1:0").await;
+    let canary = Canary::listen("127.0.0.1:0").await;
     let url = format!("http://app.localhost:{}/", canary.address.port());
     assert!(connect(options(&["127.0.0.0/8", "::1/128"], None), &url).await.is_ok());
     assert_eq!(failure(options(&["10.0.0.0/8"], None), &url).await.class, Class::Policy);
@@ -104,7 +104,7 @@ async fn localhost_leads_to_what_the_operator_opened() {
 
 #[tokio::test]
 async fn our_own_listener_is_refused_by_address_and_by_connection() {
-    let canary = Canary::at("127.0.0.1:0").await;
+    let canary = Canary::listen("127.0.0.1:0").await;
     for own in [canary.address, SocketAddr::from(([0, 0, 0, 0], canary.address.port()))] {
         let mut options = options(&["127.0.0.0/8"], None);
         options.guard.own = vec![own];
@@ -114,7 +114,7 @@ async fn our_own_listener_is_refused_by_address_and_by_connection() {
     assert_eq!(canary.count().await, 0);
 }
 
-/// An address that swallows packets: a full queue of connections that nobody accepts, so that the kernel drops what else comes.
+/// An address that swallows packets: its queue is full of connections that nobody accepts, so the kernel drops further ones.
 pub(super) struct Swallowing {
     pub(super) address: SocketAddr,
     _listener: TcpListener,
@@ -122,7 +122,7 @@ pub(super) struct Swallowing {
 }
 
 impl Swallowing {
-    pub(super) async fn at(address: &str) -> Self {
+    pub(super) async fn listen(address: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(address.parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
@@ -137,7 +137,7 @@ impl Swallowing {
 
 #[tokio::test]
 async fn a_host_that_swallows_packets_is_given_up() {
-    let swallowing = Swallowing::at("127.0.0.1:0").await;
+    let swallowing = Swallowing::listen("127.0.0.1:0").await;
     let address = swallowing.address;
     let started = clock::steady();
     let failure = failure(options(&["127.0.0.0/8"], None), &format!("http://{address}/")).await;
@@ -145,7 +145,7 @@ async fn a_host_that_swallows_packets_is_given_up() {
     assert!((800..1_500).contains(&started.elapsed().as_millis()), "{:?}", started.elapsed());
 }
 
-/// Settings are read at start and on reload, where no runtime need be.
+/// Settings are read at start and on reload, where there may be no runtime.
 #[test]
 fn a_connector_is_made_outside_of_a_runtime() {
     assert!(Connector::new(Options { resolvers: Vec::new(), ..options(&[], None) }).is_ok());

@@ -1,6 +1,6 @@
-//! TLS to an endpoint: the system's certificates and the operator's, TLS 1.2 and 1.3, HTTP/1.1 only.
+//! TLS to an endpoint: trusts the system's certificates and the operator's; speaks TLS 1.2 and 1.3 with HTTP/1.1 only.
 //!
-//! There is no setting to skip verification, and no check of revocation: the platform verifier has none on Linux.
+//! No setting skips verification. Revocation is not checked, since the platform verifier does not check it on Linux.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::deliver::connect::tls_words;
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::webhook::target::Host;
 
-/// A connector that trusts the system's certificates (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name in their place)
-/// and those in `ca_file`.
+/// A TLS connector that trusts the certificates in `ca_file`, and the system's or those that `SSL_CERT_FILE` and `SSL_CERT_DIR`
+/// name in their place.
 pub(super) fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, Error> {
     let provider = Arc::new(ring::default_provider());
     let listed = ca_file.map(certificates).transpose()?.unwrap_or_default();
@@ -51,7 +51,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
 }
 
-/// Shakes hands; the certificate must be for `host`, which is also the name sent (SNI, RFC 6066 section 3).
+/// Shakes hands. The certificate must be for `host`, which is also the name that is sent (SNI, RFC 6066 section 3).
 pub(super) async fn handshake(tls: &TlsConnector, host: &Host, tcp: TcpStream) -> Result<TlsStream<TcpStream>, Failure> {
     let refused = |error| Failure::new(Class::Tls, tls_words::of_handshake(host, &error));
     let mut stream = tls.connect(server_name(host)?, tcp).await.map_err(refused)?;
@@ -67,6 +67,6 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Failure> {
     }
 }
 
-/// Sealed bytes of one connection that wait for the endpoint: one record. The library's own bound is four times as much, which a
-/// copy of each body under way would fill.
+/// The most encrypted bytes that one connection holds until they are sent: one record. The library's own bound is four times as
+/// much, which a copy of each body under way would fill.
 const SEALED_BYTES_MAX: usize = 16 * 1024;

@@ -1,4 +1,4 @@
-//! TLS errors in the words of those who run endpoints: what the library calls them is nobody's business but its own.
+//! Explains TLS errors in words that people who run endpoints understand.
 
 use std::io;
 
@@ -6,27 +6,27 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 use crate::domain::webhook::target::Host;
 
-/// Why a handshake with `host` failed.
+/// Explains why the handshake with `host` failed.
 pub(in crate::deliver) fn of_handshake(host: &Host, error: &io::Error) -> String {
     match inner(error) {
         Some(Error::InvalidMessage(why)) if !is_oversized(why) => {
             format!("{host} does not speak TLS on this port (is it an http:// address?)")
         }
-        Some(error) => of(host, error),
+        Some(error) => explain(host, error),
         None => format!("{host} ended the connection during the TLS handshake"),
     }
 }
 
-/// Why reading from `host` failed after the handshake; `None` when TLS has no part in it.
+/// Explains why reading from `host` failed after the handshake. `None` when the error is not one of TLS.
 pub(in crate::deliver) fn of_stream(host: &Host, error: &io::Error) -> Option<String> {
-    inner(error).map(|error| of(host, error))
+    inner(error).map(|error| explain(host, error))
 }
 
 fn inner(error: &io::Error) -> Option<&Error> {
     error.get_ref().and_then(|inner| inner.downcast_ref())
 }
 
-fn of(host: &Host, error: &Error) -> String {
+fn explain(host: &Host, error: &Error) -> String {
     match error {
         Error::InvalidCertificate(why) => format!("the certificate that {host} showed is refused: {}", certificate(why)),
         Error::AlertReceived(alert) => alert_from(host, *alert),
@@ -64,7 +64,7 @@ fn incompatible(host: &Host, why: &PeerIncompatible) -> String {
     }
 }
 
-/// What the endpoint said when it ended TLS (RFC 8446 section 6.2).
+/// Explains the alert with which the endpoint ended TLS (RFC 8446 section 6.2).
 fn alert_from(host: &Host, alert: AlertDescription) -> String {
     use AlertDescription::*;
     match alert {
@@ -89,7 +89,7 @@ fn alert_from(host: &Host, alert: AlertDescription) -> String {
     }
 }
 
-/// What is wrong with a certificate, in words that its owner can act on.
+/// Explains what is wrong with a certificate, so that its owner can act on it.
 fn certificate(why: &CertificateError) -> String {
     use CertificateError::*;
     let text = match why {
@@ -113,7 +113,7 @@ fn certificate(why: &CertificateError) -> String {
     text.to_owned()
 }
 
-/// What the chain of a certificate may be refused for besides.
+/// Explains errors about the chain of a certificate that [`certificate`] does not know.
 fn chain(why: &webpki::Error) -> &'static str {
     use webpki::Error::*;
     match why {
@@ -134,7 +134,7 @@ fn chain(why: &webpki::Error) -> &'static str {
     }
 }
 
-/// The names that a certificate presents, as they stand in it: `DnsName("a.test")` is `a.test`.
+/// The names that a certificate presents, as they stand in it: `DnsName("a.test")` becomes `a.test`.
 fn names(presented: &[String]) -> String {
     let plain = |name: &String| {
         let inside = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
@@ -145,7 +145,7 @@ fn names(presented: &[String]) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// Names of a certificate that a log shows.
+/// How many names of a certificate are listed.
 const NAMES_SHOWN_MAX: usize = 5;
 
 #[cfg(test)]
@@ -161,14 +161,15 @@ mod tests {
     }
 
     fn said(error: Error) -> String {
-        of(&host(), &error)
+        explain(&host(), &error)
     }
 
     fn webpki_error(error: webpki::Error) -> Error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(error))))
     }
 
-    /// Names as the libraries write their variants: two capital letters in one word, or the brackets of a debug form.
+    /// Whether a text is free of a library's variant names: no word has two capital letters in it, and there are no brackets of a
+    /// debug form.
     fn is_plain(text: &str) -> bool {
         let is_camel = |word: &str| {
             let letters = word.trim_matches(|c: char| !c.is_ascii_alphabetic());
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_goes_wrong_is_told_in_plain_words() {
+    fn other_tls_errors_are_told_in_plain_words() {
         for error in [
             Error::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge),
             Error::InvalidMessage(InvalidMessage::InvalidContentType),

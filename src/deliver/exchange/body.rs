@@ -1,4 +1,5 @@
-//! Takes the body of a response out of the bytes that come, and keeps the first part of it. Pure: bytes in, a step out.
+//! Separates the body of a response from the bytes that come, and keeps the first part of it. Pure: bytes go in, a step comes
+//! out.
 
 use bytes::{Buf, BytesMut};
 
@@ -9,34 +10,34 @@ use super::framing::Framing;
 pub(in crate::deliver) struct Body {
     state: State,
     kept: Vec<u8>,
-    /// Most bytes that are kept.
+    /// The most bytes that are kept.
     capture: usize,
-    /// Whether its end is worth waiting for.
+    /// Whether the framing says clearly where the body ends, so that its end is worth waiting for.
     has_clear_end: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// So many bytes are still to come.
+    /// So many bytes of the body are still to come.
     Length(u64),
     UntilClose,
     ChunkSize,
     ChunkData(u64),
     ChunkEnd,
-    /// Behind the last chunk; so many bytes of trailers came.
+    /// The last chunk has come, and so many bytes of trailers after it.
     Trailers(usize),
     Unclear,
     Ended,
 }
 
-/// What the bytes so far make of the body.
+/// What follows from the bytes that have come so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Step {
     /// More bytes are needed.
     More,
-    /// The body is complete; what is left of the bytes does not belong to it.
+    /// The body is complete. Bytes that are left do not belong to it.
     End,
-    /// It is longer than what is kept.
+    /// The body is longer than what is kept.
     Longer,
     Malformed(&'static str),
 }
@@ -54,7 +55,7 @@ impl Body {
         Self { state, kept: Vec::new(), capture, has_clear_end }
     }
 
-    /// Takes what belongs to the body out of `received`.
+    /// Takes the bytes that belong to the body out of `received`.
     pub(in crate::deliver) fn take(&mut self, received: &mut BytesMut) -> Step {
         loop {
             match self.advance(received) {
@@ -65,7 +66,7 @@ impl Body {
         }
     }
 
-    /// Whether more of it is worth waiting for: as much is not yet kept as may be, and it is clear where it ends.
+    /// Whether more of the body is worth waiting for: its end is clear, and fewer bytes are kept than may be.
     pub(in crate::deliver) fn is_awaited(&self) -> bool {
         self.has_clear_end && !self.is_full()
     }
@@ -74,7 +75,7 @@ impl Body {
         self.kept.len() >= self.capture
     }
 
-    /// The endpoint closed the connection: whether that is how the body ends, else what is missing.
+    /// Ends a body whose endpoint has closed the connection. Fails, and says what is missing, when the body ends in another way.
     pub(in crate::deliver) fn close(&self) -> Result<(), String> {
         match self.state {
             State::Ended | State::UntilClose | State::Unclear => Ok(()),
@@ -83,7 +84,7 @@ impl Body {
         }
     }
 
-    /// Bytes that are kept.
+    /// The number of bytes that are kept.
     pub(in crate::deliver) fn kept(&self) -> usize {
         self.kept.len()
     }
@@ -92,7 +93,7 @@ impl Body {
         self.kept
     }
 
-    /// One step; false when it needs more bytes.
+    /// Takes one step. Returns false when more bytes are needed.
     fn advance(&mut self, received: &mut BytesMut) -> Result<bool, Step> {
         match self.state {
             State::Ended => Err(Step::End),
@@ -116,14 +117,15 @@ impl Body {
         }
     }
 
-    /// Takes data of which `left` bytes are still to come.
+    /// Takes data of which `left` bytes are still to come. The state becomes `same` with the rest, or `then` when nothing is
+    /// left.
     fn counted(&mut self, received: &mut BytesMut, left: u64, same: fn(u64) -> State, then: State) -> Result<bool, Step> {
         let left = left - self.keep(received, left)?;
         self.state = if left == 0 { then } else { same(left) };
         if left > 0 && self.is_full() { Err(Step::Longer) } else { Ok(left == 0) }
     }
 
-    /// Takes at most `most` bytes of data, and says how many.
+    /// Takes at most `most` bytes of data, and returns how many.
     fn keep(&mut self, received: &mut BytesMut, most: u64) -> Result<u64, Step> {
         let taken = usize::try_from(most).unwrap_or(usize::MAX).min(received.len());
         let fits = taken.min(self.capture.saturating_sub(self.kept.len()));
@@ -132,7 +134,7 @@ impl Body {
         if fits < taken { Err(Step::Longer) } else { Ok(taken as u64) }
     }
 
-    /// Takes a line between chunks and goes where it leads.
+    /// Takes one whole line between chunks, and goes to the state that `next` makes of it.
     fn line(&mut self, received: &mut BytesMut, next: impl FnOnce(&[u8]) -> Result<State, Step>) -> Result<bool, Step> {
         let Some(end) = received.iter().position(|byte| *byte == b'\n') else {
             let long = received.len() > LINE_BYTES_MAX;
@@ -145,7 +147,7 @@ impl Body {
     }
 }
 
-/// The size that a chunk begins with (RFC 9112 section 7.1); extensions are read over.
+/// The size at the start of a chunk's line (RFC 9112 section 7.1). Extensions behind it are ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, Step> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let rest = line[digits..].trim_ascii_start();
@@ -154,13 +156,13 @@ fn chunk_size(line: &[u8]) -> Result<u64, Step> {
     size.ok_or(Step::Malformed("the size of one of the body's chunks cannot be read"))
 }
 
-/// Longest line between chunks: a size and some extension.
+/// The longest line between chunks: a size and some extensions.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 
-/// Digits of a chunk's size, so that it fits 60 bits.
+/// The most digits of a chunk's size, so that it fits into 60 bits.
 const SIZE_DIGITS_MAX: usize = 15;
 
-/// All trailers of a body together; none of them is kept.
+/// The most bytes of all trailers of a body together. Trailers are not kept.
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -171,7 +173,7 @@ mod tests {
 
     const CAPTURE: usize = 8;
 
-    /// What the bytes make of a body when they come in pieces of `by`, and what of them is left.
+    /// Feeds `bytes` in pieces of `by` bytes. Returns the last step, what was kept, and how many bytes were left.
     fn take(framing: &Framing, bytes: &[u8], by: usize) -> (Step, Vec<u8>, usize) {
         let (mut body, mut received) = (Body::new(framing, CAPTURE), BytesMut::new());
         let mut step = body.take(&mut received);
@@ -256,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic_and_pieces_change_nothing(bytes in "[0-9a-f;\r\n xk]{0,40}", by in 1_usize..5) {
+        fn any_bytes_are_read_without_panic_and_pieces_change_nothing(bytes in "[0-9a-f;\r\n xk]{0,40}", by in 1_usize..5) {
             let whole = take(&Framing::Chunked, bytes.as_bytes(), usize::MAX);
             let pieces = take(&Framing::Chunked, bytes.as_bytes(), by);
             prop_assert_eq!(matches!(whole.0, Step::End), matches!(pieces.0, Step::End));

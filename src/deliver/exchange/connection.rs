@@ -1,13 +1,13 @@
-//! One HTTP/1.1 connection to an endpoint, one exchange at a time.
+//! One HTTP/1.1 connection to an endpoint, with one exchange at a time.
 //!
 //! ```text
 //!   request ──▶ sent while ──▶ head: the status decides ──▶ body: captured, what is wrong with it noted ──▶ kept or closed
 //!               bytes come
 //! ```
 //!
-//! The response is read here and not by an HTTP library, since a library gives no status where anything behind it is out of
-//! order, and an endpoint that said "success" must not get the event again. A connection is used again only after an exchange in
-//! which everything was in order. Redirects are not followed, bodies not decoded; what a status means is not judged here.
+//! This code and not an HTTP library reads the response, since a library gives no status when something behind it is wrong, and
+//! an endpoint that said "success" must not get the event again. A connection is used again only after an exchange in which
+//! everything was in order. Redirects are not followed, bodies are not decoded, and the meaning of a status is judged elsewhere.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -30,17 +30,17 @@ use crate::deliver::cut::Cut;
 use crate::domain::delivery::outcome::{Class, Failure, Response};
 use crate::domain::webhook::target::Target;
 
-/// What bounds one exchange.
+/// The bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds<'a> {
     pub(crate) deadline: Deadline,
-    /// Bytes of the response's body that are read and kept.
+    /// The most bytes of the response's body that are read and kept.
     pub(crate) capture: usize,
-    /// Ends the wait for the rest of a body early.
+    /// Ends the wait for the rest of a body when a stop runs out of patience.
     pub(crate) cut: &'a Cut,
 }
 
-/// When an attempt must be over, and how long that was from its start.
+/// The moment when an attempt must be over, and the time from the attempt's start to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     pub(crate) at: Instant,
@@ -57,48 +57,49 @@ impl Deadline {
 #[derive(Debug)]
 pub(crate) struct Failed {
     pub(crate) failure: Failure,
-    /// No byte of a response had come: the endpoint may not have seen the request.
+    /// Whether no byte of a response had come. Then the endpoint may not have seen the request.
     pub(crate) before_first_byte: bool,
     pub(crate) connection_was_reused: bool,
 }
 
 impl Failed {
-    /// Whether a kept connection had gone stale: then the same attempt may be made on a fresh one (RFC 9112 section 9.3.1).
+    /// Whether a kept connection was stale. Then the same attempt may be made on a fresh connection (RFC 9112 section 9.3.1).
     pub(crate) fn was_stale(&self) -> bool {
         self.connection_was_reused && self.before_first_byte && self.failure.class == Class::Reset
     }
 }
 
-/// A connection, and the state of its last exchange.
+/// A connection to an endpoint, and the state of its last exchange.
 pub(crate) struct Connection {
-    /// `None` once closed.
+    /// `None` once the connection is closed.
     stream: Option<Stream>,
-    /// What came and was not taken yet.
+    /// Bytes that were received and not yet taken.
     received: BytesMut,
     sending: Sending,
     origin: Target,
     connector: u64,
     opened: Instant,
     used: bool,
-    /// False only during an exchange and after one that was not in order, so that one that was abandoned half way leaves it false.
+    /// False during an exchange, and after an exchange that was not in order. So an exchange that is abandoned half way leaves it
+    /// false.
     in_order: bool,
 }
 
-/// A request on its way out.
+/// A request that is being sent.
 #[derive(Default)]
 struct Sending {
     /// The request line and the headers.
     head: Vec<u8>,
     body: Bytes,
-    /// Bytes of the head that were sent.
+    /// How many bytes of the head were sent.
     sent: usize,
-    /// All of it is sent, or sending failed: whether a response came all the same, reading tells.
+    /// Whether the request is sent or sending has failed. After a failure a response may come all the same, so reading goes on.
     over: bool,
     failed: bool,
 }
 
 impl Connection {
-    /// Speaks HTTP over a connected stream; `connector` is the number of the connector that made it.
+    /// Speaks HTTP over a connected stream. `connector` is the id of the connector that made it.
     pub(in crate::deliver) fn open(stream: Stream, target: &Target, connector: u64) -> Self {
         Self {
             stream: Some(stream),
@@ -116,7 +117,7 @@ impl Connection {
         self.connector
     }
 
-    /// Whether another exchange may be tried on it. It may have been closed by the peer since; that shows when it is tried.
+    /// Whether another exchange may be tried. The peer may have closed the connection meanwhile; that shows when it is tried.
     pub(crate) fn is_reusable(&self) -> bool {
         self.in_order && self.stream.is_some() && self.age() < LIFE_MAX
     }
@@ -125,28 +126,30 @@ impl Connection {
         clock::steady().saturating_duration_since(self.opened)
     }
 
-    /// Whether it leads to where `target` is served.
+    /// Whether the connection leads to the origin of `target`.
     pub(crate) fn serves(&self, target: &Target) -> bool {
         self.origin.shares_origin(target)
     }
 
-    /// Ends when the peer closes an idle connection, or sends what nobody asked for. Safe to drop and call again.
+    /// Waits until the peer closes the idle connection or sends something unasked, and closes it. It may be dropped and called
+    /// again.
     pub(crate) async fn until_closed(&mut self) {
-        // Whatever comes ends it: bytes, the end, or an error.
+        // Bytes, the end of the stream and an error all end the connection.
         let _ = poll_fn(|cx| self.poll_receive(cx)).await;
         self.close();
     }
 
-    /// Sends `request` and reads the response: its head before the deadline, and at most `capture` bytes of its body until then.
+    /// Sends `request` and reads the response: its head before the deadline, and at most `capture` bytes of its body until the
+    /// same moment.
     ///
-    /// The connection is closed after a failure, and after a response that was not in order or longer than what is kept.
+    /// The connection is closed after a failure, and after a response that was not in order or was longer than `capture`.
     pub(crate) async fn exchange(&mut self, request: &Request<'_>, bounds: Bounds<'_>) -> Result<Response, Failed> {
         let reused = std::mem::replace(&mut self.used, true);
         self.in_order = false;
         let mut scanner = Scanner::default();
-        let asked = timeout_at(bounds.deadline.at.into(), self.ask(request, reused, &mut scanner)).await;
+        let head = timeout_at(bounds.deadline.at.into(), self.head_of_response(request, reused, &mut scanner)).await;
         let place = self.place(&scanner);
-        match asked.unwrap_or_else(|_| Err(bounds.deadline.missed(place.missing()))) {
+        match head.unwrap_or_else(|_| Err(bounds.deadline.missed(place.missing()))) {
             Ok(head) => Ok(self.answer(head, bounds).await),
             Err(failure) => {
                 self.close();
@@ -156,7 +159,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for the head of its response.
-    async fn ask(&mut self, request: &Request<'_>, reused: bool, scanner: &mut Scanner) -> Result<Head, Failure> {
+    async fn head_of_response(&mut self, request: &Request<'_>, reused: bool, scanner: &mut Scanner) -> Result<Head, Failure> {
         if reused {
             self.check_idle().await?;
         }
@@ -165,7 +168,7 @@ impl Connection {
         loop {
             if self.received.len() > PLAIN_BYTES_MAX && large.is_none() {
                 large = LARGE_HEADS.try_acquire().ok();
-                // Without room for the rest, the status that is there decides.
+                // There is no memory for the rest of a large head, so the status that has come decides.
                 if large.is_none()
                     && let Some(head) = scanner.cut_short(&mut self.received)
                 {
@@ -184,7 +187,7 @@ impl Connection {
         }
     }
 
-    /// Bytes that came while nobody asked are no response: they must not be taken for one.
+    /// Fails if bytes came while no request was out. They must not be taken for the response to the next request.
     async fn check_idle(&mut self) -> Result<(), Failure> {
         match self.look().await {
             None => Ok(()),
@@ -195,7 +198,7 @@ impl Connection {
         }
     }
 
-    /// The response whose head is there. It stands, whatever becomes of its body.
+    /// The response whose head has come. Its status stands, whatever happens to its body.
     async fn answer(&mut self, head: Head, bounds: Bounds<'_>) -> Response {
         let mut body = Body::new(&head.framing, bounds.capture);
         let end = tokio::select! {
@@ -211,7 +214,7 @@ impl Connection {
         if !self.in_order {
             self.close();
         } else if body.kept() > READ_BYTES {
-            // A connection that rests keeps no large buffer.
+            // A connection that waits for work keeps no large buffer.
             self.received = BytesMut::new();
         }
         let truncated = end == End::Longer;
@@ -227,7 +230,7 @@ impl Connection {
                 Step::Malformed(what) => return End::Broken(what.to_owned()),
                 Step::More => {}
             }
-            // One more look tells an end at the bound from more behind it.
+            // When nothing more is waited for, one look tells a body that ends at the bound from a longer one.
             let more = if body.is_awaited() { Some(self.more().await) } else { self.look().await };
             match more {
                 None => return End::Longer,
@@ -238,7 +241,7 @@ impl Connection {
         }
     }
 
-    /// The next bytes of the response, while what is left of the request is sent; 0 at the end of the stream.
+    /// Receives the next bytes of the response, and meanwhile sends the rest of the request. Returns 0 at the end of the stream.
     async fn more(&mut self) -> io::Result<usize> {
         poll_fn(|cx| {
             self.poll_send(cx);
@@ -247,7 +250,7 @@ impl Connection {
         .await
     }
 
-    /// What has come already; `None` when nothing has.
+    /// Receives what has come already, without waiting. `None` when nothing has come.
     async fn look(&mut self) -> Option<io::Result<usize>> {
         poll_fn(|cx| match self.poll_receive(cx) {
             Poll::Ready(come) => Poll::Ready(Some(come)),
@@ -256,8 +259,8 @@ impl Connection {
         .await
     }
 
-    /// Sends as much of the request as the stream takes. An endpoint may answer and close before it has all of the request, so a
-    /// failure is not one before reading has failed too.
+    /// Sends as much of the request as the stream takes. An endpoint may answer and close before it has the whole request, so a
+    /// failure to send counts only when reading fails too.
     fn poll_send(&mut self, cx: &mut Context<'_>) {
         let Some(stream) = &mut self.stream else { return };
         if !self.sending.over
@@ -274,7 +277,7 @@ impl Connection {
         pin!(stream.read_buf(&mut self.received)).poll(cx)
     }
 
-    /// How far the response has come whose head is awaited.
+    /// How much of the response has come while its head is awaited.
     fn place(&self, scanner: &Scanner) -> Place {
         if self.received.is_empty() && !scanner.has_begun() { Place::Before } else { Place::Head }
     }
@@ -293,7 +296,7 @@ impl Sending {
         (self.sent, self.over, self.failed) = (0, false, false);
     }
 
-    /// Whether all was sent. The body is let go: a connection that rests must not keep it in memory.
+    /// Whether the whole request was sent. Lets go of the body, so that a kept connection does not hold it in memory.
     fn end(&mut self) -> bool {
         self.body = Bytes::new();
         self.over && !self.failed
@@ -322,7 +325,7 @@ impl Sending {
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     Whole,
-    /// There was more than is kept.
+    /// The body is longer than what is kept.
     Longer,
     Broken(String),
 }
@@ -336,7 +339,7 @@ impl End {
     }
 }
 
-/// Behind a large head, without its room.
+/// The bytes behind a large head, moved out of the head's buffer.
 fn only_what_is_there(received: BytesMut) -> BytesMut {
     if received.capacity() > PLAIN_BYTES_MAX { BytesMut::from(&received[..]) } else { received }
 }
@@ -345,11 +348,11 @@ fn refused(fault: Fault) -> Failure {
     Failure::new(Class::Response, fault.to_string())
 }
 
-/// Longest a connection is used: past it the name is resolved again, so that an endpoint that moved is followed.
+/// The longest time that a connection is used. After it the name is resolved again, so that an endpoint that moved is followed.
 const LIFE_MAX: Duration = Duration::from_secs(300);
 
-/// Heads beyond [`PLAIN_BYTES_MAX`] that are received at once, over all connections: they take 16 MiB.
+/// The number of heads beyond [`PLAIN_BYTES_MAX`] that are received at once, over all connections. They take at most 16 MiB.
 static LARGE_HEADS: Semaphore = Semaphore::const_new(256);
 
-/// Room for one read: most responses fit.
+/// The buffer of one read. Most responses fit into it.
 const READ_BYTES: usize = 2 * 1024;

@@ -1,30 +1,31 @@
-//! Where the body of a response ends (RFC 9112 section 6.3). Pure.
+//! Finds out where the body of a response ends (RFC 9112 section 6.3). Pure.
 
 use crate::domain::headers::Headers;
 
-/// How the body is delimited.
+/// How the end of a body is marked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Framing {
-    /// There is none.
+    /// There is no body.
     Empty,
-    /// So many bytes.
+    /// The body has so many bytes.
     Length(u64),
     Chunked,
-    /// Until the endpoint closes the connection.
+    /// The body ends when the endpoint closes the connection.
     UntilClose,
-    /// Two readers could see two different ends: what has come with the head is kept, and nothing more is waited for.
+    /// Two readers could find different ends. Only what came with the head is kept, and nothing more is waited for.
     Unclear(&'static str),
-    /// Chunked, with something beside it that a careful sender does not send: likewise.
+    /// The body is chunked, but beside it stands a header that a careful sender does not send. The chunks are read, but their end
+    /// is not waited for.
     OddlyChunked(&'static str),
 }
 
 impl Framing {
-    pub(in crate::deliver) fn of(status: u16, headers: &Headers) -> Self {
+    pub(in crate::deliver) fn from_head(status: u16, headers: &Headers) -> Self {
         if matches!(status, SWITCHING_PROTOCOLS | NO_CONTENT | NOT_MODIFIED) {
             return Self::Empty;
         }
         let has_length = headers.get("content-length").is_some();
-        match Codings::of(headers) {
+        match Codings::parse(headers) {
             Codings::None => length(headers),
             Codings::Chunked if has_length => {
                 Self::OddlyChunked("the response has both a content-length and a transfer-encoding")
@@ -35,12 +36,12 @@ impl Framing {
         }
     }
 
-    /// Whether nobody can see the body end elsewhere, so that what follows it belongs to the next exchange.
+    /// Whether every reader finds the same end, so that the bytes behind it belong to the next exchange.
     pub(in crate::deliver) fn is_certain(&self) -> bool {
         matches!(self, Self::Empty | Self::Length(_) | Self::Chunked)
     }
 
-    /// What is wrong with it.
+    /// What is wrong with the framing, if anything is.
     pub(in crate::deliver) fn fault(&self) -> Option<&'static str> {
         match self {
             Self::Unclear(fault) | Self::OddlyChunked(fault) => Some(fault),
@@ -58,7 +59,7 @@ enum Codings {
 }
 
 impl Codings {
-    fn of(headers: &Headers) -> Self {
+    fn parse(headers: &Headers) -> Self {
         let lines = headers.iter().filter(|(name, _)| *name == "transfer-encoding");
         let mut codings = lines.flat_map(|(_, value)| value.split(',')).map(|coding| coding.trim_matches([' ', '\t']));
         let Some(first) = codings.next() else { return Self::None };
@@ -94,8 +95,8 @@ const NOT_MODIFIED: u16 = 304;
 mod tests {
     use super::*;
 
-    fn of(status: u16, headers: &[(&str, &str)]) -> Framing {
-        Framing::of(status, &headers.iter().copied().collect())
+    fn framing(status: u16, headers: &[(&str, &str)]) -> Framing {
+        Framing::from_head(status, &headers.iter().copied().collect())
     }
 
     const LENGTH: &str = "content-length";
@@ -108,18 +109,18 @@ mod tests {
             (&[(CODING, "chunked")], Framing::Chunked),
             (&[(CODING, " Chunked ")], Framing::Chunked),
         ] {
-            let framing = of(200, headers);
+            let framing = framing(200, headers);
             assert!(framing.is_certain() && framing.fault().is_none(), "{headers:?}");
             assert_eq!(framing, expected);
         }
-        assert_eq!(of(200, &[]), Framing::UntilClose);
+        assert_eq!(framing(200, &[]), Framing::UntilClose);
         for status in [204, 304, 101] {
-            assert_eq!(of(status, &[(LENGTH, "7")]), Framing::Empty);
+            assert_eq!(framing(status, &[(LENGTH, "7")]), Framing::Empty);
         }
     }
 
     #[test]
-    fn what_readers_could_see_differently_is_never_certain() {
+    fn an_ambiguous_framing_is_never_certain() {
         for headers in [
             &[(LENGTH, "x")][..],
             &[(LENGTH, "-1")],
@@ -136,7 +137,7 @@ mod tests {
             &[(CODING, "identity")],
             &[(CODING, "")],
         ] {
-            let framing = of(200, headers);
+            let framing = framing(200, headers);
             assert!(!framing.is_certain() && framing.fault().is_some(), "{headers:?}: {framing:?}");
         }
     }

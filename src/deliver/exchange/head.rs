@@ -1,12 +1,12 @@
-//! Reads the head of a response: the status counts as soon as the blank line is there, whatever else is wrong with the head.
+//! Reads the head of a response. The status counts as soon as the blank line has come, whatever else is wrong with the head.
 //!
 //! ```text
 //!   bytes ──▶ Scanner: status line? ▸ interim heads skipped ▸ blank line ──▶ Head: status, headers, framing of the body
 //! ```
 //!
 //! An endpoint that said "success" has taken the event, so an odd head must not make it come again: bare line feeds, folded lines
-//! and lines that are no header are read over. Where two readers could disagree about such a head, its connection is not used
-//! again. Pure: bytes in, a value out.
+//! and lines that are no header are tolerated. Where two readers could disagree about such a head, its connection is not used
+//! again. Pure: bytes go in, a value comes out.
 
 use bytes::{Buf, BytesMut};
 use memchr::memchr;
@@ -14,22 +14,22 @@ use memchr::memchr;
 use super::framing::Framing;
 use crate::domain::headers::{Headers, LEFT_OUT, is_token};
 
-/// Looks for the end of the response's head in what has come. Looks at each byte once, however the bytes are cut.
+/// Searches the received bytes for the end of the head. It looks at each byte once, however the bytes are cut into pieces.
 #[derive(Debug, Default)]
 pub(in crate::deliver) struct Scanner {
     /// Where the line begins that is being received.
     line: usize,
-    /// Bytes of that line without a line feed among them.
+    /// How many bytes of that line were searched and hold no line feed.
     looked: usize,
     has_status_line: bool,
-    /// Bytes of interim heads that were skipped.
+    /// How many bytes of interim heads were skipped.
     interim: usize,
     /// Whether blank lines came before the status line.
     blanks: bool,
 }
 
 impl Scanner {
-    /// Takes the head of the final response out of `received` once all of it is there, and interim heads before it.
+    /// Skips interim heads, and takes the final head out of `received` once all of it has come. `None` until then.
     pub(in crate::deliver) fn scan(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Fault> {
         while let Some(end) = self.end_of_line(received) {
             let line = without_return(&received[self.line..end]);
@@ -51,14 +51,14 @@ impl Scanner {
         self.check_rest(received).map(|()| None)
     }
 
-    /// The head so far, when it is a final one whose status is there: for when there is no room for the rest.
+    /// The part of a final head that has come, if its status is known. For use when there is no memory for the rest.
     pub(in crate::deliver) fn cut_short(&self, received: &mut BytesMut) -> Option<Head> {
         let head = Head::begun(&received[..self.line], self.blanks).ok().filter(|head| !head.is_interim())?;
         received.clear();
         Some(head)
     }
 
-    /// Whether a byte of a response has been seen.
+    /// Whether a byte of the response has come.
     pub(in crate::deliver) fn has_begun(&self) -> bool {
         self.line + self.looked + self.interim > 0
     }
@@ -80,7 +80,8 @@ impl Scanner {
         if self.interim > INTERIM_BYTES_MAX { Err(Fault::Interim) } else { Ok(None) }
     }
 
-    /// The line that has begun: another protocol may never send a line feed, so it is refused by its first bytes.
+    /// Checks the beginning of a line that has no end yet. Another protocol may never send a line feed, so its first bytes must
+    /// refuse it.
     fn check_rest(&self, received: &[u8]) -> Result<(), Fault> {
         check_size(received.len())?;
         let begun = &received[self.line..];
@@ -97,10 +98,10 @@ fn check_size(bytes: usize) -> Result<(), Fault> {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::deliver) struct Head {
     pub(in crate::deliver) status: u16,
-    /// In the order in which they came, names in lower case, folded lines joined.
+    /// The headers in the order in which they came, with names in lower case and folded lines joined.
     pub(in crate::deliver) headers: Headers,
     pub(in crate::deliver) framing: Framing,
-    /// Whether another exchange may follow on the connection, for all that the head says.
+    /// Whether the head allows another exchange on the connection.
     pub(in crate::deliver) keeps_alive: bool,
 }
 
@@ -113,7 +114,7 @@ impl Head {
         if fields.count > HEADERS_MAX {
             return Err(Fault::Many);
         }
-        let framing = Framing::of(status.code, &fields.headers);
+        let framing = Framing::from_head(status.code, &fields.headers);
         let is_plain = !blanks_before && !fields.odd && fields.count <= PLAIN_HEADERS_MAX && is_plain(bytes);
         let speaks_on = status.minor == b'1' && status.code != SWITCHING_PROTOCOLS && !closes(&fields.headers);
         let keeps_alive = is_plain && framing.is_certain() && speaks_on;
@@ -122,14 +123,14 @@ impl Head {
         Ok(Self { status: status.code, headers, framing, keeps_alive })
     }
 
-    /// Of a head whose rest is not waited for: what its lines say so far. Its body is nobody's.
+    /// A head whose rest is not waited for, made of the lines that have come. Its connection cannot be used again.
     fn begun(bytes: &[u8], blanks_before: bool) -> Result<Self, Fault> {
         let mut head = Self { framing: Framing::Empty, keeps_alive: false, ..Self::parse(bytes, blanks_before)? };
         head.headers.push(LEFT_OUT, "the rest of the response was not read: too many large ones came at once");
         Ok(head)
     }
 
-    /// Whether another head follows. 101 is final: nothing that was asked for follows it.
+    /// Whether another head follows. After 101 none does, so it counts as final.
     fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != SWITCHING_PROTOCOLS
     }
@@ -141,7 +142,7 @@ struct StatusLine {
 }
 
 impl StatusLine {
-    /// `HTTP/1.1 200 OK`, with or without a reason (RFC 9112 section 4).
+    /// Parses a status line as `HTTP/1.1 200 OK`, with or without a reason (RFC 9112 section 4).
     fn parse(line: &[u8]) -> Result<Self, Fault> {
         let rest = line.strip_prefix(VERSION).ok_or(Fault::Status)?;
         match *rest {
@@ -156,15 +157,15 @@ impl StatusLine {
     }
 }
 
-/// The header lines of one head, as they come.
+/// The header lines of a head, read one after the other.
 #[derive(Default)]
 struct Fields {
     headers: Headers,
-    /// Lines that began a header, those that were dropped among them.
+    /// How many lines began a header, including headers that were dropped.
     count: usize,
-    /// Whether a line was folded, dropped, or written as no careful sender does.
+    /// Whether a line was folded, dropped, or written in a way that no careful sender writes.
     odd: bool,
-    /// Whether the last line was kept, so that one that goes on belongs to it.
+    /// Whether the last header was kept, so that a folded line belongs to it.
     kept: bool,
 }
 
@@ -181,7 +182,7 @@ impl Fields {
         }
     }
 
-    /// A line that goes on with the one before (`obs-fold`, RFC 9112 section 5.2).
+    /// Takes a line that continues the line before it (`obs-fold`, RFC 9112 section 5.2).
     fn fold(&mut self, line: &[u8]) {
         self.odd = true;
         if self.kept {
@@ -204,7 +205,7 @@ fn without_return(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// Whether every line ends in CR LF, none holds a control character, and all of them are no more than a careful server sends.
+/// Whether every line ends in CR LF, none holds a control character, and the head is no larger than a careful server sends.
 fn is_plain(bytes: &[u8]) -> bool {
     let ends_well = |pair: &[u8]| match pair {
         [b'\r', next] => *next == b'\n',
@@ -215,7 +216,7 @@ fn is_plain(bytes: &[u8]) -> bool {
     bytes.len() <= PLAIN_BYTES_MAX && bytes.windows(2).all(ends_well)
 }
 
-/// Whether the endpoint says that it closes the connection (RFC 9112 section 9.6).
+/// Whether the endpoint announces that it closes the connection (RFC 9112 section 9.6).
 fn closes(headers: &Headers) -> bool {
     let of_connection = headers.iter().filter(|(name, _)| *name == "connection");
     of_connection.flat_map(|(_, value)| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("close"))
@@ -234,24 +235,26 @@ pub(in crate::deliver) enum Fault {
     Interim,
 }
 
-/// What a status line begins with.
+/// The beginning of a status line.
 const VERSION: &[u8] = b"HTTP/1.";
 
 const SWITCHING_PROTOCOLS: u16 = 101;
 
-/// Largest head that is read: some security products and single sign-on servers set cookies of tens of kilobytes.
+/// The largest head that is read. Some security products and single sign-on servers set cookies of tens of kilobytes.
 pub(in crate::deliver) const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// Most headers of one head that is read.
+/// The most headers of a head that is read.
 pub(in crate::deliver) const HEADERS_MAX: usize = 256;
 
-/// All interim heads of one response together, which are skipped and not kept: ten times what any server sends, and little work.
+/// The most bytes of all interim heads of one response. They are skipped and not kept: ten times what any server sends, and
+/// little work.
 pub(in crate::deliver) const INTERIM_BYTES_MAX: usize = 1 << 20;
 
-/// Of a head's headers so many bytes are kept for the log, and while its body comes.
+/// The most bytes of a head's headers that are kept, for the log and while the body comes.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 
-/// Past either of these a head is read, and its connection closed after it: a server that sends so much is seldom in order.
+/// The most bytes, and the most headers, of a head whose connection may be used again. A server that sends more is seldom in
+/// order.
 pub(in crate::deliver) const PLAIN_BYTES_MAX: usize = 16 * 1024;
 const PLAIN_HEADERS_MAX: usize = 64;
 

@@ -1,4 +1,4 @@
-//! One request and its response over a connection: written, read, and judged as HTTP/1.1 alone.
+//! One request and its response over a connection, written, read and judged by the rules of HTTP/1.1.
 
 pub(crate) mod body;
 pub(crate) mod connection;

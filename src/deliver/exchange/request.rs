@@ -1,4 +1,4 @@
-//! What one attempt sends: a POST, with every header that goes on the wire.
+//! The request of one attempt: a POST with every header that is sent.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,20 +9,21 @@ use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::{Headers, is_token};
 use crate::domain::webhook::target::Target;
 
-/// A request, ready to be sent.
+/// A request that is ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) target: &'a Target,
-    /// All of them, in the order in which they are sent.
+    /// All headers, in the order in which they are sent.
     headers: Headers,
     body: Bytes,
 }
 
 impl<'a> Request<'a> {
-    /// A request with the dialect's headers besides those that every request has. The dialect's `content-type`, `user-agent` and
-    /// `accept` stand in for the usual ones.
+    /// A request with the usual headers and the dialect's. A dialect's `content-type`, `user-agent` and `accept` replace the
+    /// usual ones.
     ///
-    /// Refuses what HTTP cannot carry. Not to be reached: URLs are checked when set, headers when an event is published.
+    /// Fails on headers that HTTP cannot carry. It is a second line of defence: URLs are checked when they are set, and headers
+    /// when an event is published.
     pub(crate) fn new(target: &'a Target, dialect: &Headers, body: Bytes) -> Result<Self, Failure> {
         if !target.path_and_query().bytes().chain(target.authority().bytes()).all(|byte| byte.is_ascii_graphic()) {
             return Err(unsendable("the URL"));
@@ -50,7 +51,7 @@ impl<'a> Request<'a> {
         self.body.clone()
     }
 
-    /// Writes the request line and the headers (RFC 9112 section 3). Names are in lower case, as HTTP/2 has them.
+    /// Writes the request line and the headers (RFC 9112 section 3). Names are in lower case, as in HTTP/2.
     pub(in crate::deliver) fn write_head(&self, to: &mut Vec<u8>) {
         to.clear();
         // Writing into memory cannot fail.
@@ -76,17 +77,17 @@ fn unsendable(what: &str) -> Failure {
     Failure::new(Class::Policy, format!("{what} cannot be sent over HTTP; nothing was sent"))
 }
 
-/// The sender's name, unless the dialect has one of its own.
+/// The `user-agent` of requests whose dialect sets none.
 pub(crate) const USER_AGENT: &str = concat!("hookwheel/", env!("CARGO_PKG_VERSION"));
 
-/// What every request has unless the dialect says otherwise. `accept` is there since firewalls in front of web servers refuse
-/// requests without it (rule 920300 of the OWASP Core Rule Set).
+/// The headers that every request has unless the dialect sets them. `accept` is among them since firewalls in front of web
+/// servers refuse requests without it (rule 920300 of the OWASP Core Rule Set).
 const USUAL: &[(&str, &str)] = &[("content-type", "application/json"), ("user-agent", USER_AGENT), ("accept", "*/*")];
 
-/// Room for all of them, `host` and `content-length` included.
+/// The room for the usual headers, `host` and `content-length`.
 const USUAL_BYTES: usize = 160;
 
-/// Headers that say how the message is framed and where it goes: nobody's to choose.
+/// The headers that say how the message is framed and where it goes. No dialect may set them.
 const OURS: &[&str] =
     &["host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect", "keep-alive"];
 
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_a_message_or_breaks_out_of_a_header_is_refused() {
+    fn framing_headers_and_line_breaks_are_refused() {
         let target = target("https://example.com/");
         for (name, value) in [
             ("Host", "x"),

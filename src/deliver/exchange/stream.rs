@@ -1,4 +1,4 @@
-//! The byte stream to an endpoint, plain or under TLS.
+//! The byte stream to an endpoint, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

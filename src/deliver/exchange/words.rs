@@ -1,4 +1,4 @@
-//! What a delivery log says when a connection ends at the wrong moment.
+//! The texts of failures that a delivery log shows when a connection ends too early.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use crate::deliver::connect::tls_words;
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::webhook::target::Host;
 
-/// How far a response had come.
+/// How much of a response has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::deliver) enum Place {
     Before,
@@ -23,7 +23,7 @@ impl Place {
         }
     }
 
-    /// What had not come at the deadline.
+    /// Says which part of the response had not come at the deadline.
     pub(in crate::deliver) fn missing(self) -> &'static str {
         match self {
             Self::Before => "the endpoint did not answer",
@@ -33,12 +33,12 @@ impl Place {
     }
 }
 
-/// The endpoint closed the connection.
+/// The failure when the endpoint has closed the connection.
 pub(in crate::deliver) fn closed(place: Place) -> Failure {
     Failure::new(Class::Reset, format!("the endpoint closed the connection {}", place.name()))
 }
 
-/// Reading failed.
+/// The failure when reading from the connection failed.
 pub(in crate::deliver) fn broken(error: &io::Error, host: &Host, place: Place) -> Failure {
     match tls_words::of_stream(host, error) {
         Some(text) => Failure::new(Class::Tls, text),

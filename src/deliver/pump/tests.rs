@@ -19,7 +19,7 @@ use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::{self, DesiredState, FileWebhook, Filter, Fit, Of, Owned, Publication, Space, View};
 
-/// An endpoint that answers 200 to whatever comes.
+/// An endpoint that answers every request with 200.
 async fn endpoint() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -54,7 +54,7 @@ fn owned() -> Owned {
     Owned { provider: "acme".into(), tenant: "t1".into() }
 }
 
-/// A store with one webhook, and a pump that delivers to it.
+/// Opens a store with one webhook, and starts a pump that delivers to it.
 async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let limits = store::Limits { retention: LOOK * 1_000, max_bytes: 1 << 30, connection_idle: LOOK, memory: 64 << 20 };
     let options = store::Options {
@@ -88,7 +88,7 @@ async fn publish(store: &Store) {
     store.accept_one(event).await.unwrap();
 }
 
-/// The only delivery, once it has ended.
+/// Waits until the only delivery has ended, and returns it.
 async fn ended(store: &Store) -> View {
     loop {
         let page = store.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 10).unwrap();
@@ -99,9 +99,9 @@ async fn ended(store: &Store) -> View {
     }
 }
 
-/// The delivery waited for a restart: nothing recorded what became of it.
+/// If the attempt were not recorded, the delivery would wait for a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_that_panics_is_a_failed_one_and_the_delivery_goes_on() {
+async fn a_panicking_attempt_fails_and_the_delivery_goes_on() {
     let (folder, port) = (tempfile::tempdir().unwrap(), endpoint().await);
     let (store, pump) = start(folder.path(), &format!("http://127.0.0.1:{port}{PANICS_ONCE}")).await;
     publish(&store).await;

@@ -1,7 +1,7 @@
-//! One delivery's turn: read it, send it, hand what came of it to the store.
+//! The turn of one delivery: read it, send it, and hand the outcome to the store.
 //!
-//! A turn always ends in one of four ways: recorded, not due any more, cut off by a stop, or postponed for a shortage of this
-//! machine. A panic in it is recorded as a failed attempt, so that its delivery goes on by its schedule.
+//! A turn ends in one of four ways: recorded, no longer due, cut off by a stop, or postponed for a shortage of this machine. A
+//! panic in it is recorded as a failed attempt, so that the delivery goes on by its schedule.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -32,7 +32,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
 
-/// A URL that was parsed for the attempt before.
+/// A URL as it was parsed for the worker's last attempt.
 pub(super) struct Parsed {
     url: Box<str>,
     schemes: Schemes,
@@ -53,21 +53,21 @@ struct Attempted {
     request_headers: Headers,
     outcome: Outcome,
     sign: HealthSignal,
-    /// Held until the outcome has room among those that wait for the disk.
+    /// The room of the captured response. It is held until the outcome has room among the outcomes that wait for the disk.
     capture: Option<Capture>,
 }
 
 /// Why no attempt is recorded.
 enum Unmade {
-    /// It is not due any more.
+    /// The delivery is not due, or the service stops.
     NotDue,
-    /// A stop cut it off before it had a status: it is made again after the next start.
+    /// A stop ended the attempt before it had a status. It is made again after the next start.
     CutOff,
     Shortage(Shortage),
 }
 
 impl Pump {
-    /// One attempt of a delivery, if it is still due.
+    /// Makes one attempt of a delivery, if it is still due, and hands its outcome to the store.
     pub(super) async fn run(
         self: &Arc<Self>,
         ready: Ready,
@@ -87,7 +87,7 @@ impl Pump {
                 HealthSignal::Neutral
             }
             Err(_) => {
-                // What it panicked with may hold a part of an event, so it is not printed here.
+                // The panic's message may hold a part of an event, so it is not logged.
                 error!(endpoint = %ready.key.endpoint, "the relay failed inside an attempt, which is recorded as failed");
                 let attempted = self.failed_inside(&ready);
                 self.record(ready, attempted).await
@@ -95,12 +95,12 @@ impl Pump {
         }
     }
 
-    /// Hands an attempt to the store.
+    /// Hands an attempt that ended to the store.
     async fn record(&self, ready: Ready, attempted: Attempted) -> HealthSignal {
         let Attempted { trigger, started_at, url, request_headers, outcome, sign, capture } = attempted;
         let Ready { key, position, known, .. } = ready;
         let first = known.is_some();
-        // The outcome may wait for the disk; the body need not.
+        // The outcome may have to wait for the disk. The body is not needed any more.
         drop(known);
         let ended_at = self.store.now();
         let kept_bytes = outcome.bytes() + request_headers.bytes() + url.len();
@@ -146,8 +146,8 @@ impl Pump {
         Ok(Attempted { trigger, started_at, url, request_headers, outcome, sign, capture: Some(capture) })
     }
 
-    /// What an attempt needs, its body among it, for which there may have to be room first. `None`: it is not due any more, or
-    /// the service stops.
+    /// Reads what an attempt needs, including the body, which may first have to wait for memory. `None` when the delivery is not
+    /// due any more, or the service stops.
     async fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
         let mut room = None;
         loop {
@@ -156,7 +156,7 @@ impl Pump {
                 Begin::Over => return Ok(None),
                 Begin::Waits(bytes) => {
                     let is_prompt = || self.queues().set_waiting(ready.key, true);
-                    // On the heap: workers rarely wait, and there are thousands.
+                    // The future is boxed since workers rarely wait, and there are thousands of them.
                     let Some(share) = Box::pin(self.store.event_room(bytes, is_prompt)).await else { return Ok(None) };
                     self.queues().set_waiting(ready.key, false);
                     room = Some(share);
@@ -200,7 +200,8 @@ impl Pump {
         Ok((outcome, request.into_headers(), url.into()))
     }
 
-    /// A URL that was taken under another config. What opens it is told to the operator, in the log.
+    /// The outcome of a URL that the present config refuses. The operator's log says which setting opens it; a tenant does not
+    /// see that.
     fn refuse(&self, begun: &Begun, reason: &Reason) -> Outcome {
         if !reason.can_be_opened() {
             return refused(&reason.to_string());
@@ -239,7 +240,7 @@ impl Pump {
         headers
     }
 
-    /// A damaged event is a failed attempt, so that its delivery ends in the log instead of waiting for ever.
+    /// A damaged event is a failed attempt, so that its delivery ends in the log and does not wait for ever.
     fn unreadable(&self, ready: &Ready, fault: &Error) -> Attempted {
         error!(endpoint = %ready.key.endpoint, "a delivery cannot be read: {fault}");
         self.without_request(ready, refused(&format!("{fault}; nothing was sent")))
@@ -263,7 +264,7 @@ impl Pump {
     }
 }
 
-/// Runs `work`; a panic in it is an error here.
+/// Runs `work`, and returns a panic in it as an error.
 async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
     let mut work = pin!(work);
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
@@ -294,7 +295,7 @@ fn unsent(failure: Failure) -> Outcome {
     Outcome { result: Err(failure), duration: Duration::ZERO }
 }
 
-/// Marks the request of a test: its event looks real, and nobody should act on it.
+/// A header that marks the request of a test. Its event looks real, and nobody should act on it.
 const TEST: &str = "hookwheel-test";
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! How full the queues are, for a person who asks.
+//! Counts how full the queues are, for a person who asks.
 
 use super::{Queue, Queues};
 
-/// Counts at one moment.
+/// The queues' counts at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct State {
     pub(crate) in_flight: usize,
-    /// Endpoints that have anything here.
+    /// Endpoints that have anything in the queues.
     pub(crate) endpoints: usize,
     /// Deliveries that wait in memory for a slot.
     pub(crate) queued: usize,
     /// Endpoints that have one slot until an attempt succeeds.
     pub(crate) slow: usize,
-    /// Endpoints of which more waits on disk.
+    /// Endpoints whose backlog goes on on disk.
     pub(crate) on_disk: usize,
     /// Connections that are kept without work.
     pub(crate) idle: usize,
 }
 
 impl<W> Queues<W> {
-    /// Goes through all endpoints.
+    /// Counts by going through all endpoints.
     pub(crate) fn state(&self) -> State {
         let start = State { in_flight: self.in_flight, idle: self.idle, endpoints: self.endpoints.len(), ..State::default() };
         self.endpoints.values().fold(start, |state, queue| State {
@@ -33,6 +33,6 @@ impl<W> Queues<W> {
 
 impl<W> Queue<W> {
     fn waiting(&self) -> usize {
-        self.manual.len() + self.due.len() + self.backlog.len() + self.again.len()
+        self.manual.len() + self.due.len() + self.backlog.len() + self.repeated.len()
     }
 }

@@ -1,4 +1,4 @@
-//! Rules of the queues, one by one. A worker is its number here.
+//! Tests of the queues' rules. A worker is represented by its number.
 
 use super::*;
 use crate::clock;
@@ -21,7 +21,7 @@ fn push_test(queues: &mut Queues<u32>, lane: Lane, endpoint: u32, event: u64) {
     queues.push(Ready { is_test: true, ..Ready::alone(key(endpoint, event), lane, clock::steady()) });
 }
 
-/// Starts all that may start now: endpoint and event of each.
+/// Starts every delivery that may start now, and returns the endpoint and event of each.
 fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
     let started = std::iter::from_fn(|| queues.start(now));
     started.map(|start| (start.ready.key.endpoint.0, start.ready.key.event.0)).collect()
@@ -57,7 +57,7 @@ fn endpoints_take_turns_and_none_has_more_than_its_slots() {
 }
 
 #[test]
-fn a_slot_that_others_wait_for_is_theirs() {
+fn a_freed_slot_goes_to_an_endpoint_that_waits_for_it() {
     let (mut queues, now) = (queues(2, 2), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=9);
     assert_eq!(start(&mut queues, now), [(1, 1), (1, 2)]);
@@ -67,7 +67,7 @@ fn a_slot_that_others_wait_for_is_theirs() {
 }
 
 #[test]
-fn what_a_person_asked_for_goes_first_and_the_backlog_alternates_with_what_is_due() {
+fn manual_deliveries_go_first_and_the_backlog_alternates_with_due_ones() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Backlog, 1, 1..=3);
     push(&mut queues, Lane::Due, 1, 11..=12);
@@ -100,7 +100,7 @@ fn a_slow_endpoint_is_remembered_while_nothing_waits() {
 }
 
 #[test]
-fn the_last_quarter_of_the_slots_is_for_endpoints_without_an_old_attempt() {
+fn the_last_quarter_of_slots_is_for_endpoints_without_old_attempts() {
     let (mut queues, began) = (queues(8, 8), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=8);
     assert_eq!(start(&mut queues, began).len(), 6, "the fewer are left, the fewer it may have");
@@ -112,22 +112,22 @@ fn the_last_quarter_of_the_slots_is_for_endpoints_without_an_old_attempt() {
 }
 
 #[test]
-fn nothing_is_started_that_is_under_way() {
+fn a_delivery_under_way_is_not_started_again() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Due, 1, [1]);
     push(&mut queues, Lane::Manual, 1, [1]);
     assert_eq!(start(&mut queues, now), [(1, 1)], "of two entries of one delivery the second waits");
     push(&mut queues, Lane::Due, 1, [1, 2]);
     assert_eq!(start(&mut queues, now), [(1, 2)]);
-    assert!(queues.doubtful().is_empty(), "it is under way");
+    assert!(queues.rechecks().is_empty(), "it is under way");
     queues.finish(key(1, 1), HealthSignal::Good, now);
     assert_eq!(start(&mut queues, now), [], "its outcome may have placed it elsewhere");
-    let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
-    assert_eq!(doubtful, [(key(1, 1), Lane::Due), (key(1, 1), Lane::Due)], "the store is asked for both");
+    let rechecks: Vec<_> = queues.rechecks().iter().map(|ready| (ready.key, ready.lane)).collect();
+    assert_eq!(rechecks, [(key(1, 1), Lane::Due), (key(1, 1), Lane::Due)], "the store is asked for both");
 }
 
 #[test]
-fn what_may_have_been_under_way_goes_through_the_store_first() {
+fn a_delivery_that_may_have_been_under_way_is_rechecked_first() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push(&mut queues, Lane::Due, 1, [1]);
     start(&mut queues, now);
@@ -135,14 +135,14 @@ fn what_may_have_been_under_way_goes_through_the_store_first() {
         queues.push(Ready { needs_recheck: true, ..Ready::alone(key(1, event), Lane::Backlog, now) });
     }
     assert_eq!(start(&mut queues, now), []);
-    let doubtful = |queues: &mut Queues<u32>| queues.doubtful().iter().map(|ready| ready.key).collect::<Vec<_>>();
-    assert_eq!(doubtful(&mut queues), [key(1, 2)]);
+    let rechecks = |queues: &mut Queues<u32>| queues.rechecks().iter().map(|ready| ready.key).collect::<Vec<_>>();
+    assert_eq!(rechecks(&mut queues), [key(1, 2)]);
     queues.finish(key(1, 1), HealthSignal::Good, now);
-    assert_eq!(doubtful(&mut queues), [key(1, 1)]);
+    assert_eq!(rechecks(&mut queues), [key(1, 1)]);
 }
 
 #[test]
-fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
+fn a_repeated_delivery_is_settled_with_its_webhook() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     for endpoint in [1, 2] {
         push(&mut queues, Lane::Due, endpoint, [1]);
@@ -155,8 +155,8 @@ fn what_waits_for_its_own_end_is_settled_with_its_webhook() {
     for endpoint in [1, 2] {
         queues.finish(key(endpoint, 1), HealthSignal::Slow, now);
     }
-    let doubtful: Vec<_> = queues.doubtful().iter().map(|ready| (ready.key, ready.lane)).collect();
-    assert_eq!(doubtful, [(key(1, 1), Lane::Manual)]);
+    let rechecks: Vec<_> = queues.rechecks().iter().map(|ready| (ready.key, ready.lane)).collect();
+    assert_eq!(rechecks, [(key(1, 1), Lane::Manual)]);
     assert_eq!(queues.endpoints.len(), 1, "of a deleted one nothing is remembered, slow or not");
 }
 
@@ -188,7 +188,7 @@ fn a_backlog_is_asked_for_once_each_time_it_runs_low() {
 }
 
 #[test]
-fn of_a_disabled_webhook_only_tests_go_on_and_of_a_deleted_one_nothing() {
+fn only_tests_of_a_disabled_webhook_go_on() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     for endpoint in [1, 2] {
         push(&mut queues, Lane::Due, endpoint, [1]);
@@ -214,7 +214,7 @@ fn a_stop_starts_nothing_more() {
 }
 
 #[test]
-fn a_worker_that_rests_is_given_the_next_and_no_more_rest_than_may() {
+fn a_resting_worker_gets_the_next_delivery_and_few_may_rest() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     assert!(queues.rest(EndpointNo(1), 1, 1, now));
     assert!(queues.rest(EndpointNo(1), 2, 2, now));
@@ -239,7 +239,7 @@ fn workers_that_rested_too_long_are_let_go() {
 }
 
 #[test]
-fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
+fn only_a_wait_for_a_common_slot_counts_as_held_back() {
     let (mut queues, began) = (queues(1, 1), clock::steady());
     push(&mut queues, Lane::Due, 1, 1..=2);
     start(&mut queues, began);
@@ -250,7 +250,7 @@ fn only_a_wait_for_a_slot_over_all_endpoints_is_held_back() {
 }
 
 #[test]
-fn what_is_dropped_starts_no_more_but_for_tests() {
+fn dropped_deliveries_do_not_start_but_tests_do() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     push_test(&mut queues, Lane::Manual, 1, 3);
     push(&mut queues, Lane::Manual, 1, [8, 2]);

@@ -1,4 +1,4 @@
-//! Bytes that are no HTTP response, or look like more than one.
+//! Responses that are no HTTP, or that look like more than one response.
 
 use super::*;
 
@@ -11,7 +11,7 @@ async fn hundreds_of_interim_responses_are_bounded() {
 }
 
 #[tokio::test]
-async fn what_has_no_status_is_a_failure_and_ends_the_connection() {
+async fn a_response_without_a_status_fails_and_ends_the_connection() {
     for answer in NO_STATUS.iter().map(|line| (*line).to_owned()).chain(too_large()) {
         let server = Server::answering(answer.clone()).await;
         let mut kept = None;
@@ -21,9 +21,9 @@ async fn what_has_no_status_is_a_failure_and_ends_the_connection() {
     }
 }
 
-/// However odd the rest is: the endpoint has taken the event, and gets it once.
+/// An endpoint that answered with a readable status has taken the event, however odd the rest is, so it gets the event once.
 #[tokio::test]
-async fn a_status_that_can_be_read_stands_and_an_odd_response_ends_the_connection() {
+async fn a_readable_status_counts_and_an_odd_response_ends_the_connection() {
     for answer in odd_responses() {
         let server = Server::answering(answer.clone()).await;
         let (connector, mut kept) = (connector(), None);

@@ -1,4 +1,4 @@
-//! Connections kept, gone stale, and never to be trusted again.
+//! Tests of kept connections: which are used again, which are stale, and which must not be trusted.
 
 use std::io::ErrorKind;
 
@@ -62,13 +62,13 @@ async fn a_connection_of_another_connector_or_origin_is_not_used() {
     assert_eq!((server.count(), other.count()), (2, 1));
 }
 
-/// A receiver that closes idle connections as a request comes: every second request found a dead connection.
+/// A receiver may close idle connections as a request comes. Without a second try every second attempt would fail.
 #[tokio::test]
 async fn a_stale_connection_costs_no_attempt() {
     let server = Server::new(|_, mut stream| async move {
         request(&mut stream).await;
         stream.write_all(OK.as_bytes()).await.unwrap();
-        // The next request is read, and the connection ends without a byte.
+        // The request is read, and the connection ends without a byte of a response.
         request(&mut stream).await;
     })
     .await;
@@ -76,7 +76,7 @@ async fn a_stale_connection_costs_no_attempt() {
     for _ in 0..300 {
         assert_eq!(send(&connector, &mut kept, &server.target(), LIMITS).await.result.unwrap().status, 200);
     }
-    // Each request but the first was sent twice: once on the stale connection, once on a fresh one.
+    // Each request but the first was sent twice: on the stale connection, and then on a fresh one.
     assert_eq!(server.count(), 300);
 }
 
@@ -173,7 +173,7 @@ async fn a_smuggled_second_response_answers_nothing() {
             .await;
             let (connector, mut kept) = (connector(), None);
             send(&connector, &mut kept, &server.target(), LIMITS).await.result.unwrap();
-            // Bytes that arrive after the next request was sent cannot be told from its response; before, they can.
+            // Bytes that come after the next request was sent cannot be told from its response. Bytes that come before can.
             tokio::time::sleep(Duration::from_millis(60)).await;
             assert_eq!(&send(&connector, &mut kept, &server.target(), LIMITS).await.result.unwrap().body[..], b"ok", "{first:?}");
             assert_eq!(server.count(), 2);
@@ -193,8 +193,8 @@ async fn an_abandoned_exchange_leaves_no_connection() {
 }
 
 #[tokio::test]
-async fn proxies_of_the_environment_are_not_asked() {
-    // The variables are read once by those who read them, so the test runs itself again with them set.
+async fn proxies_of_the_environment_are_not_used() {
+    // Libraries read the variables once a process, so the test runs itself again with them set.
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     proxy.set_nonblocking(true).unwrap();
     let url = format!("http://{}", proxy.local_addr().unwrap());

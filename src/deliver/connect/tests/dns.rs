@@ -1,4 +1,4 @@
-//! A name server that answers what a test tells it.
+//! A name server that answers by a script.
 
 use std::sync::Mutex;
 
@@ -9,26 +9,26 @@ use tokio::net::UdpSocket;
 
 use super::*;
 
-/// What is answered to one query.
+/// The answer to one query.
 pub(super) enum Answer {
-    /// Those of the addresses that are of the family asked for.
+    /// The addresses of the family that was asked for.
     Addresses(Vec<IpAddr>),
-    /// Leads to another name, whose addresses come along.
+    /// An alias for another name, together with that name's addresses.
     Alias(&'static str, Vec<IpAddr>),
     Code(ResponseCode),
-    /// "Ask again over TCP", where nobody listens.
+    /// A truncated answer, which asks the client to use TCP, where nobody listens.
     Truncated,
     Silence,
 }
 
-/// The server: its address, and the names it was asked for.
+/// The server's address, and the names that it was asked for.
 pub(super) struct Dns {
     pub(super) address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Dns {
-    /// `script` gets the type asked for and how many queries of that type came before.
+    /// `script` gets a query's type, and how many queries of that type came before it.
     pub(super) async fn new(ttl: u32, script: impl Fn(RecordType, usize) -> Answer + Send + 'static) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let dns = Self { address: socket.local_addr().unwrap(), asked: Arc::default() };
@@ -49,12 +49,12 @@ impl Dns {
         dns
     }
 
-    /// A server with one answer.
+    /// A server that gives the same answer to every query.
     pub(super) async fn always(answer: impl Fn() -> Answer + Send + 'static) -> Self {
         Self::new(60, move |_, _| answer()).await
     }
 
-    pub(super) async fn of(addresses: &[&str]) -> Self {
+    pub(super) async fn with_addresses(addresses: &[&str]) -> Self {
         let addresses = ips(addresses);
         Self::always(move || Answer::Addresses(addresses.clone())).await
     }

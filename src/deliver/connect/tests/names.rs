@@ -1,4 +1,4 @@
-//! Names: what a lookup may end in, and that no answer escapes the guard.
+//! Lookups of names: how they end, and that every address is judged.
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
@@ -8,7 +8,7 @@ use super::*;
 
 const NAME: &str = "hook.example.test";
 
-/// The failure of connecting to [`NAME`] when only 127.0.0.1 is open.
+/// Connects to [`NAME`] while only 127.0.0.1 is open, and returns the failure.
 async fn failure_with(dns: &Dns) -> Failure {
     failure(options(&["127.0.0.1/32"], Some(dns.address)), &format!("http://{NAME}:8080/")).await
 }
@@ -48,8 +48,8 @@ async fn no_name_server_at_all_is_a_dns_failure() {
 
 #[tokio::test]
 async fn names_are_absolute_and_both_families_are_asked_for_once() {
-    let canary = Canary::at("127.0.0.1:0").await;
-    let dns = Dns::of(&["127.0.0.1", "::1"]).await;
+    let canary = Canary::listen("127.0.0.1:0").await;
+    let dns = Dns::with_addresses(&["127.0.0.1", "::1"]).await;
     let connector = Connector::new(options(&["127.0.0.1/32", "::1/128"], Some(dns.address))).unwrap();
     let target = target(&format!("http://{NAME}.:{}/", canary.address.port()));
     for _ in 0..3 {
@@ -61,17 +61,17 @@ async fn names_are_absolute_and_both_families_are_asked_for_once() {
 
 #[tokio::test]
 async fn the_next_address_is_tried() {
-    let canary = Canary::at("127.0.0.2:0").await;
-    let dns = Dns::of(&["127.0.0.1", "127.0.0.2"]).await;
+    let canary = Canary::listen("127.0.0.2:0").await;
+    let dns = Dns::with_addresses(&["127.0.0.1", "127.0.0.2"]).await;
     let url = format!("http://{NAME}:{}/", canary.address.port());
     assert!(connect(options(&["127.0.0.0/8"], Some(dns.address)), &url).await.is_ok());
     assert_eq!(canary.count().await, 1);
 }
 
-/// Name servers that drop questions about IPv6 made each connection four seconds slower.
+/// If both families were waited for, a name server that drops queries for IPv6 would make each connection four seconds slower.
 #[tokio::test]
 async fn a_family_that_nobody_answers_for_is_not_waited_for() {
-    let canary = Canary::at("127.0.0.1:0").await;
+    let canary = Canary::listen("127.0.0.1:0").await;
     let dns = Dns::new(60, |kind, _| match kind {
         RecordType::A => Answer::Addresses(ips(&["127.0.0.1"])),
         _ => Answer::Silence,
@@ -85,20 +85,20 @@ async fn a_family_that_nobody_answers_for_is_not_waited_for() {
 
 #[tokio::test]
 async fn all_addresses_are_tried_within_the_time() {
-    let canary = Canary::at("127.0.0.5:0").await;
+    let canary = Canary::listen("127.0.0.5:0").await;
     let port = canary.address.port();
     let mut swallowing = Vec::new();
     for last in 1..5 {
-        swallowing.push(Swallowing::at(&format!("127.0.0.{last}:{port}")).await);
+        swallowing.push(Swallowing::listen(&format!("127.0.0.{last}:{port}")).await);
     }
-    let dns = Dns::of(&["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]).await;
+    let dns = Dns::with_addresses(&["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"]).await;
     assert!(connect(options(&["127.0.0.0/8"], Some(dns.address)), &format!("http://{NAME}:{port}/")).await.is_ok());
     assert_eq!(canary.count().await, 1);
 }
 
 #[tokio::test]
-async fn one_address_that_is_refused_refuses_the_name() {
-    let canary = Canary::at("127.0.0.1:0").await;
+async fn one_refused_address_refuses_the_name() {
+    let canary = Canary::listen("127.0.0.1:0").await;
     let url = format!("http://{NAME}:{}/", canary.address.port());
     let mut many = vec!["127.0.0.1"; 20];
     many.push("192.168.7.7");
@@ -109,7 +109,7 @@ async fn one_address_that_is_refused_refuses_the_name() {
         &["127.0.0.1", "::ffff:127.0.0.2"],
         &many,
     ] {
-        let dns = Dns::of(list).await;
+        let dns = Dns::with_addresses(list).await;
         let failure = failure(options(&["127.0.0.1/32"], Some(dns.address)), &url).await;
         assert_eq!(failure, Failure::new(Class::Policy, REFUSED), "{list:?}");
     }
@@ -122,7 +122,7 @@ async fn an_alias_to_a_private_address_is_refused() {
     assert_eq!(failure_with(&dns).await, Failure::new(Class::Policy, REFUSED));
 }
 
-/// A lookup that fails and then answers with a private address is judged as any other.
+/// A lookup that fails first and then answers with a private address is judged like any other.
 #[tokio::test]
 async fn an_error_before_an_answer_skips_no_judgement() {
     let dns = Dns::new(0, |kind, count| match (kind, count) {
@@ -137,11 +137,11 @@ async fn an_error_before_an_answer_skips_no_judgement() {
     assert_eq!(classes.last(), Some(&Class::Policy), "{classes:?}");
 }
 
-/// The name server answers in turn with an address that is open and one that is not.
+/// The name server answers in turn with an address that is open and an address that is not.
 #[tokio::test]
 async fn rebinding_reaches_nothing_that_is_refused() {
-    let open = Canary::at("127.0.0.1:0").await;
-    let shut = Canary::at(&format!("127.0.0.2:{}", open.address.port())).await;
+    let open = Canary::listen("127.0.0.1:0").await;
+    let shut = Canary::listen(&format!("127.0.0.2:{}", open.address.port())).await;
     let dns = Dns::new(0, |kind, count| match kind {
         RecordType::A => Answer::Addresses(ips(&[["127.0.0.1", "127.0.0.2"][count % 2]])),
         _ => Answer::Addresses(Vec::new()),

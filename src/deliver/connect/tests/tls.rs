@@ -1,4 +1,4 @@
-//! Certificates, good and bad, and peers that do not shake hands.
+//! Good and bad certificates, and peers that do not complete the handshake.
 
 use std::path::Path;
 
@@ -38,13 +38,13 @@ fn leaf_params(names: &[&str]) -> CertificateParams {
     CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap()
 }
 
-/// What a server shows: a chain, leaf first, and the leaf's key.
+/// What a server presents: a chain, leaf first, and the leaf's key.
 struct Shown {
     chain: Vec<CertificateDer<'static>>,
     key: KeyPair,
 }
 
-/// A leaf under `ca`, with `between` sent along.
+/// A leaf issued by `ca`, presented with the certificates `between`.
 fn shown(ca: &Ca, params: &CertificateParams, between: &[&Ca]) -> Shown {
     let key = KeyPair::generate().unwrap();
     let leaf = params.signed_by(&key, ca).unwrap();
@@ -52,7 +52,7 @@ fn shown(ca: &Ca, params: &CertificateParams, between: &[&Ca]) -> Shown {
     Shown { chain, key }
 }
 
-/// A TLS server; counts the bytes that came through the handshake.
+/// Starts a TLS server that counts the bytes it receives after the handshake. Returns its port and the count.
 async fn serve(shown: Shown, alpn: &[&[u8]]) -> (u16, Arc<AtomicUsize>) {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = rustls::pki_types::PrivateKeyDer::try_from(shown.key.serialize_der()).unwrap();
@@ -74,9 +74,9 @@ async fn serve(shown: Shown, alpn: &[&[u8]]) -> (u16, Arc<AtomicUsize>) {
     (port, heard)
 }
 
-/// Options that trust `ca` and find every name on this machine.
+/// Options that trust `ca` and resolve every name to this machine.
 async fn trusting(ca: &Ca, folder: &Path) -> (Options, Dns) {
-    let dns = Dns::of(&["127.0.0.1"]).await;
+    let dns = Dns::with_addresses(&["127.0.0.1"]).await;
     let path = folder.join("ca.pem");
     std::fs::write(&path, ca.pem()).unwrap();
     (Options { ca_file: Some(path), ..options(&["127.0.0.1/32"], Some(dns.address)) }, dns)
@@ -101,14 +101,14 @@ async fn good_certificates_pass() {
     let ca = root(ca_params("root"));
     let between = below(&ca, ca_params("between"));
     let mut revocable = leaf_params(&[NAME]);
-    let trap = Canary::at("127.0.0.1:0").await;
+    let trap = Canary::listen("127.0.0.1:0").await;
     revocable.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![format!("http://{}/crl", trap.address)] }];
     for (shown, host) in [
         (shown(&ca, &leaf_params(&[NAME]), &[]), NAME),
         (shown(&ca, &leaf_params(&["other.test", "*.example.test"]), &[]), NAME),
         (shown(&ca, &leaf_params(&["127.0.0.1"]), &[]), "127.0.0.1"),
         (shown(&between, &leaf_params(&[NAME]), &[&between]), NAME),
-        // Revocation is not looked at: the platform verifier cannot on Linux.
+        // Revocation is not checked: the platform verifier does not check it on Linux.
         (shown(&ca, &revocable, &[]), NAME),
     ] {
         let (port, heard) = serve(shown, &[b"h2", b"http/1.1"]).await;
@@ -132,7 +132,7 @@ async fn bad_certificates_are_refused_before_a_byte_of_the_request() {
     }
 }
 
-/// The cases that badssl.com keeps, as far as they can be made here.
+/// The bad certificates that badssl.com has, as far as they can be made here.
 fn bad(ca: &Ca) -> Vec<(&'static str, Shown, &'static str)> {
     let with = |change: fn(&mut CertificateParams)| {
         let mut params = leaf_params(&[NAME]);
@@ -211,7 +211,7 @@ fn common_name(ca: &Ca, name: &str) -> Shown {
     shown(ca, &params, &[])
 }
 
-/// As `openssl req -x509` makes it: it signs itself, and says that it is an authority.
+/// A certificate as `openssl req -x509` makes it: it signs itself, and says that it is an authority.
 fn alone(change: impl FnOnce(&mut CertificateParams)) -> (Shown, String) {
     let mut params = ca_params("alone");
     params.subject_alt_names = vec![SanType::DnsName(NAME.try_into().unwrap())];
@@ -221,10 +221,10 @@ fn alone(change: impl FnOnce(&mut CertificateParams)) -> (Shown, String) {
     (Shown { chain: vec![certificate.der().clone()], key }, certificate.pem())
 }
 
-/// Posts to a server that shows `shown`, trusting what `listed` holds in PEM.
+/// Posts to a server that presents `shown`, while `ca_file` holds the PEM text `listed`.
 async fn post_trusting(listed: &str, shown: Shown, host: &str) -> Result<u16, Failure> {
     let (folder, (port, _)) = (tempfile::tempdir().unwrap(), serve(shown, &[]).await);
-    let dns = Dns::of(&["127.0.0.1"]).await;
+    let dns = Dns::with_addresses(&["127.0.0.1"]).await;
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, listed).unwrap();
     let options = Options { ca_file: Some(path), ..options(&["127.0.0.1/32"], Some(dns.address)) };
@@ -232,7 +232,7 @@ async fn post_trusting(listed: &str, shown: Shown, host: &str) -> Result<u16, Fa
 }
 
 #[tokio::test]
-async fn a_certificate_that_stands_in_the_ca_file_itself_is_trusted_for_its_names() {
+async fn a_certificate_in_the_ca_file_is_trusted_for_its_names() {
     let (shown, pem) = alone(|_| {});
     assert_eq!(post_trusting(&pem, shown, NAME).await, Ok(204));
     let (shown, pem) = alone(|params| params.is_ca = IsCa::NoCa);
@@ -272,7 +272,7 @@ async fn a_listed_certificate_is_trusted_for_nothing_else() {
     assert!(detail.contains("authority's certificate") || detail.contains("issuer is not trusted"), "{detail}");
 }
 
-/// A server of a TLS version that demands a certificate of the client.
+/// A server of one TLS version that demands a certificate of the client.
 async fn demanding(version: &'static rustls::SupportedProtocolVersion, folder: &Path) -> (Options, Dns, u16) {
     let ca = root(ca_params("root"));
     let shown = shown(&ca, &leaf_params(&[NAME]), &[]);
@@ -294,7 +294,7 @@ async fn demanding(version: &'static rustls::SupportedProtocolVersion, folder: &
     (options, dns, port)
 }
 
-/// In TLS 1.3 the client's handshake has ended by the time the server says so.
+/// In TLS 1.3 the server refuses only after the handshake has ended for the client.
 #[tokio::test]
 async fn a_demand_for_a_client_certificate_is_told_as_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -364,8 +364,8 @@ async fn a_server_without_http_1_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_tls_is_refused() {
-    // TLS 1.0 and older are refused by an alert, which is also how a server that knows nothing newer answers.
+async fn a_peer_without_tls_is_refused() {
+    // TLS 1.0 and older are refused by an alert. A server that knows nothing newer answers with the same alert.
     let old = &b"\x15\x03\x01\x00\x02\x02\x46"[..];
     for answer in [
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
@@ -391,12 +391,12 @@ async fn what_is_not_tls_is_refused() {
 
 #[tokio::test]
 async fn a_handshake_that_hangs_is_given_up() {
-    let canary = Canary::at("127.0.0.1:0").await;
+    let canary = Canary::listen("127.0.0.1:0").await;
     let failure = failure(options(&["127.0.0.1/32"], None), &format!("https://{}/", canary.address)).await;
     assert_eq!(failure, Failure::new(Class::Timeout, "the TLS handshake took longer than 800ms"));
 }
 
-/// The variable is read by the process, so the check runs in one of its own.
+/// The variable is read once a process, so the check runs in a process of its own.
 #[tokio::test]
 async fn ssl_cert_file_takes_the_place_of_the_systems_certificates() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ fn head(text: &str) -> Head {
 }
 
 #[test]
-fn a_head_that_has_no_room_is_what_came_of_it() {
+fn a_head_without_room_is_cut_to_what_has_come() {
     let begun = |text: &str| {
         let (mut scanner, mut received) = (Scanner::default(), BytesMut::from(text));
         assert_eq!(scanner.scan(&mut received), Ok(None));
@@ -29,7 +29,7 @@ fn a_head_that_has_no_room_is_what_came_of_it() {
 }
 
 #[test]
-fn of_large_headers_the_first_are_kept() {
+fn the_first_of_large_headers_are_kept() {
     let text = format!("HTTP/1.1 200 OK\r\na: b\r\nlarge: {}\r\ncontent-length: 2\r\n\r\n", "\u{e9}".repeat(20_000));
     let head = head(&text);
     assert_eq!((head.framing.clone(), head.headers.get("a"), head.headers.get("large")), (Framing::Length(2), Some("b"), None));
@@ -50,7 +50,7 @@ fn a_head_ends_with_its_blank_line_wherever_it_is_cut() {
 }
 
 #[test]
-fn what_follows_the_head_stays() {
+fn bytes_behind_the_head_stay() {
     let mut received = BytesMut::from("HTTP/1.1 200 OK\r\n\r\nbody");
     assert!(Scanner::default().scan(&mut received).unwrap().is_some());
     assert_eq!(received, "body");
@@ -156,7 +156,7 @@ fn a_connection_that_is_to_be_closed_is_not_kept() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic_and_pieces_change_nothing(
+    fn any_bytes_are_read_without_panic_and_pieces_change_nothing(
         rest in "[ \\t\\r\\n:aZ0-9\\x00é]{0,60}",
         end in "(\\r\\n\\r\\n|\\n\\n|)",
         by in 1_usize..7,
@@ -175,7 +175,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_of_a_plain_head_is_what_was_sent(fields in prop::collection::vec(("[a-z-]{1,9}", "[!-~]{1,9}"), 0..9)) {
+    fn a_plain_head_is_read_as_it_was_sent(fields in prop::collection::vec(("[a-z-]{1,9}", "[!-~]{1,9}"), 0..9)) {
         let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = head(&format!("HTTP/1.1 200 OK\r\n{lines}\r\n"));
         let read: Vec<_> = head.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
