@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and how their text becomes typed.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
@@ -23,9 +24,8 @@ use crate::domain::webhook::pattern::{Pattern, check_type_name};
 /// Which service is asked.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Reach {
-    /// The service's admin socket [default: /run/hookwheel/admin.sock, then that of `dev`]
-    #[arg(long, value_name = "PATH", env = "HOOKWHEEL_SOCKET", hide_env = true, help_heading = SERVICE)]
-    // An empty variable is as good as none, which a PathBuf would not let pass.
+    /// The service's admin socket [default: $HOOKWHEEL_SOCKET, else /run/hookwheel/admin.sock, else that of `dev`]
+    #[arg(long, value_name = "PATH", help_heading = SERVICE)]
     pub(crate) socket: Option<OsString>,
 }
 
@@ -35,7 +35,8 @@ impl Reach {
     }
 
     fn service_for(&self, tenant: Option<&str>) -> Result<Service, Error> {
-        let named = self.socket.clone().filter(|path| !path.is_empty());
+        // An empty variable is as good as none.
+        let named = self.socket.clone().or_else(|| env::var_os(SOCKET_VARIABLE)).filter(|path| !path.is_empty());
         Service::new(named.map(PathBuf::from), tenant)
     }
 }
@@ -155,6 +156,9 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 
 /// The tenant of top-level webhooks in the config file, and of `dev`.
 pub(crate) const DEFAULT_TENANT: &str = "default/default";
+
+/// Names the admin socket for all commands of a shell.
+pub(crate) const SOCKET_VARIABLE: &str = "HOOKWHEEL_SOCKET";
 
 const SERVICE: &str = "Service";
 

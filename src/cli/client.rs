@@ -23,6 +23,7 @@ use tokio::net::UnixStream;
 
 use super::client::sockets::usual_sockets;
 use super::output::words::plain;
+use crate::domain::resource::Resource;
 
 /// The service, as far as the command line knows it.
 pub(crate) struct Service {
@@ -234,7 +235,8 @@ impl Answer {
         let detail = text(&said["detail"]).or_else(|| text(&said["title"])).unwrap_or_else(|| "it did not say why".into());
         let fields = said["errors"].as_array().into_iter().flatten();
         let errors = fields.filter_map(|field| Some((text(&field["pointer"])?, text(&field["detail"])?))).collect();
-        Problem { status: self.status, detail, errors }
+        let missing = said["missing"].as_str().and_then(Resource::parse);
+        Problem { status: self.status, detail, missing, errors }
     }
 }
 
@@ -250,13 +252,15 @@ pub(crate) struct Page {
 pub(crate) struct Problem {
     pub(crate) status: u16,
     pub(crate) detail: String,
+    /// The kind of thing that does not exist, where that is the problem.
+    pub(crate) missing: Option<Resource>,
     /// Each wrong field and what is wrong with it.
     pub(crate) errors: Vec<(String, String)>,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, detail, errors } = self;
+        let Self { status, detail, errors, .. } = self;
         write!(f, "{detail} ({status})")?;
         // A single fault is what the detail says already.
         let more = if errors.len() > 1 { errors.as_slice() } else { &[] };

@@ -17,8 +17,9 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use output::exit::{Exit, Failure};
-use output::hint::{Called, Hint};
+use output::hint::Called;
 use output::print::{Colour, Out};
+use output::usage;
 
 /// A webhook relay in one binary: durable, signed, retried, with its storage inside.
 #[derive(Debug, Parser)]
@@ -114,16 +115,16 @@ fn done(out: &Out, run: impl FnOnce(&Out) -> Result<Exit, Failure>) -> Exit {
     })
 }
 
-/// Help and version are answers; the rest is wrong usage, as JSON where that was asked for.
+/// Help and version are answers, and a command without its next word shows its help; the rest is wrong usage.
 fn unparsed(error: &clap::Error, arguments: &[OsString]) -> Exit {
-    let exit = exit_of(error.kind());
-    if exit == Exit::Usage && arguments.iter().any(|argument| argument == "--json") {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-        Out::new(true, Colour::Never, Called::unread(arguments)).failure(&Failure::usage(message, Hint::plain("--help")));
-    } else {
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let (kind, exit) = (error.kind(), exit_of(error.kind()));
+    if exit == Exit::Ok || (kind == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && !json) {
         // A closed pipe is no reason to complain.
         let _ = error.print();
+    } else {
+        let failure = usage::failure(error, &Cli::command(), arguments);
+        Out::new(json, Colour::Auto, Called::unread(arguments)).failure(&failure);
     }
     exit
 }

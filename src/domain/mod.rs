@@ -12,6 +12,7 @@ pub(crate) mod headers;
 pub(crate) mod id;
 pub(crate) mod json;
 pub(crate) mod refusal;
+pub(crate) mod resource;
 pub(crate) mod signature;
 pub(crate) mod template;
 pub(crate) mod text;

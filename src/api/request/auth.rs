@@ -129,7 +129,7 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
             return Ok(Caller { anywhere: true, ..caller });
         };
         let (provider, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
-        let provider = self.settings.provider(provider).ok_or(Problem::NotFound("provider"))?.clone();
+        let provider = self.settings.known_provider(provider)?.clone();
         Ok(Caller { rank: Rank::Operator, provider, tenant: tenant.map(Into::into), anywhere: false, key })
     }
 }

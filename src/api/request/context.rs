@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use super::auth::Caller;
+use super::auth::{Caller, Rank};
 use super::params::Query;
 use super::settings::{Provider, Settings};
 use crate::api::Api;
@@ -14,9 +14,11 @@ use crate::api::response::answer::Rooms;
 use crate::api::response::print::Object;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
+use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::dialect::Dialect;
+use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{self, Denied};
+use crate::store::{self, Denied, Refusal};
 
 /// A request at work.
 pub(crate) struct Ask<'a> {
@@ -56,6 +58,34 @@ impl Ask<'_> {
         self.api.check_again(&self.caller)
     }
 
+    /// Whether the tenant that an operator names is there; else the problem says which known one was probably meant. The default tenant
+    /// always is.
+    pub(crate) fn known_tenant(&self, provider: &str, tenant: &str) -> Result<(), Problem> {
+        let is_default = (provider, tenant) == (DEFAULT_OWNER, DEFAULT_OWNER);
+        if is_default || self.api.store.has_tenant(provider, tenant) {
+            return Ok(());
+        }
+        Err(self.unknown_tenant(provider, tenant))
+    }
+
+    /// Why an event was not taken. An operator who names a tenant that nobody knows is told the one that was probably meant.
+    pub(crate) fn refused(&self, refusal: Refusal) -> Problem {
+        match &refusal {
+            Refusal::NoTenant(tenant) if self.caller.rank == Rank::Operator => {
+                match self.unknown_tenant(&self.caller.provider.name, tenant) {
+                    told @ Problem::Unknown { near: Some(_), .. } => told,
+                    _ => refusal.into(),
+                }
+            }
+            _ => refusal.into(),
+        }
+    }
+
+    fn unknown_tenant(&self, provider: &str, tenant: &str) -> Problem {
+        let near = self.api.store.nearest_tenant(provider, tenant);
+        Problem::Unknown { what: Resource::Tenant, name: tenant.into(), near }
+    }
+
     /// The webhook that the path names, if the caller sees it.
     pub(crate) fn webhook(&self) -> Result<Arc<Endpoint>, Problem> {
         self.webhook_by_id(self.id)
@@ -63,7 +93,7 @@ impl Ask<'_> {
 
     pub(crate) fn webhook_by_id(&self, id: &str) -> Result<Arc<Endpoint>, Problem> {
         let found = self.api.store.webhook(id).filter(|endpoint| self.caller.sees(endpoint));
-        found.ok_or(Problem::NotFound("webhook"))
+        found.ok_or(Problem::NotFound(Resource::Webhook))
     }
 
     /// A webhook's provider with the event types that it added; also one that the config does not name.

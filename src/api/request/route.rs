@@ -7,6 +7,7 @@ use matchit::Router;
 use percent_encoding::percent_decode_str;
 
 use crate::api::response::problem::Problem;
+use crate::domain::resource::Resource;
 
 /// One call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl Routes {
 
     /// Unknown paths are 404; a known path without the method is 405 with those it has.
     pub(crate) fn find<'p>(&self, method: &Method, path: &'p str) -> Result<Found<'p>, Problem> {
-        let matched = self.0.at(path).map_err(|_| Problem::NotFound("path; the calls are under /v1"))?;
+        let matched = self.0.at(path).map_err(|_| Problem::NotFound(Resource::Path))?;
         let call = Verb::of(method).and_then(|verb| matched.value.0[verb as usize]);
         let (need, call) = call.ok_or_else(|| Problem::Method(matched.value.verbs()))?;
         Ok(Found { need, call, id: matched.params.get("id").unwrap_or_default() })

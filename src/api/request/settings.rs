@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::resources::near::Judged;
+use crate::api::response::problem::Problem;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Maker, Role};
 use crate::domain::dialect::Dialect;
+use crate::domain::resource::Resource;
+use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{Guard, Schemes};
@@ -82,6 +85,15 @@ impl Settings {
 
     pub(crate) fn provider(&self, name: &str) -> Option<&Arc<Provider>> {
         self.providers.get(name)
+    }
+
+    /// The provider that an operator names; else the problem says which known one was probably meant.
+    pub(crate) fn known_provider(&self, name: &str) -> Result<&Arc<Provider>, Problem> {
+        self.provider(name).ok_or_else(|| Problem::Unknown {
+            what: Resource::Provider,
+            name: name.into(),
+            near: nearest(name, self.providers.keys().map(|known| &**known)).map(Into::into),
+        })
     }
 
     pub(crate) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {

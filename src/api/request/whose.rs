@@ -4,6 +4,7 @@ use super::auth::{Caller, Rank, target_parts};
 use super::context::Ask;
 use super::params::Query;
 use crate::api::response::problem::Problem;
+use crate::domain::resource::Resource;
 use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store};
 
 /// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
@@ -25,10 +26,14 @@ impl Whose {
         Self { provider: Some(provider), tenant: None }
     }
 
-    /// A provider that nobody knows is told, rather than an empty list.
+    /// Refuses a provider that is not there, and a tenant that an operator names and nobody knows: an empty list would hide the slip.
     pub(crate) fn check(self, ask: &Ask<'_>) -> Result<Self, Problem> {
-        let known = |name: &str| ask.settings.provider(name).is_some() || name == OPERATOR_PROVIDER;
-        if self.provider.as_deref().is_none_or(known) { self.within(&ask.caller) } else { Err(Problem::NotFound("provider")) }
+        let named = self.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
+        if let (Some(provider), Rank::Operator) = (named, ask.caller.rank) {
+            ask.settings.known_provider(provider)?;
+            self.tenant.as_deref().map_or(Ok(()), |tenant| ask.known_tenant(provider, tenant))?;
+        }
+        self.within(&ask.caller)
     }
 
     /// Of a provider's key its own tenants, or the one that it named; others do not exist.
@@ -38,10 +43,10 @@ impl Whose {
         }
         let own = Self { provider: Some((&*caller.provider.name).into()), tenant: caller.tenant.clone() };
         if self.provider.is_some() && self.provider != own.provider {
-            return Err(Problem::NotFound("provider"));
+            return Err(Problem::NotFound(Resource::Provider));
         }
         match (self.tenant, &own.tenant) {
-            (Some(named), Some(own)) if named != *own => Err(Problem::NotFound("tenant")),
+            (Some(named), Some(own)) if named != *own => Err(Problem::NotFound(Resource::Tenant)),
             (Some(named), _) => Ok(Self { tenant: Some(named), ..own }),
             (None, _) => Ok(own),
         }

@@ -23,6 +23,7 @@ use crate::domain::delivery::{QueuePosition, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, Node};
+use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
@@ -52,7 +53,7 @@ pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let view = found(ask)?;
     let key = view.delivery.key;
     ask.api.store.retry(key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
-    let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound("delivery"))?;
+    let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
     let node = ask.api.store.node();
     Ok(context::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
 }
@@ -69,7 +70,7 @@ pub(crate) async fn cancel(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// The delivery that the path names, if the caller sees its webhook.
 fn found(ask: &Ask<'_>) -> Result<View, Problem> {
     let view = ask.api.store.delivery(ask.id)?.filter(|view| ask.caller.sees(&view.endpoint));
-    view.ok_or(Problem::NotFound("delivery"))
+    view.ok_or(Problem::NotFound(Resource::Delivery))
 }
 
 async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
@@ -103,7 +104,7 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let whose = whose.check(ask)?;
     let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
-    let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound("webhook"));
+    let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound(Resource::Webhook));
     let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
     let node = store.node();
     let look = move || {

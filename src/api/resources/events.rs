@@ -15,6 +15,7 @@ use crate::api::response::reply::Reply;
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
+use crate::domain::resource::Resource;
 use crate::domain::units::parse_duration;
 use crate::store::{Fit, Owned, Space, Store};
 
@@ -44,7 +45,7 @@ pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// The event that the path names, without its content, if it is the tenant's or for all of its provider.
 pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
     let event = ask.api.store.event_by_id(&ask.caller.owned()?, ask.id)?;
-    event.ok_or(Problem::NotFound("event"))
+    event.ok_or(Problem::NotFound(Resource::Event))
 }
 
 /// One more than `limit`, if there is; waits for the first when there is none.
@@ -116,7 +117,7 @@ impl Source for Shown {
         let event = match self.store.event(self.key, space(room))? {
             Some(Fit::Needs(bytes)) => return Ok(Next::Needs(bytes)),
             Some(Fit::Fits(event)) => event,
-            None => return Err(Problem::NotFound("event")),
+            None => return Err(Problem::NotFound(Resource::Event)),
         };
         let bytes = print::object(|object| match &*self.wrap {
             "" => print_event(&event, object),

@@ -33,7 +33,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let publication = reader.read(&ask.body)?;
     let mut judge = Judge::new(&ask.caller.provider, &ask.api.store);
     let near = judge.known(&publication.kind);
-    let mut accepted = ask.api.store.accept_one(publication).await?;
+    let mut accepted = ask.api.store.accept_one(publication).await.map_err(|refusal| ask.refused(refusal))?;
     let near = judge.or_near(near, &mut accepted);
     let published = Published { accepted, near };
     Ok(Reply::object(published.status(), |object| published.print(object)))

@@ -12,6 +12,7 @@ use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{DeliveryKey, EventKey};
 use crate::domain::json::quote;
+use crate::domain::resource::Resource;
 use crate::store::{Fit, Space, Store};
 
 /// One delivery, under the dialect's `wrap`.
@@ -111,7 +112,7 @@ impl Wholes {
             into.extend_from_slice(self.after);
             return Ok(Step::Printed(At::End));
         };
-        let view = self.store.delivery_by_key(*key)?.ok_or(Problem::NotFound("delivery"))?;
+        let view = self.store.delivery_by_key(*key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
         if index > 0 {
             into.push(b',');
         }

@@ -11,6 +11,7 @@ use super::reply::Reply;
 use crate::api::request::auth::NoKey;
 use crate::api::request::params::pointer;
 use crate::domain::json::{self, FaultKind};
+use crate::domain::resource::Resource;
 use crate::store::{self, Denied, Refusal};
 
 /// Why a request was not done.
@@ -22,8 +23,14 @@ pub(crate) enum Problem {
     WrongKeys,
     /// A known key that may not.
     Forbidden(String),
-    /// What does not exist, or not for this key.
-    NotFound(&'static str),
+    /// Something that does not exist, or not for this key.
+    NotFound(Resource),
+    /// A provider or a tenant that an operator named and nobody knows, and the known one that was probably meant.
+    Unknown {
+        what: Resource,
+        name: Box<str>,
+        near: Option<Box<str>>,
+    },
     /// The path exists; these are its methods.
     Method(String),
     /// Not JSON.
@@ -84,15 +91,10 @@ impl Problem {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
+            problem if problem.missing().is_some() => StatusCode::NOT_FOUND,
             Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
             Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) | Self::Denied(Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection) => {
-                StatusCode::NOT_FOUND
-            }
-            Self::Denied(Denied::NoEventType) | Self::Refused(Refusal::NoTenant(_) | Refusal::TenantRemoved(_)) => {
-                StatusCode::NOT_FOUND
-            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // By its grammar it is JSON: refused as content, not as nonsense.
             Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
@@ -108,7 +110,25 @@ impl Problem {
             | Self::Refused(Refusal::Busy | Refusal::Closing | Refusal::JournalLost)
             | Self::Denied(Denied::Closing) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
+            Self::NotFound(_) | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The kind of thing that does not exist, where that is the problem.
+    fn missing(&self) -> Option<Resource> {
+        match self {
+            Self::NotFound(what) | Self::Unknown { what, .. } => Some(*what),
+            Self::Refused(Refusal::NoTenant(_) | Refusal::TenantRemoved(_)) => Some(Resource::Tenant),
+            Self::Denied(denied) => match denied {
+                Denied::NoWebhook => Some(Resource::Webhook),
+                Denied::NoDelivery => Some(Resource::Delivery),
+                Denied::NoKey => Some(Resource::Key),
+                Denied::NoConnection => Some(Resource::Connection),
+                Denied::NoEventType => Some(Resource::EventType),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -134,12 +154,15 @@ impl Problem {
         Reply::new(status, headers, body)
     }
 
-    /// Its members: `title`, `status`, `detail`, and `errors` where fields are wrong.
+    /// Its members: `title`, `status`, `detail`, `missing` where something does not exist, and `errors` where fields are wrong.
     pub(crate) fn print(&self, object: &mut Object<'_>) {
         let status = self.status();
         object.text("title", status.canonical_reason().unwrap_or("Error"));
         object.number("status", status.as_u16().into());
         object.text("detail", &self.detail());
+        if let Some(what) = self.missing() {
+            object.text("missing", what.name());
+        }
         if let Self::Fields(wrong) = self {
             object.objects("errors", wrong, |wrong, object| {
                 object.text("pointer", &wrong.pointer);
@@ -162,7 +185,8 @@ impl Problem {
             Self::NoKey(why) => why.detail().to_owned(),
             Self::WrongKeys => WRONG_KEYS.into(),
             Self::MediaType(text) | Self::Unavailable(text) => (*text).to_owned(),
-            Self::NotFound(what) => format!("no such {what}"),
+            Self::NotFound(what) => no_such(*what),
+            Self::Unknown { what, name, near } => unknown(*what, name, near.as_deref()),
             Self::Method(allowed) => format!("this path takes {allowed}"),
             Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
             Self::Fields(wrong) => first_and_count(wrong),
@@ -211,6 +235,19 @@ impl From<json::Fault> for Problem {
     fn from(fault: json::Fault) -> Self {
         Self::Json(fault)
     }
+}
+
+fn no_such(what: Resource) -> String {
+    match what {
+        Resource::Path => "no such path; the calls are under /v1".into(),
+        Resource::Secret => "no such secret; this dialect signs nothing".into(),
+        what => format!("no such {}", what.name()),
+    }
+}
+
+fn unknown(what: Resource, name: &str, near: Option<&str>) -> String {
+    let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+    format!("there is no {} `{name}`{near}", what.name())
 }
 
 /// As `Retry-After` counts (RFC 9110 section 10.2.3): never too early.

@@ -118,7 +118,7 @@ fn failed(error: server::Error) -> Failure {
 
 /// Whether a command that names no socket finds this one: nothing else answers where it looks before.
 fn is_found(socket: &Path) -> bool {
-    if let Some(named) = env::var_os("HOOKWHEEL_SOCKET").filter(|named| !named.is_empty()) {
+    if let Some(named) = env::var_os(args::SOCKET_VARIABLE).filter(|named| !named.is_empty()) {
         return Path::new(&named) == socket;
     }
     let usual = usual_sockets(&|name| env::var_os(name));

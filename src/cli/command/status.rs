@@ -186,7 +186,7 @@ mod tests {
     use crate::cli::client::Problem;
 
     fn problem(status: u16) -> Error {
-        Error::Refused(Problem { status, detail: "x".into(), errors: Vec::new() })
+        Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new() })
     }
 
     #[test]
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn a_refused_config_exits_as_check_would() {
         for (status, exit) in
-            [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Unreachable)]
+            [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Negative)]
         {
             assert_eq!(refused(problem(status)).exit, exit, "{status}");
         }

@@ -7,6 +7,7 @@ use super::exit::{Exit, Failure, Said};
 use super::hint::{Hint, quoted};
 use crate::cli::client;
 use crate::config::fault::{Fault, Faults, Location};
+use crate::domain::resource::Resource;
 use crate::{bench, server, store};
 
 impl From<&Fault> for Said {
@@ -33,7 +34,7 @@ impl From<client::Error> for Failure {
         use client::Error;
         let (exit, hint) = match &error {
             Error::NoService { tried } => (Exit::Unreachable, Some(start(tried))),
-            Error::Denied(_) => (Exit::Permission, Some(Hint::Before("sudo"))),
+            Error::Denied(socket) => (Exit::Permission, Some(Hint::AsRoot(socket.clone()))),
             Error::Silent { .. } | Error::Broken { .. } => (Exit::Unreachable, log()),
             Error::NotJson { .. } => (Exit::Internal, Some(Hint::service("status"))),
             Error::Runtime(_) => (Exit::Internal, Some(Hint::text("ulimit -n"))),
@@ -62,29 +63,26 @@ fn is_installed() -> bool {
     UNITS.iter().any(|unit| Path::new(unit).exists())
 }
 
-/// What an answer of the service means to the shell.
+/// What an answer of the service means to the shell. A service that answers 503 was reached, and said no: its status says until when.
 fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
     match problem.status {
         401 | 403 => (Exit::Permission, None),
-        404 => (Exit::Negative, what_there_is(&problem.detail)),
-        429 => (Exit::Negative, Some(Hint::Repeat)),
-        503 => (Exit::Unreachable, Some(Hint::Repeat)),
+        503 => (Exit::Negative, Some(Hint::service("status"))),
         507 => (Exit::StoreIo, Some(Hint::service("status"))),
         500..=599 => (Exit::Internal, log()),
-        _ => (Exit::Negative, None),
+        _ => (Exit::Negative, problem.missing.and_then(list_of)),
     }
 }
 
-/// Where to look for a name that exists.
-fn what_there_is(detail: &str) -> Option<Hint> {
-    let lists = [
-        ("no tenant", Hint::service("webhooks list --all")),
-        ("webhook", Hint::tenants("webhooks list")),
-        ("delivery", Hint::tenants("deliveries list")),
-        ("event type", Hint::tenants("event-types list")),
-        ("key", Hint::service("keys list")),
-    ];
-    lists.into_iter().find(|(noun, _)| detail.contains(noun)).map(|(_, list)| list)
+/// The list that shows what there is of a kind. Webhooks and deliveries are looked up by their ids in every tenant.
+fn list_of(missing: Resource) -> Option<Hint> {
+    match missing {
+        Resource::Tenant | Resource::Webhook => Some(Hint::service("webhooks list --all")),
+        Resource::Delivery => Some(Hint::service("deliveries list --all")),
+        Resource::EventType => Some(Hint::tenants("event-types list")),
+        Resource::Key => Some(Hint::service("keys list")),
+        Resource::Provider | Resource::Event | Resource::Connection | Resource::Secret | Resource::Path => None,
+    }
 }
 
 impl From<store::Error> for Failure {
@@ -94,11 +92,11 @@ impl From<store::Error> for Failure {
         let (exit, hint) = match &error {
             Error::File { cause, .. } if is_denied(cause) => (Exit::Permission, Some(Hint::Before("sudo -u hookwheel"))),
             Error::File { path, .. } | Error::Foreign { path, .. } | Error::Unreadable { path, .. } => (Exit::StoreIo, at(path)),
-            Error::InUse(_) => (Exit::StoreIo, Some(Hint::text("systemctl stop hookwheel"))),
+            Error::InUse(_) => (Exit::StoreIo, is_installed().then(|| Hint::text("systemctl stop hookwheel"))),
             Error::Open { remedy, .. } => (Exit::InvalidConfig, Some(Hint::text(remedy))),
             Error::StoreMissing { beside, .. } => (Exit::StoreIo, at(beside)),
             Error::WrongKey(key) => (Exit::StoreIo, at(key)),
-            Error::Random(_) => (Exit::Internal, Some(Hint::Repeat)),
+            Error::Random(_) => (Exit::Internal, None),
             _ => (Exit::StoreIo, None),
         };
         Self::new(exit, format!("{error}{}", remedy(&error)), hint)
@@ -210,22 +208,34 @@ mod tests {
     use crate::cli::client::Problem;
     use crate::cli::output::hint::Called;
 
-    fn problem(status: u16) -> Failure {
-        client::Error::Refused(Problem { status, detail: "x".into(), errors: Vec::new() }).into()
+    fn problem(status: u16, missing: Option<Resource>) -> Failure {
+        client::Error::Refused(Problem { status, detail: "x".into(), missing, errors: Vec::new() }).into()
+    }
+
+    fn hint(failure: &Failure) -> Option<String> {
+        failure.human(&Called::default()).split_once("  try: ").map(|(_, hint)| hint.to_owned())
     }
 
     #[test]
     fn an_answer_of_the_service_has_its_code() {
-        let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (429, 1), (500, 70), (503, 69), (507, 74)];
+        let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (429, 1), (500, 70), (503, 1), (507, 74)];
         for (status, code) in expected {
-            assert_eq!(problem(status).exit as u8, code, "{status}");
+            assert_eq!(problem(status, None).exit as u8, code, "{status}");
         }
     }
 
     #[test]
-    fn what_is_not_found_is_looked_for_in_its_own_list() {
-        assert_eq!(what_there_is("no such delivery"), Some(Hint::tenants("deliveries list")));
-        assert_eq!(what_there_is("no such provider"), None);
+    fn a_missing_thing_is_looked_for_in_the_list_of_its_kind() {
+        let looked = |missing| hint(&problem(404, Some(missing)));
+        assert_eq!(looked(Resource::Delivery).as_deref(), Some("hookwheel deliveries list --all"));
+        assert_eq!(looked(Resource::Key).as_deref(), Some("hookwheel keys list"));
+        assert_eq!(looked(Resource::Provider), None);
+    }
+
+    #[test]
+    fn a_service_that_is_not_ready_is_asked_for_its_status_and_not_the_same_again() {
+        assert_eq!(hint(&problem(503, None)).as_deref(), Some("hookwheel status"));
+        assert_eq!(hint(&problem(429, None)), None);
     }
 
     #[test]

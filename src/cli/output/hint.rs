@@ -7,6 +7,7 @@
 //! ```
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::ArgMatches;
 
@@ -21,6 +22,10 @@ pub(crate) enum Hint {
     Repeat,
     /// What was typed, behind another command, as `sudo`.
     Before(&'static str),
+    /// What was typed, by root, about the service at this socket: `sudo` keeps no variable of the user's.
+    AsRoot(PathBuf),
+    /// What was typed, with its word at this place put right.
+    Corrected(String, String),
     /// Another program's command, or what is to stand in the config.
     Text(String),
 }
@@ -85,6 +90,8 @@ impl Hint {
             Self::Again { option, value } => called.again(option, value.as_deref()),
             Self::Repeat => words(&called.line),
             Self::Before(command) => format!("{command} {}", words(&called.line)),
+            Self::AsRoot(socket) => format!("sudo {}", called.again("--socket", Some(&socket.to_string_lossy()))),
+            Self::Corrected(wrong, right) => called.corrected(wrong, right),
             Self::Text(text) => text.clone(),
         }
     }
@@ -98,7 +105,8 @@ impl Called {
             leaf = below;
         }
         let given = |name: &str| {
-            let said = leaf.value_source(name).is_some_and(|source| source != clap::parser::ValueSource::DefaultValue);
+            // A variable is there for the next command too.
+            let said = leaf.value_source(name) == Some(clap::parser::ValueSource::CommandLine);
             let value = if said { leaf.get_raw(name)?.next() } else { None };
             value.map(text).filter(|value| !value.is_empty())
         };
@@ -138,6 +146,16 @@ impl Called {
             }
         }
         line
+    }
+
+    /// With the first word that is `wrong`, or an option with its value behind `=`, replaced.
+    fn corrected(&self, wrong: &str, right: &str) -> String {
+        let mut line = self.line.clone();
+        let joined = format!("{wrong}=");
+        if let Some(word) = line.iter_mut().skip(1).find(|word| *word == wrong || word.starts_with(&joined)) {
+            *word = word.replacen(wrong, right, 1);
+        }
+        words(&line)
     }
 
     fn again(&self, option: &str, value: Option<&str>) -> String {
@@ -207,6 +225,8 @@ mod tests {
         assert_eq!(Hint::service("status").line(&called), "target/hookwheel status --socket 'a b'");
         assert_eq!(Hint::plain("dialects list").line(&called), "target/hookwheel dialects list");
         assert_eq!(Hint::Before("sudo").line(&called), "sudo target/hookwheel webhooks show x --tenant 'acme/*' --socket 'a b'");
+        let by_root = Hint::AsRoot("/run/a b.sock".into()).line(&called);
+        assert_eq!(by_root, "sudo target/hookwheel webhooks show x --tenant 'acme/*' --socket '/run/a b.sock'");
         let checked = self::called(&["hookwheel", "check", "-c", "a.toml"]);
         assert_eq!(Hint::config("config show").line(&checked), "hookwheel config show -c a.toml");
     }

@@ -8,4 +8,5 @@ pub(in crate::cli) mod hint;
 pub(in crate::cli) mod print;
 pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
+pub(in crate::cli) mod usage;
 pub(in crate::cli) mod words;

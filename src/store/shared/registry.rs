@@ -165,6 +165,11 @@ impl Registry {
         self.tenant(provider, tenant).is_some_and(|no| self.listing(no) == Listing::Gone)
     }
 
+    /// The ids of a provider's tenants, in no order.
+    pub(in crate::store) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = &str> {
+        self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.keys().map(|tenant| &**tenant))
+    }
+
     pub(in crate::store) fn tenants(&self) -> impl Iterator<Item = (Owned, TenantNo)> {
         self.tenants.iter().flat_map(|(provider, tenants)| {
             tenants.iter().map(move |(tenant, no)| (Owned { provider: provider.clone(), tenant: tenant.clone() }, *no))

@@ -11,6 +11,7 @@ use crate::api::request::params::Form;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
+use crate::domain::resource::Resource;
 use crate::domain::webhook::secret::Secret;
 
 /// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
@@ -42,7 +43,7 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.
 pub(crate) fn show_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
-    let newest = endpoint.secrets.first().ok_or(Problem::NotFound("secret; this dialect signs nothing"))?;
+    let newest = endpoint.secrets.first().ok_or(Problem::NotFound(Resource::Secret))?;
     Ok(Reply::object(StatusCode::OK, |object| {
         object.text("id", &endpoint.id);
         object.text("name", &endpoint.definition.name);

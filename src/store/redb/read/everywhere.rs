@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::snapshot::Snapshot;
 use crate::domain::delivery::outcome::Class;
 use crate::domain::id::EndpointNo;
+use crate::domain::text::nearest::nearest;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::view::{Filter, Owners};
@@ -57,6 +58,18 @@ impl Store {
             Owners::All => registry.entries().for_each(add),
         }
         found
+    }
+
+    /// Whether a tenant has come to be, by the config file, a key, a webhook or an event.
+    pub(crate) fn has_tenant(&self, provider: &str, tenant: &str) -> bool {
+        self.shared.registry().tenant(provider, tenant).is_some()
+    }
+
+    /// The tenant of a provider whose id is nearest to one that is unknown, if any is near.
+    pub(crate) fn nearest_tenant(&self, provider: &str, unknown: &str) -> Option<Box<str>> {
+        let registry = self.shared.registry();
+        let known = registry.tenants_of(provider).filter(|tenant| *tenant != ALL_TENANTS);
+        nearest(unknown, known).map(Into::into)
     }
 
     /// The tenants that are wanted, in no order.
