@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use super::client::{Error, Service};
 use super::output::exit::Failure;
 use super::output::fate::file_failure;
+use super::output::hint::Hint;
 use crate::config::moment::parse_moment;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
@@ -47,7 +48,7 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) reach: Reach,
 
-    /// For whom; to publish and to list, PROVIDER/* stands for all tenants of a provider. An id is found anywhere [default: default/default]
+    /// For which tenant; to publish and to list, PROVIDER/* stands for all of a provider. An id of a webhook or a delivery is found in every tenant [default: default/default]
     #[arg(long, value_name = "PROVIDER/TENANT", value_parser = tenant, help_heading = SERVICE)]
     pub(crate) tenant: Option<String>,
 }
@@ -65,6 +66,15 @@ impl Target {
 
     pub(crate) fn service(&self) -> Result<Service, Error> {
         self.reach.service_for(self.tenant.as_deref())
+    }
+
+    /// As [`Self::service`], for what belongs to one tenant; a usage error where all of a provider were named.
+    pub(crate) fn service_of_one(&self) -> Result<Service, Failure> {
+        if self.is_many() {
+            let message = format!("`--tenant {}` names all tenants of a provider, and this is for one of them", self.tenant());
+            return Err(Failure::usage(message, Hint::tenants("webhooks list")));
+        }
+        Ok(self.service()?)
     }
 }
 
@@ -108,7 +118,10 @@ pub(crate) fn time(text: &str) -> Result<String, String> {
 
 /// A time, or how long ago it was: `10m`. It stays as it is, so that the service counts from its own time.
 pub(crate) fn when(text: &str) -> Result<String, String> {
-    parse_moment(text, Timestamp::EPOCH).map(|_| text.to_owned()).map_err(|wrong| format!("it {wrong}"))
+    match text.strip_prefix('-').filter(|ago| parse_duration(ago).is_ok()) {
+        Some(ago) => Err(format!("how long ago it was is written without a sign: {ago}")),
+        None => parse_moment(text, Timestamp::EPOCH).map(|_| text.to_owned()).map_err(|wrong| format!("it {wrong}")),
+    }
 }
 
 /// The bytes of an argument that is `@FILE`, `-` for stdin, or the text itself.
@@ -204,6 +217,7 @@ mod tests {
         assert_eq!(when("10m").as_deref(), Ok("10m"));
         assert_eq!(time("2026-03-01T12:02:11+02:00").as_deref(), Ok("2026-03-01T10:02:11.000000Z"));
         let told = |wrong: Result<String, String>, word: &str| wrong.is_err_and(|wrong| wrong.contains(word));
+        assert!(told(when("-10m"), "without a sign: 10m"));
         assert!(told(when("yesterday"), "nor how long ago, like 10m") && told(when("30"), "it has no unit"));
         assert!(told(time("10m"), "an RFC 3339 time like") && told(time("1969-12-31T23:59:59Z"), "9999-12-30T22:00:00Z"));
     }

@@ -9,6 +9,7 @@ mod command;
 mod doors;
 mod named;
 mod output;
+mod whose;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::wait::{may_pass, until};
 use super::{Call, Error, Service};
+use crate::domain::resource::Resource;
 
 /// Where they are looked for: in one tenant, or with `PROVIDER/*` in all of a provider's.
 pub(crate) struct Watch<'a> {
@@ -28,10 +29,13 @@ pub(crate) struct Watched {
 }
 
 impl Watch<'_> {
-    /// Looks once, so that nothing is published whose end could not be seen.
+    /// Looks once, so that nothing is published whose end could not be seen. A tenant that is not there may come to be by the event.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let query = [("tenant", Some(self.tenant.to_owned())), ("limit", Some("1".to_owned()))];
-        self.service.ask(Call::get(DELIVERIES).query(query))?.page().map(|_| ())
+        match self.service.ask(Call::get(DELIVERIES).query(query)) {
+            Err(Error::Refused(problem)) if problem.missing == Some(Resource::Tenant) => Ok(()),
+            answer => answer?.page().map(|_| ()),
+        }
     }
 
     /// Until as many as were `expected` have ended, for at most `limit`.

@@ -11,8 +11,10 @@ use crate::cli::output::attempts;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
-use crate::cli::output::table::{Column, table, without};
+use crate::cli::output::table::Column;
 use crate::cli::output::words::cell;
+use crate::cli::whose::{TENANT, Whose, listed};
+use crate::domain::id::has_own_form;
 
 /// List, show, retry and cancel deliveries
 #[derive(Debug, Subcommand)]
@@ -30,10 +32,6 @@ pub(crate) enum Deliveries {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Those of all tenants
-    #[arg(long, conflicts_with = "tenant")]
-    all: bool,
-
     /// Where they stand
     #[arg(long, value_enum)]
     status: Option<Status>,
@@ -47,11 +45,11 @@ pub(crate) struct List {
     code: Option<u16>,
 
     /// From this time, or from so long ago, as in 10m
-    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     since: Option<String>,
 
     /// Until this time, or until so long ago
-    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     until: Option<String>,
 
     /// Of this event
@@ -75,9 +73,10 @@ pub(crate) struct List {
     cursor: Option<String>,
 
     #[command(flatten)]
-    target: Target,
+    whose: Whose,
 }
 
+/// One delivery, which its id finds in every tenant.
 #[derive(Args, Debug)]
 pub(crate) struct One {
     /// The delivery's id
@@ -121,11 +120,10 @@ impl Deliveries {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let whose = (!self.all).then_some(self.target.tenant());
-        let find = |webhook| webhooks::find_among(&service, whose, webhook);
+        let service = self.whose.service()?;
+        let find = |webhook| webhooks::find_among(&service, self.whose.tenant(), webhook);
         let webhook = self.webhook.as_ref().map(find).transpose()?;
-        let of = [("tenant", whose.map(str::to_owned)), ("webhook", webhook)];
+        let of = [("tenant", self.tenant().map(str::to_owned)), ("webhook", webhook)];
         let answer = service.ask(Call::get("/v1/admin/deliveries").query(self.query().into_iter().chain(of)))?;
         if out.json {
             out.line(answer.text()?)?;
@@ -135,11 +133,7 @@ impl List {
         let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
-            false if self.all || self.target.is_many() => out.line(table(&COLUMNS, &rows, out.width))?,
-            false => {
-                let (columns, rows) = without("TENANT", &COLUMNS, rows);
-                out.line(table(&columns, &rows, out.width))?;
-            }
+            false => out.line(listed(&COLUMNS, rows, self.tenant(), out.width))?,
         }
         if let Some(next) = page.next {
             out.note("there are more");
@@ -148,16 +142,21 @@ impl List {
         Ok(Exit::Ok)
     }
 
+    /// Whose deliveries are listed: a webhook, and an event with an id that the service made, is one tenant's whoever that is.
+    fn tenant(&self) -> Option<&str> {
+        let is_found_anywhere = self.webhook.is_some() || self.event.as_deref().is_some_and(has_own_form);
+        if is_found_anywhere { self.whose.named() } else { self.whose.tenant() }
+    }
+
     /// Without filters there may be some.
     fn nothing(&self, out: &Out) {
         let filtered = self.query().iter().any(|(name, value)| *name != "limit" && value.is_some()) || self.webhook.is_some();
         match filtered {
             true => {
                 out.note("no deliveries match");
-                out.hint(&if self.all { Hint::service("deliveries list --all") } else { Hint::tenants("deliveries list") });
+                out.hint(&self.whose.hint("deliveries list"));
             }
-            false if self.all => out.note("there are no deliveries"),
-            false => out.note(format!("{} has no deliveries", self.target.tenant())),
+            false => out.note(self.whose.has_no("deliveries")),
         }
     }
 
@@ -177,27 +176,37 @@ impl List {
 }
 
 fn row(delivery: &Value) -> Vec<String> {
-    let tenant = format!("{}/{}", cell(delivery, "provider"), cell(delivery, "tenant"));
     let [id, kind, status, attempts, created, next, url] =
         ["id", "event_type", "status", "attempts", "created_at", "next_attempt_at", "url"].map(|member| cell(delivery, member));
-    vec![id, kind, status, webhooks::last(delivery), attempts, created, next, tenant, url]
+    vec![id, kind, status, why(delivery), attempts, created, next, webhooks::tenant_of(delivery), url]
 }
+
+/// Why it is held or has failed; else how its last attempt ended.
+pub(crate) fn why(delivery: &Value) -> String {
+    match cell(delivery, "reason") {
+        reason if reason.is_empty() || reason == EXHAUSTED => webhooks::last(delivery),
+        reason => reason,
+    }
+}
+
+/// The reason of a delivery whose last attempt failed: the result of that attempt says more.
+const EXHAUSTED: &str = "exhausted";
 
 const COLUMNS: [Column; 9] = [
     Column::kept("ID"),
-    Column::text("TYPE", 2),
+    Column::text("TYPE", 3),
     Column::kept("STATUS"),
-    Column::whole("LAST", 1),
-    Column::whole("ATTEMPTS", 3),
-    Column::whole("CREATED", 4),
+    Column::whole("LAST", 2),
+    Column::whole("ATTEMPTS", 4),
+    Column::whole("CREATED", 5),
     Column::whole("NEXT", 6),
-    Column::text("TENANT", 5),
+    Column::text(TENANT, 1),
     Column::text("URL", 7),
 ];
 
 impl One {
     fn show(self, out: &Out) -> Result<Exit, Failure> {
-        let answer = self.target.service()?.ask(Call::get(format!("/v1/deliveries/{}", self.delivery)))?;
+        let answer = self.target.reach.service()?.ask(Call::get(format!("/v1/deliveries/{}", self.delivery)))?;
         match out.json {
             true => out.line(answer.text()?)?,
             false => out.line(attempts::delivery(&answer.object()?, out.paint))?,
@@ -206,7 +215,7 @@ impl One {
     }
 
     fn retry(self, out: &Out) -> Result<Exit, Failure> {
-        let answer = self.target.service()?.ask(Call::post(format!("/v1/deliveries/{}/retry", self.delivery), ""))?;
+        let answer = self.target.reach.service()?.ask(Call::post(format!("/v1/deliveries/{}/retry", self.delivery), ""))?;
         match out.json {
             true => out.line(answer.text()?)?,
             false => out.line(format!("{}  queued", self.delivery))?,
@@ -215,11 +224,45 @@ impl One {
     }
 
     fn cancel(self, out: &Out) -> Result<Exit, Failure> {
-        self.target.service()?.ask(Call::delete(format!("/v1/deliveries/{}", self.delivery)))?;
+        self.target.reach.service()?.ask(Call::delete(format!("/v1/deliveries/{}", self.delivery)))?;
         match out.json {
             true => out.line(json!({ "id": self.delivery, "cancelled": true }))?,
             false => out.line(format!("{}  cancelled", self.delivery))?,
         }
         Ok(Exit::Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        list: List,
+    }
+
+    #[test]
+    fn an_id_that_the_service_made_is_found_in_every_tenant() {
+        let tenant = |arguments: &[&str]| {
+            let line = Line::try_parse_from(std::iter::once(&"list").chain(arguments)).expect("parsed");
+            line.list.tenant().map(str::to_owned)
+        };
+        let event = "evt_01M8ECM8H0000FRXQENF7Z9WZQ";
+        assert_eq!(tenant(&["--event", event]), None);
+        assert_eq!(tenant(&["--webhook", "wh_01M8ECKAP5GWQZA2XQHTWJPQ6X"]), None);
+        assert_eq!(tenant(&["--event", event, "--tenant", "acme/t1"]).as_deref(), Some("acme/t1"));
+        assert_eq!(tenant(&["--event", "in-1"]).as_deref(), Some("default/default"), "a publisher's id is its tenant's");
+        assert_eq!((tenant(&[]).as_deref(), tenant(&["--all"])), (Some("default/default"), None));
+    }
+
+    #[test]
+    fn a_list_says_why_a_delivery_is_held_or_has_failed() {
+        let row = |reason: Value| why(&json!({ "reason": reason, "last_code": 503, "last_error": "status" }));
+        assert_eq!((row(json!("exhausted")), row(json!(null))), ("503".into(), "503".into()));
+        assert_eq!((row(json!("cancelled")), row(json!("disabled"))), ("cancelled".into(), "disabled".into()));
     }
 }

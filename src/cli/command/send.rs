@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cli::args::{self, Target};
 use crate::cli::client::watch::{Watch, Watched};
 use crate::cli::client::{Call, Error};
+use crate::cli::command::deliveries;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Hint, quoted};
 use crate::cli::output::print::Out;
@@ -100,7 +101,7 @@ impl Send {
         }
         self.warn(&accepted, out);
         match accepted["deliveries"].as_u64() {
-            Some(0) | None => Ok(self.nobody(out)),
+            Some(0) | None => Ok(self.nobody(is_doubtful(&accepted), out)),
             Some(deliveries) if self.wait => self.wait(&watch, &accepted, deliveries, out),
             Some(_) => Ok(Exit::Ok),
         }
@@ -149,12 +150,13 @@ impl Send {
         format!("{}  {}  {what} -> {endpoints}", cell(accepted, "id"), plain(&self.kind))
     }
 
-    fn nobody(&self, out: &Out) -> Exit {
+    /// Whoever may have misspelt the type looks at what webhooks want, and subscribes none to the slip.
+    fn nobody(&self, is_doubtful: bool, out: &Out) -> Exit {
         if !out.json {
             let tenant = self.target.tenant();
             out.note(format!("no webhook of {tenant} wants {}; the event is kept and can be read from the API", self.kind));
             let add = || format!("webhooks add https://example.com/hooks --events {}", quoted(&self.kind));
-            out.hint(&Hint::tenants(if self.target.is_many() { "webhooks list".into() } else { add() }));
+            out.hint(&Hint::tenants(if is_doubtful || self.target.is_many() { "webhooks list".into() } else { add() }));
         }
         Exit::Ok
     }
@@ -165,11 +167,13 @@ impl Send {
         for delivery in &watched.deliveries {
             out.line(if out.json { json_line(delivery) } else { self.delivery_line(delivery) })?;
         }
-        match watched.ended {
-            true if watched.all_succeeded() => Ok(Exit::Ok),
-            true => Ok(Exit::Negative),
-            false => Err(self.not_ended(id, &watched, expected)),
+        if !watched.ended {
+            return Err(self.not_ended(id, &watched, expected));
         }
+        if !out.json {
+            watched.deliveries.iter().find_map(next_step).into_iter().for_each(|hint| out.hint(&hint));
+        }
+        Ok(if watched.all_succeeded() { Exit::Ok } else { Exit::Negative })
     }
 
     fn not_ended(&self, id: &str, watched: &Watched, expected: u64) -> Failure {
@@ -191,8 +195,26 @@ impl Send {
             true => format!("{}/{}  ", cell(delivery, "provider"), cell(delivery, "tenant")),
             false => String::new(),
         };
-        format!("{}  {}  {attempts}  {whose}{}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
+        let why = match deliveries::why(delivery) {
+            why if why.is_empty() || delivery["status"] == "succeeded" => String::new(),
+            why => format!("  because: {why}"),
+        };
+        format!("{}  {}  {attempts}  {whose}{}{why}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
     }
+}
+
+/// What a person does about a delivery that did not succeed.
+fn next_step(delivery: &Value) -> Option<Hint> {
+    match delivery["status"].as_str()? {
+        "failed" => Some(Hint::service(format!("deliveries show {}", cell(delivery, "id")))),
+        "held" => Some(Hint::service(format!("webhooks enable {}", cell(delivery, "webhook_id")))),
+        _ => None,
+    }
+}
+
+/// Whether the service warns of the event's type.
+fn is_doubtful(accepted: &Value) -> bool {
+    accepted["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty())
 }
 
 fn json_line(delivery: &Value) -> String {
@@ -257,6 +279,19 @@ mod tests {
         let accepted = json!({ "id": "evt_1", "deliveries": 1 });
         assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
         assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");
+    }
+
+    #[test]
+    fn a_delivery_that_did_not_succeed_says_why_and_what_to_do() {
+        let row = |status: &str, reason: Value| json!({ "id": "dlv_1", "webhook_id": "wh_1", "status": status, "attempts": 2, "url": "https://x/", "reason": reason, "last_error": "connect" });
+        let (failed, held) = (row("failed", json!("exhausted")), row("held", json!("disabled")));
+        let send = send(&["a"]);
+        assert_eq!(send.delivery_line(&failed), "dlv_1  failed  2 attempts  https://x/  because: connect");
+        assert_eq!(send.delivery_line(&held), "dlv_1  held  2 attempts  https://x/  because: disabled");
+        assert_eq!(send.delivery_line(&row("succeeded", json!(null))), "dlv_1  succeeded  2 attempts  https://x/");
+        let step = |row: &Value| next_step(row).map(|hint| hint.line(&Called::default()));
+        assert_eq!(step(&failed).as_deref(), Some("hookwheel deliveries show dlv_1"));
+        assert_eq!(step(&held).as_deref(), Some("hookwheel webhooks enable wh_1"));
     }
 
     #[test]

@@ -219,8 +219,7 @@ mod tests {
 
     #[test]
     fn a_refused_config_exits_as_check_would() {
-        for (status, exit) in
-            [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Negative)]
+        for (status, exit) in [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Negative)]
         {
             assert_eq!(refused(problem(status)).exit, exit, "{status}");
         }

@@ -12,13 +12,14 @@ use url::Url;
 use super::webhooks::purge::Purge;
 use super::webhooks::trial::Test;
 use crate::cli::args::{self, Target};
-use crate::cli::client::{Answer, Call, Service};
+use crate::cli::client::{Answer, Call, Error, Service};
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
-use crate::cli::output::table::{Column, table, without};
+use crate::cli::output::table::Column;
 use crate::cli::output::words::{cell, record};
+use crate::cli::whose::{TENANT, Whose, is_one, listed};
 use crate::domain::id::has_own_form;
 
 /// List, add and change webhooks: the endpoints that events are delivered to
@@ -50,16 +51,12 @@ pub(crate) enum Webhooks {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Those of all tenants
-    #[arg(long, conflicts_with = "tenant")]
-    all: bool,
-
     /// Those alone whose last deliveries failed, and those that failures disabled
     #[arg(long)]
     failing: bool,
 
     #[command(flatten)]
-    target: Target,
+    whose: Whose,
 }
 
 #[derive(Args, Debug)]
@@ -133,14 +130,10 @@ impl Webhooks {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let mut filters = vec![];
-        if !self.all {
-            filters.push(("tenant", self.target.tenant()));
-        }
-        if self.failing {
-            filters.push(("failing", "true"));
-        }
-        let webhooks = self.target.service()?.all("/v1/admin/webhooks", &filters)?;
+        let tenant = self.whose.tenant();
+        let filters = [("tenant", tenant), ("failing", self.failing.then_some("true"))];
+        let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        let webhooks = self.whose.service()?.all("/v1/admin/webhooks", &filters)?;
         if out.json {
             out.line(json!({ "data": webhooks, "next": null }))?;
             return Ok(Exit::Ok);
@@ -148,35 +141,23 @@ impl List {
         let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
-            false if self.all || self.target.is_many() => out.line(table(&COLUMNS, &rows, out.width))?,
-            false => {
-                let (columns, rows) = without("TENANT", &COLUMNS, rows);
-                out.line(table(&columns, &rows, out.width))?;
-            }
+            false => out.line(listed(&COLUMNS, rows, tenant, out.width))?,
         }
         Ok(Exit::Ok)
     }
 
     fn nothing(&self, out: &Out) {
-        let whose = if self.all { "no tenant has" } else { "has no" };
-        let what = if self.failing { "webhook that fails" } else { "webhooks" };
-        let words = format!("{whose} {what}");
-        out.note(if self.all {
-            words.replace("has webhook", "has a webhook")
-        } else {
-            format!("{} {words}", self.target.tenant())
-        });
-        if !self.all && !self.failing && !self.target.is_many() {
+        out.note(self.whose.has_no(if self.failing { "failing webhooks" } else { "webhooks" }));
+        if !self.failing && is_one(self.whose.tenant()) {
             out.hint(&Hint::tenants("webhooks add https://example.com/hooks"));
         }
     }
 }
 
 fn row(webhook: &Value) -> Vec<String> {
-    let tenant = format!("{}/{}", cell(webhook, "provider"), cell(webhook, "tenant"));
     let [id, name, status, failures, events, url] =
         ["id", "name", "status", "failures", "events", "url"].map(|member| cell(webhook, member));
-    vec![id, name, status, last(webhook), failures, tenant, events, url]
+    vec![id, name, status, last(webhook), failures, tenant_of(webhook), events, url]
 }
 
 /// How the last attempt ended: its code, or the class of its failure.
@@ -193,22 +174,20 @@ impl Add {
         body.extend(self.name.map(|name| ("name".into(), name.as_str().into())));
         body.extend(self.description.map(|text| ("description".into(), text.into())));
         body.extend(secret_member(self.secret_file)?);
-        let answer = self.target.service()?.ask(Call::post("/v1/webhooks", Value::Object(body).to_string()))?;
+        let answer = self.target.service_of_one()?.ask(Call::post("/v1/webhooks", Value::Object(body).to_string()))?;
         shown_once(&answer, out)
     }
 }
 
 impl One {
     fn show(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         let answer = service.ask(Call::get(format!("/v1/webhooks/{id}")))?;
         whole(&answer, out)
     }
 
     fn change(self, verb: &str, done: &str, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/{verb}"), ""))?;
         match out.json {
             true => out.line(answer.text()?)?,
@@ -218,8 +197,7 @@ impl One {
     }
 
     fn delete(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         service.ask(Call::delete(format!("/v1/webhooks/{id}")))?;
         match out.json {
             true => out.line(json!({ "id": id, "deleted": true }))?,
@@ -229,8 +207,7 @@ impl One {
     }
 
     fn secret(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         let answer = service.ask(Call::get(format!("/v1/webhooks/{id}/secret")))?;
         match out.json {
             true => out.line(answer.text()?)?,
@@ -242,8 +219,7 @@ impl One {
 
 impl Rotate {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         let mut body = Map::new();
         body.extend(secret_member(self.secret_file)?);
         body.extend(self.overlap.map(|overlap| ("overlap".into(), overlap.into())));
@@ -272,9 +248,11 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The id of a webhook of the target, by its id or its name.
-pub(crate) fn find(service: &Service, target: &Target, webhook: &Name) -> Result<String, Failure> {
-    find_among(service, Some(target.tenant()), webhook)
+/// The service, and the id of a webhook: an id is found in every tenant, a name in the target alone.
+pub(crate) fn find(target: &Target, webhook: &Name) -> Result<(Service, String), Failure> {
+    let service = target.reach.service()?;
+    let id = find_among(&service, Some(target.tenant()), webhook)?;
+    Ok((service, id))
 }
 
 /// The id of a webhook of one tenant, of all of a provider, or with `None` of all.
@@ -282,11 +260,35 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
     if has_own_form(webhook.as_str()) {
         return Ok(webhook.as_str().to_owned());
     }
-    let filters: Vec<_> = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]).collect();
-    let found = service.all("/v1/admin/webhooks", &filters)?;
+    let found = named(service, whose, webhook)?;
     let ids: Vec<&str> = found.iter().filter_map(|webhook| webhook["id"].as_str()).collect();
-    let list = whose.map_or_else(|| Hint::service("webhooks list --all"), |_| Hint::tenants("webhooks list"));
-    webhook.only(&ids, "webhook", list)
+    match whose.filter(|_| ids.is_empty()) {
+        Some(whose) => Err(nowhere(service, whose, webhook)?),
+        None => webhook.only(&ids, "webhook", Hint::service("webhooks list --all")),
+    }
+}
+
+/// The webhooks of this name, of one tenant, of all of a provider, or with `None` of all.
+fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Value>, Error> {
+    let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]);
+    service.all("/v1/admin/webhooks", &filters.collect::<Vec<_>>())
+}
+
+/// What is said of a name that no webhook of `whose` has: where there is one, or what there is instead.
+fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Error> {
+    let elsewhere = named(service, None, webhook)?;
+    Ok(match elsewhere.first().map(tenant_of) {
+        Some(other) => {
+            let message = format!("no webhook of {whose} is named `{webhook}`, but one of {other} is");
+            Failure::negative(message, Hint::again_with_value("--tenant", other))
+        }
+        None => Failure::negative(format!("no webhook is named `{webhook}`"), Hint::tenants("webhooks list")),
+    })
+}
+
+/// `PROVIDER/TENANT` of a row.
+pub(crate) fn tenant_of(row: &Value) -> String {
+    format!("{}/{}", cell(row, "provider"), cell(row, "tenant"))
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -300,11 +302,11 @@ fn overlap(text: &str) -> Result<String, String> {
 
 const COLUMNS: [Column; 8] = [
     Column::kept("ID"),
-    Column::text("NAME", 1),
+    Column::text("NAME", 2),
     Column::kept("STATUS"),
-    Column::whole("LAST", 2),
-    Column::whole("FAILURES", 3),
-    Column::text("TENANT", 4),
+    Column::whole("LAST", 3),
+    Column::whole("FAILURES", 4),
+    Column::text(TENANT, 1),
     Column::text("EVENTS", 6),
     Column::text("URL", 5),
 ];

@@ -95,7 +95,10 @@ mod tests {
     fn a_wrong_line_is_told_in_the_form_of_every_error() {
         for (line, told) in [
             (&["hookwheel", "sned", "x"][..], "error: there is no command `sned`\n  try: hookwheel send x"),
-            (&["hookwheel", "--json", "webhook", "ad", "u"], "error: there is no command `ad`\n  try: hookwheel --json webhook add u"),
+            (
+                &["hookwheel", "--json", "webhook", "ad", "u"],
+                "error: there is no command `ad`\n  try: hookwheel --json webhook add u",
+            ),
             (&["hookwheel", "keys"], "error: a command is missing\n  try: hookwheel keys --help"),
             (&["hookwheel", "send"], "error: <TYPE> is missing\n  try: hookwheel send --help"),
             (

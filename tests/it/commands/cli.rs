@@ -387,7 +387,7 @@ async fn an_operator_finds_what_fails_among_all_tenants() {
     let first = service.operator().get("/v1/admin/deliveries?limit=2").await.expect(200);
     let rest = service.operator().get(&format!("/v1/admin/deliveries?cursor={}", text(&first["next"]))).await.expect(200);
     assert_eq!(rest["data"].as_array().map(Vec::len), Some(1));
-    service.cli(&["webhooks", "list", "--tenant", "nobody/*"]).expect(1).complains(&["no such provider"]);
+    service.cli(&["webhooks", "list", "--tenant", "nobody/*"]).expect(1).complains(&["there is no provider `nobody`"]);
     service.acme().get("/v1/admin/deliveries").await.problem(403, &[]);
 }
 

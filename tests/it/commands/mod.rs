@@ -2,5 +2,6 @@
 
 mod cli;
 mod laptop;
+mod looking;
 mod sending;
 mod verify;

@@ -21,7 +21,7 @@ pub(crate) struct Purge {
     status: Waiting,
 
     /// Of events up to this time, or up to so long ago, as in 2h [default: all that were published before the call]
-    #[arg(long, value_name = "TIME", value_parser = args::when)]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     until: Option<String>,
 
     #[command(flatten)]
@@ -36,8 +36,7 @@ enum Waiting {
 
 impl Purge {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = webhooks::find(&service, &self.target, &self.webhook)?;
+        let (service, id) = webhooks::find(&self.target, &self.webhook)?;
         let status = self.status.name();
         let mut body = Map::new();
         body.insert("status".into(), status.into());

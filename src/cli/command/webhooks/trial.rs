@@ -30,8 +30,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let service = self.target.service()?;
-        let id = find(&service, &self.target, &self.webhook)?;
+        let (service, id) = find(&self.target, &self.webhook)?;
         let call = Call::post(format!("/v1/webhooks/{id}/test"), self.body()?).within(attempts::TEST_TIMEOUT);
         let answer = service.ask(call)?;
         let delivery = answer.object()?;
