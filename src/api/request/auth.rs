@@ -13,10 +13,10 @@ use subtle::ConstantTimeEq;
 use super::entrance::Door;
 use super::route::Need;
 use super::settings::{Provider, Settings};
+use super::target::{TARGET, Target, named};
 use crate::api::response::problem::Problem;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes};
-use crate::domain::id::is_name;
 use crate::domain::webhook::endpoint::{Endpoint, Owner};
 use crate::store::{OPERATOR_PROVIDER, Owned};
 
@@ -25,8 +25,7 @@ use crate::store::{OPERATOR_PROVIDER, Owned};
 pub(crate) struct Caller {
     pub(crate) rank: Rank,
     pub(crate) provider: Arc<Provider>,
-    /// `None`: a provider's key that names no tenant, or an operator's `PROVIDER/*`.
-    pub(crate) tenant: Option<Box<str>>,
+    pub(crate) target: Target,
     /// An operator who names no target finds every id.
     pub(crate) anywhere: bool,
     /// `None` at the admin socket and in dev.
@@ -82,7 +81,7 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
     pub(crate) fn caller(&self, door: Door, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
         match door {
             Door::Admin => self.operator(None, headers),
-            Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Some(DEFAULT_OWNER), None),
+            Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Target::Tenant(DEFAULT_OWNER.into()), None),
             Door::Tcp => match shown(headers).map(|hash| self.find(&hash)) {
                 Some(Some(key)) => self.caller_with(key, headers),
                 _ if !any() => Err(Problem::NoKey(NoKey::NoneYet)),
@@ -108,29 +107,27 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         match &key.role {
             Role::Operator => self.operator(Some(key.clone()), headers),
             Role::Provider { provider, scopes } => {
-                let tenant = own_tenant(headers, provider, *scopes)?;
-                self.caller_of(Rank::Provider(*scopes), provider, tenant, Some(key.clone()))
+                self.caller_of(Rank::Provider(*scopes), provider, own_tenants(headers, provider)?, Some(key.clone()))
             }
             Role::Tenant { provider, tenant, scopes } => {
-                names_itself(headers, provider, Some(tenant))?;
-                self.caller_of(Rank::Tenant(*scopes), provider, Some(tenant), Some(key.clone()))
+                let target = itself(headers, provider, tenant)?;
+                self.caller_of(Rank::Tenant(*scopes), provider, target, Some(key.clone()))
             }
         }
     }
 
-    fn caller_of(&self, rank: Rank, provider: &str, tenant: Option<&str>, key: Option<Arc<Key>>) -> Result<Caller, Problem> {
+    fn caller_of(&self, rank: Rank, provider: &str, target: Target, key: Option<Arc<Key>>) -> Result<Caller, Problem> {
         let provider = self.settings.provider(provider).ok_or(Problem::NoKey(NoKey::NoProvider))?.clone();
-        Ok(Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+        Ok(Caller { rank, provider, target, anywhere: false, key })
     }
 
     fn operator(&self, key: Option<Arc<Key>>, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let Some(target) = headers.get(TARGET) else {
-            let caller = self.caller_of(Rank::Operator, DEFAULT_OWNER, Some(DEFAULT_OWNER), key)?;
+        let Some((provider, target)) = named(headers)? else {
+            let caller = self.caller_of(Rank::Operator, DEFAULT_OWNER, Target::Tenant(DEFAULT_OWNER.into()), key)?;
             return Ok(Caller { anywhere: true, ..caller });
         };
-        let (provider, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
         let provider = self.settings.known_provider(provider)?.clone();
-        Ok(Caller { rank: Rank::Operator, provider, tenant: tenant.map(Into::into), anywhere: false, key })
+        Ok(Caller { rank: Rank::Operator, provider, target, anywhere: false, key })
     }
 }
 
@@ -158,26 +155,29 @@ impl Caller {
         }
     }
 
+    /// The id of the one tenant that the call is about, if it is about one.
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.target.tenant()
+    }
+
     /// The one tenant that the call is about.
     pub(crate) fn owned(&self) -> Result<Owned, Problem> {
-        let tenant = self.tenant.clone().ok_or_else(|| {
+        let tenant = self.tenant().ok_or_else(|| {
             Problem::Wrong(format!("this call is about one tenant; send {TARGET}: {}/TENANT", self.provider.name))
         })?;
-        Ok(Owned { provider: (&*self.provider.name).into(), tenant })
+        Ok(Owned { provider: (&*self.provider.name).into(), tenant: tenant.into() })
     }
 
     /// Whether an event of this caller makes the tenant that it is for: with a key of its own a tenant is there, and the default one
     /// always is.
     pub(crate) fn makes_tenant(&self) -> bool {
-        let own = self.tenant.as_deref();
-        let is_default = &*self.provider.name == DEFAULT_OWNER && own == Some(DEFAULT_OWNER);
+        let is_default = &*self.provider.name == DEFAULT_OWNER && self.tenant() == Some(DEFAULT_OWNER);
         self.provider.create_tenants || is_default || matches!(self.rank, Rank::Tenant(_))
     }
 
     /// Whether a webhook is within this caller's sight: all others do not exist.
     pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
-        let own =
-            *endpoint.provider == *self.provider.name && self.tenant.as_ref().is_none_or(|tenant| *tenant == endpoint.tenant);
+        let own = *endpoint.provider == *self.provider.name && self.tenant().is_none_or(|tenant| *tenant == *endpoint.tenant);
         // No target names the operator's own webhook: its provider is none of the config's.
         let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
         self.anywhere || own || operators
@@ -198,7 +198,7 @@ impl Caller {
         match self.rank {
             Rank::Operator => None,
             Rank::Provider(_) => Some((&self.provider.name, None)),
-            Rank::Tenant(_) => Some((&self.provider.name, self.tenant.as_deref())),
+            Rank::Tenant(_) => Some((&self.provider.name, self.tenant())),
         }
     }
 
@@ -230,35 +230,24 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get(API_KEY).map(|value| value.as_bytes().trim_ascii()))
 }
 
-/// `PROVIDER/TENANT`, or `PROVIDER/*` for all of them.
-pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
-    let (provider, tenant) = target.trim().split_once('/')?;
-    let tenant = (tenant != "*").then_some(tenant);
-    (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
+/// The tenants that a provider's key names: its own alone. Naming them takes no scope, since an event of this key may do it too.
+fn own_tenants(headers: &HeaderMap, provider: &str) -> Result<Target, Problem> {
+    match named(headers)? {
+        None => Ok(Target::Unnamed),
+        Some((named, target)) if named == provider => Ok(target),
+        Some(_) => Err(forbidden(format!("this key acts for the tenants of {provider} alone; name one of them in {TARGET}"))),
+    }
 }
 
-/// The tenant that a provider's key names; with no scope for tenants it names none.
-fn own_tenant<'h>(headers: &'h HeaderMap, provider: &str, scopes: Scopes) -> Result<Option<&'h str>, Problem> {
-    if !scopes.may_read() {
-        return names_itself(headers, provider, None).map(|()| None);
+/// The tenant of a key. A target that is not this tenant is refused: a call that was meant for another one must not change it.
+fn itself(headers: &HeaderMap, provider: &str, tenant: &str) -> Result<Target, Problem> {
+    let own = Target::Tenant(tenant.into());
+    if named(headers)?.is_none_or(|(named, target)| named == provider && target == own) {
+        return Ok(own);
     }
-    let Some(target) = headers.get(TARGET) else { return Ok(None) };
-    let (named, tenant) = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
-    if named == provider {
-        return Ok(tenant);
-    }
-    Err(forbidden(format!("this key acts for the tenants of {provider} alone; name one of them in {TARGET}")))
-}
-
-/// Refuses a target that is not the key's own: a call that was meant for another tenant must not change this one.
-fn names_itself(headers: &HeaderMap, provider: &str, tenant: Option<&str>) -> Result<(), Problem> {
-    let Some(target) = headers.get(TARGET) else { return Ok(()) };
-    let named = target.to_str().ok().and_then(target_parts).ok_or_else(unreadable_target)?;
-    if named == (provider, tenant) {
-        return Ok(());
-    }
-    let own = tenant.unwrap_or("*");
-    Err(forbidden(format!("this key acts for {provider}/{own} alone; leave {TARGET} out, or use the key of the tenant it names")))
+    Err(forbidden(format!(
+        "this key acts for {provider}/{tenant} alone; leave {TARGET} out, or use the key of the tenant that it names"
+    )))
 }
 
 fn scope(has: bool, name: &str) -> Result<(), Problem> {
@@ -269,15 +258,8 @@ fn forbidden(detail: impl Into<String>) -> Problem {
     Problem::Forbidden(detail.into())
 }
 
-fn unreadable_target() -> Problem {
-    Problem::Malformed(format!("{TARGET} is not PROVIDER/TENANT or PROVIDER/*"))
-}
-
 const BEARER: &[u8] = b"Bearer ";
 const API_KEY: &str = "x-api-key";
-
-/// Names an operator's target.
-pub(crate) const TARGET: &str = "Hookwheel-Tenant";
 
 const PROVIDERS_OWN: &str = "a provider's key publishes events and keeps the catalogue; use a key of the tenant for this, or one of the \
      provider with the scope `manage`";

@@ -59,6 +59,7 @@ mod tests {
     use super::*;
     use crate::api::request::auth::Rank;
     use crate::api::request::settings::Provider;
+    use crate::api::request::target::Target;
     use crate::clock;
     use crate::config::dialect;
     use crate::config::fault::Faults;
@@ -79,7 +80,7 @@ mod tests {
             })
         });
         let provider = Arc::new(Provider::new("p", dialect));
-        Caller { rank: Rank::Operator, provider, tenant: None, anywhere: true, key }
+        Caller { rank: Rank::Operator, provider, target: Target::All, anywhere: true, key }
     }
 
     #[test]

@@ -46,6 +46,7 @@ const PROVIDERS_MAX: usize = 4_096;
 mod tests {
     use super::*;
     use crate::api::request::settings::fixture::{dialect, provider};
+    use crate::api::request::target::Target;
     use crate::clock;
     use crate::domain::access::Scopes;
     use crate::domain::template::Numbers;
@@ -55,7 +56,7 @@ mod tests {
         let (changes, now) = (KeyChanges::default(), clock::steady());
         let made = |rank, name: &str, now| {
             let provider = provider(name, dialect("$data", Numbers::AsPublished));
-            let caller = Caller { rank, provider, tenant: None, anywhere: false, key: None };
+            let caller = Caller { rank, provider, target: Target::Unnamed, anywhere: false, key: None };
             (0..100).filter(|_| changes.take(&caller, now).is_ok()).count()
         };
         let provider = Rank::Provider(Scopes::ALL);

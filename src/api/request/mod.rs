@@ -11,5 +11,6 @@ pub(in crate::api) mod params;
 pub(in crate::api) mod rate;
 pub(in crate::api) mod route;
 pub(in crate::api) mod settings;
+pub(in crate::api) mod target;
 pub(in crate::api) mod turned_away;
 pub(in crate::api) mod whose;

@@ -1,8 +1,9 @@
 //! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
 
-use super::auth::{Caller, Rank, target_parts};
+use super::auth::{Caller, Rank};
 use super::context::Ask;
 use super::params::Query;
+use super::target::target_parts;
 use crate::api::response::problem::Problem;
 use crate::domain::resource::Resource;
 use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store};
@@ -41,7 +42,7 @@ impl Whose {
         if caller.rank == Rank::Operator {
             return Ok(self);
         }
-        let own = Self { provider: Some((&*caller.provider.name).into()), tenant: caller.tenant.clone() };
+        let own = Self { provider: Some((&*caller.provider.name).into()), tenant: caller.tenant().map(Into::into) };
         if self.provider.is_some() && self.provider != own.provider {
             return Err(Problem::NotFound(Resource::Provider));
         }
@@ -74,6 +75,7 @@ impl Whose {
 mod tests {
     use super::*;
     use crate::api::request::settings::fixture::{dialect, provider};
+    use crate::api::request::target::Target;
     use crate::domain::access::Scopes;
     use crate::domain::template::Numbers;
 
@@ -87,7 +89,8 @@ mod tests {
     fn a_provider_sees_its_own_tenants_alone() {
         let caller = |rank, tenant: Option<&str>| {
             let provider = provider("acme", dialect("$data", Numbers::AsPublished));
-            Caller { rank, provider, tenant: tenant.map(Into::into), anywhere: false, key: None }
+            let target = tenant.map_or(Target::All, |tenant| Target::Tenant(tenant.into()));
+            Caller { rank, provider, target, anywhere: false, key: None }
         };
         let seen = |query: &str, tenant| {
             let whose = whose(query).unwrap().within(&caller(Rank::Provider(Scopes::ALL), tenant)).ok()?;

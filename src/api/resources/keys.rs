@@ -7,11 +7,12 @@ use http::StatusCode;
 use zeroize::Zeroizing;
 
 use crate::api::random;
-use crate::api::request::auth::{Caller, NoKey, Rank, TARGET, hash};
+use crate::api::request::auth::{Caller, NoKey, Rank, hash};
 use crate::api::request::context::Ask;
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, unknown};
 use crate::api::request::settings::{FILE_KEY, Settings};
+use crate::api::request::target::TARGET;
 use crate::api::response::page::{Frame, Listed, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
@@ -102,7 +103,7 @@ fn sees(caller: &Caller, key: &Key) -> bool {
         _ if caller.rank == Rank::Operator => true,
         Role::Operator | Role::Provider { .. } => false,
         Role::Tenant { provider, tenant, .. } => {
-            **provider == *caller.provider.name && caller.tenant.as_ref().is_none_or(|own| own == tenant)
+            **provider == *caller.provider.name && caller.tenant().is_none_or(|own| *own == **tenant)
         }
     }
 }
@@ -135,7 +136,7 @@ fn role_below(form: &mut Form<'_>, caller: &Caller, own: Scopes) -> Result<Role,
     if of_others || form.boolean("operator").unwrap_or_default() {
         return Err(alone());
     }
-    let tenant = match (form.text("tenant"), caller.tenant.as_deref()) {
+    let tenant = match (form.text("tenant"), caller.tenant()) {
         (Some(named), Some(own)) if named != own => {
             return Err(Problem::Forbidden(format!("`tenant` is not the one of the {TARGET} header")));
         }
@@ -261,6 +262,7 @@ const TOLD_MAX: usize = 20;
 mod tests {
     use super::*;
     use crate::api::request::settings::fixture::{settings, tenant};
+    use crate::api::request::target::Target;
     use crate::domain::time::Timestamp;
 
     fn taken(body: &str) -> Result<Role, u16> {
@@ -319,12 +321,12 @@ mod tests {
 
     #[test]
     fn a_provider_makes_keys_of_its_tenants_with_no_more_than_its_scopes() {
+        let target = |header: Option<&str>| header.map_or(Target::Unnamed, |tenant| Target::Tenant(tenant.into()));
         let taken = |body: &str, scopes: &[&str], header: Option<&str>| {
             let mut form = Form::read(body.as_bytes(), &["operator", "provider", "tenant", "scopes"]).unwrap();
             let provider = settings(Vec::new()).provider("acme").unwrap().clone();
             let own = Scopes::parse(scopes.iter().copied()).unwrap();
-            let caller =
-                Caller { rank: Rank::Provider(own), provider, tenant: header.map(Into::into), anywhere: false, key: None };
+            let caller = Caller { rank: Rank::Provider(own), provider, target: target(header), anywhere: false, key: None };
             let role = role_below(&mut form, &caller, own).and_then(|role| form.finish().map(|()| role));
             role.map_err(|problem| problem.status().as_u16())
         };

@@ -13,6 +13,7 @@ use super::near::{Judge, Near};
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Ask;
 use crate::api::request::params::{Form, WRONG_MAX, escaped};
+use crate::api::request::target::{TARGET, Target};
 use crate::api::response::print;
 use crate::api::response::problem::{Problem, Wrong};
 use crate::api::response::reply::Reply;
@@ -107,26 +108,35 @@ impl Reader<'_> {
     /// Whom the event is for; `None`: every tenant of the provider.
     fn tenant(&self, form: &mut Form<'_>) -> Result<Option<Box<str>>, Problem> {
         let given = form.text("tenant");
-        match (&self.caller.tenant, given) {
-            (Some(own), None) => Ok(Some(own.clone())),
-            (Some(own), Some(given)) if **own == *given => Ok(Some(own.clone())),
-            (Some(_), Some(_)) if !matches!(self.caller.rank, Rank::Tenant(_)) => {
-                Err(Problem::Forbidden("the event's tenant is not the one of the Hookwheel-Tenant header".into()))
-            }
-            (Some(_), Some(_)) => Err(Problem::Forbidden("this key publishes for its own tenant alone".into())),
-            (None, Some(given)) if given == "*" => Ok(None),
-            (None, None) if self.caller.rank == Rank::Operator => Ok(None),
-            (None, Some(given)) => {
+        match (&self.caller.target, given) {
+            (Target::Tenant(own), None) => Ok(Some(own.clone())),
+            (Target::Tenant(own), Some(given)) if **own == *given => Ok(Some(own.clone())),
+            (Target::Tenant(_), Some(_)) => Err(self.not_its_tenant()),
+            (Target::All, None) => Ok(None),
+            (Target::All | Target::Unnamed, Some(given)) if given == "*" => Ok(None),
+            (Target::All | Target::Unnamed, Some(given)) => {
                 if !is_name(&given) {
                     form.note("tenant", format!("is neither `*` nor {NAME}"));
                 }
                 Ok(Some(given.into()))
             }
-            (None, None) => {
-                form.note("tenant", "is missing; a provider's key names the tenant, or `*` for all of them");
+            (Target::Unnamed, None) => {
+                form.note("tenant", self.missing_tenant());
                 Ok(None)
             }
         }
+    }
+
+    fn not_its_tenant(&self) -> Problem {
+        Problem::Forbidden(match self.caller.rank {
+            Rank::Tenant(_) => "this key publishes for its own tenant alone".into(),
+            Rank::Operator | Rank::Provider(_) => format!("the event's tenant is not the one of the {TARGET} header"),
+        })
+    }
+
+    fn missing_tenant(&self) -> String {
+        let provider = &self.caller.provider.name;
+        format!("is missing; a provider's key names the tenant, here or as {TARGET}: {provider}/TENANT, or `*` for all of them")
     }
 
     /// What the dialect says of an event whose members are well formed.

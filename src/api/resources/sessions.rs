@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::api::request::context::{self, Ask};
 use crate::api::request::params::Form;
+use crate::api::request::target::TARGET;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::id::is_name;
@@ -65,15 +66,17 @@ fn pins(ask: &Ask<'_>) -> Result<(), Problem> {
 
 /// The caller's tenant, or the one that a provider's key names.
 fn owned(ask: &Ask<'_>, pointer: &str, named: Option<&str>) -> Result<Owned, Problem> {
-    match (&ask.caller.tenant, named) {
-        (Some(own), Some(named)) if **own != *named => {
+    match (ask.caller.tenant(), named) {
+        (Some(own), Some(named)) if own != named => {
             Err(Problem::Forbidden("this key opens and closes connections of its own tenant alone".into()))
         }
         (None, Some(named)) if is_name(named) => {
             Ok(Owned { provider: (&*ask.caller.provider.name).into(), tenant: named.into() })
         }
         (None, Some(_)) => Err(Problem::field(pointer, NO_NAME)),
-        (None, None) => Err(Problem::field(pointer, "is missing; a provider's key names the tenant")),
+        (None, None) => {
+            Err(Problem::field(pointer, format!("is missing; a provider's key names the tenant, here or as {TARGET}")))
+        }
         (Some(_), _) => ask.caller.owned(),
     }
 }

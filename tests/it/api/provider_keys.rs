@@ -136,6 +136,19 @@ async fn a_key_gives_no_scope_that_it_has_not() {
 }
 
 #[tokio::test]
+async fn a_key_that_only_publishes_names_its_tenant_by_the_header() {
+    let (service, receiver) = (Service::start(&two_providers()).await, Receiver::start().await);
+    service.tenant("shop", "bolt").subscribe(&receiver.url("/b"), &["*"]).await;
+    let event = json!({ "type": "a", "data": 1 });
+    let app = service.provider("shop");
+    target(&app, "shop/bolt").publish(&event).await.expect(202);
+    target(&app, "shop/*").publish(&event).await.expect(202);
+    receiver.wait_for("/b", 2, WITHIN).await;
+    app.publish(&event).await.problem(422, &["/tenant", "Hookwheel-Tenant: shop/TENANT"]);
+    target(&app, "other/core").publish(&event).await.problem(403, &["tenants of shop"]);
+}
+
+#[tokio::test]
 async fn a_providers_key_without_scopes_is_as_it_was() {
     let service = Service::start(&two_providers()).await;
     let made = service.cli(&["keys", "new", "plain", "--provider", "shop"]).expect(0);
@@ -145,7 +158,7 @@ async fn a_providers_key_without_scopes_is_as_it_was() {
         for path in ["/v1/webhooks", "/v1/deliveries", "/v1/admin/keys", "/v1/admin/webhooks"] {
             plain.get(path).await.problem(403, &["`manage`"]);
         }
-        target(&plain, "shop/bolt").get("/v1/webhooks").await.problem(403, &["shop/*"]);
+        target(&plain, "shop/bolt").get("/v1/webhooks").await.problem(403, &["`manage`"]);
         plain.post("/v1/admin/keys", &json!({ "tenant": "bolt" })).await.problem(403, &["`manage`"]);
     }
 }

@@ -53,7 +53,7 @@ fn a_key_is_taken_from_either_header() {
         ("x-api-key", ACME),
     ] {
         let caller = caller(Door::Tcp, &[given]).unwrap();
-        assert_eq!(caller.tenant.as_deref(), Some("t1"));
+        assert_eq!(caller.tenant(), Some("t1"));
         assert_eq!(&*caller.provider.name, "acme");
     }
 }
@@ -81,7 +81,7 @@ fn a_kept_key_is_as_good_as_one_from_a_file() {
     let kept = Arc::new(key("kept", tenant("acme", "t9", Scopes::ALL)));
     let find = |hash: &KeyHash| (*hash == kept.hash).then(|| kept.clone());
     let caller = Keys { settings: &settings, kept: find }.caller(Door::Tcp, &headers(&[("x-api-key", "kept")]), || true);
-    assert_eq!(caller.unwrap().tenant.as_deref(), Some("t9"));
+    assert_eq!(caller.unwrap().tenant(), Some("t9"));
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn scopes_open_what_they_name() {
 #[test]
 fn a_providers_key_publishes_and_nothing_else() {
     let caller = caller(Door::Tcp, &[("x-api-key", PROVIDER)]).unwrap();
-    assert_eq!(caller.tenant, None);
+    assert_eq!(caller.target, Target::Unnamed);
     let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator];
     assert_eq!(needs.map(|need| status(caller.may(need, Door::Tcp))), [200, 403, 403, 403]);
 }
@@ -140,10 +140,9 @@ fn a_providers_scopes_open_its_tenants() {
 #[test]
 fn a_provider_that_manages_names_its_own_tenants_alone() {
     let named = |target| caller(Door::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]);
-    let tenant =
-        |target| named(target).map(|caller| caller.tenant.map(String::from)).map_err(|problem| problem.status().as_u16());
-    assert_eq!(tenant("acme/t1"), Ok(Some("t1".into())));
-    assert_eq!(tenant("acme/*"), Ok(None));
+    let tenant = |target| named(target).map(|caller| caller.target).map_err(|problem| problem.status().as_u16());
+    assert_eq!(tenant("acme/t1"), Ok(Target::Tenant("t1".into())));
+    assert_eq!(tenant("acme/*"), Ok(Target::All));
     assert_eq!([tenant("default/t1"), tenant("gone/t1"), tenant("t1")], [Err(403), Err(403), Err(400)]);
     assert_eq!(named("acme/t1").unwrap().owner(), Owner::Operator);
     let of = |provider: &str, tenant: &str| Endpoint { provider: provider.into(), tenant: tenant.into(), ..endpoint(&["*"]) };
@@ -180,7 +179,7 @@ fn an_operator_names_the_target() {
 fn a_key_names_no_target_but_its_own() {
     let named = |key, target| status(caller(Door::Tcp, &[("x-api-key", key), ("hookwheel-tenant", target)]).map(drop));
     assert_eq!(["acme/t1", "acme/t2", "acme/*", "other/t1", "t1"].map(|target| named(ACME, target)), [200, 403, 403, 403, 400]);
-    assert_eq!(["acme/*", "acme/t1", "other/*"].map(|target| named(PROVIDER, target)), [200, 403, 403]);
+    assert_eq!(["acme/*", "acme/t1", "other/*", "t1"].map(|target| named(PROVIDER, target)), [200, 200, 403, 400]);
 }
 
 #[test]

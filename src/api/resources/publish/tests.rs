@@ -8,12 +8,16 @@ fn plain() -> Dialect {
     dialect(r#"{"type":$event.type,"data":$data}"#, Numbers::AsPublished)
 }
 
-fn caller(rank: Rank, tenant: Option<&str>, dialect: Dialect) -> Caller {
-    Caller { rank, provider: provider("acme", dialect), tenant: tenant.map(Into::into), anywhere: false, key: None }
+fn caller(rank: Rank, target: Target, dialect: Dialect) -> Caller {
+    Caller { rank, provider: provider("acme", dialect), target, anywhere: false, key: None }
+}
+
+fn one(tenant: &str) -> Target {
+    Target::Tenant(tenant.into())
 }
 
 fn tenants(dialect: Dialect) -> Caller {
-    caller(Rank::Tenant(Scopes::ALL), Some("t1"), dialect)
+    caller(Rank::Tenant(Scopes::ALL), one("t1"), dialect)
 }
 
 fn read_by(caller: &Caller, body: &str) -> Result<Publication, Problem> {
@@ -98,7 +102,7 @@ fn a_tenants_key_publishes_for_itself() {
 
 #[test]
 fn a_providers_key_names_the_tenant() {
-    let provider = caller(Rank::Provider(Scopes::PUBLISH), None, plain());
+    let provider = caller(Rank::Provider(Scopes::PUBLISH), Target::Unnamed, plain());
     let with = |tenant: &str| read_by(&provider, &format!(r#"{{"type":"a","data":1{tenant}}}"#)).map(|read| read.tenant);
     assert_eq!(with(r#","tenant":"t2""#).unwrap().as_deref(), Some("t2"));
     assert_eq!(with(r#","tenant":"*""#).unwrap(), None);
@@ -108,10 +112,31 @@ fn a_providers_key_names_the_tenant() {
 }
 
 #[test]
+fn a_providers_key_names_the_tenant_by_the_header_too() {
+    let read = |target, tenant: &str| {
+        let caller = caller(Rank::Provider(Scopes::PUBLISH), target, plain());
+        let read = read_by(&caller, &format!(r#"{{"type":"a","data":1{tenant}}}"#));
+        read.map(|read| read.tenant).map_err(|problem| problem.status().as_u16())
+    };
+    assert_eq!(read(one("t1"), ""), Ok(Some("t1".into())));
+    assert_eq!(read(one("t1"), r#","tenant":"t1""#), Ok(Some("t1".into())));
+    assert_eq!(read(one("t1"), r#","tenant":"t2""#), Err(403));
+    assert_eq!(read(Target::All, ""), Ok(None));
+    assert_eq!(read(Target::All, r#","tenant":"*""#), Ok(None));
+}
+
+#[test]
+fn who_names_no_tenant_is_told_both_ways() {
+    let provider = caller(Rank::Provider(Scopes::PUBLISH), Target::Unnamed, plain());
+    let problem = read_by(&provider, r#"{"type":"a","data":1}"#).unwrap_err();
+    assert!(problem.detail().contains("/tenant") && problem.detail().contains("Hookwheel-Tenant: acme/TENANT"));
+}
+
+#[test]
 fn an_operator_publishes_for_the_target() {
-    let all = caller(Rank::Operator, None, plain());
+    let all = caller(Rank::Operator, Target::All, plain());
     assert_eq!(read_by(&all, r#"{"type":"a","data":1}"#).unwrap().tenant, None);
-    let one = caller(Rank::Operator, Some("t1"), plain());
+    let one = caller(Rank::Operator, one("t1"), plain());
     assert_eq!(read_by(&one, r#"{"type":"a","data":1}"#).unwrap().tenant.as_deref(), Some("t1"));
     assert_eq!(read_by(&one, r#"{"type":"a","data":1,"tenant":"t2"}"#).unwrap_err().status(), 403);
 }
@@ -119,7 +144,7 @@ fn an_operator_publishes_for_the_target() {
 #[test]
 fn a_body_that_names_its_tenant_is_for_one_tenant() {
     let names = dialect(r#"{"tenant":$tenant.id,"data":$data}"#, Numbers::AsPublished);
-    let provider = caller(Rank::Provider(Scopes::PUBLISH), None, names);
+    let provider = caller(Rank::Provider(Scopes::PUBLISH), Target::Unnamed, names);
     let problem = read_by(&provider, r#"{"type":"a","data":1,"tenant":"*"}"#).unwrap_err();
     assert_eq!(pointers(&problem), ["/tenant"]);
 }
