@@ -46,10 +46,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
 /// `POST /v1/admin/keys`: the one answer that shows the key's text.
 pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let mut form = Form::read_or_empty(&ask.body, &["name", "operator", "provider", "tenant", "scopes"])?;
-    let name = form.text("name").unwrap_or_default().into_owned();
-    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-        form.note("name", "is longer than 128 characters or contains a control character");
-    }
+    let name = name(&mut form);
     let role = match ask.caller.rank {
         Rank::Operator => role(&mut form, ask.settings),
         Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &ask.caller, scopes)?,
@@ -151,6 +148,18 @@ fn role_below(form: &mut Form<'_>, caller: &Caller, own: Scopes) -> Result<Role,
             lacking.join(", ")
         ))),
     }
+}
+
+/// A key without a name is known by its id; a name that is given says something.
+fn name(form: &mut Form<'_>) -> String {
+    let Some(name) = form.text("name") else { return String::new() };
+    if name.trim().is_empty() {
+        form.note("name", "is blank; leave it out for a key without a name");
+    }
+    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        form.note("name", "is longer than 128 characters or contains a control character");
+    }
+    name.into_owned()
 }
 
 /// An operator's with `operator`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
@@ -290,6 +299,20 @@ mod tests {
         assert_eq!(found("key_1").as_deref(), Ok("key_1"), "an id comes before a name");
         assert_eq!(found("x").unwrap_err(), "2 keys have this name; revoke one by its id: key_2, key_3");
         assert_eq!(called(&keys, "none").unwrap_err().status(), 404);
+    }
+
+    #[test]
+    fn a_name_that_is_given_says_something() {
+        let named = |body: &str| {
+            let mut form = Form::read(body.as_bytes(), &["name"]).unwrap();
+            let name = name(&mut form);
+            form.finish().map(|()| name).map_err(|problem| problem.detail())
+        };
+        assert_eq!((named("{}"), named(r#"{"name":"ci"}"#)), (Ok(String::new()), Ok("ci".to_owned())));
+        for blank in ["", "  ", "\\u00a0"] {
+            let refused = named(&format!(r#"{{"name":"{blank}"}}"#));
+            assert!(refused.is_err_and(|detail| detail.contains("/name: is blank")), "{blank:?}");
+        }
     }
 
     #[test]

@@ -43,8 +43,12 @@ async fn what_is_blank_is_wrong_usage_and_changes_nothing() {
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
     assert_eq!(acme.get("/v1/events").await.expect(200)["data"], json!([]));
     assert_eq!(service.cli(&["keys", "list"]).expect(0).stdout, keys);
+    let hook = |name: &str| json!({ "url": "https://example.com/", "events": ["*"], "name": name });
+    acme.post("/v1/webhooks", &hook(" ")).await.problem(422, &["/name: is blank"]);
+    acme.patch(&format!("/v1/webhooks/{unnamed}"), &json!({ "name": "  " })).await.problem(422, &["/name: is blank"]);
+    service.operator().post("/v1/admin/keys", &json!({ "name": "" })).await.problem(422, &["/name: is blank"]);
     for path in ["/v1/webhooks?name=", "/v1/admin/webhooks?name="] {
-        service.operator().get(path).await.problem(422, &["?name: is empty"]);
+        service.operator().get(path).await.problem(422, &["?name: is blank"]);
     }
 }
 

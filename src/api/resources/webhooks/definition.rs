@@ -53,6 +53,9 @@ impl Given {
         let url = form.text("url").and_then(|url| canonical(&url, form, rules));
         let events = form.texts("events").map(|events| patterns(&events, form, rules));
         let name = form.text("name").map(|name| line("name", name, NAME_CHARS_MAX, form));
+        if name.as_deref().is_some_and(is_blank) {
+            form.note("name", "is blank; leave it out for a webhook without a name");
+        }
         if dialect.api.unique_name && name.as_deref() == Some("") {
             form.note("name", "is empty; in this dialect a webhook is found by its name");
         }
@@ -150,6 +153,11 @@ fn line(member: &str, text: Cow<'_, str>, chars_max: usize, form: &mut Form<'_>)
     text.into()
 }
 
+/// Whether a name says nothing though it is there; the empty one takes a webhook's name away.
+fn is_blank(name: &str) -> bool {
+    !name.is_empty() && name.trim().is_empty()
+}
+
 fn check_line(text: &str, chars_max: usize) -> Result<(), String> {
     match text.chars().count() {
         count if count > chars_max => Err(format!("is longer than {chars_max} characters")),
@@ -161,7 +169,7 @@ fn check_line(text: &str, chars_max: usize) -> Result<(), String> {
 /// The `name` of a query, as far as a webhook can have it.
 pub(in crate::api) fn name_of(query: &mut Query) -> Option<String> {
     query.read_or_say("name", |name| match name {
-        "" => Err("is empty; a webhook without a name is found by its id".into()),
+        name if name.trim().is_empty() => Err("is blank; a webhook without a name is found by its id".into()),
         name => check_line(name, NAME_CHARS_MAX).map(|()| name.to_owned()),
     })
 }
@@ -224,6 +232,22 @@ mod tests {
         assert!(told[2].starts_with("/events/1 "), "{told:?}");
         assert_eq!(told[3], "/name contains a control character");
         assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn a_blank_name_is_refused_and_an_empty_one_is_none() {
+        let named = |name: &str| {
+            let body = format!(r#"{{"url":"https://example.com/","events":["*"],"name":"{name}"}}"#);
+            take(&body, &plain()).map(|definition| definition.name.to_string())
+        };
+        assert_eq!(named(""), Ok(String::new()));
+        for blank in [" ", "\u{a0}", "   "] {
+            let told = named(blank).unwrap_err();
+            assert!(told[0].starts_with("/name is blank"), "{told:?}");
+        }
+        let mut query = Query::read(Some("name=%20"), &["name"]);
+        assert_eq!(name_of(&mut query), None);
+        assert!(query.finish().is_err());
     }
 
     #[test]
