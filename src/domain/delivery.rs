@@ -162,6 +162,15 @@ impl Delivery {
         self.run.cause == Cause::Test
     }
 
+    /// Whether `recover` brings it back: it failed, it is no test, and nobody ended it by hand, as a purge does. One of those comes
+    /// back by a retry of its own alone.
+    pub(crate) fn is_recoverable(&self) -> bool {
+        match self.state {
+            State::Failed { end, .. } => end != End::Cancelled && !self.is_test(),
+            State::Pending(_) | State::Succeeded { .. } => false,
+        }
+    }
+
     pub(crate) fn is_pending(&self) -> bool {
         matches!(self.state, State::Pending(_))
     }

@@ -109,7 +109,7 @@ impl Batch<'_, '_> {
 
     fn recover_failed(&mut self, entry: &Entry, key: DeliveryKey) -> Result<bool, Error> {
         let Some((delivery, newest)) = self.row(key)? else { return Ok(false) };
-        if !matches!(delivery.state, State::Failed { .. }) || delivery.is_test() {
+        if !delivery.is_recoverable() {
             return Ok(false);
         }
         let restarted = self.restart(delivery)?;

@@ -2,7 +2,6 @@
 //! brought back before the next one is looked for, so that neither memory nor the file grows with the window.
 
 use super::snapshot::Snapshot;
-use crate::domain::delivery::State;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
@@ -84,8 +83,8 @@ impl Store {
 
 impl Snapshot<'_> {
     fn failed(&self, key: DeliveryKey) -> Result<Option<Recovered>, Error> {
-        let failed = self.row(key)?.is_some_and(|(delivery, _)| matches!(delivery.state, State::Failed { .. }));
-        Ok(failed.then_some(Recovered::Failed(key)))
+        let comes_back = self.row(key)?.is_some_and(|(delivery, _)| delivery.is_recoverable());
+        Ok(comes_back.then_some(Recovered::Failed(key)))
     }
 
     /// An event that the webhook matches now and has no delivery for. One of which some deliveries are gone already may have been
