@@ -211,7 +211,7 @@ impl Api {
             Call::ExplainEvent => resources::explain::explain(ask).await,
             Call::CreateWebhook => resources::webhooks::create(ask).await,
             Call::ListWebhooks => resources::webhooks::list(ask).await,
-            Call::ShowWebhook => resources::webhooks::show(ask),
+            Call::ShowWebhook => resources::webhooks::show(ask).await,
             Call::PutWebhook => resources::webhooks::put(ask).await,
             Call::PatchWebhook => resources::webhooks::patch(ask).await,
             Call::DeleteWebhook => resources::webhooks::delete(ask).await,

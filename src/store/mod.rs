@@ -33,7 +33,7 @@ pub(crate) use message::permit::ENDPOINT_PERMITS;
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
-pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, status};
+pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::boot::check::{Report, check};
 pub(crate) use redb::boot::doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
 pub(crate) use redb::read::begin::{Begin, Begun};

@@ -155,6 +155,11 @@ impl Caller {
         }
     }
 
+    /// Whether it acts with a tenant's own key, and so sees of each thing what the tenant's dialect shows.
+    pub(crate) fn is_tenant(&self) -> bool {
+        matches!(self.rank, Rank::Tenant(_))
+    }
+
     /// The id of the one tenant that the call is about, if it is about one.
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.target.tenant()
@@ -206,7 +211,8 @@ impl Caller {
     pub(crate) fn owner(&self) -> Owner {
         match (&self.key, self.rank) {
             (Some(key), Rank::Tenant(_)) => Owner::Key(key.id.clone()),
-            _ => Owner::Operator,
+            (Some(key), Rank::Provider(_)) => Owner::Provider(key.id.clone()),
+            (_, Rank::Operator) | (None, _) => Owner::Operator,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{self, Denied, Refusal};
+use crate::store::{self, Denied, Refusal, WebhookView};
 
 /// A request at work.
 pub(crate) struct Ask<'a> {
@@ -94,6 +94,13 @@ impl Ask<'_> {
     pub(crate) fn webhook_by_id(&self, id: &str) -> Result<Arc<Endpoint>, Problem> {
         let found = self.api.store.webhook(id).filter(|endpoint| self.caller.sees(endpoint));
         found.ok_or(Problem::NotFound(Resource::Webhook))
+    }
+
+    /// A webhook with the end of its newest attempt. Where the log cannot be read, that is left out: the call itself is done.
+    pub(crate) async fn view(&self, endpoint: &Arc<Endpoint>) -> WebhookView {
+        let (store, one) = (self.api.store.clone(), endpoint.clone());
+        let found = read(move || store.webhook_views(&[one])).await.ok().and_then(|mut views| views.pop());
+        found.unwrap_or_else(|| WebhookView { endpoint: endpoint.clone(), last: None })
     }
 
     /// A webhook's provider with the event types that it added; also one that the config does not name.

@@ -13,19 +13,19 @@ use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
-use crate::api::response::page::{Frame, Row, Rows, page};
-use crate::api::response::print::{Object, fill_object};
+use crate::api::response::page::{Frame, Listed, Rows, page};
+use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
-use crate::domain::delivery::outcome::{Failure, Response};
-use crate::domain::delivery::{QueuePosition, State, Trigger};
+use crate::domain::delivery::outcome::{Class, Failure, Response};
+use crate::domain::delivery::{End, QueuePosition, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
-use crate::domain::id::{DeliveryKey, Node};
+use crate::domain::id::Node;
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::target::{OPENED_BY, REFUSED};
 use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
@@ -83,14 +83,12 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            let none = Lines { node, views: Vec::new(), at: 0, before, next: None, print: print_line };
-            return page(ask, Frame::of(dialect), none).await;
+            return page(ask, Frame::of(dialect), lines(node, store::Page::default(), print_line)).await;
         };
         filter.event = Some(event.key);
     }
     let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    let lines = Lines { node, views: found.views, at: 0, before, next: found.next, print: print_line };
-    page(ask, Frame::of(dialect), lines).await
+    page(ask, Frame::of(dialect), lines(node, found, print_line)).await
 }
 
 /// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
@@ -112,8 +110,8 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
         let Some(filter) = with_event(&store, &tenants, filter, event)? else { return Ok(store::Page::default()) };
         store.deliveries(&webhook.unwrap_or(Of::Tenants(tenants)), &filter, before, limit)
     };
-    let store::Page { views, next } = context::read(look).await?;
-    page(ask, Frame::default(), Lines { node, views, at: 0, before, next, print: print_for_operator }).await
+    let found = context::read(look).await?;
+    page(ask, Frame::default(), lines(node, found, print_for_operator)).await
 }
 
 /// A filter for an event that one of the tenants has; `None` when none of them has it.
@@ -125,43 +123,21 @@ fn with_event(store: &Store, tenants: &[Owned], filter: Filter, id: Option<Strin
 
 fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {
     print_line(node, view, object);
-    object.number_or_null("last_code", view.delivery.code.map(u64::from));
-    object.text_or_null("last_error", view.error.map(crate::domain::delivery::outcome::Class::name));
     object.text("provider", &view.endpoint.provider);
     object.text("tenant", &view.endpoint.tenant);
 }
 
 /// The deliveries of a page.
-struct Lines {
-    node: Node,
-    views: Vec<View>,
-    at: usize,
-    before: Option<DeliveryKey>,
-    /// Behind the last row that was looked at, which may be none of the page's.
-    next: Option<DeliveryKey>,
-    print: fn(Node, &View, &mut Object<'_>),
-}
-
-impl Rows for Lines {
-    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
-        let Some(view) = self.views.get(self.at) else { return Ok(Row::End) };
-        fill_object(into, |object| (self.print)(self.node, view, object));
-        Ok(Row::Printed)
-    }
-
-    fn pass(&mut self) {
-        self.at += 1;
-    }
-
-    fn cursor(&self) -> String {
-        let passed = self.views[..self.at].last().map(|view| view.delivery.key);
-        let last = if self.at == self.views.len() { self.next.or(passed) } else { passed };
-        last.or(self.before).as_ref().map(cursor::encode).unwrap_or_default()
-    }
-
-    fn has_more(&self) -> bool {
-        self.next.is_some() || self.at < self.views.len()
-    }
+fn lines(node: Node, found: store::Page, print: fn(Node, &View, &mut Object<'_>)) -> impl Rows {
+    Listed::found(
+        found.views,
+        found.next.as_ref().map(cursor::encode),
+        |view| cursor::encode(&view.delivery.key),
+        move |view, object| {
+            print(node, view, object);
+            Ok(())
+        },
+    )
 }
 
 /// All filters but `event`, which needs the store.
@@ -178,10 +154,12 @@ fn filter(query: &mut Query, now: Timestamp) -> Filter {
     }
 }
 
-/// A delivery in a list: `attempts` is a count.
+/// A delivery in a list: `attempts` is a count, and of the newest of them its result is shown.
 pub(crate) fn print_line(node: Node, view: &View, object: &mut Object<'_>) {
     print(node, view, object);
     object.number("attempts", view.delivery.attempts.into());
+    object.number_or_null("last_code", view.delivery.code.map(u64::from));
+    object.text_or_null("last_error", view.error.map(Class::name));
 }
 
 /// All of a delivery but what its attempts sent and got.
@@ -193,7 +171,7 @@ pub(in crate::api) fn print(node: Node, view: &View, object: &mut Object<'_>) {
     object.text("webhook_id", &view.endpoint.id);
     object.text("url", view.url());
     object.text("status", view.status.name());
-    object.text_or_null("reason", reason(delivery.state));
+    object.text_or_null("reason", reason(view));
     object.boolean("test", delivery.is_test());
     object.time("created_at", Some(delivery.key.event.time()));
     object.time("succeeded_at", delivery.succeeded_at);
@@ -206,7 +184,7 @@ pub(in crate::api) fn print_attempt(attempt: &Attempt, rank: Rank, object: &mut 
     object.text("trigger", trigger(attempt.trigger));
     object.time("started_at", Some(attempt.started_at));
     object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
-    object.text_or_null("error", attempt.error.map(crate::domain::delivery::outcome::Class::name));
+    object.text_or_null("error", attempt.error.map(Class::name));
     let failure = attempt.outcome.result.as_ref().err();
     object.text_or_null("detail", failure.map(|failure| detail(failure, rank)).as_deref());
     object.object("request", |object| {
@@ -260,11 +238,15 @@ pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
     }
 }
 
-/// Why it failed for good.
-fn reason(state: State) -> Option<&'static str> {
-    match state {
-        State::Failed { end, .. } => Some(end.name()),
-        State::Pending(_) | State::Succeeded { .. } => None,
+/// Why it failed for good, or why it is held.
+fn reason(view: &View) -> Option<&'static str> {
+    match (view.delivery.state, view.endpoint.standing) {
+        (State::Failed { end, .. }, _) => Some(end.name()),
+        (State::Pending(_), _) if view.status != Status::Held => None,
+        (State::Pending(_), WebhookState::Disabled { .. }) => Some("webhook_disabled"),
+        (State::Pending(_), WebhookState::Removed { .. }) => Some("webhook_removed"),
+        (State::Pending(_), WebhookState::Deleted { .. }) => Some(End::WebhookDeleted.name()),
+        (State::Pending(_), WebhookState::Active) | (State::Succeeded { .. }, _) => None,
     }
 }
 
@@ -294,6 +276,7 @@ const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "sinc
 mod tests {
     use super::*;
     use crate::api::response::print;
+    use crate::domain::id::DeliveryKey;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 

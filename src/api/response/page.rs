@@ -150,18 +150,32 @@ impl<R: Rows> Page<R> {
 pub(crate) struct Listed<T, P> {
     items: Vec<T>,
     at: usize,
-    /// Whether the list goes on behind them.
-    more: bool,
+    /// How the list goes on behind them.
+    rest: Behind,
     cursor: fn(&T) -> String,
     print: P,
+}
+
+/// What comes behind the rows of a page.
+enum Behind {
+    Nothing,
+    /// More, right behind the last row.
+    More,
+    /// Perhaps more, from this cursor: rows that the list does not show were looked at behind the last that it shows.
+    From(String),
 }
 
 impl<T, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem>> Listed<T, P> {
     /// The first `limit` of `items`; one more than that says that the list goes on.
     pub(crate) fn of(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
-        let more = items.len() > limit;
+        let rest = if items.len() > limit { Behind::More } else { Behind::Nothing };
         items.truncate(limit);
-        Self { items, at: 0, more, cursor, print }
+        Self { items, at: 0, rest, cursor, print }
+    }
+
+    /// Those that were found among rows of which the last one looked at has the cursor `next`; `None`: there are no more.
+    pub(crate) fn found(items: Vec<T>, next: Option<String>, cursor: fn(&T) -> String, print: P) -> Self {
+        Self { items, at: 0, rest: next.map_or(Behind::Nothing, Behind::From), cursor, print }
     }
 }
 
@@ -178,11 +192,14 @@ impl<T: Send + 'static, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem> + S
     }
 
     fn cursor(&self) -> String {
-        self.items[..self.at].last().map(self.cursor).unwrap_or_default()
+        match &self.rest {
+            Behind::From(next) if self.at == self.items.len() => next.clone(),
+            _ => self.items[..self.at].last().map(self.cursor).unwrap_or_default(),
+        }
     }
 
     fn has_more(&self) -> bool {
-        self.more || self.at < self.items.len()
+        !matches!(self.rest, Behind::Nothing) || self.at < self.items.len()
     }
 }
 
@@ -233,6 +250,21 @@ mod tests {
         assert_eq!((lengths(&page), page["next"].is_null()), (vec![1, 2], true));
         let (_, page) = read(rows(&[], 2));
         assert_eq!(page, serde_json::json!({ "data": [], "next": null }));
+    }
+
+    #[test]
+    fn a_page_of_a_search_goes_on_where_it_looked_last() {
+        let found = |items: &[usize], next: Option<&str>| {
+            let print = |length: &usize, object: &mut Object<'_>| {
+                object.text("x", &"y".repeat(*length));
+                Ok(())
+            };
+            let rows = Listed::found(items.to_vec(), next.map(str::to_owned), |length| format!("c{length}"), print);
+            read(Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }).1["next"].clone()
+        };
+        assert_eq!((found(&[1, 2], Some("n")), found(&[], Some("n"))), ("n".into(), "n".into()));
+        assert_eq!(found(&[1, 2], None), serde_json::Value::Null);
+        assert_eq!(found(&[3_000_000, 2_000_000], Some("n")), "c3000000", "it ended before its last row");
     }
 
     #[test]

@@ -97,6 +97,18 @@ pub(crate) enum Class {
 }
 
 impl Class {
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Timeout,
+        Self::Reset,
+        Self::Status,
+        Self::Policy,
+        Self::Response,
+        Self::Internal,
+    ];
+
     /// As the log and the API print it.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -91,6 +91,12 @@ pub(crate) enum WebhookField {
     CreatedAt,
     /// End of the last attempt.
     LastDeliveryAt,
+    /// Failures in a row, as the dialect counts them.
+    Failures,
+    /// The status of the last attempt's response.
+    LastCode,
+    /// Why the last attempt was no success.
+    LastError,
 }
 
 impl WebhookField {
@@ -105,6 +111,9 @@ impl WebhookField {
         Self::IsActive,
         Self::CreatedAt,
         Self::LastDeliveryAt,
+        Self::Failures,
+        Self::LastCode,
+        Self::LastError,
     ];
 
     /// As dialect files and answers write it.
@@ -120,6 +129,9 @@ impl WebhookField {
             Self::IsActive => "is_active",
             Self::CreatedAt => "created_at",
             Self::LastDeliveryAt => "last_delivery_at",
+            Self::Failures => "failures",
+            Self::LastCode => "last_code",
+            Self::LastError => "last_error",
         }
     }
 }

@@ -45,6 +45,8 @@ pub(crate) enum Owner {
     File,
     /// A tenant's key, by its id.
     Key(Box<str>),
+    /// A provider's key, by its id. What it makes for a tenant uses up nothing of what that tenant's keys may make.
+    Provider(Box<str>),
     Operator,
 }
 
@@ -135,6 +137,15 @@ impl Endpoint {
             WebhookState::Disabled { at, why } => Some((at, why.text())),
             WebhookState::Removed { at, .. } => Some((at, REMOVED.into())),
         }
+    }
+
+    /// Whether what its endpoint answered disabled it, also when it was taken out of the config file since then.
+    pub(crate) fn was_disabled_by_failures(&self) -> bool {
+        let why = match self.standing {
+            WebhookState::Disabled { why, .. } | WebhookState::Removed { disabled: Some((_, why)), .. } => Some(why),
+            WebhookState::Active | WebhookState::Removed { disabled: None, .. } | WebhookState::Deleted { .. } => None,
+        };
+        matches!(why, Some(Why::Failures(_) | Why::Gone))
     }
 
     /// Where a delivery is sent: the URL that a connection pinned when it was made, as far as that still counts, else its own.

@@ -1,6 +1,7 @@
 //! What goes into the store and what comes out: commands, publications, views of deliveries, and what watchers are told.
 
 pub(in crate::store) mod command;
+pub(in crate::store) mod last;
 pub(in crate::store) mod permit;
 pub(in crate::store) mod progress;
 pub(in crate::store) mod publication;

@@ -3,9 +3,9 @@
 //! A delivery that finds no permit goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
-use crate::domain::time::Timestamp;
+use super::last::Last;
 
 /// Seats over all endpoints.
 #[derive(Debug, Default)]
@@ -17,20 +17,10 @@ pub(crate) struct QueueBudget {
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     waiting: AtomicU32,
-    last_attempt_micros: AtomicU64,
+    pub(in crate::store) last: Last,
 }
 
 impl Live {
-    /// The end of the last attempt since the start of this process.
-    pub(crate) fn last_attempt(&self) -> Option<Timestamp> {
-        let micros = self.last_attempt_micros.load(Relaxed);
-        (micros > 0).then(|| Timestamp::from_micros(micros))
-    }
-
-    pub(in crate::store) fn attempted(&self, at: Timestamp) {
-        self.last_attempt_micros.fetch_max(at.as_micros(), Relaxed);
-    }
-
     pub(in crate::store) fn waiting(&self) -> u32 {
         self.waiting.load(Relaxed)
     }

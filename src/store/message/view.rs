@@ -10,6 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
+use crate::store::message::last::LastAttempt;
 
 /// A delivery as a reader sees it; its attempts are read one by one.
 #[derive(Clone, Debug)]
@@ -56,6 +57,14 @@ pub(crate) struct Attempt {
     pub(crate) error: Option<Class>,
 }
 
+impl Attempt {
+    /// When it ended, and how.
+    pub(in crate::store) fn end(&self) -> LastAttempt {
+        let code = self.outcome.result.as_ref().ok().map(|response| response.status);
+        LastAttempt { ended_at: self.started_at + self.outcome.duration, code, error: self.error }
+    }
+}
+
 /// Whose deliveries are listed.
 #[derive(Clone, Debug)]
 pub(crate) enum Of {
@@ -71,6 +80,38 @@ pub(crate) enum Owners<'a> {
     Tenant(&'a str, &'a str),
     Provider(&'a str),
     All,
+}
+
+/// Which webhooks are listed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WebhookFilter<'a> {
+    pub(crate) of: Owners<'a>,
+    pub(crate) name: Option<&'a str>,
+    /// Those alone that fail, or those alone that do not.
+    pub(crate) failing: Option<bool>,
+}
+
+/// A webhook with the end of its newest attempt, as far as its log goes back.
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookView {
+    pub(crate) endpoint: Arc<Endpoint>,
+    pub(crate) last: Option<LastAttempt>,
+}
+
+/// A piece of a list of webhooks. It may hold fewer than were asked for and still go on: one call looks at a bounded number of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WebhookPage {
+    pub(crate) views: Vec<WebhookView>,
+    /// The last webhook that was looked at, when there may be more.
+    pub(crate) next: Option<EndpointNo>,
+}
+
+impl WebhookView {
+    /// Whether its newest attempt failed, deliveries failed in a row, or that disabled it.
+    pub(crate) fn is_failing(&self) -> bool {
+        let failed = self.last.is_some_and(|last| last.error.is_some());
+        failed || self.endpoint.failures > 0 || self.endpoint.was_disabled_by_failures()
+    }
 }
 
 /// Which of them.

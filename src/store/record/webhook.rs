@@ -22,7 +22,7 @@ struct EndpointForm {
     description: String,
     url: String,
     events: Vec<String>,
-    /// `None`: the config file; empty: the operator; else a key's id.
+    /// `None`: the config file; empty: the operator; else a key's id, behind [`OF_PROVIDER`] where it is a provider's.
     owner: Option<String>,
     created_at: u64,
     changed_at: u64,
@@ -171,6 +171,7 @@ fn owner_form(owner: &Owner) -> Option<String> {
         Owner::File => None,
         Owner::Operator => Some(String::new()),
         Owner::Key(id) => Some(id.to_string()),
+        Owner::Provider(id) => Some(format!("{OF_PROVIDER}{id}")),
     }
 }
 
@@ -178,7 +179,10 @@ fn owner(form: Option<String>) -> Owner {
     match form {
         None => Owner::File,
         Some(id) if id.is_empty() => Owner::Operator,
-        Some(id) => Owner::Key(id.into()),
+        Some(id) => match id.strip_prefix(OF_PROVIDER) {
+            Some(id) => Owner::Provider(id.into()),
+            None => Owner::Key(id.into()),
+        },
     }
 }
 
@@ -236,5 +240,20 @@ fn disabled((at, why, count): (u64, u8, u32)) -> Result<(Timestamp, Why), Error>
 /// Says since when pins count; before, a webhook could not be out of the config file but by being disabled.
 const ENDPOINT_VERSION: u8 = 2;
 
+/// Tells a provider's key from a tenant's. No key's id holds a colon, and an earlier release reads it as an id that it does not know.
+const OF_PROVIDER: &str = "provider:";
+
 /// Why a webhook was disabled, in the first version.
 const NOT_IN_FILE: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_is_read_as_it_was_written() {
+        for one in [Owner::File, Owner::Operator, Owner::Key("key_1".into()), Owner::Provider("key_file_shop.app".into())] {
+            assert_eq!(owner(owner_form(&one)), one);
+        }
+    }
+}

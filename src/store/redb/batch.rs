@@ -19,6 +19,7 @@ use crate::store::Attempt;
 use crate::store::Shared;
 use crate::store::error::{Error, intact};
 use crate::store::message::command::{Committed, Lane, Ready};
+use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record::{self};
@@ -62,7 +63,7 @@ pub(in crate::store) struct After {
     pub(in crate::store) catalogued: usize,
     /// Whether a tenant had its first event.
     pub(in crate::store) numbered: bool,
-    pub(in crate::store) attempts: Vec<(Entry, Timestamp)>,
+    pub(in crate::store) attempts: Vec<(Entry, LastAttempt)>,
     /// Due entries of deliveries that ended without an attempt.
     pub(in crate::store) disarmed: HashSet<DueKey>,
     pub(in crate::store) facts: Vec<Fact>,

@@ -311,7 +311,7 @@ impl Shared {
         if !after.index.is_empty() {
             self.tail_mut().entries.extend_from_slice(&after.index);
         }
-        after.attempts.iter().for_each(|(entry, at)| entry.live.attempted(*at));
+        after.attempts.iter().for_each(|(entry, attempt)| entry.live.last.note(*attempt));
         self.pending.store(memory.counters.pending, Relaxed);
         self.events.store(memory.counters.events, Relaxed);
         self.live_bytes.store(memory.counters.live_bytes, Relaxed);

@@ -16,11 +16,14 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
 use crate::store::message::publication::Refusal;
+use crate::store::message::view::Owners;
 
 /// The memory of one store.
 #[derive(Default)]
 pub(in crate::store) struct Registry {
     entries: ByEndpoint<Entry>,
+    /// Their numbers in order, so that a list goes on behind one of them without a look at the others.
+    numbers: BTreeSet<EndpointNo>,
     ids: HashMap<Box<str>, EndpointNo>,
     /// By provider, then by tenant.
     tenants: HashMap<Box<str>, HashMap<Box<str>, TenantNo>>,
@@ -93,11 +96,13 @@ impl Registry {
     pub(in crate::store) fn put(&mut self, endpoint: Arc<Endpoint>) {
         let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
         if endpoint.is_deleted() {
+            self.numbers.remove(&endpoint.no);
             return;
         }
         self.ids.insert(endpoint.id.clone(), endpoint.no);
         self.of_tenant.entry(endpoint.tenant_no).or_default().add(&endpoint);
         self.of_provider.entry(endpoint.provider.clone()).or_default().add(&endpoint);
+        self.numbers.insert(endpoint.no);
         self.entries.insert(endpoint.no, Entry { endpoint, live });
     }
 
@@ -141,10 +146,17 @@ impl Registry {
         held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
     }
 
-    /// Those of all tenants of a provider.
-    pub(in crate::store) fn webhooks_of_provider(&self, provider: &str) -> impl Iterator<Item = &Entry> {
-        let held = self.of_provider.get(provider);
-        held.into_iter().flat_map(|held| held.after(EndpointNo(0))).filter_map(|no| self.entry(no))
+    /// Those of some owners in the order of their numbers, behind one of them.
+    pub(in crate::store) fn of(&self, of: Owners<'_>, after: EndpointNo) -> impl Iterator<Item = &Entry> {
+        let numbers = match of {
+            Owners::All => Some(&self.numbers),
+            Owners::Provider(provider) => self.of_provider.get(provider).map(|held| &held.all),
+            Owners::Tenant(provider, tenant) => {
+                self.tenant(provider, tenant).and_then(|no| self.of_tenant.get(&no)).map(|held| &held.all)
+            }
+        };
+        let behind = numbers.into_iter().flat_map(move |numbers| numbers.range((Bound::Excluded(after), Bound::Unbounded)));
+        behind.filter_map(|no| self.entry(*no))
     }
 
     pub(in crate::store) fn tenant(&self, provider: &str, tenant: &str) -> Option<TenantNo> {

@@ -199,7 +199,7 @@ async fn deck_and_the_standard_dialects_show_their_own_fields() {
             "standard",
             "a.b",
             json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["a.b"], "description": "d",
-            "secret": "whsec_", "status": "active", "created_at": "Z" }),
+            "secret": "whsec_", "status": "active", "created_at": "Z", "failures": 0, "last_code": null, "last_error": null }),
         ),
     ] {
         let service = Service::start(&strict(dialect)).await;

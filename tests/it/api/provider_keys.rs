@@ -80,6 +80,22 @@ async fn what_a_provider_makes_says_so_and_is_not_without_end() {
 }
 
 #[tokio::test]
+async fn a_webhook_names_the_key_that_made_it() {
+    let service = Service::start(&two_providers()).await;
+    let app = service.stranger().with_key(&key_of_shop(&service, "manage"));
+    let id = target(&app, "shop/bolt").subscribe("https://example.com/", &["*"]).await;
+    let keys = service.admin().get("/v1/admin/keys").await.expect(200);
+    let key = keys["data"].as_array().expect("a list").iter().find(|key| key["name"] == "app").map(|key| text(&key["id"]));
+    let shown = service.operator().webhook(&id).await;
+    let expected = (key.as_deref(), Some("shop"), Some("bolt"));
+    assert_eq!((shown["owner"].as_str(), shown["provider"].as_str(), shown["tenant"].as_str()), expected, "{shown}");
+    let listed = app.get("/v1/admin/webhooks").await.expect(200);
+    assert_eq!(listed["data"][0]["owner"], shown["owner"]);
+    let tenants = service.tenant("shop", "bolt").webhook(&id).await;
+    assert_eq!((&tenants["owner"], &tenants["tenant"]), (&Value::Null, &Value::Null), "its tenant sees what the dialect shows");
+}
+
+#[tokio::test]
 async fn nothing_leads_a_provider_out_of_its_own() {
     let service = Service::start(&two_providers()).await;
     let app = service.stranger().with_key(&key_of_shop(&service, "publish,manage"));

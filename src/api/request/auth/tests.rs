@@ -144,7 +144,7 @@ fn a_provider_that_manages_names_its_own_tenants_alone() {
     assert_eq!(tenant("acme/t1"), Ok(Target::Tenant("t1".into())));
     assert_eq!(tenant("acme/*"), Ok(Target::All));
     assert_eq!([tenant("default/t1"), tenant("gone/t1"), tenant("t1")], [Err(403), Err(403), Err(400)]);
-    assert_eq!(named("acme/t1").unwrap().owner(), Owner::Operator);
+    assert_eq!(named("acme/t1").unwrap().owner(), Owner::Provider(MANAGER.into()));
     let of = |provider: &str, tenant: &str| Endpoint { provider: provider.into(), tenant: tenant.into(), ..endpoint(&["*"]) };
     let sees = |target| [of("acme", "t1"), of("acme", "t2"), of("default", "t1")].map(|one| named(target).unwrap().sees(&one));
     assert_eq!((sees("acme/t1"), sees("acme/*")), ([true, false, false], [true, true, false]));

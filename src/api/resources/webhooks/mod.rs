@@ -16,7 +16,7 @@ use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::{BEFORE_SINCE, Form};
-use crate::api::response::page::{Frame, Listed, Rows, page};
+use crate::api::response::page::{Frame, Listed, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -25,8 +25,10 @@ use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, WebhookState};
 use crate::domain::webhook::pattern::Pattern;
-use crate::store::{NewWebhook, Recover};
+use crate::domain::webhook::secret::Secret;
+use crate::store::{NewWebhook, Recover, WebhookView};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
+use show::Shown;
 
 pub(crate) use everywhere::list_all;
 pub(crate) use purge::purge;
@@ -57,9 +59,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let made = ask.api.store.create_webhook(new).await.inspect_err(|_| ask.api.creations.give_back(&ask.caller));
     let endpoint = made?;
     told::webhook("made", &ask.caller, &endpoint);
-    Ok(context::object(StatusCode::CREATED, dialect, |object| {
-        show::print(&endpoint, dialect, &ask.api.store, secret.as_ref(), object);
-    }))
+    Ok(with_secret(ask, StatusCode::CREATED, &endpoint, secret.as_ref(), |_| {}).await)
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
@@ -69,18 +69,26 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = definition::name_of(&mut query);
     query.finish()?;
-    let found = match name {
-        Some(name) => ask.api.store.webhooks_named(&owned, &name),
-        None => ask.api.store.webhooks(&owned, after, limit + 1),
+    let (store, dialect, is_tenant) = (ask.api.store.clone(), ask.dialect().clone(), ask.caller.is_tenant());
+    let look = move || {
+        let found = match name {
+            Some(name) => store.webhooks_named(&owned, &name),
+            None => store.webhooks(&owned, after, limit + 1),
+        };
+        store.webhook_views(&found)
     };
-    let (store, dialect) = (ask.api.store.clone(), ask.dialect().clone());
-    let print = move |endpoint: &Endpoint, object: &mut Object<'_>| show::print(endpoint, &dialect, &store, None, object);
-    page(ask, Frame::of(ask.dialect()), rows(found, limit, print)).await
+    let found = context::read(look).await?;
+    let print = move |view: &WebhookView, object: &mut Object<'_>| {
+        print(view, None, &dialect, is_tenant, object);
+        Ok(())
+    };
+    page(ask, Frame::of(ask.dialect()), Listed::of(found, limit, |view| cursor::encode(&view.endpoint.no), print)).await
 }
 
 /// `GET /v1/webhooks/{id}`
-pub(crate) fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    ask.webhook().map(|endpoint| answer(ask, &endpoint))
+pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
+    let endpoint = ask.webhook()?;
+    Ok(answer(ask, &endpoint).await)
 }
 
 /// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
@@ -92,7 +100,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     secrets::refuse(&mut form);
     form.finish()?;
     let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
-    Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?))
+    Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?).await)
 }
 
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
@@ -114,9 +122,9 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let switched = match switch {
         Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
         Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => ask.api.store.disable_webhook(endpoint.no).await,
-        _ => return Ok(answer(ask, &endpoint)),
+        _ => return Ok(answer(ask, &endpoint).await),
     };
-    Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?))
+    Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?).await)
 }
 
 /// `DELETE /v1/webhooks/{id}`
@@ -132,7 +140,7 @@ pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     Form::read_or_empty(&ask.body, &[])?.finish()?;
     let enabled = ask.api.store.enable_webhook(endpoint.no).await;
-    Ok(answer(ask, &enabled.map_err(|denied| ask.denied(&endpoint, denied))?))
+    Ok(answer(ask, &enabled.map_err(|denied| ask.denied(&endpoint, denied))?).await)
 }
 
 /// `POST /v1/webhooks/{id}/disable`
@@ -140,7 +148,7 @@ pub(crate) async fn disable(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     Form::read_or_empty(&ask.body, &[])?.finish()?;
     let disabled = ask.api.store.disable_webhook(endpoint.no).await;
-    Ok(answer(ask, &disabled.map_err(|denied| ask.denied(&endpoint, denied))?))
+    Ok(answer(ask, &disabled.map_err(|denied| ask.denied(&endpoint, denied))?).await)
 }
 
 /// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
@@ -174,22 +182,29 @@ fn rules<'a>(ask: &Ask<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<
     Rules { rank: ask.caller.rank, settings: ask.settings, dialect, held }
 }
 
-fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
-    let dialect = ask.dialect_of(endpoint);
-    context::object(StatusCode::OK, &dialect, |object| show::print(endpoint, &dialect, &ask.api.store, None, object))
+async fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
+    with_secret(ask, StatusCode::OK, endpoint, None, |_| {}).await
 }
 
-/// The webhooks of a page, of a list that was read one too long.
-fn rows(found: Vec<Arc<Endpoint>>, limit: usize, print: impl Fn(&Endpoint, &mut Object<'_>) + Send + 'static) -> impl Rows {
-    Listed::of(
-        found,
-        limit,
-        |endpoint| cursor::encode(&endpoint.no),
-        move |endpoint: &Arc<Endpoint>, object| {
-            print(endpoint, object);
-            Ok(())
-        },
-    )
+/// A webhook as its dialect shows it, with its secret where that is new, and with what `more` adds.
+async fn with_secret(
+    ask: &Ask<'_>,
+    status: StatusCode,
+    endpoint: &Arc<Endpoint>,
+    secret: Option<&Secret>,
+    more: impl FnOnce(&mut Object<'_>),
+) -> Reply {
+    let (dialect, view, is_tenant) = (ask.dialect_of(endpoint), ask.view(endpoint).await, ask.caller.is_tenant());
+    context::object(status, &dialect, |object| {
+        print(&view, secret, &dialect, is_tenant, object);
+        more(object);
+    })
+}
+
+/// A tenant sees what its dialect shows, who stands above it the rest too.
+fn print(view: &WebhookView, secret: Option<&Secret>, dialect: &Dialect, is_tenant: bool, object: &mut Object<'_>) {
+    let shown = Shown { view, secret };
+    if is_tenant { shown.print(dialect, object) } else { shown.print_whole(dialect, object) }
 }
 
 /// `active`, `disabled`, or `removed` where the dialect knows that word.

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::show;
+use super::with_secret;
 use crate::api::random;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::Ask;
 use crate::api::request::params::Form;
+use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
@@ -31,13 +32,13 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let until = ask.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
     let changed = ask.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
-    Ok(context::object(StatusCode::OK, &dialect, |object| {
-        show::print(&changed, &dialect, &ask.api.store, Some(&secret), object);
+    let more = |object: &mut Object<'_>| {
         object.time("previous_secret_until", (!overlap.is_zero()).then_some(until));
         if !signature.overlap {
             object.text("note", NO_OVERLAP);
         }
-    }))
+    };
+    Ok(with_secret(ask, StatusCode::OK, &changed, Some(&secret), more).await)
 }
 
 /// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.

@@ -78,7 +78,7 @@ impl Batch<'_, '_> {
 
     /// The endpoint's count of failures, and what follows from it.
     fn count(&mut self, entry: &Entry, change: &Change, dialect: &Dialect) -> Result<(), Error> {
-        self.after.attempts.push((entry.clone(), change.attempt.started_at + change.attempt.outcome.duration));
+        self.after.attempts.push((entry.clone(), change.attempt.end()));
         let endpoint = &entry.endpoint;
         let unmoved = match change.effect.count {
             Count::Keep => true,

@@ -178,7 +178,7 @@ impl Batch<'_, '_> {
         let is_kept = |id: &str| of_file.contains(id) || registry.key_called(id).is_some();
         let counts = |owner: &Owner| match owner {
             Owner::Key(id) => *owner == new.owner || !is_kept(id),
-            Owner::File | Owner::Operator => false,
+            Owner::File | Owner::Operator | Owner::Provider(_) => false,
         };
         mine.iter().filter(|other| counts(&other.owner)).count()
     }

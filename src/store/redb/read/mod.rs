@@ -7,3 +7,4 @@ pub(in crate::store) mod recover;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod snapshot;
 pub(in crate::store) mod stats;
+pub(in crate::store) mod webhooks;

@@ -1,6 +1,6 @@
 //! Reading, outside the writer: one snapshot a call, and the registry.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::intact;
 use crate::store::handle::Store;
@@ -57,12 +56,6 @@ impl Store {
         let registry = self.shared.registry();
         let Some(tenant) = registry.tenant(&owned.provider, &owned.tenant) else { return Vec::new() };
         registry.webhooks(tenant, after).take(limit).map(|entry| entry.endpoint.clone()).collect()
-    }
-
-    /// The end of a webhook's last attempt, as far as its log goes back.
-    pub(crate) fn last_delivery_at(&self, no: EndpointNo) -> Option<Timestamp> {
-        let known = self.shared.registry().entry(no).and_then(|entry| entry.live.last_attempt());
-        known.or_else(|| self.last_logged(no).unwrap_or_default())
     }
 
     /// A tenant's event, or one for all tenants of its provider, by the id on the wire; without its content.
@@ -157,17 +150,6 @@ impl Store {
         let registry = self.shared.registry();
         let owners = [owned, &Owned::all_of(&owned.provider)];
         owners.into_iter().filter_map(|owner| registry.tenant(&owner.provider, &owner.tenant)).map(Scope::Events).collect()
-    }
-
-    fn last_logged(&self, no: EndpointNo) -> Result<Option<Timestamp>, Error> {
-        let snapshot = Snapshot::of(self, &[Scope::Endpoint(no)])?;
-        let keys = snapshot.delivery_keys(&Filter::default(), None, NEWEST)?;
-        let mut newest = None;
-        for key in keys {
-            let attempt = snapshot.row(key)?.and_then(|(_, attempt)| attempt);
-            newest = newest.max(attempt.map(|attempt| attempt.started_at + attempt.outcome.duration));
-        }
-        Ok(newest)
     }
 }
 
@@ -354,6 +336,27 @@ impl<'a> Snapshot<'a> {
         Ok(found.into_iter().rev().take(look).collect())
     }
 
+    /// Of each webhook that is listed its newest deliveries, at most `most`, newest first.
+    pub(in crate::store) fn newest_of_each(&self, most: usize) -> Result<HashMap<EndpointNo, Vec<DeliveryKey>>, Error> {
+        let table = schema::read(&self.txn, INDEX)?;
+        let mut found: HashMap<EndpointNo, BTreeSet<DeliveryKey>> = HashMap::new();
+        for scope in &self.scopes {
+            let Scope::Endpoint(no) = *scope else { continue };
+            let floor = DeliveryKey { event: EventKey::MIN, endpoint: no };
+            let rows = indexed(&table, *scope, floor, Bound::Included(ceiling(EventKey::MAX)))?;
+            found.insert(no, rows.take(most).collect::<Result<_, _>>()?);
+        }
+        for key in self.tail.iter().map(|entry| entry.key) {
+            found.entry(key.endpoint).and_modify(|theirs| {
+                theirs.insert(key);
+                if theirs.len() > most {
+                    theirs.pop_first();
+                }
+            });
+        }
+        Ok(found.into_iter().map(|(no, theirs)| (no, theirs.into_iter().rev().collect())).collect())
+    }
+
     fn in_tail(&self, floor: DeliveryKey, upper: Bound<DeliveryKey>, look: usize) -> Vec<DeliveryKey> {
         let deliveries = self.tail.iter().filter(|entry| !entry.is_event()).map(|entry| entry.key);
         let mut found: Vec<_> = deliveries.filter(|key| *key >= floor && is_below(*key, upper)).collect();
@@ -429,6 +432,3 @@ pub(in crate::store) const LOOK: usize = 10_000;
 
 /// Scopes that each entry of the tail is compared with one by one: as fast as one look-up.
 const SCOPES_COMPARED: usize = 4;
-
-/// Deliveries among which a webhook's last attempt is looked for after a restart.
-const NEWEST: usize = 20;
