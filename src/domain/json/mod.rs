@@ -1,11 +1,16 @@
-//! JSON as bytes: our own strict scanner, which checks and finds places but builds no tree.
+//! JSON as bytes: our own strict scanner, which checks and finds places but builds no tree, and a tape of a document's values for those
+//! who ask it many questions.
 //!
 //! The grammar is RFC 8259's and nothing more. What a reader of values would stumble over but the grammar allows passes: lone
 //! surrogates in escapes, `1e999`, numbers of thirty digits, names given twice. Refused are values nested deeper than
 //! [`DEPTH_MAX`], invalid UTF-8 and a byte order mark. Every publish goes through here, so it is one pass and copies nothing.
 
+#[cfg(test)]
+pub(crate) mod decimal;
 pub(crate) mod ecmascript;
 mod scanner;
+#[cfg(test)]
+pub(crate) mod tape;
 mod text;
 
 use std::borrow::Cow;
@@ -13,6 +18,8 @@ use std::fmt;
 use std::ops::Range;
 
 pub(super) use scanner::{Scanner, Stop};
+#[cfg(test)]
+pub(super) use text::unescape_inner;
 pub(super) use text::{character, escape, escape_ascii, escape_unit};
 pub(crate) use text::{quote, unescape};
 

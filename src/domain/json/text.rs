@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 /// What a scanned string, quotes included, stands for; `None` when half of a surrogate pair is in it, or it is no string.
 pub(crate) fn unescape(raw: &str) -> Option<Cow<'_, str>> {
-    let mut rest = raw.strip_prefix('"')?.strip_suffix('"')?;
+    unescape_inner(raw.strip_prefix('"')?.strip_suffix('"')?)
+}
+
+/// As [`unescape`], of what stands between the quotes.
+pub(in crate::domain) fn unescape_inner(mut rest: &str) -> Option<Cow<'_, str>> {
     let Some(first) = rest.find('\\') else { return Some(Cow::Borrowed(rest)) };
     let mut text = String::with_capacity(rest.len());
     let mut plain = first;

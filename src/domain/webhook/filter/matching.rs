@@ -1,0 +1,294 @@
+//! Whether an event matches a filter. An event is read once and judged by any number of filters; judging allocates nothing once the
+//! judge has met its widest object.
+
+use std::cmp::Ordering;
+
+use super::{Filter, Limit, Node, Object, Operand, Scalar, Side, Test};
+use crate::domain::event::Attributes;
+use crate::domain::json::decimal::Decimal;
+use crate::domain::json::tape::{At, Tape};
+use crate::domain::json::{Fault, Kind};
+
+/// An event as filters see it: `{"type", "data", "attributes"}`.
+pub(crate) struct Subject<'a> {
+    tape: Tape<'a>,
+}
+
+impl<'a> Subject<'a> {
+    /// Reads an event. Fails only when `data` or an attribute is no JSON, which no published event's is.
+    pub(crate) fn read(kind: &'a str, data: &'a [u8], attributes: &'a Attributes) -> Result<Self, Fault> {
+        let mut tape = Tape::default();
+        let root = tape.open_object();
+        tape.append_text("type");
+        tape.append_text(kind);
+        tape.append_text("data");
+        tape.append(data)?;
+        tape.append_text("attributes");
+        let object = tape.open_object();
+        for (name, value) in attributes {
+            tape.append_text(name);
+            tape.append(value.as_bytes())?;
+        }
+        tape.close(object);
+        tape.close(root);
+        Ok(Self { tape })
+    }
+}
+
+/// What a filter says of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Matches,
+    Differs,
+    /// The filter would look at more values than the judge has steps for. Such an event is to be delivered: a receiver can leave what
+    /// it did not want, but cannot ask for what it never heard of.
+    Unjudged,
+}
+
+/// Judges one event.
+pub(crate) struct Judge<'a> {
+    pub(super) tape: &'a Tape<'a>,
+    /// Where the members were found that the object at hand is asked for, one stretch for each object that the judge is inside of.
+    found: Vec<Option<At>>,
+    steps_left: usize,
+}
+
+/// The steps of a filter have come to their end.
+pub(super) struct Exhausted;
+
+pub(super) type Judged = Result<bool, Exhausted>;
+
+impl<'a> Judge<'a> {
+    pub(crate) fn new(subject: &'a Subject<'_>) -> Self {
+        Self { tape: &subject.tape, found: Vec::new(), steps_left: 0 }
+    }
+
+    /// Judges the event by one filter, in at most [`STEPS_MAX`] steps.
+    pub(crate) fn verdict(&mut self, filter: &Filter) -> Verdict {
+        self.begin();
+        match self.object(&filter.root, Some(Tape::ROOT)) {
+            Ok(true) => Verdict::Matches,
+            Ok(false) => Verdict::Differs,
+            Err(Exhausted) => Verdict::Unjudged,
+        }
+    }
+
+    /// Gives the steps of one more filter.
+    pub(super) fn begin(&mut self) {
+        self.found.clear();
+        self.steps_left = STEPS_MAX;
+    }
+
+    /// Whether `node` matches the value at `at`; `None` is a path that leads nowhere.
+    pub(super) fn node(&mut self, node: &Node, at: Option<At>) -> Judged {
+        match (node, at) {
+            (Node::Object(object), at) => self.object(object, at),
+            (_, None) => Ok(false),
+            (Node::Scalar(scalar), Some(at)) => self.any(at, |judge, at| judge.is_equal(scalar, at)),
+            (Node::Items(items), Some(at)) => self.all_contained(items, at),
+        }
+    }
+
+    fn all_contained(&mut self, items: &[Node], at: At) -> Judged {
+        if self.tape.kind(at) != Kind::Array {
+            return Ok(false);
+        }
+        all(items, |item| self.is_contained(item, at))
+    }
+
+    /// Whether some element of the array at `at` matches.
+    pub(super) fn is_contained(&mut self, item: &Node, at: At) -> Judged {
+        let tape = self.tape;
+        any(tape.elements(at), |element| self.node(item, Some(element)))
+    }
+
+    pub(super) fn object(&mut self, object: &Object, at: Option<At>) -> Judged {
+        let tape = self.tape;
+        if let Some(array) = at.filter(|&at| !object.keys.is_empty() && tape.kind(at) == Kind::Array) {
+            self.spend(1)?;
+            return any(tape.elements(array), |element| self.object(object, Some(element)));
+        }
+        if object.operators.is_empty() && object.keys.is_empty() {
+            return Ok(at.is_some());
+        }
+        Ok(all(&object.operators, |operator| self.test(&operator.test, at))? && self.keys(&object.keys, at)?)
+    }
+
+    fn keys(&mut self, keys: &[(Box<str>, Node)], at: Option<At>) -> Judged {
+        let members = self.found.len();
+        self.find(keys, at)?;
+        let holds = all(keys.iter().enumerate(), |(index, (_, node))| {
+            let member = self.found[members + index];
+            self.node(node, member)
+        });
+        self.found.truncate(members);
+        holds
+    }
+
+    /// Finds the value of each key in the object at `at` and puts them behind those found before; says how many members have other
+    /// names. What is no object has no members.
+    fn find<T>(&mut self, keys: &[(Box<str>, T)], at: Option<At>) -> Result<usize, Exhausted> {
+        let tape = self.tape;
+        let before = self.found.len();
+        self.found.resize(before + keys.len(), None);
+        let Some(object) = at.filter(|&at| tape.kind(at) == Kind::Object) else { return Ok(0) };
+        let mut others = 0;
+        for (name, value) in tape.members(object) {
+            self.visit(name)?;
+            let name = tape.text(name);
+            match keys.binary_search_by(|(key, _)| name.compare(key).reverse()) {
+                Ok(index) => self.found[before + index] = Some(value),
+                Err(_) => others += 1,
+            }
+        }
+        Ok(others)
+    }
+
+    pub(super) fn test(&mut self, test: &Test, at: Option<At>) -> Judged {
+        match (test, at) {
+            (Test::Exist(expected), at) => Ok(at.is_some() == *expected),
+            (Test::Not(node), at) => Ok(!self.node(node, at)?),
+            (Test::And(nodes), at) if !nodes.is_empty() => all(nodes, |node| self.node(node, at)),
+            (Test::Or(nodes), at) => any(nodes, |node| self.node(node, at)),
+            (_, None) => Ok(false),
+            (Test::And(_), Some(_)) => Ok(true),
+            (Test::In(operands), Some(at)) => self.any(at, |judge, at| judge.is_in(operands, at)),
+            (Test::NotIn(operands), Some(at)) => self.is_outside(operands, at),
+            (Test::Bound(side, limit), Some(at)) => self.any(at, |judge, at| Ok(judge.holds(*side, limit, at))),
+            (Test::StartsWith(texts), Some(at)) => {
+                self.any(at, |judge, at| judge.has_text(at, texts, |tape, text| tape.text(at).starts_with(text)))
+            }
+            (Test::EndsWith(texts), Some(at)) => {
+                self.any(at, |judge, at| judge.has_text(at, texts, |tape, text| tape.text(at).ends_with(text)))
+            }
+        }
+    }
+
+    /// Whether `holds` is true of the value at `at` or, if that is an array, of some value in it, however deep.
+    fn any(&mut self, at: At, holds: impl Fn(&mut Self, At) -> Judged + Copy) -> Judged {
+        self.visit(at)?;
+        let tape = self.tape;
+        let is_array = tape.kind(at) == Kind::Array;
+        Ok(holds(self, at)? || (is_array && any(tape.elements(at), |element| self.any(element, holds))?))
+    }
+
+    /// Whether the value equals none of the operands; of an array, whether it does not as a whole and some value in it does not.
+    fn is_outside(&mut self, operands: &[Operand], at: At) -> Judged {
+        self.visit(at)?;
+        if self.is_in(operands, at)? {
+            return Ok(false);
+        }
+        let tape = self.tape;
+        Ok(tape.kind(at) != Kind::Array || any(tape.elements(at), |element| self.is_outside(operands, element))?)
+    }
+
+    fn is_in(&mut self, operands: &[Operand], at: At) -> Judged {
+        any(operands, |operand| self.equals(operand, at))
+    }
+
+    fn equals(&mut self, operand: &Operand, at: At) -> Judged {
+        match operand {
+            Operand::Scalar(scalar) => self.is_equal(scalar, at),
+            Operand::Array(items) => self.equals_array(items, at),
+            Operand::Object(members) => self.equals_object(members, at),
+        }
+    }
+
+    fn equals_array(&mut self, items: &[Operand], at: At) -> Judged {
+        self.visit(at)?;
+        let tape = self.tape;
+        let mut elements = tape.elements(at);
+        let is_array = tape.kind(at) == Kind::Array;
+        let each = all(items, |item| match elements.next() {
+            Some(element) => self.equals(item, element),
+            None => Ok(false),
+        });
+        Ok(is_array && each? && elements.next().is_none())
+    }
+
+    fn equals_object(&mut self, members: &[(Box<str>, Operand)], at: At) -> Judged {
+        self.visit(at)?;
+        if self.tape.kind(at) != Kind::Object {
+            return Ok(false);
+        }
+        let before = self.found.len();
+        let others = self.find(members, Some(at))?;
+        let each = all(members.iter().enumerate(), |(index, (_, operand))| match self.found[before + index] {
+            Some(value) => self.equals(operand, value),
+            None => Ok(false),
+        });
+        self.found.truncate(before);
+        Ok(others == 0 && each?)
+    }
+
+    fn is_equal(&mut self, scalar: &Scalar, at: At) -> Judged {
+        self.visit(at)?;
+        Ok(match (scalar, self.tape.kind(at)) {
+            (Scalar::Null, Kind::Null) | (Scalar::Bool(true), Kind::True) | (Scalar::Bool(false), Kind::False) => true,
+            (Scalar::Number(number), Kind::Number) => Decimal::new(self.tape.raw(at)) == number.decimal(),
+            (Scalar::Text(text), Kind::String) => self.tape.text(at).compare(text).is_eq(),
+            _ => false,
+        })
+    }
+
+    fn holds(&self, side: Side, limit: &Limit, at: At) -> bool {
+        let order = match (limit, self.tape.kind(at)) {
+            (Limit::Number(number), Kind::Number) => Decimal::new(self.tape.raw(at)).cmp(&number.decimal()),
+            (Limit::Text(text), Kind::String) => self.tape.text(at).compare(text),
+            _ => return false,
+        };
+        match side {
+            Side::Above => order == Ordering::Greater,
+            Side::AboveOrAt => order != Ordering::Less,
+            Side::Below => order == Ordering::Less,
+            Side::BelowOrAt => order != Ordering::Greater,
+        }
+    }
+
+    fn has_text(&mut self, at: At, texts: &[Box<str>], has: impl Fn(&Tape<'_>, &str) -> bool) -> Judged {
+        if self.tape.kind(at) != Kind::String {
+            return Ok(false);
+        }
+        any(texts, |text| {
+            self.visit(at)?;
+            Ok(has(self.tape, text))
+        })
+    }
+
+    /// One step for a value, and one for each [`STEP_BYTES`] of it.
+    fn visit(&mut self, at: At) -> Result<(), Exhausted> {
+        self.spend(1 + self.tape.raw(at).len() / STEP_BYTES)
+    }
+
+    fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
+        self.steps_left = self.steps_left.checked_sub(steps).ok_or(Exhausted)?;
+        Ok(())
+    }
+}
+
+/// Whether all of them hold; those behind the first that does not are not asked.
+fn all<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged) -> Judged {
+    for one in each {
+        if !holds(one)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether any of them holds; those behind the first that does are not asked.
+fn any<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged) -> Judged {
+    for one in each {
+        if holds(one)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What one filter may cost: some milliseconds. An event of 1 MiB has fewer values than that, so only a filter that goes through such
+/// an event several times meets it.
+pub(super) const STEPS_MAX: usize = 1 << 20;
+
+/// A step is one value, or so many bytes of a long one.
+const STEP_BYTES: usize = 64;

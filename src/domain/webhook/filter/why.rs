@@ -1,0 +1,102 @@
+//! Which part of a filter an event does not match.
+
+use super::matching::{Judge, Judged};
+use super::{Filter, Node, Object, Operator, Test};
+use crate::domain::json::Kind;
+use crate::domain::json::tape::{At, Tape};
+
+impl Judge<'_> {
+    /// The pointer (RFC 6901) inside `filter` of what the event does not match, as deep as one part alone is to blame; `None` when it
+    /// matches, or cannot be judged.
+    ///
+    /// Of several parts that differ it is the first operator, or else the first key in the order of their names.
+    pub(crate) fn why(&mut self, filter: &Filter) -> Option<String> {
+        self.begin();
+        if self.object(&filter.root, Some(Tape::ROOT)).unwrap_or(true) {
+            return None;
+        }
+        let mut pointer = String::new();
+        self.blame_object(&filter.root, Some(Tape::ROOT), &mut pointer);
+        Some(pointer)
+    }
+
+    /// Goes on into a part that is known not to match.
+    fn blame(&mut self, node: &Node, at: Option<At>, pointer: &mut String) {
+        match (node, at) {
+            (Node::Object(object), at) => self.blame_object(object, at, pointer),
+            (Node::Items(items), Some(at)) if self.tape.kind(at) == Kind::Array => {
+                let missing = self.first(items.iter(), |judge, item| judge.is_contained(item, at));
+                missing.into_iter().for_each(|index| push(&index.to_string(), pointer));
+            }
+            _ => {}
+        }
+    }
+
+    fn blame_object(&mut self, object: &Object, at: Option<At>, pointer: &mut String) {
+        let tape = self.tape;
+        if let Some(array) = at.filter(|&at| !object.keys.is_empty() && tape.kind(at) == Kind::Array) {
+            return self.blame_elements(object, array, pointer);
+        }
+        if let Some(index) = self.first(object.operators.iter(), |judge, operator| judge.test(&operator.test, at)) {
+            return self.blame_operator(&object.operators[index], at, pointer);
+        }
+        let member = |key: &str| at.and_then(|at| last_member(tape, at, key));
+        if let Some(index) = self.first(object.keys.iter(), |judge, (key, node)| judge.node(node, member(key))) {
+            let (key, node) = &object.keys[index];
+            push(key, pointer);
+            self.blame(node, member(key), pointer);
+        }
+    }
+
+    /// Of an array with one element it is what that one lacks; of more, the key that none of them has as it should be.
+    fn blame_elements(&mut self, object: &Object, array: At, pointer: &mut String) {
+        let tape = self.tape;
+        let mut elements = tape.elements(array);
+        if let (Some(alone), None) = (elements.next(), elements.next()) {
+            return self.blame_object(object, Some(alone), pointer);
+        }
+        let key = self.first(object.keys.iter(), |judge, (key, node)| {
+            for element in tape.elements(array) {
+                if judge.node(node, last_member(tape, element, key))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        });
+        key.into_iter().for_each(|index| push(&object.keys[index].0, pointer));
+    }
+
+    fn blame_operator(&mut self, operator: &Operator, at: Option<At>, pointer: &mut String) {
+        push(operator.name, pointer);
+        let Test::And(nodes) = &operator.test else { return };
+        if let Some(index) = self.first(nodes.iter(), |judge, node| judge.node(node, at)) {
+            push(&index.to_string(), pointer);
+            self.blame(&nodes[index], at, pointer);
+        }
+    }
+
+    /// The index of the first part that does not hold; `None` when all do, or the steps have come to their end.
+    fn first<T>(&mut self, parts: impl Iterator<Item = T>, mut holds: impl FnMut(&mut Self, T) -> Judged) -> Option<usize> {
+        for (index, part) in parts.enumerate() {
+            match holds(self, part) {
+                Ok(true) => {}
+                Ok(false) => return Some(index),
+                Err(_) => return None,
+            }
+        }
+        None
+    }
+}
+
+/// The value of a member of the object at `at`, of several with one name the last.
+fn last_member(tape: &Tape<'_>, at: At, key: &str) -> Option<At> {
+    let is_object = tape.kind(at) == Kind::Object;
+    let members = is_object.then(|| tape.members(at))?;
+    members.filter(|(name, _)| tape.text(*name).compare(key).is_eq()).last().map(|(_, value)| value)
+}
+
+/// Appends a token (RFC 6901 section 3).
+fn push(token: &str, pointer: &mut String) {
+    pointer.push('/');
+    pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
+}
