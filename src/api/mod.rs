@@ -97,7 +97,7 @@ impl Api {
             room,
             catalogues: Catalogues::default(),
             network: Slots::new(network, started),
-            socket: Slots::new(Limits::of(SOCKET_CONNECTIONS_MAX), started),
+            socket: Slots::new(Limits::new(SOCKET_CONNECTIONS_MAX), started),
             parties: RandomState::new(),
             guesses: Guesses::default(),
             creations: Creations::default(),
@@ -148,7 +148,7 @@ impl Api {
         request::entrance::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = request::entrance::is_ndjson(&head.headers);
-        let (bytes_max, carrier) = (found.call.body_bytes_max(is_ndjson), Carrier::of(head.version));
+        let (bytes_max, carrier) = (found.call.body_bytes_max(is_ndjson), Carrier::from_version(head.version));
         let taken = self.room.take(body, bytes_max, carrier, || self.party(&caller)).await?;
         if taken.waited {
             self.check_again(&caller)?;

@@ -88,7 +88,7 @@ where
     let (settings, seen) = watch::channel(Arc::new(settings));
     let (stop, stopped) = watch::channel(Stage::Serving);
     let (ask, asks) = mpsc::channel(4);
-    let network = api::Limits::of(descriptors::plan(config.delivery.in_flight).connections);
+    let network = api::Limits::new(descriptors::plan(config.delivery.in_flight).connections);
     let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone()), network));
     let mut serving = JoinSet::new();
     let (tls, tls_seen) = watch::channel(listen::tls(config));

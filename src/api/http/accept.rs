@@ -1,4 +1,4 @@
-//! Takes connections in, one task for each. Who has a place when not all can is for [`slots`](super::slots) to say.
+//! Accepts connections, one task for each. [`slots`](super::slots) decides who keeps a place when all are taken.
 
 use std::io;
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::api::Api;
 use crate::api::request::entrance::Door;
 use crate::clock;
 
-/// Where requests come in.
+/// A socket on which connections come in.
 pub(crate) enum Listener {
-    /// With TLS while there is an acceptor, whose certificate may be renewed at any time.
+    /// A TCP socket. Connections use TLS while the channel holds an acceptor; its certificate may be renewed at any time.
     Tcp(TcpListener, watch::Receiver<Option<TlsAcceptor>>),
-    /// The admin socket: whoever may open it is the operator.
+    /// The admin socket. Whoever may open it is the operator.
     Unix(UnixListener),
 }
 
-/// Serves until the service closes, also while it drains; then takes in whoever has connected by then, finishes the requests at
-/// work and returns when the last connection has ended.
+/// Accepts and serves connections until the service closes, also while it drains. Then it finishes the requests at work, and
+/// returns when the last connection has ended.
 ///
-/// The caller bounds how long it waits for that.
+/// There is no bound on that wait here: the caller sets one.
 pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
     let slots = api.slots(door).clone();
     let server = Server { api, door, stop: stop.clone() };
@@ -62,19 +62,19 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Group)> {
         Listener::Unix(listener) => Ok((Accepted::Unix(listener.accept().await?.0), Group::Socket)),
         Listener::Tcp(listener, tls) => {
             let (stream, peer) = listener.accept().await?;
-            // An answer is one write; it must not wait for the acknowledgement of the one before. A peer that is gone already
-            // needs none.
+            // An answer is one write, and must not wait until the peer has acknowledged the write before it. An error means that
+            // the peer is gone, which shows soon enough.
             let _ = stream.set_nodelay(true);
             let accepted = match tls.borrow().clone() {
                 Some(tls) => Accepted::Tls(stream, tls),
                 None => Accepted::Plain(stream),
             };
-            Ok((accepted, Group::of(peer.ip())))
+            Ok((accepted, Group::from_address(peer.ip())))
         }
     }
 }
 
-/// What every connection is served with.
+/// Everything that serving a connection needs.
 #[derive(Clone)]
 struct Server {
     api: Arc<Api>,
@@ -90,7 +90,7 @@ impl Server {
             Accepted::Tls(stream, tls) => {
                 let handshake = tokio::select! {
                     handshake = timeout(HANDSHAKE_MAX, tls.accept(stream)) => handshake,
-                    () = slot.told() => return,
+                    () = slot.until_told_to_leave() => return,
                 };
                 if let Ok(Ok(mut stream)) = handshake {
                     let tls = stream.get_mut().1;
@@ -112,8 +112,8 @@ impl Server {
     }
 }
 
-/// A connection that broke before it was taken is its peer's affair; anything else is the machine's, and trying at once would
-/// only burn it.
+/// Waits after a failed accept. A connection that broke before it was accepted needs no wait; any other error is this machine's,
+/// and trying again at once would only waste its time.
 async fn pause(error: &io::Error) {
     let broke = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset, io::ErrorKind::Interrupted];
     if !broke.contains(&error.kind()) {
@@ -122,21 +122,21 @@ async fn pause(error: &io::Error) {
     }
 }
 
-/// Connections over the network at once.
+/// The most connections over the network at once.
 pub(crate) const CONNECTIONS_MAX: usize = 2_304;
 
-/// Connections to the admin socket at once, which has places of its own.
+/// The most connections to the admin socket at once. They are counted apart from those over the network.
 pub(crate) const SOCKET_CONNECTIONS_MAX: usize = 96;
 
-/// What a listener with TLS offers in its handshake, the best first (RFC 7301).
+/// The protocols that a listener with TLS offers in its handshake, the preferred first (RFC 7301).
 pub(crate) const ALPN: [&[u8]; 2] = [ALPN_H2, b"http/1.1"];
 const ALPN_H2: &[u8] = b"h2";
 
-/// Sealed bytes of one connection that wait for its peer: one record. The library's own bound is four times as much.
+/// The most encrypted bytes of one connection that wait for its peer: one record. The library's own bound is four times as much.
 const SEALED_BYTES_MAX: usize = 16 * 1024;
 
-/// For a TLS handshake, as for the head of a request.
+/// The most time for a TLS handshake, the same as for the head of a request.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
-/// After a failed accept, mostly for want of file descriptors.
+/// The wait after a failed accept, which mostly fails for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

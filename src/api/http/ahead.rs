@@ -1,23 +1,24 @@
-//! Whether a peer has begun to send its next request behind the one at work: the library takes both in at once, and does not say.
+//! Finds out whether a peer has begun to send its next request behind the present one. The HTTP library reads both at once and
+//! does not tell.
 //!
-//! Bytes are counted from the end of a head on, and what the head announced of a body is taken off. Of a body in chunks, and of
-//! a request without one, the last bytes tell: half a head never ends with an empty line.
+//! Bytes are counted from the end of a head on, and compared with the length that the head announced. For a body in chunks, and
+//! for a request without a body, the last bytes tell: half a head never ends with an empty line.
 
-/// What came in since the end of the last answer.
+/// The bytes that came in since the last answer ended.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct Ahead {
-    /// The newest bytes, the last one last.
+    /// The newest three bytes, in the order in which they came.
     tail: [u8; 3],
-    /// Bytes behind the end of the head; `None`: it was not seen, or another one came with it.
+    /// The number of bytes behind the end of the head. `None` when the end was not seen, or came together with another head's.
     behind: Option<u64>,
     body: Length,
 }
 
-/// What a head says of its body's length.
+/// The length of a body, as its request's head announces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) enum Length {
     Known(u64),
-    /// Its end is an empty line.
+    /// The body comes in chunks, and ends with an empty line.
     Chunks,
 }
 
@@ -26,20 +27,20 @@ impl Ahead {
         Self { tail: [0; 3], behind: None, body: Length::Known(0) }
     }
 
-    /// Bytes came in.
+    /// Takes note of bytes that came in.
     pub(in crate::api) fn received(&mut self, bytes: &[u8]) {
         let known = self.behind.map(|behind| behind + bytes.len() as u64);
         self.behind = known.or_else(|| head_end(self.tail, bytes).map(|end| (bytes.len() - end) as u64));
         self.tail = last_three(self.tail, bytes);
     }
 
-    /// The head is complete.
+    /// Takes note that the head is complete, and of its body's length.
     pub(in crate::api) fn began(&mut self, body: Length) {
         self.body = body;
     }
 
-    /// The request is answered and its body was taken in: whether nothing came behind it. A request that itself came behind
-    /// another one and had a body is not known to be the last.
+    /// Takes note that the request is answered and its body read. Returns whether surely nothing came behind it: for a request
+    /// with a body that itself came behind another request this is not known, so the answer is false.
     pub(in crate::api) fn ends(&mut self) -> bool {
         let is_last = match self.body {
             Length::Known(length) if length > 0 => self.behind == Some(length),
@@ -50,7 +51,7 @@ impl Ahead {
     }
 }
 
-/// Where the first empty line ends within the bytes.
+/// Where the first empty line within `bytes` ends; `tail` are the three bytes before them.
 fn head_end(tail: [u8; 3], bytes: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(at) = memchr::memchr(b'\n', &bytes[from..]) {
@@ -80,7 +81,7 @@ mod tests {
     const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     const POST: &[u8] = b"POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\n";
 
-    /// One request from what came, in the parts given.
+    /// Feeds one request in the given parts, and returns whether nothing came behind it.
     fn ends(parts: &[&[u8]], body: Length) -> bool {
         let mut ahead = Ahead::new();
         parts.iter().for_each(|part| ahead.received(part));

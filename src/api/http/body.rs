@@ -1,4 +1,4 @@
-//! Takes a request's body in: whole, up to its limit, and within the memory that all bodies share.
+//! Reads the body of a request: whole, up to its limit, and within the memory that all bodies share.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -18,27 +18,28 @@ use super::intake::{Intake, Size};
 use crate::api::response::problem::Problem;
 use crate::budget::{Budget, PartyShare};
 
-/// The memory for bodies on their way or at work, over all connections.
+/// The memory for bodies that are being read or are at work, over all connections.
 ///
-/// A small body costs nothing. A large one that finds it taken waits at most 30 s and is then refused with 503; one that would make
-/// others of its connection wait is refused at once. One of which no byte comes for 20 s is given up with 408.
+/// A small body on HTTP/1.1 takes none of it. A large body that finds no room waits at most 30 s and is then refused with 503. A
+/// body on HTTP/2 does not wait, since it would hold up the other requests of its connection. A body of which no byte comes for
+/// 20 s is refused with 408.
 pub(crate) struct BodyBudget(Arc<Budget>);
 
 /// How many requests a connection carries at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Carrier {
     One,
-    /// Their bytes come one behind the other, so one that waits unread would hold up all. There may be many small ones, too,
-    /// so none is free.
+    /// Many requests, as on HTTP/2. Their bytes share one connection, so a body that waits unread would hold up the others. Since
+    /// there may be many small bodies, none is free.
     Many,
 }
 
 impl Carrier {
-    pub(crate) fn of(version: Version) -> Self {
+    pub(crate) fn from_version(version: Version) -> Self {
         if version == Version::HTTP_2 { Self::Many } else { Self::One }
     }
 
-    /// The first bytes of a body, which take no room.
+    /// How many bytes of a body take no room.
     pub(in crate::api) fn free_bytes(self) -> usize {
         match self {
             Self::One => FREE_BYTES,
@@ -47,12 +48,12 @@ impl Carrier {
     }
 }
 
-/// A whole body.
+/// A body that was read whole.
 pub(crate) struct Taken {
     pub(crate) bytes: Bytes,
-    /// Whether it came later than its head.
+    /// Whether a part of the body came later than its head.
     pub(crate) waited: bool,
-    /// Held while the bytes are at work.
+    /// The room of the bytes, held while they are at work.
     _share: Option<PartyShare>,
 }
 
@@ -61,8 +62,8 @@ impl BodyBudget {
         Self(budget)
     }
 
-    /// Reads at most `bytes_max`; a longer body is refused as soon as it shows, by its announced length or by its bytes. `party`:
-    /// whom it counts for, asked when it needs room.
+    /// Reads a body of at most `bytes_max`. A longer one is refused as soon as its announced length or its bytes show it. `party`
+    /// tells whom the body counts for; it is called only when the body needs room.
     pub(crate) async fn take<B>(
         &self,
         body: B,
@@ -92,9 +93,10 @@ impl BodyBudget {
     }
 }
 
-/// Throws away what has come of a body that nobody wants; whether that was all of it, so that the next request can follow.
+/// Throws away the part of an unwanted body that has come. Returns whether that was the whole body, so that the next request can
+/// follow.
 ///
-/// Waits for nothing. A peer that waits for a leave to send (RFC 9110, section 10.1.1) is given none.
+/// It waits for nothing, and gives no leave to send to a peer that waits for it (RFC 9110, section 10.1.1).
 pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B, head: &Parts) -> bool {
     let (mut left, mut turns) = (DISCARDED_BYTES_MAX, DISCARD_TURNS);
     if head.headers.contains_key(EXPECT) || body.size_hint().lower() > left as u64 {
@@ -108,7 +110,7 @@ pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B, head: &
                 Some(less) => left = less,
                 None => return false,
             },
-            // Its connection hands over one part at a time.
+            // The connection passes on one part each time it is polled.
             Poll::Pending => {
                 turns -= 1;
                 yield_now().await;
@@ -118,10 +120,10 @@ pub(crate) async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B, head: &
     false
 }
 
-/// Reads a body that is only just too large to its end, so that its sender hears the answer and not a broken pipe.
+/// Reads a body that is slightly too large to its end, so that its sender gets the answer and not a broken pipe.
 async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B) {
     let all = async { while let Some(Ok(_)) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {} };
-    // Who is slow as well has to live with the broken pipe.
+    // A sender that is slow as well gets the broken pipe.
     drop(timeout(PATIENCE, all).await);
 }
 
@@ -129,19 +131,19 @@ pub(in crate::api) fn too_large(bytes_max: usize) -> Problem {
     Problem::TooLarge(format!("the body is larger than {} KiB, the most that this call takes", bytes_max / 1024))
 }
 
-/// For the room that a large body needs, and for the end of one that is too large.
+/// The longest wait for the room of a large body, and for the end of a body that is too large.
 pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Beyond the limit, what is still read of a body.
+/// A body that passes its limit by at most so many bytes is still read to its end.
 const GRACE_BYTES: usize = 64 * 1024;
 
-/// Of a body that nobody wants; a larger one closes its connection.
+/// The most bytes of an unwanted body that are thrown away. A larger body closes its connection.
 const DISCARDED_BYTES_MAX: usize = 64 * 1024;
 
-/// How often a connection is given a turn to hand over more of it.
+/// How often a connection is polled for more of an unwanted body.
 const DISCARD_TURNS: usize = 4;
 
-/// Of a body that has its connection for itself, so much takes no room: with all connections at once they come to 36 MiB.
+/// How many bytes of a body on HTTP/1.1 take no room. With all connections at once they sum up to 36 MiB.
 const FREE_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -159,7 +161,7 @@ mod tests {
         BodyBudget::new(Arc::new(Budget::new(BYTES_LEAST)))
     }
 
-    /// A body of unknown length in the parts given; `None` never comes.
+    /// A body of unknown length that comes in the given parts. A part that is `None` never comes.
     struct Parts(Vec<Option<&'static [u8]>>);
 
     impl Body for Parts {
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_many_on_a_connection_none_is_free() {
+    async fn bodies_on_http_2_are_never_free() {
         let room = room();
         let take = |bytes: &'static [u8]| room.take(Full::new(Bytes::from_static(bytes)), 2048, Carrier::Many, || 1);
         let _held: Vec<_> = std::iter::from_fn(|| room.0.requests().try_take(1, 1 << 10)).collect();

@@ -1,4 +1,4 @@
-//! The life of a connection, whatever it speaks: until its peer goes, it takes too long, it gives way, or the service stops.
+//! Runs a connection of either protocol until its peer goes, a deadline passes, it must leave, or the service stops.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -12,23 +12,24 @@ use super::shutdown::Stop;
 use super::slots::Slot;
 use crate::clock;
 
-/// When a connection ends before its peer wants it to.
+/// The reasons for which a connection ends before its peer wants it to.
 pub(in crate::api) struct Ends<'a, D, S> {
-    /// When it is past its time.
+    /// The connection's present deadline. It is asked again whenever the deadline known before has passed.
     pub(in crate::api) deadline: D,
-    /// Ready when the service's stop has come to it; looked at only when `stop` may have moved.
+    /// Ready when the stop of the service has come to this connection. It is polled only when `stop` may have moved.
     pub(in crate::api) stopped: S,
     pub(in crate::api) stop: Stop,
     pub(in crate::api) slot: &'a Slot,
-    /// How long its requests may still take once the connection was told to give way.
+    /// How long the connection's requests may still take after it was told to leave.
     pub(in crate::api) gives_way_within: Duration,
 }
 
-/// Runs a connection to its end; at a stop, and when it gives way, the requests at work are finished first. One that is past its
-/// deadline, or gives way while its peer still sends a head or takes an answer, is told so, as far as its protocol can, and has
-/// a second for that; one that gives way with a request at work has `gives_way_within`, a stranger no time at all.
+/// Runs a connection to its end. At a stop, and when the connection must leave, the requests at work are finished first.
 ///
-/// Polled for every request, so it asks for its ends only when they can have changed.
+/// A connection past its deadline, or one that must leave while no request is at work, gets a second to say goodbye, as far as
+/// its protocol can. One that must leave with a request at work gets `gives_way_within`. A stranger's connection is cut at once.
+///
+/// This future is polled for every request, so it looks for a reason to end only when one may have changed.
 pub(in crate::api) async fn drive<C, D, S>(mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>), ends: Ends<'_, D, S>)
 where
     C: Future,
@@ -36,22 +37,22 @@ where
     S: Future<Output = ()>,
 {
     let Ends { deadline, stopped, stop, slot, gives_way_within } = ends;
-    let (mut stopped, mut told) = (pin!(stopped), pin!(slot.told()));
-    let (mut is_stopped, mut is_told) = (false, false);
+    let (mut stopped, mut told_to_leave) = (pin!(stopped), pin!(slot.until_told_to_leave()));
+    let (mut is_stopped, mut must_leave) = (false, false);
     let mut waits_as: Option<Waker> = None;
     let mut last: Option<Instant> = None;
     let mut gone_by: Option<Instant> = None;
     let mut patience = pin!(sleep_until(Instant::from_std(deadline())));
     poll_fn(|cx| {
         let waits = waits_as.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        if !waits || stop.has_moved() || slot.is_told() {
+        if !waits || stop.has_moved() || slot.must_leave() {
             waits_as = Some(cx.waker().clone());
             if !is_stopped && stopped.as_mut().poll(cx).is_ready() {
                 is_stopped = true;
                 shut_down(connection.as_mut());
             }
-            if !is_told && told.as_mut().poll(cx).is_ready() {
-                is_told = true;
+            if !must_leave && told_to_leave.as_mut().poll(cx).is_ready() {
+                must_leave = true;
                 if slot.is_stranger() {
                     return Poll::Ready(());
                 }
@@ -62,7 +63,8 @@ where
             }
         }
         loop {
-            // Its errors are the peer's: a reset, bytes that are not HTTP. The library has answered what can be answered.
+            // Errors of a connection are its peer's: a reset, or bytes that are not HTTP. The library has answered what can be
+            // answered.
             if connection.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(());
             }
@@ -87,8 +89,8 @@ where
     .await;
 }
 
-/// For the requests of a connection that gives way: a long poll answers at once, a body of 16 MiB comes in that time, and who sends
-/// or reads slowly must not keep others out.
+/// How long the requests of a connection may still take after it was told to leave. A long poll answers at once, a body of 16 MiB
+/// comes within that time, and a slow peer must not keep others out.
 pub(in crate::api) const GIVES_WAY_WITHIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -102,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_is_slow_with_its_request_gives_way_all_the_same() {
+    async fn a_slow_request_does_not_keep_a_connection_from_leaving() {
         let began = clock::steady();
         let slots = Slots::new(Limits { all: 3, known: 1 }, began);
         let [slow, newcomer] = [1, 2].map(|from| slots.admit(Group::V4(from), began));

@@ -1,4 +1,4 @@
-//! HTTP/1.1 over any stream: its limits and its end.
+//! HTTP/1.1 over any stream: its limits, and how its connections end.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -27,7 +27,8 @@ use super::shutdown::Stop;
 use super::slots::Slot;
 use crate::clock;
 
-/// Serves requests until the peer goes, takes too long, gives way or the service closes; a request at work is finished first.
+/// Serves requests until the peer goes, a deadline passes, the connection must leave, or the service closes. A request at work is
+/// finished first.
 pub(crate) async fn serve<S, A, F, B>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -60,7 +61,8 @@ where
     drive(connection.as_mut(), |connection| connection.graceful_shutdown(), ends).await;
 }
 
-/// The service closes, and what its peers had sent by then is answered: while it drained, every answer closed its connection.
+/// Waits until the service closes, and [`LAST_CALL`] longer, so that requests sent by then are answered. Earlier, while the
+/// service drains, each answer already closes its connection.
 async fn last_call(mut stop: Stop) {
     stop.closing().await;
     sleep(LAST_CALL).await;
@@ -70,11 +72,11 @@ fn length(body: &Incoming) -> Length {
     body.size_hint().exact().map_or(Length::Chunks, Length::Known)
 }
 
-/// An answer of this connection.
+/// Watches an answer on its way to the peer.
 struct OnItsWay {
     pace: Arc<Pace>,
     slot: Arc<Slot>,
-    /// Whether the slot counts it as work: once, however many parts it has.
+    /// Whether the slot counts the answer as a request at work. However many parts the answer has, it is counted once.
     works: Cell<bool>,
 }
 
@@ -108,16 +110,16 @@ impl Watch for OnItsWay {
 
 fn builder() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    // `Pace` times heads; the library's own timer would need one for each request.
+    // [`Pace`] times heads. The library's own timer would need a timer for each request.
     builder.header_read_timeout(None).max_headers(HEADERS_MAX).max_header_size(HEAD_BYTES_MAX).max_buf_size(BUFFER_BYTES_MAX);
     builder
 }
 
-/// A stream that tells the [`Pace`] when bytes come in, and at its end takes in what is still on its way.
+/// A stream that reports the bytes that come in to [`Pace`], and at its end reads what is still on its way.
 struct Paced<S> {
     stream: S,
     pace: Arc<Pace>,
-    /// Bytes taken in after the end.
+    /// How many bytes were read after the end.
     drained: usize,
 }
 
@@ -156,7 +158,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 }
 
 impl<S: AsyncRead + Unpin> Paced<S> {
-    /// Reads to the peer's end, or as much as a body that was cut off at once may have had on its way.
+    /// Reads to the peer's end, but at most [`DRAINED_BYTES_MAX`]: as much of a refused body as may have been on its way.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut scrap = [0; 4096];
         while self.drained < DRAINED_BYTES_MAX {
@@ -171,19 +173,19 @@ impl<S: AsyncRead + Unpin> Paced<S> {
     }
 }
 
-/// Headers of a request; one more is a 431.
+/// The most headers of a request. A request with more is answered with 431.
 pub(in crate::api) const HEADERS_MAX: usize = 64;
 
-/// Request line and headers together; more is a 431.
+/// The most bytes of a request line and its headers. A request with more is answered with 431.
 pub(in crate::api) const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// Read at once from one connection; a longer body comes in parts.
+/// The most bytes that are read at once from one connection. A longer body comes in parts.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// From the end of the taking in of connections to the closing of those that have sent nothing.
+/// The time from the end of accepting to the closing of connections that have sent nothing.
 const LAST_CALL: Duration = Duration::from_millis(100);
 
-/// Read and thrown away behind a body that was refused.
+/// The most bytes that are read and thrown away behind a refused body.
 const DRAINED_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -197,7 +199,7 @@ mod tests {
     use super::*;
     use crate::budget::{BYTES_LEAST, Budget};
 
-    /// A peer of a connection whose answers are the lengths of the bodies, 413 past 100 bytes.
+    /// A peer of a connection that answers each body with its length, or with 413 past 100 bytes.
     fn peer() -> (DuplexStream, watch::Sender<Stage>) {
         let (peer, ours) = tokio::io::duplex(1 << 20);
         let (press, pressed) = watch::channel(Stage::Serving);

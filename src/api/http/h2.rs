@@ -1,7 +1,7 @@
 //! HTTP/2 over a TLS stream that agreed on it: many requests at once on one connection.
 //!
-//! No request may hold up the others or keep memory without end: a body is read at once or refused, and an answer is handed over
-//! in parts as its peer takes them, until the deadline of its stream.
+//! No request may hold up the others or keep memory without end. So a body is read at once or refused, and an answer is handed
+//! over in parts as its peer takes them, each part before the deadline of its stream.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -25,9 +25,10 @@ use super::slots::Slot;
 use super::streams::Streams;
 use crate::clock;
 
-/// Serves requests until the peer goes, takes too long, gives way or the service stops; requests at work are finished first.
+/// Serves requests until the peer goes, a deadline passes, the connection must leave, or the service stops. Requests at work are
+/// finished first.
 ///
-/// At a stop the peer is told so at once (RFC 9113, section 6.8): what it had sent by then is answered, and it knows what was not.
+/// At a stop the peer is told at once which requests will be answered: those it had sent by then (RFC 9113, section 6.8).
 pub(crate) async fn serve<S, A, F, B>(stream: S, stop: Stop, slot: Arc<Slot>, answer: A)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -77,14 +78,15 @@ fn too_many_headers<B: Default>() -> Response<B> {
     response
 }
 
-/// Of one connection; a further one is refused unread. Clients assume at least 100 until they are told (RFC 9113, section 6.5.2).
+/// The most requests of one connection at once; further ones are refused unread. Clients assume that at least 100 are allowed
+/// until they know the number (RFC 9113, section 6.5.2).
 const STREAMS_MAX: u32 = 128;
 
-/// What a peer may send before it is read, over all its requests: enough for 16 MiB in 30 s over a path
-/// of 400 ms.
+/// How many bytes a peer may send before they are read, over all its requests: enough for 16 MiB in 30 s over a path of 400 ms.
 const WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Of one answer, what waits in the library for its peer: one part, since all that waits there is nobody's.
+/// How many bytes of one answer may wait in the library for its peer. It is one part, since bytes that wait there are counted
+/// nowhere.
 const SEND_BYTES: usize = PART_BYTES;
 
 #[cfg(test)]
@@ -101,7 +103,7 @@ mod tests {
 
     type Sender = client::SendRequest<Full<Bytes>>;
 
-    /// A peer of a connection whose answers are the paths, 50 ms late for `/late`, and a large body for `/large`.
+    /// A peer of a connection that answers with the path, after 50 ms for `/late`, and with a large body for `/large`.
     async fn peer() -> (Sender, watch::Sender<Stage>) {
         let (peer, ours) = tokio::io::duplex(1 << 20);
         let (press, pressed) = watch::channel(Stage::Serving);
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_that_is_not_read_holds_up_no_other_and_comes_whole() {
+    async fn an_unread_answer_holds_up_no_other_and_comes_whole() {
         let (mut sender, _press) = peer().await;
         let large = get(&mut sender, "/large").await;
         assert_eq!(large.headers()["content-length"], LARGE.to_string());

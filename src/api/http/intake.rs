@@ -1,14 +1,14 @@
-//! One body on its way in: the room that it has, and how long its sender may be silent.
+//! Reads one body: how much room it takes, and how long its sender may be silent.
 //!
 //! ```text
-//!  first bytes ─────────▶ the first byte beyond ─────────▶ more ─────────▶ whole
-//!  free on HTTP/1.1       room for all of it, waited for   │
-//!                                                          ├─ slow: room for what has come, and more as it comes, or 503
-//!                                                          └─ silent for 20 s: 408
+//!   first bytes ─────────▶ the first byte beyond ─────────▶ more ─────────▶ whole
+//!   free on HTTP/1.1       room for all of it, waited for   │
+//!                                                           ├─ slow: room for what has come, and more as it comes, or 503
+//!                                                           └─ silent for 20 s: 408
 //! ```
 //!
-//! A body that holds room never waits for more of it (`budget` says why), so what it claims at first is all that was announced.
-//! A claim is believed as long as bytes come.
+//! A body that holds room never waits for more of it (`budget` says why), so its first claim is for its whole announced length.
+//! It keeps that room as long as bytes come at a good rate.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -23,10 +23,10 @@ use super::body::{Carrier, PATIENCE, too_large};
 use crate::api::response::problem::Problem;
 use crate::budget::{PartyShare, Requests};
 
-/// A body, and what of its room it has.
+/// A body that is being read, and the room that it has.
 pub(in crate::api) struct Intake<'r, P> {
     requests: &'r Requests,
-    /// Whom it counts for; asked when it needs room.
+    /// Tells whom the body counts for. It is called only when the body needs room.
     party: P,
     carrier: Carrier,
     size: Size,
@@ -35,10 +35,10 @@ pub(in crate::api) struct Intake<'r, P> {
     beat: Duration,
 }
 
-/// How long a body is, and may become.
+/// The length of a body, and its limit.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct Size {
-    /// `None`: its end shows when it comes.
+    /// The length that the head announced. `None` for a body in chunks.
     pub(in crate::api) announced: Option<usize>,
     pub(in crate::api) bytes_max: usize,
 }
@@ -48,13 +48,13 @@ impl<'r, P: Fn() -> u64> Intake<'r, P> {
         Self { requests, party, carrier, size, share: None, beats: None, beat: BEAT }
     }
 
-    /// With another time between two looks at its pace.
+    /// The intake with another time between two looks at its sender's pace.
     #[cfg(test)]
     pub(in crate::api) fn beating(self, beat: Duration) -> Self {
         Self { beat, ..self }
     }
 
-    /// Reads it to its end, and gives it with the room that it takes.
+    /// Reads the body to its end. Returns its bytes and the room that they take.
     pub(in crate::api) async fn collect<B>(mut self, mut body: B) -> Result<(Bytes, Option<PartyShare>), Problem>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -76,7 +76,7 @@ impl<'r, P: Fn() -> u64> Intake<'r, P> {
         Ok((whole.into_bytes(), self.share))
     }
 
-    /// The next part. One that is there at once needs no timer.
+    /// Waits for the next part. A part that has come already needs no timer.
     async fn next<B>(&mut self, body: &mut B, come: usize) -> Result<Option<Result<Frame<Bytes>, B::Error>>, Problem>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -98,14 +98,14 @@ impl<'r, P: Fn() -> u64> Intake<'r, P> {
         }
     }
 
-    /// Finds room for so much of it, before that is kept.
+    /// Makes sure that there is room for `come` bytes, before they are kept.
     async fn make_room(&mut self, come: usize) -> Result<(), Problem> {
         let Some(share) = &mut self.share else { return self.claim(come).await };
         let has_room = share.bytes() >= come || share.try_grow(self.size.claim(come)) || share.try_grow(come);
         if has_room { Ok(()) } else { Err(CROWDED) }
     }
 
-    /// The first claim, which is all that a body waits for.
+    /// Takes the first room of the body. Only here may a body wait for room.
     async fn claim(&mut self, come: usize) -> Result<(), Problem> {
         if come <= self.carrier.free_bytes() {
             return Ok(());
@@ -115,35 +115,35 @@ impl<'r, P: Fn() -> u64> Intake<'r, P> {
             Carrier::One => self.requests.take_within(party, bytes, PATIENCE).await,
             Carrier::Many => self.requests.try_take(party, bytes),
         };
-        // While it waited here, it was not its sender who was slow.
+        // The body waited for room, so its sender must not count as slow for that time.
         self.beats.iter_mut().for_each(|beats| beats.restart(come));
         self.share.as_ref().map(|_| ()).ok_or(CROWDED)
     }
 }
 
 impl Size {
-    /// BodyBudget for a body of which so much has come: for all that was announced, else for twice as much.
+    /// How much room a body of which `come` bytes have come should claim: for all that was announced, else for twice as much.
     fn claim(self, come: usize) -> usize {
         let guessed = || (2 * come).clamp(GUESSED_BYTES, GUESSED_BYTES.max(self.bytes_max));
         self.announced.unwrap_or_else(guessed).max(come)
     }
 }
 
-/// How a sender did since the last look.
+/// How fast a sender was between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pace {
     Good,
     Slow,
-    /// For too long.
+    /// No byte has come for [`SILENT_BEATS`] looks.
     Silent,
 }
 
-/// Looks at the pace of a body that does not come at once.
+/// Looks regularly at the pace of a body that does not come at once.
 struct Beats {
     ticks: Interval,
-    /// What had come at the last look.
+    /// How many bytes had come at the last look.
     seen: usize,
-    /// Looks since the last byte.
+    /// How many looks there were since the last byte.
     silent: u32,
 }
 
@@ -156,7 +156,7 @@ impl Beats {
         beats
     }
 
-    /// As if nothing was looked at yet.
+    /// Starts again, as if no look had been taken.
     fn restart(&mut self, come: usize) {
         self.ticks.reset();
         (self.seen, self.silent) = (come, 0);
@@ -174,8 +174,8 @@ impl Beats {
     }
 }
 
-/// A body that mostly comes in one part, which is then kept as it is; a small one is copied out of its connection's buffer, which
-/// is free for the next request then, and not as late as the event is on disk.
+/// The bytes of a body. A body mostly comes in one part, which is kept as it is. A small part is copied instead, so that the
+/// buffer of its connection is free for the next request at once and not only when the event is on disk.
 enum Whole {
     Nothing,
     One(Bytes),
@@ -194,7 +194,8 @@ impl Whole {
                 Self::Many(many)
             }
             Self::Many(mut many) => {
-                // Who has sent so much is believed: doubling would hold the body twice.
+                // A peer that has sent so much will send the rest too. Doubling the buffer would hold the body twice for a
+                // moment.
                 if many.len() >= CAPACITY_BYTES_MAX && many.capacity() < expected {
                     many.reserve(expected - many.len());
                 }
@@ -221,22 +222,22 @@ impl Whole {
     }
 }
 
-/// Between two looks at the pace of a sender.
+/// The time between two looks at a sender's pace.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Looks without a byte until a body is given up: 20 s.
+/// After so many looks without a byte, which is 20 s, a body is given up.
 const SILENT_BEATS: u32 = 20;
 
-/// What has to come between two looks for a claim to be kept: the largest body takes four minutes with it.
+/// How many bytes must come between two looks for a body to keep its claim. At that rate the largest body takes four minutes.
 const CLAIM_BEAT_BYTES: usize = 64 << 10;
 
-/// The first claim of a body of unknown length, unless it may not become so long.
+/// The first claim of a body of unknown length, unless its limit is less.
 const GUESSED_BYTES: usize = 64 << 10;
 
-/// Half of what is first read of a connection.
+/// The longest part that is copied: half of the buffer into which a connection is first read.
 const COPIED_BYTES_MAX: usize = 4 * 1024;
 
-/// Allocated ahead on a peer's word alone.
+/// The most bytes that are allocated ahead for a body because of its announced length alone.
 const CAPACITY_BYTES_MAX: usize = 1 << 20;
 
 const CROWDED: Problem = Problem::Unavailable("too many large requests at once; try again in a second");
@@ -256,7 +257,7 @@ mod tests {
     const MIB: usize = 1 << 20;
     const SHORT: Duration = Duration::from_millis(15);
 
-    /// A body whose parts are sent by hand.
+    /// A body whose parts are sent by the test.
     struct ByHand(UnboundedReceiver<usize>);
 
     impl Body for ByHand {
@@ -276,7 +277,7 @@ mod tests {
     }
 
     impl Sender {
-        /// Sends a body of so many bytes, or of unknown length, as a party.
+        /// Sends a body of the announced or of unknown length for a party.
         fn new(budget: &'static Budget, party: u64, announced: Option<usize>, carrier: Carrier) -> Self {
             let (parts, body) = unbounded_channel();
             let size = Size { announced, bytes_max: 16 * MIB };
@@ -299,13 +300,13 @@ mod tests {
         Box::leak(Box::new(Budget::new(BYTES_DEFAULT)))
     }
 
-    /// What a party could still take.
+    /// How many bytes a party could still take.
     fn free(budget: &Budget, party: u64) -> usize {
         std::iter::from_fn(|| budget.requests().try_take(party, 128 << 10)).collect::<Vec<_>>().len() * (128 << 10)
     }
 
     #[tokio::test]
-    async fn silent_bodies_hold_no_more_than_has_come() {
+    async fn a_silent_body_holds_only_what_has_come() {
         let budget = budget();
         let silent: Vec<_> = (0..8).map(|_| Sender::new(budget, 1, Some(2 * MIB), Carrier::One)).collect();
         for sender in &silent {
@@ -341,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_has_nothing_waits_for_its_turn() {
+    async fn a_body_without_room_waits_for_its_turn() {
         let budget = budget();
         let held = budget.requests().try_take(1, 16 * MIB);
         let waits = Sender::new(budget, 1, Some(MIB), Carrier::One);

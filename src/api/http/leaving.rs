@@ -1,7 +1,7 @@
-//! An answer on its way: handed over in parts as its peer takes them, with a deadline for each.
+//! An answer on its way to its peer, handed to the HTTP library in parts, so that each can have a deadline.
 //!
-//! The HTTP library asks for a part when it has room for one, so a peer that reads nothing stops the parts. Then whoever watches
-//! the connection ends it, and the room of the answer is free.
+//! The library asks for a part when it has room for it, so a peer that reads nothing stops the parts. Whoever watches the
+//! connection then ends it, which frees the answer's room.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,22 +9,22 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-/// Who is told how an answer leaves.
+/// Watches how the parts of an answer leave.
 pub(in crate::api) trait Watch {
-    /// A part was taken, and more will follow.
+    /// A part was handed over, and more will follow.
     fn taken(&self);
 
-    /// The next part is still being made: it is not the peer that is slow.
+    /// The next part is not ready yet, so the peer is not the slow side.
     fn waits(&self);
 
-    /// The last part was taken, or the peer wants none any more. Only told of an answer of several parts.
+    /// The last part was handed over, or the peer wants no more. It is called only for an answer of several parts.
     fn over(&self) {}
 }
 
-/// A body that is watched. The library lets go of it behind the last part.
+/// A body whose parts are watched. The library drops it after the last part.
 pub(in crate::api) struct Leaving<B, W: Watch> {
     body: B,
-    /// What is taken out of the body and not yet handed over.
+    /// Bytes that were taken from the body and not handed over yet.
     rest: Bytes,
     watch: W,
     in_parts: bool,
@@ -36,14 +36,15 @@ impl<B, W: Watch> Leaving<B, W> {
         Self { body, rest: Bytes::new(), watch, in_parts: false, last_bytes_max: PART_BYTES }
     }
 
-    /// Ends with a small part: for a library that takes the last one off our hands while its peer wants none of it.
+    /// A body whose last part is at most [`LAST_BYTES`] long. For HTTP/2, where the library takes the last part even from a peer
+    /// that reads nothing.
     pub(in crate::api) fn ending_small(body: B, watch: W) -> Self {
         let mut leaving = Self::new(body, watch);
         leaving.last_bytes_max = LAST_BYTES;
         leaving
     }
 
-    /// How much is handed over next.
+    /// How many bytes are handed over next.
     fn next_bytes(&self) -> usize
     where
         B: Body,
@@ -102,10 +103,10 @@ impl<B, W: Watch> Drop for Leaving<B, W> {
     }
 }
 
-/// Handed over at once, and then no longer watched.
+/// The most bytes of one part. An answer of one part is not watched.
 pub(in crate::api) const PART_BYTES: usize = 16 * 1024;
 
-/// The end of an answer that nobody watches any more: a connection has up to 128 of them.
+/// The most bytes of a last part that nobody watches. A connection may hold 128 of them.
 pub(in crate::api) const LAST_BYTES: usize = 1024;
 
 #[cfg(test)]

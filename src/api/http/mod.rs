@@ -1,4 +1,4 @@
-//! Connections: taken in, driven, timed and ended, whatever is asked on them; and the bodies that come in and go out.
+//! Connections: accepted, driven, timed and ended; and the bodies that come in and go out on them.
 
 pub(in crate::api) mod accept;
 pub(in crate::api) mod ahead;

@@ -1,4 +1,4 @@
-//! How long a connection may take for what it is doing: the guard against peers that open many and send little.
+//! How long a connection may take for its present phase. This guards against peers that open many connections and send little.
 //!
 //! ```text
 //!            first byte              head complete            answer made
@@ -15,17 +15,17 @@ use std::time::{Duration, Instant};
 
 use super::ahead::{Ahead, Length};
 
-/// What one connection is doing, shared by its stream and its requests.
+/// The phase of one HTTP/1.1 connection, shared by its stream and its requests.
 pub(crate) struct Pace(Mutex<State>);
 
 #[derive(Clone, Copy)]
 struct State {
     phase: Phase,
     since: Instant,
-    /// Part of a body may still be on its way.
+    /// Whether a part of a refused body may still be on its way.
     unread: bool,
     ahead: Ahead,
-    /// Part of the next head came before the answer had left.
+    /// Whether a part of the next head came before the answer had left.
     next_began: bool,
 }
 
@@ -40,12 +40,12 @@ enum Phase {
 }
 
 impl Pace {
-    /// A new connection owes its first request at once.
+    /// A new connection, which must send its first head within [`HEAD_MAX`].
     pub(crate) fn new(now: Instant) -> Self {
         Self(Mutex::new(State { phase: Phase::Head, since: now, unread: false, ahead: Ahead::new(), next_began: false }))
     }
 
-    /// Bytes came in; `now` is asked only when that matters.
+    /// Takes note of bytes that came in. `now` is called only when the phase changes.
     pub(crate) fn received(&self, bytes: &[u8], now: impl FnOnce() -> Instant) {
         self.change(|state| {
             state.ahead.received(bytes);
@@ -57,7 +57,7 @@ impl Pace {
         });
     }
 
-    /// A request's head is complete.
+    /// Takes note that a request's head is complete.
     pub(crate) fn began(&self, body: Length) {
         self.change(|state| {
             state.phase = Phase::Busy;
@@ -65,11 +65,11 @@ impl Pace {
         });
     }
 
-    /// Its answer is made. `unread`: perhaps without reading all of its body.
+    /// Takes note that the answer is made. `unread` says that its body was perhaps not read to the end.
     pub(crate) fn answered(&self, now: Instant, unread: bool) {
         self.change(|state| {
             (state.phase, state.since, state.unread) = (Phase::Idle, now, unread);
-            // What came behind it is in the library's buffer: no byte has to come for its time to run.
+            // The begin of the next request is in the library's buffer, so its time must run although no byte comes any more.
             state.next_began = !state.ahead.ends();
             if state.next_began {
                 state.phase = Phase::Head;
@@ -77,17 +77,17 @@ impl Pace {
         });
     }
 
-    /// A part of a long answer was taken, and more will follow.
+    /// Takes note that a part of a long answer was handed over and more will follow.
     pub(crate) fn taken(&self, now: Instant) {
         self.change(|state| (state.phase, state.since) = (Phase::Sending, now));
     }
 
-    /// The next part is still being made: that is as if the request were at work.
+    /// Takes note that the next part is still being made. The request counts as at work meanwhile.
     pub(crate) fn waits(&self, now: Instant) {
         self.change(|state| (state.phase, state.since) = (Phase::Busy, now));
     }
 
-    /// The last part of a long answer was taken.
+    /// Takes note that the last part of a long answer was handed over.
     pub(crate) fn sent(&self, now: Instant) {
         self.change(|state| {
             if state.phase != Phase::Closing {
@@ -96,8 +96,8 @@ impl Pace {
         });
     }
 
-    /// The connection ends. Whether to wait for what is still on its way: closing on unread bytes resets the connection, and
-    /// the peer may never see why its request was refused.
+    /// Takes note that the connection ends. Returns whether to wait for bytes that are still on their way: closing with unread
+    /// bytes resets the connection, and the peer may never see why its request was refused.
     pub(crate) fn closing(&self, now: impl FnOnce() -> Instant) -> bool {
         let mut lingers = false;
         self.change(|state| {
@@ -109,7 +109,7 @@ impl Pace {
         lingers
     }
 
-    /// When the connection is to be closed if it does nothing else.
+    /// When the connection is to be closed unless something happens before.
     pub(crate) fn deadline(&self) -> Instant {
         let state = self.state();
         let patience = match state.phase {
@@ -131,19 +131,19 @@ impl Pace {
     }
 }
 
-/// A connection without a request, and the sending of an answer.
+/// How long a connection may be without a request, including the sending of a short answer.
 pub(in crate::api) const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// A long answer of which no part is taken: it holds room that others wait for.
+/// How long a part of a long answer may wait for its peer. It holds room that others wait for.
 pub(in crate::api) const STALLED_MAX: Duration = Duration::from_secs(30);
 
-/// From the first byte of a request to the end of its head.
+/// The time from the first byte of a request to the end of its head.
 pub(in crate::api) const HEAD_MAX: Duration = Duration::from_secs(10);
 
-/// A whole request: longer than the longest of them, a long poll or a test of a slow endpoint.
+/// The time for a whole request. It is longer than the longest requests take: a long poll, and a test of a slow endpoint.
 pub(in crate::api) const BUSY_MAX: Duration = Duration::from_secs(600);
 
-/// For the rest of a body that was refused, and for the farewell of a connection past its deadline.
+/// The time for the rest of a refused body, and for the goodbye of a connection past its deadline.
 pub(in crate::api) const LINGER_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

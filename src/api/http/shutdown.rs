@@ -1,22 +1,23 @@
-//! The one signal that ends everything, in two stages.
+//! The signal that stops the service, in two stages.
 //!
-//! While the service drains, newcomers are taken in and every request is answered, a publication with 503; each answer closes
-//! its connection. Who is idle is left alone, since a request of its may be on its way. When it closes, nothing new is taken.
+//! While the service drains, connections are still accepted and every request is answered, a publication with 503. Each answer
+//! closes its connection; an idle connection stays open, since a request may be on its way. When the service closes, nothing more
+//! is accepted.
 
 use tokio::sync::watch;
 
-/// How far the service is on its way to its end. It never goes back.
+/// How far the service has stopped. The stage never goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     #[default]
     Serving,
-    /// Attempts under way get their time; nothing is published any more.
+    /// Attempts under way get time to end. Publications are refused.
     Draining,
-    /// No connection is taken in any more, and the idle ones are closed.
+    /// No connection is accepted any more, and idle ones are closed.
     Closing,
 }
 
-/// Shows the stage. A sender that is gone has closed.
+/// Shows the present stage. When its sender is gone, the stage counts as [`Stage::Closing`].
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Receiver<Stage>);
 
@@ -25,22 +26,23 @@ impl Stop {
         Self(stage)
     }
 
-    /// Whether it drains, or closes.
+    /// Whether the service drains or closes.
     pub(crate) fn is_pressed(&self) -> bool {
         *self.0.borrow() >= Stage::Draining
     }
 
-    /// Whether that may have changed since this copy was made. Costs one load, where all else touches what all copies share.
+    /// Whether the stage may have changed since this copy was made. It costs one load; the other methods touch a lock that all
+    /// copies share.
     pub(crate) fn has_moved(&self) -> bool {
         self.0.has_changed().unwrap_or(true)
     }
 
-    /// Ends when it drains.
+    /// Waits until the service drains.
     pub(crate) async fn pressed(&mut self) {
         self.reached(Stage::Draining).await;
     }
 
-    /// Ends when it closes.
+    /// Waits until the service closes.
     pub(crate) async fn closing(&mut self) {
         self.reached(Stage::Closing).await;
     }

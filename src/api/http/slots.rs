@@ -1,4 +1,4 @@
-//! Who may hold a connection when not all can: whoever comes is taken in, and whoever has been idle for longest goes.
+//! Decides who may hold a connection when not all can: every new connection gets a place, and the longest idle one gives way.
 //!
 //! ```text
 //!               admit                    show (a valid key, or the admin socket)
@@ -7,27 +7,28 @@
 //!                          ▼ is cut                          ▼ closes, or the request is a 503
 //! ```
 //!
-//! **What is counted.** A connection is a *stranger* until a request on it shows a valid key: its TLS handshake and its heads,
-//! and all that only asks for health, count as a stranger's. Strangers count by their address, an IPv6 /64 as one. From its first
-//! valid key on a connection is *known* and counts by that key's tenant, so that a proxy or a publisher with many connections
-//! from one address is none of the strangers there. All together are [`Limits::all`], of which the known are at most
-//! [`Limits::known`]: the rest is always left to strangers, and to newcomers among them.
+//! **What is counted.** A connection is a *stranger* until a request on it shows a valid key. Its TLS handshake, its heads, and
+//! requests for health alone count as a stranger's. Strangers count by their address, where an IPv6 /64 is one address. From its
+//! first valid key on a connection is *known* and counts by that key's tenant, so a proxy or a publisher with many connections
+//! from one address is none of the strangers there. All connections together are at most [`Limits::all`], and the known ones at
+//! most [`Limits::known`]; the rest is always left to strangers, and so to new connections.
 //!
-//! **Who gives way.** With all taken a newcomer gets the place of a stranger: the oldest of the addresses that hold
-//! [`STRANGERS_SHARE`] or more, else the oldest of all, by the end of its last request or else its coming. A stranger has nothing that
-//! takes long, so one can be cut at any time and a newcomer never waits: health is answered whatever the others do. When the
-//! known are full, one more takes the place of the longest idle of the tenants that hold half or more, else of all tenants; one of
-//! such a tenant takes no other's. When none is idle, of such a tenant the one that is longest at work is asked to leave: a long poll answers at once,
-//! anything else closes behind its answer, or after 30 s; up to [`LEAVING_MAX`] may be on their way out meanwhile, half of them
-//! at work.
+//! **Who gives way.** When all places are taken, a new connection gets the place of a stranger: the oldest of the addresses that
+//! hold [`STRANGERS_SHARE`] or more, else the oldest of all. Its age counts from the end of its last request, or else from its
+//! coming. A stranger has no request that takes long, so it can be cut at any time and a new connection never waits: health is
+//! answered whatever the others do. When the known are full, one more takes the place of the longest idle of the tenants that
+//! hold half or more, else of all tenants; a connection of such a tenant takes a place from such tenants only. When none is idle,
+//! the connection of such a tenant that is longest at work is asked to leave: a long poll answers at once, anything else closes
+//! after its answer, or after 30 s. At most [`LEAVING_MAX`] may be leaving at the same time, half of them with a request at work.
 //!
-//! **Who sees what.** A stranger that gives way is cut, a known one that is idle is closed as after its idle time. A request that
-//! finds no place among the known, because all are at work or its own tenant holds half of them, is a 503 with `Retry-After`
-//! on a connection that closes.
+//! **What its peer sees.** A stranger that gives way is cut. A known connection that is idle is closed as after its idle time. A
+//! request that finds no place among the known, because all are at work or its own tenant holds half of them, is answered with
+//! 503 and `Retry-After` on a connection that closes.
 //!
-//! **Why nothing stands still.** A place is given or refused at once and under one lock; nobody waits for one. Only the accepting
-//! of newcomers pauses while [`LEAVING_MAX`] cut strangers have not been dropped, which needs no peer. Walks over all members
-//! happen only when they are full and find [`CANDIDATES`] at once; a request on a known connection costs two stores.
+//! **Why nothing gets stuck.** A place is given or refused at once and under one lock; nobody waits for a place. Only the
+//! accepting of connections pauses while [`LEAVING_MAX`] cut strangers have not been dropped, which needs no peer. All
+//! connections are walked over only when they are full, and one walk finds [`CANDIDATES`] of them. A request on a known
+//! connection costs two stores.
 
 mod part;
 #[cfg(test)]
@@ -43,7 +44,7 @@ use tokio::sync::Notify;
 
 use part::{Member, Part};
 
-/// The places of one listener. Cheap to clone.
+/// The places for connections of one listener. It is cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Slots(Arc<Shared>);
 
@@ -51,7 +52,7 @@ struct Shared {
     limits: Limits,
     began: Instant,
     state: Mutex<State>,
-    /// Rung whenever one is gone.
+    /// Notified whenever a connection is gone.
     departed: Notify,
 }
 
@@ -61,35 +62,35 @@ struct State {
     known: Part,
 }
 
-/// How many connections at once.
+/// How many connections there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) all: usize,
-    /// Less than all.
+    /// The most known connections. It is less than `all`.
     pub(crate) known: usize,
 }
 
 impl Limits {
-    /// So many in all, of which strangers always have a ninth.
-    pub(crate) fn of(all: usize) -> Self {
+    /// Limits for `all` connections, a ninth of which is never for known ones.
+    pub(crate) fn new(all: usize) -> Self {
         Self { all, known: all - all.div_ceil(STRANGERS_PART) }
     }
 }
 
-/// Whom a connection counts for.
+/// The group that a connection counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Group {
     V4(u32),
-    /// The upper half: what one subscriber is given.
+    /// The upper 64 bits of an IPv6 address: the network that one subscriber gets.
     V6(u64),
-    /// Whoever may open the admin socket.
+    /// All connections to the admin socket.
     Socket,
     /// A tenant, a provider or the operator, by the hash of its name.
     Party(u64),
 }
 
 impl Group {
-    pub(crate) fn of(address: IpAddr) -> Self {
+    pub(crate) fn from_address(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip.to_bits()),
             IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or(u64::MAX)),
@@ -97,7 +98,7 @@ impl Group {
     }
 }
 
-/// For the log: an address, or the /64 that it is one of.
+/// For the log: an IPv4 address, or the /64 of an IPv6 address.
 impl fmt::Display for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
@@ -109,7 +110,7 @@ impl fmt::Display for Group {
     }
 }
 
-/// Why a known connection has no place: try again in a second.
+/// There is no place for a known connection. Its peer should try again in a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
@@ -119,7 +120,7 @@ impl Slots {
         Self(Arc::new(Shared { limits, began: now, state: Mutex::new(state), departed: Notify::new() }))
     }
 
-    /// Takes a newcomer in, in place of another when all are taken.
+    /// Gives a place to a new connection. When all are taken, a stranger must leave for it.
     pub(crate) fn admit(&self, from: Group, now: Instant) -> Slot {
         let mut state = self.0.lock();
         if state.strangers.len() + state.known.len() >= self.0.limits.all {
@@ -133,17 +134,17 @@ impl Slots {
         Slot { shared: self.0.clone(), member }
     }
 
-    /// Waits until not too many that were cut are still there.
+    /// Waits until fewer than [`LEAVING_MAX`] cut strangers are still there.
     pub(crate) async fn settled(&self) {
         self.until(|state| state.strangers.leaving() < LEAVING_MAX).await;
     }
 
-    /// Waits until all are gone.
+    /// Waits until all connections are gone.
     pub(crate) async fn empty(&self) {
         self.until(|state| state.len() == 0).await;
     }
 
-    /// Connections at this moment.
+    /// The number of connections at this moment, including those that were told to leave.
     pub(crate) fn len(&self) -> usize {
         self.0.lock().len()
     }
@@ -164,7 +165,7 @@ impl State {
         self.strangers.len() + self.strangers.leaving() + self.known.len() + self.known.leaving()
     }
 
-    /// Finds a place among the known for one more of `group`.
+    /// Makes a place among the known connections for one more of `group`, by telling another to leave.
     fn make_room(&mut self, group: Group) -> Result<(), Full> {
         let leaving = self.known.leaving();
         if leaving >= LEAVING_MAX {
@@ -189,26 +190,27 @@ impl Shared {
     }
 }
 
-/// One connection's place, given back when it is dropped.
+/// The place of one connection. Dropping it gives the place back.
 pub(crate) struct Slot {
     shared: Arc<Shared>,
     member: Arc<Member>,
 }
 
 impl Slot {
-    /// The only one of its kind.
+    /// A slot of a listener that has no other connections.
     #[cfg(test)]
     pub(crate) fn alone() -> Arc<Self> {
         let now = crate::clock::steady();
         Arc::new(Slots::new(Limits { all: 2, known: 1 }, now).admit(Group::Socket, now))
     }
 
-    /// Where the connection comes from, whatever it has shown since.
+    /// The group of the address that the connection comes from, whatever keys it has shown.
     pub(crate) fn from(&self) -> Group {
         self.member.from
     }
 
-    /// The connection has shown a valid key of `party`; the first one counts, and `party` is asked for it alone.
+    /// Takes note that a request has shown a valid key. The first key makes the connection known; `party` is called only then.
+    /// Fails when there is no place among the known.
     pub(crate) fn show(&self, party: impl FnOnce() -> Group) -> Result<(), Full> {
         if self.member.known.load(Relaxed) {
             return Ok(());
@@ -216,7 +218,7 @@ impl Slot {
         let party = party();
         let mut state = self.shared.lock();
         if self.member.known.load(Relaxed) {
-            // By another request of this connection, meanwhile.
+            // Another request of this connection was faster.
             return Ok(());
         }
         if !state.strangers.holds(&self.member) {
@@ -231,37 +233,37 @@ impl Slot {
         Ok(())
     }
 
-    /// A request has begun.
+    /// Takes note that a request has begun.
     pub(crate) fn works(&self) {
         self.member.at_work.fetch_add(1, Relaxed);
     }
 
-    /// A request has ended.
+    /// Takes note that a request has ended.
     pub(crate) fn rests(&self, now: Instant) {
         self.member.since.store(self.shared.micros(now), Relaxed);
         self.member.at_work.fetch_sub(1, Relaxed);
     }
 
-    /// Whether it is to give way. Costs one load.
-    pub(crate) fn is_told(&self) -> bool {
-        self.member.told.load(Relaxed)
+    /// Whether the connection must leave. It costs one load.
+    pub(crate) fn must_leave(&self) -> bool {
+        self.member.must_leave.load(Relaxed)
     }
 
-    /// Whether a request is under way.
+    /// Whether a request of the connection is under way.
     pub(in crate::api) fn is_at_work(&self) -> bool {
         self.member.at_work.load(Relaxed) > 0
     }
 
-    /// Whether it ends at once when it is told.
+    /// Whether the connection is a stranger, so that it is cut at once when it must leave.
     pub(crate) fn is_stranger(&self) -> bool {
         !self.member.known.load(Relaxed)
     }
 
-    /// Ends when it is to give way.
-    pub(crate) async fn told(&self) {
+    /// Waits until the connection must leave.
+    pub(crate) async fn until_told_to_leave(&self) {
         loop {
             let rung = self.member.bell.notified();
-            if self.is_told() {
+            if self.must_leave() {
                 return;
             }
             rung.await;
@@ -283,18 +285,20 @@ impl Drop for Slot {
     }
 }
 
-/// Strangers of one address while all places are taken: more than a browser, a monitor or a proxy has without a key.
+/// How many connections an address may have before, with all places taken, its own give way first: more than a browser, a monitor
+/// or a proxy opens without a key.
 const STRANGERS_SHARE: usize = 256;
 
-/// One of so many places is never a known connection's.
+/// One place of so many is never for a known connection.
 const STRANGERS_PART: usize = 9;
 
-/// Of strangers, and of the known, so many may have been told to leave and be there still.
+/// How many strangers, and how many known connections, may have been told to leave and still be there.
 pub(crate) const LEAVING_MAX: usize = 64;
 
-/// Of these, so many may have had a request at work when they were told. Such a connection takes up to
-/// [`GIVES_WAY_WITHIN`](super::drive::GIVES_WAY_WITHIN) to close, an idle one a second at most: the other half is for idle ones.
+/// How many of the known ones may have had a request at work when they were told. Such a connection takes up to
+/// [`GIVES_WAY_WITHIN`](super::drive::GIVES_WAY_WITHIN) to close, an idle one at most a second, so the other half is for idle
+/// ones.
 pub(crate) const LEAVING_AT_WORK_MAX: usize = LEAVING_MAX / 2;
 
-/// Found by one walk over all: the oldest of them give way one after the other, as long as they stay what they were.
+/// How many connections one walk over all of them finds. They give way one after the other, as long as they stay idle.
 const CANDIDATES: usize = 64;

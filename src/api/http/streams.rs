@@ -1,7 +1,7 @@
-//! How long the requests of a connection that carries many may take: what [`Pace`](super::pace) is to HTTP/1.1.
+//! How long the requests of an HTTP/2 connection may take, as [`Pace`](super::pace) does for HTTP/1.1.
 //!
-//! Each has a deadline of its own, and a connection that misses one ends with all it carries: a peer that reads nothing could
-//! otherwise keep its answers in memory by asking for more.
+//! Each request has its own deadline, and a connection that misses one ends with all its requests. Otherwise a peer that reads
+//! nothing could keep its answers in memory by sending further requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -18,15 +18,15 @@ pub(in crate::api) struct Streams {
 }
 
 struct State {
-    /// Their numbers and deadlines, as many as the connection may carry.
+    /// The number and the deadline of each request under way.
     under_way: Vec<(u64, Instant)>,
     next: u64,
-    /// The deadline while there is none.
+    /// The connection's deadline while no request is under way.
     idle: Instant,
 }
 
 impl Streams {
-    /// A new connection owes its first request at once.
+    /// A new connection, which must send its first request within [`HEAD_MAX`].
     pub(in crate::api) fn new(slot: Arc<Slot>, now: Instant) -> Arc<Self> {
         let state = State { under_way: Vec::new(), next: 0, idle: now + HEAD_MAX };
         Arc::new(Self { state: Mutex::new(state), slot })
@@ -42,7 +42,7 @@ impl Streams {
         })
     }
 
-    /// When the connection is to be closed if nothing else happens.
+    /// When the connection is to be closed unless something happens before: the earliest deadline of its requests.
     pub(in crate::api) fn deadline(&self) -> Instant {
         self.with(|state| state.under_way.iter().map(|(_, deadline)| *deadline).min().unwrap_or(state.idle))
     }
@@ -52,14 +52,14 @@ impl Streams {
     }
 }
 
-/// A request, until its answer has left or its peer wants none any more.
+/// A request from its head until its answer has left, or its peer wants no answer any more.
 pub(in crate::api) struct UnderWay {
     streams: Arc<Streams>,
     number: u64,
 }
 
 impl UnderWay {
-    /// Its answer is made; what remains is its sending.
+    /// Takes note that the answer is made and only has to be sent.
     pub(in crate::api) fn answered(&self, now: Instant) {
         self.set_deadline(now + IDLE_MAX);
     }
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_does_not_leave_ends_the_connection_whatever_else_is_asked() {
+    fn an_answer_that_does_not_leave_ends_its_connection() {
         let start = Instant::now();
         let later = |secs| start + Duration::from_secs(secs);
         let streams = Streams::new(Slot::alone(), start);

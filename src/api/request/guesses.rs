@@ -5,7 +5,7 @@
 //! by its hash alone, so each wrong one costs that hash, less than a microsecond; a key of 256 bits is not found by trying. Who
 //! shows no key at all, and whoever may open the admin socket, is not limited.
 //!
-//! **Who is one.** An address is what [`Group::of`] says, so an IPv6 /64 is one. When more have been wrong than the table holds, those
+//! **Who is one.** An address is what [`Group::from_address`] says, so an IPv6 /64 is one. When more have been wrong than the table holds, those
 //! that find no place share one [rate](super::rate).
 
 use std::sync::{Mutex, PoisonError};
@@ -64,7 +64,7 @@ mod tests {
         let (guesses, now) = (Guesses::default(), clock::steady());
         allowed(&guesses, Group::V4(1), 20, now);
         assert_eq!(allowed(&guesses, Group::V4(2), 20, now), 10);
-        let of = |text: &str| Group::of(text.parse().expect("an address"));
+        let of = |text: &str| Group::from_address(text.parse().expect("an address"));
         assert_eq!(allowed(&guesses, of("2001:db8::1"), 20, now), 10);
         assert_eq!(allowed(&guesses, of("2001:db8::ffff:ffff:ffff:ffff"), 20, now), 0, "the same subscriber");
         assert_eq!(allowed(&guesses, of("2001:db8:0:1::1"), 20, now), 10);

@@ -83,12 +83,12 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            return page(ask, Frame::of(dialect), lines(node, store::Page::default(), print_line)).await;
+            return page(ask, Frame::new(dialect), lines(node, store::Page::default(), print_line)).await;
         };
         filter.event = Some(event.key);
     }
     let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    page(ask, Frame::of(dialect), lines(node, found, print_line)).await
+    page(ask, Frame::new(dialect), lines(node, found, print_line)).await
 }
 
 /// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`

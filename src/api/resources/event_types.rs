@@ -20,7 +20,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let dialect = ask.dialect().clone();
     let numbers = (start..dialect.event_types.len()).take(limit + 1).collect();
-    let rows = Listed::of(
+    let rows = Listed::new(
         numbers,
         limit,
         |number: &usize| (number + 1).to_string(),
@@ -29,7 +29,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
             Ok(())
         },
     );
-    page(ask, Frame::of(ask.dialect()), rows).await
+    page(ask, Frame::new(ask.dialect()), rows).await
 }
 
 /// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.

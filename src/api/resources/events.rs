@@ -32,7 +32,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let more = keys.len() > limit;
     keys.truncate(limit);
     let rows = Events { store: ask.api.store.clone(), keys, at: 0, after, more };
-    page(ask, Frame::of(ask.dialect()).feed(), rows).await
+    page(ask, Frame::new(ask.dialect()).feed(), rows).await
 }
 
 /// `GET /v1/events/{id}`
@@ -64,7 +64,7 @@ async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait:
         tokio::select! {
             published = timeout_at(deadline, published) => if published.is_err() { return Ok(keys) },
             () = stop.pressed() => return Ok(keys),
-            () = ask.slot.told() => return Ok(keys),
+            () = ask.slot.until_told_to_leave() => return Ok(keys),
         }
         ask.api.check_again(&ask.caller)?;
     }

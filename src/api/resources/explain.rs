@@ -23,7 +23,7 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let node = store.node();
     let endpoints = store.webhooks(&owned, after, limit + 1);
     let link = ask.dialect().link(&event.attributes);
-    let rows = Listed::of(
+    let rows = Listed::new(
         endpoints,
         limit,
         |endpoint| cursor::encode(&endpoint.no),
@@ -40,7 +40,7 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
             Ok(())
         },
     );
-    page(ask, Frame::of(ask.dialect()), rows).await
+    page(ask, Frame::new(ask.dialect()), rows).await
 }
 
 /// One sentence for a person.

@@ -31,7 +31,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let mut keys = all(ask);
     keys.retain(|key| key.id > after);
-    let rows = Listed::of(
+    let rows = Listed::new(
         keys,
         limit,
         |key| cursor::encode(&key.id),

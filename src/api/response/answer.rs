@@ -1,12 +1,12 @@
-//! A large answer: rendered piece by piece as its reader takes it, each piece in room of its own.
+//! A large answer, printed piece by piece as its reader takes it, with room in memory for one piece at a time.
 //!
 //! ```text
-//!  begin ── room ── first piece ──▶ status and headers ──▶ a piece is taken ── room ── next piece ──▶ … ──▶ end
-//!    │ 503 when there is none in 10 s                         30 s for each, see `leaving`
+//!   begin ── room ── first piece ──▶ status and headers ──▶ a piece is taken ── room ── next piece ──▶ … ──▶ end
+//!     │ 503 when there is none in 10 s                         30 s for each, see `leaving`
 //! ```
 //!
-//! The store is looked at anew for each piece: a reader that takes a minute holds no snapshot, which would keep pages from being
-//! used again. An answer that is whole after its first piece has a length like any other.
+//! Each piece reads the store anew, so a reader that takes a minute holds no snapshot, which would keep pages of the store from
+//! being used again. An answer that ends with its first piece has a `content-length` like any other.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,63 +19,63 @@ use http_body::{Body, Frame, SizeHint};
 use super::problem::{Problem, STOPPING};
 use crate::budget::{Budget, PartyShare};
 
-/// What an answer is made of.
+/// The content of a large answer.
 pub(crate) trait Source: Send + 'static {
-    /// The next piece: of what takes more than `room` bytes of memory nothing, of the rest some 50 KiB. Reads the store, so it
-    /// may block for milliseconds.
+    /// Makes the next piece of some 50 KiB. Rows that need more than `room` bytes of memory are not made; if such a row is the
+    /// next, its need is returned. It reads the store, so it may block for milliseconds.
     fn next(&mut self, room: usize) -> Result<Next, Problem>;
 }
 
-/// A piece of an answer.
+/// The next piece of an answer, or the room that it needs.
 #[derive(Debug)]
 pub(crate) enum Next {
     Piece {
         bytes: Vec<u8>,
         last: bool,
     },
-    /// What comes next takes so many bytes while it is read and printed.
+    /// How many bytes of memory the next row takes while it is read and printed.
     Needs(usize),
 }
 
-/// The body of an answer. What of it is in memory is paid for until it was taken.
+/// The body of an answer. Each piece in memory holds its room until it was taken.
 pub(crate) struct Answer {
     piece: Bytes,
     rest: Rest,
 }
 
 enum Rest {
-    /// The last piece is there, with the room it takes, unless it is small and free.
+    /// Nothing follows. The last piece holds its room, unless it is small and free.
     Nothing {
         _room: Option<PartyShare>,
     },
     Unread(Unread),
     Rendering(Rendering),
-    /// It could not be read on.
+    /// The rest could not be read.
     Broken,
 }
 
 type Rendering = Pin<Box<dyn Future<Output = Result<Piece, Broken>> + Send>>;
 
-/// What is still to be read, with the room for the piece before.
+/// The part of an answer that is not read yet, with the room of the piece before it.
 pub(crate) struct Unread {
     source: Box<dyn Source>,
     room: PartyShare,
     rooms: Rooms,
 }
 
-/// A piece and what follows it.
+/// A piece of an answer, and the part that follows it.
 pub(crate) struct Piece {
     pub(crate) bytes: Bytes,
     pub(crate) room: Option<PartyShare>,
     pub(crate) unread: Option<Unread>,
 }
 
-/// An answer ends in the middle: the store could not be read, or the service ends.
+/// An answer ends in the middle: the store could not be read, no room came in time, or the service ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rest of the answer cannot be read")]
 pub(crate) struct Broken;
 
-/// An empty one.
+/// An empty answer.
 impl Default for Answer {
     fn default() -> Self {
         Self { piece: Bytes::new(), rest: Rest::Nothing { _room: None } }
@@ -83,18 +83,18 @@ impl Default for Answer {
 }
 
 impl Answer {
-    pub(crate) fn of(piece: Piece) -> Self {
+    pub(crate) fn new(piece: Piece) -> Self {
         let rest = piece.unread.map_or(Rest::Nothing { _room: piece.room }, Rest::Unread);
         Self { piece: piece.bytes, rest }
     }
 }
 
-/// The first piece of an answer, when there is room for it in time.
+/// Makes the first piece of an answer. Fails when there is no room for it within 10 s.
 pub(crate) async fn begin(source: impl Source, rooms: Rooms) -> Result<Piece, Problem> {
     begin_within(source, rooms, PATIENCE).await
 }
 
-/// Where an answer's room comes from: the part of whoever asked.
+/// The budget for answers, and the party that draws on it.
 #[derive(Clone)]
 pub(crate) struct Rooms {
     pub(crate) budget: Arc<Budget>,
@@ -107,12 +107,12 @@ impl Rooms {
     }
 }
 
-/// Room for a whole answer.
+/// Waits for the room of a whole answer.
 pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<PartyShare, Problem> {
     rooms.take(bytes, PATIENCE).await.ok_or(CROWDED)
 }
 
-/// The same at once, or none.
+/// Takes the room of a whole answer, if it is free.
 pub(crate) fn try_room(bytes: usize, rooms: &Rooms) -> Option<PartyShare> {
     rooms.budget.answers().try_take(rooms.party, bytes)
 }
@@ -122,7 +122,7 @@ async fn begin_within(source: impl Source, rooms: Rooms, patience: Duration) -> 
     next(Box::new(source), room, rooms, patience).await
 }
 
-/// The next piece. For what needs more room than there is, that is given back first: nothing is held by who waits.
+/// Makes the next piece. When it needs more room than there is, the room is given back first, so that who waits holds nothing.
 async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
     let (mut source, mut room, mut within) = (source, room, PIECE_BYTES);
     loop {
@@ -140,7 +140,8 @@ async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience:
             }
             Next::Piece { mut bytes, last } => {
                 if last {
-                    // An answer ends its line; it may fill its room, which is not to be doubled for that.
+                    // An answer ends with a line feed. Without the exact reserve, an answer that fills its room would double its
+                    // buffer.
                     bytes.reserve_exact(1);
                     bytes.push(b'\n');
                 }
@@ -164,7 +165,7 @@ impl Unread {
                 drop(room);
                 room = rooms.take(PIECE_BYTES, LONG).await.ok_or(Broken)?;
             }
-            // What the store could not read stands in the log.
+            // The log says why the store could not be read.
             next(source, room, rooms, LONG).await.map_err(|_| Broken)
         })
     }
@@ -183,7 +184,7 @@ impl Body for Answer {
                 Rest::Nothing { .. } => return Poll::Ready(None),
                 Rest::Broken => return Poll::Ready(Some(Err(Broken))),
                 Rest::Rendering(rendering) => match ready!(rendering.as_mut().poll(cx)) {
-                    Ok(piece) => *self = Self::of(piece),
+                    Ok(piece) => *self = Self::new(piece),
                     Err(broken) => {
                         self.rest = Rest::Broken;
                         return Poll::Ready(Some(Err(broken)));
@@ -212,16 +213,17 @@ impl Body for Answer {
     }
 }
 
-/// A piece that is made of small rows, and the room that every large answer begins with.
+/// The room of a piece of small rows. Every large answer begins with it.
 pub(crate) const PIECE_BYTES: usize = 64 << 10;
 
-/// A whole answer up to here needs no room: it goes into the buffer of its connection.
+/// The longest whole answer that needs no room: it fits into the buffer of its connection.
 pub(crate) const FREE_BYTES: usize = 16 << 10;
 
-/// For the room of the first piece; then the caller hears that there is none.
+/// How long the first piece waits for room. Then the caller is told that there is none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// For that of a later one: its reader has the status already. Who holds room without reading loses it sooner.
+/// How long a later piece waits for room. Its reader has the status already, and peers that hold room without reading lose it
+/// sooner.
 const LONG: Duration = Duration::from_secs(120);
 
 pub(crate) const CROWDED: Problem = Problem::Unavailable("too many large answers are on their way; try again in a second");
@@ -233,7 +235,7 @@ mod tests {
     use super::*;
     use crate::budget::BYTES_LEAST;
 
-    /// Rows of so many bytes each.
+    /// Rows, each of so many bytes.
     struct Rows(Vec<usize>);
 
     impl Source for Rows {
@@ -258,7 +260,7 @@ mod tests {
     }
 
     async fn begun(rows: &[usize], rooms: &Rooms) -> Answer {
-        Answer::of(begin(Rows(rows.to_vec()), rooms.clone()).await.expect("there is room"))
+        Answer::new(begin(Rows(rows.to_vec()), rooms.clone()).await.expect("there is room"))
     }
 
     #[tokio::test]
@@ -286,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_no_room_is_told_to_come_back() {
+    async fn an_answer_without_room_is_a_503_for_now() {
         let rooms = rooms();
         let _unread = rooms.budget.answers().try_take(rooms.party, 16 << 20).expect("all of it");
         let refused = begin_within(Rows(vec![1]), rooms, Duration::from_millis(5)).await.map(drop);
@@ -294,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_cannot_be_read_on_breaks_off() {
+    async fn an_answer_that_cannot_be_read_on_breaks_off() {
         struct Bad(bool);
         impl Source for Bad {
             fn next(&mut self, _: usize) -> Result<Next, Problem> {
@@ -303,7 +305,7 @@ mod tests {
             }
         }
         let rooms = rooms();
-        let answer = Answer::of(begin(Bad(true), rooms).await.expect("the first"));
+        let answer = Answer::new(begin(Bad(true), rooms).await.expect("the first"));
         assert_eq!(answer.collect().await.map(drop), Err(Broken));
     }
 }

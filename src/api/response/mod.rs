@@ -1,4 +1,4 @@
-//! What is answered: statuses and problems, JSON, pages, and large answers piece by piece.
+//! Answers: statuses and problems, JSON, pages, and large answers that are sent piece by piece.
 
 pub(in crate::api) mod answer;
 pub(in crate::api) mod page;

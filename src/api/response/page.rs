@@ -1,4 +1,4 @@
-//! A page of a list: `{"data": […], "next": …}`, row by row, ended by its limit or by its size.
+//! A page of a list, `{"data": […], "next": …}`, printed row by row. It ends at its limit of rows or of bytes.
 
 use http::StatusCode;
 
@@ -10,48 +10,48 @@ use crate::api::request::context::Ask;
 use crate::domain::dialect::Dialect;
 use crate::domain::json::quote;
 
-/// The rows of one page.
+/// The rows of one page, one after the other.
 pub(crate) trait Rows: Send + 'static {
-    /// Prints the next row, unless that takes more than `room` bytes of memory. It stays the next until [`Self::pass`].
+    /// Prints the row at hand, unless that takes more than `room` bytes of memory. It stays at hand until [`Self::pass`].
     fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem>;
 
-    /// Goes on behind the row that was printed.
+    /// Goes on to the row behind the one at hand.
     fn pass(&mut self);
 
-    /// Where the list goes on behind the row that was passed last.
+    /// The cursor at which the list goes on behind the row that was passed last.
     fn cursor(&self) -> String;
 
-    /// Whether any row of the list comes behind the page's.
+    /// Whether the list has rows behind those that were passed.
     fn has_more(&self) -> bool;
 }
 
-/// What became of a row.
+/// The result of printing a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Printed,
-    /// It needs so much room.
+    /// The row needs so many bytes of memory.
     Needs(usize),
-    /// It went meanwhile.
+    /// The row was deleted meanwhile.
     Gone,
-    /// There is none.
+    /// There is no further row.
     End,
 }
 
-/// How the page looks around its rows.
+/// The members of a page around its rows.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Frame {
-    /// A dialect's own name for `data`; then there is no `next` on the last page.
+    /// A dialect's own name for `data`, or empty. With a name of its own the last page has no `next`.
     wrap: Box<str>,
-    /// Whether the page ends with `cursor`, which stands on the last page too.
+    /// Whether the page ends with `cursor`, also on the last page.
     feed: bool,
 }
 
 impl Frame {
-    pub(crate) fn of(dialect: &Dialect) -> Self {
+    pub(crate) fn new(dialect: &Dialect) -> Self {
         Self { wrap: dialect.api.wrap.clone(), feed: false }
     }
 
-    /// Of a list that is polled.
+    /// The frame of a list that is polled for news.
     pub(crate) fn feed(self) -> Self {
         Self { feed: true, ..self }
     }
@@ -83,7 +83,7 @@ impl Frame {
     }
 }
 
-/// A page of `rows`, as an answer.
+/// Answers with a page of `rows`.
 pub(crate) async fn page(ask: &Ask<'_>, frame: Frame, rows: impl Rows) -> Result<Reply, Problem> {
     Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, ask.rooms()).await
 }
@@ -119,7 +119,7 @@ impl<R: Rows> Source for Page<R> {
 }
 
 impl<R: Rows> Page<R> {
-    /// One row with what stands before it; the end where it would make the page too long.
+    /// Prints one row with the comma before it. A row that would make the page too long ends the page.
     fn row(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         let before = into.len();
         if self.rows_printed > 0 {
@@ -146,34 +146,34 @@ impl<R: Rows> Page<R> {
     }
 }
 
-/// Rows that are in memory already, or are looked up one by one.
+/// Rows whose items are in memory. `print` may look up more about each.
 pub(crate) struct Listed<T, P> {
     items: Vec<T>,
     at: usize,
-    /// How the list goes on behind them.
+    /// How the list goes on behind the items.
     rest: Behind,
     cursor: fn(&T) -> String,
     print: P,
 }
 
-/// What comes behind the rows of a page.
+/// How a list goes on behind the rows of a page.
 enum Behind {
     Nothing,
-    /// More, right behind the last row.
+    /// More rows follow the last one directly.
     More,
-    /// Perhaps more, from this cursor: rows that the list does not show were looked at behind the last that it shows.
+    /// More rows may follow from this cursor on. Behind the last row stand rows that were looked at and are not shown.
     From(String),
 }
 
 impl<T, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem>> Listed<T, P> {
-    /// The first `limit` of `items`; one more than that says that the list goes on.
-    pub(crate) fn of(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
+    /// The first `limit` of `items`. If there are more, the list goes on.
+    pub(crate) fn new(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
         let rest = if items.len() > limit { Behind::More } else { Behind::Nothing };
         items.truncate(limit);
         Self { items, at: 0, rest, cursor, print }
     }
 
-    /// Those that were found among rows of which the last one looked at has the cursor `next`; `None`: there are no more.
+    /// The items that a search has found. `next` is the cursor of the last row that it looked at; `None` when it reached the end.
     pub(crate) fn found(items: Vec<T>, next: Option<String>, cursor: fn(&T) -> String, print: P) -> Self {
         Self { items, at: 0, rest: next.map_or(Behind::Nothing, Behind::From), cursor, print }
     }
@@ -203,10 +203,10 @@ impl<T: Send + 'static, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem> + S
     }
 }
 
-/// Rows in one page, in bytes; the first row is always in it.
+/// The most bytes of the rows in one page. The first row is always in it.
 pub(crate) const PAGE_BYTES_MAX: usize = 4 << 20;
 
-/// A piece is sent when it has grown so long: the next row may be as long as what is left of its room.
+/// A piece is sent once it is so long, since the next row may be as long as the rest of its room.
 const FILLED_BYTES: usize = PIECE_BYTES * 3 / 4;
 
 #[cfg(test)]
@@ -219,11 +219,11 @@ mod tests {
             object.text("x", &"y".repeat(*length));
             Ok(())
         };
-        let rows = Listed::of(items, limit, |(at, _)| format!("c{at}"), print);
+        let rows = Listed::new(items, limit, |(at, _)| format!("c{at}"), print);
         Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
     }
 
-    /// All its pieces, and the whole as JSON.
+    /// Reads all pieces. Returns their number and the whole page as JSON.
     fn read(mut page: Page<impl Rows>) -> (usize, serde_json::Value) {
         let (mut whole, mut pieces) = (Vec::new(), 0);
         loop {
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!((lengths(&page), &page["next"]), (vec![5_000_000], &"c0".into()), "the first is in it whatever its size");
     }
 
-    /// A row whose room is known before, and one that is gone.
+    /// Rows that need a known amount of room, and one that was deleted.
     struct Wide(usize);
 
     impl Rows for Wide {

@@ -1,6 +1,6 @@
-//! Writes JSON answers: members in the order they are named, straight into the bytes that are sent.
+//! Writes JSON answers straight into the bytes that are sent, with members in the order in which they are added.
 //!
-//! Published data goes in byte for byte, which no tree of values could do.
+//! Published data is copied byte for byte, which a tree of values would not do.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn object(fill: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
     bytes
 }
 
-/// The same as a whole answer, which ends its line.
+/// The JSON of one object and a line feed, as a whole answer.
 pub(crate) fn line(fill: impl FnOnce(&mut Object<'_>)) -> Vec<u8> {
     let mut bytes = object(fill);
     bytes.push(b'\n');
@@ -32,7 +32,7 @@ impl Object<'_> {
         quote(value, self.member(name));
     }
 
-    /// A string, or null.
+    /// Adds a string, or null.
     pub(crate) fn text_or_null(&mut self, name: &str, value: Option<&str>) {
         match value {
             Some(value) => self.text(name, value),
@@ -44,7 +44,7 @@ impl Object<'_> {
         self.member(name).extend_from_slice(value.to_string().as_bytes());
     }
 
-    /// A number with up to three decimals, or null.
+    /// Adds a number with up to three decimals, or null.
     pub(crate) fn decimal(&mut self, name: &str, value: Option<f64>) {
         match value {
             Some(value) => self.raw(name, ((value * 1e3).round() / 1e3).to_string().as_bytes()),
@@ -52,12 +52,12 @@ impl Object<'_> {
         }
     }
 
-    /// A time in milliseconds, or null.
+    /// Adds a duration in milliseconds, or null.
     pub(crate) fn millis(&mut self, name: &str, value: Option<Duration>) {
         self.decimal(name, value.map(|value| value.as_secs_f64() * 1e3));
     }
 
-    /// A number, or null.
+    /// Adds a number, or null.
     pub(crate) fn number_or_null(&mut self, name: &str, value: Option<u64>) {
         match value {
             Some(value) => self.number(name, value),
@@ -73,12 +73,12 @@ impl Object<'_> {
         self.member(name).extend_from_slice(b"null");
     }
 
-    /// RFC 3339 UTC in whole seconds, or null.
+    /// Adds a time as RFC 3339 in UTC and whole seconds, or null.
     pub(crate) fn time(&mut self, name: &str, value: Option<Timestamp>) {
         self.text_or_null(name, value.map(Timestamp::rfc3339_secs).as_deref());
     }
 
-    /// One JSON value as it was scanned.
+    /// Adds a JSON value byte for byte.
     pub(crate) fn raw(&mut self, name: &str, value: &[u8]) {
         self.member(name).extend_from_slice(value);
     }
@@ -87,7 +87,7 @@ impl Object<'_> {
         fill_object(self.member(name), fill);
     }
 
-    /// A list; `each` writes one element.
+    /// Adds a list; `each` writes one element.
     pub(crate) fn list<T>(&mut self, name: &str, items: impl IntoIterator<Item = T>, mut each: impl FnMut(T, &mut Vec<u8>)) {
         let into = self.member(name);
         into.push(b'[');
@@ -100,12 +100,12 @@ impl Object<'_> {
         into.push(b']');
     }
 
-    /// A list of objects.
+    /// Adds a list of objects.
     pub(crate) fn objects<T>(&mut self, name: &str, items: impl IntoIterator<Item = T>, fill: impl Fn(T, &mut Object<'_>)) {
         self.list(name, items, |item, into| fill_object(into, |object| fill(item, object)));
     }
 
-    /// Begins a list that is the last member; whoever goes on ends it and the object.
+    /// Begins a list as the last member. The caller must end the list and the object.
     pub(crate) fn open_list(&mut self, name: &str) {
         self.member(name).push(b'[');
     }
@@ -124,24 +124,24 @@ impl Object<'_> {
     }
 }
 
-/// Appends one object.
+/// Appends one object to `into`.
 pub(crate) fn fill_object(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     open_object(into, fill);
     into.push(b'}');
 }
 
-/// Appends an object that goes on.
+/// Appends an object without its end. [`go_on`] adds members, and the caller ends it.
 pub(crate) fn open_object(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     into.push(b'{');
     fill(&mut Object { into, empty: true });
 }
 
-/// Goes on with an object that has a member.
+/// Appends further members to an object that has at least one.
 pub(crate) fn go_on(into: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
     fill(&mut Object { into, empty: false });
 }
 
-/// Enough for a webhook or a delivery without its attempts.
+/// The bytes allocated for an object: enough for a webhook, or a delivery without its attempts.
 const OBJECT_BYTES_LIKELY: usize = 512;
 
 #[cfg(test)]

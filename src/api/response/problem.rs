@@ -1,4 +1,4 @@
-//! Every error that the API answers, and the one place that gives it an HTTP status (RFC 9457).
+//! Every error that the API answers, and the only place that gives it an HTTP status (RFC 9457).
 
 use std::time::Duration;
 
@@ -17,45 +17,45 @@ use crate::store::{self, Denied, Refusal};
 /// Why a request was not done.
 #[derive(Debug)]
 pub(crate) enum Problem {
-    /// No key, or none that is known.
+    /// The request has no key, or one that is not known.
     NoKey(NoKey),
-    /// Its address has shown too many keys that open nothing.
+    /// The request's address has sent too many unknown keys.
     WrongKeys,
-    /// A known key that may not.
+    /// The key is known, but may not do this.
     Forbidden(String),
-    /// Something that does not exist, or not for this key.
+    /// The thing does not exist, or does not belong to this key.
     NotFound(Resource),
-    /// A provider or a tenant that an operator named and nobody knows, and the known one that was probably meant.
+    /// An operator named a provider or tenant that does not exist. `near` is the one that was probably meant.
     Unknown {
         what: Resource,
         name: Box<str>,
         near: Option<Box<str>>,
     },
-    /// The path exists; these are its methods.
+    /// The path exists, but not with this method. The text lists the methods that it has.
     Method(String),
-    /// Not JSON.
+    /// The body is not JSON.
     Json(json::Fault),
-    /// Something besides the body that cannot be read: a header, the request's framing.
+    /// Something besides the body cannot be read: a header, or the framing of the request.
     Malformed(String),
-    /// Readable, but not what this call takes.
+    /// The body or the query can be read, but has fields that this call does not take.
     Fields(Vec<Wrong>),
-    /// As [`Self::Fields`], with nothing to point at.
+    /// Like [`Self::Fields`], but without a field to point at.
     Wrong(String),
     TooLarge(String),
     MediaType(&'static str),
-    /// No more of the body came.
+    /// No more of the body came in time.
     Slow,
     Conflict(String),
     Refused(Refusal),
     Denied(Denied),
-    /// Something was done too often; when it may be done again.
+    /// Something was done too often. `wait` is the time until it may be done again.
     TooFast {
         what: &'static str,
         wait: Duration,
     },
-    /// Try again in a second.
+    /// The service is short of something at this moment. The peer should try again in a second.
     Unavailable(&'static str),
-    /// The store could not be read; the log says why.
+    /// The store could not be read. The log says why.
     Store,
     Random,
 }
@@ -74,7 +74,7 @@ impl Wrong {
     }
 }
 
-/// A pointer holds names as they were sent: of a long one enough to find it, so that no answer grows with its request.
+/// Shortens a pointer, which holds names as they were sent, so that no answer grows with its request.
 fn clipped(mut pointer: String) -> String {
     if pointer.len() > POINTER_BYTES_MAX {
         pointer.truncate(pointer.floor_char_boundary(POINTER_BYTES_MAX));
@@ -84,7 +84,7 @@ fn clipped(mut pointer: String) -> String {
 }
 
 impl Problem {
-    /// One wrong field.
+    /// A problem with one wrong field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Fields(vec![Wrong::new(pointer, detail)])
     }
@@ -96,7 +96,7 @@ impl Problem {
             Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
-            // By its grammar it is JSON: refused as content, not as nonsense.
+            // The grammar allows this JSON, so its content is refused and not its form.
             Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -132,7 +132,7 @@ impl Problem {
         }
     }
 
-    /// The whole answer.
+    /// The whole answer for this problem.
     pub(crate) fn reply(self) -> Reply {
         let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
         let mut headers = HeaderMap::with_capacity(2);
@@ -140,7 +140,7 @@ impl Problem {
         match &self {
             Self::NoKey(_) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
             Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
-            // What follows of a body that is not read cannot be told from a next request.
+            // When a body is not read to its end, the next request cannot be told from the rest of it.
             Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
             Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
             _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
@@ -154,7 +154,8 @@ impl Problem {
         Reply::new(status, headers, body)
     }
 
-    /// Its members: `title`, `status`, `detail`, `missing` where something does not exist, and `errors` where fields are wrong.
+    /// Adds the problem's members: `title`, `status`, `detail`, `missing` where something does not exist, and `errors` where
+    /// fields are wrong.
     pub(crate) fn print(&self, object: &mut Object<'_>) {
         let status = self.status();
         object.text("title", status.canonical_reason().unwrap_or("Error"));
@@ -171,7 +172,7 @@ impl Problem {
         }
     }
 
-    /// Its status alone, and what to do to see the rest.
+    /// Adds the status alone, with `hint` in place of the detail.
     pub(crate) fn print_briefly(&self, hint: &str, object: &mut Object<'_>) {
         let status = self.status();
         object.text("title", status.canonical_reason().unwrap_or("Error"));
@@ -179,7 +180,7 @@ impl Problem {
         object.text("detail", hint);
     }
 
-    /// For a person: what was wrong, and what to try.
+    /// Says to a person what was wrong, and what to try.
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::NoKey(why) => why.detail().to_owned(),
@@ -197,7 +198,7 @@ impl Problem {
             Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Denied(denied) => denied.to_string(),
-            // The cause is the operator's to read, in the log.
+            // The cause is for the operator, so it is in the log only.
             Self::Store => "the store could not be read; the service's log says why".into(),
             Self::Random => "the operating system gave no random numbers".into(),
         }
@@ -250,7 +251,7 @@ fn unknown(what: Resource, name: &str, near: Option<&str>) -> String {
     format!("there is no {} `{name}`{near}", what.name())
 }
 
-/// As `Retry-After` counts (RFC 9110 section 10.2.3): never too early.
+/// A wait in whole seconds, rounded up as `Retry-After` needs it (RFC 9110 section 10.2.3).
 fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
@@ -264,16 +265,16 @@ fn first_and_count(wrong: &[Wrong]) -> String {
     }
 }
 
-/// Longer than the name of any attribute that is one.
+/// The longest pointer that is not shortened. It is longer than any valid attribute's name.
 const POINTER_BYTES_MAX: usize = 256;
 
-/// What a wrong key gets beyond the rate of its address.
+/// The detail for an unknown key whose address has sent too many.
 const WRONG_KEYS: &str = "this key opens nothing, and your address has sent too many such keys; look the key up (`hookwheel keys list`), a right one is taken at once";
 
-/// What a request gets while the service stops.
+/// The detail for a request that comes while the service stops.
 pub(crate) const STOPPING: &str = "the service is stopping; try again in a few seconds";
 
-/// What a request gets that finds no place among the known connections.
+/// The detail for a request that finds no place among the known connections.
 pub(crate) const CROWDED: &str =
     "all connections for callers with a key are at work, or too many of them are yours; try again in a second";
 
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_grammar_allows_and_we_refuse_is_content() {
+    fn json_beyond_our_limits_is_refused_as_content() {
         let deep = "[".repeat(200);
         for (body, status) in
             [(&b"\xef\xbb\xbf{}"[..], 422), (b"{\"a\":\"\xff\"}", 422), (deep.as_bytes(), 422), (b"{", 400), (b"", 400)]
@@ -344,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_too_fast_is_told_when_to_come_back() {
+    fn a_request_too_fast_is_told_when_to_come_back() {
         let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
         assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
         assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
     }
 
     #[test]
-    fn a_method_that_is_not_there_names_those_that_are() {
+    fn an_absent_method_is_answered_with_the_present_ones() {
         assert_eq!(Problem::Method("GET, POST".into()).reply().headers[ALLOW], "GET, POST");
     }
 }

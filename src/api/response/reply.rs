@@ -1,4 +1,4 @@
-//! What is sent back: a status, headers, and a body that is whole or begun.
+//! A reply: a status, headers, and a body that is whole or begun.
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -10,20 +10,20 @@ use super::problem::Problem;
 use crate::api::http::leaving::LAST_BYTES;
 use crate::budget::PartyShare;
 
-/// What is sent back.
+/// What is sent back for a request.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// All of it, or what it begins with.
+    /// The whole body, or its first piece.
     pub(crate) body: Bytes,
     pub(crate) rest: Rest,
 }
 
-/// What belongs to the body besides.
+/// The room of a reply's body, and the part of the body that follows the first piece.
 #[derive(Default)]
 pub(crate) struct Rest {
-    /// That the body takes; `None`: it is small.
+    /// The room that a whole body takes. `None` when the body is small or more follows.
     room: Option<PartyShare>,
     unread: Option<answer::Unread>,
 }
@@ -35,25 +35,25 @@ impl std::fmt::Debug for Rest {
 }
 
 impl Reply {
-    /// A small answer.
+    /// A reply with a small body.
     pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
         Self { status, headers, body, rest: Rest::default() }
     }
 
-    /// JSON that may be large: printed piece by piece, in room of its own.
+    /// A reply whose JSON may be large. It is printed piece by piece, each with room of its own.
     pub(crate) async fn rendered(status: StatusCode, source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
         let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
         Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
     }
 
-    /// JSON that is already printed.
+    /// A reply with JSON that is already printed.
     pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, JSON);
         Self::new(status, headers, body.into())
     }
 
-    /// Room for a whole answer of so many bytes; `None`: it is small and needs none.
+    /// Waits for the room of a whole answer of `bytes`. `None` when it is small and needs none.
     pub(crate) async fn room(bytes: usize, rooms: &Rooms) -> Result<Option<PartyShare>, Problem> {
         if bytes <= answer::FREE_BYTES {
             return Ok(None);
@@ -61,8 +61,8 @@ impl Reply {
         answer::room(bytes, rooms).await.map(Some)
     }
 
-    /// Takes room for a whole body that has none because others like it are few; false when there is none. A connection that
-    /// carries many requests may have as many answers that nobody reads.
+    /// Takes room for a whole body that has none yet. Returns false when there is none. It is for connections with many requests,
+    /// whose answers may be many although each is small.
     pub(crate) fn take_room(&mut self, rooms: &Rooms) -> bool {
         if self.body.len() > LAST_BYTES && self.rest.room.is_none() && self.rest.unread.is_none() {
             self.rest.room = answer::try_room(self.body.len(), rooms);
@@ -77,7 +77,7 @@ impl Reply {
         Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
     }
 
-    /// One object, as it stands.
+    /// A reply with one JSON object.
     pub(crate) fn object(status: StatusCode, fill: impl FnOnce(&mut Object<'_>)) -> Self {
         Self::json(status, print::line(fill))
     }
@@ -90,7 +90,7 @@ impl Reply {
 impl From<Reply> for Response<Answer> {
     fn from(reply: Reply) -> Self {
         let Rest { room, unread } = reply.rest;
-        let mut response = Response::new(Answer::of(Piece { bytes: reply.body, room, unread }));
+        let mut response = Response::new(Answer::new(Piece { bytes: reply.body, room, unread }));
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers;
         response

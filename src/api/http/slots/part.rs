@@ -1,4 +1,4 @@
-//! Connections that count together, how many each group holds, and which of them gives way.
+//! Connections that are counted together: how many each group has, and which of them gives way.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,25 +9,34 @@ use tokio::sync::Notify;
 
 use super::{CANDIDATES, Group};
 
-/// One connection. What its requests touch is atomic, so that none of them takes the lock.
+/// One connection. Its requests touch atomics only, so that no request takes the lock.
 pub(in crate::api) struct Member {
     id: u64,
     pub(in crate::api) from: Group,
-    /// Whom it counts for once it is known, and that it is.
+    /// The group that it counts for as a known connection; empty while it is a stranger.
     party: std::sync::OnceLock<Group>,
     pub(in crate::api) known: AtomicBool,
-    /// Microseconds at which its last request ended, or at which it came.
+    /// When its last request ended, or else when it came, in microseconds since the listener began.
     pub(in crate::api) since: AtomicU64,
-    /// Requests under way.
+    /// How many of its requests are under way.
     pub(in crate::api) at_work: AtomicU32,
-    pub(in crate::api) told: AtomicBool,
+    pub(in crate::api) must_leave: AtomicBool,
     pub(in crate::api) bell: Notify,
 }
 
 impl Member {
     pub(in crate::api) fn new(id: u64, from: Group, since: u64) -> Self {
-        let (at_work, known, told) = Default::default();
-        Self { id, from, party: Default::default(), known, since: AtomicU64::new(since), at_work, told, bell: Notify::new() }
+        let (at_work, known, must_leave) = Default::default();
+        Self {
+            id,
+            from,
+            party: Default::default(),
+            known,
+            since: AtomicU64::new(since),
+            at_work,
+            must_leave,
+            bell: Notify::new(),
+        }
     }
 
     pub(in crate::api) fn become_known(&self, party: Group) {
@@ -43,21 +52,21 @@ impl Member {
         self.since.load(Relaxed)
     }
 
-    /// A stranger's requests are answered at once, or not worth waiting for.
+    /// Whether the connection may be told to leave: it is idle, or a stranger, whose requests are not worth waiting for.
     fn may_go(&self) -> bool {
         self.at_work.load(Relaxed) == 0 || !self.known.load(Relaxed)
     }
 }
 
-/// Strangers, or those who are known.
+/// The strangers of a listener, or its known connections.
 pub(in crate::api) struct Part {
     members: HashMap<u64, Arc<Member>>,
     counts: HashMap<Group, usize>,
-    /// Of one group, before it is the first to give way.
+    /// How many connections a group may have before it is the first to give way.
     share: usize,
-    /// Told to leave and not gone yet.
+    /// How many connections were told to leave and are not gone yet.
     leaving: usize,
-    /// Who gives way next, as the last walk found it, and since when they were idle then.
+    /// The connections that give way next, as the last walk found them, each with the time since which it was idle then.
     next: VecDeque<(u64, Arc<Member>)>,
 }
 
@@ -66,7 +75,7 @@ impl Part {
         Self { members: HashMap::new(), counts: HashMap::new(), share, leaving: 0, next: VecDeque::new() }
     }
 
-    /// Those who are not leaving.
+    /// How many connections there are, without those that were told to leave.
     pub(in crate::api) fn len(&self) -> usize {
         self.members.len()
     }
@@ -79,7 +88,7 @@ impl Part {
         self.members.contains_key(&member.id)
     }
 
-    /// Whether a group has its share, or more.
+    /// Whether a group has its share or more.
     pub(in crate::api) fn is_filled(&self, group: Group) -> bool {
         self.counts.get(&group).is_some_and(|count| *count >= self.share)
     }
@@ -100,23 +109,24 @@ impl Part {
         was_here
     }
 
-    /// Tells one to leave.
+    /// Tells a connection to leave.
     pub(in crate::api) fn dismiss(&mut self, member: &Member) {
         if self.take_out(member) {
             self.leaving += 1;
-            member.told.store(true, Relaxed);
+            member.must_leave.store(true, Relaxed);
             member.bell.notify_waiters();
         }
     }
 
-    /// One is gone.
+    /// Takes note that a connection is gone.
     pub(in crate::api) fn depart(&mut self, member: &Member) {
         if !self.take_out(member) {
             self.leaving -= 1;
         }
     }
 
-    /// Who has been idle for longest, first of groups that have their share and then, unless `only_filled`, of all.
+    /// The connection that has been idle for longest: first among groups that have their share, and then, unless `only_filled`,
+    /// among all.
     pub(in crate::api) fn oldest(&mut self, only_filled: bool) -> Option<Arc<Member>> {
         self.next_in_line(only_filled).or_else(|| {
             self.line_up();
@@ -124,7 +134,7 @@ impl Part {
         })
     }
 
-    /// Of groups that have their share, who is at work for longest.
+    /// The connection that has been at work for longest, among groups that have their share.
     pub(in crate::api) fn longest_at_work(&self) -> Option<Arc<Member>> {
         let filled = self.members.values().filter(|member| self.is_filled(member.group()));
         filled.min_by_key(|member| member.since()).cloned()
@@ -140,7 +150,7 @@ impl Part {
         None
     }
 
-    /// Walks over all members once and keeps those who go first.
+    /// Walks over all connections once, and lines up those that give way first.
     fn line_up(&mut self) {
         let free = self.members.values().filter(|member| member.may_go());
         let mut line: Vec<_> =

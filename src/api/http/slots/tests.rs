@@ -3,7 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::clock;
 
-/// Places as a listener has them, and a clock.
+/// The places of a listener, with a clock of its own.
 struct Hall {
     slots: Slots,
     began: Instant,
@@ -23,7 +23,7 @@ impl Hall {
         self.slots.admit(Group::V4(from), self.at(second))
     }
 
-    /// One that has shown a key and is idle since.
+    /// A connection that has shown a key of `party` at `second` and has been idle since.
     fn known(&self, party: u64, second: u64) -> Slot {
         let slot = self.stranger(0, second);
         slot.show(|| Group::Party(party)).expect("there is room");
@@ -32,7 +32,7 @@ impl Hall {
 }
 
 fn told(slots: &[Slot]) -> Vec<usize> {
-    (0..slots.len()).filter(|at| slots[*at].is_told()).collect()
+    (0..slots.len()).filter(|at| slots[*at].must_leave()).collect()
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn an_address_above_its_share_gives_way_before_others() {
     let honest: Vec<_> = (0..9).map(|from| hall.stranger(100 + from, 0)).collect();
     let mut crowd: Vec<_> = (0..STRANGERS_SHARE + 1).map(|_| hall.stranger(7, 1)).collect();
     let late = hall.stranger(200, 2);
-    assert_eq!((told(&honest), told(&crowd), late.is_told()), (vec![], vec![0], false));
-    // Their own newcomers push out their own.
+    assert_eq!((told(&honest), told(&crowd), late.must_leave()), (vec![], vec![0], false));
+    // A crowded address makes room for its own new connections.
     crowd.extend((0..100).map(|_| hall.stranger(7, 3)));
     assert_eq!(told(&honest), [0; 0]);
     assert_eq!(told(&crowd).len(), 101);
@@ -80,7 +80,7 @@ fn among_the_known_the_longest_idle_gives_way() {
     let known = [hall.known(1, 3), hall.known(2, 1), hall.known(3, 2), hall.known(4, 0)];
     known[3].works();
     let fifth = hall.known(5, 9);
-    assert_eq!((told(&known), fifth.is_told()), (vec![1], false), "the oldest of all is at work");
+    assert_eq!((told(&known), fifth.must_leave()), (vec![1], false), "the oldest of all is at work");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_tenant_with_half_gives_way_first_and_takes_from_none() {
 }
 
 #[test]
-fn with_all_at_work_a_crowded_tenant_is_asked_to_leave_and_only_so_many_are_on_their_way() {
+fn a_crowded_tenant_gives_way_when_all_are_at_work() {
     let hall = Hall::new(20, 4);
     let known = [hall.known(1, 0), hall.known(1, 1), hall.known(1, 2), hall.known(2, 0)];
     known.iter().for_each(Slot::works);
@@ -129,7 +129,7 @@ fn with_all_at_work_a_crowded_tenant_is_asked_to_leave_and_only_so_many_are_on_t
 }
 
 #[test]
-fn one_that_was_cut_cannot_become_known() {
+fn a_cut_stranger_cannot_become_known() {
     let hall = Hall::new(2, 1);
     let slots = [hall.stranger(1, 0), hall.stranger(2, 1), hall.stranger(3, 2)];
     assert_eq!(told(&slots), [0]);
@@ -137,8 +137,8 @@ fn one_that_was_cut_cannot_become_known() {
 }
 
 #[test]
-fn an_address_is_one_whatever_it_is_written_as() {
-    let group = |text: &str| Group::of(text.parse().unwrap());
+fn an_address_counts_once_however_it_is_written() {
+    let group = |text: &str| Group::from_address(text.parse().unwrap());
     assert_eq!(group("192.0.2.1"), group("::ffff:192.0.2.1"));
     assert_eq!(group("2001:db8::1"), group("2001:db8::ffff:1"));
     assert_ne!(group("2001:db8::1"), group("2001:db8:0:1::1"));
@@ -148,7 +148,7 @@ fn an_address_is_one_whatever_it_is_written_as() {
 }
 
 #[tokio::test]
-async fn newcomers_wait_only_while_too_many_that_were_cut_are_still_there() {
+async fn newcomers_wait_only_while_too_many_cut_strangers_remain() {
     let hall = Hall::new(2, 1);
     let mut slots: Vec<_> = (0..LEAVING_MAX + 2).map(|_| hall.stranger(1, 0)).collect();
     let waits = tokio::time::timeout(Duration::from_millis(10), hall.slots.settled());
@@ -160,9 +160,9 @@ async fn newcomers_wait_only_while_too_many_that_were_cut_are_still_there() {
 }
 
 #[tokio::test]
-async fn who_is_told_before_it_listens_hears_it() {
+async fn a_connection_told_before_it_listens_still_leaves() {
     let hall = Hall::new(1, 0);
     let first = hall.stranger(1, 0);
     let _second = hall.stranger(2, 1);
-    first.told().await;
+    first.until_told_to_leave().await;
 }

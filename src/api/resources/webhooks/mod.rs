@@ -82,7 +82,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
         print(view, None, &dialect, is_tenant, object);
         Ok(())
     };
-    page(ask, Frame::of(ask.dialect()), Listed::of(found, limit, |view| cursor::encode(&view.endpoint.no), print)).await
+    page(ask, Frame::new(ask.dialect()), Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), print)).await
 }
 
 /// `GET /v1/webhooks/{id}`
