@@ -19,6 +19,7 @@ mod handle;
 mod message;
 mod record;
 mod redb;
+mod rules;
 mod shared;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 
 use super::message::permit::QueueBudget;
 use super::message::progress::Fact;
+use super::message::publication::Pressure;
 use super::redb::boot::findings::Finding;
 use super::redb::boot::seal::Sealer;
 use super::redb::files::Standing;
@@ -97,17 +98,6 @@ pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
     pub(super) quarantined: u64,
     pub(super) standing: Vec<Standing>,
-}
-
-/// Why publishing is refused, if it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pressure {
-    None,
-    /// What is unfinished fills `max_bytes`.
-    Full,
-    DiskLow,
-    /// Nobody knows what was lost with the journal, and nobody has looked yet.
-    JournalLost,
 }
 
 /// How the store is doing.

@@ -136,3 +136,26 @@ pub(crate) enum Refusal {
     #[error("the service is stopping")]
     Closing,
 }
+
+/// Want of room in the store, for which it takes no events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Pressure {
+    None,
+    /// What is unfinished fills `max_bytes`.
+    Full,
+    DiskLow,
+    /// Nobody knows what was lost with the journal, and nobody has looked yet.
+    JournalLost,
+}
+
+impl Pressure {
+    /// Why an event is not taken; `None`: it may be.
+    pub(in crate::store) fn refusal(self) -> Option<Refusal> {
+        match self {
+            Self::None => None,
+            Self::Full => Some(Refusal::Full),
+            Self::DiskLow => Some(Refusal::DiskLow),
+            Self::JournalLost => Some(Refusal::JournalLost),
+        }
+    }
+}

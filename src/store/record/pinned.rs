@@ -26,7 +26,7 @@ use crate::store::message::session::Connection;
 use crate::store::redb::boot::findings::{Finding, Kind};
 use crate::store::redb::boot::seal::Sealer;
 use crate::store::redb::schema::{hour_key, log_key};
-use crate::store::shared::registry::Listing;
+use crate::store::rules::tenants::Listing;
 use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);

@@ -35,7 +35,7 @@ pub(in crate::store) struct Quarantined {
 }
 
 /// What was answered for an id or an idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(in crate::store) struct Named {
     pub(in crate::store) event: u64,
     pub(in crate::store) deliveries: u32,

@@ -10,7 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::message::session::Connection;
-use crate::store::shared::registry::Listing;
+use crate::store::rules::tenants::Listing;
 
 #[derive(Encode, Decode)]
 struct KeyForm {

@@ -9,7 +9,7 @@ use redb::ReadableTable;
 use super::schema::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
 use super::state::Memory;
 use super::tables::Tables;
-use super::waiting;
+use super::waiting as entries;
 use crate::domain::delivery::{Delivery, QueuePosition, State};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
@@ -22,7 +22,8 @@ use crate::store::message::command::{Committed, Lane, Ready};
 use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
-use crate::store::record::{self};
+use crate::store::record;
+use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Entry;
@@ -142,14 +143,15 @@ impl Batch<'_, '_> {
 
     /// A permit for a new delivery, unless it is to wait for its endpoint, or for the purge that is to end it.
     pub(in crate::store) fn permit_of_new(&self, key: DeliveryKey, entry: &Entry) -> Option<QueuePermit> {
-        let starts = entry.endpoint.is_active() && !self.is_purged(key);
-        starts.then(|| QueuePermit::acquire(&self.shared.queue_budget, &entry.live)).flatten()
+        let may_start = waiting::may_start(&entry.endpoint, self.is_purged(key));
+        may_start.then(|| QueuePermit::acquire(&self.shared.queue_budget, &entry.live)).flatten()
     }
 
     /// Parks a delivery that has no row, under its event's key, where it is looked for. When its endpoint's backlog was read
     /// past that already, it gets a row and a number of its own.
     pub(in crate::store) fn park_new(&mut self, key: DeliveryKey) -> Result<(), Error> {
-        if self.memory.backlogs.get(&key.endpoint).is_some_and(|cursor| key.event.0 <= cursor.after) {
+        let read_up_to = self.memory.backlogs.get(&key.endpoint).map(|cursor| cursor.after);
+        if waiting::park_without_row(key.event, read_up_to) == Parked::Numbered {
             let late = self.park(Delivery::published(key, QueuePosition::Backlog(0)))?;
             return self.write_row(&late, None);
         }
@@ -157,15 +159,15 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Puts a pending delivery where its endpoint lets it wait: the due table, or the backlog of a disabled one.
-    pub(in crate::store) fn place(&mut self, delivery: Delivery, at: Timestamp) -> Result<Delivery, Error> {
-        let active = self.entry(delivery.key.endpoint).is_some_and(|entry| entry.endpoint.is_active());
-        if active || delivery.is_test() {
-            self.put_due(delivery.key, at);
-            self.arm(delivery.key, at);
-            Ok(delivery.placed(QueuePosition::Due(at)))
-        } else {
-            self.park(delivery)
+    /// Gives a pending delivery, whose entry was taken out, the entry that a rule says.
+    pub(in crate::store) fn wait(&mut self, delivery: Delivery, wait: Wait) -> Result<Delivery, Error> {
+        match wait {
+            Wait::Due(at) => {
+                self.put_due(delivery.key, at);
+                self.arm(delivery.key, at);
+                Ok(delivery.placed(QueuePosition::Due(at)))
+            }
+            Wait::Backlog => self.park(delivery),
         }
     }
 
@@ -182,7 +184,7 @@ impl Batch<'_, '_> {
             QueuePosition::Due(at) => {
                 let entry = due_key(at, key);
                 let stood = self.tables.take_due(&entry)?;
-                self.memory.counters.note_taken(if stood { waiting::of_due(&entry) } else { 0 });
+                self.memory.counters.note_taken(if stood { entries::of_due(&entry) } else { 0 });
                 Ok(stood)
             }
             QueuePosition::Backlog(number) => {
@@ -190,7 +192,7 @@ impl Batch<'_, '_> {
                 let stood = self.tables.take_backlog(&entry)?;
                 let event = key.event.0.to_be_bytes();
                 let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-                self.memory.counters.note_taken(if stood { waiting::of_backlog(&entry, value) } else { 0 });
+                self.memory.counters.note_taken(if stood { entries::of_backlog(&entry, value) } else { 0 });
                 Ok(stood)
             }
         }
@@ -198,7 +200,7 @@ impl Batch<'_, '_> {
 
     pub(in crate::store) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
         let entry = due_key(at, key);
-        self.memory.counters.note_put(waiting::of_due(&entry));
+        self.memory.counters.note_put(entries::of_due(&entry));
         self.tables.put_due(entry);
     }
 
@@ -313,7 +315,7 @@ impl Batch<'_, '_> {
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
         let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-        self.memory.counters.note_put(waiting::of_backlog(&entry, value));
+        self.memory.counters.note_put(entries::of_backlog(&entry, value));
         self.tables.put_backlog(entry, value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         let said = (key.endpoint, true);

@@ -3,12 +3,13 @@
 use super::registry::Audience;
 use crate::domain::text::nearest::nearest;
 use crate::store::handle::Store;
+use crate::store::rules::tenants;
 use crate::store::{Owned, Refusal, Unwanted};
 
 impl Store {
     /// Refuses a tenant that is not there, or was taken out of the config file.
     pub(crate) fn check_tenant(&self, owned: &Owned) -> Result<(), Refusal> {
-        self.shared.registry().existing(&owned.provider, &owned.tenant).map(drop)
+        tenants::existing(&owned.tenant, self.shared.registry().listing_of(&owned.provider, &owned.tenant))
     }
 
     /// The event type that was probably meant by one that no webhook wants: one that some want by its name. Of more than

@@ -15,8 +15,8 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
-use crate::store::message::publication::Refusal;
 use crate::store::message::view::Owners;
+use crate::store::rules::tenants::Listing;
 
 /// The memory of one store.
 #[derive(Default)]
@@ -54,17 +54,6 @@ struct Subscriptions {
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
     /// Those that have a name, by it.
     named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-}
-
-/// What the config file says of a tenant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) enum Listing {
-    /// Known by its use alone.
-    #[default]
-    Never,
-    Listed,
-    /// Taken out.
-    Gone,
 }
 
 /// Whose webhooks an event can reach.
@@ -163,18 +152,14 @@ impl Registry {
         self.tenants.get(provider)?.get(tenant).copied()
     }
 
-    /// A tenant that is there and was not taken out of the config file.
-    pub(in crate::store) fn existing(&self, provider: &str, tenant: &str) -> Result<TenantNo, Refusal> {
-        let no = self.tenant(provider, tenant).ok_or_else(|| Refusal::NoTenant(tenant.into()))?;
-        match self.listing(no) {
-            Listing::Never | Listing::Listed => Ok(no),
-            Listing::Gone => Err(Refusal::TenantRemoved(tenant.into())),
-        }
+    /// What the config file says of a tenant; `None`: there is none.
+    pub(in crate::store) fn listing_of(&self, provider: &str, tenant: &str) -> Option<Listing> {
+        self.tenant(provider, tenant).map(|no| self.listing(no))
     }
 
     /// Whether a tenant was taken out of the config file, and did not come back.
     pub(in crate::store) fn is_gone(&self, provider: &str, tenant: &str) -> bool {
-        self.tenant(provider, tenant).is_some_and(|no| self.listing(no) == Listing::Gone)
+        self.listing_of(provider, tenant) == Some(Listing::Gone)
     }
 
     /// The ids of a provider's tenants, in no order.

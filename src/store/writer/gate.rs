@@ -2,8 +2,8 @@
 
 use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
+use crate::store::message::publication::Pressure;
 use crate::store::redb::batch::Batch;
-use crate::store::shared::Pressure;
 
 impl Batch<'_, '_> {
     /// Refuses an operation that takes room when there is none; gives back one that may go on.

@@ -37,6 +37,34 @@ const RESERVED: [(&str, &[&str], &str); 10] = [
     ("fs", &["clock.rs", "config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"], "the domain does no I/O"),
 ];
 
+/// What no file of these rooms may name, besides what they may not import, and why: they decide, and others act.
+const PURE: [(&str, &[&str], &[&str], &str); 1] = [(
+    "store/rules",
+    &["domain", "store"],
+    &[
+        "redb",
+        "tokio",
+        "clock",
+        "std::fs",
+        "std::net",
+        "std::thread",
+        "std::process",
+        "std::io",
+        "Mutex",
+        "RwLock",
+        "Instant",
+        "getrandom",
+        "random",
+        "Batch",
+        "Shared",
+        "store::handle",
+        "store::writer",
+        "store::shared",
+        "tracing",
+    ],
+    "a rule takes values and returns values, so that every engine can call it",
+)];
+
 #[test]
 fn imports_point_down() {
     let mut found = Vec::new();
@@ -82,6 +110,26 @@ fn what_points_up_is_seen() {
             "src/domain/time.rs:7 names getrandom",
         ),
         ("pigeon/mod.rs", "", "src/pigeon/mod.rs lies in a room without a row"),
+        (
+            "store/rules/publish.rs",
+            "use crate::config::Config;",
+            "src/store/rules/publish.rs:1 names config: src/store/rules is pure",
+        ),
+        (
+            "store/rules/publish.rs",
+            "use crate::store::redb::batch::X;",
+            "src/store/rules/publish.rs:1 names redb: src/store/rules is pure",
+        ),
+        (
+            "store/rules/publish.rs",
+            "\nfn f(lock: &Mutex<u8>) {}",
+            "src/store/rules/publish.rs:2 names Mutex: src/store/rules is pure",
+        ),
+        (
+            "store/rules/publish.rs",
+            "use std::time::Instant;",
+            "src/store/rules/publish.rs:1 names Instant: src/store/rules is pure",
+        ),
     ] {
         let found = violations(file, text);
         assert_eq!(found.len(), 1, "{file}: {found:?}");
@@ -99,6 +147,11 @@ fn what_points_down_passes() {
         ("domain/time.rs", "impl Time {\n    #[cfg(test)]\n    fn now() -> Self {\n        SystemTime::now()\n    }\n}"),
         ("domain/time/tests.rs", "use std::fs;"),
         ("config/settings.rs", "const STORE: &str = \"hookwheel.redb\";"),
+        (
+            "store/rules/publish.rs",
+            "use crate::store::message::view::Attempt;\nuse super::waiting;\nuse crate::domain::id::EventKey;",
+        ),
+        ("store/rules/fixture.rs", "use crate::config::dialect;"),
     ] {
         assert_eq!(violations(file, text), Vec::<String>::new(), "{file}");
     }
@@ -121,6 +174,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         .collect();
     // A unit test may read a file or a clock; what it tests may not.
     let shipped = shipped(file, &code);
+    found.extend(impurities(file, &shipped));
     for (word, homes, reason) in RESERVED {
         let at = words(&shipped, word).into_iter().next().filter(|_| !homes.iter().any(|home| file.starts_with(home)));
         found.extend(
@@ -130,9 +184,21 @@ fn violations(file: &str, text: &str) -> Vec<String> {
     found
 }
 
+/// What a pure room names that it may not.
+fn impurities(file: &str, shipped: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (home, rooms, banned, reason) in PURE.into_iter().filter(|(home, ..)| file.starts_with(home)) {
+        let foreign = imports(file, shipped).into_iter().filter(|(_, room)| row(room).is_some() && !rooms.contains(room));
+        let named = banned.iter().flat_map(|word| words(shipped, word).into_iter().map(move |at| (at, *word)));
+        let complaint = |(at, name)| format!("{} names {name}: src/{home} is pure, {reason}", place(file, shipped, at));
+        found.extend(foreign.chain(named).map(complaint));
+    }
+    found
+}
+
 /// The code without what is only compiled for tests, each line where it was.
 fn shipped(file: &str, code: &str) -> String {
-    if file.split('/').any(|part| part == "tests" || part == "tests.rs") {
+    if file.split('/').any(|part| ["tests", "tests.rs", "fixture.rs"].contains(&part)) {
         return String::new();
     }
     let mut shipped = String::new();

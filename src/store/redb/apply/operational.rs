@@ -3,9 +3,8 @@
 use crate::domain::delivery::{Delivery, End};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::Error;
-use crate::store::message::publication::{Publication, Refusal};
+use crate::store::message::publication::{Pressure, Publication, Refusal};
 use crate::store::redb::batch::Batch;
-use crate::store::shared::Pressure;
 
 impl Batch<'_, '_> {
     /// Tells that a webhook was enabled, or why nothing is sent to it any more.

@@ -2,22 +2,21 @@
 
 use redb::ReadableTable;
 
-use crate::domain::event::{Content, Event};
+use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
-use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Owned;
 use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;
-use crate::store::message::publication::{Accepted, Publication, Refusal, Unwanted};
+use crate::store::message::publication::{Accepted, Publication, Refusal};
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::time_key;
-use crate::store::shared::Pressure;
+use crate::store::rules::publish::{self, Spread, Target};
+use crate::store::rules::tenants::Listing;
 use crate::store::shared::index_tail::Entry as IndexEntry;
-use crate::store::shared::registry::{Audience, Listing};
+use crate::store::shared::registry::Audience;
 
 impl Batch<'_, '_> {
     /// Takes one publication, or says why not; either way nothing half done is left.
@@ -31,11 +30,9 @@ impl Batch<'_, '_> {
         if let Some(refusal) = self.misdirected(&publication) {
             return Ok(Err(refusal));
         }
-        match self.shared.pressure() {
-            Pressure::Full => Ok(Err(Refusal::Full)),
-            Pressure::DiskLow => Ok(Err(Refusal::DiskLow)),
-            Pressure::JournalLost => Ok(Err(Refusal::JournalLost)),
-            Pressure::None => self.take(publication).map(Ok),
+        match self.shared.pressure().refusal() {
+            Some(refusal) => Ok(Err(refusal)),
+            None => self.take(publication).map(Ok),
         }
     }
 
@@ -44,38 +41,33 @@ impl Batch<'_, '_> {
         let owner = self.tenant_no(&publication.provider, publication.listed_under())?;
         let matching = self.matching(&publication, owner);
         let key = self.next_key();
-        self.name(&publication, key, matching.len());
+        self.name(&publication, key, count(matching.len()));
         let route = Route { linked: publication.link.is_some(), connection: self.connected(&publication)? };
         let stored = self.store_event(publication, key, matching.len())?;
-        let unwanted =
-            matching.is_empty().then(|| Unwanted { tenant: stored.event.tenant.clone(), kind: stored.event.kind.clone() });
-        let accepted = Accepted { id: stored.event.id.clone(), deliveries: stored.deliveries, repeated: false, unwanted };
+        let accepted = publish::accepted(&stored.event, stored.deliveries);
         self.published(&stored.event, &accepted);
         self.fan_out(stored.event, owner, matching, route)?;
         Ok(accepted)
     }
 
-    /// Why an event would reach nobody, whatever webhooks want: its tenant, or the webhook that it names, does not exist.
     fn misdirected(&self, publication: &Publication) -> Option<Refusal> {
-        if publication.makes_tenant && publication.link.is_none() {
-            return None;
-        }
+        let target = publish::names_target(publication).then(|| self.target(publication))?;
+        publish::misdirected(publication, target)
+    }
+
+    /// Whom a publication names, as the registry has them before this batch.
+    fn target(&self, publication: &Publication) -> Target {
         let registry = self.shared.registry();
-        let named = publication.tenant.as_deref();
-        if let Some(tenant) = named.filter(|_| !publication.makes_tenant)
-            && let Err(refusal) = registry.existing(&publication.provider, tenant)
-        {
-            return Some(refusal);
-        }
-        let link = publication.link.as_deref()?;
-        let audience = match named {
-            Some(tenant) => registry.tenant(&publication.provider, tenant).map(Audience::Tenant),
+        let tenant = publication.tenant.as_deref().map(|tenant| registry.tenant(&publication.provider, tenant));
+        let audience = match tenant {
+            Some(no) => no.map(Audience::Tenant),
             None => Some(Audience::Provider(&publication.provider)),
         };
-        let has = |audience| registry.named(audience, link).any(|entry| entry.endpoint.is_subscribed());
-        let found = audience.is_some_and(has);
-        let attribute = publication.dialect.event.link_attribute.clone().unwrap_or_default();
-        (!found).then(|| Refusal::NoLink { attribute, link: link.into() })
+        let has = |(audience, link): (_, &str)| registry.named(audience, link).any(|entry| entry.endpoint.is_subscribed());
+        Target {
+            tenant: tenant.flatten().map(|no| registry.listing(no)),
+            has_link: audience.zip(publication.link.as_deref()).is_some_and(has),
+        }
     }
 
     /// Writes the event's row.
@@ -85,7 +77,8 @@ impl Batch<'_, '_> {
         key: EventKey,
         matching: usize,
     ) -> Result<StoredEvent, Error> {
-        let event = self.render(publication, key)?;
+        let time = self.body_time(&publication)?;
+        let event = publish::event(publication, key, self.shared.node, time);
         let stored = StoredEvent { event, deliveries: count(matching), removed: 0 };
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(&stored, self.shared.node, &mut bytes);
@@ -133,46 +126,15 @@ impl Batch<'_, '_> {
         });
     }
 
-    fn render(&mut self, publication: Publication, key: EventKey) -> Result<Event, Error> {
-        let time = self.body_time(&publication)?;
-        let id = publication.id.unwrap_or_else(|| self.shared.node.event_id(key).into());
-        let dialect = &publication.dialect;
-        let version = dialect.version(&publication.kind, &publication.attributes);
-        let facts = Facts {
-            event_id: &id,
-            kind: &publication.kind,
-            time,
-            version: &version,
-            attributes: &publication.attributes,
-            tenant: publication.tenant.as_deref(),
-            environment: &publication.environment,
-            data: &publication.data,
-        };
-        let rendered = dialect.body.render(&facts);
-        Ok(Event {
-            key,
-            id,
-            provider: publication.provider,
-            tenant: publication.tenant,
-            kind: publication.kind,
-            time,
-            occurred_at: publication.occurred_at,
-            attributes: publication.attributes,
-            connection: publication.connection,
-            test: publication.test,
-            content: Content::new(rendered.bytes, rendered.data, &publication.data),
-        })
-    }
-
-    /// What `$event.time` prints. With `unique_time`, later than that of every earlier event of the provider and type.
+    /// What `$event.time` prints.
     fn body_time(&mut self, publication: &Publication) -> Result<Timestamp, Error> {
         if !publication.dialect.unique_time {
-            return Ok(publication.occurred_at.unwrap_or(self.now));
+            return Ok(publish::body_time(publication, None, self.now));
         }
         let name = [publication.provider.as_bytes(), SEPARATOR, publication.kind.as_bytes()].concat();
         let table = self.tables.last_time()?;
         let last = intact(table.get(&*name)?.map(|row| record::read_number(&name, row.value())))?;
-        let time = self.now.unique_after(last.map(Timestamp::from_micros));
+        let time = publish::body_time(publication, last.map(Timestamp::from_micros), self.now);
         let mut bytes = Vec::new();
         record::write_number(&name, &time.as_micros(), &mut bytes);
         table.insert(&*name, &*bytes)?;
@@ -189,9 +151,8 @@ impl Batch<'_, '_> {
             None => self.shared.registry().matching(audience, &publication.kind, EndpointNo(0)),
         };
         if !self.after.changed.is_empty() {
-            let is_linked = |name: &str| publication.link.as_deref().is_none_or(|link| link == name);
-            let goes_to = |endpoint: &Endpoint| endpoint.is_subscribed() && is_linked(&endpoint.definition.name);
-            found.retain(|no| self.entry(*no).is_some_and(|entry| goes_to(&entry.endpoint)));
+            let link = publication.link.as_deref();
+            found.retain(|no| self.entry(*no).is_some_and(|entry| publish::goes_to(&entry.endpoint, link)));
         }
         found
     }
@@ -207,12 +168,12 @@ impl Batch<'_, '_> {
     fn fan_out(&mut self, event: Event, owner: TenantNo, matching: Vec<EndpointNo>, route: Route) -> Result<(), Error> {
         let key = event.key;
         self.after.index.push(IndexEntry::event(key, owner));
-        if matching.is_empty() {
+        let spread = publish::spread(matching.len(), self.after.index.len(), route.linked);
+        if spread == Spread::Nobody {
             return Ok(());
         }
         let known = self.shared.bodies.keep(event);
-        let crowded = self.after.index.len() > CROWDED && !route.linked && matching.len() > 1;
-        if matching.len() > WIDE || crowded {
+        if spread == Spread::InSlices {
             return self.start_fanout(key, known, &matching);
         }
         for endpoint in matching {
@@ -225,7 +186,7 @@ impl Batch<'_, '_> {
     fn known(&mut self, publication: &Publication) -> Result<Option<Result<Accepted, Refusal>>, Error> {
         if let Some(key) = &publication.idempotency_key
             && let Some(named) = self.named(&key_name(publication, key))?
-            && self.now.as_millis() < named.until
+            && publish::answers(&named, self.now)
         {
             let taken = Refusal::KeyTaken;
             return self.repeated(publication, named, taken).map(Some);
@@ -245,15 +206,13 @@ impl Batch<'_, '_> {
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
-        if named.content != publication.content {
-            return Ok(Err(taken));
+        if let Err(refusal) = publish::repeats(publication, &named, taken) {
+            return Ok(Err(refusal));
         }
         let key = EventKey(named.event);
         let id = self.event(key)?.map(|kept| kept.event.id);
         let id = id.or_else(|| publication.id.clone()).unwrap_or_else(|| self.shared.node.event_id(key).into());
-        let Publication { tenant, kind, .. } = publication;
-        let unwanted = (named.deliveries == 0).then(|| Unwanted { tenant: tenant.clone(), kind: kind.clone() });
-        Ok(Ok(Accepted { id, deliveries: named.deliveries, repeated: true, unwanted }))
+        Ok(Ok(publish::repeated(publication, &named, id)))
     }
 
     /// An event with this id among those that its publisher's id must differ from.
@@ -280,15 +239,14 @@ impl Batch<'_, '_> {
         intact(self.tables.named(name, |row| record::read_named(name, row)).transpose())
     }
 
-    fn name(&mut self, publication: &Publication, event: EventKey, matching: usize) {
-        let named = Named { event: event.0, deliveries: count(matching), content: publication.content, until: u64::MAX };
-        if let Some(id) = &publication.id {
+    fn name(&mut self, publication: &Publication, event: EventKey, deliveries: u32) {
+        let names = publish::names(publication, event, deliveries, self.now);
+        if let Some((id, named)) = publication.id.as_ref().zip(names.id) {
             self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named);
         }
-        if let Some(key) = &publication.idempotency_key {
-            let until = self.now + IDEMPOTENCY_KEPT;
+        if let Some((key, (named, until))) = publication.idempotency_key.as_ref().zip(names.key) {
             let name = key_name(publication, key);
-            self.put_named(&name, Named { until: until.as_millis(), ..named });
+            self.put_named(&name, named);
             self.tables.put_name_end(time_key(until, event), &name);
         }
     }
@@ -324,12 +282,3 @@ fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
 
 /// No provider, tenant or id holds it.
 const SEPARATOR: &[u8] = &[0];
-
-/// More matching webhooks than this are added in slices between other commits.
-pub(in crate::store) const WIDE: usize = 1_000;
-
-/// With so many deliveries in one batch, further events are fanned out after it.
-const CROWDED: usize = 4_000;
-
-/// How long an `Idempotency-Key` answers.
-const IDEMPOTENCY_KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

@@ -15,6 +15,7 @@ use crate::store::error::Error;
 use crate::store::message::command::{Dropped, Purge};
 use crate::store::record::Job;
 use crate::store::redb::batch::Batch;
+use crate::store::rules::waiting;
 use crate::store::{Attempt, Denied};
 
 impl Batch<'_, '_> {
@@ -48,7 +49,7 @@ impl Batch<'_, '_> {
 
     /// Whether a purge is to end this delivery, unless it is a test.
     pub(in crate::store) fn is_purged(&self, key: DeliveryKey) -> bool {
-        self.memory.purges.get(&key.endpoint).is_some_and(|purged| key.event <= *purged)
+        waiting::is_purged(key.event, self.memory.purges.get(&key.endpoint).copied())
     }
 
     /// Ends a pending delivery without an attempt, wherever it waits.

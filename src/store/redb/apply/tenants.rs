@@ -12,7 +12,7 @@ use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::id::TenantNo;
 use crate::store::error::{Error, intact};
 use crate::store::redb::batch::Batch;
-use crate::store::shared::registry::Listing;
+use crate::store::rules::tenants::Listing;
 use crate::store::{Owned, record};
 
 impl Batch<'_, '_> {
@@ -108,16 +108,5 @@ impl Batch<'_, '_> {
             found.extend(intact(Some(record::read_key(*hash.value(), value.value())))?);
         }
         Ok(found)
-    }
-}
-
-impl Listing {
-    /// What it is after the file was read again.
-    fn after(self, listed: bool) -> Self {
-        match (listed, self) {
-            (true, _) => Self::Listed,
-            (false, Self::Never) => Self::Never,
-            (false, Self::Listed | Self::Gone) => Self::Gone,
-        }
     }
 }

@@ -15,7 +15,8 @@ use crate::store::error::Error;
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::redb::batch::Batch;
-use crate::store::shared::registry::{Audience, Listing, Registry};
+use crate::store::rules::tenants::Listing;
+use crate::store::shared::registry::{Audience, Registry};
 use crate::store::{Denied, Owned, record};
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;

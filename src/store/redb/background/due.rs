@@ -13,6 +13,7 @@ use crate::store::message::permit::QueuePermit;
 use crate::store::record;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::{DueKey, due_key, read_due_key};
+use crate::store::rules::waiting::{self, Fallen};
 use crate::store::writer::schedule::Armed;
 
 impl Batch<'_, '_> {
@@ -116,20 +117,18 @@ impl Batch<'_, '_> {
     /// deleted or being purged is left to the job that settles it; a test that was asked for is not.
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
-        if self.memory.tests.contains_key(&key) {
-            let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
-            self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);
-            return Ok(());
-        }
-        if self.is_purged(key) {
-            return Ok(());
-        }
-        if !entry.endpoint.is_active() {
-            return self.fall_due_disabled(key, at);
-        }
-        match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
-            Some(permit) => self.ready(key, QueuePosition::Due(at), Lane::Due, permit),
-            None => self.overflow(key, at)?,
+        let (is_asked_test, is_purged) = (self.memory.tests.contains_key(&key), self.is_purged(key));
+        match waiting::fallen(&entry.endpoint, is_asked_test, is_purged) {
+            Fallen::QueueTest => {
+                let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
+                self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);
+            }
+            Fallen::Queue => match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
+                Some(permit) => self.ready(key, QueuePosition::Due(at), Lane::Due, permit),
+                None => self.overflow(key, at)?,
+            },
+            Fallen::LeaveUnlessTest => self.expire_test(key, at)?,
+            Fallen::Leave => {}
         }
         Ok(())
     }
@@ -151,7 +150,7 @@ impl Batch<'_, '_> {
     }
 
     /// A test that a crash cut short ends: nobody waits for it any more.
-    fn fall_due_disabled(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
+    fn expire_test(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some((delivery, newest)) = self.row(key)? else { return Ok(()) };
         if !delivery.is_test() {
             return Ok(());

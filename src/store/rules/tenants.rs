@@ -1,0 +1,54 @@
+//! Tenants as the config file lists them: who left it and who came.
+
+use crate::store::message::publication::Refusal;
+
+/// What the config file says of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) enum Listing {
+    /// It is known by its use alone.
+    #[default]
+    Never,
+    Listed,
+    /// It was listed, and was taken out.
+    Gone,
+}
+
+impl Listing {
+    /// What it is after the file was read again, which lists the tenant or does not.
+    pub(in crate::store) fn after(self, is_listed: bool) -> Self {
+        match (is_listed, self) {
+            (true, _) => Self::Listed,
+            (false, Self::Never) => Self::Never,
+            (false, Self::Listed | Self::Gone) => Self::Gone,
+        }
+    }
+}
+
+/// Whether events can be published for a tenant. `listing` is what the config file says of it; `None`: there is none.
+pub(in crate::store) fn existing(tenant: &str, listing: Option<Listing>) -> Result<(), Refusal> {
+    match listing {
+        None => Err(Refusal::NoTenant(tenant.into())),
+        Some(Listing::Gone) => Err(Refusal::TenantRemoved(tenant.into())),
+        Some(Listing::Never | Listing::Listed) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_tenant_that_was_listed_can_leave_the_file() {
+        assert_eq!(Listing::Never.after(false), Listing::Never, "it lives by its use alone");
+        assert_eq!([Listing::Listed, Listing::Gone].map(|was| was.after(false)), [Listing::Gone; 2]);
+        assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(|was| was.after(true)), [Listing::Listed; 3]);
+    }
+
+    #[test]
+    fn a_tenant_takes_events_while_it_is_there() {
+        assert_eq!(existing("t1", Some(Listing::Never)), Ok(()));
+        assert_eq!(existing("t1", Some(Listing::Listed)), Ok(()));
+        assert_eq!(existing("t1", Some(Listing::Gone)), Err(Refusal::TenantRemoved("t1".into())));
+        assert_eq!(existing("t1", None), Err(Refusal::NoTenant("t1".into())));
+    }
+}

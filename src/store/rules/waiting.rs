@@ -1,0 +1,122 @@
+//! Where a pending delivery waits: in the due table while its webhook is sent to, else in its webhook's backlog.
+//!
+//! A pending delivery has exactly one entry that brings it back. Each rule that leaves a delivery pending says by [`Wait`] which
+//! entry that is; the engine takes the entry out that the delivery had before.
+
+use crate::domain::delivery::Delivery;
+use crate::domain::id::EventKey;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
+
+/// Where a delivery waits from here on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Wait {
+    /// In the due table until this time, in whole milliseconds.
+    Due(Timestamp),
+    /// At the end of its webhook's backlog, under a number that the engine gives.
+    Backlog,
+}
+
+/// How a delivery without a row is kept in a backlog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Parked {
+    /// Under the key of its event, where it is found without a row.
+    UnderEvent,
+    /// Under a number of its own, which stands in a row that is written for it.
+    Numbered,
+}
+
+/// What becomes of a delivery whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Fallen {
+    /// It goes to its webhook's queue, or to the backlog where the queue is full.
+    Queue,
+    /// It is a test that somebody waits for: it goes to the queue in any case.
+    QueueTest,
+    /// A purge, or the job of the webhook's disabling or deletion, will come to it.
+    Leave,
+    /// As [`Fallen::Leave`], but a test ends as expired: it was cut short by a restart, so nobody waits for it.
+    LeaveUnlessTest,
+}
+
+/// Whether a new delivery may go to its webhook's queue. One that is being purged waits for the purge to end it.
+pub(in crate::store) fn may_start(endpoint: &Endpoint, is_purged: bool) -> bool {
+    endpoint.is_active() && !is_purged
+}
+
+/// Whether a purge that takes the deliveries of events up to `up_to` is to end the delivery of this event. `None`: no purge runs.
+pub(in crate::store) fn is_purged(event: EventKey, up_to: Option<EventKey>) -> bool {
+    up_to.is_some_and(|up_to| event <= up_to)
+}
+
+/// Where a delivery waits that is due `at`, by whether its webhook is active. A test waits in the due table in any case, since it
+/// is sent to a disabled webhook too.
+pub(in crate::store) fn wait(delivery: &Delivery, is_active: bool, at: Timestamp) -> Wait {
+    if is_active || delivery.is_test() { Wait::Due(at) } else { Wait::Backlog }
+}
+
+/// How a delivery without a row is parked. `read_up_to` is the number up to which its webhook's backlog was read, `None` where the
+/// webhook has no backlog: what stands before that is not read again, so it needs a number of its own.
+pub(in crate::store) fn park_without_row(event: EventKey, read_up_to: Option<u64>) -> Parked {
+    if read_up_to.is_some_and(|number| event.0 <= number) { Parked::Numbered } else { Parked::UnderEvent }
+}
+
+/// What becomes of a delivery whose due time has come. `is_asked_test`: it is a test that was asked for since the start.
+pub(in crate::store) fn fallen(endpoint: &Endpoint, is_asked_test: bool, is_purged: bool) -> Fallen {
+    match (is_asked_test, is_purged, endpoint.is_active()) {
+        (true, _, _) => Fallen::QueueTest,
+        (false, true, _) => Fallen::Leave,
+        (false, false, true) => Fallen::Queue,
+        (false, false, false) => Fallen::LeaveUnlessTest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::delivery::QueuePosition;
+    use crate::domain::id::{DeliveryKey, EndpointNo};
+    use crate::domain::webhook::endpoint::Why;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
+
+    const AT: Timestamp = Timestamp::from_millis(9);
+    const KEY: DeliveryKey = DeliveryKey { event: EventKey(5), endpoint: EndpointNo(1) };
+
+    #[test]
+    fn a_delivery_waits_in_the_due_table_while_its_webhook_is_active() {
+        let published = Delivery::published(KEY, QueuePosition::Due(AT));
+        assert_eq!(wait(&published, true, AT), Wait::Due(AT));
+        assert_eq!(wait(&published, false, AT), Wait::Backlog);
+        assert_eq!(wait(&Delivery::test(KEY, AT), false, AT), Wait::Due(AT), "a test is sent to a disabled webhook");
+    }
+
+    #[test]
+    fn only_an_active_webhook_without_a_purge_starts_deliveries() {
+        let disabled = endpoint(&["*"]).disabled(Why::ByHand, AT);
+        assert!(may_start(&endpoint(&["*"]), false));
+        assert!(!may_start(&endpoint(&["*"]), true) && !may_start(&disabled, false));
+    }
+
+    #[test]
+    fn a_purge_takes_events_up_to_its_call() {
+        assert!(is_purged(EventKey(5), Some(EventKey(5))));
+        assert!(!is_purged(EventKey(6), Some(EventKey(5))) && !is_purged(EventKey(5), None));
+    }
+
+    #[test]
+    fn behind_the_reader_of_a_backlog_a_delivery_gets_its_own_number() {
+        assert_eq!(park_without_row(EventKey(5), None), Parked::UnderEvent);
+        assert_eq!(park_without_row(EventKey(5), Some(4)), Parked::UnderEvent);
+        assert_eq!(park_without_row(EventKey(5), Some(5)), Parked::Numbered, "the reader is past it");
+    }
+
+    #[test]
+    fn what_falls_due_is_queued_or_left_to_its_job() {
+        let (active, disabled) = (endpoint(&["*"]), endpoint(&["*"]).disabled(Why::ByHand, AT));
+        assert_eq!(fallen(&active, false, false), Fallen::Queue);
+        assert_eq!(fallen(&active, false, true), Fallen::Leave);
+        assert_eq!(fallen(&disabled, false, false), Fallen::LeaveUnlessTest);
+        assert_eq!(fallen(&disabled, false, true), Fallen::Leave);
+        assert_eq!(fallen(&disabled, true, true), Fallen::QueueTest, "somebody waits for it");
+    }
+}
