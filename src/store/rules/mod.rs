@@ -14,7 +14,9 @@
 
 #[cfg(test)]
 mod fixture;
+pub(in crate::store) mod jobs;
 pub(in crate::store) mod outcome;
 pub(in crate::store) mod publish;
+pub(in crate::store) mod resend;
 pub(in crate::store) mod tenants;
 pub(in crate::store) mod waiting;

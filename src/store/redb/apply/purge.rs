@@ -9,12 +9,13 @@
 
 use tracing::info;
 
-use crate::domain::delivery::{Delivery, End, QueuePosition, State};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::delivery::{Delivery, End, QueuePosition};
+use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::store::error::Error;
 use crate::store::message::command::{Dropped, Purge};
 use crate::store::record::Job;
 use crate::store::redb::batch::Batch;
+use crate::store::rules::resend::{self, Stopped};
 use crate::store::rules::waiting;
 use crate::store::{Attempt, Denied};
 
@@ -22,24 +23,22 @@ impl Batch<'_, '_> {
     /// Ends a delivery that waits, as cancelled.
     pub(in crate::store) fn cancel(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
         let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
-        if !delivery.is_pending() {
-            return Ok(Err(Denied::Ended));
+        match resend::cancel(delivery, self.now) {
+            Ok(stopped) => {
+                self.after.committed.dropped.push(Dropped::one(key));
+                self.stop(stopped, newest.as_ref()).map(Ok)
+            }
+            Err(denied) => Ok(Err(denied)),
         }
-        self.after.committed.dropped.push(Dropped::one(key));
-        self.end_waiting(delivery, newest.as_ref(), End::Cancelled).map(Ok)
     }
 
     /// Begins to end what waits for a webhook, as cancelled: its pending deliveries while it is active, else its held ones.
     pub(in crate::store) fn purge(&mut self, no: EndpointNo, purge: Purge) -> Result<Result<(), Denied>, Error> {
-        let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
-            return Ok(Err(Denied::NoWebhook));
+        let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
+        let purged = match resend::purge(&entry.endpoint, &purge, self.newest_key()) {
+            Ok(purged) => purged,
+            Err(denied) => return Ok(Err(denied)),
         };
-        match (entry.endpoint.is_active(), purge.held) {
-            (true, true) => return Ok(Err(Denied::NothingHeld)),
-            (false, false) => return Ok(Err(Denied::NothingPending)),
-            (true, false) | (false, true) => {}
-        }
-        let purged = self.newest_key().min(purge.until.map_or(EventKey::MAX, EventKey::up_to));
         self.start_job(no, Job { purged: purged.0, ..Job::default() })?;
         let dropped = Dropped::up_to(no, purged);
         self.after.committed.ready.retain(|ready| ready.is_test || !dropped.covers(ready.key));
@@ -54,15 +53,18 @@ impl Batch<'_, '_> {
 
     /// Ends a pending delivery without an attempt, wherever it waits.
     pub(in crate::store) fn end_waiting(&mut self, delivery: Delivery, newest: Option<&Attempt>, end: End) -> Result<(), Error> {
-        if let State::Pending(position) = delivery.state {
+        self.stop(resend::stopped(delivery, end, self.now), newest)
+    }
+
+    fn stop(&mut self, Stopped { taken, delivery }: Stopped, newest: Option<&Attempt>) -> Result<(), Error> {
+        if let Some(position) = taken {
             self.take_entry(delivery.key, position)?;
-            if let QueuePosition::Due(at) = position {
-                self.disarm(delivery.key, at);
-            }
         }
-        let ended = delivery.ended(end, self.now);
-        self.write_row(&ended, newest)?;
-        self.finished(&ended)
+        if let Some(QueuePosition::Due(at)) = taken {
+            self.disarm(delivery.key, at);
+        }
+        self.write_row(&delivery, newest)?;
+        self.finished(&delivery)
     }
 
     /// What is left of a purge when its job has gone through all.

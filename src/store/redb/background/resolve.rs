@@ -18,13 +18,7 @@ use crate::store::record::{self, Job, Task};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::{DueKey, due_key, read_due_key};
 use crate::store::redb::state::RunningJob;
-
-/// What is done to one delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Park,
-    End(End),
-}
+use crate::store::rules::jobs::{self, Fate};
 
 impl Batch<'_, '_> {
     pub(in crate::store) fn park_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
@@ -158,17 +152,13 @@ impl Batch<'_, '_> {
         Ok(theirs.len() < SLICE)
     }
 
-    /// Parks or ends one waiting delivery. A test that was asked for is left to its one attempt: its queue keeps it.
+    /// Parks or ends one waiting delivery, or leaves it where it is.
     fn settle(&mut self, job: &mut Job, key: DeliveryKey, position: QueuePosition, fate: Fate) -> Result<(), Error> {
         let row = self.row(key)?;
         let fresh = row.is_none();
         let (delivery, newest) = row.unwrap_or_else(|| (Delivery::published(key, position), None));
-        let fate = match fate {
-            Fate::End(End::WebhookDeleted) => fate,
-            _ if self.is_queued_test(key, position) => return Ok(()),
-            _ if delivery.is_test() => Fate::End(End::Cancelled),
-            _ => fate,
-        };
+        let is_asked_test = self.memory.tests.contains_key(&key);
+        let Some(fate) = jobs::settled(&delivery, position, is_asked_test, fate) else { return Ok(()) };
         match fate {
             Fate::End(end) => {
                 job.cancelled += u64::from(end == End::Cancelled);
@@ -186,12 +176,6 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Whether it is a test that its endpoint's queue has, or is to have. It must not be queued again here: an outcome of the one
-    /// that is there may be on its way, and it would be sent twice.
-    fn is_queued_test(&self, key: DeliveryKey, position: QueuePosition) -> bool {
-        matches!(position, QueuePosition::Due(_)) && self.memory.tests.contains_key(&key)
-    }
-
     /// Ends a webhook's tests, which are sent as long as it is only disabled.
     pub(in crate::store) fn end_tests(&mut self, no: EndpointNo) -> Result<(), Error> {
         let theirs: Vec<DeliveryKey> = self.memory.tests.keys().filter(|key| key.endpoint == no).copied().collect();
@@ -204,29 +188,6 @@ impl Batch<'_, '_> {
     }
 }
 
-impl Job {
-    /// What becomes of a delivery of this event; `settles`: whether parking is for where it waits.
-    fn fate(&self, event: EventKey, settles: bool) -> Option<Fate> {
-        match self.task {
-            // Whenever it was published: a webhook that was deleted never comes back.
-            Task::End => Some(Fate::End(End::WebhookDeleted)),
-            _ if event.0 <= self.purged => Some(Fate::End(End::Cancelled)),
-            Task::Park if event.0 <= self.until && settles => Some(Fate::Park),
-            _ => None,
-        }
-    }
-
-    fn ends_backlog(&self) -> bool {
-        self.task == Task::End || self.purged > 0
-    }
-
-    /// This one and a later one, from the beginning.
-    fn joined(self, later: Self) -> Self {
-        let (task, until) = if later.task == Task::None { (self.task, self.until) } else { (later.task, later.until) };
-        Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
-    }
-}
-
 /// Behind every due entry: all of them were looked at.
 const WALKED: DueKey = [0xff; 20];
 
@@ -235,36 +196,3 @@ const SLICE: usize = 1_000;
 
 /// Entries looked at in one commit.
 const LOOK: usize = 20_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PARK: Job = Job { task: Task::Park, until: 10, purged: 0, after: [7; 20], after_number: 9, cancelled: 0 };
-    const PURGE: Job = Job { task: Task::None, until: 0, purged: 15, after: [0; 20], after_number: 0, cancelled: 3 };
-
-    #[test]
-    fn a_purge_ends_what_it_is_for_and_leaves_the_rest() {
-        assert_eq!(PURGE.fate(EventKey(15), false), Some(Fate::End(End::Cancelled)));
-        assert_eq!(PURGE.fate(EventKey(16), true), None);
-    }
-
-    #[test]
-    fn a_purge_while_others_are_parked_does_both() {
-        let both = PARK.joined(PURGE);
-        assert_eq!(both, Job { task: Task::Park, until: 10, purged: 15, after: [0; 20], after_number: 0, cancelled: 0 });
-        let later = PURGE.joined(Job { until: 30, after: [0; 20], after_number: 0, ..PARK });
-        assert_eq!(later.cancelled, 3);
-        assert_eq!(later.fate(EventKey(15), true), Some(Fate::End(End::Cancelled)));
-        assert_eq!((later.fate(EventKey(16), true), later.fate(EventKey(16), false)), (Some(Fate::Park), None));
-        assert_eq!(later.fate(EventKey(31), true), None);
-    }
-
-    #[test]
-    fn a_deletion_ends_all_as_deleted() {
-        let deleted = PURGE.joined(Job { task: Task::End, ..PARK });
-        assert_eq!(deleted.fate(EventKey(5), false), Some(Fate::End(End::WebhookDeleted)));
-        assert_eq!(deleted.fate(EventKey(99), false), Some(Fate::End(End::WebhookDeleted)), "a fan-out may reach it later");
-        assert!(deleted.ends_backlog() && !PARK.ends_backlog());
-    }
-}

@@ -1,0 +1,103 @@
+//! What a job does to the deliveries that waited when their webhook was disabled, removed, deleted or purged.
+//!
+//! A webhook has one job. What is asked while it runs is joined to it, and it begins anew.
+
+use crate::domain::delivery::{Delivery, End, QueuePosition};
+use crate::domain::id::EventKey;
+use crate::store::record::{Job, Task};
+
+/// What is done to one delivery that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Fate {
+    /// It goes to the end of its webhook's backlog.
+    Park,
+    End(End),
+}
+
+impl Job {
+    /// What becomes of a delivery of this event; `settles`: whether parking is for where it waits.
+    pub(in crate::store) fn fate(&self, event: EventKey, settles: bool) -> Option<Fate> {
+        match self.task {
+            // Whenever it was published: a webhook that was deleted never comes back.
+            Task::End => Some(Fate::End(End::WebhookDeleted)),
+            _ if event.0 <= self.purged => Some(Fate::End(End::Cancelled)),
+            Task::Park if event.0 <= self.until && settles => Some(Fate::Park),
+            _ => None,
+        }
+    }
+
+    /// Whether the job goes through the webhook's backlog too.
+    pub(in crate::store) fn ends_backlog(&self) -> bool {
+        self.task == Task::End || self.purged > 0
+    }
+
+    /// This job and a later one of the same webhook, from the beginning.
+    pub(in crate::store) fn joined(self, later: Self) -> Self {
+        let (task, until) = if later.task == Task::None { (self.task, self.until) } else { (later.task, later.until) };
+        Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
+    }
+}
+
+/// What is done to a delivery that waits at `position`, for which the job has a fate; `None`: it is left there.
+///
+/// A test that was asked for since the start (`is_asked_test`) is left to its one attempt where its queue has it. It must not be
+/// queued again: an outcome of the attempt may be on its way, and it would be sent twice.
+pub(in crate::store) fn settled(delivery: &Delivery, position: QueuePosition, is_asked_test: bool, fate: Fate) -> Option<Fate> {
+    let is_queued_test = is_asked_test && matches!(position, QueuePosition::Due(_));
+    match fate {
+        Fate::End(End::WebhookDeleted) => Some(fate),
+        _ if is_queued_test => None,
+        _ if delivery.is_test() => Some(Fate::End(End::Cancelled)),
+        _ => Some(fate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{DeliveryKey, EndpointNo};
+    use crate::domain::time::Timestamp;
+
+    const PARK: Job = Job { task: Task::Park, until: 10, purged: 0, after: [7; 20], after_number: 9, cancelled: 0 };
+    const PURGE: Job = Job { task: Task::None, until: 0, purged: 15, after: [0; 20], after_number: 0, cancelled: 3 };
+
+    #[test]
+    fn a_purge_ends_what_it_is_for_and_leaves_the_rest() {
+        assert_eq!(PURGE.fate(EventKey(15), false), Some(Fate::End(End::Cancelled)));
+        assert_eq!(PURGE.fate(EventKey(16), true), None);
+    }
+
+    #[test]
+    fn a_purge_while_others_are_parked_does_both() {
+        let both = PARK.joined(PURGE);
+        assert_eq!(both, Job { task: Task::Park, until: 10, purged: 15, after: [0; 20], after_number: 0, cancelled: 0 });
+        let later = PURGE.joined(Job { until: 30, after: [0; 20], after_number: 0, ..PARK });
+        assert_eq!(later.cancelled, 3);
+        assert_eq!(later.fate(EventKey(15), true), Some(Fate::End(End::Cancelled)));
+        assert_eq!((later.fate(EventKey(16), true), later.fate(EventKey(16), false)), (Some(Fate::Park), None));
+        assert_eq!(later.fate(EventKey(31), true), None);
+    }
+
+    #[test]
+    fn a_deletion_ends_all_as_deleted() {
+        let deleted = PURGE.joined(Job { task: Task::End, ..PARK });
+        assert_eq!(deleted.fate(EventKey(5), false), Some(Fate::End(End::WebhookDeleted)));
+        assert_eq!(deleted.fate(EventKey(99), false), Some(Fate::End(End::WebhookDeleted)), "a fan-out may reach it later");
+        assert!(deleted.ends_backlog() && !PARK.ends_backlog());
+    }
+
+    #[test]
+    fn a_test_in_its_queue_is_left_there_until_its_webhook_is_deleted() {
+        let key = DeliveryKey { event: EventKey(5), endpoint: EndpointNo(1) };
+        let due = QueuePosition::Due(Timestamp::EPOCH);
+        let (test, other) = (Delivery::test(key, Timestamp::EPOCH), Delivery::published(key, due));
+        let deleted = Fate::End(End::WebhookDeleted);
+        let cancelled = Fate::End(End::Cancelled);
+        assert_eq!(settled(&test, due, true, Fate::Park), None);
+        assert_eq!(settled(&test, due, true, cancelled), None);
+        assert_eq!(settled(&test, due, true, deleted), Some(deleted));
+        assert_eq!(settled(&test, due, false, Fate::Park), Some(cancelled), "nobody waits for it");
+        assert_eq!(settled(&test, QueuePosition::Backlog(1), true, Fate::Park), Some(cancelled), "no queue has it");
+        assert_eq!(settled(&other, due, false, Fate::Park), Some(Fate::Park));
+    }
+}
