@@ -18,7 +18,7 @@ use super::message::session::{NewConnection, Opened};
 use super::redb::abort::PanicEndsAll;
 use super::redb::boot::findings::Finding;
 use super::redb::boot::opening::{self, Moment, Site};
-use super::redb::files::Standing;
+use super::redb::files::WatchedFile;
 use super::redb::journal::checkpoint::Checkpoints;
 use super::redb::journal::file::Journal;
 use super::redb::medium::Medium;
@@ -82,7 +82,7 @@ impl Store {
         };
         space.look(opened.memory.counters.live_bytes)?;
         let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
-        let found = Found { findings: opened.findings, quarantined: opened.quarantined, standing: opened.standing };
+        let found = Found { findings: opened.findings, quarantined: opened.quarantined, watched: opened.watched };
         let around = Surroundings { dial: Dial::of(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
         let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
         shared.budget.resize(options.limits.memory);
@@ -303,7 +303,7 @@ impl Store {
 
     /// An error once a file of the store is gone, or another one stands in its place.
     pub(crate) fn files_stand(&self) -> Result<(), Error> {
-        self.shared.found.standing.iter().try_for_each(Standing::look)
+        self.shared.found.watched.iter().try_for_each(WatchedFile::look)
     }
 
     /// The memory that all rooms draw on.

@@ -22,9 +22,9 @@ use super::message::progress::Fact;
 use super::message::publication::Pressure;
 use super::redb::boot::findings::Finding;
 use super::redb::boot::seal::Sealer;
-use super::redb::files::Standing;
-use super::redb::journal::reader_view::Fresh;
-use super::redb::read::stats::Unsettled;
+use super::redb::files::WatchedFile;
+use super::redb::journal::reader_view::Unflushed;
+use super::redb::read::stats::UnflushedMarks;
 use super::redb::space::Space;
 use super::shared::cached::Bodies;
 use super::shared::dial::Dial;
@@ -48,8 +48,8 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) dial: Dial,
     pub(super) tail: Mutex<Tail>,
-    fresh: Mutex<Fresh>,
-    unsettled: Mutex<Unsettled>,
+    unflushed: Mutex<Unflushed>,
+    unflushed_marks: Mutex<UnflushedMarks>,
     pub(super) facts: broadcast::Sender<Fact>,
     pub(super) feeds: Feeds,
     /// Spoken by a provider that the config does not name any more.
@@ -97,7 +97,7 @@ pub(super) struct Surroundings {
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
     pub(super) quarantined: u64,
-    pub(super) standing: Vec<Standing>,
+    pub(super) watched: Vec<WatchedFile>,
 }
 
 /// How the store is doing.
@@ -152,8 +152,8 @@ impl Shared {
             path,
             dial,
             tail: Mutex::new(tail),
-            fresh: Mutex::default(),
-            unsettled: Mutex::default(),
+            unflushed: Mutex::default(),
+            unflushed_marks: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
             feeds: Feeds::default(),
             standard,
@@ -189,18 +189,18 @@ impl Shared {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn fresh(&self) -> MutexGuard<'_, Fresh> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn unflushed(&self) -> MutexGuard<'_, Unflushed> {
+        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn unsettled(&self) -> MutexGuard<'_, Unsettled> {
-        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn unflushed_marks(&self) -> MutexGuard<'_, UnflushedMarks> {
+        self.unflushed_marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Readers find in the tables what the journal held up to here.
     pub(super) fn in_tables(&self, number: u64) {
-        self.fresh().drop_through(number);
-        self.unsettled().drop_through(number);
+        self.unflushed().drop_through(number);
+        self.unflushed_marks().drop_through(number);
     }
 
     pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use redb::ReadableTable;
 
+use super::journal::item::{Backlog, Due, Log};
 use super::schema::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
 use super::state::Memory;
 use super::tables::Tables;
@@ -86,7 +87,7 @@ impl Batch<'_, '_> {
 
     /// Begins a piece of work that writes rows anew.
     pub(in crate::store) fn piece(&self) -> Piece {
-        Piece(self.tables.appended.current.bytes().len())
+        Piece(self.tables.memtable.current.bytes().len())
     }
 
     /// Whether it has written as much as one batch should, however few rows that were: each holds what was answered last.
@@ -109,7 +110,7 @@ impl Batch<'_, '_> {
     /// A delivery's row; `None`: it is as published, without an attempt. A damaged row is as good as none: what is sent is
     /// the event's, and its own checksum guards that.
     pub(in crate::store) fn row(&mut self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
-        let row = self.tables.log_row(&log_key(key, DELIVERY_ROW), |row| Ok(record::read_delivery(key, row)))?;
+        let row = self.tables.row::<Log, _>(&log_key(key, DELIVERY_ROW), |row| Ok(record::read_delivery(key, row)))?;
         intact(row)
     }
 
@@ -183,13 +184,13 @@ impl Batch<'_, '_> {
         match position {
             QueuePosition::Due(at) => {
                 let entry = due_key(at, key);
-                let stood = self.tables.take_due(&entry)?;
+                let stood = self.tables.take::<Due>(&entry)?;
                 self.memory.counters.note_taken(if stood { entries::of_due(&entry) } else { 0 });
                 Ok(stood)
             }
             QueuePosition::Backlog(number) => {
                 let entry = backlog_key(key.endpoint, number);
-                let stood = self.tables.take_backlog(&entry)?;
+                let stood = self.tables.take::<Backlog>(&entry)?;
                 let event = key.event.0.to_be_bytes();
                 let value: &[u8] = if number == key.event.0 { &[] } else { &event };
                 self.memory.counters.note_taken(if stood { entries::of_backlog(&entry, value) } else { 0 });
@@ -201,7 +202,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
         let entry = due_key(at, key);
         self.memory.counters.note_put(entries::of_due(&entry));
-        self.tables.put_due(entry);
+        self.tables.put::<Due>(&entry, &[]);
     }
 
     /// Queues a delivery for its attempt. One whose due entry is still to be loaded is left to the loading.
@@ -316,7 +317,7 @@ impl Batch<'_, '_> {
         let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
         self.memory.counters.note_put(entries::of_backlog(&entry, value));
-        self.tables.put_backlog(entry, value);
+        self.tables.put::<Backlog>(&entry, value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         let said = (key.endpoint, true);
         if self.after.committed.backlogs.last() != Some(&said) {
@@ -325,7 +326,7 @@ impl Batch<'_, '_> {
     }
 
     fn put_log(&mut self, key: DeliveryKey, number: u16, bytes: &[u8]) {
-        self.tables.put_log(log_key(key, number), bytes);
+        self.tables.put::<Log>(&log_key(key, number), bytes);
         self.shared.space.admit(bytes.len());
     }
 }

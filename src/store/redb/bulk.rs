@@ -2,31 +2,44 @@
 //!
 //! One insert or removal after the other looks its place up each time and changes its leaf each time; a piece does so once a leaf.
 
-use std::borrow::Borrow;
+use std::cmp::Ordering::{self, Equal, Less};
 use std::ops::Bound;
 
-use redb::{CursorError, ReadableTable, Table, Value};
+use redb::{CursorError, Key, ReadableTable, Table, Value};
 
 use super::counted::Counted;
 use crate::store::error::Error;
 
-/// Puts `rows`, whose keys ascend, each in place of what has its key.
-pub(in crate::store) fn put_sorted<'v, const N: usize, V, B>(
-    table: &mut Counted<'_, &'static [u8; N], V>,
-    rows: &[([u8; N], B)],
-) -> Result<(), Error>
-where
-    V: Value + 'static,
-    B: Borrow<V::SelfType<'v>> + Copy,
-{
+/// Upserts `rows`, whose keys ascend.
+pub(in crate::store) fn put_sorted<'r, K: Key + 'static, V: Value + 'static>(
+    table: &mut Counted<'_, K, V>,
+    rows: &[(K::SelfType<'r>, V::SelfType<'r>)],
+) -> Result<(), Error> {
+    put_pieces(table, rows, PIECE)
+}
+
+/// The same for rows that mostly come behind all others: however few there are, they fill the table's last leaf up.
+pub(in crate::store) fn append_sorted<'r, K: Key + 'static, V: Value + 'static>(
+    table: &mut Counted<'_, K, V>,
+    rows: &[(K::SelfType<'r>, V::SelfType<'r>)],
+) -> Result<(), Error> {
+    put_pieces(table, rows, 1)
+}
+
+/// Upserts rows, of which at least `least` go in as a piece.
+fn put_pieces<'r, K: Key + 'static, V: Value + 'static>(
+    table: &mut Counted<'_, K, V>,
+    rows: &[(K::SelfType<'r>, V::SelfType<'r>)],
+    least: usize,
+) -> Result<(), Error> {
     let mut rest = rows;
     while !rest.is_empty() {
-        let piece = if rest.len() < PIECE { 0 } else { put_piece(table, rest)? };
+        let piece = if rest.len() < least { 0 } else { put_piece(table, rest)? };
         rest = &rest[piece..];
         // Where the piece ended early, the next rows stand among others.
         let singles = if piece < PIECE { PIECE } else { 1 };
         for (key, value) in rest.iter().take(singles) {
-            table.insert(key, *value)?;
+            table.insert(key, value)?;
         }
         rest = &rest[singles.min(rest.len())..];
     }
@@ -34,43 +47,37 @@ where
 }
 
 /// Puts as many of the first rows as stand together, and says how many.
-fn put_piece<'v, const N: usize, V, B>(
-    table: &mut Counted<'_, &'static [u8; N], V>,
-    rows: &[([u8; N], B)],
-) -> Result<usize, Error>
-where
-    V: Value + 'static,
-    B: Borrow<V::SelfType<'v>> + Copy,
-{
+fn put_piece<'r, K: Key + 'static, V: Value + 'static>(
+    table: &mut Counted<'_, K, V>,
+    rows: &[(K::SelfType<'r>, V::SelfType<'r>)],
+) -> Result<usize, Error> {
     let (mut put, mut bytes) = (0, 0);
     let mut cursor = table.bulk().lower_bound_mut(Bound::Included(&rows[0].0))?;
     for (key, value) in rows {
-        match cursor.insert_before(key, *value) {
+        match cursor.insert_before(key, value) {
             Ok(()) => put += 1,
             Err(CursorError::UnorderedKey) => break,
             Err(broken) => return Err(broken.into()),
         }
-        bytes += N + V::as_bytes(value.borrow()).as_ref().len();
+        bytes += K::as_bytes(key).as_ref().len() + V::as_bytes(value).as_ref().len();
     }
     cursor.close()?;
     table.note(bytes, 0);
     Ok(put)
 }
 
-/// Removes the rows of `keys`, which ascend; a key without a row is passed over.
-pub(in crate::store) fn remove_sorted<V, const N: usize>(
-    table: &mut Counted<'_, &'static [u8; N], V>,
-    keys: &[[u8; N]],
-) -> Result<(), Error>
-where
-    V: Value + 'static,
-{
+/// Removes the rows of `keys`, which ascend and which `key` gives as the table takes them. A key without a row is passed over.
+pub(in crate::store) fn remove_sorted<K: Key + 'static, V: Value + 'static, O>(
+    table: &mut Counted<'_, K, V>,
+    keys: &[O],
+    key: impl for<'a> Fn(&'a O) -> K::SelfType<'a> + Copy,
+) -> Result<(), Error> {
     for piece in keys.chunks(REMOVED) {
-        if piece.len() >= PIECE && stand_together(table, piece)? {
-            remove_piece(table, piece)?;
+        if piece.len() >= PIECE && stand_together(table, piece, key)? {
+            remove_piece(table, piece, key)?;
         } else {
-            for key in piece {
-                table.remove(key)?;
+            for gone in piece {
+                table.remove(key(gone))?;
             }
         }
     }
@@ -79,29 +86,35 @@ where
 
 /// Whether the rows from the first to the last of these keys are mostly theirs, so that looking at all of them costs less than
 /// looking theirs up.
-fn stand_together<V, const N: usize>(table: &Table<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<bool, Error>
-where
-    V: Value + 'static,
-{
+fn stand_together<K: Key + 'static, V: Value + 'static, O>(
+    table: &Table<'_, K, V>,
+    keys: &[O],
+    key: impl for<'a> Fn(&'a O) -> K::SelfType<'a>,
+) -> Result<bool, Error> {
     let [first, .., last] = keys else { return Ok(false) };
-    let beyond = table.range::<&[u8; N]>(first..=last)?.nth(2 * keys.len());
+    let beyond = table.range::<K::SelfType<'_>>(key(first)..=key(last))?.nth(2 * keys.len());
     Ok(beyond.transpose()?.is_none())
 }
 
-fn remove_piece<V, const N: usize>(table: &mut Counted<'_, &'static [u8; N], V>, keys: &[[u8; N]]) -> Result<(), Error>
-where
-    V: Value + 'static,
-{
+fn remove_piece<K: Key + 'static, V: Value + 'static, O>(
+    table: &mut Counted<'_, K, V>,
+    keys: &[O],
+    key: impl for<'a> Fn(&'a O) -> K::SelfType<'a>,
+) -> Result<(), Error> {
     let [first, .., last] = keys else { return Ok(()) };
     let (mut gone, mut bytes) = (keys.iter().peekable(), 0);
-    table.bulk().retain_in::<&[u8; N], _>(first..=last, |key, value| {
-        while gone.next_if(|gone| *gone < key).is_some() {}
-        let stays = gone.next_if_eq(&key).is_none();
-        bytes += if stays { 0 } else { N + V::as_bytes(&value).as_ref().len() };
+    table.bulk().retain_in::<K::SelfType<'_>, _>(key(first)..=key(last), |row, value| {
+        while gone.next_if(|gone| compare::<K>(&key(gone), &row) == Less).is_some() {}
+        let stays = gone.next_if(|gone| compare::<K>(&key(gone), &row) == Equal).is_none();
+        bytes += if stays { 0 } else { K::as_bytes(&row).as_ref().len() + V::as_bytes(&value).as_ref().len() };
         stays
     })?;
     table.note(0, bytes);
     Ok(())
+}
+
+fn compare<K: Key>(a: &K::SelfType<'_>, b: &K::SelfType<'_>) -> Ordering {
+    K::compare(K::as_bytes(a).as_ref(), K::as_bytes(b).as_ref())
 }
 
 /// Rows from which on a place is looked up once for all of them: finding it for a piece costs about two single rows.
@@ -162,9 +175,10 @@ mod tests {
                     let mut table = Counted::of(txn.open_table(TABLE).unwrap(), &grown);
                     let before = bytes(&model);
                     let sorted: Vec<([u8; 2], &[u8])> = batch.iter().map(|(key, value)| (key.to_be_bytes(), &**value)).collect();
-                    put_sorted(&mut table, &sorted).unwrap();
+                    put_sorted(&mut table, &sorted.iter().map(|(key, value)| (key, *value)).collect::<Vec<_>>()).unwrap();
                     model.extend(batch);
-                    remove_sorted(&mut table, &removed.iter().map(|key| key.to_be_bytes()).collect::<Vec<_>>()).unwrap();
+                    let gone: Vec<[u8; 2]> = removed.iter().map(|key| key.to_be_bytes()).collect();
+                    remove_sorted(&mut table, &gone, |key| key).unwrap();
                     model.retain(|key, _| !removed.contains(key));
                     let held: Rows = table.iter().unwrap().map(|row| {
                         let (key, value) = row.unwrap();
@@ -189,8 +203,9 @@ mod tests {
                     let grown = Grown::default();
                     let mut table = Counted::of(txn.open_table(BARE).unwrap(), &grown);
                     let before = model.len() as i64;
-                    put_sorted(&mut table, &put.iter().map(|key| (bare(*key), ())).collect::<Vec<_>>()).unwrap();
-                    remove_sorted(&mut table, &removed.iter().map(|key| bare(*key)).collect::<Vec<_>>()).unwrap();
+                    let [there, gone] = [&put, &removed].map(|keys| keys.iter().map(|key| bare(*key)).collect::<Vec<_>>());
+                    put_sorted(&mut table, &there.iter().map(|key| (key, ())).collect::<Vec<_>>()).unwrap();
+                    remove_sorted(&mut table, &gone, |key| key).unwrap();
                     model.extend(put);
                     model.retain(|key| !removed.contains(key));
                     let held: Vec<_> = table.iter().unwrap().map(|row| *row.unwrap().0.value()).collect();

@@ -12,7 +12,7 @@ use redb::{
 };
 
 use super::lazy_txn::Txn;
-use super::schema::{self, COUNTERS, LATER, STATE, every_table};
+use super::schema::{self, COUNTERS, Def, LATER, STATE, every_table};
 use crate::store::error::Error;
 use crate::store::record::{self, Counters};
 
@@ -57,6 +57,19 @@ pub(in crate::store) struct Counted<'txn, K: Key + 'static, V: Value + 'static> 
 impl<'txn, K: Key + 'static, V: Value + 'static> Counted<'txn, K, V> {
     pub(in crate::store) fn of(table: Table<'txn, K, V>, grown: &Grown) -> Self {
         Self { table, grown: grown.clone() }
+    }
+
+    /// A table of a batch, opened now if it was not.
+    pub(in crate::store) fn opened<'t>(
+        table: &'t mut Option<Self>,
+        txn: &'txn Txn<'_>,
+        definition: Def<K, V>,
+        grown: &Grown,
+    ) -> Result<&'t mut Self, Error> {
+        if table.is_none() {
+            *table = Some(Self::of(txn.get()?.open_table(definition)?, grown));
+        }
+        Ok(table.as_mut().expect("opened above"))
     }
 
     /// Puts a row in place of the one that has its key, which is given back.
@@ -131,7 +144,7 @@ pub(in crate::store) fn stored_bytes(txn: &ReadTransaction) -> Result<u64, Error
     Ok(sum)
 }
 
-fn stored<K: Key + 'static, V: Value + 'static>(txn: &ReadTransaction, definition: schema::Def<K, V>) -> Result<u64, Error> {
+fn stored<K: Key + 'static, V: Value + 'static>(txn: &ReadTransaction, definition: Def<K, V>) -> Result<u64, Error> {
     if UNCOUNTED.contains(&redb::TableHandle::name(&definition)) {
         return Ok(0);
     }

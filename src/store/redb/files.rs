@@ -27,13 +27,13 @@ pub(in crate::store) fn folder(path: &Path) -> &Path {
 
 /// A file that must stay where it is as long as the store is open.
 #[derive(Debug)]
-pub(in crate::store) struct Standing {
+pub(in crate::store) struct WatchedFile {
     path: PathBuf,
     /// Device and inode.
     file: (u64, u64),
 }
 
-impl Standing {
+impl WatchedFile {
     /// As the file stands now.
     pub(in crate::store) fn of(path: PathBuf) -> Result<Self, Error> {
         match fs::metadata(&path) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::journal::memtable::Appended;
+use super::journal::memtable::Memtable;
 use super::schema::TimeKey;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
@@ -51,7 +51,7 @@ pub(in crate::store) struct Memory {
     /// The webhook after which the next sweep of tombstones goes on; 0: the first.
     pub(in crate::store) tombstones_swept: u32,
     pub(in crate::store) scratch: Vec<u8>,
-    pub(in crate::store) appended: Appended,
+    pub(in crate::store) memtable: Memtable,
 }
 
 /// The place in a backlog after which the next piece is read.

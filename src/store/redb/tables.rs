@@ -1,22 +1,23 @@
-//! The tables of one batch. What is added to those of the hot path is kept back, over batches that the journal holds, until a
-//! checkpoint comes or the batch needs a write transaction, and then goes in by one piece, mostly. Look-ups there need none.
+//! The tables of one batch. What is put into the journaled tables and taken out of them is kept back, over batches that the journal
+//! holds, until a checkpoint comes or the batch needs a write transaction, and then goes in by one piece, mostly. Look-ups there
+//! need no transaction.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
-use redb::{AccessGuard, Cursor, ReadableTable, Table};
+use redb::{AccessGuard, Cursor, ReadableTable, Table, Value};
 
 use super::background::index_flush;
 use super::boot::findings::Finding;
-use super::bulk::{put_sorted, remove_sorted};
+use super::bulk::{append_sorted, put_sorted, remove_sorted};
 use super::counted::{Counted, Grown};
-use super::journal::entry::Due;
-use super::journal::memtable::Appended;
-use super::journaled_table::Hot;
+use super::journal::item::{Backlog, Due, EachTable, Event, Journaled, Log, Name, NameEnd, each_journaled};
+use super::journal::memtable::{Found, Memtable};
+use super::journaled_table::AllTables;
 use super::lazy_txn::Txn;
 use super::schema::{
-    BACKLOG, BacklogKey, CONNECTION, COUNTERS, DUE, Def, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR,
-    HourKey, INDEX, IndexKey, JOB, JOURNALED, KEY, LAST_TIME, LOG, LogKey, META, NAME, NAME_END, QUARANTINE, REVISIT, SECOND,
-    STATE, TENANT, TimeKey, backlog_key, read_backlog_key, waiting,
+    BacklogKey, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, HourKey, INDEX, IndexKey, JOB,
+    JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, TimeKey, backlog_key, every_table, read_backlog_key, waiting,
 };
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
@@ -27,112 +28,64 @@ type Writable<'txn, K, V = &'static [u8]> = Counted<'txn, K, V>;
 /// The tables of one write transaction, opened when first asked for.
 pub(in crate::store) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
-    pub(in crate::store) appended: Appended,
+    pub(in crate::store) memtable: Memtable,
     grown: Grown,
-    event: Hot<'txn, u64, &'static [u8]>,
-    log: Hot<'txn, &'static LogKey, &'static [u8]>,
-    due: Hot<'txn, &'static DueKey, ()>,
-    backlog: Hot<'txn, &'static BacklogKey, &'static [u8]>,
-    name: Hot<'txn, &'static [u8], &'static [u8]>,
+    journaled: EachTable<AllTables<'txn>>,
     state: Option<Table<'txn, u8, &'static [u8]>>,
-    name_end: Option<Writable<'txn, &'static TimeKey>>,
-    fanout: Option<Writable<'txn, u64>>,
-    job: Option<Writable<'txn, u32>>,
-    revisit: Option<Writable<'txn, &'static TimeKey, ()>>,
-    index: Option<Writable<'txn, &'static IndexKey, ()>>,
-    endpoint: Option<Writable<'txn, u32>>,
-    tenant: Option<Writable<'txn, u32>>,
-    key: Option<Writable<'txn, &'static [u8; 32]>>,
-    last_time: Option<Writable<'txn, &'static [u8]>>,
-    connection: Option<Writable<'txn, &'static [u8]>>,
-    event_type: Option<Writable<'txn, &'static [u8]>>,
-    hour: Option<Writable<'txn, &'static HourKey>>,
+    others: Others<'txn>,
 }
 
 macro_rules! opened_when_asked {
-    ($($name:ident: $key:ty, $value:ty = $definition:expr),* $(,)?) => {
-        $(pub(in crate::store) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
-            self.begin()?;
-            opened(&mut self.$name, self.txn, $definition, &self.grown)
-        })*
+    ($($name:ident: $key:ty, $value:ty = $definition:ident),* $(,)?) => {
+        /// Tables that the journal holds no changes of.
+        #[derive(Default)]
+        struct Others<'txn> {
+            $($name: Option<Writable<'txn, $key, $value>>),*
+        }
+
+        impl<'txn> Tables<'txn> {
+            $(pub(in crate::store) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
+                self.begin()?;
+                Counted::opened(&mut self.others.$name, self.txn, $definition, &self.grown)
+            })*
+        }
     };
 }
 
-impl<'txn> Tables<'txn> {
-    pub(in crate::store) fn of(txn: &'txn Txn<'txn>, appended: Appended) -> Self {
-        let grown = Grown::default();
-        Self {
-            txn,
-            appended,
-            event: Hot::of(EVENT, &grown),
-            log: Hot::of(LOG, &grown),
-            due: Hot::of(DUE, &grown),
-            backlog: Hot::of(BACKLOG, &grown),
-            name: Hot::of(NAME, &grown),
-            state: None,
-            name_end: None,
-            fanout: None,
-            job: None,
-            revisit: None,
-            index: None,
-            endpoint: None,
-            tenant: None,
-            key: None,
-            last_time: None,
-            connection: None,
-            event_type: None,
-            hour: None,
-            grown,
+opened_when_asked! {
+    fanout: u64, &'static [u8] = FANOUT,
+    job: u32, &'static [u8] = JOB,
+    revisit: &'static TimeKey, () = REVISIT,
+    index: &'static IndexKey, () = INDEX,
+    endpoint: u32, &'static [u8] = ENDPOINT,
+    tenant: u32, &'static [u8] = TENANT,
+    key: &'static [u8; 32], &'static [u8] = KEY,
+    last_time: &'static [u8], &'static [u8] = LAST_TIME,
+    connection: &'static [u8], &'static [u8] = CONNECTION,
+    event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
+    hour: &'static HourKey, &'static [u8] = HOUR,
+}
+
+macro_rules! flushed_when_asked {
+    ($($name:ident: $table:ident),* $(,)?) => {
+        /// Journaled tables in the batch's transaction, with what this batch did to them.
+        impl<'txn> Tables<'txn> {
+            $(pub(in crate::store) fn $name(
+                &mut self,
+            ) -> Result<&mut Writable<'txn, <$table as Journaled>::K, <$table as Journaled>::V>, Error> {
+                self.flush_table::<$table>()?;
+                $table::of_mut(&mut self.journaled).open(self.txn, &self.grown)
+            })*
         }
-    }
+    };
+}
 
-    /// The events, those of this batch among them.
-    pub(in crate::store) fn event(&mut self) -> Result<&mut Writable<'txn, u64>, Error> {
-        self.settle_events()?;
-        self.event.open(self.txn)
-    }
+flushed_when_asked!(event: Event, log: Log, due: Due, backlog: Backlog, name: Name, name_end: NameEnd);
 
-    /// The due entries, those of this batch among them.
-    pub(in crate::store) fn due(&mut self) -> Result<&mut Writable<'txn, &'static DueKey, ()>, Error> {
-        self.settle_due()?;
-        self.due.open(self.txn)
-    }
-
-    /// The log, what this batch put there included.
-    pub(in crate::store) fn log(&mut self) -> Result<&mut Writable<'txn, &'static LogKey>, Error> {
-        self.settle_log()?;
-        self.log.open(self.txn)
-    }
-
-    /// The backlogs, those of this batch among them.
-    pub(in crate::store) fn backlog(&mut self) -> Result<&mut Writable<'txn, &'static BacklogKey>, Error> {
-        self.settle_backlog()?;
-        self.backlog.open(self.txn)
-    }
-
-    /// What was answered for ids and idempotency keys, in this batch too.
-    pub(in crate::store) fn name(&mut self) -> Result<&mut Writable<'txn, &'static [u8]>, Error> {
-        self.settle_names()?;
-        self.name.open(self.txn)
-    }
-
-    pub(in crate::store) fn name_end(&mut self) -> Result<&mut Writable<'txn, &'static TimeKey>, Error> {
-        self.settle_names()?;
-        opened(&mut self.name_end, self.txn, NAME_END, &self.grown)
-    }
-
-    opened_when_asked! {
-        fanout: u64, &'static [u8] = FANOUT,
-        job: u32, &'static [u8] = JOB,
-        revisit: &'static TimeKey, () = REVISIT,
-        index: &'static IndexKey, () = INDEX,
-        endpoint: u32, &'static [u8] = ENDPOINT,
-        tenant: u32, &'static [u8] = TENANT,
-        key: &'static [u8; 32], &'static [u8] = KEY,
-        last_time: &'static [u8], &'static [u8] = LAST_TIME,
-        connection: &'static [u8], &'static [u8] = CONNECTION,
-        event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
-        hour: &'static HourKey, &'static [u8] = HOUR,
+impl<'txn> Tables<'txn> {
+    pub(in crate::store) fn of(txn: &'txn Txn<'txn>, memtable: Memtable) -> Self {
+        let (grown, journaled, state, others) = Default::default();
+        Self { txn, memtable, grown, journaled, state, others }
     }
 
     fn state(&mut self) -> Result<&mut Table<'txn, u8, &'static [u8]>, Error> {
@@ -142,50 +95,41 @@ impl<'txn> Tables<'txn> {
         }
         Ok(self.state.as_mut().expect("opened above"))
     }
-}
 
-impl Tables<'_> {
-    /// Adds an event that is newer than all others.
-    pub(in crate::store) fn append_event(&mut self, key: EventKey, record: &[u8]) {
-        self.appended.put_event(key.0, record);
+    /// Puts a row, in place of the one that has its key.
+    pub(in crate::store) fn put<T: Journaled>(&mut self, key: &T::Key, value: &[u8]) {
+        self.memtable.put::<T>(key, value);
     }
 
-    /// An event, if there is one.
-    pub(in crate::store) fn event_row<T>(
+    /// Takes a row out; false when it is not there.
+    pub(in crate::store) fn take<T: Journaled>(&mut self, key: &T::Key) -> Result<bool, Error> {
+        let (table, txn, grown) = (T::of_mut(&mut self.journaled), self.txn, &self.grown);
+        self.memtable.take::<T>(key, || Ok(table.row(txn, grown, key, |_| Ok(()))?.is_some()))
+    }
+
+    /// A row as `read` reads its value; `None`: there is none.
+    pub(in crate::store) fn row<T: Journaled, R>(
         &mut self,
-        key: EventKey,
-        read: impl FnOnce(&[u8]) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
-        match self.appended.event(key.0) {
-            Some(record) => read(record).map(Some),
-            None => self.event.row(self.txn, key.0, read),
+        key: &T::Key,
+        read: impl FnOnce(&[u8]) -> Result<R, Error>,
+    ) -> Result<Option<R>, Error> {
+        match self.memtable.find::<T>(key) {
+            Some(found) => found.map(read).transpose(),
+            None => T::of_mut(&mut self.journaled).row(self.txn, &self.grown, key, read),
         }
     }
 
     /// Reads each of these events that there is. Those that are neighbours in the table, in its order, are read fastest.
-    pub(in crate::store) fn each_event<T>(
+    pub(in crate::store) fn each_event<R>(
         &mut self,
-        of: impl Iterator<Item = (EventKey, T)>,
-        read: impl FnMut(T, &[u8]) -> Result<(), Error>,
+        of: impl Iterator<Item = (EventKey, R)>,
+        read: impl FnMut(R, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let table = Event::of_mut(&mut self.journaled);
         if self.txn.has_begun() {
-            return each_event(&**self.event.open(self.txn)?, &self.appended, of, read);
+            return each_event(&**table.open(self.txn, &self.grown)?, &self.memtable, of, read);
         }
-        each_event(self.event.before(self.txn)?, &self.appended, of, read)
-    }
-
-    pub(in crate::store) fn put_due(&mut self, key: DueKey) {
-        self.appended.put_due(key);
-    }
-
-    /// Takes a due entry out; false when it is not there.
-    pub(in crate::store) fn take_due(&mut self, key: &DueKey) -> Result<bool, Error> {
-        let (table, txn) = (&mut self.due, self.txn);
-        self.appended.take_due(*key, || Ok(table.row(txn, key, |()| Ok(()))?.is_some()))
-    }
-
-    pub(in crate::store) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
-        self.appended.put_backlog(key, value);
+        each_event(table.before(self.txn)?, &self.memtable, of, read)
     }
 
     /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order.
@@ -196,56 +140,11 @@ impl Tables<'_> {
         limit: usize,
     ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
         let piece = (Bound::Excluded(backlog_key(endpoint, after)), Bound::Included(backlog_key(endpoint, u64::MAX)));
+        let table = Backlog::of_mut(&mut self.journaled);
         if self.txn.has_begun() {
-            return backlog_of(&**self.backlog.open(self.txn)?, &self.appended, piece, limit);
+            return backlog_of(&**table.open(self.txn, &self.grown)?, &self.memtable, piece, limit);
         }
-        backlog_of(self.backlog.before(self.txn)?, &self.appended, piece, limit)
-    }
-
-    /// Takes an entry out of a backlog; false when it is not there.
-    pub(in crate::store) fn take_backlog(&mut self, key: &BacklogKey) -> Result<bool, Error> {
-        let (table, txn) = (&mut self.backlog, self.txn);
-        self.appended.take_backlog(*key, || Ok(table.row(txn, key, |_| Ok(()))?.is_some()))
-    }
-
-    pub(in crate::store) fn put_name(&mut self, name: &[u8], record: &[u8]) {
-        self.appended.put_name(name, record);
-    }
-
-    pub(in crate::store) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
-        self.appended.put_name_end(key, name);
-    }
-
-    /// The record of a name.
-    pub(in crate::store) fn named<T>(
-        &mut self,
-        name: &[u8],
-        read: impl FnOnce(&[u8]) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
-        if let Some(record) = self.appended.named(name) {
-            return read(record).map(Some);
-        }
-        self.name.row(self.txn, name, read)
-    }
-
-    /// A row of the log.
-    pub(in crate::store) fn log_row<T>(
-        &mut self,
-        key: &LogKey,
-        read: impl FnOnce(&[u8]) -> Result<T, Error>,
-    ) -> Result<Option<T>, Error> {
-        if self.txn.has_begun() {
-            return self.log()?.get(key)?.map(|row| read(row.value())).transpose();
-        }
-        match self.appended.log_row(key) {
-            Some(record) => read(record).map(Some),
-            None => self.log.row(self.txn, key, read),
-        }
-    }
-
-    /// Puts a row into the log, in place of the one that has its key.
-    pub(in crate::store) fn put_log(&mut self, key: LogKey, record: &[u8]) {
-        self.appended.put_log(key, record);
+        backlog_of(table.before(self.txn)?, &self.memtable, piece, limit)
     }
 
     /// Writes the counters, and up to which number the tables hold what the journal holds. The bytes of all rows, which are given
@@ -292,7 +191,7 @@ impl Tables<'_> {
 
     /// Whether this batch has changed anything that is to last.
     pub(in crate::store) fn are_changed(&self) -> bool {
-        self.grown.is_changed() || !self.appended.current.is_empty()
+        self.grown.is_changed() || !self.memtable.current.is_empty()
     }
 
     /// Whether any table was read or changed, so that all that was kept back must go in too.
@@ -300,25 +199,26 @@ impl Tables<'_> {
         self.txn.has_begun()
     }
 
-    /// Writes what was kept back. Once for what is in the journal: the marks among it are added up.
-    pub(in crate::store) fn settle(&mut self) -> Result<(), Error> {
-        self.settle_events()?;
-        self.settle_due()?;
-        self.settle_backlog()?;
-        self.settle_names()?;
-        self.settle_marks()?;
-        self.settle_log()
+    /// Writes all that was kept back. It is called once for what is in the journal, for the marks there are added up.
+    pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
+        macro_rules! flush {
+            ($table:ty) => {
+                self.flush_table::<$table>()?;
+            };
+        }
+        each_journaled!(flush);
+        self.flush_marks()
     }
 
-    /// What is left to do, once no table is needed any more.
-    pub(in crate::store) fn into_appended(self) -> Appended {
-        self.appended
+    /// The memtable, once no table is needed any more.
+    pub(in crate::store) fn into_memtable(self) -> Memtable {
+        self.memtable
     }
 
-    /// Writes at most so many rows of the flush under way; false when none were left.
-    pub(in crate::store) fn flush(&mut self, most: usize) -> Result<bool, Error> {
+    /// Writes at most so many rows of the index's flush under way; false when none were left.
+    pub(in crate::store) fn flush_index(&mut self, most: usize) -> Result<bool, Error> {
         self.begin()?;
-        let rows = self.appended.next_of_flush(most);
+        let rows = self.memtable.next_of_flush(most);
         if !rows.is_empty() {
             index_flush::put_rows(self.index()?, &rows)?;
         }
@@ -328,106 +228,40 @@ impl Tables<'_> {
     /// Waits for the checkpoint under way, so that its changes are not made again.
     fn begin(&mut self) -> Result<(), Error> {
         if !self.txn.has_begun() {
-            self.appended.thaw()?;
+            self.memtable.thaw()?;
             self.txn.get()?;
         }
         Ok(())
     }
 
-    fn settle_events(&mut self) -> Result<(), Error> {
+    /// Writes what was kept back of one table.
+    fn flush_table<T: Journaled>(&mut self) -> Result<(), Error> {
         self.begin()?;
-        let Some(&(first, _)) = self.appended.events.first() else { return Ok(()) };
-        let table = self.event.open(self.txn)?;
-        let mut cursor = table.bulk().lower_bound_mut(Bound::Included(first))?;
-        let mut put = 0;
-        for &(key, place) in &self.appended.events {
-            let record = self.appended.record(place);
-            cursor.insert_before(key, record)?;
-            put += size_of::<u64>() + record.len();
-        }
-        cursor.close()?;
-        table.note(put, 0);
-        self.appended.events.clear();
-        Ok(())
-    }
-
-    fn settle_due(&mut self) -> Result<(), Error> {
-        self.begin()?;
-        let changed = std::mem::take(&mut self.appended.due);
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let table = self.due.open(self.txn)?;
-        let taken: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Taken).map(|(key, _)| *key).collect();
-        remove_sorted(table, &taken)?;
-        let put: Vec<_> = changed.iter().filter(|(_, due)| **due == Due::Put).map(|(key, _)| (*key, ())).collect();
-        put_sorted(table, &put)?;
-        Ok(())
-    }
-
-    fn settle_backlog(&mut self) -> Result<(), Error> {
-        self.begin()?;
-        let changed = std::mem::take(&mut self.appended.backlog);
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let table = self.backlog.open(self.txn)?;
-        let taken: Vec<_> = changed.iter().filter(|(_, parked)| parked.is_none()).map(|(key, _)| *key).collect();
-        remove_sorted(table, &taken)?;
-        let put: Vec<(BacklogKey, &[u8])> =
-            changed.iter().filter_map(|(key, parked)| parked.as_ref().map(|value| (*key, &**value))).collect();
-        put_sorted(table, &put)?;
-        Ok(())
-    }
-
-    fn settle_names(&mut self) -> Result<(), Error> {
-        self.begin()?;
-        let names = std::mem::take(&mut self.appended.names);
-        for (name, record) in &*names {
-            self.name.open(self.txn)?.insert(&**name, &**record)?;
-        }
-        for (key, name) in std::mem::take(&mut self.appended.name_ends) {
-            opened(&mut self.name_end, self.txn, NAME_END, &self.grown)?.insert(&key, &*name)?;
-        }
-        Ok(())
-    }
-
-    fn settle_log(&mut self) -> Result<(), Error> {
-        self.begin()?;
-        let rows = self.appended.log_rows();
+        let rows = self.memtable.take_newest::<T>();
         if rows.is_empty() {
             return Ok(());
         }
-        put_sorted(self.log.open(self.txn)?, &rows)
+        let table = T::of_mut(&mut self.journaled).open(self.txn, &self.grown)?;
+        let taken: Vec<_> = rows.iter().filter(|(_, row)| row.value.is_none()).map(|(key, _)| key.as_ref()).collect();
+        remove_sorted(table, &taken, |key| T::table_key(key))?;
+        let value = |place| T::V::from_bytes(self.memtable.journaled_record(place));
+        let put: Vec<_> = rows.iter().filter_map(|(key, row)| Some((T::table_key(key.as_ref()), value(row.value?)))).collect();
+        if T::IS_APPENDED { append_sorted(table, &put) } else { put_sorted(table, &put) }
     }
-}
-
-/// A table, opened now if it was not.
-fn opened<'t, 'txn, K: redb::Key + 'static, V: redb::Value + 'static>(
-    table: &'t mut Option<Writable<'txn, K, V>>,
-    txn: &'txn Txn<'_>,
-    definition: Def<K, V>,
-    grown: &Grown,
-) -> Result<&'t mut Writable<'txn, K, V>, Error> {
-    if table.is_none() {
-        *table = Some(Counted::of(txn.get()?.open_table(definition)?, grown));
-    }
-    Ok(table.as_mut().expect("opened above"))
 }
 
 /// Reads events from a table beneath what is not in it yet.
 fn each_event<T>(
     table: &impl ReadableTable<u64, &'static [u8]>,
-    appended: &Appended,
+    memtable: &Memtable,
     of: impl Iterator<Item = (EventKey, T)>,
     mut read: impl FnMut(T, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut cursor = None;
     for (EventKey(key), item) in of {
-        if let Some(record) = appended.event(key) {
-            read(item, record)?;
-        } else if let Some(row) = seek(table, &mut cursor, key)? {
-            read(item, row.value())?;
+        match memtable.find::<Event>(&key.to_be_bytes()) {
+            Some(record) => record.map_or(Ok(()), |record| read(item, record))?,
+            None => seek(table, &mut cursor, key)?.map_or(Ok(()), |row| read(item, row.value()))?,
         }
     }
     Ok(())
@@ -451,45 +285,29 @@ fn seek<'t>(
 
 fn backlog_of(
     table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
-    appended: &Appended,
+    memtable: &Memtable,
     (first, last): (Bound<BacklogKey>, Bound<BacklogKey>),
     limit: usize,
 ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
-    let rows = table.range::<&BacklogKey>((first.as_ref(), last.as_ref()))?.map(|row| {
+    let rows = table.range::<&BacklogKey>((first.as_ref(), last.as_ref()))?.map(|row| -> Result<Found<'_, Backlog>, Error> {
         let (key, value) = row?;
-        Ok((*key.value(), Some(value.value().into())))
+        Ok((*key.value(), Some(Cow::Owned(value.value().into()))))
     });
-    let entry = |(key, value): (BacklogKey, Box<[u8]>)| {
+    let entry = |(key, value): (BacklogKey, Cow<'_, [u8]>)| {
         let (endpoint, number) = read_backlog_key(&key);
         (number, waiting(endpoint, number, &value))
     };
-    appended.over_backlog((first, last), rows).take(limit).map(|row| row.map(entry)).collect()
+    memtable.over::<Backlog>((first, last), rows).take(limit).map(|row| row.map(entry)).collect()
 }
 
 /// Opens every table once, so that a reader finds each of them.
 pub(in crate::store) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
-    let mut tables = Tables::of(txn, Appended::default());
-    txn.get()?.open_table(META)?;
-    txn.get()?.open_table(QUARANTINE)?;
-    txn.get()?.open_table(FINDING)?;
-    tables.state()?;
-    tables.event()?;
-    tables.due()?;
-    tables.log()?;
-    tables.backlog()?;
-    tables.name()?;
-    tables.name_end()?;
-    tables.fanout()?;
-    tables.job()?;
-    tables.revisit()?;
-    tables.index()?;
-    tables.endpoint()?;
-    tables.tenant()?;
-    tables.key()?;
-    tables.last_time()?;
-    tables.connection()?;
-    tables.event_type()?;
-    tables.hour()?;
+    macro_rules! create {
+        ($definition:expr) => {
+            txn.get()?.open_table($definition)?;
+        };
+    }
+    every_table!(create);
     Ok(())
 }
 

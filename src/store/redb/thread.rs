@@ -98,11 +98,11 @@ impl Writer {
     fn write_journal(&mut self) -> Result<(), Error> {
         let mut counters = Vec::new();
         record::write_counters(&[COUNTERS], &self.memory.counters, &mut counters);
-        let mut changes = self.memory.appended.take_current();
+        let mut changes = self.memory.memtable.take_current();
         self.journal.write(&mut changes, &counters)?;
-        let changes = self.memory.appended.journaled(changes);
-        self.shared.unsettled().push(self.journal.number(), &changes);
-        self.shared.fresh().push(self.journal.number(), changes);
+        let changes = self.memory.memtable.journaled(changes);
+        self.shared.unflushed_marks().push(self.journal.number(), &changes);
+        self.shared.unflushed().push(self.journal.number(), changes);
         self.checkpoint_at.get_or_insert(self.shared.clock.steady() + CHECKPOINT_EVERY);
         Ok(())
     }
@@ -110,26 +110,26 @@ impl Writer {
     /// The tables have all that the journal holds.
     fn written(&mut self) {
         self.shared.in_tables(self.journal.number());
-        self.memory.appended.written();
+        self.memory.memtable.written();
         self.journal.turn_over();
         self.checkpoint_at = None;
     }
 
     /// Begins a checkpoint when it is time and none is under way; waits for that one when far too much has gathered meanwhile.
     fn checkpoint(&mut self) -> Result<(), Error> {
-        let (appended, bytes) = (&mut self.memory.appended, self.journal.half_bytes());
+        let (memtable, bytes) = (&mut self.memory.memtable, self.journal.half_bytes());
         if bytes > 2 * JOURNAL_BYTES {
-            appended.thaw()?;
+            memtable.thaw()?;
         }
-        let under_way = appended.is_frozen()?;
-        if let Some(live_bytes) = appended.take_brought() {
+        let under_way = memtable.is_frozen()?;
+        if let Some(live_bytes) = memtable.take_brought() {
             self.memory.counters.live_bytes = live_bytes;
         }
         let late = self.checkpoint_at.is_some_and(|at| at <= self.shared.clock.steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
             let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
-            self.checkpoints.begin(appended.freeze(self.journal.number(), index_rows));
+            self.checkpoints.begin(memtable.freeze(self.journal.number(), index_rows));
             self.journal.turn_over();
             self.checkpoint_at = None;
         }
@@ -138,9 +138,9 @@ impl Writer {
 
     /// Whether the tables have all that the journal holds; else they have it now, and meanwhile more may have come.
     fn is_finished(&mut self) -> Result<bool, Error> {
-        let appended = &mut self.memory.appended;
-        appended.thaw()?;
-        if !appended.has_journaled() {
+        let memtable = &mut self.memory.memtable;
+        memtable.thaw()?;
+        if !memtable.has_journaled() {
             return Ok(true);
         }
         self.checkpoint_at = Some(self.shared.clock.steady());
@@ -153,7 +153,7 @@ impl Writer {
         self.turned_at = steady;
         let known_key = self.memory.counters.last_key;
         let mut batch = Batch {
-            tables: Tables::of(txn, std::mem::take(&mut self.memory.appended)),
+            tables: Tables::of(txn, std::mem::take(&mut self.memory.memtable)),
             memory: &mut self.memory,
             shared: &self.shared,
             now,
@@ -169,14 +169,14 @@ impl Writer {
         batch.memory.counters.time = Some(batch.memory.time.kept(batch.memory.boot_id));
         let commit = batch.commit();
         if commit == Commit::Tables {
-            batch.tables.settle()?;
+            batch.tables.flush()?;
             self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
             batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
             // Of a checkpoint before this commit.
-            batch.tables.appended.take_brought();
+            batch.tables.memtable.take_brought();
         }
         let Batch { tables, memory, after, .. } = batch;
-        memory.appended = tables.appended;
+        memory.memtable = tables.memtable;
         Ok((after, commit))
     }
 
@@ -215,13 +215,13 @@ impl Writer {
             || memory.schedule.has_fallen()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
-            || memory.appended.is_hurrying()
+            || memory.memtable.is_hurrying()
             || memory.sweep.has_more();
         if busy {
             return now;
         }
         let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at()).min(now + IDLE);
-        let checkpoint = if memory.appended.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
+        let checkpoint = if memory.memtable.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
         checkpoint.map_or(next, |at| next.min(at))
     }
 }
@@ -283,12 +283,12 @@ impl Batch<'_, '_> {
 
     /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what is too long for it.
     fn commit(&self) -> Commit {
-        let (tables, appended) = (&self.tables, &self.tables.appended);
+        let (tables, memtable) = (&self.tables, &self.tables.memtable);
         match (self.after.dirty || tables.are_changed(), tables.are_touched()) {
-            (false, true) if appended.has_journaled() => Commit::Tables,
+            (false, true) if memtable.has_journaled() => Commit::Tables,
             (false, _) => Commit::Nothing,
             (true, true) => Commit::Tables,
-            (true, false) if appended.is_too_long() => Commit::Tables,
+            (true, false) if memtable.is_too_long() => Commit::Tables,
             (true, false) => Commit::Journal,
         }
     }

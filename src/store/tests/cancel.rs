@@ -302,7 +302,7 @@ fn a_purge_ends_however_fast_events_are_published() {
     lab.asked(1);
     let_on.send(()).unwrap();
     stops.recv().unwrap();
-    assert!(!lab.store.shared.fresh().is_empty(), "what comes then is committed to the journal");
+    assert!(!lab.store.shared.unflushed().is_empty(), "what comes then is committed to the journal");
     drop((stops, let_on));
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.must_be_sound();

@@ -5,6 +5,7 @@ use ::redb::{ReadableTable, TableDefinition};
 use super::*;
 use crate::store::redb::boot::findings::Kind;
 use crate::store::redb::journal::file as journal;
+use crate::store::redb::journal::item::{Event, Journaled, Table};
 
 /// 27 events in the journal alone, of which the ones in the middle are damaged.
 #[test]
@@ -262,7 +263,7 @@ fn flip_commits(image: &mut Image, which: &[usize]) -> Vec<String> {
     for which in which {
         let (at, number) = places[*which];
         let of = journal.whole.iter().find(|(head, _)| head.number == number).unwrap();
-        ids.extend(of.1.events().iter().map(|(key, _)| node.event_id(EventKey(*key))));
+        ids.extend(of.1.items(Table::Event).map(|(key, _)| node.event_id(EventKey(Event::table_key(key)))));
         image.file(".journal")[at + 60] ^= 4;
     }
     ids

@@ -12,6 +12,7 @@ use crate::store::message::publication::{Accepted, Publication, Refusal};
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
+use crate::store::redb::journal::item;
 use crate::store::redb::schema::time_key;
 use crate::store::rules::publish::{self, Spread, Target};
 use crate::store::rules::tenants::Listing;
@@ -82,7 +83,7 @@ impl Batch<'_, '_> {
         let stored = StoredEvent { event, deliveries: count(matching), removed: 0 };
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(&stored, self.shared.node, &mut bytes);
-        self.tables.append_event(stored.event.key, &bytes);
+        self.tables.put::<item::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
         self.shared.space.admit(bytes.len());
         self.memory.counters.events += 1;
         self.memory.scratch = bytes;
@@ -202,7 +203,8 @@ impl Batch<'_, '_> {
     /// Whether an event that had no id of its publisher's was given this one, or may still be.
     fn is_made_here(&mut self, id: &str) -> Result<bool, Error> {
         let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
-        Ok(key.0 > self.memory.counters.last_key || self.tables.event_row(key, |_| Ok(()))?.is_some())
+        Ok(key.0 > self.memory.counters.last_key
+            || self.tables.row::<item::Event, _>(&key.0.to_be_bytes(), |_| Ok(()))?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -236,7 +238,7 @@ impl Batch<'_, '_> {
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
-        intact(self.tables.named(name, |row| record::read_named(name, row)).transpose())
+        intact(self.tables.row::<item::Name, _>(name, |row| record::read_named(name, row)).transpose())
     }
 
     fn name(&mut self, publication: &Publication, event: EventKey, deliveries: u32) {
@@ -247,14 +249,14 @@ impl Batch<'_, '_> {
         if let Some((key, (named, until))) = publication.idempotency_key.as_ref().zip(names.key) {
             let name = key_name(publication, key);
             self.put_named(&name, named);
-            self.tables.put_name_end(time_key(until, event), &name);
+            self.tables.put::<item::NameEnd>(&time_key(until, event), &name);
         }
     }
 
     fn put_named(&mut self, name: &[u8], named: Named) {
         let mut bytes = Vec::new();
         record::write_named(name, &named, &mut bytes);
-        self.tables.put_name(name, &bytes);
+        self.tables.put::<item::Name>(name, &bytes);
     }
 }
 

@@ -8,6 +8,7 @@ use crate::store::error::{Error, intact};
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Fanout, StoredEvent};
 use crate::store::redb::batch::Batch;
+use crate::store::redb::journal::item;
 use crate::store::redb::state::RunningFanout;
 use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::registry::Audience;
@@ -110,7 +111,8 @@ impl Batch<'_, '_> {
     /// An event's row, unless it is damaged.
     pub(in crate::store) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         let node = self.shared.node;
-        let found = self.tables.event_row(key, |record| Ok(record::read_event(key, node, record)))?;
+        let found =
+            self.tables.row::<item::Event, _>(&key.0.to_be_bytes(), |record| Ok(record::read_event(key, node, record)))?;
         intact(found)
     }
 }

@@ -24,7 +24,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn start_flush(&mut self) {
         self.flush_of(TAIL);
         if self.tail_len() > 2 * TAIL {
-            self.tables.appended.hurry_flush();
+            self.tables.memtable.hurry_flush();
         }
     }
 
@@ -35,12 +35,12 @@ impl Batch<'_, '_> {
     /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
     pub(in crate::store) fn hurry_flush(&mut self) {
         self.flush_of(1);
-        self.tables.appended.hurry_flush();
+        self.tables.memtable.hurry_flush();
     }
 
     fn flush_of(&mut self, least: usize) {
         // The tail still holds what this batch wrote out; it is emptied after the commit.
-        if self.tables.appended.is_flushing() || self.after.flushed {
+        if self.tables.memtable.is_flushing() || self.after.flushed {
             return;
         }
         let Some(entries) = self.tail_of(least) else { return };
@@ -50,7 +50,7 @@ impl Batch<'_, '_> {
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.tables.appended.start_flush(Flush::of(entries, up_to));
+        self.tables.memtable.start_flush(Flush::of(entries, up_to));
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.
@@ -62,12 +62,12 @@ impl Batch<'_, '_> {
     /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
     /// goes into the tables anyway, is written by slices here.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
-        let appended = &self.tables.appended;
-        let goes_into_tables = self.tables.are_touched() || appended.is_too_long();
-        if appended.is_flushing() && (appended.is_hurrying() || goes_into_tables) {
-            self.tables.flush(slice_rows(self.after.index.len()))?;
+        let memtable = &self.tables.memtable;
+        let goes_into_tables = self.tables.are_touched() || memtable.is_too_long();
+        if memtable.is_flushing() && (memtable.is_hurrying() || goes_into_tables) {
+            self.tables.flush_index(slice_rows(self.after.index.len()))?;
         }
-        if let Some(flush) = self.tables.appended.take_flushed() {
+        if let Some(flush) = self.tables.memtable.take_flushed() {
             self.after.flushed = true;
             self.memory.counters.indexed = flush.up_to;
             let shared = self.shared.clone();
@@ -95,7 +95,8 @@ impl Batch<'_, '_> {
 
 /// Writes rows of the index, which ascend.
 pub(in crate::store) fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
-    rows.chunk_by(|a, b| owner(&a.0) == owner(&b.0)).try_for_each(|owned| put_sorted(table, owned))
+    let rows: Vec<_> = rows.iter().map(|(row, ())| (row, ())).collect();
+    rows.chunk_by(|a, b| owner(a.0) == owner(b.0)).try_for_each(|owned| put_sorted(table, owned))
 }
 
 /// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than

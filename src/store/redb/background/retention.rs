@@ -116,7 +116,7 @@ impl Batch<'_, '_> {
         let again = self.due_revisits()?;
         let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
         let more =
-            came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.tables.appended.is_flushing());
+            came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.tables.memtable.is_flushing());
         for key in again {
             if self.has_removed_enough() {
                 return Ok(true);
@@ -146,7 +146,7 @@ impl Batch<'_, '_> {
             self.look_again(event, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
-        Ok(!none_came || self.tables.appended.is_flushing() || self.squeeze_revisits()?)
+        Ok(!none_came || self.tables.memtable.is_flushing() || self.squeeze_revisits()?)
     }
 
     /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.

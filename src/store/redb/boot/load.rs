@@ -16,7 +16,7 @@ use crate::store::listed_under;
 use crate::store::message::command::Limits;
 use crate::store::record::{self, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
-use crate::store::redb::journal::memtable::Appended;
+use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
     self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG,
     LogKey, QUARANTINE, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
@@ -93,7 +93,7 @@ pub(in crate::store) fn read_memory(
         connections_swept: Vec::new(),
         tombstones_swept: 0,
         scratch: Vec::new(),
-        appended: Appended::default(),
+        memtable: Memtable::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;

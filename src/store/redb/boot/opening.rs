@@ -25,7 +25,7 @@ use crate::store::message::command::Limits;
 use crate::store::record::{self, Counters, Meta};
 use crate::store::redb::backend::Disk;
 use crate::store::redb::counted::recount;
-use crate::store::redb::files::{Standing, failed, sync_folder, with_suffix};
+use crate::store::redb::files::{WatchedFile, failed, sync_folder, with_suffix};
 use crate::store::redb::journal::file::{self, Journal};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
@@ -51,7 +51,7 @@ pub(in crate::store) struct Opened {
     /// Damaged rows that are in quarantine.
     pub(in crate::store) quarantined: u64,
     /// The files that must stay where they are.
-    pub(in crate::store) standing: Vec<Standing>,
+    pub(in crate::store) watched: Vec<WatchedFile>,
 }
 
 /// Where a store lies, and what opens its secrets.
@@ -96,8 +96,8 @@ pub(in crate::store) fn open(site: Site<'_>, limits: Limits, moment: Moment) -> 
     let tail = read_tail(&database, &registry, node, &memory)?;
     let (findings, quarantined) = read_findings(&database)?;
     findings.iter().for_each(|finding| tracing::error!("{finding}; `hookwheel doctor` says more"));
-    let standing = standing(path, &sealer)?;
-    Ok(Opened { database, sealer, node, registry, tail, memory, journal, findings, quarantined, standing })
+    let watched = watched(path, &sealer)?;
+    Ok(Opened { database, sealer, node, registry, tail, memory, journal, findings, quarantined, watched })
 }
 
 /// Opens a store that exists, brings it to this version, and takes damaged rows out of the tables that are read whole.
@@ -236,10 +236,10 @@ fn counters(database: &Database) -> Result<Option<Counters>, Error> {
 }
 
 /// The files of an open store, as they stand.
-fn standing(path: &Path, sealer: &Sealer) -> Result<Vec<Standing>, Error> {
+fn watched(path: &Path, sealer: &Sealer) -> Result<Vec<WatchedFile>, Error> {
     let beside = [path.to_owned(), file::path(path), with_suffix(path, VERSION)];
     let key = Some(sealer.source().to_owned()).filter(|key| *key == with_suffix(path, KEY));
-    beside.into_iter().chain(key).map(Standing::of).collect()
+    beside.into_iter().chain(key).map(WatchedFile::of).collect()
 }
 
 /// Opens a file that exists, and makes none.

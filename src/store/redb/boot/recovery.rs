@@ -11,8 +11,8 @@ use crate::store::error::Error;
 use crate::store::record::{self, Counters, Follows};
 use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::journal::file::{self, Journal, Writes};
-use crate::store::redb::journal::following::{Following, Standing, Wrong, following};
-use crate::store::redb::journal::memtable::Appended;
+use crate::store::redb::journal::following::{Following, Watermark, Wrong, following};
+use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{self, COUNTERS, FOLLOWS, JOURNAL_ID, JOURNALED, META, SECOND, STATE};
 use crate::store::redb::tables::Tables;
@@ -44,14 +44,14 @@ pub(in crate::store) fn recover(
     journals: Journals,
     now: Timestamp,
 ) -> Result<Recovered, Error> {
-    let standing = standing(database)?;
-    let Following { changes, number, wrong } = following(file::read(&file::path(path))?, &standing);
-    let closed = standing.follows.filter(|follows| !follows.open && changes.is_empty() && wrong.is_empty());
+    let watermark = watermark(database)?;
+    let Following { changes, number, wrong } = following(file::read(&file::path(path))?, &watermark);
+    let closed = watermark.follows.filter(|follows| !follows.open && changes.is_empty() && wrong.is_empty());
     let follows = match closed {
         Some(follows) => follows,
-        None => Follows { run: getrandom::u64()?, before: standing.follows.map_or(0, |follows| follows.run), open: false },
+        None => Follows { run: getrandom::u64()?, before: watermark.follows.map_or(0, |follows| follows.run), open: false },
     };
-    let id = standing.store;
+    let id = watermark.store;
     let recovered = Recovered { id, number, follows, wrong };
     if closed.is_none() {
         let moves = journals == Journals::PutAside && !recovered.wrong.is_empty() && file::path(path).exists();
@@ -79,12 +79,12 @@ pub(in crate::store) fn begin(
 
 /// Notes that the tables have all that the journal holds.
 pub(in crate::store) fn close(database: &Database) -> Result<(), Error> {
-    let follows = standing(database)?.follows;
+    let follows = watermark(database)?.follows;
     follows.map_or(Ok(()), |follows| note(database, Follows { open: false, ..follows }, None))
 }
 
 /// What the tables say of the journal.
-pub(in crate::store) fn standing(database: &Database) -> Result<Standing, Error> {
+pub(in crate::store) fn watermark(database: &Database) -> Result<Watermark, Error> {
     let txn = database.begin_read()?;
     let (meta, state) = (schema::read(&txn, META)?, schema::read(&txn, STATE)?);
     let store =
@@ -92,7 +92,7 @@ pub(in crate::store) fn standing(database: &Database) -> Result<Standing, Error>
     let number = twice(&state, JOURNALED, record::read_number)?.unwrap_or(0);
     let follows = twice(&state, FOLLOWS, record::read_follows)?;
     let counters = state.get(COUNTERS)?.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok());
-    Ok(Standing { store, number, events: counters.map_or(0, |counters| counters.events), follows })
+    Ok(Watermark { store, number, events: counters.map_or(0, |counters| counters.events), follows })
 }
 
 /// A row that stands twice: the one of the two that is whole. `None`: there is none; an error: both are damaged.
@@ -116,14 +116,14 @@ pub(in crate::store) fn noted(wrong: Wrong, aside: Option<&Path>, now: Timestamp
 
 /// All of it in one commit: a crash before it has changed nothing, and after it the journal need not be there.
 fn take_in(database: &Database, changes: Vec<Changes>, recovered: &Recovered, findings: &[Finding]) -> Result<(), Error> {
-    let appended = Appended::of(changes);
-    let counters = match appended.counters() {
+    let memtable = Memtable::of(changes);
+    let counters = match memtable.counters() {
         Some(row) => Some(record::read_counters(&[COUNTERS], row)?),
         None => kept_counters(database)?,
     };
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, appended);
-    tables.settle()?;
+    let mut tables = Tables::of(&txn, memtable);
+    tables.flush()?;
     if let Some(counters) = counters {
         tables.put_counters(&counters, recovered.number)?;
     }
@@ -144,7 +144,7 @@ fn kept_counters(database: &Database) -> Result<Option<Counters>, Error> {
 
 fn note(database: &Database, follows: Follows, counters: Option<(&Counters, u64)>) -> Result<(), Error> {
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, Appended::default());
+    let mut tables = Tables::of(&txn, Memtable::default());
     tables.put_follows(&follows)?;
     if let Some((counters, number)) = counters {
         tables.put_counters(counters, number)?;

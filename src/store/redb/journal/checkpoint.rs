@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
-use super::memtable::{Appended, Brought, Done, Job};
+use super::memtable::{Brought, Done, Job, Memtable};
 use crate::store::record;
 use crate::store::redb::abort::PanicEndsAll;
 use crate::store::redb::lazy_txn::Txn;
@@ -29,7 +29,7 @@ impl Checkpoints {
             let _guard = PanicEndsAll;
             for job in todo {
                 let made =
-                    bring_in(&database, job.appended, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
+                    bring_in(&database, job.memtable, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
                 // The writer waits for it before it ends.
                 drop(job.done.send(made));
             }
@@ -64,16 +64,16 @@ impl Shared {
 
 /// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way; `number` is that of the
 /// last of the changes. The counters stay those of the journal: the index stands further than they say until the flush is over.
-pub(in crate::store) fn bring_in(database: &Database, appended: Appended, number: u64, index_rows: usize) -> Done {
-    let Some(counters) = appended.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
-        return Ok(Brought { live_bytes: None, flush: appended.into_flush() });
+pub(in crate::store) fn bring_in(database: &Database, memtable: Memtable, number: u64, index_rows: usize) -> Done {
+    let Some(counters) = memtable.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
+        return Ok(Brought { live_bytes: None, flush: memtable.into_flush() });
     };
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, appended);
-    tables.settle()?;
-    tables.flush(index_rows)?;
+    let mut tables = Tables::of(&txn, memtable);
+    tables.flush()?;
+    tables.flush_index(index_rows)?;
     let live_bytes = Some(tables.put_counters(&counters, number)?);
-    let appended = tables.into_appended();
+    let memtable = tables.into_memtable();
     txn.commit()?;
-    Ok(Brought { live_bytes, flush: appended.into_flush() })
+    Ok(Brought { live_bytes, flush: memtable.into_flush() })
 }

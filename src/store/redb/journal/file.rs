@@ -121,7 +121,7 @@ impl Journal {
 
 /// What stands in a journal's file.
 #[derive(Debug, Default)]
-pub(in crate::store) struct Held {
+pub(in crate::store) struct Contents {
     pub(in crate::store) file: Bytes,
     /// All whole changes, as they stand.
     pub(in crate::store) whole: Vec<(Head, Changes)>,
@@ -154,24 +154,24 @@ pub(in crate::store) fn path(store: &Path) -> PathBuf {
 }
 
 /// Reads a journal, or one that was put aside.
-pub(in crate::store) fn read(path: &Path) -> Result<Held, Error> {
+pub(in crate::store) fn read(path: &Path) -> Result<Contents, Error> {
     let mut bytes = Vec::new();
     match File::open(path).and_then(|file| file.take(2 * HALF_BYTES).read_to_end(&mut bytes)) {
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Held::default()),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(Contents::default()),
         Err(cause) => return Err(failed("read", path, cause)),
         Ok(_) => {}
     }
-    let mut held = Held { file: Bytes::of(&bytes), whole: Vec::new() };
+    let mut found = Contents { file: Bytes::of(&bytes), whole: Vec::new() };
     let mut rest = &*bytes;
     while !rest.is_empty() {
         let mut len = BLOCK_BYTES;
         if let Some((head, changes)) = Changes::read(rest) {
             len = changes.bytes().len().next_multiple_of(BLOCK_BYTES);
-            held.whole.push((head, changes));
+            found.whole.push((head, changes));
         }
         rest = rest.get(len..).unwrap_or_default();
     }
-    Ok(held)
+    Ok(found)
 }
 
 /// Removes a journal, if there is one.
@@ -223,12 +223,13 @@ const HALF_BYTES: u64 = 16 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::redb::journal::item::Table;
 
     const WRITES: Writes = Writes { store: 7, run: 8 };
 
     fn changes(size: usize) -> Changes {
         let mut changes = Changes::default();
-        changes.put_event(1, &vec![b'x'; size]);
+        changes.put(Table::Event, &[1; 8], &vec![b'x'; size]);
         changes
     }
 
@@ -237,9 +238,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
         let journal = Journal::begin(&store, &Medium::default(), WRITES, 5).unwrap();
-        let held = read(&path(&store)).unwrap();
-        let (head, none) = &held.whole[0];
-        assert_eq!((head.store, head.run, head.number, none.are_none(), held.whole.len()), (7, 8, 5, true, 1));
+        let found = read(&path(&store)).unwrap();
+        let (head, none) = &found.whole[0];
+        assert_eq!((head.store, head.run, head.number, none.are_none(), found.whole.len()), (7, 8, 5, true, 1));
         assert_eq!(journal.number(), 5);
     }
 

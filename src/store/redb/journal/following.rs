@@ -6,14 +6,15 @@
 //! do not have it, they are older than the journal, as a restored backup is, and nothing of it goes on from there.
 
 use super::entry::{Changes, Head, Upon};
-use super::file::{Bytes, Held};
+use super::file::{Bytes, Contents};
+use super::item::Table;
 use crate::store::record::{self, Follows};
 use crate::store::redb::boot::findings::Kind;
 use crate::store::redb::schema::COUNTERS;
 
-/// What the tables say of the journal.
+/// What the tables say of the journal: up to which commit they hold it, and which run of the service writes it.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Standing {
+pub(in crate::store) struct Watermark {
     /// The number by which they know their journal.
     pub(in crate::store) store: u64,
     /// Of the last commit that they hold.
@@ -52,20 +53,20 @@ impl Wrong {
 type Entry = (Head, Changes);
 
 /// Judges what stands in a journal's file.
-pub(in crate::store) fn following(held: Held, tables: &Standing) -> Following {
-    let file = held.file;
-    let (ours, others): (Vec<Entry>, Vec<Entry>) = held.whole.into_iter().partition(|(head, _)| head.store == tables.store);
-    let mut found = match tables.follows {
+pub(in crate::store) fn following(found: Contents, tables: &Watermark) -> Following {
+    let file = found.file;
+    let (ours, others): (Vec<Entry>, Vec<Entry>) = found.whole.into_iter().partition(|(head, _)| head.store == tables.store);
+    let mut judged = match tables.follows {
         None => of_first_form(ours, tables),
         Some(follows) => of_run(ours, &others, tables, follows, file),
     };
-    found.number = found.number.max(tables.number);
-    found
+    judged.number = judged.number.max(tables.number);
+    judged
 }
 
 /// Before version 4 the tables named no run, and what was missing could not be told from what another state had: whatever goes on
 /// without a gap is taken in.
-fn of_first_form(mut ours: Vec<Entry>, tables: &Standing) -> Following {
+fn of_first_form(mut ours: Vec<Entry>, tables: &Watermark) -> Following {
     ours.retain(|(head, _)| head.number > tables.number && head.upon.is_none());
     ours.sort_by_key(|(head, _)| head.number);
     let run = ours.first().map(|(head, _)| head.run);
@@ -79,7 +80,7 @@ fn of_first_form(mut ours: Vec<Entry>, tables: &Standing) -> Following {
     found
 }
 
-fn of_run(ours: Vec<Entry>, others: &[Entry], tables: &Standing, follows: Follows, file: Bytes) -> Following {
+fn of_run(ours: Vec<Entry>, others: &[Entry], tables: &Watermark, follows: Follows, file: Bytes) -> Following {
     let mut found = Following { number: tables.number, ..Following::default() };
     let is_known = ours.iter().any(|(head, _)| head.run == follows.run);
     if follows.open && !is_known {
@@ -107,7 +108,7 @@ fn gone(file: Bytes) -> Kind {
 }
 
 /// Whether a file that nobody waits for is another's: it holds bytes, and nothing that this store left there.
-fn is_foreign(ours: &[Entry], others: &[Entry], tables: &Standing, follows: Follows, file: Bytes) -> bool {
+fn is_foreign(ours: &[Entry], others: &[Entry], tables: &Watermark, follows: Follows, file: Bytes) -> bool {
     let left_here = |head: &Head| head.run == follows.before || (head.upon.is_none() && head.number <= tables.number);
     let changes: Vec<&Head> = ours.iter().filter(|(_, changes)| !changes.are_none()).map(|(head, _)| head).collect();
     let unknown = !changes.is_empty() && !changes.into_iter().any(left_here);
@@ -116,7 +117,7 @@ fn is_foreign(ours: &[Entry], others: &[Entry], tables: &Standing, follows: Foll
 
 impl Following {
     /// Takes what the run wrote behind the tables, in order.
-    fn take(&mut self, own: Vec<Entry>, tables: &Standing) {
+    fn take(&mut self, own: Vec<Entry>, tables: &Watermark) {
         let mut events = tables.events;
         let mut before = None;
         let mut lost = Wrong::of(Kind::Lost);
@@ -129,7 +130,7 @@ impl Following {
             let now = counted(&changes);
             if head.number > self.number + 1 {
                 lost.batches += head.number - self.number - 1;
-                lost.events += now.saturating_sub(events + changes.events().len() as u64);
+                lost.events += now.saturating_sub(events + changes.count(Table::Event) as u64);
             }
             (events, self.number) = (now, head.number);
             self.changes.push(changes);
@@ -144,7 +145,7 @@ impl Following {
         let mut stray = Wrong::of(Kind::Stray);
         for (_, changes) in entries {
             stray.batches += 1;
-            stray.events += changes.events().len() as u64;
+            stray.events += changes.count(Table::Event) as u64;
         }
         if stray.batches > 0 {
             self.wrong.push(stray);

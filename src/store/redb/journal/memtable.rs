@@ -1,39 +1,29 @@
-//! What was added to the tables of the hot path and is not in them yet: the changes of this batch, and those of earlier batches
-//! that stand in the journal. All of it goes in together, in the order of the keys.
+//! The writer's view of what is committed and not in the tables yet: the changes of its batch, and those of earlier batches that
+//! stand in the journal. A checkpoint brings all of it into the tables, in the order of the keys.
 //!
 //! ```text
 //!   this batch ──▶ journaled ──▶ frozen, while a checkpoint brings it into the tables
 //! ```
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, mpsc};
 
-use super::entry::{Changes, Due, Span};
+use super::entry::{Changes, Span};
+use super::item::{EachTable, Family, Journaled, each_journaled};
 use crate::store::error::Error;
-use crate::store::redb::merge::Overlaid;
-use crate::store::redb::schema::{BacklogKey, DueKey, LogKey, MarkBytes, TimeKey};
+use crate::store::redb::merge::Merge;
+use crate::store::redb::schema::MarkBytes;
 use crate::store::shared::index_tail::{Flush, IndexRow};
 
-/// New events, rows of the log, due entries and entries of backlogs put and taken out, and names.
+/// Rows that were put or taken out since the last checkpoint began, and those of a checkpoint under way.
 #[derive(Default)]
-pub(in crate::store) struct Appended {
-    /// In the journal, oldest first.
-    journaled: Vec<Arc<Changes>>,
-    /// Of this batch.
+pub(in crate::store) struct Memtable {
+    /// The changes of this batch.
     pub(in crate::store) current: Changes,
-    /// In order.
-    pub(in crate::store) events: Vec<(u64, Place)>,
-    /// As they came.
-    pub(in crate::store) log: Vec<(LogKey, Place)>,
-    /// The newest under each key: there are a thousand batches to look through.
-    newest: Arc<Rows>,
-    pub(in crate::store) due: Arc<BTreeMap<DueKey, Due>>,
-    pub(in crate::store) backlog: Arc<Backlog>,
-    pub(in crate::store) names: Arc<Names>,
-    pub(in crate::store) name_ends: Vec<(TimeKey, Box<[u8]>)>,
-    /// What a checkpoint under way brings into the tables.
+    journaled: Layer,
     frozen: Option<Frozen>,
     /// The bytes of all rows after the checkpoint that ended last, until somebody asks.
     brought: Option<u64>,
@@ -43,22 +33,50 @@ pub(in crate::store) struct Appended {
     hurries: bool,
 }
 
-/// Where the rows of the log stand.
-type Rows = HashMap<LogKey, Place>;
+/// Changes in the journal, and the newest of each row.
+#[derive(Clone, Default)]
+struct Layer {
+    /// Oldest first.
+    changes: Vec<Arc<Changes>>,
+    rows: EachTable<AllNewest>,
+}
 
-/// Records of what was answered for an id or an idempotency key.
-pub(in crate::store) type Names = BTreeMap<Box<[u8]>, Box<[u8]>>;
+/// The newest change of each changed row of one table.
+pub(in crate::store) type Newest<T> = BTreeMap<<T as Journaled>::OwnedKey, Row>;
 
-/// Values of entries that were put into backlogs; `None`: the entry was taken out.
-pub(in crate::store) type Backlog = BTreeMap<BacklogKey, Option<Box<[u8]>>>;
+struct AllNewest;
 
-/// One of them.
-pub(in crate::store) type Parked = (BacklogKey, Option<Box<[u8]>>);
+impl Family for AllNewest {
+    type Of<T: Journaled> = Arc<Newest<T>>;
+}
+
+/// The newest change of one row.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct Row {
+    /// `None`: the row was taken out.
+    pub(in crate::store) value: Option<RecordRef>,
+    /// Whether an older row may stand under the same key, in a checkpoint under way or in the table.
+    hides: bool,
+}
+
+/// Where a record stands: the number of the changes that hold it, in the order of their commits, and its place in them.
+#[derive(Clone, Copy)]
+pub(in crate::store) struct RecordRef(u32, Span);
+
+/// A checkpoint under way.
+struct Frozen {
+    layer: Layer,
+    is_flushing: bool,
+    done: mpsc::Receiver<Done>,
+}
+
+/// A row of a table as it is read: its key, and its value; `None`: it was taken out.
+pub(in crate::store) type Found<'a, T> = (<T as Journaled>::OwnedKey, Option<Cow<'a, [u8]>>);
 
 /// Journaled changes on their way into the tables.
 pub(in crate::store) struct Job {
-    pub(in crate::store) appended: Appended,
-    /// Of the last of them.
+    pub(in crate::store) memtable: Memtable,
+    /// The number of the last commit among them.
     pub(in crate::store) number: u64,
     /// How many rows of the index it brings in besides, if a flush is under way.
     pub(in crate::store) index_rows: usize,
@@ -76,173 +94,131 @@ pub(in crate::store) struct Brought {
     pub(in crate::store) flush: Option<Box<Flush>>,
 }
 
-/// A checkpoint under way.
-struct Frozen {
-    changes: Vec<Arc<Changes>>,
-    /// The oldest of its events: most that are looked for are older.
-    first_event: Option<u64>,
-    newest: Arc<Rows>,
-    due: Arc<BTreeMap<DueKey, Due>>,
-    backlog: Arc<Backlog>,
-    names: Arc<Names>,
-    is_flushing: bool,
-    done: mpsc::Receiver<Done>,
+impl Layer {
+    fn add(&mut self, changes: Changes) -> Arc<Changes> {
+        let changes = Arc::new(changes);
+        self.changes.push(changes.clone());
+        changes
+    }
+
+    /// The number of the changes that are added next.
+    fn next(&self) -> u32 {
+        u32::try_from(self.changes.len()).expect("a checkpoint comes long before")
+    }
+
+    fn note<T: Journaled>(&mut self, key: T::OwnedKey, value: Option<RecordRef>) {
+        match Arc::make_mut(T::of_mut(&mut self.rows)).entry(key) {
+            Entry::Vacant(place) => drop(place.insert(Row { value, hides: value.is_none() || !T::IS_PUT_ONCE })),
+            Entry::Occupied(put) if value.is_none() && !put.get().hides => drop(put.remove()),
+            Entry::Occupied(mut row) => row.get_mut().value = value,
+        }
+    }
+
+    /// Notes the rows of one table in changes that were read from a journal and are added next.
+    fn note_all<T: Journaled>(&mut self, changes: &Changes) {
+        let number = self.next();
+        for (key, value) in changes.items(T::TABLE) {
+            let key = T::OwnedKey::try_from(key).ok().expect("a key was read by its table's length");
+            self.note::<T>(key, value.map(|span| RecordRef(number, span)));
+        }
+    }
 }
 
-/// Where a record stands: in which changes, this batch's behind the journaled ones, and where in them.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::store) struct Place(usize, Span);
-
-impl Appended {
+impl Memtable {
     /// What a journal held, for the tables to take in.
     pub(in crate::store) fn of(found: Vec<Changes>) -> Self {
-        let mut appended = Self::default();
-        found.into_iter().for_each(|changes| appended.add(changes));
-        appended
-    }
-
-    pub(in crate::store) fn put_event(&mut self, key: u64, record: &[u8]) {
-        let span = self.current.put_event(key, record);
-        self.events.push((key, Place(self.journaled.len(), span)));
-    }
-
-    pub(in crate::store) fn put_log(&mut self, key: LogKey, record: &[u8]) {
-        let place = Place(self.journaled.len(), self.current.put_log(key, record));
-        self.note_log(key, place);
-    }
-
-    pub(in crate::store) fn put_due(&mut self, key: DueKey) {
-        self.current.put_due(key);
-        self.note_put(key);
-    }
-
-    /// Takes a due entry out; `stands` says whether the table has it, and is asked only where nothing here tells.
-    pub(in crate::store) fn take_due<E>(&mut self, key: DueKey, stands: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
-        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.due.get(&key));
-        let there = match self.due.get(&key).or_else(frozen) {
-            Some(due) => *due == Due::Put,
-            None => stands()?,
-        };
-        if there {
-            self.current.take_due(key);
-            self.note_taken(key);
+        let mut memtable = Self::default();
+        for changes in found {
+            macro_rules! note {
+                ($table:ty) => {
+                    memtable.journaled.note_all::<$table>(&changes);
+                };
+            }
+            each_journaled!(note);
+            memtable.journaled.add(changes);
         }
-        Ok(there)
+        memtable
     }
 
-    pub(in crate::store) fn put_backlog(&mut self, key: BacklogKey, value: &[u8]) {
-        self.current.put_backlog(key, value);
-        Arc::make_mut(&mut self.backlog).insert(key, Some(value.into()));
+    /// Puts a row.
+    pub(in crate::store) fn put<T: Journaled>(&mut self, key: &T::Key, value: &[u8]) {
+        let span = self.current.put(T::TABLE, key.as_ref(), value);
+        let record = RecordRef(self.journaled.next(), span);
+        self.journaled.note::<T>(key.to_owned(), Some(record));
     }
 
-    /// Takes an entry out of a backlog; `stands` as for due entries.
-    pub(in crate::store) fn take_backlog<E>(
+    /// Takes a row out; false when there is none. `stands` says whether the table has it, and is asked only where nothing here tells.
+    pub(in crate::store) fn take<T: Journaled>(
         &mut self,
-        key: BacklogKey,
-        stands: impl FnOnce() -> Result<bool, E>,
-    ) -> Result<bool, E> {
-        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.backlog.get(&key));
-        let there = match self.backlog.get(&key).or_else(frozen) {
-            Some(parked) => parked.is_some(),
-            None => stands()?,
-        };
+        key: &T::Key,
+        stands: impl FnOnce() -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let there = self.find::<T>(key).map_or_else(stands, |value| Ok(value.is_some()))?;
         if there {
-            self.current.take_backlog(key);
-            Arc::make_mut(&mut self.backlog).insert(key, None);
+            self.current.take(T::TABLE, key.as_ref());
+            self.journaled.note::<T>(key.to_owned(), None);
         }
         Ok(there)
     }
 
-    /// Entries of a table in `piece`, in order, as they are with what was put and taken out since.
-    pub(in crate::store) fn over_backlog<'a>(
+    /// A row that the table may not have yet: its value, or `Some(None)` when it was taken out. `None`: what the table says holds.
+    pub(in crate::store) fn find<T: Journaled>(&self, key: &T::Key) -> Option<Option<&[u8]>> {
+        let (layer, row) = self.layers().find_map(|layer| Some((layer, T::of(&layer.rows).get(key)?)))?;
+        Some(row.value.map(|value| self.record(layer, value)))
+    }
+
+    /// The rows of a table in `piece`, in order, as they are with what was put and taken out since.
+    pub(in crate::store) fn over<'a, T: Journaled>(
         &'a self,
-        piece: (Bound<BacklogKey>, Bound<BacklogKey>),
-        table: impl Iterator<Item = Result<Parked, Error>> + 'a,
-    ) -> impl Iterator<Item = Result<(BacklogKey, Box<[u8]>), Error>> {
-        let cloned = |(key, value): (&BacklogKey, &Option<Box<[u8]>>)| (*key, value.clone());
-        let frozen = self.frozen.iter().flat_map(move |frozen| frozen.backlog.range(piece)).map(cloned);
-        let rows = Overlaid::of(self.backlog.range(piece).map(cloned), Overlaid::of(frozen, table));
+        piece: (Bound<T::OwnedKey>, Bound<T::OwnedKey>),
+        table: impl Iterator<Item = Result<Found<'a, T>, Error>> + 'a,
+    ) -> impl Iterator<Item = Result<(T::OwnedKey, Cow<'a, [u8]>), Error>> {
+        let frozen = self.frozen.iter().flat_map({
+            let piece = piece.clone();
+            move |frozen| self.range::<T>(&frozen.layer, piece.clone())
+        });
+        let rows = Merge::of(self.range::<T>(&self.journaled, piece), Merge::of(frozen, table));
         rows.filter_map(|row| row.map(|(key, value)| value.map(|value| (key, value))).transpose())
     }
 
-    /// An event that the table may not have yet.
-    pub(in crate::store) fn event(&self, key: u64) -> Option<&[u8]> {
-        if let Ok(found) = self.events.binary_search_by_key(&key, |(key, _)| *key) {
-            return Some(self.record(self.events[found].1));
-        }
-        let frozen = self.frozen.as_ref().filter(|frozen| frozen.first_event.is_some_and(|first| first <= key))?;
-        frozen.changes.iter().find_map(|changes| changes.event(key))
+    /// Takes all changes of a table, to be written there now.
+    pub(in crate::store) fn take_newest<T: Journaled>(&mut self) -> Arc<Newest<T>> {
+        std::mem::take(T::of_mut(&mut self.journaled.rows))
     }
 
-    /// A row of the log that the table may not have yet, unless any was put there directly.
-    pub(in crate::store) fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
-        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.log_row(key));
-        self.newest.get(key).map(|place| self.record(*place)).or_else(frozen)
-    }
-
-    pub(in crate::store) fn put_name(&mut self, name: &[u8], record: &[u8]) {
-        self.current.put_name(name, record);
-        Arc::make_mut(&mut self.names).insert(name.into(), record.into());
-    }
-
-    pub(in crate::store) fn put_name_end(&mut self, key: TimeKey, name: &[u8]) {
-        self.current.put_name_end(key, name);
-        self.name_ends.push((key, name.into()));
-    }
-
-    /// The record of a name that the tables may not have yet.
-    pub(in crate::store) fn named(&self, name: &[u8]) -> Option<&[u8]> {
-        let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.names.get(name));
-        self.names.get(name).or_else(frozen).map(|record| &**record)
-    }
-
-    pub(in crate::store) fn record(&self, Place(changes, span): Place) -> &[u8] {
-        self.journaled.get(changes).map_or(&self.current, |changes| &**changes).record(span)
-    }
-
-    /// The log's rows in order, of two with one key the newer.
-    pub(in crate::store) fn log_rows(&mut self) -> Vec<(LogKey, &[u8])> {
-        let mut log = std::mem::take(&mut self.log);
-        log.sort_by_key(|(key, _)| *key);
-        let newest = log.chunk_by(|a, b| a.0 == b.0).filter_map(<[_]>::last);
-        newest.map(|(key, place)| (*key, self.record(*place))).collect()
+    /// A record that [`Self::take_newest`] has given a place of.
+    pub(in crate::store) fn journaled_record(&self, record: RecordRef) -> &[u8] {
+        self.record(&self.journaled, record)
     }
 
     /// All that counts for statistics: what is journaled, then this batch's.
     pub(in crate::store) fn marks(&self) -> impl Iterator<Item = &MarkBytes> {
-        self.journaled.iter().map(|changes| &**changes).chain([&self.current]).flat_map(Changes::marks)
+        self.journaled.changes.iter().map(|changes| &**changes).chain([&self.current]).flat_map(Changes::marks)
     }
 
     /// This batch's changes are in the journal: readers find them in what is returned, until the tables have them.
     pub(in crate::store) fn journaled(&mut self, changes: Changes) -> Arc<Changes> {
-        let changes = Arc::new(changes);
-        self.journaled.push(changes.clone());
-        changes
+        self.journaled.add(changes)
     }
 
-    /// All of it is in the tables.
+    /// The tables have all of it.
     pub(in crate::store) fn written(&mut self) {
         debug_assert!(self.frozen.is_none(), "a transaction begins after the checkpoint");
         let (flush, hurries) = (self.flush.take(), self.hurries);
         *self = Self { current: Changes::with_room(ROOM_BYTES), brought: self.brought, flush, hurries, ..Self::default() };
     }
 
-    /// Hands what is journaled to a checkpoint, and the flush under way with it; `number` is that of the last of it. One that is
-    /// under way must have ended.
+    /// Hands what is journaled to a checkpoint, and the flush under way with it; `number` is that of its last commit. A checkpoint
+    /// before must have ended.
     pub(in crate::store) fn freeze(&mut self, number: u64, index_rows: usize) -> Job {
         debug_assert!(self.frozen.is_none(), "there is one checkpoint at a time");
         let (current, brought) = (self.take_current(), self.brought);
         let (done, ended) = mpsc::channel();
-        let (due, backlog, names) = (self.due.clone(), self.backlog.clone(), self.names.clone());
-        let first_event = self.events.first().map(|(key, _)| *key);
-        let (changes, newest) = (self.journaled.clone(), self.newest.clone());
-        // One that is written whole stays, for the next batch to see.
+        // A flush that is written whole stays, for the next batch to see.
         let flushed = self.flush.take_if(|flush| flush.is_over());
-        let is_flushing = self.flush.is_some();
-        let frozen = Frozen { changes, first_event, newest, due, backlog, names, is_flushing, done: ended };
+        let frozen = Frozen { layer: self.journaled.clone(), is_flushing: self.flush.is_some(), done: ended };
         let kept = Self { current, brought, flush: flushed, hurries: self.hurries, frozen: Some(frozen), ..Self::default() };
-        let appended = std::mem::replace(self, kept);
-        Job { appended, number, index_rows, done }
+        Job { memtable: std::mem::replace(self, kept), number, index_rows, done }
     }
 
     /// Begins to write rows of the index; no other flush is under way.
@@ -325,12 +301,12 @@ impl Appended {
 
     /// Whether the journal holds anything that waits for a checkpoint.
     pub(in crate::store) fn has_journaled(&self) -> bool {
-        !self.journaled.is_empty()
+        !self.journaled.changes.is_empty()
     }
 
     /// The counters after the last journaled changes.
     pub(in crate::store) fn counters(&self) -> Option<&[u8]> {
-        self.journaled.last().map(|changes| changes.counters())
+        self.journaled.changes.last().map(|changes| changes.counters())
     }
 
     /// The bytes of all rows after a checkpoint that has ended since it was last asked.
@@ -338,55 +314,26 @@ impl Appended {
         self.brought.take()
     }
 
-    fn add(&mut self, changes: Changes) {
-        let number = self.journaled.len();
-        self.events.extend(changes.events().iter().map(|(key, span)| (*key, Place(number, *span))));
-        changes.log().iter().for_each(|(key, span)| self.note_log(*key, Place(number, *span)));
-        for (key, due) in changes.due() {
-            match due {
-                Due::Put => self.note_put(*key),
-                Due::Taken => self.note_taken(*key),
-            }
-        }
-        let backlog = changes.backlog().map(|(key, value)| (key, value.map(Into::into)));
-        Arc::make_mut(&mut self.backlog).extend(backlog);
-        let names = changes.names().map(|(name, record)| (name.into(), record.into()));
-        Arc::make_mut(&mut self.names).extend(names);
-        self.name_ends.extend(changes.name_ends().map(|(key, name)| (key, name.into())));
-        self.journaled(changes);
+    fn range<'a, T: Journaled>(
+        &'a self,
+        layer: &'a Layer,
+        piece: (Bound<T::OwnedKey>, Bound<T::OwnedKey>),
+    ) -> impl Iterator<Item = Found<'a, T>> {
+        let value = |row: &Row| row.value.map(|value| Cow::Borrowed(self.record(layer, value)));
+        T::of(&layer.rows).range::<T::OwnedKey, _>(piece).map(move |(key, row)| (key.clone(), value(row)))
     }
 
-    fn note_log(&mut self, key: LogKey, place: Place) {
-        self.log.push((key, place));
-        Arc::make_mut(&mut self.newest).insert(key, place);
+    /// Newest first.
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        [&self.journaled].into_iter().chain(self.frozen.as_ref().map(|frozen| &frozen.layer))
     }
 
-    /// One that was taken out of the table stays there.
-    fn note_put(&mut self, key: DueKey) {
-        match Arc::make_mut(&mut self.due).entry(key) {
-            Entry::Occupied(taken) if *taken.get() == Due::Taken => drop(taken.remove()),
-            Entry::Occupied(_) => {}
-            Entry::Vacant(place) => drop(place.insert(Due::Put)),
-        }
-    }
-
-    /// One that was only put here never comes into the table.
-    fn note_taken(&mut self, key: DueKey) {
-        match Arc::make_mut(&mut self.due).entry(key) {
-            Entry::Occupied(put) if *put.get() == Due::Put => drop(put.remove()),
-            Entry::Occupied(_) => {}
-            Entry::Vacant(place) => drop(place.insert(Due::Taken)),
-        }
+    fn record<'a>(&'a self, layer: &'a Layer, RecordRef(number, span): RecordRef) -> &'a [u8] {
+        layer.changes.get(number as usize).map_or(&self.current, |changes| changes).record(span)
     }
 }
 
-impl Frozen {
-    fn log_row(&self, key: &LogKey) -> Option<&[u8]> {
-        self.newest.get(key).map(|Place(changes, span)| self.changes[*changes].record(*span))
-    }
-}
-
-/// Room that a batch's changes begin with.
+/// Bytes that a batch's changes have room for at first.
 const ROOM_BYTES: usize = 64 << 10;
 
 /// Bytes of changes that the journal holds before they are brought into the tables: the more, the fewer pages each event costs

@@ -5,5 +5,6 @@ pub(in crate::store) mod checkpoint;
 pub(in crate::store) mod entry;
 pub(in crate::store) mod file;
 pub(in crate::store) mod following;
+pub(in crate::store) mod item;
 pub(in crate::store) mod memtable;
 pub(in crate::store) mod reader_view;

@@ -18,8 +18,8 @@ use crate::store::message::view::{Attempt, Filter, Of, Page, Status, View, statu
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::background::index_flush::entry_of;
-use crate::store::redb::journal::entry::Due;
-use crate::store::redb::journal::reader_view::{Fresh, journaled};
+use crate::store::redb::journal::item::Table;
+use crate::store::redb::journal::reader_view::{Unflushed, journaled};
 use crate::store::redb::read::merged;
 use crate::store::redb::schema::{
     self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
@@ -157,7 +157,7 @@ impl Store {
 pub(in crate::store) struct Snapshot<'a> {
     txn: ReadTransaction,
     /// What was committed behind the snapshot of the tables.
-    fresh: Fresh,
+    unflushed: Unflushed,
     store: &'a Store,
     /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
     /// here or in the snapshot, which is taken later. Of `scopes` alone.
@@ -178,10 +178,10 @@ impl<'a> Snapshot<'a> {
     pub(in crate::store) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
         let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
         // Taken before the snapshot, of which the newest row says what of it the tables have by now.
-        let fresh = store.shared.fresh().clone();
+        let unflushed = store.shared.unflushed().clone();
         let txn = store.database.begin_read()?;
-        let fresh = if fresh.is_empty() { fresh } else { fresh.behind(journaled(&txn)?) };
-        Ok(Self { txn, fresh, store, tail, scopes: scopes.to_vec() })
+        let unflushed = if unflushed.is_empty() { unflushed } else { unflushed.behind(journaled(&txn)?) };
+        Ok(Self { txn, unflushed, store, tail, scopes: scopes.to_vec() })
     }
 
     /// The writer waits for the tail after each commit: of many scopes each is looked up in a copy.
@@ -214,8 +214,8 @@ impl<'a> Snapshot<'a> {
         key: EventKey,
         read: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        if let Some(row) = self.fresh.event(key.0) {
-            return read(row).map(Some);
+        if let Some(row) = self.unflushed.find(Table::Event, &key.0.to_be_bytes()) {
+            return row.map(read).transpose();
         }
         schema::read(&self.txn, EVENT)?.get(key.0)?.map(|row| read(row.value())).transpose()
     }
@@ -231,8 +231,8 @@ impl<'a> Snapshot<'a> {
         key: &LogKey,
         read: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        if let Some(row) = self.fresh.log_row(key) {
-            return read(row).map(Some);
+        if let Some(row) = self.unflushed.find(Table::Log, key) {
+            return row.map(read).transpose();
         }
         schema::read(&self.txn, LOG)?.get(key)?.map(|row| read(row.value())).transpose()
     }
@@ -240,12 +240,12 @@ impl<'a> Snapshot<'a> {
     /// Whether a delivery's entry stands where it is thought to wait.
     pub(in crate::store) fn stands(&self, key: DeliveryKey, position: QueuePosition) -> Result<bool, Error> {
         Ok(match position {
-            QueuePosition::Due(at) => match self.fresh.due(&due_key(at, key)) {
-                Some(due) => due == Due::Put,
+            QueuePosition::Due(at) => match self.unflushed.find(Table::Due, &due_key(at, key)) {
+                Some(due) => due.is_some(),
                 None => schema::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
             },
-            QueuePosition::Backlog(number) => match self.fresh.backlog(&backlog_key(key.endpoint, number)) {
-                Some(parked) => parked == Due::Put,
+            QueuePosition::Backlog(number) => match self.unflushed.find(Table::Backlog, &backlog_key(key.endpoint, number)) {
+                Some(parked) => parked.is_some(),
                 None => schema::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
             },
         })
@@ -289,7 +289,7 @@ impl<'a> Snapshot<'a> {
         let table = schema::read(&self.txn, NAME)?;
         for tenant in [Some(&*owned.tenant), None] {
             let name = id_name(&owned.provider, id, tenant);
-            if let Some(row) = self.fresh.named(&name) {
+            if let Some(Some(row)) = self.unflushed.find(Table::Name, &name) {
                 return Ok(Some(EventKey(record::read_named(&name, row)?.event)));
             }
             if let Some(row) = table.get(&*name)? {

@@ -38,9 +38,9 @@ use crate::store::redb::tables::Tables;
 
 /// Marks that the journal holds and the tables do not have yet.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Unsettled(VecDeque<(u64, Arc<Changes>)>);
+pub(in crate::store) struct UnflushedMarks(VecDeque<(u64, Arc<Changes>)>);
 
-impl Unsettled {
+impl UnflushedMarks {
     pub(in crate::store) fn push(&mut self, number: u64, changes: &Arc<Changes>) {
         if !changes.marks().is_empty() {
             self.0.push_back((number, changes.clone()));
@@ -82,7 +82,7 @@ impl Batch<'_, '_> {
 
     fn mark(&mut self, delivery: &Delivery, mark: Mark) {
         if !delivery.is_test() {
-            self.tables.appended.current.put_mark(record::write_mark(&mark));
+            self.tables.memtable.current.put_mark(record::write_mark(&mark));
         }
     }
 
@@ -109,9 +109,9 @@ impl Batch<'_, '_> {
 
 impl Tables<'_> {
     /// Adds up what was marked, row by row.
-    pub(in crate::store) fn settle_marks(&mut self) -> Result<(), Error> {
+    pub(in crate::store) fn flush_marks(&mut self) -> Result<(), Error> {
         let mut sums = BTreeMap::<HourKey, Tally>::new();
-        for mark in self.appended.marks() {
+        for mark in self.memtable.marks() {
             let Some(mark) = intact(Some(record::read_mark(mark)))? else { continue };
             sums.entry(hour_key(mark.hour, mark.endpoint)).or_default().count(&mark);
         }
@@ -128,7 +128,7 @@ impl Tables<'_> {
             record::write_tally(&key, &sum, &mut bytes);
             rows.push((key, bytes));
         }
-        let rows: Vec<(HourKey, &[u8])> = rows.iter().map(|(key, bytes)| (*key, &**bytes)).collect();
+        let rows: Vec<(&HourKey, &[u8])> = rows.iter().map(|(key, bytes)| (key, &**bytes)).collect();
         put_sorted(table, &rows)
     }
 }
@@ -182,10 +182,10 @@ impl Store {
         into: &mut BTreeMap<Hour, Tally>,
     ) -> Result<(), Error> {
         // Taken before the snapshot, which says what of it the tables have by now.
-        let mut unsettled = self.shared.unsettled().clone();
+        let mut unflushed = self.shared.unflushed_marks().clone();
         let txn = self.database.begin_read()?;
-        unsettled.drop_through(journaled(&txn)?);
-        into.extend(unsettled.of(webhooks, &hours));
+        unflushed.drop_through(journaled(&txn)?);
+        into.extend(unflushed.of(webhooks, &hours));
         let mut add = |key: HourKey, row: &[u8]| -> Result<(), Error> {
             if let Some(kept) = intact(Some(record::read_tally(&key, row)))? {
                 into.entry(read_hour_key(&key).0).or_default().add(&kept);

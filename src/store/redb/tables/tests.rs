@@ -1,11 +1,15 @@
-//! Batches over the hot tables against a model: journaled, brought in beside, written at once, and read again after a crash.
+//! Batches over the journaled tables against plain maps: journaled, brought in beside, written at once, read by others meanwhile,
+//! and found again after a crash.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::sample::{Index, select};
 use redb::backends::InMemoryBackend;
-use redb::{Database, ReadableDatabase};
+use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
@@ -13,201 +17,251 @@ use crate::domain::id::TenantNo;
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
 use crate::store::redb::journal::entry::{Changes, Head};
+use crate::store::redb::journal::item;
 use crate::store::redb::journal::memtable::Job;
+use crate::store::redb::journal::reader_view::{Unflushed, journaled};
 use crate::store::redb::schema::{self, hour_key};
 use crate::store::shared::index_tail::{Entry, Flush};
 
 /// What a batch may do.
 #[derive(Clone, Debug)]
 enum Do {
-    Event(Vec<u8>),
-    Log(u8, Vec<u8>),
-    PutDue(u8),
-    TakeDue(u8),
-    Park(u8, Option<u64>),
-    Unpark(u8),
+    Put(item::Table, u8, Vec<u8>),
+    Take(item::Table, u8),
+    Find(item::Table, u8),
+    /// Rows are counted in the table itself, which goes into the transaction for that.
+    Look(item::Table),
+    /// A row is put into the table itself, or removed there.
+    Direct(item::Table, u8, Option<Vec<u8>>),
+    /// The backlog is read behind an entry.
     Refill(u8),
-    Read(u8),
-    Rewrite(u8, Vec<u8>),
-    Remove(u8),
-    LookAt(u8),
-    RemoveLog(u8),
-    Name(u8, Vec<u8>),
-    LookUp(u8),
-    Look(u8),
+    /// Some events are read in this order.
+    ReadEvents(Vec<u8>),
     Mark(u8, u32),
 }
 
-/// What the tables of the hot path hold.
+/// What the tables hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Rows {
-    next_event: u64,
-    events: BTreeMap<u64, Vec<u8>>,
-    log: BTreeMap<LogKey, Vec<u8>>,
-    due: BTreeSet<DueKey>,
-    backlog: BTreeMap<BacklogKey, Vec<u8>>,
-    names: BTreeMap<Vec<u8>, Vec<u8>>,
-    name_ends: BTreeMap<TimeKey, Vec<u8>>,
+struct Model {
+    /// The rows of each journaled table.
+    rows: [BTreeMap<Vec<u8>, Vec<u8>>; item::Table::ALL.len()],
     tallies: BTreeMap<HourKey, Tally>,
 }
 
+impl Model {
+    fn of(&mut self, table: item::Table) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
+        &mut self.rows[table as usize]
+    }
+}
+
 fn change() -> impl Strategy<Value = Do> {
-    let record = || proptest::collection::vec(any::<u8>(), 0..40);
+    let table = || select(&item::Table::ALL[..]);
+    let value = || proptest::collection::vec(any::<u8>(), 0..40);
     prop_oneof![
-        4 => record().prop_map(Do::Event),
-        4 => (0..12_u8, record()).prop_map(|(key, record)| Do::Log(key, record)),
-        6 => (0..12_u8).prop_map(Do::PutDue),
-        6 => (0..12_u8).prop_map(Do::TakeDue),
-        6 => (0..8_u8, any::<Option<u64>>()).prop_map(|(number, event)| Do::Park(number, event)),
-        4 => (0..8_u8).prop_map(Do::Unpark),
-        3 => (0..8_u8).prop_map(Do::Refill),
-        3 => (0..12_u8).prop_map(Do::Read),
-        1 => (0..12_u8, record()).prop_map(|(key, record)| Do::Rewrite(key, record)),
-        1 => (0..12_u8).prop_map(Do::Remove),
-        3 => (0..12_u8).prop_map(Do::LookAt),
-        1 => (0..12_u8).prop_map(Do::RemoveLog),
-        3 => (0..12_u8, record()).prop_map(|(key, record)| Do::Name(key, record)),
-        3 => (0..12_u8).prop_map(Do::LookUp),
-        1 => (0..5_u8).prop_map(Do::Look),
+        20 => (table(), 0..12_u8, value()).prop_map(|(table, key, value)| Do::Put(table, key, value)),
+        12 => (table(), 0..12_u8).prop_map(|(table, key)| Do::Take(table, key)),
+        12 => (table(), 0..12_u8).prop_map(|(table, key)| Do::Find(table, key)),
+        1 => table().prop_map(Do::Look),
+        1 => (table(), 0..12_u8, proptest::option::of(value())).prop_map(|(table, key, row)| Do::Direct(table, key, row)),
+        3 => (0..12_u8).prop_map(Do::Refill),
+        3 => proptest::collection::vec(0..12_u8, 0..12).prop_map(Do::ReadEvents),
         4 => (0..4_u8, any::<u32>()).prop_map(|(place, micros)| Do::Mark(place, micros)),
     ]
 }
 
+/// Runs a macro for a table that is known by its name alone.
+macro_rules! for_table {
+    ($table:expr, $run:ident) => {
+        match $table {
+            item::Table::Event => $run!(Event),
+            item::Table::Log => $run!(Log),
+            item::Table::Due => $run!(Due),
+            item::Table::Backlog => $run!(Backlog),
+            item::Table::Name => $run!(Name),
+            item::Table::NameEnd => $run!(NameEnd),
+        }
+    };
+}
+
 const SLOW: EndpointNo = EndpointNo(7);
 
-fn parked(number: u8) -> BacklogKey {
-    backlog_key(SLOW, number.into())
+fn key(table: item::Table, key: u8) -> Vec<u8> {
+    match (table, table.key_bytes()) {
+        (item::Table::Backlog, _) => backlog_key(SLOW, key.into()).into(),
+        (_, Some(bytes)) => vec![key; bytes],
+        // Some begin with others of them.
+        (_, None) => vec![b'n'; usize::from(key) * 3],
+    }
+}
+
+fn owned<T: Journaled>(bytes: &[u8]) -> T::OwnedKey {
+    T::OwnedKey::try_from(bytes).ok().unwrap()
 }
 
 /// Does the same to the tables and to the model.
-fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Rows) {
+fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
     match change {
-        Do::Event(record) => {
-            let key = model.next_event;
-            model.next_event += 1;
-            tables.append_event(EventKey(key), &record);
-            model.events.insert(key, record);
-        }
-        Do::Log(key, record) => {
-            tables.put_log([key; 14], &record);
-            model.log.insert([key; 14], record);
-        }
-        Do::PutDue(key) => {
-            // A delivery has one entry.
-            if model.due.insert([key; 20]) {
-                tables.put_due([key; 20]);
+        Do::Put(table, key_no, value) => {
+            let (key, value) = (key(table, key_no), if table.has_values() { value } else { Vec::new() });
+            // An entry of a backlog is empty or names an event.
+            let value = if table == item::Table::Backlog && !value.is_empty() { vec![key_no; 8] } else { value };
+            macro_rules! put {
+                ($type:ident) => {
+                    // A delivery has one entry: the due table is never given one that it has.
+                    if !$type::IS_PUT_ONCE || !model.of(table).contains_key(&key) {
+                        tables.put::<$type>(owned::<$type>(&key).borrow(), &value);
+                        model.of(table).insert(key, value);
+                    }
+                };
             }
+            for_table!(table, put);
         }
-        Do::TakeDue(key) => assert_eq!(tables.take_due(&[key; 20]).unwrap(), model.due.remove(&[key; 20])),
-        Do::Park(number, event) => {
-            let (key, value) = (parked(number), event.map_or_else(Vec::new, |event| event.to_be_bytes().to_vec()));
-            tables.put_backlog(key, &value);
-            model.backlog.insert(key, value);
+        Do::Take(table, key_no) => {
+            let key = key(table, key_no);
+            macro_rules! take {
+                ($type:ident) => {
+                    tables.take::<$type>(owned::<$type>(&key).borrow()).unwrap()
+                };
+            }
+            assert_eq!(for_table!(table, take), model.of(table).remove(&key).is_some());
         }
-        Do::Unpark(number) => {
-            let key = parked(number);
-            assert_eq!(tables.take_backlog(&key).unwrap(), model.backlog.remove(&key).is_some());
+        Do::Find(table, key_no) => {
+            let key = key(table, key_no);
+            macro_rules! find {
+                ($type:ident) => {
+                    tables.row::<$type, _>(owned::<$type>(&key).borrow(), |value| Ok(value.to_vec())).unwrap()
+                };
+            }
+            assert_eq!(for_table!(table, find).as_ref(), model.of(table).get(&key));
+        }
+        Do::Look(table) => {
+            let count = match table {
+                item::Table::Event => tables.event().unwrap().iter().unwrap().count(),
+                item::Table::Log => tables.log().unwrap().iter().unwrap().count(),
+                item::Table::Due => tables.due().unwrap().iter().unwrap().count(),
+                item::Table::Backlog => tables.backlog().unwrap().iter().unwrap().count(),
+                item::Table::Name => tables.name().unwrap().iter().unwrap().count(),
+                item::Table::NameEnd => tables.name_end().unwrap().iter().unwrap().count(),
+            };
+            assert_eq!(count, model.of(table).len());
+        }
+        Do::Direct(table, key_no, value) => {
+            let (key, value) = (key(table, key_no), value.filter(|_| table.has_values() && table != item::Table::Backlog));
+            macro_rules! direct {
+                ($type:ident) => {{
+                    tables.flush_table::<$type>().unwrap();
+                    let table = $type::of_mut(&mut tables.journaled).open(tables.txn, &tables.grown).unwrap();
+                    let key = $type::table_key(&key);
+                    match &value {
+                        Some(value) => drop(table.insert(key, <$type as Journaled>::V::from_bytes(value)).unwrap()),
+                        None => drop(table.remove(key).unwrap()),
+                    }
+                }};
+            }
+            for_table!(table, direct);
+            match value {
+                Some(value) => drop(model.of(table).insert(key, value)),
+                None => drop(model.of(table).remove(&key)),
+            }
         }
         Do::Refill(after) => {
-            let there = model.backlog.range(parked(after + 1)..).map(|(key, value)| {
-                let (endpoint, number) = read_backlog_key(key);
+            let there = model.of(item::Table::Backlog).iter().map(|(key, value)| {
+                let (endpoint, number) = read_backlog_key(&owned::<Backlog>(key));
                 (number, waiting(endpoint, number, value))
             });
-            assert_eq!(tables.backlog_past(SLOW, after.into(), 3).unwrap(), there.take(3).collect::<Vec<_>>());
+            let there: Vec<_> = there.filter(|(number, _)| *number > after.into()).take(3).collect();
+            assert_eq!(tables.backlog_past(SLOW, after.into(), 3).unwrap(), there);
         }
-        Do::Rewrite(key, record) => {
-            if let Some(old) = model.events.get_mut(&key.into()) {
-                tables.event().unwrap().insert(u64::from(key), &*record).unwrap();
-                *old = record;
-            }
-        }
-        Do::Remove(key) => {
-            tables.event().unwrap().remove(u64::from(key)).unwrap();
-            model.events.remove(&key.into());
-        }
-        Do::LookAt(key) => {
-            let found = tables.event_row(EventKey(key.into()), |record| Ok(record.to_vec())).unwrap();
-            assert_eq!(found.as_ref(), model.events.get(&key.into()));
-            let found = tables.log_row(&[key; 14], |record| Ok(record.to_vec())).unwrap();
-            assert_eq!(found.as_ref(), model.log.get(&[key; 14]));
-        }
-        Do::RemoveLog(key) => {
-            tables.log().unwrap().remove(&[key; 14]).unwrap();
-            model.log.remove(&[key; 14]);
-        }
-        Do::Read(first) => {
+        Do::ReadEvents(keys) => {
             let mut found = Vec::new();
-            // Two ascending runs, and some that were never there.
-            let keys = (u64::from(first)..).step_by(2).take(4).chain(0..3).map(EventKey);
-            let read = |key: u64, record: &[u8]| {
+            let keys = || keys.iter().map(|no| key(item::Table::Event, *no));
+            let of = keys().map(|key| (EventKey(Event::table_key(&key)), key));
+            let read = |key, record: &[u8]| {
                 found.push((key, record.to_vec()));
                 Ok(())
             };
-            tables.each_event(keys.clone().map(|key| (key, key.0)), read).unwrap();
-            let there = keys.filter_map(|key| Some((key.0, model.events.get(&key.0)?.clone())));
+            tables.each_event(of, read).unwrap();
+            let there = keys().filter_map(|key| Some((key.clone(), model.of(item::Table::Event).get(&key)?.clone())));
             assert_eq!(found, there.collect::<Vec<_>>());
-        }
-        Do::Look(4) => assert_eq!(tables.backlog().unwrap().iter().unwrap().count(), model.backlog.len()),
-        Do::Name(key, record) => {
-            tables.put_name(&[key; 3], &record);
-            tables.put_name_end([key; 16], &[key; 3]);
-            model.names.insert(vec![key; 3], record);
-            model.name_ends.insert([key; 16], vec![key; 3]);
-        }
-        Do::LookUp(key) => {
-            assert_eq!(tables.named(&[key; 3], |record| Ok(record.to_vec())).unwrap(), model.names.get(&vec![key; 3]).cloned());
         }
         Do::Mark(place, micros) => {
             let (hour, endpoint) = (Hour(u32::from(place / 2)), EndpointNo(u32::from(place % 2)));
             let attempt = Some(Brought::status(u8::try_from(micros % 6).unwrap()));
             let mark = Mark { hour, endpoint, attempt, ended: (micros % 3 > 0).then_some(micros % 3 > 1), micros };
-            tables.appended.current.put_mark(record::write_mark(&mark));
+            tables.memtable.current.put_mark(record::write_mark(&mark));
             model.tallies.entry(hour_key(hour, endpoint)).or_default().count(&mark);
         }
-        Do::Look(3) => assert_eq!(tables.name().unwrap().iter().unwrap().count(), model.names.len()),
-        Do::Look(0) => assert_eq!(tables.event().unwrap().iter().unwrap().count(), model.events.len()),
-        Do::Look(1) => assert_eq!(tables.due().unwrap().iter().unwrap().count(), model.due.len()),
-        Do::Look(_) => assert_eq!(tables.log().unwrap().iter().unwrap().count(), model.log.len()),
     }
 }
 
-fn rows(database: &Database, next_event: u64) -> Rows {
+/// All rows of the tables.
+fn rows(database: &Database) -> Model {
     let txn = database.begin_read().unwrap();
-    let event = schema::read(&txn, EVENT).unwrap();
-    let log = schema::read(&txn, LOG).unwrap();
-    let due = schema::read(&txn, DUE).unwrap();
-    let backlog = schema::read(&txn, BACKLOG).unwrap();
-    let names = schema::read(&txn, NAME).unwrap();
-    let name_ends = schema::read(&txn, NAME_END).unwrap();
-    let tallies = schema::read(&txn, HOUR).unwrap();
-    Rows {
-        next_event,
-        backlog: backlog.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
-        names: names
-            .iter()
-            .unwrap()
-            .map(Result::unwrap)
-            .map(|(name, row)| (name.value().to_vec(), row.value().to_vec()))
-            .collect(),
-        name_ends: name_ends.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
-        tallies: tallies
-            .iter()
-            .unwrap()
-            .map(Result::unwrap)
-            .map(|(key, row)| (*key.value(), record::read_tally(key.value(), row.value()).unwrap()))
-            .collect(),
-        events: event.iter().unwrap().map(Result::unwrap).map(|(key, row)| (key.value(), row.value().to_vec())).collect(),
-        log: log.iter().unwrap().map(Result::unwrap).map(|(key, row)| (*key.value(), row.value().to_vec())).collect(),
-        due: due.iter().unwrap().map(|row| *row.unwrap().0.value()).collect(),
+    let mut model = Model::default();
+    for table in item::Table::ALL {
+        macro_rules! read {
+            ($type:ident) => {
+                all::<$type>(&txn)
+            };
+        }
+        *model.of(table) = for_table!(table, read);
+    }
+    for row in schema::read(&txn, HOUR).unwrap().iter().unwrap() {
+        let (key, row) = row.unwrap();
+        model.tallies.insert(*key.value(), record::read_tally(key.value(), row.value()).unwrap());
+    }
+    model
+}
+
+fn all<T: Journaled>(txn: &ReadTransaction) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let bytes = |(key, value): (AccessGuard<'_, T::K>, AccessGuard<'_, T::V>)| {
+        let mut key = T::K::as_bytes(&key.value()).as_ref().to_vec();
+        if T::TABLE == item::Table::Event {
+            // redb keeps a number little-endian.
+            key.reverse();
+        }
+        (key, T::V::as_bytes(&value.value()).as_ref().to_vec())
+    };
+    schema::read(txn, T::DEFINITION).unwrap().iter().unwrap().map(|row| bytes(row.unwrap())).collect()
+}
+
+/// One look at the store, as readers have it, and what it must show for ever.
+struct Look {
+    unflushed: Unflushed,
+    txn: ReadTransaction,
+    shows: Model,
+}
+
+impl Look {
+    fn now(unflushed: &Unflushed, database: &Database, model: &Model) -> Self {
+        let unflushed = unflushed.clone();
+        let txn = database.begin_read().unwrap();
+        let unflushed = unflushed.behind(journaled(&txn).unwrap());
+        Self { unflushed, txn, shows: model.clone() }
+    }
+
+    fn check(mut self) {
+        for table in item::Table::ALL {
+            macro_rules! read {
+                ($type:ident) => {
+                    all::<$type>(&self.txn)
+                };
+            }
+            let below = for_table!(table, read);
+            for key in (0..12).map(|no| key(table, no)) {
+                let seen = self.unflushed.find(table, &key).unwrap_or_else(|| below.get(&key).map(|value| &**value));
+                assert_eq!(seen, self.shows.of(table).get(&key).map(|value| &**value), "{table:?} {key:?}");
+            }
+        }
     }
 }
 
 /// Puts all of it into the tables, and gives the bytes of all rows as they were counted.
-fn settle(database: &Database, appended: Appended) -> u64 {
+fn flush(database: &Database, memtable: Memtable) -> u64 {
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, appended);
-    tables.settle().unwrap();
-    while tables.flush(3).unwrap() {}
+    let mut tables = Tables::of(&txn, memtable);
+    tables.flush().unwrap();
+    while tables.flush_index(3).unwrap() {}
     let counted = tables.put_counters(&Counters::default(), 0).unwrap();
     drop(tables);
     txn.commit().unwrap();
@@ -227,13 +281,41 @@ fn then() -> impl Strategy<Value = Then> {
     prop_oneof![3 => Just(Then::Journal), 2 => Just(Then::Freeze), 1 => Just(Then::Tables)]
 }
 
+/// How all of it ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Stop,
+    /// Memory is gone; the journal ends with an entry of which so much was written.
+    Crash(Index),
+    /// The same, and a checkpoint was under way that changed nothing.
+    CrashInCheckpoint(Index),
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Stop), any::<Index>().prop_map(End::Crash), any::<Index>().prop_map(End::CrashInCheckpoint),]
+}
+
 /// Makes a checkpoint as its thread does, some time later.
 fn begin(database: &Arc<Database>, job: Job) {
     let database = database.clone();
     std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(2));
-        job.done.send(bring_in(&database, job.appended, job.number, job.index_rows)).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        job.done.send(bring_in(&database, job.memtable, job.number, job.index_rows)).unwrap();
     });
+}
+
+fn sealed(mut changes: Changes, number: u64) -> Changes {
+    let mut counters = Vec::new();
+    record::write_counters(&[COUNTERS], &Counters::default(), &mut counters);
+    changes.seal(Head { store: 0, run: 0, number, upon: None }, &counters);
+    changes
+}
+
+/// The changes that a start finds in a journal behind what the tables hold.
+fn found(database: &Database, journal: &[Vec<u8>]) -> Vec<Changes> {
+    let number = journaled(&database.begin_read().unwrap()).unwrap();
+    let whole = journal.iter().filter_map(|bytes| Changes::read(bytes));
+    whole.filter(|(head, _)| head.number > number).map(|(_, changes)| changes).collect()
 }
 
 proptest! {
@@ -241,65 +323,66 @@ proptest! {
 
     /// Batches that are journaled one after the other come into the tables at a checkpoint, and after a crash from the journal.
     #[test]
-    fn what_is_journaled_comes_into_the_tables(
-        batches in proptest::collection::vec((proptest::collection::vec(change(), 0..12), then()), 1..10),
+    fn journal_tables_and_readers_hold_what_maps_would(
+        batches in proptest::collection::vec((proptest::collection::vec(change(), 0..14), then()), 1..10),
         listed in 0..40_u64,
         index_rows in 0..8_usize,
-        crash: bool,
+        end in end(),
     ) {
         let database = Arc::new(Database::builder().create_with_backend(InMemoryBackend::new()).unwrap());
         let txn = Txn::of(&database);
         create_all(&txn).unwrap();
         txn.commit().unwrap();
-        let mut counters = Vec::new();
-        record::write_counters(&[COUNTERS], &Counters::default(), &mut counters);
-        let (mut model, mut appended, mut journal) = (Rows::default(), Appended::default(), Vec::new());
+        let (mut model, mut memtable, mut unflushed) = (Model::default(), Memtable::default(), Unflushed::default());
+        let (mut journal, mut looks) = (Vec::new(), Vec::new());
         let entries: Vec<Entry> = (0..listed).map(entry).collect();
-        appended.start_flush(Flush::of(entries.clone(), listed));
-        for (batch, then) in batches {
+        memtable.start_flush(Flush::of(entries.clone(), listed));
+        for (number, (batch, then)) in (1..).zip(batches) {
             let txn = Txn::of(&database);
-            let to_tables;
-            (appended, to_tables) = {
-                let mut tables = Tables::of(&txn, appended);
-                let before = model.clone();
-                for change in batch {
-                    apply(change, &mut tables, &mut model);
-                }
-                prop_assert!(tables.are_changed() || model == before, "a change would be left uncommitted");
-                let to_tables = then == Then::Tables || tables.are_touched();
-                if to_tables {
-                    tables.settle().unwrap();
-                    tables.put_counters(&Counters::default(), 0).unwrap();
-                }
-                (tables.appended, to_tables)
-            };
+            let mut tables = Tables::of(&txn, memtable);
+            let before = model.clone();
+            for change in batch {
+                apply(change, &mut tables, &mut model);
+            }
+            prop_assert!(tables.are_changed() || model == before, "a change would be left uncommitted");
+            let to_tables = then == Then::Tables || tables.are_touched();
+            if to_tables {
+                tables.flush().unwrap();
+                tables.put_counters(&Counters::default(), number).unwrap();
+            }
+            memtable = tables.into_memtable();
             if to_tables {
                 txn.commit().unwrap();
-                appended.written();
-                journal.clear();
-                prop_assert_eq!(&rows(&database, model.next_event), &model);
-                continue;
+                memtable.written();
+                unflushed.drop_through(number);
+                prop_assert_eq!(&rows(&database), &model);
+            } else {
+                let changes = sealed(memtable.take_current(), number);
+                journal.push(changes.bytes().to_vec());
+                unflushed.push(number, memtable.journaled(changes));
             }
-            let mut changes = appended.take_current();
-            changes.seal(Head { store: 0, run: 0, number: 0, upon: None }, &counters);
-            journal.push(changes.bytes().to_vec());
-            appended.journaled(changes);
-            if then == Then::Freeze && !appended.is_frozen().unwrap() {
-                begin(&database, appended.freeze(0, index_rows));
-                // What is behind a checkpoint is all that a crash after it would find.
-                journal.clear();
+            looks.push(Look::now(&unflushed, &database, &model));
+            if !to_tables && then == Then::Freeze && !memtable.is_frozen().unwrap() {
+                begin(&database, memtable.freeze(number, index_rows));
             }
         }
-        appended.thaw().unwrap();
-        if crash {
-            appended = Appended::of(journal.iter().map(|bytes| Changes::read(bytes).unwrap().1).collect());
-            appended.start_flush(Flush::of(entries.clone(), listed));
+        memtable.thaw().unwrap();
+        if let End::Crash(cut) | End::CrashInCheckpoint(cut) = end {
+            if matches!(end, End::CrashInCheckpoint(_)) {
+                drop(memtable.freeze(u64::MAX, index_rows));
+            }
+            let mut unwritten = Changes::default();
+            unwritten.put(item::Table::Log, &key(item::Table::Log, 1), b"answered to nobody");
+            let torn = sealed(unwritten, u64::MAX);
+            journal.push(torn.bytes()[..cut.index(torn.bytes().len())].to_vec());
+            memtable = Memtable::of(found(&database, &journal));
+            memtable.start_flush(Flush::of(entries.clone(), listed));
         }
-        let counted = settle(&database, appended);
+        let counted = flush(&database, memtable);
         prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
-        prop_assert_eq!(rows(&database, model.next_event), model);
-        let listed: BTreeSet<IndexKey> = entries.iter().flat_map(Entry::rows).collect();
-        prop_assert_eq!(index(&database), listed);
+        prop_assert_eq!(rows(&database), model);
+        prop_assert_eq!(index(&database), entries.iter().flat_map(Entry::rows).collect::<BTreeSet<_>>());
+        looks.into_iter().for_each(Look::check);
     }
 }
 

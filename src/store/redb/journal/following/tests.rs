@@ -3,19 +3,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::record::Counters;
 use crate::store::redb::journal::entry::Upon;
+use crate::store::redb::journal::item::{Event, Journaled};
 
 const STORE: u64 = 7;
 const RUN: u64 = 8;
 
-fn tables(number: u64, open: bool) -> Standing {
+fn tables(number: u64, open: bool) -> Watermark {
     let follows = Some(Follows { run: RUN, before: 6, open });
-    Standing { store: STORE, number, events: number, follows }
+    Watermark { store: STORE, number, events: number, follows }
 }
 
 /// One event in a commit, of which there are then as many as its number says.
 fn entry(run: u64, number: u64, upon: Option<Upon>) -> Entry {
     let (mut changes, mut counters) = (Changes::default(), Vec::new());
-    changes.put_event(number, b"event");
+    changes.put(Table::Event, &number.to_be_bytes(), b"event");
     record::write_counters(&[COUNTERS], &Counters { events: number, ..Counters::default() }, &mut counters);
     let head = Head { store: STORE, run, number, upon };
     changes.seal(head, &counters);
@@ -35,9 +36,14 @@ fn written(run: u64, base: u64, count: u64) -> Vec<Entry> {
     all
 }
 
-fn judged(whole: Vec<Entry>, tables: &Standing) -> (Vec<u64>, Vec<Wrong>) {
-    let found = following(Held { file: Bytes::Some, whole }, tables);
-    (found.changes.iter().map(|changes| changes.events()[0].0).collect(), found.wrong)
+/// The number of the event in changes that hold one.
+fn number(changes: &Changes) -> u64 {
+    changes.items(Table::Event).map(|(key, _)| Event::table_key(key)).sum()
+}
+
+fn judged(whole: Vec<Entry>, tables: &Watermark) -> (Vec<u64>, Vec<Wrong>) {
+    let found = following(Contents { file: Bytes::Some, whole }, tables);
+    (found.changes.iter().map(number).collect(), found.wrong)
 }
 
 fn stray(batches: u64) -> Wrong {
@@ -121,7 +127,7 @@ fn a_journal_that_shows_nothing_of_its_run_is_told() {
         (Bytes::Some, Kind::Replaced),
     ];
     for (file, kind) in kinds {
-        let found = following(Held { file, whole: vec![] }, &tables(5, true));
+        let found = following(Contents { file, whole: vec![] }, &tables(5, true));
         assert_eq!(found.wrong, [Wrong::of(kind)]);
         assert!(kind.holds_back());
     }
@@ -130,7 +136,7 @@ fn a_journal_that_shows_nothing_of_its_run_is_told() {
 #[test]
 fn a_closed_store_misses_no_journal_but_tells_of_a_foreign_one() {
     for (file, wrong) in [(Bytes::NoFile, 0), (Bytes::None, 0), (Bytes::Zeros, 0), (Bytes::Some, 1)] {
-        let found = following(Held { file, whole: vec![] }, &tables(5, false));
+        let found = following(Contents { file, whole: vec![] }, &tables(5, false));
         assert_eq!(found.wrong.len(), wrong, "{file:?}");
     }
 }
@@ -152,7 +158,7 @@ fn what_earlier_runs_left_behind_is_passed_over() {
 
 #[test]
 fn the_first_form_goes_on_without_a_gap_alone() {
-    let first = Standing { follows: None, ..tables(5, true) };
+    let first = Watermark { follows: None, ..tables(5, true) };
     let of = |numbers: &[u64]| numbers.iter().map(|number| entry(1, *number, None)).collect::<Vec<_>>();
     assert_eq!(judged(of(&[5, 6, 7]), &first), (vec![6, 7], vec![]));
     assert_eq!(judged(of(&[6, 8, 9]), &first), (vec![6], vec![stray(2)]));
