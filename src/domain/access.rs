@@ -1,11 +1,11 @@
-//! Who is asking, and what a key may do.
+//! API keys: on whose behalf a key acts, and what it may do.
 
 use super::time::Timestamp;
 
-/// An API key, known by the SHA-256 of its text alone.
+/// An API key. Of its text only the SHA-256 is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
-    /// `key_…`; a key from the config file is `key_file_` and its name.
+    /// The key's id, `key_…`. A key from the config file has `key_file_` and its name.
     pub(crate) id: Box<str>,
     pub(crate) name: Box<str>,
     pub(crate) role: Role,
@@ -17,16 +17,17 @@ pub(crate) struct Key {
 /// Who made a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Maker {
-    /// The operator, with the key of this id; `None`: in the config file, at the admin socket, or nobody kept it.
+    /// The operator, with the operator's key of this id. `None` when the key is from the config file, was made at the admin
+    /// socket, or its maker was not recorded.
     Operator(Option<Box<str>>),
-    /// Somebody with a provider's key, by its id.
+    /// Someone with a provider's key, whose id this is.
     Provider(Box<str>),
 }
 
 impl Maker {
     pub(crate) const NOT_KEPT: Self = Self::Operator(None);
 
-    /// The id of the key that it was made with.
+    /// The id of the key with which this key was made.
     pub(crate) fn key(&self) -> Option<&str> {
         match self {
             Self::Operator(id) => id.as_deref(),
@@ -39,17 +40,17 @@ impl Maker {
     }
 }
 
-/// SHA-256 of a key's text.
+/// The SHA-256 of a key's text.
 pub(crate) type KeyHash = [u8; 32];
 
 /// On whose behalf a key acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// May do everything.
+    /// Acts for the operator, and may do everything.
     Operator,
-    /// Acts for the provider and, with `read` or `manage`, for each of its tenants.
+    /// Acts for a provider and, with `read` or `manage`, for each of its tenants.
     Provider { provider: Box<str>, scopes: Scopes },
-    /// Acts for one tenant within its scopes.
+    /// Acts for one tenant, within its scopes.
     Tenant { provider: Box<str>, tenant: Box<str>, scopes: Scopes },
 }
 
@@ -65,23 +66,23 @@ impl Role {
 /// What a tenant's or a provider's key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scopes {
-    /// Events and connections.
+    /// Publish events, and open and close connections.
     pub(crate) publish: bool,
-    /// Every GET.
+    /// Make any GET call.
     pub(crate) read: bool,
-    /// Everything else, and `read`.
+    /// Make any other call, and those of `read`.
     pub(crate) manage: bool,
 }
 
 impl Scopes {
-    /// A tenant's key has them unless it says otherwise.
+    /// The scopes of a tenant's key that names none.
     pub(crate) const ALL: Self = Self { publish: true, read: true, manage: true };
     pub(crate) const NONE: Self = Self { publish: false, read: false, manage: false };
-    /// A provider's key has it unless it says otherwise.
+    /// The scopes of a provider's key that names none.
     pub(crate) const PUBLISH: Self = Self { publish: true, read: false, manage: false };
     pub(crate) const NAMES: [&str; 3] = ["publish", "read", "manage"];
 
-    /// Reads the names in a config file or a request; `None` at the first unknown one or when there is none.
+    /// Reads scopes by their names in a config file or a request. `None` when a name is unknown, or when there is no name.
     pub(crate) fn parse<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<Self> {
         let mut scopes = Self::NONE;
         for name in names {
@@ -100,7 +101,7 @@ impl Scopes {
         named.into_iter().filter_map(|(has, name)| has.then_some(name)).collect()
     }
 
-    /// Those of `others` that these do not come to.
+    /// The names of those scopes in `others` that these do not include.
     pub(crate) fn lacking(self, others: Self) -> Vec<&'static str> {
         let (publish, manage) = (others.publish && !self.publish, others.manage && !self.manage);
         let lacking = Self { publish, read: others.read && !self.may_read(), manage };
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_manages_reads_and_who_reads_does_not_publish() {
+    fn manage_includes_read_and_read_excludes_publish() {
         let of = |names: &[&str]| Scopes::parse(names.iter().copied()).expect("scopes");
         assert_eq!(of(&["manage"]).lacking(of(&["read", "manage"])), [""; 0]);
         assert_eq!(of(&["manage"]).lacking(Scopes::ALL), ["publish"]);

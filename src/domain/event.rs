@@ -1,4 +1,4 @@
-//! One thing that happened: published once, rendered to bytes once, the same bytes for every endpoint and attempt.
+//! An event: it is published once and rendered to bytes once, and every endpoint and attempt gets the same bytes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use bytes::Bytes;
 use super::id::EventKey;
 use super::time::Timestamp;
 
-/// What a publisher may say about an event besides its data: a name and a JSON scalar (string, number, true, false, null), the
-/// latter as it was written, so that `7` and `"7"` stay what they are.
+/// What a publisher says about an event besides its data: names with JSON scalars (string, number, true, false, null). The
+/// scalars are kept as they were written, so that `7` and `"7"` stay different.
 pub(crate) type Attributes = BTreeMap<String, Box<str>>;
 
-/// Whether a publisher may name its publication so: 1 to 255 visible ASCII characters, blanks only between others, since HTTP cuts
-/// those at the ends (RFC 9110 section 5.5).
+/// Checks an idempotency key: 1 to 255 visible ASCII characters, with blanks only between others, since HTTP cuts blanks at the
+/// ends (RFC 9110 section 5.5).
 pub(crate) fn check_idempotency_key(key: &str) -> Result<(), &'static str> {
     let is_visible = key.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     let fits = (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) && is_visible && key.trim_ascii() == key;
@@ -27,43 +27,43 @@ const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) key: EventKey,
-    /// As on the wire: the publisher's own, or `evt_` and a ULID.
+    /// The id on the wire: the publisher's own, or `evt_` and a ULID.
     pub(crate) id: Box<str>,
     pub(crate) provider: Arc<str>,
-    /// `None`: for all tenants of the provider.
+    /// The tenant that the event is for. `None` for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
     pub(crate) kind: Box<str>,
-    /// What `$event.time` printed: `occurred_at` where given, else the time of publishing.
+    /// The time that `$event.time` prints: `occurred_at` where it was given, else the time of publishing.
     pub(crate) time: Timestamp,
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) attributes: Attributes,
     pub(crate) connection: Option<Box<str>>,
-    /// Made by a test call: in the log of its webhook, not among the events that subscribers poll.
+    /// Whether a test call made the event. It stands in the log of its webhook, but not among the events that subscribers poll.
     pub(crate) test: bool,
     pub(crate) content: Content,
 }
 
 impl Event {
-    /// What it holds of memory at most, by the length of its record.
+    /// The most bytes of memory that an event takes whose record has `length` bytes.
     pub(crate) fn bytes_of_record(length: usize) -> usize {
         length + ATTRIBUTES_MAX * ATTRIBUTE_BYTES + EVENT_BYTES
     }
 
-    /// What it holds of memory: its content and attributes, and some for the rest.
+    /// How many bytes of memory the event takes: its content and attributes, and a flat amount for everything else.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(attribute_bytes).sum();
         self.content.bytes.len() + attributes + EVENT_BYTES
     }
 }
 
-/// What an attribute holds of memory.
+/// How many bytes of memory an attribute takes.
 pub(crate) fn attribute_bytes((name, value): (impl AsRef<str>, impl AsRef<str>)) -> usize {
     name.as_ref().len() + value.as_ref().len() + ATTRIBUTE_BYTES
 }
 
-/// The rendered body, and where the published `data` stands in it.
+/// The rendered body of an event, and where the published `data` stands.
 ///
-/// One buffer: the body first; where the dialect's template has no `$data`, the data behind it.
+/// Both are in one buffer: first the body and, where the dialect's template has no `$data`, the data behind it.
 #[derive(Clone, Default)]
 pub(crate) struct Content {
     bytes: Bytes,
@@ -72,7 +72,7 @@ pub(crate) struct Content {
 }
 
 impl Content {
-    /// `data` is where the template put the data, `None` if it did not.
+    /// Makes the content of a rendered body. `data_in_body` is where the template put the data, `None` when it has no `$data`.
     pub(crate) fn new(mut body: Vec<u8>, data_in_body: Option<Range<usize>>, data: &[u8]) -> Self {
         let body_end = body.len();
         let data = data_in_body.unwrap_or_else(|| {
@@ -82,7 +82,7 @@ impl Content {
         Self { bytes: body.into(), body_end, data }
     }
 
-    /// Puts together what [`Self::parts`] took apart; `None` when the places lie outside the bytes.
+    /// Makes the content of the values that [`Self::parts`] returned. `None` when the ranges lie outside the bytes.
     pub(crate) fn from_parts(bytes: Bytes, body_end: usize, data: Range<usize>) -> Option<Self> {
         let fits = body_end <= bytes.len() && data.start <= data.end && data.end <= bytes.len();
         fits.then_some(Self { bytes, body_end, data })
@@ -92,7 +92,7 @@ impl Content {
         (&self.bytes, self.body_end, self.data.clone())
     }
 
-    /// What every attempt sends.
+    /// The bytes that every attempt sends.
     pub(crate) fn body(&self) -> Bytes {
         self.bytes.slice(..self.body_end)
     }
@@ -109,23 +109,23 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// Attributes of one event.
+/// The most attributes of one event.
 pub(crate) const ATTRIBUTES_MAX: usize = 64;
 
-/// Bytes of their names and values together.
+/// The most bytes of all names and values of an event's attributes.
 pub(crate) const ATTRIBUTES_BYTES_MAX: usize = 16 << 10;
 
-/// A node's part for each attribute, and two allocations.
+/// What an attribute takes besides its text: its part of a node of the map, and two allocations.
 const ATTRIBUTE_BYTES: usize = 96;
 
-/// The event itself and its ids.
+/// What an event takes besides its content and attributes.
 const EVENT_BYTES: usize = 512;
 
 #[cfg(test)]
 pub(crate) mod fixture {
     use super::*;
 
-    /// An event with a body of so many bytes.
+    /// An event with a body of `bytes` bytes.
     pub(crate) fn event(key: u64, bytes: usize) -> Event {
         Event {
             key: EventKey(key),

@@ -1,6 +1,6 @@
-//! The numbers by which the process itself says why it ended, wherever that is decided: those of sysexits.h.
+//! Exit codes by which the process says why it ended, as sysexits.h has them.
 
-/// The program is at fault (`EX_SOFTWARE`).
+/// The program itself is at fault (`EX_SOFTWARE`).
 pub(crate) const INTERNAL: u8 = 70;
 
 /// The store cannot be read or written (`EX_IOERR`).

@@ -1,18 +1,18 @@
-//! The headers of one message in one piece of text: every attempt logs two lists of them, and each list is one allocation.
+//! The headers of one message in one text. Every attempt logs two lists of headers, and each list costs one allocation.
 
 use std::fmt;
 
 use memchr::{memchr, memchr_iter};
 
-/// Names and values in the order in which they were added; a name may come more than once.
+/// Headers in the order in which they were added. A name may come more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Headers {
-    /// `name:value` and a line feed each. HTTP has neither a colon in a name nor a line feed in a value.
+    /// Each header as `name:value` and a line feed. HTTP allows no colon in a name and no line feed in a value.
     lines: String,
 }
 
 impl Headers {
-    /// With room for so many bytes.
+    /// Headers with room for `bytes` bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
         Self { lines: String::with_capacity(bytes) }
     }
@@ -35,14 +35,14 @@ impl Headers {
         self.lines.push('\n');
     }
 
-    /// Adds a header, its name in lower case.
+    /// Adds a header, with its name in lower case.
     pub(crate) fn push_with_lower(&mut self, name: &str, value: &str) {
         let start = self.lines.len();
         self.push(name, value);
         self.lines[start..start + name.len()].make_ascii_lowercase();
     }
 
-    /// Appends to the value of the last header, behind a space: how a folded line is joined (RFC 9112 section 5.2).
+    /// Appends a folded line to the value of the last header, after a space (RFC 9112 section 5.2).
     pub(crate) fn fold(&mut self, more: &str) {
         if self.lines.pop().is_some() {
             self.lines.push(' ');
@@ -55,7 +55,7 @@ impl Headers {
         Lines(&self.lines)
     }
 
-    /// The same headers as a log may show them: of those that are secret, the value's begin and its length.
+    /// The headers as a log may show them. The value of a secret header is replaced by its beginning and its length.
     pub(crate) fn masked(&self, is_secret: impl Fn(&str) -> bool) -> Self {
         let shown = |(name, value): (&str, &str)| {
             let value = if is_secret(name) { mask(value) } else { value.to_owned() };
@@ -64,7 +64,7 @@ impl Headers {
         self.iter().map(shown).collect()
     }
 
-    /// Keeps as many of the first as take no more than `bytes`, and says behind them how many were left out.
+    /// Keeps the first headers that fit into `bytes`, and adds a header that says how many were left out.
     pub(crate) fn cut(&mut self, bytes: usize) {
         if self.lines.len() <= bytes {
             return;
@@ -76,18 +76,18 @@ impl Headers {
         self.push(LEFT_OUT, &format!("{left} more headers are not kept"));
     }
 
-    /// How much room they take.
+    /// How many bytes of memory the headers take.
     pub(crate) fn bytes(&self) -> usize {
         self.lines.len()
     }
 
-    /// The first of this name, compared without case (RFC 9110 section 5.1).
+    /// The value of the first header of this name. Case is ignored (RFC 9110 section 5.1).
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
-/// Headers that were not looked at yet.
+/// The headers that an iterator has not returned yet.
 #[derive(Clone)]
 struct Lines<'a>(&'a str);
 
@@ -110,17 +110,19 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
     }
 }
 
-/// `Bea…(41)`. Of a short value nothing is shown.
+/// Masks a value as `Bea…(41)`. Of a short value nothing is shown.
 fn mask(value: &str) -> String {
     let shown = if value.len() < SHOWN_OF_MIN { "" } else { &value[..value.floor_char_boundary(SHOWN_BYTES)] };
     format!("{shown}…({})", value.len())
 }
 
-/// Begin of a masked value that is shown, enough to tell `Bearer` from `Basic`, and the least length of which it gives little away.
+/// How many bytes of a masked value are shown: enough to tell `Bearer` from `Basic`.
 const SHOWN_BYTES: usize = 3;
+
+/// The least length of a value of which a part is shown. In a shorter one that part would give away too much.
 const SHOWN_OF_MIN: usize = 16;
 
-/// Stands for headers that are not kept. No header is called so: it is no token.
+/// The name of the header that says how many were left out. No real header has it, since it is no token.
 pub(crate) const LEFT_OUT: &str = "…";
 
 /// Whether a byte may stand in a header's name (RFC 9110 section 5.6.2).
@@ -143,7 +145,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out(given in prop::collection::vec(("[!-9;-~]{0,8}", "[^\n]{0,12}"), 0..5)) {
+        fn added_headers_come_out_in_order(given in prop::collection::vec(("[!-9;-~]{0,8}", "[^\n]{0,12}"), 0..5)) {
             let headers: Headers = given.iter().map(|(name, value)| (name, value)).collect();
             let found: Vec<_> = headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             prop_assert_eq!(found, given);
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_is_counted() {
+    fn headers_that_are_cut_off_are_counted() {
         let mut headers: Headers = [("a", "1"), ("b", "é"), ("c", "3")].into_iter().collect();
         headers.cut(13);
         assert_eq!(headers.iter().count(), 3, "all of it fits");

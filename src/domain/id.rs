@@ -1,8 +1,8 @@
-//! The names things have: keys inside the store, ids on the wire, and how one becomes the other.
+//! Keys inside the store, ids on the wire, and how they are made of each other.
 //!
-//! An event's key is 64 bits in time order, given by the writer. Its id on the wire, when the publisher chose none, is `evt_`
-//! and the ULID made of that key and the store's [`Node`]; a delivery's is made of the event's key, the endpoint's number and
-//! half the node. So ids need no index, keep their order, and differ between stores.
+//! The writer gives each event a key of 64 bits in the order of time. When the publisher chose no id, the event's id is `evt_`
+//! and a ULID made of the key and the store's [`Node`]. A delivery's id is made of the event's key, the endpoint's number and
+//! half the node. So ids need no index, sort like their keys, and differ between stores.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::time::Timestamp;
 
-/// An event's place in the order of publishing: 48 bits of Unix milliseconds, 16 bits of a counter.
+/// An event's place in the order of publishing: 48 bits of Unix milliseconds and 16 bits of a counter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EventKey(pub(crate) u64);
 
@@ -18,7 +18,7 @@ impl EventKey {
     pub(crate) const MIN: Self = Self(0);
     pub(crate) const MAX: Self = Self(u64::MAX);
 
-    /// The first key of a millisecond.
+    /// The first key of a time's millisecond.
     pub(crate) fn at(time: Timestamp) -> Self {
         Self(time.as_millis() << COUNTER_BITS)
     }
@@ -28,7 +28,7 @@ impl EventKey {
         Self(Self::at(time).0 | ((1 << COUNTER_BITS) - 1))
     }
 
-    /// The next key: later than `last` even when the clock stands or goes back.
+    /// The next key to give: later than `last`, even when the clock stands still or goes back.
     pub(crate) fn next(last: Self, now: Timestamp) -> Self {
         Self::at(now).max(Self(last.0.saturating_add(1)))
     }
@@ -39,14 +39,14 @@ impl EventKey {
     }
 }
 
-/// A webhook's number in this store: given once, never again.
+/// A webhook's number in this store. A number is given once and never again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EndpointNo(pub(crate) u32);
 
-/// Things by webhook.
+/// A map by webhook.
 pub(crate) type ByEndpoint<T> = HashMap<EndpointNo, T, BuildHasherDefault<Spread>>;
 
-/// Spreads numbers that this store gave itself, so nobody can choose them to collide.
+/// A hasher for numbers that this store gave itself, so nobody can choose them to collide.
 #[derive(Default)]
 pub(crate) struct Spread(u64);
 
@@ -56,7 +56,7 @@ impl Hasher for Spread {
     }
 
     fn write_u32(&mut self, number: u32) {
-        // By the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+        // Multiplies by the golden ratio (Knuth, The Art of Computer Programming, 6.4).
         self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 
@@ -65,18 +65,18 @@ impl Hasher for Spread {
     }
 }
 
-/// A tenant's number in this store. 0 is no tenant: an event for all tenants of a provider.
+/// A tenant's number in this store. 0 stands for all tenants of a provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TenantNo(pub(crate) u32);
 
-/// One event for one endpoint.
+/// The delivery of one event to one endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DeliveryKey {
     pub(crate) event: EventKey,
     pub(crate) endpoint: EndpointNo,
 }
 
-/// 64 random bits made with the store, so that two stores never give the same id.
+/// 64 random bits that are drawn when a store is made, so that two stores never give the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node(pub(crate) u64);
 
@@ -85,7 +85,7 @@ impl Node {
         id(EVENT, (u128::from(key.0) << 64) | u128::from(self.0))
     }
 
-    /// The key of an id that this store made; `None` for one that the publisher chose or another store made.
+    /// The key in an event's id. `None` when the publisher chose the id or another store made it.
     pub(crate) fn event_key(self, id: &str) -> Option<EventKey> {
         let bits = bits(EVENT, id)?;
         (low(bits) == self.0).then(|| EventKey(high(bits)))
@@ -108,24 +108,24 @@ impl Node {
     }
 }
 
-/// A webhook's id: `wh_` and a ULID of its making.
+/// Makes a webhook's id: `wh_` and a ULID of the present time.
 pub(crate) fn webhook_id(now: Timestamp, random: [u8; 10]) -> String {
     id(WEBHOOK, ulid_bits(now, random))
 }
 
-/// A key's id: `key_` and a ULID of its making.
+/// Makes a key's id: `key_` and a ULID of the present time.
 pub(crate) fn key_id(now: Timestamp, random: [u8; 10]) -> String {
     id(KEY, ulid_bits(now, random))
 }
 
-/// Whether `name` can be an event's, a provider's or a tenant's id: 1 to 64 of `A-Za-z0-9_-`.
+/// Whether `name` can be the id of an event, a provider or a tenant: 1 to 64 characters of `A-Za-z0-9_-`.
 ///
-/// No `.`: Standard Webhooks signs it as a separator.
+/// A `.` is not allowed, since Standard Webhooks signs it as a separator.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-/// Whether `id` has the form of an id that is made here: one of our prefixes and a ULID.
+/// Whether `id` has the form of an id that hookwheel makes: one of its prefixes and a ULID.
 pub(crate) fn has_own_form(id: &str) -> bool {
     [EVENT, DELIVERY, WEBHOOK, KEY].into_iter().any(|prefix| bits(prefix, id).is_some())
 }
@@ -137,7 +137,7 @@ fn id(prefix: &str, bits: u128) -> String {
 fn bits(prefix: &str, id: &str) -> Option<u128> {
     let text = id.strip_prefix(prefix)?;
     let read = ulid::Ulid::from_string(text).ok()?;
-    // Crockford's base32 reads lower case too; an id is one string, so only its own print names it.
+    // Crockford's base32 may be read in lower case too. Only the spelling that is printed counts as the id.
     (read.to_string() == text).then_some(read.0)
 }
 
@@ -167,10 +167,10 @@ const DELIVERY: &str = "dlv_";
 const WEBHOOK: &str = "wh_";
 const KEY: &str = "key_";
 
-/// 65,536 events in one millisecond; past that the key runs ahead of the clock, in order all the same.
+/// The bits of the counter: 65,536 events in one millisecond. Beyond that keys run ahead of the clock, and stay in order.
 const COUNTER_BITS: u32 = 16;
 
-/// Longest id a publisher may choose, in bytes.
+/// The longest id that a publisher may choose, in bytes.
 const NAME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! The pure core: what an event, a webhook, a delivery and a dialect are, and what follows from what.
+//! The pure core: events, webhooks, deliveries and dialects, and the rules about them.
 //!
-//! No I/O, no clock, no randomness: `now` and every random draw are arguments. Nothing here knows redb, hyper or serde's
-//! on-disk forms, and nothing here imports from another room.
+//! It does no I/O, reads no clock and draws no random numbers: `now` and every draw are arguments. Nothing here knows redb, hyper
+//! or serde's on-disk forms, and nothing here imports from another room.
 
 pub(crate) mod access;
 pub(crate) mod delivery;

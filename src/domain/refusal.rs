@@ -1,13 +1,13 @@
-//! What is wrong with a published document, and where: the error of everything that judges one.
+//! What is wrong with a published document, and where. All checks of published documents return this error.
 
 use std::borrow::Cow;
 
-/// One reason not to take a document.
+/// One reason why a document is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// A JSON pointer (RFC 6901) into the document that was judged; empty for the whole.
+    /// A JSON pointer (RFC 6901) into the document that was checked. It is empty for the whole document.
     pub(crate) pointer: String,
-    /// A sentence without the document's values.
+    /// A sentence that holds none of the document's values.
     pub(crate) reason: Cow<'static, str>,
 }
 
@@ -16,7 +16,7 @@ impl Refusal {
         Self { pointer: pointer.into(), reason: reason.into() }
     }
 
-    /// The same, seen from outside the member or element `token` (RFC 6901 section 3).
+    /// The same refusal, seen from outside the member or element `token` (RFC 6901 section 3).
     pub(crate) fn inside(mut self, token: &str) -> Self {
         self.pointer = format!("/{}{}", token.replace('~', "~0").replace('/', "~1"), self.pointer);
         self

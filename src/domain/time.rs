@@ -1,6 +1,6 @@
 //! A moment on the wall clock, and how it is printed and read.
 //!
-//! Read by `crate::clock` alone; everything else gets it as an argument.
+//! Only `crate::clock` reads the clock. Everything else gets the time as an argument.
 
 pub(crate) mod minute;
 pub(crate) mod timekeeper;
@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 pub(crate) struct Timestamp(u64);
 
 impl Timestamp {
-    /// Before every event; also what "never" sorts as.
+    /// The earliest time, before every event. "Never" sorts as this.
     pub(crate) const EPOCH: Self = Self(0);
 
     pub(crate) const fn from_micros(micros: u64) -> Self {
@@ -41,42 +41,42 @@ impl Timestamp {
         self.0 / MICROS_PER_MILLI
     }
 
-    /// The first whole millisecond that is not earlier: what is due is never due too soon.
+    /// The first whole millisecond that is not earlier, so that nothing is due too soon.
     pub(crate) const fn up_to_millis(self) -> Self {
         Self(self.0.div_ceil(MICROS_PER_MILLI).saturating_mul(MICROS_PER_MILLI))
     }
 
-    /// Unix seconds, rounded down: what the dialects' time headers carry.
+    /// Unix seconds, rounded down, as the dialects' time headers carry them.
     pub(crate) const fn as_secs(self) -> u64 {
         self.0 / MICROS_PER_SEC
     }
 
-    /// The time from `earlier` to this, zero when the clock went back.
+    /// The time from `earlier` to this moment; zero when the clock went back.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
-    /// This time, or 1 µs after `last` where that is not earlier: a time that nobody else of a row has, wherever the clock goes.
+    /// This time, or 1 µs after `last` where that is later. So times in a row are unique, wherever the clock goes.
     pub(crate) fn unique_after(self, last: Option<Self>) -> Self {
         last.map_or(self, |last| self.max(Self(last.0.saturating_add(1))))
     }
 
-    /// `2026-04-20T14:32:00Z`, seconds rounded down: how the API prints times.
+    /// Prints `2026-04-20T14:32:00Z`, with seconds rounded down, as the API prints times.
     pub(crate) fn rfc3339_secs(self) -> String {
         SECONDS.timestamp_to_string(&self.moment())
     }
 
-    /// `2026-04-20T14:32:00.000001Z`, always six digits.
+    /// Prints `2026-04-20T14:32:00.000001Z`, always with six digits.
     pub(crate) fn rfc3339_micros(self) -> String {
         MICROS.timestamp_to_string(&self.moment())
     }
 
-    /// `14:32:00` as a clock there shows it, for lines on a terminal.
+    /// Prints `14:32:00` as a clock in `zone` shows it, for lines on a terminal.
     pub(crate) fn clock_face(self, zone: &TimeZone) -> String {
         zone.to_datetime(self.moment()).strftime("%H:%M:%S").to_string()
     }
 
-    /// How far clocks there are from UTC at that moment: `UTC`, `UTC+02:00`.
+    /// Prints how far clocks in `zone` are from UTC at this moment: `UTC`, `UTC+02:00`.
     pub(crate) fn offset(self, zone: &TimeZone) -> String {
         let offset = zone.to_offset(self.moment());
         let minutes = offset.seconds().unsigned_abs() / 60;
@@ -102,13 +102,13 @@ impl Timestamp {
 /// Why a text is no time that can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoTime {
-    /// It is something else.
+    /// The text is no time.
     Unreadable,
-    /// A date alone.
+    /// The text is a date without a time of day.
     DateAlone,
-    /// A date and a time of day, which each zone has at another moment.
+    /// The text has no offset from UTC, so each time zone has it at another moment.
     NoOffset,
-    /// Before 1970, or so late that its moment has no name in every time zone.
+    /// The time is before 1970, or so late that some time zones cannot name it.
     OutOfRange,
 }
 
@@ -134,7 +134,7 @@ impl fmt::Display for NoTime {
     }
 }
 
-/// Digits behind the second; what has none is cut, not rounded.
+/// Printers of seconds with no digits or six digits behind the point. Further digits are cut, not rounded.
 const SECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(0));
 const MICROS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
@@ -170,14 +170,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn prints_what_it_reads() {
+    fn a_time_prints_as_it_reads() {
         let read = Timestamp::parse_rfc3339("2026-04-20T16:32:00.5+02:00").expect("a valid time");
         assert_eq!(read.rfc3339_secs(), "2026-04-20T14:32:00Z");
         assert_eq!(read.rfc3339_micros(), "2026-04-20T14:32:00.500000Z");
     }
 
     #[test]
-    fn what_is_not_printed_is_cut_and_not_rounded() {
+    fn digits_not_printed_are_cut_and_not_rounded() {
         let last = Timestamp::from_micros(1_776_695_520_000_000 - 1);
         assert_eq!(last.rfc3339_secs(), "2026-04-20T14:31:59Z");
         assert_eq!(last.rfc3339_micros(), "2026-04-20T14:31:59.999999Z");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_not_a_moment() {
+    fn text_that_is_no_moment_is_refused() {
         for text in ["", "14:32:00Z", "10000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "now"] {
             assert_eq!(Timestamp::parse_rfc3339(text), Err(NoTime::Unreadable), "{text}");
         }

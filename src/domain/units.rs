@@ -1,12 +1,12 @@
-//! Durations and sizes as people write them: a number and its unit, `30s`, `1h30m`, `16KiB`.
+//! Durations and sizes as people write them: numbers with units, such as `30s`, `1h30m`, `16KiB`.
 //!
-//! A number without its unit is refused: nobody should have to guess whether 30 is seconds. What is printed reads back as the
-//! same value.
+//! A number without a unit is refused, so that nobody has to guess whether 30 is seconds. A printed value reads back as the same
+//! value.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Reads `30s`, `500ms`, `1h30m`, `7d`, `2w`: whole numbers, each with its unit, each unit once and in falling order.
+/// Reads `30s`, `500ms`, `1h30m`, `7d`, `2w`: whole numbers with units. Each unit may come once, and larger units come first.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Wrong> {
     if text == "0" {
         return Ok(Duration::ZERO);
@@ -26,10 +26,10 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Wrong> {
     if text.is_empty() { Err(Wrong::NoNumber) } else { Ok(Duration::from_millis(millis)) }
 }
 
-/// Prints a duration in the units it is read in, to the millisecond: `1h30m`, `7d`, `0s`.
+/// Prints a duration in the same units, to the millisecond: `1h30m`, `7d`, `0s`.
 pub(crate) fn duration_text(duration: Duration) -> String {
     let mut left = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    // Weeks are read but not printed, and a day is 24h: both as people say them.
+    // Weeks are read but not printed, and a day is printed as 24h, since people say it so.
     let days = left >= 2 * DAY_MILLIS;
     let units = DURATION_UNITS.iter().filter(|(unit, _)| *unit != "w" && (days || *unit != "d"));
     let mut text = String::new();
@@ -42,7 +42,7 @@ pub(crate) fn duration_text(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-/// A number of bytes, printed in the largest unit that leaves it whole.
+/// A number of bytes. It is printed in the largest unit that leaves it whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Size(pub(crate) u64);
 
@@ -85,7 +85,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// Why a text is no duration or size; says what one looks like.
+/// Why a text is no duration or size. The message shows what one looks like.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Wrong {
     #[error("it does not begin with a whole number")]
@@ -100,7 +100,7 @@ pub(crate) enum Wrong {
     TooLarge,
 }
 
-/// `1h30m` is `1`, `h` and `30m`.
+/// Splits a text into its first number, its unit and the rest: `1h30m` into `1`, `h` and `30m`.
 fn split(text: &str) -> (&str, &str, &str) {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(digits);
@@ -124,13 +124,13 @@ fn whole(number: &str) -> Result<u64, Wrong> {
     number.parse().map_err(|_| Wrong::TooLarge)
 }
 
-/// Milliseconds of each unit, from large to small.
+/// The milliseconds of each unit, the largest first.
 const DURATION_UNITS: &[(&str, u64)] =
     &[("w", 7 * DAY_MILLIS), ("d", DAY_MILLIS), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 const DAY_MILLIS: u64 = 86_400_000;
 
-/// Bytes of each unit, from large to small; `KiB` is a power of two, `KB` one of ten (IEC 80000-13).
+/// The bytes of each unit, the largest first. `KiB` is a power of two, `KB` a power of ten (IEC 80000-13).
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("TiB", KIB * KIB * KIB * KIB),
     ("TB", 1_000_000_000_000),
@@ -211,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back(millis in 0..u64::MAX / 2, bytes: u64) {
+        fn a_printed_value_reads_back(millis in 0..u64::MAX / 2, bytes: u64) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse_duration(&duration_text(duration)), Ok(duration));
             prop_assert_eq!(Size::parse(&Size(bytes).to_string()), Ok(Size(bytes)));

@@ -1,7 +1,7 @@
-//! What came back from one attempt: a response, or why there is none.
+//! The outcome of one attempt: a response, or why there is none.
 //!
-//! Plain values, made by `deliver`, kept by the store, shown by the API. Nothing here judges a status: what a success is, the
-//! dialect says.
+//! These are plain values: `deliver` makes them, the store keeps them, and the API shows them. Nothing here judges a status,
+//! since the dialect says what a success is.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use bytes::Bytes;
 
 use crate::domain::headers::Headers;
 
-/// One HTTP request of a delivery, done.
+/// The outcome of one HTTP request of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) result: Result<Response, Failure>,
-    /// From the start of the attempt, connecting included, to its end.
+    /// The time from the start of the attempt, including connecting, to its end.
     pub(crate) duration: Duration,
 }
 
@@ -22,18 +22,19 @@ pub(crate) struct Outcome {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// In the order in which they came, names in lower case, bytes that are not UTF-8 replaced.
+    /// The headers in the order in which they came, with names in lower case and bytes that are not UTF-8 replaced.
     pub(crate) headers: Headers,
-    /// At most the `response_capture` of the attempt.
+    /// The first bytes of the body, at most the attempt's `response_capture`.
     pub(crate) body: Bytes,
-    /// Whether more of the body was there, or may have been, than is kept.
+    /// Whether the body was, or may have been, longer than what is kept.
     pub(crate) truncated: bool,
-    /// What was wrong with the body, in one sentence: it broke off, came too late, or its end was unclear. Changes no verdict.
+    /// What was wrong with the body, in one sentence: it broke off, came too late, or its end was unclear. It does not change
+    /// whether the attempt succeeded.
     pub(crate) body_error: Option<Box<str>>,
 }
 
 impl Outcome {
-    /// How much of a response is kept.
+    /// How many bytes of the response are kept.
     pub(crate) fn bytes(&self) -> usize {
         let of = |response: &Response| {
             response.headers.bytes() + response.body.len() + response.body_error.as_ref().map_or(0, |error| error.len())
@@ -54,12 +55,12 @@ impl fmt::Debug for Response {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) class: Class,
-    /// One sentence for the log, at most [`DETAIL_BYTES_MAX`] bytes.
+    /// One sentence for the delivery log, at most [`DETAIL_BYTES_MAX`] bytes.
     pub(crate) detail: String,
 }
 
 impl Failure {
-    /// Cuts `detail` to its bound: parts of it, names in a certificate among them, are the peer's choice.
+    /// Makes a failure, and cuts `detail` to its bound. Parts of it are the peer's choice, such as names in a certificate.
     pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
         let mut detail = detail.into();
         detail.truncate(detail.floor_char_boundary(DETAIL_BYTES_MAX));
@@ -73,10 +74,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The kinds of failure a delivery log tells apart.
+/// The kinds of failure that a delivery log tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Class {
-    /// The name has no address, or nobody answered for it.
+    /// The name has no address, or no name server answered for it.
     Dns,
     /// No address of the endpoint took the connection.
     Connect,
@@ -90,9 +91,9 @@ pub(crate) enum Class {
     Status,
     /// The relay may not send there.
     Policy,
-    /// What came is not HTTP, or its head is more than is read.
+    /// The response is not HTTP, or its head is larger than is read.
     Response,
-    /// The relay itself failed in the middle of the attempt.
+    /// The relay itself failed during the attempt.
     Internal,
 }
 
@@ -109,7 +110,7 @@ impl Class {
         Self::Internal,
     ];
 
-    /// As the log and the API print it.
+    /// The name that the log and the API print.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Dns => "dns",
@@ -131,7 +132,7 @@ impl fmt::Display for Class {
     }
 }
 
-/// Long enough for a sentence with a host name in it, short enough for a million log records.
+/// The longest detail in bytes: a sentence with a host name in it, and short enough for a million log records.
 pub(crate) const DETAIL_BYTES_MAX: usize = 400;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! When the next attempt is made: a delay from the end of the one before it, from the number of the retry and a random draw.
+//! When the next attempt is made: the delay from the end of the last attempt, by the number of the retry and a random draw.
 //!
-//! A new policy is a variant of [`Policy`]; nothing else knows how delays come about.
+//! A new policy is a variant of [`Policy`]. Nothing else knows how delays are computed.
 
 use std::time::Duration;
 
@@ -8,18 +8,20 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Retry {
     pub(crate) policy: Policy,
-    /// Each delay is multiplied by `1 - jitter + 2 × jitter × u`; from 0 to 1. 0.2: by 0.8 + 0.4 u. 0 with [`Policy::DecorrelatedJitter`].
+    /// From 0 to 1. Each delay is multiplied by `1 - jitter + 2 × jitter × u` for a draw u; with 0.2 that is 0.8 + 0.4 u. It is 0
+    /// with [`Policy::DecorrelatedJitter`].
     pub(crate) jitter: f64,
 }
 
 /// How a delay follows from the retry's number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Policy {
-    /// One delay after another, then none.
+    /// A list of delays, one for each retry.
     Schedule(Vec<Duration>),
-    /// `first`, then each `factor` times the one before.
+    /// The delay `first`, and then each delay `factor` times the one before.
     Exponential { first: Duration, factor: f64, retries: u32 },
-    /// Spread so that the retries of many deliveries do not meet, and the median of the first is exactly `median`.
+    /// Delays that are spread so that the retries of many deliveries do not meet. The median of the first delay is exactly
+    /// `median`.
     ///
     /// With t = i + u and f(t) = 2^t · tanh(√(4t)): delay i = (f(t of i) − f(t of i−1)) / f(0.5) · median.
     DecorrelatedJitter { median: Duration, retries: u32 },
@@ -34,10 +36,11 @@ impl Retry {
         }
     }
 
-    /// The time from the end of an attempt to retry number `retry`, from 0; `None` when there is no such retry.
+    /// The time from the end of an attempt to retry number `retry`, counted from 0. `None` when there is no such retry. At most
+    /// [`DELAY_MAX`].
     ///
-    /// `draw` is uniform in [0, 1); `previous_draw` is the one of the retry before, which decorrelated jitter goes on from
-    /// (where it is not known, its median). At most [`DELAY_MAX`].
+    /// `draw` is uniform in [0, 1). `previous_draw` is the draw of the retry before, from which decorrelated jitter goes on; when
+    /// it is not known, the median is used.
     pub(crate) fn delay(&self, retry: u32, draw: f64, previous_draw: Option<f64>) -> Option<Duration> {
         if retry >= self.retries() {
             return None;
@@ -55,7 +58,7 @@ impl Retry {
     }
 }
 
-/// Delay of retry `retry` in medians of the first.
+/// The delay of a retry, as a multiple of the first delay's median.
 fn decorrelated(retry: u32, draw: f64, previous_draw: Option<f64>) -> f64 {
     let here = reach(f64::from(retry) + draw);
     let before = match retry.checked_sub(1) {
@@ -65,7 +68,7 @@ fn decorrelated(retry: u32, draw: f64, previous_draw: Option<f64>) -> f64 {
     (here - before) / reach(MEDIAN_DRAW)
 }
 
-/// f of [`Policy::DecorrelatedJitter`]: rises from 0, so that no delay is negative.
+/// The function f of [`Policy::DecorrelatedJitter`]. It rises from 0, so no delay is negative.
 fn reach(t: f64) -> f64 {
     t.exp2() * (4.0 * t).sqrt().tanh()
 }
@@ -74,7 +77,7 @@ fn duration(secs: f64) -> Duration {
     Duration::try_from_secs_f64(secs).unwrap_or(DELAY_MAX).min(DELAY_MAX)
 }
 
-/// No retry waits longer, whatever a factor makes of it: a year.
+/// The longest delay, whatever a factor makes of it: a year.
 pub(crate) const DELAY_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 const MEDIAN_DRAW: f64 = 0.5;
@@ -95,7 +98,7 @@ mod tests {
         Retry { policy: Policy::DecorrelatedJitter { median: Duration::from_secs(30), retries: 3 }, jitter: 0.0 }
     }
 
-    /// Delays in seconds for one row of draws.
+    /// The delays in seconds for a row of draws.
     fn delays(retry: &Retry, draws: &[f64]) -> Vec<f64> {
         let delay = |at: usize| retry.delay(u32::try_from(at).unwrap(), draws[at], at.checked_sub(1).map(|before| draws[before]));
         (0..draws.len()).map(|at| delay(at).expect("a retry").as_secs_f64()).collect()
@@ -160,13 +163,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_retry_there_is_has_a_delay_and_no_other(retry in 0_u32..30, draw in 0.0..1.0_f64, previous in prop::option::of(0.0..1.0_f64)) {
+        fn exactly_the_retries_of_a_policy_have_a_delay(retry in 0_u32..30, draw in 0.0..1.0_f64, previous in prop::option::of(0.0..1.0_f64)) {
             let policy = Policy::DecorrelatedJitter { median: Duration::from_secs(30), retries: 20 };
             prop_assert_eq!(Retry { policy, jitter: 0.0 }.delay(retry, draw, previous).is_some(), retry < 20);
         }
     }
 
-    /// Marsaglia's xorshift64: the same draws in every run.
+    /// Marsaglia's xorshift64, which gives the same draws in every run.
     struct Xorshift(u64);
 
     impl Xorshift {

@@ -1,6 +1,7 @@
-//! What deliveries came to in an hour: how many ended how, what their attempts brought, how long the last ones took.
+//! Statistics of an hour: how many deliveries ended in which way, what their attempts brought, and how long the last attempts
+//! took.
 //!
-//! Sums alone, so that two of them can be added; a time is kept to an eighth of itself.
+//! A tally holds sums only, so that tallies can be added. A time is exact to an eighth of itself.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,16 +23,16 @@ impl Hour {
         Timestamp::from_millis(u64::from(self.0) * HOUR_SECS * 1_000)
     }
 
-    /// The first hour of its day.
+    /// The first hour of this hour's day.
     pub(crate) fn of_day(self) -> Self {
         Self(self.0 - self.0 % HOURS_OF_DAY)
     }
 }
 
-/// What an attempt brought, as statistics tell it.
+/// What an attempt brought, as the statistics tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Brought {
-    /// A response, by the hundreds of its status: 2 to 5, and 0 for any other.
+    /// A response, by the first digit of its status: 2 to 5, or 0 for any other.
     Status(u8),
     Failure(Class),
 }
@@ -44,12 +45,12 @@ impl Brought {
         }
     }
 
-    /// By the hundreds of a status.
+    /// By the first digit of a status.
     pub(crate) fn status(hundreds: u8) -> Self {
         Self::Status(if (2..=5).contains(&hundreds) { hundreds } else { 0 })
     }
 
-    /// As the API prints it.
+    /// The name that the API prints.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Status(2) => "2xx",
@@ -62,27 +63,27 @@ impl Brought {
     }
 }
 
-/// One thing to count: an attempt that ended, the delivery that ended with it, or one that ended without.
+/// One thing to count: an attempt, the end of a delivery, or both when the delivery ended with the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     pub(crate) hour: Hour,
     pub(crate) endpoint: EndpointNo,
-    /// `None`: no attempt was made.
+    /// What the attempt brought. `None` when no attempt was made.
     pub(crate) attempt: Option<Brought>,
-    /// Whether the delivery ended, and with success.
+    /// Whether the delivery succeeded, if it ended.
     pub(crate) ended: Option<bool>,
-    /// How long the attempt took.
+    /// How long the attempt took, in microseconds.
     pub(crate) micros: u32,
 }
 
-/// What was counted.
+/// The sums of marks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Deliveries that ended.
+    /// How many deliveries succeeded. `failed` counts those that failed.
     pub(crate) succeeded: u64,
     pub(crate) failed: u64,
     pub(crate) attempts: BTreeMap<Brought, u64>,
-    /// Of the attempts with which deliveries ended.
+    /// The times of the attempts with which deliveries ended.
     pub(crate) times: Times,
 }
 
@@ -108,13 +109,14 @@ impl Tally {
         self.times.merge(&other.times);
     }
 
-    /// Deliveries that ended.
+    /// How many deliveries ended.
     pub(crate) fn total(&self) -> u64 {
         self.succeeded + self.failed
     }
 }
 
-/// How long attempts took: how many fall into each of some two hundred spans, each an eighth longer than the one before.
+/// How long attempts took, as the number of attempts in each of some two hundred spans. Each span is about an eighth longer than
+/// the one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) sum_micros: u64,
@@ -143,8 +145,8 @@ impl Times {
         self.sum_micros.saturating_mul(1_000).checked_div(self.count()).map(Duration::from_nanos)
     }
 
-    /// The time that so many percent of them do not exceed, by the nearest rank; at most an eighth too long, and never longer than
-    /// the longest.
+    /// The time that `percent` percent of the attempts do not exceed, by the nearest rank. It is at most an eighth too long, and
+    /// never longer than the longest attempt.
     pub(crate) fn quantile(&self, percent: u64) -> Option<Duration> {
         let rank = (self.count() * percent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -156,7 +158,7 @@ impl Times {
     }
 }
 
-/// Which span a time falls into: up to 15 µs each its own, above that eight to each power of two.
+/// The span of a time. Times up to 15 µs have a span each; above that a power of two has eight spans.
 fn span(micros: u32) -> u8 {
     let shift = (micros | EIGHT).ilog2() - EIGHT.ilog2();
     u8::try_from(shift * EIGHT + (micros >> shift)).unwrap_or(u8::MAX)
@@ -171,7 +173,7 @@ fn longest(span: u8) -> u32 {
     u32::try_from(next - 1).unwrap_or(u32::MAX)
 }
 
-/// Spans to a power of two.
+/// The number of spans in a power of two.
 const EIGHT: u32 = 8;
 
 const HOUR_SECS: u64 = 3600;

@@ -1,4 +1,4 @@
-//! The catalogue of a dialect: its event types in the order of the file, each found by its name without looking at the others.
+//! The catalogue of a dialect: its event types in the order of the file. A type is found by its name without a search.
 
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -11,15 +11,15 @@ use crate::domain::text::nearest::nearest;
 pub(crate) struct EventType {
     pub(crate) name: Box<str>,
     pub(crate) description: Box<str>,
-    /// JSON of an event's `data`, as it was written.
+    /// The JSON of an event's `data`, as it was written.
     pub(crate) example: Box<str>,
-    /// The example is not the provider's but made here.
+    /// Whether the example was made for hookwheel and is not the provider's own.
     pub(crate) ours: bool,
     pub(crate) version: i64,
 }
 
 impl EventType {
-    /// What it holds of memory that its provider may choose.
+    /// How many bytes of memory the entry's texts take, which a provider may choose.
     pub(crate) fn bytes(&self) -> usize {
         self.name.len() + self.description.len() + self.example.len()
     }
@@ -37,7 +37,7 @@ impl EventTypes {
         self.places.get(name).map(|place| &*self.all[*place])
     }
 
-    /// The type that was probably meant.
+    /// The type that was probably meant by an unknown name.
     pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.all.iter().map(|known| &*known.name))
     }

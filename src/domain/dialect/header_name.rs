@@ -1,10 +1,10 @@
-//! Names of headers that a dialect may send.
+//! The names of headers that a dialect may send.
 
 use std::fmt;
 
 use crate::domain::headers::is_token;
 
-/// A header's name as the dialect writes it, none that HTTP or hookwheel needs for itself.
+/// A header's name as the dialect writes it. HTTP and hookwheel do not need the name for themselves.
 #[derive(Clone, Debug)]
 pub(crate) struct HeaderName {
     text: Box<str>,
@@ -12,7 +12,7 @@ pub(crate) struct HeaderName {
 }
 
 impl HeaderName {
-    /// Refuses what is no token (RFC 9110 section 5.6.2), and names that are reserved.
+    /// Parses a name. Fails when it is no token (RFC 9110 section 5.6.2), and when it is reserved.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(is_token) {
             return Err("a header's name is 1 to 128 letters, digits and any of !#$%&'*+-.^_`|~");
@@ -29,13 +29,13 @@ impl HeaderName {
         &self.text
     }
 
-    /// Whether its value is a credential, so that the log shows it masked. A signature is none: it is made to be shown.
+    /// Whether the header's value is a credential, so that the log masks it. A signature is none, since it is made to be shown.
     pub(crate) fn is_secret(&self) -> bool {
         self.is_secret
     }
 }
 
-/// RFC 9110 section 5.1: names compare without case.
+/// Names compare without case (RFC 9110 section 5.1).
 impl PartialEq for HeaderName {
     fn eq(&self, other: &Self) -> bool {
         self.text.eq_ignore_ascii_case(&other.text)
@@ -50,10 +50,10 @@ impl fmt::Display for HeaderName {
     }
 }
 
-/// Longest name, in bytes: what common servers take.
+/// The longest name, in bytes, that common servers take.
 const NAME_BYTES_MAX: usize = 128;
 
-/// In lower case. Framing and connection control, which the relay alone writes.
+/// Headers of framing and connection control, in lower case. Only the relay writes them.
 const RESERVED: &[&str] = &[
     "connection",
     "content-encoding",
@@ -70,7 +70,7 @@ const RESERVED: &[&str] = &[
 
 const RESERVED_PREFIX: &str = "proxy-";
 
-/// What the name of a header contains that carries a credential, in lower case.
+/// Texts that the name of a header with a credential contains, in lower case.
 const SECRET: &[&str] = &["authorization", "cookie", "token", "secret", "password", "api-key", "apikey", "access-key"];
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn a_name_that_is_no_token_is_refused() {
         for name in ["", "a b", "a:", "a\r\n", "é", "a(b)", &"x".repeat(129)] {
             assert!(HeaderName::parse(name).is_err(), "{name:?}");
         }

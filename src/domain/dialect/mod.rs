@@ -1,5 +1,5 @@
-//! How a provider speaks: what it sends, when it tries again, what its management API looks like. Data, not code: every dialect
-//! is one value of [`Dialect`], and nothing that runs knows a provider's name.
+//! How a provider speaks: what is sent, when it is sent again, and what the management API looks like. This is data, not code:
+//! every dialect is a value of [`Dialect`], and no running code knows a provider's name.
 //!
 //! ```text
 //!  publish ─▶ check(facts) ─▶ body.render(facts) ─▶ kept ─▶ each attempt: headers(attempt) ─▶ is_success(status) / retry.delay
@@ -27,7 +27,7 @@ use super::webhook::secret::{Format, Reason, Secret};
 pub(crate) use event_types::{EventType, EventTypes};
 pub(crate) use header_name::HeaderName;
 
-/// A dialect, read and checked.
+/// A dialect that was read and checked.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dialect {
     pub(crate) name: Box<str>,
@@ -35,32 +35,33 @@ pub(crate) struct Dialect {
     pub(crate) api: Api,
     pub(crate) event: EventRules,
     pub(crate) body: Body,
-    /// No two events of one provider and type share a time: `$event.time` is the later of now and 1 µs after the last.
+    /// Whether no two events of one provider and type share a time. Then `$event.time` is the later of now and 1 µs after the
+    /// last time.
     pub(crate) unique_time: bool,
-    /// In the order of the file, the signature's not among them.
+    /// The headers in the order of the file, without the signature's.
     pub(crate) headers: Vec<Header>,
     pub(crate) signature: Option<Signature>,
     pub(crate) delivery: Delivery,
     pub(crate) retry: Retry,
     pub(crate) disable: Disable,
-    /// The catalogue; [`EventRules::catalogue`] says whether there are others.
+    /// The catalogue. [`EventRules::catalogue`] says whether there are other types.
     pub(crate) event_types: EventTypes,
 }
 
 /// How the management API of webhooks looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Api {
-    /// The member that every answer stands under; empty: none.
+    /// The name of the member that holds every answer. When empty, the answer stands alone.
     pub(crate) wrap: Box<str>,
-    /// What is shown of a webhook, in this order.
+    /// The members of a webhook that are shown, in this order.
     pub(crate) webhook: Vec<WebhookField>,
     pub(crate) secret: SecretPolicy,
     pub(crate) secret_format: Format,
-    /// 0: no limit.
+    /// The most webhooks that one key may make. 0 means that there is no limit.
     pub(crate) max_webhooks_per_key: u32,
-    /// Whether every webhook has a name; no two of a tenant have the same in any dialect.
+    /// Whether every webhook must have a name. In every dialect the names of a tenant's webhooks differ.
     pub(crate) unique_name: bool,
-    /// Whether a status may be `removed`; else one that is out of the config file shows as disabled.
+    /// Whether a webhook's status may be `removed`. Otherwise a webhook that is out of the config file shows as disabled.
     pub(crate) shows_removed: bool,
     /// Whether an endpoint may be `http` besides `https`.
     pub(crate) plain_http: bool,
@@ -82,14 +83,14 @@ pub(crate) enum WebhookField {
     Description,
     Url,
     Events,
-    /// In the answers of create and rotate-secret alone.
+    /// The secret. Only the answers of create and rotate-secret show it.
     Secret,
-    /// `active`, `disabled`, or `removed` where the dialect knows that.
+    /// `active`, `disabled`, or `removed` where the dialect has that status.
     Status,
-    /// The same as true or false.
+    /// The status as true or false.
     IsActive,
     CreatedAt,
-    /// End of the last attempt.
+    /// When the last attempt ended.
     LastDeliveryAt,
     /// Failures in a row, as the dialect counts them.
     Failures,
@@ -116,7 +117,7 @@ impl WebhookField {
         Self::LastError,
     ];
 
-    /// As dialect files and answers write it.
+    /// The name in dialect files and answers.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Id => "id",
@@ -136,23 +137,23 @@ impl WebhookField {
     }
 }
 
-/// What an event must bring, and what its attributes mean.
+/// What an event must have, and what its attributes mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EventRules {
     pub(crate) required_attributes: Vec<Box<str>>,
     /// The attribute that must equal the event's type.
     pub(crate) type_attribute: Option<Box<str>>,
-    /// The attribute that names the one webhook an event is for.
+    /// The attribute that names the only webhook that an event is for.
     pub(crate) link_attribute: Option<Box<str>>,
-    /// The attribute that overrides the catalogue's version.
+    /// The attribute that replaces the catalogue's version.
     pub(crate) version_attribute: Option<Box<str>>,
     pub(crate) unknown_types: UnknownTypes,
     pub(crate) catalogue: Openness,
-    /// A sentence that stands above the catalogue; may be empty.
+    /// A sentence that is shown above the catalogue. It may be empty.
     pub(crate) note: Box<str>,
 }
 
-/// What becomes of a published event whose type the catalogue does not have.
+/// What happens to a published event whose type is not in the catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum UnknownTypes {
     #[default]
@@ -160,13 +161,13 @@ pub(crate) enum UnknownTypes {
     Refuse,
 }
 
-/// Whether webhooks may subscribe to a type that the catalogue does not have.
+/// Whether webhooks may subscribe to a type that is not in the catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Openness {
-    /// They may: it lists some of the types that there are.
+    /// They may, since the catalogue lists only some of the types.
     #[default]
     Open,
-    /// It lists all of them.
+    /// They may not, since the catalogue lists all types.
     Closed,
 }
 
@@ -181,22 +182,22 @@ pub(crate) struct Header {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) success: Success,
-    /// From the begin of an attempt to the end of the response's head; the body is read until then at most.
+    /// The time from the beginning of an attempt to the end of the response's head. The body is read until the same moment.
     pub(crate) timeout: Duration,
     /// Whether `Retry-After` on 429 and 503 can make the next attempt later.
     pub(crate) retry_after: bool,
     /// Whether 410 ends the delivery and disables the webhook.
     pub(crate) gone: bool,
-    /// Whether connections keep a webhook's URL.
+    /// Whether connections pin a webhook's URL.
     pub(crate) pin_url: bool,
-    /// Statuses after which the endpoint has one slot until a success.
+    /// Statuses after which the endpoint has one slot until an attempt succeeds.
     pub(crate) one_slot_after: Vec<u16>,
 }
 
 /// Which statuses are a success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Success {
-    /// 200 to 299.
+    /// A status from 200 to 299.
     Any2xx,
     Codes(Vec<u16>),
 }
@@ -204,7 +205,7 @@ pub(crate) enum Success {
 /// When failures disable a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Disable {
-    /// This many in a row; 0: never.
+    /// After so many failures in a row. 0 means never.
     pub(crate) consecutive: u32,
     pub(crate) count: Counted,
 }
@@ -217,7 +218,7 @@ pub(crate) enum Counted {
     Attempts,
 }
 
-/// A type that a webhook subscribes to and the catalogue does not have.
+/// A subscribed type that the catalogue does not have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnknownType {
     pub(crate) name: Box<str>,
@@ -239,12 +240,13 @@ impl Dialect {
         }
     }
 
-    /// Whether an endpoint that answers so has one slot until a success.
+    /// Whether an endpoint that answers with this status has one slot until an attempt succeeds.
     pub(crate) fn leaves_one_slot(&self, status: u16) -> bool {
         self.delivery.one_slot_after.contains(&status)
     }
 
-    /// The headers of one attempt: the dialect's in the order of its file, then the signature. Names as the dialect writes them.
+    /// The headers of one attempt: the dialect's in the order of its file, then the signature. Names are as the dialect writes
+    /// them.
     pub(crate) fn headers(&self, attempt: &AttemptFacts<'_>) -> Headers {
         let mut headers = Headers::default();
         for header in &self.headers {
@@ -266,7 +268,7 @@ impl Dialect {
         sent.masked(|name| secret().any(|secret| secret.as_str().eq_ignore_ascii_case(name)))
     }
 
-    /// Whether an event may be published as it is; all reasons against it, with pointers into the published event.
+    /// Checks whether an event may be published. Returns every reason against it, with pointers into the published event.
     pub(crate) fn check(&self, facts: &Facts<'_>) -> Vec<Refusal> {
         let missing = self.event.required_attributes.iter().filter_map(|name| self.check_required(name, facts));
         let headers = self.headers.iter().filter_map(|header| header.value.check_publishable(facts).err());
@@ -311,7 +313,7 @@ impl Dialect {
         })
     }
 
-    /// The `$event.version` of an event: its attribute where the dialect has one for it, else the catalogue's, else 0.
+    /// The `$event.version` of an event: its version attribute where the dialect has one, else the catalogue's version, else 0.
     pub(crate) fn version<'a>(&self, kind: &str, attributes: &'a Attributes) -> Cow<'a, str> {
         let given = self.event.version_attribute.as_deref().and_then(|name| attributes.get(name));
         match given {
@@ -320,7 +322,7 @@ impl Dialect {
         }
     }
 
-    /// The name of the one webhook that an event is for, where its attributes say so.
+    /// The name of the only webhook that an event is for, if its attributes name one.
     pub(crate) fn link(&self, attributes: &Attributes) -> Option<String> {
         let raw = attributes.get(self.event.link_attribute.as_deref()?)?;
         json::unescape(raw).map(Cow::into_owned)
@@ -330,7 +332,7 @@ impl Dialect {
         self.event_types.named(name)
     }
 
-    /// The same dialect for a provider that says what becomes of unknown types, published and subscribed to.
+    /// The same dialect with a provider's own rule for unknown types. It applies to published events and to subscriptions.
     pub(crate) fn with_unknown_types(&self, unknown_types: UnknownTypes) -> Self {
         let catalogue = match unknown_types {
             UnknownTypes::Pass => Openness::Open,
@@ -339,7 +341,7 @@ impl Dialect {
         Self { event: EventRules { unknown_types, catalogue, ..self.event.clone() }, ..self.clone() }
     }
 
-    /// Whether a webhook may subscribe to this: in a closed catalogue a name must be in it.
+    /// Checks whether a webhook may subscribe to a pattern. In a closed catalogue a name must be listed.
     pub(crate) fn check_pattern(&self, pattern: &Pattern) -> Result<(), UnknownType> {
         match pattern {
             Pattern::Exact(name) if self.event.catalogue == Openness::Closed && self.event_type(name).is_none() => {
@@ -358,7 +360,7 @@ impl Dialect {
         self.event_types.nearest(name)
     }
 
-    /// Takes a secret that a caller of the API gives.
+    /// Accepts a secret that a caller of the API gives.
     pub(crate) fn accept_secret(&self, given: &str) -> Result<Secret, Reason> {
         match self.api.secret {
             SecretPolicy::Generated => Err(Reason::NotTaken),

@@ -1,8 +1,8 @@
-//! JSON as ECMAScript prints it: `JSON.stringify(JSON.parse(text))`, byte for byte (ECMA-262 25.5).
+//! Prints JSON as ECMAScript does: `JSON.stringify(JSON.parse(text))`, byte for byte (ECMA-262 25.5).
 //!
-//! Receivers that verify a signature over their own print of the body can do so only when the body already is that print. What
-//! ECMAScript changes without loss (spaces, escapes, order of integer-like names, names given twice, digits of a fraction) is
-//! changed here; a whole number that would come out as another one is refused.
+//! Some receivers verify a signature over their own print of the body. They can do so only when the body already is that print.
+//! What ECMAScript changes without loss (spaces, escapes, the order of integer-like names, names given twice, digits of a
+//! fraction) is changed here. A whole number that would become another number is refused.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,10 +11,10 @@ use std::ops::Range;
 use super::{Fault, Kind, Scanner, Stop};
 use crate::domain::refusal::Refusal;
 
-/// What ECMAScript prints after reading `document`.
+/// Returns what ECMAScript prints after reading `document`.
 ///
-/// Refused: what [`scan`](super::scan) refuses; a number without fractional value whose print has another decimal value; a number too
-/// large for a double; one that is not 0 and would become 0.
+/// Fails on what [`scan`](super::scan) refuses, and on numbers that would change: a whole number whose print has another decimal
+/// value, a number too large for a double, and a number other than 0 that would become 0.
 pub(crate) fn print(document: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut scanner = Scanner::new(document)?;
     let mut out = Vec::with_capacity(document.len());
@@ -62,7 +62,8 @@ fn array(scanner: &mut Scanner<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(
     Ok(())
 }
 
-/// Prints the members in the order they come, then puts that part of `out` in ECMAScript's order where it is another.
+/// Prints the members of an object in the order in which they come, and then reorders that part of `out` where ECMAScript's order
+/// differs.
 fn object(scanner: &mut Scanner<'_>, depth: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let start = out.len();
     let mut members = Vec::new();
@@ -92,7 +93,8 @@ struct Member {
     end: usize,
 }
 
-/// The last of members with one name at the first one's place; names that are array indexes first, rising (ECMA-262 10.1.11).
+/// Puts members into ECMAScript's order. Of members with one name only the last stays, at the first one's place. Names that are
+/// array indexes come first, in rising order (ECMA-262 10.1.11).
 fn reorder(members: &[Member], start: usize, out: &mut Vec<u8>) {
     let printed = &out[start..];
     let mut kept: Vec<Member> = Vec::with_capacity(members.len());
@@ -118,7 +120,7 @@ fn reorder(members: &[Member], start: usize, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// The index that a printed name, quotes included, stands for: 0 to 2^32 - 2 without leading zeros (ECMA-262 6.1.7).
+/// The array index that a printed name, with its quotes, stands for: 0 to 2^32 - 2 without leading zeros (ECMA-262 6.1.7).
 fn array_index(printed: &[u8]) -> Option<u64> {
     let digits = printed.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
     let plain =
@@ -127,14 +129,14 @@ fn array_index(printed: &[u8]) -> Option<u64> {
     (index < u64::from(u32::MAX)).then_some(index)
 }
 
-/// Prints a scanned string: every escape resolved and only the needed ones made again.
+/// Prints a scanned string: every escape is resolved, and only the necessary ones are made again.
 ///
-/// One spelling for one string of code units, so two names are the same when their prints are.
+/// A string of code units has exactly one print, so two names are equal when their prints are.
 fn string(raw: &str, out: &mut Vec<u8>) {
     let mut rest = raw;
     while let Some(plain) = rest.find('\\') {
         out.extend_from_slice(&rest.as_bytes()[..plain]);
-        // The scanner let only whole escapes through.
+        // The scanner lets only whole escapes pass.
         let Some((unit, after)) = super::escape(&rest[plain..]) else { break };
         rest = match super::character(unit, after) {
             Some((char, after)) => {
@@ -179,13 +181,15 @@ fn number(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An integer that a double holds and ECMAScript prints as it stands, told without computing: what nearly every number is.
+/// Whether a number is an integer that a double holds and ECMAScript prints as it stands. Nearly every number is one, and no
+/// arithmetic is needed to see it.
 fn is_small_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     digits.len() <= DIGITS_ALWAYS_EXACT && digits.bytes().all(|byte| byte.is_ascii_digit()) && text != "-0"
 }
 
-/// A decimal value without its sign: `digits` × 10^`exponent`, without zeros at either end. No digits: 0.
+/// A decimal value without its sign: `digits` × 10^`exponent`, where the digits have no zeros at either end. For 0 there are no
+/// digits.
 #[derive(PartialEq, Eq)]
 struct Decimal {
     digits: Vec<u8>,
@@ -200,7 +204,7 @@ impl Decimal {
         let zeros_behind = all().rev().take_while(|&digit| digit == b'0').count();
         let mut digits: Vec<u8> = all().skip_while(|&digit| digit == b'0').collect();
         digits.truncate(digits.len().saturating_sub(zeros_behind));
-        // An exponent past 64 bits makes the double 0 or infinite, which is refused before the value is compared.
+        // With an exponent beyond 64 bits the double is 0 or infinite, and is refused before the values are compared.
         let exponent: i64 = exponent.parse().unwrap_or(i64::MAX);
         let exponent = exponent.saturating_add_unsigned(zeros_behind as u64).saturating_sub_unsigned(fraction.len() as u64);
         Self { exponent: if digits.is_empty() { 0 } else { exponent }, digits }
@@ -211,7 +215,7 @@ impl Decimal {
     }
 }
 
-/// A member's name as a JSON pointer's reference token, not yet escaped.
+/// A member's name as a reference token of a JSON pointer, not escaped yet.
 fn pointed(raw: &str) -> Cow<'_, str> {
     super::unescape(raw).unwrap_or_else(|| Cow::Borrowed(raw.trim_matches('"')))
 }
@@ -232,7 +236,7 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Every integer of up to fifteen digits is a double of its own (2^53 has sixteen).
+/// Every integer of up to fifteen digits has a double of its own, since 2^53 has sixteen.
 const DIGITS_ALWAYS_EXACT: usize = 15;
 
 #[cfg(test)]
@@ -261,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_would_become_another_number() {
+    fn a_number_that_would_change_is_refused() {
         let vectors = vectors();
         for case in vectors["loses_precision"].as_array().expect("a list") {
             let input = case["input"].as_str().expect("text");
@@ -296,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_one_whatever_their_spelling() {
+    fn names_are_equal_whatever_their_spelling() {
         assert_eq!(printed(r#"{"\u0061":1,"a":2,"\ud800":3,"\uD800":4}"#), r#"{"a":2,"\ud800":4}"#);
         assert_eq!(printed(r#"{"b":0,"\u0031":1,"0":2,"1":3}"#), r#"{"0":2,"1":3,"b":0}"#);
     }
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_with_its_place() {
+    fn text_that_is_no_json_is_refused_with_its_place() {
         let refusal = print(b"[1,]").expect_err("no JSON");
         assert_eq!((refusal.pointer.as_str(), refusal.reason.as_ref()), ("/1", "no value begins like this"));
         assert!(print("[".repeat(200).as_bytes()).is_err());
@@ -319,7 +323,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_print_prints_itself(text in "(\\{|\\}|\\[|\\]|,|:|\"[a-c0-2]?\"|\"\\\\u00[0-9]{2}\"|[0-9]{1,3}|-1\\.50|true| ){0,12}") {
+        fn the_print_of_a_print_is_the_same(text in "(\\{|\\}|\\[|\\]|,|:|\"[a-c0-2]?\"|\"\\\\u00[0-9]{2}\"|[0-9]{1,3}|-1\\.50|true| ){0,12}") {
             if let Ok(once) = print(text.as_bytes()) {
                 prop_assert_eq!(print(&once), Ok(once.clone()));
             }

@@ -1,9 +1,10 @@
-//! JSON as bytes: our own strict scanner, which checks and finds places but builds no tree, and a tape of a document's values for those
-//! who ask it many questions.
+//! JSON as bytes: a strict scanner, which checks text and finds places in it but builds no tree, and a tape of a document's values
+//! for code that asks many questions about one document.
 //!
-//! The grammar is RFC 8259's and nothing more. What a reader of values would stumble over but the grammar allows passes: lone
-//! surrogates in escapes, `1e999`, numbers of thirty digits, names given twice. Refused are values nested deeper than
-//! [`DEPTH_MAX`], invalid UTF-8 and a byte order mark. Every publish goes through here, so it is one pass and copies nothing.
+//! The grammar is RFC 8259's and nothing more. Some text that the grammar allows would trouble a reader of values, and passes:
+//! lone surrogates in escapes, `1e999`, numbers of thirty digits, names given twice. Values nested deeper than [`DEPTH_MAX`],
+//! invalid UTF-8 and a byte order mark are refused. Every published event is scanned, so the scanner makes one pass and copies
+//! nothing.
 
 #[cfg(test)]
 pub(crate) mod decimal;
@@ -23,7 +24,7 @@ pub(super) use text::unescape_inner;
 pub(super) use text::{character, escape, escape_ascii, escape_unit};
 pub(crate) use text::{quote, unescape};
 
-/// Deepest nesting of arrays and objects that a value may have; `[]` has one level.
+/// The deepest nesting of arrays and objects that a value may have. `[]` has one level.
 pub(crate) const DEPTH_MAX: usize = 128;
 
 /// Why bytes are not JSON, and at which byte, counted from 0.
@@ -34,11 +35,11 @@ pub(crate) struct Fault {
     pub(crate) kind: FaultKind,
 }
 
-/// Whether something is no JSON, or JSON that is not taken here.
+/// Whether a text is no JSON, or JSON beyond the limits here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FaultKind {
     Grammar,
-    /// RFC 8259 leaves it to whoever reads (sections 8.1 and 9).
+    /// RFC 8259 lets readers set this limit (sections 8.1 and 9).
     Limit,
 }
 
@@ -60,7 +61,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// What a value is, told by its first byte.
+/// The kind of a value, which its first byte tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Null,
@@ -73,13 +74,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Neither array nor object: what an attribute may be.
+    /// Whether the value is neither array nor object. An attribute must be so.
     pub(crate) fn is_scalar(self) -> bool {
         !matches!(self, Self::Array | Self::Object)
     }
 }
 
-/// One member of an object: its name with escapes resolved, its value as it was written.
+/// A member of an object. The name has its escapes resolved; the value is as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Field<'a> {
     pub(crate) name: Cow<'a, str>,
@@ -89,7 +90,7 @@ pub(crate) struct Field<'a> {
     pub(crate) at: usize,
 }
 
-/// Checks a whole document: one value, white space around it, nothing else.
+/// Checks a whole document: one value, with nothing but white space around it.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Kind, Fault> {
     let mut scanner = Scanner::new(bytes)?;
     scanner.white_space();
@@ -97,9 +98,9 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Kind, Fault> {
     scanned.map_err(|stop| scanner.fault(stop))
 }
 
-/// Checks a whole document that is one object and lists its members in order, those given twice included.
+/// Checks a whole document that is one object, and lists its members in order, including names given twice.
 ///
-/// The object itself is not counted as a level, so that a member's value may be as deep as a document of its own.
+/// The object itself counts as no level, so a member's value may be as deep as a document of its own.
 pub(crate) fn fields(bytes: &[u8]) -> Result<Vec<Field<'_>>, Fault> {
     let mut scanner = Scanner::new(bytes)?;
     scanner.white_space();
@@ -120,7 +121,7 @@ fn field<'a>(scanner: &Scanner<'a>, name: Range<usize>, raw: &'a str, kind: Kind
     Ok(Field { name, raw, kind, at })
 }
 
-/// Members of a usual publish request; more only grow the list.
+/// The number of members of a usual publish request. A longer list only grows.
 const FIELDS_LIKELY: usize = 8;
 
 #[cfg(test)]
@@ -134,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn what_readers_stumble_over_passes() {
+    fn odd_but_valid_json_passes() {
         for text in ["\"\\ud800\"", "1e999", "123456789012345678901234567890", "{\"a\":1,\"a\":2}", " \t\r\n0 ", "-0.0E-0"] {
             assert!(scan(text.as_bytes()).is_ok(), "{text}");
         }
     }
 
     #[test]
-    fn what_the_grammar_lacks_is_refused() {
+    fn text_outside_the_grammar_is_refused() {
         for text in [
             "",
             " ",
@@ -243,7 +244,7 @@ mod tests {
         }
     }
 
-    /// serde_json's verdict by `IgnoredAny`, which neither computes numbers nor joins surrogates.
+    /// What serde_json says of the bytes when it reads them as `IgnoredAny`, which neither computes numbers nor joins surrogates.
     fn serde_accepts(bytes: &[u8]) -> bool {
         serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok() && std::str::from_utf8(bytes).is_ok()
     }
@@ -266,7 +267,7 @@ mod tests {
         })
     }
 
-    /// A document with up to two of its bytes replaced, removed or added.
+    /// A document of which up to two bytes are replaced, removed or added.
     fn nearly_json() -> impl Strategy<Value = Vec<u8>> {
         let slips = prop::collection::vec((any::<prop::sample::Index>(), 0..3_u8, prop::sample::select(SLIPS)), 0..3);
         (json_value(), slips).prop_map(|(text, slips)| {

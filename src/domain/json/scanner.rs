@@ -1,10 +1,11 @@
-//! The scanner itself: walks the bytes by RFC 8259's grammar and stops where they leave it.
+//! The scanner: it walks over the bytes by RFC 8259's grammar, and stops where they leave it.
 
 use std::ops::Range;
 
 use super::{DEPTH_MAX, Fault, Kind};
 
-/// Why a scanner stopped; it stands where that was found. One byte, so that the results of the hot path fit a register.
+/// Why the scanner stopped. It stands where the cause was found. This is one byte, so that results on the hot path fit into a
+/// register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::domain) enum Stop {
     NoValue,
@@ -46,7 +47,8 @@ impl Stop {
     }
 }
 
-/// A place in a text that is known to be UTF-8. The readers expect white space to be skipped before them and skip none behind.
+/// A place in a text that is UTF-8. The reading functions expect that white space before a value is skipped, and skip none after
+/// it.
 pub(in crate::domain) struct Scanner<'a> {
     text: &'a str,
     bytes: &'a [u8],
@@ -64,7 +66,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The text at a place taken from this scanner.
+    /// The text of a range that this scanner returned.
     pub(in crate::domain) fn slice(&self, place: Range<usize>) -> &'a str {
         &self.text[place]
     }
@@ -73,7 +75,7 @@ impl<'a> Scanner<'a> {
         self.at
     }
 
-    /// Why it stopped, with the place where it did.
+    /// The fault for `stop`, with the place where the scanner stands.
     pub(super) fn fault(&self, stop: Stop) -> Fault {
         let fault = if stop == Stop::TooDeep { Fault::limit } else { Fault::grammar };
         fault(self.at, stop.text())
@@ -83,7 +85,7 @@ impl<'a> Scanner<'a> {
         self.bytes.get(self.at).copied()
     }
 
-    /// RFC 8259 section 2: space, tab, line feed, carriage return.
+    /// Skips white space: space, tab, line feed and carriage return (RFC 8259 section 2).
     pub(in crate::domain) fn white_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
@@ -120,12 +122,12 @@ impl<'a> Scanner<'a> {
         self.elements(|scanner, _| scanner.value(depth).map(|_| ())).map(|()| Kind::Array)
     }
 
-    /// One level more than `depth`, refused past [`DEPTH_MAX`].
+    /// One level more than `depth`. Fails past [`DEPTH_MAX`].
     pub(in crate::domain) fn deeper(&self, depth: usize) -> Result<usize, Stop> {
         if depth < DEPTH_MAX { Ok(depth + 1) } else { Err(Stop::TooDeep) }
     }
 
-    /// Reads an object; `each` is called where a member's value begins, with the place of its name, and reads it.
+    /// Reads an object. At each member's value, `each` is called with the place of the member's name, and must read the value.
     pub(in crate::domain) fn members<E: From<Stop>>(
         &mut self,
         mut each: impl FnMut(&mut Self, Range<usize>) -> Result<(), E>,
@@ -152,7 +154,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads an array; `each` is called where an element begins, with its index, and reads it.
+    /// Reads an array. At each element `each` is called with its index, and must read the element.
     pub(in crate::domain) fn elements<E: From<Stop>>(
         &mut self,
         mut each: impl FnMut(&mut Self, usize) -> Result<(), E>,
@@ -174,7 +176,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads a string, quotes included.
+    /// Reads a string with its quotes.
     pub(in crate::domain) fn string(&mut self) -> Result<(), Stop> {
         self.byte(b'"', Stop::NoString)?;
         loop {
@@ -201,7 +203,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// RFC 8259 section 6.
+    /// Reads a number (RFC 8259 section 6).
     pub(in crate::domain) fn number(&mut self) -> Result<(), Stop> {
         self.skipped(b'-');
         if !self.skipped(b'0') {
@@ -246,7 +248,7 @@ impl<'a> Scanner<'a> {
 
 /// How many bytes stand before the next quote, backslash or control character.
 ///
-/// Eight at a time: most of a document is strings.
+/// It looks at eight bytes at a time, since strings are most of a document.
 fn plain_bytes(rest: &[u8]) -> usize {
     let (chunks, tail) = rest.as_chunks();
     for (at, chunk) in chunks.iter().enumerate() {
@@ -259,7 +261,8 @@ fn plain_bytes(rest: &[u8]) -> usize {
     rest.len() - tail.len() + plain
 }
 
-/// The high bit of each byte that ends a run of plain ones. Bits above the lowest one set may be wrong, by the borrow.
+/// Sets the high bit of each byte that ends a run of plain bytes. Only the lowest bit that is set is reliable: the borrow of the
+/// subtraction may set bits above it.
 fn special_bytes(eight: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let is_zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;

@@ -1,8 +1,8 @@
-//! Strings: what their escapes stand for, and how text is written as one.
+//! JSON strings: resolves their escapes, and writes text as a string.
 
 use std::borrow::Cow;
 
-/// What a scanned string, quotes included, stands for; `None` when half of a surrogate pair is in it, or it is no string.
+/// The text of a scanned string with its quotes. `None` when it holds half of a surrogate pair, or is no string.
 pub(crate) fn unescape(raw: &str) -> Option<Cow<'_, str>> {
     unescape_inner(raw.strip_prefix('"')?.strip_suffix('"')?)
 }
@@ -43,7 +43,7 @@ pub(crate) fn quote(text: &str, into: &mut Vec<u8>) {
     into.push(b'"');
 }
 
-/// One escape at the start of `text`: its UTF-16 code unit and what follows.
+/// The UTF-16 code unit of the escape at the start of `text`, and the text behind the escape.
 pub(in crate::domain) fn escape(text: &str) -> Option<(u16, &str)> {
     let bytes = text.as_bytes();
     let unit = match bytes.get(1)? {
@@ -59,7 +59,7 @@ pub(in crate::domain) fn escape(text: &str) -> Option<(u16, &str)> {
     Some((unit, &text[2..]))
 }
 
-/// The character that a code unit begins, with the low half of a pair taken from the escape behind it.
+/// The character that begins with a code unit. The low half of a pair is taken from the escape in `after`.
 pub(in crate::domain) fn character(unit: u16, after: &str) -> Option<(char, &str)> {
     if let Some(char) = char::from_u32(u32::from(unit)) {
         return Some((char, after));

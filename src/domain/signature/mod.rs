@@ -1,7 +1,7 @@
-//! Signatures: which bytes of an attempt are signed, with what key, and how the header is written.
+//! Signatures: which bytes of an attempt are signed, with which key, and how the header is written.
 //!
-//! The scheme is the dialect's data. HMAC-SHA256 (RFC 2104) for every secret but `whsk_` keys, which sign by ed25519 (RFC 8032)
-//! as Standard Webhooks has it: `v1a,` and base64, whatever the scheme's own value looks like.
+//! The scheme is data of the dialect. Secrets sign by HMAC-SHA256 (RFC 2104). Only `whsk_` keys sign by ed25519 (RFC 8032) as
+//! Standard Webhooks defines it: the value is `v1a,` and base64, whatever the scheme's own value looks like.
 
 mod verify;
 
@@ -26,25 +26,26 @@ pub(crate) struct Signature {
     pub(crate) value: Value,
     pub(crate) signed: Signed,
     pub(crate) key: Key,
-    /// Every live secret signs, else the newest alone.
+    /// Whether every live secret signs. Otherwise only the newest does.
     pub(crate) overlap: bool,
 }
 
-/// What of a secret is the HMAC's key.
+/// Which bytes of a secret are the HMAC's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Key {
-    /// Its bytes as written, `whsec_` included.
+    /// The bytes of the secret as it is written, including `whsec_`.
     #[default]
     Text,
-    /// The bytes that it encodes behind `whsec_`. A secret that encodes none, as one from before a change of the dialect may,
-    /// signs as it is written.
+    /// The bytes that the base64 behind `whsec_` encodes. A secret that is no base64 signs as it is written: one made before a
+    /// change of the dialect may be so.
     Base64,
 }
 
 impl Signature {
-    /// The header's value for one attempt: one signature, or with overlap one for each secret, the newest first, spaces between.
+    /// The header's value for one attempt: one signature or, with overlap, one for each secret, the newest first, separated by
+    /// spaces.
     ///
-    /// `secrets` are the live ones, the newest first; without any the value is empty.
+    /// `secrets` are the live secrets, the newest first. Without any the value is empty.
     pub(crate) fn sign(&self, secrets: &[&Secret], id: &str, timestamp_secs: u64, body: &[u8]) -> String {
         let timestamp = timestamp_secs.to_string();
         let message = Message { id, timestamp: &timestamp, body };
@@ -89,7 +90,7 @@ impl Key {
     }
 }
 
-/// What is signed; the timestamp as it stands in its header.
+/// What is signed. The timestamp is the text that stands in its header.
 #[derive(Clone, Copy)]
 struct Message<'a> {
     id: &'a str,
@@ -97,7 +98,7 @@ struct Message<'a> {
     body: &'a [u8],
 }
 
-/// How the signature stands in its header: `sha256={hex}`, `v1,{base64}`.
+/// How a signature stands in its header: `sha256={hex}`, `v1,{base64}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
     before: Box<str>,
@@ -112,8 +113,8 @@ enum Encoding {
 }
 
 impl Value {
-    /// Refuses what has not exactly one `{hex}` or `{base64}`, and text that a header cannot hold or that a list of signatures
-    /// would be cut at.
+    /// Parses a value. Fails unless it has exactly one `{hex}` or `{base64}`, or when its text cannot stand in a header or would
+    /// break a list of signatures.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let found = [Encoding::Hex, Encoding::Base64]
             .into_iter()
@@ -168,7 +169,7 @@ enum Part {
 }
 
 impl Signed {
-    /// Refuses an unknown name in braces, and what leaves the body unsigned.
+    /// Parses a template of signed bytes. Fails on an unknown name in braces, and when the body would not be signed.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -186,7 +187,7 @@ impl Signed {
         if parts.contains(&Part::Body) { Ok(Self { parts }) } else { Err("it leaves `{body}` unsigned") }
     }
 
-    /// The slots besides the body, each with what a header must be for a receiver to know it.
+    /// The signed slots besides the body. Each comes with what a header must be for a receiver to know its value.
     pub(crate) fn carried(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let slots = [(Part::Id, "{id}", "$event.id"), (Part::Timestamp, "{timestamp}", "$attempt.unix")];
         slots.into_iter().filter(|(part, ..)| self.names(part)).map(|(_, slot, carrier)| (slot, carrier))
@@ -236,7 +237,7 @@ impl Part {
 
 const SLOTS: &str = "it may name `{id}`, `{timestamp}` and `{body}`, and nothing else in braces";
 
-/// What an ed25519 signature begins with (Standard Webhooks, "Signature scheme").
+/// The beginning of an ed25519 signature (Standard Webhooks, "Signature scheme").
 const ASYMMETRIC_VALUE: &str = "v1a,";
 
 #[cfg(test)]
@@ -300,7 +301,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_ed25519_vector_of_rfc_8032_holds() {
-        // Section 7.1, test 3.
+        // This is test 3 of section 7.1.
         let seed = hex::decode("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7").expect("hex");
         let secret = Secret::new(format!("whsk_{}", STANDARD.encode(seed)));
         let value = scheme("v1,{base64}", "{body}", Key::Base64, true).sign(&[&secret], "", 0, &[0xaf, 0x82]);
@@ -327,7 +328,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_no_scheme_is_refused() {
+    fn text_that_is_no_scheme_is_refused() {
         for text in ["", "hex", "{hex}{hex}", "{hex}{base64}", "{HEX}", "a b{hex}", "é{hex}", "{x}{hex}", "{hex}\n"] {
             assert!(Value::parse(text).is_err(), "{text}");
         }

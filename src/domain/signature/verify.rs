@@ -1,4 +1,4 @@
-//! Verification as a receiver does it, and when it fails, why: the causes that people run into, tried one by one.
+//! Verifies signatures as a receiver does. When that fails, it tries the usual causes one by one to find the right one.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::{ASYMMETRIC_VALUE, Message, Part, Signature};
 use crate::domain::json::ecmascript;
 use crate::domain::webhook::secret::{SYMMETRIC, Secret};
 
-/// What a receiver got: the headers' values, `None` for a header that did not come, and the body.
+/// What a receiver got: the values of the headers, `None` for an absent one, and the body.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
     pub(crate) id: Option<&'a str>,
@@ -52,8 +52,8 @@ pub(crate) enum Mismatch {
 }
 
 impl Signature {
-    /// Whether any of the secrets made the claimed signature, and the timestamp is within the tolerance, where the scheme signs
-    /// one. `whpk_` public keys are taken as secrets are. Signatures are compared in constant time.
+    /// Checks that one of the secrets made the claimed signature and, where the scheme signs a timestamp, that it is within the
+    /// tolerance. A `whpk_` public key may stand in for a secret. Signatures are compared in constant time.
     pub(crate) fn verify(&self, secrets: &[&Secret], claim: &Claim<'_>, tolerance: Option<Tolerance>) -> Result<(), Mismatch> {
         let claimed = claim.signature.ok_or_else(|| Mismatch::SignatureMissing { header: self.header.to_string() })?;
         let message = self.message(claim)?;
@@ -106,7 +106,7 @@ impl Signature {
         }
     }
 
-    /// What would make the signature right.
+    /// Searches for a change that would make the signature right.
     fn explain(&self, secrets: &[&Secret], claimed: &str, message: &Message<'_>) -> Option<Mismatch> {
         let bodies = other_bodies(message.body);
         let is_body = |body: &[u8]| self.matches(secrets, claimed, &Message { body, ..*message });
@@ -122,7 +122,7 @@ impl Signature {
     }
 }
 
-/// Bodies that the one at hand may have been made of, or into.
+/// Other bodies that may have been signed in place of this one, each with the reason.
 fn other_bodies(body: &[u8]) -> Vec<(Cow<'_, [u8]>, &'static str)> {
     let mut others = vec![(Cow::Owned([body, b"\n"].concat()), "this body with a line end behind it")];
     if let Some(cut) = body.strip_suffix(b"\r\n").or_else(|| body.strip_suffix(b"\n")) {
@@ -147,7 +147,7 @@ fn compact(body: &[u8]) -> Vec<u8> {
     body.iter().filter(keep).copied().collect()
 }
 
-/// Ways to read a secret as a key.
+/// A way to read a secret as a key.
 type ReadKey = fn(&Secret) -> Option<Vec<u8>>;
 
 const OTHER_KEYS: &[(ReadKey, &str)] = &[
@@ -156,7 +156,7 @@ const OTHER_KEYS: &[(ReadKey, &str)] = &[
     (|secret| Some(secret.base64_bytes()?.to_vec()), "the base64-decoded secret as the key"),
 ];
 
-/// What `write` appends to nothing.
+/// The text that `write` makes.
 fn written(write: impl FnOnce(&mut String)) -> String {
     let mut text = String::new();
     write(&mut text);
@@ -185,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_signed_verifies() {
+    fn a_signed_body_verifies() {
         assert_eq!(verdict(Some(&signed(1_700_000_000)), BODY, Some("msg_1"), Some("1700000000")), Ok(()));
         let among = format!("v1,AAAA v1a,AAAA {}", signed(1_700_000_000));
         assert_eq!(verdict(Some(&among), BODY, Some("msg_1"), Some("1700000000")), Ok(()));
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn a_missing_header_is_named() {
         let signature = signed(1_700_000_000);
         let missing = Mismatch::SignatureMissing { header: "X-Signature".into() };
         assert_eq!(verdict(None, BODY, Some("msg_1"), Some("1700000000")), Err(missing));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_off_is_told_by_how_much() {
+    fn a_wrong_clock_is_reported_with_its_offset() {
         for (at, secs, direction) in [(1_699_999_000, 1_100, "behind"), (1_700_001_000, 900, "ahead of")] {
             let expected = Mismatch::ClockSkew { secs, direction, tolerance_secs: 300 };
             assert_eq!(verdict(Some(&signed(at)), BODY, Some("msg_1"), Some(&at.to_string())), Err(expected));

@@ -1,4 +1,4 @@
-//! The JSON body of an event: literal pieces and slots, each slot one JSON value with its own quotes.
+//! The template of an event's JSON body: literal pieces and slots. Each slot is one JSON value, with its own quotes.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,38 +9,38 @@ use crate::domain::json;
 use crate::domain::json::ecmascript;
 use crate::domain::refusal::Refusal;
 
-/// How the numbers of what is published reach the body.
+/// How numbers of published data stand in the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Numbers {
-    /// Byte for byte, with everything around them.
+    /// The body has them byte for byte, with everything around them.
     #[default]
     AsPublished,
-    /// The whole body is what ECMAScript prints.
+    /// The whole body is what ECMAScript would print.
     Ecmascript,
 }
 
-/// A body's template, parsed.
+/// A parsed template of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Body {
     template: Box<str>,
     numbers: Numbers,
     precision: Precision,
     pieces: Vec<Piece>,
-    /// Bytes of all literal pieces.
+    /// The number of bytes of all literal pieces.
     text_bytes: usize,
 }
 
-/// A body, and where the first `$data` stands in it.
+/// A rendered body, and where the first `$data` stands in it.
 pub(crate) struct Rendered {
     pub(crate) bytes: Vec<u8>,
     pub(crate) data: Option<Range<usize>>,
 }
 
 impl Body {
-    /// Refuses a template that names an unknown slot, or would not be JSON with a value in each of its slots.
+    /// Parses a template. Fails when it names an unknown slot, or is not JSON with a value in each of its slots.
     ///
-    /// With [`Numbers::Ecmascript`] the literal pieces are put as ECMAScript prints them, so that rendering stays a
-    /// concatenation.
+    /// With [`Numbers::Ecmascript`] the literal pieces are written as ECMAScript prints them, so that rendering only has to join
+    /// pieces.
     pub(crate) fn parse(template: &str, numbers: Numbers, precision: Precision) -> Result<Self, Fault> {
         let cutter = cut(template)?;
         let pieces = match numbers {
@@ -51,7 +51,7 @@ impl Body {
         Ok(Self { template: template.into(), numbers, precision, pieces, text_bytes })
     }
 
-    /// As it was written.
+    /// The template as it was written.
     pub(crate) fn template(&self) -> &str {
         &self.template
     }
@@ -73,7 +73,7 @@ impl Body {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Slot(named) if named == slot))
     }
 
-    /// Published data (scanned) as [`Facts::data`] takes it; the refusal's pointer is into the data.
+    /// Makes published data, which was scanned, into [`Facts::data`]. The pointer of a refusal is into the data.
     pub(crate) fn data<'a>(&self, published: &'a [u8]) -> Result<Cow<'a, [u8]>, Refusal> {
         match self.numbers {
             Numbers::AsPublished => Ok(Cow::Borrowed(published)),
@@ -81,7 +81,7 @@ impl Body {
         }
     }
 
-    /// Published attributes as [`Facts::attributes`] takes them; the refusal's pointer is into the attributes.
+    /// Makes published attributes into [`Facts::attributes`]. The pointer of a refusal is into the attributes.
     pub(crate) fn attributes(&self, mut published: Attributes) -> Result<Attributes, Refusal> {
         if self.numbers == Numbers::Ecmascript {
             for (name, raw) in &mut published {
@@ -92,7 +92,7 @@ impl Body {
         Ok(published)
     }
 
-    /// Puts the facts into their slots: a concatenation, with one allocation unless a name needs many escapes.
+    /// Joins the pieces with the facts. It allocates once, unless a name needs many escapes.
     pub(crate) fn render(&self, facts: &Facts<'_>) -> Rendered {
         let mut bytes = Vec::with_capacity(self.text_bytes + facts.data.len() + self.slots_bytes(facts));
         let mut data = None;
@@ -127,7 +127,7 @@ impl Body {
         }
     }
 
-    /// Bytes that the slots besides `$data` take when nothing in them needs an escape, or a little more.
+    /// How many bytes the slots besides `$data` take: exact when nothing in them needs an escape, or slightly more.
     fn slots_bytes(&self, facts: &Facts<'_>) -> usize {
         let one = |piece: &Piece| match piece {
             Piece::Slot(Slot::Attribute(name)) => facts.attributes.get(name).map_or(NULL.len(), |raw| raw.len()),
@@ -143,7 +143,7 @@ impl Body {
     }
 }
 
-/// Cuts a template and checks that it is JSON with a value in each of its slots.
+/// Cuts a template at its slots, and checks that it is JSON with a value in each slot.
 fn cut(template: &str) -> Result<Cutter<'_>, Fault> {
     let mut cutter = Cutter { template, ..Cutter::default() };
     cutter.run()?;
@@ -156,10 +156,11 @@ fn cut(template: &str) -> Result<Cutter<'_>, Fault> {
 #[derive(Default)]
 struct Cutter<'a> {
     template: &'a str,
-    /// Where the template is cut up to.
+    /// How far the template is cut.
     done: usize,
     pieces: Vec<Piece>,
-    /// The template with `null` in each slot, of the same length: what is JSON so is JSON with any value there.
+    /// The template with `null` in each slot. If that is JSON, the template is JSON with any value in its slots. The length is
+    /// the same.
     blanked: String,
     /// The template with quotes around each slot's name.
     quoted: String,
@@ -183,7 +184,7 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// A `$` inside a string stands for itself, unless someone put quotes around a slot.
+    /// Checks a `$` inside a string. It stands for itself, but quotes around the name of a slot are a mistake and refused.
     fn literal(&self, at: usize) -> Result<(), Fault> {
         match slot_name(&self.template[at..]) {
             Some(name) if Slot::named(name).is_some() => {
@@ -194,7 +195,7 @@ impl Cutter<'_> {
         }
     }
 
-    /// Cuts out the slot at `at` and returns where it ends.
+    /// Cuts out the slot at `at`, and returns where it ends.
     fn slot(&mut self, at: usize) -> Result<usize, Fault> {
         let name = slot_name(&self.template[at..]).unwrap_or("$");
         let slot = Slot::named(name).filter(Slot::fits_body).ok_or_else(|| unknown(name, at, KNOWN))?;
@@ -216,9 +217,10 @@ impl Cutter<'_> {
         self.done = end;
     }
 
-    /// The template again, with its literal pieces as ECMAScript prints them.
+    /// The template with its literal pieces as ECMAScript prints them.
     ///
-    /// The slots go through the printer as strings. No literal string can be taken for one: [`Self::literal`] refused those.
+    /// The slots go through the printer as strings. No literal string can be taken for a slot, since [`Self::literal`] refuses
+    /// such strings.
     fn printed(&self) -> Result<String, Fault> {
         let printed = ecmascript::print(self.quoted.as_bytes())
             .map_err(|refusal| Fault { at: 0, reason: format!("{} (at `{}`)", refusal.reason, refusal.pointer) })?;
@@ -249,10 +251,10 @@ const KNOWN: &str = "$event.id, .type, .time, .unix, .version, .attributes.NAME,
 const NULL: &[u8] = b"null";
 const BLANK: &str = "null";
 
-/// Bytes that quotes add to a string.
+/// How many bytes the quotes add to a string.
 const QUOTES: usize = 2;
 
-/// `"2026-04-20T14:32:00.000001Z"`.
+/// The longest time, such as `"2026-04-20T14:32:00.000001Z"` with its quotes.
 const TIME_BYTES_MAX: usize = 29;
 
 #[cfg(test)]
@@ -360,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ecmascript_would_change_is_refused_with_its_pointer() {
+    fn a_change_by_ecmascript_is_refused_with_its_pointer() {
         let body = Body::parse("$data", Numbers::Ecmascript, Precision::Seconds).expect("valid");
         assert_eq!(body.data(b"{\"id\":9007199254740993}").expect_err("inexact").pointer, "/id");
         let attributes = Attributes::from([("n".to_owned(), "9007199254740993".into())]);

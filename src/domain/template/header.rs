@@ -1,4 +1,4 @@
-//! The value of one header of an attempt: plain text with slots, without quotes.
+//! The template of a header's value: plain text with slots, without quotes.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::{AttemptFacts, Facts, Fault, Piece, Precision, Slot, slot_name, unkno
 use crate::domain::json;
 use crate::domain::refusal::Refusal;
 
-/// A header's template, parsed.
+/// A parsed template of a header's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HeaderValue {
     template: Box<str>,
@@ -15,7 +15,8 @@ pub(crate) struct HeaderValue {
 }
 
 impl HeaderValue {
-    /// Refuses an unknown slot, and literal text that a header cannot hold (RFC 9110 section 5.5, without its obsolete parts).
+    /// Parses a template. Fails on an unknown slot, and on text that a header cannot hold (RFC 9110 section 5.5, without its
+    /// obsolete parts).
     pub(crate) fn parse(template: &str, precision: Precision) -> Result<Self, Fault> {
         let mut pieces = Vec::new();
         let mut at = 0;
@@ -33,13 +34,13 @@ impl HeaderValue {
         Ok(Self { template: template.into(), precision, pieces })
     }
 
-    /// As it was written.
+    /// The template as it was written.
     pub(crate) fn template(&self) -> &str {
         &self.template
     }
 
-    /// Whether a header can hold what these facts put into the value, judged when the event is published: visible ASCII, and
-    /// spaces inside. The refusal's pointer is into the published event.
+    /// Checks at publishing that a header can hold the value with these facts: visible ASCII, with spaces only inside. The
+    /// pointer of a refusal is into the published event.
     pub(crate) fn check_publishable(&self, facts: &Facts<'_>) -> Result<(), Refusal> {
         let attempt =
             AttemptFacts { facts: *facts, delivery_id: "", attempt_unix: 0, attempt_number: 1, secrets: &[], body: &[] };
@@ -55,8 +56,8 @@ impl HeaderValue {
 
     /// Appends the value for one attempt.
     ///
-    /// Always one that a header can hold: an event from before a change of the dialect was not checked against this template,
-    /// so what cannot be sent becomes `?`.
+    /// The value can always be sent. An event from before a change of the dialect was not checked against this template, so
+    /// characters that a header cannot hold become `?`.
     pub(crate) fn write(&self, attempt: &AttemptFacts<'_>, to: &mut String) {
         let start = to.len();
         self.pieces.iter().for_each(|piece| to.push_str(&self.text(piece, attempt)));
@@ -90,7 +91,7 @@ impl HeaderValue {
     }
 }
 
-/// The slot or literal text at `at`, and where it ends.
+/// The slot or the literal text at `at`, and where it ends.
 fn piece(template: &str, at: usize) -> Result<(Piece, usize), Fault> {
     let rest = &template[at..];
     if let Some(name) = slot_name(rest) {
@@ -103,7 +104,7 @@ fn piece(template: &str, at: usize) -> Result<(Piece, usize), Fault> {
     Ok((Piece::Text(template[at..end].into()), end))
 }
 
-/// An attribute without its quotes; nothing for null. Half a surrogate pair becomes a character that no header holds.
+/// An attribute as text without quotes; nothing for null. Half a surrogate pair becomes a character that no header can hold.
 fn plain(raw: &str) -> Cow<'_, str> {
     match raw {
         "null" => Cow::Borrowed(""),

@@ -1,11 +1,11 @@
-//! Templates: text with `$slots`, parsed once when the config is read, filled by concatenation.
+//! Templates: texts with `$slots`. They are parsed once when the config is read, and filled by joining pieces.
 //!
 //! ```text
 //!  '{"id":$event.id,"data":$data}'  ──parse──▶  [{"id":] [event.id] [,"data":] [data] [}]  ──render(facts)──▶  bytes
 //! ```
 //!
-//! [`Body`] makes the JSON body of an event, [`HeaderValue`] one header of an attempt. This file knows the slots; what a slot
-//! becomes is each one's own.
+//! [`Body`] makes the JSON body of an event, and [`HeaderValue`] one header of an attempt. This file knows the slots; body and
+//! header know how a slot is printed.
 
 mod body;
 mod header;
@@ -19,7 +19,7 @@ use super::webhook::secret::Secret;
 pub(crate) use body::{Body, Numbers};
 pub(crate) use header::HeaderValue;
 
-/// What is known of an event when it is published, and all that its body is made of.
+/// The facts about an event that are known when it is published. Its body is made of nothing else.
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) event_id: &'a str,
@@ -29,23 +29,23 @@ pub(crate) struct Facts<'a> {
     /// An integer as JSON writes it.
     pub(crate) version: &'a str,
     pub(crate) attributes: &'a Attributes,
-    /// `None`: for all tenants of the provider.
+    /// The tenant of the event. `None` for all tenants of the provider.
     pub(crate) tenant: Option<&'a str>,
     pub(crate) environment: &'a str,
-    /// One JSON value, scanned, as [`Body::data`] made it.
+    /// One scanned JSON value, as [`Body::data`] returned it.
     pub(crate) data: &'a [u8],
 }
 
-/// What is known when an attempt is made, and all that its headers are made of.
+/// The facts that are known when an attempt is made. Its headers are made of nothing else.
 #[derive(Clone, Copy)]
 pub(crate) struct AttemptFacts<'a> {
     pub(crate) facts: Facts<'a>,
     pub(crate) delivery_id: &'a str,
-    /// Unix seconds of the attempt, which signatures carry.
+    /// The time of the attempt in Unix seconds, which signatures carry.
     pub(crate) attempt_unix: u64,
-    /// From 1.
+    /// The number of the attempt, counted from 1.
     pub(crate) attempt_number: u32,
-    /// Live secrets, the newest first.
+    /// The live secrets, the newest first.
     pub(crate) secrets: &'a [&'a Secret],
     pub(crate) body: &'a [u8],
 }
@@ -59,7 +59,7 @@ pub(crate) enum Precision {
 }
 
 impl Precision {
-    /// RFC 3339 in UTC.
+    /// The time as RFC 3339 in UTC.
     pub(crate) fn print(self, time: Timestamp) -> String {
         match self {
             Self::Seconds => time.rfc3339_secs(),
@@ -120,12 +120,12 @@ impl Slot {
         })
     }
 
-    /// A body is the same for every delivery and attempt.
+    /// Whether a body may hold the slot. A body is the same for every delivery and attempt.
     fn fits_body(&self) -> bool {
         !matches!(self, Self::DeliveryId | Self::AttemptUnix | Self::AttemptNumber)
     }
 
-    /// A header holds one short line.
+    /// Whether a header may hold the slot. A header is one short line.
     fn fits_header(&self) -> bool {
         !matches!(self, Self::Data)
     }
@@ -138,9 +138,10 @@ enum Piece {
     Slot(Slot),
 }
 
-/// The `$name` that `rest` begins with: a word, then any number of `.word`. `None` where a `$` stands for itself.
+/// The `$name` at the start of `rest`: a word, then any number of `.word`. `None` where the `$` stands for itself.
 ///
-/// A dot that no word follows is not part of it, nor is `-`, so that `$event.id-$attempt.number.` reads as it looks.
+/// A dot that no word follows is not part of the name, and a `-` is not either. So `$event.id-$attempt.number.` reads as it
+/// looks.
 fn slot_name(rest: &str) -> Option<&str> {
     let after = rest.strip_prefix('$')?;
     if !after.starts_with(|first: char| first.is_ascii_alphabetic()) {

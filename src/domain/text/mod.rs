@@ -1,4 +1,4 @@
-//! Text for people and from strangers.
+//! Text for people, and text from strangers.
 
 pub(crate) mod nearest;
 pub(crate) mod plain;

@@ -1,9 +1,9 @@
-//! Which known word was meant by one that is unknown.
+//! Finds the known word that someone probably meant by an unknown one.
 
-/// The known word nearest to `word`, if it is near enough to be a slip of the hand; of two as near, the first.
+/// The known word nearest to `word`, if it is near enough to be a slip of the hand. Of two that are equally near it is the first.
 ///
-/// Near is one edit in three characters: insertions, deletions, replacements and swapped neighbours count one each, and the
-/// case of letters and `-` for `_` count nothing. Of very many long words that might be near, not all are compared.
+/// Near means at most one edit in three characters. An insertion, a deletion, a replacement and a swap of neighbours are one edit
+/// each; the case of letters and `-` for `_` are none. Among very many long words not all are compared.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = Folded::of(word);
     let (mut best, mut candidate, mut rows) = (None, Folded::default(), Rows::default());
@@ -25,11 +25,11 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     best.map(|(_, known)| known)
 }
 
-/// A word as it is compared.
+/// A word in the form in which words are compared.
 #[derive(Default)]
 struct Folded {
     letters: Vec<char>,
-    /// Which letters it has: a bit for each, several letters to a bit.
+    /// The set of the word's letters, one bit for each letter; several letters share a bit.
     set: u64,
 }
 
@@ -40,7 +40,8 @@ impl Folded {
         folded
     }
 
-    /// Becomes this word. Whoever writes a novel as a key gets no suggestion; the distance is quadratic.
+    /// Becomes the folded form of `word`. Only its first [`WORD_CHARS_MAX`] characters count, since the cost of the distance is
+    /// quadratic.
     fn fold(&mut self, word: &str) {
         let letters = word.chars().take(WORD_CHARS_MAX).flat_map(char::to_lowercase);
         self.letters.clear();
@@ -48,7 +49,8 @@ impl Folded {
         self.set = self.letters.iter().fold(0, |set, letter| set | 1 << (u32::from(*letter) % u64::BITS));
     }
 
-    /// At least so many edits are between two words: one for each letter too many, and one for each that the other has not.
+    /// A lower bound of the edits between two words: one for each letter too many, and one for each letter that the other word
+    /// lacks.
     fn least_edits(&self, other: &Self) -> usize {
         let missing = |one: u64, other: u64| (one & !other).count_ones() as usize;
         let by_length = self.letters.len().abs_diff(other.letters.len());
@@ -56,12 +58,13 @@ impl Folded {
     }
 }
 
-/// Room for the last three rows of a comparison, used again for the next.
+/// Memory for the last three rows of a comparison, reused for the next one.
 #[derive(Default)]
 struct Rows([Vec<usize>; 3]);
 
 impl Rows {
-    /// Optimal string alignment: Levenshtein's distance with swapped neighbours as one edit. `None` when it is above `most`.
+    /// The distance by optimal string alignment, which is Levenshtein's with a swap of neighbours as one edit. `None` when it is
+    /// above `most`.
     fn distance(&mut self, a: &[char], b: &[char], most: usize) -> Option<usize> {
         let [before, above, row] = &mut self.0;
         above.clear();
@@ -79,7 +82,7 @@ impl Rows {
             }
             std::mem::swap(before, above);
             std::mem::swap(above, row);
-            // A later row comes from these two, and edits only add to them.
+            // Later rows come from these two, and edits only add up.
             if above.iter().chain(before.iter()).all(|edits| *edits > most) {
                 return None;
             }
@@ -88,10 +91,10 @@ impl Rows {
     }
 }
 
-/// Pairs of letters that are compared: some half a millisecond's work, or a thousand words of twenty letters.
+/// The most pairs of letters that are compared: half a millisecond's work, or a thousand words of twenty letters.
 const CELLS_MAX: usize = 1 << 18;
 
-/// Longer than any key, dialect or event type that is worth a guess, in characters.
+/// How many characters of a word are compared. No key, dialect or event type worth a guess is longer.
 const WORD_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
@@ -129,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn of_several_the_nearest_is_found() {
+    fn the_nearest_of_several_words_is_found() {
         assert_eq!(nearest("order.piad", ["order.paid.late", "order.pad", "order.paid", "order.said"]), Some("order.pad"));
         assert_eq!(nearest("order.paid", ["order.said", "ORDER.PAID", "order.paid"]), Some("ORDER.PAID"));
     }
 
     #[test]
-    fn of_words_without_end_not_all_are_compared() {
+    fn not_all_of_very_many_words_are_compared() {
         let (word, alike) = ("a".repeat(20) + "b".repeat(20).as_str(), "b".repeat(20) + "a".repeat(20).as_str());
         let known = |alikes: usize, last| std::iter::repeat_n(&*alike, alikes).chain([last]);
         assert_eq!(nearest(&word, known(100, &word)), Some(&*word));
@@ -145,7 +148,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_left_out_unseen_is_too_far(a in "[a-cA_.é-]{0,9}", b in "[a-cA_.é-]{0,9}") {
+        fn the_lower_bound_of_edits_is_never_too_high(a in "[a-cA_.é-]{0,9}", b in "[a-cA_.é-]{0,9}") {
             let edits = distance(&a, &b, usize::MAX).unwrap();
             proptest::prop_assert!(Folded::of(&a).least_edits(&Folded::of(&b)) <= edits);
             let near = edits * 3 <= Folded::of(&a).letters.len().max(Folded::of(&b).letters.len());

@@ -1,12 +1,13 @@
-//! Text from strangers, safe for a terminal: nothing in it moves the cursor, changes colours or turns what follows around.
+//! Makes text from strangers safe for a terminal, so that nothing in it moves the cursor, changes colours or turns around what
+//! follows.
 
-/// Characters that a terminal obeys instead of showing: the controls of ASCII and ISO 8859-1, those of Unicode's bidirectional
-/// algorithm (UAX #9, section 2), and its separators of lines and paragraphs.
+/// Whether a terminal obeys a character instead of showing it: control characters of ASCII and ISO 8859-1, those of Unicode's
+/// bidirectional algorithm (UAX #9, section 2), and separators of lines and paragraphs.
 pub(crate) fn is_command(char: char) -> bool {
     char.is_control() || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Shows such characters as escapes, `\u{9b}`. Line ends and tabs stay.
+/// Replaces such characters by escapes as `\u{9b}`. Line ends and tabs stay.
 pub(crate) fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
@@ -19,7 +20,8 @@ pub(crate) fn plain(text: &str) -> String {
     safe
 }
 
-/// The same for a line of JSON, where they stand within strings alone: the escapes of JSON (RFC 8259 section 7) mean the same.
+/// Replaces such characters in a line of JSON by JSON's own escapes (RFC 8259 section 7), so that its meaning stays: they can
+/// stand within strings only.
 pub(crate) fn plain_json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {

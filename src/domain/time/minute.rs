@@ -1,8 +1,8 @@
-//! What is said at most once a minute: the first time at once, what follows as a count.
+//! Limits how often a repeated thing is reported: the first time at once, and after that once a minute with a count.
 
 use std::time::{Duration, Instant};
 
-/// How often something came that nobody was told of yet.
+/// How often a thing came since it was reported last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Minute {
     told: Option<Instant>,
@@ -10,13 +10,13 @@ pub(crate) struct Minute {
 }
 
 impl Minute {
-    /// Counts one; how many are to be told of now, if any. They count as told.
+    /// Counts the thing once. Returns the count to report now, if any, and counts it as reported.
     pub(crate) fn add(&mut self, now: Instant) -> Option<u64> {
         self.untold = self.untold.saturating_add(1);
         self.due(now)
     }
 
-    /// How many are to be told of although none came since, if any. They count as told.
+    /// Returns the count to report now although nothing came, if any, and counts it as reported.
     pub(crate) fn due(&mut self, now: Instant) -> Option<u64> {
         if self.untold == 0 || !self.is_quiet(now) {
             return None;
@@ -25,7 +25,7 @@ impl Minute {
         Some(std::mem::take(&mut self.untold))
     }
 
-    /// Whether nothing was told for a minute.
+    /// Whether nothing was reported for a minute.
     pub(crate) fn is_quiet(&self, now: Instant) -> bool {
         self.told.is_none_or(|told| now.saturating_duration_since(told) >= MINUTE)
     }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_the_others_as_a_count() {
+    fn the_first_is_reported_at_once_and_others_as_a_count() {
         let (mut minute, start) = (Minute::default(), Instant::now());
         let after = |secs| start + Duration::from_secs(secs);
         assert_eq!(minute.add(start), Some(1));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_last_is_told_although_nothing_follows() {
+    fn the_last_is_reported_although_nothing_follows() {
         let (mut minute, start) = (Minute::default(), Instant::now());
         minute.add(start);
         minute.add(start);

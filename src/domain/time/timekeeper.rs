@@ -1,7 +1,7 @@
-//! What time it is for a service whose wall clock may be wrong.
+//! The time of a service whose wall clock may be wrong.
 //!
 //! The service has a time of its own. It goes on with the clock that counts since the machine was booted, which never jumps and
-//! counts while the machine sleeps, and it follows the wall clock as long as that one moves no farther than such a clock can:
+//! counts while the machine sleeps. It follows the wall clock as long as that moves no farther than a good wall clock can:
 //!
 //! ```text
 //!   wall clock    ───────┐   ┌──── put right         a jump is in doubt for 24 h, or until the operator says that the wall clock
@@ -9,29 +9,30 @@
 //!   service's     ─────────────────                  never goes back, so that what waits goes on waiting as long as it should
 //! ```
 //!
-//! Everything that is stored bears the service's time. What is signed bears [`TimeKeeper::signed`], which receivers compare with
-//! their own clocks.
+//! Everything that is stored has the service's time. Signatures have [`TimeKeeper::signed`], which receivers compare with their
+//! own clocks.
 
 use std::time::Duration;
 
 use super::Timestamp;
 
-/// Both clocks, read at once.
+/// Both clocks, read at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reading {
     pub(crate) wall: Timestamp,
-    /// Since the machine was booted, its sleep included; in whole microseconds, or each look would lose a part of one.
+    /// The time since the machine was booted, including its sleep. It is in whole microseconds, since otherwise each look would
+    /// lose a part of one.
     pub(crate) boot: Duration,
 }
 
-/// The service's time, and what is thought of the wall clock.
+/// The service's time, and whether the wall clock is trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TimeKeeper {
     last: Reading,
     now: Timestamp,
-    /// How far the service's time is ahead of a wall clock that is held to be right. It melts away.
+    /// How far the service's time is ahead of a wall clock that is trusted. It shrinks as time passes.
     lead: Duration,
-    /// How far the wall clock may still move against the other one before that is a jump.
+    /// How far the wall clock may still move against the boot clock before that counts as a jump.
     slack: Duration,
     doubt: Option<Doubt>,
 }
@@ -40,9 +41,9 @@ pub(crate) struct TimeKeeper {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Doubt {
     pub(crate) why: Why,
-    /// By how much the wall clock was off when it was looked at last.
+    /// How far the wall clock was off at the last look.
     pub(crate) off: Duration,
-    /// Since when, counted by the other clock.
+    /// How long the wall clock has been in doubt, by the boot clock.
     pub(crate) held: Duration,
 }
 
@@ -53,26 +54,27 @@ pub(crate) enum Why {
     Ahead,
     /// It jumped back.
     Behind,
-    /// At a start after a boot it was earlier than what the store knows: any later time may be right.
+    /// At a start after a boot it was earlier than times that the store knows. Any later time may be right.
     Early,
-    /// At a start after a boot it was more than a day later than what the store knows: the service was away, or it is wrong.
+    /// At a start after a boot it was more than a day later than the times that the store knows. Either the service was away, or
+    /// the clock is wrong.
     Away,
 }
 
-/// What a look at the clocks brought that people should know.
+/// What a look at the clocks found that people should know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Doubted(Doubt),
-    /// The wall clock is where it should be again.
+    /// The wall clock is back where it should be.
     Right,
-    /// The doubt lasted for [`DOUBT`], so the wall clock is held to be right.
+    /// The doubt has lasted for [`DOUBT`], so the wall clock is trusted again.
     Believed(Doubt),
 }
 
-/// What the store keeps of it, to go on from after a restart.
+/// What the store keeps, so that the next start can go on from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
-    /// Which boot of the machine [`Reading::boot`] counts from.
+    /// The id of the boot that [`Reading::boot`] counts from.
     pub(crate) boot_id: u64,
     pub(crate) last: Reading,
     pub(crate) now: Timestamp,
@@ -81,19 +83,19 @@ pub(crate) struct Kept {
 }
 
 impl TimeKeeper {
-    /// Trusts the wall clock, as nothing is known that speaks against it.
+    /// Trusts the wall clock, since nothing is known that speaks against it.
     pub(crate) fn trusting(reading: Reading) -> Self {
         Self { last: reading, now: reading.wall, lead: Duration::ZERO, slack: JUMP, doubt: None }
     }
 
-    /// Begins from the newest time that anything in the store bears.
+    /// Begins from the newest time in the store.
     pub(crate) fn since(newest: Timestamp, reading: Reading) -> Self {
         let mut keeper = Self::trusting(reading);
         keeper.not_before(newest);
         keeper
     }
 
-    /// Goes on from what was kept.
+    /// Goes on from what the store kept.
     pub(crate) fn resume(kept: Kept, reading: Reading, boot_id: u64) -> Self {
         let Kept { last, now, lead, doubt, .. } = kept;
         if kept.boot_id == boot_id && last.boot <= reading.boot {
@@ -102,7 +104,7 @@ impl TimeKeeper {
         Self::after_boot(kept, reading)
     }
 
-    /// Looks at the clocks and moves to what they say.
+    /// Looks at the clocks and moves the service's time on. Returns what people should know.
     pub(crate) fn look(&mut self, reading: Reading) -> Option<News> {
         let passed = reading.boot.saturating_sub(self.last.boot);
         let expected = self.now + passed;
@@ -115,7 +117,7 @@ impl TimeKeeper {
         }
     }
 
-    /// The operator says that the wall clock is right; false when nobody doubted that.
+    /// Trusts the wall clock because the operator says that it is right. Returns false when it was not in doubt.
     pub(crate) fn accept(&mut self) -> bool {
         let doubted = self.doubt.take();
         if doubted.is_some() {
@@ -126,12 +128,13 @@ impl TimeKeeper {
         doubted.is_some()
     }
 
-    /// The time that everything stored bears and all waiting is measured by. It never goes back.
+    /// The service's time. Everything stored has it, and every wait is measured by it. It never goes back.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// What receivers are told: the wall clock, unless it is earlier than what was known and nobody called that right.
+    /// The time that receivers are told: the wall clock, or a later time that was known before, unless the operator has accepted
+    /// the wall clock.
     pub(crate) fn signed(&self) -> Timestamp {
         match self.doubt {
             Some(Doubt { why: Why::Ahead, .. }) => self.last.wall,
@@ -152,7 +155,7 @@ impl TimeKeeper {
         Kept { boot_id, last: self.last, now: self.now, lead: self.lead, doubt: self.doubt }
     }
 
-    /// After a boot nobody knows how long the machine was off: the wall clock is believed where it can be right.
+    /// Goes on after a boot. Nobody knows how long the machine was off, so the wall clock is believed where it can be right.
     fn after_boot(kept: Kept, reading: Reading) -> Self {
         let mut keeper = Self { lead: kept.lead, ..Self::trusting(reading) };
         let went_on = reading.wall.since(kept.last.wall);
@@ -181,7 +184,7 @@ impl TimeKeeper {
         }
     }
 
-    /// The wall clock was right the last time.
+    /// Follows a wall clock that is trusted, unless it has jumped.
     fn follow(&mut self, expected: Timestamp, passed: Duration) -> Option<News> {
         let wall = self.last.wall;
         let (ahead, behind) = (wall.since(expected), expected.since(wall));
@@ -192,7 +195,7 @@ impl TimeKeeper {
             return Some(self.doubt_it(why, ahead.max(behind)));
         }
         self.slack -= moved;
-        // Never back: where the wall clock is behind, the service's time goes more slowly until they meet.
+        // The service's time never goes back. When the wall clock is behind, the service's time goes more slowly until they meet.
         self.now = wall.max(expected - behind.min(passed / MELT));
         self.lead = self.now.since(wall);
         None
@@ -247,7 +250,8 @@ impl TimeKeeper {
         News::Right
     }
 
-    /// What was known was only the least that it could be.
+    /// Ends a doubt of an early clock that has moved forward. The time known before was only a lower bound, so the new time may
+    /// be right.
     fn came_late(&mut self, by: Duration) -> News {
         self.trust_again();
         self.doubt = absence(by);
@@ -256,7 +260,7 @@ impl TimeKeeper {
 }
 
 impl Doubt {
-    /// How long nothing is deleted for its age, unless the operator calls the wall clock right.
+    /// For how long nothing is deleted for its age, unless the operator accepts the wall clock.
     pub(crate) fn left(&self) -> Duration {
         DOUBT.saturating_sub(self.held)
     }
@@ -273,7 +277,7 @@ impl Why {
     }
 }
 
-/// Whether a wall clock that was off before a boot goes on where it was.
+/// Whether a wall clock that was off before a boot goes on from where it was.
 fn is_still_off(kept: Kept, doubt: Doubt, wall: Timestamp) -> bool {
     let went_on = kept.last.wall <= wall;
     match doubt.why {
@@ -287,19 +291,21 @@ fn absence(by: Duration) -> Option<Doubt> {
     (by > ABSENCE).then_some(Doubt { why: Why::Away, off: by, held: Duration::ZERO })
 }
 
-/// How far a wall clock may move against one that counts: NTP steps by less, and what is set by hand moves farther.
+/// How far a wall clock may move against the boot clock without a doubt. NTP steps by less, and a clock set by hand moves
+/// farther.
 pub(crate) const JUMP: Duration = Duration::from_secs(60);
 
-/// How long a jump is in doubt: long enough for people to see it and set the clock right.
+/// How long a jump stays in doubt: long enough for people to see it and set the clock right.
 pub(crate) const DOUBT: Duration = Duration::from_secs(24 * 3600);
 
-/// A service that was away for longer may have been, or its clock is wrong.
+/// After a longer absence the wall clock is in doubt: the service was away, or the clock is wrong.
 const ABSENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// What of the time that passes a wall clock may drift: a minute an hour, where the worst crystals drift by two seconds.
+/// A wall clock may drift by one part in so many of the time that passes: a minute an hour, while the worst crystals drift by two
+/// seconds.
 const DRIFT: u32 = 60;
 
-/// What of the time that passes is left out until a wall clock that is behind has caught up.
+/// While the wall clock is behind, the service's time leaves out one part in so many of the time that passes.
 const MELT: u32 = 10;
 
 #[cfg(test)]

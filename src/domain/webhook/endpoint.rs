@@ -1,4 +1,4 @@
-//! A webhook as the engine sees it: where deliveries go, for which event types, signed with what, and whether it may.
+//! A webhook as the engine sees it: where deliveries go, for which event types, with which signature, and in which state it is.
 
 use super::pattern::Pattern;
 use super::secret::Secret;
@@ -6,7 +6,7 @@ use crate::domain::dialect::Disable;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 
-/// A subscribed endpoint. Immutable: a change makes a new one.
+/// A webhook. It never changes: a change makes a new value.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     pub(crate) no: EndpointNo,
@@ -17,23 +17,23 @@ pub(crate) struct Endpoint {
     pub(crate) definition: Definition,
     pub(crate) owner: Owner,
     pub(crate) created_at: Timestamp,
-    /// When the definition was last set: `explain` says so when that is after the event.
+    /// When the definition was last set. `explain` mentions it when it is later than the event.
     pub(crate) changed_at: Timestamp,
     pub(crate) standing: WebhookState,
-    /// Consecutive failures, as the dialect counts them.
+    /// The number of consecutive failures, as the dialect counts them.
     pub(crate) failures: u32,
-    /// Newest first, never empty unless the dialect signs nothing.
+    /// The secrets, the newest first. The list is empty only when the dialect signs nothing.
     pub(crate) secrets: Vec<LiveSecret>,
-    /// A URL that a connection pinned earlier counts no more: it may be the one that was taken out of the config file.
+    /// URLs that were pinned before this time do not count any more: they may be the one that was taken out of the config file.
     pub(crate) pins_from: Timestamp,
 }
 
-/// What create and PUT set.
+/// What the calls for creating and replacing a webhook set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Definition {
     pub(crate) name: Box<str>,
     pub(crate) description: Box<str>,
-    /// Canonical, as `target` printed it.
+    /// The URL in canonical form, as `target` printed it.
     pub(crate) url: Box<str>,
     pub(crate) events: Vec<Pattern>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Definition {
 /// Who made the webhook, and so who may change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// The config file: identity is provider, tenant and name.
+    /// The config file. Such a webhook is identified by provider, tenant and name.
     File,
     /// A tenant's key, by its id.
     Key(Box<str>),
@@ -58,13 +58,13 @@ pub(crate) enum WebhookState {
         at: Timestamp,
         why: Why,
     },
-    /// Its table, or that of its tenant or provider, was taken out of the config file. It matches nothing and is sent nothing until
-    /// it stands there again; then it is as it was, disabled or not.
+    /// The webhook's table, or that of its tenant or provider, was taken out of the config file. It matches no event and is sent
+    /// nothing. When its table comes back it is as before, disabled or not.
     Removed {
         at: Timestamp,
         disabled: Option<(Timestamp, Why)>,
     },
-    /// Kept until its log is gone, seen by nobody but the log.
+    /// The webhook is deleted. It is kept until its log is gone, and only the log shows it.
     Deleted {
         at: Timestamp,
     },
@@ -73,7 +73,7 @@ pub(crate) enum WebhookState {
 /// Why a webhook is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
-    /// So many failures in a row.
+    /// It had so many failures in a row.
     Failures(u32),
     /// The endpoint answered 410.
     Gone,
@@ -81,7 +81,7 @@ pub(crate) enum Why {
 }
 
 impl Why {
-    /// As the API shows it.
+    /// The reason as the API shows it.
     pub(crate) fn text(self) -> String {
         match self {
             Self::Failures(count) => format!("{count} consecutive failures"),
@@ -91,7 +91,7 @@ impl Why {
     }
 }
 
-/// A secret that signs, for ever or until the end of a rotation's overlap.
+/// A secret that signs, without end or until the overlap of a rotation ends.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveSecret {
     pub(crate) secret: Secret,
@@ -115,22 +115,22 @@ impl Endpoint {
         matches!(self.standing, WebhookState::Deleted { .. })
     }
 
-    /// Out of the config file until that names it, its tenant or its provider again.
+    /// Whether the webhook is out of the config file at present.
     pub(crate) fn is_removed(&self) -> bool {
         matches!(self.standing, WebhookState::Removed { .. })
     }
 
-    /// Whether new events can match it; those for a disabled one are held.
+    /// Whether new events can match the webhook. For a disabled one they are held.
     pub(crate) fn is_subscribed(&self) -> bool {
         matches!(self.standing, WebhookState::Active | WebhookState::Disabled { .. })
     }
 
-    /// Whether an attempt may be made: a disabled one is still tested.
+    /// Whether an attempt may be made. A disabled webhook still gets tests.
     pub(crate) fn is_sent(&self, test: bool) -> bool {
         self.is_active() || (test && self.is_subscribed())
     }
 
-    /// When it stopped being sent anything, and why, for people; `None`: it is active, or deleted.
+    /// Since when the webhook is sent nothing, and why, for people. `None` when it is active or deleted.
     pub(crate) fn stopped(&self) -> Option<(Timestamp, String)> {
         match self.standing {
             WebhookState::Active | WebhookState::Deleted { .. } => None,
@@ -148,7 +148,8 @@ impl Endpoint {
         matches!(why, Some(Why::Failures(_) | Why::Gone))
     }
 
-    /// Where a delivery is sent: the URL that a connection pinned when it was made, as far as that still counts, else its own.
+    /// The URL that a delivery made at `made_at` is sent to: the one that a connection pinned, if that still counts, else the
+    /// webhook's own.
     pub(crate) fn url_of<'a>(&'a self, pinned: Option<&'a str>, made_at: Timestamp) -> &'a str {
         pinned.filter(|_| made_at >= self.pins_from).unwrap_or(&self.definition.url)
     }
@@ -161,13 +162,13 @@ impl Endpoint {
         self.definition.events.iter().any(|pattern| pattern.matches(kind))
     }
 
-    /// The secrets that sign at `now`, newest first.
+    /// The secrets that sign at `now`, the newest first.
     pub(crate) fn signing(&self, now: Timestamp) -> Vec<&Secret> {
         let live = |held: &&LiveSecret| held.until.is_none_or(|until| now < until);
         self.secrets.iter().filter(live).map(|held| &held.secret).collect()
     }
 
-    /// Counts one failure or success; the tenth failure in a row, or whatever the dialect says, disables the webhook.
+    /// Counts one failure or success. With as many failures in a row as the dialect says, the webhook is disabled.
     pub(crate) fn counted(mut self, count: Count, disable: &Disable, now: Timestamp) -> Self {
         self.failures = match count {
             Count::Keep => self.failures,
@@ -179,8 +180,8 @@ impl Endpoint {
         if spent && count == Count::Raise { self.disabled(why, now) } else { self }
     }
 
-    /// Disables by hand, by a 410 or by failures. The first cause stays. One that is out of the config file will be disabled when it
-    /// comes back.
+    /// Disables the webhook, by hand, by a 410 or by failures. When it is disabled already, the first cause stays. When it is out
+    /// of the config file, it will be disabled when it comes back.
     pub(crate) fn disabled(mut self, why: Why, now: Timestamp) -> Self {
         match &mut self.standing {
             WebhookState::Active => self.standing = WebhookState::Disabled { at: now, why },
@@ -190,14 +191,15 @@ impl Endpoint {
         self
     }
 
-    /// Starts the count of failures anew.
+    /// Enables the webhook, with a new count of failures.
     pub(crate) fn enabled(mut self) -> Self {
         self.standing = WebhookState::Active;
         self.failures = 0;
         self
     }
 
-    /// Takes it out with the config file's table. `now` is later than every event so far, so that no pin outlives this.
+    /// Takes the webhook out together with its table in the config file. `now` must be later than every event so far, so that no
+    /// pin made before counts any more.
     pub(crate) fn removed(mut self, now: Timestamp) -> Self {
         let disabled = match self.standing {
             WebhookState::Removed { .. } | WebhookState::Deleted { .. } => return self,
@@ -209,7 +211,7 @@ impl Endpoint {
         self
     }
 
-    /// Back in the config file it is no new start: what it was before, and the count of failures goes on.
+    /// Brings the webhook back into the state it had before it was taken out. The count of failures goes on.
     pub(crate) fn restored(mut self) -> Self {
         if let WebhookState::Removed { disabled, .. } = self.standing {
             self.standing = disabled.map_or(WebhookState::Active, |(at, why)| WebhookState::Disabled { at, why });
@@ -224,7 +226,7 @@ impl Endpoint {
     }
 }
 
-/// Why nothing is sent to a webhook that the config file does not name any more.
+/// The reason why nothing is sent to a webhook that the config file does not name any more.
 const REMOVED: &str = "taken out of the config file";
 
 #[cfg(test)]
@@ -233,7 +235,7 @@ pub(crate) mod fixture {
 
     use super::*;
 
-    /// An active one of provider `acme` and tenant `t1`.
+    /// An active webhook of provider `acme` and tenant `t1`.
     pub(crate) fn endpoint(events: &[&str]) -> Endpoint {
         Endpoint {
             no: EndpointNo(1),
@@ -268,7 +270,7 @@ mod tests {
     const DISABLE: Disable = Disable { consecutive: 2, count: Counted::Deliveries };
 
     #[test]
-    fn what_is_out_of_the_file_matches_and_is_sent_nothing() {
+    fn a_removed_webhook_matches_and_is_sent_nothing() {
         let removed = endpoint(&["*"]).removed(NOW);
         assert!(!removed.is_subscribed() && !removed.is_sent(false) && !removed.is_sent(true));
         let disabled = endpoint(&["*"]).disabled(Why::ByHand, NOW);
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_as_it_was() {
+    fn a_restored_webhook_is_as_before() {
         let active = Endpoint { failures: 1, ..endpoint(&["*"]) };
         let back = active.clone().removed(NOW).restored();
         assert_eq!((back.standing, back.failures), (WebhookState::Active, 1));
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_disabled_while_it_is_out_comes_back_disabled() {
+    fn a_webhook_disabled_while_removed_comes_back_disabled() {
         let out = || Endpoint { failures: 1, ..endpoint(&["*"]) }.removed(NOW);
         let why = |endpoint: Endpoint| match endpoint.restored().standing {
             WebhookState::Disabled { why, .. } => Some(why),

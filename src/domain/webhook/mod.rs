@@ -1,4 +1,4 @@
-//! What a webhook is: where it points, what it subscribes to, which of that it leaves out, and its secrets.
+//! A webhook: where it points, what it subscribes to, which of those events it leaves out, and its secrets.
 
 pub(crate) mod endpoint;
 // No webhook has a filter yet, so only its tests use it.

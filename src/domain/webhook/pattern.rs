@@ -1,4 +1,4 @@
-//! What a webhook subscribes to: `*`, `prefix.*`, or one event type by its name.
+//! The event types that a webhook subscribes to: `*`, `prefix.*`, or one type by its name.
 
 use std::fmt;
 
@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Pattern {
     All,
-    /// Everything that starts with this text, however deep. Ends with the dot.
+    /// All types that start with this text, however deep. The text ends with a dot.
     Under(Box<str>),
     Exact(Box<str>),
 }
 
 impl Pattern {
-    /// Refuses a `*` anywhere but alone or behind a last dot, and what is no type's name.
+    /// Parses a pattern. Fails when a `*` stands anywhere but alone or behind a last dot, and when the name cannot be a type's.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         if text == "*" {
             return Ok(Self::All);
@@ -45,7 +45,7 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Whether `name` can be an event type's: 1 to 128 bytes, no white space, no control character, no `*`.
+/// Checks the name of an event type: 1 to 128 bytes without white space, control characters and `*`.
 pub(crate) fn check_type_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() || name.len() > TYPE_BYTES_MAX {
         return Err("an event type's name is 1 to 128 bytes long");
@@ -59,7 +59,7 @@ pub(crate) fn check_type_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Longest name of an event type, in bytes: room for any convention, and for the headers that carry it.
+/// The longest name of an event type, in bytes. It leaves room for any convention, and fits into headers.
 const TYPE_BYTES_MAX: usize = 128;
 
 const STAR: &str = "`*` stands alone (every type) or behind a last dot (`decision.*`: every type that starts with `decision.`)";
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_refused() {
+    fn text_that_is_no_pattern_is_refused() {
         for text in ["", "a*", "*.a", "a.*.b", ".*", "**", "a b", "a\n", &"a".repeat(129)] {
             assert!(Pattern::parse(text).is_err(), "{text:?}");
         }

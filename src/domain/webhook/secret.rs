@@ -1,7 +1,7 @@
-//! Signing secrets: what they look like, how one is made of random bytes, and which of a customer's own are taken.
+//! Signing secrets: their form, how one is made of random bytes, and which secrets of a customer are accepted.
 //!
-//! A secret is kept as it was written, since that is what both sides configure; what it means as key bytes is the signature's
-//! to say. It is wiped when dropped, compares in constant time, and prints as nothing.
+//! A secret is kept as it was written, since both sides configure that text. The signature decides which key bytes it stands for.
+//! A secret is wiped when it is dropped, is compared in constant time, and prints as nothing.
 
 use std::fmt;
 
@@ -15,30 +15,31 @@ use zeroize::Zeroizing;
 pub(crate) struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes any text: what is acceptable is [`Format::accept`]'s to say.
+    /// Wraps any text. [`Format::accept`] decides whether a text is acceptable.
     pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself: for the answer that shows it once, for sealing and for signing, never for a log.
+    /// The text itself: for the one answer that shows it, for sealing and for signing, and never for a log.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The bytes behind `whsec_`, or behind nothing, read as base64.
+    /// The bytes behind `whsec_`, or of the whole text when there is no such prefix, read as base64.
     pub(in crate::domain) fn base64_bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
         let text = self.0.strip_prefix(SYMMETRIC).unwrap_or(&self.0);
         STANDARD.decode(text).ok().map(Zeroizing::new)
     }
 
-    /// The seed of an ed25519 key, when this is one: `whsk_` and base64 of 32 bytes, or of 64 with the public key behind them.
+    /// The seed of an ed25519 key: `whsk_` and base64 of 32 bytes, or of 64 bytes with the public key behind the seed. `None` for
+    /// any other secret.
     pub(in crate::domain) fn ed25519_seed(&self) -> Option<Zeroizing<[u8; SEED_BYTES]>> {
         let bytes = Zeroizing::new(STANDARD.decode(self.0.strip_prefix(SIGNING_KEY)?).ok()?);
         let (seed, public) = bytes.split_first_chunk::<SEED_BYTES>()?;
         matches!(public.len(), 0 | PUBLIC_BYTES).then(|| Zeroizing::new(*seed))
     }
 
-    /// The public half, when this is one: `whpk_` and base64 of 32 bytes.
+    /// The public half of an ed25519 key: `whpk_` and base64 of 32 bytes. `None` for any other secret.
     pub(in crate::domain) fn ed25519_public(&self) -> Option<[u8; PUBLIC_BYTES]> {
         STANDARD.decode(self.0.strip_prefix(PUBLIC_KEY)?).ok()?.try_into().ok()
     }
@@ -58,12 +59,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a dialect's secrets look like: `whsec_{base62:32}`, `whsec_{base64:32}`.
+/// The form of a dialect's secrets: `whsec_{base62:32}`, `whsec_{base64:32}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Format {
     prefix: Box<str>,
     alphabet: Alphabet,
-    /// Characters of base62, or bytes behind base64.
+    /// The number of base62 characters, or of the bytes that base64 encodes.
     count: usize,
 }
 
@@ -74,10 +75,10 @@ enum Alphabet {
 }
 
 impl Format {
-    /// Reads a format from a dialect file.
+    /// Parses the format in a dialect file.
     ///
-    /// Bounds: 22 to 64 characters of base62 (128 bits and more), 24 to 64 bytes of base64 (Standard Webhooks, "Signature
-    /// scheme"); the prefix is visible ASCII of at most 32 bytes.
+    /// It may have 22 to 64 characters of base62, which is at least 128 bits, or 24 to 64 bytes as base64 (Standard Webhooks,
+    /// "Signature scheme"). The prefix is visible ASCII of at most 32 bytes.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let (prefix, rest) = text.split_once('{').ok_or(FORMS)?;
         let (alphabet, count) = rest.strip_suffix('}').and_then(|inner| inner.split_once(':')).ok_or(FORMS)?;
@@ -96,12 +97,12 @@ impl Format {
         Ok(Self { prefix: prefix.into(), alphabet, count })
     }
 
-    /// Whether the secrets are base64 of key bytes, which a signature with `key = "base64"` needs.
+    /// Whether the secrets are base64 of key bytes. A signature with `key = "base64"` needs that.
     pub(crate) fn is_base64(&self) -> bool {
         self.alphabet == Alphabet::Base64
     }
 
-    /// Makes a secret of random bytes, which must come from a cryptographic source and be used for nothing else.
+    /// Makes a secret of random bytes. They must come from a cryptographic source and be used for nothing else.
     pub(crate) fn generate(&self, random: &[u8; RANDOM_BYTES]) -> Secret {
         let mut text = Zeroizing::new(String::with_capacity(SECRET_BYTES_MAX));
         text.push_str(&self.prefix);
@@ -112,10 +113,10 @@ impl Format {
         Secret(text)
     }
 
-    /// Takes a secret that a customer or the config file gives.
+    /// Accepts a secret that a customer or the config file gives.
     ///
-    /// Where a secret is base64: `whsec_` and base64 of 24 to 64 bytes, or an ed25519 key as `whsk_`. Else 1 to 256 visible ASCII
-    /// characters.
+    /// Where secrets are base64, it must be `whsec_` and base64 of 24 to 64 bytes, or an ed25519 key as `whsk_`. Otherwise it
+    /// must be 1 to 256 visible ASCII characters.
     pub(crate) fn accept(&self, given: &str) -> Result<Secret, Reason> {
         let secret = Secret::new(given);
         match self.alphabet {
@@ -156,7 +157,7 @@ fn signing_key(secret: Secret) -> Result<Secret, Reason> {
     if whole { Ok(secret) } else { Err(Reason::HalvesDiffer) }
 }
 
-/// Why a given secret is not taken. Never carries the secret.
+/// Why a given secret is refused. It never holds the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reason {
     #[error("this dialect makes its own secrets; leave `secret` out")]
@@ -175,7 +176,8 @@ pub(crate) enum Reason {
     HalvesDiffer,
 }
 
-/// A base62 digit of four random bytes; 2^32 is so much larger than 62 that no digit is likelier than another by 2^-26.
+/// Makes a base62 digit of four random bytes. Since 2^32 is much larger than 62, no digit is likelier than another by more than
+/// 2^-26.
 fn digit(random: [u8; 4]) -> char {
     let place = u32::from_le_bytes(random) % 62;
     char::from(BASE62[usize::try_from(place).unwrap_or_default()])
@@ -185,10 +187,10 @@ fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Random bytes that the largest secret is made of: 64 characters of base62, four bytes each.
+/// The random bytes that the largest secret needs: 64 characters of base62 with four bytes each.
 pub(crate) const RANDOM_BYTES: usize = 256;
 
-/// What a symmetric key begins with.
+/// The beginning of a symmetric key.
 pub(in crate::domain) const SYMMETRIC: &str = "whsec_";
 const SIGNING_KEY: &str = "whsk_";
 const PUBLIC_KEY: &str = "whpk_";

@@ -1,7 +1,7 @@
-//! Where a webhook may point: a URL as typed becomes a [`Target`], or a [`Reason`] to refuse it.
+//! Where a webhook may point: a URL as typed becomes a [`Target`], or is refused with a [`Reason`].
 //!
 //! One parser reads every URL, and only its canonical form is kept and dialled, so no two readers can disagree about the host.
-//! What a name resolves to is judged later, at the moment of dialling, by the same [`Guard`].
+//! The addresses of a name are judged later by the same [`Guard`], at the moment of dialling.
 
 mod guard;
 mod range;
@@ -13,14 +13,14 @@ use url::{Position, Url};
 
 pub(crate) use guard::{Guard, LOCALHOST, OPENED_BY, REFUSED, Refused};
 
-/// Which schemes an endpoint may have.
+/// Which schemes an endpoint's URL may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Schemes {
     /// Whether `http` is allowed besides `https`.
     pub(crate) http: bool,
 }
 
-/// An endpoint's URL in canonical form, taken apart.
+/// An endpoint's URL in canonical form, with its parts.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     url: Box<str>,
@@ -34,16 +34,16 @@ pub(crate) struct Target {
 /// The host of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// Lower case, ASCII, without a dot at its end.
+    /// A name in lower-case ASCII, without a dot at its end.
     Domain(Box<str>),
     Ip(IpAddr),
 }
 
 impl Target {
-    /// Reads a URL as an endpoint's owner typed it.
+    /// Parses a URL as an endpoint's owner typed it.
     ///
-    /// A literal address is judged by `guard`; local names need its leave too. A dot at the end of a name is dropped: every
-    /// name is absolute here.
+    /// `guard` judges a literal address, and must allow local names. A dot at the end of a name is dropped, since every name is
+    /// absolute here.
     pub(crate) fn parse(text: &str, schemes: Schemes, guard: &Guard) -> Result<Self, Reason> {
         check_text(text)?;
         let tls = check_scheme(text, schemes)?;
@@ -67,7 +67,7 @@ impl Target {
         Ok(Self { url: url.as_str().into(), authority, host, port, tls })
     }
 
-    /// The canonical URL: what is stored and shown.
+    /// The canonical URL, which is stored and shown.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -84,30 +84,30 @@ impl Target {
         self.tls
     }
 
-    /// Whether it may be dialled at addresses alone that the operator named: its host is a single label, which means something in
-    /// a private network only, or its port belongs to another protocol.
+    /// Whether the target may be dialled only at addresses that the operator named. So it is when its host is a single label,
+    /// which has a meaning in a private network only, or when its port belongs to another protocol.
     pub(crate) fn needs_leave(&self) -> bool {
         let is_single_label = matches!(&self.host, Host::Domain(name) if !name.contains('.'));
         is_single_label || is_port_of_others(self.port)
     }
 
-    /// What stands behind the method in the request line (RFC 9112 section 3.2.1).
+    /// The path and query for the request line (RFC 9112 section 3.2.1).
     pub(crate) fn path_and_query(&self) -> &str {
         &self.url[self.authority.end..]
     }
 
-    /// The value of `Host`: a default port is left out (RFC 9110 section 7.2).
+    /// The value of the `Host` header. A default port is left out (RFC 9110 section 7.2).
     pub(crate) fn authority(&self) -> &str {
         &self.url[self.authority.clone()]
     }
 
-    /// Whether a connection made for `other` serves this target.
+    /// Whether a connection made for `other` serves this target too.
     pub(crate) fn shares_origin(&self, other: &Self) -> bool {
         (self.tls, self.port, &self.host) == (other.tls, other.port, &other.host)
     }
 }
 
-/// The path and the query may carry a token, so the origin alone is shown.
+/// Only the origin is shown, since the path and the query may carry a token.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Target({})", &self.url[..self.authority.end])
@@ -124,7 +124,7 @@ impl fmt::Display for Host {
 }
 
 impl Host {
-    /// Whether this is `localhost` or a name below it: never asked of a resolver (RFC 6761 section 6.3).
+    /// Whether the host is `localhost` or a name below it. No resolver is asked for such names (RFC 6761 section 6.3).
     pub(crate) fn is_local_name(&self) -> bool {
         matches!(self, Self::Domain(name) if is_local(name))
     }
@@ -162,7 +162,7 @@ pub(crate) enum Reason {
 }
 
 impl Reason {
-    /// Whether an operator can allow the URL by naming its addresses in `allow_private`.
+    /// Whether the operator can allow the URL by naming its addresses in `allow_private`.
     pub(crate) fn can_be_opened(&self) -> bool {
         match self {
             Self::Refused(refused) => *refused != Refused::Own,
@@ -176,12 +176,13 @@ fn check_text(text: &str) -> Result<(), Reason> {
     if text.len() > URL_BYTES_MAX {
         return Err(Reason::Long);
     }
-    // The URL parser drops tabs and line ends, trims spaces and reads a backslash as a slash: forms to hide a host in.
+    // The URL parser drops tabs and line ends, trims spaces and reads a backslash as a slash. A host could be hidden in such
+    // forms.
     let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
     if text.contains(odd) { Err(Reason::Characters) } else { Ok(()) }
 }
 
-/// Whether the scheme is `https`. Both slashes are demanded: the parser would read `http:host` and `http:///host` too.
+/// Whether the scheme is `https`. Both slashes are required, since the parser would also read `http:host` and `http:///host`.
 fn check_scheme(text: &str, schemes: Schemes) -> Result<bool, Reason> {
     let refused = if schemes.http { Reason::Scheme } else { Reason::HttpsOnly };
     let (scheme, rest) = text.split_once(':').ok_or(refused.clone())?;
@@ -206,7 +207,8 @@ fn check_parts(url: &Url) -> Result<(), Reason> {
     if url.fragment().is_some() { Err(Reason::Fragment) } else { Ok(()) }
 }
 
-/// Ports of other protocols are for addresses that the operator named; of a name, those are known when it is dialled.
+/// Refuses ports of other protocols, unless the operator named the address. The addresses of a name are known only when it is
+/// dialled.
 fn check_port(host: &Host, port: u16, guard: &Guard) -> Result<(), Reason> {
     let has_leave = match host {
         Host::Ip(ip) => guard.allows(*ip),
@@ -219,7 +221,7 @@ fn is_port_of_others(port: u16) -> bool {
     PORTS_OF_OTHERS.binary_search(&port).is_ok()
 }
 
-/// The host, which loses a dot at its end in `url` too.
+/// Takes the host out of a URL. A dot at its end is also removed from `url`.
 fn host(url: &mut Url, guard: &Guard) -> Result<Host, Reason> {
     let name = match url.host().ok_or(Reason::NoHost)? {
         url::Host::Ipv4(ip) => return Ok(Host::Ip(ip.into())),
@@ -241,7 +243,8 @@ fn check_name(name: &str, guard: &Guard) -> Result<(), Reason> {
     if name.contains('.') || guard.allows_private_names() { Ok(()) } else { Err(Reason::SingleLabel(name.to_owned())) }
 }
 
-/// Letters, digits and inner hyphens (RFC 1123 section 2.1), and the underscore that some hosts have.
+/// Whether a text is a label of a name: letters, digits and inner hyphens (RFC 1123 section 2.1), and underscores, which some
+/// hosts have.
 fn is_label(label: &str) -> bool {
     let plain = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     (1..=LABEL_BYTES_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
@@ -251,17 +254,17 @@ fn is_local(name: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost")
 }
 
-/// Longest URL, typed or canonical.
+/// The longest URL in bytes, as typed and in canonical form.
 pub(crate) const URL_BYTES_MAX: usize = 2_048;
 
-/// Longest name and label that DNS can hold (RFC 1035 section 2.3.4), without the dot at the end.
+/// The longest name, and the longest label, that DNS can hold (RFC 1035 section 2.3.4), without the dot at the end.
 const NAME_BYTES_MAX: usize = 253;
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Ports on which something else than a webhook listens, so that a signed POST cannot be made to speak to it.
+/// Ports on which other services listen, so that a signed POST cannot be made to speak to them.
 ///
-/// The first part is the list that browsers keep (Fetch standard, "port blocking"); the second is ours: databases, caches,
-/// queues and control planes, which the list leaves out. Sorted.
+/// The first part is the list that browsers keep (Fetch standard, "port blocking"). The second part is our own: databases,
+/// caches, queues and control planes, which the list leaves out. The table is sorted.
 const PORTS_OF_OTHERS: &[u16] = &[
     1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111, 113,
     115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554,

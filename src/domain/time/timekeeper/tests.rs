@@ -9,7 +9,7 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 const START: Timestamp = Timestamp::from_secs(1_780_000_000);
 const BOOT: u64 = 1;
 
-/// A machine whose clocks a test moves.
+/// A machine whose clocks the test moves.
 struct Machine {
     keeper: TimeKeeper,
     reading: Reading,
@@ -21,7 +21,7 @@ impl Machine {
         Self { keeper: TimeKeeper::trusting(reading), reading }
     }
 
-    /// Time passes, in steps as the service looks.
+    /// Lets time pass, in steps as long as the service's looks.
     fn pass(&mut self, by: Duration) -> Vec<News> {
         let (mut left, mut news) = (by, Vec::new());
         while left > Duration::ZERO {
@@ -48,7 +48,7 @@ impl Machine {
         self.keeper.look(self.reading)
     }
 
-    /// Off for a while: the wall clock says how long, the other one begins anew.
+    /// Boots the machine at the time `wall`. The boot clock begins anew.
     fn boot(&mut self, wall: Timestamp) -> Option<News> {
         self.reading = Reading { wall, boot: MINUTE };
         self.restart(BOOT + 1)
@@ -98,7 +98,7 @@ fn a_clock_that_is_put_right_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn a_jump_back_is_no_time_that_anything_is_signed_with() {
+fn nothing_is_signed_with_a_time_that_jumped_back() {
     let mut machine = Machine::new();
     assert!(matches!(machine.back(30 * DAY), Some(News::Doubted(Doubt { why: Why::Behind, .. }))));
     machine.pass(HOUR);
@@ -116,7 +116,7 @@ fn after_a_day_in_doubt_the_wall_clock_is_believed() {
 }
 
 #[test]
-fn an_operator_who_says_that_it_is_right_is_believed_at_once() {
+fn an_operator_who_accepts_the_clock_is_believed_at_once() {
     let mut machine = Machine::new();
     assert!(!machine.keeper.accept(), "nobody doubts it");
     machine.forward(30 * DAY);
@@ -126,7 +126,7 @@ fn an_operator_who_says_that_it_is_right_is_believed_at_once() {
 }
 
 #[test]
-fn a_clock_that_rightly_went_back_is_signed_with_and_caught_up_with() {
+fn an_accepted_clock_that_went_back_is_caught_up_with() {
     let mut machine = Machine::new();
     machine.back(HOUR);
     assert!(machine.keeper.accept());
@@ -138,7 +138,7 @@ fn a_clock_that_rightly_went_back_is_signed_with_and_caught_up_with() {
 }
 
 #[test]
-fn small_steps_are_followed_and_never_make_it_go_back() {
+fn small_steps_are_followed_and_time_never_goes_back() {
     let mut machine = Machine::new();
     assert_eq!(machine.forward(30 * SECOND), None);
     assert_eq!(machine.since_start(), 30 * SECOND);
@@ -175,7 +175,7 @@ fn a_clock_that_drifts_slowly_is_followed() {
     assert!(machine.keeper.now().since(machine.reading.wall) <= 2 * SECOND);
 }
 
-/// Both clocks went on, and nobody looked.
+/// Both clocks went on while nobody looked.
 #[test]
 fn a_machine_that_slept_has_no_jump() {
     let mut machine = Machine::new();
@@ -228,7 +228,7 @@ fn a_boot_with_the_clock_of_1970_goes_on_from_the_newest_time_known() {
     assert_eq!(machine.why(), Some(Why::Early));
     machine.pass(MINUTE);
     assert_eq!((machine.since_start(), machine.keeper.signed()), (HOUR + MINUTE, START + HOUR + MINUTE));
-    // The time service sets it: nobody knew how long the machine was off.
+    // The time service sets the clock. Nobody knows how long the machine was off.
     machine.reading.wall = START + 3 * HOUR;
     assert_eq!(machine.keeper.look(machine.reading), Some(News::Right));
     assert_eq!((machine.since_start(), machine.keeper.signed(), machine.why()), (3 * HOUR, machine.reading.wall, None));
@@ -257,9 +257,10 @@ fn a_long_absence_deletes_nothing_for_a_day() {
 }
 
 proptest! {
-    /// Whatever the wall clock does, the service's time goes on, by no more than has passed and what it may be set by.
+    /// Whatever the wall clock does, the service's time goes on, by no more than the time that has passed and the steps that it
+    /// may follow.
     #[test]
-    fn it_never_goes_back_and_never_leaps(moves in prop::collection::vec((0..7_200_u64, -100_000_000..100_000_000_i64), 1..60)) {
+    fn the_time_never_goes_back_and_never_leaps(moves in prop::collection::vec((0..7_200_u64, -100_000_000..100_000_000_i64), 1..60)) {
         let mut machine = Machine::new();
         for (passed, step) in moves {
             let (before, was) = (machine.keeper.now(), machine.keeper.doubt());
@@ -274,9 +275,9 @@ proptest! {
         }
     }
 
-    /// A clock that goes wrong and is put right within a day was never there.
+    /// A clock that goes wrong and is put right within a day changes nothing.
     #[test]
-    fn what_is_put_right_in_time_changed_nothing(
+    fn a_clock_put_right_in_time_changes_nothing(
         moves in prop::collection::vec((0..3_600_u64, 61..100_000_000_i64, any::<bool>()), 1..20),
         boots in any::<bool>(),
     ) {

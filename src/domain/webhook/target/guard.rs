@@ -1,6 +1,6 @@
-//! Who may be dialled: public addresses, what the operator named besides, never the relay itself.
+//! Judges which addresses may be dialled: public ones and those that the operator named, but never the relay itself.
 //!
-//! A judgement of one socket address, made of literal hosts when a URL is read and of every address at the moment of dialling.
+//! A socket address is judged when a URL with a literal address is read, and every address is judged at the moment of dialling.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -9,17 +9,17 @@ use ipnet::IpNet;
 use super::Target;
 use super::range::{Range, range};
 
-/// The operator's policy, and where this relay listens.
+/// The operator's policy, and the addresses on which this relay listens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Guard {
-    /// What may be reached besides public addresses: exactly this. An IPv4 network names its IPv4-mapped form too.
+    /// The networks that may be reached besides public addresses. An IPv4 network includes its IPv4-mapped form.
     pub(crate) allow: Vec<IpNet>,
-    /// Our own listening addresses. An unspecified one stands for every address of this machine.
+    /// The relay's own listening addresses. An unspecified address stands for every address of this machine.
     pub(crate) own: Vec<SocketAddr>,
 }
 
 impl Guard {
-    /// Whether `to` may be dialled.
+    /// Judges whether `to` may be dialled.
     pub(crate) fn judge(&self, to: SocketAddr) -> Result<(), Refused> {
         if self.is_own(to) {
             return Err(Refused::Own);
@@ -31,27 +31,27 @@ impl Guard {
         }
     }
 
-    /// Whether `to` may be dialled for `target`, whose host or port may need that the operator named the address.
+    /// Judges whether `to` may be dialled for `target`. For some hosts and ports the operator must have named the address.
     pub(crate) fn judge_for(&self, target: &Target, to: SocketAddr) -> Result<(), Refused> {
         self.judge(to)?;
         if target.needs_leave() && !self.allows(to.ip()) { Err(Refused::NotNamed) } else { Ok(()) }
     }
 
-    /// Judges a connection by both its ends, when it stands and nothing has been sent.
+    /// Judges a connection by both its ends, after it is made and before anything is sent.
     ///
-    /// A machine has more addresses than are known here; a connection to any of them has the same address at both ends.
+    /// A machine has more addresses than are known here. A connection to any of them has the same address at both ends.
     pub(crate) fn judge_ends(&self, local: SocketAddr, peer: SocketAddr) -> Result<(), Refused> {
         let here = local.ip().to_canonical() == peer.ip().to_canonical();
         let listens = self.own.iter().any(|own| own.port() == peer.port() && own.ip().is_unspecified());
         if here && listens { Err(Refused::Own) } else { Ok(()) }
     }
 
-    /// Whether `localhost` and the names below it may be used: the operator named an address they stand for.
+    /// Whether `localhost` and the names below it may be used: the operator named one of their addresses.
     pub(crate) fn allows_local_names(&self) -> bool {
         LOCALHOST.into_iter().any(|ip| self.allows(ip))
     }
 
-    /// Whether names that lead to no public address may be used: which addresses they lead to is judged when they are dialled.
+    /// Whether names that lead to no public address may be used at all. Their addresses are judged when they are dialled.
     pub(in crate::domain) fn allows_private_names(&self) -> bool {
         !self.allow.is_empty()
     }
@@ -72,20 +72,20 @@ impl Guard {
     }
 }
 
-/// Why an address was refused. Prints one text for every cause, so that a refusal tells a tenant nothing about our network;
-/// [`Refused::cause`] is for the operator's log alone.
+/// Why an address was refused. It prints the same text for every cause, so that a refusal tells a tenant nothing about the
+/// operator's network. [`Refused::cause`] is for the operator's log alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{REFUSED}")]
 pub(crate) enum Refused {
-    /// One of our own listening addresses: the event would come back.
+    /// One of the relay's own listening addresses. The event would come back.
     Own,
     Range(Range),
-    /// A public address, behind a host of a single label or on a port of another protocol.
+    /// A public address, but for a host of a single label or on a port of another protocol.
     NotNamed,
 }
 
 impl Refused {
-    /// What kind of address it is, for the operator's log.
+    /// The kind of the address, for the operator's log.
     pub(crate) const fn cause(self) -> &'static str {
         match self {
             Self::Own => "our own listening address",
@@ -98,10 +98,11 @@ impl Refused {
 /// The addresses that `localhost` stands for (RFC 6761 section 6.3).
 pub(crate) const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
-/// What a refused attempt and a refused URL say.
+/// The text of a refused attempt and of a refused URL.
 pub(crate) const REFUSED: &str = "the host's address is not one that this relay sends to";
 
-/// What opens a refused address. For operators alone: a tenant cannot do it, and learns nothing of our network.
+/// The setting that allows a refused address. It is for operators alone: a tenant cannot set it, and must learn nothing of their
+/// network.
 pub(crate) const OPENED_BY: &str = "allow_private under [delivery] opens it, unless it is this relay's own";
 
 #[cfg(test)]

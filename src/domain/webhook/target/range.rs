@@ -1,7 +1,8 @@
-//! Which part of the address space an address lies in, and so whether anyone on the internet can be meant by it.
+//! Which part of the address space an address lies in, and so whether it can be a host on the internet.
 //!
-//! The tables follow the IANA special-purpose registries (RFC 6890 and its updates), and go further where the registry is of no
-//! help to a relay: of IPv6 only 2000::/3 is public at all, and what carries an IPv4 address inside is judged by its kind.
+//! The tables follow the IANA special-purpose registries (RFC 6890 and its updates), and go further where the registry does not
+//! help a relay: of IPv6 only 2000::/3 is public, and an address that carries an IPv4 address inside is judged by the kind of its
+//! range.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,7 +34,7 @@ pub(crate) enum Range {
 }
 
 impl Range {
-    /// What an operator calls it.
+    /// The name of the range for an operator.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -95,14 +96,15 @@ const fn net6(head: [u16; 4], tail: [u16; 4], bits: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), bits)
 }
 
-/// IPv4, the narrower before the wider. Not listed is what the registry calls globally reachable, AS112 and AMT among it.
+/// Ranges of IPv4, the narrower before the wider. Networks that the registry calls globally reachable are not listed, such as
+/// AS112 and AMT.
 const V4: &[(Ipv4Net, Range)] = &[
     (net4(0, 0, 0, 0, 32), Range::Unspecified),
     (net4(0, 0, 0, 0, 8), Range::ThisNetwork),
     (net4(10, 0, 0, 0, 8), Range::Private),
     (net4(100, 64, 0, 0, 10), Range::CarrierNat),
     (net4(127, 0, 0, 0, 8), Range::Loopback),
-    // Azure's virtual host: an address of the public space that answers guests only, with their machine's secrets.
+    // Azure's virtual host has a public address. It answers guests only, with secrets of their machine.
     (net4(168, 63, 129, 16, 32), Range::Metadata),
     (net4(169, 254, 0, 0, 16), Range::LinkLocal),
     (net4(172, 16, 0, 0, 12), Range::Private),
@@ -118,14 +120,14 @@ const V4: &[(Ipv4Net, Range)] = &[
     (net4(240, 0, 0, 0, 4), Range::Reserved),
 ];
 
-/// IPv6, the narrower before the wider: what has a name of its own, inside 2000::/3 or not.
+/// Ranges of IPv6 with a name of their own, inside 2000::/3 or not, the narrower before the wider.
 const V6: &[(Ipv6Net, Range)] = &[
     (net6([0; 4], [0; 4], 128), Range::Unspecified),
     (net6([0; 4], [0, 0, 0, 1], 128), Range::Loopback),
     (net6([0; 4], [0; 4], 96), Range::Compatible),
     (net6([0; 4], [0, 0xffff, 0, 0], 96), Range::Mapped),
     (net6([0x64, 0xff9b, 1, 0], [0; 4], 48), Range::LocalNat64),
-    // Teredo, ORCHID, benchmarking, anycast of protocols: nothing in it serves a webhook.
+    // Teredo, ORCHID, benchmarking and anycast of protocols: nothing in it serves a webhook.
     (net6([0x2001, 0, 0, 0], [0; 4], 23), Range::Protocol),
     (net6([0x2001, 0xdb8, 0, 0], [0; 4], 32), Range::Documentation),
     (net6([0x2002, 0, 0, 0], [0; 4], 16), Range::SixToFour),
@@ -135,10 +137,10 @@ const V6: &[(Ipv6Net, Range)] = &[
     (net6([0xff00, 0, 0, 0], [0; 4], 8), Range::Multicast),
 ];
 
-/// The well-known prefix that translates to IPv4 (RFC 6052 section 2.1).
+/// The well-known prefix for translation to IPv4 (RFC 6052 section 2.1).
 const NAT64: Ipv6Net = net6([0x64, 0xff9b, 0, 0], [0; 4], 96);
 
-/// All that IANA has given out as global unicast (RFC 4291 section 2.4).
+/// All addresses that IANA has assigned as global unicast (RFC 4291 section 2.4).
 const GLOBAL_UNICAST: Ipv6Net = net6([0x2000, 0, 0, 0], [0; 4], 3);
 
 #[cfg(test)]
@@ -147,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// The same tables again, by hand and by octet, so that a slip in one is caught by the other.
+    /// The same tables once more, written by hand and by octet, so that a slip in one is caught by the other.
     fn public_v4(ip: Ipv4Addr) -> bool {
         !matches!(
             ip.octets(),
@@ -181,7 +183,7 @@ mod tests {
         assert_eq!(range(ip) == Range::Public, public, "{ip} is {:?}", range(ip));
     }
 
-    /// Addresses near where ranges begin and end, and anywhere.
+    /// Addresses near the borders of ranges, and random ones.
     fn addresses() -> impl Strategy<Value = IpAddr> {
         let edges4 = prop::sample::select(V4).prop_flat_map(|(net, _)| {
             (Just(net), prop::bool::ANY, -3i64..=3).prop_map(|(net, end, by)| {

@@ -1,4 +1,4 @@
-//! What a URL may be, and the forms in which an address is hidden in one.
+//! The forms that a URL may have, and forms in which an address is hidden in a URL.
 
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -152,9 +152,9 @@ fn ports_of_other_protocols_are_refused() {
     assert!(matches!(reason("https://example.com:65536/"), Reason::Syntax(_)));
 }
 
-/// A compose service is a single label, and its port is its own.
+/// In a compose file the name of a service is a single label, and its port is often that of another protocol.
 #[test]
-fn what_allow_private_covers_is_allowed_by_name_and_on_any_port() {
+fn an_address_in_allow_private_is_allowed_by_name_and_on_any_port() {
     let read = |text: &str| Target::parse(text, HTTP, &local());
     for text in
         ["http://app/", "http://app:6000/", "http://app.internal:10080/", "http://127.0.0.1:6379/", "http://localhost:6000/"]
@@ -201,7 +201,8 @@ fn no_form_of_a_refused_address_is_accepted() {
     assert!(forms.len() >= 500, "{} forms", forms.len());
     for host in &forms {
         for text in [format!("http://{host}/"), format!("https://{host}:8443/a?b")] {
-            // Local names and names of one label are refused for what they are, all else by the parser or the guard.
+            // Local names and names of one label are refused for what they are. All other forms are refused by the parser or the
+            // guard.
             assert!(!matches!(reason(&text), Reason::Long | Reason::Scheme | Reason::Port(_)), "{text}");
         }
     }
@@ -215,7 +216,7 @@ fn every_radix_of_an_allowed_address_is_one_target() {
     }
 }
 
-/// Hosts that reach a private address through some reader or other.
+/// Hosts that reach a private address through one reader or another.
 fn hidden_forms() -> Vec<String> {
     let private = [
         [127, 0, 0, 1],
@@ -262,7 +263,7 @@ fn hidden_forms() -> Vec<String> {
     forms
 }
 
-/// `inet_aton`'s forms: each octet in each radix, and the last ones run together.
+/// The forms of `inet_aton`: each octet in each radix, and the last octets run together.
 fn radix_forms([a, b, c, d]: [u8; 4]) -> Vec<String> {
     let radix = |n: u32, by: usize| match by {
         0 => format!("{n}"),
@@ -305,7 +306,7 @@ fn unicode_forms(ip: [u8; 4]) -> Vec<String> {
     forms
 }
 
-/// IPv6 addresses with the IPv4 one inside.
+/// IPv6 addresses that hold the IPv4 address.
 fn v6_forms([a, b, c, d]: [u8; 4]) -> Vec<String> {
     let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
     let mut forms = vec![format!("[2002:{high:x}:{low:x}::]"), format!("[2001::{high:x}:{low:x}]")];
@@ -318,7 +319,7 @@ fn v6_forms([a, b, c, d]: [u8; 4]) -> Vec<String> {
 
 proptest! {
     #[test]
-    fn no_text_makes_the_parser_panic_and_what_it_reads_reads_again(text in "(?s)(https?://)?.{0,60}") {
+    fn any_url_is_parsed_without_panic_and_reads_again(text in "(?s)(https?://)?.{0,60}") {
         if let Ok(target) = read(&text) {
             prop_assert_eq!(read(target.url()), Ok(target));
         }
