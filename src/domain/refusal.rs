@@ -12,7 +12,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn of(pointer: impl Into<String>, reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(pointer: impl Into<String>, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { pointer: pointer.into(), reason: reason.into() }
     }
 
@@ -29,6 +29,6 @@ mod tests {
 
     #[test]
     fn a_pointer_grows_outwards_with_its_escapes() {
-        assert_eq!(Refusal::of("", "no").inside("0").inside("a/b~").pointer, "/a~1b~0/0");
+        assert_eq!(Refusal::new("", "no").inside("0").inside("a/b~").pointer, "/a~1b~0/0");
     }
 }

@@ -90,7 +90,7 @@ impl Timestamp {
     pub(crate) fn parse_rfc3339(text: &str) -> Result<Self, NoTime> {
         let read = text.parse::<jiff::Timestamp>().ok();
         let micros = read.and_then(|read| u64::try_from(read.as_microsecond()).ok());
-        micros.map(Self).ok_or_else(|| NoTime::of(text))
+        micros.map(Self).ok_or_else(|| NoTime::explain(text))
     }
 
     fn moment(self) -> jiff::Timestamp {
@@ -113,7 +113,7 @@ pub(crate) enum NoTime {
 }
 
 impl NoTime {
-    fn of(text: &str) -> Self {
+    fn explain(text: &str) -> Self {
         let Ok(pieces) = jiff::fmt::temporal::Pieces::parse(text) else { return Self::Unreadable };
         match (pieces.time(), pieces.to_numeric_offset()) {
             (None, _) => Self::DateAlone,

@@ -108,10 +108,10 @@ impl Span {
         };
         let step = query.read_with("by", "is neither `hour` nor `day`", by).unwrap_or(1);
         let (since, until) = query.window(now);
-        let last = Hour::of(until.unwrap_or(now).min(now));
+        let last = Hour::from_time(until.unwrap_or(now).min(now));
         let shown = if step == 1 { HOURS_OF_DAY - 1 } else { (DAYS - 1) * HOURS_OF_DAY };
-        let first = since.map_or(Hour(last.0.saturating_sub(shown)), Hour::of);
-        if first < Hour::of(now - STATISTICS_KEPT) {
+        let first = since.map_or(Hour(last.0.saturating_sub(shown)), Hour::from_time);
+        if first < Hour::from_time(now - STATISTICS_KEPT) {
             query.note("since", "is more than 90 days ago; older statistics are not kept");
         }
         if step == 1 {

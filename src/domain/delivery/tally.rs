@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 pub(crate) struct Hour(pub(crate) u32);
 
 impl Hour {
-    pub(crate) fn of(time: Timestamp) -> Self {
+    pub(crate) fn from_time(time: Timestamp) -> Self {
         Self(u32::try_from(time.as_secs() / HOUR_SECS).unwrap_or(u32::MAX))
     }
 
@@ -38,7 +38,7 @@ pub(crate) enum Brought {
 }
 
 impl Brought {
-    pub(crate) fn by(outcome: &Outcome) -> Self {
+    pub(crate) fn from_outcome(outcome: &Outcome) -> Self {
         match &outcome.result {
             Ok(response) => Self::status(u8::try_from(response.status / 100).unwrap_or(0)),
             Err(failure) => Self::Failure(failure.class),
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_hour_begins_with_its_first_microsecond() {
-        let hour = |micros| Hour::of(Timestamp::from_micros(micros)).0;
+        let hour = |micros| Hour::from_time(Timestamp::from_micros(micros)).0;
         assert_eq!([hour(0), hour(3_599_999_999), hour(3_600_000_000)], [0, 0, 1]);
         assert_eq!(Hour(25).begin(), Timestamp::from_secs(90_000));
         assert_eq!([Hour(23), Hour(24), Hour(47)].map(Hour::of_day), [Hour(0), Hour(24), Hour(24)]);

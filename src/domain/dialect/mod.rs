@@ -279,37 +279,39 @@ impl Dialect {
 
     fn check_required(&self, name: &str, facts: &Facts<'_>) -> Option<Refusal> {
         let given = facts.attributes.get(name).is_some_and(|raw| &**raw != "null");
-        (!given).then(|| Refusal::of(attribute(name), format!("the dialect {} requires this attribute", self.name)))
+        (!given).then(|| Refusal::new(attribute(name), format!("the dialect {} requires this attribute", self.name)))
     }
 
     fn check_type(&self, facts: &Facts<'_>) -> Option<Refusal> {
         let refused = self.event.unknown_types == UnknownTypes::Refuse && self.event_type(facts.kind).is_none();
-        refused.then(|| Refusal::of("/type", self.unknown_type(facts.kind).to_string()))
+        refused.then(|| Refusal::new("/type", self.unknown_type(facts.kind).to_string()))
     }
 
     fn check_type_attribute(&self, facts: &Facts<'_>) -> Option<Refusal> {
         let name = self.event.type_attribute.as_deref()?;
         let given = facts.attributes.get(name)?;
         let same = json::unescape(given).is_some_and(|text| text == facts.kind);
-        (!same).then(|| Refusal::of(attribute(name), "this attribute must be the event's type"))
+        (!same).then(|| Refusal::new(attribute(name), "this attribute must be the event's type"))
     }
 
     fn check_link(&self, facts: &Facts<'_>) -> Option<Refusal> {
         let name = self.event.link_attribute.as_deref()?;
         let given = facts.attributes.get(name)?;
-        json::unescape(given).is_none().then(|| Refusal::of(attribute(name), "this attribute names a webhook, so it is a string"))
+        json::unescape(given)
+            .is_none()
+            .then(|| Refusal::new(attribute(name), "this attribute names a webhook, so it is a string"))
     }
 
     fn check_version(&self, facts: &Facts<'_>) -> Option<Refusal> {
         let name = self.event.version_attribute.as_deref()?;
         let given = facts.attributes.get(name)?;
-        given.parse::<i64>().is_err().then(|| Refusal::of(attribute(name), "this attribute is an integer, without quotes"))
+        given.parse::<i64>().is_err().then(|| Refusal::new(attribute(name), "this attribute is an integer, without quotes"))
     }
 
     fn check_tenant(&self, facts: &Facts<'_>) -> Option<Refusal> {
         let everyone = facts.tenant.is_none() && self.body.names_tenant();
         everyone.then(|| {
-            Refusal::of("/tenant", "bodies of this dialect name their tenant, so no event can be for all; publish one each")
+            Refusal::new("/tenant", "bodies of this dialect name their tenant, so no event can be for all; publish one each")
         })
     }
 
@@ -370,5 +372,5 @@ impl Dialect {
 }
 
 fn attribute(name: &str) -> String {
-    Refusal::of("", "").inside(name).inside("attributes").pointer
+    Refusal::new("", "").inside(name).inside("attributes").pointer
 }

@@ -136,7 +136,7 @@ fn an_unknown_type_passes_unless_the_catalogue_refuses() {
     assert_eq!(dialect().check(&facts("job.doen", &given)), []);
     let event = EventRules { unknown_types: UnknownTypes::Refuse, ..dialect().event };
     let refusals = Dialect { event, ..dialect() }.check(&facts("job.doen", &given));
-    assert_eq!(refusals, [Refusal::of("/type", "there is no event type `job.doen`; did you mean `job.done`?")]);
+    assert_eq!(refusals, [Refusal::new("/type", "there is no event type `job.doen`; did you mean `job.done`?")]);
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn number(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
         return Ok(());
     }
     let read: f64 = text.parse().map_err(|_| refuse("a number that cannot be read"))?;
-    let meant = Decimal::of(text);
+    let meant = Decimal::parse(text);
     if !read.is_finite() {
         return Err(refuse("a number too large for a double, which ECMAScript prints as null"));
     }
@@ -174,7 +174,7 @@ fn number(text: &str, out: &mut Vec<u8>) -> Result<(), Refusal> {
     }
     let mut buffer = ryu_js::Buffer::new();
     let printed = buffer.format_finite(read);
-    if meant.is_whole() && Decimal::of(printed) != meant {
+    if meant.is_whole() && Decimal::parse(printed) != meant {
         return Err(refuse("a whole number that ECMAScript reads as another one; publish it as a string"));
     }
     out.extend_from_slice(printed.as_bytes());
@@ -197,7 +197,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    fn of(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = || whole.bytes().chain(fraction.bytes()).filter(u8::is_ascii_digit);
@@ -221,7 +221,7 @@ fn pointed(raw: &str) -> Cow<'_, str> {
 }
 
 fn refuse(reason: &'static str) -> Refusal {
-    Refusal::of("", reason)
+    Refusal::new("", reason)
 }
 
 impl From<Stop> for Refusal {
@@ -232,7 +232,7 @@ impl From<Stop> for Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
-        Self::of("", fault.to_string())
+        Self::new("", fault.to_string())
     }
 }
 

@@ -48,7 +48,7 @@ impl HeaderValue {
             let (Piece::Slot(slot), text) = (piece, self.text(piece, &attempt)) else { continue };
             if text.trim() != text || !text.chars().all(|char| is_visible(char) || char == ' ') {
                 let reason = "a header of this dialect carries it, so it must be visible ASCII without spaces at its ends";
-                return Err(Refusal::of(pointer(slot), reason));
+                return Err(Refusal::new(pointer(slot), reason));
             }
         }
         Ok(())

@@ -5,7 +5,7 @@
 /// Near means at most one edit in three characters. An insertion, a deletion, a replacement and a swap of neighbours are one edit
 /// each; the case of letters and `-` for `_` are none. Among very many long words not all are compared.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = Folded::of(word);
+    let word = Folded::new(word);
     let (mut best, mut candidate, mut rows) = (None, Folded::default(), Rows::default());
     let mut cells_left = CELLS_MAX;
     for known in known {
@@ -34,7 +34,7 @@ struct Folded {
 }
 
 impl Folded {
-    fn of(word: &str) -> Self {
+    fn new(word: &str) -> Self {
         let mut folded = Self::default();
         folded.fold(word);
         folded
@@ -150,13 +150,13 @@ mod tests {
         #[test]
         fn the_lower_bound_of_edits_is_never_too_high(a in "[a-cA_.é-]{0,9}", b in "[a-cA_.é-]{0,9}") {
             let edits = distance(&a, &b, usize::MAX).unwrap();
-            proptest::prop_assert!(Folded::of(&a).least_edits(&Folded::of(&b)) <= edits);
-            let near = edits * 3 <= Folded::of(&a).letters.len().max(Folded::of(&b).letters.len());
+            proptest::prop_assert!(Folded::new(&a).least_edits(&Folded::new(&b)) <= edits);
+            let near = edits * 3 <= Folded::new(&a).letters.len().max(Folded::new(&b).letters.len());
             proptest::prop_assert_eq!(nearest(&a, [&*b]).is_some(), near);
         }
     }
 
     fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
-        Rows::default().distance(&Folded::of(a).letters, &Folded::of(b).letters, most)
+        Rows::default().distance(&Folded::new(a).letters, &Folded::new(b).letters, most)
     }
 }

@@ -81,7 +81,7 @@ fn a_store_without_the_table_gets_it() {
 #[test]
 fn hours_are_forgotten_after_ninety_days() {
     let lab = Lab::new();
-    let (all, now) = (lab.number_of("all"), Hour::of(clock::now()));
+    let (all, now) = (lab.number_of("all"), Hour::from_time(clock::now()));
     let folder = lab.stopped().write();
     let database = opening::open_known(&path(folder.path()), &Medium::default()).unwrap();
     let old = |days: u32| Hour(now.0 - days * 24);
@@ -129,7 +129,7 @@ impl Tally {
 
 /// The hour may change while a test runs.
 fn lately() -> RangeInclusive<Hour> {
-    let now = Hour::of(clock::now());
+    let now = Hour::from_time(clock::now());
     Hour(now.0 - 1)..=Hour(now.0 + 1)
 }
 

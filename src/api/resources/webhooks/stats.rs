@@ -21,7 +21,7 @@ pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let window = query.read_with("window", "is not a duration from 1s to 90d, like 24h", window).unwrap_or(WINDOW);
     query.finish()?;
     let (store, no, now) = (ask.api.store.clone(), endpoint.no, ask.api.store.now());
-    let hours = Hour::of(now - window)..=Hour::of(now);
+    let hours = Hour::from_time(now - window)..=Hour::from_time(now);
     let sum = context::read(move || store.tally(&[no].into(), hours)).await?;
     Ok(context::object(StatusCode::OK, dialect, |object| print(&sum, object)))
 }

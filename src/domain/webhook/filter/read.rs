@@ -12,11 +12,11 @@ use crate::domain::text::nearest::nearest;
 /// Reads the object that a filter is.
 pub(super) fn root(text: &str) -> Result<Object, Vec<Refusal>> {
     if text.len() > BYTES_MAX {
-        return Err(vec![Refusal::of("", format!("a filter has at most {} KiB", BYTES_MAX >> 10))]);
+        return Err(vec![Refusal::new("", format!("a filter has at most {} KiB", BYTES_MAX >> 10))]);
     }
-    let tape = Tape::read(text.as_bytes()).map_err(|fault| vec![Refusal::of("", format!("this is no JSON: {fault}"))])?;
+    let tape = Tape::read(text.as_bytes()).map_err(|fault| vec![Refusal::new("", format!("this is no JSON: {fault}"))])?;
     if tape.kind(Tape::ROOT) != Kind::Object {
-        return Err(vec![Refusal::of("", NO_OBJECT)]);
+        return Err(vec![Refusal::new("", NO_OBJECT)]);
     }
     let mut reader = Reader { tape, path: Vec::new(), refusals: Vec::new() };
     let root = reader.object(Tape::ROOT, 0);
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
 
     fn refuse(&mut self, reason: impl Into<Cow<'static, str>>) {
         if self.refusals.len() < REFUSALS_MAX {
-            let refusal = Refusal::of("", reason);
+            let refusal = Refusal::new("", reason);
             self.refusals.push(self.path.iter().rev().fold(refusal, |refusal, token| refusal.inside(token)));
         }
     }

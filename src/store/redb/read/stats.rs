@@ -68,15 +68,15 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn mark_attempt(&mut self, delivery: &Delivery, outcome: &Outcome, ends: bool, at: Timestamp) {
         let succeeded = matches!(delivery.state, State::Succeeded { .. });
         let micros = u32::try_from(outcome.duration.as_micros()).unwrap_or(u32::MAX);
-        let attempt = Some(Brought::by(outcome));
+        let attempt = Some(Brought::from_outcome(outcome));
         let ended = ends.then_some(succeeded);
-        self.mark(delivery, Mark { hour: Hour::of(at), endpoint: delivery.key.endpoint, attempt, ended, micros });
+        self.mark(delivery, Mark { hour: Hour::from_time(at), endpoint: delivery.key.endpoint, attempt, ended, micros });
     }
 
     /// A delivery ended without an attempt.
     pub(in crate::store) fn mark_end(&mut self, delivery: &Delivery) {
         let succeeded = matches!(delivery.state, State::Succeeded { .. });
-        let (hour, endpoint) = (Hour::of(delivery.ended_at().unwrap_or(self.now)), delivery.key.endpoint);
+        let (hour, endpoint) = (Hour::from_time(delivery.ended_at().unwrap_or(self.now)), delivery.key.endpoint);
         self.mark(delivery, Mark { hour, endpoint, attempt: None, ended: Some(succeeded), micros: 0 });
     }
 
@@ -88,7 +88,7 @@ impl Batch<'_, '_> {
 
     /// Removes a slice of the oldest hours, those past their time and those that are too many; true when there are more.
     pub(in crate::store) fn forget_hours(&mut self) -> Result<bool, Error> {
-        let oldest = hour_key(Hour::of(self.now - KEPT), EndpointNo(0));
+        let oldest = hour_key(Hour::from_time(self.now - KEPT), EndpointNo(0));
         let max_bytes = self.memory.limits.max_bytes;
         let table = self.tables.hour()?;
         let surplus = surplus(table.len()?, max_bytes);
