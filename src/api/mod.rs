@@ -50,6 +50,8 @@ use response::reply::Reply;
 use told::Told;
 
 use crate::clock;
+use crate::config::fault::Faults;
+use crate::config::reload::Changes;
 use crate::domain::access::KeyHash;
 use crate::store::Store;
 
@@ -74,7 +76,7 @@ pub(crate) struct Api {
 }
 
 /// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
-pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<String, String>>>;
+pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<Changes, Faults>>>;
 
 impl Api {
     /// `network`: how many connections over the network are taken in.

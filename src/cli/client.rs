@@ -233,10 +233,14 @@ impl Answer {
         let said: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let text = |value: &Value| value.as_str().map(plain);
         let detail = text(&said["detail"]).or_else(|| text(&said["title"])).unwrap_or_else(|| "it did not say why".into());
-        let fields = said["errors"].as_array().into_iter().flatten();
-        let errors = fields.filter_map(|field| Some((text(&field["pointer"])?, text(&field["detail"])?))).collect();
+        let fields = || said["errors"].as_array().into_iter().flatten();
+        let errors = fields().filter_map(|field| Some((text(&field["pointer"])?, text(&field["detail"])?))).collect();
+        let faults = fields().filter(|fault| fault.get("place").is_some()).filter_map(|fault| {
+            Some(ConfigFault { detail: text(&fault["detail"])?, place: text(&fault["place"]), line: text(&fault["try"]) })
+        });
+        let faults = faults.collect();
         let missing = said["missing"].as_str().and_then(Resource::parse);
-        Problem { status: self.status, detail, missing, errors }
+        Problem { status: self.status, detail, missing, errors, faults }
     }
 }
 
@@ -256,6 +260,17 @@ pub(crate) struct Problem {
     pub(crate) missing: Option<Resource>,
     /// Each wrong field and what is wrong with it.
     pub(crate) errors: Vec<(String, String)>,
+    /// Each fault of a config that was not taken.
+    pub(crate) faults: Vec<ConfigFault>,
+}
+
+/// A fault of a config, as the service tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigFault {
+    pub(crate) detail: String,
+    pub(crate) place: Option<String>,
+    /// What can be pasted to mend it.
+    pub(crate) line: Option<String>,
 }
 
 impl fmt::Display for Problem {

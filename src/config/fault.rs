@@ -6,6 +6,8 @@
 //! error: unknown key `retenton`   conf.d/store.toml:3:1
 //!   try: retention = "7d"
 //! ```
+//!
+//! What is to be tried can be pasted: TOML into the config, a command into a shell. What only words can say goes on from the message.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -70,18 +72,90 @@ impl<T> Placed<T> {
     }
 }
 
-/// One thing that is wrong: what, where, and what to try.
+/// One thing that is wrong: what, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
     pub(crate) location: Location,
     pub(crate) message: String,
-    pub(crate) remedy: String,
+    pub(crate) remedy: Remedy,
+}
+
+/// What to do about a fault.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Remedy {
+    /// TOML for the config: a line, the header of a table, or a value in the place of the wrong one.
+    Write(String),
+    /// A command of a shell.
+    Run(String),
+    /// One of our own commands between other words of a shell's line; `words` stand behind the program's name.
+    Ours { before: String, words: String, after: String },
+    /// What no line can do, in words that go on from the message.
+    Advice(String),
+    /// The message says it.
+    None,
+}
+
+impl Remedy {
+    pub(crate) fn run(command: impl Into<String>) -> Self {
+        Self::Run(command.into())
+    }
+
+    pub(crate) fn ours(words: impl Into<String>) -> Self {
+        Self::Ours { before: String::new(), words: words.into(), after: String::new() }
+    }
+
+    pub(crate) fn advice(words: impl Into<String>) -> Self {
+        Self::Advice(words.into())
+    }
+
+    /// What can be pasted, for somebody who calls the program by its usual name.
+    pub(crate) fn line(&self) -> Option<String> {
+        match self {
+            Self::Write(text) | Self::Run(text) => Some(text.clone()),
+            Self::Ours { before, words, after } => Some(format!("{before}hookwheel {words}{after}")),
+            Self::Advice(_) | Self::None => None,
+        }
+    }
+}
+
+/// TOML for the config.
+impl From<String> for Remedy {
+    fn from(toml: String) -> Self {
+        Self::Write(toml)
+    }
+}
+
+impl From<&str> for Remedy {
+    fn from(toml: &str) -> Self {
+        Self::Write(toml.to_owned())
+    }
+}
+
+impl Fault {
+    /// A fault of the config as a whole, which the message says all of.
+    pub(crate) fn of_all(message: impl Into<String>) -> Self {
+        Self { location: Location::Default, message: message.into(), remedy: Remedy::None }
+    }
+
+    /// What is wrong, and what to do where only words can say it.
+    pub(crate) fn told(&self) -> String {
+        match &self.remedy {
+            Remedy::Advice(words) => format!("{}; {words}", self.message),
+            _ => self.message.clone(),
+        }
+    }
+
+    /// Where it is; `None`: nobody said anything.
+    pub(crate) fn place(&self) -> Option<String> {
+        (self.location != Location::Default).then(|| self.location.to_string())
+    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "error: {}   {}", self.message, self.location)?;
-        write!(f, "  try: {}", self.remedy)
+        write!(f, "error: {}", self.told())?;
+        self.place().map_or(Ok(()), |place| write!(f, "   {place}"))?;
+        self.remedy.line().map_or(Ok(()), |line| write!(f, "\n  try: {line}"))
     }
 }
 
@@ -91,11 +165,16 @@ pub(crate) struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Notes one more; the same one said twice is kept once.
-    pub(crate) fn add(&mut self, location: &Location, message: impl Into<String>, remedy: impl Into<String>) {
+    pub(crate) fn add(&mut self, location: &Location, message: impl Into<String>, remedy: impl Into<Remedy>) {
         let fault = Fault { location: location.clone(), message: message.into(), remedy: remedy.into() };
         if let Err(at) = self.0.binary_search(&fault) {
             self.0.insert(at, fault);
         }
+    }
+
+    /// These faults alone.
+    pub(crate) fn of(faults: impl IntoIterator<Item = Fault>) -> Self {
+        Self(faults.into_iter().collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -3,9 +3,10 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::checked::Config;
-use super::fault::Faults;
+use super::fault::{Faults, Remedy};
 use super::{Flag, Sources, load};
 
 pub(super) struct Folder(tempfile::TempDir);
@@ -76,3 +77,16 @@ const FILES: &[(&str, &str, u32)] = &[
     ("keys/empty", "\n", 0o600),
     ("tls/text.pem", "this is no certificate\n", 0o600),
 ];
+
+/// Whether a config or a shell takes what is to be tried. A value stands in the place of the wrong one.
+pub(in crate::config) fn can_be_pasted(remedy: &Remedy) -> bool {
+    let parses = |toml: &str| toml.parse::<toml::Table>().is_ok();
+    match remedy {
+        Remedy::Write(toml) => parses(toml) || parses(&format!("key = {toml}")),
+        Remedy::Run(_) | Remedy::Ours { .. } => {
+            let line = remedy.line().unwrap_or_default();
+            Command::new("sh").args(["-n", "-c", &line]).status().is_ok_and(|status| status.success())
+        }
+        Remedy::Advice(_) | Remedy::None => true,
+    }
+}

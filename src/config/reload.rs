@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::LazyLock;
 
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::secret::Secret;
 
 use super::checked::{Config, Key, Provider, Setting, Tenant, Tls, Webhook};
-use super::fault::Fault;
+use super::fault::{Fault, Faults, Remedy};
+use super::table::owners::default_owner;
 
 /// Compares two configs; refused when the new one needs a restart, and then nothing of it is to be applied.
-pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Refused> {
+pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Faults> {
     let refused = restart_needed(&old.settings, &new.settings);
     if !refused.is_empty() {
-        return Err(Refused(refused));
+        return Err(Faults::of(refused));
     }
     Ok(Changes {
         webhooks: Difference::of(&webhooks(old), &webhooks(new), webhook_changes),
@@ -45,6 +47,21 @@ impl Changes {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.kinds().iter().all(|(_, difference)| **difference == Difference::default())
+    }
+
+    /// What is new, by its kind and name.
+    pub(crate) fn added(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.kinds().into_iter().flat_map(|(kind, of)| of.added.iter().map(move |name| (kind, name.as_str())))
+    }
+
+    /// What differs, by its kind.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = (&'static str, &Changed)> {
+        self.kinds().into_iter().flat_map(|(kind, of)| of.changed.iter().map(move |changed| (kind, changed)))
+    }
+
+    /// What is gone, by its kind and name.
+    pub(crate) fn removed(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.kinds().into_iter().flat_map(|(kind, of)| of.removed.iter().map(move |name| (kind, name.as_str())))
     }
 
     fn kinds(&self) -> [(&'static str, &Difference); 6] {
@@ -118,19 +135,6 @@ impl Difference {
     }
 }
 
-/// The settings that only a restart can change, and did change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Refused(Vec<Fault>);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for Refused {}
-
 fn restart_needed(old: &[Setting], new: &[Setting]) -> Vec<Fault> {
     let pairs = old.iter().zip(new).filter(|(old, new)| old.value != new.value && NEEDS_RESTART.contains(&new.name.as_str()));
     pairs.map(|(old, new)| refused(old, new)).collect()
@@ -138,8 +142,8 @@ fn restart_needed(old: &[Setting], new: &[Setting]) -> Vec<Fault> {
 
 fn refused(old: &Setting, new: &Setting) -> Fault {
     let [from, to] = [old, new].map(|setting| if setting.value.is_empty() { "nothing" } else { &setting.value });
-    let message = format!("a reload cannot change `{}` from {from} to {to}; nothing was changed", new.name);
-    let remedy = "systemctl restart hookwheel".to_owned();
+    let message = format!("a reload cannot change `{}` from {from} to {to}, and nothing was changed", new.name);
+    let remedy = Remedy::advice("restart the service to change it");
     Fault { location: new.location.clone(), message, remedy }
 }
 
@@ -175,22 +179,30 @@ fn key_changes(old: &Key, new: &Key) -> Option<Vec<&'static str>> {
     changed(&[("key", old.hash != new.hash), ("scopes", old.scopes != new.scopes)])
 }
 
+/// The default tenant is there whether the files speak of it or not.
 fn tenants(config: &Config) -> Vec<(String, &Tenant)> {
     let of = |provider: &'_ Provider, tenant: &Tenant| format!("{}/{}", provider.name, tenant.id);
-    config
-        .providers
-        .iter()
-        .flat_map(|provider| provider.tenants.iter().map(move |tenant| (of(provider, tenant), tenant)))
-        .collect()
+    let named = providers(config).into_iter().map(|(_, provider)| provider);
+    let mut tenants: Vec<_> =
+        named.flat_map(|provider| provider.tenants.iter().map(move |tenant| (of(provider, tenant), tenant))).collect();
+    let default = IMPLIED.tenants.iter().map(|tenant| (of(&IMPLIED, tenant), tenant)).next();
+    tenants.extend(default.filter(|(name, _)| tenants.iter().all(|(other, _)| other != name)));
+    tenants
 }
 
 fn tenant_changes(old: &Tenant, new: &Tenant) -> Option<Vec<&'static str>> {
     changed(&[("environment", old.environment != new.environment)])
 }
 
+/// The default provider is there whether the files speak of it or not.
 fn providers(config: &Config) -> Vec<(String, &Provider)> {
-    config.providers.iter().map(|provider| (provider.name.clone(), provider)).collect()
+    let is_named = config.providers.iter().any(|provider| provider.name == IMPLIED.name);
+    let implied = (!is_named).then_some(&*IMPLIED);
+    config.providers.iter().chain(implied).map(|provider| (provider.name.clone(), provider)).collect()
 }
+
+/// The default provider with the default tenant, as they are without a table of their own.
+static IMPLIED: LazyLock<Provider> = LazyLock::new(default_owner);
 
 fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>> {
     changed(&[
@@ -320,10 +332,25 @@ mod tests {
     fn what_needs_a_restart_is_refused_whole_and_by_name() {
         let new = "[server]\nlisten = \"127.0.0.1:1\"\n[storage]\npath = \"/x\"\n[delivery]\nin_flight = 5\n";
         let printed = compared("", new).expect_err("refused");
-        let wanted = "error: a reload cannot change `server.listen` from \"127.0.0.1:8080\" to \"127.0.0.1:1\"; nothing was changed   \
-                      hookwheel.toml:2:10\n  try: systemctl restart hookwheel\n";
+        let wanted = "error: a reload cannot change `server.listen` from \"127.0.0.1:8080\" to \"127.0.0.1:1\", and nothing was \
+                      changed; restart the service to change it   hookwheel.toml:2:10\n";
         assert!(printed.starts_with(wanted), "{printed}");
         assert!(printed.contains("`storage.path`") && !printed.contains("in_flight"), "{printed}");
+    }
+
+    #[test]
+    fn the_default_tenant_neither_comes_nor_goes() {
+        let provider = "[[provider]]\nname = \"p\"\n";
+        let printed = |old: &str, new: &str| compared(old, new).expect("applicable").to_string();
+        assert_eq!(printed("", &webhook("a", "a.example")), "reload: +1 webhook (a), ~0, -0");
+        assert_eq!(printed(&webhook("a", "a.example"), provider), "reload: +1 provider (p), ~0, -1 webhook (a)");
+        assert_eq!(
+            printed("", "[[provider]]\nname = \"default\"\ndialect = \"aioka\"\n"),
+            "reload: +0, ~1 provider (default: dialect), -0"
+        );
+        let changes = compared("", &webhook("a", "a.example")).expect("applicable");
+        assert_eq!(changes.added().collect::<Vec<_>>(), [("webhook", "a")]);
+        assert_eq!((changes.changed().count(), changes.removed().count()), (0, 0));
     }
 
     #[test]
@@ -343,6 +370,6 @@ mod tests {
     fn of_many_names_the_first_are_shown() {
         let many: String = (0..12).map(|at| webhook(&format!("w{at}"), "a.example")).collect();
         let printed = compared("", &many).expect("applicable").to_string();
-        assert!(printed.contains("+12 webhooks (w0, ") && printed.contains("w9 and 2 more), +1 tenant"), "{printed}");
+        assert!(printed.contains("+12 webhooks (w0, ") && printed.contains("w9 and 2 more), ~0"), "{printed}");
     }
 }

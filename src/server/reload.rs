@@ -11,7 +11,8 @@ use super::loader::Loader;
 use super::{listen, logging, notify, run, wiring};
 use crate::api::Settings;
 use crate::config::checked::Config;
-use crate::config::reload::diff;
+use crate::config::fault::{Fault, Faults};
+use crate::config::reload::{Changes, diff};
 use crate::deliver::pump::Pump;
 use crate::store::Store;
 
@@ -28,29 +29,28 @@ pub(super) struct Reloader {
 
 impl Reloader {
     /// What changed, or why nothing did. One at a time: the caller is one task.
-    pub(super) async fn reload(&self) -> Result<String, String> {
+    pub(super) async fn reload(&self) -> Result<Changes, Faults> {
         notify::reloading();
         let result = self.apply().await;
         match &result {
             Ok(changes) => info!("{changes}"),
             Err(why) => {
                 error!("reload: the config was not taken and the old one stays in force\n{why}");
-                self.store.notify("config.rejected", &serde_json::json!({ "reason": why })).await;
+                self.store.notify("config.rejected", &serde_json::json!({ "reason": why.to_string() })).await;
             }
         }
         notify::ready(if result.is_ok() { "ready" } else { "ready; the last reload was refused, see the log" });
         result
     }
 
-    async fn apply(&self) -> Result<String, String> {
-        let loader = self.loader.as_ref().ok_or("there is no config file to read again")?;
-        let new = loader.load().map_err(|faults| faults.to_string())?;
-        let changes = diff(&self.config(), &new).map_err(|refused| refused.to_string())?;
-        let said = |cause: super::Error| cause.to_string();
-        let pump = wiring::pump(&new, &self.own).map_err(said)?;
-        let file = wiring::file(&new).map_err(said)?;
-        let settings = wiring::api(&new, &self.own).ok_or("a provider speaks an unknown dialect")?;
-        self.store.sync(file).await.map_err(|denied| format!("error: {denied}"))?;
+    async fn apply(&self) -> Result<Changes, Faults> {
+        let loader = self.loader.as_ref().ok_or_else(|| of_all("there is no config file to read again"))?;
+        let new = loader.load()?;
+        let changes = diff(&self.config(), &new)?;
+        let pump = wiring::pump(&new, &self.own).map_err(of_all)?;
+        let file = wiring::file(&new).map_err(of_all)?;
+        let settings = wiring::api(&new, &self.own).ok_or_else(|| of_all("a provider speaks an unknown dialect"))?;
+        self.store.sync(file).await.map_err(of_all)?;
         self.store.set_limits(wiring::limits(&new));
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));
@@ -61,10 +61,15 @@ impl Reloader {
         logging::set(new.server.log);
         run::warn_of_dangers(&new);
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
-        Ok(changes.to_string())
+        Ok(changes)
     }
 
     fn config(&self) -> Config {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// A fault of the config as a whole.
+fn of_all(why: impl ToString) -> Faults {
+    Faults::of([Fault::of_all(why.to_string())])
 }

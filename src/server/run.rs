@@ -20,6 +20,8 @@ use crate::api::{self, Api, Door, Listener, Stage, Stop};
 use crate::clock;
 use crate::config::checked::Config;
 use crate::config::dangers::Dangers;
+use crate::config::fault::Faults;
+use crate::config::reload::Changes;
 use crate::deliver::pump::Pump;
 use crate::domain::exit::STORE_IO;
 use crate::store::{self, Store};
@@ -39,7 +41,7 @@ pub(super) struct Running {
     pub(super) store: Store,
 }
 
-type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<String, String>>>;
+type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<Changes, Faults>>>;
 
 /// Runs until SIGTERM, SIGINT, or the end of `ready`, which is started when deliveries flow.
 pub(super) async fn until_signal<R, F>(plan: Plan, ready: R) -> Result<(), Error>

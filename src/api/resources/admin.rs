@@ -12,6 +12,7 @@ use crate::api::response::print::Object;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::clock;
+use crate::config::reload::Changes;
 use crate::store::{consequence, described};
 
 /// `GET /v1/admin/status`
@@ -72,7 +73,7 @@ pub(crate) async fn accept_clock(api: &Api) -> Result<Reply, Problem> {
     Ok(Reply::object(StatusCode::OK, |object| object.boolean("doubted", doubted)))
 }
 
-/// `POST /v1/admin/reload`: 200 with what changed, or 422 with why nothing did.
+/// `POST /v1/admin/reload`: 200 with what changed, in words and thing by thing, or 422 with every fault.
 pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
     let (answer, answered) = oneshot::channel();
     api.reload.try_send(answer).map_err(|error| match error {
@@ -80,8 +81,22 @@ pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
         TrySendError::Closed(_) => Problem::Unavailable(STOPPING),
     })?;
     let result = answered.await.map_err(|_| Problem::Unavailable(STOPPING))?;
-    let changes = result.map_err(Problem::Wrong)?;
-    Ok(Reply::object(StatusCode::OK, |object| object.text("changes", &changes)))
+    let changes = result.map_err(Problem::Config)?;
+    Ok(Reply::object(StatusCode::OK, |object| print_changes(&changes, object)))
+}
+
+fn print_changes(changes: &Changes, object: &mut Object<'_>) {
+    let named = |(kind, name): (&str, &str), object: &mut Object<'_>| {
+        object.text("kind", kind);
+        object.text("name", name);
+    };
+    object.text("changes", &changes.to_string());
+    object.objects("added", changes.added(), named);
+    object.objects("changed", changes.changed(), |(kind, changed), object| {
+        named((kind, &changed.name), object);
+        object.texts("fields", changed.fields.iter().copied());
+    });
+    object.objects("removed", changes.removed(), named);
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

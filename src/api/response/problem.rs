@@ -10,6 +10,7 @@ use super::print::{self, Object};
 use super::reply::Reply;
 use crate::api::request::auth::NoKey;
 use crate::api::request::params::pointer;
+use crate::config::fault::Faults;
 use crate::domain::json::{self, FaultKind};
 use crate::domain::resource::Resource;
 use crate::store::{self, Denied, Refusal};
@@ -41,6 +42,8 @@ pub(crate) enum Problem {
     Fields(Vec<Wrong>),
     /// Like [`Self::Fields`], but without a field to point at.
     Wrong(String),
+    /// A config that a reload did not take.
+    Config(Faults),
     TooLarge(String),
     MediaType(&'static str),
     /// No more of the body came in time.
@@ -99,7 +102,7 @@ impl Problem {
             // The grammar allows this JSON, so its content is refused and not its form.
             Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Fields(_) | Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Fields(_) | Self::Wrong(_) | Self::Config(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -164,11 +167,17 @@ impl Problem {
         if let Some(what) = self.missing() {
             object.text("missing", what.name());
         }
-        if let Self::Fields(wrong) = self {
-            object.objects("errors", wrong, |wrong, object| {
+        match self {
+            Self::Fields(wrong) => object.objects("errors", wrong, |wrong, object| {
                 object.text("pointer", &wrong.pointer);
                 object.text("detail", &wrong.detail);
-            });
+            }),
+            Self::Config(faults) => object.objects("errors", faults.iter(), |fault, object| {
+                object.text("detail", &fault.told());
+                object.text_or_null("place", fault.place().as_deref());
+                object.text_or_null("try", fault.remedy.line().as_deref());
+            }),
+            _ => {}
         }
     }
 
@@ -191,6 +200,7 @@ impl Problem {
             Self::Method(allowed) => format!("this path takes {allowed}"),
             Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
             Self::Fields(wrong) => first_and_count(wrong),
+            Self::Config(faults) => format!("the new config was not taken, and the old one stays:\n{faults}"),
             Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
                 text.clone()
             }

@@ -46,7 +46,9 @@ mod tests {
 
     #[test]
     fn a_service_that_is_not_there_yet_is_waited_for() {
-        let refused = |status| Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new() });
+        let refused = |status| {
+            Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new(), faults: Vec::new() })
+        };
         assert!(may_pass(&Error::NoService { tried: Vec::new() }) && may_pass(&refused(503)));
         assert!(!may_pass(&Error::Denied("/x".into())) && !may_pass(&refused(403)));
     }

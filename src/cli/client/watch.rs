@@ -96,7 +96,7 @@ mod tests {
     }
 
     fn refused(status: u16) -> Error {
-        Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new() })
+        Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new(), faults: Vec::new() })
     }
 
     #[test]

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cli::doors;
 use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::{Hint, quoted};
 use crate::cli::output::print::Out;
 use crate::cli::output::words::{count, plain};
 use crate::clock;
 use crate::config::DEFAULT_FILE;
 use crate::config::checked::Config;
 use crate::config::dangers::Dangers;
+use crate::store::Report;
 
 /// Check the config, or with --store a store whose service is stopped; changes nothing
 #[derive(Args, Debug)]
@@ -66,12 +68,23 @@ fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
     let report = doors::store(file)?;
     let clean = report.is_clean();
     match out.json {
-        true => out.line(json!({ "ok": clean, "report": report.to_string() }))?,
+        true => out.line(object(&report))?,
         false => out.line(plain(&report.to_string()))?,
     }
     if clean {
         return Ok(Exit::Ok);
     }
-    let message = format!("{} is not whole; keep a copy of it, and restore the newest backup that is", file.display());
-    Err(Failure::negative(message, None))
+    let doctor = Hint::plain(format!("doctor --store {}", quoted(&file.to_string_lossy())));
+    Err(Failure::negative(format!("{} is not whole", file.display()), doctor))
+}
+
+fn object(report: &Report) -> Value {
+    json!({
+        "ok": report.is_clean(),
+        "events": report.events,
+        "deliveries": report.deliveries,
+        "pending": report.pending,
+        "quarantined": report.quarantined,
+        "faults": report.faults,
+    })
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cli::doors;
 use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::output::hint::{Called, Hint};
 use crate::cli::output::print::Out;
 use crate::cli::output::words::{count, plain};
 use crate::config::DEFAULT_FILE;
@@ -53,9 +54,10 @@ fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
 fn examine(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
     let diagnosis = doors::examine(file)?;
     match out.json {
-        true => out.line(object(&diagnosis))?,
+        true => out.line(object(&diagnosis, out.called()))?,
         false => out.line(lines(&diagnosis))?,
     }
+    acknowledging(&diagnosis).filter(|_| !out.json).iter().for_each(|hint| out.hint(hint));
     Ok(if is_well(&diagnosis) { Exit::Ok } else { Exit::Negative })
 }
 
@@ -63,7 +65,7 @@ fn is_well(diagnosis: &Diagnosis) -> bool {
     diagnosis.report.is_clean() && diagnosis.findings.is_empty()
 }
 
-fn object(diagnosis: &Diagnosis) -> Value {
+fn object(diagnosis: &Diagnosis, called: &Called) -> Value {
     let findings = diagnosis.findings.iter().map(|finding| {
         json!({
             "kind": finding.kind.name(),
@@ -93,6 +95,7 @@ fn object(diagnosis: &Diagnosis) -> Value {
         "quarantine": quarantine.collect::<Vec<_>>(),
         "put_aside": asides.collect::<Vec<_>>(),
         "advice": advice(diagnosis),
+        "try": acknowledging(diagnosis).map(|hint| hint.line(called)),
     })
 }
 
@@ -101,8 +104,15 @@ fn event(held: &HeldEvent) -> Value {
 }
 
 fn lines(diagnosis: &Diagnosis) -> String {
-    let mut lines: Vec<String> = vec![diagnosis.report.to_string()];
+    let report = &diagnosis.report;
+    let counts = format!("{} events, {} deliveries, {} pending", report.events, report.deliveries, report.pending);
+    let mut lines = vec![format!("{}  {counts}", if is_well(diagnosis) { "ok" } else { "not ok" })];
     lines.extend(diagnosis.findings.iter().map(|finding| format!("found {}: {finding}", finding.at)));
+    // A finding that nobody acknowledged is one of the faults too.
+    let told: Vec<String> = diagnosis.findings.iter().map(ToString::to_string).collect();
+    let faults: Vec<&String> = report.faults.iter().filter(|fault| !told.contains(fault)).collect();
+    lines.extend(faults.iter().take(SHOWN).map(|fault| format!("fault: {fault}")));
+    lines.extend(more(faults.len(), "faults"));
     for row in diagnosis.quarantine.iter().take(SHOWN) {
         lines.push(format!("in quarantine: table `{}`, row {}: {}", row.table, hex::encode(&row.key), row.why));
     }
@@ -110,7 +120,7 @@ fn lines(diagnosis: &Diagnosis) -> String {
     for aside in &diagnosis.asides {
         lines.extend(aside_lines(aside));
     }
-    lines.extend(advice(diagnosis).into_iter().map(|advice| format!("try: {advice}")));
+    lines.extend(advice(diagnosis).into_iter().map(|advice| format!("next: {advice}")));
     plain(&lines.join("\n"))
 }
 
@@ -130,12 +140,12 @@ fn more(all: usize, what: &str) -> Option<String> {
     (all > SHOWN).then(|| format!("… and {} more {what}; --json shows all", all - SHOWN))
 }
 
-/// What to do, in the order in which it is done.
+/// What a person does, in the order in which it is done.
 fn advice(diagnosis: &Diagnosis) -> Vec<&'static str> {
     let mut advice = Vec::new();
     if diagnosis.findings.iter().any(|finding| finding.kind.holds_back()) {
         advice.push(
-            "look for the journal where the disk was mounted before; put it back while the store has not been started again",
+            "look for the journal where the disk was mounted before, and put it back while the store has not been started again",
         );
     }
     if diagnosis.asides.iter().any(|aside| aside.events.iter().any(|held| !held.is_kept)) {
@@ -144,8 +154,11 @@ fn advice(diagnosis: &Diagnosis) -> Vec<&'static str> {
     if !diagnosis.quarantine.is_empty() {
         advice.push("make again what the rows in quarantine held: webhooks, keys, event types");
     }
-    if !diagnosis.findings.is_empty() {
-        advice.push("hookwheel doctor --acknowledge, when this has been seen to");
+    if diagnosis.noted < diagnosis.findings.len() {
+        advice.push("start and stop the service, which keeps note of what it finds, and look again");
+    }
+    if diagnosis.noted > 0 {
+        advice.push("acknowledge what was found when that has been seen to: events are taken again, and it is told no more");
     }
     if diagnosis.findings.is_empty() && !diagnosis.report.is_clean() {
         advice
@@ -154,5 +167,10 @@ fn advice(diagnosis: &Diagnosis) -> Vec<&'static str> {
     advice
 }
 
-/// Rows and events that are printed.
+/// The command that ends the telling: this one once more, about the same store.
+fn acknowledging(diagnosis: &Diagnosis) -> Option<Hint> {
+    (diagnosis.noted > 0).then(|| Hint::again_with("--acknowledge"))
+}
+
+/// Rows, events and faults that are printed.
 const SHOWN: usize = 20;

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::cli::args::{self, Reach};
 use crate::cli::client::wait::{may_pass, until};
-use crate::cli::client::{Answer, Call, Error, Service};
-use crate::cli::output::exit::{Exit, Failure};
+use crate::cli::client::{Answer, Call, ConfigFault, Error, Service};
+use crate::cli::output::exit::{Exit, Failure, Said};
+use crate::cli::output::hint::Hint;
 use crate::cli::output::print::{Out, Paint};
 use crate::cli::output::words::{cell, count, duration, folded, plain, size};
 
@@ -134,7 +135,7 @@ pub(crate) struct Reload {
 
 impl Reload {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let answer = self.reach.service()?.ask(Call::post("/v1/admin/reload", "")).map_err(refused)?;
+        let answer = self.reach.service()?.ask(Call::post("/v1/admin/reload", "")).map_err(|error| refused(error, out))?;
         if out.json {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
@@ -146,15 +147,24 @@ impl Reload {
     }
 }
 
-/// A config that was not taken is an invalid one, wherever it was judged.
-fn refused(error: Error) -> Failure {
+/// A config that was not taken is an invalid one, wherever it was judged: its faults are told as `check` tells them.
+fn refused(error: Error, out: &Out) -> Failure {
     match error {
         Error::Refused(problem) if problem.status == UNPROCESSABLE => {
-            let message = format!("the new config was not taken, and the old one stays:\n{}", problem.detail);
-            Failure::new(Exit::InvalidConfig, message, None)
+            if !out.json {
+                out.note("the new config was not taken, and the old one stays");
+            }
+            match problem.faults.is_empty() {
+                true => Failure::new(Exit::InvalidConfig, problem.detail, None),
+                false => Failure::of(Exit::InvalidConfig, problem.faults.into_iter().map(said).collect()),
+            }
         }
         error => error.into(),
     }
+}
+
+fn said(fault: ConfigFault) -> Said {
+    Said { message: fault.detail, location: fault.place, hint: fault.line.map(Hint::Text) }
 }
 
 /// Show the version
@@ -184,9 +194,11 @@ const UNPROCESSABLE: u16 = 422;
 mod tests {
     use super::*;
     use crate::cli::client::Problem;
+    use crate::cli::output::hint::Called;
+    use crate::cli::output::print::Colour;
 
     fn problem(status: u16) -> Error {
-        Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new() })
+        Error::Refused(Problem { status, detail: "x".into(), missing: None, errors: Vec::new(), faults: Vec::new() })
     }
 
     #[test]
@@ -221,7 +233,8 @@ mod tests {
     fn a_refused_config_exits_as_check_would() {
         for (status, exit) in [(422, Exit::InvalidConfig), (409, Exit::Negative), (403, Exit::Permission), (503, Exit::Negative)]
         {
-            assert_eq!(refused(problem(status)).exit, exit, "{status}");
+            let out = Out::new(true, Colour::Never, Called::default());
+            assert_eq!(refused(problem(status), &out).exit, exit, "{status}");
         }
     }
 }

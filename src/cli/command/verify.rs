@@ -12,7 +12,7 @@ use crate::cli::doors;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
-use crate::cli::output::words::plain;
+use crate::cli::output::words::{duration, plain};
 use crate::clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::signature::{Claim, Mismatch, Signature, Tolerance};
@@ -65,8 +65,8 @@ impl Verify {
         let body = args::bytes(&self.body)?;
         match self.check(dialect, signature, &secret, &body) {
             Ok(()) => said(out, "ok  the signature is right", None),
-            Err(mismatch) if self.explain => said(out, "no  the signature is not right", Some(&mismatch)),
-            Err(_) => Err(Failure::negative("the signature is not right", Hint::again_with("--explain"))),
+            Err(mismatch) if self.explain => said(out, &format!("no  {}", verdict(&mismatch)), Some(&mismatch)),
+            Err(mismatch) => Err(refused(&mismatch)),
         }
     }
 
@@ -93,8 +93,34 @@ impl Verify {
     }
 }
 
-fn said(out: &Out, verdict: &str, why: Option<&Mismatch>) -> Result<Exit, Failure> {
-    let why = why.map(|why| plain(&why.to_string()));
+/// What does not hold. A signature that is right by itself is not called wrong for its age.
+fn verdict(mismatch: &Mismatch) -> &'static str {
+    match mismatch {
+        Mismatch::ClockSkew { .. } => "the timestamp is not within the tolerance",
+        _ => "the signature is not right",
+    }
+}
+
+/// The mismatch in words, spans of time in units that a person reads.
+fn why(mismatch: &Mismatch) -> String {
+    match mismatch {
+        Mismatch::ClockSkew { secs, direction, tolerance_secs } => {
+            let [off, most] = [*secs, *tolerance_secs].map(|secs| duration(Duration::from_secs(secs)));
+            format!("the signature is right, but its timestamp is {off} {direction} this clock; allowed are {most}")
+        }
+        other => other.to_string(),
+    }
+}
+
+fn refused(mismatch: &Mismatch) -> Failure {
+    match mismatch {
+        Mismatch::ClockSkew { .. } => Failure::negative(why(mismatch), Hint::instead("--tolerance", "--ignore-timestamp")),
+        _ => Failure::negative(verdict(mismatch), Hint::again_with("--explain")),
+    }
+}
+
+fn said(out: &Out, verdict: &str, mismatch: Option<&Mismatch>) -> Result<Exit, Failure> {
+    let why = mismatch.map(|mismatch| plain(&why(mismatch)));
     match out.json {
         true => out.line(json!({ "valid": why.is_none(), "why": why }))?,
         false => out.line(why.as_ref().map_or_else(|| verdict.to_owned(), |why| format!("{verdict}\n    {why}")))?,
@@ -116,6 +142,17 @@ fn header(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::output::hint::Called;
+
+    #[test]
+    fn a_right_signature_that_is_old_is_not_called_wrong() {
+        let old = refused(&Mismatch::ClockSkew { secs: 90, direction: "behind", tolerance_secs: 60 });
+        let said = old.human(&Called::default());
+        assert!(said.starts_with("error: the signature is right, but its timestamp is 1 m 30 s behind this clock"), "{said}");
+        assert!(said.ends_with("try: --ignore-timestamp"), "{said}");
+        let wrong = refused(&Mismatch::WrongSecret).human(&Called::default());
+        assert!(wrong.starts_with("error: the signature is not right") && wrong.ends_with("try: --explain"), "{wrong}");
+    }
 
     #[test]
     fn a_header_is_cut_at_its_first_colon() {

@@ -6,20 +6,42 @@ use std::path::Path;
 use super::exit::{Exit, Failure, Said};
 use super::hint::{Hint, quoted};
 use crate::cli::client;
-use crate::config::fault::{Fault, Faults, Location};
+use crate::config::fault::{Fault, Faults, Location, Remedy};
 use crate::domain::resource::Resource;
 use crate::{bench, server, store};
 
 impl From<&Fault> for Said {
     fn from(fault: &Fault) -> Self {
-        let location = (fault.location != Location::Default).then(|| fault.location.to_string());
-        // A remedy is what should stand there instead, or one of our commands about the same config.
-        let hint = match fault.remedy.strip_prefix("hookwheel ") {
-            Some(words) if words.contains('>') => Hint::plain(words),
-            Some(words) => Hint::config(words),
-            None => Hint::text(&fault.remedy),
-        };
-        Self { message: fault.message.clone(), location, hint: Some(hint) }
+        Self { message: fault.told(), location: fault.place(), hint: hint_of(fault) }
+    }
+}
+
+/// What is to be written or run, for where the fault is: a variable and a flag are not set as a line of a file is.
+fn hint_of(fault: &Fault) -> Option<Hint> {
+    match (&fault.remedy, &fault.location) {
+        (Remedy::Write(line), Location::Environment(name)) => {
+            Some(Hint::text(format!("export {name}={}", quoted(&value_in(line)?))))
+        }
+        (Remedy::Write(line), Location::Flag(name)) => Some(Hint::again_with_value(name.to_string(), value_in(line)?)),
+        (Remedy::Write(text) | Remedy::Run(text), _) => Some(Hint::text(text)),
+        (Remedy::Ours { before, words, after }, _) => {
+            let (before, words, after) = (before.clone(), words.clone(), after.clone());
+            Some(Hint::Within { before, words, after })
+        }
+        (Remedy::Advice(_) | Remedy::None, _) => None,
+    }
+}
+
+/// The value that a line of TOML gives its key, as a variable has it.
+fn value_in(line: &str) -> Option<String> {
+    let table: toml::Table = line.parse().ok()?;
+    match table.into_iter().next()?.1 {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Array(items) => {
+            let texts = items.into_iter().filter_map(|item| item.as_str().map(str::to_owned));
+            Some(texts.collect::<Vec<_>>().join(","))
+        }
+        other => Some(other.to_string()),
     }
 }
 
@@ -209,7 +231,7 @@ mod tests {
     use crate::cli::output::hint::Called;
 
     fn problem(status: u16, missing: Option<Resource>) -> Failure {
-        client::Error::Refused(Problem { status, detail: "x".into(), missing, errors: Vec::new() }).into()
+        client::Error::Refused(Problem { status, detail: "x".into(), missing, errors: Vec::new(), faults: Vec::new() }).into()
     }
 
     fn hint(failure: &Failure) -> Option<String> {
@@ -271,7 +293,7 @@ mod tests {
         let mut faults = Faults::default();
         let location = |line| Location::File { path: "a.toml".into(), line, column: 1 };
         faults.add(&location(5), "unknown key `timout`", "timeout = \"10s\"");
-        faults.add(&location(9), "unknown type", "hookwheel dialects show aioka");
+        faults.add(&location(9), "unknown type", Remedy::ours("dialects show aioka"));
         let failure = Failure::from(faults);
         assert_eq!(failure.exit, Exit::InvalidConfig);
         let expected = "error: unknown key `timout`   a.toml:5:1\n  try: timeout = \"10s\"\n\

@@ -11,13 +11,17 @@ use std::path::PathBuf;
 
 use clap::ArgMatches;
 
+pub(crate) use crate::domain::text::shell::quoted;
+
 /// A command to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
     /// Ours: what stands behind the program's name, and the options of the first command that it takes too.
     Ours(String, &'static [Asked]),
     /// What was typed, with this option in place of what it was.
-    Again { option: &'static str, value: Option<String> },
+    Again { option: String, value: Option<String> },
+    /// What was typed, with a flag in place of an option that has a value.
+    Instead { option: &'static str, flag: &'static str },
     /// What was typed, once more.
     Repeat,
     /// What was typed, behind another command, as `sudo`.
@@ -26,6 +30,8 @@ pub(crate) enum Hint {
     AsRoot(PathBuf),
     /// What was typed, with its word at this place put right.
     Corrected(String, String),
+    /// Ours between other words of a shell's line, as in `mkdir -p x && hookwheel config default > x/y`.
+    Within { before: String, words: String, after: String },
     /// Another program's command, or what is to stand in the config.
     Text(String),
 }
@@ -75,12 +81,17 @@ impl Hint {
 
     /// What was typed, with a flag.
     pub(crate) fn again_with(flag: &'static str) -> Self {
-        Self::Again { option: flag, value: None }
+        Self::Again { option: flag.into(), value: None }
     }
 
     /// What was typed, with another value of an option.
-    pub(crate) fn again_with_value(option: &'static str, value: impl Into<String>) -> Self {
-        Self::Again { option, value: Some(value.into()) }
+    pub(crate) fn again_with_value(option: impl Into<String>, value: impl Into<String>) -> Self {
+        Self::Again { option: option.into(), value: Some(value.into()) }
+    }
+
+    /// What was typed, with `flag` instead of `option` and its value.
+    pub(crate) fn instead(option: &'static str, flag: &'static str) -> Self {
+        Self::Instead { option, flag }
     }
 
     /// As it is pasted.
@@ -88,10 +99,12 @@ impl Hint {
         match self {
             Self::Ours(words, asked) => called.ours(words, asked),
             Self::Again { option, value } => called.again(option, value.as_deref()),
+            Self::Instead { option, flag } => words(&[without(&called.line, option, true), vec![(*flag).to_owned()]].concat()),
             Self::Repeat => words(&called.line),
             Self::Before(command) => format!("{command} {}", words(&called.line)),
             Self::AsRoot(socket) => format!("sudo {}", called.again("--socket", Some(&socket.to_string_lossy()))),
             Self::Corrected(wrong, right) => called.corrected(wrong, right),
+            Self::Within { before, words, after } => format!("{before}{}{after}", called.ours(words, &[])),
             Self::Text(text) => text.clone(),
         }
     }
@@ -187,15 +200,6 @@ fn words(line: &[String]) -> String {
     line.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// As a shell takes it for one word (POSIX.1-2024, shell command language 2.2.2).
-pub(crate) fn quoted(word: &str) -> String {
-    let plain = |char: char| char.is_ascii_alphanumeric() || "@%+=:,./-_".contains(char);
-    match word.chars().all(plain) && !word.is_empty() {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 fn text(argument: impl AsRef<OsStr>) -> String {
     argument.as_ref().to_string_lossy().into_owned()
 }
@@ -246,14 +250,5 @@ mod tests {
         let called = self::called(&["hookwheel", "deliveries", "list", "--cursor", "a"]);
         assert_eq!(Hint::again_with_value("--cursor", "b").line(&called), "hookwheel deliveries list --cursor b");
         assert_eq!(Hint::again_with("--json").line(&called), "hookwheel deliveries list --cursor a --json");
-    }
-
-    #[test]
-    fn a_word_is_quoted_where_a_shell_would_cut_it() {
-        for (word, expected) in
-            [("a.b", "a.b"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("*", "'*'"), ("$x", "'$x'")]
-        {
-            assert_eq!(quoted(word), expected);
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::fault::{Faults, Location};
+use super::super::fault::{Faults, Location, Remedy};
 use crate::config::source::document::{Entry, Table, Value};
 use crate::domain::text::nearest::nearest;
 
@@ -49,9 +49,8 @@ impl Sources {
     }
 
     fn unknown(&self, base: &str, location: &Location, faults: &mut Faults) {
-        let names = || self.names().collect::<Vec<_>>().join(", ");
-        let remedy =
-            nearest(base, self.names()).map_or_else(|| format!("one of {}", names()), |near| format!("extends = \"{near}\""));
+        let all = || Remedy::advice(format!("there are {}", self.names().collect::<Vec<_>>().join(", ")));
+        let remedy = nearest(base, self.names()).map_or_else(all, |near| format!("extends = \"{near}\"").into());
         faults.add(location, format!("there is no dialect `{base}` to extend"), remedy);
     }
 }
@@ -61,14 +60,14 @@ fn check_name(table: &mut Table, name: &str, faults: &mut Faults) {
     if let Some(given) = table.string("name", faults)
         && given.value != name
     {
-        faults.add(&given.location, format!("this dialect's name is `{name}`"), format!("name = \"{name}\", or leave it out"));
+        faults.add(&given.location, format!("this dialect's name is `{name}`"), format!("name = \"{name}\""));
     }
 }
 
 fn circle(base: &str, location: &Location, chain: &[String], faults: &mut Faults) {
     let from = chain.iter().position(|name| name == base).unwrap_or_default();
     let circle: Vec<_> = chain[from..].iter().map(String::as_str).chain([base]).collect();
-    faults.add(location, format!("`extends` goes in a circle: {}", circle.join(" → ")), "extends = \"standard\", or none");
+    faults.add(location, format!("`extends` goes in a circle: {}", circle.join(" → ")), "extends = \"standard\"");
 }
 
 /// `given` over `base`: a given key replaces, tables go key by key, but those named in `whole`.
@@ -80,7 +79,7 @@ fn over(base: Table, given: Table, whole: &[&str]) -> Table {
             None => entries.push(new),
         }
     }
-    Table { entries, known: given.known, ..Table::new(given.location) }
+    Table { entries, known: given.known, ..Table::new(given.location, given.path) }
 }
 
 fn replace(old: &mut Entry, new: Entry, whole: &[&str]) {

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::fault::{Fault, Faults, Location, Placed};
+use super::fault::{Fault, Faults, Location, Placed, Remedy};
 use super::source::document::{self, Entry, Value};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::is_name;
@@ -71,9 +71,13 @@ fn pass_on(fault: &Fault, extending: Location, faults: &mut Faults) {
 fn add_own(entry: Entry, sources: &mut Sources, faults: &mut Faults) {
     let Entry { key, location, value: Placed { value, .. } } = entry;
     if !is_name(&key) {
-        faults.add(&location, format!("`{key}` cannot be a dialect's name"), "1 to 64 letters, digits, `_` and `-`");
+        faults.add(
+            &location,
+            format!("`{key}` cannot be a dialect's name"),
+            Remedy::advice("it has 1 to 64 letters, digits, `_` and `-`"),
+        );
     } else if built_in().iter().any(|(name, _)| *name == key) {
-        let remedy = format!("[dialect.my-{key}] with extends = \"{key}\"");
+        let remedy = Remedy::advice(format!("give yours another name, and say in it `extends = \"{key}\"`"));
         faults.add(&location, format!("the dialect `{key}` is built in and stays as it is"), remedy);
     } else if let Value::Table(table) = value {
         sources.add(&key, table);

@@ -1,7 +1,7 @@
 //! Values that only dialect files have: words of a closed list, status codes, text that something else parses.
 
-use super::super::fault::{Faults, Placed};
-use crate::config::source::document::{Entry, Table, Value};
+use super::super::fault::{Faults, Placed, Remedy};
+use crate::config::source::document::{Entry, Table, Value, within};
 use crate::config::table::take::Wrong;
 use crate::domain::text::nearest::nearest;
 
@@ -10,7 +10,7 @@ pub(in crate::config) type Words<T> = [(&'static str, T)];
 
 /// Takes one of the words; absent or wrong is `None`.
 pub(in crate::config) fn word<T: Copy>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Placed<T>> {
-    table.take(key, faults, |value, _| of_list(key, &text(value, key)?, words))
+    table.take(key, faults, |value, _| of_list(&text(value, key)?, words, |near| format!("{key} = \"{near}\"")))
 }
 
 /// Takes one of the words, or the default.
@@ -21,12 +21,12 @@ pub(super) fn choice<T: Copy + Default>(table: &mut Table, key: &str, words: &Wo
 /// Takes a list of the words, each at most once.
 pub(super) fn words<T: Copy + PartialEq>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Vec<T>> {
     let mut seen = Vec::new();
-    let example = format!("[\"{}\"]", words.first().map_or("…", |(word, _)| word));
+    let example = format!("[\"{}\"]", words.first().map_or("", |(word, _)| word));
     table.list(key, faults, &example, |value| {
         let text = text(value, key)?;
-        let read = of_list(key, &text, words)?;
+        let read = of_list(&text, words, |near| format!("\"{near}\""))?;
         if seen.contains(&read) {
-            return Err(Wrong::new(format!("names `{text}` twice"), format!("`{text}` once")));
+            return Err(Wrong::new(format!("names `{text}` twice"), Remedy::None));
         }
         seen.push(read);
         Ok(())
@@ -34,14 +34,15 @@ pub(super) fn words<T: Copy + PartialEq>(table: &mut Table, key: &str, words: &W
     Some(seen)
 }
 
-fn of_list<T: Copy>(key: &str, text: &str, words: &Words<T>) -> Result<T, Wrong> {
+/// The meaning of a word; of an unknown one `write` says how the nearest is written in its place.
+fn of_list<T: Copy>(text: &str, words: &Words<T>, write: impl Fn(&str) -> String) -> Result<T, Wrong> {
     if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(*value);
     }
     let names = || words.iter().map(|(word, _)| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
     let remedy = match nearest(text, words.iter().map(|(word, _)| *word)) {
-        Some(near) => format!("{key} = \"{near}\""),
-        None => format!("one of {}", names()),
+        Some(near) => write(near).into(),
+        None => Remedy::Advice(format!("there are {}", names())),
     };
     Err(Wrong::new(format!("is `{text}`, which is not known here"), remedy))
 }
@@ -81,7 +82,7 @@ pub(super) fn code(key: &str, value: &Value) -> Result<u16, Wrong> {
 pub(super) fn text(value: Value, key: &str) -> Result<String, Wrong> {
     match value {
         Value::String(text) | Value::Text(text) => Ok(text),
-        other => Err(Wrong::new(format!("is {}, not a string", other.kind()), format!("{key} = \"…\""))),
+        other => Err(Wrong::kind(&other, "a string", format!("{} = \"{}\"", within("", key), other.shown().unwrap_or_default()))),
     }
 }
 

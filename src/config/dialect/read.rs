@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::fault::{Faults, Location, Placed};
+use super::super::fault::{Faults, Location, Placed, Remedy};
 use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
 use crate::config::source::document::{Table, Value};
 use crate::config::table::take::Wrong;
@@ -54,7 +54,7 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
 
 /// Reads a table of keys; what nobody asked for in it is noted. Absent is an empty one, so that defaults stand in one place.
 fn section<T>(table: &mut Table, key: &str, faults: &mut Faults, read: impl FnOnce(&mut Table, &mut Faults) -> T) -> T {
-    let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.location.clone()));
+    let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.location.clone(), table.path_of(key)));
     let value = read(&mut inner, faults);
     inner.finish(faults);
     value
@@ -124,9 +124,10 @@ fn body(table: &mut Table, faults: &mut Faults) -> BodyPart {
         faults.add(&unique.location, "`unique_time` counts in microseconds, and this body prints seconds", "time = \"micros\"");
     }
     if !table.has("template") {
-        table.missing("template", "'{\"type\":$event.type,\"data\":$data}' in [body]", faults);
+        let message = format!("`template` is missing in `[{}]`", table.path);
+        faults.add(&table.location, message, format!("template = {TEMPLATE_EXAMPLE}"));
     }
-    let example = "'{\"type\":$event.type,\"data\":$data}', slots without quotes";
+    let example = TEMPLATE_EXAMPLE;
     let body = parsed(table, "template", example, faults, |text| Body::parse(text, numbers, precision));
     BodyPart { body: body.map(|body| body.value), precision, unique_time: unique_time.is_some_and(|unique| unique.value) }
 }
@@ -138,7 +139,11 @@ fn headers(table: &mut Table, precision: Precision, faults: &mut Faults) -> Vec<
 
 fn header(name: &Placed<String>, value: &Placed<String>, precision: Precision, faults: &mut Faults) -> Option<Placed<Header>> {
     let parsed = HeaderName::parse(&name.value).map_err(|reason| {
-        faults.add(&name.location, format!("the header `{}` cannot be sent: {reason}", name.value), "X-Acme-Event = …")
+        faults.add(
+            &name.location,
+            format!("the header `{}` cannot be sent: {reason}", name.value),
+            "X-Acme-Event = \"$event.type\"",
+        )
     });
     let text = HeaderValue::parse(&value.value, precision)
         .map_err(|fault| faults.add(&value.location, format!("`{}` cannot be used: {fault}", name.value), "\"$event.type\""));
@@ -155,7 +160,7 @@ fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Sign
         let name = header.value.name.as_str();
         if !seen.insert(name.to_ascii_lowercase()) {
             let message = format!("the header `{name}` is already sent, by another line or by the signature");
-            faults.add(&header.location, message, "one header for each name, in whatever case");
+            faults.add(&header.location, message, Remedy::advice("each name has one header, in whatever case"));
         }
     }
 }
@@ -166,7 +171,8 @@ fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>
     let is_sent = |carrier: &str| headers.iter().any(|header| header.value.value.template() == carrier);
     for (slot, carrier) in signature.signed.carried().filter(|(_, carrier)| !is_sent(carrier)) {
         let message = format!("the signature signs `{slot}`, and no header carries it: nobody could verify that");
-        faults.add(location, message, format!("X-Acme-Signed = \"{carrier}\" in headers, or leave `{slot}` out of `signed`"));
+        let advice = format!("add a header with the value `{carrier}`, or leave `{slot}` out of `signed`");
+        faults.add(location, message, Remedy::Advice(advice));
     }
 }
 
@@ -175,7 +181,7 @@ fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Optio
     let mut table = table.table("signature", faults)?;
     let location = table.location.clone();
     if !table.has("header") {
-        table.missing("header", "\"X-Acme-Signature\", or \"\" to sign nothing", faults);
+        table.missing("header", "\"X-Acme-Signature\"", faults);
     }
     let header = table.string("header", faults);
     let none = header.as_ref().is_some_and(|header| header.value.is_empty());
@@ -184,8 +190,8 @@ fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Optio
             table.missing(key, example, faults);
         }
     }
-    let value = parsed(&mut table, "value", "\"sha256={hex}\", or \"v1,{base64}\"", faults, SignatureValue::parse);
-    let signed = parsed(&mut table, "signed", "\"{body}\", or \"{id}.{timestamp}.{body}\"", faults, Signed::parse);
+    let value = parsed(&mut table, "value", "\"sha256={hex}\"", faults, SignatureValue::parse);
+    let signed = parsed(&mut table, "signed", "\"{body}\"", faults, Signed::parse);
     let key = key(&mut table, api.filter(|_| !none), faults);
     let overlap = flag(&mut table, "overlap", faults);
     table.finish(faults);
@@ -212,7 +218,7 @@ fn key(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Key {
     let Some(key) = key else { return Key::default() };
     if key.value == Key::Base64 && api.is_some_and(|api| !api.secret_format.is_base64()) {
         let message = "`key` decodes secrets from base64, and this dialect's secrets are not base64";
-        faults.add(&key.location, message, "secret_format = \"whsec_{base64:32}\" in [api]");
+        faults.add(&key.location, message, Remedy::advice("`secret_format = \"whsec_{base64:32}\"` in its `api` makes them so"));
     }
     key.value
 }
@@ -235,7 +241,7 @@ fn success(table: &mut Table, faults: &mut Faults) -> Option<Success> {
             let codes: Result<Vec<_>, _> = items.iter().map(|item| code("success", &item.value)).collect();
             codes.map(Success::Codes)
         }
-        _ => Err(Wrong::new("is neither \"2xx\" nor a list of codes", "success = \"2xx\", or [200]")),
+        _ => Err(Wrong::new("is neither \"2xx\" nor a list of codes", "success = [200, 204]")),
     });
     taken.map(|success| success.value)
 }
@@ -248,7 +254,7 @@ fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
     let given: Vec<_> = POLICIES.iter().filter(|key| table.has(key)).collect();
     if given.len() != 1 {
         let message = "`retry` needs one of schedule, exponential and decorrelated_jitter";
-        faults.add(&table.location, message, "schedule = [\"1m\", \"5m\", \"30m\"]; an empty list for no retries");
+        faults.add(&table.location, message, "schedule = [\"1m\", \"5m\", \"30m\"]");
     }
     let schedule = table.durations("schedule", DELAYS, faults).map(|delays| delays.map(Policy::Schedule));
     check_count(schedule.as_ref(), faults);
@@ -267,7 +273,7 @@ fn check_count(schedule: Option<&Placed<Policy>>, faults: &mut Faults) {
     if let Some(Placed { value: Policy::Schedule(delays), location }) = schedule
         && delays.len() > usize::try_from(RETRIES_MAX).unwrap_or(usize::MAX)
     {
-        faults.add(location, format!("`schedule` has {} retries", delays.len()), format!("at most {RETRIES_MAX}"));
+        faults.add(location, format!("`schedule` has {} retries, more than {RETRIES_MAX}", delays.len()), Remedy::None);
     }
 }
 
@@ -327,15 +333,11 @@ fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults
     }
     let name = parsed(&mut table, "name", example, faults, checked);
     if let Some(twice) = name.as_ref().filter(|name| !seen.insert(name.value.clone())) {
-        faults.add(
-            &twice.location,
-            format!("the event type `{}` is there twice", twice.value),
-            "one [[event_type]] for each name",
-        );
+        faults.add(&twice.location, format!("the event type `{}` is there twice", twice.value), Remedy::None);
     }
     let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
     let json = |text: &str| json::scan(text.as_bytes()).map(|_| text.to_owned());
-    let example = parsed(&mut table, "example", "'{\"id\":\"in_1\"}', the JSON of an event's data", faults, json);
+    let example = parsed(&mut table, "example", "'{\"id\":\"in_1\"}'", faults, json);
     let ours = flag(&mut table, "ours", faults);
     let version = version(&mut table, faults);
     table.finish(faults);
@@ -346,7 +348,7 @@ fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults
 fn version(table: &mut Table, faults: &mut Faults) -> i64 {
     let taken = table.take("version", faults, |value, _| match value {
         Value::Integer(number) => i64::try_from(number).map_err(|_| Wrong::new("is too large", "version = 1")),
-        other => Err(Wrong::new(format!("is {}, not an integer", other.kind()), "version = 1, without quotes")),
+        other => Err(Wrong::kind(&other, "an integer", "version = 1")),
     });
     taken.map_or(0, |version| version.value)
 }
@@ -354,7 +356,8 @@ fn version(table: &mut Table, faults: &mut Faults) -> i64 {
 /// A link is found by its webhook's name, which it so must have.
 fn check_link(event: &EventRules, api: Option<&Api>, location: &Location, faults: &mut Faults) {
     if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
-        faults.add(location, "`link_attribute` names a webhook, and webhooks need no name here", "unique_name = true in [api]");
+        let advice = Remedy::advice("`unique_name = true` in its `api` makes names needed");
+        faults.add(location, "`link_attribute` names a webhook, and webhooks need no name here", advice);
     }
 }
 
@@ -381,6 +384,9 @@ const DEFAULT_FIELDS: &[WebhookField] = &[
 ];
 
 const POLICIES: &[&str] = &["schedule", "exponential", "decorrelated_jitter"];
+
+/// A body as TOML writes it; slots stand without quotes.
+const TEMPLATE_EXAMPLE: &str = "'{\"type\":$event.type,\"data\":$data}'";
 
 const DEFAULT_SECRET_FORMAT: &str = "whsec_{base62:32}";
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::fixture::can_be_pasted;
 use crate::config::source::document::parse;
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::{Counted, Openness, Success, UnknownTypes, WebhookField};
@@ -295,7 +296,8 @@ fn a_dialect_without_a_base_needs_a_body_and_retries() {
     let (_, faults) = read("[dialect.a]\n");
     let printed = faults.to_string();
     assert!(
-        printed.contains("`template` is missing here   a.toml:1:1") && printed.contains("`retry` is missing here"),
+        printed.contains("`template` is missing in `[dialect.a.body]`   a.toml:1:1")
+            && printed.contains("`retry` is missing here"),
         "{printed}"
     );
 }
@@ -332,7 +334,7 @@ fn each_kind_of_fault_says_what_is_wrong() {
         ("body = { template = '{\"a\":$event.idd}' }", "unknown `$event.idd`"),
         ("body = { template = '{\"a\":\"$event.id\"}' }", "a slot brings its own quotes"),
         ("body = { template = '{\"a\":$data' }", "not JSON"),
-        ("body = { numbers = \"exact\" }", "one of \"as-published\", \"ecmascript\""),
+        ("body = { numbers = \"exact\" }", "there are \"as-published\", \"ecmascript\""),
         ("body = { numbers = \"javascript\" }", "try: numbers = \"ecmascript\""),
         ("body = { time = \"seconds\", unique_time = true }", "counts in microseconds"),
         ("headers = { Host = \"x\" }", "the header `Host` cannot be sent: this header belongs to HTTP"),
@@ -354,7 +356,7 @@ fn each_kind_of_fault_says_what_is_wrong() {
             "the header `webhook-id` is already sent, by another line or by the signature (built-in dialect standard:25:1)",
         ),
         ("api = { secret_format = \"{base64:8}\" }", "24 to 64 bytes in base64"),
-        ("api = { webhook = [\"id\", \"urls\"] }", "try: webhook = \"url\""),
+        ("api = { webhook = [\"id\", \"urls\"] }", "try: \"url\""),
         ("api = { webhook = [\"id\", \"id\"] }", "names `id` twice"),
         ("api = { schemes = [\"ftp\"] }", "which is not known here"),
         ("api = { max_webhooks_per_key = -1 }", "outside 0 to 1000000"),
@@ -363,12 +365,13 @@ fn each_kind_of_fault_says_what_is_wrong() {
         ("delivery = { success = [99] }", "no status from 200 to 599"),
         ("delivery = { timeout = 30 }", "try: timeout = \"30s\""),
         ("delivery = { timeout = \"1h\" }", "outside 10ms to 5m"),
+        ("retry = [\"1s\"]", "try: [dialect.a.retry]"),
         ("retry = {}", "needs one of schedule, exponential and decorrelated_jitter"),
         ("retry = { schedule = [\"90d\"] }", "outside 1ms to 30d"),
         ("retry = { exponential = { first = \"1s\", factor = 0.5, retries = 1 } }", "outside 1 to 1000"),
         ("retry = { exponential = { first = \"1s\", factor = 2 } }", "`retries` is missing here"),
         ("retry = { decorrelated_jitter = { median = \"1s\", retries = 1 }, jitter = 0.1 }", "a policy that is jitter itself"),
-        ("disable = { count = \"events\" }", "one of \"deliveries\", \"attempts\""),
+        ("disable = { count = \"events\" }", "there are \"deliveries\", \"attempts\""),
         ("event_type = [{ name = \"a b\" }]", "no white space"),
         ("event_type = [{}]", "`name` is missing here"),
         ("event_type = [{ name = \"a\" }, { name = \"a\" }]", "the event type `a` is there twice"),
@@ -381,6 +384,7 @@ fn each_kind_of_fault_says_what_is_wrong() {
         let printed = faults.to_string();
         assert!(printed.contains(message) && printed.contains("a.toml:"), "{line}\n{printed}");
         assert!(faults.len() <= 3, "{line}\n{printed}");
+        assert!(faults.iter().all(|fault| can_be_pasted(&fault.remedy)), "{line}\n{printed}");
         assert!(!dialects.contains_key("a"), "{line}");
     }
 }

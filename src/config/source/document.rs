@@ -8,7 +8,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::fault::{Faults, Location, Placed};
+use crate::config::fault::{Faults, Location, Placed, Remedy};
 
 /// Reads TOML text; with a fault of its syntax, notes all of them and gives `None`.
 pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Table> {
@@ -17,7 +17,7 @@ pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Tabl
     for error in &errors {
         source.syntax_fault(error, faults);
     }
-    let table = source.table(root.into_inner(), Location::file(path));
+    let table = source.table(root.into_inner(), Location::file(path), "");
     errors.is_empty().then_some(table)
 }
 
@@ -82,6 +82,8 @@ pub(crate) struct Entry {
 pub(crate) struct Table {
     /// Of its header, or of its key where it stands inline.
     pub(crate) location: Location,
+    /// As in its header, `dialect.acme.retry`; empty for a whole file.
+    pub(in crate::config) path: String,
     pub(crate) entries: Vec<Entry>,
     /// Every key that was asked for, so that an unknown one can be told the nearest.
     pub(in crate::config) known: Vec<String>,
@@ -95,8 +97,14 @@ impl PartialEq for Table {
 }
 
 impl Table {
-    pub(crate) fn new(location: Location) -> Self {
-        Self { location, ..Self::default() }
+    /// An empty table with this path.
+    pub(crate) fn new(location: Location, path: impl Into<String>) -> Self {
+        Self { location, path: path.into(), ..Self::default() }
+    }
+
+    /// The path of a table or a list within this one.
+    pub(in crate::config) fn path_of(&self, key: &str) -> String {
+        within(&self.path, key)
     }
 
     /// The entry of that name; of several the one that counts.
@@ -137,22 +145,24 @@ impl<'a> Source<'a> {
         let location = self.location_at(span.start);
         let (message, remedy) = match (error.message(), self.text.get(span)) {
             ("duplicate key", Some(key)) => (format!("the key `{key}` is given twice"), "keep one of the two"),
-            (message, _) => (format!("this is not TOML: {message}"), SYNTAX_REMEDY),
+            (message, _) => (format!("this is not TOML: {message}"), SYNTAX_ADVICE),
         };
-        faults.add(&location, message, remedy);
+        faults.add(&location, message, Remedy::advice(remedy));
     }
 
-    fn table(&self, table: DeTable<'_>, location: Location) -> Table {
-        let entries = table.into_iter().map(|(key, value)| self.entry(&key, value)).collect();
-        Table { location, entries, known: Vec::new() }
+    fn table(&self, table: DeTable<'_>, location: Location, path: &str) -> Table {
+        let entries = table.into_iter().map(|(key, value)| self.entry(&key, value, path)).collect();
+        Table { entries, ..Table::new(location, path) }
     }
 
-    fn entry(&self, key: &Spanned<std::borrow::Cow<'_, str>>, value: Spanned<DeValue<'_>>) -> Entry {
+    fn entry(&self, key: &Spanned<std::borrow::Cow<'_, str>>, value: Spanned<DeValue<'_>>, path: &str) -> Entry {
         let key_location = self.location_at(key.span().start);
-        Entry { key: key.get_ref().to_string(), location: key_location, value: self.placed(value) }
+        let value = self.placed(value, &within(path, key.get_ref()));
+        Entry { key: key.get_ref().to_string(), location: key_location, value }
     }
 
-    fn placed(&self, value: Spanned<DeValue<'_>>) -> Placed<Value> {
+    /// `path` is that of the value, if it is a table or a list of tables.
+    fn placed(&self, value: Spanned<DeValue<'_>>, path: &str) -> Placed<Value> {
         let location = self.location_at(value.span().start);
         let value = match value.into_inner() {
             DeValue::String(text) => Value::String(text.into_owned()),
@@ -160,11 +170,18 @@ impl<'a> Source<'a> {
             DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(is) => Value::Boolean(is),
             DeValue::Datetime(time) => Value::Datetime(time.to_string()),
-            DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.placed(item)).collect()),
-            DeValue::Table(table) => Value::Table(self.table(table, location.clone())),
+            DeValue::Array(items) => Value::Array(items.into_iter().map(|item| self.placed(item, path)).collect()),
+            DeValue::Table(table) => Value::Table(self.table(table, location.clone(), path)),
         };
         Placed::new(value, location)
     }
+}
+
+/// The path of a key below another.
+pub(in crate::config) fn within(path: &str, key: &str) -> String {
+    let is_bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    let key = if is_bare { key.to_owned() } else { format!("{key:?}") };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
 /// One that is too large even for 128 bits is out of every range here.
@@ -175,7 +192,7 @@ fn integer(number: &toml::de::DeInteger<'_>) -> Value {
 /// Longest value that an error repeats, in bytes: what fits beside a key on one line.
 const SHOWN_BYTES_MAX: usize = 60;
 
-const SYNTAX_REMEDY: &str = "check quotes, brackets and line ends here: key = \"text\", key = 5, [table], [[list.of.tables]]";
+const SYNTAX_ADVICE: &str = "check quotes, brackets and line ends here";
 
 #[cfg(test)]
 mod tests {

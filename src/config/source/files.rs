@@ -7,6 +7,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
+use crate::config::fault::Remedy;
+use crate::domain::text::shell::quoted;
 use crate::domain::units::Size;
 
 /// A file's bytes and what the file system says about it.
@@ -64,18 +66,46 @@ impl Unreadable {
     }
 
     /// What to try; `missing` is what to do about a file that is not there.
-    pub(crate) fn remedy(&self, path: &Path, missing: &str) -> String {
-        let path = path.display();
+    pub(crate) fn remedy(&self, path: &Path, missing: Remedy) -> Remedy {
+        let path = shown(path);
         match self {
-            Self::Missing => missing.to_owned(),
-            Self::Directory => format!("ls {path}"),
-            Self::NotPlain => format!("put the text into a plain file in the place of {path}"),
+            Self::Missing => missing,
+            Self::Directory => Remedy::run(format!("ls {path}")),
+            Self::NotPlain => Remedy::advice("put the text into a plain file in its place"),
             // A folder is listed and entered by its group: that takes the bits to read and to execute.
-            Self::Denied { is_folder: true, .. } => format!("chgrp hookwheel {path} && chmod 0750 {path}"),
-            Self::Denied { .. } => format!("chgrp hookwheel {path} && chmod 0640 {path}"),
-            Self::TooLarge(_) | Self::Io(_) => format!("ls -l {path}"),
+            Self::Denied { is_folder: true, .. } => Remedy::run(format!("sudo chgrp {} {path} && sudo chmod 0750 {path}", gid())),
+            Self::Denied { .. } => Remedy::run(format!("sudo chgrp {} {path} && sudo chmod 0640 {path}", gid())),
+            Self::TooLarge(_) | Self::Io(_) => Remedy::run(format!("ls -l {path}")),
         }
     }
+}
+
+/// A path as a shell takes it.
+pub(crate) fn shown(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// The words of a shell's line before a command that prints a new file, and those behind it: they make the folder where there is none,
+/// as root where it is another user's.
+pub(crate) fn made_in(path: &Path) -> (String, String) {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let sudo = if is_anothers(folder) { "sudo " } else { "" };
+    let before = if folder.exists() { String::new() } else { format!("{sudo}mkdir -p {} && ", shown(folder)) };
+    let into = if sudo.is_empty() { format!(" > {}", shown(path)) } else { format!(" | sudo tee {} > /dev/null", shown(path)) };
+    (before, into)
+}
+
+/// Whether the nearest folder that is there belongs to another user and takes no files of this one.
+fn is_anothers(folder: &Path) -> bool {
+    let above = folder.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let Some(about) = above.filter_map(|folder| fs::metadata(folder).ok()).next() else { return false };
+    let own = fs::metadata("/proc/self").map_or(0, |about| about.uid());
+    own != 0 && about.uid() != own && about.permissions().mode() & 0o002 == 0
+}
+
+/// The group of this process, by its number: as good as its name to `chgrp`.
+fn gid() -> u32 {
+    fs::metadata("/proc/self").map_or(0, |about| about.gid())
 }
 
 /// `998 (hookwheel)`: whom the kernel takes this process for.
@@ -127,11 +157,15 @@ mod tests {
         let printed = denied.to_string();
         assert!(printed.starts_with(&format!("permission denied to user {}", me())), "{printed}");
         assert!(printed.contains("owner 0 (root)"), "{printed}");
-        assert_eq!(denied.remedy(path, ""), "chgrp hookwheel /etc/passwd && chmod 0640 /etc/passwd");
+        let mended = format!("sudo chgrp {} /etc/passwd && sudo chmod 0640 /etc/passwd", gid());
+        assert_eq!(denied.remedy(path, Remedy::None), Remedy::Run(mended));
         let folder = Path::new("/etc");
         let denied = Unreadable::from_io(io::ErrorKind::PermissionDenied.into(), folder);
         assert!(denied.to_string().contains("the folder is 0755"), "{denied}");
-        assert_eq!(denied.remedy(folder, ""), "chgrp hookwheel /etc && chmod 0750 /etc");
+        assert_eq!(
+            denied.remedy(folder, Remedy::None),
+            Remedy::Run(format!("sudo chgrp {} /etc && sudo chmod 0750 /etc", gid()))
+        );
     }
 
     #[test]

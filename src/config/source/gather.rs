@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::document::{Entry, Source, Table, Value, parse};
-use super::files::{self, Unreadable};
-use crate::config::fault::{Faults, Location, Placed};
+use super::files::{self, Unreadable, made_in, shown};
+use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::domain::units::Size;
 
 /// What all the files say together.
@@ -51,7 +51,7 @@ fn beside(folder: &Path, faults: &mut Faults) -> Option<Vec<PathBuf>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Some(Vec::new()),
         Err(error) => {
             let error = Unreadable::from_io(error, folder);
-            faults.add(&Location::file(folder), format!("cannot list this folder: {error}"), error.remedy(folder, ""));
+            faults.add(&Location::file(folder), format!("cannot list this folder: {error}"), error.remedy(folder, Remedy::None));
             return None;
         }
     };
@@ -70,11 +70,16 @@ fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
     match files::read(path, FILE_MAX) {
         Ok(contents) => text(path, contents.bytes, faults).and_then(|text| parse(path, &text, faults)),
         Err(error) => {
-            let missing = format!("hookwheel config default > {}", path.display());
-            faults.add(&Location::file(path), format!("cannot read the config: {error}"), error.remedy(path, &missing));
+            faults.add(&Location::file(path), format!("cannot read the config: {error}"), error.remedy(path, example(path)));
             None
         }
     }
+}
+
+/// Makes a config to begin with where there is none, with its folder.
+fn example(path: &Path) -> Remedy {
+    let (before, into) = made_in(path);
+    Remedy::Ours { before, words: "config default".into(), after: into }
 }
 
 fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
@@ -83,7 +88,7 @@ fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
         faults.add(
             &location,
             "the file begins with a byte order mark",
-            format!("sed -i '1s/^\\xef\\xbb\\xbf//' {}", path.display()),
+            Remedy::run(format!("sed -i '1s/^\\xef\\xbb\\xbf//' {}", shown(path))),
         );
         return None;
     }
@@ -94,7 +99,7 @@ fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
     let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
     let location = Source::new(path, &String::from_utf8_lossy(valid)).location_at(valid.len());
     let message = format!("this byte, 0x{:02x}, is not UTF-8", error.as_bytes()[valid.len()]);
-    faults.add(&location, message, format!("iconv -f WINDOWS-1252 -t UTF-8 {} tells what was meant", path.display()));
+    faults.add(&location, message, Remedy::run(format!("iconv -f WINDOWS-1252 -t UTF-8 {}", shown(path))));
     None
 }
 
@@ -132,7 +137,7 @@ fn join_key(within: &str, first: &mut Entry, second: Entry, faults: &mut Faults)
 }
 
 fn twice(within: &str, key: &str, first: &Location, second: &Location, faults: &mut Faults) {
-    faults.add(second, format!("`{within}{key}` is set here and in {first}"), "keep one of the two");
+    faults.add(second, format!("`{within}{key}` is set here and in {first}"), Remedy::advice("keep one of the two"));
 }
 
 fn is_table(item: &Placed<Value>) -> bool {
@@ -183,15 +188,15 @@ mod tests {
     #[test]
     fn what_is_set_twice_names_both_places() {
         let (_, faults) = gathered("[storage]\nretention = \"7d\"", &[("a.toml", b"[storage]\nretention = \"7d\"")]);
-        let wanted =
-            "error: `storage.retention` is set here and in hookwheel.toml:2:1   conf.d/a.toml:2:1\n  try: keep one of the two";
+        let wanted = "error: `storage.retention` is set here and in hookwheel.toml:2:1; keep one of the two   conf.d/a.toml:2:1";
         assert_eq!(faults, wanted);
     }
 
     #[test]
     fn a_dialect_of_two_files_is_set_twice() {
         let (_, faults) = gathered("[dialect.x]\n", &[("a.toml", b"[dialect.x]\n"), ("b.toml", b"[dialect.y]\n")]);
-        assert!(faults.contains("`dialect.x` is set here and in hookwheel.toml:1:10   conf.d/a.toml:1:10"), "{faults}");
+        let twice = "`dialect.x` is set here and in hookwheel.toml:1:10; keep one of the two   conf.d/a.toml:1:10";
+        assert!(faults.contains(twice), "{faults}");
         assert!(!faults.contains("dialect.y"), "{faults}");
     }
 
@@ -228,9 +233,11 @@ mod tests {
     #[test]
     fn a_missing_file_names_the_command_that_makes_one() {
         let mut faults = Faults::default();
-        gather(Path::new("/nowhere/hookwheel.toml"), &mut faults);
-        let printed = faults.to_string();
-        assert!(printed.starts_with("error: cannot read the config: it does not exist   /nowhere/hookwheel.toml\n"), "{printed}");
-        assert!(printed.contains("hookwheel config default > /nowhere/hookwheel.toml"), "{printed}");
+        let folder = tempfile::tempdir().expect("a folder");
+        gather(&folder.path().join("new folder/hookwheel.toml"), &mut faults);
+        let printed = faults.to_string().replace(&*folder.path().to_string_lossy(), "X");
+        let expected = "error: cannot read the config: it does not exist   X/new folder/hookwheel.toml\n  \
+                        try: mkdir -p 'X/new folder' && hookwheel config default > 'X/new folder/hookwheel.toml'";
+        assert_eq!(printed, expected);
     }
 }

@@ -6,7 +6,7 @@
 use crate::domain::text::nearest::nearest;
 
 use super::document::{Table, Value};
-use crate::config::fault::{Faults, Location};
+use crate::config::fault::{Faults, Location, Remedy};
 use crate::config::table::settings::KEYS;
 
 /// A flag of the command line that stands for one key of the file.
@@ -59,7 +59,7 @@ fn from_environment(name: &str, value: String, faults: &mut Faults) -> Option<Sa
     let location = Location::Environment(name.into());
     let Some((section, key)) = names().find(|(section, key)| variable(section, key) == name || (*section, *key, name) == LOG)
     else {
-        faults.add(&location, unknown(name), format!("unset {name}"));
+        faults.add(&location, unknown(name), Remedy::run(format!("unset {name}")));
         return None;
     };
     Some(Said { section, key, value, location })

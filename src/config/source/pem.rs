@@ -9,10 +9,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use super::files::{self, Contents};
+use super::files::{self, Contents, shown};
 use super::secret_file::{check_mode, noted};
 use crate::config::checked::Tls;
-use crate::config::fault::{Faults, Placed};
+use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::table::value::Wrong;
 use crate::domain::units::Size;
 
@@ -49,14 +49,14 @@ pub(crate) fn tls(cert: (&Placed<PathBuf>, Chain), key: (&Placed<PathBuf>, Key),
 
 fn contents(path: &Path) -> Result<Contents, Wrong> {
     files::read(path, FILE_MAX).map_err(|error| {
-        let remedy = error.remedy(path, "the path of a PEM file that exists");
+        let remedy = error.remedy(path, Remedy::advice("name a PEM file that exists"));
         Wrong::new(format!("cannot read {}: {error}", path.display()), remedy)
     })
 }
 
 fn chain(path: &Path, bytes: &[u8]) -> Result<Chain, Wrong> {
-    let remedy = "a file with one or more -----BEGIN CERTIFICATE----- blocks";
-    let wrong = |what: &str| Wrong::new(format!("{} {what}", path.display()), remedy);
+    let remedy = || Remedy::advice("a certificate stands between -----BEGIN CERTIFICATE----- and its end");
+    let wrong = |what: &str| Wrong::new(format!("{} {what}", path.display()), remedy());
     let read: Result<Chain, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match read {
         Ok(chain) if chain.is_empty() => Err(wrong("holds no certificate")),
@@ -69,29 +69,30 @@ fn trusted(path: &Path, chain: Chain) -> Result<Chain, Wrong> {
     let unreadable = chain.iter().position(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err());
     let wrong = |at: usize| {
         let message = format!("certificate {} in {} cannot be read", at + 1, path.display());
-        Wrong::new(message, format!("openssl storeutl -noout -text -certs {}", path.display()))
+        Wrong::new(message, Remedy::run(format!("openssl storeutl -noout -text -certs {}", shown(path))))
     };
     unreadable.map_or(Ok(chain), |at| Err(wrong(at)))
 }
 
 fn key(path: &Path, bytes: &[u8]) -> Result<Key, Wrong> {
-    let remedy = "a file with an unencrypted -----BEGIN PRIVATE KEY----- block";
+    let remedy = Remedy::advice("it stands unencrypted between -----BEGIN PRIVATE KEY----- and its end");
     PrivateKeyDer::from_pem_slice(bytes).map_err(|_| Wrong::new(format!("{} holds no private key", path.display()), remedy))
 }
 
 fn misfit(cert: &Path, key: &Path, cause: &rustls::Error) -> Wrong {
-    let (cert, key) = (cert.display(), key.display());
+    let (look, cert, key) = (shown(cert), cert.display(), key.display());
     match cause {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Wrong::new(
             format!("the key in {key} is not that of the first certificate in {cert}"),
-            "the chain with the server's own certificate first, and the key it was made with",
+            Remedy::advice("the server's own certificate comes first, and the key is the one that it was made with"),
         ),
-        rustls::Error::InvalidCertificate(_) => {
-            Wrong::new(format!("the first certificate in {cert} cannot be read"), format!("openssl x509 -noout -text -in {cert}"))
-        }
+        rustls::Error::InvalidCertificate(_) => Wrong::new(
+            format!("the first certificate in {cert} cannot be read"),
+            Remedy::run(format!("openssl x509 -noout -text -in {look}")),
+        ),
         _ => Wrong::new(
             format!("the key in {key} cannot be used"),
-            "an RSA key of 2048 bits or more, or one of ECDSA P-256, P-384 or Ed25519",
+            Remedy::advice("RSA takes 2048 bits or more; ECDSA P-256, P-384 and Ed25519 work too"),
         ),
     }
 }
@@ -115,9 +116,8 @@ mod tests {
         let ((cert, key), (other, other_key)) = (certificate(), certificate());
         assert_eq!(loaded(&(cert.clone() + &other), &key), Ok(()));
         let printed = loaded(&(cert + &other), &other_key).expect_err("the second one's key");
-        let wanted =
-            "error: the key in tls/key.pem is not that of the first certificate in tls/cert.pem   hookwheel.toml:2:12\n  try: ";
-        assert!(printed.starts_with(wanted), "{printed}");
+        let wanted = "error: the key in tls/key.pem is not that of the first certificate in tls/cert.pem; ";
+        assert!(printed.starts_with(wanted) && printed.ends_with("   hookwheel.toml:2:12"), "{printed}");
     }
 
     #[test]

@@ -10,20 +10,21 @@ use zeroize::Zeroizing;
 use crate::domain::access::KeyHash;
 use crate::domain::webhook::secret::Secret;
 
-use super::files;
-use crate::config::fault::{Faults, Placed};
+use super::files::{self, made_in, shown};
+use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::table::value::Wrong;
 use crate::domain::units::Size;
 
 /// Reads a secret: 1 to 256 visible ASCII characters, in a file that others can neither read nor change.
 pub(crate) fn secret(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secret> {
-    let recipe = format!("put the receiver's secret into {}, or leave this out: the relay makes one", file.value.display());
+    let recipe = Remedy::advice("put the receiver's secret into it, or leave the setting out: the relay makes a secret then");
     noted(read(&file.value, &recipe), file, faults)
 }
 
 /// Reads a key and keeps its digest; as [`secret`], and at least 24 characters.
 pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash> {
-    let recipe = format!("(umask 027; openssl rand -hex 32 > {})", file.value.display());
+    let (before, into) = made_in(&file.value);
+    let recipe = Remedy::Run(format!("(umask 027; {before}openssl rand -hex 32{into})"));
     let key = noted(read(&file.value, &recipe), file, faults)?;
     let count = key.expose().len();
     if count < KEY_CHARS_MIN {
@@ -49,18 +50,18 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     let Some((_, what)) = open.iter().find(|(bit, _)| mode & bit != 0) else { return Ok(()) };
     let closed = if mode & GROUP_READ == 0 { "0600" } else { "0640" };
     let message = format!("the secret file {} has mode {mode:04o}: {what}", path.display());
-    Err(Wrong::new(message, format!("chmod {closed} {}", path.display())))
+    Err(Wrong::new(message, Remedy::run(format!("chmod {closed} {}", shown(path)))))
 }
 
 /// `recipe` is how such a file is made.
-fn read(path: &Path, recipe: &str) -> Result<Secret, Wrong> {
+fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
     let contents = files::read(path, SECRET_FILE_MAX).map_err(|error| {
         let message = format!("cannot read the secret file {}: {error}", path.display());
-        Wrong::new(message, error.remedy(path, recipe))
+        Wrong::new(message, error.remedy(path, recipe.clone()))
     })?;
     let bytes = Zeroizing::new(contents.bytes);
     check_mode(path, contents.mode)?;
-    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe);
+    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe.clone());
     match str::from_utf8(without_line_end(&bytes)) {
         Ok("") => Err(wrong("is empty")),
         Ok(text) if text.len() > SECRET_CHARS_MAX => Err(wrong("holds more than 256 characters")),

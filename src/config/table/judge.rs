@@ -7,12 +7,13 @@ use crate::domain::dialect::{Dialect, UnknownType, UnknownTypes};
 use crate::domain::text::nearest::nearest;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
-use crate::domain::webhook::target::{Guard, Reason, Schemes, Target};
+use crate::domain::webhook::target::{Guard, OPENED_BY, Reason, Schemes, Target};
 
 use super::owners::Spoken;
 use super::value::{Wrong, string};
 use crate::config::checked::{Delivery, Server};
-use crate::config::fault::{Faults, Placed};
+use crate::config::dialect::built_in;
+use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::source::document::Value;
 
 /// The dialects that there are, and the addresses that may be dialled.
@@ -48,11 +49,11 @@ impl Judge {
         }
     }
 
-    fn name_remedy(&self, name: &str) -> String {
+    fn name_remedy(&self, name: &str) -> Remedy {
         let names: Vec<&str> = self.dialects.keys().map(String::as_str).collect();
         match nearest(name, names.iter().copied()) {
-            Some(near) => format!("dialect = \"{near}\""),
-            None => format!("one of {}, or a [dialect.NAME] of your own", names.join(", ")),
+            Some(near) => format!("dialect = \"{near}\"").into(),
+            None => Remedy::Advice(format!("there are {}, and your own as `[dialect.NAME]`", names.join(", "))),
         }
     }
 
@@ -67,8 +68,9 @@ impl Judge {
 
     /// Reads an entry of `events`: a name, `prefix.*` or `*`.
     pub(crate) fn pattern(&self, value: Value, spoken: Spoken<'_>) -> Result<Pattern, Wrong> {
-        let text = string(value, PATTERNS)?;
-        let pattern = Pattern::parse(&text).map_err(|why| Wrong::new(format!("holds {text:?}: {why}"), PATTERNS))?;
+        let text = string(value, Remedy::advice(PATTERNS))?;
+        let pattern =
+            Pattern::parse(&text).map_err(|why| Wrong::new(format!("holds {text:?}: {why}"), Remedy::advice(PATTERNS)))?;
         let dialect = self.dialects.get(spoken.dialect).filter(|_| spoken.unknown_types != Some(UnknownTypes::Pass));
         let known = dialect.map_or(Ok(()), |dialect| dialect.check_pattern(&pattern));
         known.map_err(|unknown| unknown_type(unknown, spoken.dialect))?;
@@ -80,28 +82,29 @@ impl Judge {
         let Some(dialect) = self.dialects.get(dialect) else { return };
         if let Err(reason) = dialect.api.secret_format.accept(secret.value.expose()) {
             let message = format!("the dialect `{}` cannot use the secret in this file: {reason}", dialect.name);
-            faults.add(&secret.location, message, "leave `secret_file` out, and the relay makes a secret that fits");
+            faults.add(
+                &secret.location,
+                message,
+                Remedy::advice("leave `secret_file` out, and the relay makes a secret that fits"),
+            );
         }
     }
 }
 
 fn unknown_type(unknown: UnknownType, dialect: &str) -> Wrong {
-    let all = || format!("hookwheel dialects show {dialect}");
-    let remedy = unknown.nearest.map_or_else(all, |near| format!("\"{near}\""));
+    let remedy = match unknown.nearest {
+        Some(near) => format!("\"{near}\"").into(),
+        None if built_in().iter().any(|(name, _)| *name == dialect) => Remedy::ours(format!("dialects show {dialect}")),
+        None => Remedy::advice("its `[[dialect.NAME.event_type]]` list those that it has"),
+    };
     Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
 }
 
 fn refused_url(reason: &Reason) -> Wrong {
-    let remedy = match reason {
-        Reason::SingleLabel(_) | Reason::Port(1..) => URL_OR_PRIVATE,
-        reason if reason.can_be_opened() => "allow_private = [\"…\"] in [delivery], with that very address, if it is meant",
-        _ => URL_EXAMPLE,
-    };
+    let remedy = if reason.can_be_opened() { Remedy::advice(OPENED_BY) } else { URL_EXAMPLE.into() };
     Wrong::new(format!("cannot be used: {reason}"), remedy)
 }
 
 const URL_EXAMPLE: &str = "url = \"https://hooks.example.com/path\"";
-const URL_OR_PRIVATE: &str =
-    "url = \"https://hooks.example.com/path\", or allow_private = [\"…\"] in [delivery], with its address, if it is meant";
 
-const PATTERNS: &str = "a name (`invoice.paid`), everything below a prefix (`invoice.*`), or everything (`*`)";
+const PATTERNS: &str = "it takes names (`invoice.paid`), everything below a prefix (`invoice.*`), or everything (`*`)";

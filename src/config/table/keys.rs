@@ -8,7 +8,7 @@ use crate::domain::text::nearest::nearest;
 use super::names::Names;
 use super::take::Wrong;
 use crate::config::checked::Key;
-use crate::config::fault::{Faults, Placed};
+use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::source::document::{Table, Value};
 use crate::config::source::secret_file;
 
@@ -54,11 +54,17 @@ impl Keys {
             name.value.clone(),
             &name.location,
             &format!("the key `{}`", name.value),
-            "a name of its own for each key",
+            "give each key a name of its own",
             faults,
         );
         let hash = secret_file::key(&file, faults)?;
-        self.hashes.once(hash, &file.location, "the same key", "a key of its own for each owner: openssl rand -hex 32", faults);
+        self.hashes.once(
+            hash,
+            &file.location,
+            "the same key",
+            "give each owner a key of its own, as `openssl rand -hex 32` makes them",
+            faults,
+        );
         Some(Key { name: name.value, hash, scopes: scopes? })
     }
 }
@@ -77,27 +83,31 @@ fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Sco
     }
     let names = table.list("scopes", faults, SCOPES_EXAMPLE, scope)?;
     if kind == OwnerKind::Operator {
-        faults.add(&names.location, "an operator's key has no `scopes`", "leave it out; this key may do everything");
+        faults.add(
+            &names.location,
+            "an operator's key has no `scopes`",
+            Remedy::advice("leave it out, since this key may do everything"),
+        );
         return None;
     }
     let scopes = Scopes::parse(names.value.iter().map(|name| name.value));
     if scopes.is_none() {
         faults.add(
             &names.location,
-            "`scopes` names none",
-            format!("scopes = {SCOPES_EXAMPLE}; left out, the key has {}", kind.scopes().names().join(", ")),
+            format!("`scopes` names none; left out, the key has {}", kind.scopes().names().join(", ")),
+            format!("scopes = {SCOPES_EXAMPLE}"),
         );
     }
     scopes
 }
 
 fn scope(value: Value) -> Result<&'static str, Wrong> {
-    let remedy = || format!("scopes = {SCOPES_EXAMPLE}; there are {}", Scopes::NAMES.join(", "));
+    let remedy = || Remedy::Advice(format!("there are {}", Scopes::NAMES.join(", ")));
     let Value::String(text) = value else {
         return Err(Wrong::new(format!("holds {}, not a scope's name", value.kind()), remedy()));
     };
     let known = Scopes::NAMES.into_iter().find(|name| *name == text);
-    let near = || nearest(&text, Scopes::NAMES).map_or_else(remedy, |near| format!("\"{near}\""));
+    let near = || nearest(&text, Scopes::NAMES).map_or_else(remedy, |near| format!("\"{near}\"").into());
     known.ok_or_else(|| Wrong::new(format!("holds the unknown scope `{text}`"), near()))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use crate::config::fault::{Faults, Location};
+use crate::config::fault::{Faults, Location, Remedy};
 
 /// The names of one kind within one owner, or whatever else must not stand twice, each with its first place.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ impl<T: Eq + Hash> Names<T> {
         Self { first: judged.into_iter().collect() }
     }
 
-    /// Notes `what` when the name was there before; `remedy` is what to do about it.
-    pub(crate) fn once(&mut self, name: T, location: &Location, what: &str, remedy: &str, faults: &mut Faults) {
+    /// Notes `what` when the name was there before; `advice` is what to do about it.
+    pub(crate) fn once(&mut self, name: T, location: &Location, what: &str, advice: &str, faults: &mut Faults) {
         match self.first.get(&name) {
-            Some(first) => faults.add(location, format!("{what} stands here and in {first}"), remedy),
+            Some(first) => faults.add(location, format!("{what} stands here and in {first}"), Remedy::advice(advice)),
             None => {
                 self.first.insert(name, location.clone());
             }

@@ -9,7 +9,7 @@ use super::keys::{Keys, OwnerKind};
 use super::names::Names;
 use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::parts::word;
-use crate::config::fault::{Faults, Location, Placed};
+use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::config::source::document::Table;
 use crate::config::source::secret_file;
 
@@ -53,7 +53,7 @@ impl Owners<'_> {
         table.finish(self.faults);
         let name = name?;
         let what = format!("the provider `{}`", name.value);
-        names.once(name.value.clone(), &name.location, &what, "one [[provider]] with the tenants of both", self.faults);
+        names.once(name.value.clone(), &name.location, &what, "one [[provider]] holds the tenants of both", self.faults);
         Some(Provider { name: name.value, dialect, unknown_types, create_tenants, keys, tenants })
     }
 
@@ -78,7 +78,7 @@ impl Owners<'_> {
         table.finish(self.faults);
         let id = id?;
         let what = format!("the tenant `{}`", id.value);
-        names.once(id.value.clone(), &id.location, &what, "one [[provider.tenant]] with the webhooks of both", self.faults);
+        names.once(id.value.clone(), &id.location, &what, "one [[provider.tenant]] holds the webhooks of both", self.faults);
         let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
         Some(Tenant { id: id.value, environment, keys, webhooks })
     }
@@ -100,7 +100,7 @@ impl Owners<'_> {
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);
-        names.once(name.value.clone(), &name.location, &what, "a name of its own for each webhook of a tenant", self.faults);
+        names.once(name.value.clone(), &name.location, &what, "give each webhook of a tenant a name of its own", self.faults);
         Some(Webhook { name: name.value, url: url?, events: events?, description, secret, location })
     }
 
@@ -128,7 +128,7 @@ impl Owners<'_> {
             self.faults.add(
                 location,
                 message,
-                "put it under its tenant, as [[provider.tenant.webhook]], or name that provider otherwise",
+                Remedy::advice("put it under its tenant, as [[provider.tenant.webhook]], or name that provider otherwise"),
             );
         }
         provider
@@ -149,8 +149,8 @@ impl Owners<'_> {
         if events.value.is_empty() {
             self.faults.add(
                 &events.location,
-                "`events` names none",
-                format!("events = {EVENTS_EXAMPLE}, or [\"*\"] for every one"),
+                "`events` names none; `*` stands for every one",
+                format!("events = {EVENTS_EXAMPLE}"),
             );
         }
         Some(events.value.into_iter().map(|event| event.value).collect())
@@ -186,9 +186,12 @@ pub(crate) struct Spoken<'a> {
     pub(crate) unknown_types: Option<UnknownTypes>,
 }
 
-fn default_owner() -> Provider {
+/// The default provider with the default tenant, as they are where no file speaks of them.
+pub(in crate::config) fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
-    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: Vec::new() }
+    let mut tenants = Vec::new();
+    default_tenant(&mut tenants);
+    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants }
 }
 
 fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {

@@ -17,9 +17,9 @@ use crate::domain::id::is_name;
 use crate::domain::text::nearest::nearest;
 
 pub(crate) use super::value::Wrong;
-use super::value::{TABLES_EXAMPLE, duration, integer, is_label, items, network, number, size, string};
-use crate::config::fault::{Faults, Location, Placed};
-use crate::config::source::document::{Entry, Table, Value};
+use super::value::{duration, integer, is_label, items, network, number, size, string};
+use crate::config::fault::{Faults, Location, Placed, Remedy};
+use crate::config::source::document::{Entry, Table, Value, within};
 use crate::domain::units::Size;
 
 impl Table {
@@ -41,14 +41,17 @@ impl Table {
     }
 
     pub(crate) fn string(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<String>> {
-        self.take(key, faults, |value, _| string(value, &format!("{key} = \"…\"")))
+        self.take(key, faults, |value, _| {
+            let remedy = format!("{key} = \"{}\"", value.shown().unwrap_or_default());
+            string(value, remedy)
+        })
     }
 
     pub(crate) fn boolean(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<bool>> {
         self.take(key, faults, |value, _| match value {
             Value::Boolean(is) => Ok(is),
             Value::Text(text) if text == "true" || text == "false" => Ok(text == "true"),
-            other => Err(Wrong::kind(&other, "true or false", format!("{key} = true, without quotes"))),
+            other => Err(Wrong::kind(&other, "true or false", format!("{key} = true"))),
         })
     }
 
@@ -108,27 +111,27 @@ impl Table {
         if !self.has(key) {
             self.missing(key, example, faults);
         }
-        let remedy = format!("{key} = {example}: {form}");
-        self.take(key, faults, |value, _| match string(value, &remedy)? {
+        let remedy = || format!("{key} = {example}");
+        self.take(key, faults, |value, _| match string(value, remedy())? {
             name if fits(&name) => Ok(name),
-            _ => Err(Wrong::new("is no name", remedy.clone())),
+            _ => Err(Wrong::new(format!("is no name, which has {form}"), remedy())),
         })
     }
 
     /// A path, taken relative to the folder of the file that names it.
     pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
-        let remedy = format!("{key} = \"/path/to/it\"");
-        self.take(key, faults, |value, location| match string(value, &remedy)? {
-            empty if empty.is_empty() => Err(Wrong::new("is empty", remedy.clone())),
+        let advice = || Remedy::advice("it takes the path of a file, relative to the folder of this one");
+        self.take(key, faults, |value, location| match string(value, advice())? {
+            empty if empty.is_empty() => Err(Wrong::new("is empty", advice())),
             text => Ok(location.resolve(&text)),
         })
     }
 
     /// An IP address and a port.
     pub(crate) fn address(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<SocketAddr>> {
-        let remedy = format!("{key} = \"127.0.0.1:8080\", or \"[::1]:8080\"");
+        let remedy = format!("{key} = \"127.0.0.1:8080\"");
         self.take(key, faults, |value, _| {
-            let text = string(value, &remedy)?;
+            let text = string(value, remedy.clone())?;
             text.parse().map_err(|_| Wrong::new(format!("is `{text}`, not an IP address and a port"), remedy.clone()))
         })
     }
@@ -137,10 +140,10 @@ impl Table {
     pub(crate) fn addresses(&mut self, key: &str, port: u16, faults: &mut Faults) -> Option<Placed<Vec<SocketAddr>>> {
         let example = "[\"192.0.2.53\", \"[2001:db8::53]:53\"]";
         let list = self.list(key, faults, example, |value| {
-            let text = string(value, &format!("{key} = {example}"))?;
+            let text = string(value, format!("{key} = {example}"))?;
             let bare = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, port));
             text.parse().or_else(|_| bare()).map_err(|_| {
-                Wrong::new(format!("holds `{text}`, not an IP address"), format!("{key} = {example}; the port may be left out"))
+                Wrong::new(format!("holds `{text}`, not an IP address with or without a port"), format!("{key} = {example}"))
             })
         })?;
         Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
@@ -154,23 +157,25 @@ impl Table {
     }
 
     pub(crate) fn strings(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<Placed<String>>>> {
-        self.list(key, faults, "[\"…\", \"…\"]", |value| string(value, &format!("{key} = [\"…\", \"…\"]")))
+        self.list(key, faults, "[\"a\", \"b\"]", |value| string(value, format!("{key} = [\"a\", \"b\"]")))
     }
 
     /// A table within this one.
     pub(crate) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table> {
+        let header = format!("[{}]", self.path_of(key));
         let taken = self.take(key, faults, |value, _| match value {
             Value::Table(table) => Ok(table),
-            other => Err(Wrong::kind(&other, "a table", format!("[{key}] on a line of its own, its keys below"))),
+            other => Err(Wrong::kind(&other, "a table, which has its header on a line of its own", header.clone())),
         })?;
         Some(taken.value)
     }
 
     /// A list of tables, `[[key]]` or `key = [{…}]`; absent is empty.
     pub(crate) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table> {
-        let list = self.right_items(key, faults, TABLES_EXAMPLE, |value| match value {
+        let header: Remedy = format!("[[{}]]", self.path_of(key)).into();
+        let list = self.right_items(key, faults, &header, |value| match value {
             Value::Table(table) => Ok(table),
-            other => Err(Wrong::kind(&other, "a list of tables", format!("[[{key}]] for each, or {key} = {TABLES_EXAMPLE}"))),
+            other => Err(Wrong::kind(&other, "a table, each of which has its header", header.clone())),
         });
         list.into_iter().flat_map(|(list, _)| list.value).map(|item| item.value).collect()
     }
@@ -183,7 +188,7 @@ impl Table {
         example: &str,
         read: impl FnMut(Value) -> Result<T, Wrong>,
     ) -> Option<Placed<Vec<Placed<T>>>> {
-        let (list, whole) = self.right_items(key, faults, example, read)?;
+        let (list, whole) = self.right_items(key, faults, &format!("{key} = {example}").into(), read)?;
         whole.then_some(list)
     }
 
@@ -192,10 +197,10 @@ impl Table {
         &mut self,
         key: &str,
         faults: &mut Faults,
-        example: &str,
+        remedy: &Remedy,
         mut read: impl FnMut(Value) -> Result<T, Wrong>,
     ) -> Option<(Placed<Vec<Placed<T>>>, bool)> {
-        let list = self.take(key, faults, |value, location| items(value, location, key, example))?;
+        let list = self.take(key, faults, |value, location| items(value, location, remedy))?;
         let count = list.value.len();
         let mut right = Vec::with_capacity(count);
         for item in list.value {
@@ -225,10 +230,10 @@ impl Table {
 
     /// Notes every key that nobody asked for, with the nearest that somebody did.
     pub(crate) fn finish(self, faults: &mut Faults) {
-        let Self { entries, known, .. } = self;
+        let Self { entries, known, path, .. } = self;
         for entry in entries {
             let message = format!("unknown key `{}`", entry.key);
-            faults.add(&entry.location, message, unknown_remedy(&entry, &known));
+            faults.add(&entry.location, message, unknown_remedy(&entry, &path, &known));
         }
     }
 
@@ -240,15 +245,21 @@ impl Table {
     }
 }
 
-fn unknown_remedy(entry: &Entry, known: &[String]) -> String {
+fn unknown_remedy(entry: &Entry, path: &str, known: &[String]) -> Remedy {
     let Some(near) = nearest(&entry.key, known.iter().map(String::as_str)) else {
-        return if known.is_empty() { "no key is known here".to_owned() } else { format!("one of {}", known.join(", ")) };
+        let all = if known.is_empty() { "no key is known here".to_owned() } else { format!("there are {}", known.join(", ")) };
+        return Remedy::Advice(all);
     };
-    match (&entry.value.value, entry.value.value.shown()) {
-        (Value::Table(_) | Value::Array(_), None) => format!("name it `{near}`"),
+    match &entry.value.value {
+        Value::Table(_) => format!("[{}]", within(path, near)).into(),
+        Value::Array(items) if items.iter().any(|item| matches!(item.value, Value::Table(_))) => {
+            format!("[[{}]]", within(path, near)).into()
+        }
         // What was meant as a secret is not repeated.
-        (_, Some(shown)) if !is_secret(near) && !is_secret(&entry.key) => format!("{near} = {shown}"),
-        _ => format!("{near} = …"),
+        value => match value.shown().filter(|_| !is_secret(near) && !is_secret(&entry.key)) {
+            Some(shown) => format!("{near} = {shown}").into(),
+            None => Remedy::Advice(format!("name it `{near}`")),
+        },
     }
 }
 
@@ -294,7 +305,7 @@ mod tests {
         table.string("name", &mut faults);
         table.string("url", &mut faults);
         table.finish(&mut faults);
-        assert!(faults.to_string().ends_with("  try: one of name, url"), "{faults}");
+        assert!(faults.to_string().contains("; there are name, url"), "{faults}");
     }
 
     #[test]
@@ -308,7 +319,7 @@ mod tests {
     #[test]
     fn a_wrong_type_says_what_is_there_and_what_should_be() {
         let printed = fault("name = 5", |table, faults| table.string("name", faults));
-        assert_eq!(printed, "error: `name` is an integer, not a string   a.toml:1:8\n  try: name = \"…\"");
+        assert_eq!(printed, "error: `name` is an integer, not a string   a.toml:1:8\n  try: name = \"5\"");
         let printed = fault("on = \"yes\"", |table, faults| table.boolean("on", faults));
         assert!(printed.contains("`on` is a string, not true or false"), "{printed}");
     }
@@ -338,7 +349,7 @@ mod tests {
         assert_eq!(table.networks("n", &mut faults), None);
         assert_eq!(faults.len(), 2, "{faults}");
         assert!(faults.to_string().contains("a.toml:1:20"), "{faults}");
-        assert!(faults.to_string().contains("[\"10.0.0.0/8\"] or [\"10.1.2.3/32\"]"), "{faults}");
+        assert!(faults.to_string().contains("(\"10.1.2.3/32\" is that host)"), "{faults}");
     }
 
     #[test]

@@ -7,27 +7,28 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::config::fault::{Location, Placed};
+use crate::config::fault::{Location, Placed, Remedy};
 use crate::config::source::document::Value;
 use crate::domain::units::{Size, duration_text, parse_duration};
 
 /// What a value should have been: the message goes on from "`key` is …", the remedy stands alone.
 pub(crate) struct Wrong {
     pub(crate) message: String,
-    pub(crate) remedy: String,
+    pub(crate) remedy: Remedy,
 }
 
 impl Wrong {
-    pub(crate) fn new(message: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>, remedy: impl Into<Remedy>) -> Self {
         Self { message: message.into(), remedy: remedy.into() }
     }
 
-    pub(in crate::config) fn kind(value: &Value, expected: &str, remedy: impl Into<String>) -> Self {
+    pub(in crate::config) fn kind(value: &Value, expected: &str, remedy: impl Into<Remedy>) -> Self {
         Self::new(format!("is {}, not {expected}", value.kind()), remedy)
     }
 
-    pub(in crate::config) fn outside<T: Display>(given: &str, least: T, most: T, key: &str) -> Self {
-        Self::new(format!("is {given}, outside {least} to {most}"), format!("{key} = a value from {least} to {most}"))
+    /// The remedy is the bound that was passed, as TOML writes it.
+    pub(in crate::config) fn outside<T: Display>(given: &str, least: T, most: T, key: &str, bound: &str) -> Self {
+        Self::new(format!("is {given}, outside {least} to {most}"), format!("{key} = {bound}"))
     }
 }
 
@@ -35,24 +36,20 @@ pub(in crate::config) fn is_label(name: &str) -> bool {
     (1..=LABEL_CHARS_MAX).contains(&name.chars().count()) && name.trim() == name && !name.contains(char::is_control)
 }
 
-pub(in crate::config) fn items(value: Value, location: &Location, key: &str, example: &str) -> Result<Vec<Placed<Value>>, Wrong> {
+/// The items of a list; `remedy` shows how one is written.
+pub(in crate::config) fn items(value: Value, location: &Location, remedy: &Remedy) -> Result<Vec<Placed<Value>>, Wrong> {
     match value {
         Value::Array(items) => Ok(items),
         Value::Text(text) => {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Ok(parts.map(|part| Placed::new(Value::Text(part.to_owned()), location.clone())).collect())
         }
-        Value::Table(_) if example == TABLES_EXAMPLE => {
-            Err(Wrong::new("is one table, not a list of them", format!("[[{key}]], in two brackets")))
-        }
-        other => Err(Wrong::kind(&other, "a list", format!("{key} = {example}"))),
+        Value::Table(_) => Err(Wrong::new("is one table, not a list", remedy.clone())),
+        other => Err(Wrong::kind(&other, "a list", remedy.clone())),
     }
 }
 
-/// How an error shows a list of tables.
-pub(in crate::config) const TABLES_EXAMPLE: &str = "[{ … }]";
-
-pub(in crate::config) fn string(value: Value, remedy: &str) -> Result<String, Wrong> {
+pub(in crate::config) fn string(value: Value, remedy: impl Into<Remedy>) -> Result<String, Wrong> {
     match value {
         Value::String(text) | Value::Text(text) => Ok(text),
         other => Err(Wrong::kind(&other, "a string", remedy)),
@@ -61,14 +58,15 @@ pub(in crate::config) fn string(value: Value, remedy: &str) -> Result<String, Wr
 
 pub(in crate::config) fn integer(key: &str, value: Value, range: &RangeInclusive<u64>) -> Result<u64, Wrong> {
     let (least, most) = (*range.start(), *range.end());
-    let remedy = || format!("{key} = a whole number from {least} to {most}, without quotes");
+    let remedy = || format!("{key} = {}", quoted_number(&value).filter(|number| range.contains(number)).unwrap_or(least));
     let number = match &value {
         Value::Integer(number) => *number,
         Value::Text(text) => text.parse().map_err(|_| Wrong::new("is not a whole number", remedy()))?,
         other => return Err(Wrong::kind(other, "an integer", remedy())),
     };
     let within = u64::try_from(number).ok().filter(|number| range.contains(number));
-    within.ok_or_else(|| Wrong::outside(&number.to_string(), least, most, key))
+    let bound = || if number < i128::from(least) { least } else { most };
+    within.ok_or_else(|| Wrong::outside(&number.to_string(), least, most, key, &bound().to_string()))
 }
 
 pub(in crate::config) fn number(key: &str, value: &Value, range: &RangeInclusive<f64>) -> Result<f64, Wrong> {
@@ -79,47 +77,60 @@ pub(in crate::config) fn number(key: &str, value: &Value, range: &RangeInclusive
         Value::Text(text) => text.parse().ok(),
         _ => None,
     };
-    let remedy = format!("{key} = a number from {least} to {most}, without quotes");
-    let number = number.ok_or_else(|| Wrong::kind(value, "a number", remedy))?;
-    if range.contains(&number) { Ok(number) } else { Err(Wrong::outside(&number.to_string(), least, most, key)) }
+    let number = number.ok_or_else(|| Wrong::kind(value, "a number", format!("{key} = {least:?}")))?;
+    let bound = if number < least { least } else { most };
+    if range.contains(&number) {
+        Ok(number)
+    } else {
+        Err(Wrong::outside(&number.to_string(), least, most, key, &format!("{bound:?}")))
+    }
+}
+
+/// The number in a string that should have been one.
+fn quoted_number(value: &Value) -> Option<u64> {
+    if let Value::String(text) = value { text.trim().parse().ok() } else { None }
 }
 
 pub(in crate::config) fn duration(key: &str, value: Value, range: &RangeInclusive<Duration>) -> Result<Duration, Wrong> {
-    const REMEDY: &str = "a number and its unit (ms, s, m, h, d, w) in quotes: \"30s\", \"1h30m\"";
+    let remedy = || format!("{key} = \"{}\"", duration_text(DURATION_EXAMPLE.clamp(*range.start(), *range.end())));
     let text = match value {
         Value::Integer(number) if number >= 0 => {
             return Err(Wrong::new(
-                "is a number without a unit",
-                format!("{key} = \"{number}s\", or with another of ms, s, m, h, d, w"),
+                format!("is a number without a unit; there are {DURATION_UNITS}"),
+                format!("{key} = \"{number}s\""),
             ));
         }
-        value => string(value, REMEDY)?,
+        value => string(value, remedy())?,
     };
-    let read = parse_duration(text.trim()).map_err(|wrong| Wrong::new(format!("is no duration: {wrong}"), REMEDY))?;
+    let read = parse_duration(text.trim())
+        .map_err(|wrong| Wrong::new(format!("is no duration: {wrong}; there are {DURATION_UNITS}"), remedy()))?;
     let print = |duration: &Duration| duration_text(*duration);
-    let outside = || Wrong::outside(&text, print(range.start()), print(range.end()), key);
+    let bound = || format!("\"{}\"", print(&read.clamp(*range.start(), *range.end())));
+    let outside = || Wrong::outside(&text, print(range.start()), print(range.end()), key, &bound());
     if range.contains(&read) { Ok(read) } else { Err(outside()) }
 }
 
 pub(in crate::config) fn size(key: &str, value: Value, range: &RangeInclusive<Size>) -> Result<Size, Wrong> {
-    const REMEDY: &str = "a number and its unit (B, KiB, MiB, GiB, TiB) in quotes: \"16KiB\"";
+    let remedy = || format!("{key} = \"{}\"", SIZE_EXAMPLE.clamp(*range.start(), *range.end()));
     let text = match value {
         Value::Integer(number) if number >= 0 => {
             return Err(Wrong::new(
-                "is a number without a unit",
-                format!("{key} = \"{number}B\", or with another of KiB, MiB, GiB, TiB"),
+                format!("is a number without a unit; there are {SIZE_UNITS}"),
+                format!("{key} = \"{number}B\""),
             ));
         }
-        value => string(value, REMEDY)?,
+        value => string(value, remedy())?,
     };
-    let read = Size::parse(text.trim()).map_err(|wrong| Wrong::new(format!("is no size: {wrong}"), REMEDY))?;
-    let outside = || Wrong::outside(&text, *range.start(), *range.end(), key);
+    let read =
+        Size::parse(text.trim()).map_err(|wrong| Wrong::new(format!("is no size: {wrong}; there are {SIZE_UNITS}"), remedy()))?;
+    let bound = || format!("\"{}\"", read.clamp(*range.start(), *range.end()));
+    let outside = || Wrong::outside(&text, *range.start(), *range.end(), key, &bound());
     if range.contains(&read) { Ok(read) } else { Err(outside()) }
 }
 
 pub(in crate::config) fn network(key: &str, value: Value, example: &str) -> Result<IpNet, Wrong> {
     let remedy = format!("{key} = {example}");
-    let text = string(value, &remedy)?;
+    let text = string(value, remedy.clone())?;
     let one = || text.parse::<IpAddr>().map(IpNet::from);
     let read: IpNet = text.parse().or_else(|_| one()).map_err(|_| {
         let message = format!("holds `{text}`, which is no network in CIDR form");
@@ -131,8 +142,18 @@ pub(in crate::config) fn network(key: &str, value: Value, example: &str) -> Resu
 /// `10.1.2.3/8` may mean one host or eight bits of network: better asked than guessed.
 fn host_bits(key: &str, text: &str, read: IpNet) -> Wrong {
     let message = format!("holds `{text}`, which names a host within its network");
-    Wrong::new(message, format!("{key} = [\"{}\"] or [\"{}\"]", read.trunc(), IpNet::from(read.addr())))
+    let host = IpNet::from(read.addr());
+    Wrong::new(format!("{message} (\"{host}\" is that host)"), format!("{key} = [\"{}\"]", read.trunc()))
 }
+
+const DURATION_UNITS: &str = "ms, s, m, h, d, w";
+const SIZE_UNITS: &str = "B, KiB, MiB, GiB, TiB";
+
+/// What a duration is shown as to somebody who wrote none, if it is within its bounds.
+const DURATION_EXAMPLE: Duration = Duration::from_secs(30);
+
+/// What a size is shown as to somebody who wrote none, if it is within its bounds.
+const SIZE_EXAMPLE: Size = Size::kib(16);
 
 /// Longest name of a webhook or a key, in characters: it stands in lists and on one line of a log.
 const LABEL_CHARS_MAX: usize = 64;

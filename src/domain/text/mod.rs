@@ -2,3 +2,4 @@
 
 pub(crate) mod nearest;
 pub(crate) mod plain;
+pub(crate) mod shell;

@@ -4,4 +4,5 @@ mod cli;
 mod laptop;
 mod looking;
 mod sending;
+mod trouble;
 mod verify;

@@ -18,7 +18,7 @@ use crate::harness::service::Service;
 async fn a_second_service_on_the_same_store_is_refused_at_once() {
     let service = Service::start(&Config::quick()).await;
     let second = service.cli(&["serve", "-c", config::FILE, "--admin-socket", "other.sock"]).expect(74);
-    second.complains(&[config::STORE, "in use by another hookwheel", "try: "]);
+    second.complains(&[config::STORE, "in use by another hookwheel", "hookwheel status"]);
     assert!(second.took < Duration::from_secs(2), "{second:?}");
     assert!(!service.folder().join("other.sock").exists());
     service.cli(&["check", "--store", config::STORE]).expect(74).complains(&["in use by another hookwheel"]);
@@ -246,7 +246,7 @@ async fn a_check_finds_a_delivery_that_nothing_will_make() {
     });
     let found = service.cli(CHECK).expect(1);
     assert!(found.stdout.contains("fault: "), "{found:?}");
-    found.complains(&["not whole", "backup"]);
+    found.complains(&["not whole", "doctor --store"]);
     assert_eq!(service.cli(&["check", "--json", "--store", config::STORE]).expect(1).json()["ok"], false);
 }
 

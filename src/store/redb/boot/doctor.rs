@@ -27,6 +27,8 @@ pub(crate) struct Diagnosis {
     pub(crate) report: Report,
     /// What starts found wrong and nobody acknowledged, then what the next start will find.
     pub(crate) findings: Vec<Finding>,
+    /// How many of them starts have found: those can be acknowledged.
+    pub(crate) noted: usize,
     pub(crate) quarantine: Vec<InQuarantine>,
     pub(crate) asides: Vec<Aside>,
 }
@@ -72,10 +74,11 @@ pub(crate) fn examine(path: &Path) -> Result<Diagnosis, Error> {
         let wrong = wrong_now(database, path)?;
         let report = report(database, path, pages)?;
         let (mut findings, _) = read_findings(database)?;
+        let noted = findings.len();
         findings.extend(wrong);
         let node = Node(identity(&database.begin_read()?, path)?.node);
         let asides = file::asides(path)?.into_iter().map(|aside| read_aside(database, aside, node)).collect::<Result<_, _>>()?;
-        Ok(Diagnosis { report, findings, quarantine: quarantine(database)?, asides })
+        Ok(Diagnosis { report, findings, noted, quarantine: quarantine(database)?, asides })
     })
 }
 

@@ -71,7 +71,7 @@ impl Sealer {
 fn check_mode(source: &Path) -> Result<(), Error> {
     let Ok(found) = fs::metadata(source) else { return Ok(()) };
     let checked = secret_file::check_mode(source, found.permissions().mode() & 0o7777);
-    checked.map_err(|wrong| Error::Open { why: wrong.message, remedy: wrong.remedy })
+    checked.map_err(|wrong| Error::Open { why: wrong.message, remedy: wrong.remedy.line().unwrap_or_default() })
 }
 
 fn read_key(source: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
