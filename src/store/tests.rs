@@ -10,6 +10,7 @@ mod keys;
 mod lost;
 mod statistics;
 mod tombstones;
+mod turns;
 mod webhooks;
 mod woken;
 

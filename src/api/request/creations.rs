@@ -1,8 +1,9 @@
 //! How often webhooks may be made: sixty a minute by each key, then 429.
 //!
 //! A webhook that is deleted counts no more against what a key may have, so a key could make and delete without end: each costs
-//! commits, and a pass over all that waits. What the config file says is not limited, nor is a call that makes nothing. Callers at
-//! the admin socket, and those of `dev`, need no key and count as one.
+//! commits, and a pass over all that waits. A key that was made with a provider's key counts as that one, or each key that it makes
+//! would be a new rate. What the config file says is not limited, nor is a call that makes nothing. Callers at the admin socket, and
+//! those of `dev`, need no key and count as one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,13 +11,14 @@ use std::time::{Duration, Instant};
 use super::auth::Caller;
 use super::rate::{Limit, Rates};
 use crate::api::response::problem::Problem;
+use crate::domain::access::Maker;
 
-/// The keys that made webhooks lately, by their ids.
+/// Those who made webhooks lately.
 #[derive(Debug)]
-pub(crate) struct Creations(Mutex<Rates<Maker>>);
+pub(crate) struct Creations(Mutex<Rates<Source>>);
 
-/// The id of a key; `None`: whoever needs none.
-type Maker = Option<Box<str>>;
+/// The id of the key that a rate is counted for; `None`: callers who need no key.
+type Source = Option<Box<str>>;
 
 impl Default for Creations {
     fn default() -> Self {
@@ -27,21 +29,26 @@ impl Default for Creations {
 impl Creations {
     /// Counts a webhook that is about to be made.
     pub(crate) fn take(&self, caller: &Caller, now: Instant) -> Result<(), Problem> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(maker(caller), now);
+        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(source(caller), now);
         taken.map_err(|wait| Problem::TooFast { what: WHAT, wait })
     }
 
     /// It was not made.
     pub(crate) fn give_back(&self, caller: &Caller) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(&maker(caller));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(&source(caller));
     }
 }
 
-fn maker(caller: &Caller) -> Maker {
-    caller.key.as_ref().map(|key| key.id.clone())
+/// The caller's key, or the provider's key that it was made with.
+fn source(caller: &Caller) -> Source {
+    let key = caller.key.as_ref()?;
+    Some(match &key.maker {
+        Maker::Provider(id) => id.clone(),
+        Maker::Operator(_) => key.id.clone(),
+    })
 }
 
-const WHAT: &str = "a key makes at most 60 webhooks a minute";
+const WHAT: &str = "a key, together with the keys that were made with it, makes at most 60 webhooks a minute";
 
 /// In which one more may be made: sixty a minute.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -63,24 +70,31 @@ mod tests {
     use crate::clock;
     use crate::config::dialect;
     use crate::config::fault::Faults;
-    use crate::domain::access::{self, Key, Role};
+    use crate::domain::access::{Key, Role};
     use crate::domain::time::Timestamp;
 
     fn caller(key: Option<&str>) -> Caller {
+        caller_with(key, Maker::NOT_KEPT)
+    }
+
+    fn caller_with(key: Option<&str>, maker: Maker) -> Caller {
         let dialect = dialect::read_all(Vec::new(), &mut Faults::default())["standard"].clone();
         let key = key.map(|id| {
             let (id, name) = (id.into(), id.into());
-            Arc::new(Key {
-                id,
-                name,
-                role: Role::Operator,
-                hash: [0; 32],
-                created_at: Timestamp::EPOCH,
-                maker: access::Maker::NOT_KEPT,
-            })
+            Arc::new(Key { id, name, role: Role::Operator, hash: [0; 32], created_at: Timestamp::EPOCH, maker })
         });
         let provider = Arc::new(Provider::new("p", dialect));
         Caller { rank: Rank::Operator, provider, target: Target::All, anywhere: true, key }
+    }
+
+    #[test]
+    fn the_keys_that_a_providers_key_made_share_its_rate() {
+        let (creations, now) = (Creations::default(), clock::steady());
+        let made =
+            |key, maker: Maker| (0..100).filter(|_| creations.take(&caller_with(Some(key), maker.clone()), now).is_ok()).count();
+        let by_provider = || Maker::Provider("app".into());
+        assert_eq!((made("t1", by_provider()), made("t2", by_provider()), made("app", Maker::NOT_KEPT)), (60, 0, 0));
+        assert_eq!(made("t3", Maker::Operator(Some("app".into()))), 60, "an operator's keys are each on their own");
     }
 
     #[test]
