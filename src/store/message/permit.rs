@@ -18,9 +18,22 @@ pub(crate) struct QueueBudget {
 pub(crate) struct Live {
     waiting: AtomicU32,
     pub(in crate::store) last: Last,
+    is_listed: AtomicBool,
 }
 
 impl Live {
+    /// Notes that a delivery of it stands in the tail of the index, or will with the next commit.
+    pub(in crate::store) fn list(&self) {
+        if !self.is_listed() {
+            self.is_listed.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the tail of the index may name it: never before its first delivery.
+    pub(in crate::store) fn is_listed(&self) -> bool {
+        self.is_listed.load(Relaxed)
+    }
+
     pub(in crate::store) fn waiting(&self) -> u32 {
         self.waiting.load(Relaxed)
     }

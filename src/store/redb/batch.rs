@@ -134,12 +134,18 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn place_new(&mut self, key: DeliveryKey, known: Option<&Arc<CachedEvent>>) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
-        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        self.list(key, &entry);
         match self.permit_of_new(key, &entry) {
             Some(permit) => self.ready_new(key, known, permit),
             None => self.park_new(key)?,
         }
         Ok(())
+    }
+
+    /// Lets listings find a new delivery.
+    pub(in crate::store) fn list(&mut self, key: DeliveryKey, entry: &Entry) {
+        entry.live.list();
+        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
     }
 
     /// A permit for a new delivery, unless it is to wait for its endpoint, or for the purge that is to end it.

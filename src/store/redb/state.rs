@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
 use super::schema::TimeKey;
 use crate::domain::access::KeyHash;
@@ -50,6 +51,10 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) connections_swept: Vec<u8>,
     /// The webhook after which the next sweep of tombstones goes on; 0: the first.
     pub(in crate::store) tombstones_swept: u32,
+    /// Webhooks that are being deleted and had no delivery which the tail of the index could name.
+    pub(in crate::store) unlisted: HashSet<EndpointNo>,
+    /// How often a slice of a job is done.
+    pub(in crate::store) job_pace: Pace,
     pub(in crate::store) scratch: Vec<u8>,
     pub(in crate::store) memtable: Memtable,
 }

@@ -162,10 +162,11 @@ impl Writer {
             after: After::default(),
         };
         batch.load()?;
+        let is_awaited = !ops.is_empty();
         for op in ops.drain(..) {
             batch.apply(op)?;
         }
-        batch.background()?;
+        batch.background(is_awaited)?;
         batch.memory.counters.time = Some(batch.memory.time.kept(batch.memory.boot_id));
         let commit = batch.commit();
         if commit == Commit::Tables {
@@ -268,11 +269,11 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// What is due, and one slice of each work under way.
-    fn background(&mut self) -> Result<(), Error> {
+    /// What is due, and one slice of each work under way; `is_awaited`: whether anybody asked for something in this batch.
+    fn background(&mut self, is_awaited: bool) -> Result<(), Error> {
         self.fire()?;
         self.fan()?;
-        self.work()?;
+        self.work(is_awaited)?;
         self.disarm_ended();
         self.notify_of_failures()?;
         self.sweep()?;

@@ -121,5 +121,23 @@ fn a_tombstone_goes_with_its_log() {
     Lab::open(image.write()).unwrap().wait_for_rows(4);
 }
 
+#[test]
+fn a_webhook_knows_whether_the_tail_may_name_it() {
+    let lab = Lab::new();
+    let listed = |store: &Store, name: &str| {
+        let no = store.webhooks_named(&owned(), name)[0].no;
+        store.shared.registry().entry(no).unwrap().live.is_listed()
+    };
+    assert!(!listed(&lab.store, "ledger"));
+    lab.publish("order.paid", "{}");
+    assert_eq!(["ledger", "till"].map(|name| listed(&lab.store, name)), [true, false]);
+    let lab = Lab::open(lab.killed().write()).unwrap();
+    assert_eq!(["ledger", "till"].map(|name| listed(&lab.store, name)), [true, false], "what was read from the disk");
+    let all = lab.store.webhooks_named(&owned(), "all")[0].no;
+    lab.delete(all);
+    lab.wait_for(all, [0, 0, 1, 0]);
+    assert!(rows(&lab.store).iter().any(|webhook| webhook.no == all), "the log names it");
+}
+
 /// Webhooks that are made and deleted at the same time.
 const AT_ONCE: usize = 50;

@@ -57,7 +57,7 @@ impl Batch<'_, '_> {
         self.put_due(key, key.event.time());
         self.write_row(&delivery, None)?;
         self.memory.counters.pending += 1;
-        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        self.list(key, &entry);
         let (done, waits) = oneshot::channel();
         self.memory.tests.insert(key, Some(done));
         let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);

@@ -16,7 +16,6 @@ use crate::store::message::session::{Connection, NewConnection, Opened};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
 use crate::store::shared::cached::CachedEvent;
-use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{Denied, Owned};
 
 impl Batch<'_, '_> {
@@ -83,7 +82,7 @@ impl Batch<'_, '_> {
     fn place_pinned(&mut self, key: DeliveryKey, url: &str) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
-        self.after.index.push(IndexEntry::delivery(key, entry.endpoint.tenant_no));
+        self.list(key, &entry);
         let delivery = Delivery { url: Some(url.into()), ..Delivery::published(key, QueuePosition::Due(key.event.time())) };
         match self.permit_of_new(key, &entry) {
             Some(permit) => {

@@ -1,7 +1,13 @@
 //! What is left of deleted webhooks: id, name and URL, for the log that still shows their deliveries.
 //!
 //! A tombstone is the webhook's own row without its secrets; memory holds nothing of it. It goes when nothing in the log names it
-//! any more: at once where the webhook never had a delivery, so that webhooks which come and go leave nothing behind.
+//! any more: at once where the webhook had no delivery, so that webhooks which come and go leave nothing behind.
+//!
+//! **Cost.** Whether the tail of the index names a webhook can only be told by going through all of the tail, which readers and the
+//! writer wait for meanwhile. So a deletion does not ask: each webhook knows whether it had a delivery since the start or in the tail
+//! that was read then ([`Live::is_listed`]), and one that had is left to the sweep, which goes through the tail once a minute for all.
+//!
+//! [`Live::is_listed`]: crate::store::message::permit::Live::is_listed
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -48,10 +54,17 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// All that waited for a deleted webhook has ended: without a log nothing stays of it.
+    /// Notes that a webhook which is being deleted had no delivery that the tail could name. It gets none any more.
+    pub(in crate::store) fn note_unlisted(&mut self, no: EndpointNo) {
+        if self.entry(no).is_some_and(|entry| !entry.live.is_listed()) {
+            self.memory.unlisted.insert(no);
+        }
+    }
+
+    /// All that waited for a deleted webhook has ended: without a log nothing stays of it. Of one that had a delivery the sweep
+    /// finds out whether a log is left.
     pub(in crate::store) fn forget_tombstone(&mut self, no: EndpointNo) -> Result<(), Error> {
-        let is_named = self.named_by_the_tail().contains(&no);
-        if is_named { Ok(()) } else { self.forget_unless_indexed(no) }
+        if self.memory.unlisted.remove(&no) { self.forget_unless_indexed(no) } else { Ok(()) }
     }
 
     fn forget_unless_indexed(&mut self, no: EndpointNo) -> Result<(), Error> {

@@ -5,6 +5,8 @@
 //! ones know how the webhook stands. A webhook has one job: what is asked while it runs is joined to it, and it begins anew.
 //!
 //! A walk ends with a slice that is not full: all that comes behind it came later. So it ends however fast events are published.
+//!
+//! While others wait for the commits, not every batch has a slice: see [`Pace`](super::pace::Pace).
 
 use std::ops::Bound;
 
@@ -29,6 +31,7 @@ impl Batch<'_, '_> {
     }
 
     pub(in crate::store) fn end_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
+        self.note_unlisted(endpoint);
         self.start_job(endpoint, Job { task: Task::End, until: self.newest_key().0, ..Job::default() })
     }
 
@@ -47,8 +50,11 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// One slice of the job whose turn it is.
-    pub(in crate::store) fn work(&mut self) -> Result<(), Error> {
+    /// One slice of the job whose turn it is; while others wait for this commit, not in every one.
+    pub(in crate::store) fn work(&mut self, is_awaited: bool) -> Result<(), Error> {
+        if self.memory.jobs.is_empty() || !self.memory.job_pace.begin(self.steady, is_awaited) {
+            return Ok(());
+        }
         let Some(mut running) = self.memory.jobs.pop_front() else { return Ok(()) };
         if self.awaits_fanout(&running) {
             self.memory.jobs.push_back(running);

@@ -92,6 +92,8 @@ pub(in crate::store) fn read_memory(
         announced: false,
         connections_swept: Vec::new(),
         tombstones_swept: 0,
+        unlisted: Default::default(),
+        job_pace: Default::default(),
         scratch: Vec::new(),
         memtable: Memtable::default(),
     };
@@ -168,8 +170,13 @@ pub(in crate::store) fn read_tail(database: &Database, registry: &Registry, node
     keys.sort_unstable();
     keys.dedup();
     let webhooks = schema::read(&txn, ENDPOINT)?;
-    let owner = |no| registry.entry(no).map_or_else(|| owner_of(&webhooks, no), |entry| Ok(entry.endpoint.tenant_no));
-    let delivery = |key: DeliveryKey| Ok(IndexEntry::delivery(key, owner(key.endpoint)?));
+    let delivery = |key: DeliveryKey| match registry.entry(key.endpoint) {
+        Some(entry) => {
+            entry.live.list();
+            Ok(IndexEntry::delivery(key, entry.endpoint.tenant_no))
+        }
+        None => Ok(IndexEntry::delivery(key, owner_of(&webhooks, key.endpoint)?)),
+    };
     let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
     entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, indexed)?);
     Ok(Tail { entries })
