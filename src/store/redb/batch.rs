@@ -11,7 +11,7 @@ use super::schema::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
 use super::state::Memory;
 use super::tables::Tables;
 use super::waiting as entries;
-use crate::domain::delivery::{Delivery, QueuePosition, State};
+use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
@@ -24,6 +24,7 @@ use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record;
+use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -259,13 +260,11 @@ impl Batch<'_, '_> {
     /// A delivery is pending no more: its entry went, and its end is counted.
     pub(in crate::store) fn leaves_pending(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
-        let late = delivery.key.event.0 <= self.memory.counters.swept;
-        if late && let State::Succeeded { at } | State::Failed { at, .. } = delivery.state {
-            self.revisit(delivery.key.event, at + self.memory.limits.retention)?;
+        let (swept, retention) = (EventKey(self.memory.counters.swept), self.memory.limits.retention);
+        if let Some(at) = retention::revisit(delivery, swept, retention) {
+            self.revisit(delivery.key.event, at)?;
         }
-        if let State::Failed { end, .. } = delivery.state {
-            self.count_failed(delivery, end);
-        }
+        self.count_failed(delivery);
         if let Some(Some(watcher)) = self.memory.tests.remove(&delivery.key) {
             // A test whose caller went away is in the log all the same.
             self.answer(move || watcher.send(()).unwrap_or_default());

@@ -10,10 +10,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use super::background::retention::allocated;
 use super::files::{failed, folder, with_suffix};
 use super::space::ballast::{BALLAST_BYTES, Ballast};
 use crate::store::error::Error;
+use crate::store::rules::retention::pages;
 
 /// The room that is left, in bytes.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ impl Space {
             ballast: self.ballast.bytes(),
             journal: blocks(&with_suffix(&self.store, ".journal")),
             store: blocks(&self.store),
-            live: allocated(live_bytes),
+            live: pages(live_bytes),
         })
     }
 

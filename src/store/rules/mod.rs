@@ -12,11 +12,18 @@
 //! What an attempt makes of a delivery and what a change makes of a webhook is `domain`'s: the rules here join these with what the
 //! store keeps beside them.
 
+pub(in crate::store) mod config_sync;
+pub(in crate::store) mod event_types;
 #[cfg(test)]
 mod fixture;
 pub(in crate::store) mod jobs;
+pub(in crate::store) mod keys;
+pub(in crate::store) mod operational;
 pub(in crate::store) mod outcome;
 pub(in crate::store) mod publish;
 pub(in crate::store) mod resend;
+pub(in crate::store) mod retention;
+pub(in crate::store) mod sessions;
 pub(in crate::store) mod tenants;
 pub(in crate::store) mod waiting;
+pub(in crate::store) mod webhooks;

@@ -15,13 +15,25 @@ pub(in crate::store) enum Listing {
 
 impl Listing {
     /// What it is after the file was read again, which lists the tenant or does not.
-    pub(in crate::store) fn after(self, is_listed: bool) -> Self {
+    fn after(self, is_listed: bool) -> Self {
         match (is_listed, self) {
             (true, _) => Self::Listed,
             (false, Self::Never) => Self::Never,
             (false, Self::Listed | Self::Gone) => Self::Gone,
         }
     }
+}
+
+/// What the config file says of a tenant that a key or a webhook is made for: one that was taken out is there again, by its use
+/// alone. `None`: nothing changes.
+pub(in crate::store) fn made_for(listing: Listing) -> Option<Listing> {
+    (listing == Listing::Gone).then_some(Listing::Never)
+}
+
+/// What the config file says of a tenant after it was read again; `None`: the same as before.
+pub(in crate::store) fn moved(before: Listing, is_listed: bool) -> Option<Listing> {
+    let after = before.after(is_listed);
+    (after != before).then_some(after)
 }
 
 /// Whether events can be published for a tenant. `listing` is what the config file says of it; `None`: there is none.
@@ -42,6 +54,18 @@ mod tests {
         assert_eq!(Listing::Never.after(false), Listing::Never, "it lives by its use alone");
         assert_eq!([Listing::Listed, Listing::Gone].map(|was| was.after(false)), [Listing::Gone; 2]);
         assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(|was| was.after(true)), [Listing::Listed; 3]);
+    }
+
+    #[test]
+    fn only_a_tenant_that_moves_is_written() {
+        assert_eq!(moved(Listing::Listed, true), None);
+        assert_eq!([moved(Listing::Listed, false), moved(Listing::Gone, false)], [Some(Listing::Gone), None]);
+        assert_eq!(moved(Listing::Gone, true), Some(Listing::Listed));
+    }
+
+    #[test]
+    fn a_tenant_that_left_comes_back_by_its_use() {
+        assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(made_for), [None, None, Some(Listing::Never)]);
     }
 
     #[test]

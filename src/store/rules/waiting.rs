@@ -71,10 +71,15 @@ pub(in crate::store) fn fallen(endpoint: &Endpoint, is_asked_test: bool, is_purg
     }
 }
 
+/// Whether a delivery ends as expired that was left by [`Fallen::LeaveUnlessTest`]. One that ended in the same batch has ended.
+pub(in crate::store) fn expires(delivery: &Delivery) -> bool {
+    delivery.is_test() && delivery.is_pending()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::delivery::QueuePosition;
+    use crate::domain::delivery::{End, QueuePosition};
     use crate::domain::id::{DeliveryKey, EndpointNo};
     use crate::domain::webhook::endpoint::Why;
     use crate::domain::webhook::endpoint::fixture::endpoint;
@@ -118,5 +123,12 @@ mod tests {
         assert_eq!(fallen(&disabled, false, false), Fallen::LeaveUnlessTest);
         assert_eq!(fallen(&disabled, false, true), Fallen::Leave);
         assert_eq!(fallen(&disabled, true, true), Fallen::QueueTest, "somebody waits for it");
+    }
+
+    #[test]
+    fn a_test_that_a_restart_cut_short_expires_once() {
+        let test = Delivery::test(KEY, AT);
+        assert!(expires(&test) && !expires(&test.ended(End::Cancelled, AT)));
+        assert!(!expires(&Delivery::published(KEY, QueuePosition::Due(AT))));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::access::KeyHash;
-use crate::store::redb::apply::keys::KEYS_MAX;
+use crate::store::rules::keys::KEYS_MAX;
 
 #[test]
 fn what_came_with_a_key_that_left_the_file_is_not_taken() {

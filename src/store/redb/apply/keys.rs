@@ -6,15 +6,14 @@ use crate::domain::access::{Key, KeyHash, Role};
 use crate::store::error::Error;
 use crate::store::message::command::NewKey;
 use crate::store::redb::batch::Batch;
+use crate::store::rules::keys::{self, Standing};
 use crate::store::{Denied, record};
 
 impl Batch<'_, '_> {
     /// Keeps a key, unless the one that it is made with is not valid any more: it may have left the config file just now.
     pub(in crate::store) fn add_key(&mut self, NewKey { key, by }: NewKey) -> Result<Result<(), Denied>, Error> {
-        if by.is_some_and(|hash| self.memory.revoked.contains(&hash)) {
-            return Ok(Err(Denied::KeyRevoked));
-        }
-        if let Some(denied) = self.denied_to_providers(&key) {
+        let is_maker_revoked = by.is_some_and(|hash| self.memory.revoked.contains(&hash));
+        if let Err(denied) = keys::may_add(&key, self.standing(&key, is_maker_revoked)) {
             return Ok(Err(denied));
         }
         self.make_tenant_of(&key.role)?;
@@ -28,18 +27,15 @@ impl Batch<'_, '_> {
         Ok(Ok(()))
     }
 
-    /// What the operator alone may do: bring a tenant back that was taken out of the config file, and keep any number of keys. Of
-    /// those of this batch memory learns after the commit, so they count for every provider.
-    fn denied_to_providers(&self, key: &Key) -> Option<Denied> {
-        let Role::Tenant { provider, tenant, .. } = &key.role else { return None };
-        if !key.maker.is_provider() {
-            return None;
-        }
+    /// What is known where a key is to be kept. Of the keys of this batch memory learns after the commit, so they count for every
+    /// provider.
+    fn standing(&self, key: &Key, is_maker_revoked: bool) -> Standing {
         let registry = self.shared.registry();
-        if registry.is_gone(provider, tenant) {
-            return Some(Denied::TenantRemoved(tenant.clone()));
-        }
-        (registry.keys_made(provider) + self.after.keys_made >= KEYS_MAX).then_some(Denied::TooManyKeys(KEYS_MAX))
+        let (tenant, made) = match &key.role {
+            Role::Tenant { provider, tenant, .. } => (registry.listing_of(provider, tenant), registry.keys_made(provider)),
+            Role::Operator | Role::Provider { .. } => (None, 0),
+        };
+        Standing { is_maker_revoked, tenant, made: made + self.after.keys_made }
     }
 
     pub(in crate::store) fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
@@ -58,6 +54,3 @@ impl Batch<'_, '_> {
         Ok(())
     }
 }
-
-/// Kept keys that were made with the keys of one provider: some 300 bytes of memory each, all of which a reload looks through.
-pub(in crate::store) const KEYS_MAX: usize = 10_000;

@@ -2,35 +2,30 @@
 
 use crate::domain::delivery::{Delivery, End};
 use crate::domain::webhook::endpoint::Endpoint;
+use crate::store::OPERATOR_PROVIDER;
 use crate::store::error::Error;
-use crate::store::message::publication::{Pressure, Publication, Refusal};
+use crate::store::message::publication::{Pressure, Publication};
 use crate::store::redb::batch::Batch;
+use crate::store::rules::operational::{self, Notice};
 
 impl Batch<'_, '_> {
     /// Tells that a webhook was enabled, or why nothing is sent to it any more.
-    pub(in crate::store) fn notify_standing(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
-        let mut data = described(endpoint);
-        let kind = match endpoint.stopped() {
-            None => "webhook.enabled",
-            Some((_, why)) => {
-                data["reason"] = why.into();
-                "webhook.disabled"
-            }
-        };
-        self.notify(endpoint, kind, &data)
+    pub(in crate::store) fn notify_state(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
+        let notice = self.shared.notifies().then(|| operational::state(endpoint)).flatten();
+        self.notify(notice)
     }
 
     /// Tells that deliveries of a webhook ended as failed.
     pub(in crate::store) fn notify_failed(&mut self, endpoint: &Endpoint, count: u32, end: End) -> Result<(), Error> {
-        let mut data = described(endpoint);
-        data["count"] = count.into();
-        data["reason"] = end.name().into();
-        self.notify(endpoint, "delivery.failed", &data)
+        let notice = self.shared.notifies().then(|| operational::failed(endpoint, count, end)).flatten();
+        self.notify(notice)
     }
 
-    /// Counts a delivery that ended as failed. What expired is told of by the sweep, and a test by its answer; who cancels one knows.
-    pub(in crate::store) fn count_failed(&mut self, delivery: &Delivery, end: End) {
-        if !matches!(end, End::Expired | End::Cancelled) && !delivery.is_test() && self.shared.notifies() {
+    /// Counts a delivery that ended as failed, where nobody else tells of it.
+    pub(in crate::store) fn count_failed(&mut self, delivery: &Delivery) {
+        if let Some(end) = operational::counts(delivery)
+            && self.shared.notifies()
+        {
             self.memory.notices.failed.add(delivery.key.endpoint, end);
         }
     }
@@ -50,44 +45,24 @@ impl Batch<'_, '_> {
 
     /// Tells that events are refused for want of room. This one is taken all the same: it is small, and comes but once.
     pub(in crate::store) fn notify_of_pressure(&mut self) -> Result<(), Error> {
-        let (reason, cause) = match self.shared.pressure() {
-            Pressure::None | Pressure::JournalLost => return Ok(()),
-            Pressure::Full => ("max_bytes", Refusal::Full),
-            Pressure::DiskLow => ("disk", Refusal::DiskLow),
-        };
+        let Some(shortage) = operational::shortage(self.shared.pressure()) else { return Ok(()) };
         if !self.shared.notifies() || !self.memory.notices.storage.is_news(self.steady) {
             return Ok(());
         }
-        let data = serde_json::json!({
-            "reason": reason,
-            "detail": cause.to_string(),
-            "allocated_bytes": self.allocated(),
-            "max_bytes": self.memory.limits.max_bytes,
-        });
-        let publication = self.operational("storage.low", &data);
+        let notice = operational::storage_low(shortage, self.allocated(), self.memory.limits.max_bytes);
+        let publication = self.operational(&notice);
         self.take(publication).map(drop)
     }
 
-    fn notify(&mut self, about: &Endpoint, kind: &str, data: &serde_json::Value) -> Result<(), Error> {
-        if *about.provider == *crate::store::OPERATOR_PROVIDER || !self.shared.notifies() {
-            return Ok(());
-        }
-        let publication = self.operational(kind, data);
+    fn notify(&mut self, notice: Option<Notice>) -> Result<(), Error> {
+        let Some(notice) = notice else { return Ok(()) };
+        let publication = self.operational(&notice);
         // Refused only when the store is full: then the log line has to do.
         drop(self.accept(publication)?);
         Ok(())
     }
 
-    fn operational(&self, kind: &str, data: &serde_json::Value) -> Publication {
-        Publication::operational(self.dialect(crate::store::OPERATOR_PROVIDER), kind, data)
+    fn operational(&self, Notice { kind, data }: &Notice) -> Publication {
+        Publication::operational(self.dialect(OPERATOR_PROVIDER), kind, data)
     }
-}
-
-fn described(endpoint: &Endpoint) -> serde_json::Value {
-    serde_json::json!({
-        "webhook_id": endpoint.id,
-        "provider": endpoint.provider,
-        "tenant": endpoint.tenant,
-        "url": endpoint.definition.url,
-    })
 }

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use redb::ReadableTable;
 
 use crate::domain::delivery::{Delivery, QueuePosition};
-use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::id::DeliveryKey;
 use crate::store::error::{Error, intact};
 use crate::store::message::session::{Connection, NewConnection, Opened};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
+use crate::store::rules::sessions;
 use crate::store::shared::cached::CachedEvent;
 use crate::store::{Denied, Owned};
 
@@ -23,14 +23,13 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn open_connection(&mut self, new: &NewConnection) -> Result<Result<Opened, Denied>, Error> {
         let name = name(&new.owned, &new.id);
         if let Some(open) = self.connection(&name)? {
-            let same = open.link == new.link;
-            return Ok(if same { Ok((open, true)) } else { Err(Denied::ConnectionOpen(new.id.clone())) });
+            return Ok(sessions::reopened(open, new).map(|open| (open, true)));
         }
-        let pins = |endpoint: &Endpoint| new.link.as_ref().is_none_or(|link| *link == endpoint.definition.name);
-        let opened = self.opened(&new.owned, new.link.clone(), pins);
-        if opened.urls.is_empty() && new.link.is_some() {
-            return Ok(Err(Denied::NoWebhook));
-        }
+        let mine = self.webhooks_of(&new.owned);
+        let opened = match sessions::open(new, mine.iter().map(|endpoint| &**endpoint), self.now) {
+            Ok(opened) => opened,
+            Err(denied) => return Ok(Err(denied)),
+        };
         self.put_connection(&name, &opened)?;
         Ok(Ok((opened, false)))
     }
@@ -47,8 +46,11 @@ impl Batch<'_, '_> {
         let name = name(owned, id);
         let open = self.connection(&name)?;
         let used = match open {
-            Some(open) => Connection { used_at: self.now, ..open },
-            None => self.opened(owned, None, |_| true),
+            Some(open) => sessions::used(open, self.now),
+            None => {
+                let mine = self.webhooks_of(owned);
+                sessions::opened(mine.iter().map(|endpoint| &**endpoint), None, self.now)
+            }
         };
         self.put_connection(&name, &used)?;
         Ok(used)
@@ -66,17 +68,12 @@ impl Batch<'_, '_> {
         connection: Option<&Connection>,
         known: Option<&Arc<CachedEvent>>,
     ) -> Result<(), Error> {
-        match connection.and_then(|connection| self.pin(connection, key.endpoint)) {
+        let pin =
+            |connection| sessions::pin(connection, key.endpoint, self.entry(key.endpoint).as_ref().map(|entry| &*entry.endpoint));
+        match connection.and_then(pin) {
             Some(url) => self.place_pinned(key, url),
             None => self.place_new(key, known),
         }
-    }
-
-    /// The URL that a connection keeps for a webhook, unless that was out of the config file since.
-    fn pin<'c>(&self, connection: &'c Connection, no: EndpointNo) -> Option<&'c str> {
-        let url = connection.url(no)?;
-        let counts = self.entry(no).is_some_and(|entry| connection.opened_at >= entry.endpoint.pins_from);
-        counts.then_some(url)
     }
 
     fn place_pinned(&mut self, key: DeliveryKey, url: &str) -> Result<(), Error> {
@@ -126,13 +123,6 @@ impl Batch<'_, '_> {
         let row = self.tables.connection()?.get(name)?;
         let kept = intact(row.map(|row| record::read_connection(name, row.value())))?;
         Ok(kept.filter(|connection| connection.is_open(idle, now)))
-    }
-
-    fn opened(&self, owned: &Owned, link: Option<Box<str>>, pins: impl Fn(&Endpoint) -> bool) -> Connection {
-        let mine = self.webhooks_of(owned);
-        let pinned = mine.iter().filter(|endpoint| endpoint.is_subscribed() && pins(endpoint));
-        let urls = pinned.map(|endpoint| (endpoint.no, endpoint.definition.url.clone())).collect();
-        Connection { opened_at: self.now, used_at: self.now, link, urls }
     }
 
     fn put_connection(&mut self, name: &[u8], connection: &Connection) -> Result<(), Error> {

@@ -12,7 +12,8 @@ use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::id::TenantNo;
 use crate::store::error::{Error, intact};
 use crate::store::redb::batch::Batch;
-use crate::store::rules::tenants::Listing;
+use crate::store::rules::config_sync;
+use crate::store::rules::tenants::{self, Listing};
 use crate::store::{Owned, record};
 
 impl Batch<'_, '_> {
@@ -30,9 +31,8 @@ impl Batch<'_, '_> {
     fn moved_tenants(&self, listed: &HashSet<TenantNo>) -> Vec<(TenantNo, Owned, Listing)> {
         let registry = self.shared.registry();
         let moved = registry.tenants().filter_map(|(owned, no)| {
-            let was = registry.listing(no);
-            let is = was.after(listed.contains(&no));
-            (is != was).then_some((no, owned, is))
+            let listing = tenants::moved(registry.listing(no), listed.contains(&no))?;
+            Some((no, owned, listing))
         });
         moved.collect()
     }
@@ -79,10 +79,10 @@ impl Batch<'_, '_> {
     /// use alone, and its own webhooks with it.
     pub(in crate::store) fn make_tenant(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
         let no = self.tenant_no(provider, tenant)?;
-        let is_gone = self.shared.registry().listing(no) == Listing::Gone;
-        if is_gone {
+        let listing = tenants::made_for(self.shared.registry().listing(no));
+        if let Some(listing) = listing {
             let owned = Owned { provider: provider.into(), tenant: tenant.into() };
-            self.put_listing(no, &owned, Listing::Never)?;
+            self.put_listing(no, &owned, listing)?;
             self.follow_owners()?;
         }
         Ok(no)
@@ -90,14 +90,12 @@ impl Batch<'_, '_> {
 
     fn has_left(&self, role: &Role, left: &HashSet<TenantNo>) -> bool {
         let registry = self.shared.registry();
-        match role {
-            Role::Operator => false,
-            Role::Provider { provider, .. } => !registry.dialects.contains_key(provider),
-            Role::Tenant { provider, tenant, .. } => {
-                let no = registry.tenant(provider, tenant);
-                !registry.dialects.contains_key(provider) || no.is_some_and(|no| left.contains(&no))
-            }
-        }
+        let is_provider_known = role.provider().is_none_or(|provider| registry.dialects.contains_key(provider));
+        let no = match role {
+            Role::Tenant { provider, tenant, .. } => registry.tenant(provider, tenant),
+            Role::Operator | Role::Provider { .. } => None,
+        };
+        config_sync::revokes(role, is_provider_known, no.is_some_and(|no| left.contains(&no)))
     }
 
     /// The keys as this transaction has them: one may have been made in the same batch.

@@ -1,21 +1,20 @@
 //! Changes of webhooks, inside the writer: made by the API, by the config file, or by what deliveries came to.
 
 use std::collections::{HashMap, HashSet};
-use std::mem::discriminant;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tracing::{info, warn};
 
 use crate::domain::id::{EndpointNo, EventKey, webhook_id};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::redb::batch::Batch;
-use crate::store::rules::tenants::Listing;
+use crate::store::rules::config_sync::{self, Identity};
+use crate::store::rules::webhooks::{self, Follows, Standing};
 use crate::store::shared::registry::{Audience, Registry};
 use crate::store::{Denied, Owned, record};
 
@@ -26,12 +25,13 @@ impl Batch<'_, '_> {
         match op {
             WebhookOp::Create(new) => self.create(new),
             WebhookOp::Update { no, redefine } => self.update(no, redefine),
-            WebhookOp::Enable(no) if self.is_removed(no) => Ok(Err(Denied::Removed)),
-            WebhookOp::Enable(no) => self.change(no, |endpoint| endpoint.enabled()),
-            WebhookOp::Disable(no) => self.change_own(no, |endpoint, now| endpoint.disabled(Why::ByHand, now)),
-            WebhookOp::Delete(no) if self.is_removed(no) => self.delete(no),
-            WebhookOp::Delete(no) => self.change_own(no, Endpoint::deleted),
-            WebhookOp::Rotate { no, secret, overlap } => self.rotate(no, secret, overlap),
+            WebhookOp::Enable(no) => self.change(no, |endpoint, _| webhooks::enable(endpoint)),
+            WebhookOp::Disable(no) => self.change(no, webhooks::disable),
+            WebhookOp::Delete(no) => self.change(no, webhooks::delete),
+            WebhookOp::Rotate { no, secret, overlap } => {
+                let is_from_file = self.shared.secret_from_file(no);
+                self.change(no, |endpoint, now| webhooks::rotate(endpoint, secret, overlap, is_from_file, now))
+            }
         }
     }
 
@@ -40,8 +40,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn sync(&mut self, file: DesiredState) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
         let mut known = self.file_owned();
         if let Some(taken) = self.taken_by_api(&file.webhooks, &known) {
-            let FileWebhook { owned: Owned { provider, tenant }, definition, .. } = taken;
-            return Ok(Err(Denied::NameTakenByApi(format!("{provider}/{tenant}/{}", definition.name).into())));
+            return Ok(Err(config_sync::taken(taken)));
         }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let left = self.list_tenants(&file.tenants)?;
@@ -52,19 +51,12 @@ impl Batch<'_, '_> {
             let old = known.remove(&webhook.identity());
             kept.push(self.sync_one(webhook, old)?);
         }
-        let at = self.after_all();
-        let gone = known.into_values().filter(|endpoint| !endpoint.is_removed());
-        let gone: Vec<Endpoint> = gone.map(|endpoint| Endpoint::clone(&endpoint).removed(at)).collect();
-        for endpoint in gone {
+        let at = config_sync::after_all(self.newest_key(), self.now);
+        for endpoint in known.into_values().filter_map(|known| config_sync::unnamed(&known, at)) {
             self.set_endpoint(Arc::new(endpoint))?;
         }
         self.follow_owners()?;
         Ok(Ok(kept))
-    }
-
-    /// A time that is later than every event, also when the clock went back.
-    fn after_all(&self) -> Timestamp {
-        self.now.max(self.newest_key().time()) + Duration::from_millis(1)
     }
 
     /// One that is new in the file while the API made a webhook of that name. One that was there before names were unique stays.
@@ -76,7 +68,7 @@ impl Batch<'_, '_> {
 
     /// Removes webhooks made by the API whose provider or tenant went, and restores those whose came back.
     pub(in crate::store) fn follow_owners(&mut self) -> Result<(), Error> {
-        for endpoint in self.to_follow(self.after_all()) {
+        for endpoint in self.to_follow(config_sync::after_all(self.newest_key(), self.now)) {
             self.set_endpoint(Arc::new(endpoint))?;
         }
         Ok(())
@@ -84,13 +76,11 @@ impl Batch<'_, '_> {
 
     fn to_follow(&self, at: Timestamp) -> Vec<Endpoint> {
         let registry = self.shared.registry();
-        let is_out = |endpoint: &Endpoint| {
-            !registry.dialects.contains_key(&endpoint.provider) || registry.listing(endpoint.tenant_no) == Listing::Gone
+        let followed = |endpoint: Arc<Endpoint>| {
+            let is_provider_known = registry.dialects.contains_key(&endpoint.provider);
+            config_sync::followed(&endpoint, is_provider_known, registry.listing(endpoint.tenant_no), at)
         };
-        let made = self.all_webhooks(&registry).into_iter().filter(|endpoint| !endpoint.is_file_owned());
-        let changed = made.filter(|endpoint| is_out(endpoint) != endpoint.is_removed());
-        let changed = changed.map(|endpoint| Endpoint::clone(&endpoint));
-        changed.map(|endpoint| if is_out(&endpoint) { endpoint.removed(at) } else { endpoint.restored() }).collect()
+        self.all_webhooks(&registry).into_iter().filter_map(followed).collect()
     }
 
     /// Writes a webhook, and starts what its new standing asks for.
@@ -100,25 +90,22 @@ impl Batch<'_, '_> {
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.changed.insert(endpoint.no, endpoint.clone());
-        if let Some(before) = before.filter(|before| discriminant(before) != discriminant(&endpoint.standing)) {
-            self.standing_changed(before, endpoint)?;
-        }
-        Ok(())
+        let follows = before.and_then(|before| webhooks::follows(before, endpoint.standing));
+        follows.map_or(Ok(()), |follows| self.state_changed(follows, endpoint))
     }
 
-    fn standing_changed(&mut self, before: WebhookState, endpoint: Arc<Endpoint>) -> Result<(), Error> {
-        match endpoint.standing {
-            WebhookState::Active => self.woken(&endpoint)?,
-            // Back in the file as disabled as it was: everything is parked, and everybody knows.
-            WebhookState::Disabled { .. } if before != WebhookState::Active => {}
-            WebhookState::Disabled { .. } | WebhookState::Removed { .. } => {
-                if endpoint.is_removed() {
+    fn state_changed(&mut self, follows: Follows, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+        match follows {
+            Follows::Woken => self.woken(&endpoint)?,
+            Follows::StaysDisabled => {}
+            Follows::Stopped { ends_tests } => {
+                if ends_tests {
                     self.end_tests(endpoint.no)?;
                 }
                 self.park_pending(endpoint.no)?;
                 self.fell_asleep(&endpoint)?;
             }
-            WebhookState::Deleted { .. } => self.end_pending(endpoint.no)?,
+            Follows::Deleted => self.end_pending(endpoint.no)?,
         }
         self.after.committed.standings.push(endpoint);
         Ok(())
@@ -132,7 +119,7 @@ impl Batch<'_, '_> {
             cursor.more = true;
             self.after.committed.backlogs.push((endpoint.no, true));
         }
-        self.notify_standing(endpoint)
+        self.notify_state(endpoint)
     }
 
     fn fell_asleep(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
@@ -140,7 +127,7 @@ impl Batch<'_, '_> {
         let why = endpoint.stopped().map(|(_, why)| why).unwrap_or_default();
         self.log_stopped(endpoint, why.clone());
         self.fact(|| Fact::Disabled { at, webhook, why });
-        self.notify_standing(endpoint)
+        self.notify_state(endpoint)
     }
 
     /// Says so in the log, once it is true: a warning where nobody asked for it.
@@ -157,57 +144,43 @@ impl Batch<'_, '_> {
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {
-        if let Some(holder) = self.holder(&new.owned, &new.definition.name, EndpointNo(0)) {
-            return Ok(Err(taken(&holder)));
+        let holder = self.holder(&new.owned, &new.definition.name, EndpointNo(0));
+        let standing = Standing {
+            holder: holder.as_deref(),
+            is_tenant_gone: self.shared.registry().is_gone(&new.owned.provider, &new.owned.tenant),
+            // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
+            made: if webhooks::is_limited(&new) { self.count_made(&new) } else { 0 },
+        };
+        match webhooks::may_create(&new, standing) {
+            Ok(()) => self.make(new.owned, new.definition, new.owner, new.secret).map(Ok),
+            Err(denied) => Ok(Err(denied)),
         }
-        if !new.restores && self.shared.registry().is_gone(&new.owned.provider, &new.owned.tenant) {
-            return Ok(Err(Denied::TenantRemoved(new.owned.tenant)));
-        }
-        // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
-        let is_limited = new.limit > 0 && matches!(new.owner, Owner::Key(_));
-        if is_limited && self.count_made(&self.webhooks_of(&new.owned), &new) >= new.limit as usize {
-            return Ok(Err(Denied::TooMany(new.limit)));
-        }
-        let secrets = new.secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
-        self.make(&new.owned, new.definition, new.owner, secrets).map(Ok)
     }
 
-    /// Webhooks that count for a key: what it made, and what revoked keys of its tenant made, or a new key would be a new limit.
-    fn count_made(&self, mine: &[Arc<Endpoint>], new: &NewWebhook) -> usize {
+    fn count_made(&self, new: &NewWebhook) -> usize {
+        let mine = self.webhooks_of(&new.owned);
         let registry = self.shared.registry();
         let of_file: HashSet<&str> = new.file_keys.iter().map(|id| &**id).collect();
-        let is_kept = |id: &str| of_file.contains(id) || registry.key_called(id).is_some();
-        let counts = |owner: &Owner| match owner {
-            Owner::Key(id) => *owner == new.owner || !is_kept(id),
-            Owner::File | Owner::Operator | Owner::Provider(_) => false,
+        let is_kept = |owner: &Owner| match owner {
+            Owner::Key(id) => of_file.contains(&**id) || registry.key_called(id).is_some(),
+            Owner::File | Owner::Operator | Owner::Provider(_) => true,
         };
-        mine.iter().filter(|other| counts(&other.owner)).count()
+        mine.iter().filter(|other| webhooks::counts(&other.owner, &new.owner, is_kept(&other.owner))).count()
     }
 
     fn make(
         &mut self,
-        owned: &Owned,
+        owned: Owned,
         definition: Definition,
         owner: Owner,
-        secrets: Vec<LiveSecret>,
+        secret: Option<Secret>,
     ) -> Result<Arc<Endpoint>, Error> {
         let tenant_no = self.make_tenant(&owned.provider, &owned.tenant)?;
         self.memory.counters.last_endpoint += 1;
-        let endpoint = Arc::new(Endpoint {
-            no: EndpointNo(self.memory.counters.last_endpoint),
-            id: webhook_id(self.now, crate::store::writer::random::tail()?).into(),
-            provider: owned.provider.clone(),
-            tenant: owned.tenant.clone(),
-            tenant_no,
-            definition,
-            owner,
-            created_at: self.now,
-            changed_at: self.now,
-            standing: WebhookState::Active,
-            failures: 0,
-            secrets,
-            pins_from: Timestamp::EPOCH,
-        });
+        let no = EndpointNo(self.memory.counters.last_endpoint);
+        let id = webhook_id(self.now, crate::store::writer::random::tail()?).into();
+        let endpoint = webhooks::created(webhooks::Identity { no, id, tenant_no, owned }, definition, owner, secret, self.now);
+        let endpoint = Arc::new(endpoint);
         self.set_endpoint(endpoint.clone())?;
         Ok(endpoint)
     }
@@ -216,15 +189,8 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
         let definition = redefine(&entry.endpoint.definition);
-        let renamed = definition.name != entry.endpoint.definition.name;
-        if renamed && let Some(holder) = self.holder(&owned, &definition.name, no) {
-            return Ok(Err(taken(&holder)));
-        }
-        self.change_own(no, |mut endpoint, now| {
-            endpoint.definition = definition;
-            endpoint.changed_at = now;
-            endpoint
-        })
+        let holder = self.holder(&owned, &definition.name, no);
+        self.change(no, |endpoint, now| webhooks::update(endpoint, definition, holder.as_deref(), now))
     }
 
     /// The webhook of a tenant that has this name, but for one of them. Many may have none.
@@ -241,54 +207,30 @@ impl Batch<'_, '_> {
         known.chain(fresh).find(|endpoint| endpoint.no != but && !endpoint.is_deleted()).cloned()
     }
 
-    fn is_removed(&self, no: EndpointNo) -> bool {
-        self.entry(no).is_some_and(|entry| entry.endpoint.is_removed())
-    }
-
-    fn delete(&mut self, no: EndpointNo) -> Answer {
-        let now = self.now;
-        self.change(no, |endpoint| endpoint.deleted(now))
-    }
-
-    fn rotate(&mut self, no: EndpointNo, secret: Secret, overlap: Duration) -> Answer {
-        if self.shared.secret_from_file(no) {
-            return Ok(Err(Denied::SecretFromFile));
+    /// Writes what a rule makes of a webhook, or says why it makes nothing of it.
+    fn change(&mut self, no: EndpointNo, rule: impl FnOnce(&Endpoint, Timestamp) -> Result<Endpoint, Denied>) -> Answer {
+        let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
+        match rule(&entry.endpoint, self.now) {
+            Ok(changed) => self.put_changed(changed).map(Ok),
+            Err(denied) => Ok(Err(denied)),
         }
-        let now = self.now;
-        self.change(no, |endpoint| rotated(endpoint, secret, overlap, now))
     }
 
-    /// A change that the config file forbids for its own webhooks.
-    fn change_own(&mut self, no: EndpointNo, change: impl FnOnce(Endpoint, Timestamp) -> Endpoint) -> Answer {
-        let now = self.now;
-        if self.entry(no).is_some_and(|entry| entry.endpoint.is_file_owned()) {
-            return Ok(Err(if self.is_removed(no) { Denied::Removed } else { Denied::FileOwned }));
-        }
-        self.change(no, |endpoint| change(endpoint, now))
-    }
-
-    fn change(&mut self, no: EndpointNo, change: impl FnOnce(Endpoint) -> Endpoint) -> Answer {
-        let Some(entry) = self.entry(no).filter(|entry| !entry.endpoint.is_deleted()) else {
-            return Ok(Err(Denied::NoWebhook));
-        };
-        let changed = Arc::new(change(Endpoint::clone(&entry.endpoint)));
-        self.set_endpoint(changed.clone())?;
-        Ok(Ok(changed))
-    }
-
-    fn sync_one(&mut self, file: FileWebhook, known: Option<Arc<Endpoint>>) -> Result<Arc<Endpoint>, Error> {
-        let Some(known) = known else {
-            let secret = file.secret.or(file.fresh_secret);
-            let secrets = secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect();
-            return self.make(&file.owned, file.definition, Owner::File, secrets);
-        };
-        let changed = from_file(Endpoint::clone(&known), file, self.now);
-        if same(&known, &changed) {
-            return Ok(known);
-        }
+    fn put_changed(&mut self, changed: Endpoint) -> Result<Arc<Endpoint>, Error> {
         let changed = Arc::new(changed);
         self.set_endpoint(changed.clone())?;
         Ok(changed)
+    }
+
+    fn sync_one(&mut self, mut file: FileWebhook, known: Option<Arc<Endpoint>>) -> Result<Arc<Endpoint>, Error> {
+        let Some(known) = known else {
+            let secret = file.take_secret();
+            return self.make(file.owned, file.definition, Owner::File, secret);
+        };
+        match config_sync::synced(&known, file, self.now) {
+            Some(changed) => self.put_changed(changed),
+            None => Ok(known),
+        }
     }
 
     /// A tenant's webhooks that are not deleted, as this transaction has them.
@@ -310,12 +252,8 @@ impl Batch<'_, '_> {
 
     /// The file's webhooks by what makes them the same: provider, tenant and name.
     fn file_owned(&self) -> HashMap<Identity, Arc<Endpoint>> {
-        let known = self.all_webhooks(&self.shared.registry()).into_iter().filter(|endpoint| !endpoint.is_deleted());
-        let identity = |endpoint: &Endpoint| {
-            let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
-            (owned, endpoint.definition.name.clone())
-        };
-        known.filter(|endpoint| endpoint.is_file_owned()).map(|endpoint| (identity(&endpoint), endpoint)).collect()
+        let known = self.all_webhooks(&self.shared.registry()).into_iter();
+        known.filter_map(|endpoint| Some((config_sync::identity(&endpoint)?, endpoint))).collect()
     }
 
     /// The newest key that an event of this moment can have.
@@ -323,53 +261,3 @@ impl Batch<'_, '_> {
         EventKey(self.memory.counters.last_key)
     }
 }
-
-/// What makes a webhook of the file the same one: provider, tenant and name.
-type Identity = (Owned, Box<str>);
-
-impl FileWebhook {
-    fn identity(&self) -> Identity {
-        (self.owned.clone(), self.definition.name.clone())
-    }
-}
-
-/// Why a name cannot be had.
-fn taken(holder: &Endpoint) -> Denied {
-    let (name, id) = (holder.definition.name.clone(), holder.id.clone());
-    if holder.is_removed() { Denied::NameOfRemoved { name, id } } else { Denied::NameTaken(name) }
-}
-
-fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: Timestamp) -> Endpoint {
-    endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
-    endpoint.secrets.iter_mut().for_each(|held| held.until = Some(held.until.unwrap_or(now + overlap).min(now + overlap)));
-    if overlap.is_zero() {
-        endpoint.secrets.clear();
-    }
-    endpoint.secrets.insert(0, LiveSecret { secret, until: None });
-    endpoint.secrets.truncate(SECRETS_MAX);
-    endpoint
-}
-
-fn from_file(endpoint: Endpoint, file: FileWebhook, now: Timestamp) -> Endpoint {
-    let mut endpoint = endpoint.restored();
-    if endpoint.definition != file.definition {
-        endpoint.definition = file.definition;
-        endpoint.changed_at = now;
-    }
-    match file.secret {
-        Some(secret) if endpoint.secrets.first().is_none_or(|held| held.secret != secret) => {
-            rotated(endpoint, secret, file.overlap, now)
-        }
-        _ => endpoint,
-    }
-}
-
-fn same(a: &Endpoint, b: &Endpoint) -> bool {
-    a.definition == b.definition && a.standing == b.standing && a.secrets.len() == b.secrets.len() && {
-        let newest = |endpoint: &Endpoint| endpoint.secrets.first().map(|held| held.secret.clone());
-        newest(a) == newest(b)
-    }
-}
-
-/// Live secrets of one webhook: each is a signature in the header of every attempt.
-const SECRETS_MAX: usize = 10;

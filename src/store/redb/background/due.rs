@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use redb::ReadableTable;
 
-use crate::domain::delivery::QueuePosition;
+use crate::domain::delivery::{End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
@@ -152,13 +152,10 @@ impl Batch<'_, '_> {
     /// A test that a crash cut short ends: nobody waits for it any more.
     fn expire_test(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some((delivery, newest)) = self.row(key)? else { return Ok(()) };
-        if !delivery.is_test() {
+        if !waiting::expires(&delivery) {
             return Ok(());
         }
-        self.take_entry(key, QueuePosition::Due(at))?;
-        let ended = delivery.ended(crate::domain::delivery::End::Expired, self.now);
-        self.write_row(&ended, newest.as_ref())?;
-        self.finished(&ended)
+        self.end_waiting(delivery.placed(QueuePosition::Due(at)), newest.as_ref(), End::Expired)
     }
 
     fn overflow(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {

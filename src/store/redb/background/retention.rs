@@ -21,15 +21,9 @@ use crate::store::redb::schema::{
     DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
 };
 use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
+use crate::store::rules::retention::{self, Kept, Looked, Removal, Then};
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{listed_under, record};
-
-/// What became of one event that was looked at.
-enum Looked {
-    Removed,
-    /// To be looked at again then.
-    Until(Timestamp),
-}
 
 impl Batch<'_, '_> {
     /// A slice of retention, once a minute and as long as there is more.
@@ -89,7 +83,7 @@ impl Batch<'_, '_> {
     /// What comes in is faster than the look for what may go.
     fn is_far_over(&self) -> bool {
         let most = self.memory.limits.max_bytes;
-        self.allocated() > most + (most / 16).max(FAR_BYTES)
+        retention::is_far_over(self.allocated(), most)
     }
 
     /// Notes that an event is to be looked at again.
@@ -102,17 +96,15 @@ impl Batch<'_, '_> {
         self.allocated() > self.memory.limits.max_bytes
     }
 
-    /// What the store takes of the disk: the pages of its live rows, and the journal, which is written over and over. One that is
-    /// large from an earlier run alone must not fill a small store.
+    /// The bytes that the store takes of the disk, as this batch leaves it.
     pub(in crate::store) fn allocated(&self) -> u64 {
         let live_bytes = self.memory.counters.live_bytes.saturating_add_signed(self.tables.grown());
-        let journal = self.shared.space.journal_bytes().min(self.memory.limits.max_bytes / JOURNAL_SHARE);
-        allocated(live_bytes) + journal
+        retention::allocated(live_bytes, self.shared.space.journal_bytes(), self.memory.limits.max_bytes)
     }
 
     /// Looks at the events that have come of age; true when there are more, or the index must first be written up to them.
     fn sweep_aged(&mut self) -> Result<bool, Error> {
-        let newest = EventKey::at(self.now - self.memory.limits.retention).0;
+        let newest = retention::oldest_kept(self.memory.limits.retention, self.now).0;
         let again = self.due_revisits()?;
         let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
         let more =
@@ -160,7 +152,7 @@ impl Batch<'_, '_> {
         for key in &found {
             self.memory.sweep.early = *key;
             // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
-            if let Looked::Removed = self.look(read_time_key(key).1, Removal::Now)? {
+            if self.look(read_time_key(key).1, Removal::Now)? == Then::Forget {
                 self.tables.revisit()?.remove(key)?;
             }
         }
@@ -196,48 +188,27 @@ impl Batch<'_, '_> {
     fn look_again(&mut self, event: EventKey, removal: Removal) -> Result<(), Error> {
         self.after.dirty = true;
         match self.look(event, removal)? {
-            Looked::Removed => Ok(()),
-            Looked::Until(at) => self.revisit(event, at),
+            Then::Forget => Ok(()),
+            Then::LookAgain(at) => self.revisit(event, at),
         }
     }
 
     /// Removes the deliveries of an event that may go, and the event with the last of them.
-    fn look(&mut self, event: EventKey, removal: Removal) -> Result<Looked, Error> {
-        let Some(mut stored) = self.event(event)? else { return Ok(Looked::Removed) };
+    fn look(&mut self, event: EventKey, removal: Removal) -> Result<Then, Error> {
+        let Some(mut stored) = self.event(event)? else { return Ok(Then::Forget) };
         let rows = self.deliveries_of(event)?;
-        let counted = rows.iter().filter(|delivery| !delivery.recovered).count();
-        let (go, stay): (Vec<Delivery>, Vec<Delivery>) = rows.into_iter().partition(|delivery| self.may_go(delivery, removal));
+        let kept = Kept { deliveries: stored.deliveries, removed: stored.removed };
+        let Looked { go, removed, then } = retention::look(event, kept, rows, removal, self.memory.limits.retention, self.now);
         for delivery in &go {
             self.remove_delivery(delivery)?;
         }
-        stored.removed += u32::try_from(go.iter().filter(|delivery| !delivery.recovered).count()).unwrap_or(u32::MAX);
-        let without_row = (stored.deliveries as usize).saturating_sub(stored.removed as usize + counted_left(counted, &go));
-        if stay.is_empty() && without_row == 0 && self.may_forget(event, removal) {
-            self.remove_event(&stored)?;
-            return Ok(Looked::Removed);
+        stored.removed = removed;
+        match then {
+            Then::Forget => self.remove_event(&stored)?,
+            Then::LookAgain(_) if !go.is_empty() => self.put_event(&stored)?,
+            Then::LookAgain(_) => {}
         }
-        if !go.is_empty() {
-            self.put_event(&stored)?;
-        }
-        Ok(Looked::Until(self.next_look(event, &stay, without_row)))
-    }
-
-    fn may_go(&self, delivery: &Delivery, removal: Removal) -> bool {
-        let Some(ended) = delivery.ended_at() else { return false };
-        removal == Removal::Now || ended + self.memory.limits.retention <= self.now
-    }
-
-    /// An event without deliveries counts from its publication.
-    fn may_forget(&self, event: EventKey, removal: Removal) -> bool {
-        removal == Removal::Now || event.time() + self.memory.limits.retention <= self.now
-    }
-
-    fn next_look(&self, event: EventKey, stay: &[Delivery], without_row: usize) -> Timestamp {
-        let unfinished = self.now + UNFINISHED_AGAIN;
-        let retention = self.memory.limits.retention;
-        let ends = stay.iter().map(|delivery| delivery.ended_at().map_or(unfinished, |ended| ended + retention));
-        let earliest = ends.chain((without_row > 0).then_some(unfinished)).min();
-        earliest.unwrap_or(event.time() + retention).max(self.now + Duration::from_millis(1))
+        Ok(then)
     }
 
     fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
@@ -334,7 +305,7 @@ impl Batch<'_, '_> {
     }
 
     fn expire_oldest(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
-        let oldest = EventKey::at(self.now - self.memory.limits.retention);
+        let oldest = retention::oldest_kept(self.memory.limits.retention, self.now);
         let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
         let mut found = Vec::new();
         for row in self.tables.backlog()?.range::<&crate::store::redb::schema::BacklogKey>(&first..=&last)?.take(most) {
@@ -355,45 +326,13 @@ impl Batch<'_, '_> {
     fn expire(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
         let position = QueuePosition::Backlog(number);
         let (delivery, newest) = self.row(key)?.unwrap_or_else(|| (Delivery::published(key, position), None));
-        self.take_entry(key, position)?;
-        let ended = delivery.ended(End::Expired, self.now);
-        self.write_row(&ended, newest.as_ref())?;
-        self.finished(&ended)
+        // Where its entry stands, whatever its row says.
+        self.end_waiting(delivery.placed(position), newest.as_ref(), End::Expired)
     }
 }
 
-/// Which finished deliveries may go.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Removal {
-    /// Those as old as the retention.
-    Aged,
-    /// All of them.
-    Now,
-}
-
-fn counted_left(counted: usize, go: &[Delivery]) -> usize {
-    counted.saturating_sub(go.iter().filter(|delivery| !delivery.recovered).count())
-}
-
-/// What the pages of so many live bytes take: leaves are not full, and each commit's old pages live until the next.
-pub(in crate::store) fn allocated(live_bytes: u64) -> u64 {
-    live_bytes + live_bytes / 2 + FIXED_BYTES
-}
-
-/// Of `max_bytes`, the most that the journal counts for.
-const JOURNAL_SHARE: u64 = 4;
-
-/// Pages that two checkpoints bring at once, before there was a look for what may go.
-const FAR_BYTES: u64 = 6 << 20;
-
-/// Pages of an empty store.
-const FIXED_BYTES: u64 = 1 << 20;
-
 /// Between two passes that look for something to remove before its age.
 const AFTER_VAIN: Duration = Duration::from_secs(1);
-
-/// When an event with unfinished deliveries is looked at again.
-const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
 
 /// Rows removed in one commit.
 const ROWS: usize = 4_000;

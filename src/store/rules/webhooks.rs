@@ -1,0 +1,361 @@
+//! Changes of webhooks: who may make them, what a webhook is after each, and what the change asks for.
+
+use std::mem::discriminant;
+use std::time::Duration;
+
+use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
+use crate::domain::webhook::secret::Secret;
+use crate::store::message::command::NewWebhook;
+use crate::store::{Denied, Owned};
+
+/// What a new webhook is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Identity {
+    pub(in crate::store) no: EndpointNo,
+    pub(in crate::store) id: Box<str>,
+    pub(in crate::store) tenant_no: TenantNo,
+    pub(in crate::store) owned: Owned,
+}
+
+/// What is known where a webhook is to be made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Standing<'a> {
+    /// The webhook of the tenant that has the name already.
+    pub(in crate::store) holder: Option<&'a Endpoint>,
+    /// Whether the tenant was taken out of the config file.
+    pub(in crate::store) is_tenant_gone: bool,
+    /// Webhooks of the tenant that [`counts`] says; only read where [`is_limited`].
+    pub(in crate::store) made: usize,
+}
+
+/// What a changed state of a webhook asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Follows {
+    /// Its backlog is read from the beginning, and the operator hears of it.
+    Woken,
+    /// Its pending deliveries are parked, and the operator hears of it. With `ends_tests` its tests end too.
+    Stopped { ends_tests: bool },
+    /// It is back in the config file, as disabled as it was: all is parked, and everybody knows.
+    StaysDisabled,
+    /// Its pending deliveries end.
+    Deleted,
+}
+
+/// Whether a maker may only have made some number of webhooks.
+pub(in crate::store) fn is_limited(new: &NewWebhook) -> bool {
+    new.limit > 0 && matches!(new.owner, Owner::Key(_))
+}
+
+/// Whether a webhook of `owner` counts for `maker`: what it made itself, and what a key made that is not kept any more. Else a new
+/// key would be a new limit.
+pub(in crate::store) fn counts(owner: &Owner, maker: &Owner, is_kept: bool) -> bool {
+    match owner {
+        Owner::Key(_) => owner == maker || !is_kept,
+        Owner::File | Owner::Operator | Owner::Provider(_) => false,
+    }
+}
+
+/// Whether a webhook may be made.
+pub(in crate::store) fn may_create(new: &NewWebhook, standing: Standing<'_>) -> Result<(), Denied> {
+    if let Some(holder) = standing.holder {
+        return Err(taken(holder));
+    }
+    if standing.is_tenant_gone && !new.restores {
+        return Err(Denied::TenantRemoved(new.owned.tenant.clone()));
+    }
+    if is_limited(new) && standing.made >= new.limit as usize {
+        return Err(Denied::TooMany(new.limit));
+    }
+    Ok(())
+}
+
+/// A new webhook. It is active.
+pub(in crate::store) fn created(
+    Identity { no, id, tenant_no, owned }: Identity,
+    definition: Definition,
+    owner: Owner,
+    secret: Option<Secret>,
+    now: Timestamp,
+) -> Endpoint {
+    Endpoint {
+        no,
+        id,
+        provider: owned.provider,
+        tenant: owned.tenant,
+        tenant_no,
+        definition,
+        owner,
+        created_at: now,
+        changed_at: now,
+        standing: WebhookState::Active,
+        failures: 0,
+        secrets: secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect(),
+        pins_from: Timestamp::EPOCH,
+    }
+}
+
+/// Gives a webhook another definition. `holder` is another webhook of the tenant that has the definition's name.
+pub(in crate::store) fn update(
+    endpoint: &Endpoint,
+    definition: Definition,
+    holder: Option<&Endpoint>,
+    now: Timestamp,
+) -> Result<Endpoint, Denied> {
+    if let Some(holder) = holder.filter(|_| definition.name != endpoint.definition.name) {
+        return Err(taken(holder));
+    }
+    let mut changed = own(endpoint)?;
+    changed.definition = definition;
+    changed.changed_at = now;
+    Ok(changed)
+}
+
+/// Sends to a webhook again, whatever stopped it, but for the config file that it was taken out of.
+pub(in crate::store) fn enable(endpoint: &Endpoint) -> Result<Endpoint, Denied> {
+    if endpoint.is_removed() { Err(Denied::Removed) } else { there(endpoint).map(Endpoint::enabled) }
+}
+
+/// Sends nothing to a webhook any more.
+pub(in crate::store) fn disable(endpoint: &Endpoint, now: Timestamp) -> Result<Endpoint, Denied> {
+    own(endpoint).map(|endpoint| endpoint.disabled(Why::ByHand, now))
+}
+
+/// Deletes a webhook; one of the config file only when it was taken out of that.
+pub(in crate::store) fn delete(endpoint: &Endpoint, now: Timestamp) -> Result<Endpoint, Denied> {
+    let found = if endpoint.is_removed() { there(endpoint) } else { own(endpoint) };
+    found.map(|endpoint| endpoint.deleted(now))
+}
+
+/// Gives a webhook a new secret; the ones before sign for `overlap` more.
+pub(in crate::store) fn rotate(
+    endpoint: &Endpoint,
+    secret: Secret,
+    overlap: Duration,
+    is_from_file: bool,
+    now: Timestamp,
+) -> Result<Endpoint, Denied> {
+    if is_from_file {
+        return Err(Denied::SecretFromFile);
+    }
+    there(endpoint).map(|endpoint| rotated(endpoint, secret, overlap, now))
+}
+
+/// A webhook with a new secret.
+pub(in crate::store) fn rotated(mut endpoint: Endpoint, secret: Secret, overlap: Duration, now: Timestamp) -> Endpoint {
+    endpoint.secrets.retain(|held| held.until.is_none_or(|until| now < until));
+    endpoint.secrets.iter_mut().for_each(|held| held.until = Some(held.until.unwrap_or(now + overlap).min(now + overlap)));
+    if overlap.is_zero() {
+        endpoint.secrets.clear();
+    }
+    endpoint.secrets.insert(0, LiveSecret { secret, until: None });
+    endpoint.secrets.truncate(SECRETS_MAX);
+    endpoint
+}
+
+/// What follows from a webhook's state, which was `before`; `None`: it is the same kind of state.
+pub(in crate::store) fn follows(before: WebhookState, after: WebhookState) -> Option<Follows> {
+    if discriminant(&before) == discriminant(&after) {
+        return None;
+    }
+    Some(match after {
+        WebhookState::Active => Follows::Woken,
+        WebhookState::Disabled { .. } if before != WebhookState::Active => Follows::StaysDisabled,
+        WebhookState::Disabled { .. } => Follows::Stopped { ends_tests: false },
+        WebhookState::Removed { .. } => Follows::Stopped { ends_tests: true },
+        WebhookState::Deleted { .. } => Follows::Deleted,
+    })
+}
+
+/// Why a name cannot be had.
+fn taken(holder: &Endpoint) -> Denied {
+    let (name, id) = (holder.definition.name.clone(), holder.id.clone());
+    if holder.is_removed() { Denied::NameOfRemoved { name, id } } else { Denied::NameTaken(name) }
+}
+
+/// A webhook that the API may change: the config file keeps its own to itself.
+fn own(endpoint: &Endpoint) -> Result<Endpoint, Denied> {
+    match (endpoint.is_file_owned(), endpoint.is_removed()) {
+        (true, true) => Err(Denied::Removed),
+        (true, false) => Err(Denied::FileOwned),
+        (false, _) => there(endpoint),
+    }
+}
+
+fn there(endpoint: &Endpoint) -> Result<Endpoint, Denied> {
+    if endpoint.is_deleted() { Err(Denied::NoWebhook) } else { Ok(endpoint.clone()) }
+}
+
+/// Live secrets of one webhook: each is a signature in the header of every attempt.
+const SECRETS_MAX: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
+
+    const NOW: Timestamp = Timestamp::from_secs(50);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn named(name: &str) -> Endpoint {
+        let known = endpoint(&["*"]);
+        Endpoint { definition: Definition { name: name.into(), ..known.definition.clone() }, ..known }
+    }
+
+    fn of_file() -> Endpoint {
+        Endpoint { owner: Owner::File, ..named("till") }
+    }
+
+    fn new(owner: Owner, limit: u32) -> NewWebhook {
+        NewWebhook {
+            owned: Owned { provider: "acme".into(), tenant: "t1".into() },
+            definition: named("till").definition,
+            owner,
+            secret: Some(Secret::new("s")),
+            limit,
+            file_keys: Vec::new(),
+            restores: false,
+        }
+    }
+
+    fn key(id: &str) -> Owner {
+        Owner::Key(id.into())
+    }
+
+    /// What an API answers: the state, or why not.
+    fn state(changed: Result<Endpoint, Denied>) -> Result<WebhookState, Denied> {
+        changed.map(|endpoint| endpoint.standing)
+    }
+
+    #[test]
+    fn a_name_is_had_once_and_the_holder_is_told_of() {
+        let standing = Standing { holder: None, is_tenant_gone: false, made: 0 };
+        let held = |holder: &Endpoint| may_create(&new(Owner::Operator, 0), Standing { holder: Some(holder), ..standing });
+        assert_eq!(held(&named("till")), Err(Denied::NameTaken("till".into())));
+        let removed = Denied::NameOfRemoved { name: "till".into(), id: "wh_1".into() };
+        assert_eq!(held(&named("till").removed(NOW)), Err(removed));
+        assert_eq!(may_create(&new(Owner::Operator, 0), standing), Ok(()));
+    }
+
+    #[test]
+    fn a_tenant_out_of_the_file_gets_a_webhook_only_by_who_may_restore_it() {
+        let gone = Standing { holder: None, is_tenant_gone: true, made: 0 };
+        assert_eq!(may_create(&new(key("k"), 0), gone), Err(Denied::TenantRemoved("t1".into())));
+        assert_eq!(may_create(&NewWebhook { restores: true, ..new(Owner::Operator, 0) }, gone), Ok(()));
+    }
+
+    #[test]
+    fn a_key_makes_as_many_webhooks_as_its_limit() {
+        let made = |owner, limit, made| may_create(&new(owner, limit), Standing { holder: None, is_tenant_gone: false, made });
+        assert_eq!([0, 4].map(|count| made(key("k"), 5, count)), [Ok(()), Ok(())]);
+        assert_eq!([5, 9].map(|count| made(key("k"), 5, count)), [Err(Denied::TooMany(5)), Err(Denied::TooMany(5))]);
+        assert_eq!(made(key("k"), 0, 99), Ok(()), "0 is no limit");
+        assert_eq!(made(Owner::Operator, 5, 99), Ok(()), "the operator has none");
+    }
+
+    #[test]
+    fn what_revoked_keys_made_counts_for_every_key() {
+        assert!(counts(&key("a"), &key("a"), true) && counts(&key("b"), &key("a"), false));
+        assert!(!counts(&key("b"), &key("a"), true), "it counts for its own key");
+        assert!(![Owner::File, Owner::Operator, Owner::Provider("a".into())].iter().any(|owner| counts(owner, &key("a"), false)));
+    }
+
+    #[test]
+    fn a_new_webhook_is_active_and_signs() {
+        let owned = Owned { provider: "acme".into(), tenant: "t1".into() };
+        let identity = Identity { no: EndpointNo(4), id: "wh_4".into(), tenant_no: TenantNo(2), owned };
+        let made = created(identity.clone(), named("a").definition, key("k"), Some(Secret::new("s")), NOW);
+        assert_eq!((made.no, made.tenant_no, made.created_at, made.is_active()), (EndpointNo(4), TenantNo(2), NOW, true));
+        assert_eq!(made.signing(NOW).len(), 1);
+        assert!(created(identity, made.definition, made.owner, None, NOW).secrets.is_empty(), "its dialect signs nothing");
+    }
+
+    #[test]
+    fn another_definition_is_taken_unless_its_name_is_held() {
+        let (other, holder) = (named("other").definition, named("other"));
+        let changed = update(&named("till"), other.clone(), None, NOW).expect("the name is free");
+        assert_eq!((&changed.definition, changed.changed_at), (&other, NOW));
+        assert_eq!(update(&named("till"), other, Some(&holder), NOW).err(), Some(Denied::NameTaken("other".into())));
+        let same = update(&named("till"), named("till").definition, Some(&named("till")), NOW);
+        assert!(same.is_ok(), "two of one name stay what they are");
+    }
+
+    #[test]
+    fn the_api_changes_no_webhook_of_the_file() {
+        assert_eq!(update(&of_file(), named("till").definition, None, NOW).err(), Some(Denied::FileOwned));
+        assert_eq!(disable(&of_file(), NOW).err(), Some(Denied::FileOwned));
+        assert_eq!(delete(&of_file(), NOW).err(), Some(Denied::FileOwned));
+        assert_eq!(disable(&of_file().removed(NOW), NOW).err(), Some(Denied::Removed));
+        let failed = of_file().disabled(Why::Failures(10), NOW);
+        assert_eq!(state(enable(&failed)), Ok(WebhookState::Active), "what failures disabled, the API enables");
+    }
+
+    #[test]
+    fn what_is_out_of_the_file_can_be_deleted_and_not_enabled() {
+        assert_eq!(enable(&of_file().removed(NOW)).err(), Some(Denied::Removed));
+        assert_eq!(state(delete(&of_file().removed(NOW), NOW)), Ok(WebhookState::Deleted { at: NOW }));
+        assert_eq!(state(delete(&named("till"), NOW)), Ok(WebhookState::Deleted { at: NOW }));
+    }
+
+    #[test]
+    fn enabling_starts_the_count_of_failures_anew() {
+        let failed = Endpoint { failures: 10, ..named("till") }.disabled(Why::Failures(10), NOW);
+        let enabled = enable(&failed).expect("it can be enabled");
+        assert_eq!((enabled.failures, enabled.is_active()), (0, true));
+        assert_eq!(state(disable(&enabled, NOW)), Ok(WebhookState::Disabled { at: NOW, why: Why::ByHand }));
+    }
+
+    #[test]
+    fn a_deleted_webhook_is_not_there() {
+        let gone = named("till").deleted(NOW);
+        let denied = [
+            update(&gone, gone.definition.clone(), None, NOW),
+            enable(&gone),
+            disable(&gone, NOW),
+            delete(&gone, NOW),
+            rotate(&gone, Secret::new("s"), HOUR, false, NOW),
+        ];
+        assert!(denied.into_iter().all(|answer| answer.err() == Some(Denied::NoWebhook)));
+    }
+
+    #[test]
+    fn an_old_secret_signs_until_the_overlap_ends() {
+        let first = rotate(&named("till"), Secret::new("a"), HOUR, false, NOW).expect("it is there");
+        let second = rotate(&first, Secret::new("b"), HOUR, false, NOW).expect("it is there");
+        let signing = |at: Timestamp| second.signing(at).iter().map(|secret| secret.expose().to_owned()).collect::<Vec<_>>();
+        assert_eq!(signing(NOW), ["b", "a"]);
+        assert_eq!(signing(NOW + HOUR), ["b"]);
+        let short = rotate(&second, Secret::new("c"), Duration::from_secs(1), false, NOW).expect("it is there");
+        assert!(short.secrets[1..].iter().all(|held| held.until == Some(NOW + Duration::from_secs(1))), "none signs longer");
+    }
+
+    #[test]
+    fn without_an_overlap_one_secret_is_left() {
+        let first = rotate(&named("till"), Secret::new("a"), HOUR, false, NOW).expect("it is there");
+        let second = rotate(&first, Secret::new("b"), Duration::ZERO, false, NOW).expect("it is there");
+        assert_eq!(second.secrets.len(), 1);
+        assert_eq!(rotate(&first, Secret::new("c"), HOUR, true, NOW).err(), Some(Denied::SecretFromFile));
+    }
+
+    #[test]
+    fn no_webhook_has_more_than_ten_secrets() {
+        let rotated = (0..30).fold(named("till"), |webhook, _| rotated(webhook, Secret::new("s"), HOUR, NOW));
+        assert_eq!(rotated.secrets.len(), SECRETS_MAX);
+        assert_eq!(rotated.secrets.iter().filter(|held| held.until.is_none()).count(), 1);
+    }
+
+    #[test]
+    fn each_change_of_state_asks_for_its_own() {
+        let (active, deleted) = (WebhookState::Active, WebhookState::Deleted { at: NOW });
+        let disabled = WebhookState::Disabled { at: NOW, why: Why::Gone };
+        let removed = WebhookState::Removed { at: NOW, disabled: None };
+        assert_eq!(follows(active, disabled), Some(Follows::Stopped { ends_tests: false }));
+        assert_eq!(follows(active, removed), Some(Follows::Stopped { ends_tests: true }));
+        assert_eq!(follows(disabled, removed), Some(Follows::Stopped { ends_tests: true }));
+        assert_eq!(follows(removed, disabled), Some(Follows::StaysDisabled));
+        assert_eq!([disabled, removed].map(|before| follows(before, active)), [Some(Follows::Woken); 2]);
+        assert_eq!([active, disabled, removed].map(|before| follows(before, deleted)), [Some(Follows::Deleted); 3]);
+        assert_eq!(follows(disabled, WebhookState::Disabled { at: Timestamp::EPOCH, why: Why::ByHand }), None);
+    }
+}
