@@ -25,5 +25,7 @@ pub(in crate::store) mod resend;
 pub(in crate::store) mod retention;
 pub(in crate::store) mod sessions;
 pub(in crate::store) mod tenants;
+#[cfg(test)]
+mod tests;
 pub(in crate::store) mod waiting;
 pub(in crate::store) mod webhooks;
