@@ -1,73 +1,54 @@
-//! Measures what this machine can relay: once forward-only, which is the limit, and once with the store on its disk.
+//! Measures what this machine can relay: forward-only, which is the limit, and with hookwheel's store on its disk.
 //!
 //! ```text
-//!   bench ── starts, tells, asks ──┬────────────────┬──────────────────────┐
-//!                                  ▼                ▼                      ▼
-//!                             publisher ──HTTP──▶ relay ──HTTP──▶ receiver: counts every event, answers
-//!                             its own process     `serve` as shipped,      its own process
-//!                                                 or the forward-only one
+//!   the process of `bench`                          a process of its own
+//!   publisher, one thread ──HTTP──▶ relay: forward-only, or `serve` as it is shipped
+//!   receiver,  one thread ◀──HTTP──┘
 //! ```
 //!
-//! Both relays get the same load from the same publisher and receiver, which are made to cost little since they share the
-//! machine. Every event carries its number and the moment it was due, so the receiver needs no memory of the publisher's.
-//! A run in which an event was lost or came twice has failed, whatever its rate.
+//! Both relays get the same load from the same publisher and receiver, which cost little, since they share the machine with the
+//! relay. A run in which an event was lost or came twice has failed, whatever its rate.
 
-mod ask;
 mod book;
 mod event;
-mod figures;
-mod fill;
 mod forward;
 mod frame;
-mod kept;
-mod laps;
-mod late;
-mod listing;
-mod machine;
-mod measure;
-mod measured;
-mod opened;
-mod pace;
-mod part;
-mod plan;
+mod load;
 mod publisher;
-mod ratio;
 mod receiver;
+mod relay;
 mod report;
-mod restart;
-mod service;
+mod run;
 mod site;
-mod special;
-mod stage;
-mod subject;
-mod synthetic;
 mod turns;
 
-use std::io;
+use std::path::PathBuf;
+use std::{io, thread};
 
-pub(crate) use figures::Spread;
-pub(crate) use kept::Kept;
-pub(crate) use late::Retried;
-pub(crate) use measured::Measured;
-pub(crate) use pace::SLICE;
-pub(crate) use part::Role;
-pub(crate) use plan::{ENDPOINTS_MAX, End, Endpoints, Load, Plan, Run};
-pub(crate) use ratio::Ratio;
-pub(crate) use report::Report;
-pub(crate) use restart::Restart;
-pub(crate) use special::Special;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+pub(crate) use event::padding;
+pub(crate) use forward::forward;
+pub(crate) use load::{End, Endpoints, Load};
+pub(crate) use report::{Measured, Report, Run, Spread};
+
+/// Everything that `bench` was asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Where a folder for the config, the key and the store is made, which is removed behind the run.
+    pub(crate) dir: PathBuf,
+    pub(crate) load: Load,
+    /// The one run to make; `None`: all.
+    pub(crate) only: Option<Run>,
+}
 
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("cannot {action}: {cause}")]
     Io { action: String, cause: io::Error },
-    #[error("the {role} of the measurement {what}")]
-    Part { role: Role, what: String },
-    #[error("a process of this measurement may need {needed} open files, and may have {limit}")]
-    Files { needed: u64, limit: u64 },
-    #[error("hookwheel did not start on the config of the measurement; it said:\n{0}")]
-    Service(String),
+    #[error("{} did not start for the measurement; it said:\n{said}", run.name())]
+    Start { run: Run, said: String },
 }
 
 impl Error {
@@ -76,18 +57,29 @@ impl Error {
     }
 }
 
-/// Measures all that the plan names; `tell` hears what is measured next.
-pub(crate) fn run(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Error> {
-    let (runs, restart) = measure::all(plan, tell)?;
-    Ok(Report::new(plan, runs, restart))
+/// Makes the runs of the plan one after the other. `tell` is called with a line before each.
+pub(crate) fn run(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Report, Error> {
+    allow_open_files();
+    outlive_interrupts();
+    let mut runs = Vec::new();
+    for run in [Run::Forward, Run::Store].into_iter().filter(|run| plan.only.is_none_or(|only| only == *run)) {
+        tell(&format!("measuring {}", run.name()));
+        runs.push(run::measure(run, plan)?);
+    }
+    Ok(Report::new(&plan.load, runs))
 }
 
-/// Plays one part of a measurement in this process, with orders from stdin and reports to stdout, until stdin ends.
-pub(crate) fn play(role: Role) -> Result<(), Error> {
-    match role {
-        Role::Receiver => receiver::play(),
-        Role::Publisher => publisher::play(),
-        Role::Forward => forward::play(),
-        Role::Fill => fill::play(),
-    }
+/// Lets this process, and the relay that it starts, open as many files as the system allows: with fewer, events would be lost.
+fn allow_open_files() {
+    let allowed = getrlimit(Resource::Nofile);
+    // Where that is refused, the limit stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: allowed.maximum, ..allowed });
+}
+
+/// Lets this process outlive an interrupt from the terminal, which ends the relay, so that it removes the store.
+fn outlive_interrupts() {
+    thread::spawn(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map(|runtime| runtime.block_on(async { while tokio::signal::ctrl_c().await.is_ok() {} }))
+    });
 }

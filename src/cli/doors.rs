@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::output::exit::Failure;
-use crate::bench::{self, Plan, Report, Role};
+use crate::bench::{self, Plan, Report};
 use crate::config::checked::Config;
 use crate::config::fault::Faults;
 use crate::config::{self, Flag, Sources, dialect};
@@ -29,9 +29,9 @@ pub(crate) fn bench(plan: &Plan, tell: impl FnMut(&str)) -> Result<Report, Failu
     Ok(bench::run(plan, tell)?)
 }
 
-/// Plays a part of a measurement until it is over.
-pub(crate) fn bench_part(role: Role) -> Result<(), Failure> {
-    Ok(bench::play(role)?)
+/// Forwards for a measurement until stdin ends.
+pub(crate) fn bench_forward(endpoints: u32, receiver_port: u16, slots: usize) -> Result<(), Failure> {
+    Ok(bench::forward(endpoints, receiver_port, slots)?)
 }
 
 /// Reads and checks a config, and changes nothing.

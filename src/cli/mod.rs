@@ -64,7 +64,7 @@ enum Command {
     Verify(command::verify::Verify),
     Bench(command::bench::Bench),
     #[command(hide = true)]
-    BenchPart(command::bench::BenchPart),
+    BenchForward(command::bench::BenchForward),
     Version(command::status::Version),
 }
 
@@ -87,7 +87,7 @@ impl Command {
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),
-            Self::BenchPart(part) => part.run(),
+            Self::BenchForward(forward) => forward.run(),
             Self::Version(version) => version.run(out),
         }
     }

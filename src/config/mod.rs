@@ -36,6 +36,7 @@ use table::judge::Judge;
 use table::keys::Keys;
 use table::owners::Owners;
 use table::section::Section;
+pub(crate) use table::settings::IN_FLIGHT_PER_ENDPOINT;
 
 /// Where the config comes from.
 #[derive(Debug)]

@@ -165,13 +165,8 @@ impl From<server::Error> for Failure {
 
 impl From<bench::Error> for Failure {
     fn from(error: bench::Error) -> Self {
-        let hint = match &error {
-            bench::Error::Files { needed, .. } => Some(Hint::text(format!("ulimit -n {needed}"))),
-            bench::Error::Io { .. } => Some(Hint::text("df -h")),
-            bench::Error::Part { .. } | bench::Error::Service(_) => None,
-        };
-        let exit = if matches!(error, bench::Error::Files { .. }) { Exit::Usage } else { Exit::Internal };
-        Self::new(exit, error.to_string(), hint)
+        let hint = matches!(error, bench::Error::Io { .. }).then(|| Hint::text("df -h"));
+        Self::new(Exit::Internal, error.to_string(), hint)
     }
 }
 

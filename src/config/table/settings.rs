@@ -163,7 +163,7 @@ const IN_FLIGHT: u64 = 4096;
 const IN_FLIGHT_MOST: u64 = 65_535;
 
 /// Enough to keep an endpoint of 100 ms at 160 deliveries a second, few enough to hurt none.
-const IN_FLIGHT_PER_ENDPOINT: u64 = 16;
+pub(crate) const IN_FLIGHT_PER_ENDPOINT: u64 = 16;
 
 /// Less than this fails over any distance.
 const CONNECT_TIMEOUT_LEAST: Duration = Duration::from_millis(10);

@@ -6,23 +6,20 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
-use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 
-use crate::bench::{End, Endpoints, Load, Plan, Role, Run, Special};
+use crate::bench::{self, End, Endpoints, Load, Plan, Run};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::fate::file_failure;
-use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
 use crate::cli::output::words::count;
 use crate::cli::{args, doors};
 
 /// Measure what this machine can relay, beside what it could forward without a store
 ///
-/// Publisher, relay and receiver share this machine, each in a process of its own. hookwheel runs as it is shipped, with a store
-/// that is removed afterwards. In a closed loop, what is compared runs in laps of a second, by turns, so that a machine that changes
-/// is the same to both. Exits with 1 when an event was lost or came twice.
+/// First a relay that only forwards gets the load, then hookwheel as it is shipped, with a store that is removed afterwards.
+/// Publisher and receiver share this machine with the relay, so a relay that has the machine to itself does more. Exits with 1
+/// when an event was lost or came twice.
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
     /// Connections of the publisher, each with one request under way
@@ -49,9 +46,9 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     body: Option<PathBuf>,
 
-    /// How many endpoints there are, each an origin of its own; events go to one after the other [default: 1; --late: 100]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(crate::bench::ENDPOINTS_MAX)))]
-    endpoints: Option<u32>,
+    /// How many endpoints there are, each an origin of its own; events go to one after the other
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=ENDPOINTS_MAX))]
+    endpoints: u32,
 
     /// Send every event to all endpoints
     #[arg(long)]
@@ -73,33 +70,13 @@ pub(crate) struct Bench {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
 
-    /// Run on a store that holds so many finished deliveries already, beside one that is empty
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX), group = "special", conflicts_with_all = ["fan_out", "failing", "hang", "reset"])]
-    rows: Option<u64>,
-
-    /// Only time a start after kill -9, with so many deliveries that wait for a retry
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=EVENTS_MAX), group = "special", conflicts_with_all = ["only", "rate", "lasts", "events", "batch", "connections", "fan_out", "failing", "hang", "reset"])]
-    pending: Option<u64>,
-
-    /// Only time retries: so many deliveries fail once, evenly over one second
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=LATE_MAX), group = "special", conflicts_with_all = ["only", "rate", "lasts", "events", "fan_out", "failing", "hang", "reset"])]
-    late: Option<u64>,
-
-    /// Remove finished deliveries after so long, and measure what the store takes for each that is kept
-    #[arg(long, value_name = "TIME", value_parser = args::duration, group = "special")]
-    retention: Option<Duration>,
-
-    /// At a rate, let the plain load and hookwheel take turns of 1.25 s, so that noisy neighbours disturb both alike; a closed loop does so anyway
-    #[arg(long, conflicts_with_all = ["pending", "late"])]
-    alternate: bool,
-
     /// Where the store lies [default: the current folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 
-    /// Only some of the runs, as in base,store
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "RUN")]
-    only: Vec<Only>,
+    /// Only one of the two runs
+    #[arg(long, value_enum, value_name = "RUN")]
+    only: Option<Only>,
 }
 
 /// A run of the report.
@@ -107,9 +84,7 @@ pub(crate) struct Bench {
 enum Only {
     /// The relay without a store
     Forward,
-    /// hookwheel under the plain load to compare with
-    Base,
-    /// hookwheel under the load that was asked for
+    /// hookwheel
     Store,
 }
 
@@ -129,58 +104,48 @@ impl Bench {
     }
 
     fn plan(self) -> Result<Plan, Failure> {
-        let endpoints = self.failing_endpoints()?;
-        let special = self.special();
-        let only = self.only.iter().map(|only| only.run()).collect();
         let load = Load {
             connections: self.connections.into(),
-            rate: self.late.map_or(self.rate, |late| late as f64),
+            rate: self.rate,
             end: self.end(),
             batch: self.batch,
-            endpoints,
+            endpoints: self.healthy_and_failing()?,
             fan_out: self.fan_out,
             data: self.data()?,
         };
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        usable(Plan { dir, load, only, special, alternate: self.alternate })
+        Ok(Plan { dir, load, only: self.only.map(Only::run) })
     }
 
-    /// One at the most: they exclude each other on the command line.
-    fn special(&self) -> Special {
-        let rows = self.rows.map(Special::Rows).or(self.pending.map(Special::Pending));
-        let late = self.late.map(Special::Late).or(self.retention.map(Special::Retention));
-        rows.or(late).unwrap_or_default()
-    }
-
-    fn endpoints(&self) -> u32 {
-        self.endpoints.unwrap_or(if self.late.is_some() { LATE_ENDPOINTS } else { 1 })
-    }
-
-    fn failing_endpoints(&self) -> Result<Endpoints, Failure> {
-        let mut endpoints = Endpoints::all_healthy(self.endpoints()).with_failing_share(self.failing);
-        (endpoints.hanging, endpoints.resetting) = (endpoints.hanging + self.hang, endpoints.resetting + self.reset);
+    /// The failing share hangs, resets and answers 500 in turn.
+    fn healthy_and_failing(&self) -> Result<Endpoints, Failure> {
+        let failing = f64::from(self.endpoints) * self.failing;
+        let failing = (0..self.endpoints).take_while(|number| f64::from(*number) + 0.5 <= failing).count();
+        let [hanging, resetting, refusing] = [2, 1, 0].map(|less| u32::try_from((failing + less) / 3).unwrap_or(u32::MAX));
+        let (hanging, resetting) = (hanging.saturating_add(self.hang), resetting.saturating_add(self.reset));
+        let endpoints = Endpoints { count: self.endpoints, hanging, resetting, refusing };
         if endpoints.failing() < endpoints.count {
             return Ok(endpoints);
         }
-        let message = format!("of {} none is left to measure", count(self.endpoints().into(), "endpoint"));
+        let message = format!("of {} none is left to measure", count(self.endpoints.into(), "endpoint"));
         Err(Failure::usage(message, None))
     }
 
     /// Fanned out, a time says little: all events of it may be taken within a moment.
     fn end(&self) -> End {
-        match (self.events.or(self.late), self.lasts) {
+        match (self.events, self.lasts) {
             (Some(events), _) => End::Events(events),
             (None, Some(time)) => End::After(time),
-            (None, None) if self.fan_out => End::Events(u64::from(FANNED_OUT / self.endpoints()).max(1)),
+            (None, None) if self.fan_out => End::Events(u64::from(FANNED_OUT / self.endpoints).max(1)),
             (None, None) => End::After(LASTS),
         }
     }
 
     fn data(&self) -> Result<String, Failure> {
-        let Some(path) = &self.body else { return Ok(Load::padding(usize::try_from(self.body_bytes).unwrap_or(0))) };
+        let Some(path) = &self.body else { return Ok(bench::padding(usize::try_from(self.body_bytes).unwrap_or(0))) };
         let text = args::json(&format!("@{}", path.display()))?;
-        Ok(Load::body(text.get()))
+        Ok(body(text.get()))
     }
 }
 
@@ -188,50 +153,30 @@ impl Only {
     fn run(self) -> Run {
         match self {
             Self::Forward => Run::Forward,
-            Self::Base => Run::Base,
             Self::Store => Run::Store,
         }
     }
 }
 
-/// Refuses what has nothing to measure.
-fn usable(plan: Plan) -> Result<Plan, Failure> {
-    if plan.is_empty() {
-        return Err(Failure::usage(
-            "this is the plain load, which has no other to compare with",
-            Hint::again_with_value("--only", "store"),
-        ));
-    }
-    if plan.alternate && plan.load.rate <= 0.0 {
-        return Err(Failure::usage(
-            "a closed loop takes turns anyway, where that can be",
-            Hint::again_with_value("--rate", "1000"),
-        ));
-    }
-    if plan.alternate && !plan.is_pair() {
-        let hint = Hint::plain("bench --rate 1000 --endpoints 100 --hang 1 --alternate");
-        return Err(Failure::usage("there are no two runs of hookwheel to alternate", hint));
-    }
-    Ok(plan)
-}
-
-/// One process of a measurement, started by `bench`
+/// The relay that `bench` compares with, which `bench` starts
 #[derive(Args, Debug)]
-pub(crate) struct BenchPart {
-    #[arg(value_parser = role())]
-    role: Role,
+pub(crate) struct BenchForward {
+    endpoints: u32,
+    receiver_port: u16,
+    slots: usize,
 }
 
-impl BenchPart {
+impl BenchForward {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        doors::bench_part(self.role)?;
+        doors::bench_forward(self.endpoints, self.receiver_port, self.slots)?;
         Ok(Exit::Ok)
     }
 }
 
-fn role() -> impl TypedValueParser<Value = Role> {
-    let find = |name: String| Role::ALL.into_iter().find(|role| role.as_str() == name).ok_or("no such part");
-    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(find)
+/// The member of an event's data that holds a JSON value, on one line.
+fn body(json: &str) -> String {
+    // White space between tokens is all that a line end in JSON can be (RFC 8259 sections 2 and 7).
+    format!(r#""body":{}"#, json.replace(['\r', '\n'], " "))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -252,14 +197,11 @@ const EVENTS_MAX: u64 = 1_000_000_000;
 /// What one request of the API takes, with room for what stands around the data.
 const BODY_BYTES_MAX: i64 = 1_000_000;
 
+/// Far fewer than the addresses of loopback, of which each endpoint has one.
+const ENDPOINTS_MAX: i64 = 100_000;
+
 /// Lines of one NDJSON request.
 const BATCH_MAX: u64 = 10_000;
-
-/// A second of publishing holds no more.
-const LATE_MAX: u64 = 1_000_000;
-
-/// Of a run that times retries.
-const LATE_ENDPOINTS: u32 = 100;
 
 const LASTS: Duration = Duration::from_secs(10);
 
@@ -287,8 +229,8 @@ mod tests {
         let plan = plan("").expect("a plan");
         assert_eq!((plan.load.connections, plan.load.rate, plan.load.batch), (256, 0.0, 1));
         assert_eq!(plan.load.end, End::After(Duration::from_secs(10)));
-        assert_eq!(plan.load.endpoints, Endpoints::all_healthy(1));
-        assert!(plan.dir.is_absolute() && plan.only.is_empty());
+        assert_eq!(plan.load.endpoints, Endpoints { count: 1, ..Endpoints::default() });
+        assert!(plan.dir.is_absolute() && plan.only.is_none());
     }
 
     #[test]
@@ -299,47 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn retries_are_timed_over_one_second_and_a_hundred_endpoints() {
-        let plan = plan("--late 500").expect("a plan");
-        assert_eq!((plan.load.rate, plan.load.end, plan.load.endpoints.count), (500.0, End::Events(500), 100));
-        assert_eq!(plan.special, Special::Late(500));
-        assert_eq!(self::plan("--late 500 --endpoints 7").expect("a plan").load.endpoints.count, 7);
-    }
-
-    #[test]
-    fn special_measurements_exclude_each_other_and_what_they_have_no_use_for() {
-        for good in ["--rows 5", "--pending 5 --endpoints 3", "--retention 90s --only store", "--rows 5 --only base,store"] {
-            assert!(plan(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "--rows 5 --pending 5",
-            "--late 5 --retention 1m",
-            "--rows 0",
-            "--pending 5 --rate 9",
-            "--pending 5 --only store",
-            "--late 5 --events 9",
-            "--late 5 --hang 1",
-            "--rows 5 --fan-out",
-        ] {
-            let line = std::iter::once("bench").chain(bad.split_whitespace());
-            assert!(Line::try_parse_from(line).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn one_endpoint_must_be_healthy() {
         assert_eq!(plan("--hang 1").expect_err("none is left").exit, Exit::Usage);
         assert_eq!(plan("--hang 1 --reset 1 --endpoints 3").expect("a plan").load.endpoints.failing(), 2);
-        assert_eq!(plan("--only base").expect_err("nothing to do").exit, Exit::Usage);
-        assert_eq!(plan("--failing 0.2 --endpoints 10").expect("a plan").load.endpoints.failing(), 2);
     }
 
     #[test]
-    fn two_runs_alternate_at_a_rate() {
-        assert!(plan("--alternate --rate 9 --endpoints 3 --hang 1").expect("a plan").alternate);
-        for bad in ["--endpoints 3 --hang 1", "--rate 9", "--rate 9 --endpoints 3 --only store"] {
-            assert_eq!(plan(&format!("--alternate {bad}")).expect_err(bad).exit, Exit::Usage);
-        }
+    fn the_failing_share_fails_in_three_ways() {
+        let failing = |line: &str| plan(line).expect("a plan").load.endpoints;
+        let expected = Endpoints { count: 10, hanging: 2, resetting: 1, refusing: 1 };
+        assert_eq!(failing("--failing 0.4 --endpoints 10"), expected);
+        assert_eq!((failing("--failing 0.4").failing(), failing("--failing 0.05 --endpoints 100").failing()), (0, 5));
+    }
+
+    #[test]
+    fn a_body_stays_on_one_line() {
+        assert_eq!(body("{\n\"a\": 1\r\n}"), "\"body\":{ \"a\": 1  }");
     }
 
     #[test]
