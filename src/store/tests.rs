@@ -2,6 +2,7 @@
 
 mod cancel;
 mod catalogue;
+mod cut;
 mod damage;
 mod everywhere;
 mod flips;

@@ -24,6 +24,7 @@ pub(in crate::store) struct Recovered {
     pub(in crate::store) id: u64,
     /// Of the last commit.
     pub(in crate::store) number: u64,
+    /// The run that begins, as the tables name it.
     pub(in crate::store) follows: Follows,
     pub(in crate::store) wrong: Vec<Wrong>,
 }
@@ -45,15 +46,16 @@ pub(in crate::store) fn recover(
     now: Timestamp,
 ) -> Result<Recovered, Error> {
     let watermark = watermark(database)?;
-    let Following { changes, number, wrong } = following(file::read(&file::path(path))?, &watermark);
-    let closed = watermark.follows.filter(|follows| !follows.open && changes.is_empty() && wrong.is_empty());
-    let follows = match closed {
-        Some(follows) => follows,
-        None => Follows { run: getrandom::u64()?, before: watermark.follows.map_or(0, |follows| follows.run), open: false },
-    };
+    let Following { changes, number, shows_run, wrong } = following(file::read(&file::path(path))?, &watermark);
+    let is_closed = watermark.follows.is_some_and(|follows| !follows.open) && changes.is_empty() && wrong.is_empty();
+    // A start that was cut has named a run that has written nothing yet: then the file is still of the one before.
+    let before = watermark.follows.map_or(0, |follows| if shows_run { follows.run } else { follows.before });
+    let follows = Follows { run: getrandom::u64()?, before, open: false };
     let id = watermark.store;
     let recovered = Recovered { id, number, follows, wrong };
-    if closed.is_none() {
+    if is_closed {
+        note(database, follows, None)?;
+    } else {
         let moves = journals == Journals::PutAside && !recovered.wrong.is_empty() && file::path(path).exists();
         let aside = moves.then(|| file::place_aside(path, number));
         let findings: Vec<Finding> = recovered.wrong.iter().map(|wrong| noted(*wrong, aside.as_deref(), now)).collect();
@@ -63,7 +65,7 @@ pub(in crate::store) fn recover(
     Ok(recovered)
 }
 
-/// Begins the journal of this run. From here on the tables say that it may hold what they do not.
+/// Begins the journal of this run, which the tables name already. From here on they say that it may hold what they do not.
 pub(in crate::store) fn begin(
     database: &Database,
     site: Site<'_>,
@@ -71,9 +73,8 @@ pub(in crate::store) fn begin(
     counters: &Counters,
 ) -> Result<Journal, Error> {
     let Recovered { id, number, follows, .. } = recovered;
-    let run = getrandom::u64()?;
-    let journal = Journal::begin(site.path, site.medium, Writes { store: *id, run }, *number)?;
-    note(database, Follows { run, before: follows.run, open: true }, Some((counters, *number)))?;
+    let journal = Journal::begin(site.path, site.medium, Writes { store: *id, run: follows.run }, *number)?;
+    note(database, Follows { open: true, ..*follows }, Some((counters, *number)))?;
     Ok(journal)
 }
 

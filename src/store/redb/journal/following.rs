@@ -32,6 +32,8 @@ pub(in crate::store) struct Following {
     pub(in crate::store) changes: Vec<Changes>,
     /// The number of the last commit then.
     pub(in crate::store) number: u64,
+    /// Whether the run that the tables name has written anything that is there.
+    pub(in crate::store) shows_run: bool,
     /// What is wrong.
     pub(in crate::store) wrong: Vec<Wrong>,
 }
@@ -83,6 +85,7 @@ fn of_first_form(mut ours: Vec<Entry>, tables: &Watermark) -> Following {
 fn of_run(ours: Vec<Entry>, others: &[Entry], tables: &Watermark, follows: Follows, file: Bytes) -> Following {
     let mut found = Following { number: tables.number, ..Following::default() };
     let is_known = ours.iter().any(|(head, _)| head.run == follows.run);
+    found.shows_run = is_known;
     if follows.open && !is_known {
         found.wrong.push(Wrong::of(gone(file)));
     }
@@ -107,11 +110,12 @@ fn gone(file: Bytes) -> Kind {
     }
 }
 
-/// Whether a file that nobody waits for is another's: it holds bytes, and nothing that this store left there.
+/// Whether a file that nobody waits for is another's: it holds bytes, and nothing that this store left there. The run before
+/// left its first entry at least, which a start writes over only once the tables name the run that it begins.
 fn is_foreign(ours: &[Entry], others: &[Entry], tables: &Watermark, follows: Follows, file: Bytes) -> bool {
     let left_here = |head: &Head| head.run == follows.before || (head.upon.is_none() && head.number <= tables.number);
-    let changes: Vec<&Head> = ours.iter().filter(|(_, changes)| !changes.are_none()).map(|(head, _)| head).collect();
-    let unknown = !changes.is_empty() && !changes.into_iter().any(left_here);
+    let has_changes = ours.iter().any(|(_, changes)| !changes.are_none());
+    let unknown = has_changes && !ours.iter().any(|(head, _)| left_here(head));
     file == Bytes::Some && (!others.is_empty() || ours.is_empty() || unknown)
 }
 

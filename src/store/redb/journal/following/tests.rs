@@ -167,6 +167,18 @@ fn the_first_form_goes_on_without_a_gap_alone() {
     assert_eq!(judged(two_runs, &first), (vec![6], vec![stray(1)]));
 }
 
+/// The run before journaled nothing, and what an earlier one wrote stands behind its first entry.
+#[test]
+fn what_an_earlier_run_left_behind_the_first_entry_of_the_last_is_not_foreign() {
+    let left_by = |run: u64| {
+        let mut whole = written(3, 5, 3);
+        whole[0] = written(run, 8, 0).remove(0);
+        judged(whole, &tables(9, false))
+    };
+    assert_eq!([left_by(6), left_by(RUN)], [(vec![], vec![]), (vec![], vec![])]);
+    assert_eq!(left_by(4), (vec![], vec![Wrong::of(Kind::Foreign)]));
+}
+
 #[test]
 fn another_stores_journal_is_foreign() {
     let whole = || {
