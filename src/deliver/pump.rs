@@ -34,7 +34,6 @@ use super::seldom::Seldom;
 use super::shortage::Shortage;
 use crate::clock;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::webhook::endpoint::WebhookState;
 use crate::domain::webhook::target::Guard;
 use crate::store::{Committed, Ready, Store};
 
@@ -117,26 +116,7 @@ impl Pump {
     /// Takes over what a commit made ready, changed or dropped. The store's writer calls it after each commit.
     pub(crate) fn committed(self: &Arc<Self>, committed: Committed) {
         let mut queues = self.queues();
-        for endpoint in &committed.standings {
-            match endpoint.standing {
-                WebhookState::Active => {}
-                WebhookState::Disabled { .. } => queues.clear(endpoint.no, false),
-                WebhookState::Removed { .. } | WebhookState::Deleted { .. } => queues.clear(endpoint.no, true),
-            }
-        }
-        committed.dropped.iter().for_each(|dropped| queues.drop_waiting(dropped));
-        let changed = |key: DeliveryKey| {
-            committed.standings.iter().any(|endpoint| endpoint.no == key.endpoint)
-                || committed.dropped.iter().any(|dropped| dropped.covers(key))
-        };
-        for mut ready in committed.ready {
-            if changed(ready.key) {
-                // The delivery may have moved, so its attempt must read it from the store.
-                ready.known = None;
-            }
-            queues.push(ready);
-        }
-        committed.backlogs.into_iter().for_each(|(no, more)| queues.backlog(no, more));
+        queues.take_over(committed);
         self.start_all(queues);
     }
 

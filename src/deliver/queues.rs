@@ -11,6 +11,8 @@
 //! connect has one slot until an attempt succeeds. The last quarter of all slots is for endpoints without an attempt older than
 //! [`OLD`], and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
 
+mod commit;
+mod signal;
 mod state;
 
 use std::collections::VecDeque;
@@ -19,6 +21,7 @@ use std::time::{Duration, Instant};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::store::{Dropped, ENDPOINT_PERMITS, Lane, Ready};
 
+pub(crate) use signal::HealthSignal;
 pub(crate) use state::State;
 
 /// The queues of all endpoints. `W` is the handle by which a delivery is given to a worker that waits with a connection.
@@ -46,17 +49,6 @@ pub(crate) struct Limits {
 pub(crate) struct Start<W> {
     pub(crate) ready: Ready,
     pub(crate) worker: Option<W>,
-}
-
-/// What an attempt says about the health of its endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HealthSignal {
-    /// The attempt succeeded: the endpoint gets all its slots.
-    Good,
-    /// The attempt, or the gateway in front of the endpoint, timed out or did not connect: the endpoint gets one slot.
-    Slow,
-    /// The attempt ended in another way: the endpoint keeps the slots that it has.
-    Neutral,
 }
 
 /// A worker that waits with an open connection.

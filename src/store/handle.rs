@@ -96,18 +96,7 @@ impl Store {
         if let Some(doubt) = unstarted.memory.time.doubt() {
             dial::tell_of(doubt);
         }
-        let mut writer = Writer {
-            database: self.database.clone(),
-            inbox: self.inbox.clone(),
-            shared: self.shared.clone(),
-            memory: unstarted.memory,
-            journal: unstarted.journal,
-            on_commit,
-            turned_at: self.shared.clock.steady(),
-            checkpoint_at: None,
-            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
-            untold: None,
-        };
+        let mut writer = self.writer(unstarted, on_commit);
         let run = move || {
             let _guard = PanicEndsAll;
             writer.run().unwrap_or_else(|error| {
@@ -119,6 +108,21 @@ impl Store {
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
         *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+    }
+
+    pub(super) fn writer(&self, unstarted: Unstarted, on_commit: OnCommit) -> Writer {
+        Writer {
+            database: self.database.clone(),
+            inbox: self.inbox.clone(),
+            shared: self.shared.clone(),
+            memory: unstarted.memory,
+            journal: unstarted.journal,
+            on_commit,
+            turned_at: self.shared.clock.steady(),
+            checkpoint_at: None,
+            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
+            untold: None,
+        }
     }
 
     /// Refuses what comes from now on, writes what waits, and stops the writer. Blocks until that is done.

@@ -22,6 +22,8 @@ mod redb;
 mod rules;
 mod shared;
 #[cfg(test)]
+pub(crate) mod stepped;
+#[cfg(test)]
 mod tests;
 mod writer;
 
@@ -37,6 +39,8 @@ pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::boot::check::{Report, check};
 pub(crate) use redb::boot::doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
+#[cfg(test)]
+pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
 pub(crate) use redb::read::recover::Recover;
 pub(crate) use redb::read::rows::{Fit, Space};

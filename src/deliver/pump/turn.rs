@@ -138,7 +138,7 @@ impl Pump {
         let settings = self.settings();
         let capture = self.store.capture(settings.response_capture);
         let (outcome, request_headers, url) = self.send((&settings, &capture), &begun, &dialect, kept, parsed).await?;
-        let sign = sign(&outcome, &dialect);
+        let sign = HealthSignal::of(&outcome, &dialect);
         if sign != HealthSignal::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
         }
@@ -273,18 +273,6 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
         Err(panic) => Poll::Ready(Err(panic)),
     })
     .await
-}
-
-fn sign(outcome: &Outcome, dialect: &Dialect) -> HealthSignal {
-    match &outcome.result {
-        Ok(response) if dialect.is_success(response.status) => HealthSignal::Good,
-        Ok(response) if dialect.leaves_one_slot(response.status) => HealthSignal::Slow,
-        Ok(_) => HealthSignal::Neutral,
-        Err(failure) => match failure.class {
-            Class::Dns | Class::Connect | Class::Tls | Class::Timeout => HealthSignal::Slow,
-            _ => HealthSignal::Neutral,
-        },
-    }
 }
 
 fn refused(reason: &str) -> Outcome {

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 
 #[cfg(test)]
-pub(crate) use power::Power;
+pub(crate) use power::{Power, Surge};
 
 /// Where the store's files lie.
 #[derive(Clone, Debug, Default)]
@@ -104,6 +104,11 @@ mod power {
         pub(crate) fn fail_after(&self, steps: u64) {
             let mut supply = self.supply();
             supply.fails_at = Some(supply.passed + steps + 1);
+        }
+
+        /// Lets the power fail now.
+        pub(crate) fn fail(&self) {
+            self.supply().is_off = true;
         }
 
         pub(crate) fn is_off(&self) -> bool {

@@ -63,10 +63,10 @@ impl Writer {
         let mut ops = Vec::new();
         let mut rested = Rest { until: self.shared.clock.steady(), quiet: QUIET };
         loop {
-            let closed = self.inbox.take(&mut ops, self.wake_at(), rested);
+            let until = self.wake_at().min(self.shared.clock.steady() + IDLE);
+            let closed = self.inbox.take(&mut ops, until, rested);
             if closed && ops.is_empty() && self.is_finished()? {
-                recovery::close(&self.database)?;
-                return self.journal.clear();
+                return self.end();
             }
             let (taken, began) = (ops.len(), self.shared.clock.steady());
             self.turn(&mut ops)?;
@@ -74,8 +74,14 @@ impl Writer {
         }
     }
 
+    /// The next start finds nothing to recover.
+    pub(in crate::store) fn end(&self) -> Result<(), Error> {
+        recovery::close(&self.database)?;
+        self.journal.clear()
+    }
+
     /// One batch, from the inbox to the answers.
-    fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
+    pub(in crate::store) fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
         let database = self.database.clone();
         let txn = Txn::of(&database);
         let (after, commit) = self.fill(&txn, ops)?;
@@ -137,7 +143,7 @@ impl Writer {
     }
 
     /// Whether the tables have all that the journal holds; else they have it now, and meanwhile more may have come.
-    fn is_finished(&mut self) -> Result<bool, Error> {
+    pub(in crate::store) fn is_finished(&mut self) -> Result<bool, Error> {
         let memtable = &mut self.memory.memtable;
         memtable.thaw()?;
         if !memtable.has_journaled() {
@@ -208,8 +214,8 @@ impl Writer {
         }
     }
 
-    /// At once while there is background work, else when the next thing is due.
-    fn wake_at(&self) -> Instant {
+    /// At once while there is background work, else when the next thing is due, whatever is asked before.
+    pub(in crate::store) fn wake_at(&self) -> Instant {
         let now = self.shared.clock.steady();
         let memory = &self.memory;
         let busy = memory.schedule.is_behind()
@@ -221,7 +227,7 @@ impl Writer {
         if busy {
             return now;
         }
-        let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at()).min(now + IDLE);
+        let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at());
         let checkpoint = if memory.memtable.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
         checkpoint.map_or(next, |at| next.min(at))
     }

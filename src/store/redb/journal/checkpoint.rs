@@ -20,26 +20,32 @@ use crate::store::shared::Shared;
 pub(in crate::store) struct Checkpoints {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
+    #[cfg(test)]
+    beside: (Arc<Database>, Arc<Shared>),
 }
 
 impl Checkpoints {
     pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {
         let (jobs, todo) = mpsc::channel::<Job>();
+        #[cfg(test)]
+        let beside = (database.clone(), shared.clone());
         let run = move || {
             let _guard = PanicEndsAll;
-            for job in todo {
-                let made =
-                    bring_in(&database, job.memtable, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
-                // The writer waits for it before it ends.
-                drop(job.done.send(made));
-            }
+            todo.into_iter().for_each(|job| make(&database, &shared, job));
         };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
-        Self { jobs: Some(jobs), thread: Some(thread) }
+        Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+            #[cfg(test)]
+            beside,
+        }
     }
 
     pub(in crate::store) fn begin(&self, job: Job) {
+        #[cfg(test)]
+        let Some(job) = by_hand::keep(&self.beside, job) else { return };
         let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
         debug_assert!(sent, "the thread takes jobs as long as this is kept");
     }
@@ -62,6 +68,12 @@ impl Shared {
     }
 }
 
+fn make(database: &Database, shared: &Shared, job: Job) {
+    let made = bring_in(database, job.memtable, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
+    // The writer waits for it before it ends.
+    drop(job.done.send(made));
+}
+
 /// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way; `number` is that of the
 /// last of the changes. The counters stay those of the journal: the index stands further than they say until the flush is over.
 pub(in crate::store) fn bring_in(database: &Database, memtable: Memtable, number: u64, index_rows: usize) -> Done {
@@ -76,4 +88,46 @@ pub(in crate::store) fn bring_in(database: &Database, memtable: Memtable, number
     let memtable = tables.into_memtable();
     txn.commit()?;
     Ok(Brought { live_bytes, flush: memtable.into_flush() })
+}
+
+#[cfg(test)]
+pub(in crate::store) mod by_hand {
+    //! Checkpoints of a simulation: each is made by its own thread when it says so, or when the writer can wait no longer.
+
+    use std::cell::RefCell;
+
+    use super::*;
+
+    type Beside = (Arc<Database>, Arc<Shared>);
+
+    thread_local! {
+        static KEPT: RefCell<Option<Option<(Beside, Job)>>> = const { RefCell::new(None) };
+    }
+
+    /// Whether the writers of this thread keep their checkpoints from now on. Forgets the one that is kept.
+    pub(in crate::store) fn set(by_hand: bool) {
+        KEPT.replace(by_hand.then_some(None));
+    }
+
+    /// Keeps a checkpoint, where they are made by hand.
+    pub(super) fn keep(beside: &Beside, job: Job) -> Option<Job> {
+        KEPT.with_borrow_mut(|kept| match kept {
+            Some(kept) => {
+                *kept = Some((beside.clone(), job));
+                None
+            }
+            None => Some(job),
+        })
+    }
+
+    pub(in crate::store) fn is_kept() -> bool {
+        KEPT.with_borrow(|kept| matches!(kept, Some(Some(_))))
+    }
+
+    /// Makes the one that is kept.
+    pub(in crate::store) fn make_kept() {
+        if let Some(((database, shared), job)) = KEPT.with_borrow_mut(|kept| kept.as_mut().and_then(Option::take)) {
+            make(&database, &shared, job);
+        }
+    }
 }

@@ -57,7 +57,7 @@ impl Journal {
     pub(in crate::store) fn begin(store: &Path, medium: &Medium, writes: Writes, number: u64) -> Result<Self, Error> {
         let path = with_suffix(store, SUFFIX);
         let mut options = OpenOptions::new();
-        let opened = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = opened.map_err(|cause| failed("open", &path, cause))?;
         let track = medium.follow(&file).map_err(|cause| failed("open", &path, cause))?;
         sync_folder(&path)?;

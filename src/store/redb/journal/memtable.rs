@@ -277,6 +277,8 @@ impl Memtable {
     /// Waits for the checkpoint under way.
     pub(in crate::store) fn thaw(&mut self) -> Result<(), Error> {
         let Some(frozen) = &self.frozen else { return Ok(()) };
+        #[cfg(test)]
+        super::checkpoint::by_hand::make_kept();
         let done = frozen.done.recv().expect("the thread ends with the process");
         self.thawed(done)
     }

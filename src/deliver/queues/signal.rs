@@ -1,0 +1,30 @@
+//! What one attempt tells about its endpoint, and so about the slots that it may have.
+
+use crate::domain::delivery::outcome::{Class, Outcome};
+use crate::domain::dialect::Dialect;
+
+/// What an attempt says about the health of its endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HealthSignal {
+    /// The attempt succeeded: the endpoint gets all its slots.
+    Good,
+    /// The attempt, or the gateway in front of the endpoint, timed out or did not connect: the endpoint gets one slot.
+    Slow,
+    /// The attempt ended in another way: the endpoint keeps the slots that it has.
+    Neutral,
+}
+
+impl HealthSignal {
+    /// By the dialect's judgement of the outcome.
+    pub(crate) fn of(outcome: &Outcome, dialect: &Dialect) -> Self {
+        match &outcome.result {
+            Ok(response) if dialect.is_success(response.status) => Self::Good,
+            Ok(response) if dialect.leaves_one_slot(response.status) => Self::Slow,
+            Ok(_) => Self::Neutral,
+            Err(failure) => match failure.class {
+                Class::Dns | Class::Connect | Class::Tls | Class::Timeout => Self::Slow,
+                _ => Self::Neutral,
+            },
+        }
+    }
+}
