@@ -55,6 +55,9 @@ impl Batch<'_, '_> {
             let squeezed = over && self.squeeze_in_turn()?;
             self.memory.sweep.more = names || hours || held || aged || squeezed;
             self.memory.sweep.begun |= due;
+        } else if !aging {
+            // What is left waits for the first minute after the doubt: a writer that looked at once again would never sleep.
+            self.memory.sweep.more = false;
         }
         if !over {
             self.shared.full.store(false, Relaxed);
