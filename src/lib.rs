@@ -17,3 +17,7 @@ mod bench;
 mod server;
 
 pub mod cli;
+
+#[cfg(test)]
+#[path = "../tests/sim/mod.rs"]
+mod sim;
