@@ -115,7 +115,9 @@ impl Journal {
     /// Begins the other half, of which the tables hold all on disk.
     pub(in crate::store) fn turn_over(&mut self) {
         self.half = HALF_BYTES - self.half;
-        (self.end, self.changed) = (0, 0);
+        // The first block shows whose the file is, whatever becomes of a write: it stays.
+        self.end = if self.half == 0 { BLOCK_BYTES as u64 } else { 0 };
+        self.changed = 0;
     }
 }
 
@@ -242,6 +244,20 @@ mod tests {
         let (head, none) = &found.whole[0];
         assert_eq!((head.store, head.run, head.number, none.are_none(), found.whole.len()), (7, 8, 5, true, 1));
         assert_eq!(journal.number(), 5);
+    }
+
+    /// A write that is torn there would leave a file that shows nothing of the run.
+    #[test]
+    fn a_run_never_writes_over_its_first_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let mut journal = Journal::begin(&store, &Medium::default(), WRITES, 5).unwrap();
+        for _ in 0..4 {
+            journal.turn_over();
+            journal.write(&mut changes(10), b"c").unwrap();
+        }
+        let numbers: Vec<u64> = read(&path(&store)).unwrap().whole.iter().map(|(head, _)| head.number).collect();
+        assert_eq!(numbers, [5, 9, 8], "the first entry, and the last of each half");
     }
 
     #[test]
