@@ -83,7 +83,7 @@ impl Store {
         space.look(opened.memory.counters.live_bytes)?;
         let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
         let found = Found { findings: opened.findings, quarantined: opened.quarantined, watched: opened.watched };
-        let around = Surroundings { dial: Dial::of(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
+        let around = Surroundings { dial: Dial::new(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
         let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
         shared.budget.resize(options.limits.memory);
         let (database, inbox) = (Arc::new(opened.database), Arc::new(Inbox::new(clock.clone())));
@@ -151,17 +151,17 @@ impl Store {
 
     /// Logs an attempt's end. It may wait some milliseconds for company.
     pub(crate) fn finish(&self, finished: Finished) {
-        self.inbox.tell(Op::Finish(Box::new(finished)));
+        self.inbox.event(Op::Finish(Box::new(finished)));
     }
 
     /// Asks for the next piece of an endpoint's backlog.
     pub(crate) fn refill(&self, endpoint: EndpointNo) {
-        self.inbox.tell(Op::Refill(endpoint));
+        self.inbox.event(Op::Refill(endpoint));
     }
 
     /// Asks whether a delivery is still to be made, behind the outcome that was told before.
     pub(crate) fn recheck(&self, ready: Ready) {
-        self.inbox.tell(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
+        self.inbox.event(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
     }
 
     pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
@@ -205,7 +205,7 @@ impl Store {
 
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.shared.budget.resize(limits.memory);
-        self.inbox.tell(Op::Limits(limits));
+        self.inbox.event(Op::Limits(limits));
     }
 
     pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
@@ -372,7 +372,7 @@ impl Store {
     /// The same for what holds so many bytes of an event.
     async fn ask_with<T>(&self, line: Line, bytes: usize, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
         let (to, answer) = oneshot::channel();
-        self.inbox.ask(line, op(to), bytes).map_err(|_| Denied::Closing)?;
+        self.inbox.request(line, op(to), bytes).map_err(|_| Denied::Closing)?;
         answer.await.map_err(|_| Denied::Closing)
     }
 }

@@ -60,8 +60,8 @@ pub(crate) struct Owned {
 }
 
 impl Owned {
-    /// Whose an event is; an event for all tenants belongs to its provider's [`ALL_TENANTS`].
-    fn of(event: &Event) -> Self {
+    /// The owner of an event. An event for all tenants belongs to its provider's [`ALL_TENANTS`].
+    fn from_event(event: &Event) -> Self {
         Self { provider: (&*event.provider).into(), tenant: listed_under(event.tenant.as_deref()).into() }
     }
 
@@ -75,7 +75,7 @@ fn listed_under(tenant: Option<&str>) -> &str {
     tenant.unwrap_or(ALL_TENANTS)
 }
 
-/// Why a change was not made. Nothing of it is kept.
+/// Why a change was refused. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denied {
     #[error("no such webhook")]
@@ -144,9 +144,9 @@ pub(crate) enum Denied {
     Closing,
 }
 
-/// The provider of operational events. No config can name it: a name holds no dot.
+/// The provider of operational events. No config can name it, since a provider's name holds no dot.
 pub(crate) const OPERATOR_PROVIDER: &str = "hookwheel.operator";
 pub(crate) const OPERATOR_TENANT: &str = "operator";
 
-/// The name under which a provider's events for all its tenants are listed; no tenant can be called that.
+/// The name under which a provider's events for all its tenants are listed. No tenant can have it.
 const ALL_TENANTS: &str = "*";

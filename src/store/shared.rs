@@ -1,4 +1,4 @@
-//! What the writer shows to everyone else: the registry, the tail of the index, and how it is doing.
+//! What the writer shows to all other threads: the registry, the tail of the index, and the store's health.
 
 pub(in crate::store) mod cached;
 pub(in crate::store) mod catalogue;
@@ -37,7 +37,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
 use crate::domain::time::Timestamp;
 
-/// Shared by the writer and all handles.
+/// The state that the writer and all handles share.
 pub(super) struct Shared {
     registry: RwLock<Registry>,
     pub(super) queue_budget: Arc<QueueBudget>,
@@ -52,48 +52,48 @@ pub(super) struct Shared {
     unflushed_marks: Mutex<UnflushedMarks>,
     pub(super) facts: broadcast::Sender<Fact>,
     pub(super) feeds: Feeds,
-    /// Spoken by a provider that the config does not name any more.
+    /// The dialect of providers that the config does not name any more.
     standard: Arc<Dialect>,
     pub(super) clock: Clock,
     start: Instant,
-    /// Since the store was opened.
+    /// The number of commits since the store was opened.
     pub(super) commit_count: AtomicU64,
     pub(super) pending: AtomicU64,
     pub(super) events: AtomicU64,
     pub(super) live_bytes: AtomicU64,
     pub(super) armed: AtomicUsize,
     pub(super) behind: AtomicBool,
-    /// Every due entry up to here is in memory.
+    /// All entries of the due table up to this time, in milliseconds, are in memory.
     pub(super) loaded_ms: AtomicU64,
     /// How long a delivery in a queue has waited for nothing but a slot, in milliseconds.
     pub(super) held_back_ms: AtomicU64,
-    /// What this machine lacks, so that deliveries wait for it.
+    /// What this machine lacks, if deliveries wait for it.
     pub(super) shortage: RwLock<Option<&'static str>>,
-    /// Steady microseconds of the last turn of the writer.
+    /// When the writer's last turn was, in steady microseconds since the store was opened.
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
     pub(super) space: Space,
     pub(super) found: Found,
     journal_lost: bool,
-    /// Webhooks whose secret comes from a file.
+    /// The webhooks whose secrets come from files.
     from_file: RwLock<HashSet<EndpointNo>>,
 }
 
-/// Whose the store is.
+/// The store's identity: its node, its sealer for secrets, and its path.
 pub(super) struct Whose {
     pub(super) node: Node,
     pub(super) sealer: Sealer,
     pub(super) path: PathBuf,
 }
 
-/// What stands around the store: the clocks and the disk.
+/// The surroundings of the store: the clocks and the disk.
 pub(super) struct Surroundings {
     pub(super) clock: Clock,
     pub(super) dial: Dial,
     pub(super) space: Space,
 }
 
-/// What the start found.
+/// What the start found wrong with the store.
 pub(super) struct Found {
     pub(super) findings: Vec<Finding>,
     pub(super) quarantined: u64,
@@ -103,29 +103,29 @@ pub(super) struct Found {
 /// How the store is doing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Health {
-    /// Since the writer last showed that it lives.
+    /// How long ago the writer last showed that it lives.
     pub(crate) last_commit_age: Duration,
-    /// Operations that wait for it.
+    /// The number of operations that wait for the writer.
     pub(crate) queue: usize,
-    /// The due table is still being loaded.
+    /// Whether the due table is still being loaded.
     pub(crate) behind: bool,
-    /// How late the oldest due delivery is that only the relay holds back.
+    /// How late the oldest due delivery is that only this relay holds back.
     pub(crate) oldest_due_late: Duration,
-    /// What this machine lacks, so that deliveries wait for it.
+    /// What this machine lacks, if deliveries wait for it.
     pub(crate) shortage: Option<&'static str>,
-    /// Unfinished deliveries fill `max_bytes`.
+    /// Whether unfinished deliveries fill `max_bytes`.
     pub(crate) full: bool,
     pub(crate) disk_low: bool,
-    /// Since the store was opened.
+    /// The number of commits since the store was opened.
     pub(crate) commits: u64,
     pub(crate) pending: u64,
     pub(crate) events: u64,
     pub(crate) live_bytes: u64,
     pub(crate) armed: usize,
     pub(crate) webhooks: usize,
-    /// The removed ones not among them.
+    /// The number of disabled webhooks, without the removed ones.
     pub(crate) disabled: usize,
-    /// Taken out of the config file.
+    /// The number of webhooks that were taken out of the config file.
     pub(crate) removed: usize,
 }
 
@@ -197,7 +197,7 @@ impl Shared {
         self.unflushed_marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Readers find in the tables what the journal held up to here.
+    /// Takes note that the tables hold what the journal held up to entry `number`, so that readers find it there.
     pub(super) fn in_tables(&self, number: u64) {
         self.unflushed().drop_through(number);
         self.unflushed_marks().drop_through(number);
@@ -232,7 +232,7 @@ impl Shared {
         *self.from_file.write().unwrap_or_else(PoisonError::into_inner) = held;
     }
 
-    /// Steady microseconds since the store was opened.
+    /// A steady time in microseconds since the store was opened.
     pub(super) fn micros(&self, steady: Instant) -> u64 {
         u64::try_from(steady.saturating_duration_since(self.start).as_micros()).unwrap_or(u64::MAX)
     }
@@ -267,5 +267,5 @@ impl Shared {
     }
 }
 
-/// Facts that a slow listener may be behind before it loses the oldest.
+/// How many facts a slow listener may be behind before it loses the oldest.
 const FACTS: usize = 4_096;

@@ -1,4 +1,4 @@
-//! What the writer is asked to do, and how each asker gets the answer.
+//! The commands to the writer, each with the channel for its answer.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use crate::domain::webhook::secret::Secret;
 use crate::store::shared::cached::CachedEvent;
 use crate::store::{Attempt, Denied, Owned};
 
-/// One entry of the inbox.
+/// A command in the inbox.
 pub(in crate::store) enum Op {
     Accept(Box<Publication>, oneshot::Sender<Result<Accepted, Refusal>>),
     AcceptAll(Vec<Publication>, oneshot::Sender<Vec<Result<Accepted, Refusal>>>),
     Finish(Box<Finished>),
     Refill(EndpointNo),
-    /// One that was to start while it was under way: its attempt looks whether it is still to be made.
+    /// A delivery that came again while an attempt of it was under way. Its next attempt must check whether it is still due.
     Recheck(Box<Ready>),
     Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
     Sync(Box<DesiredState>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
@@ -43,20 +43,20 @@ pub(in crate::store) enum Op {
     AddKey(Box<NewKey>, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
     Limits(Limits),
-    /// The wall clock is right, the operator says; answered whether anybody had doubted it.
+    /// The operator says that the wall clock is right. The answer is whether it was in doubt.
     AcceptClock(oneshot::Sender<Result<bool, Denied>>),
 }
 
 /// Providers and the dialects they speak.
 pub(crate) type Dialects = Vec<(Box<str>, Arc<Dialect>)>;
 
-/// All that the config file says of what the store keeps.
+/// The part of the config file that the store has to bring about.
 #[derive(Debug)]
 pub(crate) struct DesiredState {
     pub(crate) dialects: Dialects,
-    /// Those that go when they are taken out.
+    /// The tenants that the file lists. A tenant that was listed before and is not any more is taken out.
     pub(crate) tenants: Vec<Owned>,
-    /// Its keys: nothing is taken any more that came with one that it held before.
+    /// The file's keys. Events that came with a key that the file had before, and has not any more, are refused.
     pub(crate) keys: HashSet<KeyHash>,
     pub(crate) webhooks: Vec<FileWebhook>,
 }
@@ -71,14 +71,14 @@ pub(in crate::store) enum WebhookOp {
     Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
 }
 
-/// What a change makes of the definition that stands when its turn comes, so that of two at once both are kept.
+/// Makes the new definition of the one that stands when the change is applied, so that of two changes at once both are kept.
 pub(crate) type Redefine = Box<dyn FnOnce(&Definition) -> Definition + Send>;
 
 /// A key to be made.
 #[derive(Clone, Debug)]
 pub(crate) struct NewKey {
     pub(crate) key: Key,
-    /// The key that it is made with.
+    /// The key that makes it.
     pub(crate) by: Option<KeyHash>,
 }
 
@@ -88,13 +88,13 @@ pub(crate) struct NewWebhook {
     pub(crate) owned: Owned,
     pub(crate) definition: Definition,
     pub(crate) owner: Owner,
-    /// `None`: the dialect signs nothing.
+    /// The secret. `None` when the dialect signs nothing.
     pub(crate) secret: Option<Secret>,
-    /// How many webhooks its maker's key may have made; 0: any number.
+    /// The most webhooks that its maker's key may have made. 0 means that there is no limit.
     pub(crate) limit: u32,
-    /// The ids of keys that stand in the config file: of others the store knows whether they were revoked.
+    /// The ids of the config file's keys. Of all other keys the store knows whether they were revoked.
     pub(crate) file_keys: Vec<Box<str>>,
-    /// Whether it brings a tenant back that was taken out of the config file.
+    /// Whether the webhook brings back a tenant that was taken out of the config file.
     pub(crate) restores: bool,
 }
 
@@ -103,45 +103,47 @@ pub(crate) struct NewWebhook {
 pub(crate) struct FileWebhook {
     pub(crate) owned: Owned,
     pub(crate) definition: Definition,
-    /// From its `secret_file`.
+    /// The secret from its `secret_file`.
     pub(crate) secret: Option<Secret>,
-    /// For a new webhook without a `secret_file`; `None`: the dialect signs nothing.
+    /// The secret for a new webhook without a `secret_file`. `None` when the dialect signs nothing.
     pub(crate) fresh_secret: Option<Secret>,
-    /// How long the old secret signs after a changed `secret_file`.
+    /// How long the old secret still signs after the `secret_file` has changed.
     pub(crate) overlap: Duration,
 }
 
-/// What may change while the store is open.
+/// Settings that may change while the store is open.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) retention: Duration,
     pub(crate) max_bytes: u64,
-    /// Bytes of events, requests and answers that are held at once.
+    /// The most bytes of events, requests and answers in memory at once.
     pub(crate) memory: u64,
-    /// A connection that no event names for so long is closed.
+    /// A connection is closed when no event has named it for this long.
     pub(crate) connection_idle: Duration,
 }
 
-/// A delivery to attempt now.
+/// A delivery that is to be attempted now.
 #[derive(Debug)]
 pub(crate) struct Ready {
     pub(crate) key: DeliveryKey,
     pub(crate) position: QueuePosition,
     pub(crate) lane: Lane,
-    /// The event, when it is at hand: then this is its first attempt and nothing need be read.
+    /// The event, if it is in memory. Then this is its first attempt, and nothing has to be read.
     pub(crate) known: Option<Arc<CachedEvent>>,
-    /// A test that was asked for: it stays in its queue when the others are dropped, and is sent though its webhook is disabled.
+    /// Whether a test call made it. A test stays in its queue when other deliveries are dropped, and is sent although its webhook
+    /// is disabled.
     pub(crate) is_test: bool,
-    /// It may be under way, or its outcome on the way to the disk: before it starts the store is asked, behind that outcome.
+    /// Whether an attempt of it may be under way, or the outcome on its way to the disk. Then the store must be asked, after that
+    /// outcome, before it starts.
     pub(crate) needs_recheck: bool,
     pub(crate) permit: QueuePermit,
-    /// Since when it could be attempted, for all that the store knows.
+    /// Since when the delivery could be attempted, as far as the store knows.
     pub(crate) since: Instant,
 }
 
 #[cfg(test)]
 impl Ready {
-    /// One that no store knows.
+    /// A delivery that no store knows.
     pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
         let permit = QueuePermit::acquire_beyond(&Arc::default(), &Arc::default());
         Self {
@@ -157,14 +159,14 @@ impl Ready {
     }
 }
 
-/// Which of its endpoint's queues a delivery waits in.
+/// The queue of its endpoint in which a delivery waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// New ones and retries.
+    /// New deliveries and retries.
     Due,
-    /// What waited on disk.
+    /// Deliveries that waited on disk.
     Backlog,
-    /// Asked for by a person: first, and also when the webhook is disabled.
+    /// Deliveries that a person asked for. They go first, and also when the webhook is disabled.
     Manual,
 }
 
@@ -173,7 +175,7 @@ pub(crate) enum Lane {
 pub(crate) struct Finished {
     pub(crate) key: DeliveryKey,
     pub(crate) position: QueuePosition,
-    /// It was taken from memory as its first attempt.
+    /// Whether the delivery came from memory for its first attempt.
     pub(crate) first: bool,
     pub(crate) trigger: Trigger,
     pub(crate) started_at: Timestamp,
@@ -181,11 +183,11 @@ pub(crate) struct Finished {
     pub(crate) url: Box<str>,
     pub(crate) request_headers: Headers,
     pub(crate) outcome: Outcome,
-    /// `None` where whoever tells has a bound of its own.
+    /// The outcome's room. `None` where the number of outcomes is bounded in another way.
     pub(crate) _room: Option<OutcomeRoom>,
 }
 
-/// Room for one outcome among those that wait for the disk, given back when the writer has taken it in.
+/// The room of one outcome among those that wait for the disk. It is given back when the writer has taken the outcome.
 pub(crate) type OutcomeRoom = OwnedSemaphorePermit;
 
 impl Finished {
@@ -202,33 +204,33 @@ impl Finished {
     }
 }
 
-/// A test under way.
+/// A test that is under way.
 #[derive(Debug)]
 pub(crate) struct TestRun {
     pub(crate) key: DeliveryKey,
-    /// Fires when its outcome is on disk.
+    /// Sends when the test's outcome is on disk.
     pub(crate) done: oneshot::Receiver<()>,
 }
 
-/// One delivery to bring back.
+/// A delivery that is to be recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Recovered {
-    /// It failed: it runs again under its id.
+    /// The delivery failed. It runs again under its id.
     Failed(DeliveryKey),
-    /// The webhook matches now and never got it.
+    /// The webhook matches the event and never got it.
     Missed(EventKey),
 }
 
 /// Which waiting deliveries of a webhook are to end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Purge {
-    /// Those of a webhook that is not active; else those of one that is.
+    /// Whether the webhook must be inactive, so that its deliveries are held. Otherwise it must be active.
     pub(crate) held: bool,
-    /// Of events published up to then; `None`: of all that are published before the call.
+    /// Only deliveries of events published up to this time. `None` for all events published before the call.
     pub(crate) until: Option<Timestamp>,
 }
 
-/// Deliveries that are not to be attempted any more, though they may wait in a queue: those of an endpoint by their events.
+/// Deliveries of an endpoint that must not be attempted any more, by the range of their events. They may still wait in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dropped {
     pub(crate) endpoint: EndpointNo,
@@ -250,14 +252,14 @@ impl Dropped {
     }
 }
 
-/// What one commit means for those who deliver.
+/// What one commit means for the pump.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub(crate) ready: Vec<Ready>,
-    /// Webhooks whose standing changed.
+    /// The webhooks whose state changed.
     pub(crate) standings: Vec<Arc<Endpoint>>,
     pub(crate) dropped: Vec<Dropped>,
-    /// Endpoints with a backlog, and whether more of it waits on disk after what is in `ready`.
+    /// The endpoints with a backlog, and whether more of it waits on disk behind the deliveries in `ready`.
     pub(crate) backlogs: Vec<(EndpointNo, bool)>,
 }
 

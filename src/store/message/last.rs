@@ -1,8 +1,8 @@
-//! How a webhook's newest attempt ended, in memory: lists show it of each webhook, without a look at the disk for each row.
+//! How a webhook's newest attempt ended, kept in memory: lists show it for each webhook without reading the disk for each row.
 //!
-//! The writer notes it after each commit. Of an attempt before the start of the process a reader looks it up in the log, once a
-//! webhook, and leaves here what it found. The two moments of one value are separate atomics: a reader may see the time of one
-//! attempt with the result of the next, which is told a moment later anyway.
+//! The writer notes it after each commit. For an attempt before the start of the process, a reader looks it up in the log once a
+//! webhook and keeps here what it found. The time and the result are separate atomics, so a reader may see the time of one
+//! attempt with the result of the next, which it would see a moment later anyway.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -13,27 +13,27 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LastAttempt {
     pub(crate) ended_at: Timestamp,
-    /// Of the response; `None`: there was none.
+    /// The status of the response. `None` when there was none.
     pub(crate) code: Option<u16>,
-    /// Why it was no success; `None`: it was one.
+    /// Why the attempt was no success. `None` when it was one.
     pub(crate) error: Option<Class>,
 }
 
-/// What is known of a webhook's newest attempt.
+/// What memory knows of a webhook's newest attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Known {
-    /// Nobody looked since the start.
+    /// Nobody has looked since the start.
     Nothing,
-    /// The log has no attempt.
+    /// The log holds no attempt.
     NoAttempt,
     Attempt(LastAttempt),
 }
 
-/// The same, shared by the writer and all readers.
+/// The newest attempt's end, shared by the writer and all readers.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Last {
     ended_at_micros: AtomicU64,
-    /// 0: nothing is known; else as [`packed`] makes it.
+    /// 0 when nothing is known, else the value of [`packed`].
     result: AtomicU32,
 }
 
@@ -46,7 +46,8 @@ impl Last {
         }
     }
 
-    /// Notes an attempt that was committed. Only the writer calls this; one that ended before the one that is known is passed over.
+    /// Takes note of an attempt that was committed. Only the writer calls this. An attempt that ended earlier than the known one
+    /// is ignored.
     pub(in crate::store) fn note(&self, attempt: LastAttempt) {
         let at = attempt.ended_at.as_micros();
         if self.ended_at_micros.fetch_max(at, Relaxed) <= at {
@@ -54,7 +55,7 @@ impl Last {
         }
     }
 
-    /// Keeps what a reader found in the log, unless the writer noted an attempt meanwhile.
+    /// Keeps what a reader found in the log, unless the writer has noted an attempt meanwhile.
     pub(in crate::store) fn learn(&self, found: Option<LastAttempt>) {
         let result = found.map_or(NO_ATTEMPT, packed);
         if let (Ok(_), Some(attempt)) = (self.result.compare_exchange(0, result, Relaxed, Relaxed), found) {
@@ -63,7 +64,7 @@ impl Last {
     }
 }
 
-/// The code in the lower half, then the class as a number from 1, 0 where there is none.
+/// Packs a result: the code in the lower half, and above it the class as a number from 1, or 0 without a class.
 fn packed(attempt: LastAttempt) -> u32 {
     let class = attempt.error.and_then(|error| Class::ALL.iter().position(|class| *class == error));
     let class = class.and_then(|position| u32::try_from(position + 1).ok()).unwrap_or_default();
@@ -77,13 +78,13 @@ fn unpacked(result: u32, ended_at: Timestamp) -> LastAttempt {
     LastAttempt { ended_at, code, error: class.and_then(|position| Class::ALL.get(position)).copied() }
 }
 
-/// Set in every known result, so that none is 0.
+/// A bit that every known result has, so that none is 0.
 const KNOWN: u32 = 1 << 31;
 
-/// A known result that no attempt has: a success without a code.
+/// The value for a log without attempts. No attempt has it: it would be a success without a code.
 const NO_ATTEMPT: u32 = KNOWN;
 
-/// Behind the 16 bits of the code.
+/// The position of the class, above the 16 bits of the code.
 const CLASS_AT: u32 = 16;
 
 #[cfg(test)]
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_finds_is_kept_until_the_writer_knows_better() {
+    fn a_readers_find_is_kept_until_the_writer_notes_an_attempt() {
         let last = Last::default();
         assert_eq!(last.known(), Known::Nothing);
         last.learn(None);

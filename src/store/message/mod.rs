@@ -1,4 +1,4 @@
-//! What goes into the store and what comes out: commands, publications, views of deliveries, and what watchers are told.
+//! What goes into the store and what comes out: commands, publications, views of deliveries, and facts for watchers.
 
 pub(in crate::store) mod command;
 pub(in crate::store) mod last;

@@ -1,19 +1,19 @@
-//! How much of what is due may wait in memory: the bound that keeps a slow endpoint from costing the others anything.
+//! Bounds how many due deliveries wait in memory, so that a slow endpoint costs the other endpoints nothing.
 //!
-//! A delivery that finds no permit goes to its endpoint's backlog on disk and comes back when the endpoint asks for more.
+//! A delivery that gets no permit goes to its endpoint's backlog on disk. It comes back when the endpoint asks for more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::last::Last;
 
-/// Seats over all endpoints.
+/// The permits over all endpoints.
 #[derive(Debug, Default)]
 pub(crate) struct QueueBudget {
     waiting: AtomicUsize,
 }
 
-/// What is known in memory alone about one endpoint.
+/// What memory alone knows about one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Live {
     waiting: AtomicU32,
@@ -39,7 +39,8 @@ impl Live {
     }
 }
 
-/// A delivery's place in memory, from the commit that made it ready to the start of its attempt. Dropping it frees the place.
+/// The right of a delivery to wait in memory, from the commit that made it ready to the start of its attempt. Dropping it
+/// releases the right.
 #[derive(Debug)]
 pub(crate) struct QueuePermit {
     budget: Arc<QueueBudget>,
@@ -48,12 +49,12 @@ pub(crate) struct QueuePermit {
 }
 
 impl QueuePermit {
-    /// `None` when the endpoint or the budget is full.
+    /// Takes a permit. `None` when the endpoint or the budget has none left.
     pub(in crate::store) fn acquire(budget: &Arc<QueueBudget>, live: &Arc<Live>) -> Option<Self> {
         (Self::available(budget, live) > 0).then(|| Self::acquire_beyond(budget, live))
     }
 
-    /// How many permits the endpoint would be given now.
+    /// How many permits the endpoint could get at this moment.
     pub(in crate::store) fn available(budget: &QueueBudget, live: &Live) -> usize {
         let waiting = live.waiting();
         let own = OWN_PERMITS.saturating_sub(waiting) as usize;
@@ -61,14 +62,14 @@ impl QueuePermit {
         own.max(shared.min(PERMITS.saturating_sub(budget.waiting.load(Relaxed))))
     }
 
-    /// A permit beyond the bound, for what a person asked for and waits for.
+    /// Takes a permit beyond the bound, for a delivery that a person asked for and waits for.
     pub(in crate::store) fn acquire_beyond(budget: &Arc<QueueBudget>, live: &Arc<Live>) -> Self {
         let permit = Self { budget: budget.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
         permit.reacquire();
         permit
     }
 
-    /// Frees the place: the attempt has started.
+    /// Gives the permit back, since the attempt has started.
     pub(crate) fn release(&self) {
         if self.is_taken.swap(false, Relaxed) {
             self.budget.waiting.fetch_sub(1, Relaxed);
@@ -76,7 +77,7 @@ impl QueuePermit {
         }
     }
 
-    /// Takes the place again, beyond the bound if need be: the attempt could not start after all.
+    /// Takes the permit again, beyond the bound if necessary, since the attempt could not start after all.
     pub(crate) fn reacquire(&self) {
         if !self.is_taken.swap(true, Relaxed) {
             self.budget.waiting.fetch_add(1, Relaxed);
@@ -91,13 +92,13 @@ impl Drop for QueuePermit {
     }
 }
 
-/// Deliveries in memory over all endpoints; about 100 bytes each.
+/// The most deliveries in memory over all endpoints, about 100 bytes each.
 const PERMITS: usize = 65_536;
 
-/// Seats that an endpoint has whatever the others do: however many are stuck, the quick ones stay in memory.
+/// The permits that an endpoint gets whatever the others have. However many endpoints are stuck, the quick ones stay in memory.
 const OWN_PERMITS: u32 = 32;
 
-/// Deliveries in memory for one endpoint: enough for a burst.
+/// The most deliveries in memory for one endpoint: enough for a burst.
 pub(crate) const ENDPOINT_PERMITS: u32 = 4_096;
 
 #[cfg(test)]
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_has_its_own_seats_whatever_the_others_do() {
+    fn an_endpoint_has_its_own_permits_whatever_the_others_do() {
         let (budget, live, other) = (Arc::default(), Arc::default(), Arc::default());
         assert_eq!(QueuePermit::available(&budget, &live), ENDPOINT_PERMITS as usize);
         let _others: Vec<_> = (0..PERMITS - 10).map(|_| QueuePermit::acquire_beyond(&budget, &other)).collect();

@@ -1,4 +1,4 @@
-//! What happened, for people who watch: `dev` on a terminal. Lost when nobody listens or a listener is slow.
+//! Facts for people who watch, as with `dev` on a terminal. They are lost when nobody listens or a listener is slow.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::domain::delivery::outcome::Class;
 use crate::domain::time::Timestamp;
 use crate::store::Status;
 
-/// One line's worth, sent after the commit that made it true.
+/// A fact for one line, sent after the commit that made it true.
 #[derive(Clone, Debug)]
 pub(crate) enum Fact {
     Published { at: Timestamp, id: String, kind: String, deliveries: u32 },
@@ -15,23 +15,23 @@ pub(crate) enum Fact {
     Enabled { at: Timestamp, webhook: String },
 }
 
-/// An attempt and what follows from it.
+/// An attempt, and what follows from it.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempted {
     pub(crate) at: Timestamp,
     pub(crate) event_id: String,
     pub(crate) kind: String,
-    /// The webhook's name, or its id.
+    /// The webhook's name, or its id when it has none.
     pub(crate) webhook: String,
     pub(crate) url: String,
     pub(crate) number: u16,
-    /// Attempts of the whole run, this one included.
+    /// How many attempts the whole run may have, including this one.
     pub(crate) of: u16,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<(Class, String)>,
     pub(crate) duration: Duration,
     pub(crate) next_at: Option<Timestamp>,
     pub(crate) ended: Option<Status>,
-    /// The first bytes of the response, as text.
+    /// The first bytes of the response as text.
     pub(crate) response_start: String,
 }

@@ -9,33 +9,34 @@ use crate::domain::dialect::Dialect;
 use crate::domain::event::{Attributes, attribute_bytes};
 use crate::domain::time::Timestamp;
 
-/// One event as a publisher sent it, checked by everything that needs no store.
+/// An event as a publisher sent it. All checks that need no store were made.
 #[derive(Clone, Debug)]
 pub(crate) struct Publication {
     pub(crate) provider: Arc<str>,
     pub(crate) dialect: Arc<Dialect>,
-    /// `None`: for all tenants of the provider.
+    /// The tenant. `None` for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
-    /// Whether the tenant comes to be by this event when there is none.
+    /// Whether the event makes its tenant when that does not exist.
     pub(crate) makes_tenant: bool,
-    /// The tenant's, for `$tenant.environment`.
+    /// The tenant's environment, for `$tenant.environment`.
     pub(crate) environment: Arc<str>,
-    /// The publisher's own id; `None`: made here.
+    /// The publisher's own id. `None` when the store makes one.
     pub(crate) id: Option<Box<str>>,
     pub(crate) kind: Box<str>,
-    /// As the dialect prints it: byte for byte, or by ECMAScript's rules.
+    /// The data as the dialect prints it: byte for byte, or by ECMAScript's rules.
     pub(crate) data: Bytes,
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) attributes: Attributes,
     pub(crate) connection: Option<Box<str>>,
     pub(crate) idempotency_key: Option<Box<str>>,
-    /// SHA-256 over what makes two publications the same content; read only with `id` or `idempotency_key`.
+    /// The SHA-256 over everything that makes two publications the same. It is read only when there is an `id` or an
+    /// `idempotency_key`.
     pub(crate) content: [u8; 32],
-    /// The one webhook that gets it, by name: where the dialect routes by an attribute.
+    /// The name of the only webhook that gets the event, where the dialect routes by an attribute.
     pub(crate) link: Option<Box<str>>,
-    /// A test's: not listed among the events.
+    /// Whether a test call made the event, so that it is not listed among the events.
     pub(crate) test: bool,
-    /// With which key it came. Once that is revoked, nothing of its that still waits is taken.
+    /// The key that the event came with. When that is revoked, events that still wait are refused.
     pub(crate) by: Option<Arc<Key>>,
 }
 
@@ -72,7 +73,7 @@ impl Publication {
         crate::store::listed_under(self.tenant.as_deref())
     }
 
-    /// What it holds of memory while it waits for the disk.
+    /// How many bytes of memory it takes while it waits for the disk.
     pub(in crate::store) fn bytes(&self) -> usize {
         self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + size_of::<Self>()
     }
@@ -84,21 +85,21 @@ pub(crate) struct Accepted {
     pub(crate) id: Box<str>,
     /// How many webhooks match.
     pub(crate) deliveries: u32,
-    /// The same content was published before: this is the first answer again.
+    /// Whether the same content was published before. Then this is the first answer once more.
     pub(crate) repeated: bool,
-    /// What nobody gets, whose type may be misspelt.
+    /// Set when no webhook matches. The event's type may be misspelt.
     pub(crate) unwanted: Option<Unwanted>,
 }
 
 /// An event that no webhook matches.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Unwanted {
-    /// `None`: for all tenants of the provider.
+    /// The tenant. `None` for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
     pub(crate) kind: Box<str>,
 }
 
-/// Why a publication was not taken. Nothing of it is kept.
+/// Why a publication was refused. Nothing of it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     #[error("an event with id `{0}` exists with other content")]
@@ -125,7 +126,7 @@ pub(crate) enum Refusal {
     TenantRemoved(Box<str>),
     #[error("the tenant has no webhook named `{link}`")]
     NoLink {
-        /// What named it.
+        /// The attribute that named the webhook.
         attribute: Box<str>,
         link: Box<str>,
     },
@@ -137,19 +138,19 @@ pub(crate) enum Refusal {
     Closing,
 }
 
-/// Want of room in the store, for which it takes no events.
+/// Why the store refuses events, if it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Pressure {
     None,
-    /// What is unfinished fills `max_bytes`.
+    /// Unfinished deliveries fill `max_bytes`.
     Full,
     DiskLow,
-    /// Nobody knows what was lost with the journal, and nobody has looked yet.
+    /// The journal was lost, so nobody knows what is missing, and no one has acknowledged that yet.
     JournalLost,
 }
 
 impl Pressure {
-    /// Why an event is not taken; `None`: it may be.
+    /// The refusal of an event. `None` when events are taken.
     pub(in crate::store) fn refusal(self) -> Option<Refusal> {
         match self {
             Self::None => None,

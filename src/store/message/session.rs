@@ -6,13 +6,13 @@ use crate::domain::id::EndpointNo;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
 
-/// A connection that is open.
+/// An open connection.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Connection {
     pub(crate) opened_at: Timestamp,
-    /// When it opened, or when an event last named it.
+    /// When it was opened, or when an event last named it.
     pub(in crate::store) used_at: Timestamp,
-    /// The name of the one webhook that it pins; `None`: all that its tenant had.
+    /// The name of the only webhook that it pins. `None` when it pins all webhooks that its tenant had.
     pub(crate) link: Option<Box<str>>,
     pub(crate) urls: Vec<(EndpointNo, Box<str>)>,
 }
@@ -22,11 +22,11 @@ pub(crate) struct Connection {
 pub(crate) struct NewConnection {
     pub(crate) owned: Owned,
     pub(crate) id: Box<str>,
-    /// The name of the one webhook to pin.
+    /// The name of the only webhook to pin.
     pub(crate) link: Option<Box<str>>,
 }
 
-/// What opening came to: the connection, and whether it was open before.
+/// The connection, and whether it was open before.
 pub(crate) type Opened = (Connection, bool);
 
 impl Connection {

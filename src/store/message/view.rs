@@ -1,4 +1,4 @@
-//! Deliveries as readers see them, and how they ask for many.
+//! Deliveries and webhooks as readers see them, and the filters of lists.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::last::LastAttempt;
 
-/// A delivery as a reader sees it; its attempts are read one by one.
+/// A delivery as a reader sees it. Its attempts are read separately.
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) delivery: Delivery,
@@ -20,12 +20,12 @@ pub(crate) struct View {
     pub(crate) kind: Box<str>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) status: Status,
-    /// Why its newest attempt was no success.
+    /// Why the newest attempt was no success.
     pub(crate) error: Option<Class>,
 }
 
 impl View {
-    /// Where it is sent, or was.
+    /// The URL that the delivery is, or was, sent to.
     pub(crate) fn url(&self) -> &str {
         let pinned = self.delivery.url.as_deref();
         match pinned {
@@ -35,7 +35,7 @@ impl View {
     }
 }
 
-/// The four words of the API.
+/// The four states of a delivery in the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Pending,
@@ -44,7 +44,7 @@ pub(crate) enum Status {
     Held,
 }
 
-/// One attempt as the log keeps it. The request's body is the event's.
+/// An attempt as the log keeps it. The body of its request is the event's.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempt {
     pub(crate) number: u16,
@@ -53,12 +53,12 @@ pub(crate) struct Attempt {
     pub(crate) url: Box<str>,
     pub(crate) request_headers: Headers,
     pub(crate) outcome: Outcome,
-    /// The class of its failure, `Status` for a response that is no success; `None`: a success.
+    /// The class of the failure, with `Status` for a response that is no success. `None` for a success.
     pub(crate) error: Option<Class>,
 }
 
 impl Attempt {
-    /// When it ended, and how.
+    /// When the attempt ended, and how.
     pub(in crate::store) fn end(&self) -> LastAttempt {
         let code = self.outcome.result.as_ref().ok().map(|response| response.status);
         LastAttempt { ended_at: self.started_at + self.outcome.duration, code, error: self.error }
@@ -73,10 +73,10 @@ pub(crate) enum Of {
     Tenants(Vec<Owned>),
 }
 
-/// Whose webhooks are looked at.
+/// Whose webhooks are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owners<'a> {
-    /// A provider and its tenant.
+    /// Those of one tenant, given as provider and tenant.
     Tenant(&'a str, &'a str),
     Provider(&'a str),
     All,
@@ -87,41 +87,42 @@ pub(crate) enum Owners<'a> {
 pub(crate) struct WebhookFilter<'a> {
     pub(crate) of: Owners<'a>,
     pub(crate) name: Option<&'a str>,
-    /// Those alone that fail, or those alone that do not.
+    /// `true` lists only webhooks that fail, `false` only those that do not.
     pub(crate) failing: Option<bool>,
 }
 
-/// A webhook with the end of its newest attempt, as far as its log goes back.
+/// A webhook, and the end of its newest attempt if its log still has one.
 #[derive(Clone, Debug)]
 pub(crate) struct WebhookView {
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) last: Option<LastAttempt>,
 }
 
-/// A piece of a list of webhooks. It may hold fewer than were asked for and still go on: one call looks at a bounded number of them.
+/// A piece of a list of webhooks. It may hold fewer than were asked for although the list goes on, since one call looks at a
+/// bounded number of webhooks.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WebhookPage {
     pub(crate) views: Vec<WebhookView>,
-    /// The last webhook that was looked at, when there may be more.
+    /// The last webhook that was looked at. `None` when there are no more.
     pub(crate) next: Option<EndpointNo>,
 }
 
 impl WebhookView {
-    /// Whether its newest attempt failed, deliveries failed in a row, or that disabled it.
+    /// Whether the newest attempt failed, deliveries failed in a row, or such failures disabled the webhook.
     pub(crate) fn is_failing(&self) -> bool {
         let failed = self.last.is_some_and(|last| last.error.is_some());
         failed || self.endpoint.failures > 0 || self.endpoint.was_disabled_by_failures()
     }
 }
 
-/// Which of them.
+/// Which deliveries are listed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
     pub(crate) status: Option<Status>,
     pub(crate) kind: Option<Pattern>,
-    /// Of the newest response.
+    /// The status of the newest response.
     pub(crate) code: Option<u16>,
-    /// By the event's publication, both ends included.
+    /// The range of the events' publication, both ends included.
     pub(crate) since: Option<Timestamp>,
     pub(crate) until: Option<Timestamp>,
     pub(crate) event: Option<EventKey>,
@@ -129,7 +130,7 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Whether rows must be read to know which of them a page shows.
+    /// Whether rows must be read to know which deliveries a page shows.
     pub(in crate::store) fn needs_look(&self) -> bool {
         self.status.is_some() || self.kind.is_some() || self.code.is_some() || self.test.is_some()
     }

@@ -1,19 +1,19 @@
-//! Writing and reading a record, whatever its form.
+//! Writes and reads records of any form.
 
 use bincode::{BorrowDecode, Encode, config};
 
 use crate::store::error::Error;
 
-/// The version that a record begins with, unless its form has a newer one.
+/// The version of a record whose form has never changed.
 pub(super) const VERSION: u8 = 1;
 
-/// The bit of the version's byte that says that the checksum covers the record's key too. Stores before version 4 have none.
+/// A bit in the version's byte: the checksum covers the record's key too. Stores before version 4 do not have it.
 const KEYED: u8 = 0x80;
 
 const CRC_BYTES: usize = 4;
 const CONFIG: config::Configuration = config::standard();
 
-/// Writes the record that belongs under `key` into `out`, which is emptied first so that it can be used again.
+/// Writes the record for the row `key` into `out`. `out` is emptied first, so that it can be used again.
 pub(super) fn close(key: &[u8], value: &impl Encode, out: &mut Vec<u8>) {
     close_as(VERSION, key, value, out);
 }
@@ -27,7 +27,7 @@ pub(super) fn close_as(version: u8, key: &[u8], value: &impl Encode, out: &mut V
     out.extend_from_slice(&crc.to_le_bytes());
 }
 
-/// Reads one record of the first version that stands under `key`; `table` names it in the error.
+/// Reads a record of the first version from the row `key`. `table` names the table in the error.
 pub(super) fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, key: &[u8], bytes: &'a [u8]) -> Result<T, Error> {
     match intact(table, key, bytes)? {
         (VERSION, content) => decode(table, content),
@@ -35,7 +35,7 @@ pub(super) fn open<'a, T: BorrowDecode<'a, ()>>(table: &'static str, key: &[u8],
     }
 }
 
-/// A record's version and its content, once its checksum was found right.
+/// Checks a record's checksum, and returns its version and its content.
 pub(super) fn intact<'a>(table: &'static str, key: &[u8], bytes: &'a [u8]) -> Result<(u8, &'a [u8]), Error> {
     let damaged = |why| Error::Damaged { table, why };
     let end = bytes.len().checked_sub(CRC_BYTES).filter(|end| *end > 0).ok_or(damaged("it is too short"))?;
@@ -63,7 +63,7 @@ pub(super) fn unknown(table: &'static str) -> Error {
     Error::Damaged { table, why: "it holds an unknown code" }
 }
 
-/// Variants and the codes that stand for them, both ways.
+/// Maps variants to the codes that stand for them, in both directions.
 macro_rules! coded {
     ($write:ident, $read:ident: $kind:ident in $table:literal { $($code:literal = $variant:ident),* $(,)? }) => {
         pub(super) fn $write(value: $kind) -> u8 {

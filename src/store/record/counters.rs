@@ -1,4 +1,4 @@
-//! The counters, and the time that the service goes on from.
+//! The counters of a store, and the time that a start goes on from.
 
 use std::time::Duration;
 
@@ -9,26 +9,27 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{Doubt, Kept, Reading, Why};
 use crate::store::error::Error;
 
-/// Counters that every commit may move.
+/// Counters that every commit may change.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::store) struct Counters {
-    /// The newest event key, or backlog number, that was given.
+    /// The newest event key or backlog number that was given.
     pub(in crate::store) last_key: u64,
     pub(in crate::store) last_endpoint: u32,
     pub(in crate::store) last_tenant: u32,
-    /// Bytes of keys and values in all tables, as the tables have it; a journal's is older. Stores before version 4 counted some.
+    /// The bytes of keys and values in all tables, without what is in the journal only. Stores before version 4 counted some
+    /// tables only.
     pub(in crate::store) live_bytes: u64,
-    /// Events that are kept.
+    /// The number of events that are kept.
     pub(in crate::store) events: u64,
-    /// Deliveries that are not finished.
+    /// The number of deliveries that are not finished.
     pub(in crate::store) pending: u64,
-    /// Retention has looked at every event up to here.
+    /// Retention has looked at every event up to this key.
     pub(in crate::store) swept: u64,
-    /// Every event up to here is in the index table.
+    /// Every event up to this key is in the index table.
     pub(in crate::store) indexed: u64,
-    /// `None` in a store of a release that kept no time.
+    /// The time to go on from. `None` in a store of a release that kept none.
     pub(in crate::store) time: Option<Kept>,
-    /// The sum over all entries of the due table and the backlogs (see `waiting`); `None` in a store of a release that kept none.
+    /// The sum over all entries of the due table and the backlogs (see `waiting`). `None` in a store of a release that kept none.
     pub(in crate::store) waiting: Option<u64>,
 }
 
@@ -44,7 +45,7 @@ struct CountersForm {
     indexed: u64,
 }
 
-/// Microseconds.
+/// Times and durations are in microseconds.
 #[derive(Encode, Decode)]
 struct TimeForm {
     boot_id: u64,
@@ -90,12 +91,12 @@ pub(in crate::store) fn read_counters(key: &[u8], bytes: &[u8]) -> Result<Counte
 }
 
 impl Counters {
-    /// Adds an entry to the sum over all that wait.
+    /// Adds an entry to the sum over all entries that wait.
     pub(in crate::store) fn note_put(&mut self, entry: u64) {
         self.waiting = self.waiting.map(|sum| sum.wrapping_add(entry));
     }
 
-    /// Takes an entry out of that sum.
+    /// Takes an entry out of the sum over all entries that wait.
     pub(in crate::store) fn note_taken(&mut self, entry: u64) {
         self.waiting = self.waiting.map(|sum| sum.wrapping_sub(entry));
     }
@@ -131,5 +132,5 @@ fn micros(duration: Duration) -> u64 {
 
 coded!(why_code, why: Why in "state" { 0 = Ahead, 1 = Behind, 2 = Early, 3 = Away });
 
-/// The version with a time and a sum; the one before ends with the counters.
+/// The version with a time and a sum. The version before ends with the counters.
 const SUMMED: u8 = 2;

@@ -1,4 +1,4 @@
-//! Events.
+//! The records of events.
 
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
@@ -9,19 +9,19 @@ use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 
-/// An event with the number of deliveries it was given.
+/// An event, with the number of deliveries that it has.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct StoredEvent {
     pub(in crate::store) event: Event,
-    /// Those that match at publishing; while its fan-out runs, all that will be.
+    /// How many deliveries it has had in all. While its fan-out runs, this includes those still to be made.
     pub(in crate::store) deliveries: u32,
-    /// Of those, how many retention has taken already.
+    /// How many of those deliveries retention has deleted.
     pub(in crate::store) removed: u32,
 }
 
 #[derive(Encode, BorrowDecode)]
 struct EventForm<'a> {
-    /// `None`: made of the key.
+    /// The event's id. `None` when it is made of the key.
     id: Option<&'a str>,
     provider: &'a str,
     tenant: Option<&'a str>,
@@ -82,7 +82,7 @@ pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> R
     Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
 }
 
-/// A body is at most 16 MiB, so its places fit.
+/// A place in a body as 32 bits. A body is at most 16 MiB, so every place fits.
 fn narrow(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! What was found wrong at a start.
+//! The records of what a start found wrong.
 
 use bincode::{Decode, Encode};
 

@@ -1,40 +1,41 @@
-//! What is done, piece by piece, to the deliveries that wait for a webhook.
+//! The records of jobs: what is done, piece by piece, to the deliveries that wait for a webhook.
 
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::store::error::Error;
 
-/// A webhook's job and how far it has come.
+/// A webhook's job, and how far it has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Job {
     pub(in crate::store) task: Task,
-    /// The task is for events up to here; later ones know how the webhook stands.
+    /// The task is for events up to this key. Later events already know the webhook's state.
     pub(in crate::store) until: u64,
-    /// Deliveries of events up to here end as cancelled; 0: none.
+    /// Deliveries of events up to this key end as cancelled. 0 means none.
     pub(in crate::store) purged: u64,
-    /// Milliseconds, event, endpoint: the last due entry that was looked at; past every one when all were.
+    /// The key of the last due entry that was looked at (milliseconds, event, endpoint). When all were, it is greater than every
+    /// key.
     pub(in crate::store) after: [u8; 20],
     /// The last number of the webhook's backlog that was looked at.
     pub(in crate::store) after_number: u64,
-    /// Deliveries that ended as cancelled so far.
+    /// How many deliveries have ended as cancelled so far.
     pub(in crate::store) cancelled: u64,
 }
 
-/// What becomes of a delivery that is not purged.
+/// What happens to a delivery that is not purged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) enum Task {
-    /// It stays where it is.
+    /// The delivery stays where it is.
     #[default]
     None,
-    /// It is parked in the backlog: its webhook was disabled or removed.
+    /// The delivery is parked in the backlog, since its webhook was disabled or removed.
     Park,
-    /// It ends as failed: its webhook was deleted.
+    /// The delivery ends as failed, since its webhook was deleted.
     End,
 }
 
-/// In the order of the form.
+/// The fields in the order of the record.
 type Form = (u8, u64, u64, [u8; 20], u64, u64);
 
-/// Of the first version: whether the task is to end, the last due entry, the last event.
+/// The fields of the first version: whether the task is to end, the last due entry, the last event.
 type FirstForm = (bool, [u8; 20], u64);
 
 pub(in crate::store) fn write_job(key: &[u8], job: &Job, out: &mut Vec<u8>) {
@@ -59,5 +60,5 @@ pub(in crate::store) fn read_job(key: &[u8], bytes: &[u8]) -> Result<Job, Error>
 
 coded!(task_code, task: Task in "job" { 0 = None, 1 = Park, 2 = End });
 
-/// A job that may purge; before, one parked or ended.
+/// The version of a job that may purge. A job of the version before parked or ended deliveries.
 const JOB_VERSION: u8 = 2;

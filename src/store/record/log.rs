@@ -1,4 +1,4 @@
-//! The log: a delivery with its newest attempt, and each earlier attempt.
+//! The records of the log: a delivery with its newest attempt, and each earlier attempt.
 
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ enum ResultForm<'a> {
     Failure { class: u8, detail: &'a str },
 }
 
-/// Of the first version, which knew no error of a response's body.
+/// The result in the first version, which had no error of a response's body.
 #[derive(Encode, BorrowDecode)]
 enum FirstResultForm<'a> {
     Response { status: u16, headers: Vec<(&'a str, &'a str)>, body: &'a [u8], truncated: bool },
@@ -201,5 +201,5 @@ coded!(class_code, class: Class in "log" {
     0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response, 8 = Internal,
 });
 
-/// The version whose responses tell what was wrong with their body.
+/// The version in which a response says what was wrong with its body.
 const SECOND: u8 = 2;

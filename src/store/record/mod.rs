@@ -1,9 +1,9 @@
-//! The on-disk forms of everything, and the only folder that names bincode.
+//! The on-disk forms of all records. Only this folder names bincode.
 //!
-//! A record is `VERSION`, the bincode of one of the forms here, and a CRC32C over both and over the key that it stands under: redb
-//! does not check pages on a plain read, so a flipped bit must be found here and not sent to a customer, and a record that stands
-//! where another belongs too. The forms mirror the domain and are not the domain: a change of one is a new version of the record,
-//! read by its own arm. The keys are those of `tables`, numbers big-endian.
+//! A record is its version, the bincode of one of the forms here, and a CRC32C over both and over the key of its row. redb does
+//! not check pages on a plain read. So a flipped bit, or a record in the row of another, must be found here and must not be sent
+//! to a customer. The forms mirror the domain types and are not the same: a changed form is a new version of the record, with
+//! code of its own to read it. The keys are those of `tables`, with numbers in big-endian order.
 //!
 //! bincode is pinned to 2.0.1: 3.0.0 does not compile by design and the crate is unmaintained (RUSTSEC-2025-0141). Whoever
 //! replaces it does so here, behind a new version byte.

@@ -1,5 +1,5 @@
-//! Each form as stores that exist hold it, in `tests/vectors/records.txt`. A test that fails here says that they would not be read
-//! any more: give the record a new version, and keep an arm that reads this one.
+//! Each form as existing stores hold it, in `tests/vectors/records.txt`. A test that fails here says that such records could not
+//! be read any more: give the record a new version, and keep the code that reads the old one.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ const KEY: DeliveryKey = DeliveryKey { event: EventKey(0x0650_1234_5678_9abc), e
 const TENANT: TenantNo = TenantNo(4);
 const NODE: Node = Node(0x0102_0304_0506_0708);
 
-/// A record is written as it always was, and what is read of it is all that there was.
+/// Checks that a record is written as always, and that reading loses nothing of it.
 #[track_caller]
 fn pinned(name: &str, written: impl Fn(&mut Vec<u8>), again: impl Fn(&[u8], &mut Vec<u8>)) {
     let (mut first, mut second) = (Vec::new(), Vec::new());
@@ -112,7 +112,7 @@ fn delivery(state: State) -> Delivery {
 }
 
 #[test]
-fn small_records() {
+fn small_records_are_pinned() {
     pinned(
         "meta",
         |out| write_meta(&[0], &Meta { store_version: 3, node: NODE.0 }, out),
@@ -239,9 +239,9 @@ fn the_log() {
     pinned("attempt-failure", |out| write_attempt(KEY, &attempt, out), again);
 }
 
-/// Before a response could tell what was wrong with its body.
+/// In the first version a response did not say what was wrong with its body.
 #[test]
-fn the_log_of_the_first_version() {
+fn a_log_of_the_first_version_is_read() {
     let mut without = response().outcome;
     without.result = without.result.map(|response| Response { body_error: None, ..response });
     assert_eq!(read_attempt(&log_key(KEY, 3), &stored("attempt-response-1")).unwrap().outcome, without);
@@ -250,7 +250,7 @@ fn the_log_of_the_first_version() {
 }
 
 #[test]
-fn what_belongs_to_tenants_and_providers() {
+fn records_of_tenants_and_providers_are_pinned() {
     let owned = Owned { provider: "decisio".into(), tenant: "t1".into() };
     let again = |was: &[u8], out: &mut Vec<u8>| {
         let (owned, listing) = read_tenant(TENANT, was).unwrap();
@@ -350,7 +350,7 @@ fn webhooks() {
     }
     let was_out = read("endpoint-not-in-file-1/3");
     assert_eq!((was_out.standing, was_out.pins_from), (WebhookState::Removed { at: LATER, disabled: None }, LATER));
-    // Sealed anew each time, so it is only read.
+    // Sealing gives other bytes each time, so the record is only read.
     let read = read_endpoint(EndpointNo(7), &sealer, &stored("endpoint-sealed")).unwrap();
     let secrets: Vec<_> = read.secrets.iter().map(|held| (held.secret.expose(), held.until)).collect();
     assert_eq!(secrets, [("whsec_new", None), ("whsec_old", Some(LATER))]);

@@ -1,11 +1,11 @@
-//! Small records that are kept as they are.
+//! The small records whose form is the type itself.
 
 use bincode::{Decode, Encode};
 
 use super::codec::{close, open};
 use crate::store::error::Error;
 
-/// What the store is.
+/// The store's version and identity.
 #[derive(Clone, Copy, Debug, PartialEq, Encode, Decode)]
 pub(in crate::store) struct Meta {
     pub(in crate::store) store_version: u32,
@@ -15,32 +15,32 @@ pub(in crate::store) struct Meta {
 /// Which run of the service writes the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(in crate::store) struct Follows {
-    /// Drawn at each start.
+    /// A random number, drawn at each start.
     pub(in crate::store) run: u64,
-    /// The run before it, whose changes may still stand in the file; the tables have all of them.
+    /// The number of the run before. Its changes may still stand in the file; the tables have all of them.
     pub(in crate::store) before: u64,
-    /// Whether the journal may hold what the tables do not; `false`: they have all, and it need not be there.
+    /// Whether the journal may hold changes that the tables do not have. When false, the journal's file need not be there.
     pub(in crate::store) open: bool,
 }
 
-/// A row that was found damaged, as it stood.
+/// A row that was found damaged, with its bytes as they were found.
 #[derive(Clone, Debug, PartialEq, Encode, Decode)]
 pub(in crate::store) struct Quarantined {
     pub(in crate::store) table: String,
     pub(in crate::store) key: Vec<u8>,
     pub(in crate::store) value: Vec<u8>,
     pub(in crate::store) why: String,
-    /// Microseconds, when it was found.
+    /// When the row was found, in microseconds.
     pub(in crate::store) at: u64,
 }
 
-/// What was answered for an id or an idempotency key.
+/// What was answered to an id or an idempotency key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
 pub(in crate::store) struct Named {
     pub(in crate::store) event: u64,
     pub(in crate::store) deliveries: u32,
     pub(in crate::store) content: [u8; 32],
-    /// Milliseconds; an idempotency key is forgotten at this time, an id goes with its event.
+    /// When an idempotency key is forgotten, in milliseconds. An id is forgotten with its event.
     pub(in crate::store) until: u64,
 }
 
@@ -49,9 +49,9 @@ pub(in crate::store) struct Named {
 pub(in crate::store) struct Fanout {
     /// The last endpoint that was looked at.
     pub(in crate::store) after: u32,
-    /// Endpoints made later do not get the event.
+    /// The last endpoint that may get the event. Endpoints made later do not get it.
     pub(in crate::store) until: u32,
-    /// Deliveries made so far.
+    /// How many deliveries were made so far.
     pub(in crate::store) made: u32,
 }
 

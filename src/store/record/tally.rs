@@ -1,4 +1,4 @@
-//! Statistics: the row of one webhook and hour, and the marks of which its counts are made.
+//! The records of statistics: the row of one webhook and hour, and the marks that its counts are made of.
 
 use bincode::{Decode, Encode};
 
@@ -13,7 +13,7 @@ use crate::store::redb::schema::{HourKey, MarkBytes, hour_key, read_hour_key};
 struct TallyForm {
     succeeded: u64,
     failed: u64,
-    /// By what they brought.
+    /// What attempts brought, as codes, with their numbers.
     attempts: Vec<(u8, u64)>,
     sum_micros: u64,
     max_micros: u32,
@@ -44,7 +44,8 @@ pub(in crate::store) fn read_tally(key: &HourKey, bytes: &[u8]) -> Result<Tally,
     })
 }
 
-/// The key of its row 8, what the attempt brought 1, how the delivery ended 1, microseconds 4, little-endian.
+/// Writes a mark: the key of its row in 8 bytes, what the attempt brought in 1, how the delivery ended in 1, and the microseconds
+/// in 4, little-endian.
 pub(in crate::store) fn write_mark(mark: &Mark) -> MarkBytes {
     let mut bytes = [0; 14];
     bytes[..8].copy_from_slice(&hour_key(mark.hour, mark.endpoint));
@@ -81,10 +82,10 @@ pub(super) fn brought(code: u8) -> Result<Brought, Error> {
     }
 }
 
-/// Codes below it are the hundreds of a status.
+/// Codes below this are the first digit of a status.
 const FAILURES: u8 = 16;
 
-/// No attempt, or no end.
+/// The code for no attempt, and for a delivery that did not end.
 const NOTHING: u8 = 255;
 const FAILED: u8 = 0;
 const SUCCEEDED: u8 = 1;

@@ -1,4 +1,4 @@
-//! What belongs to tenants and providers: their names, keys, connections and catalogues.
+//! The records that belong to tenants and providers: names, keys, connections and catalogues.
 
 use bincode::{BorrowDecode, Decode, Encode};
 
@@ -22,7 +22,7 @@ struct KeyForm {
     created_at: u64,
 }
 
-/// With the id of the key that it was made with.
+/// A key, with the id of the key that made it.
 #[derive(Encode, Decode)]
 struct MadeKeyForm {
     key: KeyForm,
@@ -134,7 +134,7 @@ pub(in crate::store) fn write_event_type(key: &[u8], event_type: &EventType, out
     close(key, &EventTypeForm { name, description, example, version: *version }, out);
 }
 
-/// What a provider gives is its own, never an example of ours.
+/// Reads an event type that a provider added. Its example is the provider's own.
 pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<EventType, Error> {
     let EventTypeForm { name, description, example, version } = open("event_type", key, bytes)?;
     Ok(EventType { name: name.into(), description: description.into(), example: example.into(), ours: false, version })
@@ -142,11 +142,11 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
 
-/// A key with the one that it was made with.
+/// The version of a key that names the key which made it.
 const KEY_VERSION: u8 = 3;
 
-/// A key whose scopes count for a provider's too; before, they were noted there and said nothing.
+/// The version of a key whose scopes also count for a provider's key. In the version before they were stored and had no effect.
 const UNMADE_KEY_VERSION: u8 = 2;
 
-/// A tenant with what the config file says of it; before, it was the two names.
+/// The version of a tenant with what the config file says of it. In the version before a tenant was its two names.
 const TENANT_VERSION: u8 = 2;

@@ -1,4 +1,4 @@
-//! Webhooks, their secrets sealed.
+//! The records of webhooks, with sealed secrets.
 
 use bincode::{Decode, Encode};
 
@@ -22,7 +22,7 @@ struct EndpointForm {
     description: String,
     url: String,
     events: Vec<String>,
-    /// `None`: the config file; empty: the operator; else a key's id, behind [`OF_PROVIDER`] where it is a provider's.
+    /// `None` for the config file, empty for the operator, else a key's id. A provider's key has [`OF_PROVIDER`] before its id.
     owner: Option<String>,
     created_at: u64,
     changed_at: u64,
@@ -31,7 +31,7 @@ struct EndpointForm {
     secrets: Vec<SecretForm>,
 }
 
-/// What a record of the second version has behind that.
+/// The field that the second version adds at the end.
 type Later = u64;
 
 #[derive(Encode, Decode)]
@@ -48,7 +48,8 @@ struct SecretForm {
     until: Option<u64>,
 }
 
-/// The webhook's secrets are sealed with what they belong to, so that a sealed secret moved to another row does not open.
+/// Writes a webhook's record. Its secrets are sealed together with the row that they belong to, so a sealed secret that is moved
+/// to another row does not open.
 pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out: &mut Vec<u8>) -> Result<(), Error> {
     let secrets = endpoint.secrets.iter().map(|held| sealed(held, endpoint, sealer)).collect::<Result<_, Error>>()?;
     let definition = &endpoint.definition;
@@ -103,7 +104,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
     })
 }
 
-/// What a webhook's record says that is no secret.
+/// The fields of a webhook's record that are not secret.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct WebhookFacts {
     pub(in crate::store) tenant_no: TenantNo,
@@ -114,7 +115,7 @@ pub(in crate::store) struct WebhookFacts {
 }
 
 impl WebhookFacts {
-    /// Whether an event would have reached it when it was published.
+    /// Whether the webhook would have got an event when that was published.
     pub(in crate::store) fn matched(&self, event: &Event) -> bool {
         let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
         let was_there = self.created_at <= event.key.time() && !matches!(self.standing, WebhookState::Deleted { .. });
@@ -134,7 +135,7 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
     })
 }
 
-/// Whether a record is one, as far as that can be told without the key.
+/// Checks that a record is a webhook's, as far as that can be seen without the master key.
 pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
     let (form, _) = forms(no, bytes)?;
     let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
@@ -142,7 +143,7 @@ pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(
     if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
 }
 
-/// The form, and of the second version what it has more.
+/// Reads the form, and what the second version has at its end.
 fn forms(no: EndpointNo, bytes: &[u8]) -> Result<(EndpointForm, Option<Later>), Error> {
     match intact("endpoint", &no.0.to_be_bytes(), bytes)? {
         (ENDPOINT_VERSION, content) => decode("endpoint", content).map(|(form, later)| (form, Some(later))),
@@ -213,7 +214,7 @@ fn standing(form: &WebhookStateForm) -> Result<WebhookState, Error> {
     Ok(match *form {
         WebhookStateForm::Active => WebhookState::Active,
         WebhookStateForm::Deleted { at } => WebhookState::Deleted { at: Timestamp::from_micros(at) },
-        // In the first version, one that was out of the config file was disabled for that reason.
+        // In the first version a webhook that was out of the config file was disabled for that reason.
         WebhookStateForm::Disabled { at, why: NOT_IN_FILE, .. } => {
             WebhookState::Removed { at: Timestamp::from_micros(at), disabled: None }
         }
@@ -237,13 +238,14 @@ fn disabled((at, why, count): (u64, u8, u32)) -> Result<(Timestamp, Why), Error>
     Ok((Timestamp::from_micros(at), why))
 }
 
-/// Says since when pins count; before, a webhook could not be out of the config file but by being disabled.
+/// The version that says since when pins count. In the version before a webhook that was out of the config file was disabled.
 const ENDPOINT_VERSION: u8 = 2;
 
-/// Tells a provider's key from a tenant's. No key's id holds a colon, and an earlier release reads it as an id that it does not know.
+/// A prefix that tells a provider's key from a tenant's. No key's id holds a colon, and an earlier release reads such an id as
+/// unknown.
 const OF_PROVIDER: &str = "provider:";
 
-/// Why a webhook was disabled, in the first version.
+/// The code of a disabled webhook that was out of the config file, in the first version.
 const NOT_IN_FILE: u8 = 3;
 
 #[cfg(test)]

@@ -219,7 +219,7 @@ impl Writer {
         let now = self.shared.clock.steady();
         let memory = &self.memory;
         let busy = memory.schedule.is_behind()
-            || memory.schedule.has_fallen()
+            || memory.schedule.has_expired()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
             || memory.memtable.is_hurrying()

@@ -1,7 +1,7 @@
-//! The events in memory, each once: what was just published, and what was read back for an attempt.
+//! The events in memory, each once: events that were just published, and events that were read back for an attempt.
 //!
-//! What is published is counted as *fresh* and shared by its deliveries from the commit on. What is read back is looked for here
-//! first, so that all attempts of an event send the same bytes, however many there are and whenever each began.
+//! A published event is counted as *fresh* and shared by its deliveries from the commit on. Before an event is read back it is
+//! looked for here, so that all attempts of an event share one copy, however many there are and whenever each began.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -10,14 +10,14 @@ use crate::budget::{Budget, Share};
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
 
-/// The events that somebody holds, by their keys.
+/// The events in memory, found by their keys as long as somebody holds them.
 #[derive(Debug)]
 pub(in crate::store) struct Bodies {
     budget: Arc<Budget>,
     held: Mutex<HashMap<EventKey, Weak<CachedEvent>>>,
 }
 
-/// An event in memory. Dropping the last of its holders gives its room back.
+/// An event in memory. Dropping its last holder gives its room back.
 #[derive(Debug)]
 pub(crate) struct CachedEvent {
     event: Event,
@@ -25,7 +25,7 @@ pub(crate) struct CachedEvent {
     bodies: Arc<Bodies>,
 }
 
-/// What an event's bytes are counted under.
+/// The part of the budget that an event's bytes are counted in.
 #[derive(Debug)]
 enum Room {
     Fresh(usize),
@@ -41,8 +41,8 @@ impl CachedEvent {
         matches!(self.room, Room::Fresh(_))
     }
 
-    /// Whether it can be found by others than those who were given it. A small fresh one cannot: reading it again costs less
-    /// than a place for each.
+    /// Whether other deliveries can find the event. A small fresh event cannot be found: to read it again costs less than an
+    /// entry in the map.
     fn is_listed(&self) -> bool {
         match self.room {
             Room::Fresh(bytes) => bytes >= LISTED_BYTES,
@@ -56,11 +56,11 @@ impl Bodies {
         Arc::new(Self { budget, held: Mutex::default() })
     }
 
-    /// Keeps an event that was just published, or is soon to be attempted, so that its attempts need not read it back; `None`
-    /// when such events fill their part: then each attempt waits for its own room.
+    /// Keeps an event that was just published or will soon be attempted, so that its attempts need not read it back. `None` when
+    /// the room of fresh events is full; then each attempt waits for room of its own.
     ///
-    /// Deliveries that wait may hold it for long, so it is never one that draws on the room of attempts: whoever waits for that
-    /// would wait for those behind.
+    /// The event returned never uses the room of attempts. Deliveries that wait may hold it for long, and attempts that wait for
+    /// room would then wait for deliveries behind them.
     pub(in crate::store) fn keep(self: &Arc<Self>, event: Event) -> Option<Arc<CachedEvent>> {
         let bytes = event.bytes();
         if !self.budget.fresh().take(bytes) {
@@ -73,7 +73,7 @@ impl Bodies {
         Some(held)
     }
 
-    /// Whether an event whose record has so many bytes would be kept.
+    /// Whether there is room for an event whose record has `record` bytes.
     pub(in crate::store) fn fits(&self, record: usize) -> bool {
         self.budget.fresh().fits(record)
     }
@@ -82,19 +82,19 @@ impl Bodies {
         self.held().get(&key).and_then(Weak::upgrade)
     }
 
-    /// As [`Self::find`], for a delivery that is to wait: see [`Self::keep`].
+    /// Finds an event for a delivery that has to wait. Such a delivery must not hold the room of attempts: see [`Self::keep`].
     pub(in crate::store) fn find_fresh(&self, key: EventKey) -> Option<Arc<CachedEvent>> {
         self.find(key).filter(|held| held.is_fresh())
     }
 
-    /// Keeps an event that was read back into a share of its own. Of two that read it at once the first stays.
+    /// Keeps an event that was read back into `share`. When two attempts read it at once, both get the one that came first.
     pub(in crate::store) fn put(self: &Arc<Self>, event: Event, mut share: Share) -> Arc<CachedEvent> {
         share.shrink(event.bytes());
         let held = Arc::new(CachedEvent { event, room: Room::Read { _share: share }, bodies: self.clone() });
         self.list(&held)
     }
 
-    /// What is held under its key from now on.
+    /// The event that is found under the key from this moment on: `held`, or one that stood there already.
     fn list(&self, held: &Arc<CachedEvent>) -> Arc<CachedEvent> {
         let mut listed = self.held();
         let place = listed.entry(held.event.key).or_default();
@@ -113,7 +113,7 @@ impl Drop for CachedEvent {
     fn drop(&mut self) {
         if self.is_listed() {
             let mut held = self.bodies.held();
-            // Another may stand there by now.
+            // Another copy of the event may stand there already.
             if held.get(&self.event.key).is_some_and(|held| held.strong_count() == 0) {
                 held.remove(&self.event.key);
             }
@@ -124,7 +124,7 @@ impl Drop for CachedEvent {
     }
 }
 
-/// From here on a fresh event is shared with the deliveries that come to it later too, from the backlog or from a retry.
+/// The least size of a fresh event that is shared with deliveries which come to it later, from the backlog or for a retry.
 const LISTED_BYTES: usize = 4 << 10;
 
 #[cfg(test)]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_in_memory_once_however_many_hold_it() {
+    fn an_event_is_in_memory_once_however_many_hold_it() {
         let bodies = bodies();
         let first = read(&bodies, 1, 1 << 20);
         let free = || std::iter::from_fn(|| bodies.budget.try_event(1 << 20)).collect::<Vec<_>>().len();
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delivery_that_waits_holds_none_of_the_room_of_attempts() {
+    fn a_waiting_delivery_holds_none_of_the_room_of_attempts() {
         let bodies = bodies();
         let under_way = read(&bodies, 1, 1 << 20);
         assert!(bodies.find(EventKey(1)).is_some() && bodies.find_fresh(EventKey(1)).is_none());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_held_anew_stays_when_the_old_one_goes() {
+    fn an_event_held_anew_stays_when_the_old_copy_goes() {
         let bodies = bodies();
         let old = Arc::new(CachedEvent { event: event(1, 10), room: Room::Fresh(LISTED_BYTES), bodies: bodies.clone() });
         bodies.budget.fresh().take(LISTED_BYTES);

@@ -1,10 +1,10 @@
-//! Event types that a provider adds to its dialect's catalogue, as memory knows them.
+//! The event types that providers added to their dialects' catalogues, in memory.
 
 use std::sync::Arc;
 
 use crate::domain::dialect::EventType;
 
-/// A provider's own event types by name, in order. A change copies the list, not what stands in it.
+/// A provider's own event types, sorted by name. A change copies the list and shares the types.
 pub(crate) type Catalogue = Arc<[Arc<EventType>]>;
 
 /// The provider that a row of the table belongs to.
@@ -12,7 +12,7 @@ pub(in crate::store) fn provider_of(name: &[u8]) -> Option<&str> {
     std::str::from_utf8(name.split(|byte| *byte == 0).next()?).ok()
 }
 
-/// A catalogue with one event type put in its place.
+/// The catalogue with an event type added. It replaces the one with the same name.
 pub(in crate::store) fn with(catalogue: &Catalogue, event_type: EventType) -> Catalogue {
     let (mut all, event_type) = (catalogue.to_vec(), Arc::new(event_type));
     match all.binary_search_by(|other| other.name.cmp(&event_type.name)) {
@@ -22,7 +22,7 @@ pub(in crate::store) fn with(catalogue: &Catalogue, event_type: EventType) -> Ca
     all.into()
 }
 
-/// A catalogue without one of its event types.
+/// The catalogue without the event type of this name.
 pub(in crate::store) fn without(catalogue: &Catalogue, name: &str) -> Catalogue {
     catalogue.iter().filter(|known| *known.name != *name).cloned().collect()
 }
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_type_replaces_its_namesake_or_goes_and_the_order_stays() {
+    fn a_catalogue_stays_sorted_through_changes() {
         let mut catalogue: Catalogue = Arc::new([]);
         for event_type in [named("b", 1), named("a", 1), named("c", 1), named("b", 2)] {
             catalogue = with(&catalogue, event_type);

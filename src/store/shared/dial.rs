@@ -1,6 +1,6 @@
-//! The service's time as every thread reads it, and what is said of a wall clock that is not trusted.
+//! The service's time as every thread reads it, and what people are told of a wall clock that is not trusted.
 //!
-//! The writer alone looks at the wall clock; everyone else goes on from its last look by the clock that never jumps.
+//! Only the writer looks at the wall clock. All others go on from its last look by the boot clock, which never jumps.
 
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{Doubt, News, TimeKeeper, Why};
 use crate::domain::units::duration_text;
 
-/// How far the times are ahead of the clock that counts since the boot, in microseconds.
+/// How far the service's time and the signing time are ahead of the boot clock, in microseconds.
 pub(in crate::store) struct Dial {
     now: AtomicI64,
     signed: AtomicI64,
@@ -20,13 +20,13 @@ pub(in crate::store) struct Dial {
 }
 
 impl Dial {
-    pub(in crate::store) fn of(time: &TimeKeeper, clock: Clock) -> Self {
+    pub(in crate::store) fn new(time: &TimeKeeper, clock: Clock) -> Self {
         let dial = Self { now: AtomicI64::new(0), signed: AtomicI64::new(0), doubt: Mutex::default(), clock };
         dial.set(time);
         dial
     }
 
-    /// Called by the writer after each look.
+    /// Takes over the times after a look at the clocks. Only the writer calls it.
     pub(in crate::store) fn set(&self, time: &TimeKeeper) {
         let boot = micros(time.looked_at());
         let ahead = |at: Timestamp| i64::try_from(at.as_micros()).unwrap_or(i64::MAX).saturating_sub(boot);
@@ -53,7 +53,7 @@ impl Dial {
     }
 }
 
-/// Says in the log what a look at the clocks brought.
+/// Logs what a look at the clocks found.
 pub(in crate::store) fn tell(news: News) {
     match news {
         News::Doubted(doubt) => tell_of(doubt),
@@ -62,13 +62,13 @@ pub(in crate::store) fn tell(news: News) {
     }
 }
 
-/// Says in the log why the wall clock is not trusted.
+/// Logs why the wall clock is not trusted.
 pub(in crate::store) fn tell_of(doubt: Doubt) {
     let left = duration_text(whole_seconds(doubt.left()));
     tracing::warn!("{}: {} for {left}; `hookwheel clock accept` says that it is right", described(doubt), consequence(doubt.why));
 }
 
-/// What is wrong with the wall clock.
+/// Says what is wrong with the wall clock.
 pub(crate) fn described(doubt: Doubt) -> String {
     let off = duration_text(whole_seconds(doubt.off));
     match doubt.why {
@@ -79,7 +79,7 @@ pub(crate) fn described(doubt: Doubt) -> String {
     }
 }
 
-/// What the service does while it does not trust it.
+/// Says what the service does while it does not trust the wall clock.
 pub(crate) fn consequence(why: Why) -> &'static str {
     match why {
         Why::Ahead => "what waits goes on waiting as long as it should, and nothing is deleted for its age",
@@ -88,7 +88,7 @@ pub(crate) fn consequence(why: Why) -> &'static str {
     }
 }
 
-/// The nearest.
+/// The duration, rounded to whole seconds.
 fn whole_seconds(duration: Duration) -> Duration {
     Duration::from_secs((duration + Duration::from_millis(500)).as_secs())
 }
@@ -103,11 +103,11 @@ mod tests {
     use crate::domain::time::timekeeper::Reading;
 
     #[test]
-    fn everyone_reads_what_the_writer_last_saw_and_goes_on_from_there() {
+    fn all_threads_go_on_from_the_writers_last_look() {
         let clock = Clock::default();
         let boot = clock.boot();
         let mut time = TimeKeeper::trusting(Reading { wall: Timestamp::from_secs(5_000), boot });
-        let dial = Dial::of(&time, clock);
+        let dial = Dial::new(&time, clock);
         time.look(Reading { wall: Timestamp::from_secs(9_000), boot });
         dial.set(&time);
         let near =
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_names_what_is_wrong() {
+    fn a_doubt_is_described_by_what_is_wrong() {
         let doubt = Doubt { why: Why::Early, off: Duration::from_millis(3_599_990), held: Duration::ZERO };
         assert_eq!(described(doubt), "the wall clock is 1h behind the newest time in the store");
     }

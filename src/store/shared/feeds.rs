@@ -1,9 +1,8 @@
 //! Wakes those who wait for a tenant's next event, and nobody else.
 //!
-//! A bell stands here for each tenant that somebody waits for, and goes with the last one who does. Whoever waits hears its own
-//! tenant's, that of its provider's events for all tenants, and the one that rings when a tenant has its first event, since
-//! before that there is nothing to wait for. A bell is heard from the moment at which it is asked for: who asks before it looks
-//! misses nothing.
+//! There is a bell for each tenant that somebody waits for. It goes with the last one who waits. A waiter listens to its tenant's
+//! bell, to that of the provider's events for all tenants, and, while its tenant has had no event, to the bell for first events.
+//! A bell is heard from the moment at which one listens, so a waiter that listens before it looks misses nothing.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -17,25 +16,25 @@ use crate::domain::id::TenantNo;
 use crate::store::handle::Store;
 use crate::store::{Owned, Shared};
 
-/// The bells, by whose events they ring for.
+/// The bells, by the tenant whose events they ring for.
 #[derive(Default)]
 pub(in crate::store) struct Feeds(Mutex<HashMap<Whose, watch::Sender<()>>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Whose {
     Tenant(TenantNo),
-    /// Whoever has its first one.
+    /// Any tenant that has its first event.
     New,
 }
 
-/// What one waits with.
+/// The bells that one waiter listens to.
 pub(crate) struct Feed {
     shared: Arc<Shared>,
     bells: Vec<(Whose, watch::Receiver<()>)>,
 }
 
 impl Store {
-    /// Waits for a tenant's events, and those for all of its provider, from now on.
+    /// Listens for the events of a tenant, and for those to all tenants of its provider, from this moment on.
     pub(crate) fn feed(&self, owned: &Owned) -> Feed {
         let owners = [owned, &Owned::all_of(&owned.provider)];
         let numbers = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant));
@@ -44,7 +43,7 @@ impl Store {
             whose.push(Whose::New);
         }
         let bells = self.shared.feeds.listen(whose);
-        // Between its first look and the bell a tenant may have had its first event.
+        // The tenant may have had its first event between the look and the bell. Then it listens again.
         let feed = Feed { shared: self.shared.clone(), bells };
         let has_moved = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant)) != numbers;
         if has_moved { self.feed(owned) } else { feed }
@@ -52,7 +51,7 @@ impl Store {
 }
 
 impl Feed {
-    /// Ends when there may be more to read.
+    /// Waits until there may be more to read.
     pub(crate) async fn changed(&mut self) {
         let mut bells: Vec<_> = self.bells.iter_mut().map(|(_, bell)| Box::pin(bell.changed())).collect();
         poll_fn(|cx| {
@@ -76,7 +75,7 @@ impl Drop for Feed {
 }
 
 impl Feeds {
-    /// Rings for the events among `entries`, which readers see by now. `new`: some tenant had its first.
+    /// Rings for the events among `entries`, after readers can see them. `new` says that a tenant had its first event.
     pub(in crate::store) fn ring(&self, entries: &[Entry], new: bool) {
         let bells = self.lock();
         if bells.is_empty() {

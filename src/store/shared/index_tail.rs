@@ -1,9 +1,9 @@
-//! What listings must find and the index table does not have yet.
+//! The entries that listings must show and that are not in the index table yet.
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::store::redb::schema::{IndexKey, Scope, index_key};
 
-/// An event, or a delivery of one, that listings must find.
+/// An event, or a delivery of an event, that listings must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Entry {
     pub(in crate::store) key: DeliveryKey,
@@ -11,7 +11,7 @@ pub(in crate::store) struct Entry {
 }
 
 impl Entry {
-    /// Endpoint numbers begin with 1, so 0 is the event itself.
+    /// The entry of an event itself. Its endpoint number is 0, which no endpoint has.
     pub(in crate::store) fn event(event: EventKey, owner: TenantNo) -> Self {
         Self { key: DeliveryKey { event, endpoint: EndpointNo(0) }, owner }
     }
@@ -24,7 +24,7 @@ impl Entry {
         self.key.endpoint.0 == 0
     }
 
-    /// Whether a listing of `scope` shows it.
+    /// Whether a listing of `scope` shows the entry.
     pub(in crate::store) fn is_in(&self, scope: Scope) -> bool {
         match scope {
             Scope::Events(no) => self.is_event() && self.owner == no,
@@ -33,7 +33,7 @@ impl Entry {
         }
     }
 
-    /// Whose listings show it.
+    /// The scopes whose listings show the entry.
     pub(in crate::store) fn scopes(&self) -> impl Iterator<Item = Scope> + use<> {
         let (first, second) = if self.is_event() {
             (Scope::Events(self.owner), None)
@@ -49,18 +49,18 @@ impl Entry {
     }
 }
 
-/// Entries that are on disk in their own tables, but not yet in the index.
+/// Entries that are on disk in their own tables but not in the index.
 #[derive(Default)]
 pub(in crate::store) struct Tail {
     pub(in crate::store) entries: Vec<Entry>,
 }
 
-/// A flush under way: what is still to be written, and where the index will then stand.
+/// A flush under way: the rows that are still to be written, and how far the index will then reach.
 pub(in crate::store) struct Flush {
     entries: Vec<Entry>,
-    /// Those of `entries`, last first, once they were asked for.
+    /// The rows of `entries` from the last to the first, made when the first rows are taken.
     rows: Vec<IndexRow>,
-    /// How many entries of the tail it writes.
+    /// How many entries of the tail the flush writes.
     pub(in crate::store) count: usize,
     pub(in crate::store) up_to: u64,
 }
@@ -69,12 +69,13 @@ pub(in crate::store) struct Flush {
 pub(in crate::store) type IndexRow = (IndexKey, ());
 
 impl Flush {
-    /// Of entries that are on disk, or will be before its first row.
-    pub(in crate::store) fn of(entries: Vec<Entry>, up_to: u64) -> Self {
+    /// A flush of `entries`, which must be on disk before its first row is. `up_to` is the last event key that the index will
+    /// then hold.
+    pub(in crate::store) fn new(entries: Vec<Entry>, up_to: u64) -> Self {
         Self { count: entries.len(), entries, rows: Vec::new(), up_to }
     }
 
-    /// Takes the next rows, in order.
+    /// Takes the next rows, at most `most`, in order.
     pub(in crate::store) fn take(&mut self, most: usize) -> Vec<IndexRow> {
         if !self.entries.is_empty() {
             self.rows = std::mem::take(&mut self.entries).iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
@@ -85,7 +86,7 @@ impl Flush {
         next
     }
 
-    /// Whether all of it was taken.
+    /// Whether all rows were taken.
     pub(in crate::store) fn is_over(&self) -> bool {
         self.entries.is_empty() && self.rows.is_empty()
     }

@@ -1,4 +1,4 @@
-//! What the store knows of what an event names: whether its tenant is there, and what its type was meant as.
+//! What the store knows of names in an event: whether its tenant exists, and which event type was probably meant.
 
 use super::registry::Audience;
 use crate::domain::text::nearest::nearest;
@@ -7,13 +7,13 @@ use crate::store::rules::tenants;
 use crate::store::{Owned, Refusal, Unwanted};
 
 impl Store {
-    /// Refuses a tenant that is not there, or was taken out of the config file.
+    /// Fails when the tenant does not exist, or was taken out of the config file.
     pub(crate) fn check_tenant(&self, owned: &Owned) -> Result<(), Refusal> {
         tenants::existing(&owned.tenant, self.shared.registry().listing_of(&owned.provider, &owned.tenant))
     }
 
-    /// The event type that was probably meant by one that no webhook wants: one that some want by its name. Of more than
-    /// [`WANTED_SEEN`] of those, so many are looked at.
+    /// The event type that was probably meant by a type that no webhook wants: one that webhooks name. At most [`WANTED_SEEN`]
+    /// names are compared.
     pub(crate) fn nearest_wanted(&self, provider: &str, unwanted: &Unwanted) -> Option<Box<str>> {
         let registry = self.shared.registry();
         let audience = match &unwanted.tenant {
@@ -24,5 +24,5 @@ impl Store {
     }
 }
 
-/// As many as one webhook may name: some ten microseconds' work, in which the writer waits.
+/// How many names are compared: as many as one webhook may have. That takes some ten microseconds, in which the writer waits.
 const WANTED_SEEN: usize = 256;

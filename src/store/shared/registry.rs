@@ -1,6 +1,6 @@
-//! What the writer and its readers know by heart: webhooks, tenants, keys, and which webhook wants which event type.
+//! The store's memory of webhooks, tenants and keys, and of which webhooks want which event type.
 //!
-//! Changed by the writer alone, after the commit that makes the change true.
+//! Only the writer changes it, after the commit that makes the change durable.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -18,45 +18,45 @@ use crate::store::message::permit::Live;
 use crate::store::message::view::Owners;
 use crate::store::rules::tenants::Listing;
 
-/// The memory of one store.
+/// The registry of one store.
 #[derive(Default)]
 pub(in crate::store) struct Registry {
     entries: ByEndpoint<Entry>,
-    /// Their numbers in order, so that a list goes on behind one of them without a look at the others.
+    /// The numbers of all webhooks in order, so that a list can go on behind any of them.
     numbers: BTreeSet<EndpointNo>,
     ids: HashMap<Box<str>, EndpointNo>,
-    /// By provider, then by tenant.
+    /// The numbers of tenants, by provider and then by tenant.
     tenants: HashMap<Box<str>, HashMap<Box<str>, TenantNo>>,
-    /// Those that the config file lists or listed; mostly few.
+    /// The tenants that the config file lists or has listed. Usually there are few.
     listings: HashMap<TenantNo, Listing>,
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
     pub(in crate::store) dialects: HashMap<Box<str>, Arc<Dialect>>,
     keys: HashMap<KeyHash, Arc<Key>>,
     key_ids: HashMap<Box<str>, KeyHash>,
-    /// How many keys were made with a key of a provider.
+    /// For each provider, how many keys were made with its keys.
     made: HashMap<Box<str>, usize>,
     revoked: Revoked,
     catalogues: HashMap<Box<str>, Catalogue>,
 }
 
-/// A webhook and what lives in memory alone.
+/// A webhook, and what memory alone knows of it.
 #[derive(Clone)]
 pub(in crate::store) struct Entry {
     pub(in crate::store) endpoint: Arc<Endpoint>,
     pub(in crate::store) live: Arc<Live>,
 }
 
-/// Which webhooks want what, so that an event finds its own among any number.
+/// Which webhooks want which event types, so that an event finds its webhooks among any number.
 #[derive(Default)]
 struct Subscriptions {
     all: BTreeSet<EndpointNo>,
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-    /// Those that have a name, by it.
+    /// The webhooks that have a name, by their names.
     named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
 }
 
-/// Whose webhooks an event can reach.
+/// The webhooks that an event can reach: those of a tenant, or those of all tenants of a provider.
 #[derive(Clone, Copy)]
 pub(in crate::store) enum Audience<'a> {
     Tenant(TenantNo),
@@ -76,12 +76,12 @@ impl Registry {
         self.entries.values()
     }
 
-    /// How many there are.
+    /// The number of webhooks.
     pub(in crate::store) fn count(&self) -> usize {
         self.entries.len()
     }
 
-    /// Puts a webhook in place of what it was. Of a deleted one nothing stays here: what its log needs is read from the disk.
+    /// Puts a webhook in the place of its former value. A deleted webhook is removed: what its log needs is read from the disk.
     pub(in crate::store) fn put(&mut self, endpoint: Arc<Endpoint>) {
         let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
         if endpoint.is_deleted() {
@@ -104,38 +104,38 @@ impl Registry {
         Some(old)
     }
 
-    /// The webhooks of one name, oldest first: of a tenant one, or several in a store of an earlier release. Those without a name
-    /// are found by their ids alone.
+    /// The webhooks of one name, oldest first. A tenant has one of them, or several in a store of an earlier release. A webhook
+    /// without a name is not found here.
     pub(in crate::store) fn named(&self, audience: Audience<'_>, name: &str) -> impl Iterator<Item = &Entry> {
         let held = self.subscriptions(audience).and_then(|held| held.named.get(name));
         held.into_iter().flatten().filter_map(|no| self.entry(*no))
     }
 
-    /// Those of one name that want an event type, in the order of their numbers.
+    /// The webhooks of one name that want an event type, sorted by number.
     pub(in crate::store) fn matching_named(&self, audience: Audience<'_>, name: &str, kind: &str) -> Vec<EndpointNo> {
         let endpoints = self.named(audience, name).map(|entry| &entry.endpoint).filter(|endpoint| endpoint.is_subscribed());
         let wanted = endpoints.filter(|endpoint| endpoint.definition.events.iter().any(|pattern| pattern.matches(kind)));
         wanted.map(|endpoint| endpoint.no).collect()
     }
 
-    /// The webhooks that want an event type, in the order of their numbers, after one of them.
+    /// The webhooks that want an event type and whose numbers are above `after`, sorted by number.
     pub(in crate::store) fn matching(&self, audience: Audience<'_>, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
         self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
     }
 
-    /// Event types that webhooks want by their names, each once, in no order.
+    /// The event types that webhooks want by their full names. Each comes once, in no order.
     pub(in crate::store) fn wanted(&self, audience: Audience<'_>) -> impl Iterator<Item = &str> {
         let held = self.subscriptions(audience).into_iter().flat_map(|held| held.by_pattern.keys());
         held.map(|pattern| &**pattern).filter(|pattern| !pattern.ends_with('*'))
     }
 
-    /// A tenant's webhooks in the order of their numbers.
+    /// The webhooks of a tenant whose numbers are above `after`, sorted by number.
     pub(in crate::store) fn webhooks(&self, tenant: TenantNo, after: EndpointNo) -> impl Iterator<Item = &Entry> {
         let held = self.of_tenant.get(&tenant);
         held.into_iter().flat_map(move |held| held.after(after)).filter_map(|no| self.entry(no))
     }
 
-    /// Those of some owners in the order of their numbers, behind one of them.
+    /// The webhooks of some owners whose numbers are above `after`, sorted by number.
     pub(in crate::store) fn of(&self, of: Owners<'_>, after: EndpointNo) -> impl Iterator<Item = &Entry> {
         let numbers = match of {
             Owners::All => Some(&self.numbers),
@@ -157,7 +157,7 @@ impl Registry {
         self.tenant(provider, tenant).map(|no| self.listing(no))
     }
 
-    /// Whether a tenant was taken out of the config file, and did not come back.
+    /// Whether a tenant was taken out of the config file and has not come back.
     pub(in crate::store) fn is_gone(&self, provider: &str, tenant: &str) -> bool {
         self.listing_of(provider, tenant) == Some(Listing::Gone)
     }
@@ -201,7 +201,7 @@ impl Registry {
         self.key(self.key_ids.get(id)?)
     }
 
-    /// How many of the kept keys were made with keys of a provider.
+    /// How many of the present keys were made with keys of a provider.
     pub(in crate::store) fn keys_made(&self, provider: &str) -> usize {
         self.made.get(provider).copied().unwrap_or(0)
     }
@@ -229,7 +229,7 @@ impl Registry {
         }
     }
 
-    /// The event types that a provider added; mostly none.
+    /// The event types that a provider added. Usually there are none.
     pub(in crate::store) fn catalogue(&self, provider: &str) -> Catalogue {
         self.catalogues.get(provider).cloned().unwrap_or_default()
     }
@@ -297,7 +297,7 @@ fn take_out(from: &mut HashMap<Box<str>, BTreeSet<EndpointNo>>, text: &str, no: 
     }
 }
 
-/// `None`: the operator.
+/// The provider whose key made this key. `None` when the operator made it.
 fn provider_that_made(key: &Key) -> Option<&str> {
     key.role.provider().filter(|_| key.maker.is_provider())
 }
@@ -316,7 +316,7 @@ mod tests {
     use crate::domain::webhook::endpoint::fixture::endpoint;
 
     #[test]
-    fn one_that_is_out_of_the_file_is_listed_and_matches_nothing() {
+    fn a_removed_webhook_is_listed_and_matches_nothing() {
         let mut registry = Registry::default();
         let one = Endpoint { definition: Definition { name: "a".into(), ..endpoint(&["*"]).definition }, ..endpoint(&["*"]) };
         let (tenant, audience) = (one.tenant_no, Audience::Tenant(one.tenant_no));
@@ -333,14 +333,14 @@ mod tests {
     }
 
     #[test]
-    fn those_without_a_name_are_not_found_by_it() {
+    fn webhooks_without_a_name_are_not_found_by_name() {
         let mut registry = Registry::default();
         registry.put(Arc::new(endpoint(&["*"])));
         assert_eq!(registry.named(Audience::Tenant(endpoint(&["*"]).tenant_no), "").count(), 0);
     }
 
     #[test]
-    fn those_of_a_name_are_found_among_all_tenants_of_a_provider() {
+    fn a_name_is_found_among_all_tenants_of_a_provider() {
         let mut registry = Registry::default();
         let one = |number: u32, name: &str, events: &[&str]| {
             let known = endpoint(events);

@@ -1,14 +1,14 @@
-//! Keys that were taken away lately.
+//! The keys that were revoked lately.
 
 use std::collections::{HashSet, VecDeque};
 
 use crate::domain::access::KeyHash;
 
-/// The last [`REVOKED_MAX`] that were taken away; beyond that the oldest is forgotten, and is as unknown as any other key.
+/// The last [`REVOKED_MAX`] revoked keys. Older ones are forgotten, and count as unknown keys.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Revoked {
     known: HashSet<KeyHash>,
-    /// Oldest first. Those that came back stay in it until they are the oldest.
+    /// The keys from the oldest to the newest. A key that was made valid again stays in it until it is the oldest.
     order: VecDeque<KeyHash>,
 }
 
@@ -29,13 +29,14 @@ impl Revoked {
         }
     }
 
-    /// It is taken again.
+    /// Takes note that the key is valid again.
     pub(in crate::store) fn remove(&mut self, hash: &KeyHash) {
         self.known.remove(hash);
     }
 }
 
-/// Some 100 bytes each. What a key sent waits for seconds at most, and providers revoke some sixty keys a minute.
+/// The number of revoked keys that are remembered, some 100 bytes each. An event sent with a key waits for seconds at most, and
+/// providers revoke some sixty keys a minute.
 const REVOKED_MAX: usize = 65_536;
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_are_forgotten_and_those_that_came_back() {
+    fn the_oldest_revoked_keys_are_forgotten() {
         let mut revoked = Revoked::default();
         (0..REVOKED_MAX + 2).for_each(|number| revoked.insert(hash(number)));
         assert_eq!([0, 1, 2, REVOKED_MAX + 1].map(|number| revoked.contains(&hash(number))), [false, false, true, true]);

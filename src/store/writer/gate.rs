@@ -1,4 +1,4 @@
-//! Who is let in while there is no room: the one place where that is decided.
+//! Decides which operations are let in while there is no room in the store.
 
 use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
@@ -6,10 +6,10 @@ use crate::store::message::publication::Pressure;
 use crate::store::redb::batch::Batch;
 
 impl Batch<'_, '_> {
-    /// Refuses an operation that takes room when there is none; gives back one that may go on.
+    /// Refuses an operation that needs room when there is none. Returns an operation that may go on.
     pub(in crate::store) fn let_in(&mut self, op: Op) -> Option<Op> {
         let denied = match self.shared.pressure() {
-            // Without knowing what was lost no event is taken; all else may be.
+            // After a lost journal only events are refused, and they are refused one by one.
             Pressure::None | Pressure::JournalLost => return Some(op),
             Pressure::Full => Denied::Full,
             Pressure::DiskLow => Denied::DiskLow,
@@ -23,16 +23,16 @@ impl Batch<'_, '_> {
 }
 
 impl Op {
-    /// Whether it adds what is kept. What gives room back is let in, and what must be on record: that an attempt was made, that a
-    /// webhook or a key is no longer to be used.
+    /// Whether the operation adds something that is kept. Operations that free room are let in, and so are those that must be on
+    /// record: that an attempt was made, or that a webhook or a key is not to be used any more.
     fn takes_room(&self) -> bool {
         match self {
-            // Each is judged by itself: one that was published before is answered again.
+            // Each publication is judged by itself, since one that was published before is answered again.
             Self::Accept(..) | Self::AcceptAll(..) => false,
             Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(_) => false,
-            // Without what the config file says there is no service that could empty itself.
+            // Without the content of the config file there would be no service, and so nothing that could free room.
             Self::Sync(..) => false,
-            // What ends can go before its age.
+            // What ends can be deleted before its age.
             Self::Cancel(..) | Self::Purge(..) => false,
             Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             Self::Webhook(change, _) => change.takes_room(),
@@ -57,7 +57,7 @@ impl WebhookOp {
     fn takes_room(&self) -> bool {
         match self {
             Self::Create(_) | Self::Update { .. } => true,
-            // A secret that is known to others must go, whatever the disk says; enabling lets deliveries end.
+            // A secret that is known to others must go even when the disk is full. Enabling a webhook lets its deliveries end.
             Self::Rotate { .. } | Self::Enable(_) | Self::Disable(_) | Self::Delete(_) => false,
         }
     }

@@ -1,7 +1,9 @@
-//! What waits for the writer: a commit takes all that came while the last one ran, but of events no more than make a batch.
+//! The queue in front of the writer. A commit takes all that came while the last one ran, but only as many events as make a
+//! batch.
 //!
-//! What somebody asks for is taken in turns by [tenant](super::turns), and of one tenant in the order in which it came. What the
-//! relay tells itself overtakes it: deliveries that ended and backlogs that ran low do not wait for all that was published.
+//! Requests, which somebody waits for, are taken in turns by [tenant](super::turns), and those of one tenant in the order in
+//! which they came. Events, which the relay tells itself, overtake them: deliveries that ended and backlogs that ran low do not
+//! wait behind all that was published.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,11 +15,11 @@ use super::turns::{Crowded, Line, Turns};
 use crate::clock::Clock;
 use crate::store::message::command::{Op, OutcomeRoom};
 
-/// The queue and the bell.
+/// The inbox: its queues, and the bell that wakes the writer.
 pub(in crate::store) struct Inbox {
     queue: Mutex<Queue>,
     bell: Condvar,
-    /// Room for outcomes, in KiB.
+    /// The room of outcomes that wait for the disk, in KiB.
     outcomes: Arc<Semaphore>,
     names: RandomState,
     clock: Clock,
@@ -25,10 +27,10 @@ pub(in crate::store) struct Inbox {
 
 #[derive(Default)]
 struct Queue {
-    /// What somebody waits for.
-    asked: Turns,
-    /// What nobody waits for.
-    told: Vec<Op>,
+    /// Commands that somebody waits for, by tenant.
+    requests: Turns,
+    /// Commands that nobody waits for.
+    events: Vec<Op>,
     closed: bool,
     /// Whether the writer sleeps, and for what.
     sleep: Sleep,
@@ -38,7 +40,7 @@ struct Queue {
 #[derive(Clone, Copy)]
 pub(in crate::store) struct Rest {
     pub(in crate::store) until: Instant,
-    /// It ends when nothing came for so long.
+    /// The wait ends early when nothing has come for this long.
     pub(in crate::store) quiet: Duration,
 }
 
@@ -46,15 +48,15 @@ pub(in crate::store) struct Rest {
 enum Sleep {
     #[default]
     No,
-    /// Until anything comes.
+    /// It sleeps until anything comes.
     Idle,
-    /// Until something urgent comes: outcomes wait for company.
+    /// It sleeps until a request comes, or outcomes have waited [`LINGER`] for company.
     Linger,
-    /// Until a time, or a full batch: all of it waits for company.
+    /// It sleeps until a time, or until there is a full batch. Everything waits for company.
     Rest,
 }
 
-/// Why an operation was not taken.
+/// Why an operation was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Full {
     Busy,
@@ -62,49 +64,50 @@ pub(in crate::store) enum Full {
 }
 
 impl Inbox {
-    /// An empty one, which waits by this clock.
+    /// An empty inbox that measures its waits by `clock`.
     pub(in crate::store) fn new(clock: Clock) -> Self {
         let outcomes = Arc::new(Semaphore::new(OUTCOMES_KIB as usize));
         Self { queue: Mutex::default(), bell: Condvar::new(), outcomes, names: RandomState::new(), clock }
     }
 
-    /// Waits until an outcome of so many bytes has room among those that wait for the disk. Its worker keeps its slot
-    /// meanwhile, so a disk that stands still stops attempts instead of filling memory.
+    /// Waits for the room of an outcome of `bytes` among those that wait for the disk. Its worker keeps its slot meanwhile, so a
+    /// disk that stands still stops attempts and does not fill memory.
     pub(in crate::store) async fn outcome_room(&self, bytes: usize) -> Option<OutcomeRoom> {
         let most = OUTCOMES_KIB / 2;
         let kib = u32::try_from(bytes / 1024).unwrap_or(most).min(most - 1) + 1;
         self.outcomes.clone().acquire_many_owned(kib).await.ok()
     }
 
-    /// Where what is about a tenant waits.
+    /// The line in which operations about a tenant wait.
     pub(in crate::store) fn line(&self, provider: &str, tenant: &str) -> Line {
         Line(self.names.hash_one((provider, tenant)))
     }
 
-    /// Queues publications, or refuses them when too many bytes wait already, whatever their own.
+    /// Queues publications. Fails when too many bytes wait already, whatever their own size.
     pub(in crate::store) fn publish(&self, line: Line, op: Op, bytes: usize) -> Result<(), Full> {
         let mut queue = self.open()?;
-        queue.asked.publish(line, op, bytes).map_err(|Crowded| Full::Busy)?;
+        queue.requests.publish(line, op, bytes).map_err(|Crowded| Full::Busy)?;
         self.ring(queue, true);
         Ok(())
     }
 
-    /// Queues what somebody waits for, which holds so many bytes of events.
-    pub(in crate::store) fn ask(&self, line: Line, op: Op, bytes: usize) -> Result<(), Full> {
+    /// Queues a request that holds `bytes` of events. It fails only when the inbox is closed.
+    pub(in crate::store) fn request(&self, line: Line, op: Op, bytes: usize) -> Result<(), Full> {
         let mut queue = self.open()?;
-        queue.asked.push(line, op, bytes);
+        queue.requests.push(line, op, bytes);
         self.ring(queue, true);
         Ok(())
     }
 
-    /// Queues what nobody waits for: it may wait [`LINGER`] for company. Also taken while closing, since attempts end then.
-    pub(in crate::store) fn tell(&self, op: Op) {
+    /// Queues an event. It may wait [`LINGER`] for company. Events are also taken after [`Inbox::close`], since attempts still
+    /// end then.
+    pub(in crate::store) fn event(&self, op: Op) {
         let mut queue = self.lock();
-        queue.told.push(op);
+        queue.events.push(op);
         self.ring(queue, false);
     }
 
-    /// Refuses everything that is asked from now on.
+    /// From this moment on every request is refused.
     pub(in crate::store) fn close(&self) {
         self.lock().closed = true;
         self.bell.notify_one();
@@ -114,27 +117,30 @@ impl Inbox {
         self.lock().len()
     }
 
-    /// Waits for work until `until` and takes it into `ops`, which is empty and comes back with an old queue's room. Work that is
-    /// there before the end of `rest` waits for more until then, as long as more comes.
-    /// True when nothing is asked any more: once nothing is taken, nothing will be, unless an attempt still ends.
+    /// Waits for work until `until`, and moves it into `ops`, which must be empty. Work that comes before the end of `rest` waits
+    /// for more until then, as long as more comes.
+    ///
+    /// Returns true when the inbox is closed. Once it is closed and a call takes nothing, nothing will come except from an
+    /// attempt that still ends.
     pub(in crate::store) fn take(&self, ops: &mut Vec<Op>, until: Instant, rest: Rest) -> bool {
         let mut queue = self.wait(self.lock(), Sleep::Idle, until, |queue| queue.len() > 0 || queue.closed);
         if queue.len() > 0 {
             queue = self.gather(queue, rest);
             let until = until.min(self.clock.steady() + LINGER);
-            queue = self.wait(queue, Sleep::Linger, until, |queue| queue.asked.len() > 0 || queue.closed);
+            queue = self.wait(queue, Sleep::Linger, until, |queue| queue.requests.len() > 0 || queue.closed);
         }
-        std::mem::swap(ops, &mut queue.told);
-        queue.asked.take(ops, self.clock.steady());
+        std::mem::swap(ops, &mut queue.events);
+        queue.requests.take(ops, self.clock.steady());
         queue.closed
     }
 
-    /// Waits for the end of the rest, or until it is quiet: then all who could send something wait for this commit.
+    /// Waits until the rest ends, or until nothing came for a while. Then everyone who could send something is waiting for this
+    /// commit.
     fn gather<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, rest: Rest) -> MutexGuard<'a, Queue> {
         loop {
             let (had, until) = (queue.len(), rest.until.min(self.clock.steady() + rest.quiet));
-            queue = self.wait(queue, Sleep::Rest, until, |queue| queue.asked.is_full() || queue.closed);
-            if queue.asked.is_full() || queue.closed || queue.len() == had || until == rest.until {
+            queue = self.wait(queue, Sleep::Rest, until, |queue| queue.requests.is_full() || queue.closed);
+            if queue.requests.is_full() || queue.closed || queue.len() == had || until == rest.until {
                 return queue;
             }
         }
@@ -145,8 +151,8 @@ impl Inbox {
         if queue.closed { Err(Full::Closed) } else { Ok(queue) }
     }
 
-    fn ring(&self, queue: MutexGuard<'_, Queue>, asked: bool) {
-        let wake = queue.ends_sleep(asked);
+    fn ring(&self, queue: MutexGuard<'_, Queue>, is_request: bool) {
+        let wake = queue.ends_sleep(is_request);
         drop(queue);
         if wake {
             self.bell.notify_one();
@@ -179,24 +185,24 @@ impl Inbox {
 
 impl Queue {
     fn len(&self) -> usize {
-        self.asked.len() + self.told.len()
+        self.requests.len() + self.events.len()
     }
 
-    /// Whether the writer is to wake up for what has come, which was asked for or not.
-    fn ends_sleep(&self, asked: bool) -> bool {
+    /// Whether the writer must wake up for an operation that came. `is_request` says that somebody waits for it.
+    fn ends_sleep(&self, is_request: bool) -> bool {
         match self.sleep {
             Sleep::No => false,
             Sleep::Idle => true,
-            Sleep::Linger => asked,
-            Sleep::Rest => self.asked.is_full(),
+            Sleep::Linger => is_request,
+            Sleep::Rest => self.requests.is_full(),
         }
     }
 }
 
-/// What the outcomes may hold that wait for the disk: past it, attempts end later.
+/// The room of all outcomes that wait for the disk, in KiB. When it is full, attempts end later.
 const OUTCOMES_KIB: u32 = 64 << 10;
 
-/// How long outcomes wait for company. No answer waits for them, and a commit costs the same for one as for fifty.
+/// How long outcomes wait for company. No answer waits for them, and a commit of fifty costs as much as a commit of one.
 const LINGER: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
@@ -213,7 +219,7 @@ mod tests {
         Op::AcceptAll(Vec::new(), oneshot::channel().0)
     }
 
-    /// Takes what is there: a letter for each, and whether nothing more is asked.
+    /// Takes what is there. Returns a letter for each operation, and whether the inbox is closed.
     fn taken(inbox: &Inbox) -> (String, bool) {
         let (mut ops, now) = (Vec::new(), clock::steady());
         let closed = inbox.take(&mut ops, now, Rest { until: now, quiet: Duration::ZERO });
@@ -226,15 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_takes_no_more_events_than_fill_it_and_what_is_told_at_once() {
+    fn a_batch_takes_all_events_and_the_publications_that_fill_it() {
         let inbox = Inbox::new(Clock::default());
         for bytes in [1 << 20, 1 << 20, 1, 10 << 20, 1] {
             inbox.publish(LINE, publication(), bytes).expect("there is room");
         }
-        inbox.tell(Op::Refill(EndpointNo(1)));
+        inbox.event(Op::Refill(EndpointNo(1)));
         assert_eq!(inbox.len(), 6);
         assert_eq!(taken(&inbox), ("tpp".into(), false));
-        inbox.tell(Op::Refill(EndpointNo(1)));
+        inbox.event(Op::Refill(EndpointNo(1)));
         inbox.close();
         assert_eq!(taken(&inbox), ("tpp".into(), true));
         assert_eq!(taken(&inbox), ("p".into(), true));
@@ -242,12 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_behind_publications_stays_behind_them() {
+    fn a_request_behind_publications_stays_behind_them() {
         let inbox = Inbox::new(Clock::default());
         for _ in 0..2 {
             inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
         }
-        inbox.ask(LINE, Op::RevokeKey("k".into(), oneshot::channel().0), 0).expect("it is open");
+        inbox.request(LINE, Op::RevokeKey("k".into(), oneshot::channel().0), 0).expect("it is open");
         inbox.publish(LINE, publication(), 1).expect("there is room");
         assert_eq!(taken(&inbox), ("p".into(), false));
         assert_eq!(taken(&inbox), ("p".into(), false));
@@ -255,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn publications_past_the_bound_are_refused_until_some_were_taken() {
+    fn publications_past_the_bound_are_refused() {
         let (inbox, half) = (Inbox::new(Clock::default()), 32 << 20);
         assert_eq!(inbox.publish(LINE, publication(), half - 1), Ok(()));
         assert_eq!(inbox.publish(LINE, publication(), half), Ok(()), "a large one finds its way in between small ones");
@@ -269,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn outcomes_past_the_bound_wait_for_others_to_be_taken_in() {
+    async fn outcomes_past_the_bound_wait_for_room() {
         let inbox = Inbox::new(Clock::default());
         let half = OUTCOMES_KIB as usize * 1024 / 2 - 1024;
         let first = inbox.outcome_room(half).await;

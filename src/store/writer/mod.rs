@@ -1,4 +1,5 @@
-//! What any writer has, whatever keeps its rows: the inbox with its turns, the schedule of retries, and what bounds both.
+//! The parts of a writer that do not depend on the storage engine: the inbox with its turns, the schedule of retries, and bounds
+//! for both.
 
 pub(in crate::store) mod gate;
 pub(in crate::store) mod inbox;

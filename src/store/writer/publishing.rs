@@ -1,5 +1,5 @@
-//! How publications get in line for the writer: each in its tenant's, many at once in small pieces, so that none of them holds a
-//! commit for long.
+//! Queues publications for the writer. Each goes into its tenant's line. Many at once are cut into small pieces, so that none of
+//! them holds a commit for long.
 
 use tokio::sync::oneshot;
 
@@ -8,11 +8,11 @@ use crate::store::handle::{Store, refusal};
 use crate::store::message::command::Op;
 use crate::store::message::publication::{Accepted, Publication, Refusal};
 
-/// What the writer will answer for a piece.
+/// The writer's answers for the publications of a piece.
 type Answers = oneshot::Receiver<Vec<Result<Accepted, Refusal>>>;
 
 impl Store {
-    /// Publishes one event.
+    /// Publishes one event, and waits until it is on disk.
     pub(crate) async fn accept_one(&self, publication: Publication) -> Result<Accepted, Refusal> {
         let (bytes, line) = (publication.bytes(), self.line_of(&publication));
         let (to, answer) = oneshot::channel();
@@ -20,7 +20,8 @@ impl Store {
         answer.await.unwrap_or(Err(Refusal::Closing))
     }
 
-    /// Publishes; one result for each, in order. All are in line when this returns, and on disk when what it returns ends.
+    /// Publishes events. All are queued when this returns. The future it returns ends when all are on disk or refused, with a
+    /// result for each, in order.
     pub(crate) fn accept(&self, batch: Vec<Publication>) -> impl Future<Output = Vec<Result<Accepted, Refusal>>> + Send + use<> {
         let count = batch.len();
         let mut pieces = Vec::new();
@@ -52,7 +53,7 @@ impl Store {
         (count > 0).then(|| Queued { count, answers: queued().map(|()| answers) })
     }
 
-    /// Of its tenant, or of its provider where it is for all.
+    /// The line of the publication's tenant, or of its provider when it is for all tenants.
     fn line_of(&self, publication: &Publication) -> Line {
         self.inbox.line(&publication.provider, publication.listed_under())
     }
@@ -77,7 +78,7 @@ impl Piece {
     }
 }
 
-/// A piece in line, or why it is not.
+/// A piece that was queued, or the reason why it was refused.
 struct Queued {
     count: usize,
     answers: Result<Answers, Refusal>,
@@ -96,6 +97,7 @@ impl Queued {
     }
 }
 
-/// Events of a piece, and the bytes after which it takes no more: a fraction of what a commit takes while several publish.
+/// The most events of a piece, and the bytes after which it takes no more: a fraction of what a commit takes while several
+/// tenants publish.
 const PIECE_EVENTS: usize = 32;
 const PIECE_BYTES: usize = 8 << 10;

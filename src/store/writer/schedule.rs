@@ -1,18 +1,18 @@
-//! When the next delivery is due: the wheel for what lies within its horizon, the due table for the rest.
+//! When the next delivery is due: the wheel for retries within its horizon, the due table for all others.
 //!
 //! ```text
 //!   due table   ├── past ──┼────────── horizon ──────────┼───── later ─────▶ time
 //!               now        │                             │
-//!   in memory   fallen due armed in the wheel            │ on disk alone
+//!   in memory   expired    armed in the wheel            │ on disk alone
 //!                                                  loaded up to here
 //! ```
 //!
-//! Every due entry at or before `loaded` is in the wheel, fell due, or waits in an endpoint's queue; every later one is on
-//! disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts milliseconds of the
-//! service's time, as the table does: a wall clock that jumps moves neither.
+//! Every entry of the due table up to `loaded` is in the wheel, has expired, or waits in an endpoint's queue. Every later entry is
+//! on disk alone. The writer moves `loaded` and writes the table, so the two never disagree. The wheel counts milliseconds of
+//! the service's time, as the table does, so a wall clock that jumps moves neither.
 //!
-//! An endpoint that names a time to come back may make a hundred thousand fall due within one millisecond: what fell due is taken
-//! in pieces, one in a batch.
+//! Endpoints that name a time to come back may make a hundred thousand retries expire within one millisecond. So expired retries
+//! are taken in pieces, one piece in a batch.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -29,31 +29,31 @@ pub(in crate::store) struct Armed {
     pub(in crate::store) at: Timestamp,
 }
 
-/// The wheel and how far the due table is loaded.
+/// The wheel, and how far the due table is loaded into it.
 pub(in crate::store) struct Schedule {
     wheel: Wheel<Armed>,
-    /// What is due and was not taken yet, in order.
-    fallen: VecDeque<Armed>,
-    /// The latest time that it was moved to.
+    /// The expired retries: their time has come, and no batch has taken them yet. They are in order.
+    expired: VecDeque<Armed>,
+    /// The latest time that the schedule was advanced to.
     now: Timestamp,
     loaded: DueKey,
-    /// Entries between `loaded` and the horizon are still on disk.
+    /// Whether entries between `loaded` and the horizon are still on disk alone.
     behind: bool,
 }
 
 impl Schedule {
     pub(in crate::store) fn new(now: Timestamp) -> Self {
-        Self { wheel: Wheel::new(now.as_millis()), fallen: VecDeque::new(), now, loaded: [0; 20], behind: true }
+        Self { wheel: Wheel::new(now.as_millis()), expired: VecDeque::new(), now, loaded: [0; 20], behind: true }
     }
 
-    /// Whether an entry of the due table is one that memory must know.
+    /// Whether memory must know an entry of the due table.
     pub(in crate::store) fn is_loaded(&self, key: &DueKey) -> bool {
         *key <= self.loaded
     }
 
     pub(in crate::store) fn arm(&mut self, armed: Armed) {
         if !self.wheel.insert(armed.at.as_millis(), armed) {
-            // Past the wheel's own horizon: on disk, as if it had not been loaded.
+            // The entry lies past the wheel's own horizon, so it stays on disk alone, as if it had not been loaded.
             self.loaded = self.loaded.min(before(armed.at));
         }
         if self.wheel.len() > ARMED_MAX {
@@ -61,47 +61,48 @@ impl Schedule {
         }
     }
 
-    /// Moves to a time: what is due by then falls due.
+    /// Moves on to a time. Retries that are due by then expire.
     pub(in crate::store) fn advance(&mut self, now: Timestamp) {
-        let fallen = &mut self.fallen;
-        self.wheel.advance(now.as_millis(), |_, armed| fallen.push_back(armed));
+        let expired = &mut self.expired;
+        self.wheel.advance(now.as_millis(), |_, armed| expired.push_back(armed));
         self.now = now;
     }
 
-    /// Adds one that was due before it was loaded.
-    pub(in crate::store) fn fall(&mut self, armed: Armed) {
-        self.fallen.push_back(armed);
+    /// Adds a retry that was due before it was loaded.
+    pub(in crate::store) fn expire(&mut self, armed: Armed) {
+        self.expired.push_back(armed);
     }
 
-    /// Forgets entries that were taken out of the due table: one pass over all that is armed.
+    /// Forgets retries that were taken out of the due table. It goes through all retries in memory.
     pub(in crate::store) fn disarm(&mut self, gone: &HashSet<DueKey>) {
         let is_gone = |armed: &Armed| gone.contains(&due_key(armed.at, armed.key));
         self.wheel.drop_where(is_gone);
-        self.fallen.retain(|armed| !is_gone(armed));
+        self.expired.retain(|armed| !is_gone(armed));
     }
 
-    /// The next of what fell due.
-    pub(in crate::store) fn take_fallen(&mut self) -> Option<Armed> {
-        let next = self.fallen.pop_front();
-        if self.fallen.is_empty() {
-            self.fallen.shrink_to(FALLEN_KEPT);
+    /// Takes the next expired retry.
+    pub(in crate::store) fn take_expired(&mut self) -> Option<Armed> {
+        let next = self.expired.pop_front();
+        if self.expired.is_empty() {
+            self.expired.shrink_to(EXPIRED_KEPT);
         }
         next
     }
 
-    pub(in crate::store) fn has_fallen(&self) -> bool {
-        !self.fallen.is_empty()
+    pub(in crate::store) fn has_expired(&self) -> bool {
+        !self.expired.is_empty()
     }
 
-    /// The part of the due table to load next, as `(after, up to)`; `None` when the horizon is far enough.
+    /// The part of the due table to load next, as `(after, up to)`. `None` when enough is loaded.
     pub(in crate::store) fn to_load(&self, now: Timestamp) -> Option<(DueKey, DueKey)> {
         let ahead = if self.wheel.len() > ARMED_MAX / 2 { HORIZON / 16 } else { HORIZON };
         let near = before(now + ahead / 2);
-        let wants = !self.has_fallen() && (self.behind || self.loaded < near);
+        let wants = !self.has_expired() && (self.behind || self.loaded < near);
         wants.then(|| (self.loaded, before(now + ahead)))
     }
 
-    /// Everything up to `key` is loaded; `more` of what [`Self::to_load`] named is left.
+    /// Takes note that all entries up to `key` are loaded. `more` says whether the part named by [`Self::to_load`] has further
+    /// entries.
     pub(in crate::store) fn loaded(&mut self, key: DueKey, more: bool) {
         self.loaded = self.loaded.max(key);
         self.behind = more && self.wheel.len() < ARMED_MAX / 2;
@@ -111,23 +112,24 @@ impl Schedule {
         self.behind
     }
 
-    /// When to look again, seen from the moment of the last [`Self::advance`]: the next entry, or the next piece of the horizon.
+    /// When the writer must look again: at the next retry, or to load the next part. `steady` is the steady time of the last
+    /// [`Self::advance`].
     pub(in crate::store) fn wake_at(&self, steady: Instant) -> Instant {
         let load = steady + HORIZON / 3;
         let next = self.wheel.next_deadline().map(|tick| steady + Timestamp::from_millis(tick).since(self.now));
         next.map_or(load, |next| next.min(load))
     }
 
-    /// The time before which nothing due is on disk alone.
+    /// The time before which no entry of the due table is on disk alone.
     pub(in crate::store) fn loaded_up_to(&self) -> Timestamp {
         read_due_key(&self.loaded).0
     }
 
     pub(in crate::store) fn armed(&self) -> usize {
-        self.wheel.len() + self.fallen.len()
+        self.wheel.len() + self.expired.len()
     }
 
-    /// Forgets the later half of the horizon, again and again until the wheel is half empty: it is on disk.
+    /// Forgets the later half of the horizon, again and again until the wheel is half empty. The entries stay on disk.
     fn cut(&mut self) {
         let mut span = HORIZON;
         while self.wheel.len() > ARMED_MAX / 2 && span > Duration::from_millis(1) {
@@ -139,7 +141,7 @@ impl Schedule {
     }
 }
 
-/// The key after every entry that is due before `at`.
+/// The key that is greater than every entry due before `at`.
 fn before(at: Timestamp) -> DueKey {
     due_key(at, DeliveryKey { event: EventKey::MIN, endpoint: EndpointNo(0) })
 }
@@ -147,10 +149,10 @@ fn before(at: Timestamp) -> DueKey {
 /// How far ahead retries are kept in memory.
 const HORIZON: Duration = Duration::from_secs(60);
 
-/// Room that is kept for those that fell due.
-const FALLEN_KEPT: usize = 1_024;
+/// The number of expired retries for which memory is kept after they were taken.
+const EXPIRED_KEPT: usize = 1_024;
 
-/// Retries in memory; some 40 bytes each.
+/// The most retries in memory, some 40 bytes each.
 const ARMED_MAX: usize = 262_144;
 
 #[cfg(test)]
@@ -158,23 +160,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_falls_due_at_once_is_taken_one_by_one_and_nothing_is_loaded_meanwhile() {
+    fn nothing_is_loaded_while_due_retries_are_taken() {
         let now = Timestamp::from_millis(1_000);
         let mut schedule = Schedule::new(now);
         let armed = |event| Armed { key: DeliveryKey { event: EventKey(event), endpoint: EndpointNo(1) }, at: now };
         for event in 1..=3 {
             schedule.arm(armed(event));
         }
-        schedule.fall(armed(4));
+        schedule.expire(armed(4));
         schedule.advance(now + Duration::from_millis(10));
-        assert_eq!((schedule.armed(), schedule.has_fallen(), schedule.to_load(now)), (4, true, None));
-        let taken: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
+        assert_eq!((schedule.armed(), schedule.has_expired(), schedule.to_load(now)), (4, true, None));
+        let taken: Vec<u64> = std::iter::from_fn(|| schedule.take_expired()).map(|armed| armed.key.event.0).collect();
         assert_eq!(taken, [4, 1, 2, 3]);
-        assert!(!schedule.has_fallen() && schedule.to_load(now).is_some());
+        assert!(!schedule.has_expired() && schedule.to_load(now).is_some());
     }
 
     #[test]
-    fn what_was_taken_out_of_the_table_never_falls_due() {
+    fn a_retry_taken_out_of_the_table_never_falls_due() {
         let now = Timestamp::from_millis(1_000);
         let mut schedule = Schedule::new(now);
         let armed = |event, after| Armed {
@@ -189,7 +191,7 @@ mod tests {
         schedule.disarm(&gone.into());
         assert_eq!(schedule.armed(), 3);
         schedule.advance(now + Duration::from_secs(60));
-        let left: Vec<u64> = std::iter::from_fn(|| schedule.take_fallen()).map(|armed| armed.key.event.0).collect();
+        let left: Vec<u64> = std::iter::from_fn(|| schedule.take_expired()).map(|armed| armed.key.event.0).collect();
         assert_eq!(left, [2, 4, 1]);
     }
 }

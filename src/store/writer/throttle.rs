@@ -1,4 +1,4 @@
-//! How often the operator hears of the same thing. Plain bookkeeping in memory: a restart begins anew.
+//! Limits how often the operator is told of the same thing. It is kept in memory only, so a restart begins anew.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::domain::delivery::End;
 use crate::domain::id::EndpointNo;
 use crate::domain::time::Timestamp;
 
-/// What was told of lately, and what is still to be told.
+/// What the operator was told of lately, and what is still to be told.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Notices {
     pub(in crate::store) failed: Failed,
@@ -15,14 +15,14 @@ pub(in crate::store) struct Notices {
     pub(in crate::store) storage: Storage,
 }
 
-/// Deliveries that ended as failed: the first of a webhook is told at once, later ones in one notice a minute.
-/// At most one entry a webhook, forgotten after a minute without a failure.
+/// Deliveries that failed for good. The first of a webhook is told at once, later ones in one notice a minute. A webhook has one
+/// entry, which goes after a minute without a failure.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Failed {
     counts: HashMap<EndpointNo, Count>,
-    /// Something waits to be told for the first time.
+    /// Whether a webhook's first failure waits to be told.
     news: bool,
-    /// No minute ends before.
+    /// No minute ends before this time.
     next_look: Option<Instant>,
 }
 
@@ -33,7 +33,7 @@ struct Count {
     end: End,
 }
 
-/// A notice to send.
+/// A notice to send: how many deliveries of a webhook failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Failures {
     pub(in crate::store) endpoint: EndpointNo,
@@ -50,7 +50,7 @@ impl Failed {
         self.news |= count.told.is_none();
     }
 
-    /// What is to be told now; it counts as told.
+    /// Takes the notices that are due, and counts them as told.
     pub(in crate::store) fn due(&mut self, steady: Instant) -> Vec<Failures> {
         let mut due = Vec::new();
         if !self.news && self.next_look.is_none_or(|next| steady < next) {
@@ -73,14 +73,14 @@ impl Failed {
     }
 }
 
-/// Held deliveries that grew too old: one notice a webhook and day.
+/// Held deliveries that expired: one notice for each webhook and day.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Expired {
     told: HashMap<EndpointNo, Timestamp>,
 }
 
 impl Expired {
-    /// Whether to tell now; it counts as told.
+    /// Whether to tell now. If so, it counts as told.
     pub(in crate::store) fn is_news(&mut self, endpoint: EndpointNo, now: Timestamp) -> bool {
         self.told.retain(|_, at| now.since(*at) < DAY);
         let news = !self.told.contains_key(&endpoint);
@@ -91,15 +91,15 @@ impl Expired {
     }
 }
 
-/// A store that takes no events: told once, and again when there was room for a minute in between.
+/// A store that takes no events. It is told once, and again only if there was room for a minute in between.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Storage {
-    /// Unless it is low again before.
+    /// When there was room again, as long as it lasts.
     recovered_at: Option<Instant>,
 }
 
 impl Storage {
-    /// Whether to tell now that it is low; asked again and again while it is.
+    /// Whether to tell now that there is no room. It is called repeatedly while there is none.
     pub(in crate::store) fn is_news(&mut self, steady: Instant) -> bool {
         let recovered = self.recovered_at.replace(steady + MINUTE);
         recovered.is_none_or(|at| at <= steady)
@@ -109,7 +109,7 @@ impl Storage {
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Between two looks for minutes that ended, so that many failing webhooks are not gone through at each commit.
+/// The time between two looks for minutes that ended, so that many failing webhooks are not gone through at each commit.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_failures_are_told_at_once_and_the_next_after_a_minute_as_a_count() {
+    fn first_failures_are_told_at_once_and_later_ones_as_a_count() {
         let (mut failed, start) = (Failed::default(), Instant::now());
         failed.add(A, End::Exhausted);
         failed.add(A, End::Exhausted);
@@ -163,14 +163,14 @@ mod tests {
     }
 
     #[test]
-    fn what_expires_every_hour_is_told_every_day() {
+    fn expired_deliveries_are_told_once_a_day() {
         let mut expired = Expired::default();
         let news = (0..72).filter(|hour| expired.is_news(A, Timestamp::EPOCH + 3600 * *hour * SECOND));
         assert_eq!(news.collect::<Vec<_>>(), [0, 24, 48]);
     }
 
     #[test]
-    fn a_full_store_is_told_again_only_when_there_was_room_for_a_minute() {
+    fn a_full_store_is_told_again_only_after_a_minute_with_room() {
         let (mut storage, start) = (Storage::default(), Instant::now());
         let mut told = |second| storage.is_news(start + second * SECOND);
         assert!(told(0));

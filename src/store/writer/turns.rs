@@ -1,4 +1,4 @@
-//! Whose operations the next commit takes: tenants take turns, by the bytes of their events.
+//! Decides whose operations the next commit takes: tenants take turns, by the bytes of their events.
 //!
 //! ```text
 //!   tenant a ▸ ▸ ▸ ▸ ▸ ▸ ─┐
@@ -6,23 +6,24 @@
 //!   the rest ▸            ┘
 //! ```
 //!
-//! **What is counted.** Each operation stands in the line of the tenant that it is about, an event for all tenants in one of its
-//! provider, what is about nobody in the common line; it counts the bytes that its events hold. A line is taken from in the
-//! order in which it came, so what a tenant asks for stays behind what it published, and behind nobody else's.
+//! **What is counted.** Each operation waits in the line of the tenant that it is about. An event for all tenants waits in a line
+//! of its provider, and an operation about no tenant in the common line. An operation counts the bytes that its events hold. A
+//! line is served in the order in which its operations came, so a tenant's request stays behind what the tenant published, and
+//! behind nobody else's.
 //!
-//! **Whose turn it is.** By deficit round robin (Shreedhar and Varghese, 1995): at its turn a line may take [`QUANTUM`] more
-//! than it has taken so far, what it cannot use stays its own until the line is empty. A line that is alone takes all there is.
+//! **Whose turn it is.** Lines are served by deficit round robin (Shreedhar and Varghese, 1995): at each turn a line may take
+//! [`QUANTUM`] more, and keeps what it cannot use until it is empty. A line that is alone takes all there is.
 //!
-//! **How much at once.** Whoever comes while a batch is under way waits for all of it. While one tenant publishes alone nobody
-//! does, and a batch takes [`BATCH_BYTES`]; from the moment on at which a second one publishes, and for [`SHARED_FOR`] after
-//! that, it takes [`SHARED_BATCH_BYTES`], which is a few milliseconds' work.
+//! **How much at once.** An operation that comes while a batch is under way waits for the whole batch. While one tenant publishes
+//! alone nobody else has to, and a batch takes [`BATCH_BYTES`]. From the moment at which a second tenant publishes, and for
+//! [`SHARED_FOR`] after that, a batch takes [`SHARED_BATCH_BYTES`], which is a few milliseconds' work.
 //!
 //! **When it is full.** A line may hold as much as is left of [`WAITING_BYTES`] (dynamic thresholds, Choudhury and Hahne, 1998):
-//! alone half of it, with another at their limit a third, so that however many flood, something is left for the next. Past
-//! that a publisher is asked to come back. One that has nothing waiting finds room beyond, up to [`SPARE_BYTES`].
+//! half of it when it is alone, a third when another line is at its limit too. So however many flood, something is left for the
+//! next. Past that a publisher is asked to come back. A line with nothing waiting finds more room, up to [`SPARE_BYTES`].
 //!
-//! **Why nothing stands still.** Nobody waits here for anything but the writer's next batch, and each batch takes at least one
-//! operation: what a line may take grows with each round until its first one fits.
+//! **Why nothing gets stuck.** Operations here wait only for the writer's next batch, and each batch takes at least one of them:
+//! the deficit of a line grows with each round until its first operation fits.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -30,28 +31,28 @@ use std::time::{Duration, Instant};
 
 use crate::store::message::command::Op;
 
-/// All that waits.
+/// All operations that wait, by line.
 pub(in crate::store) struct Turns {
     lines: HashMap<Line, Waiting, BuildHasherDefault<AsItIs>>,
-    /// Those that have something, whose turn it is first.
+    /// The lines that hold operations, in the order of their turns.
     round: VecDeque<Line>,
     count: usize,
     bytes: usize,
     batch_bytes: usize,
-    /// Who came last, and whether another did since the last batch.
+    /// The line that published last, and whether another line has published since the last batch.
     last: Line,
     is_mixed: bool,
     shared_until: Option<Instant>,
-    /// The room of lines that are empty.
+    /// Emptied queues, whose memory new lines use again.
     spare: Vec<VecDeque<(Op, usize)>>,
 }
 
-/// Whose line: a hash that nobody outside can choose, so two that share one are a rare accident and harmless.
+/// The line of a tenant: a hash that nobody outside can choose. Two tenants share a line by rare accident, which does no harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::store) struct Line(pub(in crate::store) u64);
 
 impl Line {
-    /// Of what is about no tenant.
+    /// The line of operations about no tenant.
     pub(in crate::store) const COMMON: Self = Self(0);
 }
 
@@ -59,11 +60,11 @@ impl Line {
 struct Waiting {
     ops: VecDeque<(Op, usize)>,
     bytes: usize,
-    /// What it may still take of this and earlier turns.
+    /// How many bytes the line may still take from this and earlier turns.
     deficit: usize,
 }
 
-/// Too much waits.
+/// Too many bytes wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Crowded;
 
@@ -88,12 +89,12 @@ impl Turns {
         self.count
     }
 
-    /// Whether there is enough for a whole batch.
+    /// Whether the waiting operations fill a batch.
     pub(in crate::store) fn is_full(&self) -> bool {
         self.bytes >= self.batch_bytes
     }
 
-    /// Lets publications wait, whatever their own bytes, unless too many do.
+    /// Adds publications. Fails when too many bytes wait already, whatever their own size.
     pub(in crate::store) fn publish(&mut self, line: Line, op: Op, bytes: usize) -> Result<(), Crowded> {
         let own = self.lines.get(&line).map_or(0, |waiting| waiting.bytes);
         let most = if own == 0 { WAITING_BYTES + SPARE_BYTES } else { WAITING_BYTES };
@@ -106,7 +107,7 @@ impl Turns {
         Ok(())
     }
 
-    /// Lets anything else wait.
+    /// Adds any other operation.
     pub(in crate::store) fn push(&mut self, line: Line, op: Op, bytes: usize) {
         let waiting = self.lines.entry(line).or_insert_with(|| {
             self.round.push_back(line);
@@ -118,7 +119,7 @@ impl Turns {
         self.count += 1;
     }
 
-    /// Takes as much as makes a batch.
+    /// Takes as many operations as make a batch.
     pub(in crate::store) fn take(&mut self, into: &mut Vec<Op>, now: Instant) {
         self.batch_bytes = self.next_batch_bytes(now);
         let mut left = self.batch_bytes;
@@ -136,7 +137,7 @@ impl Turns {
         if self.shared_until.is_some_and(|until| now < until) { SHARED_BATCH_BYTES } else { BATCH_BYTES }
     }
 
-    /// What one line gives at its turn, of at most `left` bytes and the rest of its last operation.
+    /// Takes operations of one line at its turn, until they have `left` bytes or more. Returns their bytes.
     fn take_turn(&mut self, line: Line, left: usize, into: &mut Vec<Op>) -> usize {
         let is_alone = self.round.is_empty();
         let Some(waiting) = self.lines.get_mut(&line) else { return 0 };
@@ -150,7 +151,7 @@ impl Turns {
             self.count -= 1;
         }
         (waiting.bytes, self.bytes) = (waiting.bytes - taken, self.bytes - taken);
-        // What is saved up reaches as far as the next one needs.
+        // A line may save up no more than its next operation needs.
         let next = waiting.ops.front().map_or(0, |(_, bytes)| *bytes);
         waiting.deficit = if is_alone { 0 } else { waiting.deficit.min(next.max(QUANTUM)) };
         if !waiting.ops.is_empty() {
@@ -164,7 +165,7 @@ impl Turns {
     }
 }
 
-/// A line's number is a hash already.
+/// A hasher for lines, whose number is a hash already.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -182,27 +183,28 @@ impl Hasher for AsItIs {
     }
 }
 
-/// Bytes of events that one commit takes, and the rest of the last publication: those who wait for its answer send on while the
-/// next is made. So many are too long for the journal, and come into the tables at once by one transaction: with half of it both
-/// would be written, with twice as much publishers and deliveries wait longer than they have work.
+/// The bytes of events that one commit takes; the last publication may pass it. Its publishers send on while the next commit is
+/// made. A commit of this size is too long for the journal and goes to the tables at once, by one transaction. With half the size
+/// both would be written; with twice the size publishers and deliveries would wait longer than they have work.
 const BATCH_BYTES: usize = 2 << 20;
 
-/// The same while several publish: some 200 small events.
+/// The bytes of events that one commit takes while several tenants publish: some 200 small events.
 const SHARED_BATCH_BYTES: usize = 64 << 10;
 
-/// How long a second publisher is remembered: one that comes once in a while waits no longer than one that comes often.
+/// How long a second publisher is remembered, so that a tenant that publishes rarely waits no longer than one that publishes
+/// often.
 const SHARED_FOR: Duration = Duration::from_secs(60);
 
-/// What a line may take at its turn while others wait: a few turns make a batch, and most events fit into one.
+/// The bytes that a line may take at its turn while others wait. A few turns make a batch, and most events fit into one turn.
 const QUANTUM: usize = 8 << 10;
 
-/// Bytes of events that may wait for the disk, of which one line alone has half.
+/// The bytes of events that may wait for the disk. One line alone may have half of them.
 const WAITING_BYTES: usize = 64 << 20;
 
-/// Beyond it, for those who have nothing waiting.
+/// The bytes beyond that for lines that have nothing waiting.
 const SPARE_BYTES: usize = 8 << 20;
 
-/// Empty lines whose room is kept.
+/// How many emptied queues are kept for their memory.
 const SPARE_LINES: usize = 16;
 
 #[cfg(test)]
@@ -216,7 +218,7 @@ mod tests {
     const B: Line = Line(2);
     const C: Line = Line(3);
 
-    /// An operation that can be told from others.
+    /// An operation that can be told from others by its name.
     fn op(name: &str) -> Op {
         Op::RevokeKey(name.into(), oneshot::channel().0)
     }
@@ -225,7 +227,7 @@ mod tests {
         turns.publish(line, op(name), bytes).expect("there is room");
     }
 
-    /// The names of what the next batch takes.
+    /// The names of the operations that the next batch takes.
     fn taken(turns: &mut Turns) -> String {
         let mut ops = Vec::new();
         turns.take(&mut ops, clock::steady());
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_fills_a_batch_in_its_order() {
+    fn a_tenant_alone_fills_a_batch_in_order() {
         let mut turns = Turns::default();
         for (name, bytes) in [("a", BATCH_BYTES / 2), ("b", BATCH_BYTES / 2), ("c", 1), ("d", 5 * BATCH_BYTES), ("e", 1)] {
             publish(&mut turns, A, name, bytes);
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_tenant_asks_for_stays_behind_what_it_published_and_no_others() {
+    fn a_request_stays_behind_its_own_tenants_publications_alone() {
         let mut turns = Turns::default();
         for _ in 0..1_000 {
             publish(&mut turns, A, "a", 4 << 10);
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn one_alone_may_let_half_of_it_wait_and_a_flood_leaves_room_for_others() {
+    fn a_flood_leaves_room_for_others() {
         let mut turns = Turns::default();
         let half = WAITING_BYTES / 2;
         publish(&mut turns, A, "a", half - 1);
@@ -304,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_gets_its_turn_beside_small_ones() {
+    fn the_largest_event_gets_its_turn_beside_small_ones() {
         let mut turns = Turns::default();
         publish(&mut turns, A, "A", 4 << 20);
         for _ in 0..2_000 {

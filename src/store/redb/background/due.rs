@@ -25,7 +25,7 @@ impl Batch<'_, '_> {
             if self.is_spent(&piece) {
                 break;
             }
-            let Some(armed) = self.memory.schedule.take_fallen() else { break };
+            let Some(armed) = self.memory.schedule.take_expired() else { break };
             self.fall_due(armed.key, armed.at)?;
         }
         Ok(())
@@ -46,7 +46,7 @@ impl Batch<'_, '_> {
         for key in keys {
             let (at, key) = read_due_key(&key);
             if at <= self.now {
-                self.memory.schedule.fall(Armed { key, at });
+                self.memory.schedule.expire(Armed { key, at });
             } else if self.loaded(&due_key(at, key)) {
                 self.memory.schedule.arm(Armed { key, at });
             }

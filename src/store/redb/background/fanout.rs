@@ -66,7 +66,7 @@ impl Batch<'_, '_> {
     /// The event's connection while it is open: a delivery takes its URL when it is made.
     fn connection_of_slice(&mut self, event: &Event) -> Result<Option<Connection>, Error> {
         let Some(id) = &event.connection else { return Ok(None) };
-        self.open_connection_of(&crate::store::Owned::of(event), id)
+        self.open_connection_of(&crate::store::Owned::from_event(event), id)
     }
 
     fn next_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {

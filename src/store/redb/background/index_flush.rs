@@ -50,7 +50,7 @@ impl Batch<'_, '_> {
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.tables.memtable.start_flush(Flush::of(entries, up_to));
+        self.tables.memtable.start_flush(Flush::new(entries, up_to));
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.

@@ -336,7 +336,7 @@ proptest! {
         let (mut model, mut memtable, mut unflushed) = (Model::default(), Memtable::default(), Unflushed::default());
         let (mut journal, mut looks) = (Vec::new(), Vec::new());
         let entries: Vec<Entry> = (0..listed).map(entry).collect();
-        memtable.start_flush(Flush::of(entries.clone(), listed));
+        memtable.start_flush(Flush::new(entries.clone(), listed));
         for (number, (batch, then)) in (1..).zip(batches) {
             let txn = Txn::of(&database);
             let mut tables = Tables::of(&txn, memtable);
@@ -376,7 +376,7 @@ proptest! {
             let torn = sealed(unwritten, u64::MAX);
             journal.push(torn.bytes()[..cut.index(torn.bytes().len())].to_vec());
             memtable = Memtable::of(found(&database, &journal));
-            memtable.start_flush(Flush::of(entries.clone(), listed));
+            memtable.start_flush(Flush::new(entries.clone(), listed));
         }
         let counted = flush(&database, memtable);
         prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
