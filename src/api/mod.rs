@@ -10,6 +10,7 @@
 //! It reads snapshots of the store and hands changes to its writer; it never delivers and never reads the config's files. A new
 //! call is a line in `route`'s table and an arm in [`Api::call`].
 
+pub(crate) mod document;
 mod http;
 mod random;
 mod request;

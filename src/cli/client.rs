@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
@@ -142,6 +143,12 @@ impl Service {
         }
     }
 
+    /// The rows of a list as the API's own type.
+    pub(crate) fn rows<T: DeserializeOwned>(&self, path: &str, filters: &[(&str, &str)]) -> Result<Vec<T>, Error> {
+        let unreadable = |error: serde_json::Error| Error::Rows(error.to_string());
+        self.all(path, filters)?.into_iter().map(|row| serde_json::from_value(row).map_err(unreadable)).collect()
+    }
+
     /// Asks, and gives back the answer whatever its status.
     pub(crate) fn exchange(&self, call: Call) -> Result<Answer, Error> {
         self.runtime.block_on(async {
@@ -203,6 +210,11 @@ impl Answer {
         if self.body.is_empty() {
             return Ok(Value::Null);
         }
+        serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
+    }
+
+    /// The answer as the API's own type.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
     }
 
@@ -296,8 +308,10 @@ pub(crate) enum Error {
     Broken { socket: PathBuf, cause: String },
     #[error("the answer of the service at {} is larger than {ANSWER_BYTES_MAX} bytes; a smaller --limit asks for less", .0.display())]
     TooLarge(PathBuf),
-    #[error("the answer of the service at {} cannot be read: {why}", .socket.display())]
+    #[error("the answer of the service at {} cannot be read: {why}; is it of another version than this command?", .socket.display())]
     NotJson { socket: PathBuf, why: String },
+    #[error("a row of the service's list cannot be read: {0}; is it of another version than this command?")]
+    Rows(String),
     #[error("cannot start the client: {0}")]
     Runtime(io::Error),
     #[error("{0}")]

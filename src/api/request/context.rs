@@ -1,9 +1,11 @@
 //! One request whose caller is known and whose body is in: what every call works with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
+use serde::Serialize;
 
 use super::auth::{Caller, Rank};
 use super::params::Query;
@@ -146,6 +148,14 @@ pub(crate) async fn read<T: Send + 'static>(
 ) -> Result<T, Problem> {
     let read = tokio::task::spawn_blocking(look).await.map_err(|_| Problem::Unavailable(STOPPING))?;
     Ok(read?)
+}
+
+/// One document, under the dialect's `wrap`.
+pub(crate) fn document(status: StatusCode, dialect: &Dialect, document: &impl Serialize) -> Reply {
+    match &*dialect.api.wrap {
+        "" => Reply::document(status, document),
+        wrap => Reply::document(status, &BTreeMap::from([(wrap, document)])),
+    }
 }
 
 /// One object, under the dialect's `wrap`.

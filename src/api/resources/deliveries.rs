@@ -13,7 +13,7 @@ use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
-use crate::api::response::page::{Frame, Listed, Rows, page};
+use crate::api::response::page::{Frame, Listed, Rows, objects, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -133,10 +133,10 @@ fn lines(node: Node, found: store::Page, print: fn(Node, &View, &mut Object<'_>)
         found.views,
         found.next.as_ref().map(cursor::encode),
         |view| cursor::encode(&view.delivery.key),
-        move |view, object| {
+        objects(move |view: &View, object: &mut Object<'_>| {
             print(node, view, object);
             Ok(())
-        },
+        }),
     )
 }
 

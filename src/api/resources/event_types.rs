@@ -1,12 +1,13 @@
 //! The catalogue: what a provider's events are called and look like; its dialect's, and what it added.
 
 use http::StatusCode;
+use serde_json::value::RawValue;
 
+use crate::api::document::event_type as document;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, Query};
-use crate::api::response::page::{Frame, Listed, page};
-use crate::api::response::print::Object;
+use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::{Problem, Wrong};
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::EventType;
@@ -24,10 +25,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
         numbers,
         limit,
         |number: &usize| (number + 1).to_string(),
-        move |number, object| {
-            print(&dialect.event_types[*number], object);
-            Ok(())
-        },
+        documents(move |number: &usize| Ok(document(&dialect.event_types[*number]))),
     );
     page(ask, Frame::new(ask.dialect()), rows).await
 }
@@ -38,7 +36,7 @@ pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let is_known = ask.dialect().event_type(&event_type.name).is_some();
     ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(context::object(status, ask.dialect(), |object| print(&event_type, object)))
+    Ok(context::document(status, ask.dialect(), &document(&event_type)))
 }
 
 /// `DELETE /v1/event-types/{name}`: takes away what the provider added. Of a type that its dialect has, the dialect's words stand
@@ -85,12 +83,15 @@ fn start(query: &mut Query) -> usize {
     cursor::read_from(query, |text| text.parse().ok()).unwrap_or(0)
 }
 
-fn print(event_type: &EventType, object: &mut Object<'_>) {
-    object.text("name", &event_type.name);
-    object.text("description", &event_type.description);
-    object.raw("version", event_type.version.to_string().as_bytes());
-    object.raw("example", event_type.example.as_bytes());
-    object.boolean("ours", event_type.ours);
+fn document(event_type: &EventType) -> document::EventType {
+    document::EventType {
+        name: event_type.name.to_string(),
+        description: event_type.description.to_string(),
+        version: event_type.version,
+        // What is kept was checked as JSON when it came in.
+        example: RawValue::from_string(event_type.example.to_string()).unwrap_or_default(),
+        ours: event_type.ours,
+    }
 }
 
 const DESCRIPTION_CHARS_MAX: usize = 1_024;

@@ -1,9 +1,12 @@
 //! Why an event went to a webhook or did not: computed when asked, by the webhooks as they are now.
 
+use std::sync::Arc;
+
 use super::events;
+use crate::api::document::explained::Explained;
 use crate::api::request::context::Ask;
 use crate::api::request::cursor;
-use crate::api::response::page::{Frame, Listed, page};
+use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::{End, State};
@@ -27,18 +30,19 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
         endpoints,
         limit,
         |endpoint| cursor::encode(&endpoint.no),
-        move |endpoint, object| {
+        documents(move |endpoint: &Arc<Endpoint>| {
             let view = store.delivery_by_key(DeliveryKey { event: event.key, endpoint: endpoint.no })?;
-            object.text("webhook_id", &endpoint.id);
-            object.text("name", &endpoint.definition.name);
-            object.text("url", &endpoint.definition.url);
-            object.boolean("sent", view.is_some());
-            object.text("why", &verdict(&event, endpoint, link.as_deref(), view.as_ref()));
-            object.boolean("changed_since", is_changed(&event, endpoint));
-            object.text_or_null("delivery_id", view.as_ref().map(|view| node.delivery_id(view.delivery.key)).as_deref());
-            object.text_or_null("delivery_status", view.as_ref().map(|view| view.status.name()));
-            Ok(())
-        },
+            Ok(Explained {
+                webhook_id: endpoint.id.to_string(),
+                name: endpoint.definition.name.to_string(),
+                url: endpoint.definition.url.to_string(),
+                sent: view.is_some(),
+                why: verdict(&event, endpoint, link.as_deref(), view.as_ref()),
+                changed_since: is_changed(&event, endpoint),
+                delivery_id: view.as_ref().map(|view| node.delivery_id(view.delivery.key)),
+                delivery_status: view.as_ref().map(|view| view.status.name().into()),
+            })
+        }),
     );
     page(ask, Frame::new(ask.dialect()), rows).await
 }

@@ -5,29 +5,28 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::api::Api;
+use crate::api::document::status::{self as document, HealthWord};
 use crate::api::response::reply::Reply;
 use crate::store::{Health, Refusal};
 
 /// The process answers.
 pub(crate) fn healthz() -> Reply {
-    Reply::object(StatusCode::OK, |object| object.text("status", "ok"))
+    Reply::document(StatusCode::OK, &document::Health { status: HealthWord::Ok, reasons: Vec::new(), findings: Vec::new() })
 }
 
 /// The service does its work; else 503 with what keeps it from it.
 pub(crate) fn readyz(api: &Api) -> Reply {
     let reasons = reasons(api, &api.store.health());
-    let (status, word) =
-        if reasons.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
-    let findings: Vec<String> = api.store.findings().iter().map(ToString::to_string).collect();
-    Reply::object(status, |object| {
-        object.text("status", word);
-        if !reasons.is_empty() {
-            object.texts("reasons", reasons.iter().map(String::as_str));
-        }
-        if !findings.is_empty() {
-            object.texts("findings", findings.iter().map(String::as_str));
-        }
-    })
+    let (code, status) = match reasons.is_empty() {
+        true => (StatusCode::OK, HealthWord::Ready),
+        false => (StatusCode::SERVICE_UNAVAILABLE, HealthWord::NotReady),
+    };
+    Reply::document(code, &document::Health { status, reasons, findings: findings(api) })
+}
+
+/// What the start found wrong, in words.
+pub(crate) fn findings(api: &Api) -> Vec<String> {
+    api.store.findings().iter().map(ToString::to_string).collect()
 }
 
 /// Why the service is not ready: it stops, its writer stands, deliveries wait for nothing but the service itself, no event is taken

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use zeroize::Zeroizing;
 
+use crate::api::document::key::{self as document, KeyOwner};
 use crate::api::random;
 use crate::api::request::auth::{Caller, NoKey, Rank, hash};
 use crate::api::request::context::Ask;
@@ -13,8 +14,7 @@ use crate::api::request::cursor;
 use crate::api::request::params::{Form, unknown};
 use crate::api::request::settings::{FILE_KEY, Settings};
 use crate::api::request::target::TARGET;
-use crate::api::response::page::{Frame, Listed, page};
-use crate::api::response::print::Object;
+use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
@@ -31,15 +31,7 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let mut keys = all(ask);
     keys.retain(|key| key.id > after);
-    let rows = Listed::new(
-        keys,
-        limit,
-        |key| cursor::encode(&key.id),
-        |key, object| {
-            print(key, object);
-            Ok(())
-        },
-    );
+    let rows = Listed::new(keys, limit, |key| cursor::encode(&key.id), documents(|key: &Arc<Key>| Ok(document(key))));
     page(ask, Frame::default(), rows).await
 }
 
@@ -60,10 +52,7 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
     ask.api.key_changes.take(&ask.caller, clock::steady())?;
     ask.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
     told::key_made(&ask.caller, &key);
-    Ok(Reply::object(StatusCode::CREATED, |object| {
-        print(&key, object);
-        object.text("key", &text);
-    }))
+    Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key), key: text.to_string() }))
 }
 
 /// `DELETE /v1/admin/keys/{id or name}`: no request that comes after the answer is taken with it.
@@ -208,32 +197,32 @@ fn check_provider(name: &str, form: &mut Form<'_>, settings: &Settings) {
     }
 }
 
-fn print(key: &Key, object: &mut Object<'_>) {
-    object.text("id", &key.id);
-    object.text("name", &key.name);
-    match &key.role {
-        Role::Operator => object.boolean("operator", true),
-        Role::Provider { provider, scopes } => {
-            object.text("provider", provider);
-            object.texts("scopes", scopes.names());
-        }
-        Role::Tenant { provider, tenant, scopes } => {
-            object.text("provider", provider);
-            object.text("tenant", tenant);
-            object.texts("scopes", scopes.names());
-        }
-    }
+/// A key as it is listed.
+fn document(key: &Key) -> document::Key {
+    let (tenant, scopes) = match &key.role {
+        Role::Operator => (None, None),
+        Role::Provider { scopes, .. } => (None, Some(*scopes)),
+        Role::Tenant { tenant, scopes, .. } => (Some(tenant.to_string()), Some(*scopes)),
+    };
     let from_file = is_from_file(key);
-    object.text("owner", if from_file { "file" } else { owner(&key.maker) });
-    object.text_or_null("made_by", key.maker.key());
-    object.time("created_at", (!from_file).then_some(key.created_at));
+    document::Key {
+        id: key.id.to_string(),
+        name: key.name.to_string(),
+        operator: key.role == Role::Operator,
+        provider: key.role.provider().map(Into::into),
+        tenant,
+        scopes: scopes.map(|scopes| scopes.names().into_iter().map(Into::into).collect()),
+        owner: if from_file { KeyOwner::File } else { owner(&key.maker) },
+        made_by: key.maker.key().map(Into::into),
+        created_at: (!from_file).then_some(key.created_at.into()),
+    }
 }
 
 /// Whose word a key made here rests on.
-fn owner(maker: &Maker) -> &'static str {
+fn owner(maker: &Maker) -> KeyOwner {
     match maker {
-        Maker::Operator(_) => "operator",
-        Maker::Provider(_) => "provider",
+        Maker::Operator(_) => KeyOwner::Operator,
+        Maker::Provider(_) => KeyOwner::Provider,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::api::document::session::{self as document, Pinned};
 use crate::api::request::context::{self, Ask};
 use crate::api::request::params::Form;
 use crate::api::request::target::TARGET;
@@ -46,16 +47,11 @@ pub(crate) async fn close(ask: &Ask<'_>) -> Result<Reply, Problem> {
 }
 
 fn answer(ask: &Ask<'_>, status: StatusCode, id: &str, connection: &Connection) -> Reply {
-    context::object(status, ask.dialect(), |object| {
-        object.text("id", id);
-        object.text_or_null("link", connection.link.as_deref());
-        object.time("opened_at", Some(connection.opened_at));
-        let known = connection.urls.iter().filter_map(|(no, url)| Some((ask.api.store.webhook_no(*no)?, url)));
-        object.objects("webhooks", known, |(endpoint, url), object| {
-            object.text("id", &endpoint.id);
-            object.text("url", url);
-        });
-    })
+    let known = connection.urls.iter().filter_map(|(no, url)| Some((ask.api.store.webhook_no(*no)?, url)));
+    let webhooks = known.map(|(endpoint, url)| Pinned { id: endpoint.id.to_string(), url: url.to_string() }).collect();
+    let link = connection.link.as_deref().map(Into::into);
+    let opened_at = connection.opened_at.into();
+    context::document(status, ask.dialect(), &document::Connection { id: id.into(), link, opened_at, webhooks })
 }
 
 fn pins(ask: &Ask<'_>) -> Result<(), Problem> {

@@ -1,11 +1,13 @@
 //! A page of a list, `{"data": […], "next": …}`, printed row by row. It ends at its limit of rows or of bytes.
 
 use http::StatusCode;
+use serde::Serialize;
 
 use super::answer::{Next, PIECE_BYTES, Source};
 use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
+use crate::api::document;
 use crate::api::request::context::Ask;
 use crate::domain::dialect::Dialect;
 use crate::domain::json::quote;
@@ -165,7 +167,28 @@ enum Behind {
     From(String),
 }
 
-impl<T, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem>> Listed<T, P> {
+/// Prints each row as the document that `look` makes of an item.
+pub(crate) fn documents<T, D: Serialize>(
+    mut look: impl FnMut(&T) -> Result<D, Problem>,
+) -> impl FnMut(&T, &mut Vec<u8>) -> Result<(), Problem> {
+    move |item, into| {
+        document::write(&look(item)?, into);
+        Ok(())
+    }
+}
+
+/// Prints each row member by member.
+pub(crate) fn objects<T>(
+    mut print: impl FnMut(&T, &mut Object<'_>) -> Result<(), Problem>,
+) -> impl FnMut(&T, &mut Vec<u8>) -> Result<(), Problem> {
+    move |item, into| {
+        let mut printed = Ok(());
+        fill_object(into, |object| printed = print(item, object));
+        printed
+    }
+}
+
+impl<T, P: FnMut(&T, &mut Vec<u8>) -> Result<(), Problem>> Listed<T, P> {
     /// The first `limit` of `items`. If there are more, the list goes on.
     pub(crate) fn new(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
         let rest = if items.len() > limit { Behind::More } else { Behind::Nothing };
@@ -179,12 +202,10 @@ impl<T, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem>> Listed<T, P> {
     }
 }
 
-impl<T: Send + 'static, P: FnMut(&T, &mut Object<'_>) -> Result<(), Problem> + Send + 'static> Rows for Listed<T, P> {
+impl<T: Send + 'static, P: FnMut(&T, &mut Vec<u8>) -> Result<(), Problem> + Send + 'static> Rows for Listed<T, P> {
     fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         let Some(item) = self.items.get(self.at) else { return Ok(Row::End) };
-        let mut printed = Ok(());
-        fill_object(into, |object| printed = (self.print)(item, object));
-        printed.map(|()| Row::Printed)
+        (self.print)(item, into).map(|()| Row::Printed)
     }
 
     fn pass(&mut self) {
@@ -219,7 +240,7 @@ mod tests {
             object.text("x", &"y".repeat(*length));
             Ok(())
         };
-        let rows = Listed::new(items, limit, |(at, _)| format!("c{at}"), print);
+        let rows = Listed::new(items, limit, |(at, _)| format!("c{at}"), objects(print));
         Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
     }
 
@@ -259,7 +280,7 @@ mod tests {
                 object.text("x", &"y".repeat(*length));
                 Ok(())
             };
-            let rows = Listed::found(items.to_vec(), next.map(str::to_owned), |length| format!("c{length}"), print);
+            let rows = Listed::found(items.to_vec(), next.map(str::to_owned), |length| format!("c{length}"), objects(print));
             read(Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }).1["next"].clone()
         };
         assert_eq!((found(&[1, 2], Some("n")), found(&[], Some("n"))), ("n".into(), "n".into()));

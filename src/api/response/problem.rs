@@ -94,8 +94,7 @@ impl Problem {
 
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            problem if problem.missing().is_some() => StatusCode::NOT_FOUND,
-            Self::NoKey(_) | Self::Refused(Refusal::KeyRevoked) => StatusCode::UNAUTHORIZED,
+            Self::NoKey(_) => StatusCode::UNAUTHORIZED,
             Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -106,13 +105,10 @@ impl Problem {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(Refusal::Full | Refusal::DiskLow) | Self::Denied(Denied::Full | Denied::DiskLow) => {
-                StatusCode::INSUFFICIENT_STORAGE
-            }
-            Self::Unavailable(_)
-            | Self::Refused(Refusal::Busy | Refusal::Closing | Refusal::JournalLost)
-            | Self::Denied(Denied::Closing) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Conflict(_) | Self::Refused(_) | Self::Denied(_) => StatusCode::CONFLICT,
+            Self::Refused(refusal) => status_of_refusal(refusal),
+            Self::Denied(denied) => status_of_denial(denied),
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::NotFound(_) | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -123,14 +119,7 @@ impl Problem {
         match self {
             Self::NotFound(what) | Self::Unknown { what, .. } => Some(*what),
             Self::Refused(Refusal::NoTenant(_) | Refusal::TenantRemoved(_)) => Some(Resource::Tenant),
-            Self::Denied(denied) => match denied {
-                Denied::NoWebhook => Some(Resource::Webhook),
-                Denied::NoDelivery => Some(Resource::Delivery),
-                Denied::NoKey => Some(Resource::Key),
-                Denied::NoConnection => Some(Resource::Connection),
-                Denied::NoEventType => Some(Resource::EventType),
-                _ => None,
-            },
+            Self::Denied(denied) => missing_of(denied),
             _ => None,
         }
     }
@@ -217,6 +206,61 @@ impl Problem {
     fn is_closing(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
             || matches!(self, Self::Unavailable(STOPPING | CROWDED))
+    }
+}
+
+/// Each cause is named, so that a new one is not answered without a thought.
+fn status_of_refusal(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::KeyRevoked => StatusCode::UNAUTHORIZED,
+        Refusal::NoTenant(_) | Refusal::TenantRemoved(_) => StatusCode::NOT_FOUND,
+        Refusal::IdTaken(_) | Refusal::KeyTaken => StatusCode::CONFLICT,
+        Refusal::NoLink { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Full | Refusal::DiskLow => StatusCode::INSUFFICIENT_STORAGE,
+        Refusal::Busy | Refusal::Closing | Refusal::JournalLost => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Each cause is named, as above.
+fn status_of_denial(denied: &Denied) -> StatusCode {
+    match denied {
+        Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection | Denied::NoEventType => {
+            StatusCode::NOT_FOUND
+        }
+        Denied::FileOwned
+        | Denied::SecretFromFile
+        | Denied::Disabled
+        | Denied::Deleted
+        | Denied::Ended
+        | Denied::NothingHeld
+        | Denied::NothingPending
+        | Denied::BeingPurged
+        | Denied::Removed
+        | Denied::NameTaken(_)
+        | Denied::NameOfRemoved { .. }
+        | Denied::NameTakenByApi(_)
+        | Denied::TooMany(_)
+        | Denied::ConnectionOpen(_)
+        | Denied::TooManyTypes(_)
+        | Denied::CatalogueFull(_)
+        | Denied::KeyInFile
+        | Denied::KeyRevoked
+        | Denied::TooManyKeys(_)
+        | Denied::TenantRemoved(_) => StatusCode::CONFLICT,
+        Denied::Full | Denied::DiskLow => StatusCode::INSUFFICIENT_STORAGE,
+        Denied::Closing => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The kind of thing that a change was asked of and that does not exist.
+fn missing_of(denied: &Denied) -> Option<Resource> {
+    match denied {
+        Denied::NoWebhook => Some(Resource::Webhook),
+        Denied::NoDelivery => Some(Resource::Delivery),
+        Denied::NoKey => Some(Resource::Key),
+        Denied::NoConnection => Some(Resource::Connection),
+        Denied::NoEventType => Some(Resource::EventType),
+        _ => None,
     }
 }
 

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use serde::Serialize;
 
 use super::answer::{self, Answer, Piece, Rooms, Source};
 use super::print::{self, Object};
 use super::problem::Problem;
+use crate::api::document;
 use crate::api::http::leaving::LAST_BYTES;
 use crate::budget::PartyShare;
 
@@ -51,6 +53,11 @@ impl Reply {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, JSON);
         Self::new(status, headers, body.into())
+    }
+
+    /// A whole answer, as its document says.
+    pub(crate) fn document(status: StatusCode, document: &impl Serialize) -> Self {
+        Self::json(status, document::line(document))
     }
 
     /// Waits for the room of a whole answer of `bytes`. `None` when it is small and needs none.

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use crate::api::document::status::ClockAccepted;
 use crate::cli::args::Reach;
 use crate::cli::client::Call;
 use crate::cli::output::exit::{Exit, Failure};
@@ -32,7 +33,7 @@ pub(crate) struct Accept {
 impl Accept {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let answer = self.reach.service()?.ask(Call::post("/v1/admin/clock/accept", ""))?;
-        let doubted = answer.value()?["doubted"] == true;
+        let ClockAccepted { doubted } = answer.read()?;
         match out.json {
             true => out.line(answer.text()?)?,
             false if doubted => out.line("the wall clock is taken as right")?,

@@ -3,13 +3,14 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::api::document::event_type::EventType;
 use crate::cli::args::{self, Target};
 use crate::cli::client::{Call, in_path};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
-use crate::cli::output::words::cell;
+use crate::cli::output::words::in_cell;
 use crate::domain::webhook::pattern::check_type_name;
 
 /// List, set and delete event types: the names that webhooks subscribe to
@@ -75,13 +76,12 @@ impl EventTypes {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let types = self.target.service()?.all("/v1/event-types", &[])?;
+        let types: Vec<EventType> = self.target.service()?.rows("/v1/event-types", &[])?;
         if out.json {
             out.line(json!({ "data": types, "next": null }))?;
             return Ok(Exit::Ok);
         }
-        let rows: Vec<Vec<String>> =
-            types.iter().map(|known| ["name", "version", "description"].map(|member| cell(known, member)).to_vec()).collect();
+        let rows: Vec<Vec<String>> = types.iter().map(row).collect();
         match rows.is_empty() {
             true => {
                 out.note("the catalogue is empty; webhooks may subscribe to any type");
@@ -91,6 +91,10 @@ impl List {
         }
         Ok(Exit::Ok)
     }
+}
+
+fn row(known: &EventType) -> Vec<String> {
+    [&*known.name, &*known.version.to_string(), &*known.description].map(in_cell).to_vec()
 }
 
 impl Set {

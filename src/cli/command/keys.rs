@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use crate::api::document::key as document;
 use crate::cli::args::{self, Reach};
 use crate::cli::client::{Call, in_path};
 use crate::cli::named::Name;
@@ -10,7 +11,7 @@ use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
-use crate::cli::output::words::cell;
+use crate::cli::output::words::{in_cell, plain};
 
 /// Make, list and revoke API keys
 #[derive(Debug, Subcommand)]
@@ -102,10 +103,10 @@ impl New {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
         }
-        let made = answer.object()?;
+        let made: document::NewKey = answer.read()?;
         // Alone on stdout, so that KEY=$(hookwheel keys new …) holds the key.
-        out.line(made["key"].as_str().unwrap_or_default())?;
-        out.note(format!("{}  {}  made; the key is shown once", cell(&made, "id"), cell(&made, "name")));
+        out.line(&made.key)?;
+        out.note(format!("{}  {}  made; the key is shown once", made.known.id, plain(&made.known.name)));
         Ok(Exit::Ok)
     }
 
@@ -129,7 +130,7 @@ impl New {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let keys = self.reach.service()?.all("/v1/admin/keys", &[])?;
+        let keys: Vec<document::Key> = self.reach.service()?.rows("/v1/admin/keys", &[])?;
         if out.json {
             out.line(json!({ "data": keys, "next": null }))?;
             return Ok(Exit::Ok);
@@ -146,25 +147,20 @@ impl List {
     }
 }
 
-fn row(key: &Value) -> Vec<String> {
-    let of = [cell(key, "provider"), cell(key, "tenant")];
-    let of = of.iter().filter(|part| !part.is_empty()).map(String::as_str).collect::<Vec<_>>().join("/");
-    let of = if of.is_empty() { "operator".into() } else { of };
-    vec![cell(key, "id"), cell(key, "name"), of, cell(key, "scopes"), cell(key, "created_at"), maker(key)]
-}
-
-/// The key that it was made with, else who made it.
-fn maker(key: &Value) -> String {
-    match cell(key, "made_by") {
-        none if none.is_empty() => cell(key, "owner"),
-        id => id,
-    }
+fn row(key: &document::Key) -> Vec<String> {
+    let parts: Vec<&str> = [&key.provider, &key.tenant].into_iter().flatten().map(String::as_str).collect();
+    let of = if parts.is_empty() { "operator".into() } else { parts.join("/") };
+    let scopes = key.scopes.as_ref().map(|scopes| scopes.join(",")).unwrap_or_default();
+    let created = key.created_at.map(|at| at.to_string()).unwrap_or_default();
+    // The key that it was made with, else who made it.
+    let maker = key.made_by.as_deref().unwrap_or_else(|| key.owner.name());
+    [&*key.id, &*key.name, &*of, &*scopes, &*created, maker].map(in_cell).to_vec()
 }
 
 impl Revoke {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.reach.service()?;
-        let id = find(&service.all("/v1/admin/keys", &[])?, &self.key)?;
+        let id = find(&service.rows("/v1/admin/keys", &[])?, &self.key)?;
         service.ask(Call::delete(format!("/v1/admin/keys/{}", in_path(&id))))?;
         match out.json {
             true => out.line(json!({ "id": id, "revoked": true }))?,
@@ -175,14 +171,12 @@ impl Revoke {
 }
 
 /// The id of a key that is named by its id or its name.
-fn find(keys: &[Value], key: &Name) -> Result<String, Failure> {
-    let whose = |member: &str| -> Vec<&str> {
-        keys.iter().filter(|known| known[member] == key.as_str()).filter_map(|known| known["id"].as_str()).collect()
-    };
-    match whose("id")[..] {
-        [id] => Ok(id.to_owned()),
-        _ => key.only(&whose("name"), "key", Hint::service("keys list")),
+fn find(keys: &[document::Key], key: &Name) -> Result<String, Failure> {
+    if keys.iter().any(|known| known.id == key.as_str()) {
+        return Ok(key.as_str().to_owned());
     }
+    let named: Vec<&str> = keys.iter().filter(|known| known.name == key.as_str()).map(|known| known.id.as_str()).collect();
+    key.only(&named, "key", Hint::service("keys list"))
 }
 
 const COLUMNS: [Column; 6] = [
@@ -207,6 +201,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::api::document::key::fixture::key;
     use crate::cli::output::hint::Called;
 
     #[derive(Parser)]
@@ -238,8 +233,8 @@ mod tests {
     #[test]
     fn a_key_is_revoked_by_its_id_or_a_name_that_is_its_own() {
         let keys = [("key_1", "ci"), ("key_file_acme.t1.my key", "my key"), ("key_3", "x"), ("key_4", "x")];
-        let keys = keys.map(|(id, name)| json!({ "id": id, "name": name }));
-        let found = |key: &str| find(&keys, &key.parse().expect("a name"));
+        let keys = keys.map(|(id, name)| key(id, name));
+        let found = |named: &str| find(&keys, &named.parse().expect("a name"));
         assert_eq!(found("ci").as_deref(), Ok("key_1"));
         assert_eq!(found("key_3").as_deref(), Ok("key_3"));
         assert_eq!(found("key_file_acme.t1.my key").as_deref(), Ok("key_file_acme.t1.my key"));
@@ -251,9 +246,10 @@ mod tests {
 
     #[test]
     fn a_list_says_whose_a_key_is() {
-        let of = |key: Value| row(&key)[2].clone();
-        assert_eq!(of(json!({"provider": "acme", "tenant": "t1"})), "acme/t1");
-        assert_eq!(of(json!({"provider": "acme", "tenant": null})), "acme");
-        assert_eq!(of(json!({})), "operator");
+        let of = |provider: Option<&str>, tenant: Option<&str>| {
+            let [provider, tenant] = [provider, tenant].map(|name| name.map(str::to_owned));
+            row(&document::Key { provider, tenant, ..key("key_1", "k") })[2].clone()
+        };
+        assert_eq!([of(Some("acme"), Some("t1")), of(Some("acme"), None), of(None, None)], ["acme/t1", "acme", "operator"]);
     }
 }

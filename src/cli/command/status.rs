@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::api::document::status::{self as document, Doubt, Reloaded};
 use crate::cli::args::{self, Reach};
 use crate::cli::client::wait::{may_pass, until};
 use crate::cli::client::{Answer, Call, ConfigFault, Error, Service};
 use crate::cli::output::exit::{Exit, Failure, Said};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::{Out, Paint};
-use crate::cli::output::words::{cell, count, duration, folded, plain, size};
+use crate::cli::output::words::{count, duration, folded, plain, size};
 
 /// Show whether the service is ready, and how much it has to do; exit with 1 when it is not ready
 #[derive(Args, Debug)]
@@ -31,64 +32,56 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.reach.service()?;
-        let answer = if self.wait { self.wait_for(&service)? } else { status(&service)? };
-        let said = answer.value()?;
+        let answer = if self.wait { self.wait_for(&service)? } else { ask(&service)? };
+        let said: document::Status = answer.read()?;
         match out.json {
             true => out.line(answer.text()?)?,
             false => out.line(lines(&said, out.paint, out.width))?,
         }
-        Ok(if is_ready(&said) { Exit::Ok } else { Exit::Negative })
+        Ok(if said.ready { Exit::Ok } else { Exit::Negative })
     }
 
     /// Until it is ready; else the last answer, or why there was none.
     fn wait_for(&self, service: &Service) -> Result<Answer, Error> {
         let mut last = None;
         let ready = until(self.timeout, || {
-            let answer = match status(service) {
+            let answer = match ask(service) {
                 Err(error) if !may_pass(&error) => return Err(error),
                 answer => answer,
             };
-            let ready = answer.as_ref().ok().is_some_and(|answer| answer.value().is_ok_and(|said| is_ready(&said)));
+            let ready = answer.as_ref().ok().is_some_and(|answer| answer.read::<document::Status>().is_ok_and(|said| said.ready));
             last = Some(answer);
             Ok(ready.then_some(()))
         });
-        ready.and_then(|_| last.unwrap_or_else(|| status(service)))
+        ready.and_then(|_| last.unwrap_or_else(|| ask(service)))
     }
 }
 
-fn status(service: &Service) -> Result<Answer, Error> {
+fn ask(service: &Service) -> Result<Answer, Error> {
     service.ask(Call::get("/v1/admin/status").within(STATUS_TIMEOUT))
 }
 
-fn is_ready(said: &Value) -> bool {
-    said["ready"] == true
-}
-
 /// The answer as a person reads it, in the width of the terminal, if there is one.
-fn lines(said: &Value, paint: Paint, width: Option<usize>) -> String {
+fn lines(said: &document::Status, paint: Paint, width: Option<usize>) -> String {
     let folded = |text: &str| folded(&plain(text), VALUES_AT, width);
-    let ready = if is_ready(said) { paint.green("ready") } else { paint.red("not ready") };
-    let uptime = number(said, "uptime_s").map(|secs| format!("  up {}", duration(Duration::from_secs(secs))));
-    let mut lines = vec![format!("hookwheel {}  {ready}{}", cell(said, "version"), uptime.unwrap_or_default())];
-    let reasons = said["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(reasons.map(|reason| format!("  because   {}", folded(reason))));
-    let warnings = said["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(warnings.map(|warning| format!("  {}   {}", paint.yellow("warning"), folded(warning))));
-    lines.extend(number(said, "webhooks").map(|all| format!("  webhooks  {}", webhooks(all, said, paint))));
-    lines.extend(number(said, "pending").map(|pending| format!("  queue     {}", queue(pending, said))));
-    let late = number(said, "oldest_due_late_ms").filter(|late| *late > 0).map(Duration::from_millis);
+    let ready = if said.ready { paint.green("ready") } else { paint.red("not ready") };
+    let uptime = duration(Duration::from_secs(said.uptime_s));
+    let mut lines = vec![format!("hookwheel {}  {ready}  up {uptime}", plain(&said.version))];
+    lines.extend(said.reasons.iter().map(|reason| format!("  because   {}", folded(reason))));
+    lines.extend(said.warnings.iter().map(|warning| format!("  {}   {}", paint.yellow("warning"), folded(warning))));
+    lines.push(format!("  webhooks  {}", webhooks(said, paint)));
+    lines.push(format!("  queue     {}", queue(said)));
+    let late = Some(said.oldest_due_late_ms).filter(|late| *late > 0).map(Duration::from_millis);
     lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
-    lines.extend(clock(said).map(|clock| format!("  clock     {}", paint.yellow(&folded(&clock)))));
-    lines.extend(store(said, paint).map(|store| format!("  store     {store}")));
-    let findings = said["findings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    lines.extend(findings.map(|finding| format!("  {}     {}", paint.red("found"), folded(finding))));
+    lines.extend(said.clock.doubt.as_ref().map(|doubt| format!("  clock     {}", paint.yellow(&folded(&clock(doubt))))));
+    lines.push(format!("  store     {}", store(said, paint)));
+    lines.extend(said.findings.iter().map(|finding| format!("  {}     {}", paint.red("found"), folded(finding))));
     lines.join("\n")
 }
 
-fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
-    let Some(disabled) = number(said, "disabled") else { return all.to_string() };
-    let removed = number(said, "removed").unwrap_or_default();
-    let active = all.saturating_sub(disabled + removed);
+fn webhooks(said: &document::Status, paint: Paint) -> String {
+    let document::Status { webhooks, disabled, removed, .. } = *said;
+    let active = webhooks.saturating_sub(disabled + removed);
     let counted = |count: u64, word: &str| match count {
         0 => format!("0 {word}"),
         some => paint.yellow(&format!("{some} {word}")),
@@ -97,33 +90,27 @@ fn webhooks(all: u64, said: &Value, paint: Paint) -> String {
     format!("{active} active, {}{removed}", counted(disabled, "disabled"))
 }
 
-fn queue(pending: u64, said: &Value) -> String {
-    let writes = number(said, "queue").filter(|waiting| *waiting > 0).map(|waiting| format!(", {waiting} writes waiting"));
-    format!("{pending} pending{}", writes.unwrap_or_default())
+fn queue(said: &document::Status) -> String {
+    let writes = Some(said.queue).filter(|waiting| *waiting > 0).map(|waiting| format!(", {waiting} writes waiting"));
+    format!("{} pending{}", said.pending, writes.unwrap_or_default())
 }
 
 /// What is wrong with the wall clock, and until when that is held against it.
-fn clock(said: &Value) -> Option<String> {
-    let clock = &said["clock"];
-    let left = number(clock, "left_s").map(Duration::from_secs)?;
-    Some(format!("{} for {}; `hookwheel clock accept` if it is right", cell(clock, "detail"), duration(left)))
+fn clock(doubt: &Doubt) -> String {
+    let left = duration(Duration::from_secs(doubt.left_s));
+    format!("{} for {left}; `hookwheel clock accept` if it is right", doubt.detail)
 }
 
-/// Its size as far as it is told, and what is wrong with it.
-fn store(said: &Value, paint: Paint) -> Option<String> {
-    let events = number(said, "events").map(|events| count(events, "event"));
-    let used = number(said, "store_bytes").map(size);
-    let most = number(said, "store_bytes_max").map(|bytes| format!("at most {}", size(bytes)));
-    let full = (said["full"] == true).then(|| paint.red("full: publishing is refused"));
-    let low = (said["disk_low"] == true).then(|| paint.red("the disk is nearly full"));
-    let quarantined = number(said, "quarantined").filter(|rows| *rows > 0);
+/// Its size, and what is wrong with it.
+fn store(said: &document::Status, paint: Paint) -> String {
+    let (events, used) = (count(said.events, "event"), size(said.store_bytes));
+    let most = format!("at most {}", size(said.store_bytes_max));
+    let full = said.full.then(|| paint.red("full: publishing is refused"));
+    let low = said.disk_low.then(|| paint.red("the disk is nearly full"));
+    let quarantined = Some(said.quarantined).filter(|rows| *rows > 0);
     let damaged = quarantined.map(|rows| paint.red(&format!("{} in quarantine", count(rows, "damaged row"))));
-    let facts: Vec<String> = [events, used, most, full, low, damaged].into_iter().flatten().collect();
-    (!facts.is_empty()).then(|| facts.join(", "))
-}
-
-fn number(said: &Value, member: &str) -> Option<u64> {
-    said[member].as_u64()
+    let facts: Vec<String> = [Some(events), Some(used), Some(most), full, low, damaged].into_iter().flatten().collect();
+    facts.join(", ")
 }
 
 /// Read the config again and apply it whole, or keep the old one and say why
@@ -140,9 +127,8 @@ impl Reload {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
         }
-        let said = answer.value()?;
-        let changes = said["changes"].as_str().filter(|changes| !changes.is_empty()).unwrap_or("reload: nothing changed");
-        out.line(plain(changes))?;
+        let Reloaded { changes, .. } = answer.read()?;
+        out.line(plain(if changes.is_empty() { "reload: nothing changed" } else { &changes }))?;
         Ok(Exit::Ok)
     }
 }
@@ -193,6 +179,7 @@ const UNPROCESSABLE: u16 = 422;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document::status::fixture::status;
     use crate::cli::client::Problem;
     use crate::cli::output::hint::Called;
     use crate::cli::output::print::Colour;
@@ -203,12 +190,22 @@ mod tests {
 
     #[test]
     fn a_status_is_a_short_block() {
-        let said = json!({
-            "ready": false, "reasons": ["a due delivery waits for 6 s"], "warnings": ["the certificate ends"], "version": "0.1.0", "uptime_s": 90, "webhooks": 5,
-            "disabled": 1, "events": 7, "pending": 3, "queue": 4, "oldest_due_late_ms": 6500, "full": true,
-            "clock": { "state": "ahead", "off_s": 3600, "left_s": 5400, "detail": "the wall clock jumped ahead by 1h: nothing goes" },
-            "store_bytes": 1536, "store_bytes_max": 10_737_418_240_u64,
-        });
+        let doubt = Doubt { off_s: 3_600, left_s: 5_400, detail: "the wall clock jumped ahead by 1h: nothing goes".into() };
+        let calm = status();
+        let said = document::Status {
+            ready: false,
+            reasons: vec!["a due delivery waits for 6 s".into()],
+            warnings: vec!["the certificate ends".into()],
+            webhooks: 5,
+            disabled: 1,
+            events: 7,
+            pending: 3,
+            queue: 4,
+            oldest_due_late_ms: 6_500,
+            full: true,
+            clock: document::Clock { state: "ahead".into(), doubt: Some(doubt), ..calm.clock.clone() },
+            ..calm
+        };
         let expected = "hookwheel 0.1.0  not ready  up 1 m 30 s\n\
                         \x20 because   a due delivery waits for 6 s\n\
                         \x20 warning   the certificate ends\n\
@@ -224,9 +221,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_service_does_not_tell_is_left_out() {
-        let said = json!({ "ready": true, "version": "0.1.0", "webhooks": 2, "pending": 0, "queue": 0, "oldest_due_late_ms": 0 });
-        assert_eq!(lines(&said, Paint::OFF, None), "hookwheel 0.1.0  ready\n  webhooks  2\n  queue     0 pending");
+    fn of_a_calm_service_nothing_is_said_that_is_not_so() {
+        let expected = "hookwheel 0.1.0  ready  up 1 m 30 s\n\
+                        \x20 webhooks  0 active, 0 disabled\n\
+                        \x20 queue     0 pending\n\
+                        \x20 store     0 events, 1.5 KiB, at most 10.0 GiB";
+        assert_eq!(lines(&status(), Paint::OFF, None), expected);
     }
 
     #[test]

@@ -71,6 +71,11 @@ pub(crate) fn count(number: u64, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
+/// A text as a cell: in one line, and not too long.
+pub(crate) fn in_cell(text: &str) -> String {
+    one_line(text, CELL_CHARACTERS_MAX)
+}
+
 /// A member of an answer as a cell: text as it is, lists with commas, what is absent or null as nothing.
 pub(crate) fn cell(object: &Value, member: &str) -> String {
     let text = match &object[member] {
@@ -79,7 +84,7 @@ pub(crate) fn cell(object: &Value, member: &str) -> String {
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     };
-    one_line(&text, CELL_CHARACTERS_MAX)
+    in_cell(&text)
 }
 
 /// The members of an object, one a line under each other: those of `order` first, then the rest; nothing of what is null.

@@ -65,6 +65,10 @@ const PURE: [(&str, &[&str], &[&str], &str); 1] = [(
     "a rule takes values and returns values, so that every engine can call it",
 )];
 
+/// Of what room the files of another may know one part alone, and why.
+const FRONTS: [(&str, &str, &str, &str); 1] =
+    [("cli/", "api", "document", "the command line asks the service, and knows of it what it answers")];
+
 #[test]
 fn imports_point_down() {
     let mut found = Vec::new();
@@ -108,6 +112,11 @@ fn what_points_up_is_seen() {
             "domain/time.rs",
             "#[cfg(test)]\nuse std::fs;\n#[cfg(test)]\nmod tests {\n    use std::fs;\n}\nfn f() { getrandom::u64() }",
             "src/domain/time.rs:7 names getrandom",
+        ),
+        (
+            "cli/command/keys.rs",
+            "use crate::api::document::key::Key;\nuse crate::api::Settings;",
+            "src/cli/command/keys.rs:2 names more of crate::api than crate::api::document",
         ),
         ("pigeon/mod.rs", "", "src/pigeon/mod.rs lies in a room without a row"),
         (
@@ -172,6 +181,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
     let mut found: Vec<_> = upward
         .map(|(at, other)| format!("{} names crate::{other}: {room} may only know {}", place(file, &code, at), below(row)))
         .collect();
+    found.extend(beyond_the_front(file, &code));
     // A unit test may read a file or a clock; what it tests may not.
     let shipped = shipped(file, &code);
     found.extend(impurities(file, &shipped));
@@ -180,6 +190,18 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         found.extend(
             at.map(|at| format!("{} names {word}: only src/{} may, {reason}", place(file, &shipped, at), homes.join(", src/"))),
         );
+    }
+    found
+}
+
+/// What a room names of another one beside the part that it may know.
+fn beyond_the_front(file: &str, code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (_, room, front, reason) in FRONTS.into_iter().filter(|(home, ..)| file.starts_with(home)) {
+        let (any, allowed) = (format!("crate::{room}"), format!("crate::{room}::{front}"));
+        let named = code.match_indices(&any).map(|(at, _)| at);
+        let complaint = |at| format!("{} names more of {any} than {allowed}: {reason}", place(file, code, at));
+        found.extend(named.filter(|at| !code[*at..].starts_with(&allowed)).map(complaint));
     }
     found
 }

@@ -5,7 +5,7 @@ use super::show::Shown;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::whose::Whose;
-use crate::api::response::page::{Frame, Listed, page};
+use crate::api::response::page::{Frame, Listed, objects, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -30,5 +30,5 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
         Shown::of(view).print_everywhere(object);
         Ok(())
     };
-    page(ask, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), print)).await
+    page(ask, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), objects(print))).await
 }

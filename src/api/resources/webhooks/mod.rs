@@ -16,7 +16,7 @@ use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::{BEFORE_SINCE, Form};
-use crate::api::response::page::{Frame, Listed, page};
+use crate::api::response::page::{Frame, Listed, objects, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -82,7 +82,8 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
         print(view, None, &dialect, is_tenant, object);
         Ok(())
     };
-    page(ask, Frame::new(ask.dialect()), Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), print)).await
+    page(ask, Frame::new(ask.dialect()), Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), objects(print)))
+        .await
 }
 
 /// `GET /v1/webhooks/{id}`

@@ -1,0 +1,105 @@
+//! API keys.
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+
+/// A key as it is listed: without its text, which nobody keeps. An operator's has neither provider nor tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) id: String,
+    /// Empty for a key without one.
+    pub(crate) name: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) operator: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+    /// Absent for a key of the provider itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tenant: Option<String>,
+    /// Absent for an operator's, which may do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scopes: Option<Vec<String>>,
+    pub(crate) owner: KeyOwner,
+    /// The id of the key that it was made with.
+    pub(crate) made_by: Option<String>,
+    /// Null for a key of the config file.
+    pub(crate) created_at: Option<Moment>,
+}
+
+/// Whose word a key rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum KeyOwner {
+    /// It stands in the config file.
+    File,
+    Operator,
+    Provider,
+}
+
+impl KeyOwner {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Operator => "operator",
+            Self::Provider => "provider",
+        }
+    }
+}
+
+/// The one answer that shows a key's text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NewKey {
+    #[serde(flatten)]
+    pub(crate) known: Key,
+    /// The text. It is in no log: the answer goes to its maker alone.
+    pub(crate) key: String,
+}
+
+#[cfg(test)]
+pub(crate) mod fixture {
+    //! A key for tests.
+
+    use super::*;
+
+    /// An operator's, of the config file.
+    pub(crate) fn key(id: &str, name: &str) -> Key {
+        Key {
+            id: id.into(),
+            name: name.into(),
+            operator: true,
+            provider: None,
+            tenant: None,
+            scopes: None,
+            owner: KeyOwner::File,
+            made_by: None,
+            created_at: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_is_printed() {
+        let operators = fixture::key("key_1", "ops");
+        let tenants = Key {
+            operator: false,
+            provider: Some("acme".into()),
+            tenant: Some("t1".into()),
+            scopes: Some(vec!["read".into()]),
+            owner: KeyOwner::Provider,
+            made_by: Some("key_0".into()),
+            ..operators.clone()
+        };
+        let printed = serde_json::to_string(&operators).unwrap();
+        assert_eq!(printed, r#"{"id":"key_1","name":"ops","operator":true,"owner":"file","made_by":null,"created_at":null}"#);
+        for key in [operators, tenants] {
+            let printed = serde_json::to_string(&NewKey { known: key.clone(), key: "hwk_x".into() }).unwrap();
+            assert_eq!(serde_json::from_str::<NewKey>(&printed).unwrap().known, key);
+            assert_eq!(KeyOwner::name(key.owner), serde_json::to_value(key.owner).unwrap());
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! What the API answers, as types: it prints them, and the command line reads the very same, so that neither knows a member that the
+//! other does not.
+//!
+//! Each file knows the documents of one resource and is data alone: what the members come from is the business of `resources`. A
+//! member that is absent in some answers is an `Option` or a list with a default; null stands for what is known to be nothing. Members
+//! that a reader does not know are passed over, so that a command can read the answer of a newer service. Besides the types of this
+//! room nothing of the API is known to the command line, which `imports_point_down` checks.
+
+pub(crate) mod event_type;
+pub(crate) mod explained;
+pub(crate) mod key;
+pub(crate) mod moment;
+pub(crate) mod session;
+pub(crate) mod status;
+
+use serde::Serialize;
+
+/// A document as a whole answer, which ends its line.
+pub(in crate::api) fn line(document: &impl Serialize) -> Vec<u8> {
+    let mut line = Vec::with_capacity(BYTES_LIKELY);
+    write(document, &mut line);
+    line.push(b'\n');
+    line
+}
+
+/// Appends a document as JSON.
+pub(in crate::api) fn write(document: &impl Serialize, into: &mut Vec<u8>) {
+    serde_json::to_writer(into, document).expect("a document is made of texts, numbers and lists, which JSON can hold");
+}
+
+/// Enough for most documents.
+const BYTES_LIKELY: usize = 512;
