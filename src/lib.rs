@@ -6,6 +6,7 @@ mod domain;
 mod budget;
 mod clock;
 mod config;
+mod metrics;
 mod wheel;
 
 mod store;

@@ -10,6 +10,7 @@
 //! It reads snapshots of the store and hands changes to its writer; it never delivers and never reads the config's files. A new
 //! call is a line in `route`'s table and an arm in [`Api::call`].
 
+mod calls;
 pub(crate) mod document;
 mod http;
 mod random;
@@ -36,11 +37,13 @@ pub(crate) use request::entrance::Door;
 pub(crate) use request::settings::Settings;
 pub(crate) use told::tell;
 
+use calls::Calls;
 use http::body::{BodyBudget, Carrier, discard};
 use http::slots::{Group, Slot, Slots};
 use request::auth::{Caller, Keys, NoKey};
 use request::context::Ask;
 use request::creations::Creations;
+use request::entrance::Way;
 use request::guesses::Guesses;
 use request::key_changes::KeyChanges;
 use request::route::{Call, Need, Routes};
@@ -74,6 +77,7 @@ pub(crate) struct Api {
     creations: Creations,
     key_changes: KeyChanges,
     told: Told,
+    calls: Calls,
 }
 
 /// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
@@ -90,6 +94,7 @@ impl Api {
     ) -> Self {
         let started = clock::steady();
         let room = BodyBudget::new(store.budget().clone());
+        let calls = Calls::new(store.metrics());
         Self {
             store,
             settings,
@@ -106,7 +111,14 @@ impl Api {
             creations: Creations::default(),
             key_changes: KeyChanges::default(),
             told: Told::default(),
+            calls,
         }
+    }
+
+    /// Tells of a line of many that was not taken.
+    fn line_refused(&self, problem: &Problem) {
+        self.told.problem(problem);
+        self.told.event_refused(problem, self.store.metrics());
     }
 
     /// Waits until no connection over the network is open.
@@ -125,9 +137,11 @@ impl Api {
 
     /// Answers one request, whatever it is. The answer says so when it is the connection's last: what of its body is not taken
     /// in could be read as a request.
-    async fn answer(self: Arc<Self>, door: Door, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
+    async fn answer(self: Arc<Self>, way: Way, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
+        let (began, mut call) = (clock::steady(), None);
         let (head, mut body) = request.into_parts();
-        let reply = self.handle(door, &slot, &head, &mut body).await;
+        let reply = self.handle(way, &slot, &head, &mut body, &mut call).await;
+        self.calls.count(call, &reply, began, &self.told, self.store.metrics());
         let mut reply = reply.inspect_err(|problem| self.told.refused(problem, slot.from())).unwrap_or_else(Problem::reply);
         let is_taken = body.is_end_stream() || discard(&mut body, &head).await;
         if !is_taken || self.is_stopping() {
@@ -136,13 +150,26 @@ impl Api {
         reply.into()
     }
 
-    async fn handle(&self, door: Door, slot: &Slot, head: &Parts, body: &mut Incoming) -> Result<Reply, Problem> {
+    /// Does what a request asks; `call` is what that was, once it is known.
+    async fn handle(
+        &self,
+        way: Way,
+        slot: &Slot,
+        head: &Parts,
+        body: &mut Incoming,
+        call: &mut Option<Call>,
+    ) -> Result<Reply, Problem> {
+        let door = way.door;
         door.check(&head.method, &head.headers)?;
         let found = self.routes.find(&head.method, head.uri.path())?;
+        *call = Some(found.call);
         if found.need == Need::Open {
             return Ok(self.open(found.call));
         }
         let settings = self.settings.borrow().clone();
+        if found.need == Need::Metrics && way.is_open(&settings.metrics_allow) {
+            return resources::metrics::show(self, &settings, &head.headers).await;
+        }
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
         let known = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys());
         let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
@@ -206,6 +233,7 @@ impl Api {
         let ask = &ask;
         match call {
             Call::Healthz | Call::Readyz => Ok(self.open(call)),
+            Call::Metrics => resources::metrics::show(self, ask.settings, ask.headers).await,
             Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
             Call::Publish if ask.is_ndjson => resources::publish_batch::publish(ask).await,
             Call::Publish => resources::publish::publish(ask).await,

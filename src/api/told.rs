@@ -13,11 +13,12 @@ use super::Api;
 use super::http::slots::Group;
 use super::request::auth::{Caller, NoKey};
 use super::request::turned_away::{Said, TurnedAway, Why};
-use super::response::problem::Problem;
+use super::response::problem::{Problem, STOPPING};
 use crate::clock;
 use crate::domain::access::{Key, Role};
 use crate::domain::time::minute::Minute;
 use crate::domain::webhook::endpoint::Endpoint;
+use crate::metrics::{Metrics, RefusedFor};
 use crate::store::Refusal;
 
 /// What was counted and not yet said.
@@ -36,6 +37,11 @@ impl Told {
         if let Problem::Refused(refusal @ (Refusal::Full | Refusal::DiskLow)) = problem {
             self.no_room(|minute| minute.add(clock::steady()), &refusal.to_string());
         }
+    }
+
+    /// Counts an event that was not taken.
+    pub(crate) fn event_refused(&self, problem: &Problem, metrics: &Metrics) {
+        refused_for(problem).into_iter().for_each(|reason| metrics.api.refused(reason));
     }
 
     /// Counts the problem that a whole request ends with.
@@ -66,6 +72,28 @@ impl Told {
         if let Some(count) = counted {
             warn!(count, why, "events were refused (507)");
         }
+    }
+}
+
+/// Why an event was refused, as metrics tell it. `None`: nobody knows who asked, or it may be asked again at once.
+fn refused_for(problem: &Problem) -> Option<RefusedFor> {
+    match problem {
+        Problem::TooLarge(_) => Some(RefusedFor::TooLarge),
+        Problem::TooFast { .. } => Some(RefusedFor::Rate),
+        Problem::Unavailable(STOPPING) | Problem::Refused(Refusal::Closing) => Some(RefusedFor::Stopping),
+        Problem::Refused(refusal) => match refusal {
+            Refusal::IdTaken(_) | Refusal::KeyTaken => Some(RefusedFor::Conflict),
+            Refusal::Full => Some(RefusedFor::Full),
+            Refusal::DiskLow => Some(RefusedFor::DiskLow),
+            Refusal::NoTenant(_) | Refusal::TenantRemoved(_) | Refusal::NoLink { .. } => Some(RefusedFor::Invalid),
+            Refusal::Busy | Refusal::JournalLost | Refusal::KeyRevoked | Refusal::Closing => None,
+        },
+        _ if problem.status().is_client_error() => {
+            let is_unknown =
+                matches!(problem, Problem::NoKey(_) | Problem::WrongKeys | Problem::Forbidden(_) | Problem::Method(_));
+            (!is_unknown).then_some(RefusedFor::Invalid)
+        }
+        _ => None,
     }
 }
 

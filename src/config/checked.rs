@@ -42,6 +42,8 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Tls>,
     pub(crate) admin_socket: PathBuf,
     pub(crate) log: Log,
+    /// From where `/metrics` is answered without a key.
+    pub(crate) metrics_allow: Vec<IpNet>,
 }
 
 /// What of the log is written, and how.

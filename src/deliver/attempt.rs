@@ -17,6 +17,7 @@ use super::exchange::request::Request;
 use super::shortage::Shortage;
 use crate::clock;
 use crate::domain::delivery::outcome::{Outcome, Response};
+use crate::metrics::Metrics;
 
 /// The bounds of one attempt.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Limits<'a> {
     pub(crate) response_capture: usize,
     /// Ends the wait for the rest of a body when a stop runs out of patience.
     pub(crate) cut: &'a Cut,
+    /// Where connections are counted, if anywhere.
+    pub(crate) metrics: Option<&'a Metrics>,
 }
 
 /// Makes one attempt with `request`. Afterwards `kept` holds a connection that can be used again, or nothing. A shortage of this
@@ -43,7 +46,7 @@ pub(crate) async fn attempt(
     let deadline = Deadline { at: started + limits.timeout, after: limits.timeout };
     let usable = kept.take().filter(|kept| kept.is_reusable() && kept.serves(request.target) && connector.made(kept));
     let bounds = Bounds { deadline, capture: limits.response_capture, cut: limits.cut };
-    let result = match send(connector, usable, kept, request, bounds).await {
+    let result = match send(connector, usable, kept, request, (bounds, limits.metrics)).await {
         Ok(response) => Ok(response),
         Err(Unconnected::Failed(failure)) => Err(failure),
         Err(Unconnected::Shortage(shortage)) => return Err(shortage),
@@ -56,9 +59,10 @@ async fn send(
     usable: Option<Box<Connection>>,
     kept: &mut Option<Box<Connection>>,
     request: &Request<'_>,
-    bounds: Bounds<'_>,
+    (bounds, metrics): (Bounds<'_>, Option<&Metrics>),
 ) -> Result<Response, Unconnected> {
     if let Some(mut connection) = usable {
+        metrics.inspect(|metrics| metrics.connections_reused.inc());
         match connection.exchange(request, bounds).await {
             Err(failed) if failed.was_stale() => {}
             Err(failed) => return Err(failed.failure.into()),
@@ -71,6 +75,7 @@ async fn send(
     // The future is boxed since names, TCP and TLS need much state, which a worker with a kept connection never uses.
     let connecting = timeout_at(bounds.deadline.at.into(), Box::pin(connector.connect(request.target)));
     let mut connection = connecting.await.unwrap_or_else(|_| Err(bounds.deadline.missed("no connection was made").into()))?;
+    connection.count(metrics.map(Metrics::opened));
     let response = connection.exchange(request, bounds).await.map_err(|failed| failed.failure)?;
     *kept = Some(connection).filter(|connection| connection.is_reusable());
     Ok(response)

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 use super::loader::Loader;
 use super::{listen, logging, notify, run, wiring};
 use crate::api::Settings;
+use crate::clock;
 use crate::config::checked::Config;
 use crate::config::fault::{Fault, Faults};
 use crate::config::reload::{Changes, diff};
@@ -32,6 +33,7 @@ impl Reloader {
     pub(super) async fn reload(&self) -> Result<Changes, Faults> {
         notify::reloading();
         let result = self.apply().await;
+        self.store.metrics().gauges.reloaded(result.is_ok().then(clock::now));
         match &result {
             Ok(changes) => info!("{changes}"),
             Err(why) => {

@@ -77,6 +77,7 @@ where
     let attempts = wiring::pump(config, &[address])?;
     listen::look_at_admin(&config.server.admin_socket)?;
     let (store, unstarted) = Store::open(&options(config))?;
+    store.metrics().gauges.reloaded(Some(clock::now()));
     let socket = listen::admin(&config.server.admin_socket)?;
     let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();

@@ -40,6 +40,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::Doubt;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::secret::Secret;
+use crate::metrics::Metrics;
 
 /// Where and how to open a store.
 #[derive(Clone, Debug)]
@@ -313,6 +314,11 @@ impl Store {
     /// The memory that all rooms draw on.
     pub(crate) fn budget(&self) -> &Arc<Budget> {
         &self.shared.budget
+    }
+
+    /// What is counted of this service.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
     }
 
     pub(crate) fn node(&self) -> Node {

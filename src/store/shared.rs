@@ -24,6 +24,7 @@ use super::redb::boot::findings::Finding;
 use super::redb::boot::seal::Sealer;
 use super::redb::files::WatchedFile;
 use super::redb::journal::reader_view::Unflushed;
+use super::redb::read::metrics::Held;
 use super::redb::read::stats::UnflushedMarks;
 use super::redb::space::Space;
 use super::shared::cached::Bodies;
@@ -36,12 +37,15 @@ use crate::clock::Clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
 use crate::domain::time::Timestamp;
+use crate::metrics::Metrics;
 
 /// The state that the writer and all handles share.
 pub(super) struct Shared {
     registry: RwLock<Registry>,
     pub(super) queue_budget: Arc<QueueBudget>,
     pub(super) budget: Arc<Budget>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) held: Held,
     pub(super) bodies: Arc<Bodies>,
     pub(super) node: Node,
     pub(super) sealer: Sealer,
@@ -147,6 +151,8 @@ impl Shared {
             queue_budget: Arc::default(),
             bodies: Bodies::new(budget.clone()),
             budget,
+            metrics: Arc::new(Metrics::new()),
+            held: Held::default(),
             node,
             sealer,
             path,

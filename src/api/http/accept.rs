@@ -1,6 +1,7 @@
 //! Accepts connections, one task for each. [`slots`](super::slots) decides who keeps a place when all are taken.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::shutdown::Stop;
 use super::slots::{Group, Slot};
 use super::{h1, h2};
 use crate::api::Api;
-use crate::api::request::entrance::Door;
+use crate::api::request::entrance::{Door, Way};
 use crate::clock;
 
 /// A socket on which connections come in.
@@ -31,7 +32,7 @@ pub(crate) enum Listener {
 /// There is no bound on that wait here: the caller sets one.
 pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
     let slots = api.slots(door).clone();
-    let server = Server { api, door, stop: stop.clone() };
+    let server = Server { api, door, peer: None, stop: stop.clone() };
     loop {
         slots.settled().await;
         let accepted = tokio::select! {
@@ -40,9 +41,10 @@ pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut sto
             () = stop.closing() => break,
         };
         match accepted {
-            Ok((accepted, from)) => {
-                let slot = slots.admit(from, clock::steady());
-                drop(tokio::spawn(server.clone().serve(accepted, Arc::new(slot))));
+            Ok((accepted, peer)) => {
+                let slot = slots.admit(peer.map_or(Group::Socket, Group::from_address), clock::steady());
+                let server = Server { peer, ..server.clone() };
+                drop(tokio::spawn(server.serve(accepted, Arc::new(slot))));
             }
             Err(error) => pause(&error).await,
         }
@@ -57,9 +59,9 @@ enum Accepted {
     Unix(tokio::net::UnixStream),
 }
 
-async fn accept(listener: &Listener) -> io::Result<(Accepted, Group)> {
+async fn accept(listener: &Listener) -> io::Result<(Accepted, Option<IpAddr>)> {
     match listener {
-        Listener::Unix(listener) => Ok((Accepted::Unix(listener.accept().await?.0), Group::Socket)),
+        Listener::Unix(listener) => Ok((Accepted::Unix(listener.accept().await?.0), None)),
         Listener::Tcp(listener, tls) => {
             let (stream, peer) = listener.accept().await?;
             // An answer is one write, and must not wait until the peer has acknowledged the write before it. An error means that
@@ -69,7 +71,7 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Group)> {
                 Some(tls) => Accepted::Tls(stream, tls),
                 None => Accepted::Plain(stream),
             };
-            Ok((accepted, Group::from_address(peer.ip())))
+            Ok((accepted, Some(peer.ip())))
         }
     }
 }
@@ -79,6 +81,8 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Group)> {
 struct Server {
     api: Arc<Api>,
     door: Door,
+    /// Who is on the other side of a connection over the network.
+    peer: Option<IpAddr>,
     stop: Stop,
 }
 
@@ -102,13 +106,13 @@ impl Server {
     }
 
     async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, door) = (self.api, self.door);
-        h1::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(door, slot.clone(), request)).await;
+        let (api, way) = (self.api, Way { door: self.door, peer: self.peer });
+        h1::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 
     async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, door) = (self.api, self.door);
-        h2::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(door, slot.clone(), request)).await;
+        let (api, way) = (self.api, Way { door: self.door, peer: self.peer });
+        h2::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 }
 

@@ -137,7 +137,7 @@ impl Caller {
         match (need, self.rank) {
             (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
             (_, Rank::Operator) | (Need::Open, _) => Ok(()),
-            (Need::Operator | Need::AdminSocket, _) => Err(forbidden("this needs an operator's key")),
+            (Need::Operator | Need::AdminSocket | Need::Metrics, _) => Err(forbidden("this needs an operator's key")),
             (Need::Catalogue, Rank::Tenant(_)) => {
                 Err(forbidden("the catalogue is the provider's; this needs its key, or an operator's"))
             }

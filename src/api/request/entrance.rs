@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, Method};
+use ipnet::IpNet;
 
 use crate::api::response::problem::Problem;
 
@@ -16,6 +17,22 @@ pub(crate) enum Door {
     Admin,
     /// The laptop relay: no key, so no web page may come in.
     Dev,
+}
+
+/// How a request came in, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) door: Door,
+    /// Who is on the other side; `None` at the admin socket.
+    pub(crate) peer: Option<IpAddr>,
+}
+
+impl Way {
+    /// Whether metrics are shown without a key: to the admin socket, to the laptop itself, and to addresses that the config opens.
+    pub(crate) fn is_open(self, allowed: &[IpNet]) -> bool {
+        let peer = self.peer.map(|peer| peer.to_canonical());
+        self.door != Door::Tcp || peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
+    }
 }
 
 impl Door {

@@ -48,6 +48,8 @@ pub(crate) enum Need {
     /// An operator, or a provider's key with `manage`, for its own tenants.
     ManageTenants,
     Operator,
+    /// The operator, the admin socket, or an address that the config opens.
+    Metrics,
     /// The operator at the admin socket, not over the network.
     AdminSocket,
 }
@@ -57,6 +59,7 @@ pub(crate) enum Need {
 pub(crate) enum Call {
     Healthz,
     Readyz,
+    Metrics,
     Publish,
     ListEvents,
     ShowEvent,
@@ -188,6 +191,7 @@ const VERBS: [Verb; 5] = [Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::D
 pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/healthz", Need::Open, Call::Healthz),
     route(Verb::Get, "/readyz", Need::Open, Call::Readyz),
+    route(Verb::Get, "/metrics", Need::Metrics, Call::Metrics),
     route(Verb::Post, "/v1/events", Need::Publish, Call::Publish),
     route(Verb::Get, "/v1/events", Need::Read, Call::ListEvents),
     route(Verb::Get, "/v1/events/{id}", Need::Read, Call::ShowEvent),

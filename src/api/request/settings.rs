@@ -6,6 +6,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::api::resources::near::Judged;
 use crate::api::response::problem::Problem;
 use crate::config::checked::{self, Config};
@@ -31,6 +33,8 @@ pub(crate) struct Settings {
     danger_allow_http: bool,
     /// What `status` warns of.
     pub(crate) dangers: Dangers,
+    /// Who reads the metrics without a key.
+    pub(crate) metrics_allow: Vec<IpNet>,
     /// `[storage] max_bytes`.
     pub(crate) store_bytes_max: u64,
     /// How long an old secret signs beside a new one.
@@ -69,6 +73,7 @@ impl Settings {
             file: config.files.first().map(|file| file.to_string_lossy().into()).unwrap_or_default(),
             danger_allow_http: config.delivery.danger_allow_http,
             dangers: Dangers::of(config),
+            metrics_allow: config.server.metrics_allow.clone(),
             store_bytes_max: config.storage.max_bytes.bytes(),
             rotation_overlap: config.delivery.rotation_overlap,
             guard,
@@ -245,6 +250,7 @@ pub(crate) mod fixture {
             file: "hookwheel.toml".into(),
             danger_allow_http: false,
             dangers: Dangers::default(),
+            metrics_allow: Vec::new(),
             store_bytes_max: u64::MAX,
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),

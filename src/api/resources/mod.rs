@@ -8,6 +8,7 @@ pub(in crate::api) mod events;
 pub(in crate::api) mod explain;
 pub(in crate::api) mod health;
 pub(in crate::api) mod keys;
+pub(in crate::api) mod metrics;
 pub(in crate::api) mod near;
 pub(in crate::api) mod publish;
 pub(in crate::api) mod publish_batch;

@@ -7,11 +7,11 @@ use tokio::task::yield_now;
 
 use super::near::{Judge, Near};
 use super::publish::{Published, Reader, idempotency_key};
+use crate::api::Api;
 use crate::api::request::context::Ask;
 use crate::api::response::print::fill_object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::api::told::Told;
 use crate::store::{Publication, Refusal};
 
 /// Publishes every line; a bad one stops no other.
@@ -32,7 +32,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
             && let Some((bytes, first)) = under_way.pop_front()
         {
             bytes_under_way -= bytes;
-            answer.add_all(first.await, &mut judge, &ask.api.told);
+            answer.add_all(first.await, &mut judge, ask.api);
         }
         bytes_under_way += bytes;
         under_way.push_back((bytes, publish_slice(ask, &reader, slice, &mut judge)));
@@ -40,7 +40,7 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
         yield_now().await;
     }
     for (_, slice) in under_way {
-        answer.add_all(slice.await, &mut judge, &ask.api.told);
+        answer.add_all(slice.await, &mut judge, ask.api);
     }
     Ok(Reply::ndjson(answer.bytes, room))
 }
@@ -58,11 +58,11 @@ impl Answer {
         Self { bytes: Vec::new(), bytes_max: lines * RESULT_BYTES_MAX + DETAIL_BYTES, left: lines }
     }
 
-    fn add_all(&mut self, results: Vec<Result<Published, Problem>>, judge: &mut Judge<'_>, told: &Told) {
+    fn add_all(&mut self, results: Vec<Result<Published, Problem>>, judge: &mut Judge<'_>, api: &Api) {
         for mut result in results {
             match &mut result {
                 Ok(published) => published.near = judge.or_near(published.near.take(), &mut published.accepted),
-                Err(problem) => told.problem(problem),
+                Err(problem) => api.line_refused(problem),
             }
             self.add(&result);
         }

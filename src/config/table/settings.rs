@@ -15,7 +15,7 @@ use crate::domain::units::Size;
 
 /// Every key of the three tables, in the order of the documentation; their environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
-    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level"]),
+    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow"]),
     ("storage", &["path", "retention", "max_bytes"]),
     (
         "delivery",
@@ -44,8 +44,9 @@ pub(crate) fn server(mut section: Section<'_>) -> Server {
     check_socket(&mut section, &admin_socket);
     let format = section.choice("log_format", &LogFormat::NAMES);
     let level = section.choice("log_level", &LogLevel::NAMES);
+    let metrics_allow = networks(&mut section, "metrics_allow");
     section.finish();
-    Server { listen, tls, admin_socket: admin_socket.value, log: Log { format, level } }
+    Server { listen, tls, admin_socket: admin_socket.value, log: Log { format, level }, metrics_allow }
 }
 
 fn tls(section: &mut Section<'_>) -> Option<Tls> {
@@ -94,7 +95,7 @@ pub(crate) fn delivery(mut section: Section<'_>) -> Delivery {
         memory: section.size("memory", Size(BYTES_DEFAULT), Size(BYTES_LEAST)..=Size(BYTES_MOST)),
         connect_timeout: section.duration("connect_timeout", 5 * SECOND, CONNECT_TIMEOUT_LEAST..=60 * SECOND),
         response_capture: section.size("response_capture", Size::kib(16), Size(0)..=RESPONSE_CAPTURE_MOST),
-        allow_private: allow_private(&mut section),
+        allow_private: networks(&mut section, "allow_private"),
         ca_file: ca_file(&mut section),
         resolvers: resolvers(&mut section),
         danger_allow_http: section.boolean("danger_allow_http", false),
@@ -120,9 +121,9 @@ fn usize_of(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
 }
 
-fn allow_private(section: &mut Section<'_>) -> Vec<IpNet> {
-    let networks = section.table.networks("allow_private", section.faults);
-    section.note("allow_private", networks, Vec::new(), |networks| quoted_list(networks)).value
+fn networks(section: &mut Section<'_>, key: &str) -> Vec<IpNet> {
+    let networks = section.table.networks(key, section.faults);
+    section.note(key, networks, Vec::new(), |networks| quoted_list(networks)).value
 }
 
 fn ca_file(section: &mut Section<'_>) -> Option<PathBuf> {

@@ -18,7 +18,7 @@ use crate::domain::headers::Headers;
 use crate::domain::webhook::target::{Guard, Schemes, Target};
 
 static NEVER: Cut = Cut::new();
-const LIMITS: Limits<'_> = Limits { timeout: Duration::from_secs(5), response_capture: 1_024, cut: &NEVER };
+const LIMITS: Limits<'_> = Limits { timeout: Duration::from_secs(5), response_capture: 1_024, cut: &NEVER, metrics: None };
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
 /// The first attempt at this path panics, in whichever test it is made.

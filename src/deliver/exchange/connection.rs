@@ -29,6 +29,7 @@ use crate::clock;
 use crate::deliver::cut::Cut;
 use crate::domain::delivery::outcome::{Class, Failure, Response};
 use crate::domain::webhook::target::Target;
+use crate::metrics::Open;
 
 /// The bounds of one exchange.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +84,8 @@ pub(crate) struct Connection {
     /// False during an exchange, and after an exchange that was not in order. So an exchange that is abandoned half way leaves it
     /// false.
     in_order: bool,
+    /// Counts the connection as long as it is there.
+    counted: Option<Open>,
 }
 
 /// A request that is being sent.
@@ -110,7 +113,13 @@ impl Connection {
             opened: clock::steady(),
             used: false,
             in_order: true,
+            counted: None,
         }
+    }
+
+    /// Counts the connection among the open ones until it is dropped.
+    pub(in crate::deliver) fn count(&mut self, open: Option<Open>) {
+        self.counted = open;
     }
 
     pub(in crate::deliver) fn connector(&self) -> u64 {

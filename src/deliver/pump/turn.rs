@@ -74,7 +74,11 @@ impl Pump {
         kept: &mut Option<Box<Connection>>,
         parsed: &mut Option<Parsed>,
     ) -> HealthSignal {
-        match caught(self.make(&ready, kept, parsed)).await {
+        let in_flight = &self.store.metrics().attempts_in_flight;
+        in_flight.inc();
+        let made = caught(self.make(&ready, kept, parsed)).await;
+        in_flight.dec();
+        match made {
             Ok(Ok(attempted)) => self.record(ready, attempted).await,
             Ok(Err(Unmade::NotDue)) => HealthSignal::Neutral,
             Ok(Err(Unmade::CutOff)) => {
@@ -191,7 +195,12 @@ impl Pump {
             Ok(request) => request,
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
-        let limits = attempt::Limits { timeout: dialect.delivery.timeout, response_capture: capture.bytes(), cut: &self.cut };
+        let limits = attempt::Limits {
+            timeout: dialect.delivery.timeout,
+            response_capture: capture.bytes(),
+            cut: &self.cut,
+            metrics: Some(self.store.metrics()),
+        };
         let outcome = tokio::select! {
             biased;
             outcome = attempt(&settings.connector, kept, &request, limits) => outcome.map_err(Unmade::Shortage)?,

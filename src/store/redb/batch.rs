@@ -254,6 +254,7 @@ impl Batch<'_, '_> {
     /// A delivery that was pending ended without an attempt.
     pub(in crate::store) fn finished(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.mark_end(delivery);
+        self.measure_end(delivery)?;
         self.leaves_pending(delivery)
     }
 

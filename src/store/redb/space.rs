@@ -26,6 +26,8 @@ pub(in crate::store) struct Space {
     was_low: AtomicBool,
     /// What the journal took at the last look.
     journal: AtomicU64,
+    /// What was free on the disk at the last look.
+    free: AtomicU64,
 }
 
 /// What a look found, in bytes of the disk.
@@ -48,6 +50,7 @@ impl Space {
             left: AtomicI64::new(i64::MAX),
             was_low: AtomicBool::new(false),
             journal: AtomicU64::new(0),
+            free: AtomicU64::new(0),
         }
     }
 
@@ -59,6 +62,7 @@ impl Space {
         self.left.store(left, Relaxed);
         self.was_low.store(left < 0, Relaxed);
         self.journal.store(found.journal, Relaxed);
+        self.free.store(found.free, Relaxed);
         say(was_low, left < 0, &found);
         self.trim(&found)
     }
@@ -72,6 +76,11 @@ impl Space {
     /// What the journal takes of the disk, as of the last look.
     pub(in crate::store) fn journal_bytes(&self) -> u64 {
         self.journal.load(Relaxed)
+    }
+
+    /// What is free on the disk, as of the last look.
+    pub(in crate::store) fn free_bytes(&self) -> u64 {
+        self.free.load(Relaxed)
     }
 
     /// Whether nothing may be taken in that need not be.

@@ -12,6 +12,7 @@ use super::schema::TimeKey;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::timekeeper::TimeKeeper;
+use crate::metrics::Known;
 use crate::store::message::command::Limits;
 use crate::store::record::{Counters, Fanout, Job};
 use crate::store::shared::cached::CachedEvent;
@@ -56,6 +57,8 @@ pub(in crate::store) struct Memory {
     /// How often a slice of a job is done.
     pub(in crate::store) job_pace: Pace,
     pub(in crate::store) scratch: Vec<u8>,
+    /// The metrics of the providers that the writer has met.
+    pub(in crate::store) metrics: Known,
     pub(in crate::store) memtable: Memtable,
 }
 

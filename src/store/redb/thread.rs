@@ -84,8 +84,10 @@ impl Writer {
     pub(in crate::store) fn turn(&mut self, ops: &mut Vec<Op>) -> Result<(), Error> {
         let database = self.database.clone();
         let txn = Txn::of(&database);
+        let operations = ops.len();
         let (after, commit) = self.fill(&txn, ops)?;
         self.untold = Some(after);
+        let began = self.shared.clock.steady();
         match commit {
             Commit::Nothing => txn.abort()?,
             Commit::Journal => self.write_journal()?,
@@ -95,6 +97,9 @@ impl Writer {
             }
         }
         self.shared.commit_count.fetch_add(u64::from(commit != Commit::Nothing), Relaxed);
+        if commit != Commit::Nothing {
+            self.shared.measure_commit(began, operations);
+        }
         if let Some(after) = self.untold.take() {
             self.tell(after);
         }

@@ -11,14 +11,15 @@ const ROWS: [&[&str]; 8] = [
     &["api", "deliver", "dashboard"],
     &["store"],
     &["wheel", "clock", "config"],
-    &["budget"],
+    &["budget", "metrics"],
     &["domain"],
 ];
 
 /// What may be named only in files that begin so, and why.
-const RESERVED: [(&str, &[&str], &str); 10] = [
+const RESERVED: [(&str, &[&str], &str); 11] = [
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
     ("redb", &["store"], "the store's interface speaks the domain"),
+    ("prometheus", &["metrics"], "everyone else counts, and does not know how that is printed"),
     ("SystemTime", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
     ("Instant::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
     ("Timestamp::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
@@ -34,7 +35,11 @@ const RESERVED: [(&str, &[&str], &str); 10] = [
         &["api", "deliver", "dashboard", "cli", "server", "bench", "store"],
         "the domain gets its random draws as arguments",
     ),
-    ("fs", &["clock.rs", "config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"], "the domain does no I/O"),
+    (
+        "fs",
+        &["clock.rs", "metrics", "config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"],
+        "the domain does no I/O",
+    ),
 ];
 
 /// What no file of these rooms may name, besides what they may not import, and why: they decide, and others act.

@@ -6,6 +6,7 @@ mod files;
 mod layers;
 mod load;
 mod logs;
+mod metrics;
 mod pages;
 mod readme;
 mod reload;

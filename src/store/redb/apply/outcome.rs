@@ -75,6 +75,7 @@ impl Batch<'_, '_> {
         }
         self.write_row(&delivery, Some(&attempt))?;
         self.mark_attempt(&delivery, &attempt.outcome, judged.ends, judged.at);
+        self.measure_attempt(endpoint, &delivery, &attempt, judged.ends.then_some(judged.at));
         if judged.leaves_pending {
             self.leaves_pending(&delivery)?;
         }

@@ -47,6 +47,7 @@ impl Batch<'_, '_> {
         let stored = self.store_event(publication, key, matching.len())?;
         let accepted = publish::accepted(&stored.event, stored.deliveries);
         self.published(&stored.event, &accepted);
+        self.of_provider(&stored.event.provider).events.inc();
         self.fan_out(stored.event, owner, matching, route)?;
         Ok(accepted)
     }

@@ -90,6 +90,7 @@ impl Batch<'_, '_> {
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.changed.insert(endpoint.no, endpoint.clone());
+        before.into_iter().for_each(|before| self.shared.measure_disabled(before, endpoint.standing));
         let follows = before.and_then(|before| webhooks::follows(before, endpoint.standing));
         follows.map_or(Ok(()), |follows| self.state_changed(follows, endpoint))
     }

@@ -95,6 +95,7 @@ pub(in crate::store) fn read_memory(
         unlisted: Default::default(),
         job_pace: Default::default(),
         scratch: Vec::new(),
+        metrics: Default::default(),
         memtable: Memtable::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {

@@ -69,7 +69,9 @@ impl Shared {
 }
 
 fn make(database: &Database, shared: &Shared, job: Job) {
+    let began = shared.clock.steady();
     let made = bring_in(database, job.memtable, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
+    shared.measure_checkpoint(began);
     // The writer waits for it before it ends.
     drop(job.done.send(made));
 }
