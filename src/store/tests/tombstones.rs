@@ -57,7 +57,7 @@ fn rows(store: &Store) -> Vec<Endpoint> {
 }
 
 #[test]
-fn webhooks_that_come_and_go_leave_nothing() {
+fn deleted_webhooks_leave_nothing_in_memory() {
     let lab = Lab::new();
     lab.come_and_go(300);
     lab.wait_for_rows(4);

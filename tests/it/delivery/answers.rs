@@ -1,5 +1,5 @@
-//! Answers as real servers, middleboxes and mistakes make them: a success that was said in time is a success with one request,
-//! whatever is wrong behind it, and nothing of one exchange is seen by the next.
+//! Answers of real servers, middleboxes and mistakes. A success that came in time counts and is one request, whatever is wrong
+//! behind it, and no exchange sees anything of the one before.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use crate::harness::config::Config;
 use crate::harness::service::Service;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_success_said_in_time_is_one_request_whatever_follows() {
+async fn a_success_in_time_is_one_request_whatever_follows() {
     let cases = cases();
     let receiver = RawReceiver::start(&cases).await;
     let dialect = format!("extends = \"standard\"\n[dialect.raw.delivery]\ntimeout = \"{}s\"\n", TIMEOUT.as_secs());
@@ -32,7 +32,7 @@ async fn a_success_said_in_time_is_one_request_whatever_follows() {
         assert_eq!(receiver.requests(&case.name), 1, "{}: {delivery}", case.name);
     }
 
-    // The second request of each gets a plain answer, which must be the one that the log shows.
+    // The second request of each case gets a plain answer, which must be the one that the log shows.
     let ids = publish_to_all(&acme, &cases).await;
     for (case, id) in cases.iter().zip(&ids) {
         let delivery = acme.delivery_that(id, &case.name, |delivery| delivery["status"] != "pending").await;
@@ -48,16 +48,16 @@ async fn publish_to_all(acme: &crate::harness::client::Client, cases: &[Case]) -
     results.iter().map(|result| text(&result["id"])).collect()
 }
 
-/// One answer, and what becomes of the attempt that gets it.
+/// An answer, and how the attempt that gets it ends.
 struct Case {
     name: String,
-    /// Sent with a pause between each, so that they come apart.
+    /// The pieces of the answer. They are sent with a pause between them, so that they arrive apart.
     pieces: Vec<Vec<u8>>,
     then: Then,
     expected: Expected,
 }
 
-/// What the receiver does once the answer is sent.
+/// What the receiver does after it has sent the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     /// It waits for the next request on the connection.
@@ -66,15 +66,15 @@ enum Then {
     Reset,
     /// It does nothing more, and holds the connection.
     Hold,
-    /// It sends these again and again.
+    /// It sends these bytes again and again.
     Repeat(&'static [u8]),
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Expected {
-    /// A success with this status, and these words in the error of its body; none: no error.
+    /// A success with this status. The error of its body holds these words; `None` means that there is no error.
     Success(u16, Option<&'static str>),
-    /// A failure of this class, with this status where there is one.
+    /// A failure of this class, with a status if there is one.
     Failure(&'static str, Option<u16>),
 }
 
@@ -101,7 +101,7 @@ impl Case {
     }
 }
 
-/// Reads requests and sends the bytes of each case, without an HTTP library that would put them right.
+/// Reads requests and sends the bytes of each case. An HTTP library would correct them.
 struct RawReceiver {
     base: String,
     requests: Arc<Mutex<HashMap<String, usize>>>,
@@ -121,7 +121,7 @@ impl RawReceiver {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let (answers, counts) = (Arc::clone(&answers), Arc::clone(&counts));
-                // An error is an end of the connection, which the log of the service tells.
+                // An error is an end of the connection, which the service's log reports.
                 connections.spawn(async move { drop(serve(stream, &answers, &counts).await) });
             }
         });
@@ -181,7 +181,7 @@ async fn serve(mut stream: TcpStream, answers: &Answers, requests: &Mutex<HashMa
     Ok(())
 }
 
-/// The path of the next request without its slash, once all of its body is there; `None` at the end of the connection.
+/// Reads a request with its whole body, and returns its path without the slash. `None` at the end of the connection.
 async fn read_request(stream: &mut TcpStream) -> std::io::Result<Option<String>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -324,5 +324,5 @@ fn failures() -> Vec<Case> {
     ]
 }
 
-/// Of an attempt: long enough for a busy machine, and what the slowest case takes.
+/// The timeout of an attempt: long enough for a busy machine, and the time that the slowest case takes.
 const TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! A webhook that keeps failing is disabled, holds what comes, and goes on when it is enabled.
+//! A webhook that keeps failing is disabled, holds its deliveries, and goes on when it is enabled.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
-async fn ten_failed_deliveries_disable_the_eleventh_is_held_and_enabling_delivers_it() {
+async fn ten_failures_disable_and_enabling_delivers_what_was_held() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::retrying(&["20ms"]).notify(&receiver.url("/ops"))).await;
     receiver.script("/a", [Reply::status(500)]);
@@ -108,7 +108,7 @@ async fn a_recovered_delivery_that_fails_again_does_not_count() {
 }
 
 #[tokio::test]
-async fn runs_by_hand_and_tests_do_not_count_as_failures_but_their_success_resets() {
+async fn manual_runs_and_tests_never_count_as_failures() {
     let (service, receiver) = (Service::start(&counting_to_two()).await, Receiver::start().await);
     receiver.script("/a", [Reply::status(500)]);
     let acme = service.acme();
@@ -149,14 +149,14 @@ async fn a_test_is_sent_to_a_disabled_webhook_and_answers_with_what_came_back() 
     assert_eq!(logged["data"][0]["test"], true);
 }
 
-/// One more failed delivery, and how the webhook stands after it.
+/// Lets one more delivery fail, and checks the webhook's status after it.
 async fn fail_once(acme: &Client, webhook: &str, status: &str) {
     let event = acme.publish_new("order.paid").await;
     acme.delivery_when(&event, "failed").await;
     assert_eq!(acme.webhook(webhook).await["status"], status);
 }
 
-/// One attempt for each delivery, and two failures disable.
+/// A config with one attempt for each delivery, where two failures disable.
 fn counting_to_two() -> Config {
     let keys = "extends = \"standard\"\n[dialect.once.disable]\nconsecutive = 2\n";
     Config::bare().dialect("once", keys, &[]).provider("shop", "once").tenant("acme")

@@ -1,4 +1,4 @@
-//! The printer of ECMAScript's JSON against Node itself, on random documents.
+//! Compares the printer of ECMAScript's JSON with Node itself, on random documents.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use crate::harness::sdk::node;
 use crate::harness::seed::Random;
 use crate::harness::service::Service;
 
-/// What is refused must be what Node would change; what is taken must be sent as Node prints it.
+/// A document must be refused exactly when Node would change a number in it, and must otherwise be sent as Node prints it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_are_what_node_prints_on_10_000_random_documents() {
     let mut random = Random::new();
@@ -50,7 +50,7 @@ async fn kept(tenant: &Client, skip: usize) -> Vec<String> {
     }
 }
 
-/// A page of events whose data is not looked into: a lone surrogate is JSON that no Rust string holds.
+/// A page of events whose data stays raw, since JSON may hold a lone surrogate and a Rust string cannot.
 #[derive(serde::Deserialize)]
 struct Page<'a> {
     #[serde(borrow)]
@@ -79,7 +79,7 @@ fn node_prints(documents: &[String]) -> Vec<String> {
     printed
 }
 
-/// Whether a document holds a number that a double changes where it must not. Whole numbers here are written with digits alone.
+/// Whether a document holds a number that a double would change. Whole numbers here are written with digits alone.
 fn loses(document: &str) -> bool {
     numbers(document).any(|number| {
         let double: f64 = number.parse().expect("a number");
@@ -91,7 +91,7 @@ fn loses(document: &str) -> bool {
     })
 }
 
-/// The whole number that ECMAScript prints for a double: its shortest digits, then zeros.
+/// The whole number that ECMAScript prints for a double: its shortest digits, and then zeros.
 fn shown(double: f64) -> u128 {
     format!("{double:e}").split_once('e').map_or(0, |(mantissa, exponent)| {
         let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
@@ -100,7 +100,7 @@ fn shown(double: f64) -> u128 {
     })
 }
 
-/// The numbers of a document, those in strings left out.
+/// The numbers of a document, without those in strings.
 fn numbers(document: &str) -> impl Iterator<Item = &str> {
     let mut outside = Vec::new();
     let (mut start, mut in_string, mut escaped) = (0, false, false);
@@ -146,7 +146,7 @@ fn document(random: &mut Random, depth: usize) -> String {
     }
 }
 
-/// Names that are likely to meet, and whose order ECMAScript changes.
+/// A name that is likely to come twice, and whose place ECMAScript changes.
 fn name(random: &mut Random) -> String {
     let names = [
         "\"a\"",

@@ -1,4 +1,4 @@
-//! Endpoints that hang cost the others nothing.
+//! Endpoints that hang cost other endpoints nothing.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use crate::harness::turn;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_hung_endpoints_do_not_delay_the_others() {
     let keys = "extends = \"standard\"\n[dialect.hasty.delivery]\ntimeout = \"5s\"\n";
-    // Fewer slots than the hung ones would take, so that only the rule keeps some free.
+    // There are fewer slots than the hung endpoints would take, so only the rule can keep some free.
     let config =
         Config::bare().dialect("hasty", keys, &["1s"]).provider("shop", "hasty").tenant("acme").delivery("in_flight = 200");
     let service = Service::start_in_turn(&config, turn::alone().await).await;
@@ -53,7 +53,7 @@ async fn an_endpoint_that_timed_out_has_one_slot_until_a_success() {
     );
 }
 
-/// The longest that one event of several took from its publishing to the endpoint.
+/// The longest time that one event took from its publishing to the endpoint.
 async fn slowest(service: &Service, receiver: &Receiver, before: usize) -> Duration {
     let mut slowest = Duration::ZERO;
     for round in 1..=ROUNDS {

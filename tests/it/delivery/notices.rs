@@ -1,4 +1,4 @@
-//! What the operator is told at `notify_url`, how often, and that the telling causes no more of it.
+//! What the operator is told at `notify_url`, and how often, and that notices cause no further notices.
 
 use std::time::{Duration, Instant};
 
@@ -46,9 +46,9 @@ async fn the_operator_hears_when_a_webhook_leaves_the_file_and_comes_back() {
     }
 }
 
-/// Waits for a minute in earnest: that is what is promised.
+/// This test waits for a real minute, since that is what is promised.
 #[tokio::test]
-async fn failed_deliveries_are_told_at_once_and_then_once_a_minute_with_their_count() {
+async fn failed_deliveries_are_told_at_once_and_then_once_a_minute() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::retrying(&[]).notify(&receiver.url("/ops"))).await;
     receiver.script("/a", [Reply::status(500)]);
@@ -107,7 +107,7 @@ async fn a_store_that_is_full_is_told_once() {
     let low = || notices(&receiver).into_iter().filter(|notice| notice["type"] == "storage.low").collect::<Vec<_>>();
     let first = eventually("the operator is told", WITHIN, || async { low().pop() }).await;
     assert_eq!(first["data"]["reason"], "max_bytes");
-    // Whatever is finished makes room for a moment, the delivery of the notice first of all.
+    // Each finished delivery makes room for a moment, and that of the notice is the first.
     let until = Instant::now() + Duration::from_secs(4);
     while Instant::now() < until {
         acme.publish(&large).await;
@@ -118,7 +118,7 @@ async fn a_store_that_is_full_is_told_once() {
 }
 
 #[tokio::test]
-async fn what_becomes_of_the_telling_is_not_told() {
+async fn the_failure_of_a_notice_causes_no_notice() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::quick().notify(&receiver.url("/ops"))).await;
     receiver.script("/ops", [Reply::status(410)]);
@@ -135,7 +135,7 @@ async fn what_becomes_of_the_telling_is_not_told() {
     assert_eq!(kinds, ["webhook.disabled"], "of acme's webhook, and nothing of the operator's");
 }
 
-/// All that came to the operator, which must be signed with its secret.
+/// The notices that the operator got. Each must be signed with the operator's secret.
 fn notices(receiver: &Receiver) -> Vec<Value> {
     let received = receiver.received("/ops");
     received.iter().for_each(Received::is_signed_for_operator);

@@ -1,4 +1,5 @@
-//! When an endpoint is attempted: what its answers ask for, its one slot after trouble, and its turn between old and new.
+//! When an endpoint is attempted: what its answers ask for, its one slot after a failure, and its turns between old and new
+//! deliveries.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::harness::receiver::{Received, Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
-async fn a_retry_after_that_is_a_date_is_waited_for() {
+async fn a_retry_after_with_a_date_is_obeyed() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     let date = (Timestamp::now() + 4.seconds()).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     receiver.script("/a", [Reply::status(503).header("Retry-After", &date), Reply::OK]);
@@ -24,7 +25,7 @@ async fn a_retry_after_that_is_a_date_is_waited_for() {
     assert!((Duration::from_millis(2_000)..Duration::from_millis(5_000)).contains(&waited), "{waited:?} for {date}");
 }
 
-/// More than have seats in memory: the others are written back to disk and come from there.
+/// These are more deliveries than have permits in memory. The others are written back to disk and come from there.
 #[tokio::test]
 async fn thousands_of_deliveries_may_name_one_moment_to_come_back() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
@@ -46,7 +47,7 @@ async fn thousands_of_deliveries_may_name_one_moment_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_retry_after_never_shortens_never_adds_and_never_reaches_past_a_day() {
+async fn a_retry_after_never_shortens_and_never_exceeds_a_day() {
     let (service, receiver) = (Service::start(&Config::retrying(&["1200ms"])).await, Receiver::start().await);
     let acme = service.acme();
     receiver.script("/soon", [Reply::status(429).header("Retry-After", "1")]);
@@ -68,7 +69,7 @@ async fn a_retry_after_never_shortens_never_adds_and_never_reaches_past_a_day() 
 }
 
 #[tokio::test]
-async fn a_retry_after_counts_on_429_and_503_alone_and_where_it_can_be_read() {
+async fn a_readable_retry_after_counts_on_429_and_503_alone() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     receiver.script("/status", [Reply::status(500).header("Retry-After", "5"), Reply::OK]);
     receiver.script("/garbage", [Reply::status(503).header("Retry-After", "soon"), Reply::OK]);
@@ -84,7 +85,7 @@ async fn a_retry_after_counts_on_429_and_503_alone_and_where_it_can_be_read() {
 }
 
 #[tokio::test]
-async fn a_dialect_without_them_obeys_neither_retry_after_nor_410() {
+async fn a_dialect_may_ignore_retry_after_and_410() {
     let config = Config::bare().dialect("plain", "extends = \"decisio\"\nevent_type = []\n", &["200ms"]);
     let service = Service::start(&config.provider("shop", "plain").tenant("acme")).await;
     let (receiver, acme) = (Receiver::start().await, service.acme());
@@ -144,7 +145,7 @@ async fn held_deliveries_alternate_with_new_ones() {
     }
     acme.do_to_webhook(&webhook, "enable").await;
     receiver.wait_for("/a", 1, WITHIN).await;
-    // While the first one is under way.
+    // All are published while the first attempt is under way.
     for number in 0..6 {
         publish(&service, "new", number).await;
     }
@@ -159,7 +160,7 @@ async fn held_deliveries_alternate_with_new_ones() {
 }
 
 #[tokio::test]
-async fn what_waits_for_its_endpoint_alone_does_not_make_the_service_unready() {
+async fn a_wait_for_one_endpoint_does_not_make_the_service_unready() {
     let config = Config::quick().delivery("in_flight_per_endpoint = 1");
     let (service, receiver) = (Service::start(&config).await, Receiver::start().await);
     receiver.script("/a", [Reply::Hang]);
@@ -168,7 +169,7 @@ async fn what_waits_for_its_endpoint_alone_does_not_make_the_service_unready() {
         publish(&service, "order.paid", number).await;
     }
     receiver.wait_for("/a", 1, WITHIN).await;
-    // More than the 5 s after which lateness counts.
+    // This is longer than the 5 s after which lateness counts.
     tokio::time::sleep(Duration::from_millis(6_500)).await;
     let ready = service.stranger().get("/readyz").await;
     assert_eq!((ready.status, ready.json()["status"].clone()), (200, json!("ready")), "{}", ready.text());
@@ -176,7 +177,7 @@ async fn what_waits_for_its_endpoint_alone_does_not_make_the_service_unready() {
 }
 
 #[tokio::test]
-async fn what_waits_for_the_slots_of_all_endpoints_makes_the_service_unready_until_it_goes_out() {
+async fn a_wait_for_the_common_slots_makes_the_service_unready() {
     let keys = "extends = \"standard\"\n[dialect.patient.delivery]\ntimeout = \"12s\"\n";
     let config = Config::bare().dialect("patient", keys, &["1h"]).provider("shop", "patient").tenant("acme");
     let service = Service::start(&config.delivery("in_flight = 1")).await;
@@ -202,7 +203,7 @@ async fn what_waits_for_the_slots_of_all_endpoints_makes_the_service_unready_unt
     eventually("ready again", WITHIN, ready).await;
 }
 
-/// The first attempt gets the trouble; then three failures of another kind, and a success.
+/// The first attempt fails by `trouble`, three fail in another way, and then one succeeds.
 async fn has_one_slot_after(trouble: Reply) {
     let keys = "extends = \"standard\"\n[dialect.once.delivery]\ntimeout = \"800ms\"\n";
     let config = Config::bare().dialect("once", keys, &["1h"]).provider("shop", "once").tenant("acme");
@@ -228,7 +229,7 @@ async fn has_one_slot_after(trouble: Reply) {
     assert!(requests[8].at - requests[5].at < SLOW, "after a success they go at once again");
 }
 
-/// Publishes under an id made of both.
+/// Publishes an event whose id is made of its kind and number.
 async fn publish(service: &Service, kind: &str, number: u64) -> String {
     let id = format!("{}-{number}", kind.replace('.', "-"));
     let event = json!({ "id": id, "type": kind, "data": { "number": number } });
@@ -244,7 +245,7 @@ fn number(request: &Received) -> u64 {
 /// Long enough to see whether attempts overlap, also on a busy machine.
 const SLOW: Duration = Duration::from_millis(400);
 
-/// Between an answer's sending here and its reading there.
+/// The longest time between the sending of an answer here and its reading in the service.
 const JITTER: Duration = Duration::from_millis(5);
 
 const THUNDERING: usize = 6_000;

@@ -1,4 +1,4 @@
-//! An endpoint that fails at first: attempts at the scheduled times, all of them in the log.
+//! An endpoint that fails at first gets its attempts at the scheduled times, and the log has all of them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
-async fn three_attempts_come_at_the_scheduled_times_and_stand_in_the_log() {
+async fn attempts_come_at_the_scheduled_times_and_stand_in_the_log() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     receiver.script("/a", [Reply::status(500).body("not yet"), Reply::status(500), Reply::OK.body("thanks")]);
     let acme = service.acme();
@@ -45,7 +45,7 @@ async fn three_attempts_come_at_the_scheduled_times_and_stand_in_the_log() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_below_http_is_told_apart_in_the_log() {
+async fn the_log_tells_failures_below_http_apart() {
     let config = Config::bare().dialect("once", "extends = \"standard\"\n[dialect.once.delivery]\ntimeout = \"500ms\"\n", &[]);
     let service = Service::start(&config.provider("shop", "once").tenant("acme")).await;
     let (receiver, acme) = (Receiver::start().await, service.acme());

@@ -1,5 +1,5 @@
-//! The receivers that the documents print, in their own languages, and the packages that Standard Webhooks and Svix publish:
-//! each accepts what the relay delivers, and refuses a changed byte, another secret, and an old timestamp where it looks.
+//! Receivers from the providers' documents, each in its own language, and the packages of Standard Webhooks and Svix. Each
+//! accepts what the relay delivers. Each refuses a changed byte, another secret and, if it looks at the time, an old timestamp.
 
 use std::fs;
 use std::path::Path;
@@ -60,7 +60,7 @@ async fn dcisionais_express_and_flask_accept_the_same_deliveries() {
     }
 }
 
-/// What JavaScript prints otherwise than it was published, and what is likely to be published.
+/// Data that JavaScript prints in another way than it was published, and data that is likely to be published.
 fn dcisionais_data() -> Vec<String> {
     let vectors: Value = serde_json::from_str(include_str!("../../vectors/ecmascript-json.json")).expect("JSON");
     vectors["exact"].as_array().expect("a list").iter().map(|pair| text(&pair["input"])).collect()
@@ -90,7 +90,7 @@ async fn published_packages_accept_standard_and_resistant_deliveries() {
     }
 }
 
-/// The packages of crates.io run here: they too accept the delivery and refuse its forgeries.
+/// The crates are called here. They too accept the delivery and refuse its forgeries.
 fn the_crates_agree(secret: &str, sent: &Sent) {
     let verified = |secret: &str, sent: &Sent| {
         let mut headers = http::HeaderMap::new();
@@ -134,11 +134,11 @@ async fn openssl_verifies_ed25519_and_packages_the_secret_beside_it() {
     assert!(!openssl_verifies(folder, &changed(&message), signature));
 }
 
-/// A new ed25519 key as `whsk_`; its public half is left in `public.pem`.
+/// A new ed25519 key as `whsk_`. Its public half is left in `public.pem`.
 fn ed25519(folder: &Path) -> String {
     openssl(folder, &["genpkey", "-algorithm", "ed25519", "-outform", "DER", "-out", "private.der"]);
     openssl(folder, &["pkey", "-inform", "DER", "-in", "private.der", "-pubout", "-out", "public.pem"]);
-    // RFC 8410: the seed is the end of the key's PKCS #8 form.
+    // The seed is the end of the key's PKCS #8 form (RFC 8410).
     let der = fs::read(folder.join("private.der")).expect("written");
     format!("whsk_{}", BASE64_STANDARD.encode(&der[der.len() - 32..]))
 }
@@ -161,7 +161,7 @@ async fn unsubscribe_all(tenant: &Client) {
     }
 }
 
-/// The same request passes, with a changed byte it does not, and with another secret it does not.
+/// The request passes as it is, but not with a changed byte, and not with another secret.
 async fn refuses_forgeries(sdk: &mut Sdk, path: &str, judge: &str, secret: &str, sent: &Sent) {
     assert_eq!(sdk.status(path, &sent.headers, &sent.body).await, 200);
     assert_eq!(sdk.status(path, &sent.headers, &changed(&sent.body)).await, 401, "{path}: a changed byte");
@@ -170,7 +170,7 @@ async fn refuses_forgeries(sdk: &mut Sdk, path: &str, judge: &str, secret: &str,
     sdk.knows(judge, secret);
 }
 
-/// Signed anew for now it passes; signed as rightly for a time that is too far away it does not.
+/// The request passes when it is signed for this moment, but not when it is rightly signed for a time too far away.
 async fn refuses_what_is_old(sdk: &Sdk, path: &str, sent: &Sent, [time, signature]: [&str; 2], sign: impl Fn(&str) -> String) {
     for (age, status) in [(0, 200), (-310, 401), (310, 401)] {
         let at = (now() + age).to_string();
@@ -179,7 +179,7 @@ async fn refuses_what_is_old(sdk: &Sdk, path: &str, sent: &Sent, [time, signatur
     }
 }
 
-/// One letter of a string changed, so that it is still JSON.
+/// The body with one letter of a string changed, so that it is still JSON.
 fn changed(body: &str) -> String {
     let at = body.rfind(|c: char| c.is_ascii_lowercase()).expect("a letter");
     let other = if body.as_bytes()[at] == b'z' { "y" } else { "z" };
@@ -203,5 +203,5 @@ fn now() -> i64 {
 
 const DCISIONAI: &str = "/webhooks/dcisionai";
 
-/// 32 bytes in base64, so that every judge can read it.
+/// 32 bytes in base64, which every judge can read.
 const OTHER_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

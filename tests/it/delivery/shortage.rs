@@ -1,4 +1,4 @@
-//! What this machine lacks is no fault of an endpoint.
+//! A shortage of this machine is no fault of an endpoint.
 
 use std::fs;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::harness::eventually;
 use crate::harness::receiver::Receiver;
 use crate::harness::service::Service;
 
-/// "Too many open files" burnt the endpoint's attempts, so that deliveries failed unsent.
+/// If "too many open files" counted as an attempt, deliveries would fail without being sent.
 #[tokio::test]
 async fn without_a_file_descriptor_deliveries_wait_and_no_attempt_is_counted() {
     let (names, receiver) = (NameServer::start().await, Receiver::start().await);
@@ -57,7 +57,7 @@ async fn without_a_file_descriptor_deliveries_wait_and_no_attempt_is_counted() {
     eventually("it is ready again", WITHIN, ready).await;
 }
 
-/// The limit below which a process has every descriptor in use.
+/// The number below which a process uses every file descriptor.
 fn lowest_free(pid: u32) -> u64 {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).expect("a child of ours").flatten();
     let numbers: std::collections::BTreeSet<u64> = open.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

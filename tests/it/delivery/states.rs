@@ -1,4 +1,4 @@
-//! What becomes of deliveries when their webhook is disabled, enabled or deleted, and what a retry by hand does in each state.
+//! What happens to deliveries when their webhook is disabled, enabled or deleted, and what a retry by hand does in each state.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn disabling_holds_what_is_pending_and_enabling_goes_on_at_the_next_number
 }
 
 #[tokio::test]
-async fn an_attempt_in_flight_when_its_webhook_is_disabled_ends_and_counts() {
+async fn an_attempt_under_way_ends_and_counts_when_its_webhook_is_disabled() {
     let (service, receiver) = (Service::start(&Config::retrying(&["1h"])).await, Receiver::start().await);
     receiver.script("/a", [Reply::OK.after(SLOW), Reply::status(500).after(SLOW), Reply::OK]);
     let acme = service.acme();
@@ -65,7 +65,7 @@ async fn deleting_ends_what_waits_and_keeps_the_log() {
 }
 
 #[tokio::test]
-async fn an_attempt_in_flight_when_its_webhook_is_deleted_may_still_succeed() {
+async fn an_attempt_under_way_may_succeed_after_its_webhook_is_deleted() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     receiver.script("/a", [Reply::OK.after(SLOW)]);
     let acme = service.acme();
@@ -152,7 +152,7 @@ async fn a_pending_delivery_retried_by_hand_fires_now_and_keeps_its_schedule() {
     let event = acme.publish_new("order.paid").await;
     let pending = acme.delivery_that(&event, "one attempt was made", |delivery| attempts(delivery).len() == 1).await;
     acme.retry(&pending).await.expect(200);
-    // The hour was skipped, and what comes after it in the schedule came next.
+    // The attempt an hour later was left out, and the one after it in the schedule came next.
     let failed = acme.delivery_when(&event, "failed").await;
     let made: Vec<_> = attempts(&failed).iter().map(|attempt| text(&attempt["trigger"])).collect();
     assert_eq!(made, ["schedule", "manual", "schedule"]);
@@ -175,9 +175,9 @@ async fn nothing_is_retried_by_hand_on_a_disabled_webhook() {
     acme.post(&format!("/v1/webhooks/{webhook}/recover"), &recover).await.problem(409, &["enable"]);
 }
 
-/// Two people at one webhook: the second's answer showed the first's URL gone back to what it was.
+/// Two people change one webhook at once. Neither change may undo the other.
 #[tokio::test]
-async fn of_two_changes_at_once_both_are_kept() {
+async fn two_changes_at_once_are_both_kept() {
     let service = Service::start(&Config::quick()).await;
     let acme = service.acme();
     let path = format!("/v1/webhooks/{}", acme.subscribe("https://example.com/", &["*"]).await);
@@ -211,7 +211,7 @@ async fn recover_brings_back_what_failed_and_what_was_missed() {
 }
 
 #[tokio::test]
-async fn recover_takes_what_it_is_asked_for_from_its_window_alone() {
+async fn recover_takes_deliveries_of_its_window_alone() {
     let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
     receiver.script("/a", [Reply::OK, Reply::status(500), Reply::OK]);
     let acme = service.acme();
@@ -234,8 +234,8 @@ async fn recover_takes_what_it_is_asked_for_from_its_window_alone() {
     assert_eq!(attempts(&acme.delivery_when(&delivered, "succeeded").await).len(), 1);
 }
 
-/// Before every event here.
+/// A time before every event here.
 const LONG_AGO: &str = "2020-01-01T00:00:00Z";
 
-/// Long enough to act while an attempt is in flight.
+/// Long enough to act while an attempt is under way.
 const SLOW: Duration = Duration::from_millis(600);

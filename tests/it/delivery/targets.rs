@@ -1,4 +1,5 @@
-//! What may be reached: public addresses, and what `allow_private` names. Judged when a webhook is made, and when it is dialled.
+//! What may be reached: public addresses, and those that `allow_private` names. It is judged when a webhook is made, and when it
+//! is dialled.
 
 use serde_json::json;
 
@@ -22,7 +23,7 @@ async fn a_webhook_on_an_address_that_is_not_public_is_refused() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_not_one_for_a_webhook_is_refused() {
+async fn a_url_unfit_for_a_webhook_is_refused() {
     let service = Service::start(&Config::quick().allow_private(&[])).await;
     for url in NO_TARGET {
         let answer = service.acme().post("/v1/webhooks", &json!({ "url": url, "events": ["*"] })).await;
@@ -66,7 +67,7 @@ async fn allow_private_opens_exactly_what_it_names() {
 }
 
 #[tokio::test]
-async fn what_was_allowed_when_it_was_made_is_judged_again_when_it_is_dialled() {
+async fn an_address_is_judged_again_when_it_is_dialled() {
     let mut service = Service::start(&Config::retrying(&[])).await;
     let receiver = Receiver::start().await;
     service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
@@ -129,12 +130,12 @@ async fn a_name_that_turns_private_is_refused_from_then_on() {
     let service = Service::start(&Config::retrying(&[]).allow_private(&["127.0.0.2/32"]).delivery(&resolver)).await;
     let acme = service.acme();
     names.script("flip.example.com", &[&["127.0.0.2"]]);
-    // Both receivers have a port of their own, so a connection to the wrong one would be refused and not be `policy`.
+    // Each receiver has a port of its own, so a connection to the wrong one would be refused and not be a failure of `policy`.
     acme.subscribe(&format!("http://flip.example.com:{}/flip", open.address().port()), &["*"]).await;
     let event = acme.publish_new("order.paid").await;
     acme.delivery_when(&event, "succeeded").await;
     names.script("flip.example.com", &[&["127.0.0.1"]]);
-    // The kept connection to the address that was judged may serve on; a new one may not be made.
+    // A kept connection to the address that was judged may serve on, but no new one may be made.
     open.script("/flip", [crate::harness::receiver::Reply::Drop]);
     let event = acme.publish_new("order.paid").await;
     let delivery = acme.delivery_when(&event, "failed").await;
@@ -163,9 +164,9 @@ async fn https_needs_a_certificate_that_is_trusted() {
     assert_eq!(unknown.received("/unknown").len() + wrong_name.received("/wrong").len(), 0, "refused before the request");
 }
 
-/// A compose service is a name of one label.
+/// In a compose file the name of a service is a single label.
 #[tokio::test]
-async fn a_single_label_leads_to_what_allow_private_names_and_nowhere_else() {
+async fn a_single_label_leads_only_where_allow_private_says() {
     let names = NameServer::start().await;
     let (closed, open) = (Receiver::start_at("127.0.0.1:0").await, Receiver::start_at("127.0.0.2:0").await);
     let resolver = format!("resolvers = [\"{}\"]", names.address());
@@ -205,7 +206,7 @@ async fn operators_are_told_of_allow_private_and_tenants_are_not() {
     assert!(told.contains("127.0.0.1") && told.contains("allow_private"), "{told}");
 }
 
-/// A certificate that was renewed, or an authority that was added, needed a restart.
+/// A certificate that is renewed, or an authority that is added, must not need a restart.
 #[tokio::test]
 async fn a_changed_ca_file_is_seen_without_a_reload() {
     let (first, authority) = Receiver::start_tls(&["127.0.0.1"]).await;
@@ -241,7 +242,7 @@ async fn a_changed_hosts_file_is_seen_without_a_reload() {
     assert!(service.stderr().contains("/etc/hosts has changed"), "{}", service.stderr());
 }
 
-/// In all spellings that some parser takes for an address.
+/// Addresses in all spellings that some parser takes for one.
 const NOT_PUBLIC: [&str; 57] = [
     "127.0.0.1",
     "127.1",

@@ -58,7 +58,7 @@ async fn one_connection_of_http2_carries_many_requests_at_once() {
     }
     assert_eq!(answers.join_all().await, [202; 300]);
 
-    // Larger than what may be sent before it is read.
+    // The body is larger than what may be sent before it is read.
     let lines = (0..10_000).map(|number| event(number) + "\n").collect::<String>();
     assert_eq!(publish(&mut sender, "application/x-ndjson", lines).await, 202);
     assert_eq!(publish(&mut sender, "application/json", "x".repeat(2 << 20)).await, 413);
@@ -70,7 +70,7 @@ async fn one_connection_of_http2_carries_many_requests_at_once() {
 }
 
 #[tokio::test]
-async fn a_peer_chooses_what_it_speaks() {
+async fn a_peer_chooses_its_protocol() {
     let certificate = Certificate::new();
     let service = Service::start(&with(&certificate.cert, &certificate.key)).await;
     for (offered, chosen) in [(&["h2", "http/1.1"][..], "h2"), (&["http/1.1"], "http/1.1"), (&[], "")] {
@@ -94,12 +94,12 @@ impl Certificate {
         Self { cert: made.cert.pem(), key: made.signing_key.serialize_pem() }
     }
 
-    /// Connects as one who trusts it alone.
+    /// Connects while trusting this certificate alone.
     async fn connect(&self, service: &Service) -> io::Result<TlsStream<TcpStream>> {
         self.connect_with(service, &[]).await
     }
 
-    /// And offers to speak these.
+    /// Connects while trusting this certificate alone, and offers these protocols.
     async fn connect_with(&self, service: &Service, offered: &[&str]) -> io::Result<TlsStream<TcpStream>> {
         let mut trusted = RootCertStore::empty();
         trusted.add(CertificateDer::from_pem_slice(self.cert.as_bytes()).expect("PEM")).expect("a certificate");
@@ -143,7 +143,7 @@ async fn get2(sender: &mut Http2) -> u16 {
     sender.send_request(request).await.expect("an answer").status().as_u16()
 }
 
-/// What publishing as tenant `acme` is answered with.
+/// Publishes as tenant `acme`, and returns the status.
 fn publish(sender: &mut Http2, content_type: &str, body: String) -> impl Future<Output = u16> + Send + use<> {
     let request = Request::post(format!("https://{NAME}/v1/events")).header("content-type", content_type);
     let request = request.header("x-api-key", config::secret("shop-acme")).body(Full::from(body)).expect("a request");

@@ -1,4 +1,4 @@
-//! Times that no two events of one type share, published as fast as possible with a kill in the middle.
+//! No two events of one type share a time, even when they are published as fast as possible and the service is killed.
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ async fn no_two_aioka_events_of_one_type_share_a_timestamp() {
     assert_eq!(timestamps.len(), count);
 }
 
-/// Many events in few requests; all of one type, each with a number of its own.
+/// Publishes many events of one type in few requests. Each has a number of its own.
 async fn publish(tenant: &Client, count: usize) {
     let numbers: Vec<usize> = (0..count).collect();
     let slices = numbers.chunks(LINES_MAX).map(|slice| {
@@ -60,7 +60,7 @@ async fn publish(tenant: &Client, count: usize) {
     assert_eq!(published, count);
 }
 
-/// A number that no other event of this test carries.
+/// A number that no other event of this test has.
 fn unique() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
@@ -68,5 +68,5 @@ fn unique() -> u64 {
 
 const LINES_MAX: usize = 2_500;
 
-/// How many events are published, where it is not 20,000.
+/// The environment variable with the number of events, which is 20,000 by default.
 const COUNT: &str = "HOOKWHEEL_TEST_EVENTS";

@@ -1,4 +1,4 @@
-//! The documents' own examples, published and compared with what arrives; judged by tools that are not ours.
+//! The examples of the providers' documents are published and compared with what arrives. Tools of others judge the signatures.
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! A load that keeps books: what was sent to be published, and what was answered with 202.
+//! A load that keeps books: which events were sent, and which were answered with 202.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,38 +10,38 @@ use tokio::task::JoinSet;
 
 use super::client::{Client, Connection};
 
-/// The books, over any number of loads and restarts.
+/// The books of any number of loads, over restarts of the service.
 #[derive(Default)]
 pub(crate) struct Books {
-    /// Whether events carry no id, and get one from the service.
+    /// Whether events are sent without an id, so that the service makes one.
     nameless: bool,
     next: AtomicU64,
     sent: Mutex<HashSet<String>>,
     acknowledged: Mutex<Vec<Acknowledged>>,
 }
 
-/// An event whose publishing was answered with 202.
+/// An event that was answered with 202.
 #[derive(Clone, Debug)]
 pub(crate) struct Acknowledged {
     pub(crate) id: String,
     pub(crate) number: u64,
-    /// When it should have been published: at a fixed rate, or at once.
+    /// When it should have been published: at its time of a fixed rate, or at once.
     pub(crate) due: Instant,
     pub(crate) took: Duration,
 }
 
 impl Books {
-    /// Of events without an id of their publisher's.
+    /// Books of events that are sent without an id.
     pub(crate) fn nameless() -> Self {
         Self { nameless: true, ..Self::default() }
     }
 
-    /// How many events were sent to be published, numbered from 0.
+    /// How many events were sent. They are numbered from 0.
     pub(crate) fn sent(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
     }
 
-    /// Whether an event with this id was ever sent to be published.
+    /// Whether an event with this id was ever sent.
     pub(crate) fn was_sent(&self, id: &str) -> bool {
         self.sent.lock().expect("no panic in between").contains(id)
     }
@@ -58,19 +58,19 @@ impl Books {
     }
 }
 
-/// Publishes over a number of connections until it is stopped or the service goes away.
+/// Publishes over several connections until it is stopped or the service goes away.
 pub(crate) struct Load {
     stopped: Arc<AtomicBool>,
     tasks: JoinSet<()>,
 }
 
 impl Load {
-    /// As fast as the answers come. The event's type follows from its number.
+    /// Publishes as fast as the answers come. `kind` makes an event's type of its number.
     pub(crate) async fn flat_out(client: &Client, books: &Arc<Books>, connections: usize, kind: fn(u64) -> String) -> Self {
         Self::start(client, books, connections, move |number| (kind(number), None)).await
     }
 
-    /// At a fixed rate, whatever the answers take: event `n` is due `n` periods after the start.
+    /// Publishes at a fixed rate, however long answers take: event `n` is due `n` periods after the start.
     pub(crate) async fn paced(
         client: &Client,
         books: &Arc<Books>,
@@ -95,7 +95,7 @@ impl Load {
         Self { stopped, tasks }
     }
 
-    /// Ends after the requests that are under way.
+    /// Stops the load after the requests that are under way.
     pub(crate) async fn stop(self) {
         self.stopped.store(true, Ordering::Relaxed);
         self.tasks.join_all().await;
@@ -115,7 +115,7 @@ async fn publish<P: Fn(u64) -> (String, Option<Instant>)>(
             tokio::time::sleep_until(due.into()).await;
         }
         let due = due.unwrap_or_else(Instant::now);
-        // An error is the end of the service, which is what some tests are about.
+        // An error means that the service has ended, as it does in some tests.
         let mut event = event(&id, &kind, number);
         if books.nameless {
             event.as_object_mut().expect("it is one").remove("id");
@@ -132,7 +132,7 @@ async fn publish<P: Fn(u64) -> (String, Option<Instant>)>(
     }
 }
 
-/// About 0.7 KB, as a webhook's body often is.
+/// An event of about 0.7 KB, like the body of many webhooks.
 fn event(id: &str, kind: &str, number: u64) -> Value {
     let lines: Vec<_> = (0..8)
         .map(|line| json!({ "sku": format!("SKU-{number}-{line}"), "quantity": line, "price": "19.99", "currency": "EUR" }))

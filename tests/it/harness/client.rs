@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Speaks with one service as the owner of one key; a connection for every request.
+/// A client of one service with one key. It makes a connection for every request.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     address: Address,
@@ -60,7 +60,7 @@ impl Client {
         self.post("/v1/events", event).await
     }
 
-    /// Publishes lines; every answer of the list is that of one line.
+    /// Publishes lines of NDJSON. Returns the answer, and the answers of the lines in order.
     pub(crate) async fn publish_lines(&self, lines: &str) -> (Answer, Vec<Value>) {
         let answer = self.send(Method::POST, "/v1/events", NDJSON, Bytes::copy_from_slice(lines.as_bytes())).await;
         let results = answer.text().lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -72,12 +72,12 @@ impl Client {
         sent.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
     }
 
-    /// As `send`, but a service that cannot be reached is an error and not a failed test.
+    /// Like `send`, but a service that cannot be reached is an error and does not fail the test.
     pub(crate) async fn try_send(&self, method: Method, path: &str, content_type: &str, body: Bytes) -> io::Result<Answer> {
         self.connect().await?.send(method, path, content_type, body).await
     }
 
-    /// A connection that serves one request after another.
+    /// Makes a connection that serves one request after another.
     pub(crate) async fn connect(&self) -> io::Result<Connection> {
         let sender = match &self.address {
             Address::Tcp(address) => handshake(TcpStream::connect(address).await?).await,
@@ -135,7 +135,7 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body as JSON, null when there is none; panics unless the status is the expected one.
+    /// Checks the status and returns the body as JSON, or null when there is none.
     #[track_caller]
     pub(crate) fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
@@ -150,7 +150,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    /// Panics unless this is problem+json (RFC 9457) with the status and all the words.
+    /// Checks that the answer is problem+json (RFC 9457) with this status, and that it holds all the words.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, words: &[&str]) {
         let problem = self.expect(status);

@@ -1,11 +1,11 @@
-//! A wall clock that a test moves, by libfaketime (faketime(1)). What runs on the steady clock is not touched.
+//! A wall clock that a test moves, by libfaketime (faketime(1)). The steady clock stays as it is.
 
 use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// How far the clock of a service is from the machine's.
+/// How far a service's wall clock is from the machine's.
 pub(crate) struct Clock {
     folder: TempDir,
 }
@@ -17,14 +17,14 @@ impl Clock {
         clock
     }
 
-    /// `+1d`, `-30m`, `+0`; a service that runs sees it at its next look.
+    /// Sets the difference, such as `+1d`, `-30m` or `+0`. A running service sees it at its next look.
     pub(crate) fn set(&self, by: &str) {
         let new = self.folder.path().join("new");
         fs::write(&new, by).expect("the offset is written");
         fs::rename(new, self.file()).expect("the offset is moved into place");
     }
 
-    /// For the environment of the service.
+    /// The environment that gives the clock to a service.
     pub(crate) fn environment(&self) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", library().display().to_string()),
@@ -39,7 +39,7 @@ impl Clock {
     }
 }
 
-/// Debian keeps it below the architecture's own folder.
+/// The library's path. Debian keeps it below a folder of the architecture.
 fn library() -> PathBuf {
     let folders = fs::read_dir("/usr/lib").expect("/usr/lib").flatten();
     let mut found = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));

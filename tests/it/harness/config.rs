@@ -1,11 +1,11 @@
-//! Writes a config file and its keys: one provider and tenant unless more are asked for.
+//! Writes a config file and its keys. It has one provider and one tenant unless a test adds others.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// What a service is started with. Everything lies in the service's own folder.
+/// The files that a service is started with. They lie in the service's own folder.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Config {
     server: String,
@@ -33,28 +33,28 @@ struct Tenant {
 }
 
 impl Config {
-    /// Nothing but the keys; loopback may be reached, and http is allowed for every dialect.
+    /// A config with nothing but the keys. Loopback may be reached, and http is allowed for every dialect.
     pub(crate) fn bare() -> Self {
         let delivery = "danger_allow_http = true\n".to_owned();
         Self { delivery, receivers_allowed: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()], ..Self::default() }
     }
 
-    /// Nothing but the keys, and nothing allowed that the defaults forbid.
+    /// A config with nothing but the keys, which allows only what the defaults allow.
     pub(crate) fn production() -> Self {
         Self::default()
     }
 
-    /// Provider `shop` with tenant `acme`, in the dialect `quick`: `standard`, but retried after 200 ms and 400 ms.
+    /// A config with provider `shop` and tenant `acme`. Its dialect `quick` is `standard` with retries after 200 ms and 400 ms.
     pub(crate) fn quick() -> Self {
         Self::retrying(&["200ms", "400ms"])
     }
 
-    /// As `quick`, with a schedule of one's own.
+    /// Like `quick`, with another schedule.
     pub(crate) fn retrying(schedule: &[&str]) -> Self {
         Self::bare().dialect("quick", "extends = \"standard\"\n", schedule).provider("shop", "quick").tenant("acme")
     }
 
-    /// A dialect with the given keys and tables; its retry schedule comes last.
+    /// Adds a dialect with the given keys and tables. Its retry schedule comes last.
     pub(crate) fn dialect(mut self, name: &str, keys: &str, schedule: &[&str]) -> Self {
         let _ = writeln!(self.dialects, "[dialect.{name}]\n{keys}[dialect.{name}.retry]\nschedule = {schedule:?}");
         self
@@ -70,72 +70,72 @@ impl Config {
         self
     }
 
-    /// One more line of the provider named last.
+    /// Adds a line to the provider that was added last.
     pub(crate) fn provider_line(mut self, line: &str) -> Self {
         let provider = self.providers.last_mut().expect("a provider was named");
         let _ = writeln!(provider.more, "{line}");
         self
     }
 
-    /// A tenant of the provider named last.
+    /// Adds a tenant to the provider that was added last.
     pub(crate) fn tenant(mut self, id: &str) -> Self {
         let provider = self.providers.last_mut().expect("a provider was named");
         provider.tenants.push(Tenant { id: id.to_owned(), more: String::new() });
         self
     }
 
-    /// The environment of the tenant named last.
+    /// Sets the environment of the tenant that was added last.
     pub(crate) fn environment(mut self, name: &str) -> Self {
         let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
         tenant.more.insert_str(0, &format!("environment = {name:?}\n"));
         self
     }
 
-    /// A file-owned webhook of the tenant named last.
+    /// Adds a file-owned webhook to the tenant that was added last.
     pub(crate) fn webhook(mut self, name: &str, url: &str, events: &[&str]) -> Self {
         let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
         let _ = writeln!(tenant.more, "[[provider.tenant.webhook]]\nname = {name:?}\nurl = {url:?}\nevents = {events:?}");
         self
     }
 
-    /// One more line of the file-owned webhook named last.
+    /// Adds a line to the file-owned webhook that was added last.
     pub(crate) fn webhook_line(mut self, line: &str) -> Self {
         let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");
         let _ = writeln!(tenant.more, "{line}");
         self
     }
 
-    /// A line of `[server]`.
+    /// Adds a line to `[server]`.
     pub(crate) fn server(mut self, line: &str) -> Self {
         let _ = writeln!(self.server, "{line}");
         self
     }
 
-    /// A line of `[storage]`.
+    /// Adds a line to `[storage]`.
     pub(crate) fn storage(mut self, line: &str) -> Self {
         let _ = writeln!(self.storage, "{line}");
         self
     }
 
-    /// A line of `[delivery]`.
+    /// Adds a line to `[delivery]`.
     pub(crate) fn delivery(mut self, line: &str) -> Self {
         let _ = writeln!(self.delivery, "{line}");
         self
     }
 
-    /// What may be reached besides public addresses, instead of all of loopback.
+    /// Sets the networks that may be reached besides public addresses, in place of all of loopback.
     pub(crate) fn allow_private(mut self, networks: &[&str]) -> Self {
         self.receivers_allowed = networks.iter().map(|network| (*network).to_owned()).collect();
         self
     }
 
-    /// Where operational events go, signed with [`NOTIFY_SECRET`].
+    /// Sets where operational events are sent. They are signed with [`NOTIFY_SECRET`].
     pub(crate) fn notify(mut self, url: &str) -> Self {
         let _ = writeln!(self.operator, "notify_url = {url:?}\nnotify_secret_file = \"keys/notify\"");
         self.file("keys/notify", NOTIFY_SECRET)
     }
 
-    /// A file beside the config.
+    /// Adds a file beside the config.
     pub(crate) fn file(mut self, path: &str, text: &str) -> Self {
         self.files.push((path.to_owned(), text.to_owned()));
         self
@@ -199,5 +199,5 @@ pub(crate) const STORE: &str = "hookwheel.redb";
 pub(crate) const SOCKET: &str = "admin.sock";
 pub(crate) const OPERATOR: &str = "ops";
 
-/// 32 bytes in base64 behind the prefix of Standard Webhooks.
+/// The secret of operational events: 32 bytes in base64 behind the prefix of Standard Webhooks.
 pub(crate) const NOTIFY_SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

@@ -1,4 +1,4 @@
-//! A small disk of a test's own, which outlives the services that are started on it.
+//! A small disk of one test, which outlives the services that are started on it.
 
 pub(crate) mod medium;
 
@@ -10,15 +10,15 @@ use std::process::{Child, Command, Stdio};
 
 use super::ran;
 
-/// A disk at `disk` in a folder, which nobody else sees and which goes with it.
+/// A disk mounted at `disk` in a folder. Only processes inside see it, and it goes when it is dropped.
 pub(crate) struct Disk {
-    /// The process in whose namespace it is mounted.
+    /// The process whose namespace holds the mount.
     holder: Child,
     folder: PathBuf,
 }
 
 impl Disk {
-    /// `None`, which is said, for a user who may not make one.
+    /// Mounts a disk. `None`, with a message, for a user who may not mount.
     pub(crate) fn mount(folder: &Path, mebibytes: u32) -> Option<Self> {
         if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
             eprintln!("skipped: only root can mount the small disk that this test fills");
@@ -34,7 +34,7 @@ impl Disk {
         Some(Self { holder, folder: folder.into() })
     }
 
-    /// The binary in a folder that has the disk.
+    /// The binary, started inside a folder that has the disk.
     pub(crate) fn command(&self) -> Command {
         let mut command = ran::undisturbed(Command::new("nsenter"));
         command.arg(format!("--mount=/proc/{}/ns/mnt", self.holder.id()));
@@ -42,12 +42,12 @@ impl Disk {
         command
     }
 
-    /// As everyone sees it.
+    /// The disk's path as seen from outside.
     pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/{}/cwd/disk", self.holder.id()).into()
     }
 
-    /// Writes a file that leaves so many bytes free.
+    /// Writes a file so large that `left` bytes stay free.
     pub(crate) fn fill(&self, name: &str, left: u64) {
         let found = free_bytes(&self.path());
         let file = fs::File::create(self.path().join(name)).expect("the file is made");
@@ -73,7 +73,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.holder.kill();
         let _ = self.holder.wait();
     }

@@ -1,4 +1,4 @@
-//! A name server that answers as a script says: for names that lead to private addresses.
+//! A name server that answers by a script, for names that lead to private addresses.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -7,14 +7,14 @@ use std::sync::{Arc, Mutex};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-/// Answers A and AAAA questions over UDP until it is dropped; names without a script do not exist.
+/// Answers A and AAAA questions over UDP until it is dropped. Names without a script do not exist.
 pub(crate) struct NameServer {
     address: SocketAddr,
     scripts: Scripts,
     task: JoinHandle<()>,
 }
 
-/// By name: one list of addresses for each question of its family, in turn; the last one stays.
+/// By name, the lists of addresses to answer with. Each question of a family gets the next list; the last list stays.
 type Scripts = Arc<Mutex<HashMap<String, Vec<Vec<IpAddr>>>>>;
 
 impl NameServer {
@@ -30,7 +30,7 @@ impl NameServer {
         self.address
     }
 
-    /// What a name leads to: each list in turn for the questions about IPv4, and all IPv6 addresses of the last one.
+    /// Sets what a name leads to. Each question about IPv4 gets the next list; questions about IPv6 get those of the last list.
     pub(crate) fn script(&self, name: &str, answers: &[&[&str]]) {
         let parse = |list: &&[&str]| list.iter().map(|text| text.parse().expect("an address")).collect();
         self.scripts.lock().expect("no panic in between").insert(name.to_owned(), answers.iter().map(parse).collect());
@@ -52,7 +52,7 @@ async fn answer_all(socket: UdpSocket, scripts: Scripts) {
     }
 }
 
-/// The answer to a message with one question (RFC 1035 section 4): the question again, then one record for each address.
+/// The answer to a message with one question (RFC 1035 section 4): the question again, and a record for each address.
 fn answer(query: &[u8], scripts: &Scripts) -> Option<Vec<u8>> {
     let (name, end) = question(query)?;
     let kind = u16::from_be_bytes(query.get(end..end + 2)?.try_into().ok()?);
@@ -66,7 +66,7 @@ fn answer(query: &[u8], scripts: &Scripts) -> Option<Vec<u8>> {
     Some(message)
 }
 
-/// The name asked for, in lower case, and where its type stands.
+/// The name of the question in lower case, and where the question's type stands.
 fn question(query: &[u8]) -> Option<(String, usize)> {
     let mut at = HEADER;
     let mut labels = Vec::new();
@@ -92,7 +92,7 @@ fn addresses(name: &str, kind: u16, scripts: &Scripts) -> Option<Vec<IpAddr>> {
     )
 }
 
-/// A record of the name asked for, with a time to live of zero.
+/// A record of the name in the question, with a time to live of zero.
 fn record(address: IpAddr) -> Vec<u8> {
     let (kind, bytes) = match address {
         IpAddr::V4(address) => (A, address.octets().to_vec()),

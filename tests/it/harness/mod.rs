@@ -1,4 +1,4 @@
-//! What the tests share: the running service, receivers that follow a script, a client, a load, and a seed.
+//! What the tests share: the service, receivers that follow a script, a client, a load, and a seed.
 
 pub(crate) mod ack;
 pub(crate) mod api;
@@ -19,7 +19,7 @@ pub(crate) mod turn;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-/// Asks again and again until there is an answer; panics with `what` at the deadline.
+/// Calls `ask` again and again until it returns a value. Panics with `what` at the deadline.
 pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, within: Duration, mut ask: impl FnMut() -> F) -> T {
     let deadline = Instant::now() + within;
     loop {
@@ -31,5 +31,5 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, wit
     }
 }
 
-/// How often a condition without a notification is looked at again.
+/// How often a condition without a notification is looked at.
 const POLL: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! A service at a socket that says what a test wants: what the real one says seldom, or no more.
+//! A false service at an admin socket, which answers what the real one seldom or never answers.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::ran::{self, Ran};
 
-/// Ends when it is dropped.
+/// The false service. It ends when it is dropped.
 pub(crate) struct Pretended {
     folder: TempDir,
     heard: Arc<Mutex<Vec<String>>>,
@@ -19,7 +19,7 @@ pub(crate) struct Pretended {
 }
 
 impl Pretended {
-    /// `answer` gives status and body to the first line of a request.
+    /// Starts it. `answer` makes the status and the body of a request's first line.
     pub(crate) fn start(answer: impl Fn(&str) -> (u16, &'static str) + Send + 'static) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = UnixListener::bind(folder.path().join(SOCKET)).expect("bound");
@@ -39,7 +39,7 @@ impl Pretended {
         ran::run(self.folder.path(), &[("HOOKWHEEL_SOCKET", SOCKET)], arguments)
     }
 
-    /// The method and path of every request.
+    /// The method and path of every request so far.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.lock().expect("no panic in between").clone()
     }
@@ -53,7 +53,7 @@ impl Drop for Pretended {
     }
 }
 
-/// One request of a few bytes, which come at once.
+/// Serves one request of a few bytes, which come at once. Returns its method and path.
 fn serve(mut stream: UnixStream, answer: &impl Fn(&str) -> (u16, &'static str)) -> String {
     let mut request = vec![0; 4_096];
     let length = stream.read(&mut request).expect("a request");

@@ -1,4 +1,4 @@
-//! One run of the binary that ends by itself, as from a shell.
+//! A run of the binary that ends by itself, as from a shell.
 
 use std::io::Read;
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::service::binary;
 
-/// What a run said and how it ended.
+/// The output and the exit code of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Ran {
-    /// -1 when a signal ended it.
+    /// The exit code, or -1 when a signal ended the run.
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -21,14 +21,14 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// Panics unless it ended with this code.
+    /// Panics unless the run ended with this code.
     #[track_caller]
     pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self
     }
 
-    /// Its stdout as one JSON value.
+    /// The run's stdout as one JSON value.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -43,12 +43,12 @@ impl Ran {
     }
 }
 
-/// The binary, without the variables of the test run: to the service an unknown `HOOKWHEEL_*` is a fault.
+/// The binary, without `HOOKWHEEL_*` variables of the test run, since an unknown one is a fault to the service.
 pub(crate) fn command() -> Command {
     undisturbed(Command::new(binary()))
 }
 
-/// The binary behind words that start what follows them, as those of `nsenter` and `strace` do.
+/// The binary, started by other words before it, such as those of `nsenter` and `strace`.
 pub(crate) fn command_behind(words: &[String]) -> Command {
     let Some((first, rest)) = words.split_first() else { return command() };
     let mut command = undisturbed(Command::new(first));
@@ -56,7 +56,7 @@ pub(crate) fn command_behind(words: &[String]) -> Command {
     command
 }
 
-/// The binary with so many open files at most.
+/// The binary with a limit of open files.
 pub(crate) fn command_with_files(files: u32) -> Command {
     let mut command = undisturbed(Command::new("sh"));
     command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]).arg(binary());
@@ -71,14 +71,14 @@ pub(crate) fn undisturbed(mut command: Command) -> Command {
     command
 }
 
-/// Runs it in a folder, with some more environment, and kills it when it goes on for too long.
+/// Runs the binary in a folder, with some more environment. Kills it when it takes longer than [`RUN_MAX`].
 pub(crate) fn run(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let mut command = command();
     command.args(arguments).current_dir(folder).envs(environment.iter().copied());
     finish(command.stdin(Stdio::null()))
 }
 
-/// Runs what is set up, to its end.
+/// Runs a prepared command to its end.
 pub(crate) fn finish(command: &mut Command) -> Ran {
     let since = Instant::now();
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
@@ -109,5 +109,5 @@ fn collect(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Strin
     })
 }
 
-/// Nothing here takes longer, even on a busy machine.
+/// The longest run. Nothing here takes as long, even on a busy machine.
 const RUN_MAX: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! An endpoint that follows a script and remembers every request. It speaks HTTP/1.1 itself, so that it can break it too.
+//! An endpoint that follows a script and remembers every request. It speaks HTTP/1.1 itself, so that it can also break it.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,16 +19,16 @@ use tokio_rustls::TlsAcceptor;
 use super::config::NOTIFY_SECRET;
 use super::eventually;
 
-/// What one request gets.
+/// What a request gets.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// A status, headers and body, after a delay.
+    /// An answer with a status, headers and body, after a delay.
     Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8>, after: Duration },
-    /// These very bytes, then the end of the connection.
+    /// Exactly these bytes, and then the end of the connection.
     Raw(Vec<u8>),
-    /// The connection ends without an answer.
+    /// The end of the connection, without an answer.
     Drop,
-    /// The connection is reset without an answer.
+    /// A reset of the connection, without an answer.
     Reset,
     /// Nothing, for as long as the other side waits.
     Hang,
@@ -66,21 +66,21 @@ impl Reply {
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
-    /// When its last byte was there.
+    /// When its last byte came.
     pub(crate) at: Instant,
-    /// Which connection brought it, from 1.
+    /// The number of the connection that brought it, counted from 1.
     pub(crate) connection: u64,
     pub(crate) method: String,
     pub(crate) path: String,
-    /// In the order and spelling in which they came.
+    /// The headers in the order and spelling in which they came.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// The status that it got; `None` where the script had something else.
+    /// The status that the request got. `None` where the script had something else.
     pub(crate) answered: Option<u16>,
 }
 
 impl Received {
-    /// Panics unless it is signed as the operator's notices are. Judged by the `standardwebhooks` crate, which is not ours.
+    /// Panics unless the request is signed as the operator's notices are. The `standardwebhooks` crate judges it.
     #[track_caller]
     pub(crate) fn is_signed_for_operator(&self) {
         let mut headers = http::HeaderMap::new();
@@ -91,7 +91,7 @@ impl Received {
         judge.verify(&self.body, &headers).expect("signed with the operator's secret");
     }
 
-    /// The value of a header, by name without case; panics when it is absent.
+    /// The value of a header. Case is ignored. Panics when it is absent.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -104,7 +104,7 @@ impl Received {
     }
 }
 
-/// Listens until it is dropped; then its connections end too.
+/// Listens until it is dropped, and then ends its connections too.
 pub(crate) struct Receiver {
     address: SocketAddr,
     scheme: &'static str,
@@ -118,11 +118,11 @@ struct State {
     received: Mutex<Vec<Received>>,
     came: Notify,
     connections: AtomicU64,
-    /// Connections that have not ended.
+    /// The number of connections that have not ended.
     open: AtomicU64,
 }
 
-/// Replies in order; behind the last one comes that one again, or the first.
+/// Replies in order. After the last one it is repeated, or the list begins again.
 struct Script {
     replies: Vec<Reply>,
     next: usize,
@@ -134,13 +134,13 @@ impl Receiver {
         Self::start_at("127.0.0.1:0").await
     }
 
-    /// On an address of one's choice.
+    /// Listens on the given address.
     pub(crate) async fn start_at(address: &str) -> Self {
         let listener = TcpListener::bind(address).await.expect("a free port");
         Self::listen(listener, "http", None)
     }
 
-    /// With TLS; also gives the certificate of the authority to trust, as PEM.
+    /// Listens with TLS. Also returns the certificate of its authority as PEM.
     pub(crate) async fn start_tls(names: &[&str]) -> (Self, String) {
         let (acceptor, authority) = tls(names);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -162,12 +162,12 @@ impl Receiver {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    /// What requests to a path get from now on; a path without a script gets 200.
+    /// Sets the replies to requests for a path. A path without a script gets 200.
     pub(crate) fn script(&self, path: &str, replies: impl Into<Vec<Reply>>) {
         self.set(path, Script { replies: replies.into(), next: 0, in_turn: false });
     }
 
-    /// What requests to a path get by turns.
+    /// Sets replies to requests for a path that are given over and over in turn.
     pub(crate) fn script_in_turn(&self, path: &str, replies: impl Into<Vec<Reply>>) {
         self.set(path, Script { replies: replies.into(), next: 0, in_turn: true });
     }
@@ -176,28 +176,28 @@ impl Receiver {
         self.state.scripts.lock().expect("no panic in between").insert(path.to_owned(), script);
     }
 
-    /// What came to a path so far.
+    /// The requests for a path so far.
     pub(crate) fn received(&self, path: &str) -> Vec<Received> {
         self.state.received.lock().expect("no panic in between").iter().filter(|one| one.path == path).cloned().collect()
     }
 
-    /// Looks at all that came so far, without a copy.
+    /// Looks at all requests so far without copying them.
     pub(crate) fn look<T>(&self, at: impl FnOnce(&[Received]) -> T) -> T {
         at(&self.state.received.lock().expect("no panic in between"))
     }
 
-    /// Waits until all that a process sent that has ended is read.
+    /// Waits until everything is read that was sent by a process which has ended.
     pub(crate) async fn drained(&self) {
         let ended = || async { (self.state.open.load(Ordering::SeqCst) == 0).then_some(()) };
         eventually("all connections end", Duration::from_secs(20), ended).await;
     }
 
-    /// How many connections were made, whether or not a request came.
+    /// How many connections were made, with or without a request.
     pub(crate) fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// Waits until that many requests came to a path, and panics when they have not at the deadline.
+    /// Waits until `count` requests for a path have come. Panics at the deadline.
     pub(crate) async fn wait_for(&self, path: &str, count: usize, within: Duration) -> Vec<Received> {
         let enough = |received: &[Received]| received.iter().filter(|one| one.path == path).count() >= count;
         let came = self.wait_until(within, enough).await;
@@ -206,7 +206,7 @@ impl Receiver {
         received
     }
 
-    /// Waits until what came satisfies a condition; false when it does not at the deadline.
+    /// Waits until the requests satisfy a condition. Returns false at the deadline.
     pub(crate) async fn wait_until(&self, within: Duration, mut enough: impl FnMut(&[Received]) -> bool) -> bool {
         let wait = async {
             loop {
@@ -227,21 +227,21 @@ impl Drop for Receiver {
     }
 }
 
-/// A port on which nothing listens.
+/// A URL with a port on which nothing listens.
 pub(crate) async fn refusing_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     format!("http://{}/", listener.local_addr().expect("bound"))
 }
 
 async fn accept(listener: TcpListener, state: Arc<State>, tls: Option<TlsAcceptor>) {
-    // The set ends the connections when this task does.
+    // The set ends the connections when this task ends.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let number = state.connections.fetch_add(1, Ordering::SeqCst) + 1;
         state.open.fetch_add(1, Ordering::SeqCst);
         let (state, tls) = (Arc::clone(&state), tls.clone());
         connections.spawn(async move {
-            // How a connection ends is the script's or the service's affair.
+            // How a connection ends is up to the script and the service.
             drop(converse(stream, number, &state, tls).await);
             state.open.fetch_sub(1, Ordering::SeqCst);
         });
@@ -264,7 +264,7 @@ async fn plain(stream: TcpStream, number: u64, state: &State) -> io::Result<()> 
     Ok(())
 }
 
-/// Serves until the connection ends; gives it back when the script wants it reset.
+/// Serves until the connection ends. Returns the stream when the script wants it reset.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, number: u64, state: &State) -> io::Result<Option<S>> {
     let mut stream = BufReader::new(stream);
     while let Some(received) = read(&mut stream, number).await? {
@@ -307,7 +307,7 @@ impl Script {
     }
 }
 
-/// One request, whose body has a `Content-Length`; `None` at the end of the connection.
+/// Reads one request, whose body has a `Content-Length`. `None` at the end of the connection.
 async fn read<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut BufReader<S>, connection: u64) -> io::Result<Option<Received>> {
     let Some(first) = read_line(stream).await? else {
         return Ok(None);
@@ -353,7 +353,7 @@ fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
 fn tls(names: &[&str]) -> (TlsAcceptor, String) {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut authority = CertificateParams::new([]).expect("no names");
-    // A name of its own: a certificate whose issuer has its own name counts as self-signed.
+    // The authority needs a name of its own: a certificate whose issuer has the same name counts as self-signed.
     authority.distinguished_name.push(DnType::CommonName, "an authority for tests");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().expect("a key")).expect("signed");

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use super::api::WITHIN;
 use super::client::{Address, Client};
 
-/// A running receiver; dropping it ends it.
+/// A running receiver. It ends when it is dropped.
 pub(crate) struct Sdk {
     child: Child,
     says: Receiver<String>,
@@ -42,13 +42,13 @@ impl Sdk {
         format!("http://{}{path}", self.address)
     }
 
-    /// From now on this judge holds requests against the secret.
+    /// Tells a judge the secret that it must verify requests with from now on.
     pub(crate) fn knows(&mut self, judge: &str, secret: &str) {
         writeln!(self.hears, "{judge} {secret}").expect("it listens");
         assert_eq!(self.says.recv_timeout(WITHIN).as_deref(), Ok("ok"));
     }
 
-    /// Sends a request past the relay, as somebody who forges or replays one would; gives the answer's status.
+    /// Sends a request past the relay, as a forger or a replay would. Returns the status of the answer.
     pub(crate) async fn status(&self, path: &str, headers: &[(String, String)], body: &str) -> u16 {
         let client = Client::new(Address::Tcp(self.address));
         let client = headers.iter().fold(client, |client, (name, value)| client.with_header(name, value));

@@ -1,12 +1,12 @@
-//! Random draws that can be drawn again: the seed is printed, and taken from `HOOKWHEEL_TEST_SEED`.
+//! Random numbers that can be drawn again: the seed is printed, and can be set by `HOOKWHEEL_TEST_SEED`.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// SplitMix64 (Steele, Lea and Flood 2014): enough for choosing moments.
+/// SplitMix64 (Steele, Lea and Flood 2014), which is good enough to choose moments.
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// Seeded from the environment or the clock; the seed is printed, which shows when the test fails.
+    /// Seeds from the environment, or else from the clock. The seed is printed, which shows when the test fails.
     pub(crate) fn new() -> Self {
         let given = std::env::var(VARIABLE).ok().map(|text| text.parse().expect("the seed is a number"));
         let seed = given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_micros() as u64);
@@ -14,7 +14,7 @@ impl Random {
         Self(seed)
     }
 
-    /// Another one, whose numbers follow from this one's.
+    /// A second generator whose numbers follow from this one's.
     pub(crate) fn split(&mut self) -> Self {
         Self(self.below(u64::MAX))
     }

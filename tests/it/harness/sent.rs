@@ -1,11 +1,11 @@
-//! Delivered requests as the log keeps them, for whoever holds their signatures against something.
+//! Delivered requests as the log keeps them, for tests that verify their signatures.
 
 use serde_json::{Value, json};
 
 use super::api::{attempts, text};
 use super::client::Client;
 
-/// A delivered request, as the log keeps it.
+/// A delivered request as the log keeps it.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) headers: Vec<(String, String)>,
@@ -27,7 +27,7 @@ impl Sent {
     }
 }
 
-/// Makes a webhook for every event; gives its secret.
+/// Makes a webhook for all events, and returns its secret.
 pub(crate) async fn subscribe_for_all(tenant: &Client, url: &str, more: Value) -> String {
     let mut hook = json!({ "url": url, "events": ["*"] });
     hook.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -39,7 +39,7 @@ pub(crate) async fn accepted(tenant: &Client, event: Value) -> Sent {
     accepted_bytes(tenant, &event.to_string()).await
 }
 
-/// Publishes, and sees the one receiver accept it at the first attempt.
+/// Publishes an event, and checks that the only receiver accepts it at the first attempt.
 pub(crate) async fn accepted_bytes(tenant: &Client, event: &str) -> Sent {
     let answer = tenant.send(http::Method::POST, "/v1/events", "application/json", event.to_owned().into()).await;
     let id = text(&answer.expect(202)["id"]);

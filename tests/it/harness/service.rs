@@ -1,4 +1,4 @@
-//! The built binary as a service, in a folder of its own that goes with it.
+//! The built binary as a service, in a folder of its own that is removed with it.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::eventually;
 use super::ran::{self, Ran};
 use super::turn::{self, Turn};
 
-/// A service that is ready. Dropping it kills the process and waits for it, then removes the folder.
+/// A service that is ready. Dropping it kills the process, waits for its end, and removes the folder.
 pub(crate) struct Service {
     process: Process,
     address: SocketAddr,
@@ -30,19 +30,19 @@ pub(crate) struct Service {
     _turn: Turn,
 }
 
-/// What a service finds where it runs.
+/// The surroundings in which a service is started.
 #[derive(Default)]
 struct Setting {
-    /// A disk of its own.
+    /// The disk that the service runs on, if it has one of its own.
     disk: Option<Disk>,
-    /// The most files that it may have open.
+    /// The most files that the service may have open.
     files: Option<u32>,
-    /// Words that start it, before its own.
+    /// Words before the binary that start it, such as a tracer.
     behind: Vec<String>,
 }
 
 impl Service {
-    /// Starts it beside the services of other tests.
+    /// Starts a service beside the services of other tests.
     pub(crate) async fn start(config: &Config) -> Self {
         Self::start_in_turn(config, turn::shared().await).await
     }
@@ -52,14 +52,14 @@ impl Service {
         Self::start_in(folder, config, Vec::new(), Setting::default(), turn).await
     }
 
-    /// With so many open files at most.
+    /// Starts a service with a limit of open files.
     pub(crate) async fn start_with_files(config: &Config, files: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let setting = Setting { files: Some(files), ..Setting::default() };
         Self::start_in(folder, config, Vec::new(), setting, turn::shared().await).await
     }
 
-    /// With its store on a disk of so many MiB; `None`, which is said, for a user who may not make one.
+    /// Starts a service with its store on a disk of `mebibytes`. `None`, with a message, for a user who may not mount a disk.
     pub(crate) async fn start_on_disk(config: &Config, mebibytes: u32) -> Option<Self> {
         let turn = turn::shared().await;
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -69,7 +69,7 @@ impl Service {
         Some(Self::start_in(folder, config, environment, setting, turn).await)
     }
 
-    /// With its store on a medium whose power can be cut, and behind a tracer's words, if there are any.
+    /// Starts a service with its store on a medium whose power can be cut, and behind the words of a tracer, if there are any.
     pub(crate) async fn start_on(medium: &Medium, config: &Config, tracer: &[String], turn: Turn) -> Self {
         let store = medium.folder().join(config::STORE).display().to_string();
         let environment = vec![(STORAGE_PATH.to_owned(), store)];
@@ -78,8 +78,8 @@ impl Service {
         Self::start_in(folder, config, environment, setting, turn).await
     }
 
-    /// With files of its folder in the place of those of the machine, by their paths; `None`, which is said, for a user who may
-    /// not do that.
+    /// Starts a service that sees files of its folder in place of files of the machine, by their paths. `None`, with a message,
+    /// for a user who may not do that.
     pub(crate) async fn start_with_files_in_place(config: &Config, files: &[(&str, &str)]) -> Option<Self> {
         if fs::metadata("/proc/self").is_ok_and(|process| process.uid() != 0) {
             eprintln!("skipped: only root can put files in the place of others");
@@ -93,7 +93,7 @@ impl Service {
         Some(Self::start_in(folder, config, Vec::new(), setting, turn::shared().await).await)
     }
 
-    /// With more environment than the test has itself, now and at every later start.
+    /// Starts a service with additional environment, which it also has at every later start.
     pub(crate) async fn start_with(config: &Config, environment: &[(&str, &str)]) -> Self {
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -117,12 +117,12 @@ impl Service {
         self.process.kill();
     }
 
-    /// Starts it again on the same files.
+    /// Starts the service again on the same files.
     pub(crate) async fn start_again(&mut self) {
         (self.process, self.address) = Process::start(self.folder.path(), &self.environment, &self.setting).await;
     }
 
-    /// Starts it again behind a tracer that may end it; how it ended, when it did before it was ready.
+    /// Starts the service again behind a tracer that may end it. Returns how it ended, if it did so before it was ready.
     pub(crate) async fn try_to_start_again(&mut self, tracer: &[String]) -> Option<ExitStatus> {
         let command = ran::command_behind(&[&self.setting.behind, tracer].concat());
         self.process = Process::spawn(command, self.folder.path(), &self.environment);
@@ -133,7 +133,7 @@ impl Service {
         None
     }
 
-    /// Starts it again with another config on the same store.
+    /// Starts the service again with another config on the same store.
     pub(crate) async fn start_again_with(&mut self, config: &Config) {
         config.write(self.folder.path());
         self.start_again().await;
@@ -150,13 +150,13 @@ impl Service {
         self.process.child.id()
     }
 
-    /// SIGTERM, and how it ended after how long.
+    /// Sends SIGTERM. Returns how the service ended, and after how long.
     pub(crate) async fn terminate(&mut self) -> (ExitStatus, Duration) {
         self.signal("TERM");
         self.ended().await
     }
 
-    /// Waits until it has ended by itself, and says how and after how long.
+    /// Waits until the service has ended by itself. Returns how it ended, and after how long.
     pub(crate) async fn ended(&mut self) -> (ExitStatus, Duration) {
         let since = Instant::now();
         let child = Mutex::new(&mut self.process.child);
@@ -165,7 +165,7 @@ impl Service {
         (status, since.elapsed())
     }
 
-    /// How it ended by itself within a time, if it did.
+    /// Returns how the service ended by itself, if it did so within a time.
     pub(crate) async fn ended_within(&mut self, within: Duration) -> Option<ExitStatus> {
         let until = Instant::now() + within;
         loop {
@@ -177,14 +177,14 @@ impl Service {
         }
     }
 
-    /// Stops it gracefully and lets `check --store` judge the closed store.
+    /// Stops the service gracefully, and checks the closed store by `check --store`.
     pub(crate) async fn stop_and_check(&mut self) {
         let (status, _) = self.terminate().await;
         assert!(status.success(), "{status}\n{}", self.stderr());
         self.check_store();
     }
 
-    /// `check --store` on a store that nobody has open.
+    /// Checks a store that nobody has open by `check --store`.
     pub(crate) fn check_store(&self) {
         let path = self.environment.iter().find(|(name, _)| name == STORAGE_PATH);
         let store = self.folder().join(path.map_or(config::STORE, |(_, path)| path));
@@ -200,7 +200,7 @@ impl Service {
         ran::command().args(arguments).env("HOOKWHEEL_SOCKET", socket).output().expect("the binary starts")
     }
 
-    /// Runs a command of the binary as from a shell, in the service's folder, and gives what it said.
+    /// Runs a command of the binary as from a shell, in the service's folder.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Ran {
         ran::run(self.folder(), &[("HOOKWHEEL_SOCKET", config::SOCKET)], arguments)
     }
@@ -214,7 +214,7 @@ impl Service {
         self.address
     }
 
-    /// The most memory that the process had since its last start, in bytes (`VmHWM`, proc_pid_status(5)).
+    /// The most memory in bytes that the process has had since its last start (`VmHWM`, proc_pid_status(5)).
     pub(crate) fn peak_bytes(&self) -> u64 {
         let path = format!("/proc/{}/status", self.process.child.id());
         let status = fs::read_to_string(path).expect("it runs");
@@ -223,12 +223,12 @@ impl Service {
         kib << 10
     }
 
-    /// Where it listens, as a URL begins.
+    /// The beginning of the service's URLs.
     pub(crate) fn base_url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Without a key.
+    /// A client without a key.
     pub(crate) fn stranger(&self) -> Client {
         Client::new(Address::Tcp(self.address))
     }
@@ -245,12 +245,12 @@ impl Service {
         self.stranger().with_key(&config::secret(&format!("{provider}-{id}")))
     }
 
-    /// Tenant `acme` of provider `shop`, which most tests need.
+    /// A client as tenant `acme` of provider `shop`, which most tests need.
     pub(crate) fn acme(&self) -> Client {
         self.tenant("shop", "acme")
     }
 
-    /// Over the admin socket, whose file permissions are its authentication.
+    /// A client over the admin socket, where file permissions are the authentication.
     pub(crate) fn admin(&self) -> Client {
         Client::new(Address::Unix(self.folder().join(config::SOCKET)))
     }
@@ -259,22 +259,22 @@ impl Service {
         self.folder.path()
     }
 
-    /// The disk that it was started on.
+    /// The disk that the service was started on.
     pub(crate) fn disk(&self) -> &Disk {
         self.setting.disk.as_ref().expect("started on a disk")
     }
 
-    /// What it has used of the processors, all threads together.
+    /// The processor time that all threads of the service have used.
     pub(crate) fn cpu_time(&self) -> Duration {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.child.id())).expect("it runs");
         let behind_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
         let ticks: u64 =
             behind_name.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().expect("a count")).sum();
-        // Linux tells it in hundredths of a second.
+        // Linux reports it in hundredths of a second.
         Duration::from_millis(ticks * 10)
     }
 
-    /// What it wrote to stderr since its last start.
+    /// What the service has written to stderr since its last start.
     pub(crate) fn stderr(&self) -> String {
         self.process.stderr.text()
     }
@@ -306,7 +306,7 @@ impl Process {
         Self { child, stderr }
     }
 
-    /// Waits until it is ready, and gives where it listens; an error when it ends before.
+    /// Waits until the service is ready, and returns its address. Fails when it ends before.
     async fn until_ready(&mut self, folder: &Path, environment: &[(String, String)]) -> Result<SocketAddr, ExitStatus> {
         let address = self.address().await?;
         let other = environment.iter().find(|(name, _)| name == "HOOKWHEEL_SERVER_ADMIN_SOCKET");
@@ -328,7 +328,7 @@ impl Process {
     async fn ready(&mut self, socket: PathBuf) -> Result<(), ExitStatus> {
         let deadline = Instant::now() + START_MAX;
         let client = Client::new(Address::Unix(socket));
-        // One that has no room does all else.
+        // A service without room for events is not ready, but does everything else.
         let ready = |answer: &Answer| answer.status == 200 || answer.text().contains("events are taken again");
         while !client.try_send(Method::GET, "/readyz", "", Bytes::new()).await.is_ok_and(|answer| ready(&answer)) {
             self.must_live(deadline, "is not ready")?;
@@ -346,7 +346,7 @@ impl Process {
     }
 
     fn kill(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -361,7 +361,7 @@ impl Drop for Process {
     }
 }
 
-/// What a process has said: a file, so that a line is there as soon as the process has written it.
+/// The stderr of a process: a file, so that a line can be read as soon as the process has written it.
 struct Stderr(File);
 
 impl Stderr {
@@ -388,7 +388,7 @@ impl Stderr {
     }
 }
 
-/// The binary under test: the one cargo built, or `HOOKWHEEL_TEST_BINARY` to measure another build.
+/// The binary under test: the one that cargo built, or `HOOKWHEEL_TEST_BINARY` to measure another build.
 pub(crate) fn binary() -> PathBuf {
     std::env::var_os("HOOKWHEEL_TEST_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_hookwheel").into(), PathBuf::from)
 }
@@ -397,5 +397,5 @@ const STORAGE_PATH: &str = "HOOKWHEEL_STORAGE_PATH";
 
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// Attempts get 8 s, and the process ends within 10 s; the rest is for a busy machine.
+/// The longest time that a stop may take. Attempts get 8 s and the process ends within 10 s; the rest is for a busy machine.
 const EXIT_MAX: Duration = Duration::from_secs(15);

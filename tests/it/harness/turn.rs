@@ -1,6 +1,6 @@
-//! Whose turn it is: tests that measure time under load run alone, all others side by side.
+//! Turns of tests: tests that measure time under load run alone, all others side by side.
 //!
-//! The lock is fair, so a test that holds its turn must not ask for a second one: two services of one test share theirs.
+//! The lock is fair, so a test that holds a turn must not ask for a second one: services of one test share its turn.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,7 +16,7 @@ pub(crate) async fn alone() -> Turn {
     Turn::Alone { _guard: Arc::new(Arc::clone(&TURNS).write_owned().await) }
 }
 
-/// Held as long as a service runs.
+/// A test's turn, held as long as its service runs.
 #[derive(Clone)]
 pub(crate) enum Turn {
     Shared { _guard: Arc<OwnedRwLockReadGuard<()>> },

@@ -68,7 +68,7 @@ fn a_report_for_a_person_compares_the_two() {
     }
 }
 
-/// Runs it, and reads a report without faults.
+/// Runs `bench`, and reads a report without faults.
 fn bench(folder: &std::path::Path, arguments: &[&str]) -> Value {
     let mut command = Command::new(binary());
     let output = command.args(["bench", "--json"]).args(arguments).current_dir(folder).output().expect("the binary starts");

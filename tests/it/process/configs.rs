@@ -1,6 +1,6 @@
-//! Bad configs through the binary: exit 78, the place and the remedy, within a second, and nothing made.
+//! Bad configs given to the binary: exit 78, with the place and the remedy, within a second, and nothing is made.
 //!
-//! The files of `tests/vectors/bad-configs` say in their last lines what is wanted: `# wants: LINE:COLUMN | message | remedy`.
+//! The last lines of each file in `tests/vectors/bad-configs` say what is expected: `# wants: LINE:COLUMN | message | remedy`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -53,7 +53,7 @@ async fn all_faults_come_at_once_also_as_json() {
 }
 
 #[tokio::test]
-async fn what_is_no_readable_file_is_named() {
+async fn an_unreadable_file_is_named() {
     let _turn = turn::shared().await;
     let folder = folder("");
     fs::create_dir(folder.path().join("a-folder")).expect("made");
@@ -76,7 +76,7 @@ async fn what_is_no_readable_file_is_named() {
 }
 
 #[tokio::test]
-async fn a_fault_in_conf_d_and_in_the_environment_names_where_it_stands() {
+async fn a_fault_names_its_place_in_conf_d_or_the_environment() {
     let _turn = turn::shared().await;
     let folder = folder("[storage]\nretention = \"7d\"\n");
     fs::create_dir(folder.path().join("conf.d")).expect("made");
@@ -129,7 +129,7 @@ async fn an_admin_socket_in_use_may_be_tried_again_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn a_path_that_leads_nowhere_is_a_fault_of_the_config() {
+async fn an_absent_path_is_a_fault_of_the_config() {
     let _turn = turn::shared().await;
     for (was, path, word) in [
         ("\"a.redb\"", "none/a.redb", "storage.path"),
@@ -147,7 +147,7 @@ async fn a_path_that_leads_nowhere_is_a_fault_of_the_config() {
 }
 
 #[tokio::test]
-async fn a_machine_without_certificates_is_refused_before_anything_is_made() {
+async fn without_certificates_nothing_is_made() {
     let _turn = turn::shared().await;
     let folder = folder(&whole("127.0.0.1:0"));
     fs::write(folder.path().join("none.pem"), "").expect("written");
@@ -161,7 +161,7 @@ async fn a_machine_without_certificates_is_refused_before_anything_is_made() {
 }
 
 #[tokio::test]
-async fn a_certificate_and_a_key_that_do_not_fit_are_refused_before_anything_is_made() {
+async fn a_certificate_that_does_not_fit_its_key_is_refused() {
     let _turn = turn::shared().await;
     let folder =
         folder(&whole("127.0.0.1:0").replace("[server]\n", "[server]\ntls_cert = \"tls/cert.pem\"\ntls_key = \"tls/key.pem\"\n"));
@@ -178,7 +178,7 @@ async fn a_certificate_and_a_key_that_do_not_fit_are_refused_before_anything_is_
 }
 
 #[tokio::test]
-async fn a_good_config_is_checked_without_a_trace_and_its_dangers_can_be_denied() {
+async fn a_good_config_is_checked_without_a_trace() {
     let _turn = turn::shared().await;
     let folder = folder(&whole("127.0.0.1:0"));
     let before = listing(folder.path());
@@ -209,7 +209,8 @@ fn judge(folder: &TempDir, text: &str, command: &str, environment: &[(&str, &str
     if before == after { Ok(()) } else { Err(format!("it made {:?}", after.difference(&before))) }
 }
 
-/// Message and place on one line; the remedy in words on the same line, or to be pasted on the next.
+/// Whether the output has the message and the place on one line. The remedy must follow on that line in words, or on the next as
+/// text to paste.
 fn says(ran: &Ran, wanted: &str) -> bool {
     let parts: Vec<&str> = wanted.splitn(3, " | ").collect();
     let [place, message, remedy] = parts[..] else { return false };
@@ -223,13 +224,14 @@ fn says(ran: &Ran, wanted: &str) -> bool {
     lines.iter().any(|line| told(line) && line.contains(remedy)) || lines.windows(2).any(by_a_line)
 }
 
-/// So that a config taken by mistake leaves its traces in the folder, where the file says nothing about it itself.
+/// Environment that moves the store and the socket into the folder, unless the file sets them. A bad config that was accepted
+/// would leave its traces there.
 fn elsewhere(text: &str) -> Vec<(&'static str, &'static str)> {
     let all = [("admin_socket", "HOOKWHEEL_SERVER_ADMIN_SOCKET", "a.sock"), ("path", "HOOKWHEEL_STORAGE_PATH", "a.redb")];
     all.into_iter().filter(|(key, _, _)| !text.contains(key)).map(|(_, name, value)| (name, value)).collect()
 }
 
-/// With the files that the bad configs speak of.
+/// A folder with the files that the bad configs name.
 fn folder(text: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text, mode) in FILES.iter().chain(&[(FILE, text, 0o644)]) {
@@ -241,7 +243,7 @@ fn folder(text: &str) -> TempDir {
     folder
 }
 
-/// A config that is good in itself, with its store and socket in the folder.
+/// A config without faults, with its store and socket in the folder.
 fn whole(listen: &str) -> String {
     format!(
         "[server]\nlisten = {listen:?}\nadmin_socket = \"a.sock\"\n[storage]\npath = \"a.redb\"\n\
@@ -249,7 +251,7 @@ fn whole(listen: &str) -> String {
     )
 }
 
-/// Every file and folder below a folder, by its path.
+/// The path of every file and folder below a folder.
 fn listing(folder: &Path) -> BTreeSet<PathBuf> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(folder).expect("readable") {
@@ -265,7 +267,7 @@ fn listing(folder: &Path) -> BTreeSet<PathBuf> {
 const FILE: &str = "hookwheel.toml";
 const BAD_CONFIGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/bad-configs");
 
-/// What is promised for a bad config.
+/// The promised time for a bad config.
 const WITHIN: Duration = Duration::from_secs(1);
 
 const FILES: &[(&str, &str, u32)] = &[

@@ -1,4 +1,4 @@
-//! Webhooks that the config file owns: who they stay, what may be done to them, and what a reload never does.
+//! Webhooks that the config file owns: what identifies them, what may be changed, and what a reload never does.
 
 use std::fs;
 
@@ -55,9 +55,9 @@ async fn a_rename_is_a_removal_and_an_addition() {
     assert_eq!(service.acme().webhook(&new).await["status"], "active");
 }
 
-/// It kept collecting events, could be enabled, which sent all of them to the URL that was removed, and could not be deleted.
+/// If it went on collecting events, enabling it would send them all to the URL that was removed.
 #[tokio::test]
-async fn what_was_taken_out_is_sent_nothing_and_can_be_deleted() {
+async fn a_removed_webhook_is_sent_nothing_and_can_be_deleted() {
     let receiver = Receiver::start().await;
     let with = |path: &str| Config::retrying(&["1h"]).webhook("billing", &receiver.url(path), &["order.*"]);
     let mut service = Service::start(&with("/old")).await;
@@ -97,7 +97,7 @@ async fn what_was_taken_out_is_sent_nothing_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn a_name_that_the_api_gave_is_not_the_files() {
+async fn the_file_does_not_take_a_name_that_the_api_gave() {
     let service = Service::start(&Config::quick().webhook("old", "https://example.org/", &["*"])).await;
     let body = json!({ "name": "billing", "url": "https://example.com/", "events": ["*"] });
     let made = text(&service.acme().post("/v1/webhooks", &body).await.expect(201)["id"]);
@@ -109,7 +109,7 @@ async fn a_name_that_the_api_gave_is_not_the_files() {
 }
 
 #[tokio::test]
-async fn what_the_file_owns_is_changed_in_the_file() {
+async fn a_webhook_of_the_file_is_changed_in_the_file() {
     let receiver = Receiver::start().await;
     let service = Service::start(&Config::retrying(&[]).webhook("billing", &receiver.url("/a"), &["*"])).await;
     receiver.script("/a", [Reply::status(500), Reply::OK]);
@@ -223,7 +223,7 @@ async fn the_count_of_failures_survives_removal_and_return() {
 }
 
 #[tokio::test]
-async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_removed_and_come_back() {
+async fn webhooks_of_removed_tenants_and_providers_come_back_with_them() {
     let receiver = Receiver::start().await;
     let both = || {
         let config = Config::quick().tenant("bolt").webhook("b", &receiver.url("/b"), &["*"]);
@@ -247,7 +247,7 @@ async fn a_tenant_and_a_provider_taken_out_leave_their_webhooks_removed_and_come
 }
 
 #[tokio::test]
-async fn a_tenant_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
+async fn a_removed_tenant_loses_its_keys_for_good() {
     let both = || Config::quick().tenant("bolt");
     let mut service = Service::start(&both()).await;
     let key = made_key(&service, "shop/bolt");
@@ -264,7 +264,7 @@ async fn a_tenant_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
 }
 
 #[tokio::test]
-async fn a_provider_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
+async fn a_removed_provider_loses_its_keys_for_good() {
     let both = || Config::quick().provider("other", "quick").tenant("core");
     let service = Service::start(&both()).await;
     let keys = [made_key(&service, "other/core"), made_key(&service, "other/never-listed")];
@@ -277,7 +277,7 @@ async fn a_provider_taken_out_loses_the_keys_that_were_made_for_it_for_good() {
 }
 
 #[tokio::test]
-async fn a_tenant_taken_out_has_its_own_webhooks_removed_until_it_comes_back() {
+async fn a_removed_tenants_own_webhooks_come_back_with_it() {
     let receiver = Receiver::start().await;
     let both = || Config::retrying(&["1h"]).tenant("bolt");
     let mut service = Service::start(&both()).await;
@@ -307,9 +307,9 @@ async fn a_tenant_taken_out_has_its_own_webhooks_removed_until_it_comes_back() {
     service.stop_and_check().await;
 }
 
-/// The operator's word was forgotten when the provider came back, and deliveries went out again.
+/// If the operator's disabling were forgotten when the provider comes back, deliveries would go out again.
 #[tokio::test]
-async fn what_is_disabled_by_hand_while_its_provider_is_out_stays_disabled() {
+async fn a_webhook_disabled_while_its_provider_is_removed_stays_disabled() {
     let both = || Config::quick().provider("other", "quick").tenant("core");
     let service = Service::start(&both()).await;
     let core = service.tenant("other", "core");
@@ -326,7 +326,7 @@ async fn what_is_disabled_by_hand_while_its_provider_is_out_stays_disabled() {
 }
 
 #[tokio::test]
-async fn a_tenant_taken_out_while_the_service_stood_still_is_found_out_at_the_start() {
+async fn a_start_finds_tenants_removed_while_the_service_was_stopped() {
     let receiver = Receiver::start().await;
     let mut service = Service::start(&Config::quick().tenant("bolt")).await;
     let key = made_key(&service, "shop/bolt");
@@ -351,7 +351,7 @@ async fn a_tenant_that_no_file_ever_listed_is_not_taken_out() {
 }
 
 #[tokio::test]
-async fn the_default_tenant_stays_when_the_last_webhook_at_the_top_of_the_file_goes() {
+async fn the_default_tenant_stays_when_its_last_webhook_goes() {
     let service = Service::start(&Config::quick()).await;
     let top = service.folder().join("conf.d/10-top.toml");
     fs::create_dir(service.folder().join("conf.d")).expect("made");
@@ -385,7 +385,7 @@ async fn a_file_with_a_webhook_and_nothing_else_is_a_config() {
     assert!(ran.stdout.contains("1 webhook"), "{ran:?}");
 }
 
-/// One more failed delivery, and how the webhook stands after it.
+/// Lets one more delivery fail, and checks the webhook's status after it.
 async fn fail_once(service: &Service, receiver: &Receiver, status: &str) {
     for path in ["/a", "/b"] {
         receiver.script(path, [Reply::status(500)]);
@@ -414,7 +414,7 @@ fn made_key(service: &Service, tenant: &str) -> String {
     service.cli(&["keys", "new", "k", "--tenant", tenant]).expect(0).stdout.trim_end().to_owned()
 }
 
-/// An operator's view of a tenant, which needs no key of the tenant's.
+/// A client of the operator for a tenant, which needs no key of the tenant's.
 fn of(service: &Service, provider: &str, tenant: &str) -> Client {
     service.admin().with_header("hookwheel-tenant", &format!("{provider}/{tenant}"))
 }
@@ -433,13 +433,13 @@ fn reload(service: &Service, config: &Config) {
     service.cli(&["reload"]).expect(0);
 }
 
-/// One attempt for each delivery; that many failures disable.
+/// A config with one attempt for each delivery, where `failures` failures disable.
 fn counting(failures: u32) -> Config {
     let keys = format!("extends = \"standard\"\n[dialect.once.disable]\nconsecutive = {failures}\n");
     Config::bare().dialect("once", &keys, &[]).provider("shop", "once").tenant("acme")
 }
 
-/// Judged by the `standardwebhooks` crate, which is not ours.
+/// Checks the signature by the `standardwebhooks` crate.
 #[track_caller]
 fn verify(request: &Received, secret: &str) {
     let mut headers = http::HeaderMap::new();

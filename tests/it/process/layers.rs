@@ -1,9 +1,9 @@
-//! Holds the order of the rooms: imports point down, and what only one file may know stays there.
+//! Checks the order of the rooms: imports point down, and names that are reserved for one file stay there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// From top to bottom; a room imports rooms of lower rows only.
+/// The rooms from top to bottom. A room may import only rooms of lower rows.
 const ROWS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
@@ -15,7 +15,7 @@ const ROWS: [&[&str]; 8] = [
     &["domain"],
 ];
 
-/// What may be named only in files that begin so, and why.
+/// Names that only files with these beginnings may use, and why.
 const RESERVED: [(&str, &[&str], &str); 11] = [
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
     ("redb", &["store"], "the store's interface speaks the domain"),
@@ -42,7 +42,7 @@ const RESERVED: [(&str, &[&str], &str); 11] = [
     ),
 ];
 
-/// What no file of these rooms may name, besides what they may not import, and why: they decide, and others act.
+/// Names that no file of these rooms may use besides what they may not import, and why: these rooms decide, and others act.
 const PURE: [(&str, &[&str], &[&str], &str); 1] = [(
     "store/rules",
     &["domain", "store"],
@@ -101,7 +101,7 @@ fn no_folder_has_more_files_than_can_be_read_at_a_glance() {
 }
 
 #[test]
-fn what_points_up_is_seen() {
+fn an_import_that_points_up_is_reported() {
     for (file, text, expected) in [
         ("api/events.rs", "use crate::deliver::Pump;", "src/api/events.rs:1 names crate::deliver"),
         ("api/events.rs", "\nfn f() { crate::deliver::f() }", "src/api/events.rs:2 names crate::deliver"),
@@ -152,7 +152,7 @@ fn what_points_up_is_seen() {
 }
 
 #[test]
-fn what_points_down_passes() {
+fn an_import_that_points_down_passes() {
     for (file, text) in [
         ("api/events.rs", "use crate::{domain::event::Event, store::{self, Store}};\nuse super::problem;"),
         ("api/mod.rs", "// never crate::deliver\nmod events;\nuse crate::api::events;"),
@@ -187,7 +187,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         .map(|(at, other)| format!("{} names crate::{other}: {room} may only know {}", place(file, &code, at), below(row)))
         .collect();
     found.extend(beyond_the_front(file, &code));
-    // A unit test may read a file or a clock; what it tests may not.
+    // A unit test may read a file or a clock, but the code that it tests may not.
     let shipped = shipped(file, &code);
     found.extend(impurities(file, &shipped));
     for (word, homes, reason) in RESERVED {
@@ -211,7 +211,7 @@ fn beyond_the_front(file: &str, code: &str) -> Vec<String> {
     found
 }
 
-/// What a pure room names that it may not.
+/// The names in a pure room that it must not use.
 fn impurities(file: &str, shipped: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (home, rooms, banned, reason) in PURE.into_iter().filter(|(home, ..)| file.starts_with(home)) {
@@ -223,7 +223,7 @@ fn impurities(file: &str, shipped: &str) -> Vec<String> {
     found
 }
 
-/// The code without what is only compiled for tests, each line where it was.
+/// The code without what is compiled for tests only. Each line keeps its place.
 fn shipped(file: &str, code: &str) -> String {
     if file.split('/').any(|part| ["tests", "tests.rs", "fixture.rs"].contains(&part)) {
         return String::new();
@@ -239,8 +239,8 @@ fn shipped(file: &str, code: &str) -> String {
     shipped
 }
 
-/// Passes over an item, and says how many lines it has. As rustfmt writes it, it ends with a `;` on the line where no block has
-/// begun, or with a `}` that stands as far in as the item.
+/// Skips an item, and returns how many lines it has. As rustfmt writes it, an item ends with a `;` on a line where no block has
+/// begun, or with a `}` that is indented like the item.
 fn skip_item<'a>(indent: &str, lines: &mut impl Iterator<Item = &'a str>) -> usize {
     let (mut count, mut has_block) = (0, false);
     for line in lines {
@@ -254,7 +254,8 @@ fn skip_item<'a>(indent: &str, lines: &mut impl Iterator<Item = &'a str>) -> usi
     count
 }
 
-/// Rooms that a text names, with where: `crate::ROOM`, `crate::{ROOM, …}`, or as many `super::` as lead out of the file's room.
+/// The rooms that a text names, each with its place: `crate::ROOM`, `crate::{ROOM, …}`, or as many `super::` as lead out of the
+/// file's room.
 fn imports<'a>(file: &str, code: &'a str) -> Vec<(usize, &'a str)> {
     let mut found = Vec::new();
     for at in words(code, "crate").into_iter().chain(words(code, "hookwheel")) {
@@ -273,7 +274,7 @@ fn imports<'a>(file: &str, code: &'a str) -> Vec<(usize, &'a str)> {
     found
 }
 
-/// The first names of a braced group, which begins at `start`.
+/// The first names of a braced group that begins at `start`.
 fn group(code: &str, start: usize) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let mut depth = 0;
@@ -296,7 +297,7 @@ fn group(code: &str, start: usize) -> Vec<(usize, &str)> {
     found
 }
 
-/// Where a word, or a path of words, stands by itself: not as part of another, nor as a field or the ending of a file's name.
+/// Where a word or a path of words stands by itself, and is not a part of another word, a field, or the ending of a file's name.
 fn words(code: &str, wanted: &str) -> Vec<usize> {
     let stands_alone = |at: &usize| {
         let before = code[..*at].chars().next_back();
@@ -318,7 +319,7 @@ fn is_word_part(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// Cuts every line at `//`, be it in a string: what follows there is no import.
+/// Cuts every line at `//`, even inside a string, since no import follows there.
 fn without_comments(text: &str) -> String {
     text.lines().map(|line| line.split("//").next().unwrap_or(line)).collect::<Vec<_>>().join("\n")
 }
@@ -349,7 +350,7 @@ fn sources() -> Vec<String> {
     found
 }
 
-/// A folder and all below it.
+/// A folder and all folders below it.
 fn folders(root: &str) -> Vec<PathBuf> {
     let (mut found, mut left) = (Vec::new(), vec![PathBuf::from(root)]);
     while let Some(folder) = left.pop() {
@@ -363,5 +364,5 @@ fn folders(root: &str) -> Vec<PathBuf> {
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
 
-/// Of Rust, beside each other.
+/// The most Rust files beside each other in one folder.
 const FILES_MAX: usize = 16;

@@ -1,4 +1,4 @@
-//! 1,000 events a second for half a minute to twenty endpoints, of which one hangs and one refuses.
+//! 1,000 events a second for half a minute go to twenty endpoints, of which one hangs and one refuses.
 
 use std::collections::HashMap;
 use std::sync::Arc;

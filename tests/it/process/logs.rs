@@ -1,4 +1,4 @@
-//! The log: what it says and never says, in each of its forms.
+//! The log: what it says and what it must never say, in each of its forms.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt as _;

@@ -1,5 +1,5 @@
-//! Holds the pages about the code to the code: each path below `src/` or `tests/` that they name is there, and each name that they
-//! place in a file is defined there.
+//! Compares the pages about the code with the code: each path below `src/` or `tests/` that they name must exist, and each name
+//! that they place in a file must be defined there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const PAGES: [&str; 3] = ["src/ARCHITECTURE.md", "src/store/ON-DISK.md", ".github/CONTRIBUTING.md"];
 
 #[test]
-fn what_the_pages_name_is_there() {
+fn names_on_the_pages_exist() {
     let mut complaints = Vec::new();
     for page in PAGES {
         let text = fs::read_to_string(root(page)).expect("the page is there");
@@ -18,7 +18,7 @@ fn what_the_pages_name_is_there() {
 }
 
 #[test]
-fn what_is_not_there_is_seen() {
+fn an_absent_name_is_reported() {
     for (text, expected) in [
         ("It is in `src/nowhere.rs`.", "`src/nowhere.rs` is not there"),
         ("`tests/nowhere` has it.", "`tests/nowhere` is not there"),
@@ -32,7 +32,7 @@ fn what_is_not_there_is_seen() {
 }
 
 #[test]
-fn what_is_there_passes() {
+fn a_present_name_passes() {
     for text in [
         "`Wheel::advance` in `src/wheel.rs`, `tests/run -- NAME`, `src/store/`",
         "`Wheel` and\n`Wheel::insert` in\n`src/wheel.rs`",
@@ -43,11 +43,12 @@ fn what_is_there_passes() {
     }
 }
 
-/// What a page names and is not there. A list of names counts as a whole: "`one`, `two` and `three` in `src/four.rs`".
+/// The names and paths on a page that do not exist. A list of names counts as a whole: "`one`, `two` and `three` in
+/// `src/four.rs`".
 fn missing(page: &str) -> Vec<String> {
     let text = without_blocks(page);
     let (mut found, mut names) = (Vec::new(), Vec::new());
-    // Between two backticks stands code, then text, and so on.
+    // Code stands between each pair of backticks, and text between the pairs.
     let mut pieces = text.split('`');
     while let (Some(between), Some(code)) = (pieces.next(), pieces.next()) {
         if !matches!(between.trim(), "," | "and" | "or" | "in") {
@@ -69,14 +70,14 @@ fn missing(page: &str) -> Vec<String> {
     found
 }
 
-/// The path that a piece of code begins with, where it is one of ours.
+/// The path at the start of a piece of code, if it is a path of this repository.
 fn path_in(code: &str) -> Option<&str> {
     let first = code.split_whitespace().next()?;
     let is_ours = ["src", "tests"].contains(&first) || first.starts_with("src/") || first.starts_with("tests/");
     is_ours.then_some(first)
 }
 
-/// Whether a file defines the last part of `name`, as `turn` of `Writer::turn`.
+/// Whether a file defines the last part of `name`, such as `turn` of `Writer::turn`.
 fn is_defined_in(name: &str, path: &str) -> bool {
     let last = name.rsplit("::").next().unwrap_or(name);
     let text = fs::read_to_string(root(path)).unwrap_or_default();
@@ -95,5 +96,5 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Words behind which a name is defined.
+/// Words after which a name is defined.
 const DEFINING: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "const", "static", "macro_rules"];

@@ -1,7 +1,8 @@
-//! The README as a newcomer follows it: every `sh` block as printed, in its order, in one fresh folder, and what it shows.
+//! Follows the README as a newcomer does: runs every `sh` block as it is printed, in order, in one fresh folder, and compares the
+//! output with what the README shows.
 //!
-//! A block behind which the text speaks of a second terminal goes on running; `^C` in the text stops it. What a test cannot do is
-//! done by stand-ins on the path, and nothing else is replaced:
+//! A block goes on running when the text behind it opens a second terminal; `^C` in the text stops it. Commands that a test
+//! cannot run have stand-ins on the path, and nothing else is replaced:
 //!
 //! | command | stand-in |
 //! |---|---|
@@ -48,12 +49,12 @@ struct Block {
     before: String,
     lines: String,
     is_shell: bool,
-    /// The text behind it opens a second terminal.
+    /// Whether the text after the block opens a second terminal.
     goes_on: bool,
 }
 
 impl Block {
-    /// It ends well, but for one whose output is an error.
+    /// Checks that the block ends well, unless its output is an error.
     fn check_end(&self, at: usize, blocks: &[Self], said: &str) {
         let errs = blocks.get(at + 1).is_some_and(|next| !next.is_shell && next.lines.starts_with("error:"));
         let end = said.lines().find_map(|line| line.strip_prefix(&format!("@@{at} ended ")));
@@ -61,7 +62,8 @@ impl Block {
         assert!(fits, "{end:?} of\n{}\n{said}", self.lines);
     }
 
-    /// Each line stands in what the blocks before it said, or what runs behind them.
+    /// Checks that each line that the README shows stands in the output of the blocks before it, or of what runs in the
+    /// background.
     fn check_shown(&self, at: usize, said: &str, behind: &str) {
         // The picture at the top is no output.
         if at == 0 || !said.contains(&format!("@@{} ended", at - 1)) {
@@ -91,7 +93,7 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// All blocks as one script for one shell, so that what one exports the next ones have.
+/// All blocks as one script for one shell, so that exported variables reach later blocks.
 fn script(blocks: &[Block], folder: &Path) -> String {
     let mut script = "stop() { for group in $running; do kill -s INT -- -$group; wait $group; done; running=; }\n".to_owned();
     for (at, block) in blocks.iter().enumerate().skip(1) {
@@ -112,7 +114,7 @@ fn script(blocks: &[Block], folder: &Path) -> String {
     script + "stop\n"
 }
 
-/// Gives what runs behind a moment to say what is shown.
+/// Waits a moment for a background process to print what is shown.
 fn wait_for(shown: &str) -> String {
     let last = shown.lines().last().unwrap_or_default();
     let pieces = last.split(|char: char| char.is_ascii_digit() || "…'\"".contains(char));
@@ -120,7 +122,7 @@ fn wait_for(shown: &str) -> String {
     format!("for try in $(seq 50); do cat .*.out | grep -qF -- '{longest}' && break; sleep 0.1; done\n")
 }
 
-/// Whether a line is the one that is shown: `…` is anything, and one number is as good as another.
+/// Whether a line matches the one that is shown: `…` stands for anything, and a number for any number.
 fn shows(shown: &str, said: &str) -> bool {
     let (shown, said) = (without_numbers(shown), without_numbers(said));
     let mut rest = said.as_str();
@@ -144,7 +146,7 @@ fn without_numbers(line: &str) -> String {
     text.replace(" ms", " s")
 }
 
-/// What stands in a checkout that was built, and the stand-ins.
+/// Makes a folder like a built checkout, with the stand-ins.
 fn furnish(folder: &Path) {
     for name in ["systemd", "packaging"] {
         symlink(root(name), folder.join(name)).expect("linked");
@@ -160,7 +162,7 @@ fn furnish(folder: &Path) {
     }
 }
 
-/// Runs it to its end, in a network of its own where that may be made: the README's port is then free.
+/// Runs the script to its end, in a network of its own where that is possible, so that the README's port is free.
 fn run(folder: &Path, script: &str) -> String {
     fs::write(folder.join(".all.sh"), format!("cd {folder:?}\n{script}")).expect("written");
     let own_network = "ip link set lo up && exec sh .all.sh";
@@ -182,7 +184,7 @@ fn run(folder: &Path, script: &str) -> String {
     while child.try_wait().expect("a child of ours").is_none() && Instant::now() < deadline {
         std::thread::sleep(Duration::from_millis(20));
     }
-    // The whole group: what the stand-ins started too.
+    // The whole group is killed, with everything that the stand-ins started.
     drop(Command::new("sh").args(["-c", "kill -s KILL -- -$0", &child.id().to_string()]).stderr(Stdio::null()).status());
     child.wait().expect("a child of ours");
     fs::read_to_string(folder.join(".all.out")).expect("text")
@@ -192,7 +194,7 @@ fn root(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// A network, and processes that all end with the first.
+/// Words that make a network, and that end all processes with the first one.
 const ALONE: [&str; 6] = ["--user", "--map-root-user", "--net", "--pid", "--fork", "--kill-child"];
 
 const CARGO: &str = "[ \"$1 $2 $3\" = 'run --release --' ] || exit 1\nshift 3\nexec target/release/hookwheel \"$@\"";
@@ -217,5 +219,5 @@ hookwheel*) exec "$@" --socket "$HOOKWHEEL_SERVER_ADMIN_SOCKET" ;;
 *) exec "$@" ;;
 esac"#;
 
-/// Most of it is the delivery that example.com does not take.
+/// The longest time for the script. Most of it is the delivery that example.com does not take.
 const WITHIN: Duration = Duration::from_secs(90);

@@ -1,4 +1,4 @@
-//! A reload applies the whole of a config or nothing, whoever asks for it.
+//! A reload applies a whole config or nothing of it, whoever asks for it.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
-async fn a_signal_the_cli_and_the_api_apply_what_changed_and_say_it() {
+async fn a_signal_the_cli_and_the_api_reload_and_report_changes() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     let with = |names: &[&str]| {
         names.iter().fold(Config::quick(), |config, name| config.webhook(name, &receiver.url(&format!("/{name}")), &["*"]))
@@ -90,7 +90,7 @@ async fn a_bad_config_changes_nothing_and_says_why() {
 }
 
 #[tokio::test]
-async fn what_needs_a_restart_is_refused_whole_by_name() {
+async fn a_change_that_needs_a_restart_is_refused_by_name() {
     let service = Service::start(&Config::quick()).await;
     let now = fs::read_to_string(service.folder().join(config::FILE)).expect("read");
     for (key, old, new) in [
@@ -111,7 +111,7 @@ async fn what_needs_a_restart_is_refused_whole_by_name() {
 }
 
 #[tokio::test]
-async fn a_link_of_the_file_takes_no_name_of_one_that_the_api_made() {
+async fn a_link_of_the_file_takes_no_name_that_the_api_gave() {
     let deck =
         || Config::bare().dialect("quick-deck", "extends = \"deck\"\n", &["1s"]).provider("deck", "quick-deck").tenant("t");
     let service = Service::start(&deck()).await;
@@ -155,7 +155,7 @@ async fn keys_come_and_go_at_once() {
 }
 
 #[tokio::test]
-async fn a_connection_of_before_is_asked_for_its_key_again() {
+async fn an_old_connection_must_show_its_key_again() {
     let service = Service::start(&Config::quick().tenant("bolt")).await;
     let mut connection = service.tenant("shop", "bolt").connect().await.expect("connected");
     let event = json!({ "type": "order.paid", "data": {} });
@@ -166,7 +166,7 @@ async fn a_connection_of_before_is_asked_for_its_key_again() {
 }
 
 #[tokio::test]
-async fn waiting_events_keep_their_bytes_and_take_the_new_headers_and_signature() {
+async fn waiting_events_keep_their_bytes_and_get_new_headers() {
     let (service, receiver) = (Service::start(&dialect(BEFORE)).await, Receiver::start().await);
     receiver.script("/a", [Reply::status(500), Reply::OK]);
     let acme = service.acme();
@@ -207,7 +207,7 @@ async fn a_changed_schedule_is_for_the_next_attempts() {
 }
 
 #[tokio::test]
-async fn what_may_be_reached_changes_with_a_reload() {
+async fn reachable_addresses_change_with_a_reload() {
     let receiver = Receiver::start().await;
     let closed = Config::retrying(&[]).allow_private(&[]);
     let service = Service::start(&Config::retrying(&[])).await;
@@ -228,7 +228,7 @@ async fn what_may_be_reached_changes_with_a_reload() {
 }
 
 #[tokio::test]
-async fn the_environment_is_over_the_file_also_after_a_reload() {
+async fn the_environment_overrides_the_file_after_a_reload() {
     let receiver = Receiver::start().await;
     let variable = [("HOOKWHEEL_DELIVERY_RESPONSE_CAPTURE", "16B")];
     let service = Service::start_with(&Config::retrying(&[]).delivery("response_capture = \"1KiB\""), &variable).await;
@@ -245,7 +245,7 @@ async fn the_environment_is_over_the_file_also_after_a_reload() {
     }
 }
 
-/// Tenant `acme` with a dialect of its own that waits an hour before the second attempt.
+/// A config with tenant `acme` and a dialect that waits an hour before the second attempt.
 fn dialect(keys: &str) -> Config {
     Config::bare().dialect("mine", keys, &["1h"]).provider("shop", "mine").tenant("acme")
 }

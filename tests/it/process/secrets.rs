@@ -1,4 +1,4 @@
-//! Secrets: shown once, rotated with the overlap that the dialect can say, and nowhere else to be seen.
+//! Secrets are shown once, are rotated with the overlap that the dialect allows, and are seen nowhere else.
 
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ async fn a_dialect_with_many_signatures_signs_with_both_for_the_overlap() {
     assert!(rotated["previous_secret_until"].is_string() && rotated.get("note").is_none(), "{rotated}");
     let sent = accepted(&tenant, json!({ "type": "a.b", "data": 1 })).await;
     assert_eq!(sent.header("webhook-signature").split(' ').count(), 2);
-    // A customer's own secret, and an overlap that ends at once.
+    // This is a secret of the customer's own, with an overlap that ends at once.
     let own = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
     let rotated = tenant.post(&rotate, &json!({ "secret": own, "overlap": "0s" })).await.expect(200);
     assert_eq!((&rotated["secret"], &rotated["previous_secret_until"]), (&json!(own), &Value::Null));
@@ -64,7 +64,7 @@ async fn deck_has_no_secret_to_rotate() {
 }
 
 #[tokio::test]
-async fn a_secret_is_shown_by_the_answer_that_makes_it_and_nowhere_else() {
+async fn a_secret_is_shown_only_by_the_answer_that_makes_it() {
     for dialect in ["decisio", "dcisionai", "aioka", "resistant", "standard"] {
         let (service, receiver) =
             (Service::start(&Config::bare().provider("p", dialect).tenant("t")).await, Receiver::start().await);

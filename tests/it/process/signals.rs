@@ -1,4 +1,4 @@
-//! What the service manager hears and says: readiness, reload, stop.
+//! What the service manager sends and is told: readiness, reload, stop.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -50,7 +50,7 @@ async fn the_service_manager_hears_of_readiness_reload_and_stop() {
 }
 
 #[tokio::test]
-async fn sigusr1_logs_how_things_stand_and_sigusr2_does_nothing() {
+async fn sigusr1_logs_the_status_and_sigusr2_does_nothing() {
     let service = Service::start(&Config::quick()).await;
     service.acme().subscribe("https://example.com/hooks/private", &["none"]).await;
     service.acme().publish_new("order.paid").await;
@@ -102,7 +102,7 @@ async fn sigterm_under_load_ends_within_ten_seconds_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn while_it_stops_nothing_is_taken_and_what_is_under_way_ends() {
+async fn a_stopping_service_takes_nothing_and_ends_what_is_under_way() {
     let (mut service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     receiver.script("/a", [Reply::OK.after(Duration::from_secs(2))]);
     let acme = service.acme();
@@ -146,9 +146,9 @@ async fn a_second_sigterm_cuts_attempts_short_and_they_are_made_again() {
     assert_eq!(attempts(&service.acme().delivery_when(&event, "succeeded").await).len(), 1);
 }
 
-/// A success that was said before the stop was made again after it.
+/// A success that came before the stop must be recorded, or the delivery would be made again.
 #[tokio::test]
-async fn what_was_answered_before_the_cut_is_recorded() {
+async fn responses_before_the_cut_are_recorded() {
     let endpoint = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}/a", endpoint.local_addr().expect("bound"));
     let (mut service, requests) = (Service::start(&Config::quick()).await, Arc::<AtomicUsize>::default());
@@ -176,7 +176,7 @@ async fn what_was_answered_before_the_cut_is_recorded() {
     serving.abort();
 }
 
-/// An event of which the service has read the head and waits for the rest.
+/// An event of which the service has read the head, and for whose rest it waits.
 struct HalfSent(TcpStream);
 
 impl HalfSent {
@@ -196,7 +196,7 @@ impl HalfSent {
         Self(stream)
     }
 
-    /// Sends the rest and gives the whole answer.
+    /// Sends the rest and returns the whole answer.
     async fn finish(&mut self) -> String {
         let mut answer = String::new();
         self.0.write_all(LATE).await.expect("sent");
@@ -206,7 +206,7 @@ impl HalfSent {
     }
 }
 
-/// A service manager of one's own: the socket, and where to ask for readiness.
+/// A service manager made for the test: the socket, and where to ask for readiness.
 struct Manager {
     folder: TempDir,
     socket: Arc<UnixDatagram>,
@@ -230,7 +230,7 @@ impl Manager {
         receive(&self.socket)
     }
 
-    /// The first message, and what `/readyz` says right then.
+    /// The first message, and what `/readyz` says at that moment.
     fn look_at_readiness_when_told(&self) -> tokio::task::JoinHandle<(String, u16)> {
         let (socket, admin) = (Arc::clone(&self.socket), self.folder.path().join("admin.sock"));
         tokio::spawn(async move {
@@ -255,7 +255,7 @@ fn monotonic_micros() -> u64 {
     u64::try_from(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000).expect("after the start of the machine")
 }
 
-/// Mostly for the quick endpoint; one in fifty for the slow one.
+/// The type of an event: mostly for the quick endpoint, one in fifty for the slow one.
 fn kind(number: u64) -> String {
     if number.is_multiple_of(50) { "load.slow" } else { "load.quick" }.to_owned()
 }

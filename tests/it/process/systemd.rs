@@ -1,4 +1,4 @@
-//! The unit and the user that it runs as, judged by systemd's own tools.
+//! The unit, and the user that it runs as, judged by systemd's own tools.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -21,13 +21,13 @@ fn the_unit_verifies_without_a_word() {
 }
 
 #[test]
-fn what_time_may_mend_is_tried_again_without_end() {
+fn passing_faults_are_tried_again_without_end() {
     let unit = fs::read_to_string(UNIT).expect("the unit is there");
     let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
     let section = |key: &str| unit.lines().take_while(|line| !line.starts_with(key)).filter(|line| line.starts_with('[')).last();
     assert_eq!((value("StartLimitIntervalSec"), section("StartLimitIntervalSec")), (Some("0"), Some("[Unit]")));
     assert_eq!((value("Restart"), value("RestartSec")), (Some("on-failure"), Some("2")));
-    // Wrong usage, a missing permission, an invalid config; neither the store (74) nor a taken address (75).
+    // These are wrong usage, a missing permission and an invalid config, but neither the store (74) nor a taken address (75).
     assert_eq!(value("RestartPreventExitStatus"), Some("2 77 78"));
 }
 

@@ -1,4 +1,4 @@
-//! A wall clock that is wrong, and one that is put right: nothing stalls, nothing is sent twice.
+//! A wall clock that is wrong, and one that is put right: nothing stalls, and nothing is sent twice.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_clock_that_goes_back_holds_nothing_up() {
     assert_eq!(receiver.wait_for("/a", 4, WITHIN).await.len(), 4);
 }
 
-/// With everything that a clock a month ahead would end: finished events, held deliveries, a retry that waits.
+/// The store holds everything that a clock a month ahead would end: finished events, held deliveries, a retry that waits.
 #[tokio::test]
 async fn a_clock_that_jumps_a_month_ends_nothing_and_can_be_put_right() {
     let clock = Clock::ahead("+0");
@@ -97,7 +97,7 @@ async fn a_clock_that_jumps_a_month_ends_nothing_and_can_be_put_right() {
 }
 
 #[tokio::test]
-async fn a_clock_that_rightly_jumped_is_believed_when_the_operator_says_so() {
+async fn an_operator_can_accept_a_clock_that_rightly_jumped() {
     let clock = Clock::ahead("+0");
     let (service, receiver) = start(&clock).await;
     let acme = service.acme();
@@ -115,7 +115,7 @@ async fn a_clock_that_rightly_jumped_is_believed_when_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn a_start_with_the_clock_of_1970_signs_with_the_time_that_the_store_knows() {
+async fn a_start_in_1970_signs_with_the_time_that_the_store_knows() {
     let clock = Clock::ahead("+0");
     let (mut service, receiver) = start(&clock).await;
     service.acme().subscribe(&receiver.url("/a"), &["*"]).await;
@@ -136,7 +136,7 @@ async fn a_start_with_the_clock_of_1970_signs_with_the_time_that_the_store_knows
     assert!(!printed.starts_with("1970"), "{printed}");
 }
 
-/// Waits until the service says so of its wall clock.
+/// Waits until the service reports this state of its wall clock.
 async fn state(service: &Service, expected: &str) {
     let operator = service.operator();
     let looks = || async {
@@ -146,7 +146,7 @@ async fn state(service: &Service, expected: &str) {
     eventually(expected, WITHIN, looks).await;
 }
 
-/// The one delivery of an event, once its first attempt is in the log.
+/// The only delivery of an event, once its first attempt is in the log.
 async fn attempted(acme: &Client, event: &str) -> Value {
     let logged =
         || async { Some(acme.deliveries_of(event).await[0].clone()).filter(|delivery| delivery["attempts"] == json!(1)) };

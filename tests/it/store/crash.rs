@@ -1,4 +1,4 @@
-//! `kill -9` at random moments under load: what was answered with 202 is delivered, and nothing else.
+//! `kill -9` at random moments under load: every event that was answered with 202 is delivered, and no other.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,9 +48,9 @@ async fn kills_under_load_lose_nothing_and_invent_nothing() {
     eprintln!("slowest start after a kill: {slowest_start:?}");
 }
 
-/// Without ids and failures all of it goes through the journal.
+/// Events without ids, whose deliveries do not fail, go through the journal alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
+async fn kills_lose_nothing_that_stood_in_the_journal_alone() {
     let (mut random, books, receiver) = (Random::new(), Arc::new(Books::nameless()), Receiver::start().await);
     let kills = count(15, 30);
     let urls = Config::bare().provider("shop", "standard").tenant("acme");
@@ -87,7 +87,7 @@ async fn kills_lose_nothing_of_what_stood_in_the_journal_alone() {
     eprintln!("{kills} kills, {} acknowledged, {} delivered, {again} made again", acknowledged.len(), came.len());
 }
 
-/// Four endpoints of one tenant, of which one fails every other time.
+/// Four endpoints of one tenant. One of them fails every other time.
 fn config(receiver: &Receiver) -> Config {
     receiver.script("/3", (0..100_000).map(|number| Reply::status(if number % 2 == 0 { 500 } else { 200 })).collect::<Vec<_>>());
     let base = Config::bare().dialect("quick", "extends = \"standard\"\n[dialect.quick.disable]\nconsecutive = 0\n", &RETRIES);
@@ -110,7 +110,7 @@ fn deliveries(received: &[Received]) -> HashMap<String, usize> {
     came
 }
 
-/// The id, the number in the body and the endpoint belong together.
+/// Checks that the id, the number in the body and the endpoint belong together.
 fn is_what_was_published(request: &Received) {
     let number = request.json()["data"]["number"].as_u64().expect("a number");
     assert_eq!(request.header("webhook-id"), format!("load-{number}"));
@@ -119,9 +119,9 @@ fn is_what_was_published(request: &Received) {
 
 const CONNECTIONS: usize = 16;
 
-/// Deliveries whose outcome was not on disk when a kill came: what the connections had published and waited for, and what was
-/// committed and waited behind it.
+/// The most deliveries whose outcome was not on disk when a kill came: those of events that the connections waited for, and those
+/// of events that were committed before.
 const IN_FLIGHT: usize = 10 * CONNECTIONS;
 
-/// More than the endpoint that fails by turns can use up.
+/// More retries than the endpoint that fails every other time can use up.
 const RETRIES: [&str; 12] = ["50ms"; 12];

@@ -1,4 +1,4 @@
-//! What happens when the disk is full, or nearly so: nothing is lost, what makes room goes on, and all of it comes back by itself.
+//! When the disk is full or nearly so, nothing is lost, calls that make room go on, and everything comes back by itself.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
 #[tokio::test]
-async fn on_a_nearly_full_disk_all_that_takes_room_is_refused_and_nothing_else() {
+async fn a_nearly_full_disk_refuses_only_calls_that_take_room() {
     let config = Config::retrying(&["2s"]).provider("deck", "deck").tenant("acme");
     let Some(service) = Service::start_on_disk(&config, MEBIBYTES).await else { return };
     let (receiver, acme, operator) = (Receiver::start().await, service.acme(), service.operator());
@@ -70,7 +70,7 @@ async fn a_full_disk_ends_the_service_which_starts_on_it_and_comes_back() {
     acme.subscribe(&receiver.url("/a"), &["*"]).await;
     let known = acme.publish_new("order.paid").await;
     acme.delivery_when(&known, "succeeded").await;
-    // Faster than anybody looks; once more if somebody looked all the same.
+    // The disk fills faster than the service looks at it. If the service looked in between, the loop tries once more.
     loop {
         service.disk().fill("filler", 0);
         if acme.try_send(Method::POST, "/v1/events", "application/json", large().to_string().into()).await.is_err() {
@@ -95,7 +95,7 @@ async fn a_full_disk_ends_the_service_which_starts_on_it_and_comes_back() {
 }
 
 #[tokio::test]
-async fn what_comes_faster_than_anybody_looks_is_refused_before_the_disk_is_full() {
+async fn a_fast_flood_is_refused_before_the_disk_is_full() {
     let Some(service) = Service::start_on_disk(&Config::retrying(&["2s"]), 110).await else { return };
     let acme = service.acme();
     let holding = acme.subscribe("https://example.com/", &["*"]).await;
@@ -121,7 +121,7 @@ async fn room_that_retention_made_is_used_again() {
         let taken = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
         eventually("there is room for 25 of them", WITHIN, taken).await;
     }
-    // Others fill what is free meanwhile: only pages of the store's own file are left.
+    // Other files fill the free space, so only pages of the store's own file are left.
     service.disk().fill("filler", 20 << 20);
     let refused = || async { (acme.publish(&large()).await.status == 507).then_some(()) };
     eventually("the disk is found to be nearly full", WITHIN, refused).await;
@@ -141,5 +141,5 @@ fn large() -> Value {
     json!({ "type": "order.paid", "data": "x".repeat(900 * 1024) })
 }
 
-/// The service wants 64 of them to be left.
+/// The size of the disk. The service wants 64 of them to stay free.
 const MEBIBYTES: u32 = 96;

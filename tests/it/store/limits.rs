@@ -1,4 +1,4 @@
-//! What happens when the store is full, and when things grow old.
+//! What happens when the store is full, and when its rows grow old.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn finished_deliveries_make_room_before_their_age() {
     let acme = service.acme();
     acme.subscribe(&receiver.url("/a"), &["*"]).await;
     let mut first = None;
-    // Three times what the store may hold, each round delivered before the next.
+    // In all this is three times what the store may hold. Each round is delivered before the next.
     for round in 1..=24 {
         for _ in 0..ROUND {
             let id = text(&acme.publish(&large()).await.expect(202)["id"]);
@@ -36,7 +36,7 @@ async fn finished_deliveries_make_room_before_their_age() {
 }
 
 #[tokio::test]
-async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events() {
+async fn unfinished_deliveries_are_never_dropped_for_new_events() {
     let mut service = Service::start(&small()).await;
     let receiver = Receiver::start().await;
     let acme = service.acme();
@@ -64,9 +64,10 @@ async fn what_is_unfinished_fills_the_store_and_is_never_dropped_for_new_events(
     service.stop_and_check().await;
 }
 
-/// Neither events nor their log: rows of every table take of `max_bytes`. A connection pins the URLs of its tenant's webhooks.
+/// Rows of every table count towards `max_bytes`, also those that are neither events nor their log. A connection pins the URLs of
+/// its tenant's webhooks.
 #[tokio::test]
-async fn what_is_no_event_fills_the_store_too() {
+async fn rows_other_than_events_fill_the_store_too() {
     let config = Config::bare().dialect("pinning", "extends = \"deck\"\n", &["1s"]).storage("max_bytes = \"16MiB\"");
     let mut service = Service::start(&config.provider("shop", "pinning").tenant("acme")).await;
     let acme = service.acme();
@@ -94,11 +95,11 @@ async fn what_is_no_event_fills_the_store_too() {
 }
 
 #[tokio::test]
-async fn held_ones_that_expire_are_told_once_for_a_webhook_and_day() {
+async fn expired_deliveries_are_told_once_a_webhook_and_day() {
     let receiver = Receiver::start().await;
     let mut service = Service::start(&Config::quick().storage("retention = \"2s\"").notify(&receiver.url("/ops"))).await;
     let mut webhooks = Vec::new();
-    // More than one commit ends, so that the rest of them comes a commit later.
+    // More deliveries end than one commit ends, so the rest of them ends a commit later.
     for (kind, count) in [("many", 1_100), ("one", 1)] {
         let webhook = service.acme().subscribe("https://example.com/", &[kind]).await;
         service.acme().do_to_webhook(&webhook, "disable").await;
@@ -121,7 +122,7 @@ async fn held_ones_that_expire_are_told_once_for_a_webhook_and_day() {
         notices.filter(|one| one["type"] == "delivery.failed" && one["data"]["webhook_id"] == **webhook).collect::<Vec<_>>()
     };
     assert!(receiver.wait_until(WITHIN, |received| webhooks.iter().all(|one| !told(received, one).is_empty())).await);
-    // A second one would follow at once.
+    // A second notice would follow at once.
     tokio::time::sleep(Duration::from_secs(1)).await;
     for (webhook, least) in webhooks.iter().zip([2, 1]) {
         let notices = receiver.look(|received| told(received, webhook));
@@ -155,16 +156,16 @@ async fn age_counts_from_a_deliverys_end() {
         eventually("what has ended goes after its age", MINUTE, gone).await;
     }
     acme.publish(&named(2)).await.expect(202);
-    // It ends as failed, and is kept for as long again.
+    // The delivery ends as failed, and is then kept for as long again.
     let ended = || async { Some(acme.delivery(&held).await).filter(|delivery| delivery["status"] != "held") };
     let ended = eventually("a held one ends by age", MINUTE, ended).await;
     assert_eq!((&ended["status"], &ended["reason"]), (&json!("failed"), &json!("expired")));
-    // The event of a pending one is kept for it alone.
+    // The event is kept only for the delivery that is pending.
     acme.delivery_when(&pending, "pending").await;
     assert_eq!(acme.get(&format!("/v1/events/{pending}")).await.expect(200)["data"], json!({ "a": 1 }));
 }
 
-/// Publishes until the store says that it is full; gives how many it took.
+/// Publishes until the store is full. Returns how many events it took.
 async fn fill(acme: &Client) -> usize {
     for taken in 0..2_000 {
         let answer = acme.publish(&large()).await;
@@ -184,10 +185,10 @@ fn large() -> Value {
     json!({ "type": "order.paid", "data": "x".repeat(64 * 1024) })
 }
 
-/// Events in a round of the store that may hold 256 of them.
+/// The events in a round. The store may hold 256 of them.
 const ROUND: usize = 32;
 
-/// The sweep comes once a minute; twice that for a busy machine.
+/// How long to wait for the sweep, which comes once a minute: twice that, for a busy machine.
 const MINUTE: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -199,7 +200,7 @@ async fn a_key_makes_sixty_webhooks_a_minute() {
         calls.spawn(async move { acme.post("/v1/webhooks", &json!({ "url": "https://example.com/", "events": ["*"] })).await });
     }
     let (made, refused): (Vec<_>, Vec<_>) = calls.join_all().await.into_iter().partition(|answer| answer.status == 201);
-    // One more for each second that it took.
+    // The service may make one more for each second that the test took.
     assert!((60..90).contains(&made.len()), "{} were made", made.len());
     for answer in refused {
         answer.problem(429, &["60 webhooks a minute", "try again in 1 s"]);

@@ -1,5 +1,5 @@
-//! How much memory the service takes when others want it to take much: bodies to endpoints that hang, attributes, answers that
-//! nobody reads, uploads at once.
+//! How much memory the service takes when others try to fill it: bodies for endpoints that hang, attributes, answers that nobody
+//! reads, and many uploads at once.
 //!
 //! With `HOOKWHEEL_TEST_MEMORY=full` each comes at its full size, which takes minutes on a small machine.
 
@@ -36,7 +36,7 @@ async fn bodies_for_endpoints_that_hang_are_in_memory_once() {
     hole.wait_for(under_way).await;
     is_within_bound(&service, "bodies under way");
 
-    // After a restart they are read back from disk.
+    // After a restart the bodies are read back from disk.
     let before = hole.connections();
     service.kill9();
     service.start_again().await;
@@ -47,9 +47,9 @@ async fn bodies_for_endpoints_that_hang_are_in_memory_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_that_fill_their_part_leave_room_for_endpoints_that_answer() {
+async fn bodies_that_hang_leave_room_for_endpoints_that_answer() {
     let (hole, receiver) = (BlackHole::start().await, Receiver::start().await);
-    // Of 64 MiB, 4 are for what is fresh and 16 for large bodies of any endpoint.
+    // Of 64 MiB, 4 are for fresh events and 16 for large bodies of any endpoint.
     let mut config = Config::quick().delivery("memory = \"64MiB\"").webhook("healthy", &receiver.url("/healthy"), &["healthy"]);
     for number in 0..8 {
         config = config.webhook(&format!("w{number}"), &hole.url(), &[&format!("hung.{number}")]);
@@ -60,7 +60,7 @@ async fn bodies_that_fill_their_part_leave_room_for_endpoints_that_answer() {
         event["type"] = json!(format!("hung.{}", number % 8));
         service.acme().publish(&event).await.expect(202);
     }
-    // Those that are under way: the others wait for room.
+    // These are under way. The others wait for room.
     eventually("its part is full", WITHIN, || async { (hole.connections() >= 16).then_some(()) }).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert!(hole.connections() <= 30, "{} bodies of a megabyte are under way in 20 MiB", hole.connections());
@@ -168,9 +168,9 @@ async fn a_delivery_shows_its_body_once_however_often_it_was_sent() {
     assert!(answer.body.len() < 2 << 20, "{} bytes", answer.body.len());
 }
 
-/// Of each a whole webhook stayed in memory for two retentions.
+/// If a deleted webhook stayed in memory, it would do so for two retentions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn webhooks_that_come_and_go_leave_nothing() {
+async fn deleted_webhooks_leave_nothing_in_memory() {
     let service = Service::start(&Config::quick()).await;
     let mut keys = Vec::new();
     for number in 0..KEYS {
@@ -198,13 +198,13 @@ async fn come_and_go(client: &Client, maker: usize) {
     }
 }
 
-/// A large one.
+/// A large webhook.
 fn webhook(name: &str) -> Value {
     let events: Vec<String> = (0..200).map(|kind| format!("kind-{kind:0>100}")).collect();
     json!({ "url": "https://example.com/", "name": name, "events": events, "description": "d".repeat(1_000) })
 }
 
-/// An event of a megabyte that says what it is.
+/// An event of a megabyte that holds `what`.
 fn large(what: &str) -> Value {
     json!({ "type": "large", "data": { "what": what, "filler": "x".repeat(1000 << 10) } })
 }
@@ -216,7 +216,7 @@ fn is_within_bound(service: &Service, what: &str) {
     assert!(peak <= BOUND_BYTES, "{what} took {} MiB", peak >> 20);
 }
 
-/// Asks for something on a connection of which nothing will be read.
+/// Sends a request on a connection from which nothing will be read.
 async fn ask(service: &Service, path: &str) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(SMALL_BUFFER).expect("a size");
@@ -227,7 +227,7 @@ async fn ask(service: &Service, path: &str) -> TcpStream {
     stream
 }
 
-/// Takes connections and reads nothing but the first bytes, so that what is sent stays with its sender.
+/// Accepts connections and reads only the first bytes, so that the rest stays with its sender.
 struct BlackHole {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
@@ -251,7 +251,7 @@ impl BlackHole {
         format!("http://{}/", self.address)
     }
 
-    /// Those on which a request began.
+    /// The number of connections on which a request has begun.
     fn connections(&self) -> usize {
         self.connections.load(Relaxed)
     }
@@ -282,7 +282,7 @@ async fn swallow(listener: TcpListener, connections: Arc<AtomicUsize>) {
     }
 }
 
-/// Both ends of thousands of connections take more than a process has by default.
+/// Thousands of connections, with both ends in this process, need more descriptors than a process has by default.
 fn raise_descriptors() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -293,18 +293,18 @@ fn full() -> bool {
     std::env::var_os("HOOKWHEEL_TEST_MEMORY").is_some_and(|size| size == "full")
 }
 
-/// The most that the service takes of memory, whatever others do.
+/// The most memory that the service may take, whatever others do.
 const BOUND_BYTES: u64 = 512 << 20;
 
-/// Keys that make webhooks, each as many as it may in a minute.
+/// The number of keys that make webhooks, each as many as it may in a minute.
 const KEYS: usize = 20;
 const WEBHOOKS: usize = 60;
 
-/// What 1,200 webhooks may take that are gone: those under way, and pages of the store.
+/// The most memory that 1,200 deleted webhooks may still take: for those under way, and for pages of the store.
 const COME_AND_GONE_BYTES: u64 = 20 << 20;
 
-/// So that the system keeps little of what is not read.
+/// The buffer is small, so that the system keeps little of what is not read.
 const SMALL_BUFFER: u32 = 4 << 10;
 
-/// Of one endpoint at once.
+/// The attempts of one endpoint at once.
 const SLOTS: usize = 16;

@@ -1,4 +1,4 @@
-//! What is kept: over kills, power cuts, full disks, damaged files and clocks that jump.
+//! What the store keeps over kills, power cuts, full disks, damaged files and clocks that jump.
 
 mod clock;
 mod crash;

@@ -1,4 +1,4 @@
-//! Which store is opened, by whom, and what is refused without a trace on it.
+//! Which stores are opened, and which are refused without a change to them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -38,10 +38,10 @@ async fn a_newer_store_is_refused_and_not_touched() {
     }
 }
 
-/// A tenant's record of the first version is its two names; the second adds what the config file says of it. Tables of keys alone
-/// had empty values.
+/// In the first version a tenant's record is its two names; the second version adds what the config file says of it. Tables of
+/// keys alone had empty values.
 #[tokio::test]
-async fn a_store_of_the_first_version_opens_whole_and_becomes_one_of_this_version() {
+async fn a_store_of_the_first_version_opens_whole_and_is_upgraded() {
     let mut service = stopped_with_a_pending_delivery().await;
     fs::write(beside(&service, ".version"), "1\n").expect("written");
     change(&service, |txn| {
@@ -74,7 +74,7 @@ async fn a_store_of_the_first_version_opens_whole_and_becomes_one_of_this_versio
     service.stranger().with_key(key.trim_end()).get("/v1/events").await.problem(401, &[]);
 }
 
-/// Gives a table of keys alone the empty values it had in the first version, and says how many rows it has.
+/// Gives a table of keys alone the empty values of the first version. Returns how many rows it has.
 fn with_values<const N: usize>(txn: &redb::WriteTransaction, name: &str) -> usize {
     let keys: Vec<[u8; N]> = {
         let table = txn.open_table(TableDefinition::<&[u8; N], ()>::new(name)).expect("opened");
@@ -86,7 +86,7 @@ fn with_values<const N: usize>(txn: &redb::WriteTransaction, name: &str) -> usiz
     keys.len()
 }
 
-/// A record with the checksum that belongs to it.
+/// A record with its right checksum.
 fn sealed(mut record: Vec<u8>) -> Vec<u8> {
     let checksum = crc32c::crc32c(&record);
     record.extend(checksum.to_le_bytes());
@@ -134,7 +134,7 @@ async fn another_programs_file_gets_no_files_beside_it() {
 }
 
 #[tokio::test]
-async fn a_store_of_another_program_that_uses_the_same_library_is_refused_and_not_touched() {
+async fn a_redb_file_of_another_program_is_refused_and_not_touched() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     Config::quick().write(folder.path());
     let database = Database::create(folder.path().join(config::STORE)).expect("made");
@@ -181,7 +181,7 @@ async fn a_folder_in_place_of_the_store_is_refused() {
 }
 
 #[tokio::test]
-async fn the_wrong_master_key_is_refused_and_the_right_one_still_opens_the_store() {
+async fn the_wrong_master_key_is_refused_without_harm() {
     let mut service = stopped_with_an_event().await;
     let key = beside(&service, ".key");
     let right = fs::read(&key).expect("read");
@@ -197,7 +197,7 @@ async fn the_wrong_master_key_is_refused_and_the_right_one_still_opens_the_store
 }
 
 #[tokio::test]
-async fn a_lost_master_key_is_refused_and_no_other_is_made_in_its_place() {
+async fn a_lost_master_key_is_refused_and_none_is_made() {
     let service = stopped_with_an_event().await;
     fs::remove_file(beside(&service, ".key")).expect("removed");
     service.cli(SERVE).expect(74).complains(&["master key", "hookwheel.redb.key"]);
@@ -220,7 +220,7 @@ async fn the_master_key_of_a_systemd_credential_is_used_and_written_nowhere() {
 }
 
 #[tokio::test]
-async fn what_is_made_is_readable_by_its_owner_alone_and_holds_no_secret_in_the_clear() {
+async fn new_files_are_private_and_hold_no_secret_in_the_clear() {
     let mut service = Service::start(&Config::quick()).await;
     let made = service.acme().post("/v1/webhooks", &serde_json::json!({ "url": "https://example.com/", "events": ["*"] })).await;
     let secret = made.expect(201)["secret"].as_str().expect("shown once").to_owned();
@@ -259,7 +259,7 @@ async fn a_check_finds_a_flipped_bit_in_an_event() {
 }
 
 #[tokio::test]
-async fn a_flipped_bit_in_an_event_fails_its_delivery_and_stops_nothing_else() {
+async fn a_flipped_bit_in_an_event_fails_its_delivery_alone() {
     let mut service = stopped_with_a_pending_delivery().await;
     change(&service, flip_an_event);
     service.start_again().await;
@@ -279,7 +279,7 @@ async fn a_flipped_bit_in_an_event_fails_its_delivery_and_stops_nothing_else() {
     assert_eq!(acme.get("/v1/events").await.expect(200)["data"].as_array().map(Vec::len), Some(1), "{event}");
 }
 
-/// One bit of the oldest.
+/// Flips one bit of the oldest event.
 fn flip_an_event(txn: &redb::WriteTransaction) {
     let mut events = txn.open_table(TableDefinition::<u64, &[u8]>::new("event")).expect("opened");
     let (key, mut bytes) = events.first().expect("read").map(|(key, value)| (key.value(), value.value().to_vec())).expect("one");
@@ -347,7 +347,7 @@ fn beside(service: &Service, suffix: &str) -> PathBuf {
     service.folder().join(format!("{}{suffix}", config::STORE))
 }
 
-/// A folder as it was: the names in it and the bytes of its files.
+/// A folder as it was: the names in it, and the bytes of its files.
 struct Untouched {
     folder: PathBuf,
     was: Vec<(PathBuf, Vec<u8>)>,

@@ -1,4 +1,4 @@
-//! A store of an earlier release, as a crash under load left it: the next start takes everything over.
+//! The next start takes over a store of an earlier release, as a crash under load left it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::harness::config::{self, Config};
 use crate::harness::receiver::Receiver;
 use crate::harness::service::Service;
 
-/// `tests/vectors/store-3.tar.xz` was made by the last release with store version 3, which `kill -9` ended within the second in
-/// which 34 events had been answered. In the tables and the journal stand 50 events with one delivery each, in every state.
+/// `tests/vectors/store-3.tar.xz` was made by the last release with store version 3. `kill -9` ended that release within the
+/// second in which it answered 34 events. Its tables and journal hold 50 events with one delivery each, in every state.
 #[tokio::test]
 async fn a_killed_store_of_version_3_opens_with_all_that_its_journal_holds() {
     let receiver = Receiver::start().await;
@@ -28,7 +28,7 @@ async fn a_killed_store_of_version_3_opens_with_all_that_its_journal_holds() {
         expected(&[("order.paid", 17), ("sale.made", 15), ("scrap.sold", 1), ("vault.closed", 16)])
     );
 
-    // Those that were attempted wait for their hour, which may have passed by now.
+    // Deliveries that were attempted wait for an hour, which may have passed.
     for delivery in all(&acme, "/v1/deliveries?status=pending&type=order.paid").await {
         acme.retry(&delivery).await.expect(200);
     }
@@ -73,7 +73,7 @@ fn config(ledger: &str) -> Config {
     shop.provider("cards", "deck").tenant("deck1")
 }
 
-/// Puts the fixture in place of the store that stands there.
+/// Puts the fixture in the place of the store in a folder.
 pub(crate) fn unpack(folder: &Path) {
     fs::remove_file(folder.join(config::STORE)).expect("it was there");
     let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/store-3.tar.xz");

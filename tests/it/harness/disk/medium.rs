@@ -1,9 +1,9 @@
-//! A disk whose power can be cut: ext4 in a file, of which only what was synced is in the file.
+//! A disk whose power can be cut: ext4 in a file. The file holds only what was synced.
 //!
-//! What is written to the file system stays in the page cache of the mount until it is synced, or has been there for
-//! `dirty_expire_centisecs` (30 s); the file behind the mount holds what a disk would hold at that moment. A copy of it, mounted, is
-//! the disk after a power cut. The mount lives in a namespace of its own, as long as a process that waits there: it goes with the
-//! test, however that ends.
+//! Data written to the file system stays in the page cache of the mount until it is synced, or has been there for
+//! `dirty_expire_centisecs` (30 s). The file behind the mount holds what a disk would hold at that moment. A mounted copy of it
+//! is the disk after a power cut. The mount lives in a namespace of its own, as long as a process that waits there, so it goes
+//! with the test, however the test ends.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,15 +14,15 @@ use tempfile::TempDir;
 
 use super::super::ran;
 
-/// A mounted disk. Dropping it takes the mount and the file away.
+/// A mounted disk. Dropping it removes the mount and the file.
 pub(crate) struct Medium {
     folder: TempDir,
-    /// Holds the namespace, until its stdin ends.
+    /// The process that holds the namespace until its stdin ends.
     holder: Child,
 }
 
 impl Medium {
-    /// A new one of so many MiB; `None`, which is said, for a user or on a machine that cannot mount one.
+    /// Makes a disk of `mebibytes`. `None`, with a message, where it cannot be mounted.
     pub(crate) fn new(mebibytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let image = folder.path().join(IMAGE);
@@ -33,7 +33,7 @@ impl Medium {
         Self::mount(folder)
     }
 
-    /// What this disk would hold if its power were cut at this moment. Whoever writes to it must stand still.
+    /// The disk as it would be if its power were cut at this moment. Whoever writes to it must be stopped.
     pub(crate) fn after_power_cut(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let copy = Command::new("cp").arg("--sparse=always").args([self.image(), folder.path().join(IMAGE)]).status();
@@ -60,7 +60,7 @@ impl Medium {
         Some(medium)
     }
 
-    /// Words that let what follows them see the mount, in the working folder that it is started in.
+    /// Words that start a command inside the namespace, where it sees the mount, in the folder in which it is started.
     pub(crate) fn inside(&self) -> Vec<String> {
         let enter = format!(
             "exec nsenter --mount=/proc/{}/ns/mnt sh -c 'cd \"$0\" && exec \"$@\"' \"$PWD\" \"$0\" \"$@\"",
@@ -69,12 +69,12 @@ impl Medium {
         ["sh", "-c", &enter].map(str::to_owned).to_vec()
     }
 
-    /// The mount, as those see it who are inside.
+    /// The mount's path for processes inside the namespace.
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("mount")
     }
 
-    /// The mount, as it is seen from outside.
+    /// The mount's path for processes outside the namespace.
     pub(crate) fn seen_from_outside(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.folder().strip_prefix("/").expect("an absolute path"))
@@ -92,7 +92,7 @@ impl Drop for Medium {
     }
 }
 
-/// Waits until no thread of a stopped process is in the kernel any more, where a write may still be under way.
+/// Waits until no thread of a stopped process is in the kernel, where a write may still be under way.
 pub(crate) fn wait_until_all_stand(pid: u32) {
     let threads = || fs::read_dir(format!("/proc/{pid}/task")).expect("it lives").flatten();
     while !threads().all(|thread| state(&thread.path()).is_none_or(|state| matches!(state, 'T' | 't'))) {

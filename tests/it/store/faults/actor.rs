@@ -1,4 +1,5 @@
-//! The owner of one tenant: one call after another, each entered in the book before it is sent and when it is answered.
+//! The owner of one tenant. It makes one call after another, and enters each in its book before it is sent and when it is
+//! answered.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +11,7 @@ use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::seed::Random;
 use crate::harness::service::Service;
 
-/// An owner's book and dice. Copies are of the same owner.
+/// An owner with its book and its random numbers. A copy is the same owner.
 #[derive(Clone)]
 pub(super) struct Actor {
     pub(super) tenant: String,
@@ -18,10 +19,10 @@ pub(super) struct Actor {
     receiver: Arc<Receiver>,
 }
 
-/// The ways in of one tenant.
+/// The clients that reach one tenant.
 pub(super) struct Doors {
     pub(super) tenant: Client,
-    /// As the operator, who is shown secrets.
+    /// A client as the operator, who may see secrets.
     pub(super) admin: Client,
 }
 
@@ -29,9 +30,9 @@ pub(super) struct Doors {
 #[derive(Clone, Default)]
 pub(super) struct Until {
     stopped: Arc<AtomicBool>,
-    /// How many events may still be published, over all owners; none: any number.
+    /// How many events may still be published, over all owners. `None` means any number.
     events: Option<Arc<AtomicUsize>>,
-    /// Whether nothing but publishing is done, which the journal alone takes.
+    /// Whether owners only publish, which the journal alone takes.
     publishing: bool,
 }
 
@@ -76,7 +77,7 @@ impl Actor {
         self.book.lock().expect("no panic in between")
     }
 
-    /// Calls until it is time to stop, or the service does not answer any more: then the last call is in doubt.
+    /// Makes calls until it is time to stop, or the service does not answer any more. Then the last call is in doubt.
     pub(super) async fn act(self, client: Client, mut random: Random, until: Until) {
         let url = self.receiver.url("");
         while !until.is_reached() {
@@ -91,7 +92,7 @@ impl Actor {
         }
     }
 
-    /// Enables whatever is disabled.
+    /// Enables every disabled webhook.
     pub(super) async fn enable_all(&self, client: &Client) {
         let disabled = self.book().hooks_in(&[super::book::State::Disabled]);
         for hook in disabled {
@@ -111,7 +112,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Lets the receiver of a flaky webhook fail a delivery or two before it takes one.
+    /// Lets the receiver fail a few deliveries of a flaky webhook before it takes one.
     fn prepare(&self, call: &Call) {
         if let Call::Create(hook) = call {
             let path = self.book().hooks[*hook].path.clone();

@@ -1,4 +1,4 @@
-//! What the owner of one tenant asked for and was answered, and what follows from it.
+//! What the owner of one tenant called for, what was answered, and what follows from that.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Instant;
@@ -7,21 +7,21 @@ use jiff::Timestamp;
 
 use super::call::Call;
 
-/// The book of one tenant. Webhooks and events are known by their place in it.
+/// The book of one tenant. Webhooks and events are named by their index in it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
     pub(super) tenant: String,
-    /// How often the service was started, from 0.
+    /// How often the service was started, counted from 0.
     pub(super) epoch: usize,
     pub(super) hooks: Vec<Hook>,
     pub(super) events: Vec<Event>,
-    /// What was sent and not answered.
+    /// The call that was sent and not answered.
     pub(super) doubt: Option<Call>,
     /// Finished deliveries, as the log listed them last.
     pub(super) finished: Vec<Line>,
-    /// Deliveries that the log showed as succeeded, and that nobody asked to be made again.
+    /// Deliveries that the log showed as succeeded, and for which nobody asked for a retry.
     pub(super) shown: HashMap<String, Shown>,
-    /// Deliveries that were to be retried; with how many attempts each had when that was answered.
+    /// Deliveries that were to be retried, each with the number of attempts it had when the retry was answered.
     pub(super) retried: HashMap<String, Option<u64>>,
     /// Deliveries of tests that were answered.
     pub(super) tests: HashSet<String>,
@@ -29,38 +29,38 @@ pub(super) struct Book {
 
 #[derive(Clone, Debug)]
 pub(super) struct Hook {
-    /// Known as soon as an answer or a list showed it.
+    /// The webhook's id. It is known as soon as an answer or a list shows it.
     pub(super) id: String,
-    /// By which the receiver knows it.
+    /// The path by which the receiver knows the webhook.
     pub(super) path: String,
     /// Whether the receiver refuses three attempts of four.
     pub(super) flaky: bool,
-    /// The kinds of events that it asked for.
+    /// The kinds of events that the webhook subscribes to.
     pub(super) kinds: Vec<u64>,
     pub(super) state: State,
     pub(super) secrets: Vec<Signing>,
-    /// The epochs in which something may be sent to it.
+    /// The epochs in which deliveries may be sent to the webhook.
     pub(super) open: BTreeSet<usize>,
-    /// The epochs in which a test may be sent to it.
+    /// The epochs in which a test may be sent to the webhook.
     pub(super) tested: BTreeSet<usize>,
-    /// Events before this one may have been recovered.
+    /// Events before this index may have been recovered.
     pub(super) recovered: usize,
-    /// Events that an answered recovery has to have brought.
+    /// Events that a recovery must have brought, since it was answered.
     pub(super) brought: BTreeSet<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Asked for, not answered.
+    /// The webhook was called for, and the call was not answered.
     Asked,
     Active,
     Disabled,
     Deleted,
-    /// Refused, or never come to be.
+    /// The webhook was refused, or never came to be.
     Never,
 }
 
-/// A secret, and in which epochs something may be signed with it.
+/// A secret, and the epochs in which something may be signed with it.
 #[derive(Clone, Debug)]
 pub(super) struct Signing {
     pub(super) secret: String,
@@ -70,11 +70,11 @@ pub(super) struct Signing {
 
 #[derive(Clone, Debug)]
 pub(super) struct Event {
-    /// Given by its publisher, or by the answer.
+    /// The event's id, from its publisher or from the answer.
     pub(super) id: Option<String>,
     pub(super) kind: u64,
     pub(super) bytes: usize,
-    /// The webhooks that are to get it.
+    /// The webhooks that are to get the event.
     pub(super) hooks: Vec<usize>,
     pub(super) fate: Fate,
     pub(super) asked_at: Timestamp,
@@ -83,11 +83,11 @@ pub(super) struct Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Asked,
-    /// Answered with 202, or seen after a start.
+    /// The event was answered with 202, or was seen after a start.
     Kept,
-    /// Refused, or not seen after a start.
+    /// The event was refused, or was not seen after a start.
     Absent,
-    /// Not answered, and without an id to ask for.
+    /// The event was not answered, and has no id to ask for.
     Unknown,
 }
 
@@ -119,7 +119,7 @@ impl Book {
         (0..self.hooks.len()).filter(|hook| states.contains(&self.hooks[*hook].state)).collect()
     }
 
-    /// The webhooks that get an event of this kind which is published now.
+    /// The webhooks that would get an event of this kind at this moment.
     pub(super) fn matching(&self, kind: u64) -> Vec<usize> {
         let all = self.hooks_in(&[State::Active, State::Disabled]);
         all.into_iter().filter(|hook| self.hooks[*hook].kinds.contains(&kind)).collect()
@@ -133,7 +133,7 @@ impl Book {
         self.events.iter().enumerate().filter(|(_, event)| event.fate == Fate::Kept)
     }
 
-    /// The service is about to start again: what may be sent from now on follows from what was answered before.
+    /// Begins an epoch before the service starts again. What may be sent from then on follows from the answers before.
     pub(super) fn begin_epoch(&mut self) {
         self.epoch += 1;
         let (epoch, doubt) = (self.epoch, self.doubt.clone());
@@ -150,7 +150,7 @@ impl Book {
 }
 
 impl Hook {
-    /// The secret that signs, as far as answers say.
+    /// Makes `newest` the secret that signs from now on, as far as answers say.
     pub(super) fn replace_secrets_by(&mut self, newest: &str, in_epoch: usize) {
         for signing in self.secrets.iter_mut().filter(|signing| signing.secret != newest) {
             signing.until.get_or_insert(in_epoch);

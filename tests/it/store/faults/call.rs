@@ -1,4 +1,4 @@
-//! What an owner can ask for: what goes into the book when it is asked, how it is asked, and what an answer says.
+//! The calls of an owner: what is entered in the book before a call, the call itself, and what is entered with its answer.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -14,10 +14,10 @@ use super::book::{Book, Event, Fate, Hook, Line, Shown, Signing, State};
 use crate::harness::client::Answer;
 use crate::harness::seed::Random;
 
-/// One call. Webhooks and events are places in the book.
+/// A call. Webhooks and events are indexes into the book.
 #[derive(Clone, Debug)]
 pub(super) enum Call {
-    /// One event, or several as NDJSON.
+    /// Publishes one event, or several as NDJSON.
     Publish(Vec<usize>),
     Create(usize),
     Enable(usize),
@@ -25,14 +25,14 @@ pub(super) enum Call {
     Delete(usize),
     Rotate(usize, String),
     Test(usize),
-    /// A delivery by its id, with the attempts that it had.
+    /// Retries a delivery, given by its id and the attempts that it had.
     Retry(String, u64),
     Recover(usize, Timestamp),
     /// Lists the newest deliveries.
     Look,
 }
 
-/// As it goes over the wire.
+/// The call as an HTTP request.
 pub(super) struct Request {
     pub(super) method: Method,
     pub(super) path: String,
@@ -41,7 +41,7 @@ pub(super) struct Request {
 }
 
 impl Call {
-    /// Draws the next one, of those that can be answered as asked.
+    /// Draws the next call, among those that can succeed.
     pub(super) fn choose(book: &mut Book, random: &mut Random, receiver: &str) -> Self {
         let [active, disabled] = [State::Active, State::Disabled].map(|state| book.hooks_in(&[state]));
         let alive = active.len() + disabled.len();
@@ -65,11 +65,11 @@ impl Call {
         }
     }
 
-    /// Draws one that the journal takes, or that writes nothing, once there is a webhook that takes all.
+    /// Draws a call that goes to the journal or writes nothing, once there is a webhook that takes all events.
     pub(super) fn choose_publishing(book: &mut Book, random: &mut Random, receiver: &str) -> Self {
         let lines = 2 + random.below(5);
         match random.below(10) {
-            // Failures are counted in the tables.
+            // Failures are counted in the tables, so this webhook must not fail.
             _ if book.hooks.is_empty() => Self::Create(book.add_hook(random, receiver, false)),
             0..6 => Self::publish(book, random, 1),
             6..9 => Self::publish(book, random, lines),
@@ -86,7 +86,7 @@ impl Call {
         Self::Create(book.add_hook(random, receiver, flaky))
     }
 
-    /// Of a finished delivery whose webhook is not disabled.
+    /// A retry of a finished delivery whose webhook is not disabled.
     fn retry(book: &Book, random: &mut Random) -> Self {
         let active = |line: &&Line| book.hook_by_id(&line.hook).is_some_and(|hook| book.hooks[hook].state == State::Active);
         let lines: Vec<&Line> = book.finished.iter().filter(active).collect();
@@ -97,7 +97,7 @@ impl Call {
         Self::Retry(line.id.clone(), line.attempts)
     }
 
-    /// The webhook that it is about.
+    /// The webhook that the call is about.
     pub(super) fn hook(&self) -> Option<usize> {
         match self {
             Self::Create(hook) | Self::Enable(hook) | Self::Disable(hook) | Self::Delete(hook) => Some(*hook),
@@ -124,7 +124,7 @@ impl Call {
         }
     }
 
-    /// Enters it in the book, before it is sent.
+    /// Enters the call in the book before it is sent.
     pub(super) fn asked(&self, book: &mut Book) {
         let (epoch, events) = (book.epoch, book.events.len());
         match self {
@@ -132,7 +132,8 @@ impl Call {
             Self::Rotate(hook, secret) => {
                 book.hooks[*hook].secrets.push(Signing { secret: secret.clone(), from: epoch, until: None });
             }
-            // Refused with 503 while the service ends, it may have been taken all the same, and is then made after the next start.
+            // While the service ends, a test that is refused with 503 may have been taken all the same, and is then made after
+            // the next start.
             Self::Test(hook) => book.hooks[*hook].tested.extend([epoch, epoch + 1]),
             Self::Recover(hook, _) => book.hooks[*hook].recovered = events,
             Self::Retry(delivery, _) => {
@@ -144,7 +145,7 @@ impl Call {
         book.doubt = Some(self.clone());
     }
 
-    /// Enters what was answered.
+    /// Enters the answer in the book.
     pub(super) fn answered(&self, book: &mut Book, answer: &Answer) {
         book.doubt = None;
         if matches!(answer.status, 429 | 503 | 507) {
@@ -179,7 +180,7 @@ impl Call {
         }
     }
 
-    /// Nothing was done.
+    /// Enters that nothing was done.
     fn refused(&self, book: &mut Book) {
         let epoch = book.epoch;
         match self {
@@ -222,7 +223,7 @@ impl Book {
         number
     }
 
-    /// What was kept since then and is what the webhook wants has a delivery for it.
+    /// Enters that each event since then which the webhook wants has a delivery for it.
     fn recovered(&mut self, hook: usize, since: Timestamp) {
         let kinds = &self.hooks[hook].kinds;
         let wanted = |(_, event): &(usize, &Event)| event.asked_at >= since && kinds.contains(&event.kind);
@@ -242,7 +243,7 @@ impl Book {
 }
 
 impl Hook {
-    /// A secret that was not taken; the one before goes on.
+    /// Forgets a secret that was refused. The secret before it goes on.
     pub(super) fn forget_secret(&mut self, secret: &str, in_epoch: usize) {
         let signing = self.secrets.iter_mut().find(|signing| signing.secret == secret);
         signing.expect("it was entered").until = Some(in_epoch);
@@ -331,10 +332,10 @@ pub(super) fn text(value: &Value) -> String {
     crate::harness::api::text(value)
 }
 
-/// In the path of a webhook whose receiver refuses three attempts of four.
+/// A part of a webhook's path: its receiver refuses three attempts of four.
 pub(super) const FLAKY: &str = "flaky";
 
-/// The type of the events of tests.
+/// The type of test events.
 pub(super) const TEST: &str = "probe";
 
 const JSON: &str = "application/json";

@@ -10,7 +10,7 @@ use super::strace::{EIO, ENOSPC, Fault};
 use crate::harness::disk::medium::Medium;
 use crate::harness::seed::Random;
 
-/// The events of a batch whose sync fails are answered to nobody: a power cut at that moment takes none that were.
+/// The events of a batch whose sync fails are not answered, so a power cut at that moment takes no event that was.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_sync_ends_the_service_and_answers_nothing_that_it_was_for() {
     let mut random = Random::new();
@@ -37,7 +37,7 @@ async fn a_failed_sync_ends_the_service_and_answers_nothing_that_it_was_for() {
     }
 }
 
-/// One write, or all from there on.
+/// Either one write fails, or every write from there on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_without_room_takes_nothing_that_was_answered() {
     let mut random = Random::new();
@@ -49,7 +49,7 @@ async fn a_write_without_room_takes_nothing_that_was_answered() {
         while hits < points && tries < 3 * points {
             tries += 1;
             if call == "ftruncate" {
-                // A file that has grown does not grow again at the same place.
+                // A file that has grown does not grow again at the same place, so each case needs a store of its own.
                 stage = Stage::new(TENANTS, random.split()).await;
             }
             let (nth, lasting) = (1 + random.below(calls as u64) as usize, tries % 2 == 0);
@@ -73,7 +73,7 @@ fn ended_with_74(hit: Hit) {
     assert_eq!((ended.code(), ended.signal()), (Some(STORE_IO), None), "{ended:?}");
 }
 
-/// Where there is no room, and how often.
+/// The writes that find no room: the site, the call, the number of points in a usual run, and their number in a full one.
 const WRITES: [(Site, &str, usize, usize); 4] = [
     (Site::Opening, "pwrite64", 1, 8),
     (Site::Writer, "pwrite64", 3, 20),

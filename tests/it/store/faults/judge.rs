@@ -1,4 +1,4 @@
-//! The end: what was answered, what the log shows and what the receiver got are held against each other.
+//! The end of a test: the answers, the log and what the receiver got are compared with each other.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -9,16 +9,16 @@ use super::call::TEST;
 use super::settle::deliveries;
 use crate::harness::receiver::Received;
 
-/// What came out of it.
+/// The counts of a test that held.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Verdict {
     pub(super) answered: usize,
     pub(super) deliveries: usize,
-    /// Requests whose outcome was not on disk when the service ended, and which were made again.
+    /// Requests whose outcome was not on disk when the service ended, and that were made again.
     pub(super) again: usize,
 }
 
-/// Requests of one event to one webhook.
+/// The requests of one event to one webhook.
 #[derive(Default)]
 struct Came {
     count: usize,
@@ -27,7 +27,8 @@ struct Came {
     epochs: BTreeSet<usize>,
 }
 
-/// Holds a tenant's book against its log and against what came; nothing is pending any more. `starts` are those of the service.
+/// Compares a tenant's book with its log and with the requests that came. Nothing may be pending any more. `starts` are the
+/// service's starts.
 pub(super) async fn judge(book: &Book, doors: &Doors, received: &[Received], starts: &[Instant]) -> Verdict {
     let lines = deliveries(&doors.tenant).await;
     let came = sort(book, received, starts);
@@ -47,7 +48,7 @@ pub(super) async fn judge(book: &Book, doors: &Doors, received: &[Received], sta
     Verdict { answered, deliveries: lines.len(), again: requests.saturating_sub(attempts as usize) }
 }
 
-/// Every request but those of tests, by event and webhook. Each must be one that may have been sent in its epoch.
+/// Sorts the requests by event and webhook, without tests. Each must be one that may have been sent in its epoch.
 fn sort(book: &Book, received: &[Received], starts: &[Instant]) -> HashMap<(String, usize), Came> {
     let mut all: HashMap<(String, usize), Came> = HashMap::new();
     let of_tenant = format!("/{}/", book.tenant);
@@ -77,7 +78,7 @@ fn may_come(hook: &Hook, request: &Received, epoch: usize, is_test: bool) {
     );
 }
 
-/// The number in the body is that of an event with this id.
+/// Checks that the number in the body is that of an event with this id.
 fn is_what_was_published(book: &Book, request: &Received) {
     let data = &request.json()["data"];
     assert_eq!(data["tenant"], *book.tenant, "{request:?}");
@@ -108,7 +109,7 @@ fn nothing_is_invented(book: &Book, lines: &HashMap<String, Line>) {
         book.events.iter().enumerate().filter_map(|(number, event)| Some((event.id.as_deref()?, number))).collect();
     for line in lines.values() {
         let hook = book.hook_by_id(&line.hook).unwrap_or_else(|| panic!("nobody made the webhook of {line:?}"));
-        // One without an id may have been published by a call that was not answered.
+        // An event without an id may have been published by a call that was not answered.
         let Some(number) = numbers.get(&*line.event) else {
             assert!(book.events.iter().any(|event| event.fate == Fate::Unknown), "nobody published {line:?}");
             continue;
@@ -121,8 +122,8 @@ fn wants(hook: &Hook, event: &Event, number: usize, place: usize) -> bool {
     event.fate != Fate::Absent && (event.hooks.contains(&place) || number < hook.recovered && hook.kinds.contains(&event.kind))
 }
 
-/// A success that is shown was received, and what came without being recorded was cut off by an end of the service: at most one
-/// attempt each time.
+/// Checks that a success in the log was received. A request that is not recorded was cut off by an end of the service, at most
+/// one each time.
 fn attempts_are_requests(line: &Line, came: Option<&Came>) {
     let nothing = Came::default();
     let came = came.unwrap_or(&nothing);
@@ -155,7 +156,7 @@ async fn tests_are_kept(book: &Book, doors: &Doors) {
     }
 }
 
-/// Judged by the `standardwebhooks` crate, which is not ours.
+/// Whether the signature holds. The `standardwebhooks` crate judges it.
 fn holds(request: &Received, secret: &str) -> bool {
     let mut headers = http::HeaderMap::new();
     for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {

@@ -1,4 +1,5 @@
-//! `kill -9` while webhooks are made, changed, switched and deleted, secrets rotated, and deliveries tested, retried and recovered.
+//! `kill -9` while webhooks are made, changed, switched and deleted, secrets are rotated, and deliveries are tested, retried and
+//! recovered.
 
 use super::actor::Until;
 use super::count;
@@ -26,5 +27,5 @@ async fn kills_between_calls_of_every_kind_leave_all_that_was_answered() {
 
 const TENANTS: usize = 5;
 
-/// Every so many kills, `check --store` sees the store before the next start does.
+/// After so many kills, `check --store` looks at the store before the next start.
 const CHECKED: usize = 5;

@@ -1,9 +1,9 @@
-//! Whatever ends the process or the disk under it: what was answered holds.
+//! Whatever ends the process or the disk under it, every answer holds.
 //!
-//! The owner of each of some tenants does one thing after another, and keeps a book of what was answered. Only the call that was
-//! under way at a fault is in doubt, until the next start shows what became of it. In the end every event that was answered is
-//! delivered to every webhook that was to get it, or shown as failed; nothing else was sent, and nothing again that the log had
-//! shown as delivered.
+//! Several tenants have an owner each. An owner makes one call after another, and keeps a book of the answers. Only the call that
+//! was under way at a fault is in doubt, until the next start shows what happened. In the end every answered event is delivered
+//! to every webhook that was to get it, or is shown as failed. Nothing else was sent, and nothing was sent again after the log
+//! had shown it as delivered.
 
 mod actor;
 mod book;
@@ -18,7 +18,7 @@ mod stage;
 mod strace;
 mod syscalls;
 
-/// As many as belong into every run; with `HOOKWHEEL_TEST_FAULTS=all`, all of them.
+/// How many cases run: `few` in a usual run, `all` with `HOOKWHEEL_TEST_FAULTS=all`.
 pub(crate) fn count(few: usize, all: usize) -> usize {
     if every_one() { all } else { few }
 }

@@ -1,4 +1,4 @@
-//! Power cuts: of what was written only what was synced is left, in the journal and in the tables.
+//! Power cuts: of what was written, in the journal and in the tables, only what was synced is left.
 
 use std::collections::HashSet;
 use std::fs;
@@ -45,7 +45,8 @@ async fn power_cuts_leave_all_that_was_answered() {
     eprintln!("{cuts} power cuts, {answered} answered events looked for, {unsynced} files found that nobody had synced");
 }
 
-/// A service that is told that its syncs are done, while nothing is, answers too early; this is what that looks like.
+/// The disk says that syncs are done and does nothing, so the service answers too early. This test shows that the check would see
+/// it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_takes_what_was_not_synced() {
     let (cuts, mut random) = (count(3, 20), Random::new());
@@ -66,7 +67,7 @@ async fn a_power_cut_takes_what_was_not_synced() {
     eprintln!("without syncs {losses} of {cuts} power cuts took something that was answered");
 }
 
-/// What is left when power goes at this moment, and what had been answered by then.
+/// Cuts the power at this moment. Returns the disk that is left, and the books as they were then.
 fn cut_power(stage: &Stage, disk: &Medium) -> (Medium, Vec<Book>) {
     stage.service.signal("STOP");
     wait_until_all_stand(stage.service.pid());
@@ -76,7 +77,7 @@ fn cut_power(stage: &Stage, disk: &Medium) -> (Medium, Vec<Book>) {
     (left, books)
 }
 
-/// A service that may reach no receiver shows what is left.
+/// Starts a service that can reach no receiver, to see what is left.
 pub(super) async fn is_whole(left: &Medium, books: Vec<Book>, taken: &HashSet<(String, String)>) {
     check(left).expect(0);
     let config = stage::config(books.len()).allow_private(&[]);
@@ -94,7 +95,7 @@ fn check(disk: &Medium) -> Ran {
     ran::finish(ran::command_behind(&disk.inside()).args(["check", "--store"]).arg(store))
 }
 
-/// How many events a check has found; none in a store that it refuses.
+/// How many events a check has found. None in a store that it refuses.
 fn events(checked: &Ran) -> usize {
     let words: Vec<&str> = checked.stdout.split_whitespace().collect();
     let count = words.windows(2).find(|words| words[1] == "events,").and_then(|words| words[0].parse().ok());
@@ -103,8 +104,8 @@ fn events(checked: &Ran) -> usize {
 
 const TENANTS: usize = 4;
 
-/// Enough that the service does not find it low; hardly any of it is ever written.
+/// The size of the disk. The service does not find it low, and hardly any of it is ever written.
 pub(super) const DISK_MIB: u32 = 256;
 
-/// Cuts of one service, before its disk gets full.
+/// How often the power of one service is cut, before its disk gets full.
 const CUTS_OF_ONE: usize = 25;

@@ -1,4 +1,4 @@
-//! After a start: what became of the call in doubt, and whether what was answered before stands.
+//! After a start: finds out what happened to the call in doubt, and whether earlier answers hold.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use super::book::{Book, Fate, Line, Shown, State};
 use super::call::{Call, text};
 use crate::harness::client::Client;
 
-/// Asks what became of the call that was not answered, and enters it as if it had been.
+/// Finds out what happened to the call that was not answered, and enters it as if it had been answered.
 pub(super) async fn settle(book: &mut Book, doors: &Doors) {
     let epoch = book.epoch.saturating_sub(1);
     match book.doubt.take() {
@@ -64,7 +64,7 @@ async fn state(id: &str, doors: &Doors) -> State {
     }
 }
 
-/// Webhooks are as answered, secrets too, and the newest events that were answered are there.
+/// Checks that webhooks and secrets are as answered, and that the newest answered events are there.
 pub(super) async fn stands(book: &Book, doors: &Doors) {
     let listed = webhooks(&doors.tenant).await;
     let alive = book.hooks_in(&[State::Active, State::Disabled]);
@@ -85,8 +85,8 @@ pub(super) async fn stands(book: &Book, doors: &Doors) {
     }
 }
 
-/// Every event that was answered is there, with a delivery for each webhook that was to get it; no success that the log has shown
-/// is forgotten, and none is shown that no receiver gave: those that did are in `taken`.
+/// Checks that every answered event is there, with a delivery for each webhook that was to get it. No success that the log has
+/// shown may be forgotten, and each must be in `taken`, the events that a receiver took.
 pub(super) async fn all_is_there(book: &Book, doors: &Doors, taken: &HashSet<(String, String)>) {
     let deliveries = deliveries(&doors.tenant).await;
     let mut by_pair = HashMap::new();
@@ -110,7 +110,7 @@ pub(super) async fn all_is_there(book: &Book, doors: &Doors, taken: &HashSet<(St
     }
 }
 
-/// All that a tenant's log holds, but for tests, by id.
+/// Everything that a tenant's log holds, by id, without tests.
 pub(super) async fn deliveries(tenant: &Client) -> HashMap<String, Line> {
     let lines = pages(tenant, "/v1/deliveries?limit=250&test=false").await;
     lines.iter().map(Line::of).map(|line| (line.id.clone(), line)).collect()
@@ -132,5 +132,5 @@ async fn pages(tenant: &Client, path: &str) -> Vec<Value> {
     }
 }
 
-/// The journal holds the newest, so they would be the first to go.
+/// How many of the newest events are looked for. The journal holds them, so they would be lost first.
 const NEWEST: usize = 5;

@@ -9,10 +9,10 @@ use super::actor::Until;
 use super::stage::Stage;
 use super::strace::{self, Fault, Tracer};
 
-/// Who writes.
+/// A place at which the service writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Site {
-    /// All of it, from the start of the process until it is ready, on a store that was not closed.
+    /// All threads, from the start of the process until it is ready, on a store that was not closed.
     Opening,
     /// The thread that commits, to the journal and to the tables.
     Writer,
@@ -22,29 +22,29 @@ pub(super) enum Site {
     Closing,
 }
 
-/// How a life of the service ended under a fault.
+/// How a run of the service ended under a fault.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hit {
-    /// Whether the fault came at all: calls are not as many in every run.
+    /// Whether the fault came. Not every run makes as many calls as were counted.
     pub(super) injected: bool,
-    /// `None`: it lived on.
+    /// How the service ended. `None` when it lived on.
     pub(super) ended: Option<ExitStatus>,
 }
 
 impl Site {
     pub(super) const ALL: [Self; 4] = [Self::Opening, Self::Writer, Self::Checkpoint, Self::Closing];
 
-    /// What is done while its calls are counted or disturbed.
+    /// What the owners do while the calls are counted or disturbed.
     fn script(self) -> Until {
         match self {
-            // What stands in the journal then.
+            // The journal must hold something then.
             Self::Opening | Self::Closing => Until::events(30).publishing(),
             Self::Writer => Until::events(EVENTS),
             Self::Checkpoint => Until::events(EVENTS).publishing(),
         }
     }
 
-    /// With the 15 characters that the kernel keeps.
+    /// The name of the thread, with the 15 characters that the kernel keeps.
     fn thread(self) -> &'static str {
         match self {
             Self::Opening => "hookwheel",
@@ -53,7 +53,7 @@ impl Site {
         }
     }
 
-    /// How often it makes a call in one run.
+    /// How often the site makes a call in one run.
     pub(super) async fn calls(self, stage: &mut Stage, call: &str) -> usize {
         let log = NamedTempFile::new().expect("a temporary file");
         self.run(stage, None, &log).await;
@@ -61,7 +61,7 @@ impl Site {
         strace::calls(log.path(), call)
     }
 
-    /// Runs up to a fault. The service may have ended then, or not.
+    /// Runs up to a fault. The service may have ended then.
     pub(super) async fn hit(self, stage: &mut Stage, fault: Fault) -> Hit {
         let log = NamedTempFile::new().expect("a temporary file");
         let ended = self.run(stage, Some(fault), &log).await;
@@ -92,14 +92,14 @@ impl Site {
     }
 }
 
-/// In the script of every point.
+/// The events of each run.
 const EVENTS: usize = 300;
 
-/// Attempts get 8 s of it.
+/// The longest time of a stop, of which attempts get 8 s.
 const CLOSE_WITHIN: Duration = Duration::from_secs(15);
 
-/// What stands in the journal comes into the tables within a second.
+/// The time in which the journal's content comes into the tables, which takes a second.
 const CHECKPOINT_WITHIN: Duration = Duration::from_millis(1_500);
 
-/// A fault that came with the last of the script.
+/// How long to wait for a fault that came with the last call of the script.
 const END_WITHIN: Duration = Duration::from_millis(50);

@@ -22,11 +22,11 @@ pub(super) struct Stage {
     pub(super) actors: Vec<Actor>,
     receiver: Arc<Receiver>,
     random: Random,
-    /// When each life of the service began.
+    /// When each run of the service began.
     starts: Vec<Instant>,
 }
 
-/// Owners at work.
+/// The owners while they make calls.
 pub(super) struct Acting {
     until: Until,
     tasks: JoinSet<()>,
@@ -37,7 +37,7 @@ impl Stage {
         Self::with(tenants, random, async |config| Service::start(config).await).await
     }
 
-    /// With its store on this disk, and behind a tracer's words.
+    /// Sets the stage with the store on this disk, and behind the words of a tracer.
     pub(super) async fn on(disk: &Medium, tenants: usize, tracer: &[String], random: Random) -> Self {
         Self::with(tenants, random, async |config| Service::start_on(disk, config, tracer, turn::shared().await).await).await
     }
@@ -50,7 +50,7 @@ impl Stage {
         Self { service, actors, receiver, random, starts }
     }
 
-    /// Lets all owners call, until each has reached its end or the service is gone.
+    /// Lets all owners make calls, until each has reached its end or the service is gone.
     pub(super) fn act(&mut self, until: Until) -> Acting {
         let mut tasks = JoinSet::new();
         for actor in &self.actors {
@@ -60,7 +60,7 @@ impl Stage {
         Acting { until, tasks }
     }
 
-    /// The events that were taken so far, each with the URL that took it.
+    /// The events that the receiver has taken so far, each with the URL that took it.
     pub(super) fn taken(&self) -> HashSet<(String, String)> {
         self.receiver.look(|received| {
             let taken = received.iter().filter(|request| request.answered == Some(200));
@@ -68,14 +68,14 @@ impl Stage {
         })
     }
 
-    /// Starts the service anew after its end, and sees that what was answered stands.
+    /// Starts the service again after its end, and checks that earlier answers hold.
     pub(super) async fn start_again(&mut self) {
         self.begin().await;
         self.service.start_again().await;
         self.settle().await;
     }
 
-    /// The last life is over to its last byte, and another one begins.
+    /// Waits until everything that the last run sent is read, and begins another run.
     pub(super) async fn begin(&mut self) {
         self.receiver.drained().await;
         self.actors.iter().for_each(|actor| actor.book().begin_epoch());
@@ -92,7 +92,7 @@ impl Stage {
         }
     }
 
-    /// Lets everything end, and judges all that came of it; `check --store` says its own.
+    /// Lets every delivery end, and judges the whole. `check --store` judges the store.
     pub(super) async fn end(&mut self) -> Verdict {
         for actor in &self.actors {
             actor.enable_all(&self.service.tenant(PROVIDER, &actor.tenant)).await;
@@ -115,7 +115,7 @@ impl Stage {
 }
 
 impl Acting {
-    /// Until the service is gone, or all have reached their end.
+    /// Waits until the service is gone, or all owners have reached their end.
     pub(super) async fn ended(self) {
         self.tasks.join_all().await;
     }
@@ -126,7 +126,7 @@ impl Acting {
     }
 }
 
-/// Webhooks are never disabled by failures, so that the owners alone decide; retries come soon.
+/// A config in which failures never disable webhooks, so that only owners do, and in which retries come soon.
 pub(super) fn config(tenants: usize) -> Config {
     let keys = "extends = \"standard\"\n[dialect.steady.disable]\nconsecutive = 0\n";
     let base = Config::bare().dialect("steady", keys, &["50ms", "50ms"]).provider(PROVIDER, "steady");

@@ -1,4 +1,4 @@
-//! Faults at exact system calls, as `strace` injects them: a signal or an error in the place of the n-th call of a thread.
+//! Faults at exact system calls, injected by `strace`: a signal or an error in the place of the n-th call of a thread.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Where and what. `strace` counts the calls of each thread by itself.
+/// Where a fault comes, and which. `strace` counts the calls of each thread by itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fault {
     pub(super) call: &'static str,
-    /// From 1.
+    /// The number of the call, counted from 1.
     pub(super) nth: usize,
-    /// As `strace -e inject=` says it. A delay comes before the rest: what was answered too early gets out meanwhile.
+    /// The fault as `strace -e inject=` names it. A delay comes first, so that an answer that comes too early gets out.
     pub(super) what: &'static str,
-    /// Whether all later calls get it too.
+    /// Whether all later calls get the fault too.
     pub(super) lasting: bool,
 }
 
@@ -26,7 +26,7 @@ impl Fault {
     }
 }
 
-/// Words that trace all threads of what follows them, which stays the child of who starts it.
+/// Words that trace all threads of the command behind them. The command stays a child of whoever starts it.
 pub(super) fn words(fault: Option<Fault>, log: &Path) -> Vec<String> {
     let mut words = vec!["strace".to_owned(), "-D".to_owned(), "-f".to_owned(), "-qq".to_owned()];
     words.extend(options(fault, log));
@@ -39,11 +39,11 @@ fn options(fault: Option<Fault>, log: &Path) -> Vec<String> {
     options.into_iter().chain(fault.map(|fault| fault.option())).collect()
 }
 
-/// A tracer of one thread, until it is dropped.
+/// A tracer of one thread, which stops tracing when it is dropped.
 pub(super) struct Tracer(Child);
 
 impl Tracer {
-    /// Attaches to the thread with this name; comes back when it is traced.
+    /// Attaches to the thread with this name, and returns when it is traced.
     pub(super) async fn attach(pid: u32, thread: &str, fault: Option<Fault>, log: &Path) -> Self {
         let found = threads(pid).into_iter().find(|(_, name)| name == thread);
         let (id, _) = found.unwrap_or_else(|| panic!("no thread {thread} in {pid}"));
@@ -61,7 +61,7 @@ impl Tracer {
 }
 
 impl Drop for Tracer {
-    /// It lets go of the thread and ends.
+    /// Lets go of the thread and ends.
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.0.id().to_string()).status();
         let _ = self.0.wait();
@@ -87,7 +87,7 @@ pub(super) fn calls(log: &Path, call: &str) -> usize {
     let text = fs::read_to_string(log).expect("strace has written it");
     let mut by_thread: HashMap<&str, usize> = HashMap::new();
     for line in text.lines() {
-        // With several threads their ids come first.
+        // With several threads a line begins with the thread's id.
         let (thread, rest) = line.split_once(' ').filter(|(id, _)| id.parse::<u32>().is_ok()).unwrap_or(("", line));
         if rest.trim_start().strip_prefix(call).is_some_and(|rest| rest.starts_with('(')) {
             *by_thread.entry(thread).or_default() += 1;
@@ -105,11 +105,11 @@ pub(super) const KILL: &str = "signal=SIGKILL";
 pub(super) const EIO: &str = "error=EIO:delay_enter=2000";
 pub(super) const ENOSPC: &str = "error=ENOSPC:delay_enter=2000";
 
-/// Nothing is done, and yet said to be.
+/// The call does nothing and reports success.
 pub(super) const PRETEND: &str = "retval=0";
 
-/// A busy machine takes its time to start it.
+/// How long a tracer may take to start on a busy machine.
 const ATTACH_MAX: Duration = Duration::from_secs(30);
 
-/// What writes, and what makes it last.
+/// The calls that write, and those that make it durable.
 const TRACED: &str = "pwrite64,write,fdatasync,fsync,ftruncate,fallocate,rename";

@@ -1,4 +1,4 @@
-//! A kill at each call that writes or syncs, of a script of 300 events of the start that follows, and of a stop.
+//! A kill at each call that writes or syncs: during 300 events, during the start after it, and during a stop.
 
 use std::fs;
 use std::process::ExitStatus;
@@ -24,7 +24,7 @@ async fn a_kill_at_any_write_or_sync_leaves_all_that_was_answered() {
             let calls = site.calls(&mut stage, call).await;
             let points = points(calls, &mut random);
             let mut killed = 0;
-            // A file that has grown does not grow again at the same place.
+            // A file that has grown does not grow again at the same place, so each of these points needs a store of its own.
             let of_one = if call == "ftruncate" { 1 } else { POINTS_OF_ONE };
             for part in points.chunks(of_one) {
                 stage = Stage::new(TENANTS, random.split()).await;
@@ -60,7 +60,7 @@ async fn a_kill_while_a_store_is_made_leaves_none_or_a_whole_one() {
     service.stop_and_check().await;
 }
 
-/// Starts it where no store is.
+/// Removes the store's files, and starts the service, which makes a new store.
 async fn found_again(service: &mut Service, tracer: &[String]) -> Option<ExitStatus> {
     service.kill9();
     let files = fs::read_dir(service.folder()).expect("it is there").flatten();
@@ -70,7 +70,7 @@ async fn found_again(service: &mut Service, tracer: &[String]) -> Option<ExitSta
     service.try_to_start_again(tracer).await
 }
 
-/// How many of the points were reached.
+/// Kills the service at each point. Returns how many of the points were reached.
 async fn kill_at(stage: &mut Stage, site: Site, call: &'static str, points: &[usize]) -> usize {
     let mut killed = 0;
     for nth in points {
@@ -95,7 +95,7 @@ async fn kill_at(stage: &mut Stage, site: Site, call: &'static str, points: &[us
     killed
 }
 
-/// Each of so many calls, or a few of them.
+/// All of the calls, or a few of them.
 fn points(calls: usize, random: &mut Random) -> Vec<usize> {
     let few = count(FEW, calls).min(calls);
     if every_one() {
@@ -106,14 +106,14 @@ fn points(calls: usize, random: &mut Random) -> Vec<usize> {
 
 const TENANTS: usize = 3;
 
-/// Of each kind of call at each site, in every run.
+/// The points of each kind of call at each site, in a usual run.
 const FEW: usize = 3;
 
-/// A run may make fewer calls than the one in which they were counted.
+/// How often a point is tried. A run may make fewer calls than the run in which they were counted.
 const TRIES: usize = 2;
 
-/// Before a new store is made.
+/// After so many points a new store is made.
 const POINTS_OF_ONE: usize = 40;
 
-/// At every so many points, `check --store` sees the store before the next start does.
+/// After so many points, `check --store` looks at the store before the next start.
 const CHECKED: usize = 3;
