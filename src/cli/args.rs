@@ -48,7 +48,7 @@ pub(crate) struct Target {
     #[command(flatten)]
     pub(crate) reach: Reach,
 
-    /// For which tenant; to publish and to list, PROVIDER/* stands for all of a provider. An id of a webhook or a delivery is found in every tenant [default: default/default]
+    /// The tenant; to publish and to list, PROVIDER/* is all of a provider's. Ids of webhooks and deliveries are found in every tenant [default: default/default]
     #[arg(long, value_name = "PROVIDER/TENANT", value_parser = tenant, help_heading = SERVICE)]
     pub(crate) tenant: Option<String>,
 }

@@ -25,6 +25,7 @@ use tokio::net::UnixStream;
 use super::client::sockets::usual_sockets;
 use super::output::words::plain;
 use crate::domain::resource::Resource;
+use crate::domain::text::system::words;
 
 /// The service, as far as the command line knows it.
 pub(crate) struct Service {
@@ -327,7 +328,7 @@ fn reason(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => "no such socket".into(),
         io::ErrorKind::ConnectionRefused => "nobody listens".into(),
-        _ => cause.to_string(),
+        _ => words(cause),
     }
 }
 

@@ -27,11 +27,11 @@ use output::usage;
 #[command(name = "hookwheel", version, propagate_version = true, after_help = AFTER_HELP)]
 struct Cli {
     /// Print JSON: one object, or one a line for streams; errors too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = OUTPUT)]
     json: bool,
 
-    /// When to use colour
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    /// When to use colour: auto (on a terminal, unless NO_COLOR is set or TERM is dumb), always or never
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = OUTPUT, hide_possible_values = true)]
     color: Colour,
 
     #[command(subcommand)]
@@ -136,6 +136,9 @@ fn exit_of(kind: ErrorKind) -> Exit {
         _ => Exit::Usage,
     }
 }
+
+/// What all commands share stands apart from the options of each.
+const OUTPUT: &str = "Output";
 
 const AFTER_HELP: &str = "\
 Start here: hookwheel dev, then in a second terminal

@@ -10,7 +10,7 @@ use super::output::table::{Column, table, without};
 /// `--all`, or a tenant as in [`Target`].
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Whose {
-    /// Those of all tenants
+    /// Of all tenants
     #[arg(long, conflicts_with = "tenant")]
     all: bool,
 

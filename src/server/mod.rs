@@ -28,6 +28,7 @@ pub(crate) use dev::{DevOptions, Forward, Ready, Seen, dev};
 use crate::config::Sources;
 use crate::config::fault::Faults;
 use crate::deliver::connect;
+use crate::domain::text::system::words;
 use crate::store;
 
 /// Why the service did not start, or ended.
@@ -37,16 +38,16 @@ pub(crate) enum Error {
     Config(Faults),
     #[error(transparent)]
     Store(#[from] store::Error),
-    #[error("cannot {action}: {cause}")]
+    #[error("cannot {action}: {}", words(.cause))]
     Io { action: String, cause: io::Error },
     /// The address is another's now, or the machine does not have it yet: trying again may help.
-    #[error("cannot listen on {at}: {cause}")]
+    #[error("cannot listen on {at}: {}", words(.cause))]
     Bind { at: String, cause: io::Error },
     /// Another service answers at the socket.
     #[error("cannot listen on the admin socket {}: another service answers there", .0.display())]
     Taken(PathBuf),
     /// A path that was given leads nowhere: trying again does not help.
-    #[error("cannot use {what} {}: {cause}", .path.display())]
+    #[error("cannot use {what} {}: {}", .path.display(), words(.cause))]
     Path { what: &'static str, path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Connector(#[from] connect::Error),

@@ -3,10 +3,12 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use crate::domain::text::system::words;
+
 /// A store that cannot be opened, read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("cannot {action} {path}: {cause}", path = .path.display())]
+    #[error("cannot {action} {}: {}", .path.display(), words(.cause))]
     File { action: &'static str, path: PathBuf, cause: std::io::Error },
     #[error("{path} is in use by another hookwheel; ask it with `hookwheel status`", path = .0.display())]
     InUse(PathBuf),

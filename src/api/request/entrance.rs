@@ -47,7 +47,7 @@ impl Door {
             return Err(Problem::Forbidden("dev takes nothing from a web page of another origin".into()));
         }
         if has_body(method) && !is_json(headers) {
-            return Err(Problem::MediaType("send Content-Type: application/json (or application/x-ndjson)"));
+            return Err(Problem::MediaType(JSON_ALONE));
         }
         Ok(())
     }
@@ -94,6 +94,9 @@ fn is_loopback(host: &str) -> bool {
 fn text(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
+
+const JSON_ALONE: &str = "send the header Content-Type: application/json (or application/x-ndjson); curl does with \
+     -H 'Content-Type: application/json'";
 
 #[cfg(test)]
 mod tests {

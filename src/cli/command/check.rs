@@ -16,7 +16,7 @@ use crate::config::checked::Config;
 use crate::config::dangers::Dangers;
 use crate::store::Report;
 
-/// Check the config, or with --store a store whose service is stopped; changes nothing
+/// Check the config, or with --store the store of a stopped service; changes nothing
 #[derive(Args, Debug)]
 pub(crate) struct Check {
     /// The config file; conf.d/*.toml beside it are read too

@@ -22,8 +22,9 @@ impl Clock {
     }
 }
 
-/// Say that the wall clock is right: what is old by it may be deleted, and what is due by it is sent. `hookwheel status` shows
-/// whether the service doubts it; after a day it stops doubting by itself
+/// Say that the wall clock is right: what is old by it may be deleted, and what is due by it is sent
+///
+/// `hookwheel status` shows whether the service doubts the clock; after a day it stops doubting by itself.
 #[derive(Args, Debug)]
 pub(crate) struct Accept {
     #[command(flatten)]

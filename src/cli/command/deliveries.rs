@@ -24,23 +24,23 @@ pub(crate) enum Deliveries {
     List(Box<List>),
     /// Show one delivery with every attempt: request, response, time
     Show(One),
-    /// Send it again now
+    /// Send a delivery again now
     Retry(One),
-    /// End one that waits; an attempt under way may still succeed. `webhooks purge` ends all of a webhook
+    /// End a delivery that waits, as failed; an attempt under way may still succeed. `webhooks purge` ends all of a webhook
     Cancel(One),
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Where they stand
+    /// Only those with this status
     #[arg(long, value_enum)]
     status: Option<Status>,
 
-    /// Of this event type, or of all that begin so: prefix.*
+    /// Only of this event type, or of all that begin so: prefix.*
     #[arg(long = "type", value_name = "TYPE", value_parser = args::event_types)]
     kind: Option<String>,
 
-    /// Whose newest response had this status
+    /// Only those whose newest response had this status
     #[arg(long, value_name = "STATUS", value_parser = clap::value_parser!(u16).range(100..=599))]
     code: Option<u16>,
 
@@ -52,15 +52,15 @@ pub(crate) struct List {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     until: Option<String>,
 
-    /// Of this event
+    /// Only those of this event
     #[arg(long, value_name = "ID", value_parser = args::id)]
     event: Option<String>,
 
-    /// To this webhook, by its id or its name
+    /// Only those to this webhook, by its id or its name
     #[arg(long, value_name = "WEBHOOK")]
     webhook: Option<Name>,
 
-    /// Tests alone, or with --test=false none
+    /// Only tests, or with --test=false none
     #[arg(long, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     test: Option<bool>,
 
@@ -185,12 +185,15 @@ fn row(delivery: &Value) -> Vec<String> {
 pub(crate) fn why(delivery: &Value) -> String {
     match cell(delivery, "reason") {
         reason if reason.is_empty() || reason == EXHAUSTED => webhooks::last(delivery),
-        reason => reason,
+        reason => reason.trim_start_matches(OF_THE_WEBHOOK).to_owned(),
     }
 }
 
 /// The reason of a delivery whose last attempt failed: the result of that attempt says more.
 const EXHAUSTED: &str = "exhausted";
+
+/// What reasons begin with that are its webhook's: a list is about webhooks already.
+const OF_THE_WEBHOOK: &str = "webhook_";
 
 const COLUMNS: [Column; 9] = [
     Column::kept("ID"),
@@ -263,6 +266,6 @@ mod tests {
     fn a_list_says_why_a_delivery_is_held_or_has_failed() {
         let row = |reason: Value| why(&json!({ "reason": reason, "last_code": 503, "last_error": "status" }));
         assert_eq!((row(json!("exhausted")), row(json!(null))), ("503".into(), "503".into()));
-        assert_eq!((row(json!("cancelled")), row(json!("disabled"))), ("cancelled".into(), "disabled".into()));
+        assert_eq!((row(json!("cancelled")), row(json!("webhook_disabled"))), ("cancelled".into(), "disabled".into()));
     }
 }

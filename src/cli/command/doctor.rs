@@ -13,7 +13,9 @@ use crate::cli::output::words::{count, plain};
 use crate::config::DEFAULT_FILE;
 use crate::store::{Aside, Diagnosis, HeldEvent};
 
-/// Examine the store of a stopped service: say what is wrong, what to do, and what was put aside; changes nothing without --acknowledge
+/// Examine the store of a stopped service: what is wrong, what to do, and what was put aside
+///
+/// Changes nothing without --acknowledge.
 #[derive(Args, Debug)]
 pub(crate) struct Doctor {
     /// The config file, which names the store

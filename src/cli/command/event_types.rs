@@ -19,9 +19,9 @@ pub(crate) enum EventTypes {
     /// List the event types of the tenant's provider
     #[command(visible_alias = "ls")]
     List(List),
-    /// Add an event type, or say anew what one looks like
+    /// Add an event type, or replace what is said of it
     Set(Box<Set>),
-    /// Take one away that was added; who subscribes to it gets it as before
+    /// Delete an event type that was added; webhooks that subscribe to it get its events as before
     #[command(visible_alias = "rm")]
     Delete(Delete),
 }

@@ -207,7 +207,10 @@ impl Send {
 fn next_step(delivery: &Value) -> Option<Hint> {
     match delivery["status"].as_str()? {
         "failed" => Some(Hint::service(format!("deliveries show {}", cell(delivery, "id")))),
-        "held" => Some(Hint::service(format!("webhooks enable {}", cell(delivery, "webhook_id")))),
+        "held" if delivery["reason"] == DISABLED => {
+            Some(Hint::service(format!("webhooks enable {}", cell(delivery, "webhook_id"))))
+        }
+        "held" => Some(Hint::service(format!("webhooks show {}", cell(delivery, "webhook_id")))),
         _ => None,
     }
 }
@@ -234,6 +237,9 @@ fn scalar(text: &str) -> Result<Box<RawValue>, String> {
     let value: Box<RawValue> = serde_json::from_str(text).map_err(|error| format!("what follows := is not JSON: {error}"))?;
     if value.get().starts_with(['{', '[']) { Err("an attribute is a scalar, no object and no list".into()) } else { Ok(value) }
 }
+
+/// The reason of a delivery that is held since its webhook was disabled, which can be enabled.
+const DISABLED: &str = "webhook_disabled";
 
 const MAYBE_PUBLISHED: &str = "; it may have published the event all the same: with --id or --idempotency-key it can be repeated";
 
@@ -284,7 +290,7 @@ mod tests {
     #[test]
     fn a_delivery_that_did_not_succeed_says_why_and_what_to_do() {
         let row = |status: &str, reason: Value| json!({ "id": "dlv_1", "webhook_id": "wh_1", "status": status, "attempts": 2, "url": "https://x/", "reason": reason, "last_error": "connect" });
-        let (failed, held) = (row("failed", json!("exhausted")), row("held", json!("disabled")));
+        let (failed, held) = (row("failed", json!("exhausted")), row("held", json!("webhook_disabled")));
         let send = send(&["a"]);
         assert_eq!(send.delivery_line(&failed), "dlv_1  failed  2 attempts  https://x/  because: connect");
         assert_eq!(send.delivery_line(&held), "dlv_1  held  2 attempts  https://x/  because: disabled");
@@ -292,6 +298,8 @@ mod tests {
         let step = |row: &Value| next_step(row).map(|hint| hint.line(&Called::default()));
         assert_eq!(step(&failed).as_deref(), Some("hookwheel deliveries show dlv_1"));
         assert_eq!(step(&held).as_deref(), Some("hookwheel webhooks enable wh_1"));
+        let removed = row("held", json!("webhook_removed"));
+        assert_eq!(step(&removed).as_deref(), Some("hookwheel webhooks show wh_1"), "what was removed cannot be enabled");
     }
 
     #[test]

@@ -15,15 +15,15 @@ pub(crate) struct Serve {
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
     pub(crate) config: PathBuf,
 
-    /// Over server.listen
+    /// Where to listen, instead of at server.listen
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<String>,
 
-    /// Over server.admin_socket
+    /// The admin socket, instead of server.admin_socket
     #[arg(long, value_name = "PATH")]
     admin_socket: Option<String>,
 
-    /// Over storage.path
+    /// The store's file, instead of storage.path
     #[arg(long, value_name = "FILE")]
     storage: Option<String>,
 }

@@ -14,7 +14,9 @@ use crate::cli::output::hint::Hint;
 use crate::cli::output::print::{Out, Paint};
 use crate::cli::output::words::{count, duration, folded, plain, size};
 
-/// Show whether the service is ready, and how much it has to do; exit with 1 when it is not ready
+/// Show whether the service is ready, and how much it has to do
+///
+/// Exits with 1 when it is not ready.
 #[derive(Args, Debug)]
 pub(crate) struct Status {
     /// Wait until it is ready
@@ -127,8 +129,9 @@ impl Reload {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
         }
-        let Reloaded { changes, .. } = answer.read()?;
-        out.line(plain(if changes.is_empty() { "reload: nothing changed" } else { &changes }))?;
+        let said: Reloaded = answer.read()?;
+        let is_same = said.added.is_empty() && said.changed.is_empty() && said.removed.is_empty();
+        out.line(plain(if is_same { "reload: nothing changed" } else { &said.changes }))?;
         Ok(Exit::Ok)
     }
 }

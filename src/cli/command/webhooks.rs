@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use url::Url;
+use url::{ParseError, Url};
 
 use super::webhooks::purge::Purge;
 use super::webhooks::trial::Test;
@@ -28,20 +28,20 @@ pub(crate) enum Webhooks {
     /// List webhooks with their last result: a code, or why there was none
     #[command(visible_alias = "ls")]
     List(List),
-    /// Subscribe a URL; shows the secret once
+    /// Subscribe a URL, and show its secret once
     Add(Box<Add>),
     /// Show one webhook
     Show(One),
-    /// Deliver again, what was held first
+    /// Deliver again, beginning with what was held
     Enable(One),
     /// Hold deliveries from now on
     Disable(One),
-    /// Remove it; what is pending ends as failed, the log stays
+    /// Delete a webhook; what waits for it ends as failed, and its log stays
     #[command(visible_alias = "rm")]
     Delete(One),
-    /// End what waits: as failed, for the reason `cancelled`; the log stays
+    /// End all deliveries that wait for a webhook, as failed for the reason `cancelled`; its log stays
     Purge(Purge),
-    /// Make a new secret, or take one from a file; shows it once
+    /// Make a new secret, or take one from a file, and show it once
     RotateSecret(Rotate),
     /// Send a test delivery now, with the header hookwheel-test: true, and show request and response
     Test(Test),
@@ -51,7 +51,7 @@ pub(crate) enum Webhooks {
 
 #[derive(Args, Debug)]
 pub(crate) struct List {
-    /// Those alone whose last deliveries failed, and those that failures disabled
+    /// Only webhooks whose last attempt failed, and those that failures disabled
     #[arg(long)]
     failing: bool,
 
@@ -292,7 +292,12 @@ pub(crate) fn tenant_of(row: &Value) -> String {
 }
 
 fn url(text: &str) -> Result<String, String> {
-    let read = Url::parse(text).map_err(|error| format!("it is no URL: {error}"))?;
+    let read = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => {
+            format!("a URL begins with https://, as in https://{}", text.trim_start_matches('/'))
+        }
+        error => format!("it is no URL: {error}"),
+    })?;
     if matches!(read.scheme(), "http" | "https") { Ok(text.into()) } else { Err("a URL begins with https:// or http://".into()) }
 }
 
@@ -315,16 +320,23 @@ const COLUMNS: [Column; 8] = [
 const ORDER: &[&str] = &[
     "id",
     "name",
+    "provider",
+    "tenant",
     "url",
     "events",
+    "description",
     "status",
     "is_active",
-    "secret",
-    "description",
     "disabled_at",
     "disabled_reason",
-    "created_at",
+    "failures",
+    "last_code",
+    "last_error",
     "last_delivery_at",
+    "owner",
+    "created_at",
+    "secret",
+    "previous_secret_until",
     "note",
 ];
 

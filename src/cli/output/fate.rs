@@ -8,6 +8,7 @@ use super::hint::{Hint, quoted};
 use crate::cli::client;
 use crate::config::fault::{Fault, Faults, Location, Remedy};
 use crate::domain::resource::Resource;
+use crate::domain::text::system::words;
 use crate::{bench, server, store};
 
 impl From<&Fault> for Said {
@@ -70,7 +71,7 @@ impl From<client::Error> for Failure {
 /// What starts a service where none answers: the installed one, or `dev`. A socket that was named may be one that is not there.
 fn start(tried: &[(std::path::PathBuf, io::Error)]) -> Hint {
     match tried {
-        [(socket, _)] => Hint::text(format!("ls -l {}", quoted(&socket.to_string_lossy()))),
+        [(socket, _)] => look(socket),
         _ if is_installed() => Hint::text("systemctl start hookwheel"),
         _ => Hint::plain("dev"),
     }
@@ -196,14 +197,22 @@ fn why(cause: &io::Error) -> String {
         io::ErrorKind::NotFound => "it does not exist".into(),
         io::ErrorKind::IsADirectory => "it is a directory".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),
-        _ => cause.to_string(),
+        _ => words(cause),
+    }
+}
+
+/// Shows what is at a path, or what there is in the nearest folder above where nothing is.
+fn look(path: &Path) -> Hint {
+    let shown = |path: &Path| quoted(&named(path).to_string_lossy());
+    match path.ancestors().find(|above| named(above).exists()) {
+        Some(above) if above != path => Hint::text(format!("ls -la {}", shown(above))),
+        _ => Hint::text(format!("ls -ld {}", shown(path))),
     }
 }
 
 /// The folder of a bare name is the one where the command was typed.
-fn look(path: &Path) -> Hint {
-    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-    Hint::text(format!("ls -ld {}", quoted(&path.to_string_lossy())))
+fn named(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
 
 fn is_denied(cause: &io::Error) -> bool {
@@ -301,14 +310,18 @@ mod tests {
 
     #[test]
     fn a_bare_name_stands_in_the_folder_of_the_command() {
-        assert_eq!(look(Path::new("a.redb").parent().expect("a folder")).line(&Called::default()), "ls -ld .");
+        let looked = |path: &Path| look(path).line(&Called::default());
+        assert_eq!(looked(Path::new("a.redb").parent().expect("a folder")), "ls -ld .");
+        assert_eq!(looked(Path::new("none.redb")), "ls -la .", "what is not there cannot be listed");
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(looked(&folder.path().join("no/such/file")), format!("ls -la {}", folder.path().display()));
     }
 
     #[test]
     fn a_file_that_may_not_be_read_is_a_matter_of_permission() {
         let denied = file_failure("read", Path::new("/x"), &io::ErrorKind::PermissionDenied.into());
         assert_eq!(denied.exit, Exit::Permission);
-        assert!(denied.human(&Called::default()).contains("cannot read /x: permission denied\n  try: ls -ld /x"), "{denied:?}");
+        assert!(denied.human(&Called::default()).contains("cannot read /x: permission denied\n  try: ls -la /"), "{denied:?}");
         assert_eq!(file_failure("read", Path::new("/x"), &io::ErrorKind::NotFound.into()).exit, Exit::Usage);
     }
 }

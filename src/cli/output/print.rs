@@ -11,6 +11,7 @@ use terminal_size::{Width, terminal_size_of};
 use super::exit::{Exit, Failure};
 use super::hint::{Called, Hint};
 use super::words::{plain, plain_json};
+use crate::domain::text::system::words;
 
 /// Both streams of one run of the program.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ fn lost(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::closed_pipe();
     }
-    Failure::new(Exit::StoreIo, format!("cannot write to stdout: {error}"), Hint::text("df -h"))
+    Failure::new(Exit::StoreIo, format!("cannot write to stdout: {}", words(error)), Hint::text("df -h"))
 }
 
 /// `--color`.

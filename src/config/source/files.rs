@@ -9,6 +9,7 @@ use std::path::Path;
 
 use crate::config::fault::Remedy;
 use crate::domain::text::shell::quoted;
+use crate::domain::text::system::words;
 use crate::domain::units::Size;
 
 /// A file's bytes and what the file system says about it.
@@ -51,7 +52,7 @@ pub(crate) enum Unreadable {
     Denied { user: String, file: String, is_folder: bool },
     #[error("it is larger than {0}")]
     TooLarge(Size),
-    #[error("{0}")]
+    #[error("{}", words(.0))]
     Io(io::Error),
 }
 

@@ -3,3 +3,4 @@
 pub(crate) mod nearest;
 pub(crate) mod plain;
 pub(crate) mod shell;
+pub(crate) mod system;
