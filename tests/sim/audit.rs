@@ -15,6 +15,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{Accepted, Denied, Filter, Fit, Of, Refusal, Space, View};
 
+/// `max_bytes` of a store with little room.
+pub(super) const TIGHT_BYTES: u64 = 1 << 20;
+
 /// What was told or asked before a crash and may be on disk or not.
 #[derive(Default)]
 pub(super) struct Doubts {
@@ -108,6 +111,7 @@ impl World {
                 law!(differs, "publication {number} was refused, and nothing else has its id or its key");
                 Ok(())
             }
+            Err(Refusal::Full) if self.is_tight() => Ok(()),
             Err(refusal) => Err(Broken(format!("publication {number} was refused: {refusal}"))),
         }
     }
@@ -116,6 +120,9 @@ impl World {
     fn is_remembered(&self, published: &Published) -> bool {
         let age = published.key.map_or(Duration::MAX, |key| self.book.latest.since(key.time()));
         let (day, slack) = (Duration::from_secs(24 * 3_600), Duration::from_secs(60));
+        if self.is_tight() {
+            return false;
+        }
         let by_id = published.id.is_some() && age + slack < self.limits.retention;
         by_id || (published.idempotency_key.is_some() && age + slack < day)
     }
@@ -218,13 +225,18 @@ impl World {
 
     fn wished(&mut self, key: DeliveryKey, wish: Wish, result: Result<(), Denied>) -> Held {
         let now = self.book.latest;
+        let may_expire = self.may_expire(key) && self.is_old(key);
         let Some(known) = self.book.deliveries.get_mut(&key) else { return Ok(()) };
         match (wish, result) {
             (Wish::Retry, Ok(())) => {
                 law!(!known.is_gone, "{key:?} went with the retention, and is retried");
-                if known.state != Is::Pending || known.may_end {
-                    // One that may have ended meanwhile shows at the next look.
-                    known.is_doubted |= known.may_end;
+                if known.state == Is::Pending && (known.may_end || may_expire) {
+                    // It may have ended without an attempt before: then a run of its own began, which shows.
+                    known.is_doubted = true;
+                    let view = self.process().stepped.store.delivery_by_key(key)?;
+                    return view.map_or(Ok(()), |view| self.compare(key, &view));
+                }
+                if known.state != Is::Pending {
                     (known.state, known.before, known.ended_at) = (Is::Pending, known.attempts, None);
                     known.cause = if known.cause == Cause::Test { Cause::Test } else { Cause::Hand };
                 }
@@ -232,7 +244,7 @@ impl World {
             }
             (Wish::Cancel, Ok(())) => (known.state, known.ended_at) = (Is::Failed, Some(now)),
             (Wish::Cancel, Err(Denied::Ended)) => {
-                let ended = known.state != Is::Pending || known.may_end || known.is_doubted;
+                let ended = known.state != Is::Pending || known.may_end || known.is_doubted || may_expire;
                 law!(ended, "{key:?} is pending, and is not cancelled because it has ended");
             }
             (_, Err(Denied::NoDelivery)) => {
@@ -258,12 +270,22 @@ impl World {
 
     /// Retention takes nothing that is unfinished, and nothing before its age.
     fn missing(&mut self, key: DeliveryKey, known: &Known) -> Held {
-        let (now, retention) = (self.process().stepped.store.now(), self.limits.retention);
-        let old = now.since(key.event.time()) + Duration::from_secs(1) >= retention;
+        let old = self.is_old(key);
         let ended = known.state != Is::Pending || known.may_end || known.is_doubted || self.may_expire(key);
-        law!(old, "{key:?} is lost: it is {:?}, and {:?} old", known.state, now.since(key.event.time()));
+        law!(old || self.is_tight(), "{key:?} is lost: it is {:?}, and not as old as the retention", known.state);
         law!(ended, "{key:?} is lost, and it is pending");
         Ok(())
+    }
+
+    /// Whether retention may take the event.
+    fn is_old(&mut self, key: DeliveryKey) -> bool {
+        let age = self.process().stepped.store.now().since(key.event.time());
+        age + Duration::from_secs(1) >= self.limits.retention
+    }
+
+    /// Whether the store has little room, so that what has ended goes before its age.
+    fn is_tight(&self) -> bool {
+        self.limits.max_bytes <= TIGHT_BYTES
     }
 
     /// What is held for longer than the retention ends.
@@ -396,7 +418,7 @@ impl World {
         Ok(())
     }
 
-    fn find_event(&mut self, key: DeliveryKey, view: &View) -> Held {
+    pub(super) fn find_event(&mut self, key: DeliveryKey, view: &View) -> Held {
         self.book.newest = self.book.newest.max(key.event);
         if view.delivery.is_test() {
             self.book.deliveries.insert(key, Known { may_end: true, ..Known::new(Cause::Test) });

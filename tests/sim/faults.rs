@@ -34,6 +34,32 @@ impl World {
         self.kill_with(surge)
     }
 
+    /// The service stops: what waits for the writer is committed, and what is under way is cut off. The machine may lose its power
+    /// at once.
+    pub(super) fn stop(&mut self) -> Held {
+        if self.process.is_none() {
+            return Ok(());
+        }
+        self.turn()?;
+        while self.process.as_ref().is_some_and(|process| process.stepped.is_asked()) {
+            self.turn()?;
+        }
+        let Some(process) = self.process.take() else { return Ok(()) };
+        self.step(|| "stops".into());
+        let Process { stepped, told, asked, .. } = process;
+        law!(told.is_empty() && asked.is_empty(), "a turn leaves {} outcomes and {} questions", told.len(), asked.len());
+        if let Err(error) = stepped.close() {
+            law!(self.power.is_off(), "the store does not close: {error}");
+        }
+        self.book.tests_may_end();
+        self.life += 1;
+        let surge = self.draw.pick(&[Surge::Keeps, Surge::Keeps, Surge::Loses, Surge::Tears]);
+        self.restore(surge)?;
+        let away = self.draw.wait(Duration::from_secs(30));
+        self.note(away, Happening::Start);
+        Ok(())
+    }
+
     pub(super) fn kill_with(&mut self, surge: Surge) -> Held {
         self.power.fail();
         self.crash_with(surge)

@@ -20,6 +20,10 @@ impl World {
             let new = self.draw_hook(format!("file{number}"));
             self.file.push(new);
         }
+        if self.is_wide {
+            let wide = |number| NewHook { provider: 0, tenant: 0, name: format!("wide{number}").into(), kinds: &[WIDE] };
+            self.file.extend((0..WIDE_HOOKS).map(wide));
+        }
     }
 
     fn draw_hook(&mut self, name: String) -> NewHook {
@@ -56,7 +60,7 @@ impl World {
         let published = Published {
             provider: index(self.draw.below(PROVIDERS as u64)),
             tenant: (!self.draw.chance(50)).then(|| index(self.draw.below(TENANTS as u64))),
-            kind: self.draw.pick(&KINDS),
+            kind: if self.is_wide && self.draw.chance(10) { WIDE } else { self.draw.pick(&KINDS) },
             id: named(self.draw.chance(300), "id"),
             idempotency_key: named(self.draw.chance(200), "key"),
             content: number,
@@ -282,7 +286,7 @@ fn definition(new: &NewHook) -> Definition {
 
 /// A subscription of the simulation, by its pattern.
 pub(super) fn kind(pattern: &Pattern) -> &'static str {
-    let all = SUBSCRIPTIONS.iter().flat_map(|kinds| kinds.iter());
+    let all = SUBSCRIPTIONS.iter().flat_map(|kinds| kinds.iter()).chain([&WIDE]);
     all.copied().find(|kind| Pattern::parse(kind).as_ref() == Ok(pattern)).expect("no other is subscribed to")
 }
 
@@ -293,6 +297,10 @@ fn patterns(kinds: &[&str]) -> Vec<Pattern> {
 const KINDS: [&str; 4] = ["order.paid", "order.sent", "sale.made", "user.new"];
 
 const SUBSCRIPTIONS: [&[&str]; 5] = [&["*"], &["*"], &["order.*"], &["sale.made", "user.new"], &["order.paid"]];
+
+/// What more webhooks subscribe to than get their deliveries in one commit.
+const WIDE: &str = "wide.news";
+const WIDE_HOOKS: usize = 1_040;
 
 /// Webhooks that are not deleted.
 const HOOKS_MAX: usize = 10;

@@ -184,6 +184,11 @@ impl World {
         if let QueuePosition::Due(at) = ready.position {
             law!(at <= now, "{key:?} is due at {at}, and is attempted at {now}");
         }
+        if !self.book.deliveries.contains_key(&key)
+            && let Some(view) = self.process().stepped.store.delivery_by_key(key)?
+        {
+            self.find_event(key, &view)?;
+        }
         if let Some(known) = self.book.deliveries.get(&key) {
             let first = ready.known.is_some();
             law!(first || known.is_doubted || known.state == Is::Pending, "{key:?} is {:?}, and is attempted", known.state);

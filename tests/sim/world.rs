@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::audit::Doubts;
+use super::audit::{Doubts, TIGHT_BYTES};
 use super::book::Book;
 use super::dialects::dialects;
 use super::draw::Draw;
@@ -63,6 +63,8 @@ pub(super) struct World {
     pub(super) attempts: u64,
     /// From here on no fault comes, and all receivers answer well.
     pub(super) is_calm: bool,
+    /// Some events go to very many webhooks.
+    pub(super) is_wide: bool,
     pub(super) pace: Pace,
     pub(super) trace: Trace,
     pub(super) counts: Counts,
@@ -109,6 +111,8 @@ pub(super) enum Happening {
     Jump,
     /// The process is killed now.
     Kill,
+    /// The service is stopped.
+    Stop,
     /// The power fails at one of the next writes or syncs.
     Fuse,
     Start,
@@ -157,7 +161,7 @@ impl World {
         let hours = |draw: &mut Draw, of: &[u64]| Duration::from_secs(draw.pick(of) * 3_600);
         let limits = Limits {
             retention: hours(&mut draw, &[2, 6, 24 * 30]),
-            max_bytes: 1 << 40,
+            max_bytes: draw.pick(&[1 << 40, 1 << 40, 1 << 40, 1 << 40, 1 << 40, TIGHT_BYTES]),
             memory: 256 << 20,
             connection_idle: Duration::from_secs(3_600),
         };
@@ -188,6 +192,7 @@ impl World {
             life: 0,
             attempts: 0,
             is_calm: false,
+            is_wide: false,
             pace,
             trace,
             counts: Counts::default(),
@@ -199,6 +204,7 @@ impl World {
             in_a_row: 0,
             next_look: Duration::ZERO,
         };
+        world.is_wide = seed % WIDE_EVERY == WIDE_EVERY / 2;
         world.begin();
         world
     }
@@ -211,6 +217,7 @@ impl World {
             (self.pace.command, Happening::Command),
             (self.pace.crash, Happening::Kill),
             (self.pace.crash, Happening::Fuse),
+            (self.pace.crash, Happening::Stop),
             (self.pace.jump, Happening::Jump),
             (AUDITS, Happening::Audit),
         ] {
@@ -283,6 +290,7 @@ impl World {
             Happening::Command => self.again(self.pace.command, happening, Self::command),
             Happening::Jump => self.again(self.pace.jump, happening, Self::jump),
             Happening::Kill => self.again(self.pace.crash, happening, Self::kill),
+            Happening::Stop => self.again(self.pace.crash, happening, Self::stop),
             Happening::Fuse => self.again(self.pace.crash, happening, Self::fuse),
             Happening::Audit => {
                 self.note(AUDITS, happening);
@@ -340,6 +348,9 @@ fn folder() -> TempDir {
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("there is room for temporary files")
 }
+
+/// One seed of so many has events for very many webhooks.
+const WIDE_EVERY: u64 = 200;
 
 /// Steps that are shown of a run that broke a law.
 const LAST: usize = 60;
