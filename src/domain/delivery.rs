@@ -18,6 +18,8 @@
 pub(crate) mod outcome;
 pub(crate) mod retry;
 pub(crate) mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

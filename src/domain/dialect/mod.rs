@@ -8,7 +8,7 @@
 mod event_types;
 mod header_name;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -16,7 +16,7 @@ fn event_type(name: &str, version: i64) -> EventType {
 }
 
 /// A dialect that uses every rule.
-fn dialect() -> Dialect {
+pub(crate) fn dialect() -> Dialect {
     Dialect {
         name: "acme".into(),
         description: "".into(),
