@@ -1,4 +1,4 @@
-//! What each command does, inside the writer: it reads what stands, decides, and writes. One file each.
+//! What each command reads for its rule in [`rules`](crate::store::rules), and what it writes of the rule's answer. One file each.
 
 pub(in crate::store) mod event_types;
 pub(in crate::store) mod keys;

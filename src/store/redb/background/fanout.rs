@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Fanout, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journal::item;
 use crate::store::redb::state::RunningFanout;
+use crate::store::rules::publish;
 use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::registry::Audience;
 
@@ -70,6 +72,18 @@ impl Batch<'_, '_> {
     }
 
     fn next_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {
+        let mut found = self.matching_slice(event, cursor);
+        let link = self.dialect(&event.provider).link(&event.attributes);
+        // The registry has a webhook as it was until this batch is committed.
+        if link.is_some() || !self.after.changed.is_empty() {
+            let goes_to = |endpoint: &Endpoint| publish::goes_to(endpoint, link.as_deref());
+            found.retain(|no| self.entry(*no).is_some_and(|entry| goes_to(&entry.endpoint)));
+        }
+        found.truncate(SLICE);
+        found
+    }
+
+    fn matching_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {
         let registry = self.shared.registry();
         let audience = match &event.tenant {
             None => Audience::Provider(&event.provider),
@@ -77,13 +91,6 @@ impl Batch<'_, '_> {
         };
         let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
         found.retain(|no| no.0 <= cursor.until);
-        // The registry has it as subscribed until this batch is committed.
-        let changed = &self.after.changed;
-        found.retain(|no| changed.get(no).is_none_or(|endpoint| endpoint.is_subscribed()));
-        if let Some(link) = self.dialect(&event.provider).link(&event.attributes) {
-            found.retain(|no| registry.entry(*no).is_some_and(|entry| *entry.endpoint.definition.name == *link));
-        }
-        found.truncate(SLICE);
         found
     }
 

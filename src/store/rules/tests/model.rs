@@ -367,6 +367,9 @@ impl Model {
             pending += usize::from(self.rows.get(key).is_none_or(Delivery::is_pending));
         }
         assert!(entries.is_empty(), "entries of no delivery: {entries:?}");
+        let to_come = |fanout: &Fanout| fanout.left.iter().map(|no| DeliveryKey { event: fanout.event, endpoint: *no }).collect();
+        let to_come: Vec<DeliveryKey> = self.fanouts.iter().flat_map::<Vec<_>, _>(to_come).collect();
+        assert!(to_come.iter().all(|key| !self.alive.contains(key)), "a fan-out makes no delivery twice");
         assert_eq!(pending, self.pending, "pending");
         assert!(self.webhooks.values().all(|webhook| !webhook.is_active() || webhook.failures < FAILURES_MAX));
     }
