@@ -81,6 +81,8 @@ pub(crate) enum End {
 }
 
 impl End {
+    pub(crate) const ALL: [Self; 5] = [Self::Exhausted, Self::Gone, Self::WebhookDeleted, Self::Expired, Self::Cancelled];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Exhausted => "exhausted",

@@ -6,6 +6,7 @@
 //! that a reader does not know are passed over, so that a command can read the answer of a newer service. Besides the types of this
 //! room nothing of the API is known to the command line, which `imports_point_down` checks.
 
+pub(crate) mod delivery;
 pub(crate) mod event_type;
 pub(crate) mod explained;
 pub(crate) mod key;
@@ -26,6 +27,13 @@ pub(in crate::api) fn line(document: &impl Serialize) -> Vec<u8> {
 /// Appends a document as JSON.
 pub(in crate::api) fn write(document: &impl Serialize, into: &mut Vec<u8>) {
     serde_json::to_writer(into, document).expect("a document is made of texts, numbers and lists, which JSON can hold");
+}
+
+/// Appends a document as JSON whose object is left open: more members follow.
+pub(in crate::api) fn open(document: &impl Serialize, into: &mut Vec<u8>) {
+    write(document, into);
+    let end = into.pop();
+    debug_assert_eq!(end, Some(b'}'), "a document is an object");
 }
 
 /// Enough for most documents.

@@ -8,17 +8,18 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 
 use super::whole;
+use crate::api::document::delivery::{self as document, Reason, Row};
 use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
-use crate::api::response::page::{Frame, Listed, Rows, objects, page};
+use crate::api::response::page::{Frame, Listed, Rows, documents, page};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
-use crate::domain::delivery::outcome::{Class, Failure, Response};
+use crate::domain::delivery::outcome::{Failure, Response};
 use crate::domain::delivery::{End, QueuePosition, State, Trigger};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
@@ -55,7 +56,7 @@ pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
     ask.api.store.retry(key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
     let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
     let node = ask.api.store.node();
-    Ok(context::object(StatusCode::OK, &ask.dialect_of(&view.endpoint), |object| print_line(node, &view, object)))
+    Ok(context::document(StatusCode::OK, &ask.dialect_of(&view.endpoint), &row(node, &view)))
 }
 
 /// `DELETE /v1/deliveries/{id}`: one that waits ends as failed, for the reason `cancelled`. It stays in the log, and an attempt
@@ -83,12 +84,12 @@ async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Res
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            return page(ask, Frame::new(dialect), lines(node, store::Page::default(), print_line)).await;
+            return page(ask, Frame::new(dialect), lines(node, store::Page::default(), row)).await;
         };
         filter.event = Some(event.key);
     }
     let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    page(ask, Frame::new(dialect), lines(node, found, print_line)).await
+    page(ask, Frame::new(dialect), lines(node, found, row)).await
 }
 
 /// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
@@ -111,7 +112,7 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
         store.deliveries(&webhook.unwrap_or(Of::Tenants(tenants)), &filter, before, limit)
     };
     let found = context::read(look).await?;
-    page(ask, Frame::default(), lines(node, found, print_for_operator)).await
+    page(ask, Frame::default(), lines(node, found, row_with_owner)).await
 }
 
 /// A filter for an event that one of the tenants has; `None` when none of them has it.
@@ -121,22 +122,19 @@ fn with_event(store: &Store, tenants: &[Owned], filter: Filter, id: Option<Strin
     Ok(found.map(|event| Filter { event: Some(event.key), ..filter }))
 }
 
-fn print_for_operator(node: Node, view: &View, object: &mut Object<'_>) {
-    print_line(node, view, object);
-    object.text("provider", &view.endpoint.provider);
-    object.text("tenant", &view.endpoint.tenant);
+/// A row of a list over tenants.
+fn row_with_owner(node: Node, view: &View) -> Row {
+    let Endpoint { provider, tenant, .. } = &*view.endpoint;
+    Row { owner: Some(document::Owner { provider: provider.to_string(), tenant: tenant.to_string() }), ..row(node, view) }
 }
 
 /// The deliveries of a page.
-fn lines(node: Node, found: store::Page, print: fn(Node, &View, &mut Object<'_>)) -> impl Rows {
+fn lines(node: Node, found: store::Page, row: fn(Node, &View) -> Row) -> impl Rows {
     Listed::found(
         found.views,
         found.next.as_ref().map(cursor::encode),
         |view| cursor::encode(&view.delivery.key),
-        objects(move |view: &View, object: &mut Object<'_>| {
-            print(node, view, object);
-            Ok(())
-        }),
+        documents(move |view| Ok(row(node, view))),
     )
 }
 
@@ -154,46 +152,47 @@ fn filter(query: &mut Query, now: Timestamp) -> Filter {
     }
 }
 
-/// A delivery in a list: `attempts` is a count, and of the newest of them its result is shown.
-pub(crate) fn print_line(node: Node, view: &View, object: &mut Object<'_>) {
-    print(node, view, object);
-    object.number("attempts", view.delivery.attempts.into());
-    object.number_or_null("last_code", view.delivery.code.map(u64::from));
-    object.text_or_null("last_error", view.error.map(Class::name));
+/// A row of a tenant's list.
+fn row(node: Node, view: &View) -> Row {
+    Row {
+        delivery: document(node, view),
+        attempts: view.delivery.attempts,
+        last_code: view.delivery.code,
+        last_error: view.error.map(|class| class.name().into()),
+        owner: None,
+    }
 }
 
 /// All of a delivery but what its attempts sent and got.
-pub(in crate::api) fn print(node: Node, view: &View, object: &mut Object<'_>) {
+pub(in crate::api) fn document(node: Node, view: &View) -> document::Delivery {
     let delivery = &view.delivery;
-    object.text("id", &node.delivery_id(delivery.key));
-    object.text("event_id", &view.event_id);
-    object.text("event_type", &view.kind);
-    object.text("webhook_id", &view.endpoint.id);
-    object.text("url", view.url());
-    object.text("status", view.status.name());
-    object.text_or_null("reason", reason(view));
-    object.boolean("test", delivery.is_test());
-    object.time("created_at", Some(delivery.key.event.time()));
-    object.time("succeeded_at", delivery.succeeded_at);
-    object.time("next_attempt_at", next_attempt_at(view));
+    document::Delivery {
+        id: node.delivery_id(delivery.key),
+        event_id: view.event_id.to_string(),
+        event_type: view.kind.to_string(),
+        webhook_id: view.endpoint.id.to_string(),
+        url: view.url().into(),
+        status: view.status,
+        reason: reason(view),
+        test: delivery.is_test(),
+        created_at: delivery.key.event.time().into(),
+        succeeded_at: delivery.succeeded_at.map(Into::into),
+        next_attempt_at: next_attempt_at(view).map(Into::into),
+    }
 }
 
-/// An attempt, as someone of this rank sees it. What it sent besides its headers is the event's body.
-pub(in crate::api) fn print_attempt(attempt: &Attempt, rank: Rank, object: &mut Object<'_>) {
-    object.number("number", attempt.number.into());
-    object.text("trigger", trigger(attempt.trigger));
-    object.time("started_at", Some(attempt.started_at));
-    object.number("duration_ms", u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX));
-    object.text_or_null("error", attempt.error.map(Class::name));
+/// An attempt, as someone of this rank sees it.
+pub(in crate::api) fn attempt(attempt: &Attempt, rank: Rank) -> document::Attempt {
     let failure = attempt.outcome.result.as_ref().err();
-    object.text_or_null("detail", failure.map(|failure| detail(failure, rank)).as_deref());
-    object.object("request", |object| {
-        object.text("url", &attempt.url);
-        print_headers(&attempt.request_headers, object);
-    });
-    match &attempt.outcome.result {
-        Ok(response) => object.object("response", |object| print_response(response, object)),
-        Err(_) => object.null("response"),
+    document::Attempt {
+        number: attempt.number,
+        trigger: trigger(attempt.trigger).into(),
+        started_at: attempt.started_at.into(),
+        duration_ms: u64::try_from(attempt.outcome.duration.as_millis()).unwrap_or(u64::MAX),
+        error: attempt.error.map(|class| class.name().into()),
+        detail: failure.map(|failure| detail(failure, rank).into_owned()),
+        request: document::Request { url: attempt.url.to_string(), headers: headers(&attempt.request_headers) },
+        response: attempt.outcome.result.as_ref().ok().map(response),
     }
 }
 
@@ -205,47 +204,55 @@ fn detail(failure: &Failure, rank: Rank) -> Cow<'_, str> {
     }
 }
 
-fn print_response(response: &Response, object: &mut Object<'_>) {
-    object.number("status", response.status.into());
-    print_headers(&response.headers, object);
-    print_body(&response.body, object);
-    object.boolean("truncated", response.truncated);
-    object.text_or_null("body_error", response.body_error.as_deref());
+fn response(response: &Response) -> document::Response {
+    let (body, encoding) = readable(&response.body);
+    document::Response {
+        status: response.status,
+        headers: headers(&response.headers),
+        body: body.into_owned(),
+        encoding: encoding.map(Into::into),
+        truncated: response.truncated,
+        body_error: response.body_error.as_deref().map(Into::into),
+    }
 }
 
 /// One member a name, the values of one that came more than once behind each other, as RFC 9110 section 5.3 joins them.
-fn print_headers(headers: &Headers, object: &mut Object<'_>) {
-    object.object("headers", |object| {
-        for (index, (name, _)) in headers.iter().enumerate() {
-            let same = |other: &(&str, &str)| other.0.eq_ignore_ascii_case(name);
-            if headers.iter().take(index).any(|earlier| same(&earlier)) {
-                continue;
-            }
-            let values: Vec<_> = headers.iter().skip(index).filter(same).map(|(_, value)| value).collect();
-            object.text(name, &values.join(", "));
+fn headers(headers: &Headers) -> document::Headers {
+    let mut joined: Vec<(String, String)> = Vec::new();
+    for (name, value) in headers.iter() {
+        match joined.iter_mut().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            Some((_, values)) => values.extend([", ", value]),
+            None => joined.push((name.into(), value.into())),
         }
-    });
+    }
+    document::Headers(joined)
 }
 
-/// As text; what is not UTF-8 as base64, and then `encoding` says so.
-pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
+/// A body as text; what is not UTF-8 in base64, and the name of that encoding.
+fn readable(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
     match str::from_utf8(body) {
-        Ok(text) => object.text("body", text),
-        Err(_) => {
-            object.text("body", &STANDARD.encode(body));
-            object.text("encoding", "base64");
-        }
+        Ok(text) => (Cow::Borrowed(text), None),
+        Err(_) => (Cow::Owned(STANDARD.encode(body)), Some("base64")),
+    }
+}
+
+/// Prints the body that every attempt of a delivery sends.
+pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
+    let (text, encoding) = readable(body);
+    object.text("body", &text);
+    if let Some(encoding) = encoding {
+        object.text("encoding", encoding);
     }
 }
 
 /// Why it failed for good, or why it is held.
-fn reason(view: &View) -> Option<&'static str> {
+fn reason(view: &View) -> Option<Reason> {
     match (view.delivery.state, view.endpoint.standing) {
-        (State::Failed { end, .. }, _) => Some(end.name()),
+        (State::Failed { end, .. }, _) => Some(Reason::Ended(end)),
         (State::Pending(_), _) if view.status != Status::Held => None,
-        (State::Pending(_), WebhookState::Disabled { .. }) => Some("webhook_disabled"),
-        (State::Pending(_), WebhookState::Removed { .. }) => Some("webhook_removed"),
-        (State::Pending(_), WebhookState::Deleted { .. }) => Some(End::WebhookDeleted.name()),
+        (State::Pending(_), WebhookState::Disabled { .. }) => Some(Reason::WebhookDisabled),
+        (State::Pending(_), WebhookState::Removed { .. }) => Some(Reason::WebhookRemoved),
+        (State::Pending(_), WebhookState::Deleted { .. }) => Some(Reason::Ended(End::WebhookDeleted)),
         (State::Pending(_), WebhookState::Active) | (State::Succeeded { .. }, _) => None,
     }
 }
@@ -330,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_header_that_came_twice_is_one_member() {
-        let headers = [("A", "1"), ("b", "2"), ("a", "3")].into_iter().collect();
-        assert_eq!(printed(|object| print_headers(&headers, object)), r#"{"headers":{"A":"1, 3","b":"2"}}"#);
+        let twice = [("A", "1"), ("b", "2"), ("a", "3")].into_iter().collect();
+        let once = headers(&twice).0;
+        assert_eq!(once, [("A", "1, 3"), ("b", "2")].map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
 }

@@ -2,11 +2,12 @@
 
 use http::StatusCode;
 
-use super::deliveries::{print, print_attempt, print_body};
+use super::deliveries::{attempt as attempt_of, document as document_of, print_body};
+use crate::api::document;
 use crate::api::request::auth::Rank;
 use crate::api::request::context::Ask;
 use crate::api::response::answer::{Next, PIECE_BYTES, Source};
-use crate::api::response::print::{fill_object, go_on, open_object};
+use crate::api::response::print::go_on;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
@@ -116,7 +117,7 @@ impl Wholes {
         if index > 0 {
             into.push(b',');
         }
-        open_object(into, |object| print(self.store.node(), &view, object));
+        document::open(&document_of(self.store.node(), &view), into);
         Ok(Step::Printed(At::Body(index, key.event, view.delivery.attempts)))
     }
 
@@ -151,7 +152,7 @@ impl Wholes {
         if !first {
             into.push(b',');
         }
-        fill_object(into, |object| print_attempt(&attempt, self.rank, object));
+        document::write(&attempt_of(&attempt, self.rank), into);
         Ok(Step::Printed(next(false)))
     }
 }
