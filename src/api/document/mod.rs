@@ -13,6 +13,7 @@ pub(crate) mod key;
 pub(crate) mod moment;
 pub(crate) mod session;
 pub(crate) mod status;
+pub(crate) mod webhook;
 
 use serde::Serialize;
 

@@ -1,16 +1,15 @@
 //! The webhooks of many tenants, for an operator or their provider: which of them fail, and how.
 
 use super::definition::name_of;
-use super::show::Shown;
+use super::show::document;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
 use crate::api::request::whose::Whose;
-use crate::api::response::page::{Frame, Listed, objects, page};
-use crate::api::response::print::Object;
+use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::id::EndpointNo;
-use crate::store::{WebhookFilter, WebhookView};
+use crate::store::WebhookFilter;
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
 /// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
@@ -26,9 +25,6 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     };
     let found = context::read(look).await?;
     let next = found.next.as_ref().map(cursor::encode);
-    let print = |view: &WebhookView, object: &mut Object<'_>| {
-        Shown::of(view).print_everywhere(object);
-        Ok(())
-    };
-    page(ask, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), objects(print))).await
+    let rows = documents(|view| Ok(document(view)));
+    page(ask, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), rows)).await
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::api::document::webhook::Recovered;
 use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::cursor;
@@ -23,7 +24,7 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::domain::dialect::Dialect;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, WebhookState};
+use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::store::{NewWebhook, Recover, WebhookView};
@@ -176,7 +177,7 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let until = until.unwrap_or(now);
     let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     let dialect = ask.dialect_of(&endpoint);
-    Ok(context::object(StatusCode::ACCEPTED, &dialect, |object| object.number("count", count)))
+    Ok(context::document(StatusCode::ACCEPTED, &dialect, &Recovered { count }))
 }
 
 fn rules<'a>(ask: &Ask<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<'a> {
@@ -206,14 +207,4 @@ async fn with_secret(
 fn print(view: &WebhookView, secret: Option<&Secret>, dialect: &Dialect, is_tenant: bool, object: &mut Object<'_>) {
     let shown = Shown { view, secret };
     if is_tenant { shown.print(dialect, object) } else { shown.print_whole(dialect, object) }
-}
-
-/// `active`, `disabled`, or `removed` where the dialect knows that word.
-fn status(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
-    match endpoint.standing {
-        WebhookState::Active => "active",
-        WebhookState::Removed { .. } if knows_removed => "removed",
-        WebhookState::Disabled { .. } | WebhookState::Removed { .. } => "disabled",
-        WebhookState::Deleted { .. } => "deleted",
-    }
 }

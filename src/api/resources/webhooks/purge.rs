@@ -2,35 +2,32 @@
 
 use http::StatusCode;
 
+use crate::api::document::webhook::Purging;
 use crate::api::request::context::{self, Ask};
 use crate::api::request::params::Form;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
-use crate::store::Purge;
+use crate::store::{Purge, Status};
 
 /// `POST /v1/webhooks/{id}/purge`: its pending or its held deliveries end as failed, for the reason `cancelled`. The answer says up to
 /// which publication; none of those starts any more, and they end one after the other.
 pub(crate) async fn purge(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let mut form = Form::read(&ask.body, &["status", "until"])?;
-    let status = form.required_text("status");
-    if status.as_deref().is_some_and(|status| ![PENDING, HELD].contains(&status)) {
+    let named = form.required_text("status");
+    let status = named.as_deref().and_then(Status::parse).filter(|status| [Status::Pending, Status::Held].contains(status));
+    if named.is_some() && status.is_none() {
         form.note("status", "is neither `pending` nor `held`");
     }
     let now = ask.api.store.now();
     let until = form.when("until", now);
     form.finish()?;
-    let status = if status.as_deref() == Some(HELD) { HELD } else { PENDING };
-    let purge = Purge { held: status == HELD, until };
+    let status = status.unwrap_or(Status::Pending);
+    let purge = Purge { held: status == Status::Held, until };
     ask.api.store.purge(endpoint.no, purge).await.map_err(|denied| ask.denied(&endpoint, denied))?;
     told::webhook("purged", &ask.caller, &endpoint);
-    Ok(context::object(StatusCode::ACCEPTED, &ask.dialect_of(&endpoint), |object| {
-        object.text("id", &endpoint.id);
-        object.text("status", status);
-        object.time("until", Some(until.unwrap_or(now).min(now)));
-    }))
+    let until = until.unwrap_or(now).min(now).into();
+    let purging = Purging { id: endpoint.id.to_string(), status, until };
+    Ok(context::document(StatusCode::ACCEPTED, &ask.dialect_of(&endpoint), &purging))
 }
-
-const PENDING: &str = "pending";
-const HELD: &str = "held";

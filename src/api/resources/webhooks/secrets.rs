@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::with_secret;
+use crate::api::document::webhook::WebhookSecret;
 use crate::api::random;
 use crate::api::request::context::Ask;
 use crate::api::request::params::Form;
@@ -45,11 +46,8 @@ pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
 pub(crate) fn show_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let endpoint = ask.webhook()?;
     let newest = endpoint.secrets.first().ok_or(Problem::NotFound(Resource::Secret))?;
-    Ok(Reply::object(StatusCode::OK, |object| {
-        object.text("id", &endpoint.id);
-        object.text("name", &endpoint.definition.name);
-        object.text("secret", newest.secret.expose());
-    }))
+    let (id, name) = (endpoint.id.to_string(), endpoint.definition.name.to_string());
+    Ok(Reply::document(StatusCode::OK, &WebhookSecret { id, name, secret: newest.secret.expose().into() }))
 }
 
 /// The caller's own secret where the dialect takes one, else a new one; none where the dialect signs nothing.

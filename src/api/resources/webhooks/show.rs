@@ -1,10 +1,10 @@
 //! A webhook as an answer: the members that its dialect lists, in its order, and for who stands above the tenants all there are.
 
-use super::status;
+use crate::api::document::webhook::{Webhook, WebhookStatus};
 use crate::api::response::print::Object;
 use crate::domain::delivery::outcome::Class;
 use crate::domain::dialect::{Dialect, WebhookField};
-use crate::domain::webhook::endpoint::{Endpoint, Owner};
+use crate::domain::webhook::endpoint::{Endpoint, Owner, WebhookState};
 use crate::domain::webhook::secret::Secret;
 use crate::store::WebhookView;
 
@@ -16,12 +16,7 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) secret: Option<&'a Secret>,
 }
 
-impl<'a> Shown<'a> {
-    /// Without its secret.
-    pub(in crate::api) fn of(view: &'a WebhookView) -> Self {
-        Self { view, secret: None }
-    }
-
+impl Shown<'_> {
     /// As its dialect shows it to its tenant.
     pub(in crate::api) fn print(self, dialect: &Dialect, object: &mut Object<'_>) {
         let fields = &dialect.api.webhook;
@@ -37,13 +32,6 @@ impl<'a> Shown<'a> {
         self.print(dialect, object);
         let left = EVERYWHERE.into_iter().filter(|field| !dialect.api.webhook.contains(field));
         left.for_each(|field| self.field(field, true, object));
-        self.whose(object);
-    }
-
-    /// In a list over many tenants, which may speak several dialects.
-    pub(in crate::api) fn print_everywhere(self, object: &mut Object<'_>) {
-        EVERYWHERE.into_iter().for_each(|field| self.field(field, true, object));
-        self.stopped(object);
         self.whose(object);
     }
 
@@ -63,7 +51,7 @@ impl<'a> Shown<'a> {
                     object.text(name, secret.expose());
                 }
             }
-            WebhookField::Status => object.text(name, status(endpoint, knows_removed)),
+            WebhookField::Status => object.text(name, status_in(endpoint, knows_removed)),
             WebhookField::IsActive => object.boolean(name, endpoint.is_active()),
             WebhookField::CreatedAt => object.time(name, Some(endpoint.created_at)),
             WebhookField::LastDeliveryAt => object.time(name, last.map(|last| last.ended_at)),
@@ -86,6 +74,48 @@ impl<'a> Shown<'a> {
         object.text("provider", provider);
         object.text("tenant", tenant);
         object.text("owner", owner(by));
+    }
+}
+
+/// A webhook in a list over tenants, which may speak several dialects.
+pub(in crate::api) fn document(view: &WebhookView) -> Webhook {
+    let (endpoint, last) = (&*view.endpoint, view.last);
+    let (disabled_at, disabled_reason) = endpoint.stopped().unzip();
+    Webhook {
+        id: endpoint.id.to_string(),
+        name: endpoint.definition.name.to_string(),
+        description: endpoint.definition.description.to_string(),
+        url: endpoint.definition.url.to_string(),
+        events: endpoint.definition.events.iter().map(ToString::to_string).collect(),
+        status: status(endpoint),
+        created_at: endpoint.created_at.into(),
+        last_delivery_at: last.map(|last| last.ended_at.into()),
+        failures: endpoint.failures,
+        last_code: last.and_then(|last| last.code),
+        last_error: last.and_then(|last| last.error).map(|class| class.name().into()),
+        disabled_at: disabled_at.map(Into::into),
+        disabled_reason,
+        provider: endpoint.provider.to_string(),
+        tenant: endpoint.tenant.to_string(),
+        owner: owner(&endpoint.owner).into(),
+    }
+}
+
+/// A webhook's status in the words of its dialect, which may not know that one was removed.
+fn status_in(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
+    match status(endpoint) {
+        WebhookStatus::Removed if !knows_removed => WebhookStatus::Disabled,
+        status => status,
+    }
+    .name()
+}
+
+fn status(endpoint: &Endpoint) -> WebhookStatus {
+    match endpoint.standing {
+        WebhookState::Active => WebhookStatus::Active,
+        WebhookState::Disabled { .. } => WebhookStatus::Disabled,
+        WebhookState::Removed { .. } => WebhookStatus::Removed,
+        WebhookState::Deleted { .. } => WebhookStatus::Deleted,
     }
 }
 

@@ -1,0 +1,99 @@
+//! Webhooks: as lists over tenants show them, and what is answered to changes. What a tenant's own list shows of one, and in which
+//! order, its dialect says.
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+
+/// A webhook in a list over tenants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Webhook {
+    pub(crate) id: String,
+    /// Empty for a webhook without one.
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) url: String,
+    /// Event types: names, `prefix.*`, or `*`.
+    pub(crate) events: Vec<String>,
+    pub(crate) status: WebhookStatus,
+    pub(crate) created_at: Moment,
+    /// The end of the newest attempt.
+    pub(crate) last_delivery_at: Option<Moment>,
+    /// Failures in a row, as the dialect counts them.
+    pub(crate) failures: u32,
+    /// The status of the newest attempt's response.
+    pub(crate) last_code: Option<u16>,
+    /// The class of the newest attempt's failure.
+    pub(crate) last_error: Option<String>,
+    /// Since when nothing is sent to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disabled_at: Option<Moment>,
+    /// Why nothing is sent to it, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) disabled_reason: Option<String>,
+    pub(crate) provider: String,
+    pub(crate) tenant: String,
+    /// `file`, `operator`, or the id of the key that made it.
+    pub(crate) owner: String,
+}
+
+/// Whether deliveries go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WebhookStatus {
+    Active,
+    Disabled,
+    /// Taken out of the config file. A dialect may not know the word, and shows `disabled`.
+    Removed,
+    Deleted,
+}
+
+impl WebhookStatus {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Removed => "removed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// `GET /v1/webhooks/{id}/secret`. It has no `Debug`, so that the secret reaches no log.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct WebhookSecret {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// The one that signs now. This answer goes to the admin socket alone.
+    pub(crate) secret: String,
+}
+
+/// `POST /v1/webhooks/{id}/recover`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recovered {
+    /// Deliveries that were brought back.
+    pub(crate) count: u64,
+}
+
+/// `POST /v1/webhooks/{id}/purge`: what ends from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Purging {
+    pub(crate) id: String,
+    /// Which deliveries: those that are `pending`, or `held`.
+    pub(crate) status: super::delivery::Status,
+    /// Those of events that were published up to then.
+    pub(crate) until: Moment,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_webhooks_status_has_one_word() {
+        use WebhookStatus::{Active, Deleted, Disabled, Removed};
+        for status in [Active, Disabled, Removed, Deleted] {
+            assert_eq!(serde_json::to_value(status).unwrap(), status.name());
+        }
+    }
+}
