@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and who does it.
 //!
-//! `serve` and `dev` are the service. `check`, `doctor`, `verify` and `version` need none. All others ask the running service over its
+//! `serve` and `dev` are the service. `check`, `doctor`, `verify`, `completions`, `man` and `version` need none. All others ask the running service over its
 //! admin socket and never open its store. Data goes to stdout, everything else to stderr.
 
 mod args;
@@ -63,6 +63,8 @@ enum Command {
     Dialects(command::dialects::Dialects),
     Verify(command::verify::Verify),
     Bench(command::bench::Bench),
+    Completions(command::about::completions::Completions),
+    Man(command::about::man::Man),
     #[command(hide = true)]
     BenchForward(command::bench::BenchForward),
     Version(command::status::Version),
@@ -87,6 +89,8 @@ impl Command {
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),
+            Self::Completions(completions) => completions.run(Cli::command(), out),
+            Self::Man(man) => man.run(Cli::command(), out),
             Self::BenchForward(forward) => forward.run(),
             Self::Version(version) => version.run(out),
         }

@@ -1,5 +1,6 @@
 //! The commands. One file each.
 
+pub(in crate::cli) mod about;
 pub(in crate::cli) mod bench;
 pub(in crate::cli) mod check;
 pub(in crate::cli) mod clock;

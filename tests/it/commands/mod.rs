@@ -1,5 +1,6 @@
 //! The command line.
 
+mod about;
 mod cli;
 mod laptop;
 mod looking;
