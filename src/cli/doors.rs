@@ -40,6 +40,11 @@ pub(crate) fn config(file: &Path, with_environment: bool) -> Result<Config, Faul
     config::load(sources(file, environment, Vec::new()))
 }
 
+/// What a config file may hold, as a JSON Schema.
+pub(crate) fn config_schema() -> serde_json::Value {
+    config::schema()
+}
+
 /// Checks a closed store.
 pub(crate) fn store(file: &Path) -> Result<store::Report, store::Error> {
     store::check(file)

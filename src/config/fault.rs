@@ -13,6 +13,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::source::shape::{Asked, Shape};
+
 /// Where a value comes from; the later ones win over the earlier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Location {
@@ -160,33 +162,64 @@ impl fmt::Display for Fault {
 }
 
 /// Everything that is wrong, in the order of the places.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Faults(Vec<Fault>);
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Faults {
+    all: Vec<Fault>,
+    /// What the reader asked for, where that is recorded.
+    asked: Option<Box<Asked>>,
+}
 
 impl Faults {
     /// Notes one more; the same one said twice is kept once.
     pub(crate) fn add(&mut self, location: &Location, message: impl Into<String>, remedy: impl Into<Remedy>) {
         let fault = Fault { location: location.clone(), message: message.into(), remedy: remedy.into() };
-        if let Err(at) = self.0.binary_search(&fault) {
-            self.0.insert(at, fault);
+        if let Err(at) = self.all.binary_search(&fault) {
+            self.all.insert(at, fault);
         }
     }
 
     /// These faults alone.
     pub(crate) fn of(faults: impl IntoIterator<Item = Fault>) -> Self {
-        Self(faults.into_iter().collect())
+        Self { all: faults.into_iter().collect(), asked: None }
+    }
+
+    /// None yet, and from now on it is recorded what the reader asks for.
+    pub(in crate::config) fn recording() -> Self {
+        Self { all: Vec::new(), asked: Some(Box::default()) }
+    }
+
+    /// Records what a key may hold, where that is recorded.
+    pub(in crate::config) fn record(&mut self, path: &str, key: &str, shape: impl FnOnce() -> Shape) {
+        if let Some(asked) = &mut self.asked {
+            asked.note(path, key, shape());
+        }
+    }
+
+    /// Records that a key must be there.
+    pub(in crate::config) fn record_required(&mut self, path: &str, key: &str) {
+        self.asked.iter_mut().for_each(|asked| asked.require(path, key));
+    }
+
+    /// Lets other faults record in place of these, or takes the record back.
+    pub(in crate::config) fn pass_record(&mut self, to: &mut Self) {
+        std::mem::swap(&mut self.asked, &mut to.asked);
+    }
+
+    /// What was recorded.
+    pub(in crate::config) fn asked(self) -> Asked {
+        self.asked.map(|asked| *asked).unwrap_or_default()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Fault> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// `value` when nothing is wrong, else everything that is.
@@ -197,7 +230,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.0.iter().enumerate() {
+        for (at, fault) in self.all.iter().enumerate() {
             if at > 0 {
                 writeln!(f)?;
             }

@@ -21,6 +21,7 @@ pub(crate) mod fault;
 mod fixture;
 pub(crate) mod moment;
 pub(crate) mod reload;
+mod schema;
 pub(crate) mod source;
 mod table;
 
@@ -28,10 +29,12 @@ use std::path::Path;
 
 use checked::{Config, Setting};
 use fault::Faults;
+pub(crate) use schema::schema;
 use source::document::Table;
 use source::gather::{Gathered, gather};
 pub(crate) use source::layers::Flag;
 use source::layers::{Said, put_over, said};
+use source::shape::Shape;
 use table::judge::Judge;
 use table::keys::Keys;
 use table::owners::Owners;
@@ -66,6 +69,7 @@ fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let server = table::settings::server(section("server", &mut root, said, faults, &mut settings));
     let storage = table::settings::storage(section("storage", &mut root, said, faults, &mut settings));
     let delivery = table::settings::delivery(section("delivery", &mut root, said, faults, &mut settings));
+    faults.record("", "dialect", || Shape::NamedTables);
     let own = root.table("dialect", faults).map_or_else(Vec::new, |mut table| table.rest());
     let defined = own.iter().map(|entry| entry.key.clone()).collect();
     let judge = Judge::new(dialect::read_all(own, faults), defined, complete, &server, &delivery);

@@ -12,16 +12,21 @@ use crate::cli::output::shown;
 use crate::cli::output::words::plain;
 use crate::config::DEFAULT_FILE;
 
-/// Print a config file to begin with, or what yours comes to
+/// Print a config file to begin with, what yours comes to, or its schema
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     Default(Example),
     Show(Show),
+    Schema(Schema),
 }
 
 /// Print a config file that names everything, with the defaults commented out
 #[derive(Args, Debug)]
 pub(crate) struct Example {}
+
+/// Print the JSON Schema (2020-12) of the config file, for editors and programs
+#[derive(Args, Debug)]
+pub(crate) struct Schema {}
 
 /// Print every single setting and where it comes from; as JSON the whole config, without secrets and keys
 #[derive(Args, Debug)]
@@ -39,6 +44,7 @@ impl Config {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         match self {
             Self::Default(_) => example(out)?,
+            Self::Schema(_) => schema(out)?,
             Self::Show(show) => print(&show.config, !show.no_environment, out)?,
         }
         Ok(Exit::Ok)
@@ -51,6 +57,11 @@ fn example(out: &Out) -> Result<(), Failure> {
         false => out.line(EXAMPLE.trim_end())?,
     }
     Ok(())
+}
+
+fn schema(out: &Out) -> Result<(), Failure> {
+    let schema = doors::config_schema();
+    if out.json { out.line(schema) } else { out.line(format_args!("{schema:#}")) }
 }
 
 fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> {

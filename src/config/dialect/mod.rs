@@ -52,7 +52,14 @@ pub(crate) fn read_all(own: Vec<Entry>, faults: &mut Faults) -> BTreeMap<String,
 /// One dialect; `None` when anything is wrong with it or what it extends.
 fn read_one(name: &str, sources: &Sources, faults: &mut Faults) -> Option<Dialect> {
     let mut found = Faults::default();
+    let is_own = !built_in().iter().any(|(known, _)| *known == name);
+    if is_own {
+        faults.pass_record(&mut found);
+    }
     let dialect = sources.resolve(name, &mut found).and_then(|table| read::dialect(name, table, &mut found));
+    if is_own {
+        found.pass_record(faults);
+    }
     let right = found.is_empty();
     found.iter().for_each(|fault| pass_on(fault, sources.place(name), faults));
     dialect.filter(|_| right)

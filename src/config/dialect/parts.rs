@@ -2,6 +2,7 @@
 
 use super::super::fault::{Faults, Placed, Remedy};
 use crate::config::source::document::{Entry, Table, Value, within};
+use crate::config::source::shape::Shape;
 use crate::config::table::take::Wrong;
 use crate::domain::text::nearest::nearest;
 
@@ -10,6 +11,7 @@ pub(in crate::config) type Words<T> = [(&'static str, T)];
 
 /// Takes one of the words; absent or wrong is `None`.
 pub(in crate::config) fn word<T: Copy>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Placed<T>> {
+    faults.record(&table.path, key, || Shape::words(words));
     table.take(key, faults, |value, _| of_list(&text(value, key)?, words, |near| format!("{key} = \"{near}\"")))
 }
 
@@ -20,6 +22,7 @@ pub(super) fn choice<T: Copy + Default>(table: &mut Table, key: &str, words: &Wo
 
 /// Takes a list of the words, each at most once.
 pub(super) fn words<T: Copy + PartialEq>(table: &mut Table, key: &str, words: &Words<T>, faults: &mut Faults) -> Option<Vec<T>> {
+    faults.record(&table.path, key, || Shape::list(Shape::words(words)));
     let mut seen = Vec::new();
     let example = format!("[\"{}\"]", words.first().map_or("", |(word, _)| word));
     table.list(key, faults, &example, |value| {
@@ -60,6 +63,7 @@ pub(super) fn parsed<T, E: std::fmt::Display>(
     faults: &mut Faults,
     parse: impl Fn(&str) -> Result<T, E>,
 ) -> Option<Placed<T>> {
+    faults.record(&table.path, key, || Shape::Text);
     table.take(key, faults, |value, _| {
         parse(&text(value, key)?).map_err(|error| Wrong::new(format!("cannot be used: {error}"), format!("{key} = {example}")))
     })
@@ -67,6 +71,7 @@ pub(super) fn parsed<T, E: std::fmt::Display>(
 
 /// Takes a list of HTTP status codes.
 pub(super) fn codes(table: &mut Table, key: &str, faults: &mut Faults) -> Option<Vec<u16>> {
+    faults.record(&table.path, key, || Shape::list(Shape::integer(&(200..=599))));
     let list = table.list(key, faults, "[502, 504]", |value| code(key, &value))?;
     Some(list.value.into_iter().map(|item| item.value).collect())
 }
@@ -88,6 +93,7 @@ pub(super) fn text(value: Value, key: &str) -> Result<String, Wrong> {
 
 /// Takes a table whose keys are the file's own, each with text; in the order of the file.
 pub(super) fn own_keys(table: &mut Table, key: &str, faults: &mut Faults) -> Vec<(Placed<String>, Placed<String>)> {
+    faults.record(&table.path, key, || Shape::NamedTexts);
     let Some(mut inner) = table.table(key, faults) else { return Vec::new() };
     inner.rest().into_iter().filter_map(|entry| own_key(entry, faults)).collect()
 }

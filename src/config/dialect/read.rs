@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::super::fault::{Faults, Location, Placed, Remedy};
 use super::parts::{Words, choice, code, codes, own_keys, parsed, word, words};
 use crate::config::source::document::{Table, Value};
+use crate::config::source::shape::Shape;
 use crate::config::table::take::Wrong;
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::{
@@ -346,6 +347,7 @@ fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults
 }
 
 fn version(table: &mut Table, faults: &mut Faults) -> i64 {
+    faults.record(&table.path, "version", || Shape::Integer(i64::MIN.into()..=i64::MAX.into()));
     let taken = table.take("version", faults, |value, _| match value {
         Value::Integer(number) => i64::try_from(number).map_err(|_| Wrong::new("is too large", "version = 1")),
         other => Err(Wrong::kind(&other, "an integer", "version = 1")),

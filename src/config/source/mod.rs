@@ -6,3 +6,4 @@ pub(crate) mod gather;
 pub(crate) mod layers;
 pub(crate) mod pem;
 pub(crate) mod secret_file;
+pub(in crate::config) mod shape;

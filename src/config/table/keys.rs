@@ -11,6 +11,7 @@ use crate::config::checked::Key;
 use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::source::document::{Table, Value};
 use crate::config::source::secret_file;
+use crate::config::source::shape::Shape;
 
 /// Reads keys, and sees to it that no key belongs to two owners.
 #[derive(Debug, Default)]
@@ -81,6 +82,7 @@ fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Sco
     if !table.has("scopes") {
         return Some(kind.scopes());
     }
+    faults.record(&table.path, "scopes", || Shape::list(Shape::Words(Scopes::NAMES.to_vec())));
     let names = table.list("scopes", faults, SCOPES_EXAMPLE, scope)?;
     if kind == OwnerKind::Operator {
         faults.add(

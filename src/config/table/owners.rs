@@ -12,6 +12,7 @@ use crate::config::dialect::parts::word;
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::config::source::document::Table;
 use crate::config::source::secret_file;
+use crate::config::source::shape::Shape;
 
 /// What all owners share while they are read.
 pub(crate) struct Owners<'a> {
@@ -136,6 +137,7 @@ impl Owners<'_> {
 
     fn url(&mut self, table: &mut Table, key: &str, dialect: &str) -> Option<String> {
         let judge = self.judge;
+        self.faults.record(&table.path, key, || Shape::Text);
         let taken = table.take(key, self.faults, |value, _| judge.url(value, dialect))?;
         Some(taken.value)
     }
@@ -145,6 +147,7 @@ impl Owners<'_> {
             table.missing("events", EVENTS_EXAMPLE, self.faults);
         }
         let judge = self.judge;
+        self.faults.record(&table.path, "events", || Shape::list(Shape::Text));
         let events = table.list("events", self.faults, EVENTS_EXAMPLE, |value| judge.pattern(value, spoken))?;
         if events.value.is_empty() {
             self.faults.add(

@@ -20,6 +20,7 @@ pub(crate) use super::value::Wrong;
 use super::value::{duration, integer, is_label, items, network, number, size, string};
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::config::source::document::{Entry, Table, Value, within};
+use crate::config::source::shape::Shape;
 use crate::domain::units::Size;
 
 impl Table {
@@ -30,6 +31,7 @@ impl Table {
         faults: &mut Faults,
         mut read: impl FnMut(Value, &Location) -> Result<T, Wrong>,
     ) -> Option<Placed<T>> {
+        faults.record(&self.path, key, || Shape::Any);
         let mut last = None;
         for Entry { value: Placed { value, location }, .. } in self.pull(key) {
             match read(value, &location) {
@@ -41,6 +43,7 @@ impl Table {
     }
 
     pub(crate) fn string(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        faults.record(&self.path, key, || Shape::Text);
         self.take(key, faults, |value, _| {
             let remedy = format!("{key} = \"{}\"", value.shown().unwrap_or_default());
             string(value, remedy)
@@ -48,6 +51,7 @@ impl Table {
     }
 
     pub(crate) fn boolean(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<bool>> {
+        faults.record(&self.path, key, || Shape::Boolean);
         self.take(key, faults, |value, _| match value {
             Value::Boolean(is) => Ok(is),
             Value::Text(text) if text == "true" || text == "false" => Ok(text == "true"),
@@ -56,11 +60,13 @@ impl Table {
     }
 
     pub(crate) fn integer(&mut self, key: &str, range: RangeInclusive<u64>, faults: &mut Faults) -> Option<Placed<u64>> {
+        faults.record(&self.path, key, || Shape::integer(&range));
         self.take(key, faults, |value, _| integer(key, value, &range))
     }
 
     /// A number that may have a fraction.
     pub(crate) fn number(&mut self, key: &str, range: RangeInclusive<f64>, faults: &mut Faults) -> Option<Placed<f64>> {
+        faults.record(&self.path, key, || Shape::Number(range.clone()));
         self.take(key, faults, |value, _| number(key, &value, &range))
     }
 
@@ -71,6 +77,7 @@ impl Table {
         range: RangeInclusive<Duration>,
         faults: &mut Faults,
     ) -> Option<Placed<Duration>> {
+        faults.record(&self.path, key, || Shape::Duration(range.clone()));
         self.take(key, faults, |value, _| duration(key, value, &range))
     }
 
@@ -81,22 +88,26 @@ impl Table {
         range: RangeInclusive<Duration>,
         faults: &mut Faults,
     ) -> Option<Placed<Vec<Duration>>> {
+        faults.record(&self.path, key, || Shape::list(Shape::Duration(range.clone())));
         let list = self.list(key, faults, "[\"30s\", \"5m\"]", |value| duration(key, value, &range))?;
         Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
     }
 
     /// `"16KiB"`, `"10GiB"`: see [`Size::parse`].
     pub(crate) fn size(&mut self, key: &str, range: RangeInclusive<Size>, faults: &mut Faults) -> Option<Placed<Size>> {
+        faults.record(&self.path, key, || Shape::Size(range.clone()));
         self.take(key, faults, |value, _| size(key, value, &range))
     }
 
     /// A required name of 1 to 64 visible characters.
     pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        faults.record(&self.path, key, || Shape::Label);
         self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
     }
 
     /// A required id, as [`is_name`] has it.
     pub(crate) fn id(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
+        faults.record(&self.path, key, || Shape::Id);
         self.named(key, example, faults, is_name, "1 to 64 of A-Z a-z 0-9 _ -")
     }
 
@@ -120,6 +131,7 @@ impl Table {
 
     /// A path, taken relative to the folder of the file that names it.
     pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
+        faults.record(&self.path, key, || Shape::Path);
         let advice = || Remedy::advice("it takes the path of a file, relative to the folder of this one");
         self.take(key, faults, |value, location| match string(value, advice())? {
             empty if empty.is_empty() => Err(Wrong::new("is empty", advice())),
@@ -129,6 +141,7 @@ impl Table {
 
     /// An IP address and a port.
     pub(crate) fn address(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<SocketAddr>> {
+        faults.record(&self.path, key, || Shape::Text);
         let remedy = format!("{key} = \"127.0.0.1:8080\"");
         self.take(key, faults, |value, _| {
             let text = string(value, remedy.clone())?;
@@ -138,6 +151,7 @@ impl Table {
 
     /// IP addresses, each with a port or with `port` understood.
     pub(crate) fn addresses(&mut self, key: &str, port: u16, faults: &mut Faults) -> Option<Placed<Vec<SocketAddr>>> {
+        faults.record(&self.path, key, || Shape::list(Shape::Text));
         let example = "[\"192.0.2.53\", \"[2001:db8::53]:53\"]";
         let list = self.list(key, faults, example, |value| {
             let text = string(value, format!("{key} = {example}"))?;
@@ -151,17 +165,20 @@ impl Table {
 
     /// CIDRs, as `10.0.0.0/8`; an address alone is a network of one.
     pub(crate) fn networks(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<IpNet>>> {
+        faults.record(&self.path, key, || Shape::list(Shape::Text));
         let example = "[\"10.1.0.0/16\", \"fd00::/8\"]";
         let list = self.list(key, faults, example, |value| network(key, value, example))?;
         Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
     }
 
     pub(crate) fn strings(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<Placed<String>>>> {
+        faults.record(&self.path, key, || Shape::list(Shape::Text));
         self.list(key, faults, "[\"a\", \"b\"]", |value| string(value, format!("{key} = [\"a\", \"b\"]")))
     }
 
     /// A table within this one.
     pub(crate) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table> {
+        faults.record(&self.path, key, || Shape::Table);
         let header = format!("[{}]", self.path_of(key));
         let taken = self.take(key, faults, |value, _| match value {
             Value::Table(table) => Ok(table),
@@ -172,6 +189,7 @@ impl Table {
 
     /// A list of tables, `[[key]]` or `key = [{…}]`; absent is empty.
     pub(crate) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table> {
+        faults.record(&self.path, key, || Shape::Tables);
         let header: Remedy = format!("[[{}]]", self.path_of(key)).into();
         let list = self.right_items(key, faults, &header, |value| match value {
             Value::Table(table) => Ok(table),
@@ -188,6 +206,7 @@ impl Table {
         example: &str,
         read: impl FnMut(Value) -> Result<T, Wrong>,
     ) -> Option<Placed<Vec<Placed<T>>>> {
+        faults.record(&self.path, key, || Shape::list(Shape::Any));
         let (list, whole) = self.right_items(key, faults, &format!("{key} = {example}").into(), read)?;
         whole.then_some(list)
     }
@@ -225,6 +244,7 @@ impl Table {
 
     /// Notes that a key is missing; the table's header is the place.
     pub(crate) fn missing(&self, key: &str, example: &str, faults: &mut Faults) {
+        faults.record_required(&self.path, key);
         faults.add(&self.location, format!("`{key}` is missing here"), format!("{key} = {example}"));
     }
 

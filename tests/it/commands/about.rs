@@ -40,3 +40,11 @@ fn man_prints_the_page_of_any_command() {
     hookwheel(&["man", "bench-part"]).expect(2).complains(&["no command `bench-part`"]);
     hookwheel(&["man", "send", "more"]).expect(2).complains(&["`hookwheel send` has no command `more`"]);
 }
+
+#[test]
+fn the_schema_is_printed_for_people_and_for_programs() {
+    let (lines, line) = (hookwheel(&["config", "schema"]).expect(0), hookwheel(&["config", "schema", "--json"]).expect(0));
+    assert_eq!(lines.json(), line.json());
+    assert!(lines.stdout.lines().count() > 500 && line.stdout.lines().count() == 1);
+    assert_eq!(lines.json()["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}

@@ -10,6 +10,7 @@ mod metrics;
 mod pages;
 mod readme;
 mod reload;
+mod schema;
 mod secrets;
 mod signals;
 mod systemd;
