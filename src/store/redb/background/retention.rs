@@ -52,8 +52,8 @@ impl Batch<'_, '_> {
             let hours = due && self.forget_hours()?;
             let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
-            let squeezed = over && self.squeeze_in_turn()?;
-            self.memory.sweep.more = names || hours || held || aged || squeezed;
+            let evicted = over && self.evict_in_turn()?;
+            self.memory.sweep.more = names || hours || held || aged || evicted;
             self.memory.sweep.begun |= due;
         } else if !aging {
             // What is left waits for the first minute after the doubt: a writer that looked at once again would never sleep.
@@ -66,12 +66,12 @@ impl Batch<'_, '_> {
     }
 
     /// Squeezes until all was gone through in vain: then what is unfinished fills the store, until a later pass frees some.
-    fn squeeze_in_turn(&mut self) -> Result<bool, Error> {
+    fn evict_in_turn(&mut self) -> Result<bool, Error> {
         if self.steady < self.memory.sweep.rests_until {
             return Ok(false);
         }
         let before = self.after.removed;
-        let more = self.squeeze()?;
+        let more = self.evict()?;
         if self.after.removed > before {
             self.shared.full.store(false, Relaxed);
         } else if !more || self.is_far_over() {
@@ -130,7 +130,7 @@ impl Batch<'_, '_> {
     }
 
     /// Removes the oldest finished deliveries before their age; false when there are none left.
-    fn squeeze(&mut self) -> Result<bool, Error> {
+    fn evict(&mut self) -> Result<bool, Error> {
         self.hurry_flush();
         let came = self.next_events(self.memory.counters.swept, self.memory.counters.indexed)?;
         let none_came = came.is_empty();
@@ -141,11 +141,11 @@ impl Batch<'_, '_> {
             self.look_again(event, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
-        Ok(!none_came || self.tables.memtable.is_flushing() || self.squeeze_revisits()?)
+        Ok(!none_came || self.tables.memtable.is_flushing() || self.evict_revisits()?)
     }
 
     /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.
-    fn squeeze_revisits(&mut self) -> Result<bool, Error> {
+    fn evict_revisits(&mut self) -> Result<bool, Error> {
         let after = self.memory.sweep.early;
         let mut found = Vec::new();
         for row in self.tables.revisit()?.range::<&TimeKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(SLICE) {
