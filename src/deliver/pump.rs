@@ -46,7 +46,7 @@ pub(crate) struct Pump {
     next_id: AtomicU64,
     /// Notifies [`Pump::quiet`] that an attempt has ended.
     ended: Notify,
-    /// Given when a stop runs out of patience.
+    /// The signal that a stop has run out of patience.
     cut: Cut,
     /// The number of attempts that the cut ended before they had a status.
     cut_off: AtomicUsize,

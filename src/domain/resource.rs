@@ -1,6 +1,6 @@
-//! The kinds of things that calls are about, each by the one word that answers have for it.
+//! The kinds of things that calls are about, each with the word that answers use for it.
 
-/// A kind of thing that a caller can name, and that may not be there.
+/// A kind of thing that a caller can name, and that may not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resource {
     Provider,
@@ -11,7 +11,7 @@ pub(crate) enum Resource {
     EventType,
     Key,
     Connection,
-    /// The secret of a webhook, which only a dialect that signs has.
+    /// A webhook's secret, which exists only if the dialect signs.
     Secret,
     /// A path of the API.
     Path,
@@ -31,7 +31,7 @@ impl Resource {
         Self::Path,
     ];
 
-    /// The word for it in answers and messages.
+    /// The word for the kind in answers and messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Provider => "provider",
@@ -47,7 +47,7 @@ impl Resource {
         }
     }
 
-    /// The kind that a word of [`Self::name`] stands for; `None` for any other word.
+    /// The kind that a word of [`Self::name`] stands for. `None` for any other word.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }

@@ -222,7 +222,7 @@ impl World {
         let store = self.process().stepped.store.clone();
         let ended_at = store.now();
         let name = self.book.hooks.get(&key.endpoint).map_or(0, |hook| hook.provider);
-        let signal = HealthSignal::of(&outcome, &self.dialects[name].clone());
+        let signal = HealthSignal::from_outcome(&outcome, &self.dialects[name].clone());
         self.step(|| format!("attempt {attempt} ends with {outcome:?}"));
         self.process().told.push((key, outcome.clone(), ended_at));
         store.finish(Finished {

@@ -81,7 +81,7 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Option<IpAddr>)> {
 struct Server {
     api: Arc<Api>,
     door: Door,
-    /// Who is on the other side of a connection over the network.
+    /// The peer's address, for a connection over the network.
     peer: Option<IpAddr>,
     stop: Stop,
 }

@@ -142,7 +142,7 @@ impl Pump {
         let settings = self.settings();
         let capture = self.store.capture(settings.response_capture);
         let (outcome, request_headers, url) = self.send((&settings, &capture), &begun, &dialect, kept, parsed).await?;
-        let sign = HealthSignal::of(&outcome, &dialect);
+        let sign = HealthSignal::from_outcome(&outcome, &dialect);
         if sign != HealthSignal::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
         }

@@ -1,4 +1,4 @@
-//! What a commit of the store means for the queues.
+//! Applies what a commit of the store means for the queues.
 
 use super::Queues;
 use crate::domain::id::DeliveryKey;
@@ -6,7 +6,7 @@ use crate::domain::webhook::endpoint::WebhookState;
 use crate::store::Committed;
 
 impl<W> Queues<W> {
-    /// Takes over what a commit brought: webhooks that stopped, deliveries that ended, those that are due, and backlogs.
+    /// Takes over a commit: webhooks that stopped, deliveries that ended, deliveries that are due, and backlogs.
     pub(crate) fn take_over(&mut self, committed: Committed) {
         for endpoint in &committed.standings {
             match endpoint.standing {

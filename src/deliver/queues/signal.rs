@@ -1,4 +1,4 @@
-//! What one attempt tells about its endpoint, and so about the slots that it may have.
+//! What an attempt says about its endpoint's health, which decides how many slots the endpoint gets.
 
 use crate::domain::delivery::outcome::{Class, Outcome};
 use crate::domain::dialect::Dialect;
@@ -15,8 +15,8 @@ pub(crate) enum HealthSignal {
 }
 
 impl HealthSignal {
-    /// By the dialect's judgement of the outcome.
-    pub(crate) fn of(outcome: &Outcome, dialect: &Dialect) -> Self {
+    /// The signal that follows from an outcome by the dialect's rules.
+    pub(crate) fn from_outcome(outcome: &Outcome, dialect: &Dialect) -> Self {
         match &outcome.result {
             Ok(response) if dialect.is_success(response.status) => Self::Good,
             Ok(response) if dialect.leaves_one_slot(response.status) => Self::Slow,

@@ -45,7 +45,7 @@ impl Brought {
         }
     }
 
-    /// By the first digit of a status.
+    /// A response whose status begins with this digit.
     pub(crate) fn status(hundreds: u8) -> Self {
         Self::Status(if (2..=5).contains(&hundreds) { hundreds } else { 0 })
     }

@@ -164,10 +164,10 @@ pub(crate) enum UnknownTypes {
 /// Whether webhooks may subscribe to a type that is not in the catalogue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Openness {
-    /// They may, since the catalogue lists only some of the types.
+    /// Webhooks may subscribe to other types, since the catalogue lists only some.
     #[default]
     Open,
-    /// They may not, since the catalogue lists all types.
+    /// Webhooks may not subscribe to other types, since the catalogue lists all.
     Closed,
 }
 

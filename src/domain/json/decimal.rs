@@ -1,26 +1,27 @@
-//! Numbers as the decimals that they are written as, compared without rounding.
+//! Decimal numbers, as they are written in JSON, compared without rounding.
 
 use std::cmp::Ordering;
 
-/// A number of a scanned text. Two numbers are equal when their values are: `1`, `1.0`, `10e-1` and `-0` with `0`.
+/// A number of a scanned text. Two numbers are equal when their values are: `1`, `1.0` and `10e-1` are, and so are `-0` and `0`.
 ///
-/// The order is exact as long as one of the two has an exponent of at most [`EXPONENT_MAX`] in size: one that does not fit 64 bits is
-/// taken for the nearest that does.
+/// The order is exact if one of the two has an exponent of at most [`EXPONENT_MAX`] in size. An exponent that does not fit 64
+/// bits counts as the nearest that does.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Decimal<'a> {
     is_negative: bool,
     /// The power of ten of the first digit.
     magnitude: i64,
-    /// The digits from the first to the last that is not zero, before and behind the point. Both are empty for zero.
+    /// The digits before the point, beginning with the first and ending with the last that is not zero; `fraction` has those
+    /// behind it. Both are empty for zero.
     whole: &'a [u8],
     fraction: &'a [u8],
 }
 
-/// The largest exponent, in size, of a number that is kept for comparisons.
+/// The largest size of an exponent in a number that is kept for comparisons.
 pub(crate) const EXPONENT_MAX: u64 = 999_999_999;
 
 impl<'a> Decimal<'a> {
-    /// Reads a number that a scanner has passed over. Takes time by the length of the text and no memory.
+    /// Reads a number that a scanner has accepted. It takes time by the length of the text, and no memory.
     pub(crate) fn new(raw: &'a str) -> Self {
         let (mantissa, exponent) = halves(raw, |byte| byte == b'e' || byte == b'E');
         let is_negative = mantissa.first() == Some(&b'-');
@@ -28,12 +29,13 @@ impl<'a> Decimal<'a> {
         Self { is_negative, magnitude: power(exponent), whole, fraction }.stripped()
     }
 
-    /// A number whose digits are kept without point and zeros around them.
+    /// A number from its digits, without a point and without zeros at either end.
     fn of_digits(is_negative: bool, magnitude: i64, digits: &'a [u8]) -> Self {
         Self { is_negative, magnitude, whole: digits, fraction: &[] }
     }
 
-    /// Without zeros before the first and behind the last digit; `magnitude` is the exponent before.
+    /// Removes zeros before the first and behind the last digit. `magnitude` is the written exponent before, and the power of the
+    /// first digit after.
     fn stripped(self) -> Self {
         let whole = without_leading(self.whole);
         let fraction = if whole.is_empty() { without_leading(self.fraction) } else { self.fraction };
@@ -48,7 +50,7 @@ impl<'a> Decimal<'a> {
         Self { is_negative: self.is_negative, magnitude: self.magnitude.saturating_add(shift), whole, fraction }
     }
 
-    /// -1, 0 or 1.
+    /// The sign: -1, 0 or 1.
     fn sign(&self) -> i8 {
         match (self.whole.is_empty() && self.fraction.is_empty(), self.is_negative) {
             (true, _) => 0,
@@ -61,7 +63,7 @@ impl<'a> Decimal<'a> {
         self.whole.iter().chain(self.fraction).copied()
     }
 
-    /// Which of the two is farther from zero.
+    /// Compares how far two numbers are from zero.
     fn size(&self, other: &Self) -> Ordering {
         self.magnitude.cmp(&other.magnitude).then_with(|| self.digits().cmp(other.digits()))
     }
@@ -88,7 +90,7 @@ impl PartialEq for Decimal<'_> {
 
 impl Eq for Decimal<'_> {}
 
-/// A number that is kept, to be compared with many others.
+/// A number that is kept to be compared with many others.
 #[derive(Clone, Debug)]
 pub(crate) struct Number {
     is_negative: bool,
@@ -97,7 +99,7 @@ pub(crate) struct Number {
 }
 
 impl Number {
-    /// Keeps a number that a scanner has passed over; `None` when its exponent is above [`EXPONENT_MAX`] in size.
+    /// Keeps a number that a scanner has accepted. `None` when its exponent is above [`EXPONENT_MAX`] in size.
     pub(crate) fn new(raw: &str) -> Option<Self> {
         let (_, exponent) = halves(raw, |byte| byte == b'e' || byte == b'E');
         let read = Decimal::new(raw);
@@ -114,7 +116,7 @@ fn halves(raw: &str, is_border: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     halves_of(raw.as_bytes(), is_border)
 }
 
-/// What stands before and behind the first border; nothing behind where there is none.
+/// The bytes before and behind the first border. Without a border all bytes are before it.
 fn halves_of(bytes: &[u8], is_border: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     match bytes.iter().position(|&byte| is_border(byte)) {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
@@ -122,7 +124,7 @@ fn halves_of(bytes: &[u8], is_border: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
     }
 }
 
-/// The value of an exponent's text, which may be empty: 0.
+/// The value of an exponent's text. It is 0 when the text is empty.
 fn power(text: &[u8]) -> i64 {
     let is_negative = text.first() == Some(&b'-');
     let digits = text.iter().filter(|byte| byte.is_ascii_digit());
@@ -140,7 +142,7 @@ fn without_trailing(digits: &[u8]) -> &[u8] {
     &digits[..digits.len() - zeros]
 }
 
-/// A length is far below the bound of an `i64`.
+/// A length as a signed number. No length comes near the bound of an `i64`.
 fn signed(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX)
 }
@@ -174,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_double_would_round_away_counts() {
+    fn digits_that_a_double_would_round_away_count() {
         for (less, more) in [
             ("9007199254740992", "9007199254740993"),
             ("0.1", "0.1000000000000000000000000000001"),
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exponent_beyond_all_bounds_is_larger_than_any_that_is_kept() {
+    fn an_exponent_beyond_64_bits_exceeds_any_kept_number() {
         let huge = format!("1e{}", "9".repeat(100));
         let tiny = format!("1e-{}", "9".repeat(100));
         let (most, least) = (Number::new("9e999999999").expect("kept"), Number::new("1e-999999999").expect("kept"));

@@ -1,10 +1,10 @@
-//! A document as a list of its values in the order of the text: read once, walked by many, with one allocation in all.
+//! A document as a list of its values in the order of the text. It is read once and walked often, with one allocation in all.
 
 use std::cmp::Ordering;
 
 use super::{Fault, Kind, Scanner, Stop, character, escape};
 
-/// Values in the order of the text. A name of an object's member stands before its value, as a string.
+/// Values in the order of the text. The name of a member stands before the member's value, as a string.
 #[derive(Debug, Default)]
 pub(crate) struct Tape<'a> {
     nodes: Vec<Node<'a>>,
@@ -17,25 +17,25 @@ pub(crate) struct At(usize);
 #[derive(Clone, Copy, Debug)]
 struct Node<'a> {
     kind: Kind,
-    /// As it was written, strings without their quotes; empty for arrays and objects.
+    /// The text of a scalar as it was written, a string without its quotes. It is empty for arrays and objects.
     raw: &'a str,
     is_escaped: bool,
-    /// The place behind this value and all that is inside it.
+    /// The place behind this value and everything inside it.
     end: usize,
 }
 
 impl<'a> Tape<'a> {
-    /// Reads a whole document: one value, white space around it, nothing else. Fails as [`super::scan`] does.
+    /// Reads a whole document: one value with nothing but white space around it. Fails as [`super::scan`] does.
     pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Fault> {
         let mut tape = Self::default();
         tape.append(bytes)?;
         Ok(tape)
     }
 
-    /// The first value.
+    /// The place of the first value.
     pub(crate) const ROOT: At = At(0);
 
-    /// Reads a whole document behind what is on the tape already.
+    /// Reads a whole document, and appends it to the tape.
     pub(crate) fn append(&mut self, bytes: &'a [u8]) -> Result<(), Fault> {
         let mut scanner = Scanner::new(bytes)?;
         scanner.white_space();
@@ -43,17 +43,17 @@ impl<'a> Tape<'a> {
         read.map_err(|stop| scanner.fault(stop))
     }
 
-    /// Begins an object whose members are appended one by one; [`Self::close`] ends it.
+    /// Begins an object whose members are appended one by one. [`Self::close`] ends it.
     pub(crate) fn open_object(&mut self) -> At {
         self.push(Kind::Object, "")
     }
 
-    /// Ends what was opened at `at`.
+    /// Ends the object that was opened at `at`.
     pub(crate) fn close(&mut self, at: At) {
         self.nodes[at.0].end = self.nodes.len();
     }
 
-    /// Appends a string that is not written as JSON: no character of it is an escape.
+    /// Appends a string that is plain text and not JSON, so that no character of it is an escape.
     pub(crate) fn append_text(&mut self, text: &'a str) {
         self.push(Kind::String, text);
     }
@@ -112,12 +112,12 @@ impl<'a> Tape<'a> {
         self.nodes[at.0].kind
     }
 
-    /// How the scalar at `at` is written, a string without its quotes; empty for arrays and objects.
+    /// The text of the scalar at `at` as it was written, a string without its quotes. It is empty for arrays and objects.
     pub(crate) fn raw(&self, at: At) -> &'a str {
         self.nodes[at.0].raw
     }
 
-    /// What the string at `at` stands for.
+    /// The string at `at`, to be compared.
     pub(crate) fn text(&self, at: At) -> Text<'a> {
         let node = &self.nodes[at.0];
         Text { raw: node.raw, is_escaped: node.is_escaped }
@@ -133,16 +133,16 @@ impl<'a> Tape<'a> {
         })
     }
 
-    /// Name and value of each member of the object at `at`, in order, those given twice included.
+    /// The name and the value of each member of the object at `at`, in order, including names given twice.
     pub(crate) fn members(&self, at: At) -> impl Iterator<Item = (At, At)> + use<'_, 'a> {
         let mut each = self.elements(at);
         std::iter::from_fn(move || Some((each.next()?, each.next()?)))
     }
 }
 
-/// A string of a document, compared by code point and without being unescaped first.
+/// A string of a document. It is compared by code points, without being unescaped first.
 ///
-/// Half of a surrogate pair counts as the code point of its number, so it equals no text that is valid.
+/// Half of a surrogate pair counts as the code point of its number, so it equals no valid text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text<'a> {
     raw: &'a str,
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_scanner_refuses_is_no_tape() {
+    fn text_that_the_scanner_refuses_makes_no_tape() {
         for text in ["", "[1,]", "{\"a\"}", "[] []", "\u{feff}1"] {
             assert_eq!(Tape::read(text.as_bytes()).err(), super::super::scan(text.as_bytes()).err(), "{text}");
         }

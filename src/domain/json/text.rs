@@ -7,7 +7,7 @@ pub(crate) fn unescape(raw: &str) -> Option<Cow<'_, str>> {
     unescape_inner(raw.strip_prefix('"')?.strip_suffix('"')?)
 }
 
-/// As [`unescape`], of what stands between the quotes.
+/// The text of a string given without its quotes, as [`unescape`] returns it.
 pub(in crate::domain) fn unescape_inner(mut rest: &str) -> Option<Cow<'_, str>> {
     let Some(first) = rest.find('\\') else { return Some(Cow::Borrowed(rest)) };
     let mut text = String::with_capacity(rest.len());

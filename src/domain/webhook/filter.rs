@@ -31,7 +31,7 @@ pub(crate) use matching::{Judge, Subject, Verdict};
 use crate::domain::json::decimal::Number;
 use crate::domain::refusal::Refusal;
 
-/// A filter that was read and is ready to be matched. Two filters are equal when they are written alike.
+/// A filter that was read and can be matched. Two filters are equal when their texts are.
 #[derive(Clone)]
 pub(crate) struct Filter {
     text: Box<str>,
@@ -41,14 +41,14 @@ pub(crate) struct Filter {
 impl Filter {
     /// Reads a filter: a JSON object of at most [`BYTES_MAX`] bytes and [`LEVELS_MAX`] levels.
     ///
-    /// Fails with every operator that is unknown or has an operand of the wrong type, each by its pointer inside the filter, at most
-    /// [`REFUSALS_MAX`] of them.
+    /// Fails with every operator that is unknown or has an operand of the wrong type. Each is named by its pointer inside the
+    /// filter, and at most [`REFUSALS_MAX`] are reported.
     pub(crate) fn parse(text: &str) -> Result<Self, Vec<Refusal>> {
         let root = read::root(text)?;
         Ok(Self { text: text.into(), root })
     }
 
-    /// As it was written.
+    /// The filter's text as it was written.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -68,23 +68,23 @@ impl fmt::Debug for Filter {
     }
 }
 
-/// What a filter says of one value.
+/// A part of a filter, which is matched against one value.
 #[derive(Clone, Debug)]
 enum Node {
     Scalar(Scalar),
-    /// Each must match some item of an array.
+    /// Filters, each of which must match some item of an array.
     Items(Box<[Node]>),
     Object(Object),
 }
 
-/// Operators and keys that stand side by side: all must hold. The keys are sorted and differ.
+/// Operators and keys of one object, all of which must hold. The keys are sorted and differ.
 #[derive(Clone, Debug, Default)]
 struct Object {
     operators: Box<[Operator]>,
     keys: Box<[(Box<str>, Node)]>,
 }
 
-/// An operator with its operand, by the name that it has in the filter.
+/// An operator with its operand. `name` is its name in the filter.
 #[derive(Clone, Debug)]
 struct Operator {
     name: &'static str,
@@ -93,9 +93,9 @@ struct Operator {
 
 #[derive(Clone, Debug)]
 enum Test {
-    /// `$in`, and `$eq` with one operand.
+    /// The value equals one of the operands: `$in`, or `$eq` with one operand.
     In(Box<[Operand]>),
-    /// `$nin`, and `$neq` with one operand.
+    /// The value equals none of the operands: `$nin`, or `$neq` with one operand.
     NotIn(Box<[Operand]>),
     Bound(Side, Limit),
     StartsWith(Box<[Box<str>]>),
@@ -106,7 +106,7 @@ enum Test {
     Or(Box<[Node]>),
 }
 
-/// Where a value must stand to hold a bound.
+/// On which side of a limit a value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Above,
@@ -115,14 +115,14 @@ enum Side {
     BelowOrAt,
 }
 
-/// What a value is compared with; only a value of the same type can hold.
+/// The limit that a value is compared with. A value of another type does not match.
 #[derive(Clone, Debug)]
 enum Limit {
     Number(Number),
     Text(Box<str>),
 }
 
-/// What a value is deeply equal to. The members of an object are sorted and differ.
+/// A value that another must equal in depth. The members of an object are sorted and differ.
 #[derive(Clone, Debug)]
 enum Operand {
     Scalar(Scalar),
@@ -138,11 +138,11 @@ enum Scalar {
     Text(Box<str>),
 }
 
-/// Longest text of a filter, in bytes.
+/// The longest text of a filter, in bytes.
 pub(crate) const BYTES_MAX: usize = 16 << 10;
 
-/// Deepest nesting of a filter's arrays and objects; `{}` has one level.
+/// The deepest nesting of a filter's arrays and objects. `{}` has one level.
 pub(crate) const LEVELS_MAX: usize = 16;
 
-/// As many faults of one filter are told.
+/// The most faults of one filter that are reported.
 pub(crate) const REFUSALS_MAX: usize = 20;

@@ -76,7 +76,7 @@ pub(crate) enum Of {
 /// Whose webhooks are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owners<'a> {
-    /// Those of one tenant, given as provider and tenant.
+    /// The webhooks of one tenant, given as provider and tenant.
     Tenant(&'a str, &'a str),
     Provider(&'a str),
     All,

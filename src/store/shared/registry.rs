@@ -152,7 +152,7 @@ impl Registry {
         self.tenants.get(provider)?.get(tenant).copied()
     }
 
-    /// What the config file says of a tenant; `None`: there is none.
+    /// What the config file says of a tenant. `None` when there is no such tenant.
     pub(in crate::store) fn listing_of(&self, provider: &str, tenant: &str) -> Option<Listing> {
         self.tenant(provider, tenant).map(|no| self.listing(no))
     }

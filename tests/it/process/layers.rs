@@ -70,7 +70,7 @@ const PURE: [(&str, &[&str], &[&str], &str); 1] = [(
     "a rule takes values and returns values, so that every engine can call it",
 )];
 
-/// Of what room the files of another may know one part alone, and why.
+/// Files that may know only one part of another room, the room, that part, and why.
 const FRONTS: [(&str, &str, &str, &str); 1] =
     [("cli/", "api", "document", "the command line asks the service, and knows of it what it answers")];
 
@@ -199,7 +199,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// What a room names of another one beside the part that it may know.
+/// The names of another room that a file uses although it may know only a part of that room.
 fn beyond_the_front(file: &str, code: &str) -> Vec<String> {
     let mut found = Vec::new();
     for (_, room, front, reason) in FRONTS.into_iter().filter(|(home, ..)| file.starts_with(home)) {

@@ -150,7 +150,7 @@ async fn alerts_and_dashboard_name_metrics_that_there_are() {
     }
 }
 
-/// What in a text looks like the name of a metric.
+/// The words of a text that look like names of metrics.
 fn names(text: &str) -> Vec<String> {
     let words = text.split(|char: char| !char.is_ascii_alphanumeric() && char != '_');
     words.filter(|word| word.starts_with("hookwheel_") || word.starts_with("process_")).map(str::to_owned).collect()

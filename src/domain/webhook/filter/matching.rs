@@ -1,5 +1,5 @@
-//! Whether an event matches a filter. An event is read once and judged by any number of filters; judging allocates nothing once the
-//! judge has met its widest object.
+//! Judges whether an event matches a filter. An event is read once and judged by any number of filters. Judging allocates nothing
+//! once the judge has met its widest object.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ pub(crate) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Reads an event. Fails only when `data` or an attribute is no JSON, which no published event's is.
+    /// Reads an event. Fails only when `data` or an attribute is no JSON, which is never so for a published event.
     pub(crate) fn read(kind: &'a str, data: &'a [u8], attributes: &'a Attributes) -> Result<Self, Fault> {
         let mut tape = Tape::default();
         let root = tape.open_object();
@@ -35,25 +35,25 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// What a filter says of an event.
+/// The result of judging an event by a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Matches,
     Differs,
-    /// The filter would look at more values than the judge has steps for. Such an event is to be delivered: a receiver can leave what
-    /// it did not want, but cannot ask for what it never heard of.
+    /// The filter would need more steps than a judge has. Such an event must be delivered: a receiver can ignore an event that it
+    /// did not want, but cannot ask for one that it never heard of.
     Unjudged,
 }
 
-/// Judges one event.
+/// Judges one event by filters.
 pub(crate) struct Judge<'a> {
     pub(super) tape: &'a Tape<'a>,
-    /// Where the members were found that the object at hand is asked for, one stretch for each object that the judge is inside of.
+    /// For each object that the judge is inside of, where the members were found that the filter asks for.
     found: Vec<Option<At>>,
     steps_left: usize,
 }
 
-/// The steps of a filter have come to their end.
+/// A filter has used up its steps.
 pub(super) struct Exhausted;
 
 pub(super) type Judged = Result<bool, Exhausted>;
@@ -73,13 +73,13 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Gives the steps of one more filter.
+    /// Begins with a further filter, which gets steps of its own.
     pub(super) fn begin(&mut self) {
         self.found.clear();
         self.steps_left = STEPS_MAX;
     }
 
-    /// Whether `node` matches the value at `at`; `None` is a path that leads nowhere.
+    /// Whether `node` matches the value at `at`. `None` stands for a path that leads nowhere.
     pub(super) fn node(&mut self, node: &Node, at: Option<At>) -> Judged {
         match (node, at) {
             (Node::Object(object), at) => self.object(object, at),
@@ -96,7 +96,7 @@ impl<'a> Judge<'a> {
         all(items, |item| self.is_contained(item, at))
     }
 
-    /// Whether some element of the array at `at` matches.
+    /// Whether some element of the array at `at` matches `item`.
     pub(super) fn is_contained(&mut self, item: &Node, at: At) -> Judged {
         let tape = self.tape;
         any(tape.elements(at), |element| self.node(item, Some(element)))
@@ -125,8 +125,8 @@ impl<'a> Judge<'a> {
         holds
     }
 
-    /// Finds the value of each key in the object at `at` and puts them behind those found before; says how many members have other
-    /// names. What is no object has no members.
+    /// Finds the value of each key in the object at `at`, and appends them to `found`. Returns how many members have other names.
+    /// A value that is no object has no members.
     fn find<T>(&mut self, keys: &[(Box<str>, T)], at: Option<At>) -> Result<usize, Exhausted> {
         let tape = self.tape;
         let before = self.found.len();
@@ -172,7 +172,7 @@ impl<'a> Judge<'a> {
         Ok(holds(self, at)? || (is_array && any(tape.elements(at), |element| self.any(element, holds))?))
     }
 
-    /// Whether the value equals none of the operands; of an array, whether it does not as a whole and some value in it does not.
+    /// Whether the value equals none of the operands. An array must differ as a whole, and some value in it must differ too.
     fn is_outside(&mut self, operands: &[Operand], at: At) -> Judged {
         self.visit(at)?;
         if self.is_in(operands, at)? {
@@ -255,7 +255,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// One step for a value, and one for each [`STEP_BYTES`] of it.
+    /// Spends one step for a value, and one for each [`STEP_BYTES`] of its text.
     fn visit(&mut self, at: At) -> Result<(), Exhausted> {
         self.spend(1 + self.tape.raw(at).len() / STEP_BYTES)
     }
@@ -266,7 +266,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Whether all of them hold; those behind the first that does not are not asked.
+/// Whether all items hold. Items after the first that does not hold are not looked at.
 fn all<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged) -> Judged {
     for one in each {
         if !holds(one)? {
@@ -276,7 +276,7 @@ fn all<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged)
     Ok(true)
 }
 
-/// Whether any of them holds; those behind the first that does are not asked.
+/// Whether any item holds. Items after the first that holds are not looked at.
 fn any<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged) -> Judged {
     for one in each {
         if holds(one)? {
@@ -286,9 +286,9 @@ fn any<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged)
     Ok(false)
 }
 
-/// What one filter may cost: some milliseconds. An event of 1 MiB has fewer values than that, so only a filter that goes through such
-/// an event several times meets it.
+/// The most steps of one filter, which take some milliseconds. An event of 1 MiB has fewer values, so only a filter that goes
+/// through such an event several times comes to it.
 pub(super) const STEPS_MAX: usize = 1 << 20;
 
-/// A step is one value, or so many bytes of a long one.
+/// How many bytes of a long value count as one step.
 const STEP_BYTES: usize = 64;

@@ -9,7 +9,7 @@ use crate::domain::json::{self, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::text::nearest::nearest;
 
-/// Reads the object that a filter is.
+/// Reads the object that makes up a filter.
 pub(super) fn root(text: &str) -> Result<Object, Vec<Refusal>> {
     if text.len() > BYTES_MAX {
         return Err(vec![Refusal::new("", format!("a filter has at most {} KiB", BYTES_MAX >> 10))]);
@@ -25,7 +25,7 @@ pub(super) fn root(text: &str) -> Result<Object, Vec<Refusal>> {
 
 struct Reader<'a> {
     tape: Tape<'a>,
-    /// The tokens of the pointer to where the reader is.
+    /// The pointer's tokens to the place where the reader is.
     path: Vec<String>,
     refusals: Vec<Refusal>,
 }
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
         Object { operators: operators.into(), keys: keys.into() }
     }
 
-    /// The members of an object in the order of their names; of those with one name the last.
+    /// The members of an object, sorted by name. Of members with one name only the last is kept.
     fn members(&mut self, at: At) -> Vec<(Cow<'a, str>, At)> {
         let pairs: Vec<_> = self.tape.members(at).collect();
         let mut members: Vec<_> = pairs.into_iter().map(|(name, value)| (self.string(name), value)).collect();
@@ -167,13 +167,13 @@ impl<'a> Reader<'a> {
         Number::new(self.tape.raw(at)).or_else(|| self.refused(format!("a number's exponent is at most {EXPONENT_MAX}")))
     }
 
-    /// The text of a string or name; empty, and refused, when half of a surrogate pair is in it.
+    /// The text of a string or a name. A text with half of a surrogate pair is a fault, and empty.
     fn string(&mut self, at: At) -> Cow<'a, str> {
         let text = json::unescape_inner(self.tape.raw(at));
         text.or_else(|| self.refused("half of a surrogate pair")).unwrap_or_default()
     }
 
-    /// One level more than `depth`; `None`, and refused, past [`LEVELS_MAX`].
+    /// One level more than `depth`. `None` past [`LEVELS_MAX`], which is a fault.
     fn deeper(&mut self, depth: usize) -> Option<usize> {
         if depth < LEVELS_MAX { Some(depth + 1) } else { self.refused(format!("a filter has at most {LEVELS_MAX} levels")) }
     }
@@ -198,7 +198,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What an operator takes.
+/// The operand that an operator takes.
 #[derive(Clone, Copy)]
 enum Syntax {
     Equal,

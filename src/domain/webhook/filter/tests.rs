@@ -5,14 +5,14 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::domain::event::Attributes;
 
-/// The cases and the values in them; `filters.txt` says how it is read.
+/// The cases with their values. `filters.txt` says how it is read.
 const CASES: &str = include_str!("../../../../tests/vectors/filters.txt");
 
 fn filter(text: &str) -> Filter {
     Filter::parse(text).unwrap_or_else(|refusals| panic!("{text}: {refusals:?}"))
 }
 
-/// The verdict on an event and the pointer of what does not match.
+/// The verdict on an event, and the pointer to the part that does not match.
 fn judged(filter: &Filter, kind: &str, data: &str, attributes: &Attributes) -> (Verdict, Option<String>) {
     let subject = Subject::read(kind, data.as_bytes(), attributes).expect("JSON");
     let mut judge = Judge::new(&subject);
@@ -32,7 +32,7 @@ struct Published<'a> {
     attributes: std::collections::BTreeMap<String, Box<RawValue>>,
 }
 
-/// What is expected of a filter and a value, as one line of the cases has it.
+/// Checks a filter with a value, as one line of the cases expects it.
 fn expect(filter: &Filter, is_whole: bool, value: &str, expected: Option<&str>, line: &str) {
     let told = if is_whole {
         let event: Published<'_> = serde_json::from_str(value).expect(line);
@@ -66,7 +66,7 @@ fn filters_match_what_the_cases_say() {
 }
 
 #[test]
-fn what_is_no_filter_is_refused_by_its_pointers() {
+fn a_bad_filter_is_refused_by_its_pointers() {
     for line in CASES.lines() {
         let Some(rest) = line.strip_prefix("refused ") else { continue };
         let pointers: Vec<_> = rest.split(' ').take_while(|word| word.starts_with('/')).collect();
@@ -101,14 +101,14 @@ fn a_filter_has_at_most_16_kib_and_16_levels() {
 }
 
 #[test]
-fn not_more_than_20_faults_are_told() {
+fn at_most_20_faults_are_reported() {
     let many: Vec<_> = (0..50).map(|index| format!("\"k{index}\":{{\"$no\":1}}")).collect();
     assert_eq!(Filter::parse(&format!("{{{}}}", many.join(","))).expect_err("50 faults").len(), REFUSALS_MAX);
 }
 
-/// A filter of a stranger must not hold up the writer: here every item of 4,000 is looked for among 300,000.
+/// A stranger's filter must not hold up the writer. This one looks for each of 4,000 items among 300,000.
 #[test]
-fn a_filter_that_costs_too_much_is_given_up_and_the_event_is_delivered() {
+fn a_filter_that_costs_too_much_lets_the_event_through() {
     let items: Vec<_> = (1..3_000).map(|item| item.to_string()).collect();
     let zeros = format!("[{}0]", "0,".repeat(300_000));
     let costly = format!("{{\"data\":{{\"$not\":{{\"$or\":[{}]}}}}}}", items.join(","));
@@ -130,7 +130,7 @@ fn one_judge_judges_many_filters() {
 }
 
 #[test]
-fn filters_are_equal_when_they_are_written_alike() {
+fn filters_with_the_same_text_are_equal() {
     assert_eq!(filter("{\"a\":1}"), filter("{\"a\":1}"));
     assert_ne!(filter("{\"a\":1}"), filter("{\"a\": 1}"));
     assert_eq!(format!("{:?}", filter("{}")), "Filter({})");
@@ -149,7 +149,7 @@ proptest! {
         prop_assert_eq!(told.1.is_none(), expected);
     }
 
-    /// The pointer of what did not match is one that the filter has.
+    /// The pointer to the part that did not match must exist in the filter.
     #[test]
     fn the_pointer_of_a_difference_is_in_the_filter(filter in any_filter(), data in any_data()) {
         let (_, why) = judged(&self::filter(&filter.to_string()), "x", &data.to_string(), &Attributes::new());
@@ -225,7 +225,7 @@ fn operator() -> impl Strategy<Value = (&'static str, Value)> {
     ]
 }
 
-/// The rules once more, as a reader of them would write them down, with no thought of speed.
+/// The rules once more, written plainly and without regard to speed.
 fn plain(filter: &Value, value: Option<&Value>) -> bool {
     let members = match (filter, value) {
         (Value::Object(members), _) => members,
@@ -272,7 +272,7 @@ fn plain_operator(operator: &str, operand: &Value, value: Option<&Value>) -> boo
     }
 }
 
-/// The value and, of an array, all values in it, however deep.
+/// The value and, for an array, all values in it, however deep.
 fn spread(value: &Value) -> Vec<&Value> {
     let inner = value.as_array().into_iter().flatten().flat_map(spread);
     std::iter::once(value).chain(inner).collect()

@@ -1,4 +1,4 @@
-//! Which part of a filter an event does not match.
+//! Finds the part of a filter that an event does not match.
 
 use super::matching::{Judge, Judged};
 use super::{Filter, Node, Object, Operator, Test};
@@ -6,10 +6,10 @@ use crate::domain::json::Kind;
 use crate::domain::json::tape::{At, Tape};
 
 impl Judge<'_> {
-    /// The pointer (RFC 6901) inside `filter` of what the event does not match, as deep as one part alone is to blame; `None` when it
-    /// matches, or cannot be judged.
+    /// The pointer (RFC 6901) inside `filter` to the part that the event does not match, as deep as a single part is the cause.
+    /// `None` when the event matches or cannot be judged.
     ///
-    /// Of several parts that differ it is the first operator, or else the first key in the order of their names.
+    /// When several parts do not match, it is the first operator, or else the first key in the order of names.
     pub(crate) fn why(&mut self, filter: &Filter) -> Option<String> {
         self.begin();
         if self.object(&filter.root, Some(Tape::ROOT)).unwrap_or(true) {
@@ -20,7 +20,7 @@ impl Judge<'_> {
         Some(pointer)
     }
 
-    /// Goes on into a part that is known not to match.
+    /// Goes on into a part that does not match.
     fn blame(&mut self, node: &Node, at: Option<At>, pointer: &mut String) {
         match (node, at) {
             (Node::Object(object), at) => self.blame_object(object, at, pointer),
@@ -48,7 +48,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Of an array with one element it is what that one lacks; of more, the key that none of them has as it should be.
+    /// Goes on into an array. If it has one element, that element is the cause; if it has more, the cause is a key that no
+    /// element satisfies.
     fn blame_elements(&mut self, object: &Object, array: At, pointer: &mut String) {
         let tape = self.tape;
         let mut elements = tape.elements(array);
@@ -75,7 +76,7 @@ impl Judge<'_> {
         }
     }
 
-    /// The index of the first part that does not hold; `None` when all do, or the steps have come to their end.
+    /// The index of the first part that does not hold. `None` when all hold, or when the steps are used up.
     fn first<T>(&mut self, parts: impl Iterator<Item = T>, mut holds: impl FnMut(&mut Self, T) -> Judged) -> Option<usize> {
         for (index, part) in parts.enumerate() {
             match holds(self, part) {
@@ -88,14 +89,14 @@ impl Judge<'_> {
     }
 }
 
-/// The value of a member of the object at `at`, of several with one name the last.
+/// The value of a member of the object at `at`. Of several members with one name it is the last.
 fn last_member(tape: &Tape<'_>, at: At, key: &str) -> Option<At> {
     let is_object = tape.kind(at) == Kind::Object;
     let members = is_object.then(|| tape.members(at))?;
     members.filter(|(name, _)| tape.text(*name).compare(key).is_eq()).last().map(|(_, value)| value)
 }
 
-/// Appends a token (RFC 6901 section 3).
+/// Appends a token to a pointer (RFC 6901 section 3).
 fn push(token: &str, pointer: &mut String) {
     pointer.push('/');
     pointer.push_str(&token.replace('~', "~0").replace('/', "~1"));
