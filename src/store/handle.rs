@@ -9,24 +9,25 @@ use std::time::Duration;
 use redb::Database;
 use tokio::sync::{broadcast, oneshot};
 
+use super::files::WatchedFile;
 use super::message::command::{
     DesiredState, Finished, Limits, NewKey, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp,
 };
+use super::message::finding::Finding;
 use super::message::progress::Fact;
 use super::message::publication::{Publication, Refusal};
 use super::message::session::{NewConnection, Opened};
 use super::redb::abort::PanicEndsAll;
-use super::redb::boot::findings::Finding;
 use super::redb::boot::opening::{self, Moment, Site};
-use super::redb::files::WatchedFile;
 use super::redb::journal::checkpoint::Checkpoints;
 use super::redb::journal::file::Journal;
 use super::redb::medium::Medium;
-use super::redb::space::Space;
+use super::redb::read::views::Views;
 use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
 use super::shared::catalogue::Catalogue;
 use super::shared::dial::{self, Dial};
+use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::writer::inbox::{Full, Inbox};
 use super::writer::turns::Line;
@@ -65,6 +66,7 @@ pub(crate) struct Machine {
 #[derive(Clone)]
 pub(crate) struct Store {
     pub(super) database: Arc<Database>,
+    pub(super) views: Arc<Views>,
     pub(super) shared: Arc<Shared>,
     pub(super) inbox: Arc<Inbox>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -88,7 +90,7 @@ impl Store {
         let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
         shared.budget.resize(options.limits.memory);
         let (database, inbox) = (Arc::new(opened.database), Arc::new(Inbox::new(clock.clone())));
-        let store = Self { database, shared: Arc::new(shared), inbox, writer: Arc::default() };
+        let store = Self { database, views: Arc::default(), shared: Arc::new(shared), inbox, writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
     }
 
@@ -116,12 +118,13 @@ impl Store {
             database: self.database.clone(),
             inbox: self.inbox.clone(),
             shared: self.shared.clone(),
+            views: self.views.clone(),
             memory: unstarted.memory,
             journal: unstarted.journal,
             on_commit,
             turned_at: self.shared.clock.steady(),
             checkpoint_at: None,
-            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone()),
+            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone(), self.views.clone()),
             untold: None,
         }
     }

@@ -15,6 +15,7 @@
 //! Everything else reads snapshots. Nothing outside this room sees a redb type.
 
 mod error;
+mod files;
 mod handle;
 mod message;
 mod record;
@@ -37,6 +38,7 @@ pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
+pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::boot::check::{Report, check};
 pub(crate) use redb::boot::doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
 #[cfg(test)]
@@ -44,7 +46,6 @@ pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
 pub(crate) use redb::read::recover::Recover;
 pub(crate) use redb::read::rows::{Fit, Space};
-pub(crate) use redb::read::stats::KEPT as STATISTICS_KEPT;
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use shared::catalogue::Catalogue;

@@ -1,13 +1,14 @@
 //! What the writer shows to all other threads: the registry, the tail of the index, and the store's health.
 
-pub(in crate::store) mod cached;
 pub(in crate::store) mod catalogue;
 pub(in crate::store) mod dial;
 pub(in crate::store) mod feeds;
+pub(in crate::store) mod held;
 pub(in crate::store) mod index_tail;
 pub(in crate::store) mod known;
 pub(in crate::store) mod registry;
 pub(in crate::store) mod revoked;
+pub(in crate::store) mod space;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,21 +18,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::broadcast;
 
+use super::files::WatchedFile;
+use super::message::cached::Bodies;
+use super::message::finding::Finding;
 use super::message::permit::QueueBudget;
 use super::message::progress::Fact;
 use super::message::publication::Pressure;
-use super::redb::boot::findings::Finding;
-use super::redb::boot::seal::Sealer;
-use super::redb::files::WatchedFile;
-use super::redb::journal::reader_view::Unflushed;
-use super::redb::read::metrics::Held;
-use super::redb::read::stats::UnflushedMarks;
-use super::redb::space::Space;
-use super::shared::cached::Bodies;
+use super::record::seal::Sealer;
 use super::shared::dial::Dial;
 use super::shared::feeds::Feeds;
+use super::shared::held::Held;
 use super::shared::index_tail::Tail;
 use super::shared::registry::Registry;
+use super::shared::space::Space;
 use crate::budget::{self, Budget};
 use crate::clock::Clock;
 use crate::domain::dialect::Dialect;
@@ -52,8 +51,6 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) dial: Dial,
     pub(super) tail: Mutex<Tail>,
-    unflushed: Mutex<Unflushed>,
-    unflushed_marks: Mutex<UnflushedMarks>,
     pub(super) facts: broadcast::Sender<Fact>,
     pub(super) feeds: Feeds,
     /// The dialect of providers that the config does not name any more.
@@ -158,8 +155,6 @@ impl Shared {
             path,
             dial,
             tail: Mutex::new(tail),
-            unflushed: Mutex::default(),
-            unflushed_marks: Mutex::default(),
             facts: broadcast::Sender::new(FACTS),
             feeds: Feeds::default(),
             standard,
@@ -193,20 +188,6 @@ impl Shared {
 
     pub(super) fn tail_mut(&self) -> MutexGuard<'_, Tail> {
         self.tail.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn unflushed(&self) -> MutexGuard<'_, Unflushed> {
-        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn unflushed_marks(&self) -> MutexGuard<'_, UnflushedMarks> {
-        self.unflushed_marks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes note that the tables hold what the journal held up to entry `number`, so that readers find it there.
-    pub(super) fn in_tables(&self, number: u64) {
-        self.unflushed().drop_through(number);
-        self.unflushed_marks().drop_through(number);
     }
 
     pub(super) fn dialect(&self, provider: &str) -> Arc<Dialect> {

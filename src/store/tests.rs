@@ -203,7 +203,7 @@ impl Lab {
     /// Waits until the tables have all that the journal holds.
     fn settle(&self) {
         let deadline = clock::steady() + Duration::from_secs(10);
-        while !self.store.shared.unflushed().is_empty() {
+        while !self.store.views.unflushed().is_empty() {
             assert!(clock::steady() < deadline, "a checkpoint comes within a second");
             std::thread::sleep(Duration::from_millis(5));
         }

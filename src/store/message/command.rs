@@ -18,7 +18,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::webhook::secret::Secret;
-use crate::store::shared::cached::CachedEvent;
+use crate::store::message::cached::CachedEvent;
 use crate::store::{Attempt, Denied, Owned};
 
 /// A command in the inbox.

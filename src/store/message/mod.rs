@@ -1,6 +1,8 @@
 //! What goes into the store and what comes out: commands, publications, views of deliveries, and facts for watchers.
 
+pub(in crate::store) mod cached;
 pub(in crate::store) mod command;
+pub(in crate::store) mod finding;
 pub(in crate::store) mod last;
 pub(in crate::store) mod permit;
 pub(in crate::store) mod progress;

@@ -5,7 +5,7 @@ use bincode::{Decode, Encode};
 use super::codec::{close, coded, open, unknown};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
-use crate::store::redb::boot::findings::{Finding, Kind};
+use crate::store::message::finding::{Finding, Kind};
 
 #[derive(Encode, Decode)]
 struct FindingForm {

@@ -12,7 +12,7 @@ use crate::domain::id::DeliveryKey;
 use crate::domain::time::Timestamp;
 use crate::store::Attempt;
 use crate::store::error::Error;
-use crate::store::redb::schema::{DELIVERY_ROW, LogKey, log_key};
+use crate::store::record::key::{DELIVERY_ROW, LogKey, log_key};
 
 /// `R` is the form of an attempt's result, which differs by version.
 #[derive(Encode, BorrowDecode)]

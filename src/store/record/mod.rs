@@ -13,8 +13,10 @@ mod counters;
 mod event;
 mod finding;
 mod job;
+pub(in crate::store) mod key;
 mod log;
 mod plain;
+pub(in crate::store) mod seal;
 mod tally;
 mod tenant;
 mod webhook;
@@ -33,6 +35,6 @@ pub(super) use plain::{
 };
 pub(super) use tally::{read_mark, read_tally, write_mark, write_tally};
 pub(super) use tenant::{
-    read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
+    Listing, read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
 };
 pub(super) use webhook::{WebhookFacts, check_endpoint, read_endpoint, read_webhook_facts, write_endpoint};

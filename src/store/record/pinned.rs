@@ -22,11 +22,11 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
+use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::session::Connection;
-use crate::store::redb::boot::findings::{Finding, Kind};
-use crate::store::redb::boot::seal::Sealer;
-use crate::store::redb::schema::{hour_key, log_key};
-use crate::store::rules::tenants::Listing;
+use crate::store::record::Listing;
+use crate::store::record::key::{hour_key, log_key};
+use crate::store::record::seal::Sealer;
 use crate::store::{Attempt, Owned};
 
 const AT: Timestamp = Timestamp::from_micros(1_776_695_520_123_456);

@@ -7,7 +7,7 @@ use super::log::{class, class_code};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally, Times};
 use crate::domain::id::EndpointNo;
 use crate::store::error::Error;
-use crate::store::redb::schema::{HourKey, MarkBytes, hour_key, read_hour_key};
+use crate::store::record::key::{HourKey, MarkBytes, hour_key, read_hour_key};
 
 #[derive(Encode, Decode)]
 struct TallyForm {

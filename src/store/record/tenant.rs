@@ -10,7 +10,17 @@ use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::message::session::Connection;
-use crate::store::rules::tenants::Listing;
+
+/// What the config file says of a tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) enum Listing {
+    /// It is known by its use alone.
+    #[default]
+    Never,
+    Listed,
+    /// It was listed, and was taken out.
+    Gone,
+}
 
 #[derive(Encode, Decode)]
 struct KeyForm {

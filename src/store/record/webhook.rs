@@ -10,7 +10,7 @@ use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, 
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::error::Error;
-use crate::store::redb::boot::seal::Sealer;
+use crate::store::record::seal::Sealer;
 
 #[derive(Encode, Decode)]
 struct EndpointForm {

@@ -8,14 +8,14 @@ use tokio::sync::oneshot;
 
 use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
-use super::schema::TimeKey;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::metrics::Known;
+use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::Limits;
+use crate::store::record::key::TimeKey;
 use crate::store::record::{Counters, Fanout, Job};
-use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::revoked::Revoked;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;

@@ -8,7 +8,6 @@ use std::ops::Bound;
 use redb::{AccessGuard, Cursor, ReadableTable, Table, Value};
 
 use super::background::index_flush;
-use super::boot::findings::Finding;
 use super::bulk::{append_sorted, put_sorted, remove_sorted};
 use super::counted::{Counted, Grown};
 use super::journal::item::{Backlog, Due, EachTable, Event, Journaled, Log, Name, NameEnd, each_journaled};
@@ -16,11 +15,13 @@ use super::journal::memtable::{Found, Memtable};
 use super::journaled_table::AllTables;
 use super::lazy_txn::Txn;
 use super::schema::{
-    BacklogKey, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, HourKey, INDEX, IndexKey, JOB,
-    JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, TimeKey, backlog_key, every_table, read_backlog_key, waiting,
+    CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY, LAST_TIME, REVISIT,
+    SECOND, STATE, TENANT, every_table,
 };
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
+use crate::store::message::finding::Finding;
+use crate::store::record::key::{BacklogKey, HourKey, IndexKey, TimeKey, backlog_key, read_backlog_key, waiting};
 use crate::store::record::{self, Counters, Follows};
 
 type Writable<'txn, K, V = &'static [u8]> = Counted<'txn, K, V>;

@@ -18,6 +18,7 @@ use super::journal::checkpoint::Checkpoints;
 use super::journal::file::Journal;
 use super::journal::memtable::CHECKPOINT_BYTES;
 use super::lazy_txn::Txn;
+use super::read::views::Views;
 use super::schema::COUNTERS;
 use super::state::Memory;
 use super::tables::Tables;
@@ -27,6 +28,7 @@ use crate::store::error::Error;
 use crate::store::message::command::{Committed, Op};
 use crate::store::record;
 use crate::store::shared::dial;
+use crate::store::writer::gate::let_in;
 use crate::store::writer::inbox::{Inbox, Rest};
 
 /// Who is told what each commit brought.
@@ -45,6 +47,7 @@ pub(in crate::store) struct Writer {
     pub(in crate::store) database: Arc<Database>,
     pub(in crate::store) inbox: Arc<Inbox>,
     pub(in crate::store) shared: Arc<Shared>,
+    pub(in crate::store) views: Arc<Views>,
     pub(in crate::store) memory: Memory,
     pub(in crate::store) journal: Journal,
     pub(in crate::store) on_commit: OnCommit,
@@ -112,15 +115,14 @@ impl Writer {
         let mut changes = self.memory.memtable.take_current();
         self.journal.write(&mut changes, &counters)?;
         let changes = self.memory.memtable.journaled(changes);
-        self.shared.unflushed_marks().push(self.journal.number(), &changes);
-        self.shared.unflushed().push(self.journal.number(), changes);
+        self.views.push(self.journal.number(), changes);
         self.checkpoint_at.get_or_insert(self.shared.clock.steady() + CHECKPOINT_EVERY);
         Ok(())
     }
 
     /// The tables have all that the journal holds.
     fn written(&mut self) {
-        self.shared.in_tables(self.journal.number());
+        self.views.in_tables(self.journal.number());
         self.memory.memtable.written();
         self.journal.turn_over();
         self.checkpoint_at = None;
@@ -254,7 +256,13 @@ impl Batch<'_, '_> {
                 self.answer(move || drop($to.send(result)));
             }};
         }
-        let Some(op) = self.let_in(op) else { return Ok(()) };
+        let op = match let_in(op, self.shared.pressure()) {
+            Ok(op) => op,
+            Err((op, denied)) => {
+                self.answer(move || op.refuse(denied));
+                return Ok(());
+            }
+        };
         match op {
             Op::Finish(finished) => self.finish(*finished)?,
             Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),

@@ -4,7 +4,7 @@
 //! look-up. No entry can tell that of itself, so each commit carries the sum over all of them, in whatever order they come: what
 //! is put adds to it, what is taken out is subtracted. A start reads all entries anyway and compares.
 
-use super::schema::{BacklogKey, DueKey};
+use crate::store::record::key::{BacklogKey, DueKey};
 
 /// What an entry of the due table adds.
 pub(in crate::store) fn of_due(key: &DueKey) -> u64 {

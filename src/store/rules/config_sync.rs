@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::tenants::Listing;
 use super::webhooks::rotated;
 use crate::domain::access::Role;
 use crate::domain::id::EventKey;
@@ -13,6 +12,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::secret::Secret;
 use crate::store::message::command::FileWebhook;
+use crate::store::record::Listing;
 use crate::store::{Denied, Owned};
 
 /// What makes a webhook of the file the same one: provider, tenant and name.

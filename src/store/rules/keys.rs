@@ -1,8 +1,8 @@
 //! Keys that are made.
 
-use super::tenants::Listing;
 use crate::domain::access::{Key, Role};
 use crate::store::Denied;
+use crate::store::record::Listing;
 
 /// What is known where a key is to be kept.
 #[derive(Clone, Copy, Debug)]

@@ -8,14 +8,14 @@
 
 use std::time::Duration;
 
-use super::tenants::{self, Listing};
+use super::tenants;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{EventKey, Node};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::message::publication::{Accepted, Publication, Refusal, Unwanted};
-use crate::store::record::Named;
+use crate::store::record::{Listing, Named};
 
 /// Whom a publication names, as the registry has them.
 #[derive(Clone, Copy, Debug)]

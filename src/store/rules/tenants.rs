@@ -1,17 +1,7 @@
 //! Tenants as the config file lists them: who left it and who came.
 
 use crate::store::message::publication::Refusal;
-
-/// What the config file says of a tenant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) enum Listing {
-    /// It is known by its use alone.
-    #[default]
-    Never,
-    Listed,
-    /// It was listed, and was taken out.
-    Gone,
-}
+use crate::store::record::Listing;
 
 impl Listing {
     /// What it is after the file was read again, which lists the tenant or does not.

@@ -1,7 +1,7 @@
 //! The entries that listings must show and that are not in the index table yet.
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
-use crate::store::redb::schema::{IndexKey, Scope, index_key};
+use crate::store::record::key::{IndexKey, Scope, index_key};
 
 /// An event, or a delivery of an event, that listings must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
 use crate::store::message::view::Owners;
-use crate::store::rules::tenants::Listing;
+use crate::store::record::Listing;
 
 /// The registry of one store.
 #[derive(Default)]

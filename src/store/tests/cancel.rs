@@ -304,7 +304,7 @@ fn a_purge_ends_however_fast_events_are_published() {
     lab.asked(1);
     let_on.send(()).unwrap();
     stops.recv().unwrap();
-    assert!(!lab.store.shared.unflushed().is_empty(), "what comes then is committed to the journal");
+    assert!(!lab.store.views.unflushed().is_empty(), "what comes then is committed to the journal");
     drop((stops, let_on));
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.must_be_sound();
@@ -500,7 +500,7 @@ fn while_a_job_runs_publishers_are_answered_by_the_journal() {
     while lab.jobs() > 0 {
         lab.publish("order.paid", "{}");
         all += 1;
-        by_journal += usize::from(!lab.store.shared.unflushed().is_empty());
+        by_journal += usize::from(!lab.store.views.unflushed().is_empty());
         assert!(all < 100_000, "the job comes to its end under load");
     }
     assert!(by_journal * 2 > all, "{by_journal} of {all}: a slice in each batch takes all of them into the tables");

@@ -3,7 +3,8 @@
 use ::redb::{ReadableTable, TableDefinition};
 
 use super::*;
-use crate::store::redb::boot::findings::Kind;
+use crate::store::message::finding::Kind;
+use crate::store::record::key::DueKey;
 use crate::store::redb::journal::file as journal;
 use crate::store::redb::journal::item::{Event, Journaled, Table};
 
@@ -299,7 +300,7 @@ fn change_due(path: &Path, change_key: impl FnOnce(&mut [u8; 20])) {
         let database = ::redb::Database::open(path).unwrap();
         let txn = ::redb::ReadableDatabase::begin_read(&database).unwrap();
         let table = schema::read(&txn, schema::DUE).unwrap();
-        let keys: Vec<_> = table.range::<&schema::DueKey>(..).unwrap().map(|row| *row.unwrap().0.value()).collect();
+        let keys: Vec<_> = table.range::<&DueKey>(..).unwrap().map(|row| *row.unwrap().0.value()).collect();
         keys[keys.len() / 2]
     };
     let mut bytes = fs::read(path).unwrap();

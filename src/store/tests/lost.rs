@@ -5,6 +5,7 @@ use ::redb::ReadableDatabase as _;
 use super::damage::{damage, is_sound_when_acknowledged};
 use super::*;
 use crate::domain::id::EndpointNo;
+use crate::store::record::key::{DueKey, read_due_key};
 
 /// A store that was killed in the middle of the job that a change of a webhook began, and the job's row is damaged.
 fn without_its_job<F, T>(lab: Lab, change: impl FnOnce(Store) -> F) -> Lab
@@ -33,8 +34,8 @@ fn acknowledged(lab: Lab, no: EndpointNo, expected: [usize; 4]) {
 /// How many of a webhook's entries stand in the due table.
 fn due_of(store: &Store, no: EndpointNo) -> usize {
     let due = schema::read(&store.database.begin_read().unwrap(), schema::DUE).unwrap();
-    let rows = due.range::<&schema::DueKey>(..).unwrap();
-    rows.filter(|row| schema::read_due_key(row.as_ref().unwrap().0.value()).1.endpoint == no).count()
+    let rows = due.range::<&DueKey>(..).unwrap();
+    rows.filter(|row| read_due_key(row.as_ref().unwrap().0.value()).1.endpoint == no).count()
 }
 
 #[test]

@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::EndpointNo;
+use crate::store::record::key::hour_key;
 use crate::store::redb::boot::opening;
 use crate::store::redb::counted::recount;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
-use crate::store::redb::schema::{HOUR, hour_key};
+use crate::store::redb::schema::HOUR;
 
 #[test]
 fn an_outcome_counts_once_whatever_becomes_of_the_service() {

@@ -3,23 +3,16 @@
 use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
 use crate::store::message::publication::Pressure;
-use crate::store::redb::batch::Batch;
 
-impl Batch<'_, '_> {
-    /// Refuses an operation that needs room when there is none. Returns an operation that may go on.
-    pub(in crate::store) fn let_in(&mut self, op: Op) -> Option<Op> {
-        let denied = match self.shared.pressure() {
-            // After a lost journal only events are refused, and they are refused one by one.
-            Pressure::None | Pressure::JournalLost => return Some(op),
-            Pressure::Full => Denied::Full,
-            Pressure::DiskLow => Denied::DiskLow,
-        };
-        if !op.takes_room() {
-            return Some(op);
-        }
-        self.answer(move || op.refuse(denied));
-        None
-    }
+/// Lets an operation go on, or gives it back with the reason for its refusal: it needs room, and there is none.
+pub(in crate::store) fn let_in(op: Op, pressure: Pressure) -> Result<Op, (Op, Denied)> {
+    let denied = match pressure {
+        // After a lost journal only events are refused, and they are refused one by one.
+        Pressure::None | Pressure::JournalLost => return Ok(op),
+        Pressure::Full => Denied::Full,
+        Pressure::DiskLow => Denied::DiskLow,
+    };
+    if op.takes_room() { Err((op, denied)) } else { Ok(op) }
 }
 
 impl Op {
@@ -41,7 +34,8 @@ impl Op {
         }
     }
 
-    fn refuse(self, denied: Denied) {
+    /// Answers an operation that was not let in.
+    pub(in crate::store) fn refuse(self, denied: Denied) {
         match self {
             Self::Webhook(_, to) => drop(to.send(Err(denied))),
             Self::Retry(_, to) | Self::PutEventType(_, _, to) | Self::AddKey(_, to) => drop(to.send(Err(denied))),

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
-use crate::store::redb::schema::{DueKey, due_key, read_due_key};
+use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::wheel::Wheel;
 
 /// A retry in the wheel.

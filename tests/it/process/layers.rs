@@ -15,6 +15,9 @@ const ROWS: [&[&str]; 8] = [
     &["domain"],
 ];
 
+/// The rooms of the store, likewise. The embedded engine knows what is true of any engine, and never the reverse.
+const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
+
 /// Names that only files with these beginnings may use, and why.
 const RESERVED: [(&str, &[&str], &str); 11] = [
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
@@ -125,13 +128,24 @@ fn an_import_that_points_up_is_reported() {
         ),
         ("pigeon/mod.rs", "", "src/pigeon/mod.rs lies in a room without a row"),
         (
+            "store/record/log.rs",
+            "use crate::store::redb::schema::X;",
+            "src/store/record/log.rs:1 names store::redb, which lies above store::record",
+        ),
+        ("store/shared.rs", "use super::redb::X;", "src/store/shared.rs:1 names store::redb, which lies above store::shared"),
+        (
+            "store/shared/registry.rs",
+            "\nuse crate::store::{record::X, writer::inbox::Inbox};",
+            "src/store/shared/registry.rs:2 names store::writer, which lies above store::shared",
+        ),
+        (
             "store/rules/publish.rs",
             "use crate::config::Config;",
             "src/store/rules/publish.rs:1 names config: src/store/rules is pure",
         ),
         (
             "store/rules/publish.rs",
-            "use crate::store::redb::batch::X;",
+            "use redb::TableDefinition;",
             "src/store/rules/publish.rs:1 names redb: src/store/rules is pure",
         ),
         (
@@ -157,6 +171,8 @@ fn an_import_that_points_down_passes() {
         ("api/events.rs", "use crate::{domain::event::Event, store::{self, Store}};\nuse super::problem;"),
         ("api/mod.rs", "// never crate::deliver\nmod events;\nuse crate::api::events;"),
         ("store/record/event.rs", "use bincode::Encode;"),
+        ("store/redb/thread.rs", "use super::journal::file::Journal;\nuse crate::store::{Error, shared::Shared};"),
+        ("store/error.rs", "use redb::StorageError;"),
         ("deliver/pump.rs", "use std::time::Instant;\nfn f(now: Instant) { let offset = 1; }"),
         ("domain/time.rs", "impl Time {\n    #[cfg(test)]\n    fn now() -> Self {\n        SystemTime::now()\n    }\n}"),
         ("domain/time/tests.rs", "use std::fs;"),
@@ -187,8 +203,9 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         .map(|(at, other)| format!("{} names crate::{other}: {room} may only know {}", place(file, &code, at), below(row)))
         .collect();
     found.extend(beyond_the_front(file, &code));
-    // A unit test may read a file or a clock, but the code that it tests may not.
+    // A unit test may read a file or a clock, or use a store, but the code that it tests may not.
     let shipped = shipped(file, &code);
+    found.extend(upward_in_store(file, &shipped));
     found.extend(impurities(file, &shipped));
     for (word, homes, reason) in RESERVED {
         let at = words(&shipped, word).into_iter().next().filter(|_| !homes.iter().any(|home| file.starts_with(home)));
@@ -207,6 +224,30 @@ fn beyond_the_front(file: &str, code: &str) -> Vec<String> {
         let named = code.match_indices(&any).map(|(at, _)| at);
         let complaint = |at| format!("{} names more of {any} than {allowed}: {reason}", place(file, code, at));
         found.extend(named.filter(|at| !code[*at..].starts_with(&allowed)).map(complaint));
+    }
+    found
+}
+
+/// What a room of the store names that lies in a room above it.
+fn upward_in_store(file: &str, shipped: &str) -> Vec<String> {
+    let row = |room: &str| STORE_ROWS.iter().position(|of| *of == room);
+    let room = file.strip_prefix("store/").and_then(|file| file.split(['/', '.']).next()).unwrap_or_default();
+    let Some(own) = row(room) else { return Vec::new() };
+    let upward = |other: &str| other != room && row(other).is_some_and(|other| other <= own);
+    let named = inner_imports("store", file, shipped).into_iter().filter(|(_, other)| upward(other));
+    let complaint = |(at, other)| format!("{} names store::{other}, which lies above store::{room}", place(file, shipped, at));
+    named.map(complaint).collect()
+}
+
+/// Rooms inside of `home` that a text in it names, with where.
+fn inner_imports<'a>(home: &str, file: &str, code: &'a str) -> Vec<(usize, &'a str)> {
+    let mut found = Vec::new();
+    let depth = file.split('/').filter(|part| *part != "mod.rs").count();
+    for path in [format!("crate::{home}::"), "super::".repeat(depth - 1)] {
+        let beyond = code.match_indices(&path).map(|(at, _)| at + path.len());
+        for at in beyond.filter(|at| !code[*at..].starts_with("super") && !code[..at - path.len()].ends_with("super::")) {
+            if code[at..].starts_with('{') { found.extend(group(code, at)) } else { found.push((at, word(&code[at..]))) }
+        }
     }
     found
 }

@@ -8,6 +8,7 @@ pub(in crate::store) mod publish;
 pub(in crate::store) mod purge;
 pub(in crate::store) mod resend;
 pub(in crate::store) mod sessions;
+pub(in crate::store) mod tallies;
 pub(in crate::store) mod tenants;
 pub(in crate::store) mod tombstones;
 pub(in crate::store) mod webhooks;

@@ -10,12 +10,12 @@ use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;
 use crate::store::message::publication::{Accepted, Publication, Refusal};
 use crate::store::message::session::Connection;
+use crate::store::record::Listing;
+use crate::store::record::key::time_key;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journal::item;
-use crate::store::redb::schema::time_key;
 use crate::store::rules::publish::{self, Spread, Target};
-use crate::store::rules::tenants::Listing;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Audience;
 

@@ -11,11 +11,11 @@ use redb::ReadableTable;
 use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::id::DeliveryKey;
 use crate::store::error::{Error, intact};
+use crate::store::message::cached::CachedEvent;
 use crate::store::message::session::{Connection, NewConnection, Opened};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::sessions;
-use crate::store::shared::cached::CachedEvent;
 use crate::store::{Denied, Owned};
 
 impl Batch<'_, '_> {

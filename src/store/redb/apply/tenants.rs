@@ -11,9 +11,10 @@ use redb::ReadableTable;
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::id::TenantNo;
 use crate::store::error::{Error, intact};
+use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync;
-use crate::store::rules::tenants::{self, Listing};
+use crate::store::rules::tenants;
 use crate::store::{Owned, record};
 
 impl Batch<'_, '_> {

@@ -18,9 +18,10 @@ use crate::domain::id::{EndpointNo, EventKey, TenantNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
 use crate::store::record;
+use crate::store::record::key::{IndexKey, Scope, index_key};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::read::snapshot::Snapshot;
-use crate::store::redb::schema::{self, ENDPOINT, IndexKey, Scope, index_key};
+use crate::store::redb::schema::{self, ENDPOINT};
 use crate::store::shared::registry::Entry;
 
 impl Batch<'_, '_> {

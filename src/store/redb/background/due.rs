@@ -11,8 +11,8 @@ use crate::store::error::{Error, intact};
 use crate::store::message::command::{Lane, Ready};
 use crate::store::message::permit::QueuePermit;
 use crate::store::record;
+use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::schema::{DueKey, due_key, read_due_key};
 use crate::store::rules::waiting::{self, Fallen};
 use crate::store::writer::schedule::Armed;
 

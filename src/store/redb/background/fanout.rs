@@ -6,13 +6,13 @@ use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::{Error, intact};
+use crate::store::message::cached::CachedEvent;
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Fanout, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journal::item;
 use crate::store::redb::state::RunningFanout;
 use crate::store::rules::publish;
-use crate::store::shared::cached::CachedEvent;
 use crate::store::shared::registry::Audience;
 
 impl Batch<'_, '_> {

@@ -13,10 +13,10 @@ use std::sync::PoisonError;
 
 use crate::domain::id::DeliveryKey;
 use crate::store::error::Error;
+use crate::store::record::key::{IndexKey, OWNER_BYTES, read_index_key};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::bulk::put_sorted;
 use crate::store::redb::counted::Counted;
-use crate::store::redb::schema::{IndexKey, OWNER_BYTES, read_index_key};
 use crate::store::shared::index_tail::{Entry, Flush, IndexRow};
 
 impl Batch<'_, '_> {

@@ -16,9 +16,9 @@ use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
 use crate::store::message::command::Dropped;
+use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::store::record::{self, Job, Task};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::schema::{DueKey, due_key, read_due_key};
 use crate::store::redb::state::RunningJob;
 use crate::store::rules::jobs::{self, Fate};
 

@@ -15,11 +15,12 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::record::StoredEvent;
+use crate::store::record::key::{
+    BacklogKey, DELIVERY_ROW, LogKey, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key,
+    waiting,
+};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::batch::Batch;
-use crate::store::redb::schema::{
-    DELIVERY_ROW, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key, waiting,
-};
 use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
 use crate::store::rules::retention::{self, Kept, Looked, Removal, Then};
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -218,7 +219,7 @@ impl Batch<'_, '_> {
         let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
         let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
         let mut found = Vec::new();
-        for row in self.tables.log()?.range::<&crate::store::redb::schema::LogKey>(&first..=&last)? {
+        for row in self.tables.log()?.range::<&LogKey>(&first..=&last)? {
             let (key, value) = row?;
             let (key, number) = read_log_key(key.value());
             if number == DELIVERY_ROW {
@@ -311,7 +312,7 @@ impl Batch<'_, '_> {
         let oldest = retention::oldest_kept(self.memory.limits.retention, self.now);
         let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
         let mut found = Vec::new();
-        for row in self.tables.backlog()?.range::<&crate::store::redb::schema::BacklogKey>(&first..=&last)?.take(most) {
+        for row in self.tables.backlog()?.range::<&BacklogKey>(&first..=&last)?.take(most) {
             let (key, value) = row?;
             let (_, number) = read_backlog_key(key.value());
             found.push((waiting(endpoint, number, value.value()), number));

@@ -19,14 +19,15 @@ use crate::clock;
 use crate::domain::delivery::{QueuePosition, State};
 use crate::domain::id::{DeliveryKey, EventKey, Node};
 use crate::store::error::Error;
+use crate::store::record::key::{
+    BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_backlog_key, read_due_key, read_index_key,
+    read_log_key, waiting,
+};
 use crate::store::record::{self, Counters};
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::mend::derive;
 use crate::store::redb::mend::quarantine::Glance;
-use crate::store::redb::schema::{
-    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, EVENT, FANOUT, INDEX, IndexKey, LOG, LogKey, STATE,
-    STORE_VERSION, is_event_row, read_backlog_key, read_due_key, read_index_key, read_log_key, waiting,
-};
+use crate::store::redb::schema::{self, BACKLOG, COUNTERS, DUE, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION};
 
 /// What a check found.
 #[derive(Debug, Default)]

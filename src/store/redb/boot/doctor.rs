@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use redb::{Database, ReadableDatabase};
 
 use super::check::{Report, must_be_there, report};
-use super::findings::Finding;
 use super::load::read_findings;
 use super::opening::{check_version, identity, open_known};
 use super::recovery::{Journals, noted, recover};
@@ -14,6 +13,7 @@ use crate::clock;
 use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
+use crate::store::message::finding::Finding;
 use crate::store::record::{self, Quarantined};
 use crate::store::redb::journal::file;
 use crate::store::redb::journal::item::{Event, Journaled, Table};

@@ -9,10 +9,10 @@ use std::path::Path;
 use redb::Database;
 
 use super::opening::{KEY, SEAL_TEXT, Site, VERSION, database, write_version};
-use super::seal::Sealer;
 use crate::store::error::Error;
+use crate::store::files::{failed, sync_folder, with_suffix};
+use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Follows, Meta};
-use crate::store::redb::files::{failed, sync_folder, with_suffix};
 use crate::store::redb::journal::file;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{IDENTITY, JOURNAL_ID, META, SEAL, SECOND, STORE_VERSION};

@@ -6,20 +6,23 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::findings::Finding;
 use super::opening::Moment;
-use super::seal::Sealer;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
 use crate::store::listed_under;
 use crate::store::message::command::Limits;
+use crate::store::message::finding::Finding;
+use crate::store::record::key::{
+    BacklogKey, DELIVERY_ROW, DueKey, LogKey, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
+    waiting,
+};
+use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
-    self, BACKLOG, BacklogKey, COUNTERS, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG,
-    LogKey, QUARANTINE, STATE, TENANT, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key, waiting,
+    self, BACKLOG, COUNTERS, DUE, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE, STATE, TENANT,
 };
 use crate::store::redb::state::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
 use crate::store::shared::catalogue;

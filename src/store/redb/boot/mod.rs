@@ -2,12 +2,10 @@
 
 pub(in crate::store) mod check;
 pub(in crate::store) mod doctor;
-pub(in crate::store) mod findings;
 pub(in crate::store) mod founding;
 pub(in crate::store) mod load;
 pub(in crate::store) mod opening;
 pub(in crate::store) mod overlay;
 pub(in crate::store) mod recovery;
-pub(in crate::store) mod seal;
 pub(in crate::store) mod trial;
 pub(in crate::store) mod upgrade;

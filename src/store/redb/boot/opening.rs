@@ -9,11 +9,9 @@ use std::time::Instant;
 
 use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
 
-use super::findings::{Finding, Kind};
 use super::founding::{self, found};
 use super::load::{missing_jobs, read_findings, read_memory, read_registry, read_tail};
 use super::recovery::{self, Journals, Recovered, recover, twice};
-use super::seal::Sealer;
 use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
 use crate::clock::Clock;
@@ -21,11 +19,13 @@ use crate::domain::id::{ByEndpoint, Node};
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::Reading;
 use crate::store::error::Error;
+use crate::store::files::{WatchedFile, failed, sync_folder, with_suffix};
 use crate::store::message::command::Limits;
+use crate::store::message::finding::{Finding, Kind};
+use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Counters, Meta};
 use crate::store::redb::backend::Disk;
 use crate::store::redb::counted::recount;
-use crate::store::redb::files::{WatchedFile, failed, sync_folder, with_suffix};
 use crate::store::redb::journal::file::{self, Journal};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::findings::Finding;
 use super::opening::Site;
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
+use crate::store::message::finding::Finding;
 use crate::store::record::{self, Counters, Follows};
 use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::journal::file::{self, Journal, Writes};

@@ -12,6 +12,7 @@ use super::memtable::{Brought, Done, Job, Memtable};
 use crate::store::record;
 use crate::store::redb::abort::PanicEndsAll;
 use crate::store::redb::lazy_txn::Txn;
+use crate::store::redb::read::views::Views;
 use crate::store::redb::schema::COUNTERS;
 use crate::store::redb::tables::Tables;
 use crate::store::shared::Shared;
@@ -21,17 +22,17 @@ pub(in crate::store) struct Checkpoints {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     #[cfg(test)]
-    beside: (Arc<Database>, Arc<Shared>),
+    beside: (Arc<Database>, Arc<Shared>, Arc<Views>),
 }
 
 impl Checkpoints {
-    pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {
+    pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>, views: Arc<Views>) -> Self {
         let (jobs, todo) = mpsc::channel::<Job>();
         #[cfg(test)]
-        let beside = (database.clone(), shared.clone());
+        let beside = (database.clone(), shared.clone(), views.clone());
         let run = move || {
             let _guard = PanicEndsAll;
-            todo.into_iter().for_each(|job| make(&database, &shared, job));
+            todo.into_iter().for_each(|job| make(&database, &shared, &views, job));
         };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
@@ -60,17 +61,13 @@ impl Drop for Checkpoints {
     }
 }
 
-impl Shared {
-    /// Readers find it in the tables from now on.
-    fn checkpointed(&self, number: u64) {
-        self.in_tables(number);
-        self.commit_count.fetch_add(1, Relaxed);
-    }
-}
-
-fn make(database: &Database, shared: &Shared, job: Job) {
+fn make(database: &Database, shared: &Shared, views: &Views, job: Job) {
     let began = shared.clock.steady();
-    let made = bring_in(database, job.memtable, job.number, job.index_rows).inspect(|_| shared.checkpointed(job.number));
+    let made = bring_in(database, job.memtable, job.number, job.index_rows);
+    if made.is_ok() {
+        views.in_tables(job.number);
+        shared.commit_count.fetch_add(1, Relaxed);
+    }
     shared.measure_checkpoint(began);
     // The writer waits for it before it ends.
     drop(job.done.send(made));
@@ -100,7 +97,7 @@ pub(in crate::store) mod by_hand {
 
     use super::*;
 
-    type Beside = (Arc<Database>, Arc<Shared>);
+    type Beside = (Arc<Database>, Arc<Shared>, Arc<Views>);
 
     thread_local! {
         static KEPT: RefCell<Option<Option<(Beside, Job)>>> = const { RefCell::new(None) };
@@ -128,8 +125,8 @@ pub(in crate::store) mod by_hand {
 
     /// Makes the one that is kept.
     pub(in crate::store) fn make_kept() {
-        if let Some(((database, shared), job)) = KEPT.with_borrow_mut(|kept| kept.as_mut().and_then(Option::take)) {
-            make(&database, &shared, job);
+        if let Some(((database, shared, views), job)) = KEPT.with_borrow_mut(|kept| kept.as_mut().and_then(Option::take)) {
+            make(&database, &shared, &views, job);
         }
     }
 }

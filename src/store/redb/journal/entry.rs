@@ -12,7 +12,7 @@
 //! version 4, has neither base nor the checksum before; it is read and not written.
 
 use super::item::{Change, Table};
-use crate::store::redb::schema::MarkBytes;
+use crate::store::record::key::MarkBytes;
 
 /// The changes of one batch.
 pub(in crate::store) struct Changes {

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 
 use super::entry::{Changes, Head, Upon};
 use crate::store::error::Error;
-use crate::store::redb::files::{failed, folder, sync_folder, with_suffix};
+use crate::store::files::{failed, folder, sync_folder, with_suffix};
 use crate::store::redb::medium::{Medium, Track};
 
 /// The journal of an open store.

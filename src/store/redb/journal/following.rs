@@ -8,8 +8,8 @@
 use super::entry::{Changes, Head, Upon};
 use super::file::{Bytes, Contents};
 use super::item::Table;
+use crate::store::message::finding::Kind;
 use crate::store::record::{self, Follows};
-use crate::store::redb::boot::findings::Kind;
 use crate::store::redb::schema::COUNTERS;
 
 /// What the tables say of the journal: up to which commit they hold it, and which run of the service writes it.

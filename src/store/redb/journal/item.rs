@@ -5,7 +5,8 @@ use std::borrow::Borrow;
 
 use redb::{Key, Value};
 
-use crate::store::redb::schema::{BACKLOG, BacklogKey, DUE, Def, DueKey, EVENT, LOG, LogKey, NAME, NAME_END, TimeKey};
+use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
+use crate::store::redb::schema::{BACKLOG, DUE, Def, EVENT, LOG, NAME, NAME_END};
 
 /// The tables that the journal may hold changes of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use std::sync::{Arc, mpsc};
 use super::entry::{Changes, Span};
 use super::item::{EachTable, Family, Journaled, each_journaled};
 use crate::store::error::Error;
+use crate::store::record::key::MarkBytes;
 use crate::store::redb::merge::Merge;
-use crate::store::redb::schema::MarkBytes;
 use crate::store::shared::index_tail::{Flush, IndexRow};
 
 /// Rows that were put or taken out since the last checkpoint began, and those of a checkpoint under way.

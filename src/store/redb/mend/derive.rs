@@ -15,13 +15,13 @@ use crate::domain::delivery::{Delivery, QueuePosition, State};
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
+use crate::store::record::key::{
+    BacklogKey, DELIVERY_ROW, DueKey, LogKey, Scope, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key,
+    read_due_key, read_log_key, read_time_key, time_key, waiting as waits_for,
+};
 use crate::store::record::{self, Counters, StoredEvent, WebhookFacts};
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::schema::{
-    self, BACKLOG, BacklogKey, DELIVERY_ROW, DUE, DueKey, ENDPOINT, EVENT, FANOUT, INDEX, LOG, LogKey, REVISIT, Scope, TENANT,
-    TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key, read_due_key, read_log_key, read_time_key, time_key,
-    waiting as waits_for,
-};
+use crate::store::redb::schema::{self, BACKLOG, DUE, ENDPOINT, EVENT, FANOUT, INDEX, LOG, REVISIT, TENANT};
 use crate::store::redb::tables::Tables;
 use crate::store::redb::waiting;
 

@@ -7,10 +7,8 @@ use crate::domain::id::{EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record;
-use crate::store::redb::schema::{
-    self, COUNTERS, DELIVERY_ROW, FOLLOWS, IDENTITY, JOURNAL_ID, JOURNALED, LogKey, SEAL, SECOND, read_due_key, read_log_key,
-    read_time_key,
-};
+use crate::store::record::key::{DELIVERY_ROW, LogKey, SCOPES, read_due_key, read_log_key, read_time_key};
+use crate::store::redb::schema::{COUNTERS, FOLLOWS, IDENTITY, JOURNAL_ID, JOURNALED, SEAL, SECOND};
 
 /// Judges a row by its table's name, its key and its value, as they stand in the file; numbers in keys are little-endian there.
 pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -66,7 +64,7 @@ fn backlog(table: &'static str, value: &[u8]) -> Result<(), Error> {
 }
 
 fn index(table: &'static str, key: &[u8]) -> Result<(), Error> {
-    let known = key.first().is_some_and(|scope| schema::SCOPES.contains(scope));
+    let known = key.first().is_some_and(|scope| SCOPES.contains(scope));
     if known { Ok(()) } else { Err(Error::Damaged { table, why: "its scope is unknown" }) }
 }
 

@@ -8,8 +8,8 @@ use crate::domain::delivery::{Delivery, State};
 use crate::domain::event::Event;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
+use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::Ready;
-use crate::store::shared::cached::CachedEvent;
 use crate::store::{Error, record};
 
 /// A delivery about to be attempted.

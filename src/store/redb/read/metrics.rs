@@ -1,6 +1,5 @@
 //! What is counted of the store: by the writer while it works, and by whoever asks how much there is.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use redb::ReadableDatabase;
@@ -14,8 +13,9 @@ use crate::metrics::{DisabledFor, Now, OfProvider};
 use crate::store::Attempt;
 use crate::store::error::Error;
 use crate::store::handle::Store;
+use crate::store::record::key::{BacklogKey, backlog_key};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::schema::{self, BACKLOG, BacklogKey, backlog_key};
+use crate::store::redb::schema::{self, BACKLOG};
 use crate::store::shared::Shared;
 
 impl Batch<'_, '_> {
@@ -123,31 +123,3 @@ impl Store {
         Ok(held)
     }
 }
-
-/// How many deliveries are held, counted seldom enough that it costs a hundredth of a processor at most.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Held(Mutex<Option<Counted>>);
-
-#[derive(Clone, Copy, Debug)]
-struct Counted {
-    held: u64,
-    /// Until then it is not counted again.
-    until: Instant,
-}
-
-impl Held {
-    fn count(&self, count: impl FnOnce() -> Result<u64, Error>) -> Result<u64, Error> {
-        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let began = crate::clock::steady();
-        if let Some(counted) = last.filter(|counted| began < counted.until) {
-            return Ok(counted.held);
-        }
-        let held = count()?;
-        let ended = crate::clock::steady();
-        *last = Some(Counted { held, until: ended + REST * ended.saturating_duration_since(began) });
-        Ok(held)
-    }
-}
-
-/// So much longer than a count took it rests.
-const REST: u32 = 100;

@@ -8,4 +8,5 @@ pub(in crate::store) mod recover;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod snapshot;
 pub(in crate::store) mod stats;
+pub(in crate::store) mod views;
 pub(in crate::store) mod webhooks;

@@ -7,7 +7,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::command::Recovered;
-use crate::store::redb::schema::Scope;
+use crate::store::record::key::Scope;
 use crate::store::{Denied, Error, Owned};
 
 /// What `recover` brings back.

@@ -7,7 +7,7 @@ use crate::store::error::intact;
 use crate::store::handle::Store;
 use crate::store::message::view::Attempt;
 use crate::store::record;
-use crate::store::redb::schema::{DELIVERY_ROW, log_key};
+use crate::store::record::key::{DELIVERY_ROW, log_key};
 use crate::store::{Error, Owned};
 
 /// A row, or how many bytes it takes to read and print it.

@@ -15,15 +15,14 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::intact;
 use crate::store::handle::Store;
 use crate::store::message::view::{Attempt, Filter, Of, Page, Status, View, status};
+use crate::store::record::key::{DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key};
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::background::index_flush::entry_of;
 use crate::store::redb::journal::item::Table;
 use crate::store::redb::journal::reader_view::{Unflushed, journaled};
 use crate::store::redb::read::merged;
-use crate::store::redb::schema::{
-    self, BACKLOG, DELIVERY_ROW, DUE, EVENT, INDEX, IndexKey, LOG, LogKey, NAME, Scope, backlog_key, due_key, index_key, log_key,
-};
+use crate::store::redb::schema::{self, BACKLOG, DUE, EVENT, INDEX, LOG, NAME};
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Audience;
 use crate::store::{Error, Owned};
@@ -178,7 +177,7 @@ impl<'a> Snapshot<'a> {
     pub(in crate::store) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
         let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
         // Taken before the snapshot, of which the newest row says what of it the tables have by now.
-        let unflushed = store.shared.unflushed().clone();
+        let unflushed = store.views.unflushed().clone();
         let txn = store.database.begin_read()?;
         let unflushed = if unflushed.is_empty() { unflushed } else { unflushed.behind(journaled(&txn)?) };
         Ok(Self { txn, unflushed, store, tail, scopes: scopes.to_vec() })

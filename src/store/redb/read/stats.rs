@@ -9,129 +9,21 @@
 //! **What is counted.** An attempt in the hour of its end, by what it brought; a delivery in the hour of its end, and again when it
 //! ends again after a retry by hand. Tests never are. A mark is part of the commit that its outcome is in, so it is lost or kept
 //! with it, and it is added to its row once, by the commit that brings it into the tables.
-//!
-//! **How much is kept.** Hours of [`KEPT`], and no more rows than take a sixteenth of `max_bytes`: beyond that the oldest hours go
-//! first. An hour of a webhook takes some hundred bytes.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
-use std::time::Duration;
 
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::ReadableDatabase;
 
-use crate::domain::delivery::outcome::Outcome;
-use crate::domain::delivery::tally::{Brought, HOURS_OF_DAY, Hour, Mark, Tally};
-use crate::domain::delivery::{Delivery, State};
+use crate::domain::delivery::tally::{HOURS_OF_DAY, Hour, Tally};
 use crate::domain::id::EndpointNo;
-use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::error::intact;
 use crate::store::handle::Store;
 use crate::store::record;
-use crate::store::redb::batch::Batch;
-use crate::store::redb::bulk::put_sorted;
-use crate::store::redb::journal::entry::Changes;
+use crate::store::record::key::{HourKey, hour_key, read_hour_key};
 use crate::store::redb::journal::reader_view::journaled;
-use crate::store::redb::schema::{self, HOUR, HourKey, hour_key, read_hour_key};
-use crate::store::redb::tables::Tables;
-
-/// Marks that the journal holds and the tables do not have yet.
-#[derive(Clone, Default)]
-pub(in crate::store) struct UnflushedMarks(VecDeque<(u64, Arc<Changes>)>);
-
-impl UnflushedMarks {
-    pub(in crate::store) fn push(&mut self, number: u64, changes: &Arc<Changes>) {
-        if !changes.marks().is_empty() {
-            self.0.push_back((number, changes.clone()));
-        }
-    }
-
-    /// The tables have everything up to `number`.
-    pub(in crate::store) fn drop_through(&mut self, number: u64) {
-        while self.0.pop_front_if(|(of, _)| *of <= number).is_some() {}
-    }
-
-    /// What counts for webhooks in some hours.
-    fn of(&self, webhooks: &BTreeSet<EndpointNo>, hours: &RangeInclusive<Hour>) -> BTreeMap<Hour, Tally> {
-        let marks = self.0.iter().flat_map(|(_, changes)| changes.marks()).filter_map(|mark| record::read_mark(mark).ok());
-        let mut found = BTreeMap::<Hour, Tally>::new();
-        for mark in marks.filter(|mark| hours.contains(&mark.hour) && webhooks.contains(&mark.endpoint)) {
-            found.entry(mark.hour).or_default().count(&mark);
-        }
-        found
-    }
-}
-
-impl Batch<'_, '_> {
-    /// An attempt ended `at`; `ends`: and its delivery with it.
-    pub(in crate::store) fn mark_attempt(&mut self, delivery: &Delivery, outcome: &Outcome, ends: bool, at: Timestamp) {
-        let succeeded = matches!(delivery.state, State::Succeeded { .. });
-        let micros = u32::try_from(outcome.duration.as_micros()).unwrap_or(u32::MAX);
-        let attempt = Some(Brought::from_outcome(outcome));
-        let ended = ends.then_some(succeeded);
-        self.mark(delivery, Mark { hour: Hour::from_time(at), endpoint: delivery.key.endpoint, attempt, ended, micros });
-    }
-
-    /// A delivery ended without an attempt.
-    pub(in crate::store) fn mark_end(&mut self, delivery: &Delivery) {
-        let succeeded = matches!(delivery.state, State::Succeeded { .. });
-        let (hour, endpoint) = (Hour::from_time(delivery.ended_at().unwrap_or(self.now)), delivery.key.endpoint);
-        self.mark(delivery, Mark { hour, endpoint, attempt: None, ended: Some(succeeded), micros: 0 });
-    }
-
-    fn mark(&mut self, delivery: &Delivery, mark: Mark) {
-        if !delivery.is_test() {
-            self.tables.memtable.current.put_mark(record::write_mark(&mark));
-        }
-    }
-
-    /// Removes a slice of the oldest hours, those past their time and those that are too many; true when there are more.
-    pub(in crate::store) fn forget_hours(&mut self) -> Result<bool, Error> {
-        let oldest = hour_key(Hour::from_time(self.now - KEPT), EndpointNo(0));
-        let max_bytes = self.memory.limits.max_bytes;
-        let table = self.tables.hour()?;
-        let surplus = surplus(table.len()?, max_bytes);
-        let mut gone: Vec<HourKey> = Vec::new();
-        for row in table.range::<&HourKey>(..)?.take(SLICE_ROWS) {
-            let key = *row?.0.value();
-            if key >= oldest && gone.len() >= surplus {
-                break;
-            }
-            gone.push(key);
-        }
-        for key in &gone {
-            table.remove(key)?;
-        }
-        Ok(gone.len() == SLICE_ROWS)
-    }
-}
-
-impl Tables<'_> {
-    /// Adds up what was marked, row by row.
-    pub(in crate::store) fn flush_marks(&mut self) -> Result<(), Error> {
-        let mut sums = BTreeMap::<HourKey, Tally>::new();
-        for mark in self.memtable.marks() {
-            let Some(mark) = intact(Some(record::read_mark(mark)))? else { continue };
-            sums.entry(hour_key(mark.hour, mark.endpoint)).or_default().count(&mark);
-        }
-        if sums.is_empty() {
-            return Ok(());
-        }
-        let table = self.hour()?;
-        let mut rows = Vec::with_capacity(sums.len());
-        for (key, mut sum) in sums {
-            if let Some(kept) = intact(table.get(&key)?.map(|row| record::read_tally(&key, row.value())))? {
-                sum.add(&kept);
-            }
-            let mut bytes = Vec::new();
-            record::write_tally(&key, &sum, &mut bytes);
-            rows.push((key, bytes));
-        }
-        let rows: Vec<(&HourKey, &[u8])> = rows.iter().map(|(key, bytes)| (key, &**bytes)).collect();
-        put_sorted(table, &rows)
-    }
-}
+use crate::store::redb::schema::{self, HOUR};
 
 impl Store {
     /// What the deliveries of webhooks came to, all hours added up; a day of them is in memory at once.
@@ -182,7 +74,7 @@ impl Store {
         into: &mut BTreeMap<Hour, Tally>,
     ) -> Result<(), Error> {
         // Taken before the snapshot, which says what of it the tables have by now.
-        let mut unflushed = self.shared.unflushed_marks().clone();
+        let mut unflushed = self.views.marks().clone();
         let txn = self.database.begin_read()?;
         unflushed.drop_through(journaled(&txn)?);
         into.extend(unflushed.of(webhooks, &hours));
@@ -221,35 +113,8 @@ struct Asked<'a> {
     are_most: bool,
 }
 
-/// How many of so many rows are too many.
-fn surplus(rows: u64, max_bytes: u64) -> usize {
-    usize::try_from(rows.saturating_sub(max_bytes / ROOM_SHARE / ROW_BYTES)).unwrap_or(usize::MAX)
-}
-
-/// How long an hour's statistics are kept.
-pub(crate) const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
-
-/// Of `max_bytes`, one part in so many is for statistics.
-const ROOM_SHARE: u64 = 16;
-
-/// A row with its key, as an hour of a busy webhook has it.
-const ROW_BYTES: u64 = 128;
-
-/// Rows removed in one commit.
-const SLICE_ROWS: usize = 1_000;
-
 /// Hours of webhooks read in one look at the store.
 const SLICE_HOURS: usize = 256;
 
 /// To look a row up costs as much as to read so many that follow each other.
 const LOOK_UP_COST: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_have_a_sixteenth_of_the_store() {
-        assert_eq!([0, 8_192, 8_193, 10_000].map(|rows| surplus(rows, 16 << 20)), [0, 0, 1, 1_808]);
-    }
-}

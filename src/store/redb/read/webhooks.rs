@@ -13,7 +13,7 @@ use crate::store::Error;
 use crate::store::handle::Store;
 use crate::store::message::last::{Known, LastAttempt};
 use crate::store::message::view::{WebhookFilter, WebhookPage, WebhookView};
-use crate::store::redb::schema::Scope;
+use crate::store::record::key::Scope;
 use crate::store::shared::registry::Entry;
 
 impl Store {

@@ -14,13 +14,14 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::TenantNo;
+use crate::store::record::key::hour_key;
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
 use crate::store::redb::journal::entry::{Changes, Head};
 use crate::store::redb::journal::item;
 use crate::store::redb::journal::memtable::Job;
 use crate::store::redb::journal::reader_view::{Unflushed, journaled};
-use crate::store::redb::schema::{self, hour_key};
+use crate::store::redb::schema::{self};
 use crate::store::shared::index_tail::{Entry, Flush};
 
 /// What a batch may do.

@@ -10,9 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 
-use super::files::{failed, folder, with_suffix};
 use super::space::ballast::{BALLAST_BYTES, Ballast};
 use crate::store::error::Error;
+use crate::store::files::{failed, folder, with_suffix};
 use crate::store::rules::retention::pages;
 
 /// The room that is left, in bytes.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::config::source::secret_file;
 use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
-use crate::store::redb::files::{sync_folder, with_suffix};
+use crate::store::files::{sync_folder, with_suffix};
 
 /// Seals and opens with one master key.
 pub(in crate::store) struct Sealer {

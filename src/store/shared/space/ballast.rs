@@ -10,7 +10,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use crate::store::error::Error;
-use crate::store::redb::files::{failed, with_suffix};
+use crate::store::files::{failed, with_suffix};
 
 /// The file, whether it is there or not.
 #[derive(Debug)]
