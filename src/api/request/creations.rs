@@ -5,37 +5,35 @@
 //! would be a new rate. What the config file says is not limited, nor is a call that makes nothing. Callers at the admin socket, and
 //! those of `dev`, need no key and count as one.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::auth::Caller;
-use super::rate::{Limit, Rates};
+use super::rate::SixtyAMinute;
 use crate::api::response::problem::Problem;
 use crate::domain::access::Maker;
 
 /// Those who made webhooks lately.
 #[derive(Debug)]
-pub(crate) struct Creations(Mutex<Rates<Source>>);
+pub(crate) struct Creations(SixtyAMinute<Source>);
 
 /// The id of the key that a rate is counted for; `None`: callers who need no key.
 type Source = Option<Box<str>>;
 
 impl Default for Creations {
     fn default() -> Self {
-        Self(Mutex::new(Rates::new(Limit { interval: INTERVAL, burst: BURST, most: KEYS_MAX })))
+        Self(SixtyAMinute::new(RULE))
     }
 }
 
 impl Creations {
     /// Counts a webhook that is about to be made.
     pub(crate) fn take(&self, caller: &Caller, now: Instant) -> Result<(), Problem> {
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(source(caller), now);
-        taken.map_err(|wait| Problem::TooFast { what: WHAT, wait })
+        self.0.take(source(caller), now)
     }
 
     /// It was not made.
     pub(crate) fn give_back(&self, caller: &Caller) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(&source(caller));
+        self.0.give_back(&source(caller));
     }
 }
 
@@ -48,20 +46,12 @@ fn source(caller: &Caller) -> Source {
     })
 }
 
-const WHAT: &str = "a key, together with the keys that were made with it, makes at most 60 webhooks a minute";
-
-/// In which one more may be made: sixty a minute.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Webhooks at once: one minute's worth.
-const BURST: u32 = 60;
-
-/// Keys that are remembered, some 60 bytes each.
-const KEYS_MAX: usize = 4_096;
+const RULE: &str = "a key, together with the keys that were made with it, makes at most 60 webhooks a minute";
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use super::*;
     use crate::api::request::auth::Rank;

@@ -3,20 +3,20 @@
 //! Each is a commit, and each key names a tenant that stays. By provider and not by key, or each new key would be a new rate. An
 //! operator is not limited, so that a key that leaked can be revoked while its holder uses up the rate.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::auth::{Caller, Rank};
-use super::rate::{Limit, Rates};
+use super::rate::SixtyAMinute;
 use crate::api::response::problem::Problem;
 
 /// The providers whose keys made or revoked any lately.
 #[derive(Debug)]
-pub(crate) struct KeyChanges(Mutex<Rates<Arc<str>>>);
+pub(crate) struct KeyChanges(SixtyAMinute<Arc<str>>);
 
 impl Default for KeyChanges {
     fn default() -> Self {
-        Self(Mutex::new(Rates::new(Limit { interval: INTERVAL, burst: BURST, most: PROVIDERS_MAX })))
+        Self(SixtyAMinute::new(RULE))
     }
 }
 
@@ -26,24 +26,16 @@ impl KeyChanges {
         if caller.rank == Rank::Operator {
             return Ok(());
         }
-        let taken = self.0.lock().unwrap_or_else(PoisonError::into_inner).take(caller.provider.name.clone(), now);
-        taken.map_err(|wait| Problem::TooFast { what: WHAT, wait })
+        self.0.take(caller.provider.name.clone(), now)
     }
 }
 
-const WHAT: &str = "the keys of a provider make and revoke at most 60 keys a minute";
-
-/// In which one more may be made or revoked: sixty a minute.
-const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Calls at once: one minute's worth.
-const BURST: u32 = 60;
-
-/// Providers that are remembered, some 50 bytes each.
-const PROVIDERS_MAX: usize = 4_096;
+const RULE: &str = "the keys of a provider make and revoke at most 60 keys a minute";
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::api::request::settings::fixture::{dialect, provider};
     use crate::api::request::target::Target;

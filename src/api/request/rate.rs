@@ -6,7 +6,10 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::api::response::problem::Problem;
 
 /// How often, and for how many.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +74,35 @@ impl<K: Eq + Hash> Rates<K> {
     }
 }
 
+/// Sixty tries a minute for each `K`, all sixty at once if nobody tried before; for all threads.
+#[derive(Debug)]
+pub(crate) struct SixtyAMinute<K> {
+    rates: Mutex<Rates<K>>,
+    rule: &'static str,
+}
+
+impl<K: Eq + Hash> SixtyAMinute<K> {
+    /// Nobody has tried yet. `rule` tells a caller who breaks the rate what the rate is.
+    pub(crate) fn new(rule: &'static str) -> Self {
+        let limit = Limit { interval: Duration::from_secs(1), burst: 60, most: REMEMBERED_MAX };
+        Self { rates: Mutex::new(Rates::new(limit)), rule }
+    }
+
+    /// Counts a try; refused without one left.
+    pub(crate) fn take(&self, who: K, now: Instant) -> Result<(), Problem> {
+        self.rates().take(who, now).map_err(|wait| Problem::TooFast { what: self.rule, wait })
+    }
+
+    /// Gives a try back that came to nothing.
+    pub(crate) fn give_back(&self, who: &K) {
+        self.rates().give_back(who);
+    }
+
+    fn rates(&self) -> MutexGuard<'_, Rates<K>> {
+        self.rates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Limit {
     /// Up to when the tries are used up after one more.
     fn count(self, used_until: Option<Instant>, now: Instant) -> Result<Instant, Duration> {
@@ -82,6 +114,9 @@ impl Limit {
         }
     }
 }
+
+/// How many a table of [`SixtyAMinute`] remembers, some 60 bytes each.
+const REMEMBERED_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
