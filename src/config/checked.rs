@@ -25,9 +25,9 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) delivery: Delivery,
     pub(crate) operator: Operator,
-    /// In the order of the files; the one of top-level webhooks, where there are any, among them.
+    /// The providers in the order of the files. Where there are top-level webhooks, the provider `default` is among them.
     pub(crate) providers: Vec<Provider>,
-    /// By name: the ones compiled in, and those of the files.
+    /// The dialects by name: those that are built in, and those of the files.
     pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
     /// Every single value of `[server]`, `[storage]`, `[delivery]` and where it comes from, for `config show` and reload.
     pub(crate) settings: Vec<Setting>,
@@ -46,26 +46,26 @@ pub(crate) struct Server {
     pub(crate) metrics_allow: Vec<IpNet>,
 }
 
-/// What of the log is written, and how.
+/// Which events the log holds, and in which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Log {
     pub(crate) format: LogFormat,
     pub(crate) level: LogLevel,
 }
 
-/// How a line of the log looks.
+/// The form of the log's lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LogFormat {
-    /// Text, to journald without what it adds itself.
+    /// Text, without time and level where it goes to journald, which adds them itself.
     #[default]
     Auto,
-    /// Text with the time, wherever it goes.
+    /// Text with time and level, wherever it goes.
     Text,
-    /// One object a line.
+    /// JSON, one object a line.
     Json,
 }
 
-/// The least that is logged.
+/// The lowest level of events that are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum LogLevel {
     Error,
@@ -84,7 +84,7 @@ impl LogLevel {
     pub(crate) const NAMES: [(&'static str, Self); 5] =
         [("error", Self::Error), ("warn", Self::Warn), ("info", Self::Info), ("debug", Self::Debug), ("trace", Self::Trace)];
 
-    /// By its name, as `HOOKWHEEL_LOG` has it.
+    /// Finds a level by its name, as `HOOKWHEEL_LOG` names it.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, level)| level)
     }
@@ -94,7 +94,7 @@ impl LogLevel {
 #[derive(Clone)]
 pub(crate) struct Tls(pub(crate) Arc<CertifiedKey>);
 
-/// A key fits one certificate alone.
+/// Two are equal when their chains are: a key fits one certificate alone.
 impl PartialEq for Tls {
     fn eq(&self, other: &Self) -> bool {
         self.0.cert == other.0.cert
@@ -113,33 +113,33 @@ impl fmt::Debug for Tls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Storage {
     pub(crate) path: PathBuf,
-    /// Counted from a delivery's end.
+    /// How long a finished delivery is kept, counted from its end.
     pub(crate) retention: Duration,
-    /// Of allocated pages.
+    /// The most bytes of allocated pages that the store may have.
     pub(crate) max_bytes: Size,
 }
 
 /// `[delivery]`: how the relay reaches others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
-    /// Attempts at once, over all endpoints.
+    /// The most attempts at once, over all endpoints.
     pub(crate) in_flight: usize,
-    /// Never above `in_flight`.
+    /// The most attempts at once to one endpoint; never above `in_flight`.
     pub(crate) in_flight_per_endpoint: usize,
-    /// Of events, requests and answers held at once.
+    /// The most bytes of events, requests and answers that are in memory at once.
     pub(crate) memory: Size,
-    /// Of DNS, TCP and TLS each.
+    /// The time limit for each of DNS, TCP and TLS.
     pub(crate) connect_timeout: Duration,
-    /// Of a response body read and kept.
+    /// The most bytes of a response's body that are read and kept.
     pub(crate) response_capture: Size,
-    /// What may be reached besides public addresses.
+    /// Networks that may be reached besides public addresses.
     pub(crate) allow_private: Vec<IpNet>,
-    /// PEM certificates trusted besides the system's.
+    /// A file of PEM certificates that are trusted besides the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Empty: the system's.
+    /// Name servers; empty: those of the system.
     pub(crate) resolvers: Vec<SocketAddr>,
     pub(crate) danger_allow_http: bool,
-    /// After so long without an event a connection closes.
+    /// How long a connection of the API stays open without an event.
     pub(crate) connection_idle: Duration,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
@@ -158,9 +158,9 @@ pub(crate) struct Operator {
 pub(crate) struct Provider {
     pub(crate) name: String,
     pub(crate) dialect: String,
-    /// Absent: as its dialect has it.
+    /// What becomes of event types that the catalogue does not have; absent: the dialect says it.
     pub(crate) unknown_types: Option<UnknownTypes>,
-    /// Whether an event makes its tenant when there is none.
+    /// Whether an event for a tenant that does not exist makes it.
     pub(crate) create_tenants: bool,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
@@ -179,18 +179,18 @@ pub(crate) struct Tenant {
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
-    /// Canonical.
+    /// The URL in its canonical form.
     pub(crate) url: String,
     pub(crate) events: Vec<Pattern>,
     pub(crate) description: String,
-    /// Absent: made by the relay.
+    /// The secret; absent: the relay makes it.
     pub(crate) secret: Option<Secret>,
-    /// Where its table begins: what a refused change names.
+    /// Where its table begins, for the error that refuses a change.
     pub(crate) location: Location,
 }
 
 impl Webhook {
-    /// `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
+    /// The webhook's name for a person: `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
     pub(crate) fn full_name(&self, provider: &Provider, tenant: &Tenant) -> String {
         match (provider.name.as_str(), tenant.id.as_str()) {
             (DEFAULT_OWNER, DEFAULT_OWNER) => self.name.clone(),
@@ -204,22 +204,22 @@ impl Webhook {
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) hash: KeyHash,
-    /// Of a tenant's or a provider's key; an operator's has [`Scopes::ALL`] and may do more.
+    /// What a tenant's or a provider's key may do. An operator's key has [`Scopes::ALL`] and may do more than those.
     pub(crate) scopes: Scopes,
 }
 
 /// One value of the file's first three tables, as it is printed, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Setting {
-    /// `delivery.in_flight`.
+    /// Section and key, as in `delivery.in_flight`.
     pub(crate) name: String,
-    /// As TOML; empty when there is none.
+    /// The value as TOML; empty when there is none.
     pub(crate) value: String,
     pub(crate) location: Location,
 }
 
 impl Config {
-    /// Every webhook of the files with its provider and tenant.
+    /// All webhooks of the files, each with its provider and tenant.
     pub(crate) fn webhooks(&self) -> impl Iterator<Item = (&Provider, &Tenant, &Webhook)> {
         self.providers.iter().flat_map(|provider| {
             provider.tenants.iter().flat_map(move |tenant| tenant.webhooks.iter().map(move |webhook| (provider, tenant, webhook)))
@@ -233,5 +233,5 @@ pub(crate) const DEFAULT_OWNER: &str = "default";
 /// The dialect of top-level webhooks, and of a provider that names none.
 pub(crate) const DEFAULT_DIALECT: &str = "standard";
 
-/// How a provider says what becomes of types that its catalogue does not have.
+/// The words of `unknown_types`: what becomes of event types that a provider's catalogue does not have.
 pub(crate) const UNKNOWN_TYPES: [(&str, UnknownTypes); 2] = [("allow", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];

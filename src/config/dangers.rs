@@ -1,4 +1,4 @@
-//! What a config allows, and yet wants a second look: told by `check`, at the start and by `status`.
+//! Warnings about a config that is valid and may still harm. `check`, the start and `status` tell them.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use x509_parser::parse_x509_certificate;
 use super::checked::{Config, Tls};
 use crate::domain::time::Timestamp;
 
-/// The facts that warnings are made of; which of them are, depends on the time.
+/// The facts of a config that may make a warning. Whether they do depends on the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dangers {
     http: bool,
-    /// Networks that are all there is.
+    /// Networks in `allow_private` that cover all addresses of IPv4 or of IPv6.
     everywhere: Vec<IpNet>,
-    /// An address that others reach, without TLS.
+    /// The address of a listener without TLS that is not loopback.
     in_the_clear: Option<SocketAddr>,
     certificate: Option<Validity>,
 }
 
-/// From when to when a certificate is to be trusted (RFC 5280 section 4.1.2.5).
+/// The time from which and until which a certificate is valid (RFC 5280 section 4.1.2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Validity {
     from: Timestamp,
@@ -38,7 +38,7 @@ impl Dangers {
         }
     }
 
-    /// One sentence each.
+    /// The warnings at this time, one sentence each.
     pub(crate) fn warnings(&self, now: Timestamp) -> Vec<String> {
         let http = "[delivery] danger_allow_http lets deliveries go out unencrypted where a dialect wants https".to_owned();
         let net = |net: &IpNet| format!("[delivery] allow_private = {net} opens every private address to every webhook");
@@ -72,7 +72,7 @@ impl Validity {
     }
 }
 
-/// Of the server's own certificate, which comes first.
+/// The validity of the server's own certificate, which is the first of its chain.
 fn validity(tls: &Tls) -> Option<Validity> {
     let (_, certificate) = parse_x509_certificate(tls.0.cert.first()?).ok()?;
     let at = |secs: i64| Timestamp::from_millis(u64::try_from(secs).unwrap_or_default().saturating_mul(1_000));
@@ -82,7 +82,8 @@ fn validity(tls: &Tls) -> Option<Validity> {
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Certificates of 90 days are renewed at a third of that: one nearer to its end than this was forgotten.
+/// How near to its end a certificate makes a warning. Certificates of 90 days are renewed 30 days before their end, so nobody has
+/// renewed one that is nearer than this.
 const RENEWAL: Duration = Duration::from_secs(30 * 86_400);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where a thing was said, and what is wrong with it.
+//! Where a value of the config comes from, and what is wrong with it.
 //!
 //! Reading goes on after a fault, so that all of them are shown at once:
 //!
@@ -7,7 +7,8 @@
 //!   try: retention = "7d"
 //! ```
 //!
-//! What is to be tried can be pasted: TOML into the config, a command into a shell. What only words can say goes on from the message.
+//! The line behind `try:` can be pasted: TOML into the config, a command into a shell. Advice that is neither follows the message in
+//! words.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,10 +19,10 @@ use super::source::shape::{Asked, Shape};
 /// Where a value comes from; the later ones win over the earlier.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Location {
-    /// Nobody said anything.
+    /// Nobody set the value, so it is the default.
     #[default]
     Default,
-    /// In a file; lines and columns (in characters) count from 1, and line 0 is the file as a whole.
+    /// A place in a file. Lines and columns (in characters) count from 1, and line 0 is the file as a whole.
     File { path: Arc<str>, line: usize, column: usize },
     /// The environment variable of this name.
     Environment(Arc<str>),
@@ -30,12 +31,12 @@ pub(crate) enum Location {
 }
 
 impl Location {
-    /// The file as a whole: it cannot be read, or lacks something.
+    /// The file as a whole, when it cannot be read or lacks something.
     pub(crate) fn file(path: &Path) -> Self {
         Self::File { path: path.to_string_lossy().into(), line: 0, column: 0 }
     }
 
-    /// A path as said here: relative to the file's folder, or, said elsewhere, to the working directory.
+    /// Resolves a path that was given here: in a file it is relative to the file's folder, else to the working directory.
     pub(crate) fn resolve(&self, path: &str) -> PathBuf {
         let folder = match self {
             Self::File { path, .. } => Path::new(&**path).parent(),
@@ -57,7 +58,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// A value and where it was given.
+/// A value and the place where it was given.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Placed<T> {
     pub(crate) value: T,
@@ -74,7 +75,7 @@ impl<T> Placed<T> {
     }
 }
 
-/// One thing that is wrong: what, where, and what to do.
+/// One fault of the config: what is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Fault {
     pub(crate) location: Location,
@@ -91,9 +92,9 @@ pub(crate) enum Remedy {
     Run(String),
     /// One of our own commands between other words of a shell's line; `words` stand behind the program's name.
     Ours { before: String, words: String, after: String },
-    /// What no line can do, in words that go on from the message.
+    /// Advice in words, which follows the message.
     Advice(String),
-    /// The message says it.
+    /// No advice beyond the message.
     None,
 }
 
@@ -110,7 +111,7 @@ impl Remedy {
         Self::Advice(words.into())
     }
 
-    /// What can be pasted, for somebody who calls the program by its usual name.
+    /// The line that can be pasted, for somebody who calls the program by its usual name.
     pub(crate) fn line(&self) -> Option<String> {
         match self {
             Self::Write(text) | Self::Run(text) => Some(text.clone()),
@@ -134,12 +135,12 @@ impl From<&str> for Remedy {
 }
 
 impl Fault {
-    /// A fault of the config as a whole, which the message says all of.
+    /// A fault of the config as a whole. The message says all there is to say.
     pub(crate) fn of_all(message: impl Into<String>) -> Self {
         Self { location: Location::Default, message: message.into(), remedy: Remedy::None }
     }
 
-    /// What is wrong, and what to do where only words can say it.
+    /// The message, with the advice behind it where that is in words.
     pub(crate) fn told(&self) -> String {
         match &self.remedy {
             Remedy::Advice(words) => format!("{}; {words}", self.message),
@@ -147,7 +148,7 @@ impl Fault {
         }
     }
 
-    /// Where it is; `None`: nobody said anything.
+    /// The place of the fault; `None`: it is about a value that nobody set.
     pub(crate) fn place(&self) -> Option<String> {
         (self.location != Location::Default).then(|| self.location.to_string())
     }
@@ -170,7 +171,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Notes one more; the same one said twice is kept once.
+    /// Adds a fault, unless the same one is there already.
     pub(crate) fn add(&mut self, location: &Location, message: impl Into<String>, remedy: impl Into<Remedy>) {
         let fault = Fault { location: location.clone(), message: message.into(), remedy: remedy.into() };
         if let Err(at) = self.all.binary_search(&fault) {
@@ -222,7 +223,7 @@ impl Faults {
         self.all.iter()
     }
 
-    /// `value` when nothing is wrong, else everything that is.
+    /// `value` when there are no faults, else the faults.
     pub(crate) fn or<T>(self, value: T) -> Result<T, Self> {
         if self.is_empty() { Ok(value) } else { Err(self) }
     }

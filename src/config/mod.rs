@@ -1,4 +1,4 @@
-//! The config file: as typed, with its places, and as meant.
+//! The config: read as it was typed, with the place of each value, and checked into what it means.
 //!
 //! ```text
 //!  hookwheel.toml ─┐                                    settings: [server] [storage] [delivery]

@@ -1,4 +1,4 @@
-//! A moment as people name it: a time, or how long ago it was.
+//! Moments as people name them: by a time, or by how long ago they were.
 
 use std::fmt;
 
@@ -13,19 +13,19 @@ pub(crate) fn parse_moment(text: &str, now: Timestamp) -> Result<Timestamp, NoMo
     }
 }
 
-/// Why a text names no moment; says what one looks like.
+/// Why a text names no moment. The message shows what a moment looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoMoment {
-    /// A time with something wrong.
+    /// The text is meant as a time, and something in it is wrong.
     Time(NoTime),
-    /// How long ago, with something wrong.
+    /// The text is meant as a duration, and something in it is wrong.
     Ago(units::Wrong),
-    /// Something else.
+    /// The text is neither a time nor a duration.
     Neither,
 }
 
 impl NoMoment {
-    /// What begins with a digit and has none of a time's signs was meant as a duration.
+    /// Finds out what a text was meant as: one that begins with a digit and has none of the signs of a time is a duration.
     fn of(text: &str, wrong: units::Wrong) -> Self {
         let is_duration = text.starts_with(|first: char| first.is_ascii_digit()) && !text.contains(['-', ':']);
         if is_duration { Self::Ago(wrong) } else { Self::Neither }

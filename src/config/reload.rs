@@ -1,4 +1,4 @@
-//! What a reload changes, as a comparison of two configs; what only a restart can change is refused whole.
+//! Compares two configs, for a reload. A change that needs a restart is refused together with all the others.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::checked::{Config, Key, Provider, Setting, Tenant, Tls, Webhook};
 use super::fault::{Fault, Faults, Remedy};
 use super::table::owners::default_owner;
 
-/// Compares two configs; refused when the new one needs a restart, and then nothing of it is to be applied.
+/// What differs between two configs. An error when the new one needs a restart: then nothing of it may be applied.
 pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Faults> {
     let refused = restart_needed(&old.settings, &new.settings);
     if !refused.is_empty() {
@@ -27,19 +27,19 @@ pub(crate) fn diff(old: &Config, new: &Config) -> Result<Changes, Faults> {
     })
 }
 
-/// What differs, kind by kind.
+/// The differences between two configs, by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
-    /// Named `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
+    /// Webhooks, named `NAME` where provider and tenant are `default`, else `PROVIDER/TENANT/NAME`.
     pub(crate) webhooks: Difference,
-    /// `operator/NAME`, `PROVIDER/NAME`, `PROVIDER/TENANT/NAME`.
+    /// Keys, named `operator/NAME`, `PROVIDER/NAME` or `PROVIDER/TENANT/NAME`.
     pub(crate) keys: Difference,
-    /// `PROVIDER/TENANT`.
+    /// Tenants, named `PROVIDER/TENANT`.
     pub(crate) tenants: Difference,
     pub(crate) providers: Difference,
-    /// Those of the files.
+    /// Dialects that the files define.
     pub(crate) dialects: Difference,
-    /// `delivery.in_flight`, `operator.notify_url`.
+    /// Settings, named as in `delivery.in_flight` and `operator.notify_url`.
     pub(crate) settings: Difference,
 }
 

@@ -1,7 +1,8 @@
-//! File descriptors: as many as the system allows, and what they are kept for, so that no crowd takes another's.
+//! File descriptors: how many the system allows, and how they are divided, so that no crowd of connections takes those that
+//! something else needs.
 //!
-//! The store, the log and the admin socket come first. Of the rest, attempts and connections that come in get half each where it
-//! is short; what one of them does not need is the other's.
+//! The store, the log and the admin socket come first. The rest is for attempts and for connections that come in over the network.
+//! Where it is short each gets half, and each may use what the other does not need.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
@@ -16,11 +17,11 @@ pub(super) struct Plan {
     pub(super) attempts: usize,
     /// Connections that come in over the network.
     pub(super) connections: usize,
-    /// Connections to endpoints that are kept without work.
+    /// Connections to endpoints that are kept open while they have no work.
     pub(super) kept: usize,
 }
 
-/// Raises the limit of this process to what it may be; a shell mostly starts it with 1,024.
+/// Raises the limit of open files of this process to the most that the system allows it. A shell mostly starts it with 1,024.
 pub(super) fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum
@@ -30,12 +31,13 @@ pub(super) fn raise() {
     }
 }
 
-/// What the limit of this process allows beside `in_flight` attempts, which it may make fewer.
+/// Divides the limit of open files when `in_flight` attempts are wanted. Where the limit is too low there are fewer attempts.
 pub(super) fn plan(in_flight: usize) -> Plan {
     Plan::of(open_max(), in_flight)
 }
 
-/// Says so when there are fewer of something than the config or the service would have.
+/// Logs a warning when the limit of open files allows fewer attempts than `in_flight`, or fewer connections than the service
+/// takes otherwise.
 pub(super) fn warn_if_few(in_flight: usize) {
     let Plan { attempts, connections, .. } = plan(in_flight);
     if attempts < in_flight || connections < CONNECTIONS_MAX {
@@ -61,16 +63,17 @@ impl Plan {
     }
 }
 
-/// The store, the listeners, the log, name servers, and some to spare.
+/// Files of the store, the listeners, the log and name servers, and some to spare.
 const OTHERS: usize = 128;
 
-/// Strangers and known connections on their way out.
+/// Connections that are being closed: those of strangers, and those of callers with a key.
 const LEAVING: usize = 2 * LEAVING_MAX;
 
-/// About 20 KiB of memory each.
+/// The most connections that are kept open without work: each takes about 20 KiB of memory.
 const KEPT_MAX: usize = 12_288;
 
-/// With a limit below some 500 nothing is sure any more, but the service works.
+/// The fewest attempts and the fewest connections. With a limit below some 500 files there may be no file for one of them, but the
+/// service works.
 const LEAST: usize = 16;
 
 #[cfg(test)]

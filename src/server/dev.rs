@@ -1,4 +1,4 @@
-//! `dev`: the relay on a laptop. The same service with a config of its own: loopback, no key, quick retries, one webhook.
+//! `dev`: the relay on a laptop. It is the same service with a config of its own: loopback, no key, quick retries, one webhook.
 
 use std::fs;
 use std::future::Future;
@@ -31,44 +31,44 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::target::{Guard, Schemes, Target};
 use crate::store::{Fact, Owned};
 
-/// What `dev` was asked for.
+/// The options of `dev`.
 #[derive(Clone, Debug)]
 pub(crate) struct DevOptions {
     pub(crate) listen: SocketAddr,
-    /// A URL; `None`: the receiver inside.
+    /// The URL that deliveries go to; `None`: they go to the receiver inside.
     pub(crate) forward_to: Option<String>,
-    /// `None`: a folder that is gone at the end.
+    /// The folder of the store; `None`: a folder that is removed at the end.
     pub(crate) data: Option<PathBuf>,
-    /// `None`: in the data folder.
+    /// The path of the admin socket; `None`: it lies in the data folder.
     pub(crate) socket: Option<PathBuf>,
     pub(crate) print_secret: bool,
     pub(crate) fail_rate: f64,
     pub(crate) latency: Duration,
-    /// Of the log beside what is shown.
+    /// The level of the log, which goes to stderr beside what is shown.
     pub(crate) log_level: LogLevel,
 }
 
-/// What there is to show.
+/// Something to show to the person who runs `dev`.
 #[derive(Debug)]
 pub(crate) enum Seen {
     Ready(Ready),
     Fact(Fact),
-    /// So many facts came faster than they were shown.
+    /// So many facts were left out, since they came faster than they were shown.
     Missed(u64),
 }
 
-/// The relay, once deliveries flow.
+/// A relay that is ready, as it is shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Ready {
-    /// `http://127.0.0.1:8080`
+    /// The URL that it listens at, as in `http://127.0.0.1:8080`.
     pub(crate) address: String,
     pub(crate) forward: Forward,
-    /// `None`: ephemeral.
+    /// The folder of the store; `None`: the store is removed at the end.
     pub(crate) data: Option<String>,
     pub(crate) socket: String,
-    /// Where it was asked for.
+    /// The webhook's secret; `None`: nobody asked for it.
     pub(crate) secret: Option<String>,
-    /// By its name.
+    /// The name of the one webhook.
     pub(crate) webhook: &'static str,
     pub(crate) at: Timestamp,
     pub(crate) took: Duration,
@@ -77,7 +77,7 @@ pub(crate) struct Ready {
 /// Where deliveries go.
 #[derive(Clone, Debug)]
 pub(crate) enum Forward {
-    /// To the receiver inside, at this URL.
+    /// Deliveries go to the receiver inside, at this URL.
     Inside(String),
     To {
         url: String,
@@ -97,7 +97,7 @@ async fn run_dev(
     started: Instant,
     show: impl FnMut(Seen) -> ControlFlow<()> + Send + 'static,
 ) -> Result<(), Error> {
-    // First, so that a signal at any moment leaves no folder behind.
+    // Signals are heard before a folder is made, so that a signal at any moment leaves no folder behind.
     let signals = Signals::new()?;
     let folder = DataFolder::make(options.data.clone())?;
     let mut inside = JoinSet::new();
@@ -130,7 +130,7 @@ struct Told {
     print_secret: bool,
 }
 
-/// Shows what happens until nobody reads any more.
+/// Shows what happens until `show` breaks.
 fn tell(
     running: Running,
     told: Told,
@@ -158,7 +158,7 @@ fn secret(running: &Running) -> Option<String> {
     webhook.signing(running.store.now()).first().map(|secret| secret.expose().to_owned())
 }
 
-/// The config of `serve` with the few things that differ.
+/// The config that `dev` runs with: that of `serve`, but for a few settings.
 fn config(options: &DevOptions, folder: &Path, socket: &Path, forward: &Forward) -> Result<Config, Error> {
     let nothing: [(String, String); 0] = [];
     let loaded = config::load(Sources { file: None, environment: nothing, flags: Vec::new() });
@@ -178,7 +178,7 @@ fn config(options: &DevOptions, folder: &Path, socket: &Path, forward: &Forward)
     Ok(config)
 }
 
-/// `--forward-to http://192.168.1.5/` names an address, so that address may be reached.
+/// The networks that may be reached. `--forward-to http://192.168.1.5/` names an address, so that address is among them.
 fn allow_literal(config: &mut Config, url: &str) {
     let host = Url::parse(url).ok().and_then(|url| url.host().map(|host| host.to_owned()));
     let literal = match host {
@@ -189,7 +189,7 @@ fn allow_literal(config: &mut Config, url: &str) {
     config.delivery.allow_private.extend(literal.map(|ip: std::net::IpAddr| ipnet::IpNet::from(ip)));
 }
 
-/// A developer sees every retry within minutes, and is never locked out by failures.
+/// The standard dialect with retries that come within minutes, so that a developer sees each of them.
 fn hurried(standard: &Dialect) -> Dialect {
     let mut dialect = standard.clone();
     dialect.retry = Retry { policy: Policy::Schedule(SCHEDULE.to_vec()), jitter: 0.0 };
@@ -219,7 +219,7 @@ async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Resul
     Ok(format!("http://{address}/"))
 }
 
-/// Whether anything answers at a URL's address now: only to say so at the start.
+/// Whether anything answers at a URL's address now. It is shown at the start and decides nothing.
 async fn is_listening(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let Some(port) = url.port_or_known_default() else { return false };
@@ -236,10 +236,10 @@ async fn is_listening(url: &str) -> bool {
     false
 }
 
-/// Where the store stands.
+/// The folder of the store.
 enum DataFolder {
     Kept(PathBuf),
-    /// Nobody else's, made for this run under a name that nobody knew before, and removed when the value is dropped.
+    /// A folder that was made for this run, under a random name that nobody knew before. It is removed with the value.
     Ephemeral(TempDir),
 }
 

@@ -5,7 +5,7 @@ use tracing::info;
 use crate::deliver::pump::Pump;
 use crate::store::Store;
 
-/// Writes the state of queues, store and wheel to the log. It counts alone: no URL, no body, no secret.
+/// Writes the state of queues, store and wheel to the log. These are counts alone: no URL, no body, no secret.
 pub(super) fn log(store: &Store, pump: &Pump) {
     let health = store.health();
     let state = pump.state();

@@ -1,4 +1,4 @@
-//! Binding: the address of the config, and the admin socket.
+//! Binds the address of the config and the admin socket.
 
 use std::fs;
 use std::io;
@@ -22,7 +22,7 @@ use crate::config::checked::Config;
 pub(super) async fn tcp(address: SocketAddr) -> Result<TcpListener, Error> {
     let listen = || {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restarted service need not wait for the connections of the one before to be forgotten.
+        // A service that is started again need not wait until the system has forgotten the connections of its predecessor.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -35,8 +35,8 @@ pub(super) fn look_at_admin(path: &Path) -> Result<(), Error> {
     if UnixStream::connect(path).is_ok() { Err(Error::Taken(path.to_owned())) } else { Ok(()) }
 }
 
-/// Binds the admin socket, readable and writable for its owner and group alone. A socket that a dead process left is replaced;
-/// one that answers is another service's.
+/// Binds the admin socket, readable and writable for its owner and group alone. A socket that a dead process left is replaced. A
+/// socket that answers belongs to another service, and is an error.
 pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
     let failed = || Error::path("the admin socket", path);
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -55,7 +55,7 @@ pub(super) fn admin(path: &Path) -> Result<UnixListener, Error> {
     Ok(listener)
 }
 
-/// TLS for the listener, where the config has a certificate.
+/// TLS for the listener; `None`: the config has no certificate.
 pub(super) fn tls(config: &Config) -> Option<TlsAcceptor> {
     let certificate = SingleCertAndKey::from(config.server.tls.as_ref()?.0.clone());
     let versions = ServerConfig::builder_with_provider(Arc::new(ring::default_provider())).with_protocol_versions(ALL_VERSIONS);
@@ -64,6 +64,6 @@ pub(super) fn tls(config: &Config) -> Option<TlsAcceptor> {
     Some(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Newcomers that the system holds until they are taken in; Linux allows so many unless told otherwise. One that finds no room
-/// tries again after a second.
+/// New connections that the system holds until the service takes them in; Linux allows so many unless told otherwise. A client
+/// that finds no room tries again after a second.
 const BACKLOG: u32 = 4_096;

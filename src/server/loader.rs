@@ -1,4 +1,4 @@
-//! Loads the config again from where it came from.
+//! Loads the config again from the sources that it came from.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use crate::config::checked::Config;
 use crate::config::fault::Faults;
 use crate::config::{self, Flag, Sources};
 
-/// The sources of the config. Environment and flags are those of the start.
+/// The sources of the config: the file is read again each time, environment and flags are those of the start.
 pub(super) struct Loader {
     file: Option<PathBuf>,
     environment: Vec<(String, String)>,

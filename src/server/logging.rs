@@ -1,4 +1,5 @@
-//! The log on stderr: text for a person, for journald without what it adds itself, or JSON, one object a line.
+//! The log on stderr: text for a person, the same without time and level for journald, which adds them itself, or JSON with one
+//! object a line.
 //!
 //! ```text
 //!   2026-11-27T04:05:06.123456Z  INFO ready                    text
@@ -6,7 +7,7 @@
 //!   {"timestamp":"…","level":"INFO","message":"ready"}         JSON
 //! ```
 //!
-//! Whatever is logged, no line commands a terminal.
+//! No line carries an escape sequence to a terminal, whatever text from strangers is logged.
 
 use std::env;
 use std::fmt::{self, Write as _};
@@ -26,12 +27,12 @@ use tracing_subscriber::{Registry, fmt as layer, reload};
 use crate::config::checked::{Log, LogFormat, LogLevel};
 use crate::domain::text::plain::is_command;
 
-/// Starts the log, or changes it to this.
+/// Starts the log with these settings, or gives them to a log that runs already.
 pub(super) fn set(log: Log) {
     STYLE.json.store(log.format == LogFormat::Json, Relaxed);
     STYLE.journal.store(log.format != LogFormat::Text && is_journal(), Relaxed);
     match LEVEL.get() {
-        // Fails only when the log is gone, which lives as long as the process.
+        // This fails only when the log is gone, and it lives as long as the process.
         Some(level) => drop(level.reload(targets(log.level))),
         None => start(log.level),
     }
@@ -41,13 +42,14 @@ fn start(level: LogLevel) {
     let (targets, handle) = reload::Layer::new(targets(level));
     let colour = stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let lines = layer::layer().with_writer(stderr).with_ansi(colour).event_format(Lines::new(colour));
-    // Only a second start in one process fails, and then the first one's log goes on.
+    // This fails only at a second start in one process, and then the log of the first goes on.
     if tracing::subscriber::set_global_default(Registry::default().with(targets).with(lines)).is_ok() {
         drop(LEVEL.set(handle));
     }
 }
 
-/// What this program says, down to `level`. Of what its libraries say only warnings: below, they print heads with keys in them.
+/// Lets through what this program logs, down to `level`, and of its libraries warnings and errors alone: below that level they
+/// print heads of requests, with keys in them.
 fn targets(level: LogLevel) -> Targets {
     let level = filter(level);
     Targets::new().with_target(env!("CARGO_CRATE_NAME"), level).with_default(level.min(LevelFilter::WARN))
@@ -75,17 +77,17 @@ fn is_stream(stream: &str, device: u64, inode: u64) -> bool {
     parts == Some((device, inode))
 }
 
-/// How lines look now; a reload changes it.
+/// The form of the lines, which a reload changes.
 #[derive(Debug)]
 struct Style {
     json: AtomicBool,
     journal: AtomicBool,
 }
 
-/// Writes an event in one of the forms.
+/// Writes a log event as text, as text for journald, or as JSON.
 struct Lines {
     text: Format<Full>,
-    /// Without the time.
+    /// Text without the time.
     bare: Format<Full, ()>,
     json: Format<Json>,
 }
@@ -119,7 +121,7 @@ where
     }
 }
 
-/// Each line behind its prefix, without commands to a terminal. Escape characters are the colours' own: those of a message were
+/// Each line of a message behind the prefix. The escape characters in it are those of our colours: those of the message were
 /// escaped when it was formatted.
 fn safe(lines: &str, prefix: &str, json: bool) -> String {
     let mut safe = String::with_capacity(lines.len() + prefix.len());
@@ -138,7 +140,7 @@ fn safe(lines: &str, prefix: &str, json: bool) -> String {
     safe
 }
 
-/// As sd-daemon(3) has them: error, warning, informational, debug.
+/// The priority of a level, as sd-daemon(3) numbers them: error, warning, informational, debug.
 fn priority(level: Level) -> &'static str {
     match level {
         Level::ERROR => "<3>",

@@ -1,4 +1,4 @@
-//! Wiring, and the order of start and shutdown. The sole owner of tasks.
+//! Puts one service together, owns its tasks, and keeps the order of its start and its end.
 //!
 //! ```text
 //!   start:     config ▸ store opened ▸ listeners bound ▸ writer and pump ▸ webhooks of the file ▸ API ▸ due table loaded ▸ READY
@@ -40,13 +40,13 @@ pub(crate) enum Error {
     Store(#[from] store::Error),
     #[error("cannot {action}: {}", words(.cause))]
     Io { action: String, cause: io::Error },
-    /// The address is another's now, or the machine does not have it yet: trying again may help.
+    /// Another process has the address, or the machine does not have it yet. To try again may help.
     #[error("cannot listen on {at}: {}", words(.cause))]
     Bind { at: String, cause: io::Error },
-    /// Another service answers at the socket.
+    /// Another service answers at the admin socket.
     #[error("cannot listen on the admin socket {}: another service answers there", .0.display())]
     Taken(PathBuf),
-    /// A path that was given leads nowhere: trying again does not help.
+    /// A path of the config leads nowhere. To try again does not help.
     #[error("cannot use {what} {}: {}", .path.display(), words(.cause))]
     Path { what: &'static str, path: PathBuf, cause: io::Error },
     #[error(transparent)]

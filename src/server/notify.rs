@@ -1,4 +1,4 @@
-//! The service manager's socket: sd_notify(3), in the few lines it is.
+//! Tells the service manager how the service is, over the socket of sd_notify(3).
 
 use std::env;
 use std::os::linux::net::SocketAddrExt;
@@ -21,7 +21,7 @@ pub(super) fn stopping() {
     send("STOPPING=1\nSTATUS=attempts under way get 8 s\n");
 }
 
-/// Nothing happens where nobody listens.
+/// Sends a message; without a service manager nothing happens.
 fn send(state: &str) {
     let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return };
     let bytes = name.as_bytes();

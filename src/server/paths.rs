@@ -1,5 +1,5 @@
-//! Looks at the paths of the config before anything is made there: what leads nowhere is a fault of the config, which no later
-//! try mends, and not one of the store.
+//! Looks at the paths of the config before anything is made there. A path that leads nowhere is a fault of the config, which no
+//! later try mends, and no fault of the store.
 
 use std::fs;
 use std::io;
@@ -9,14 +9,14 @@ use std::path::Path;
 use super::Error;
 use crate::config::checked::Config;
 
-/// Refuses a store and an admin socket that cannot be where the config wants them.
+/// Refuses a config whose store or admin socket cannot be where it says.
 pub(super) fn check(config: &Config) -> Result<(), Error> {
     let (store, socket) = (&config.storage.path, &config.server.admin_socket);
     place_of_file(store).map_err(Error::path("storage.path", store))?;
     place_of_socket(socket).map_err(Error::path("the admin socket", socket))
 }
 
-/// Whether a file stands there, or could.
+/// Whether a file is at the path, or could be made there.
 fn place_of_file(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -28,7 +28,7 @@ fn place_of_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether nothing but a socket stands there, in a folder that is there or can be made.
+/// Whether the path is free or has a socket, in a folder that is there or can be made.
 fn place_of_socket(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => Ok(()),

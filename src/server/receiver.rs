@@ -1,4 +1,4 @@
-//! The receiver inside `dev`: answers every delivery, so that the main job can be seen without an application.
+//! The receiver inside `dev`: it answers every delivery, so that deliveries can be seen without an application.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 pub(super) struct Manners {
     /// The share of deliveries that it answers with 500, from 0 to 1.
     pub(super) fail_rate: f64,
-    /// How long it thinks before each answer.
+    /// The pause before each answer.
     pub(super) latency: Duration,
 }
 
@@ -27,7 +27,7 @@ pub(super) async fn serve(listener: TcpListener, manners: Manners) {
         if let Ok((stream, _)) = listener.accept().await {
             let service = service_fn(move |request| answer(request, manners));
             let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-            // A connection that breaks is the relay's to report.
+            // The relay reports a connection that breaks.
             tokio::spawn(async move { drop(connection.await) });
         } else {
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,4 +1,4 @@
-//! A reload: read, check, compare, then apply the whole of it or nothing.
+//! Reloads the config: reads it, checks it, compares it with the old one, and applies the whole of it or nothing.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use crate::config::reload::{Changes, diff};
 use crate::deliver::pump::Pump;
 use crate::store::Store;
 
-/// What a reload changes.
+/// All that a reload reads and changes.
 pub(super) struct Reloader {
     pub(super) loader: Option<Loader>,
     pub(super) config: Mutex<Config>,
@@ -29,7 +29,7 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// What changed, or why nothing did. One at a time: the caller is one task.
+    /// Reloads, and returns what changed, or why nothing did. Two reloads never overlap, since one task calls this.
     pub(super) async fn reload(&self) -> Result<Changes, Faults> {
         notify::reloading();
         let result = self.apply().await;
@@ -71,7 +71,7 @@ impl Reloader {
     }
 }
 
-/// A fault of the config as a whole.
+/// A fault that has no place of its own in the config.
 fn of_all(why: impl ToString) -> Faults {
     Faults::of([Fault::of_all(why.to_string())])
 }

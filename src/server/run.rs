@@ -26,16 +26,16 @@ use crate::deliver::pump::Pump;
 use crate::domain::exit::STORE_IO;
 use crate::store::{self, Store};
 
-/// What to run.
+/// A service to run.
 pub(super) struct Plan {
     pub(super) config: Config,
-    /// Where a reload reads from; `None`: there is nothing to reload.
+    /// The sources that a reload reads; `None`: there is nothing to reload.
     pub(super) loader: Option<Loader>,
-    /// How the TCP listener knows who asks.
+    /// How callers at the TCP listener are told apart.
     pub(super) door: Door,
 }
 
-/// A running service, as those see it who are told that it is ready.
+/// A running service, as it is given to whoever waits until it is ready.
 #[derive(Clone)]
 pub(super) struct Running {
     pub(super) store: Store,
@@ -43,7 +43,7 @@ pub(super) struct Running {
 
 type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<Changes, Faults>>>;
 
-/// Runs until SIGTERM, SIGINT, or the end of `ready`, which is started when deliveries flow.
+/// Runs a service until SIGTERM, SIGINT, or the end of `ready`, which is called when deliveries flow.
 pub(super) async fn until_signal<R, F>(plan: Plan, ready: R) -> Result<(), Error>
 where
     R: FnOnce(Running) -> F,
@@ -55,13 +55,13 @@ where
     run(plan, signals, Bound { listener, address }, ready).await
 }
 
-/// A listener and where it is.
+/// A listener and its address.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
     pub(super) address: SocketAddr,
 }
 
-/// The same for a listener that is bound already, and signals that are heard already.
+/// Runs a service like [`until_signal`], at a listener that is bound already and with signals that are heard already.
 pub(super) async fn run<R, F>(plan: Plan, mut signals: Signals, bound: Bound, ready: R) -> Result<(), Error>
 where
     R: FnOnce(Running) -> F,
@@ -72,7 +72,7 @@ where
     let config = &plan.config;
     descriptors::warn_if_few(config.delivery.in_flight);
     warn_of_dangers(config);
-    // What can be refused without a trace comes first.
+    // Checks that leave no trace come before those that make files.
     paths::check(config)?;
     let attempts = wiring::pump(config, &[address])?;
     listen::look_at_admin(&config.server.admin_socket)?;
@@ -82,7 +82,7 @@ where
     let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();
     let file = wiring::file(config)?;
-    // Asked before the writer starts, so that nothing is delivered by yesterday's config.
+    // The store hears of the config before its writer starts, so that nothing is delivered by the config of the run before.
     let start = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
     let (synced, ()) = tokio::join!(biased; store.sync(file), start);
     synced.map_err(|denied| Error::io("write the config's webhooks")(std::io::Error::other(denied)))?;
@@ -152,7 +152,7 @@ async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader
     }
 }
 
-/// Publishing ends first; a second signal cuts the patience short. All of it takes less than 10 s.
+/// Stops a service in less than 10 s. Publishing ends first, then attempts get their time, which a second signal cuts short.
 async fn shut_down(mut parts: Parts, signals: &mut Signals) {
     notify::stopping();
     info!(in_flight = parts.pump.in_flight(), "stopping: no events are taken any more, attempts get 8 s");
@@ -170,20 +170,20 @@ async fn shut_down(mut parts: Parts, signals: &mut Signals) {
         parts.serving.abort_all();
     }
     let store = parts.store.clone();
-    // A writer that panicked has ended the process already.
+    // This task cannot have panicked: a panic of the writer ends the process.
     drop(tokio::task::spawn_blocking(move || store.close()).await);
     drop(std::fs::remove_file(&parts.admin_socket));
     info!(attempts_again_later = left, "stopped");
 }
 
-/// Ready means that what is due is known.
+/// Waits until all deliveries that are due are loaded: only then the service is ready.
 async fn until_loaded(store: &Store) {
     while store.health().behind {
         tokio::time::sleep(LOADING_LOOK).await;
     }
 }
 
-/// The writer cannot go on: nothing more may be answered, and the next start recovers.
+/// Ends the process at once, since the store cannot be written: nothing more may be answered, and the next start recovers.
 fn broken(cause: store::Error) {
     error!("the store cannot be written any more and the service ends at once: {cause}");
     std::process::exit(STORE_IO.into());
@@ -203,17 +203,19 @@ pub(super) fn warn_of_dangers(config: &Config) {
     Dangers::of(config).warnings(clock::now()).iter().for_each(|warning| warn!("{warning}"));
 }
 
-/// For the attempts under way at a stop. Then they are cut, and those without an answer are made again after the next start.
+/// How long attempts under way may go on at a stop. Then they are cut, and those without an answer are made again after the next
+/// start.
 const ATTEMPTS_GET: Duration = Duration::from_secs(8);
 
-/// For those who publish to ask once more and hear that the service stops, on connections that are open; without any, none.
+/// How long publishers with an open connection get to ask once more and hear that the service stops. Without connections no time
+/// passes.
 const PUBLISHERS_GET: Duration = Duration::from_millis(500);
 
-/// For the answers under way, which need no endpoint.
+/// How long the answers under way get at a stop. They need no endpoint.
 const ANSWERS_GET: Duration = Duration::from_millis(800);
 
-/// Between two looks at how far the due table is loaded.
+/// The time between two looks at how far the due table is loaded.
 const LOADING_LOOK: Duration = Duration::from_millis(2);
 
-/// How soon the end of a watcher, as of `dev | head`, ends the service.
+/// The time between two looks whether the reader of `dev` is gone, as in `dev | head`, which ends the service.
 const WATCHER_LOOK: Duration = Duration::from_millis(500);

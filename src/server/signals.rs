@@ -4,16 +4,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Error;
 
-/// From its making on, none of these ends the process by itself.
+/// Signals that the service hears. From the moment this is made, none of them ends the process by itself.
 pub(super) struct Signals {
-    /// Read the config again.
+    /// SIGHUP: read the config again.
     pub(super) hangup: Signal,
-    /// Stop; a second one cuts the patience short.
+    /// SIGTERM: stop. A second signal to stop cuts attempts off.
     pub(super) terminate: Signal,
     pub(super) interrupt: Signal,
-    /// Log how things stand.
+    /// SIGUSR1: log how things stand.
     pub(super) user1: Signal,
-    /// Heard so that it does not end the process, and ignored.
+    /// SIGUSR2: heard and ignored, so that it does not end the process.
     _user2: Signal,
 }
 
@@ -29,7 +29,7 @@ impl Signals {
         })
     }
 
-    /// Until the process is asked to end.
+    /// Waits until the process is asked to end.
     pub(super) async fn end(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}

@@ -1,4 +1,4 @@
-//! The config as each room wants it.
+//! Turns the config into the settings of each room.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -18,12 +18,12 @@ use crate::store::{self, DesiredState, Dialects, FileWebhook, Limits, OPERATOR_P
 
 use super::{Error, descriptors};
 
-/// What may be reached: public addresses, what the config opens, never ourselves.
+/// The addresses that may be dialled: public ones and those that `allow_private` covers, never our own.
 pub(super) fn guard(config: &Config, own: &[SocketAddr]) -> Guard {
     Guard { allow: config.delivery.allow_private.clone(), own: own.to_vec() }
 }
 
-/// Reads certificates and the resolver's config.
+/// The settings of the pump. Reads certificates and the resolver's config, which may fail.
 pub(super) fn pump(config: &Config, own: &[SocketAddr]) -> Result<pump::Settings, Error> {
     let delivery = &config.delivery;
     let guard = guard(config, own);
@@ -56,7 +56,7 @@ pub(super) fn standard(config: &Config) -> Arc<Dialect> {
     config.dialects.get(DEFAULT_DIALECT).cloned().expect("the standard dialect is compiled in and cannot be taken out")
 }
 
-/// Every provider and what it speaks; the operator's events too, when somebody gets them.
+/// Every provider with its dialect, and the operator's when `notify_url` is set.
 fn dialects(config: &Config) -> Dialects {
     let known = |name: &str| config.dialects.get(name).cloned();
     let named = config.providers.iter().filter_map(|provider| Some((provider.name.as_str().into(), known(&provider.dialect)?)));
@@ -65,7 +65,7 @@ fn dialects(config: &Config) -> Dialects {
     std::iter::once(default).chain(named).chain(operator).collect()
 }
 
-/// What the store must know of the config.
+/// What the store must make of the config: the dialects, tenants, keys and webhooks that are to be there.
 pub(super) fn file(config: &Config) -> Result<DesiredState, Error> {
     Ok(DesiredState {
         dialects: dialects(config),
@@ -75,7 +75,7 @@ pub(super) fn file(config: &Config) -> Result<DesiredState, Error> {
     })
 }
 
-/// The keys that the files hold.
+/// The hashes of all keys in the config.
 fn file_keys(config: &Config) -> HashSet<KeyHash> {
     let of_tenant = |tenant: &Tenant| tenant.keys.iter().map(|key| key.hash).collect::<Vec<_>>();
     let of_provider = |provider: &Provider| {
@@ -85,7 +85,7 @@ fn file_keys(config: &Config) -> HashSet<KeyHash> {
     config.operator.keys.iter().map(|key| key.hash).chain(config.providers.iter().flat_map(of_provider)).collect()
 }
 
-/// Every tenant but the default one, which is there whether or not the file has a webhook for it.
+/// Every tenant of the config but the default one, which is always there.
 fn tenants(config: &Config) -> Vec<Owned> {
     let of = |provider: &Provider, tenant: &Tenant| Owned {
         provider: provider.name.as_str().into(),
@@ -95,7 +95,7 @@ fn tenants(config: &Config) -> Vec<Owned> {
     all.filter(|owned| (&*owned.provider, &*owned.tenant) != (DEFAULT_OWNER, DEFAULT_OWNER)).collect()
 }
 
-/// The webhooks of the config file, and the operator's.
+/// The webhooks of the config, and the operator's own.
 fn webhooks(config: &Config) -> Result<Vec<FileWebhook>, Error> {
     let named = config.webhooks().map(|(provider, tenant, webhook)| from_file(config, provider, tenant, webhook));
     named.chain(operator(config)).collect()

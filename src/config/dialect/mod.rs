@@ -1,4 +1,4 @@
-//! Dialect files: the ones compiled in, a user's `[dialect.NAME]` tables, and what `extends` makes of both.
+//! Dialects: those that are built in, a user's own `[dialect.NAME]` tables, and how one extends another.
 //!
 //! ```text
 //!  NAME.toml ──┐

@@ -1,4 +1,4 @@
-//! A dialect as the file that says all of it: what `extends` and the defaults come to. It reads back as the same dialect.
+//! Prints a dialect as a file that extends nothing and leaves nothing to defaults. It reads back as the same dialect.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::domain::delivery::retry::Policy;
 use crate::domain::dialect::{Dialect, EventType, Success, WebhookField};
 use crate::domain::units::duration_text;
 
-/// The effective file of a dialect, every key in it, nothing extended.
+/// The effective file of a dialect: every key is in it, and it extends nothing.
 pub(crate) fn effective(dialect: &Dialect) -> String {
     let mut file = File::default();
     file.text("name", &dialect.name);
@@ -127,7 +127,7 @@ fn event_type(known: &EventType, file: &mut File) {
     file.text("example", &known.example);
 }
 
-/// The text of a TOML file, line by line.
+/// The text of a TOML file while it is written, line by line.
 #[derive(Default)]
 struct File(String);
 
@@ -150,13 +150,13 @@ impl File {
     }
 }
 
-/// Text as TOML has it, in whichever quotes need the fewest escapes.
+/// Text as TOML writes it, in the quotes that need the fewest escapes.
 fn quoted(text: &str) -> String {
     let plain = !text.contains('\'') && text.chars().all(|char| !char.is_control());
     if plain && text.contains(['"', '\\']) { format!("'{text}'") } else { toml::Value::from(text).to_string() }
 }
 
-/// A key as TOML has it: bare where it can be.
+/// A key as TOML writes it, without quotes where it may be.
 fn key(name: &str) -> String {
     let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
     if bare { name.to_owned() } else { quoted(name) }

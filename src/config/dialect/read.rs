@@ -1,4 +1,4 @@
-//! A dialect's table as what it means. Reading goes on after a fault, so that all of them are shown.
+//! Turns a dialect's table into a dialect. Reading goes on after a fault, so that all faults are shown.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ use crate::domain::template::{Body, HeaderValue, Numbers, Precision};
 use crate::domain::webhook::pattern::check_type_name;
 use crate::domain::webhook::secret::Format;
 
-/// Reads a resolved table. The value counts only when nothing was noted.
+/// Reads a resolved table. The value may be used only when no fault was noted.
 pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Option<Dialect> {
     let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
     let api = section(&mut table, "api", faults, api);
@@ -53,7 +53,8 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
     })
 }
 
-/// Reads a table of keys; what nobody asked for in it is noted. Absent is an empty one, so that defaults stand in one place.
+/// Reads a table within the dialect's by `read`, and notes every key that it did not take. An absent table is read as an empty one,
+/// so that each default stands in one place.
 fn section<T>(table: &mut Table, key: &str, faults: &mut Faults, read: impl FnOnce(&mut Table, &mut Faults) -> T) -> T {
     let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.location.clone(), table.path_of(key)));
     let value = read(&mut inner, faults);
@@ -83,7 +84,7 @@ fn flag(table: &mut Table, key: &str, faults: &mut Faults) -> bool {
     table.boolean(key, faults).is_some_and(|flag| flag.value)
 }
 
-/// What `[event]` says, the catalogue's openness beside it: its default depends on the catalogue.
+/// Reads `[event]`, and whether the catalogue is open, since that default depends on the catalogue.
 fn event(table: &mut Table, faults: &mut Faults) -> (EventRules, Option<Openness>) {
     let required = table.strings("required_attributes", faults).map(|list| list.value).unwrap_or_default();
     let openness = word(table, "catalogue", OPENNESS, faults).map(|word| word.value);
@@ -99,18 +100,18 @@ fn event(table: &mut Table, faults: &mut Faults) -> (EventRules, Option<Openness
     (rules, openness)
 }
 
-/// Who lists types lists all of them, unless the file says otherwise.
+/// A dialect that lists event types is closed to others, unless its file says otherwise.
 fn default_openness(event_types: &[EventType]) -> Openness {
     if event_types.is_empty() { Openness::Open } else { Openness::Closed }
 }
 
-/// The name of an attribute; empty takes away what the base says.
+/// Takes the name of an attribute. An empty name takes away the one of the base.
 fn attribute(table: &mut Table, key: &str, faults: &mut Faults) -> Option<Box<str>> {
     let name = table.string(key, faults)?.value;
     (!name.is_empty()).then(|| name.into())
 }
 
-/// What `[body]` says.
+/// The values of `[body]`.
 struct BodyPart {
     body: Option<Body>,
     precision: Precision,
@@ -151,7 +152,7 @@ fn header(name: &Placed<String>, value: &Placed<String>, precision: Precision, f
     Some(Placed::new(Header { name: parsed.ok()?, value: text.ok()? }, name.location.clone()))
 }
 
-/// No header is sent twice, whatever the case of its letters.
+/// Notes a header that would be sent twice, whatever the case of its letters.
 fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
     let mut seen = BTreeSet::new();
     if let Some(signature) = signature {
@@ -166,7 +167,7 @@ fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Sign
     }
 }
 
-/// What is signed besides the body reaches the receiver in a header, or no receiver can verify it.
+/// Notes a signed value that is in no header: a receiver could not verify the signature without it.
 fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
     let Some(Placed { value: signature, location }) = signature else { return };
     let is_sent = |carrier: &str| headers.iter().any(|header| header.value.value.template() == carrier);
@@ -177,7 +178,7 @@ fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>
     }
 }
 
-/// `[signature]`; absent, or with an empty `header`, nothing is signed.
+/// Reads `[signature]`. `None`: it is absent or its `header` is empty, and nothing is signed.
 fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Option<Placed<Signature>> {
     let mut table = table.table("signature", faults)?;
     let location = table.location.clone();
@@ -298,7 +299,7 @@ fn retries(table: &mut Table, faults: &mut Faults) -> Option<u32> {
     count.and_then(|count| count.try_into().ok())
 }
 
-/// A key that must be there.
+/// Takes a key that must be there.
 fn wanted<T>(
     table: &mut Table,
     key: &str,
@@ -355,7 +356,7 @@ fn version(table: &mut Table, faults: &mut Faults) -> i64 {
     taken.map_or(0, |version| version.value)
 }
 
-/// A link is found by its webhook's name, which it so must have.
+/// Notes a dialect with links whose webhooks may have no name, since a link names its webhook.
 fn check_link(event: &EventRules, api: Option<&Api>, location: &Location, faults: &mut Faults) {
     if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
         let advice = Remedy::advice("`unique_name = true` in its `api` makes names needed");
@@ -372,7 +373,7 @@ pub(super) const COUNTS: &Words<Counted> = &[("deliveries", Counted::Deliveries)
 pub(super) const OPENNESS: &Words<Openness> = &[("open", Openness::Open), ("closed", Openness::Closed)];
 pub(super) const UNKNOWN_TYPES: &Words<UnknownTypes> = &[("pass", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];
 
-/// Whether a scheme is the plain one.
+/// The URL schemes that a webhook may have; true for the one without TLS.
 const SCHEMES: &Words<bool> = &[("https", false), ("http", true)];
 
 const DEFAULT_FIELDS: &[WebhookField] = &[
@@ -387,7 +388,7 @@ const DEFAULT_FIELDS: &[WebhookField] = &[
 
 const POLICIES: &[&str] = &["schedule", "exponential", "decorrelated_jitter"];
 
-/// A body as TOML writes it; slots stand without quotes.
+/// An example of a body as TOML writes it. Its slots stand without quotes.
 const TEMPLATE_EXAMPLE: &str = "'{\"type\":$event.type,\"data\":$data}'";
 
 const DEFAULT_SECRET_FORMAT: &str = "whsec_{base62:32}";
@@ -396,11 +397,11 @@ const DEFAULT_CONSECUTIVE: u32 = 10;
 
 const WEBHOOKS_PER_KEY_MAX: u64 = 1_000_000;
 
-/// A delivery's attempts are counted in 16 bits, and nobody waits for the hundredth.
+/// The most retries of a schedule: attempts are counted in 16 bits, and nobody waits for the hundredth.
 const RETRIES_MAX: u64 = 100;
 
-/// An attempt holds a slot for as long.
+/// The bounds of an attempt's time limit. An attempt holds a slot for as long.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
 
-/// From a millisecond, for tests, to a month.
+/// The bounds of a pause between two attempts: from a millisecond, for tests, to a month.
 const DELAYS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(30 * 24 * 3600);

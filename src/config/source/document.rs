@@ -1,6 +1,6 @@
-//! The raw document: what a TOML file says, with the place of each key and value, before anyone knows what it means.
+//! The raw document: the keys and values of a TOML file with their places, before their meaning is known.
 //!
-//! Typed values are taken out of a [`Table`] by name (`table::take`); what nobody asked for is left over and is a fault.
+//! Typed values are taken out of a [`Table`] by name (`table::take`). A key that nobody took is left over and is a fault.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 
-/// Reads TOML text; with a fault of its syntax, notes all of them and gives `None`.
+/// Reads TOML text. `None`: its syntax is wrong, and each fault of it is noted.
 pub(crate) fn parse(path: &Path, text: &str, faults: &mut Faults) -> Option<Table> {
     let source = Source::new(path, text);
     let (root, errors) = DeTable::parse_recoverable(text);
@@ -29,16 +29,16 @@ pub(crate) enum Value {
     Integer(i128),
     Float(f64),
     Boolean(bool),
-    /// A TOML date or time; nothing here takes one.
+    /// A TOML date or time, which no setting takes.
     Datetime(String),
     Array(Vec<Placed<Value>>),
     Table(Table),
-    /// From the environment or a flag: text that becomes what its taker expects.
+    /// Text from the environment or a flag, which is read as the type that its setting has.
     Text(String),
 }
 
 impl Value {
-    /// The type's name, as an error says it.
+    /// The name of the type, for an error.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::String(_) | Self::Text(_) => "a string",
@@ -51,7 +51,7 @@ impl Value {
         }
     }
 
-    /// As it stands in TOML, when it is short enough to repeat in an error.
+    /// The value as TOML, when it is short enough to repeat in an error.
     pub(crate) fn shown(&self) -> Option<String> {
         let text = match self {
             Self::String(text) | Self::Text(text) => format!("{text:?}"),
@@ -70,7 +70,7 @@ impl Value {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) key: String,
-    /// Of the key; the value has its own.
+    /// The place of the key; the value has its own.
     pub(crate) location: Location,
     pub(crate) value: Placed<Value>,
 }
@@ -80,16 +80,16 @@ pub(crate) struct Entry {
 /// One key may stand several times when layers were put over each other (a file, the environment, a flag): the last one counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// Of its header, or of its key where it stands inline.
+    /// The place of the table's header, or of its key where it stands inline.
     pub(crate) location: Location,
-    /// As in its header, `dialect.acme.retry`; empty for a whole file.
+    /// The table's name as in its header, `dialect.acme.retry`; empty for a whole file.
     pub(in crate::config) path: String,
     pub(crate) entries: Vec<Entry>,
-    /// Every key that was asked for, so that an unknown one can be told the nearest.
+    /// Every key that was asked for. The fault of an unknown key names the nearest of them.
     pub(in crate::config) known: Vec<String>,
 }
 
-/// Two tables are equal when they say the same, wherever and in whatever state of reading.
+/// Two tables are equal when their entries are, wherever the tables stand and whatever was asked of them.
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {
         self.entries == other.entries
@@ -107,12 +107,12 @@ impl Table {
         within(&self.path, key)
     }
 
-    /// The entry of that name; of several the one that counts.
+    /// The entry of that name; of several entries the last, which counts.
     pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().rfind(|entry| entry.key == key)
     }
 
-    /// Puts a value over whatever the key says so far.
+    /// Sets a key to a value that wins over the values that it has so far.
     pub(crate) fn put(&mut self, key: &str, value: Value, location: Location) {
         self.entries.push(Entry { key: key.to_owned(), location: location.clone(), value: Placed::new(value, location) });
     }
@@ -122,7 +122,7 @@ impl Table {
 pub(in crate::config) struct Source<'a> {
     path: Arc<str>,
     text: &'a str,
-    /// Where each line begins, in bytes.
+    /// The byte at which each line begins.
     lines: Vec<usize>,
 }
 
@@ -161,7 +161,7 @@ impl<'a> Source<'a> {
         Entry { key: key.get_ref().to_string(), location: key_location, value }
     }
 
-    /// `path` is that of the value, if it is a table or a list of tables.
+    /// Converts a value. `path` is the name that the value has if it is a table or a list of tables.
     fn placed(&self, value: Spanned<DeValue<'_>>, path: &str) -> Placed<Value> {
         let location = self.location_at(value.span().start);
         let value = match value.into_inner() {
@@ -184,12 +184,12 @@ pub(in crate::config) fn within(path: &str, key: &str) -> String {
     if path.is_empty() { key } else { format!("{path}.{key}") }
 }
 
-/// One that is too large even for 128 bits is out of every range here.
+/// An integer. A number that does not fit 128 bits becomes the largest that does, which no setting allows.
 fn integer(number: &toml::de::DeInteger<'_>) -> Value {
     Value::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
 }
 
-/// Longest value that an error repeats, in bytes: what fits beside a key on one line.
+/// The longest value that an error repeats, in bytes: it fits beside a key on one line.
 const SHOWN_BYTES_MAX: usize = 60;
 
 const SYNTAX_ADVICE: &str = "check quotes, brackets and line ends here";

@@ -1,4 +1,4 @@
-//! Reads files, and says why one cannot be read in words that name the remedy.
+//! Reads files. An error says why a file cannot be read, and what to do about it.
 //!
 //! Only plain files are opened, and only so much of them is read: a pipe or a device in a wrong place blocks nobody.
 
@@ -12,13 +12,13 @@ use crate::domain::text::shell::quoted;
 use crate::domain::text::system::words;
 use crate::domain::units::Size;
 
-/// A file's bytes and what the file system says about it.
+/// A file's bytes and its permissions.
 pub(crate) struct Contents {
     pub(crate) bytes: Vec<u8>,
     pub(crate) mode: u32,
 }
 
-/// Reads a plain file of at most `limit`.
+/// Reads a plain file of at most `limit` bytes.
 pub(crate) fn read(path: &Path, limit: Size) -> Result<Contents, Unreadable> {
     let about = fs::metadata(path).map_err(|error| Unreadable::from_io(error, path))?;
     check_kind(&about)?;
@@ -66,14 +66,14 @@ impl Unreadable {
         }
     }
 
-    /// What to try; `missing` is what to do about a file that is not there.
+    /// What to do about it; `missing` is the advice for a file that is not there.
     pub(crate) fn remedy(&self, path: &Path, missing: Remedy) -> Remedy {
         let path = shown(path);
         match self {
             Self::Missing => missing,
             Self::Directory => Remedy::run(format!("ls {path}")),
             Self::NotPlain => Remedy::advice("put the text into a plain file in its place"),
-            // A folder is listed and entered by its group: that takes the bits to read and to execute.
+            // Members of its group can list and enter a folder when they may read and execute it.
             Self::Denied { is_folder: true, .. } => Remedy::run(format!("sudo chgrp {} {path} && sudo chmod 0750 {path}", gid())),
             Self::Denied { .. } => Remedy::run(format!("sudo chgrp {} {path} && sudo chmod 0640 {path}", gid())),
             Self::TooLarge(_) | Self::Io(_) => Remedy::run(format!("ls -l {path}")),
@@ -81,13 +81,13 @@ impl Unreadable {
     }
 }
 
-/// A path as a shell takes it.
+/// A path quoted for a shell.
 pub(crate) fn shown(path: &Path) -> String {
     quoted(&path.to_string_lossy())
 }
 
-/// The words of a shell's line before a command that prints a new file, and those behind it: they make the folder where there is none,
-/// as root where it is another user's.
+/// The parts of a shell's line before and behind a command that prints a new file. They make the folder where there is none, and
+/// work as root where the folder belongs to another user.
 pub(crate) fn made_in(path: &Path) -> (String, String) {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let sudo = if is_anothers(folder) { "sudo " } else { "" };
@@ -104,17 +104,17 @@ fn is_anothers(folder: &Path) -> bool {
     own != 0 && about.uid() != own && about.permissions().mode() & 0o002 == 0
 }
 
-/// The group of this process, by its number: as good as its name to `chgrp`.
+/// The number of this process's group, which `chgrp` takes in place of a name.
 fn gid() -> u32 {
     fs::metadata("/proc/self").map_or(0, |about| about.gid())
 }
 
-/// `998 (hookwheel)`: whom the kernel takes this process for.
+/// The user that this process runs as, as in `998 (hookwheel)`.
 fn me() -> String {
     fs::metadata("/proc/self").map_or_else(|_| "unknown".to_owned(), |about| named(about.uid(), "/etc/passwd"))
 }
 
-/// `the file is 0600, owner 0 (root), group 0 (root)`, as far as it may be seen.
+/// Permissions and owner of a file, as in `the file is 0600, owner 0 (root), group 0 (root)`, as far as this process may see them.
 fn described(path: &Path) -> String {
     let Ok(about) = fs::metadata(path) else { return "it is in a folder that this user may not enter".to_owned() };
     let (owner, group) = (named(about.uid(), "/etc/passwd"), named(about.gid(), "/etc/group"));

@@ -1,7 +1,7 @@
 //! Finds the file and its `conf.d/*.toml`, reads them all and puts them together into one table.
 //!
-//! conf.d adds: tables of lists are joined, the keys of `[server]` and its like stand side by side. What is set in two places is
-//! a fault that names both, since which of the two was meant only their author knows.
+//! Files of conf.d add to the others: lists of tables are joined, and so are the keys of `[server]` and its like. A key that is set in
+//! two places is a fault that names both, since only their author knows which one was meant.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use super::files::{self, Unreadable, made_in, shown};
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::domain::units::Size;
 
-/// What all the files say together.
+/// The content of all files, put together.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     pub(crate) root: Table,
     pub(crate) files: Vec<PathBuf>,
-    /// Whether every file could be read: only then is a name that nobody defines surely wrong.
+    /// Whether every file could be read. Only then a name that no file defines is surely wrong.
     pub(crate) complete: bool,
 }
 
 impl Gathered {
-    /// Without a file everything is read that there is.
+    /// The content of no file, which is complete.
     pub(crate) fn nothing() -> Self {
         Self { complete: true, ..Self::default() }
     }
 }
 
-/// Reads the file and conf.d beside it; what cannot be read is noted and left out.
+/// Reads the file and conf.d beside it. A file that cannot be read is a fault and is left out.
 pub(crate) fn gather(main: &Path, faults: &mut Faults) -> Gathered {
     let mut gathered = Gathered::nothing();
     let folder = main.parent().unwrap_or(Path::new("")).join("conf.d");
@@ -60,7 +60,7 @@ fn beside(folder: &Path, faults: &mut Faults) -> Option<Vec<PathBuf>> {
     Some(paths)
 }
 
-/// As a shell's `*.toml`: an editor's hidden copies are no config.
+/// Whether a name matches `*.toml` as in a shell: hidden copies of an editor are no config.
 fn is_config(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     !hidden && path.extension() == Some(OsStr::new("toml"))
@@ -76,7 +76,7 @@ fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
     }
 }
 
-/// Makes a config to begin with where there is none, with its folder.
+/// The command that makes a first config, and its folder, where there is none.
 fn example(path: &Path) -> Remedy {
     let (before, into) = made_in(path);
     Remedy::Ours { before, words: "config default".into(), after: into }
@@ -103,7 +103,7 @@ fn text(path: &Path, bytes: Vec<u8>, faults: &mut Faults) -> Option<String> {
     None
 }
 
-/// Adds a file's tables to what the ones before it say.
+/// Adds the tables of a file to those of the files before it.
 fn join(root: &mut Table, more: Table, faults: &mut Faults) {
     for entry in more.entries {
         match root.entries.iter_mut().find(|first| first.key == entry.key) {
@@ -113,7 +113,7 @@ fn join(root: &mut Table, more: Table, faults: &mut Faults) {
     }
 }
 
-/// Two files have a table, or a list of tables, of the same name at the top.
+/// Joins two values of the same name at the top of two files: tables, or lists of tables.
 fn join_section(first: &mut Entry, second: Entry, faults: &mut Faults) {
     let Value::Table(more) = second.value.value else { return join_key("", first, second, faults) };
     let Value::Table(all) = &mut first.value.value else {
@@ -128,7 +128,8 @@ fn join_section(first: &mut Entry, second: Entry, faults: &mut Faults) {
     }
 }
 
-/// Two files set the same key: lists of tables (webhooks, keys) are joined, anything else was set twice.
+/// Joins two values of the same key: lists of tables (webhooks, keys) are put together, and any other value is set twice, which is a
+/// fault.
 fn join_key(within: &str, first: &mut Entry, second: Entry, faults: &mut Faults) {
     match (&mut first.value.value, second.value.value) {
         (Value::Array(all), Value::Array(more)) if all.iter().chain(&more).all(is_table) => all.extend(more),
@@ -144,10 +145,11 @@ fn is_table(item: &Placed<Value>) -> bool {
     matches!(item.value, Value::Table(_))
 }
 
-/// As some editors put it before UTF-8. TOML knows none (its section "Preliminaries"); what reads it over hides a first key.
+/// The byte order mark that some editors write before UTF-8. TOML has none (its section "Preliminaries"), and would take it for a part
+/// of the first key.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The largest file that is taken for a config: ten thousand webhooks fit several times.
+/// The largest file that is read as a config: ten thousand webhooks fit several times.
 const FILE_MAX: Size = Size::mib(16);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the environment and the flags say over the files.
+//! Settings from the environment and from flags, which win over the files.
 //!
 //! `HOOKWHEEL_SERVER_LISTEN` is `listen` of `[server]`, and so on for every key of `[server]`, `[storage]` and `[delivery]`. A
 //! list is written with commas. A name that begins with `HOOKWHEEL_` and is none of these is a fault: it was meant to do something.
@@ -12,9 +12,9 @@ use crate::config::table::settings::KEYS;
 /// A flag of the command line that stands for one key of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Flag {
-    /// As typed, `--listen`.
+    /// The flag as it is typed, `--listen`.
     pub(crate) name: &'static str,
-    /// `server`, `storage` or `delivery`.
+    /// The section of the key: `server`, `storage` or `delivery`.
     pub(crate) section: &'static str,
     pub(crate) key: &'static str,
     pub(crate) value: String,
@@ -29,7 +29,7 @@ pub(crate) struct Said {
     location: Location,
 }
 
-/// The keys that environment and flags set, those that win last.
+/// The keys that environment and flags set. Of two values for one key the later wins.
 pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flags: Vec<Flag>, faults: &mut Faults) -> Vec<Said> {
     let ours = environment.into_iter().filter(|(name, _)| name.starts_with(PREFIX) && !is_of_others(name));
     let mut said: Vec<Said> = ours.filter_map(|(name, value)| from_environment(&name, value, faults)).collect();
@@ -42,7 +42,7 @@ pub(crate) fn said(environment: impl IntoIterator<Item = (String, String)>, flag
     said
 }
 
-/// Puts what was said about a section over what its table says.
+/// Puts the values from outside over those of a section's table.
 pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
     for said in said.iter().filter(|said| said.section == section) {
         table.put(said.key, Value::Text(said.value.clone()), said.location.clone());
@@ -50,7 +50,7 @@ pub(crate) fn put_over(table: &mut Table, section: &str, said: &[Said]) {
 }
 
 /// Kubernetes tells every container where a service named `hookwheel` is, by variables of these names (its documentation of
-/// services, under "Environment variables"): they say nothing to us.
+/// services, under "Environment variables"), so they are no settings.
 fn is_of_others(name: &str) -> bool {
     OTHERS.contains(&name) || PLATFORM.iter().any(|prefix| name.starts_with(prefix))
 }
@@ -82,13 +82,13 @@ fn variable(section: &str, key: &str) -> String {
 
 const PREFIX: &str = "HOOKWHEEL_";
 
-/// The short name of the one setting that is changed for a moment's look.
+/// The short name of `HOOKWHEEL_SERVER_LOG_LEVEL`, which is often changed for a moment.
 const LOG: (&str, &str, &str) = ("server", "log_level", "HOOKWHEEL_LOG");
 
-/// Read by the command line.
+/// Variables that the command line reads and that are no settings.
 const OTHERS: [&str; 1] = ["HOOKWHEEL_SOCKET"];
 
-/// `HOOKWHEEL_PORT`, `HOOKWHEEL_PORT_8080_TCP_ADDR`, `HOOKWHEEL_SERVICE_HOST` and the like.
+/// How the names of Kubernetes' variables begin, as in `HOOKWHEEL_PORT_8080_TCP_ADDR` and `HOOKWHEEL_SERVICE_HOST`.
 const PLATFORM: [&str; 2] = ["HOOKWHEEL_PORT", "HOOKWHEEL_SERVICE_"];
 
 #[cfg(test)]

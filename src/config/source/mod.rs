@@ -1,4 +1,4 @@
-//! From files, the environment and flags to one raw document: nothing here knows what a setting means.
+//! Puts files, the environment and flags together into one raw document. Nothing here knows what a setting means.
 
 pub(crate) mod document;
 pub(crate) mod files;

@@ -40,7 +40,7 @@ pub(crate) fn private_key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option
     noted(read, file, faults)
 }
 
-/// Puts a chain and a key together; the key must be that of the chain's first certificate.
+/// Puts a chain and a key together. The key must be that of the chain's first certificate, else it is a fault.
 pub(crate) fn tls(cert: (&Placed<PathBuf>, Chain), key: (&Placed<PathBuf>, Key), faults: &mut Faults) -> Option<Tls> {
     let fitted = CertifiedKey::from_der(cert.1, key.1, &ring::default_provider());
     let fitted = fitted.map_err(|cause| misfit(&cert.0.value, &key.0.value, &cause));
@@ -64,7 +64,7 @@ fn chain(path: &Path, bytes: &[u8]) -> Result<Chain, Wrong> {
     }
 }
 
-/// Certificates that can be trusted: each is one, and not only looks like one.
+/// Refuses certificates of which one cannot be parsed as a trusted one.
 fn trusted(path: &Path, chain: Chain) -> Result<Chain, Wrong> {
     let unreadable = chain.iter().position(|certificate| webpki::anchor_from_trusted_cert(certificate).is_err());
     let wrong = |at: usize| {
@@ -97,7 +97,7 @@ fn misfit(cert: &Path, key: &Path, cause: &rustls::Error) -> Wrong {
     }
 }
 
-/// Far above Debian's bundle of all certificate authorities, which has some 220 KiB.
+/// The largest file of certificates: far above Debian's bundle of all authorities, which has some 220 KiB.
 const FILE_MAX: Size = Size::mib(4);
 
 #[cfg(test)]

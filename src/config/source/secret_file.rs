@@ -1,6 +1,6 @@
-//! Secrets and keys from files: who may read them, and what they must look like.
+//! Reads secrets and keys from files, and checks who may read those files and what they hold.
 //!
-//! Nothing read here reaches an error, a log or `Debug`; of a key only its SHA-256 leaves this file.
+//! No content of a file reaches an error, a log or `Debug`. Of a key its SHA-256 alone leaves this module.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,7 @@ pub(crate) fn secret(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<Secr
     noted(read(&file.value, &recipe), file, faults)
 }
 
-/// Reads a key and keeps its digest; as [`secret`], and at least 24 characters.
+/// Reads a key and keeps its digest. The rules are those of [`secret`], with at least 24 characters.
 pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash> {
     let (before, into) = made_in(&file.value);
     let recipe = Remedy::Run(format!("(umask 027; {before}openssl rand -hex 32{into})"));
@@ -35,12 +35,12 @@ pub(crate) fn key(file: &Placed<PathBuf>, faults: &mut Faults) -> Option<KeyHash
     Some(Sha256::digest(key.expose()).into())
 }
 
-/// What a file held, or a fault at the place that names it.
+/// What was read from a file. An error is noted as a fault at the place that names the file.
 pub(in crate::config) fn noted<T>(read: Result<T, Wrong>, file: &Placed<PathBuf>, faults: &mut Faults) -> Option<T> {
     read.map_err(|wrong| faults.add(&file.location, wrong.message, wrong.remedy)).ok()
 }
 
-/// Notes a file that others can read or change, as a private key must not be.
+/// Refuses a file that others can read, or that others or its group can change.
 pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     let open = [
         (OTHERS_READ, "everyone can read it"),
@@ -53,7 +53,7 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     Err(Wrong::new(message, Remedy::run(format!("chmod {closed} {}", shown(path)))))
 }
 
-/// `recipe` is how such a file is made.
+/// Reads and checks a secret. `recipe` is the advice for a file that is missing or holds none.
 fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
     let contents = files::read(path, SECRET_FILE_MAX).map_err(|error| {
         let message = format!("cannot read the secret file {}: {error}", path.display());
@@ -70,19 +70,19 @@ fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
     }
 }
 
-/// One line end, as editors and `echo` leave it.
+/// The text without one line end behind it, which editors and `echo` leave.
 fn without_line_end(bytes: &[u8]) -> &[u8] {
     let cut = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     if cut.len() < bytes.len() { cut.strip_suffix(b"\r").unwrap_or(cut) } else { cut }
 }
 
-/// Fewest characters of a key from a file: 24 of hexadecimal are 96 bits, beyond any guessing over the network.
+/// The fewest characters of a key from a file: 24 hexadecimal ones are 96 bits, beyond any guessing over the network.
 const KEY_CHARS_MIN: usize = 24;
 
-/// Most characters of a secret, as for one given over the API.
+/// The most characters of a secret, which is also the bound of the API.
 const SECRET_CHARS_MAX: usize = 256;
 
-/// More than this is no secret but a wrong path.
+/// The largest file of a secret, in bytes: a larger one was named by mistake.
 const SECRET_FILE_MAX: Size = Size::kib(4);
 
 const GROUP_READ: u32 = 0o040;

@@ -1,4 +1,4 @@
-//! What the domain says of the values in a webhook's table: its dialect, its URL, its event types, its secret.
+//! Checks the values of a webhook's table by the rules of the domain: its dialect, its URL, its event types, its secret.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,11 +19,12 @@ use crate::config::source::document::Value;
 /// The dialects that there are, and the addresses that may be dialled.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    /// Built in, and from the files; one that is wrong is not among them.
+    /// The dialects that are built in, and those of the files without a fault.
     pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
-    /// The names that the files define, rightly or wrongly: a wrong dialect is one fault, not one more for each that uses it.
+    /// All names of dialects that the files define, also of those with a fault, so that such a dialect is one fault and not one more for
+    /// each webhook that uses it.
     defined: Vec<String>,
-    /// Whether every file could be read: only then is an unknown dialect surely one that nobody defines.
+    /// Whether every file could be read. Only then an unknown dialect is surely defined nowhere.
     complete: bool,
     danger_allow_http: bool,
     guard: Guard,
@@ -60,7 +61,7 @@ impl Judge {
     /// Reads an endpoint's URL into its canonical form.
     pub(crate) fn url(&self, value: Value, dialect: &str) -> Result<String, Wrong> {
         let text = string(value, URL_EXAMPLE)?;
-        // Of an unknown dialect nothing follows.
+        // Whether an unknown dialect takes plain http is not known, so that is no second fault.
         let http = self.dialects.get(dialect).is_none_or(|dialect| dialect.api.plain_http) || self.danger_allow_http;
         let target = Target::parse(&text, Schemes { http }, &self.guard);
         target.map(|target| target.url().to_owned()).map_err(|reason| refused_url(&reason))

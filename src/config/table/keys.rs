@@ -1,4 +1,4 @@
-//! API keys of the files: `{ name = "backend", secret_file = "keys/aioka", scopes = ["publish"] }`.
+//! Reads the API keys of the files, as in `{ name = "backend", secret_file = "keys/aioka", scopes = ["publish"] }`.
 
 use std::path::PathBuf;
 
@@ -13,13 +13,13 @@ use crate::config::source::document::{Table, Value};
 use crate::config::source::secret_file;
 use crate::config::source::shape::Shape;
 
-/// Reads keys, and sees to it that no key belongs to two owners.
+/// Reads keys, and notes a fault when two owners have the same key.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     hashes: Names<KeyHash>,
 }
 
-/// Whose keys are read: an operator's have no scopes.
+/// The kind of owner whose keys are read. An operator's keys have no scopes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OwnerKind {
     Operator,
@@ -28,7 +28,7 @@ pub(crate) enum OwnerKind {
 }
 
 impl OwnerKind {
-    /// Of a key that names none.
+    /// The scopes of a key that names none.
     fn scopes(self) -> Scopes {
         match self {
             Self::Operator | Self::Tenant => Scopes::ALL,
@@ -77,7 +77,7 @@ fn secret_path(table: &mut Table, faults: &mut Faults) -> Option<Placed<PathBuf>
     table.path("secret_file", faults)
 }
 
-/// Its owner's default without `scopes`; `None` when what stands there is wrong.
+/// The scopes of a key: the default of its owner where `scopes` is absent. `None`: the value is wrong.
 fn scopes(table: &mut Table, kind: OwnerKind, faults: &mut Faults) -> Option<Scopes> {
     if !table.has("scopes") {
         return Some(kind.scopes());

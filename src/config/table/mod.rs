@@ -1,4 +1,4 @@
-//! From the raw document to checked values: what each table may hold, and what is wrong with it.
+//! Turns the raw document into checked values: the keys that each table may hold, their types, defaults and bounds.
 
 pub(crate) mod judge;
 pub(crate) mod keys;

@@ -1,11 +1,11 @@
-//! Notes a name that is used twice, with both places.
+//! Notes a fault for a name that is used twice, with both places.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use crate::config::fault::{Faults, Location, Remedy};
 
-/// The names of one kind within one owner, or whatever else must not stand twice, each with its first place.
+/// Names that must not be used twice, each with its first place: those of one kind within one owner, as a rule.
 #[derive(Debug)]
 pub(crate) struct Names<T> {
     first: HashMap<T, Location>,
@@ -18,12 +18,12 @@ impl<T> Default for Names<T> {
 }
 
 impl<T: Eq + Hash> Names<T> {
-    /// With names that were judged before.
+    /// Starts with these names and their places.
     pub(crate) fn with(judged: impl IntoIterator<Item = (T, Location)>) -> Self {
         Self { first: judged.into_iter().collect() }
     }
 
-    /// Notes `what` when the name was there before; `advice` is what to do about it.
+    /// Adds a name, or notes the fault `what` with `advice` when it is there already.
     pub(crate) fn once(&mut self, name: T, location: &Location, what: &str, advice: &str, faults: &mut Faults) {
         match self.first.get(&name) {
             Some(first) => faults.add(location, format!("{what} stands here and in {first}"), Remedy::advice(advice)),

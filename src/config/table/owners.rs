@@ -14,7 +14,7 @@ use crate::config::source::document::Table;
 use crate::config::source::secret_file;
 use crate::config::source::shape::Shape;
 
-/// What all owners share while they are read.
+/// Reads the owners of a config, with what they share while they are read.
 pub(crate) struct Owners<'a> {
     pub(crate) judge: &'a Judge,
     pub(crate) keys: Keys,
@@ -22,7 +22,7 @@ pub(crate) struct Owners<'a> {
 }
 
 impl Owners<'_> {
-    /// Takes `operator` of the root.
+    /// Takes the table `operator` out of the root.
     pub(crate) fn operator(&mut self, root: &mut Table) -> Operator {
         let Some(mut table) = root.table("operator", self.faults) else { return Operator::default() };
         let keys = self.keys.take(&mut table, OwnerKind::Operator, self.faults);
@@ -32,7 +32,7 @@ impl Owners<'_> {
         Operator { keys, notify_url: url, notify_secret }
     }
 
-    /// Takes `provider` and `webhook` of the root.
+    /// Takes the tables `provider` and `webhook` out of the root.
     pub(crate) fn providers(&mut self, root: &mut Table) -> Vec<Provider> {
         let mut names = Names::default();
         let tables = root.tables("provider", self.faults);
@@ -180,16 +180,16 @@ impl Owners<'_> {
     }
 }
 
-/// How a provider's webhooks are judged.
+/// What a provider says that its webhooks are checked by.
 #[derive(Clone, Copy)]
 pub(crate) struct Spoken<'a> {
     pub(crate) dialect: &'a str,
-    /// Where the provider says it. What it added to the catalogue by the API is not known here, so its `refuse` refuses nothing
-    /// that the dialect takes.
+    /// What the provider says about unknown event types, if it does. Types that were added to its catalogue by the API are not known
+    /// here, so `refuse` refuses nothing that the dialect takes.
     pub(crate) unknown_types: Option<UnknownTypes>,
 }
 
-/// The default provider with the default tenant, as they are where no file speaks of them.
+/// The provider `default` with its tenant `default`, as they are where no file names them.
 pub(in crate::config) fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
     let mut tenants = Vec::new();
@@ -206,7 +206,7 @@ fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {
     &mut tenants[at]
 }
 
-/// What `$tenant.environment` prints where the file names none.
+/// The value of `$tenant.environment` where the file names none.
 const DEFAULT_ENVIRONMENT: &str = "Production";
 
 const EVENTS_EXAMPLE: &str = "[\"invoice.*\"]";

@@ -1,4 +1,4 @@
-//! One table of single values while it is read: each is checked, defaulted, and its origin noted.
+//! Reads a table of single values. Each value is checked or replaced by its default, and its origin is noted.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -11,7 +11,7 @@ use crate::config::fault::{Faults, Location, Placed};
 use crate::config::source::document::Table;
 use crate::domain::units::{Size, duration_text};
 
-/// A table with the notes that are made of it.
+/// A table while it is read, with the notes about its values.
 pub(crate) struct Section<'a> {
     pub(crate) name: &'static str,
     pub(crate) table: Table,
@@ -20,7 +20,7 @@ pub(crate) struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// The value taken or the default, noted as TOML prints it.
+    /// Returns the value that was taken, or the default, and notes it as TOML prints it.
     pub(crate) fn note<T>(&mut self, key: &str, taken: Option<Placed<T>>, default: T, print: impl Fn(&T) -> String) -> Placed<T> {
         let value = taken.unwrap_or(Placed::new(default, Location::Default));
         let (name, location) = (format!("{}.{key}", self.name), value.location.clone());
@@ -59,24 +59,24 @@ impl Section<'_> {
         noted.value.map(|path| Placed::new(path, noted.location))
     }
 
-    /// One of a few words; the default is the type's.
+    /// Takes one of a few words; the default is that of the type.
     pub(crate) fn choice<T: Copy + Default + PartialEq>(&mut self, key: &str, words: &[(&'static str, T)]) -> T {
         let taken = word(&mut self.table, key, words, self.faults);
         self.note(key, taken, T::default(), |value| quoted(word_of(*value, words))).value
     }
 
-    /// Notes every key that nobody took.
+    /// Notes a fault for every key that nobody took.
     pub(crate) fn finish(self) {
         self.table.finish(self.faults);
     }
 }
 
-/// As TOML writes a string that holds no control characters.
+/// A string without control characters as TOML writes it.
 pub(crate) fn quoted(text: impl Display) -> String {
     format!("{:?}", text.to_string())
 }
 
-/// As TOML writes a list of such strings.
+/// A list of such strings as TOML writes it.
 pub(crate) fn quoted_list<T: Display>(items: &[T]) -> String {
     format!("[{}]", items.iter().map(quoted).collect::<Vec<_>>().join(", "))
 }

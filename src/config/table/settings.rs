@@ -1,4 +1,4 @@
-//! `[server]`, `[storage]` and `[delivery]`: their keys, defaults and bounds.
+//! Reads `[server]`, `[storage]` and `[delivery]`: their keys, defaults and bounds.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::config::fault::{Location, Placed};
 use crate::config::source::pem;
 use crate::domain::units::Size;
 
-/// Every key of the three tables, in the order of the documentation; their environment variables are named after them.
+/// Every key of the three tables, in the order of the documentation. The environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
     ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow"]),
     ("storage", &["path", "retention", "max_bytes"]),
@@ -106,7 +106,7 @@ pub(crate) fn delivery(mut section: Section<'_>) -> Delivery {
     delivery
 }
 
-/// The limit over all endpoints and that of one, which is never above it.
+/// The limits of attempts at once: over all endpoints, and for one endpoint, which is never higher.
 fn in_flight(section: &mut Section<'_>) -> (usize, usize) {
     let all = section.count("in_flight", IN_FLIGHT, 1..=IN_FLIGHT_MOST).value;
     let one = section.count("in_flight_per_endpoint", IN_FLIGHT_PER_ENDPOINT.min(all), 1..=IN_FLIGHT_MOST);
@@ -140,36 +140,36 @@ fn resolvers(section: &mut Section<'_>) -> Vec<SocketAddr> {
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Loopback: nobody outside reaches a relay that was not asked to be reached.
+/// The default address is on loopback, so that nobody outside reaches a relay that was not opened to them.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
 
-/// `sun_path` holds 108 bytes with its end (unix(7)).
+/// The longest path of a socket: `sun_path` holds 108 bytes with the zero behind it (unix(7)).
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 const STORE: &str = "/var/lib/hookwheel/hookwheel.redb";
 
 const MAX_BYTES: Size = Size::gib(10);
 
-/// One batch of 16 MiB, the largest request, must fit.
+/// The least bound of the store: one batch of 16 MiB, the largest request, must fit.
 const MAX_BYTES_LEAST: Size = Size::mib(16);
 
 const MAX_BYTES_MOST: Size = Size::gib(64 * 1024);
 
-/// At some 16 KiB each, 64 MiB of attempts under way.
+/// Attempts at once over all endpoints. At some 16 KiB each they take 64 MiB.
 const IN_FLIGHT: u64 = 4096;
 
-/// An attempt needs a port and a file descriptor.
+/// The highest bound of attempts at once: each needs a port and a file descriptor.
 const IN_FLIGHT_MOST: u64 = 65_535;
 
-/// Enough to keep an endpoint of 100 ms at 160 deliveries a second, few enough to hurt none.
+/// Attempts at once to one endpoint: 160 deliveries a second where an endpoint answers in 100 ms, and too few to hurt one.
 pub(crate) const IN_FLIGHT_PER_ENDPOINT: u64 = 16;
 
-/// Less than this fails over any distance.
+/// The least time limit for connecting: less fails over any distance.
 const CONNECT_TIMEOUT_LEAST: Duration = Duration::from_millis(10);
 
-/// It is read into memory for each attempt under way, and kept in the log.
+/// The highest bound of a response's body that is kept. It is in memory for each attempt under way, and then in the log.
 const RESPONSE_CAPTURE_MOST: Size = Size::mib(1);
 
 const DNS_PORT: u16 = 53;

@@ -1,4 +1,4 @@
-//! Takes typed values out of a table by name; what is wrong is noted, and reading goes on.
+//! Takes typed values out of a table by name. A wrong value is noted as a fault, and reading goes on.
 //!
 //! ```text
 //! let listen = server.address("listen", faults);      // None: absent, or wrong and noted
@@ -24,7 +24,7 @@ use crate::config::source::shape::Shape;
 use crate::domain::units::Size;
 
 impl Table {
-    /// Takes a key with whatever reads it; of several layers each is read and the last right one counts.
+    /// Takes a key and converts its value by `read`. Where several layers set it, each is read, and the last right value counts.
     pub(crate) fn take<T>(
         &mut self,
         key: &str,
@@ -64,13 +64,13 @@ impl Table {
         self.take(key, faults, |value, _| integer(key, value, &range))
     }
 
-    /// A number that may have a fraction.
+    /// Takes a number that may have a fraction.
     pub(crate) fn number(&mut self, key: &str, range: RangeInclusive<f64>, faults: &mut Faults) -> Option<Placed<f64>> {
         faults.record(&self.path, key, || Shape::Number(range.clone()));
         self.take(key, faults, |value, _| number(key, &value, &range))
     }
 
-    /// `"30s"`, `"1h30m"`: see `units::parse_duration`.
+    /// Takes a duration as `units::parse_duration` reads it, `"30s"` or `"1h30m"`.
     pub(crate) fn duration(
         &mut self,
         key: &str,
@@ -81,7 +81,7 @@ impl Table {
         self.take(key, faults, |value, _| duration(key, value, &range))
     }
 
-    /// A list of durations, each within the range.
+    /// Takes a list of durations, each within the range.
     pub(crate) fn durations(
         &mut self,
         key: &str,
@@ -93,19 +93,19 @@ impl Table {
         Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
     }
 
-    /// `"16KiB"`, `"10GiB"`: see [`Size::parse`].
+    /// Takes a size as [`Size::parse`] reads it, `"16KiB"` or `"10GiB"`.
     pub(crate) fn size(&mut self, key: &str, range: RangeInclusive<Size>, faults: &mut Faults) -> Option<Placed<Size>> {
         faults.record(&self.path, key, || Shape::Size(range.clone()));
         self.take(key, faults, |value, _| size(key, value, &range))
     }
 
-    /// A required name of 1 to 64 visible characters.
+    /// Takes a required name of 1 to 64 visible characters.
     pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
         faults.record(&self.path, key, || Shape::Label);
         self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
     }
 
-    /// A required id, as [`is_name`] has it.
+    /// Takes a required id, for which [`is_name`] must be true.
     pub(crate) fn id(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
         faults.record(&self.path, key, || Shape::Id);
         self.named(key, example, faults, is_name, "1 to 64 of A-Z a-z 0-9 _ -")
@@ -129,7 +129,7 @@ impl Table {
         })
     }
 
-    /// A path, taken relative to the folder of the file that names it.
+    /// Takes a path, which is relative to the folder of the file that names it.
     pub(crate) fn path(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<PathBuf>> {
         faults.record(&self.path, key, || Shape::Path);
         let advice = || Remedy::advice("it takes the path of a file, relative to the folder of this one");
@@ -139,7 +139,7 @@ impl Table {
         })
     }
 
-    /// An IP address and a port.
+    /// Takes an IP address with a port.
     pub(crate) fn address(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<SocketAddr>> {
         faults.record(&self.path, key, || Shape::Text);
         let remedy = format!("{key} = \"127.0.0.1:8080\"");
@@ -149,7 +149,7 @@ impl Table {
         })
     }
 
-    /// IP addresses, each with a port or with `port` understood.
+    /// Takes IP addresses. One without a port gets `port`.
     pub(crate) fn addresses(&mut self, key: &str, port: u16, faults: &mut Faults) -> Option<Placed<Vec<SocketAddr>>> {
         faults.record(&self.path, key, || Shape::list(Shape::Text));
         let example = "[\"192.0.2.53\", \"[2001:db8::53]:53\"]";
@@ -163,7 +163,7 @@ impl Table {
         Some(list.map(|items| items.into_iter().map(|item| item.value).collect()))
     }
 
-    /// CIDRs, as `10.0.0.0/8`; an address alone is a network of one.
+    /// Takes networks as in `10.0.0.0/8`. An address alone is a network of one address.
     pub(crate) fn networks(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Vec<IpNet>>> {
         faults.record(&self.path, key, || Shape::list(Shape::Text));
         let example = "[\"10.1.0.0/16\", \"fd00::/8\"]";
@@ -176,7 +176,7 @@ impl Table {
         self.list(key, faults, "[\"a\", \"b\"]", |value| string(value, format!("{key} = [\"a\", \"b\"]")))
     }
 
-    /// A table within this one.
+    /// Takes a table within this one.
     pub(crate) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Table> {
         faults.record(&self.path, key, || Shape::Table);
         let header = format!("[{}]", self.path_of(key));
@@ -187,7 +187,7 @@ impl Table {
         Some(taken.value)
     }
 
-    /// A list of tables, `[[key]]` or `key = [{…}]`; absent is empty.
+    /// Takes a list of tables, `[[key]]` or `key = [{…}]`. An absent key is an empty list.
     pub(crate) fn tables(&mut self, key: &str, faults: &mut Faults) -> Vec<Table> {
         faults.record(&self.path, key, || Shape::Tables);
         let header: Remedy = format!("[[{}]]", self.path_of(key)).into();
@@ -198,7 +198,7 @@ impl Table {
         list.into_iter().flat_map(|(list, _)| list.value).map(|item| item.value).collect()
     }
 
-    /// Each item of a list through `read`; with a wrong one, all the wrong ones are noted and there is no list.
+    /// Takes a list and converts each item by `read`. `None`: the key is absent, or an item is wrong; each wrong one is noted.
     pub(crate) fn list<T>(
         &mut self,
         key: &str,
@@ -211,7 +211,7 @@ impl Table {
         whole.then_some(list)
     }
 
-    /// The items that are right, and whether all are.
+    /// Converts each item, and returns the right ones and whether all are right.
     fn right_items<T>(
         &mut self,
         key: &str,
@@ -232,7 +232,7 @@ impl Table {
         Some((Placed::new(right, list.location), whole))
     }
 
-    /// Every entry not yet taken: for tables whose keys are the user's own.
+    /// Takes all entries that are left, for tables whose keys are the user's own.
     pub(crate) fn rest(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
     }
@@ -248,7 +248,7 @@ impl Table {
         faults.add(&self.location, format!("`{key}` is missing here"), format!("{key} = {example}"));
     }
 
-    /// Notes every key that nobody asked for, with the nearest that somebody did.
+    /// Notes a fault for every key that nobody took, with the nearest name that was asked for.
     pub(crate) fn finish(self, faults: &mut Faults) {
         let Self { entries, known, path, .. } = self;
         for entry in entries {
@@ -275,7 +275,7 @@ fn unknown_remedy(entry: &Entry, path: &str, known: &[String]) -> Remedy {
         Value::Array(items) if items.iter().any(|item| matches!(item.value, Value::Table(_))) => {
             format!("[[{}]]", within(path, near)).into()
         }
-        // What was meant as a secret is not repeated.
+        // A value that may be a secret is not repeated in an error.
         value => match value.shown().filter(|_| !is_secret(near) && !is_secret(&entry.key)) {
             Some(shown) => format!("{near} = {shown}").into(),
             None => Remedy::Advice(format!("name it `{near}`")),

@@ -1,4 +1,4 @@
-//! What one value means: text and numbers of a file become typed, or say what they should have been.
+//! Converts single values: text and numbers of a file become typed values, or errors that say what was expected.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::config::fault::{Location, Placed, Remedy};
 use crate::config::source::document::Value;
 use crate::domain::units::{Size, duration_text, parse_duration};
 
-/// What a value should have been: the message goes on from "`key` is …", the remedy stands alone.
+/// What a value should have been. The message follows "`key` is …", and the remedy stands alone.
 pub(crate) struct Wrong {
     pub(crate) message: String,
     pub(crate) remedy: Remedy,
@@ -26,7 +26,7 @@ impl Wrong {
         Self::new(format!("is {}, not {expected}", value.kind()), remedy)
     }
 
-    /// The remedy is the bound that was passed, as TOML writes it.
+    /// An error for a value out of its range. The remedy is the bound that it passes, as TOML writes it.
     pub(in crate::config) fn outside<T: Display>(given: &str, least: T, most: T, key: &str, bound: &str) -> Self {
         Self::new(format!("is {given}, outside {least} to {most}"), format!("{key} = {bound}"))
     }
@@ -36,7 +36,7 @@ pub(in crate::config) fn is_label(name: &str) -> bool {
     (1..=LABEL_CHARS_MAX).contains(&name.chars().count()) && name.trim() == name && !name.contains(char::is_control)
 }
 
-/// The items of a list; `remedy` shows how one is written.
+/// The items of a list. `remedy` shows how a list is written.
 pub(in crate::config) fn items(value: Value, location: &Location, remedy: &Remedy) -> Result<Vec<Placed<Value>>, Wrong> {
     match value {
         Value::Array(items) => Ok(items),
@@ -86,7 +86,7 @@ pub(in crate::config) fn number(key: &str, value: &Value, range: &RangeInclusive
     }
 }
 
-/// The number in a string that should have been one.
+/// The number in a string that should have been a number without quotes.
 fn quoted_number(value: &Value) -> Option<u64> {
     if let Value::String(text) = value { text.trim().parse().ok() } else { None }
 }
@@ -139,7 +139,7 @@ pub(in crate::config) fn network(key: &str, value: Value, example: &str) -> Resu
     if read == read.trunc() { Ok(read) } else { Err(host_bits(key, &text, read)) }
 }
 
-/// `10.1.2.3/8` may mean one host or eight bits of network: better asked than guessed.
+/// An error for a network like `10.1.2.3/8`, which may mean one host or a network of eight bits. It is not guessed.
 fn host_bits(key: &str, text: &str, read: IpNet) -> Wrong {
     let message = format!("holds `{text}`, which names a host within its network");
     let host = IpNet::from(read.addr());
@@ -149,11 +149,11 @@ fn host_bits(key: &str, text: &str, read: IpNet) -> Wrong {
 const DURATION_UNITS: &str = "ms, s, m, h, d, w";
 const SIZE_UNITS: &str = "B, KiB, MiB, GiB, TiB";
 
-/// What a duration is shown as to somebody who wrote none, if it is within its bounds.
+/// The duration that an error shows as an example, if it is within the bounds.
 const DURATION_EXAMPLE: Duration = Duration::from_secs(30);
 
-/// What a size is shown as to somebody who wrote none, if it is within its bounds.
+/// The size that an error shows as an example, if it is within the bounds.
 const SIZE_EXAMPLE: Size = Size::kib(16);
 
-/// Longest name of a webhook or a key, in characters: it stands in lists and on one line of a log.
+/// The longest name of a webhook or a key, in characters: it stands in lists and on one line of a log.
 const LABEL_CHARS_MAX: usize = 64;

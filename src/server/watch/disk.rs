@@ -6,12 +6,12 @@ use tracing::error;
 
 use crate::store::Store;
 
-/// Looks every few seconds until the task is dropped.
+/// Looks at the disk every two seconds until the task is dropped, and logs when it can no longer look.
 pub(in crate::server) async fn watch(store: Store) {
     let mut could = true;
     loop {
         let looking = store.clone();
-        // Making the ballast may take a moment.
+        // This may write the ballast file, which takes a moment, so it runs on a thread for blocking work.
         let looked = tokio::task::spawn_blocking(move || looking.look_at_disk()).await;
         if let Ok(Err(cause)) = &looked
             && could
@@ -23,5 +23,5 @@ pub(in crate::server) async fn watch(store: Store) {
     }
 }
 
-/// What is taken in meanwhile is subtracted from what was found.
+/// The time between two looks. Room that is used meanwhile is subtracted from what the last look found.
 const EVERY: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Watches how long deliveries wait for the relay itself or its machine, so that it is not called ready while it cannot keep up.
+//! Watches how long deliveries wait for the relay or its machine, so that `/readyz` says no while they cannot keep up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::deliver::pump::Pump;
 use crate::deliver::shortage::Shortage;
 use crate::store::Store;
 
-/// Looks every second until the task is dropped.
+/// Tells the store every second, until the task is dropped, how long deliveries are held back and what the machine lacks.
 pub(in crate::server) async fn watch(store: Store, pump: Arc<Pump>) {
     loop {
         store.set_held_back(pump.held_back());
@@ -16,5 +16,5 @@ pub(in crate::server) async fn watch(store: Store, pump: Arc<Pump>) {
     }
 }
 
-/// Well below the lateness that counts.
+/// The time between two looks, well below the lateness that counts.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What is looked at once in a while, as long as the service runs.
+//! Tasks that look at something once in a while, as long as the service runs.
 
 pub(in crate::server) mod disk;
 pub(in crate::server) mod files;
