@@ -119,8 +119,10 @@ pub(in crate::store) fn read_memory(
 }
 
 /// Jobs for what only a job can bring to its end, where none stands in its table: its row, or that of the webhook, may have been
-/// damaged. They are found at every start until their first slice has written them. Of a purge nothing else tells: what it had still
-/// to end is sent.
+/// damaged. They are found at every start until their first slice has written them. Nothing else than
+/// its row tells of a purge. When that row is lost, the deliveries that the purge had still to end are sent: no delivery says that it
+/// was to end, since a purge writes one row however many wait. The damaged row is a finding, so the operator hears of it and may
+/// purge again.
 pub(in crate::store) fn missing_jobs(registry: &Registry, memory: &Memory, due: &ByEndpoint<u64>) -> Vec<RunningJob> {
     let missing = |endpoint: &EndpointNo| {
         let task = match registry.entry(*endpoint) {
