@@ -54,12 +54,12 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Whom a list is about, and who owns what is made.
+    /// The tenant that was named, else the default one. It may be `PROVIDER/*`.
     pub(crate) fn tenant(&self) -> &str {
         self.tenant.as_deref().unwrap_or(DEFAULT_TENANT)
     }
 
-    /// Whether it is about all tenants of a provider.
+    /// Whether all tenants of a provider were named.
     pub(crate) fn is_many(&self) -> bool {
         self.tenant().ends_with("/*")
     }
@@ -68,7 +68,7 @@ impl Target {
         self.reach.service_for(self.tenant.as_deref())
     }
 
-    /// As [`Self::service`], for what belongs to one tenant; a usage error where all of a provider were named.
+    /// As [`Self::service`], for a command about one tenant. Where all tenants of a provider were named, it is a usage error.
     pub(crate) fn service_of_one(&self) -> Result<Service, Failure> {
         if self.is_many() {
             let message = format!("`--tenant {}` names all tenants of a provider, and this is for one of them", self.tenant());
@@ -78,7 +78,7 @@ impl Target {
     }
 }
 
-/// `PROVIDER/TENANT`, or `PROVIDER/*`.
+/// Checks `PROVIDER/TENANT` or `PROVIDER/*`.
 pub(crate) fn tenant(text: &str) -> Result<String, String> {
     match text.split_once('/') {
         Some((provider, tenant)) if is_name(provider) && (tenant == "*" || is_name(tenant)) => Ok(text.to_owned()),
@@ -86,37 +86,37 @@ pub(crate) fn tenant(text: &str) -> Result<String, String> {
     }
 }
 
-/// An id, or a provider's name: what a path or a header can hold without ado.
+/// Checks an id or a provider's name, which a path or a header can hold without escapes.
 pub(crate) fn id(text: &str) -> Result<String, String> {
     if is_name(text) { Ok(text.to_owned()) } else { Err("an id is 1 to 64 of A-Za-z0-9_-".into()) }
 }
 
-/// The name of an event type.
+/// Checks the name of an event type.
 pub(crate) fn event_type(text: &str) -> Result<String, &'static str> {
     check_type_name(text).map(|()| text.to_owned())
 }
 
-/// What event types are called: a name, `prefix.*`, or `*`.
+/// Checks a pattern of event types: a name, `prefix.*` or `*`.
 pub(crate) fn event_types(text: &str) -> Result<String, &'static str> {
     Pattern::parse(text).map(|_| text.to_owned())
 }
 
-/// What names a publication, so that it can be made again without harm.
+/// Checks an idempotency key, by which a publication can be repeated without doubling it.
 pub(crate) fn idempotency_key(text: &str) -> Result<String, &'static str> {
     check_idempotency_key(text).map(|()| text.to_owned())
 }
 
-/// `10m`, `30s`, `1h30m`.
+/// Reads a duration, as in `10m`, `30s` or `1h30m`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|wrong| format!("{wrong}; a duration is written as in 30s, 5m or 1h30m"))
 }
 
-/// RFC 3339, printed as the API reads it.
+/// Reads a time in RFC 3339, and prints it as the API reads it.
 pub(crate) fn time(text: &str) -> Result<String, String> {
     Timestamp::parse_rfc3339(text).map(Timestamp::rfc3339_micros).map_err(|wrong| format!("it {wrong}"))
 }
 
-/// A time, or how long ago it was: `10m`. It stays as it is, so that the service counts from its own time.
+/// Checks a time, or how long ago it was, as in `10m`. The text stays as it is, so that the service counts from its own time.
 pub(crate) fn when(text: &str) -> Result<String, String> {
     match text.strip_prefix('-').filter(|ago| parse_duration(ago).is_ok()) {
         Some(ago) => Err(format!("how long ago it was is written without a sign: {ago}")),
@@ -170,7 +170,7 @@ fn stdin() -> Result<Vec<u8>, Failure> {
 /// The tenant of top-level webhooks in the config file, and of `dev`.
 pub(crate) const DEFAULT_TENANT: &str = "default/default";
 
-/// Names the admin socket for all commands of a shell.
+/// The variable that names the admin socket for all commands of a shell.
 pub(crate) const SOCKET_VARIABLE: &str = "HOOKWHEEL_SOCKET";
 
 const SERVICE: &str = "Service";
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_an_event_says_something() {
+    fn names_of_event_types_and_keys_are_never_blank() {
         assert!(event_type("invoice.paid").is_ok() && event_types("invoice.*").is_ok() && idempotency_key("a b").is_ok());
         for bad in ["", " "] {
             assert!(event_type(bad).is_err() && event_types(bad).is_err() && idempotency_key(bad).is_err(), "{bad:?}");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_that_is_none_is_told_with_its_reason_and_form() {
+    fn a_wrong_duration_is_told_with_its_reason_and_form() {
         assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5_400)));
         assert_eq!(duration("30"), Err("it has no unit; a duration is written as in 30s, 5m or 1h30m".into()));
     }
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_wrong_usage() {
+    fn data_that_is_not_json_is_wrong_usage() {
         let failure = json("{id:1}").expect_err("no JSON");
         assert_eq!(failure.exit, Exit::Usage);
         let said = failure.human(&Called::default());

@@ -27,7 +27,7 @@ use super::output::words::plain;
 use crate::domain::resource::Resource;
 use crate::domain::text::system::words;
 
-/// The service, as far as the command line knows it.
+/// A running service, reached over one of its sockets.
 pub(crate) struct Service {
     sockets: Vec<PathBuf>,
     /// `PROVIDER/TENANT` or `PROVIDER/*`, for which the operator acts; without it for the default one, and for any by an id.
@@ -35,18 +35,18 @@ pub(crate) struct Service {
     runtime: tokio::runtime::Runtime,
 }
 
-/// One request.
+/// One request to the service.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     method: Method,
-    /// With its query.
+    /// The path with its query.
     path: String,
     idempotency_key: Option<String>,
     body: Bytes,
     timeout: Duration,
 }
 
-/// What came back.
+/// The answer to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -90,7 +90,7 @@ impl Call {
         Self { idempotency_key: key, ..self }
     }
 
-    /// Waits longer, or shorter, than usual.
+    /// The same request with another time limit than the usual [`TIMEOUT`].
     pub(crate) fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
@@ -116,14 +116,14 @@ impl Call {
 }
 
 impl Service {
-    /// `socket` is the one that was named; without it those are tried where a service or `dev` listens.
+    /// `socket` is the socket that was named; without it the usual places of a service and of `dev` are tried in order.
     pub(crate) fn new(socket: Option<PathBuf>, tenant: Option<&str>) -> Result<Self, Error> {
         let sockets = socket.map_or_else(|| usual_sockets(&|name| env::var_os(name)), |socket| vec![socket]);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         Ok(Self { sockets, tenant: tenant.map(Into::into), runtime })
     }
 
-    /// Asks, and gives back the answer if it is a good one.
+    /// Sends a request, and returns the answer if its status is 2xx, else the service's problem as an error.
     pub(crate) fn ask(&self, call: Call) -> Result<Answer, Error> {
         let answer = self.exchange(call)?;
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(Error::Refused(answer.problem())) }
@@ -150,7 +150,7 @@ impl Service {
         self.all(path, filters)?.into_iter().map(|row| serde_json::from_value(row).map_err(unreadable)).collect()
     }
 
-    /// Asks, and gives back the answer whatever its status.
+    /// Sends a request, and returns the answer whatever its status.
     pub(crate) fn exchange(&self, call: Call) -> Result<Answer, Error> {
         self.runtime.block_on(async {
             let (socket, stream) = connect(&self.sockets).await?;
@@ -264,7 +264,7 @@ pub(crate) struct Page {
     pub(crate) next: Option<String>,
 }
 
-/// What the service answered instead (RFC 9457).
+/// Why the service did not do what was asked (RFC 9457).
 #[derive(Clone, Debug)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
@@ -296,7 +296,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Why there is no good answer.
+/// Why a request had no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("no hookwheel service answers; tried {}", listed(.tried))]
@@ -332,13 +332,13 @@ fn reason(cause: &io::Error) -> String {
     }
 }
 
-/// All but what RFC 3986 calls unreserved.
+/// The characters that are escaped in a path: all but the unreserved ones of RFC 3986.
 const NOT_UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// How long an answer may take. The service answers in milliseconds; a full disk or a stopped process takes for ever.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A delivery with an event of 1 MiB and the responses of many attempts fits several times.
+/// Bytes of an answer that are read at most: several deliveries with events of 1 MiB and the responses of many attempts.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The most rows that one page of the API holds.
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_stays_within_its_part_of_the_path() {
+    fn a_text_is_escaped_within_its_part_of_a_path() {
         assert_eq!(in_path("key_file_acme.t1.my key/ä?"), "key_file_acme.t1.my%20key%2F%C3%A4%3F");
     }
 

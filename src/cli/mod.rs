@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_wrong_usage() {
+    fn lines_that_make_no_sense_are_wrong_usage() {
         let lines = [
             "hookwheel",
             "hookwheel nonsense",
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_help_fits_a_terminal() {
+    fn the_text_behind_the_help_fits_a_terminal() {
         assert!(AFTER_HELP.lines().all(|line| line.len() <= 80), "{AFTER_HELP}");
     }
 

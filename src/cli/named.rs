@@ -1,4 +1,4 @@
-//! What is named by its id or its name: a name says something, and it must be one thing's alone.
+//! Webhooks and keys as a person names them: by an id, or by a name that must belong to one of them alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use super::output::exit::Failure;
 use super::output::hint::Hint;
 use super::output::words::{count, one_line};
 
-/// An id or a name as it was typed; never blank, or it would mean whatever has no name.
+/// An id or a name as it was typed. It is never blank, since a blank name would mean every thing without a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Name(String);
 
@@ -16,7 +16,7 @@ impl Name {
         &self.0
     }
 
-    /// The one id among those of the `noun`s with this name; `list` shows which there are.
+    /// The id, if exactly one `noun` has this name. Else the failure, with `list` as the command that shows what there is.
     pub(crate) fn only(&self, ids: &[&str], noun: &str, list: Hint) -> Result<String, Failure> {
         match ids {
             [id] => Ok((*id).to_owned()),
@@ -37,14 +37,14 @@ impl FromStr for Name {
     }
 }
 
-/// For a message: in one line, and not too long.
+/// Prints the name for a message: in one line of at most [`SHOWN_CHARACTERS_MAX`] characters.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&one_line(&self.0, SHOWN_CHARACTERS_MAX))
     }
 }
 
-/// Enough to see which name it is.
+/// Characters of a name that a message shows.
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
 #[cfg(test)]
@@ -54,7 +54,7 @@ mod tests {
     use crate::cli::output::hint::Called;
 
     #[test]
-    fn a_name_says_something() {
+    fn a_blank_name_is_refused() {
         assert!("billing".parse::<Name>().is_ok());
         for blank in ["", " ", "\t\n"] {
             assert!(blank.parse::<Name>().is_err(), "{blank:?}");
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_must_be_one_things_alone() {
+    fn a_name_of_several_things_is_refused_with_their_ids() {
         let name: Name = "a".parse().expect("a name");
         let only = |ids: &[&str]| name.only(ids, "webhook", Hint::tenants("webhooks list"));
         assert_eq!(only(&["wh_1"]).as_deref(), Ok("wh_1"));

@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_is_given_back() {
+    fn a_value_that_comes_is_returned() {
         let mut looks = 0;
         let seen = until(Duration::from_secs(60), || {
             looks += 1;
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_comes_is_given_up_after_a_last_look() {
+    fn a_value_that_never_comes_is_given_up_after_a_last_look() {
         let mut looks = 0;
         let seen = until(Duration::ZERO, || {
             looks += 1;

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_waited_for_and_what_stays_wrong_is_not() {
+    fn a_restart_is_waited_for_and_a_refusal_is_not() {
         let mut watched = nothing();
         assert!(matches!(watched.take(Err(refused(503)), 1), Ok(None)) && watched.trouble.is_some());
         assert!(matches!(watched.take(Ok(Vec::new()), 1), Ok(None)) && watched.trouble.is_none());

@@ -87,7 +87,7 @@ pub(crate) struct One {
     target: Target,
 }
 
-/// As the API names it.
+/// A word of the API as an option takes it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Status {
     Pending,
@@ -142,13 +142,14 @@ impl List {
         Ok(Exit::Ok)
     }
 
-    /// Whose deliveries are listed: a webhook, and an event with an id that the service made, is one tenant's whoever that is.
+    /// Whose deliveries are listed. A webhook belongs to one tenant, and so does an event whose id the service made, so these are found
+    /// in every tenant unless one is named.
     fn tenant(&self) -> Option<&str> {
         let is_found_anywhere = self.webhook.is_some() || self.event.as_deref().is_some_and(has_own_form);
         if is_found_anywhere { self.whose.named() } else { self.whose.tenant() }
     }
 
-    /// Without filters there may be some.
+    /// What is said of an empty list. With filters, the hint is the list without them.
     fn nothing(&self, out: &Out) {
         let filtered = self.query().iter().any(|(name, value)| *name != "limit" && value.is_some()) || self.webhook.is_some();
         match filtered {
@@ -181,7 +182,7 @@ fn row(delivery: &Value) -> Vec<String> {
     vec![id, kind, status, why(delivery), attempts, created, next, webhooks::tenant_of(delivery), url]
 }
 
-/// Why it is held or has failed; else how its last attempt ended.
+/// Why a delivery is held or has failed; else how its last attempt ended.
 pub(crate) fn why(delivery: &Value) -> String {
     match cell(delivery, "reason") {
         reason if reason.is_empty() || reason == EXHAUSTED => webhooks::last(delivery),
@@ -192,7 +193,7 @@ pub(crate) fn why(delivery: &Value) -> String {
 /// The reason of a delivery whose last attempt failed: the result of that attempt says more.
 const EXHAUSTED: &str = "exhausted";
 
-/// What reasons begin with that are its webhook's: a list is about webhooks already.
+/// How reasons begin that lie in the webhook; a narrow list leaves it out.
 const OF_THE_WEBHOOK: &str = "webhook_";
 
 const COLUMNS: [Column; 9] = [

@@ -50,7 +50,7 @@ pub(crate) struct New {
     reach: Reach,
 }
 
-/// As the API names it.
+/// A word of the API as an option takes it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Scope {
     /// Events and connections

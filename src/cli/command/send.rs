@@ -203,7 +203,7 @@ impl Send {
     }
 }
 
-/// What a person does about a delivery that did not succeed.
+/// The command for a person whose delivery did not succeed.
 fn next_step(delivery: &Value) -> Option<Hint> {
     match delivery["status"].as_str()? {
         "failed" => Some(Hint::service(format!("deliveries show {}", cell(delivery, "id")))),

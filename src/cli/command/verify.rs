@@ -93,7 +93,7 @@ impl Verify {
     }
 }
 
-/// What does not hold. A signature that is right by itself is not called wrong for its age.
+/// The verdict on a delivery that does not verify. A right signature is not called wrong because it is old.
 fn verdict(mismatch: &Mismatch) -> &'static str {
     match mismatch {
         Mismatch::ClockSkew { .. } => "the timestamp is not within the tolerance",

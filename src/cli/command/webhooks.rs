@@ -274,7 +274,7 @@ fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<V
     service.all("/v1/admin/webhooks", &filters.collect::<Vec<_>>())
 }
 
-/// What is said of a name that no webhook of `whose` has: where there is one, or what there is instead.
+/// The failure for a name that no webhook of `whose` has. It names another tenant that has such a webhook, if there is one.
 fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Error> {
     let elsewhere = named(service, None, webhook)?;
     Ok(match elsewhere.first().map(tenant_of) {

@@ -13,23 +13,23 @@ use crate::domain::exit;
 #[repr(u8)]
 pub(crate) enum Exit {
     Ok = 0,
-    /// The answer is no: a delivery failed, a signature does not match, the service refused.
+    /// The answer is no: a delivery failed, a signature does not match, the service refused or is not ready.
     Negative = 1,
     Usage = 2,
     WarningsDenied = 3,
-    /// What was begun goes on; its end was not seen in time.
+    /// The command did its work, and the end of what it began was not seen in time.
     NotEnded = 4,
     Unreachable = 69,
     Internal = exit::INTERNAL,
     StoreIo = exit::STORE_IO,
-    /// An address or a socket is another's now: try again.
+    /// An address or a socket is in use by another process: trying again may help.
     Bind = 75,
     Permission = 77,
     InvalidConfig = 78,
 }
 
 impl Exit {
-    /// As `--json` names an error.
+    /// The name of this exit in the JSON of an error.
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -57,7 +57,7 @@ impl From<Exit> for ExitCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// Empty when there is nothing more to say, as for a closed pipe.
+    /// Each thing that went wrong; empty when nothing is to be said, as for a closed pipe.
     faults: Vec<Said>,
 }
 
@@ -70,50 +70,50 @@ pub(in crate::cli) struct Said {
 }
 
 impl Failure {
-    /// `hint` is what to try, if there is anything that one could.
+    /// A failure with one message. `hint` is the command to try, if there is any.
     pub(crate) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self { exit, faults: vec![Said { message: message.into(), location: None, hint: hint.into() }] }
     }
 
-    /// What was typed makes no sense.
+    /// A failure of the command line itself.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self::new(Exit::Usage, message, hint)
     }
 
-    /// The answer is no.
+    /// A failure because the answer is no.
     pub(crate) fn negative(message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self::new(Exit::Negative, message, hint)
     }
 
-    /// Several things at once.
+    /// A failure with several messages.
     pub(in crate::cli) fn of(exit: Exit, faults: Vec<Said>) -> Self {
         Self { exit, faults }
     }
 
-    /// The reader of stdout went away, which is its right.
+    /// The end of a command whose reader of stdout went away: it is silent and exits with 0.
     pub(crate) fn closed_pipe() -> Self {
         Self { exit: Exit::Ok, faults: Vec::new() }
     }
 
-    /// The same with something else to try.
+    /// The same failure with another hint.
     pub(crate) fn with_hint(mut self, hint: Hint) -> Self {
         self.faults.iter_mut().for_each(|said| said.hint = Some(hint.clone()));
         self
     }
 
-    /// The same with more to know behind it.
+    /// The same failure with `words` behind its message.
     pub(crate) fn with_more(mut self, words: &str) -> Self {
         self.faults.iter_mut().for_each(|said| said.message.push_str(words));
         self
     }
 
-    /// For a person: each thing that is wrong, its place, and what to try.
+    /// The failure for a person: each message with its place, and the hint on a line of its own.
     pub(crate) fn human(&self, called: &Called) -> String {
         let lines: Vec<String> = self.faults.iter().map(|said| said.human(called)).collect();
         lines.join("\n")
     }
 
-    /// One object: the first thing that is wrong, and all of them where there are several.
+    /// The failure as one JSON object. `errors` lists all messages where there are several or one has a place.
     pub(crate) fn json(&self, called: &Called) -> String {
         let Some(first) = self.faults.first() else { return String::new() };
         let mut error = json!({ "code": self.exit.name(), "message": first.message, "hint": first.hint(called) });
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_with_what_to_try_if_there_is_anything() {
+    fn an_error_ends_with_its_hint_if_it_has_one() {
         let called = Called::default();
         let failure = Failure::negative("no such webhook", Hint::tenants("webhooks list"));
         assert_eq!(failure.human(&called), "error: no such webhook\n  try: hookwheel webhooks list");

@@ -17,7 +17,7 @@ impl From<&Fault> for Said {
     }
 }
 
-/// What is to be written or run, for where the fault is: a variable and a flag are not set as a line of a file is.
+/// The hint for a fault. A variable or a flag is mended by its own syntax, not by a line of a file.
 fn hint_of(fault: &Fault) -> Option<Hint> {
     match (&fault.remedy, &fault.location) {
         (Remedy::Write(line), Location::Environment(name)) => {
@@ -33,7 +33,7 @@ fn hint_of(fault: &Fault) -> Option<Hint> {
     }
 }
 
-/// The value that a line of TOML gives its key, as a variable has it.
+/// The value in a line of TOML as an environment variable writes it: strings without quotes, lists with commas.
 fn value_in(line: &str) -> Option<String> {
     let table: toml::Table = line.parse().ok()?;
     match table.into_iter().next()?.1 {
@@ -68,7 +68,7 @@ impl From<client::Error> for Failure {
     }
 }
 
-/// What starts a service where none answers: the installed one, or `dev`. A socket that was named may be one that is not there.
+/// The command for somebody whom no service answers: a look at the socket that was named, else the start of a service.
 fn start(tried: &[(std::path::PathBuf, io::Error)]) -> Hint {
     match tried {
         [(socket, _)] => look(socket),
@@ -77,7 +77,7 @@ fn start(tried: &[(std::path::PathBuf, io::Error)]) -> Hint {
     }
 }
 
-/// What the installed service last said.
+/// The command that shows the log of the installed service; `None` where none is installed.
 fn log() -> Option<Hint> {
     is_installed().then(|| Hint::text("journalctl -u hookwheel -n 50"))
 }
@@ -86,7 +86,8 @@ fn is_installed() -> bool {
     UNITS.iter().any(|unit| Path::new(unit).exists())
 }
 
-/// What an answer of the service means to the shell. A service that answers 503 was reached, and said no: its status says until when.
+/// The exit code and the hint of an answer that is a problem. A service that answers 503 was reached, so it is not unreachable, and
+/// its status says why it is not ready.
 fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
     match problem.status {
         401 | 403 => (Exit::Permission, None),
@@ -97,7 +98,7 @@ fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
     }
 }
 
-/// The list that shows what there is of a kind. Webhooks and deliveries are looked up by their ids in every tenant.
+/// The command that lists all things of a kind. Webhooks and deliveries are listed over all tenants, since ids are looked up there.
 fn list_of(missing: Resource) -> Option<Hint> {
     match missing {
         Resource::Tenant | Resource::Webhook => Some(Hint::service("webhooks list --all")),
@@ -126,7 +127,7 @@ impl From<store::Error> for Failure {
     }
 }
 
-/// What to do where no command does it.
+/// What a person does about an error of the store where no command does it.
 fn remedy(error: &store::Error) -> &'static str {
     use store::Error;
     match error {
@@ -176,7 +177,7 @@ fn bind_exit(cause: &io::Error) -> Exit {
     if is_denied(cause) { Exit::Permission } else { Exit::Bind }
 }
 
-/// A port that everybody may take, who has this one, or which addresses there are.
+/// For a port that needs a privilege, the command with one that needs none; else a look at who listens or at the addresses.
 fn bind_hint(cause: &io::Error) -> Hint {
     match cause.kind() {
         io::ErrorKind::PermissionDenied => Hint::again_with_value("--listen", "127.0.0.1:8080"),
@@ -185,13 +186,13 @@ fn bind_hint(cause: &io::Error) -> Hint {
     }
 }
 
-/// A file that the command line names cannot be read or written.
+/// The failure for a file of the command line that cannot be read or written.
 pub(crate) fn file_failure(action: &str, path: &Path, cause: &io::Error) -> Failure {
     let exit = if is_denied(cause) { Exit::Permission } else { Exit::Usage };
     Failure::new(exit, format!("cannot {action} {}: {}", path.display(), why(cause)), look(path))
 }
 
-/// In words, without the system's number.
+/// The cause in words, without the system's number.
 fn why(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => "it does not exist".into(),
@@ -201,7 +202,7 @@ fn why(cause: &io::Error) -> String {
     }
 }
 
-/// Shows what is at a path, or what there is in the nearest folder above where nothing is.
+/// The command that lists a path, or where nothing is there, the nearest folder above it.
 fn look(path: &Path) -> Hint {
     let shown = |path: &Path| quoted(&named(path).to_string_lossy());
     match path.ancestors().find(|above| named(above).exists()) {
@@ -210,7 +211,7 @@ fn look(path: &Path) -> Hint {
     }
 }
 
-/// The folder of a bare name is the one where the command was typed.
+/// An empty path stands for the working directory, which is the folder of a bare file name.
 fn named(path: &Path) -> &Path {
     if path.as_os_str().is_empty() { Path::new(".") } else { path }
 }
@@ -219,7 +220,7 @@ fn is_denied(cause: &io::Error) -> bool {
     cause.kind() == io::ErrorKind::PermissionDenied
 }
 
-/// Where the unit of the package, or one by hand, stands.
+/// The files of which one is there when the service is installed as a systemd unit.
 const UNITS: [&str; 3] = [
     "/etc/systemd/system/hookwheel.service",
     "/usr/lib/systemd/system/hookwheel.service",
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_the_service_has_its_code() {
+    fn each_status_of_an_answer_has_its_exit_code() {
         let expected = [(400, 1), (401, 77), (403, 77), (404, 1), (409, 1), (422, 1), (429, 1), (500, 70), (503, 1), (507, 74)];
         for (status, code) in expected {
             assert_eq!(problem(status, None).exit as u8, code, "{status}");
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_the_socket_has_its_code() {
+    fn each_error_of_the_socket_has_its_exit_code() {
         let path = || PathBuf::from("/x/admin.sock");
         assert_eq!(Failure::from(client::Error::NoService { tried: vec![] }).exit, Exit::Unreachable);
         assert_eq!(Failure::from(client::Error::Denied(path())).exit, Exit::Permission);
@@ -273,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_with_the_store_has_its_code() {
+    fn each_error_of_the_store_has_its_exit_code() {
         let file = |kind: io::ErrorKind| store::Error::File { action: "open", path: "/x".into(), cause: kind.into() };
         assert_eq!(Failure::from(file(io::ErrorKind::PermissionDenied)).exit, Exit::Permission);
         assert_eq!(Failure::from(file(io::ErrorKind::NotFound)).exit, Exit::StoreIo);
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_try_may_mend_is_told_apart_from_what_it_cannot() {
+    fn errors_that_another_try_may_mend_exit_with_75() {
         let bind = |kind: io::ErrorKind| server::Error::Bind { at: "127.0.0.1:8080".into(), cause: kind.into() };
         assert_eq!(Failure::from(bind(io::ErrorKind::AddrInUse)).exit, Exit::Bind);
         assert_eq!(Failure::from(bind(io::ErrorKind::AddrNotAvailable)).exit, Exit::Bind);
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_name_stands_in_the_folder_of_the_command() {
+    fn a_hint_lists_a_folder_that_is_there() {
         let looked = |path: &Path| look(path).line(&Called::default());
         assert_eq!(looked(Path::new("a.redb").parent().expect("a folder")), "ls -ld .");
         assert_eq!(looked(Path::new("none.redb")), "ls -la .", "what is not there cannot be listed");

@@ -16,27 +16,27 @@ pub(crate) use crate::domain::text::shell::quoted;
 /// A command to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Hint {
-    /// Ours: what stands behind the program's name, and the options of the first command that it takes too.
+    /// One of our commands: the words behind the program's name, and which options of the failed command it repeats.
     Ours(String, &'static [Asked]),
-    /// What was typed, with this option in place of what it was.
+    /// The line that was typed, with this option set to another value.
     Again { option: String, value: Option<String> },
-    /// What was typed, with a flag in place of an option that has a value.
+    /// The line that was typed, with a flag in place of an option and its value.
     Instead { option: &'static str, flag: &'static str },
-    /// What was typed, once more.
+    /// The line that was typed, unchanged.
     Repeat,
-    /// What was typed, behind another command, as `sudo`.
+    /// The line that was typed, behind another command, as `sudo`.
     Before(&'static str),
-    /// What was typed, by root, about the service at this socket: `sudo` keeps no variable of the user's.
+    /// The line that was typed, run by root and with this socket named, since `sudo` keeps no variable of the user's.
     AsRoot(PathBuf),
-    /// What was typed, with its word at this place put right.
+    /// The line that was typed, with the first word replaced by the second.
     Corrected(String, String),
-    /// Ours between other words of a shell's line, as in `mkdir -p x && hookwheel config default > x/y`.
+    /// One of our commands between other words of a shell's line, as in `mkdir -p x && hookwheel config default > x/y`.
     Within { before: String, words: String, after: String },
-    /// Another program's command, or what is to stand in the config.
+    /// Another program's command, or a line for the config.
     Text(String),
 }
 
-/// An option by which a command says what it is about.
+/// An option that one command hands on to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
     Socket,
@@ -44,7 +44,7 @@ pub(crate) enum Asked {
     Config,
 }
 
-/// How this program was called.
+/// The command line of this process, from which hints are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Called {
     /// The program as it was typed, then its arguments.
@@ -55,22 +55,22 @@ pub(crate) struct Called {
 }
 
 impl Hint {
-    /// Of a command that needs no service.
+    /// A command that needs no service.
     pub(crate) fn plain(words: impl Into<String>) -> Self {
         Self::Ours(words.into(), &[])
     }
 
-    /// Of one that asks the service.
+    /// A command that asks the service; it repeats `--socket`.
     pub(crate) fn service(words: impl Into<String>) -> Self {
         Self::Ours(words.into(), &[Asked::Socket])
     }
 
-    /// Of one that asks the service for a tenant.
+    /// A command that asks the service about a tenant; it repeats `--socket` and `--tenant`.
     pub(crate) fn tenants(words: impl Into<String>) -> Self {
         Self::Ours(words.into(), &[Asked::Socket, Asked::Tenant])
     }
 
-    /// Of one that reads the config.
+    /// A command that reads the config; it repeats `-c`.
     pub(crate) fn config(words: impl Into<String>) -> Self {
         Self::Ours(words.into(), &[Asked::Config])
     }
@@ -79,22 +79,22 @@ impl Hint {
         Self::Text(text.into())
     }
 
-    /// What was typed, with a flag.
+    /// The line that was typed, with a flag added.
     pub(crate) fn again_with(flag: &'static str) -> Self {
         Self::Again { option: flag.into(), value: None }
     }
 
-    /// What was typed, with another value of an option.
+    /// The line that was typed, with another value of an option.
     pub(crate) fn again_with_value(option: impl Into<String>, value: impl Into<String>) -> Self {
         Self::Again { option: option.into(), value: Some(value.into()) }
     }
 
-    /// What was typed, with `flag` instead of `option` and its value.
+    /// The line that was typed, with `flag` instead of `option` and its value.
     pub(crate) fn instead(option: &'static str, flag: &'static str) -> Self {
         Self::Instead { option, flag }
     }
 
-    /// As it is pasted.
+    /// The hint as a shell or the config takes it.
     pub(crate) fn line(&self, called: &Called) -> String {
         match self {
             Self::Ours(words, asked) => called.ours(words, asked),
@@ -111,7 +111,7 @@ impl Hint {
 }
 
 impl Called {
-    /// What clap read of the arguments; the program first.
+    /// Reads a command line that clap understood. `arguments` begin with the program.
     pub(crate) fn new(arguments: &[OsString], matches: &ArgMatches) -> Self {
         let mut leaf = matches;
         while let Some((_, below)) = leaf.subcommand() {
@@ -132,12 +132,12 @@ impl Called {
         }
     }
 
-    /// When nothing could be read of the arguments.
+    /// Reads a command line that clap did not understand: only its words are known.
     pub(crate) fn unread(arguments: &[OsString]) -> Self {
         Self { line: arguments.iter().map(text).collect(), ..Self::default() }
     }
 
-    /// The same for another service.
+    /// The same command line about the service at another socket.
     pub(crate) fn with_socket(self, socket: Option<String>) -> Self {
         Self { socket, ..self }
     }
@@ -161,7 +161,7 @@ impl Called {
         line
     }
 
-    /// With the first word that is `wrong`, or an option with its value behind `=`, replaced.
+    /// The line with its first word `wrong` replaced, also where that is an option with its value behind `=`.
     fn corrected(&self, wrong: &str, right: &str) -> String {
         let mut line = self.line.clone();
         let joined = format!("{wrong}=");
@@ -179,7 +179,7 @@ impl Called {
     }
 }
 
-/// The words of a line without an option, in either of its forms, and its value.
+/// The words of a line without an option and its value, whether they were one word or two.
 fn without(line: &[String], option: &str, has_value: bool) -> Vec<String> {
     let joined = format!("{option}=");
     let mut left = Vec::with_capacity(line.len() + 2);
@@ -204,7 +204,7 @@ fn text(argument: impl AsRef<OsStr>) -> String {
     argument.as_ref().to_string_lossy().into_owned()
 }
 
-/// What the program is called when nobody typed it.
+/// The program's name where it was not typed.
 const PROGRAM: &str = "hookwheel";
 
 #[cfg(test)]
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_is_about_what_the_command_was_about() {
+    fn a_hint_repeats_the_socket_tenant_and_config() {
         let called = called(&["target/hookwheel", "webhooks", "show", "x", "--tenant", "acme/*", "--socket", "a b"]);
         assert_eq!(
             Hint::tenants("webhooks list").line(&called),
@@ -236,14 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_stays_left_out() {
+    fn a_hint_adds_no_option_that_was_not_typed() {
         let called = called(&["hookwheel", "webhooks", "list"]);
         assert_eq!(Hint::tenants("webhooks list").line(&called), "hookwheel webhooks list");
         assert_eq!(Hint::config("check").line(&Called::default()), "hookwheel check");
     }
 
     #[test]
-    fn the_same_again_has_an_option_once() {
+    fn a_repeated_line_has_each_option_once() {
         let called = called(&["hookwheel", "deliveries", "list", "--cursor=a", "--webhook", "x y"]);
         let again = Hint::again_with_value("--cursor", "b").line(&called);
         assert_eq!(again, "hookwheel deliveries list --webhook 'x y' --cursor b");

@@ -13,13 +13,13 @@ use super::hint::{Called, Hint};
 use super::words::{plain, plain_json};
 use crate::domain::text::system::words;
 
-/// Both streams of one run of the program.
+/// The output of one run of the program: data on stdout, everything else on stderr.
 #[derive(Clone, Debug)]
 pub(crate) struct Out {
     pub(crate) json: bool,
-    /// For stdout.
+    /// The colours of stdout.
     pub(crate) paint: Paint,
-    /// Of stdout, in characters; `None`: it is no terminal.
+    /// The width of stdout in characters; `None`: it is no terminal.
     pub(crate) width: Option<usize>,
     errors: Paint,
     called: Arc<Called>,
@@ -32,7 +32,7 @@ impl Out {
         Self { json, paint, width, errors: colour.on(io::stderr().is_terminal()), called: called.into() }
     }
 
-    /// One line of data: JSON where that was asked for, else text whose words from strangers were made [`plain`].
+    /// Prints one line of data: JSON where that was asked for, else text in which words from strangers were made [`plain`].
     pub(crate) fn line(&self, text: impl Display) -> Result<(), Failure> {
         let text = text.to_string();
         let text = if self.json { plain_json(&text) } else { text };
@@ -40,22 +40,22 @@ impl Out {
         writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| lost(&error))
     }
 
-    /// One line beside the data.
+    /// Prints one line on stderr.
     pub(crate) fn note(&self, text: impl Display) {
         complain(&plain(&text.to_string()));
     }
 
-    /// What to try, beside the data.
+    /// Prints a hint on stderr.
     pub(crate) fn hint(&self, hint: &Hint) {
         self.note(format!("  try: {}", hint.line(&self.called)));
     }
 
-    /// How the program was called.
+    /// The command line of this process.
     pub(crate) fn called(&self) -> &Called {
         &self.called
     }
 
-    /// A failure, as a person or a program reads it.
+    /// Prints a failure on stderr, as text or as JSON.
     pub(crate) fn failure(&self, failure: &Failure) {
         if failure.is_silent() {
             return;
@@ -69,12 +69,12 @@ impl Out {
     }
 }
 
-/// Nothing can be said about a stderr that takes no more.
+/// Writes to stderr. That it takes no more cannot be told to anybody.
 fn complain(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
-/// A closed pipe ends the program quietly; anything else that stops output is said.
+/// The failure of a write to stdout: a closed pipe ends the program silently, any other cause is told.
 fn lost(error: &io::Error) -> Failure {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Failure::closed_pipe();

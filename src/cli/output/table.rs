@@ -16,17 +16,17 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// It stays, whatever the width.
+    /// A column that stays, whatever the width.
     pub(crate) const fn kept(heading: &'static str) -> Self {
         Self { heading, gives: 0, cuts: false }
     }
 
-    /// It is cut short or left out.
+    /// A column that is cut short or left out where there is no room.
     pub(crate) const fn text(heading: &'static str, gives: u8) -> Self {
         Self { heading, gives, cuts: true }
     }
 
-    /// It is left out.
+    /// A column that is left out where there is no room, and never cut.
     pub(crate) const fn whole(heading: &'static str, gives: u8) -> Self {
         Self { heading, gives, cuts: false }
     }
@@ -46,7 +46,7 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<String>], width: Option<usiz
     lines.join("\n")
 }
 
-/// Columns and rows without one that says the same of every row.
+/// Columns and rows without the column of this heading.
 pub(crate) fn without(heading: &str, columns: &[Column], rows: Vec<Vec<String>>) -> (Vec<Column>, Vec<Vec<String>>) {
     let stays: Vec<bool> = columns.iter().map(|column| column.heading != heading).collect();
     let row = |row: Vec<String>| row.into_iter().zip(&stays).filter_map(|(cell, stays)| stays.then_some(cell)).collect();
@@ -54,7 +54,7 @@ pub(crate) fn without(heading: &str, columns: &[Column], rows: Vec<Vec<String>>)
     (columns.iter().zip(&stays).filter_map(|(column, stays)| stays.then_some(*column)).collect(), rows)
 }
 
-/// Makes a line fit: nothing long keeps its whole width while something else is left out for it.
+/// Fits a line into `width`: no long cell keeps its whole width while another column is left out for it.
 fn fit(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
     let whole = widths.to_vec();
     for (column, own) in columns.iter().zip(widths.iter_mut()).filter(|(column, _)| column.cuts) {
@@ -78,7 +78,7 @@ fn give_way(columns: &[Column], widths: &mut [Option<usize>], width: usize) {
     }
 }
 
-/// Gives what is left of a line to those that were cut, the most important first.
+/// Gives the room that is left of a line to the columns that were cut, the most important first.
 fn grow(columns: &[Column], whole: &[Option<usize>], widths: &mut [Option<usize>], width: usize) {
     let mut order: Vec<usize> = (0..columns.len()).collect();
     order.sort_by_key(|at| columns[*at].gives);
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_gives_way_by_its_importance() {
+    fn columns_give_way_by_their_importance() {
         let shown = |width| table(&COLUMNS, &rows(), Some(width)).lines().last().map(str::to_owned).expect("a row");
         assert_eq!(
             shown(120),
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_longer_than_the_terminal_while_anything_can_give_way() {
+    fn no_line_is_longer_than_the_terminal_while_a_column_can_give_way() {
         for width in 23..200 {
             let lines = table(&COLUMNS, &rows(), Some(width));
             assert!(lines.lines().all(|line| line.chars().count() <= width), "{width}\n{lines}");

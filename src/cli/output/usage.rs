@@ -1,4 +1,4 @@
-//! What is said of a command line that makes no sense: what is wrong, and either the line put right or the help of its command.
+//! The failure of a command line that makes no sense: what is wrong, and as the hint the corrected line or the help of its command.
 
 use std::ffi::OsString;
 
@@ -58,7 +58,7 @@ fn command(root: &Command, arguments: &[OsString]) -> String {
     words
 }
 
-/// What clap says, without its own forms of a hint.
+/// The first paragraph of clap's own text, which holds no hint.
 fn first_paragraph(error: &Error) -> String {
     let text = error.to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_was_set_in_the_environment_is_not_asked_for() {
+    fn a_missing_argument_is_told_without_the_socket() {
         assert!(!said(&["hookwheel", "webhooks", "add"]).contains("--socket"));
     }
 }

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_one_and_no_longer_than_it_may_be() {
+    fn white_space_becomes_one_line_of_limited_length() {
         assert_eq!(one_line("  two\nlines ", 80), "two lines");
         assert_eq!(one_line("abcdef", 4), "abc…");
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_what_a_person_reads() {
+    fn lists_and_null_become_cells_of_text() {
         let object = serde_json::json!({ "events": ["a.b", "c.*"], "n": 3, "none": null });
         assert_eq!(cell(&object, "events"), "a.b,c.*");
         assert_eq!(cell(&object, "n"), "3");

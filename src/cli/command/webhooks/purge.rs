@@ -54,7 +54,7 @@ impl Purge {
 }
 
 impl Waiting {
-    /// As the API names it.
+    /// A word of the API as an option takes it.
     fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
