@@ -1,4 +1,4 @@
-//! Memory: how many bytes of what others send or ask for are held at once, and who waits when there is no room for more.
+//! The memory budget: how many bytes of events, requests and answers are held at once, and who waits when there is no room.
 //!
 //! ```text
 //!  [delivery] memory

@@ -1,4 +1,4 @@
-//! What is counted by provider: events, deliveries, attempts and how long they took.
+//! Metrics by provider: events, deliveries, attempts, and how long they took.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ pub(crate) struct Providers {
     to_success: HistogramVec,
 }
 
-/// Those of one provider, ready to be counted.
+/// The metrics of one provider.
 pub(crate) struct OfProvider {
     pub(crate) events: IntCounter,
     succeeded: IntCounter,
     failed: IntCounter,
-    /// By the place of the class in [`CLASSES`].
+    /// The counters of attempts, in the order of [`CLASSES`].
     attempts: [IntCounter; CLASSES.len()],
     attempt_duration: Histogram,
     to_first_attempt: Histogram,
@@ -54,7 +54,7 @@ impl Providers {
         }
     }
 
-    /// The metrics of a provider, made when they are asked for first. Takes a lock, so it is for those who keep what they get.
+    /// The metrics of a provider. They are made at the first call. It takes a lock, so callers should keep what they get.
     pub(crate) fn of(&self, provider: &str) -> OfProvider {
         let ended = |result| self.deliveries.with_label_values(&[provider, result]);
         let histogram = |of: &HistogramVec| of.with_label_values(&[provider]);
@@ -93,7 +93,7 @@ impl OfProvider {
     }
 }
 
-/// The metrics of every provider that whoever has this met; a look takes no lock.
+/// The metrics of all providers that its owner has asked for. It takes no lock for those that it knows.
 #[derive(Default)]
 pub(crate) struct Known(HashMap<Box<str>, Arc<OfProvider>>);
 
@@ -106,18 +106,18 @@ impl Known {
     }
 }
 
-/// What attempts bring, as the label says it.
+/// The values of the label `class`: what an attempt brought.
 const CLASSES: [&str; 13] =
     ["2xx", "3xx", "4xx", "5xx", "other", "dns", "connect", "tls", "timeout", "reset", "policy", "response", "internal"];
 
-/// The place in [`CLASSES`].
+/// The index of an attempt's class in [`CLASSES`].
 fn place(brought: Brought) -> usize {
     match brought {
         Brought::Status(2) => 0,
         Brought::Status(3) => 1,
         Brought::Status(4) => 2,
         Brought::Status(5) => 3,
-        // A response that is a failure has its status.
+        // A response without success is counted by its status, so this failure does not come here.
         Brought::Status(_) | Brought::Failure(Class::Status) => 4,
         Brought::Failure(Class::Dns) => 5,
         Brought::Failure(Class::Connect) => 6,

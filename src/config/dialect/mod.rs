@@ -27,14 +27,14 @@ use extend::Sources;
 
 pub(crate) use print::effective;
 
-/// Names and files of the dialects that are compiled in.
+/// The names and files of the dialects that are compiled in.
 pub(crate) fn built_in() -> &'static [(&'static str, &'static str)] {
     BUILT_IN
 }
 
-/// Every dialect there is: the ones compiled in, and the user's `[dialect.NAME]` entries.
+/// Reads every dialect: those that are compiled in, and the user's `[dialect.NAME]` tables.
 ///
-/// One that is wrong is noted and left out; the others stay.
+/// A dialect with a fault is noted and left out. The others stay.
 pub(crate) fn read_all(own: Vec<Entry>, faults: &mut Faults) -> BTreeMap<String, Arc<Dialect>> {
     let mut sources = Sources::default();
     for (name, text) in BUILT_IN {
@@ -49,7 +49,7 @@ pub(crate) fn read_all(own: Vec<Entry>, faults: &mut Faults) -> BTreeMap<String,
     read.collect()
 }
 
-/// One dialect; `None` when anything is wrong with it or what it extends.
+/// Reads one dialect. `None` when it, or a dialect that it extends, has a fault.
 fn read_one(name: &str, sources: &Sources, faults: &mut Faults) -> Option<Dialect> {
     let mut found = Faults::default();
     let is_own = !built_in().iter().any(|(known, _)| *known == name);
@@ -65,7 +65,7 @@ fn read_one(name: &str, sources: &Sources, faults: &mut Faults) -> Option<Dialec
     dialect.filter(|_| right)
 }
 
-/// What a base says cannot be changed where it stands, so a fault in there is told where it was extended.
+/// Passes on a fault in a base at the place where the base was extended, since the user cannot change the base itself.
 fn pass_on(fault: &Fault, extending: Location, faults: &mut Faults) {
     let inherited = matches!(&fault.location, Location::File { path, .. } if path.starts_with(BUILT_IN_PATH));
     let (location, message) = match inherited {
@@ -93,7 +93,7 @@ fn add_own(entry: Entry, sources: &mut Sources, faults: &mut Faults) {
     }
 }
 
-/// What the places of built-in dialects begin with; no file's path does.
+/// The beginning of places in built-in dialects. No file's path begins so.
 const BUILT_IN_PATH: &str = "built-in dialect ";
 
 const BUILT_IN: &[(&str, &str)] = &[

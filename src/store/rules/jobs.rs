@@ -1,24 +1,24 @@
-//! What a job does to the deliveries that waited when their webhook was disabled, removed, deleted or purged.
+//! What a job does to the deliveries that wait for a webhook which was disabled, removed, deleted or purged.
 //!
-//! A webhook has one job. What is asked while it runs is joined to it, and it begins anew.
+//! A webhook has one job. A further job that is asked for while it runs is joined to it, and the joined job begins anew.
 
 use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::EventKey;
 use crate::store::record::{Job, Task};
 
-/// What is done to one delivery that waits.
+/// What a job does to one delivery that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Fate {
-    /// It goes to the end of its webhook's backlog.
+    /// The delivery goes to the end of its webhook's backlog.
     Park,
     End(End),
 }
 
 impl Job {
-    /// What becomes of a delivery of this event; `settles`: whether parking is for where it waits.
+    /// What happens to a delivery of this event. `settles` says whether deliveries at its place can be parked.
     pub(in crate::store) fn fate(&self, event: EventKey, settles: bool) -> Option<Fate> {
         match self.task {
-            // Whenever it was published: a webhook that was deleted never comes back.
+            // This holds for events of any time, since a deleted webhook never comes back.
             Task::End => Some(Fate::End(End::WebhookDeleted)),
             _ if event.0 <= self.purged => Some(Fate::End(End::Cancelled)),
             Task::Park if event.0 <= self.until && settles => Some(Fate::Park),
@@ -26,22 +26,22 @@ impl Job {
         }
     }
 
-    /// Whether the job goes through the webhook's backlog too.
+    /// Whether the job also goes through the webhook's backlog.
     pub(in crate::store) fn ends_backlog(&self) -> bool {
         self.task == Task::End || self.purged > 0
     }
 
-    /// This job and a later one of the same webhook, from the beginning.
+    /// One job for this one and a later one of the same webhook. It begins anew.
     pub(in crate::store) fn joined(self, later: Self) -> Self {
         let (task, until) = if later.task == Task::None { (self.task, self.until) } else { (later.task, later.until) };
         Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
     }
 }
 
-/// What is done to a delivery that waits at `position`, for which the job has a fate; `None`: it is left there.
+/// What is done to a delivery that waits at `position` and for which the job has a fate. `None` leaves it there.
 ///
-/// A test that was asked for since the start (`is_asked_test`) is left to its one attempt where its queue has it. It must not be
-/// queued again: an outcome of the attempt may be on its way, and it would be sent twice.
+/// A test that was called for since the start (`is_asked_test`) is left to its only attempt while it is in its queue. It must not
+/// be queued again, since the outcome of the attempt may be on its way, and the test would then be sent twice.
 pub(in crate::store) fn settled(delivery: &Delivery, position: QueuePosition, is_asked_test: bool, fate: Fate) -> Option<Fate> {
     let is_queued_test = is_asked_test && matches!(position, QueuePosition::Due(_));
     match fate {

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde_json::Value;
 
-/// The messages of one connection.
+/// Reads and writes the messages of one connection.
 pub(crate) struct Messages<S> {
     pub(crate) stream: S,
     buffer: Vec<u8>,
@@ -14,7 +14,7 @@ pub(crate) struct Messages<S> {
 
 /// A message as it came.
 pub(crate) struct Message<'a> {
-    /// Without the empty line behind it.
+    /// The head, without the empty line behind it.
     pub(crate) head: &'a str,
     pub(crate) body: &'a [u8],
 }
@@ -24,7 +24,7 @@ impl<S: Read + Write> Messages<S> {
         Self { stream, buffer: Vec::new(), returned: 0 }
     }
 
-    /// Waits for the next message; `None`: the peer closed the connection between two messages.
+    /// Waits for the next message. `None` when the peer closed the connection between two messages.
     pub(crate) fn next(&mut self) -> io::Result<Option<Message<'_>>> {
         self.buffer.drain(..std::mem::take(&mut self.returned));
         let (head, body) = loop {
@@ -53,7 +53,7 @@ impl<S: Read + Write> Messages<S> {
         }
     }
 
-    /// Asks for a JSON document. `key` is empty where none is needed.
+    /// Gets a JSON document. `key` is empty where none is needed.
     pub(crate) fn get(&mut self, path: &str, key: &str) -> io::Result<Value> {
         let authorization = if key.is_empty() { String::new() } else { format!("authorization: Bearer {key}\r\n") };
         let request = format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{authorization}\r\n");
@@ -68,7 +68,7 @@ impl Message<'_> {
     }
 }
 
-/// The lengths of head and body of the message that `bytes` begin with; `None`: the head is not complete.
+/// The lengths of the head and the body of the message at the start of `bytes`. `None` while the head is not complete.
 fn frame(bytes: &[u8]) -> io::Result<Option<(usize, usize)>> {
     let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") else { return Ok(None) };
     let head = str::from_utf8(&bytes[..end]).map_err(io::Error::other)?;
@@ -85,7 +85,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    /// A stream of bytes that are known, which takes all that is written.
+    /// A stream with known bytes to read. It accepts everything that is written.
     struct Known(&'static [u8]);
 
     impl Read for Known {

@@ -1,8 +1,8 @@
-//! The management APIs as the documents print them: every request sent with curl as printed (method, path, headers, body), and
-//! what comes back held against the printed answer, or where none is printed against the dialect's own fields.
+//! The management APIs as the providers' documents print them. Each request is sent by curl as printed (method, path, headers,
+//! body). The answer is compared with the printed answer or, where none is printed, with the dialect's own fields.
 //!
-//! What differs is put in: the host, the key where the document leaves it out, and the id of the webhook that was made. What
-//! cannot be the same in two runs is left out of the comparison: ids, times and made secrets.
+//! A test replaces what must differ: the host, the key where the document leaves it out, and the id of the webhook that was made.
+//! It does not compare what differs in each run: ids, times and made secrets.
 
 use std::process::Command;
 
@@ -68,7 +68,7 @@ async fn aioka_lists_and_deletes_as_printed() {
     assert_eq!(curl(&service, &request("GET", &one, API_KEY, None)).status, 404);
 }
 
-// Several threads: one waits for curl while another answers the delivery.
+// The test needs several threads: one waits for curl while another answers the delivery.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn aioka_sends_a_test_event_as_printed() {
     let (service, receiver) = (Service::start(&open("aioka")).await, Receiver::start().await);
@@ -97,14 +97,14 @@ async fn a_sixth_webhook_of_an_aioka_key_is_refused_and_the_limit_named() {
     let refused = curl(&service, &request("POST", "/v1/webhooks", API_KEY, Some(AIOKA_CREATE)));
     assert_eq!(refused.status, 409, "{}", refused.body);
     assert!(text(&refused.json()["detail"]).contains('5'), "{}", refused.body);
-    // Another key of the tenant has a limit of its own, and what is deleted counts no more.
+    // Another key of the tenant has a limit of its own, and deleted webhooks do not count.
     let other = json!({ "name": "other", "provider": "p", "tenant": "t" });
     let other = text(&service.operator().post("/v1/admin/keys", &other).await.expect(201)["key"]);
     service.stranger().with_key(&other).post("/v1/webhooks", &hook).await.expect(201);
     tenant.delete(&format!("/v1/webhooks/{}", made[0])).await.expect(204);
     tenant.post("/v1/webhooks", &hook).await.expect(201);
     tenant.post("/v1/webhooks", &hook).await.problem(409, &["5"]);
-    // Those of a key that was revoked count for each key that is left.
+    // Webhooks made by a key that was revoked count for each key that is left.
     let revoked = service.operator().get("/v1/admin/keys").await.expect(200);
     let revoked =
         revoked["data"].as_array().expect("a list").iter().find(|key| key["name"] == "other").expect("listed")["id"].clone();
@@ -126,7 +126,7 @@ async fn dcisionai_creates_and_lists_as_printed() {
     let mut created = printed.clone();
     created["secret"] = json!("webhook_secret_1234567890");
     answer.is(201, json!({ "data": created }));
-    // The order of the members too.
+    // The order of the members counts too.
     let order = ["id", "name", "description", "url", "events", "secret", "created_at", "last_delivery_at", "status"];
     let places: Vec<_> = order.iter().map(|name| answer.body.find(&format!("\"{name}\":")).expect("a member")).collect();
     assert!(places.is_sorted(), "{}", answer.body);
@@ -208,12 +208,12 @@ async fn deck_and_the_standard_dialects_show_their_own_fields() {
     }
 }
 
-/// A provider `p` with tenant `t`, as it would stand in production.
+/// A config with provider `p` and tenant `t` that allows only what production allows.
 fn strict(dialect: &str) -> Config {
     Config::production().provider("p", dialect).tenant("t")
 }
 
-/// As `strict`, but a receiver on this machine can be reached.
+/// Like `strict`, but a receiver on this machine can be reached.
 fn open(dialect: &str) -> Config {
     Config::bare().provider("p", dialect).tenant("t")
 }
@@ -226,7 +226,7 @@ fn dcisionai(name: &str, description: &str, path: &str, events: &[&str]) -> Valu
     })
 }
 
-/// The arguments of curl for a request, its headers as the documents write them.
+/// The arguments of curl for a request, with headers as the documents write them.
 fn request(method: &str, path: &str, key: &str, body: Option<&str>) -> Vec<String> {
     let key = key.replace("KEY", &config::secret("p-t"));
     let mut arguments = vec!["-X".into(), method.into(), format!("HOST{path}"), "-H".into(), key];
@@ -246,7 +246,8 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 
-    /// The expected status and members, no more and no fewer. An expected `wh_` or `whsec_` is a made one, `Z` any time.
+    /// Checks the status, and that the members are exactly the expected ones. An expected `wh_` or `whsec_` stands for any made
+    /// value, and `Z` for any time.
     #[track_caller]
     fn is(&self, status: u16, expected: Value) {
         assert_eq!(self.status, status, "{}", self.body);
@@ -256,7 +257,7 @@ impl Answer {
     }
 }
 
-/// Puts the expected stand-in where something made anew looks as it should.
+/// Replaces made values by the expected stand-ins, where they have the right form.
 fn alike(given: &mut Value, expected: &Value) {
     match (&mut *given, expected) {
         (Value::Object(given), Value::Object(expected)) => {

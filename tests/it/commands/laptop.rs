@@ -1,4 +1,4 @@
-//! `dev` on a laptop: what it prints works as printed, and it leaves nothing behind that it was not to keep.
+//! `dev` on a laptop: the commands that it prints work, and it leaves nothing behind that it was not asked to keep.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -54,7 +54,7 @@ async fn dev_reads_the_clock_as_its_user_does() {
 }
 
 #[tokio::test]
-async fn what_dev_refuses_is_told_in_its_own_words() {
+async fn dev_explains_its_refusals_in_its_own_words() {
     let _turn = turn::shared().await;
     let folder = tempfile::tempdir().expect("a temporary folder");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -95,14 +95,14 @@ impl Dev {
         dev
     }
 
-    /// What stands behind a label of the header.
+    /// The text behind a label of the header.
     fn entry(&self, label: &str) -> String {
         let text = self.text();
         let line = text.lines().find_map(|line| line.trim_start().strip_prefix(label));
         line.unwrap_or_else(|| panic!("no {label}: {text}")).trim().to_owned()
     }
 
-    /// As pasted into a second terminal of the same user.
+    /// Runs a line as if it were pasted into a second terminal of the same user.
     fn paste(&self, line: &str) -> Ran {
         let mut command = Command::new("sh");
         ran::finish(at_home(command.args(["-c", line]), &self.home))
@@ -131,7 +131,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // An error means that it has ended already.
+        // An error means that the process has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
