@@ -15,8 +15,8 @@ use crate::harness::service::{Service, binary};
 /// Runs what a command says to try, in the shell of its folder.
 fn pasted(folder: &std::path::Path, said: &Ran) -> Option<i32> {
     let line = said.stderr.lines().find_map(|line| line.trim().strip_prefix("try: ")).unwrap_or_else(|| panic!("{said:?}"));
-    let mut shell = Command::new("sh");
-    shell.args(["-c", line]).current_dir(folder).env_remove("HOOKWHEEL_SOCKET").output().expect("run").status.code()
+    let mut shell = ran::undisturbed(Command::new("sh"));
+    shell.args(["-c", line]).current_dir(folder).output().expect("run").status.code()
 }
 
 #[test]
