@@ -152,3 +152,17 @@ proptest! {
         }
     }
 }
+
+/// A purge leaves a test to its queue. The restart empties the queue, and the purge does not look at the test again.
+#[test]
+fn a_test_that_a_restart_cut_short_during_a_purge_ends() {
+    let mut model = Model::new();
+    let no = EndpointNo(1);
+    take(&mut model, Step::Test(no));
+    (0..7).for_each(|_| take(&mut model, Step::Publish { in_slices: false }));
+    for step in [Step::Purge(no), Step::Background, Step::Restart] {
+        take(&mut model, step);
+    }
+    model.settle(&answered(200));
+    assert_eq!(model.pending(), 0);
+}

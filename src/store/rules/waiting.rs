@@ -33,9 +33,8 @@ pub(in crate::store) enum Fallen {
     Queue,
     /// It is a test that somebody waits for: it goes to the queue in any case.
     QueueTest,
-    /// A purge, or the job of the webhook's disabling or deletion, will come to it.
-    Leave,
-    /// As [`Fallen::Leave`], but a test ends as expired: it was cut short by a restart, so nobody waits for it.
+    /// A purge, or the job of the webhook's disabling or deletion, comes to it. But a test ends as expired: a restart cut it short, so
+    /// nobody waits for it, and the job may have passed it by while somebody did.
     LeaveUnlessTest,
 }
 
@@ -63,11 +62,10 @@ pub(in crate::store) fn park_without_row(event: EventKey, read_up_to: Option<u64
 
 /// What becomes of a delivery whose due time has come. `is_asked_test`: it is a test that was asked for since the start.
 pub(in crate::store) fn fallen(endpoint: &Endpoint, is_asked_test: bool, is_purged: bool) -> Fallen {
-    match (is_asked_test, is_purged, endpoint.is_active()) {
-        (true, _, _) => Fallen::QueueTest,
-        (false, true, _) => Fallen::Leave,
-        (false, false, true) => Fallen::Queue,
-        (false, false, false) => Fallen::LeaveUnlessTest,
+    match (is_asked_test, endpoint.is_active() && !is_purged) {
+        (true, _) => Fallen::QueueTest,
+        (false, true) => Fallen::Queue,
+        (false, false) => Fallen::LeaveUnlessTest,
     }
 }
 
@@ -119,9 +117,9 @@ mod tests {
     fn what_falls_due_is_queued_or_left_to_its_job() {
         let (active, disabled) = (endpoint(&["*"]), endpoint(&["*"]).disabled(Why::ByHand, AT));
         assert_eq!(fallen(&active, false, false), Fallen::Queue);
-        assert_eq!(fallen(&active, false, true), Fallen::Leave);
+        assert_eq!(fallen(&active, false, true), Fallen::LeaveUnlessTest);
         assert_eq!(fallen(&disabled, false, false), Fallen::LeaveUnlessTest);
-        assert_eq!(fallen(&disabled, false, true), Fallen::Leave);
+        assert_eq!(fallen(&disabled, false, true), Fallen::LeaveUnlessTest);
         assert_eq!(fallen(&disabled, true, true), Fallen::QueueTest, "somebody waits for it");
     }
 

@@ -128,7 +128,6 @@ impl Batch<'_, '_> {
                 None => self.overflow(key, at)?,
             },
             Fallen::LeaveUnlessTest => self.expire_test(key, at)?,
-            Fallen::Leave => {}
         }
         Ok(())
     }

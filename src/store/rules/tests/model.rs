@@ -671,7 +671,6 @@ impl Model {
                 let test = self.rows.get(&key).filter(|delivery| waiting::expires(delivery)).cloned();
                 test.into_iter().for_each(|test| self.stop(resend::stopped(test, End::Expired, self.now)));
             }
-            Fallen::Leave => {}
         }
     }
 
