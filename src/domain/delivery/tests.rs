@@ -89,17 +89,24 @@ fn gone_ends_it_where_the_dialect_obeys() {
 }
 
 #[test]
-fn retry_after_makes_the_next_attempt_later_and_never_sooner() {
+fn retry_after_makes_the_next_attempt_later() {
     let asked = |status, value| delay(&attempted(published(), &response(status, &[("retry-after", value)])).0);
     assert_eq!(asked(503, "7"), Some(7 * SECOND));
     assert_eq!(asked(429, " 7 "), Some(7 * SECOND));
-    assert_eq!(asked(503, "0"), Some(SECOND), "the schedule says a second");
+    assert_eq!(asked(503, "0"), Some(SECOND), "a second is the least");
     assert_eq!(asked(503, "99999999999999999999999"), Some(RETRY_AFTER_MAX));
     assert_eq!(asked(500, "7"), Some(SECOND), "only 429 and 503 may ask");
     assert_eq!([asked(503, ""), asked(503, "soon"), asked(503, "-7")], [Some(SECOND); 3]);
     assert_eq!(asked(503, "Tue, 14 Nov 2023 22:13:29 GMT"), Some(9 * SECOND));
     assert_eq!(asked(503, "Mon, 13 Nov 2023 22:13:29 GMT"), Some(SECOND), "it is over");
     assert_eq!(asked(503, "Mon, 13 Nov 1950 22:13:29 GMT"), Some(SECOND));
+}
+
+#[test]
+fn the_schedule_is_never_shortened_by_retry_after() {
+    let (first, _) = attempted(published(), &refused());
+    let (second, _) = attempted(first, &response(503, &[("retry-after", "1")]));
+    assert_eq!(delay(&second), Some(2 * SECOND));
 }
 
 #[test]
