@@ -148,12 +148,8 @@ impl Relay {
         let id = format!("evt_{:026}", self.next.fetch_add(1, Relaxed));
         let headers = self.headers(&id, &body);
         let Ok(request) = outgoing::Request::new(&endpoint.target, &headers, body) else { return false };
-        let limits = Limits {
-            timeout: self.dialect.delivery.timeout,
-            response_capture: self.response_capture,
-            cut: &self.cut,
-            metrics: None,
-        };
+        let (timeout, response_capture) = (self.dialect.delivery.timeout, self.response_capture);
+        let limits = Limits { timeout, response_capture, cut: &self.cut, metrics: None };
         let outcome = attempt(&self.connector, &mut kept, &request, limits).await;
         lock(&endpoint.kept).extend(kept);
         outcome.is_ok_and(|outcome| outcome.result.is_ok_and(|response| self.dialect.is_success(response.status)))

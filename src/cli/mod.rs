@@ -89,7 +89,7 @@ impl Command {
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),
-            Self::Completions(completions) => completions.run(Cli::command(), out),
+            Self::Completions(completions) => completions.run(&Cli::command(), out),
             Self::Man(man) => man.run(Cli::command(), out),
             Self::BenchForward(forward) => forward.run(),
             Self::Version(version) => version.run(out),

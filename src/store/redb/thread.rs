@@ -28,7 +28,7 @@ use crate::store::error::Error;
 use crate::store::message::command::{Committed, Op};
 use crate::store::record;
 use crate::store::shared::dial;
-use crate::store::writer::gate::let_in;
+use crate::store::writer::gate::refusal;
 use crate::store::writer::inbox::{Inbox, Rest};
 
 /// Who is told what each commit brought.
@@ -256,13 +256,10 @@ impl Batch<'_, '_> {
                 self.answer(move || drop($to.send(result)));
             }};
         }
-        let op = match let_in(op, self.shared.pressure()) {
-            Ok(op) => op,
-            Err((op, denied)) => {
-                self.answer(move || op.refuse(denied));
-                return Ok(());
-            }
-        };
+        if let Some(denied) = refusal(&op, self.shared.pressure()) {
+            self.answer(move || op.refuse(denied));
+            return Ok(());
+        }
         match op {
             Op::Finish(finished) => self.finish(*finished)?,
             Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),

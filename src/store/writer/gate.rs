@@ -4,15 +4,15 @@ use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
 use crate::store::message::publication::Pressure;
 
-/// Lets an operation go on, or gives it back with the reason for its refusal: it needs room, and there is none.
-pub(in crate::store) fn let_in(op: Op, pressure: Pressure) -> Result<Op, (Op, Denied)> {
+/// Why an operation may not go on: it needs room in the store, and there is none. `None`: it may.
+pub(in crate::store) fn refusal(op: &Op, pressure: Pressure) -> Option<Denied> {
     let denied = match pressure {
         // After a lost journal only events are refused, and they are refused one by one.
-        Pressure::None | Pressure::JournalLost => return Ok(op),
+        Pressure::None | Pressure::JournalLost => return None,
         Pressure::Full => Denied::Full,
         Pressure::DiskLow => Denied::DiskLow,
     };
-    if op.takes_room() { Err((op, denied)) } else { Ok(op) }
+    op.takes_room().then_some(denied)
 }
 
 impl Op {

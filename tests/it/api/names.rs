@@ -78,10 +78,9 @@ async fn a_name_is_looked_for_where_the_list_looks() {
     assert_eq!(listed(&["--all", "--webhook", "lone"]), [ids[2].clone()]);
     assert_eq!(listed(&["--tenant", "shop/other", "--webhook", "same"]), [ids[1].clone()]);
     let both = format!("2 webhooks are named `same`: {}, {}", ids[0], ids[1]);
-    for (whose, list) in [(&["--all"][..], "webhooks list --all"), (&["--tenant", "shop/*"], "webhooks list --tenant 'shop/*'")] {
+    for whose in [&["--all"][..], &["--tenant", "shop/*"]] {
         let ran = service.cli(&[&["deliveries", "list", "--webhook", "same"], whose].concat()).expect(2);
-        let tried = ran.stderr.replace(&format!(" --socket {}", config::SOCKET), "");
-        assert!(ran.stderr.contains(&both) && tried.contains(list), "{ran:?}");
+        assert!(ran.stderr.contains(&both) && ran.stderr.contains("webhooks list --all"), "{ran:?}");
     }
     assert_eq!(service.cli(&["webhooks", "show", "lone", "--tenant", "more/*", "--json"]).expect(0).json()["id"], *ids[2]);
     service.cli(&["webhooks", "delete", "same", "--tenant", "shop/*"]).expect(2).complains(&[&both]);
@@ -108,7 +107,7 @@ async fn a_key_is_revoked_by_its_name_over_the_api() {
 }
 
 #[tokio::test]
-async fn an_id_is_found_in_every_tenant_unless_one_is_named() {
+async fn an_id_is_found_in_every_tenant_whichever_is_named() {
     let service = Service::start(&Config::quick().tenant("other")).await;
     let webhook = service.acme().subscribe("https://example.com/", &["*"]).await;
     service.acme().do_to_webhook(&webhook, "disable").await;
@@ -118,6 +117,6 @@ async fn an_id_is_found_in_every_tenant_unless_one_is_named() {
     for (noun, id) in [("deliveries", &delivery), ("webhooks", &webhook)] {
         assert_eq!(service.cli(&[noun, "show", id, "--json"]).expect(0).json()["id"], **id);
         assert_eq!(service.cli(&[noun, "show", id, "--json", "--tenant", "shop/*"]).expect(0).json()["id"], **id);
-        service.cli(&[noun, "show", id, "--tenant", "shop/other"]).expect(1).complains(&["(404)"]);
+        assert_eq!(service.cli(&[noun, "show", id, "--json", "--tenant", "shop/other"]).expect(0).json()["id"], **id);
     }
 }

@@ -33,9 +33,9 @@ impl Man {
 /// The command that the words lead to, by names or aliases.
 fn find<'a>(root: &'a Command, words: &[String]) -> Result<&'a Command, Failure> {
     words.iter().try_fold(root, |command, word| {
-        let below = command.find_subcommand(word);
+        let below = command.find_subcommand(word).filter(|below| !below.is_hide_set());
         below.ok_or_else(|| {
-            let names = command.get_subcommands().map(Command::get_name);
+            let names = command.get_subcommands().filter(|below| !below.is_hide_set()).map(Command::get_name);
             let near = nearest(word, names).map(|near| Hint::Corrected(word.clone(), near.to_owned()));
             let path = command.get_bin_name().unwrap_or_else(|| command.get_name());
             Failure::usage(format!("`{path}` has no command `{word}`"), near)
@@ -71,7 +71,7 @@ mod tests {
             assert!(name.starts_with("hookwheel") && !name.contains(' '), "{name}");
             assert!(text.contains(&format!(".TH {}", name.to_uppercase())) && text.contains(".SH SYNOPSIS"), "{name}:\n{text}");
             pages += 1;
-            left.extend(command.get_subcommands());
+            left.extend(command.get_subcommands().filter(|below| !below.is_hide_set()));
         }
         assert!(pages > 40, "{pages}");
     }
@@ -86,6 +86,7 @@ mod tests {
         };
         assert_eq!(found(&[]).expect("the program"), "hookwheel");
         assert_eq!(found(&["webhook", "add"]).expect("by an alias"), "hookwheel-webhooks-add");
+        assert!(found(&["bench-forward"]).is_err(), "it is hidden");
         assert!(found(&["nonsense"]).is_err() && found(&["webhooks", "ad"]).is_err());
     }
 }
