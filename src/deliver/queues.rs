@@ -12,6 +12,7 @@
 //! [`OLD`], and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
 
 mod commit;
+mod endpoint;
 mod signal;
 mod state;
 
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::store::{Dropped, ENDPOINT_PERMITS, Lane, Ready};
+
+use endpoint::{Idle, Queue, Running};
 
 pub(crate) use signal::HealthSignal;
 pub(crate) use state::State;
@@ -49,44 +52,6 @@ pub(crate) struct Limits {
 pub(crate) struct Start<W> {
     pub(crate) ready: Ready,
     pub(crate) worker: Option<W>,
-}
-
-/// A worker that waits with an open connection.
-struct Idle<W> {
-    id: u64,
-    since: Instant,
-    worker: W,
-}
-
-/// An attempt under way.
-struct Running {
-    key: DeliveryKey,
-    since: Instant,
-    /// Whether the attempt waits for memory, before anything was sent.
-    waits: bool,
-}
-
-struct Queue<W> {
-    manual: VecDeque<Ready>,
-    due: VecDeque<Ready>,
-    backlog: VecDeque<Ready>,
-    backlog_next: bool,
-    /// The attempts under way, the oldest first.
-    running: Vec<Running>,
-    /// Deliveries that came again while an attempt of theirs was under way.
-    repeated: Vec<Ready>,
-    slow: bool,
-    /// Whether the last attempt that was not neutral succeeded.
-    answers: bool,
-    /// When the endpoint last came below its own limit of slots, or got rid of an old attempt. `None` when it never was at
-    /// either.
-    free_since: Option<Instant>,
-    /// Whether more of the endpoint's backlog waits on disk.
-    on_disk: bool,
-    refill_requested: bool,
-    deleted: bool,
-    in_ring: bool,
-    idle: Vec<Idle<W>>,
 }
 
 impl<W> Queues<W> {
@@ -348,99 +313,6 @@ impl<W> Queues<W> {
         }
     }
 }
-
-impl<W> Default for Queue<W> {
-    fn default() -> Self {
-        Self {
-            manual: VecDeque::new(),
-            due: VecDeque::new(),
-            backlog: VecDeque::new(),
-            backlog_next: false,
-            running: Vec::new(),
-            repeated: Vec::new(),
-            slow: false,
-            answers: false,
-            free_since: None,
-            on_disk: false,
-            refill_requested: false,
-            deleted: false,
-            in_ring: false,
-            idle: Vec::new(),
-        }
-    }
-}
-
-impl<W> Queue<W> {
-    fn is_empty(&self) -> bool {
-        self.manual.is_empty() && self.due.is_empty() && self.backlog.is_empty()
-    }
-
-    fn lanes(&mut self) -> impl Iterator<Item = &mut VecDeque<Ready>> {
-        [&mut self.manual, &mut self.due, &mut self.backlog].into_iter()
-    }
-
-    fn len(&self) -> usize {
-        self.manual.len() + self.due.len() + self.backlog.len()
-    }
-
-    fn is_forgettable(&self) -> bool {
-        let remembers = (self.slow && !self.deleted) || self.on_disk || self.in_ring;
-        self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !remembers
-    }
-
-    fn is_running(&self, key: DeliveryKey) -> bool {
-        self.running.iter().any(|running| running.key == key)
-    }
-
-    fn slots(&self, per_endpoint: usize) -> usize {
-        if self.slow { 1 } else { per_endpoint }
-    }
-
-    /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.
-    fn is_free(&self, per_endpoint: usize, now: Instant) -> bool {
-        self.running.len() < self.slots(per_endpoint) && self.is_quick(now)
-    }
-
-    fn held_back(&self, per_endpoint: usize, now: Instant) -> Duration {
-        let oldest =
-            [&self.manual, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
-        let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
-        now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
-    }
-
-    fn waits_for_memory(&self, now: Instant) -> Duration {
-        let oldest = self.running.iter().find(|running| running.waits).filter(|_| self.answers);
-        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since))
-    }
-
-    fn is_quick(&self, now: Instant) -> bool {
-        self.running.first().is_none_or(|oldest| now.saturating_duration_since(oldest.since) < OLD)
-    }
-
-    /// Takes the next delivery that is not under way. A delivery may be queued twice: by its entry, and by a person.
-    fn pop_startable(&mut self) -> Option<Ready> {
-        loop {
-            let ready = self.pop()?;
-            if !self.is_running(ready.key) {
-                return Some(ready);
-            }
-            self.repeated.push(ready);
-        }
-    }
-
-    fn pop(&mut self) -> Option<Ready> {
-        if let Some(first) = self.manual.pop_front() {
-            return Some(first);
-        }
-        let (first, second) =
-            if self.backlog_next { (&mut self.backlog, &mut self.due) } else { (&mut self.due, &mut self.backlog) };
-        self.backlog_next = !self.backlog_next;
-        first.pop_front().or_else(|| second.pop_front())
-    }
-}
-
-/// An endpoint with an attempt of this age or older gets none of the last quarter of the slots.
-const OLD: Duration = Duration::from_secs(1);
 
 /// With so many of an endpoint's deliveries in memory no further piece of its backlog is read, since it would find no permit.
 const FULL: usize = ENDPOINT_PERMITS as usize - LOW;

@@ -1,22 +1,19 @@
 //! The store's front: what the other rooms call. Cheap to clone.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use redb::Database;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
+use super::Error;
 use super::files::WatchedFile;
-use super::message::command::{
-    DesiredState, Finished, Limits, NewKey, NewWebhook, Op, OutcomeRoom, Purge, Ready, TestRun, WebhookOp,
-};
+use super::message::command::{Finished, Limits, Op, OutcomeRoom, Ready};
 use super::message::finding::Finding;
 use super::message::progress::Fact;
 use super::message::publication::{Publication, Refusal};
-use super::message::session::{NewConnection, Opened};
 use super::redb::abort::PanicEndsAll;
 use super::redb::boot::opening::{self, Moment, Site};
 use super::redb::journal::checkpoint::Checkpoints;
@@ -30,17 +27,12 @@ use super::shared::dial::{self, Dial};
 use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::writer::inbox::{Full, Inbox};
-use super::writer::turns::Line;
-use super::{Denied, Error, Owned};
 use crate::budget::Budget;
 use crate::clock::Clock;
-use crate::domain::access::Role;
-use crate::domain::dialect::{Dialect, EventType};
-use crate::domain::id::{DeliveryKey, EndpointNo, Node};
+use crate::domain::dialect::Dialect;
+use crate::domain::id::{EndpointNo, Node};
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::Doubt;
-use crate::domain::webhook::endpoint::{Definition, Endpoint};
-use crate::domain::webhook::secret::Secret;
 use crate::metrics::Metrics;
 
 /// Where and how to open a store.
@@ -168,107 +160,9 @@ impl Store {
         self.inbox.event(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
     }
 
-    pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Create(new)).await
-    }
-
-    pub(crate) async fn update_webhook(
-        &self,
-        no: EndpointNo,
-        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
-    ) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine) }).await
-    }
-
-    pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Enable(no)).await
-    }
-
-    pub(crate) async fn disable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Disable(no)).await
-    }
-
-    pub(crate) async fn delete_webhook(&self, no: EndpointNo) -> Result<(), Denied> {
-        self.webhook_op(WebhookOp::Delete(no)).await.map(drop)
-    }
-
-    /// The new secret signs at once; the old ones sign too for `overlap`.
-    pub(crate) async fn rotate_secret(&self, no: EndpointNo, secret: Secret, overlap: Duration) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
-    }
-
-    /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
-    pub(crate) async fn sync(&self, file: DesiredState) -> Result<Vec<Arc<Endpoint>>, Denied> {
-        let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
-        let endpoints = self.ask(Line::COMMON, |to| Op::Sync(Box::new(file), to)).await??;
-        let held: HashSet<EndpointNo> =
-            endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
-        self.shared.set_secrets_from_file(held);
-        Ok(endpoints)
-    }
-
-    pub(crate) fn set_limits(&self, limits: Limits) {
-        self.shared.budget.resize(limits.memory);
-        self.inbox.event(Op::Limits(limits));
-    }
-
-    pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Retry(key, to)).await?
-    }
-
-    /// Ends a delivery that waits, as cancelled.
-    pub(crate) async fn cancel(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Cancel(key, to)).await?
-    }
-
-    /// Begins to end what waits for a webhook, as cancelled. From the answer on none of it starts; a slice of it ends in each
-    /// commit.
-    pub(crate) async fn purge(&self, no: EndpointNo, purge: Purge) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(no), |to| Op::Purge(no, purge, to)).await?
-    }
-
-    pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {
-        let bytes = publication.bytes();
-        self.ask_with(self.line_of_webhook(no), bytes, |to| Op::Test(no, Box::new(publication), to)).await?
-    }
-
-    pub(super) async fn recover_slice(
-        &self,
-        no: EndpointNo,
-        found: Vec<super::message::command::Recovered>,
-    ) -> Result<u64, Denied> {
-        self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
-    }
-
-    pub(crate) async fn open_connection(&self, new: NewConnection) -> Result<Opened, Denied> {
-        self.ask(self.line_of_owned(&new.owned), |to| Op::OpenConnection(new, to)).await?
-    }
-
-    pub(crate) async fn close_connection(&self, owned: Owned, id: &str) -> Result<(), Denied> {
-        self.ask(self.line_of_owned(&owned), |to| Op::CloseConnection(owned, id.into(), to)).await?
-    }
-
-    /// Sets one event type of a provider, beside those of its dialect or in place of one.
-    pub(crate) async fn put_event_type(&self, provider: &str, event_type: EventType) -> Result<(), Denied> {
-        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::PutEventType(provider.into(), event_type, to)).await?
-    }
-
-    /// Takes away an event type that a provider added, or its words for one of its dialect.
-    pub(crate) async fn drop_event_type(&self, provider: &str, name: &str) -> Result<(), Denied> {
-        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::DropEventType(provider.into(), name.into(), to)).await?
-    }
-
     /// The event types that a provider added to its dialect's.
     pub(crate) fn catalogue(&self, provider: &str) -> Catalogue {
         self.shared.registry().catalogue(provider)
-    }
-
-    pub(crate) async fn add_key(&self, new: NewKey) -> Result<(), Denied> {
-        self.ask(Line::COMMON, |to| Op::AddKey(Box::new(new), to)).await?
-    }
-
-    pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
-        self.ask(self.line_of_key(id), |to| Op::RevokeKey(id.into(), to)).await?
     }
 
     pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {
@@ -292,11 +186,6 @@ impl Store {
     /// Why the wall clock is not trusted, if it is not.
     pub(crate) fn doubted_clock(&self) -> Option<Doubt> {
         self.shared.dial.doubt()
-    }
-
-    /// The operator says that the wall clock is right; false when nobody doubted that.
-    pub(crate) async fn accept_clock(&self) -> Result<bool, Denied> {
-        self.ask(Line::COMMON, Op::AcceptClock).await?
     }
 
     /// What the start found wrong, now and before, and nobody has acknowledged yet.
@@ -342,47 +231,6 @@ impl Store {
     /// Called by whoever watches the attempts.
     pub(crate) fn set_shortage(&self, shortage: Option<&'static str>) {
         *self.shared.shortage.write().unwrap_or_else(PoisonError::into_inner) = shortage;
-    }
-
-    async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
-        let line = match &op {
-            WebhookOp::Create(new) => self.line_of_owned(&new.owned),
-            WebhookOp::Update { no, .. }
-            | WebhookOp::Enable(no)
-            | WebhookOp::Disable(no)
-            | WebhookOp::Delete(no)
-            | WebhookOp::Rotate { no, .. } => self.line_of_webhook(*no),
-        };
-        self.ask(line, |to| Op::Webhook(Box::new(op), to)).await?
-    }
-
-    fn line_of_owned(&self, owned: &Owned) -> Line {
-        self.inbox.line(&owned.provider, &owned.tenant)
-    }
-
-    fn line_of_webhook(&self, no: EndpointNo) -> Line {
-        self.webhook_no(no).map_or(Line::COMMON, |webhook| self.inbox.line(&webhook.provider, &webhook.tenant))
-    }
-
-    /// A revoke stays behind what its key published.
-    fn line_of_key(&self, id: &str) -> Line {
-        let registry = self.shared.registry();
-        match registry.key_called(id).map(|key| &key.role) {
-            None | Some(Role::Operator) => Line::COMMON,
-            Some(Role::Provider { provider, .. }) => self.line_of_owned(&Owned::all_of(provider)),
-            Some(Role::Tenant { provider, tenant, .. }) => self.inbox.line(provider, tenant),
-        }
-    }
-
-    async fn ask<T>(&self, line: Line, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
-        self.ask_with(line, 0, op).await
-    }
-
-    /// The same for what holds so many bytes of an event.
-    async fn ask_with<T>(&self, line: Line, bytes: usize, op: impl FnOnce(oneshot::Sender<T>) -> Op) -> Result<T, Denied> {
-        let (to, answer) = oneshot::channel();
-        self.inbox.request(line, op(to), bytes).map_err(|_| Denied::Closing)?;
-        answer.await.map_err(|_| Denied::Closing)
     }
 }
 

@@ -14,6 +14,7 @@
 //! One thread writes. It owns the wheel too, so what is armed in memory and what stands in the due table never disagree.
 //! Everything else reads snapshots. Nothing outside this room sees a redb type.
 
+mod commands;
 mod error;
 mod files;
 mod handle;

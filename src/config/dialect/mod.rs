@@ -10,6 +10,7 @@ mod extend;
 pub(super) mod parts;
 mod print;
 mod read;
+mod retries;
 #[cfg(test)]
 mod schedules;
 #[cfg(test)]

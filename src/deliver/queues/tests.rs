@@ -1,5 +1,6 @@
 //! Tests of the queues' rules. A worker is represented by its number.
 
+use super::endpoint::OLD;
 use super::*;
 use crate::clock;
 use crate::domain::id::EventKey;

@@ -25,8 +25,8 @@ use crate::store::record::key::{
 };
 use crate::store::record::{self, Counters};
 use crate::store::redb::counted::stored_bytes;
-use crate::store::redb::mend::derive;
 use crate::store::redb::mend::quarantine::Glance;
+use crate::store::redb::mend::sums::Waiting;
 use crate::store::redb::schema::{self, BACKLOG, COUNTERS, DUE, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION};
 
 /// What a check found.
@@ -245,7 +245,7 @@ impl Check {
     /// What waits, and the bytes of all rows, add up to what the counters say.
     fn add_up(&mut self) -> Result<(), Error> {
         let Some(counters) = self.counters()? else { return Ok(()) };
-        let sum = derive::Waiting::of(&self.txn)?.sum;
+        let sum = Waiting::of(&self.txn)?.sum;
         if counters.waiting.is_some_and(|kept| kept != sum) {
             self.report.faults.push("the entries that bring deliveries back are not those that were written".into());
         }

@@ -11,8 +11,9 @@ use std::iter::Peekable;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
+use super::sums::{sum_of, value};
 use crate::domain::delivery::{Delivery, QueuePosition, State};
-use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record::key::{
@@ -23,7 +24,6 @@ use crate::store::record::{self, Counters, StoredEvent, WebhookFacts};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{self, BACKLOG, DUE, ENDPOINT, EVENT, FANOUT, INDEX, LOG, REVISIT, TENANT};
 use crate::store::redb::tables::Tables;
-use crate::store::redb::waiting;
 
 /// What mending came to.
 #[derive(Clone, Copy, Debug)]
@@ -336,44 +336,7 @@ fn entries(txn: &ReadTransaction) -> Result<Vec<(DeliveryKey, QueuePosition)>, E
     Ok(found)
 }
 
-/// All entries as the tables hold them.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Waiting {
-    pub(in crate::store) sum: u64,
-    /// The webhooks that the due table names, with how many entries each.
-    pub(in crate::store) due: ByEndpoint<u64>,
-}
-
-impl Waiting {
-    pub(in crate::store) fn of(txn: &ReadTransaction) -> Result<Self, Error> {
-        let mut found = Self::default();
-        for row in schema::read(txn, DUE)?.range::<&DueKey>(..)? {
-            let row = row?;
-            let entry = row.0.value();
-            found.sum = found.sum.wrapping_add(waiting::of_due(entry));
-            *found.due.entry(read_due_key(entry).1.endpoint).or_default() += 1;
-        }
-        for row in schema::read(txn, BACKLOG)?.range::<&BacklogKey>(..)? {
-            let (key, value) = row?;
-            found.sum = found.sum.wrapping_add(waiting::of_backlog(key.value(), value.value()));
-        }
-        Ok(found)
-    }
-}
-
-fn sum_of((key, position): &(DeliveryKey, QueuePosition)) -> u64 {
-    match *position {
-        QueuePosition::Due(at) => waiting::of_due(&due_key(at, *key)),
-        QueuePosition::Backlog(number) => waiting::of_backlog(&backlog_key(key.endpoint, number), &value(*key, number)),
-    }
-}
-
-/// Of a backlog entry.
-fn value(key: DeliveryKey, number: u64) -> Vec<u8> {
-    if number == key.event.0 { Vec::new() } else { key.event.0.to_be_bytes().to_vec() }
-}
-
-fn webhooks(txn: &ReadTransaction) -> Result<ByEndpoint<WebhookFacts>, Error> {
+pub(in crate::store) fn webhooks(txn: &ReadTransaction) -> Result<ByEndpoint<WebhookFacts>, Error> {
     let mut found: ByEndpoint<WebhookFacts> = HashMap::default();
     for row in schema::read(txn, ENDPOINT)?.range::<u32>(..)? {
         let (no, value) = row?;
@@ -400,24 +363,4 @@ where
         found.insert(row?.0.value());
     }
     Ok(found)
-}
-
-/// Tenants whose rows are gone come back from their webhooks, which name them.
-pub(in crate::store) fn mend_tenants(database: &Database) -> Result<u64, Error> {
-    let webhooks = webhooks(&database.begin_read()?)?;
-    let lazy = Txn::of(database);
-    let (mut bytes, mut put) = (Vec::new(), 0);
-    {
-        let mut table = lazy.get()?.open_table(TENANT)?;
-        for facts in webhooks.values().filter(|facts| facts.tenant_no != TenantNo(0)) {
-            let no = facts.tenant_no;
-            if table.get(no.0)?.is_none() {
-                record::write_tenant(no, &facts.owned, Default::default(), &mut bytes);
-                table.insert(no.0, &*bytes)?;
-                put += 1;
-            }
-        }
-    }
-    lazy.commit()?;
-    Ok(put)
 }

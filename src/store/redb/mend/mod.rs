@@ -4,3 +4,5 @@ pub(in crate::store) mod derive;
 pub(in crate::store) mod judge;
 pub(in crate::store) mod quarantine;
 pub(in crate::store) mod righted;
+pub(in crate::store) mod sums;
+pub(in crate::store) mod tenants;

@@ -4,6 +4,7 @@ pub(in crate::store) mod begin;
 pub(in crate::store) mod everywhere;
 pub(in crate::store) mod merged;
 pub(in crate::store) mod metrics;
+pub(in crate::store) mod queries;
 pub(in crate::store) mod recover;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod snapshot;

@@ -1,0 +1,139 @@
+//! The queue of one endpoint: what waits for it, in three lanes, what is under way, and how it did last.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::domain::id::DeliveryKey;
+use crate::store::Ready;
+
+/// A worker that waits with an open connection.
+pub(super) struct Idle<W> {
+    pub(super) id: u64,
+    pub(super) since: Instant,
+    pub(super) worker: W,
+}
+
+/// An attempt under way.
+pub(super) struct Running {
+    pub(super) key: DeliveryKey,
+    pub(super) since: Instant,
+    /// Whether the attempt waits for memory, before anything was sent.
+    pub(super) waits: bool,
+}
+
+/// The deliveries of one endpoint that wait in memory, and its attempts under way.
+pub(super) struct Queue<W> {
+    pub(super) manual: VecDeque<Ready>,
+    pub(super) due: VecDeque<Ready>,
+    pub(super) backlog: VecDeque<Ready>,
+    pub(super) backlog_next: bool,
+    /// The attempts under way, the oldest first.
+    pub(super) running: Vec<Running>,
+    /// Deliveries that came again while an attempt of theirs was under way.
+    pub(super) repeated: Vec<Ready>,
+    pub(super) slow: bool,
+    /// Whether the last attempt that was not neutral succeeded.
+    pub(super) answers: bool,
+    /// When the endpoint last came below its own limit of slots, or got rid of an old attempt. `None` when it never was at
+    /// either.
+    pub(super) free_since: Option<Instant>,
+    /// Whether more of the endpoint's backlog waits on disk.
+    pub(super) on_disk: bool,
+    pub(super) refill_requested: bool,
+    pub(super) deleted: bool,
+    pub(super) in_ring: bool,
+    pub(super) idle: Vec<Idle<W>>,
+}
+
+impl<W> Default for Queue<W> {
+    fn default() -> Self {
+        Self {
+            manual: VecDeque::new(),
+            due: VecDeque::new(),
+            backlog: VecDeque::new(),
+            backlog_next: false,
+            running: Vec::new(),
+            repeated: Vec::new(),
+            slow: false,
+            answers: false,
+            free_since: None,
+            on_disk: false,
+            refill_requested: false,
+            deleted: false,
+            in_ring: false,
+            idle: Vec::new(),
+        }
+    }
+}
+
+impl<W> Queue<W> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.manual.is_empty() && self.due.is_empty() && self.backlog.is_empty()
+    }
+
+    pub(super) fn lanes(&mut self) -> impl Iterator<Item = &mut VecDeque<Ready>> {
+        [&mut self.manual, &mut self.due, &mut self.backlog].into_iter()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.manual.len() + self.due.len() + self.backlog.len()
+    }
+
+    pub(super) fn is_forgettable(&self) -> bool {
+        let remembers = (self.slow && !self.deleted) || self.on_disk || self.in_ring;
+        self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !remembers
+    }
+
+    pub(super) fn is_running(&self, key: DeliveryKey) -> bool {
+        self.running.iter().any(|running| running.key == key)
+    }
+
+    pub(super) fn slots(&self, per_endpoint: usize) -> usize {
+        if self.slow { 1 } else { per_endpoint }
+    }
+
+    /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.
+    pub(super) fn is_free(&self, per_endpoint: usize, now: Instant) -> bool {
+        self.running.len() < self.slots(per_endpoint) && self.is_quick(now)
+    }
+
+    pub(super) fn held_back(&self, per_endpoint: usize, now: Instant) -> Duration {
+        let oldest =
+            [&self.manual, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
+        let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
+        now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
+    }
+
+    pub(super) fn waits_for_memory(&self, now: Instant) -> Duration {
+        let oldest = self.running.iter().find(|running| running.waits).filter(|_| self.answers);
+        oldest.map_or(Duration::ZERO, |oldest| now.saturating_duration_since(oldest.since))
+    }
+
+    pub(super) fn is_quick(&self, now: Instant) -> bool {
+        self.running.first().is_none_or(|oldest| now.saturating_duration_since(oldest.since) < OLD)
+    }
+
+    /// Takes the next delivery that is not under way. A delivery may be queued twice: by its entry, and by a person.
+    pub(super) fn pop_startable(&mut self) -> Option<Ready> {
+        loop {
+            let ready = self.pop()?;
+            if !self.is_running(ready.key) {
+                return Some(ready);
+            }
+            self.repeated.push(ready);
+        }
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Ready> {
+        if let Some(first) = self.manual.pop_front() {
+            return Some(first);
+        }
+        let (first, second) =
+            if self.backlog_next { (&mut self.backlog, &mut self.due) } else { (&mut self.due, &mut self.backlog) };
+        self.backlog_next = !self.backlog_next;
+        first.pop_front().or_else(|| second.pop_front())
+    }
+}
+
+/// An endpoint with an attempt of this age or older gets none of the last quarter of the slots.
+pub(super) const OLD: Duration = Duration::from_secs(1);
