@@ -11,6 +11,8 @@
 //! little-endian, keys as in the tables. Readers look into the same bytes until the tables have them. `hwj1`, of stores before
 //! version 4, has neither base nor the checksum before; it is read and not written.
 
+use std::num::NonZeroU32;
+
 use super::item::{Change, Table};
 use crate::store::record::key::MarkBytes;
 
@@ -24,11 +26,11 @@ pub(in crate::store) struct Changes {
     counters: Span,
 }
 
-/// A record within the bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A record within the bytes. None ends at 0, for the head comes first; so an optional span takes no more room than a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Span {
     begin: u32,
-    end: u32,
+    end: NonZeroU32,
 }
 
 /// One row that was put, or taken out.
@@ -82,10 +84,11 @@ impl Changes {
     pub(in crate::store) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
         room.resize(HEAD_BYTES, 0);
-        Self { bytes: room, items: Default::default(), marks: Vec::new(), counters: Span::default() }
+        Self { bytes: room, items: Default::default(), marks: Vec::new(), counters: Span::new(HEAD_BYTES, HEAD_BYTES) }
     }
 
     /// Puts a row, and says where its value stands.
+    #[inline]
     pub(in crate::store) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Span {
         let (key, value) = (self.begin_item(table, Change::Put, key), self.write(value, table.has_values()));
         self.items[table as usize].push(Item { value: Some(value), ..key });
@@ -93,6 +96,7 @@ impl Changes {
     }
 
     /// Takes a row out.
+    #[inline]
     pub(in crate::store) fn take(&mut self, table: Table, key: &[u8]) {
         let item = self.begin_item(table, Change::Taken, key);
         self.items[table as usize].push(item);
@@ -168,7 +172,7 @@ impl Changes {
     pub(in crate::store) fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
         let mut joined = Self::default();
         for changes in all {
-            let before = position(joined.bytes.len());
+            let before = joined.bytes.len();
             joined.bytes.extend_from_slice(&changes.bytes);
             for (to, items) in joined.items.iter_mut().zip(&changes.items) {
                 to.extend(items.iter().map(|item| item.moved(before)));
@@ -222,26 +226,28 @@ impl Changes {
     /// What sealed changes did last with the row of `key`: the value that was put, or `Some(None)` when it was taken out.
     pub(in crate::store) fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
         let items = &self.items[table as usize];
-        let wanted = (prefix(key), key);
-        let end = items.partition_point(|item| (item.prefix, self.record(item.key)) <= wanted);
-        let newest = items[..end].last().filter(|item| self.record(item.key) == key)?;
+        let prefix = prefix(key);
+        let end = items.partition_point(|item| item.prefix < prefix || (item.prefix == prefix && self.record(item.key) <= key));
+        let newest = items[..end].last().filter(|item| item.prefix == prefix && self.record(item.key) == key)?;
         Some(newest.value.map(|value| self.record(value)))
     }
 
     /// Writes the tag and key of an item. The item is one that takes its row out.
+    #[inline]
     fn begin_item(&mut self, table: Table, change: Change, key: &[u8]) -> Item {
         self.bytes.push(table.tag(change));
         Item { prefix: prefix(key), key: self.write(key, table.key_bytes().is_none()), value: None }
     }
 
     /// Writes bytes, with their length before them where that is not known otherwise.
+    #[inline]
     fn write(&mut self, bytes: &[u8], is_counted: bool) -> Span {
         if is_counted {
             self.bytes.extend_from_slice(&position(bytes.len()).to_le_bytes());
         }
-        let begin = position(self.bytes.len());
+        let begin = self.bytes.len();
         self.bytes.extend_from_slice(bytes);
-        Span { begin, end: position(self.bytes.len()) }
+        Span::new(begin, self.bytes.len())
     }
 
     fn sort(&mut self) {
@@ -253,26 +259,35 @@ impl Changes {
 }
 
 impl Span {
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.begin as usize..self.end as usize]
+    #[inline]
+    fn new(begin: usize, end: usize) -> Self {
+        Self { begin: position(begin), end: NonZeroU32::new(position(end)).expect("the head comes first") }
     }
 
-    fn moved(self, by: u32) -> Self {
-        Self { begin: self.begin + by, end: self.end + by }
+    #[inline]
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.begin as usize..self.end.get() as usize]
+    }
+
+    fn moved(self, by: usize) -> Self {
+        Self::new(self.begin as usize + by, self.end.get() as usize + by)
     }
 }
 
 impl Item {
-    fn moved(self, by: u32) -> Self {
+    fn moved(self, by: usize) -> Self {
         Self { key: self.key.moved(by), value: self.value.map(|value| value.moved(by)), ..self }
     }
 }
 
 /// The first bytes of a key as a number that sorts as they do.
+#[inline]
 fn prefix(key: &[u8]) -> u128 {
+    if let Some(first) = key.first_chunk() {
+        return u128::from_be_bytes(*first);
+    }
     let mut bytes = [0; 16];
-    let len = key.len().min(bytes.len());
-    bytes[..len].copy_from_slice(&key[..len]);
+    bytes[..key.len()].copy_from_slice(key);
     u128::from_be_bytes(bytes)
 }
 
@@ -296,7 +311,7 @@ impl Reader<'_> {
     fn span(&mut self, bytes: usize) -> Option<Span> {
         let begin = self.at;
         self.at = begin.checked_add(bytes).filter(|end| *end <= self.bytes.len())?;
-        Some(Span { begin: position(begin), end: position(self.at) })
+        Some(Span::new(begin, self.at))
     }
 
     /// A record behind its length.

@@ -56,18 +56,22 @@ impl Table {
         Self::ALL.into_iter().find_map(|table| Some((table, of(&table)?)))
     }
 
+    #[inline]
     pub(in crate::store) fn tag(self, change: Change) -> u8 {
         self.form().tags[change as usize]
     }
 
+    #[inline]
     pub(in crate::store) fn key_bytes(self) -> Option<usize> {
         self.form().key_bytes
     }
 
+    #[inline]
     pub(in crate::store) fn has_values(self) -> bool {
         self.form().has_values
     }
 
+    #[inline]
     fn form(self) -> &'static Form {
         &FORMS[self as usize]
     }
