@@ -36,7 +36,11 @@ async fn a_reload_renews_the_certificate_and_a_bad_one_changes_nothing() {
     assert_eq!(status(&mut before).await, 200, "a connection outlives the certificate it began with");
 
     with(&first.cert, &second.key).write(service.folder());
-    service.cli(&["reload"]).expect(78).complains(&["tls/key.pem", "is not that of the first certificate", "try: "]);
+    service.cli(&["reload"]).expect(78).complains(&[
+        "tls/key.pem",
+        "is not that of the first certificate",
+        "the key is the one that it was made with",
+    ]);
     second.connect(&service).await.expect("as before");
 
     Config::quick().write(service.folder());
