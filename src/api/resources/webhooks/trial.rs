@@ -21,7 +21,7 @@ use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::{Pattern, check_type_name};
-use crate::store::{Publication, TestRun};
+use crate::store::{Denied, Publication, TestRun};
 
 /// `POST /v1/webhooks/{id}/test`
 pub(crate) async fn test_one(ask: &Ask<'_>) -> Result<Reply, Problem> {
@@ -51,7 +51,7 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     let mut keys = Vec::with_capacity(runs.len());
     for (run, patience) in runs {
-        keys.push(finished(run, patience).await);
+        keys.push(finished(run, patience).await?);
     }
     whole::all(ask, keys).await
 }
@@ -59,7 +59,7 @@ pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
 async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
     let dialect = ask.dialect_of(endpoint);
     let run = start(ask, endpoint, wish).await?;
-    let key = finished(run, patience(&dialect)).await;
+    let key = finished(run, patience(&dialect)).await?;
     whole::one(ask, &dialect, key).await
 }
 
@@ -68,10 +68,13 @@ async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Te
     ask.api.store.test(endpoint.no, publication).await.map_err(|denied| ask.denied(endpoint, denied))
 }
 
-/// Waits for the outcome; one that does not come is shown as the delivery stands.
-async fn finished(run: TestRun, patience: Duration) -> DeliveryKey {
-    let _ = timeout(patience, run.done).await;
-    run.key
+/// Waits for the outcome. A delivery whose outcome does not come in time is shown as it stands. When the store ends before the
+/// outcome, the call is refused: nothing tells any more whether the test was sent.
+async fn finished(run: TestRun, patience: Duration) -> Result<DeliveryKey, Problem> {
+    match timeout(patience, run.done).await {
+        Ok(Err(_)) => Err(Problem::Denied(Denied::Closing)),
+        Ok(Ok(())) | Err(_) => Ok(run.key),
+    }
 }
 
 /// An attempt, and some time for its turn.
@@ -173,9 +176,12 @@ const NO_EXAMPLE: &str = r#"{"test":true}"#;
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::oneshot;
+
     use super::*;
     use crate::api::request::settings::fixture::{dialect, provider};
     use crate::domain::dialect::EventType;
+    use crate::domain::id::EventKey;
     use crate::domain::template::Numbers;
     use crate::domain::webhook::endpoint::fixture::endpoint;
 
@@ -215,5 +221,22 @@ mod tests {
         let made = made(&["*"], dialect, Wish { kind: Some("Pay\"".into()), data: Some("null") }).unwrap();
         assert_eq!(&*made.attributes["job"], "\"test\"");
         assert_eq!(&*made.attributes["code"], "\"Pay\\\"\"");
+    }
+
+    #[tokio::test]
+    async fn a_test_whose_store_ended_is_not_shown_as_made() {
+        let key = DeliveryKey { event: EventKey(1), endpoint: EndpointNo(1) };
+        let run = || {
+            let (to, done) = oneshot::channel();
+            (to, finished(TestRun { key, done }, Duration::from_millis(5)))
+        };
+        let (ended, answer) = run();
+        drop(ended);
+        assert!(matches!(answer.await, Err(Problem::Denied(Denied::Closing))));
+        let (to, answer) = run();
+        to.send(()).unwrap();
+        assert_eq!(answer.await.ok(), Some(key));
+        let (_late, answer) = run();
+        assert_eq!(answer.await.ok(), Some(key), "it is shown as it stands");
     }
 }
