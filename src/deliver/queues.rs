@@ -9,7 +9,7 @@
 //!
 //! An endpoint at its limit is not in the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
 //! connect has one slot until an attempt succeeds. The last quarter of all slots is for endpoints without an attempt older than
-//! [`OLD`], and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
+//! [a second](endpoint::OLD), and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
 
 mod commit;
 mod endpoint;
