@@ -121,6 +121,12 @@ async fn room_that_retention_made_is_used_again() {
         let taken = || async { (acme.publish(&large()).await.status == 202).then_some(()) };
         eventually("there is room for 25 of them", WITHIN, taken).await;
     }
+    let operator = service.operator();
+    let in_the_file = || async {
+        let live_bytes = operator.get("/v1/admin/status").await.expect(200)["live_bytes"].as_u64();
+        live_bytes.filter(|live_bytes| *live_bytes > 25 * LARGE as u64)
+    };
+    eventually("the store's file has taken pages for all of them", WITHIN, in_the_file).await;
     // Other files fill the free space, so only pages of the store's own file are left.
     service.disk().fill("filler", 20 << 20);
     let refused = || async { (acme.publish(&large()).await.status == 507).then_some(()) };
@@ -138,8 +144,11 @@ fn small() -> Value {
 }
 
 fn large() -> Value {
-    json!({ "type": "order.paid", "data": "x".repeat(900 * 1024) })
+    json!({ "type": "order.paid", "data": "x".repeat(LARGE) })
 }
+
+/// Bytes of a large event's data.
+const LARGE: usize = 900 * 1024;
 
 /// The size of the disk. The service wants 64 of them to stay free.
 const MEBIBYTES: u32 = 96;
