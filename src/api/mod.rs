@@ -33,7 +33,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use http::accept::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, serve};
 pub(crate) use http::shutdown::{Stage, Stop};
 pub(crate) use http::slots::{LEAVING_MAX, Limits};
-pub(crate) use request::entrance::Door;
+pub(crate) use request::entrance::Entrance;
 pub(crate) use request::settings::Settings;
 pub(crate) use told::tell;
 
@@ -41,7 +41,7 @@ use calls::Calls;
 use http::body::{BodyBudget, Carrier, discard};
 use http::slots::{Group, Slot, Slots};
 use request::auth::{Caller, Keys, NoKey};
-use request::context::Ask;
+use request::context::Context;
 use request::creations::Creations;
 use request::entrance::Way;
 use request::guesses::Guesses;
@@ -131,8 +131,8 @@ impl Api {
         self.network.len()
     }
 
-    fn slots(&self, door: Door) -> &Slots {
-        if door == Door::Admin { &self.socket } else { &self.network }
+    fn slots(&self, entrance: Entrance) -> &Slots {
+        if entrance == Entrance::Admin { &self.socket } else { &self.network }
     }
 
     /// Answers one request, whatever it is. The answer says so when it is the connection's last: what of its body is not taken
@@ -159,8 +159,8 @@ impl Api {
         body: &mut Incoming,
         call: &mut Option<Call>,
     ) -> Result<Reply, Problem> {
-        let door = way.door;
-        door.check(&head.method, &head.headers)?;
+        let entrance = way.entrance;
+        entrance.check(&head.method, &head.headers)?;
         let found = self.routes.find(&head.method, head.uri.path())?;
         *call = Some(found.call);
         if found.need == Need::Open {
@@ -171,10 +171,10 @@ impl Api {
             return resources::metrics::show(self, &settings, &head.headers).await;
         }
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let known = keys.caller(door, &head.headers, || settings.keys().next().is_some() || self.store.has_keys());
+        let known = keys.caller(entrance, &head.headers, || settings.keys().next().is_some() || self.store.has_keys());
         let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
-        caller.may(found.need, door)?;
+        caller.may(found.need, entrance)?;
         request::entrance::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = request::entrance::is_ndjson(&head.headers);
@@ -185,8 +185,8 @@ impl Api {
         }
         let (id, query, headers, body) = (&*found.decoded_id()?, head.uri.query(), &head.headers, taken.bytes.clone());
         let rooms = (carrier == Carrier::Many).then(|| self.rooms(&caller));
-        let ask = Ask { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body };
-        let mut reply = self.call(found.call, ask).await?;
+        let context = Context { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body };
+        let mut reply = self.call(found.call, context).await?;
         // What was done is answered in any case.
         let is_held = rooms.is_none_or(|rooms| reply.take_room(&rooms));
         if is_held || head.method != ::http::Method::GET { Ok(reply) } else { Err(response::answer::CROWDED) }
@@ -229,51 +229,51 @@ impl Api {
         }
     }
 
-    async fn call(&self, call: Call, ask: Ask<'_>) -> Result<Reply, Problem> {
-        let ask = &ask;
+    async fn call(&self, call: Call, context: Context<'_>) -> Result<Reply, Problem> {
+        let context = &context;
         match call {
             Call::Healthz | Call::Readyz => Ok(self.open(call)),
-            Call::Metrics => resources::metrics::show(self, ask.settings, ask.headers).await,
+            Call::Metrics => resources::metrics::show(self, context.settings, context.headers).await,
             Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
-            Call::Publish if ask.is_ndjson => resources::publish_batch::publish(ask).await,
-            Call::Publish => resources::publish::publish(ask).await,
-            Call::ListEvents => resources::events::list(ask).await,
-            Call::ShowEvent => resources::events::show(ask).await,
-            Call::ExplainEvent => resources::explain::explain(ask).await,
-            Call::CreateWebhook => resources::webhooks::create(ask).await,
-            Call::ListWebhooks => resources::webhooks::list(ask).await,
-            Call::ShowWebhook => resources::webhooks::show(ask).await,
-            Call::PutWebhook => resources::webhooks::put(ask).await,
-            Call::PatchWebhook => resources::webhooks::patch(ask).await,
-            Call::DeleteWebhook => resources::webhooks::delete(ask).await,
-            Call::EnableWebhook => resources::webhooks::enable(ask).await,
-            Call::DisableWebhook => resources::webhooks::disable(ask).await,
-            Call::RotateSecret => resources::webhooks::rotate_secret(ask).await,
-            Call::ShowSecret => resources::webhooks::show_secret(ask),
-            Call::TestWebhook => resources::webhooks::test_one(ask).await,
-            Call::TestWebhooks => resources::webhooks::test_all(ask).await,
-            Call::RecoverWebhook => resources::webhooks::recover(ask).await,
-            Call::PurgeWebhook => resources::webhooks::purge(ask).await,
-            Call::ListWebhookDeliveries => resources::deliveries::list_of_webhook(ask).await,
-            Call::ListDeliveries => resources::deliveries::list(ask).await,
-            Call::ShowDelivery => resources::deliveries::show(ask).await,
-            Call::CancelDelivery => resources::deliveries::cancel(ask).await,
-            Call::RetryDelivery => resources::deliveries::retry(ask).await,
-            Call::WebhookStats => resources::webhooks::stats(ask).await,
-            Call::Stats => resources::stats::stats(ask).await,
-            Call::OpenConnection => resources::sessions::open(ask).await,
-            Call::CloseConnection => resources::sessions::close(ask).await,
-            Call::ListEventTypes => resources::event_types::list(ask).await,
-            Call::PutEventType => resources::event_types::put(ask).await,
-            Call::DeleteEventType => resources::event_types::delete(ask).await,
-            Call::ListKeys => resources::keys::list(ask).await,
-            Call::CreateKey => resources::keys::create(ask).await,
-            Call::RevokeKey => resources::keys::revoke(ask).await,
+            Call::Publish if context.is_ndjson => resources::publish_batch::publish(context).await,
+            Call::Publish => resources::publish::publish(context).await,
+            Call::ListEvents => resources::events::list(context).await,
+            Call::ShowEvent => resources::events::show(context).await,
+            Call::ExplainEvent => resources::explain::explain(context).await,
+            Call::CreateWebhook => resources::webhooks::create(context).await,
+            Call::ListWebhooks => resources::webhooks::list(context).await,
+            Call::ShowWebhook => resources::webhooks::show(context).await,
+            Call::PutWebhook => resources::webhooks::put(context).await,
+            Call::PatchWebhook => resources::webhooks::patch(context).await,
+            Call::DeleteWebhook => resources::webhooks::delete(context).await,
+            Call::EnableWebhook => resources::webhooks::enable(context).await,
+            Call::DisableWebhook => resources::webhooks::disable(context).await,
+            Call::RotateSecret => resources::webhooks::rotate_secret(context).await,
+            Call::ShowSecret => resources::webhooks::show_secret(context),
+            Call::TestWebhook => resources::webhooks::test_one(context).await,
+            Call::TestWebhooks => resources::webhooks::test_all(context).await,
+            Call::RecoverWebhook => resources::webhooks::recover(context).await,
+            Call::PurgeWebhook => resources::webhooks::purge(context).await,
+            Call::ListWebhookDeliveries => resources::deliveries::list_of_webhook(context).await,
+            Call::ListDeliveries => resources::deliveries::list(context).await,
+            Call::ShowDelivery => resources::deliveries::show(context).await,
+            Call::CancelDelivery => resources::deliveries::cancel(context).await,
+            Call::RetryDelivery => resources::deliveries::retry(context).await,
+            Call::WebhookStats => resources::webhooks::stats(context).await,
+            Call::Stats => resources::stats::stats(context).await,
+            Call::OpenConnection => resources::sessions::open(context).await,
+            Call::CloseConnection => resources::sessions::close(context).await,
+            Call::ListEventTypes => resources::event_types::list(context).await,
+            Call::PutEventType => resources::event_types::put(context).await,
+            Call::DeleteEventType => resources::event_types::delete(context).await,
+            Call::ListKeys => resources::keys::list(context).await,
+            Call::CreateKey => resources::keys::create(context).await,
+            Call::RevokeKey => resources::keys::revoke(context).await,
             Call::Status => Ok(resources::admin::status(self)),
             Call::Reload => resources::admin::reload(self).await,
             Call::AcceptClock => resources::admin::accept_clock(self).await,
-            Call::ListAllWebhooks => resources::webhooks::list_all(ask).await,
-            Call::ListAllDeliveries => resources::deliveries::list_all(ask).await,
+            Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
+            Call::ListAllDeliveries => resources::deliveries::list_all(context).await,
         }
     }
 }

@@ -4,9 +4,9 @@
 //! admin socket and never open its store. Data goes to stdout, everything else to stderr.
 
 mod args;
+mod calls;
 mod client;
 mod command;
-mod doors;
 mod named;
 mod output;
 mod whose;

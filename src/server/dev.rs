@@ -19,7 +19,7 @@ use super::receiver::{self, Manners};
 use super::run::{self, Bound, Plan, Running};
 use super::signals::Signals;
 use super::{Error, listen, logging, runtime};
-use crate::api::Door;
+use crate::api::Entrance;
 use crate::clock;
 use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Log, LogLevel, Provider, Tenant, Webhook};
 use crate::config::fault::Location;
@@ -119,7 +119,7 @@ async fn run_dev(
         at: clock::now(),
         took: Duration::ZERO,
     };
-    let plan = Plan { config, loader: None, door: Door::Dev };
+    let plan = Plan { config, loader: None, entrance: Entrance::Dev };
     let told = Told { ready, started, print_secret: options.print_secret };
     run::run(plan, signals, Bound { listener, address }, move |running| tell(running, told, show)).await
 }

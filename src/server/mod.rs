@@ -72,7 +72,7 @@ where
     let config = loader.load().map_err(Error::Config)?;
     logging::set(config.server.log);
     let runtime = runtime()?;
-    runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), door: crate::api::Door::Tcp }, |_| {
+    runtime.block_on(run::until_signal(run::Plan { config, loader: Some(loader), entrance: crate::api::Entrance::Tcp }, |_| {
         std::future::pending()
     }))
 }

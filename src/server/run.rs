@@ -16,7 +16,7 @@ use super::reload::Reloader;
 use super::signals::Signals;
 use super::watch::{disk, files, lateness};
 use super::{Error, descriptors, dump, listen, notify, paths, wiring};
-use crate::api::{self, Api, Door, Listener, Stage, Stop};
+use crate::api::{self, Api, Entrance, Listener, Stage, Stop};
 use crate::clock;
 use crate::config::checked::Config;
 use crate::config::dangers::Dangers;
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     /// The sources that a reload reads; `None`: there is nothing to reload.
     pub(super) loader: Option<Loader>,
     /// How callers at the TCP listener are told apart.
-    pub(super) door: Door,
+    pub(super) entrance: Entrance,
 }
 
 /// A running service, as it is given to whoever waits until it is ready.
@@ -95,8 +95,8 @@ where
     let api = Arc::new(Api::new(store.clone(), seen, ask, Stop::new(stopped.clone()), network));
     let mut serving = JoinSet::new();
     let (tls, tls_seen) = watch::channel(listen::tls(config));
-    serving.spawn(api::serve(Listener::Tcp(listener, tls_seen), api.clone(), plan.door, Stop::new(stopped.clone())));
-    serving.spawn(api::serve(Listener::Unix(socket), api.clone(), Door::Admin, Stop::new(stopped)));
+    serving.spawn(api::serve(Listener::Tcp(listener, tls_seen), api.clone(), plan.entrance, Stop::new(stopped.clone())));
+    serving.spawn(api::serve(Listener::Unix(socket), api.clone(), Entrance::Admin, Stop::new(stopped)));
     info!("listening on {}://{address}", if config.server.tls.is_some() { "https" } else { "http" });
 
     let mut watching = JoinSet::new();

@@ -172,7 +172,7 @@ impl World {
             tenant: new.tenant,
             kinds: new.kinds.to_vec(),
             is_from_file,
-            stands: Stands::of(endpoint.standing),
+            stands: Stands::of(endpoint.state),
             was_off: false,
             failures: endpoint.failures,
             dialect: self.dialects[new.provider].clone(),
@@ -347,7 +347,7 @@ impl World {
         let found = self.process().stepped.store.webhook_no(no);
         let doubted = self.doubts.hooks.remove(&no);
         let Some(hook) = self.book.hooks.get_mut(&no) else { return Ok(()) };
-        let is = found.as_ref().map_or(Stands::Deleted, |endpoint| Stands::of(endpoint.standing));
+        let is = found.as_ref().map_or(Stands::Deleted, |endpoint| Stands::of(endpoint.state));
         let failures = found.as_ref().map_or(hook.failures, |endpoint| endpoint.failures);
         if doubted {
             (hook.stands, hook.failures) = (is, failures);

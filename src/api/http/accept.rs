@@ -15,7 +15,7 @@ use super::shutdown::Stop;
 use super::slots::{Group, Slot};
 use super::{h1, h2};
 use crate::api::Api;
-use crate::api::request::entrance::{Door, Way};
+use crate::api::request::entrance::{Entrance, Way};
 use crate::clock;
 
 /// A socket on which connections come in.
@@ -30,9 +30,9 @@ pub(crate) enum Listener {
 /// returns when the last connection has ended.
 ///
 /// There is no bound on that wait here: the caller sets one.
-pub(crate) async fn serve(listener: Listener, api: Arc<Api>, door: Door, mut stop: Stop) {
-    let slots = api.slots(door).clone();
-    let server = Server { api, door, peer: None, stop: stop.clone() };
+pub(crate) async fn serve(listener: Listener, api: Arc<Api>, entrance: Entrance, mut stop: Stop) {
+    let slots = api.slots(entrance).clone();
+    let server = Server { api, entrance, peer: None, stop: stop.clone() };
     loop {
         slots.settled().await;
         let accepted = tokio::select! {
@@ -80,7 +80,7 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Option<IpAddr>)> {
 #[derive(Clone)]
 struct Server {
     api: Arc<Api>,
-    door: Door,
+    entrance: Entrance,
     /// The peer's address, for a connection over the network.
     peer: Option<IpAddr>,
     stop: Stop,
@@ -106,12 +106,12 @@ impl Server {
     }
 
     async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, way) = (self.api, Way { door: self.door, peer: self.peer });
+        let (api, way) = (self.api, Way { entrance: self.entrance, peer: self.peer });
         h1::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 
     async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, way) = (self.api, Way { door: self.door, peer: self.peer });
+        let (api, way) = (self.api, Way { entrance: self.entrance, peer: self.peer });
         h2::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 }

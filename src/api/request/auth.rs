@@ -10,7 +10,7 @@ use http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::entrance::Door;
+use super::entrance::Entrance;
 use super::route::Need;
 use super::settings::{Provider, Settings};
 use super::target::{TARGET, Target, named};
@@ -78,11 +78,11 @@ pub(crate) struct Keys<'a, F> {
 
 impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
     /// Finds out who asks. `any`: whether there is any key at all, asked only when the one given is unknown.
-    pub(crate) fn caller(&self, door: Door, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
-        match door {
-            Door::Admin => self.operator(None, headers),
-            Door::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Target::Tenant(DEFAULT_OWNER.into()), None),
-            Door::Tcp => match shown(headers).map(|hash| self.find(&hash)) {
+    pub(crate) fn caller(&self, entrance: Entrance, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
+        match entrance {
+            Entrance::Admin => self.operator(None, headers),
+            Entrance::Dev => self.caller_of(Rank::Tenant(Scopes::ALL), DEFAULT_OWNER, Target::Tenant(DEFAULT_OWNER.into()), None),
+            Entrance::Tcp => match shown(headers).map(|hash| self.find(&hash)) {
                 Some(Some(key)) => self.caller_with(key, headers),
                 _ if !any() => Err(Problem::NoKey(NoKey::NoneYet)),
                 Some(None) => Err(Problem::NoKey(NoKey::Unknown)),
@@ -133,9 +133,9 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
 
 impl Caller {
     /// Whether this caller may make a call that needs `need`.
-    pub(crate) fn may(&self, need: Need, door: Door) -> Result<(), Problem> {
+    pub(crate) fn may(&self, need: Need, entrance: Entrance) -> Result<(), Problem> {
         match (need, self.rank) {
-            (Need::AdminSocket, _) if door != Door::Admin => Err(forbidden("this is answered at the admin socket alone")),
+            (Need::AdminSocket, _) if entrance != Entrance::Admin => Err(forbidden("this is answered at the admin socket alone")),
             (_, Rank::Operator) | (Need::Open, _) => Ok(()),
             (Need::Operator | Need::AdminSocket | Need::Metrics, _) => Err(forbidden("this needs an operator's key")),
             (Need::Catalogue, Rank::Tenant(_)) => {

@@ -23,7 +23,7 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{self, Denied, Refusal, WebhookView};
 
 /// A request at work.
-pub(crate) struct Ask<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) api: &'a Api,
     pub(crate) settings: &'a Settings,
     pub(crate) caller: Caller,
@@ -36,7 +36,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) body: Bytes,
 }
 
-impl Ask<'_> {
+impl Context<'_> {
     /// The dialect that the caller's API speaks.
     pub(crate) fn dialect(&self) -> &Arc<Dialect> {
         &self.caller.provider.dialect
@@ -118,7 +118,7 @@ impl Ask<'_> {
     }
 }
 
-impl Ask<'_> {
+impl Context<'_> {
     /// Why a change of a webhook was not made: where the config file has a say, with the file's name.
     pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
         match (&denied, self.settings.place(endpoint)) {

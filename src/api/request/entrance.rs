@@ -10,7 +10,7 @@ use crate::api::response::problem::Problem;
 
 /// A way in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Entrance {
     /// The network: a key for everything but health.
     Tcp,
     /// The admin socket: the operator, by the permissions of a file.
@@ -22,7 +22,7 @@ pub(crate) enum Door {
 /// How a request came in, and from where.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
-    pub(crate) door: Door,
+    pub(crate) entrance: Entrance,
     /// Who is on the other side; `None` at the admin socket.
     pub(crate) peer: Option<IpAddr>,
 }
@@ -31,11 +31,11 @@ impl Way {
     /// Whether metrics are shown without a key: to the admin socket, to the laptop itself, and to addresses that the config opens.
     pub(crate) fn is_open(self, allowed: &[IpNet]) -> bool {
         let peer = self.peer.map(|peer| peer.to_canonical());
-        self.door != Door::Tcp || peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
+        self.entrance != Entrance::Tcp || peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
     }
 }
 
-impl Door {
+impl Entrance {
     /// Refuses what a web page in the user's browser could have sent.
     pub(crate) fn check(self, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
         if self != Self::Dev {
@@ -106,7 +106,7 @@ mod tests {
 
     fn check(method: Method, given: &[(http::HeaderName, &'static str)]) -> Option<u16> {
         let headers = given.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect();
-        Door::Dev.check(&method, &headers).err().map(|problem| problem.status().as_u16())
+        Entrance::Dev.check(&method, &headers).err().map(|problem| problem.status().as_u16())
     }
 
     #[test]

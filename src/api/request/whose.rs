@@ -1,7 +1,7 @@
 //! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
 
 use super::auth::{Caller, Rank};
-use super::context::Ask;
+use super::context::Context;
 use super::params::Query;
 use super::target::target_parts;
 use crate::api::response::problem::Problem;
@@ -28,13 +28,13 @@ impl Whose {
     }
 
     /// Refuses a provider that is not there, and a tenant that an operator names and nobody knows: an empty list would hide the slip.
-    pub(crate) fn check(self, ask: &Ask<'_>) -> Result<Self, Problem> {
+    pub(crate) fn check(self, context: &Context<'_>) -> Result<Self, Problem> {
         let named = self.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
-        if let (Some(provider), Rank::Operator) = (named, ask.caller.rank) {
-            ask.settings.known_provider(provider)?;
-            self.tenant.as_deref().map_or(Ok(()), |tenant| ask.known_tenant(provider, tenant))?;
+        if let (Some(provider), Rank::Operator) = (named, context.caller.rank) {
+            context.settings.known_provider(provider)?;
+            self.tenant.as_deref().map_or(Ok(()), |tenant| context.known_tenant(provider, tenant))?;
         }
-        self.within(&ask.caller)
+        self.within(&context.caller)
     }
 
     /// Of a provider's key its own tenants, or the one that it named; others do not exist.

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::whole;
 use crate::api::document::delivery::{self as document, Reason, Row};
 use crate::api::request::auth::Rank;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
@@ -32,76 +32,76 @@ use crate::domain::webhook::target::{OPENED_BY, REFUSED};
 use crate::store::{self, Attempt, Filter, Of, Owned, Status, Store, View};
 
 /// `GET /v1/deliveries`: of all webhooks of the tenant, newest first.
-pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let owned = ask.caller.owned()?;
-    list_of(ask, ask.dialect(), Of::Tenant(owned.clone()), &owned).await
+pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let owned = context.caller.owned()?;
+    list_of(context, context.dialect(), Of::Tenant(owned.clone()), &owned).await
 }
 
 /// `GET /v1/webhooks/{id}/deliveries`, newest first.
-pub(crate) async fn list_of_webhook(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    list_of(ask, &ask.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint)).await
+pub(crate) async fn list_of_webhook(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    list_of(context, &context.dialect_of(&endpoint), Of::Webhook(endpoint.no), &owned(&endpoint)).await
 }
 
 /// `GET /v1/deliveries/{id}`: with every attempt that is kept.
-pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let view = found(ask)?;
-    whole::one(ask, &ask.dialect_of(&view.endpoint), view.delivery.key).await
+pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
+    let view = found(context)?;
+    whole::one(context, &context.dialect_of(&view.endpoint), view.delivery.key).await
 }
 
 /// `POST /v1/deliveries/{id}/retry`
-pub(crate) async fn retry(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let view = found(ask)?;
+pub(crate) async fn retry(context: &Context<'_>) -> Result<Reply, Problem> {
+    let view = found(context)?;
     let key = view.delivery.key;
-    ask.api.store.retry(key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
-    let view = ask.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
-    let node = ask.api.store.node();
-    Ok(context::document(StatusCode::OK, &ask.dialect_of(&view.endpoint), &row(node, &view)))
+    context.api.store.retry(key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
+    let view = context.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
+    let node = context.api.store.node();
+    Ok(context::document(StatusCode::OK, &context.dialect_of(&view.endpoint), &row(node, &view)))
 }
 
 /// `DELETE /v1/deliveries/{id}`: one that waits ends as failed, for the reason `cancelled`. It stays in the log, and an attempt
 /// under way may still succeed.
-pub(crate) async fn cancel(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let view = found(ask)?;
-    ask.api.store.cancel(view.delivery.key).await.map_err(|denied| ask.denied(&view.endpoint, denied))?;
-    told::cancelled(&ask.caller, ask.id);
+pub(crate) async fn cancel(context: &Context<'_>) -> Result<Reply, Problem> {
+    let view = found(context)?;
+    context.api.store.cancel(view.delivery.key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
+    told::cancelled(&context.caller, context.id);
     Ok(Reply::no_content())
 }
 
 /// The delivery that the path names, if the caller sees its webhook.
-fn found(ask: &Ask<'_>) -> Result<View, Problem> {
-    let view = ask.api.store.delivery(ask.id)?.filter(|view| ask.caller.sees(&view.endpoint));
+fn found(context: &Context<'_>) -> Result<View, Problem> {
+    let view = context.api.store.delivery(context.id)?.filter(|view| context.caller.sees(&view.endpoint));
     view.ok_or(Problem::NotFound(Resource::Delivery))
 }
 
-async fn list_of(ask: &Ask<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
-    let store = ask.api.store.clone();
+async fn list_of(context: &Context<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
+    let store = context.api.store.clone();
     let node = store.node();
-    let mut query = ask.query(PARAMETERS);
+    let mut query = context.query(PARAMETERS);
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let mut filter = filter(&mut query, store.now());
     let event = query.id("event");
     query.finish()?;
     if let Some(id) = event {
         let Some(event) = store.event_by_id(owned, &id)? else {
-            return page(ask, Frame::new(dialect), lines(node, store::Page::default(), row)).await;
+            return page(context, Frame::new(dialect), lines(node, store::Page::default(), row)).await;
         };
         filter.event = Some(event.key);
     }
     let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
-    page(ask, Frame::new(dialect), lines(node, found, row)).await
+    page(context, Frame::new(dialect), lines(node, found, row)).await
 }
 
 /// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
 /// those of one or of a provider, `?webhook=` those of a webhook.
-pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let store = ask.api.store.clone();
-    let mut query = ask.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
+pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
+    let store = context.api.store.clone();
+    let mut query = context.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let (filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
     let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
     query.finish()?;
-    let whose = whose.check(ask)?;
+    let whose = whose.check(context)?;
     let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
     let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound(Resource::Webhook));
     let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
@@ -112,7 +112,7 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
         store.deliveries(&webhook.unwrap_or(Of::Tenants(tenants)), &filter, before, limit)
     };
     let found = context::read(look).await?;
-    page(ask, Frame::default(), lines(node, found, row_with_owner)).await
+    page(context, Frame::default(), lines(node, found, row_with_owner)).await
 }
 
 /// A filter for an event that one of the tenants has; `None` when none of them has it.
@@ -247,7 +247,7 @@ pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
 
 /// Why it failed for good, or why it is held.
 fn reason(view: &View) -> Option<Reason> {
-    match (view.delivery.state, view.endpoint.standing) {
+    match (view.delivery.state, view.endpoint.state) {
         (State::Failed { end, .. }, _) => Some(Reason::Ended(end)),
         (State::Pending(_), _) if view.status != Status::Held => None,
         (State::Pending(_), WebhookState::Disabled { .. }) => Some(Reason::WebhookDisabled),

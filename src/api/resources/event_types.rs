@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::value::RawValue;
 
 use crate::api::document::event_type as document;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, Query};
 use crate::api::response::page::{Frame, Listed, documents, page};
@@ -15,11 +15,11 @@ use crate::domain::webhook::pattern::check_type_name;
 use crate::store::Denied;
 
 /// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
-pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["limit", "cursor"]);
+pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut query = context.query(&["limit", "cursor"]);
     let (limit, start) = (query.limit(), start(&mut query));
     query.finish()?;
-    let dialect = ask.dialect().clone();
+    let dialect = context.dialect().clone();
     let numbers = (start..dialect.event_types.len()).take(limit + 1).collect();
     let rows = Listed::new(
         numbers,
@@ -27,35 +27,35 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
         |number: &usize| (number + 1).to_string(),
         documents(move |number: &usize| Ok(document(&dialect.event_types[*number]))),
     );
-    page(ask, Frame::new(ask.dialect()), rows).await
+    page(context, Frame::new(context.dialect()), rows).await
 }
 
 /// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.
-pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let event_type = read(ask)?;
-    let is_known = ask.dialect().event_type(&event_type.name).is_some();
-    ask.api.store.put_event_type(&ask.caller.provider.name, event_type.clone()).await?;
+pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
+    let event_type = read(context)?;
+    let is_known = context.dialect().event_type(&event_type.name).is_some();
+    context.api.store.put_event_type(&context.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(context::document(status, ask.dialect(), &document(&event_type)))
+    Ok(context::document(status, context.dialect(), &document(&event_type)))
 }
 
 /// `DELETE /v1/event-types/{name}`: takes away what the provider added. Of a type that its dialect has, the dialect's words stand
 /// again; that type itself is the dialect's. Who subscribes to a type that is gone gets it as before, as with other senders: what
 /// the catalogue says is for who subscribes next.
-pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let (provider, name) = (&ask.caller.provider.name, ask.id);
-    match ask.api.store.drop_event_type(provider, name).await {
-        Err(Denied::NoEventType) if ask.dialect().event_type(name).is_some() => Err(Problem::Conflict(format!(
+pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
+    let (provider, name) = (&context.caller.provider.name, context.id);
+    match context.api.store.drop_event_type(provider, name).await {
+        Err(Denied::NoEventType) if context.dialect().event_type(name).is_some() => Err(Problem::Conflict(format!(
             "the event type `{name}` belongs to the dialect `{}`; what can be deleted is what this provider added",
-            ask.dialect().name
+            context.dialect().name
         ))),
         dropped => Ok(dropped.map(|()| Reply::no_content())?),
     }
 }
 
-fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
-    let mut form = Form::read(&ask.body, &["description", "example", "version"])?;
-    if let Err(reason) = check_type_name(ask.id) {
+fn read(context: &Context<'_>) -> Result<EventType, Problem> {
+    let mut form = Form::read(&context.body, &["description", "example", "version"])?;
+    if let Err(reason) = check_type_name(context.id) {
         form.note_at(Wrong::new("", reason));
     }
     let description = form.text("description").unwrap_or_default();
@@ -66,7 +66,7 @@ fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
     if example.len() > EXAMPLE_BYTES_MAX {
         form.note("example", format!("is {} bytes long; at most {EXAMPLE_BYTES_MAX} are kept", example.len()));
     }
-    if let Err(refusal) = ask.dialect().body.data(example.as_bytes()) {
+    if let Err(refusal) = context.dialect().body.data(example.as_bytes()) {
         form.note_at(Wrong::new(refusal.inside("example").pointer, "cannot be printed in this dialect"));
     }
     let version = form.member("version").map_or("0", |field| field.raw);
@@ -75,7 +75,7 @@ fn read(ask: &Ask<'_>) -> Result<EventType, Problem> {
         0
     });
     form.finish()?;
-    Ok(EventType { name: ask.id.into(), description: description.into(), example: example.into(), ours: false, version })
+    Ok(EventType { name: context.id.into(), description: description.into(), example: example.into(), ours: false, version })
 }
 
 /// A place in the list; what is added behind it does not move it.

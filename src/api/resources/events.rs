@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::response::answer::{Next, Source};
 use crate::api::response::page::{Frame, Row, Rows, page};
@@ -22,36 +22,42 @@ use crate::store::{Fit, Owned, Space, Store};
 /// `GET /v1/events`: the tenant's and those for all tenants of its provider, oldest first.
 ///
 /// `next` is null on the last page, as in every list; `cursor` is always where the feed goes on.
-pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let owned = ask.caller.owned()?;
-    let mut query = ask.query(&["limit", "cursor", "wait"]);
+pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let owned = context.caller.owned()?;
+    let mut query = context.query(&["limit", "cursor", "wait"]);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or(EventKey::MIN));
     let wait = query.read_with("wait", "is not a duration of at most 60s, like 30s", wait).unwrap_or_default();
     query.finish()?;
-    let mut keys = read(ask, &owned, after, limit, wait).await?;
+    let mut keys = read(context, &owned, after, limit, wait).await?;
     let more = keys.len() > limit;
     keys.truncate(limit);
-    let rows = Events { store: ask.api.store.clone(), keys, at: 0, after, more };
-    page(ask, Frame::new(ask.dialect()).feed(), rows).await
+    let rows = Events { store: context.api.store.clone(), keys, at: 0, after, more };
+    page(context, Frame::new(context.dialect()).feed(), rows).await
 }
 
 /// `GET /v1/events/{id}`
-pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let (store, key) = (ask.api.store.clone(), find(ask)?.key);
-    let shown = Shown { store, key, wrap: ask.dialect().api.wrap.clone() };
-    Reply::rendered(StatusCode::OK, shown, ask.rooms()).await
+pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
+    let (store, key) = (context.api.store.clone(), find(context)?.key);
+    let shown = Shown { store, key, wrap: context.dialect().api.wrap.clone() };
+    Reply::rendered(StatusCode::OK, shown, context.rooms()).await
 }
 
 /// The event that the path names, without its content, if it is the tenant's or for all of its provider.
-pub(crate) fn find(ask: &Ask<'_>) -> Result<Event, Problem> {
-    let event = ask.api.store.event_by_id(&ask.caller.owned()?, ask.id)?;
+pub(crate) fn find(context: &Context<'_>) -> Result<Event, Problem> {
+    let event = context.api.store.event_by_id(&context.caller.owned()?, context.id)?;
     event.ok_or(Problem::NotFound(Resource::Event))
 }
 
 /// One more than `limit`, if there is; waits for the first when there is none.
-async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait: Duration) -> Result<Vec<EventKey>, Problem> {
+async fn read(
+    context: &Context<'_>,
+    owned: &Owned,
+    after: EventKey,
+    limit: usize,
+    wait: Duration,
+) -> Result<Vec<EventKey>, Problem> {
     let deadline = Instant::from_std(clock::steady() + wait);
-    let (store, mut stop) = (&ask.api.store, ask.api.stop.clone());
+    let (store, mut stop) = (&context.api.store, context.api.stop.clone());
     loop {
         let mut feed = (!wait.is_zero()).then(|| store.feed(owned));
         let (reader, of) = (store.clone(), owned.clone());
@@ -64,9 +70,9 @@ async fn read(ask: &Ask<'_>, owned: &Owned, after: EventKey, limit: usize, wait:
         tokio::select! {
             published = timeout_at(deadline, published) => if published.is_err() { return Ok(keys) },
             () = stop.pressed() => return Ok(keys),
-            () = ask.slot.until_told_to_leave() => return Ok(keys),
+            () = context.slot.until_told_to_leave() => return Ok(keys),
         }
-        ask.api.check_again(&ask.caller)?;
+        context.api.check_again(&context.caller)?;
     }
 }
 

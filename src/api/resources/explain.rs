@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::events;
 use crate::api::document::explained::Explained;
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
@@ -17,15 +17,15 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
-pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let (event, owned) = (events::find(ask)?, ask.caller.owned()?);
-    let mut query = ask.query(&["limit", "cursor"]);
+pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
+    let (event, owned) = (events::find(context)?, context.caller.owned()?);
+    let mut query = context.query(&["limit", "cursor"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
-    let store = ask.api.store.clone();
+    let store = context.api.store.clone();
     let node = store.node();
     let endpoints = store.webhooks(&owned, after, limit + 1);
-    let link = ask.dialect().link(&event.attributes);
+    let link = context.dialect().link(&event.attributes);
     let rows = Listed::new(
         endpoints,
         limit,
@@ -44,7 +44,7 @@ pub(crate) async fn explain(ask: &Ask<'_>) -> Result<Reply, Problem> {
             })
         }),
     );
-    page(ask, Frame::new(ask.dialect()), rows).await
+    page(context, Frame::new(context.dialect()), rows).await
 }
 
 /// One sentence for a person.

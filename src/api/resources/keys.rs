@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::api::document::key::{self as document, KeyOwner};
 use crate::api::random;
 use crate::api::request::auth::{Caller, NoKey, Rank, hash};
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, unknown};
 use crate::api::request::settings::{FILE_KEY, Settings};
@@ -25,45 +25,45 @@ use crate::domain::id::{is_name, key_id};
 use crate::store::{Denied, NewKey};
 
 /// `GET /v1/admin/keys`: all that the caller may see by id, without their texts, which nobody keeps.
-pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["limit", "cursor"]);
+pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut query = context.query(&["limit", "cursor"]);
     let (limit, after): (usize, Box<str>) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
-    let mut keys = all(ask);
+    let mut keys = all(context);
     keys.retain(|key| key.id > after);
     let rows = Listed::new(keys, limit, |key| cursor::encode(&key.id), documents(|key: &Arc<Key>| Ok(document(key))));
-    page(ask, Frame::default(), rows).await
+    page(context, Frame::default(), rows).await
 }
 
 /// `POST /v1/admin/keys`: the one answer that shows the key's text.
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut form = Form::read_or_empty(&ask.body, &["name", "operator", "provider", "tenant", "scopes"])?;
+pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut form = Form::read_or_empty(&context.body, &["name", "operator", "provider", "tenant", "scopes"])?;
     let name = name(&mut form);
-    let role = match ask.caller.rank {
-        Rank::Operator => role(&mut form, ask.settings),
-        Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &ask.caller, scopes)?,
+    let role = match context.caller.rank {
+        Rank::Operator => role(&mut form, context.settings),
+        Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &context.caller, scopes)?,
     };
     form.finish()?;
     let text = text(random::bytes()?);
-    let now = ask.api.store.now();
+    let now = context.api.store.now();
     let id = key_id(now, random::bytes()?).into();
-    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now, maker: ask.caller.maker() };
-    let by = ask.caller.key.as_ref().map(|key| key.hash);
-    ask.api.key_changes.take(&ask.caller, clock::steady())?;
-    ask.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
-    told::key_made(&ask.caller, &key);
+    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now, maker: context.caller.maker() };
+    let by = context.caller.key.as_ref().map(|key| key.hash);
+    context.api.key_changes.take(&context.caller, clock::steady())?;
+    context.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
+    told::key_made(&context.caller, &key);
     Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key), key: text.to_string() }))
 }
 
 /// `DELETE /v1/admin/keys/{id or name}`: no request that comes after the answer is taken with it.
-pub(crate) async fn revoke(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let key = called(&all(ask), ask.id)?;
+pub(crate) async fn revoke(context: &Context<'_>) -> Result<Reply, Problem> {
+    let key = called(&all(context), context.id)?;
     if is_from_file(&key) {
         return Err(Denied::KeyInFile.into());
     }
-    ask.api.key_changes.take(&ask.caller, clock::steady())?;
-    ask.api.store.revoke_key(&key.id).await?;
-    told::key_revoked(&ask.caller, &key.id);
+    context.api.key_changes.take(&context.caller, clock::steady())?;
+    context.api.store.revoke_key(&key.id).await?;
+    told::key_revoked(&context.caller, &key.id);
     Ok(Reply::no_content())
 }
 
@@ -76,9 +76,9 @@ fn denied(denied: Denied) -> Problem {
 }
 
 /// Those of the file and those made here that the caller may see, by id.
-fn all(ask: &Ask<'_>) -> Vec<Arc<Key>> {
-    let known = ask.settings.keys().cloned().chain(ask.api.store.keys());
-    let mut keys: Vec<Arc<Key>> = known.filter(|key| sees(&ask.caller, key)).collect();
+fn all(context: &Context<'_>) -> Vec<Arc<Key>> {
+    let known = context.settings.keys().cloned().chain(context.api.store.keys());
+    let mut keys: Vec<Arc<Key>> = known.filter(|key| sees(&context.caller, key)).collect();
     keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     keys
 }

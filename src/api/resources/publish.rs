@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::near::{Judge, Near};
 use crate::api::request::auth::{Caller, Rank};
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::request::params::{Form, WRONG_MAX, escaped};
 use crate::api::request::target::{TARGET, Target};
 use crate::api::response::print;
@@ -28,13 +28,13 @@ use crate::domain::webhook::pattern::check_type_name;
 use crate::store::{Accepted, Publication};
 
 /// Publishes what the body says, and answers when it is on disk.
-pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let idempotency_key = idempotency_key(ask.headers)?;
-    let reader = Reader { caller: &ask.caller, idempotency_key, now: ask.api.store.now() };
-    let publication = reader.read(&ask.body)?;
-    let mut judge = Judge::new(&ask.caller.provider, &ask.api.store);
+pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
+    let idempotency_key = idempotency_key(context.headers)?;
+    let reader = Reader { caller: &context.caller, idempotency_key, now: context.api.store.now() };
+    let publication = reader.read(&context.body)?;
+    let mut judge = Judge::new(&context.caller.provider, &context.api.store);
     let near = judge.known(&publication.kind);
-    let mut accepted = ask.api.store.accept_one(publication).await.map_err(|refusal| ask.refused(refusal))?;
+    let mut accepted = context.api.store.accept_one(publication).await.map_err(|refusal| context.refused(refusal))?;
     let near = judge.or_near(near, &mut accepted);
     let published = Published { accepted, near };
     Ok(Reply::object(published.status(), |object| published.print(object)))

@@ -8,23 +8,23 @@ use tokio::task::yield_now;
 use super::near::{Judge, Near};
 use super::publish::{Published, Reader, idempotency_key};
 use crate::api::Api;
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::response::print::fill_object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::store::{Publication, Refusal};
 
 /// Publishes every line; a bad one stops no other.
-pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    if idempotency_key(ask.headers)?.is_some() {
+pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
+    if idempotency_key(context.headers)?.is_some() {
         return Err(Problem::Wrong("Idempotency-Key names one event; give each line an `id` instead".into()));
     }
-    let lines = lines(&ask.body)?;
-    let reader = Reader { caller: &ask.caller, idempotency_key: None, now: ask.api.store.now() };
+    let lines = lines(&context.body)?;
+    let reader = Reader { caller: &context.caller, idempotency_key: None, now: context.api.store.now() };
     // Taken before anything is published: what is on disk has to be answered.
-    let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &ask.rooms()).await?;
+    let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &context.rooms()).await?;
     let mut answer = Answer::of(lines.len());
-    let mut judge = Judge::new(&ask.caller.provider, &ask.api.store);
+    let mut judge = Judge::new(&context.caller.provider, &context.api.store);
     let (mut under_way, mut bytes_under_way) = (VecDeque::new(), 0);
     for slice in slices(&lines) {
         let bytes: usize = slice.iter().map(Bytes::len).sum();
@@ -32,15 +32,15 @@ pub(crate) async fn publish(ask: &Ask<'_>) -> Result<Reply, Problem> {
             && let Some((bytes, first)) = under_way.pop_front()
         {
             bytes_under_way -= bytes;
-            answer.add_all(first.await, &mut judge, ask.api);
+            answer.add_all(first.await, &mut judge, context.api);
         }
         bytes_under_way += bytes;
-        under_way.push_back((bytes, publish_slice(ask, &reader, slice, &mut judge)));
+        under_way.push_back((bytes, publish_slice(context, &reader, slice, &mut judge)));
         // Reading lines keeps a thread that others' requests want too.
         yield_now().await;
     }
     for (_, slice) in under_way {
-        answer.add_all(slice.await, &mut judge, ask.api);
+        answer.add_all(slice.await, &mut judge, context.api);
     }
     Ok(Reply::ndjson(answer.bytes, room))
 }
@@ -83,16 +83,16 @@ impl Answer {
 
 /// One slice in line for the store, and then its results with the lines that never came so far put between them.
 fn publish_slice(
-    ask: &Ask<'_>,
+    context: &Context<'_>,
     reader: &Reader<'_>,
     lines: &[Bytes],
     judge: &mut Judge<'_>,
 ) -> impl Future<Output = Vec<Result<Published, Problem>>> + use<> {
     let mut good = Vec::with_capacity(lines.len());
     let mut results: Vec<Result<Option<Near>, Problem>> = Vec::with_capacity(lines.len());
-    let goes_on = ask.still_publishes().is_ok();
+    let goes_on = context.still_publishes().is_ok();
     for line in lines {
-        let judged = if goes_on { Ok(()) } else { ask.still_publishes() };
+        let judged = if goes_on { Ok(()) } else { context.still_publishes() };
         match judged.and_then(|()| read(reader, line)) {
             Ok(publication) => {
                 results.push(Ok(judge.known(&publication.kind)));
@@ -101,7 +101,7 @@ fn publish_slice(
             Err(problem) => results.push(Err(problem)),
         }
     }
-    let accepted = ask.api.store.accept(good);
+    let accepted = context.api.store.accept(good);
     async {
         let mut answers = accepted.await.into_iter();
         let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::from);

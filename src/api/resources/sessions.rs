@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use crate::api::document::session::{self as document, Pinned};
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::params::Form;
 use crate::api::request::target::TARGET;
 use crate::api::response::problem::Problem;
@@ -12,12 +12,12 @@ use crate::domain::id::is_name;
 use crate::store::{Connection, NewConnection, Owned};
 
 /// `POST /v1/connections`: pins the URLs of the tenant's webhooks, or of the one that `link` names. 200 for one that is open.
-pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    pins(ask)?;
-    let mut form = Form::read(&ask.body, &["id", "link", "tenant"])?;
-    let owned = owned(ask, "/tenant", form.text("tenant").as_deref())?;
-    if !ask.caller.makes_tenant() {
-        ask.api.store.check_tenant(&owned)?;
+pub(crate) async fn open(context: &Context<'_>) -> Result<Reply, Problem> {
+    pins(context)?;
+    let mut form = Form::read(&context.body, &["id", "link", "tenant"])?;
+    let owned = owned(context, "/tenant", form.text("tenant").as_deref())?;
+    if !context.caller.makes_tenant() {
+        context.api.store.check_tenant(&owned)?;
     }
     let id = form.required_text("id");
     if id.as_deref().is_some_and(|id| !is_name(id)) {
@@ -25,55 +25,55 @@ pub(crate) async fn open(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     let id = id.unwrap_or_default();
     let link = form.text("link");
-    let names_one = |link: &str| ask.api.store.webhooks_named(&owned, link).iter().any(|endpoint| endpoint.is_subscribed());
+    let names_one = |link: &str| context.api.store.webhooks_named(&owned, link).iter().any(|endpoint| endpoint.is_subscribed());
     if link.as_deref().is_some_and(|link| !names_one(link)) {
         form.note("link", "names no webhook of this tenant");
     }
     form.finish()?;
     let new = NewConnection { owned, id: (&*id).into(), link: link.map(Into::into) };
-    let (connection, was_open) = ask.api.store.open_connection(new).await?;
+    let (connection, was_open) = context.api.store.open_connection(new).await?;
     let status = if was_open { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(answer(ask, status, &id, &connection))
+    Ok(answer(context, status, &id, &connection))
 }
 
 /// `DELETE /v1/connections/{id}`: deliveries that are made keep their URL, the next ones take the one of then.
-pub(crate) async fn close(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    pins(ask)?;
-    let query = ask.query(&["tenant"]);
-    let owned = owned(ask, "?tenant", query.text("tenant"))?;
+pub(crate) async fn close(context: &Context<'_>) -> Result<Reply, Problem> {
+    pins(context)?;
+    let query = context.query(&["tenant"]);
+    let owned = owned(context, "?tenant", query.text("tenant"))?;
     query.finish()?;
-    ask.api.store.close_connection(owned, ask.id).await?;
+    context.api.store.close_connection(owned, context.id).await?;
     Ok(Reply::no_content())
 }
 
-fn answer(ask: &Ask<'_>, status: StatusCode, id: &str, connection: &Connection) -> Reply {
-    let known = connection.urls.iter().filter_map(|(no, url)| Some((ask.api.store.webhook_no(*no)?, url)));
+fn answer(context: &Context<'_>, status: StatusCode, id: &str, connection: &Connection) -> Reply {
+    let known = connection.urls.iter().filter_map(|(no, url)| Some((context.api.store.webhook_no(*no)?, url)));
     let webhooks = known.map(|(endpoint, url)| Pinned { id: endpoint.id.to_string(), url: url.to_string() }).collect();
     let link = connection.link.as_deref().map(Into::into);
     let opened_at = connection.opened_at.into();
-    context::document(status, ask.dialect(), &document::Connection { id: id.into(), link, opened_at, webhooks })
+    context::document(status, context.dialect(), &document::Connection { id: id.into(), link, opened_at, webhooks })
 }
 
-fn pins(ask: &Ask<'_>) -> Result<(), Problem> {
-    let dialect = ask.dialect();
+fn pins(context: &Context<'_>) -> Result<(), Problem> {
+    let dialect = context.dialect();
     let refused = || Problem::Wrong(format!("webhooks of the dialect {} keep no URL for a connection", dialect.name));
     if dialect.delivery.pin_url { Ok(()) } else { Err(refused()) }
 }
 
 /// The caller's tenant, or the one that a provider's key names.
-fn owned(ask: &Ask<'_>, pointer: &str, named: Option<&str>) -> Result<Owned, Problem> {
-    match (ask.caller.tenant(), named) {
+fn owned(context: &Context<'_>, pointer: &str, named: Option<&str>) -> Result<Owned, Problem> {
+    match (context.caller.tenant(), named) {
         (Some(own), Some(named)) if own != named => {
             Err(Problem::Forbidden("this key opens and closes connections of its own tenant alone".into()))
         }
         (None, Some(named)) if is_name(named) => {
-            Ok(Owned { provider: (&*ask.caller.provider.name).into(), tenant: named.into() })
+            Ok(Owned { provider: (&*context.caller.provider.name).into(), tenant: named.into() })
         }
         (None, Some(_)) => Err(Problem::field(pointer, NO_NAME)),
         (None, None) => {
             Err(Problem::field(pointer, format!("is missing; a provider's key names the tenant, here or as {TARGET}")))
         }
-        (Some(_), _) => ask.caller.owned(),
+        (Some(_), _) => context.caller.owned(),
     }
 }
 

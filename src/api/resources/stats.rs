@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::api::request::auth::Rank;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Row, Rows, page};
@@ -18,19 +18,19 @@ use crate::domain::time::Timestamp;
 use crate::store::{STATISTICS_KEPT, Store};
 
 /// Oldest first, and hours without any delivery are there too.
-pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["by", "since", "until", "webhook", "tenant", "provider"]);
-    let span = Span::from_query(&mut query, ask.api.store.now());
+pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut query = context.query(&["by", "since", "until", "webhook", "tenant", "provider"]);
+    let span = Span::from_query(&mut query, context.api.store.now());
     let (webhook, whose) = (query.id("webhook"), whose(&mut query));
     query.finish()?;
     let webhooks = match webhook {
-        Some(id) => BTreeSet::from([ask.webhook_by_id(&id)?.no]),
-        None => all_of(ask, whose.check(ask)?).await?,
+        Some(id) => BTreeSet::from([context.webhook_by_id(&id)?.no]),
+        None => all_of(context, whose.check(context)?).await?,
     };
-    if ask.caller.rank != Rank::Operator {
-        span.check(webhooks.len(), ask.api.store.tally_cost(webhooks.len()))?;
+    if context.caller.rank != Rank::Operator {
+        span.check(webhooks.len(), context.api.store.tally_cost(webhooks.len()))?;
     }
-    page(ask, Frame::default(), Parts { store: ask.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
+    page(context, Frame::default(), Parts { store: context.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
 }
 
 /// The rows, of which a day is read at once.
@@ -69,8 +69,8 @@ impl Rows for Parts {
 }
 
 /// Those of a tenant, of a provider, or all, as far as the caller sees them.
-async fn all_of(ask: &Ask<'_>, whose: Whose) -> Result<BTreeSet<EndpointNo>, Problem> {
-    let (store, caller) = (ask.api.store.clone(), ask.caller.clone());
+async fn all_of(context: &Context<'_>, whose: Whose) -> Result<BTreeSet<EndpointNo>, Problem> {
+    let (store, caller) = (context.api.store.clone(), context.caller.clone());
     context::read(move || Ok(store.numbers_where(whose.owners(), |endpoint| caller.sees(endpoint)))).await
 }
 

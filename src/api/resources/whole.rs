@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::deliveries::{attempt as attempt_of, document as document_of, print_body};
 use crate::api::document;
 use crate::api::request::auth::Rank;
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::response::answer::{Next, PIECE_BYTES, Source};
 use crate::api::response::print::go_on;
 use crate::api::response::problem::Problem;
@@ -17,26 +17,26 @@ use crate::domain::resource::Resource;
 use crate::store::{Fit, Space, Store};
 
 /// One delivery, under the dialect's `wrap`.
-pub(crate) async fn one(ask: &Ask<'_>, dialect: &Dialect, key: DeliveryKey) -> Result<Reply, Problem> {
+pub(crate) async fn one(context: &Context<'_>, dialect: &Dialect, key: DeliveryKey) -> Result<Reply, Problem> {
     let wrap = &*dialect.api.wrap;
     if wrap.is_empty() {
-        return answer(ask, vec![key], Vec::new(), b"").await;
+        return answer(context, vec![key], Vec::new(), b"").await;
     }
     let mut before = vec![b'{'];
     quote(wrap, &mut before);
     before.push(b':');
-    answer(ask, vec![key], before, b"}").await
+    answer(context, vec![key], before, b"}").await
 }
 
 /// Several, as `{"data": […]}`.
-pub(crate) async fn all(ask: &Ask<'_>, keys: Vec<DeliveryKey>) -> Result<Reply, Problem> {
-    answer(ask, keys, b"{\"data\":[".to_vec(), b"]}").await
+pub(crate) async fn all(context: &Context<'_>, keys: Vec<DeliveryKey>) -> Result<Reply, Problem> {
+    answer(context, keys, b"{\"data\":[".to_vec(), b"]}").await
 }
 
-async fn answer(ask: &Ask<'_>, keys: Vec<DeliveryKey>, before: Vec<u8>, after: &'static [u8]) -> Result<Reply, Problem> {
-    let store = ask.api.store.clone();
-    let wholes = Wholes { store, rank: ask.caller.rank, keys, before, after, at: At::Begin };
-    Reply::rendered(StatusCode::OK, wholes, ask.rooms()).await
+async fn answer(context: &Context<'_>, keys: Vec<DeliveryKey>, before: Vec<u8>, after: &'static [u8]) -> Result<Reply, Problem> {
+    let store = context.api.store.clone();
+    let wholes = Wholes { store, rank: context.caller.rank, keys, before, after, at: At::Begin };
+    Reply::rendered(StatusCode::OK, wholes, context.rooms()).await
 }
 
 /// The deliveries, and how far they are printed.

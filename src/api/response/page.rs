@@ -8,7 +8,7 @@ use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::api::document;
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::domain::dialect::Dialect;
 use crate::domain::json::quote;
 
@@ -86,8 +86,8 @@ impl Frame {
 }
 
 /// Answers with a page of `rows`.
-pub(crate) async fn page(ask: &Ask<'_>, frame: Frame, rows: impl Rows) -> Result<Reply, Problem> {
-    Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, ask.rooms()).await
+pub(crate) async fn page(context: &Context<'_>, frame: Frame, rows: impl Rows) -> Result<Reply, Problem> {
+    Reply::rendered(StatusCode::OK, Page { frame, rows, rows_printed: 0, bytes_printed: 0 }, context.rooms()).await
 }
 
 struct Page<R> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Hint, quoted};
 use crate::cli::output::print::Out;
@@ -45,7 +45,7 @@ impl Check {
     }
 
     fn config(&self, out: &Out) -> Result<Exit, Failure> {
-        let config = doors::config(&self.config, !self.no_environment)?;
+        let config = calls::config(&self.config, !self.no_environment)?;
         let warnings = Dangers::of(&config).warnings(clock::now());
         for warning in &warnings {
             out.note(format!("warning: {warning}"));
@@ -65,7 +65,7 @@ fn webhooks(config: &Config) -> u64 {
 }
 
 fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
-    let report = doors::store(file)?;
+    let report = calls::store(file)?;
     let clean = report.is_clean();
     match out.json {
         true => out.line(object(&report))?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::print::Out;
 use crate::cli::output::shown;
@@ -60,12 +60,12 @@ fn example(out: &Out) -> Result<(), Failure> {
 }
 
 fn schema(out: &Out) -> Result<(), Failure> {
-    let schema = doors::config_schema();
+    let schema = calls::config_schema();
     if out.json { out.line(schema) } else { out.line(format_args!("{schema:#}")) }
 }
 
 fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> {
-    let config = doors::config(file, with_environment)?;
+    let config = calls::config(file, with_environment)?;
     if out.json {
         out.line(shown::whole(&config))?;
         return Ok(());

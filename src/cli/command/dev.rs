@@ -16,7 +16,7 @@ use crate::cli::output::dev_log::{self, Screen};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
-use crate::cli::{args, doors};
+use crate::cli::{args, calls};
 use crate::clock;
 use crate::config::checked::LogLevel;
 use crate::server::{self, DevOptions, Seen};
@@ -85,7 +85,7 @@ impl Dev {
             }
             shown(&seen, output, &screen, &out)
         };
-        doors::dev(self.options()?, show).map_err(failed)?;
+        calls::dev(self.options()?, show).map_err(failed)?;
         Ok(Exit::Ok)
     }
 

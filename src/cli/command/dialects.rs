@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
@@ -52,7 +52,7 @@ impl Dialects {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let dialects = doors::dialects(self.config.as_deref())?;
+        let dialects = calls::dialects(self.config.as_deref())?;
         if out.json {
             let listed: Vec<_> = dialects.values().map(|dialect| listed(dialect)).collect();
             out.line(json!({ "data": listed }))?;
@@ -68,9 +68,9 @@ impl List {
 
 impl Show {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let dialects = doors::dialects(self.config.as_deref())?;
+        let dialects = calls::dialects(self.config.as_deref())?;
         let dialect = dialects.get(&self.name).ok_or_else(|| unknown(&self.name, &dialects))?;
-        let text = doors::dialect_file(dialect);
+        let text = calls::dialect_file(dialect);
         match out.json {
             true => out.line(json!({ "name": dialect.name, "toml": text }))?,
             false => out.line(plain(text.trim_end()))?,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Called, Hint};
 use crate::cli::output::print::Out;
@@ -35,7 +35,7 @@ impl Doctor {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let file = match &self.store {
             Some(file) => file.clone(),
-            None => doors::config(&self.config, true)?.storage.path,
+            None => calls::config(&self.config, true)?.storage.path,
         };
         match self.acknowledge {
             true => acknowledge(&file, out),
@@ -45,7 +45,7 @@ impl Doctor {
 }
 
 fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
-    let seen = doors::acknowledge(file)?;
+    let seen = calls::acknowledge(file)?;
     match out.json {
         true => out.line(json!({ "acknowledged": seen }))?,
         false => out.line(format!("ok  {} acknowledged", count(seen, "finding")))?,
@@ -54,7 +54,7 @@ fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
 }
 
 fn examine(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
-    let diagnosis = doors::examine(file)?;
+    let diagnosis = calls::examine(file)?;
     match out.json {
         true => out.line(object(&diagnosis, out.called()))?,
         false => out.line(lines(&diagnosis))?,

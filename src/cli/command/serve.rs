@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::config::{DEFAULT_FILE, Flag};
 
@@ -31,7 +31,7 @@ pub(crate) struct Serve {
 impl Serve {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let flags = self.flags();
-        doors::serve(&self.config, flags)?;
+        calls::serve(&self.config, flags)?;
         Ok(Exit::Ok)
     }
 

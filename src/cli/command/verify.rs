@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::dialects::unknown;
 use crate::cli::args;
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
@@ -58,7 +58,7 @@ pub(crate) struct Verify {
 
 impl Verify {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let dialects = doors::dialects(self.config.as_deref())?;
+        let dialects = calls::dialects(self.config.as_deref())?;
         let dialect = dialects.get(&self.dialect).ok_or_else(|| unknown(&self.dialect, &dialects))?;
         let signature = dialect.signature.as_ref().ok_or_else(|| unsigned(&self.dialect))?;
         let secret = Secret::new(args::secret(&self.secret_file)?.as_str());

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::doors;
+use crate::cli::calls;
 use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::built_in;
 
@@ -10,7 +10,7 @@ use crate::config::dialect::built_in;
 pub(crate) fn whole(config: &Config) -> Value {
     let settings = config.settings.iter().map(|one| (one.name.clone(), setting(one)));
     let own = config.dialects.iter().filter(|(name, _)| built_in().iter().all(|(known, _)| known != name));
-    let dialects = own.map(|(name, known)| (name.clone(), toml_value(&doors::dialect_file(known))));
+    let dialects = own.map(|(name, known)| (name.clone(), toml_value(&calls::dialect_file(known))));
     json!({
         "files": config.files,
         "settings": settings.collect::<Map<_, _>>(),

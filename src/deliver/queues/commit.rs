@@ -9,7 +9,7 @@ impl<W> Queues<W> {
     /// Takes over a commit: webhooks that stopped, deliveries that ended, deliveries that are due, and backlogs.
     pub(crate) fn take_over(&mut self, committed: Committed) {
         for endpoint in &committed.standings {
-            match endpoint.standing {
+            match endpoint.state {
                 WebhookState::Active => {}
                 WebhookState::Disabled { .. } => self.clear(endpoint.no, false),
                 WebhookState::Removed { .. } | WebhookState::Deleted { .. } => self.clear(endpoint.no, true),

@@ -19,7 +19,7 @@ pub(crate) struct Endpoint {
     pub(crate) created_at: Timestamp,
     /// When the definition was last set. `explain` mentions it when it is later than the event.
     pub(crate) changed_at: Timestamp,
-    pub(crate) standing: WebhookState,
+    pub(crate) state: WebhookState,
     /// The number of consecutive failures, as the dialect counts them.
     pub(crate) failures: u32,
     /// The secrets, the newest first. The list is empty only when the dialect signs nothing.
@@ -108,21 +108,21 @@ pub(crate) enum Count {
 
 impl Endpoint {
     pub(crate) fn is_active(&self) -> bool {
-        self.standing == WebhookState::Active
+        self.state == WebhookState::Active
     }
 
     pub(crate) fn is_deleted(&self) -> bool {
-        matches!(self.standing, WebhookState::Deleted { .. })
+        matches!(self.state, WebhookState::Deleted { .. })
     }
 
     /// Whether the webhook is out of the config file at present.
     pub(crate) fn is_removed(&self) -> bool {
-        matches!(self.standing, WebhookState::Removed { .. })
+        matches!(self.state, WebhookState::Removed { .. })
     }
 
     /// Whether new events can match the webhook. For a disabled one they are held.
     pub(crate) fn is_subscribed(&self) -> bool {
-        matches!(self.standing, WebhookState::Active | WebhookState::Disabled { .. })
+        matches!(self.state, WebhookState::Active | WebhookState::Disabled { .. })
     }
 
     /// Whether an attempt may be made. A disabled webhook still gets tests.
@@ -132,7 +132,7 @@ impl Endpoint {
 
     /// Since when the webhook is sent nothing, and why, for people. `None` when it is active or deleted.
     pub(crate) fn stopped(&self) -> Option<(Timestamp, String)> {
-        match self.standing {
+        match self.state {
             WebhookState::Active | WebhookState::Deleted { .. } => None,
             WebhookState::Disabled { at, why } => Some((at, why.text())),
             WebhookState::Removed { at, .. } => Some((at, REMOVED.into())),
@@ -141,7 +141,7 @@ impl Endpoint {
 
     /// Whether what its endpoint answered disabled it, also when it was taken out of the config file since then.
     pub(crate) fn was_disabled_by_failures(&self) -> bool {
-        let why = match self.standing {
+        let why = match self.state {
             WebhookState::Disabled { why, .. } | WebhookState::Removed { disabled: Some((_, why)), .. } => Some(why),
             WebhookState::Active | WebhookState::Removed { disabled: None, .. } | WebhookState::Deleted { .. } => None,
         };
@@ -183,8 +183,8 @@ impl Endpoint {
     /// Disables the webhook, by hand, by a 410 or by failures. When it is disabled already, the first cause stays. When it is out
     /// of the config file, it will be disabled when it comes back.
     pub(crate) fn disabled(mut self, why: Why, now: Timestamp) -> Self {
-        match &mut self.standing {
-            WebhookState::Active => self.standing = WebhookState::Disabled { at: now, why },
+        match &mut self.state {
+            WebhookState::Active => self.state = WebhookState::Disabled { at: now, why },
             WebhookState::Removed { disabled, .. } => *disabled = disabled.or(Some((now, why))),
             WebhookState::Disabled { .. } | WebhookState::Deleted { .. } => {}
         }
@@ -193,7 +193,7 @@ impl Endpoint {
 
     /// Enables the webhook, with a new count of failures.
     pub(crate) fn enabled(mut self) -> Self {
-        self.standing = WebhookState::Active;
+        self.state = WebhookState::Active;
         self.failures = 0;
         self
     }
@@ -201,20 +201,20 @@ impl Endpoint {
     /// Takes the webhook out together with its table in the config file. `now` must be later than every event so far, so that no
     /// pin made before counts any more.
     pub(crate) fn removed(mut self, now: Timestamp) -> Self {
-        let disabled = match self.standing {
+        let disabled = match self.state {
             WebhookState::Removed { .. } | WebhookState::Deleted { .. } => return self,
             WebhookState::Active => None,
             WebhookState::Disabled { at, why } => Some((at, why)),
         };
-        self.standing = WebhookState::Removed { at: now, disabled };
+        self.state = WebhookState::Removed { at: now, disabled };
         self.pins_from = now;
         self
     }
 
     /// Brings the webhook back into the state it had before it was taken out. The count of failures goes on.
     pub(crate) fn restored(mut self) -> Self {
-        if let WebhookState::Removed { disabled, .. } = self.standing {
-            self.standing = disabled.map_or(WebhookState::Active, |(at, why)| WebhookState::Disabled { at, why });
+        if let WebhookState::Removed { disabled, .. } = self.state {
+            self.state = disabled.map_or(WebhookState::Active, |(at, why)| WebhookState::Disabled { at, why });
         }
         self
     }
@@ -222,7 +222,7 @@ impl Endpoint {
     /// What is left of a deleted webhook: what the log shows of it.
     pub(crate) fn deleted(self, now: Timestamp) -> Self {
         let definition = Definition { description: Box::default(), events: Vec::new(), ..self.definition };
-        Self { standing: WebhookState::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
+        Self { state: WebhookState::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
     }
 }
 
@@ -252,7 +252,7 @@ pub(crate) mod fixture {
             owner: Owner::Operator,
             created_at: Timestamp::EPOCH,
             changed_at: Timestamp::EPOCH,
-            standing: WebhookState::Active,
+            state: WebhookState::Active,
             failures: 0,
             secrets: Vec::new(),
             pins_from: Timestamp::EPOCH,
@@ -281,15 +281,15 @@ mod tests {
     fn a_restored_webhook_is_as_before() {
         let active = Endpoint { failures: 1, ..endpoint(&["*"]) };
         let back = active.clone().removed(NOW).restored();
-        assert_eq!((back.standing, back.failures), (WebhookState::Active, 1));
+        assert_eq!((back.state, back.failures), (WebhookState::Active, 1));
         let failed = active.counted(Count::Raise, &DISABLE, NOW);
-        assert_eq!(failed.clone().removed(NOW).restored().standing, failed.standing);
+        assert_eq!(failed.clone().removed(NOW).restored().state, failed.state);
     }
 
     #[test]
     fn a_webhook_disabled_while_removed_comes_back_disabled() {
         let out = || Endpoint { failures: 1, ..endpoint(&["*"]) }.removed(NOW);
-        let why = |endpoint: Endpoint| match endpoint.restored().standing {
+        let why = |endpoint: Endpoint| match endpoint.restored().state {
             WebhookState::Disabled { why, .. } => Some(why),
             _ => None,
         };

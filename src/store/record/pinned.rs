@@ -306,7 +306,7 @@ fn webhooks() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("master-key"), "07".repeat(32)).unwrap();
     let sealer = Sealer::load(folder.path(), Some(folder.path()), false).unwrap();
-    let endpoint = |owner, standing| Endpoint {
+    let endpoint = |owner, state| Endpoint {
         no: EndpointNo(7),
         id: "wh_1".into(),
         provider: "decisio".into(),
@@ -321,7 +321,7 @@ fn webhooks() {
         owner,
         created_at: AT,
         changed_at: LATER,
-        standing,
+        state,
         failures: 9,
         secrets: Vec::new(),
         pins_from: AT,
@@ -333,23 +333,23 @@ fn webhooks() {
         (Owner::File, WebhookState::Removed { at: LATER, disabled: None }, "endpoint-removed"),
         (Owner::File, WebhookState::Removed { at: LATER, disabled: Some((AT, Why::Gone)) }, "endpoint-removed-disabled"),
     ];
-    for (owner, standing, name) in forms {
+    for (owner, state, name) in forms {
         let again = |was: &[u8], out: &mut Vec<u8>| {
             write_endpoint(&read_endpoint(EndpointNo(7), &sealer, was).unwrap(), &sealer, out).unwrap();
         };
-        pinned(name, |out| write_endpoint(&endpoint(owner.clone(), standing), &sealer, out).unwrap(), again);
+        pinned(name, |out| write_endpoint(&endpoint(owner.clone(), state), &sealer, out).unwrap(), again);
     }
     let read = |name: &str| read_endpoint(EndpointNo(7), &sealer, &stored(name)).unwrap();
-    for (standing, name) in [
+    for (state, name) in [
         (WebhookState::Active, "endpoint-active-1"),
         (WebhookState::Active, "endpoint-active-1/3"),
         (WebhookState::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled-1"),
         (WebhookState::Deleted { at: LATER }, "endpoint-deleted-1"),
     ] {
-        assert_eq!((read(name).standing, read(name).pins_from), (standing, Timestamp::EPOCH), "{name}, of the first version");
+        assert_eq!((read(name).state, read(name).pins_from), (state, Timestamp::EPOCH), "{name}, of the first version");
     }
     let was_out = read("endpoint-not-in-file-1/3");
-    assert_eq!((was_out.standing, was_out.pins_from), (WebhookState::Removed { at: LATER, disabled: None }, LATER));
+    assert_eq!((was_out.state, was_out.pins_from), (WebhookState::Removed { at: LATER, disabled: None }, LATER));
     // Sealing gives other bytes each time, so the record is only read.
     let read = read_endpoint(EndpointNo(7), &sealer, &stored("endpoint-sealed")).unwrap();
     let secrets: Vec<_> = read.secrets.iter().map(|held| (held.secret.expose(), held.until)).collect();

@@ -26,7 +26,7 @@ struct EndpointForm {
     owner: Option<String>,
     created_at: u64,
     changed_at: u64,
-    standing: WebhookStateForm,
+    state: WebhookStateForm,
     failures: u32,
     secrets: Vec<SecretForm>,
 }
@@ -65,7 +65,7 @@ pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out
         owner: owner_form(&endpoint.owner),
         created_at: endpoint.created_at.as_micros(),
         changed_at: endpoint.changed_at.as_micros(),
-        standing: standing_form(endpoint.standing),
+        state: state_form(endpoint.state),
         failures: endpoint.failures,
         secrets,
     };
@@ -80,8 +80,8 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
     let secrets = form.secrets.iter().map(|kept| opened(kept, &label, sealer)).collect::<Result<_, Error>>()?;
     let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
     let events: Option<Vec<Pattern>> = form.events.iter().map(|text| Pattern::parse(text).ok()).collect();
-    let standing = standing(&form.standing)?;
-    let removed_at = if let WebhookState::Removed { at, .. } = standing { at } else { Timestamp::EPOCH };
+    let state = state(&form.state)?;
+    let removed_at = if let WebhookState::Removed { at, .. } = state { at } else { Timestamp::EPOCH };
     Ok(Endpoint {
         no,
         id: form.id.into(),
@@ -97,7 +97,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
         owner: owner(form.owner),
         created_at: Timestamp::from_micros(form.created_at),
         changed_at: Timestamp::from_micros(form.changed_at),
-        standing,
+        state,
         failures: form.failures,
         secrets,
         pins_from: pins_from.map_or(removed_at, Timestamp::from_micros),
@@ -109,7 +109,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
 pub(in crate::store) struct WebhookFacts {
     pub(in crate::store) tenant_no: TenantNo,
     pub(in crate::store) owned: Owned,
-    pub(in crate::store) standing: WebhookState,
+    pub(in crate::store) state: WebhookState,
     created_at: Timestamp,
     events: Vec<Pattern>,
 }
@@ -118,7 +118,7 @@ impl WebhookFacts {
     /// Whether the webhook would have got an event when that was published.
     pub(in crate::store) fn matched(&self, event: &Event) -> bool {
         let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
-        let was_there = self.created_at <= event.key.time() && !matches!(self.standing, WebhookState::Deleted { .. });
+        let was_there = self.created_at <= event.key.time() && !matches!(self.state, WebhookState::Deleted { .. });
         let wanted = self.events.iter().any(|pattern| pattern.matches(&event.kind));
         *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test
     }
@@ -128,7 +128,7 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
     let (form, _) = forms(no, bytes)?;
     Ok(WebhookFacts {
         tenant_no: TenantNo(form.tenant_no),
-        standing: standing(&form.standing)?,
+        state: state(&form.state)?,
         created_at: Timestamp::from_micros(form.created_at),
         events: form.events.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
         owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
@@ -139,7 +139,7 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
 pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
     let (form, _) = forms(no, bytes)?;
     let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
-    standing(&form.standing)?;
+    state(&form.state)?;
     if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
 }
 
@@ -187,8 +187,8 @@ fn owner(form: Option<String>) -> Owner {
     }
 }
 
-fn standing_form(standing: WebhookState) -> WebhookStateForm {
-    match standing {
+fn state_form(state: WebhookState) -> WebhookStateForm {
+    match state {
         WebhookState::Active => WebhookStateForm::Active,
         WebhookState::Deleted { at } => WebhookStateForm::Deleted { at: at.as_micros() },
         WebhookState::Disabled { at, why } => {
@@ -210,7 +210,7 @@ fn disabled_form((at, why): (Timestamp, Why)) -> (u64, u8, u32) {
     (at.as_micros(), why, count)
 }
 
-fn standing(form: &WebhookStateForm) -> Result<WebhookState, Error> {
+fn state(form: &WebhookStateForm) -> Result<WebhookState, Error> {
     Ok(match *form {
         WebhookStateForm::Active => WebhookState::Active,
         WebhookStateForm::Deleted { at } => WebhookState::Deleted { at: Timestamp::from_micros(at) },

@@ -92,7 +92,7 @@ pub(in crate::store) fn after_all(newest: EventKey, now: Timestamp) -> Timestamp
 
 fn is_same(a: &Endpoint, b: &Endpoint) -> bool {
     let newest = |endpoint: &Endpoint| endpoint.secrets.first().map(|held| held.secret.clone());
-    a.definition == b.definition && a.standing == b.standing && a.secrets.len() == b.secrets.len() && newest(a) == newest(b)
+    a.definition == b.definition && a.state == b.state && a.secrets.len() == b.secrets.len() && newest(a) == newest(b)
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
         let disabled = known().disabled(Why::ByHand, NOW);
         for was in [known(), disabled] {
             let back = synced(&was.clone().removed(NOW), file(None), NOW).expect("it was removed");
-            assert_eq!((back.standing, back.failures), (was.standing, was.failures));
+            assert_eq!((back.state, back.failures), (was.state, was.failures));
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
     fn a_webhook_of_the_api_follows_its_provider_and_tenant() {
         let made = endpoint(&["*"]);
         let removed = made.clone().removed(NOW);
-        let state = |changed: Option<Endpoint>| changed.map(|endpoint| endpoint.standing);
+        let state = |changed: Option<Endpoint>| changed.map(|endpoint| endpoint.state);
         let out = Some(WebhookState::Removed { at: NOW, disabled: None });
         assert_eq!(state(followed(&made, false, Listing::Never, NOW)), out);
         assert_eq!(state(followed(&made, true, Listing::Gone, NOW)), out);

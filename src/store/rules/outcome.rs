@@ -230,7 +230,7 @@ mod tests {
             assert_eq!((webhook.failures, webhook.is_active()), (failures, true));
         }
         fail(&mut webhook);
-        assert_eq!(webhook.standing, WebhookState::Disabled { at: NOW, why: Why::Failures(10) });
+        assert_eq!(webhook.state, WebhookState::Disabled { at: NOW, why: Why::Failures(10) });
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
     fn gone_ends_the_delivery_and_disables_the_webhook() {
         let judged = judged(published(), &endpoint(&["*"]), &answered(410));
         assert_eq!(judged.delivery.state, State::Failed { at: NOW, end: End::Gone });
-        assert_eq!(judged.webhook.map(|webhook| webhook.standing), Some(WebhookState::Disabled { at: NOW, why: Why::Gone }));
+        assert_eq!(judged.webhook.map(|webhook| webhook.state), Some(WebhookState::Disabled { at: NOW, why: Why::Gone }));
         assert!(judged.leaves_pending && judged.ends);
     }
 

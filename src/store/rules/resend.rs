@@ -38,7 +38,7 @@ pub(in crate::store) struct Missed {
 
 /// Whether deliveries of a webhook can be made again.
 pub(in crate::store) fn runs(endpoint: &Endpoint) -> Result<(), Denied> {
-    match endpoint.standing {
+    match endpoint.state {
         WebhookState::Active => Ok(()),
         WebhookState::Disabled { .. } => Err(Denied::Disabled),
         WebhookState::Removed { .. } => Err(Denied::Removed),
@@ -90,7 +90,7 @@ pub(in crate::store) fn recover_missed(key: DeliveryKey, missed: Missed, now: Ti
 
 /// Whether a test can be sent: also to a disabled webhook.
 pub(in crate::store) fn test(endpoint: &Endpoint) -> Result<(), Denied> {
-    match endpoint.standing {
+    match endpoint.state {
         WebhookState::Active | WebhookState::Disabled { .. } => Ok(()),
         WebhookState::Removed { .. } => Err(Denied::Removed),
         WebhookState::Deleted { .. } => Err(Denied::NoWebhook),

@@ -32,7 +32,7 @@ enum Step {
     Unlist(EndpointNo),
     Relist(EndpointNo),
     Sweep,
-    Squeeze,
+    Evict,
     /// The process is killed, and starts again.
     Restart,
 }
@@ -83,7 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => webhook().prop_map(Step::Unlist),
         3 => webhook().prop_map(Step::Relist),
     ];
-    let of_store = prop_oneof![Just(Step::Sweep), Just(Step::Squeeze), Just(Step::Restart)];
+    let of_store = prop_oneof![Just(Step::Sweep), Just(Step::Evict), Just(Step::Restart)];
     prop_oneof![10 => often, 3 => by_hand, 3 => of_webhooks, 1 => of_store]
 }
 
@@ -105,7 +105,7 @@ fn take(model: &mut Model, step: Step) {
         Step::Unlist(no) => model.unlist(no),
         Step::Relist(no) => model.relist(no),
         Step::Sweep => model.sweep(),
-        Step::Squeeze => model.squeeze(),
+        Step::Evict => model.evict(),
         Step::Restart => model.restart(),
     }
 }

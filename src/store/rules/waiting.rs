@@ -28,7 +28,7 @@ pub(in crate::store) enum Parked {
 
 /// What becomes of a delivery whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Fallen {
+pub(in crate::store) enum CameDue {
     /// It goes to its webhook's queue, or to the backlog where the queue is full.
     Queue,
     /// It is a test that somebody waits for: it goes to the queue in any case.
@@ -61,15 +61,15 @@ pub(in crate::store) fn park_without_row(event: EventKey, read_up_to: Option<u64
 }
 
 /// What becomes of a delivery whose due time has come. `is_asked_test`: it is a test that was asked for since the start.
-pub(in crate::store) fn fallen(endpoint: &Endpoint, is_asked_test: bool, is_purged: bool) -> Fallen {
+pub(in crate::store) fn came_due(endpoint: &Endpoint, is_asked_test: bool, is_purged: bool) -> CameDue {
     match (is_asked_test, endpoint.is_active() && !is_purged) {
-        (true, _) => Fallen::QueueTest,
-        (false, true) => Fallen::Queue,
-        (false, false) => Fallen::LeaveUnlessTest,
+        (true, _) => CameDue::QueueTest,
+        (false, true) => CameDue::Queue,
+        (false, false) => CameDue::LeaveUnlessTest,
     }
 }
 
-/// Whether a delivery ends as expired that was left by [`Fallen::LeaveUnlessTest`]. One that ended in the same batch has ended.
+/// Whether a delivery ends as expired that was left by [`CameDue::LeaveUnlessTest`]. One that ended in the same batch has ended.
 pub(in crate::store) fn expires(delivery: &Delivery) -> bool {
     delivery.is_test() && delivery.is_pending()
 }
@@ -116,11 +116,11 @@ mod tests {
     #[test]
     fn what_falls_due_is_queued_or_left_to_its_job() {
         let (active, disabled) = (endpoint(&["*"]), endpoint(&["*"]).disabled(Why::ByHand, AT));
-        assert_eq!(fallen(&active, false, false), Fallen::Queue);
-        assert_eq!(fallen(&active, false, true), Fallen::LeaveUnlessTest);
-        assert_eq!(fallen(&disabled, false, false), Fallen::LeaveUnlessTest);
-        assert_eq!(fallen(&disabled, false, true), Fallen::LeaveUnlessTest);
-        assert_eq!(fallen(&disabled, true, true), Fallen::QueueTest, "somebody waits for it");
+        assert_eq!(came_due(&active, false, false), CameDue::Queue);
+        assert_eq!(came_due(&active, false, true), CameDue::LeaveUnlessTest);
+        assert_eq!(came_due(&disabled, false, false), CameDue::LeaveUnlessTest);
+        assert_eq!(came_due(&disabled, false, true), CameDue::LeaveUnlessTest);
+        assert_eq!(came_due(&disabled, true, true), CameDue::QueueTest, "somebody waits for it");
     }
 
     #[test]

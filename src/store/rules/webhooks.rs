@@ -89,7 +89,7 @@ pub(in crate::store) fn created(
         owner,
         created_at: now,
         changed_at: now,
-        standing: WebhookState::Active,
+        state: WebhookState::Active,
         failures: 0,
         secrets: secret.into_iter().map(|secret| LiveSecret { secret, until: None }).collect(),
         pins_from: Timestamp::EPOCH,
@@ -225,7 +225,7 @@ mod tests {
 
     /// What an API answers: the state, or why not.
     fn state(changed: Result<Endpoint, Denied>) -> Result<WebhookState, Denied> {
-        changed.map(|endpoint| endpoint.standing)
+        changed.map(|endpoint| endpoint.state)
     }
 
     #[test]

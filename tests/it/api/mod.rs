@@ -3,7 +3,7 @@
 mod cancel;
 mod catalogue;
 mod connections;
-mod doors;
+mod entrance;
 mod explain;
 mod faces;
 mod feed;

@@ -36,9 +36,9 @@ fn headers(given: &[(&'static str, &str)]) -> HeaderMap {
     given.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
 }
 
-fn caller(door: Door, given: &[(&'static str, &str)]) -> Result<Caller, Problem> {
+fn caller(entrance: Entrance, given: &[(&'static str, &str)]) -> Result<Caller, Problem> {
     let settings = settings(all_keys());
-    Keys { settings: &settings, kept: |_: &KeyHash| None }.caller(door, &headers(given), || true)
+    Keys { settings: &settings, kept: |_: &KeyHash| None }.caller(entrance, &headers(given), || true)
 }
 
 fn status(result: Result<(), Problem>) -> u16 {
@@ -52,7 +52,7 @@ fn a_key_is_taken_from_either_header() {
         ("authorization", "bearer  a-key-of-the-tenant-t1 "),
         ("x-api-key", ACME),
     ] {
-        let caller = caller(Door::Tcp, &[given]).unwrap();
+        let caller = caller(Entrance::Tcp, &[given]).unwrap();
         assert_eq!(caller.tenant(), Some("t1"));
         assert_eq!(&*caller.provider.name, "acme");
     }
@@ -66,12 +66,12 @@ fn no_key_an_unknown_one_and_no_keys_at_all_are_told_apart() {
         (&[("authorization", "Basic YTpi")], NoKey::Missing),
         (&[("x-api-key", "of-a-provider-that-is-gone")], NoKey::NoProvider),
     ] {
-        let problem = caller(Door::Tcp, given).unwrap_err();
+        let problem = caller(Entrance::Tcp, given).unwrap_err();
         assert!(matches!(problem, Problem::NoKey(why) if why == expected), "{given:?}");
     }
     let settings = settings(Vec::new());
     let keys = Keys { settings: &settings, kept: |_: &KeyHash| None };
-    let problem = keys.caller(Door::Tcp, &headers(&[("x-api-key", "any")]), || false).unwrap_err();
+    let problem = keys.caller(Entrance::Tcp, &headers(&[("x-api-key", "any")]), || false).unwrap_err();
     assert!(problem.detail().contains("hookwheel keys new"));
 }
 
@@ -80,7 +80,7 @@ fn a_kept_key_is_as_good_as_one_from_a_file() {
     let settings = settings(Vec::new());
     let kept = Arc::new(key("kept", tenant("acme", "t9", Scopes::ALL)));
     let find = |hash: &KeyHash| (*hash == kept.hash).then(|| kept.clone());
-    let caller = Keys { settings: &settings, kept: find }.caller(Door::Tcp, &headers(&[("x-api-key", "kept")]), || true);
+    let caller = Keys { settings: &settings, kept: find }.caller(Entrance::Tcp, &headers(&[("x-api-key", "kept")]), || true);
     assert_eq!(caller.unwrap().tenant(), Some("t9"));
 }
 
@@ -88,7 +88,7 @@ fn a_kept_key_is_as_good_as_one_from_a_file() {
 fn a_revoked_key_is_found_out_by_a_second_look() {
     let (before, after) = (settings(all_keys()), settings(Vec::new()));
     let none = |_: &KeyHash| None;
-    let caller = Keys { settings: &before, kept: none }.caller(Door::Tcp, &headers(&[("x-api-key", ACME)]), || true).unwrap();
+    let caller = Keys { settings: &before, kept: none }.caller(Entrance::Tcp, &headers(&[("x-api-key", ACME)]), || true).unwrap();
     assert_eq!(status(Keys { settings: &before, kept: none }.check_again(&caller)), 200);
     assert_eq!(status(Keys { settings: &after, kept: none }.check_again(&caller)), 401);
 }
@@ -96,9 +96,9 @@ fn a_revoked_key_is_found_out_by_a_second_look() {
 #[test]
 fn scopes_open_what_they_name() {
     let may = |scopes: &[&str], need| {
-        let mut caller = caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap();
+        let mut caller = caller(Entrance::Tcp, &[("x-api-key", ACME)]).unwrap();
         caller.rank = Rank::Tenant(Scopes::parse(scopes.iter().copied()).unwrap());
-        caller.may(need, Door::Tcp).is_ok()
+        caller.may(need, Entrance::Tcp).is_ok()
     };
     let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator, Need::AdminSocket];
     for (scopes, expected) in [
@@ -113,33 +113,33 @@ fn scopes_open_what_they_name() {
 
 #[test]
 fn a_providers_key_publishes_and_nothing_else() {
-    let caller = caller(Door::Tcp, &[("x-api-key", PROVIDER)]).unwrap();
+    let caller = caller(Entrance::Tcp, &[("x-api-key", PROVIDER)]).unwrap();
     assert_eq!(caller.target, Target::Unnamed);
     let needs = [Need::Publish, Need::Read, Need::Manage, Need::Operator];
-    assert_eq!(needs.map(|need| status(caller.may(need, Door::Tcp))), [200, 403, 403, 403]);
+    assert_eq!(needs.map(|need| status(caller.may(need, Entrance::Tcp))), [200, 403, 403, 403]);
 }
 
 #[test]
 fn a_providers_scopes_open_its_tenants() {
     let may = |scopes: &[&str]| {
-        let mut caller = caller(Door::Tcp, &[("x-api-key", MANAGER)]).unwrap();
+        let mut caller = caller(Entrance::Tcp, &[("x-api-key", MANAGER)]).unwrap();
         caller.rank = Rank::Provider(Scopes::parse(scopes.iter().copied()).unwrap());
         let needs = [Need::Publish, Need::Read, Need::ReadTenants, Need::Manage, Need::ManageTenants, Need::Catalogue];
-        needs.map(|need| caller.may(need, Door::Tcp).is_ok())
+        needs.map(|need| caller.may(need, Entrance::Tcp).is_ok())
     };
     assert_eq!(may(&["publish"]), [true, false, false, false, false, true]);
     assert_eq!(may(&["read"]), [false, true, true, false, false, false]);
     assert_eq!(may(&["manage"]), [false, true, true, true, true, true]);
     assert_eq!(may(&["publish", "manage"]), [true; 6]);
-    let manager = caller(Door::Tcp, &[("x-api-key", MANAGER)]).unwrap();
-    assert_eq!([Need::Operator, Need::AdminSocket].map(|need| status(manager.may(need, Door::Tcp))), [403, 403]);
-    let tenant = caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap();
-    assert_eq!([Need::ReadTenants, Need::ManageTenants].map(|need| status(tenant.may(need, Door::Tcp))), [403, 403]);
+    let manager = caller(Entrance::Tcp, &[("x-api-key", MANAGER)]).unwrap();
+    assert_eq!([Need::Operator, Need::AdminSocket].map(|need| status(manager.may(need, Entrance::Tcp))), [403, 403]);
+    let tenant = caller(Entrance::Tcp, &[("x-api-key", ACME)]).unwrap();
+    assert_eq!([Need::ReadTenants, Need::ManageTenants].map(|need| status(tenant.may(need, Entrance::Tcp))), [403, 403]);
 }
 
 #[test]
 fn a_provider_that_manages_names_its_own_tenants_alone() {
-    let named = |target| caller(Door::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]);
+    let named = |target| caller(Entrance::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]);
     let tenant = |target| named(target).map(|caller| caller.target).map_err(|problem| problem.status().as_u16());
     assert_eq!(tenant("acme/t1"), Ok(Target::Tenant("t1".into())));
     assert_eq!(tenant("acme/*"), Ok(Target::All));
@@ -152,49 +152,49 @@ fn a_provider_that_manages_names_its_own_tenants_alone() {
 
 #[test]
 fn an_operator_may_everything_but_what_only_the_socket_shows() {
-    let by_key = caller(Door::Tcp, &[("x-api-key", OPERATOR)]).unwrap();
-    let at_socket = caller(Door::Admin, &[]).unwrap();
+    let by_key = caller(Entrance::Tcp, &[("x-api-key", OPERATOR)]).unwrap();
+    let at_socket = caller(Entrance::Admin, &[]).unwrap();
     for need in [Need::Publish, Need::Read, Need::Manage, Need::Operator] {
-        assert_eq!(status(by_key.may(need, Door::Tcp)), 200);
+        assert_eq!(status(by_key.may(need, Entrance::Tcp)), 200);
     }
-    assert_eq!(status(by_key.may(Need::AdminSocket, Door::Tcp)), 403);
-    assert_eq!(status(at_socket.may(Need::AdminSocket, Door::Admin)), 200);
+    assert_eq!(status(by_key.may(Need::AdminSocket, Entrance::Tcp)), 403);
+    assert_eq!(status(at_socket.may(Need::AdminSocket, Entrance::Admin)), 200);
 }
 
 #[test]
 fn an_operator_names_the_target() {
-    let target = |value| caller(Door::Admin, &[("hookwheel-tenant", value)]);
+    let target = |value| caller(Entrance::Admin, &[("hookwheel-tenant", value)]);
     assert_eq!(target("acme/t1").unwrap().owned().unwrap(), Owned { provider: "acme".into(), tenant: "t1".into() });
     assert_eq!(status(target("acme/*").unwrap().owned().map(drop)), 422);
     assert_eq!(status(target("nobody/t1").map(drop)), 404);
     for unreadable in ["acme", "acme/", "/t1", "acme/a.b", ""] {
         assert_eq!(status(target(unreadable).map(drop)), 400, "{unreadable}");
     }
-    let unnamed = caller(Door::Admin, &[]).unwrap();
+    let unnamed = caller(Entrance::Admin, &[]).unwrap();
     assert_eq!(unnamed.owned().unwrap(), Owned { provider: "default".into(), tenant: "default".into() });
     assert!(unnamed.anywhere);
 }
 
 #[test]
 fn a_key_names_no_target_but_its_own() {
-    let named = |key, target| status(caller(Door::Tcp, &[("x-api-key", key), ("hookwheel-tenant", target)]).map(drop));
+    let named = |key, target| status(caller(Entrance::Tcp, &[("x-api-key", key), ("hookwheel-tenant", target)]).map(drop));
     assert_eq!(["acme/t1", "acme/t2", "acme/*", "other/t1", "t1"].map(|target| named(ACME, target)), [200, 403, 403, 403, 400]);
     assert_eq!(["acme/*", "acme/t1", "other/*", "t1"].map(|target| named(PROVIDER, target)), [200, 200, 403, 400]);
 }
 
 #[test]
 fn dev_is_the_default_tenant() {
-    let caller = caller(Door::Dev, &[("authorization", "Bearer whatever")]).unwrap();
+    let caller = caller(Entrance::Dev, &[("authorization", "Bearer whatever")]).unwrap();
     assert_eq!(caller.owned().unwrap(), Owned { provider: "default".into(), tenant: "default".into() });
     assert_eq!(caller.owner(), Owner::Operator);
 }
 
 #[test]
 fn a_providers_key_is_one_party_whatever_tenant_it_names() {
-    let manager = |target| caller(Door::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]).unwrap();
+    let manager = |target| caller(Entrance::Tcp, &[("x-api-key", MANAGER), ("hookwheel-tenant", target)]).unwrap();
     for target in ["acme/t1", "acme/nobody", "acme/*"] {
         assert_eq!(manager(target).party(), Some(("acme", None)), "{target}");
     }
-    assert_eq!(caller(Door::Tcp, &[("x-api-key", ACME)]).unwrap().party(), Some(("acme", Some("t1"))));
-    assert_eq!(caller(Door::Admin, &[]).unwrap().party(), None);
+    assert_eq!(caller(Entrance::Tcp, &[("x-api-key", ACME)]).unwrap().party(), Some(("acme", Some("t1"))));
+    assert_eq!(caller(Entrance::Admin, &[]).unwrap().party(), None);
 }

@@ -2,7 +2,7 @@
 
 use super::definition::name_of;
 use super::show::document;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Listed, documents, page};
@@ -13,12 +13,12 @@ use crate::store::WebhookFilter;
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
 /// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
-pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut query = ask.query(&["limit", "cursor", "tenant", "name", "failing"]);
+pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut query = context.query(&["limit", "cursor", "tenant", "name", "failing"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let (whose, name, failing) = (Whose::from_query(&mut query), name_of(&mut query), query.boolean("failing"));
     query.finish()?;
-    let (whose, store) = (whose.check(ask)?, ask.api.store.clone());
+    let (whose, store) = (whose.check(context)?, context.api.store.clone());
     let look = move || {
         let filter = WebhookFilter { of: whose.owners(), name: name.as_deref(), failing };
         store.webhooks_where(filter, after, limit)
@@ -26,5 +26,5 @@ pub(crate) async fn list_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
     let found = context::read(look).await?;
     let next = found.next.as_ref().map(cursor::encode);
     let rows = documents(|view| Ok(document(view)));
-    page(ask, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), rows)).await
+    page(context, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), rows)).await
 }

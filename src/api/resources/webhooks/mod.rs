@@ -14,7 +14,7 @@ use http::StatusCode;
 
 use crate::api::document::webhook::Recovered;
 use crate::api::request::auth::Rank;
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::params::{BEFORE_SINCE, Form};
 use crate::api::response::page::{Frame, Listed, objects, page};
@@ -38,15 +38,15 @@ pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};
 
 /// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
-pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let (owned, owner, dialect) = (ask.caller.owned()?, ask.caller.owner(), ask.dialect());
-    let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, rules(ask, dialect, &[]));
+pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
+    let (owned, owner, dialect) = (context.caller.owned()?, context.caller.owner(), context.dialect());
+    let mut form = Form::read(&context.body, DEFINITION)?;
+    let given = Given::take(&mut form, rules(context, dialect, &[]));
     let secret = secrets::take_or_make(&mut form, dialect)?;
     form.finish()?;
     let definition = given.whole();
     let limit = dialect.api.max_webhooks_per_key;
-    let file_keys = ask.settings.keys().map(|key| key.id.clone()).collect();
+    let file_keys = context.settings.keys().map(|key| key.id.clone()).collect();
     let new = NewWebhook {
         owned,
         definition,
@@ -54,23 +54,23 @@ pub(crate) async fn create(ask: &Ask<'_>) -> Result<Reply, Problem> {
         secret: secret.clone(),
         limit,
         file_keys,
-        restores: ask.caller.rank == Rank::Operator,
+        restores: context.caller.rank == Rank::Operator,
     };
-    ask.api.creations.take(&ask.caller, clock::steady())?;
-    let made = ask.api.store.create_webhook(new).await.inspect_err(|_| ask.api.creations.give_back(&ask.caller));
+    context.api.creations.take(&context.caller, clock::steady())?;
+    let made = context.api.store.create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
     let endpoint = made?;
-    told::webhook("made", &ask.caller, &endpoint);
-    Ok(with_secret(ask, StatusCode::CREATED, &endpoint, secret.as_ref(), |_| {}).await)
+    told::webhook("made", &context.caller, &endpoint);
+    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), |_| {}).await)
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
-pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let owned = ask.caller.owned()?;
-    let mut query = ask.query(&["limit", "cursor", "name"]);
+pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
+    let owned = context.caller.owned()?;
+    let mut query = context.query(&["limit", "cursor", "name"]);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = definition::name_of(&mut query);
     query.finish()?;
-    let (store, dialect, is_tenant) = (ask.api.store.clone(), ask.dialect().clone(), ask.caller.is_tenant());
+    let (store, dialect, is_tenant) = (context.api.store.clone(), context.dialect().clone(), context.caller.is_tenant());
     let look = move || {
         let found = match name {
             Some(name) => store.webhooks_named(&owned, &name),
@@ -83,34 +83,38 @@ pub(crate) async fn list(ask: &Ask<'_>) -> Result<Reply, Problem> {
         print(view, None, &dialect, is_tenant, object);
         Ok(())
     };
-    page(ask, Frame::new(ask.dialect()), Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), objects(print)))
-        .await
+    page(
+        context,
+        Frame::new(context.dialect()),
+        Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), objects(print)),
+    )
+    .await
 }
 
 /// `GET /v1/webhooks/{id}`
-pub(crate) async fn show(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    Ok(answer(ask, &endpoint).await)
+pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    Ok(answer(context, &endpoint).await)
 }
 
 /// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
-pub(crate) async fn put(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    let dialect = ask.dialect_of(&endpoint);
-    let mut form = Form::read(&ask.body, DEFINITION)?;
-    let given = Given::take(&mut form, rules(ask, &dialect, &endpoint.definition.events));
+pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    let dialect = context.dialect_of(&endpoint);
+    let mut form = Form::read(&context.body, DEFINITION)?;
+    let given = Given::take(&mut form, rules(context, &dialect, &endpoint.definition.events));
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = ask.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
-    Ok(answer(ask, &changed.map_err(|denied| ask.denied(&endpoint, denied))?).await)
+    let changed = context.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
+    Ok(answer(context, &changed.map_err(|denied| context.denied(&endpoint, denied))?).await)
 }
 
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
-pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut endpoint = ask.webhook()?;
-    let dialect = ask.dialect_of(&endpoint);
-    let mut form = Form::read(&ask.body, PATCHED)?;
-    let given = Given::take_some(&mut form, rules(ask, &dialect, &endpoint.definition.events));
+pub(crate) async fn patch(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut endpoint = context.webhook()?;
+    let dialect = context.dialect_of(&endpoint);
+    let mut form = Form::read(&context.body, PATCHED)?;
+    let given = Given::take_some(&mut form, rules(context, &dialect, &endpoint.definition.events));
     let switch = Switch::take(&mut form);
     secrets::refuse(&mut form);
     form.finish()?;
@@ -118,47 +122,49 @@ pub(crate) async fn patch(ask: &Ask<'_>) -> Result<Reply, Problem> {
     // The file's own is refused by the store, also where nothing would change.
     if changes || (switch.is_none() && endpoint.is_file_owned()) {
         let redefine = move |definition: &Definition| given.over(definition);
-        let changed = ask.api.store.update_webhook(endpoint.no, redefine).await;
-        endpoint = changed.map_err(|denied| ask.denied(&endpoint, denied))?;
+        let changed = context.api.store.update_webhook(endpoint.no, redefine).await;
+        endpoint = changed.map_err(|denied| context.denied(&endpoint, denied))?;
     }
     let switched = match switch {
-        Some(Switch::On) if !endpoint.is_active() => ask.api.store.enable_webhook(endpoint.no).await,
-        Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => ask.api.store.disable_webhook(endpoint.no).await,
-        _ => return Ok(answer(ask, &endpoint).await),
+        Some(Switch::On) if !endpoint.is_active() => context.api.store.enable_webhook(endpoint.no).await,
+        Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => {
+            context.api.store.disable_webhook(endpoint.no).await
+        }
+        _ => return Ok(answer(context, &endpoint).await),
     };
-    Ok(answer(ask, &switched.map_err(|denied| ask.denied(&endpoint, denied))?).await)
+    Ok(answer(context, &switched.map_err(|denied| context.denied(&endpoint, denied))?).await)
 }
 
 /// `DELETE /v1/webhooks/{id}`
-pub(crate) async fn delete(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    ask.api.store.delete_webhook(endpoint.no).await.map_err(|denied| ask.denied(&endpoint, denied))?;
-    told::webhook("deleted", &ask.caller, &endpoint);
+pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    context.api.store.delete_webhook(endpoint.no).await.map_err(|denied| context.denied(&endpoint, denied))?;
+    told::webhook("deleted", &context.caller, &endpoint);
     Ok(Reply::no_content())
 }
 
 /// `POST /v1/webhooks/{id}/enable`
-pub(crate) async fn enable(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    Form::read_or_empty(&ask.body, &[])?.finish()?;
-    let enabled = ask.api.store.enable_webhook(endpoint.no).await;
-    Ok(answer(ask, &enabled.map_err(|denied| ask.denied(&endpoint, denied))?).await)
+pub(crate) async fn enable(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    Form::read_or_empty(&context.body, &[])?.finish()?;
+    let enabled = context.api.store.enable_webhook(endpoint.no).await;
+    Ok(answer(context, &enabled.map_err(|denied| context.denied(&endpoint, denied))?).await)
 }
 
 /// `POST /v1/webhooks/{id}/disable`
-pub(crate) async fn disable(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    Form::read_or_empty(&ask.body, &[])?.finish()?;
-    let disabled = ask.api.store.disable_webhook(endpoint.no).await;
-    Ok(answer(ask, &disabled.map_err(|denied| ask.denied(&endpoint, denied))?).await)
+pub(crate) async fn disable(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    Form::read_or_empty(&context.body, &[])?.finish()?;
+    let disabled = context.api.store.disable_webhook(endpoint.no).await;
+    Ok(answer(context, &disabled.map_err(|denied| context.denied(&endpoint, denied))?).await)
 }
 
 /// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
-pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    let mut form = Form::read(&ask.body, &["since", "until", "status"])?;
+pub(crate) async fn recover(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    let mut form = Form::read(&context.body, &["since", "until", "status"])?;
     form.required("since");
-    let now = ask.api.store.now();
+    let now = context.api.store.now();
     let (since, until) = (form.when("since", now).unwrap_or_default(), form.when("until", now));
     let status = form.text("status");
     let what = match status.as_deref() {
@@ -175,28 +181,29 @@ pub(crate) async fn recover(ask: &Ask<'_>) -> Result<Reply, Problem> {
     }
     form.finish()?;
     let until = until.unwrap_or(now);
-    let count = ask.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| ask.denied(&endpoint, denied))?;
-    let dialect = ask.dialect_of(&endpoint);
+    let count =
+        context.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| context.denied(&endpoint, denied))?;
+    let dialect = context.dialect_of(&endpoint);
     Ok(context::document(StatusCode::ACCEPTED, &dialect, &Recovered { count }))
 }
 
-fn rules<'a>(ask: &Ask<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<'a> {
-    Rules { rank: ask.caller.rank, settings: ask.settings, dialect, held }
+fn rules<'a>(context: &Context<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -> Rules<'a> {
+    Rules { rank: context.caller.rank, settings: context.settings, dialect, held }
 }
 
-async fn answer(ask: &Ask<'_>, endpoint: &Arc<Endpoint>) -> Reply {
-    with_secret(ask, StatusCode::OK, endpoint, None, |_| {}).await
+async fn answer(context: &Context<'_>, endpoint: &Arc<Endpoint>) -> Reply {
+    with_secret(context, StatusCode::OK, endpoint, None, |_| {}).await
 }
 
 /// A webhook as its dialect shows it, with its secret where that is new, and with what `more` adds.
 async fn with_secret(
-    ask: &Ask<'_>,
+    context: &Context<'_>,
     status: StatusCode,
     endpoint: &Arc<Endpoint>,
     secret: Option<&Secret>,
     more: impl FnOnce(&mut Object<'_>),
 ) -> Reply {
-    let (dialect, view, is_tenant) = (ask.dialect_of(endpoint), ask.view(endpoint).await, ask.caller.is_tenant());
+    let (dialect, view, is_tenant) = (context.dialect_of(endpoint), context.view(endpoint).await, context.caller.is_tenant());
     context::object(status, &dialect, |object| {
         print(&view, secret, &dialect, is_tenant, object);
         more(object);

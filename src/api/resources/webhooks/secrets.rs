@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::with_secret;
 use crate::api::document::webhook::WebhookSecret;
 use crate::api::random;
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::request::params::Form;
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
@@ -17,34 +17,34 @@ use crate::domain::resource::Resource;
 use crate::domain::webhook::secret::Secret;
 
 /// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
-pub(crate) async fn rotate_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    let dialect = ask.dialect_of(&endpoint);
+pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    let dialect = context.dialect_of(&endpoint);
     let signature = dialect.signature.as_ref();
     let signature = signature.ok_or_else(|| Problem::Conflict(format!("the dialect {} signs nothing", dialect.name)))?;
-    let mut form = Form::read_or_empty(&ask.body, &["secret", "overlap"])?;
+    let mut form = Form::read_or_empty(&context.body, &["secret", "overlap"])?;
     let secret = take_or_make(&mut form, &dialect)?;
-    let asked = form.duration("overlap").unwrap_or(ask.settings.rotation_overlap);
+    let asked = form.duration("overlap").unwrap_or(context.settings.rotation_overlap);
     if asked > OVERLAP_MAX {
         form.note("overlap", "is longer than 30d");
     }
     form.finish()?;
     let overlap = if signature.overlap { asked } else { Duration::ZERO };
-    let until = ask.api.store.now() + overlap;
+    let until = context.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
-    let changed = ask.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
+    let changed = context.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
     let more = |object: &mut Object<'_>| {
         object.time("previous_secret_until", (!overlap.is_zero()).then_some(until));
         if !signature.overlap {
             object.text("note", NO_OVERLAP);
         }
     };
-    Ok(with_secret(ask, StatusCode::OK, &changed, Some(&secret), more).await)
+    Ok(with_secret(context, StatusCode::OK, &changed, Some(&secret), more).await)
 }
 
 /// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.
-pub(crate) fn show_secret(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
+pub(crate) fn show_secret(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
     let newest = endpoint.secrets.first().ok_or(Problem::NotFound(Resource::Secret))?;
     let (id, name) = (endpoint.id.to_string(), endpoint.definition.name.to_string());
     Ok(Reply::document(StatusCode::OK, &WebhookSecret { id, name, secret: newest.secret.expose().into() }))

@@ -111,7 +111,7 @@ fn status_in(endpoint: &Endpoint, knows_removed: bool) -> &'static str {
 }
 
 fn status(endpoint: &Endpoint) -> WebhookStatus {
-    match endpoint.standing {
+    match endpoint.state {
         WebhookState::Active => WebhookStatus::Active,
         WebhookState::Disabled { .. } => WebhookStatus::Disabled,
         WebhookState::Removed { .. } => WebhookStatus::Removed,

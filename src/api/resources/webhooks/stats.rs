@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::api::request::context::{self, Ask};
+use crate::api::request::context::{self, Context};
 use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -14,13 +14,13 @@ use crate::store::STATISTICS_KEPT;
 
 /// `GET /v1/webhooks/{id}/stats`: deliveries that finished within `window`, 24 h unless given. It is counted by the hour, so the
 /// hour in which the window begins counts whole.
-pub(crate) async fn stats(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    let dialect = &*ask.dialect_of(&endpoint);
-    let mut query = ask.query(&["window"]);
+pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    let dialect = &*context.dialect_of(&endpoint);
+    let mut query = context.query(&["window"]);
     let window = query.read_with("window", "is not a duration from 1s to 90d, like 24h", window).unwrap_or(WINDOW);
     query.finish()?;
-    let (store, no, now) = (ask.api.store.clone(), endpoint.no, ask.api.store.now());
+    let (store, no, now) = (context.api.store.clone(), endpoint.no, context.api.store.now());
     let hours = Hour::from_time(now - window)..=Hour::from_time(now);
     let sum = context::read(move || store.tally(&[no].into(), hours)).await?;
     Ok(context::object(StatusCode::OK, dialect, |object| print(&sum, object)))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::timeout;
 
-use crate::api::request::context::Ask;
+use crate::api::request::context::Context;
 use crate::api::request::params::Form;
 use crate::api::request::settings::Provider;
 use crate::api::resources::whole;
@@ -24,48 +24,48 @@ use crate::domain::webhook::pattern::{Pattern, check_type_name};
 use crate::store::{Denied, Publication, TestRun};
 
 /// `POST /v1/webhooks/{id}/test`
-pub(crate) async fn test_one(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let endpoint = ask.webhook()?;
-    let mut form = Form::read_or_empty(&ask.body, &["event_type", "data"])?;
+pub(crate) async fn test_one(context: &Context<'_>) -> Result<Reply, Problem> {
+    let endpoint = context.webhook()?;
+    let mut form = Form::read_or_empty(&context.body, &["event_type", "data"])?;
     let wish = Wish::take(&mut form);
     form.finish()?;
-    one(ask, &endpoint, &wish).await
+    one(context, &endpoint, &wish).await
 }
 
 /// `POST /v1/webhooks/test`: of one webhook, or of all that the caller's tenant has.
-pub(crate) async fn test_all(ask: &Ask<'_>) -> Result<Reply, Problem> {
-    let mut form = Form::read_or_empty(&ask.body, &["webhook_id", "event_type", "data"])?;
+pub(crate) async fn test_all(context: &Context<'_>) -> Result<Reply, Problem> {
+    let mut form = Form::read_or_empty(&context.body, &["webhook_id", "event_type", "data"])?;
     let (id, wish) = (form.text("webhook_id"), Wish::take(&mut form));
     form.finish()?;
     if let Some(id) = id {
-        return one(ask, &*ask.webhook_by_id(&id)?, &wish).await;
+        return one(context, &*context.webhook_by_id(&id)?, &wish).await;
     }
-    let mut endpoints = ask.api.store.webhooks(&ask.caller.owned()?, EndpointNo::default(), AT_ONCE_MAX + 1);
+    let mut endpoints = context.api.store.webhooks(&context.caller.owned()?, EndpointNo::default(), AT_ONCE_MAX + 1);
     if endpoints.len() > AT_ONCE_MAX {
         return Err(Problem::field("/webhook_id", format!("is missing, and there are more than {AT_ONCE_MAX} webhooks to test")));
     }
     endpoints.retain(|endpoint| endpoint.is_sent(true));
     let mut runs = Vec::with_capacity(endpoints.len());
     for endpoint in &endpoints {
-        runs.push((start(ask, endpoint, &wish).await?, patience(&ask.dialect_of(endpoint))));
+        runs.push((start(context, endpoint, &wish).await?, patience(&context.dialect_of(endpoint))));
     }
     let mut keys = Vec::with_capacity(runs.len());
     for (run, patience) in runs {
         keys.push(finished(run, patience).await?);
     }
-    whole::all(ask, keys).await
+    whole::all(context, keys).await
 }
 
-async fn one(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
-    let dialect = ask.dialect_of(endpoint);
-    let run = start(ask, endpoint, wish).await?;
+async fn one(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
+    let dialect = context.dialect_of(endpoint);
+    let run = start(context, endpoint, wish).await?;
     let key = finished(run, patience(&dialect)).await?;
-    whole::one(ask, &dialect, key).await
+    whole::one(context, &dialect, key).await
 }
 
-async fn start(ask: &Ask<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
-    let publication = publication(endpoint, &ask.provider_of(endpoint), wish, ask.api.store.now())?;
-    ask.api.store.test(endpoint.no, publication).await.map_err(|denied| ask.denied(endpoint, denied))
+async fn start(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
+    let publication = publication(endpoint, &context.provider_of(endpoint), wish, context.api.store.now())?;
+    context.api.store.test(endpoint.no, publication).await.map_err(|denied| context.denied(endpoint, denied))
 }
 
 /// Waits for the outcome. A delivery whose outcome does not come in time is shown as it stands. When the store ends before the

@@ -13,7 +13,7 @@ use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::fate::file_failure;
 use crate::cli::output::print::Out;
 use crate::cli::output::words::count;
-use crate::cli::{args, doors};
+use crate::cli::{args, calls};
 
 /// Measure what this machine can relay, beside what it could forward without a store
 ///
@@ -91,7 +91,7 @@ enum Only {
 impl Bench {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let plan = self.plan()?;
-        let report = doors::bench(&plan, |what| {
+        let report = calls::bench(&plan, |what| {
             if !out.json {
                 out.note(what);
             }
@@ -168,7 +168,7 @@ pub(crate) struct BenchForward {
 
 impl BenchForward {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        doors::bench_forward(self.endpoints, self.receiver_port, self.slots)?;
+        calls::bench_forward(self.endpoints, self.receiver_port, self.slots)?;
         Ok(Exit::Ok)
     }
 }

@@ -85,13 +85,13 @@ impl Batch<'_, '_> {
 
     /// Writes a webhook, and starts what its new standing asks for.
     pub(in crate::store) fn set_endpoint(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
-        let before = self.entry(endpoint.no).map(|entry| entry.endpoint.standing);
+        let before = self.entry(endpoint.no).map(|entry| entry.endpoint.state);
         let mut bytes = Vec::new();
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.changed.insert(endpoint.no, endpoint.clone());
-        before.into_iter().for_each(|before| self.shared.measure_disabled(before, endpoint.standing));
-        let follows = before.and_then(|before| webhooks::follows(before, endpoint.standing));
+        before.into_iter().for_each(|before| self.shared.measure_disabled(before, endpoint.state));
+        let follows = before.and_then(|before| webhooks::follows(before, endpoint.state));
         follows.map_or(Ok(()), |follows| self.state_changed(follows, endpoint))
     }
 
@@ -133,7 +133,7 @@ impl Batch<'_, '_> {
 
     /// Says so in the log, once it is true: a warning where nobody asked for it.
     fn log_stopped(&mut self, endpoint: &Endpoint, reason: String) {
-        let (webhook, name, standing) = (endpoint.id.clone(), endpoint.definition.name.clone(), endpoint.standing);
+        let (webhook, name, standing) = (endpoint.id.clone(), endpoint.definition.name.clone(), endpoint.state);
         let tenant = format!("{}/{}", endpoint.provider, endpoint.tenant);
         self.answer(move || match standing {
             WebhookState::Disabled { why: Why::Failures(_) | Why::Gone, .. } => {

@@ -13,7 +13,7 @@ use crate::store::message::permit::QueuePermit;
 use crate::store::record;
 use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::store::redb::batch::Batch;
-use crate::store::rules::waiting::{self, Fallen};
+use crate::store::rules::waiting::{self, CameDue};
 use crate::store::writer::schedule::Armed;
 
 impl Batch<'_, '_> {
@@ -118,16 +118,16 @@ impl Batch<'_, '_> {
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         let (is_asked_test, is_purged) = (self.memory.tests.contains_key(&key), self.is_purged(key));
-        match waiting::fallen(&entry.endpoint, is_asked_test, is_purged) {
-            Fallen::QueueTest => {
+        match waiting::came_due(&entry.endpoint, is_asked_test, is_purged) {
+            CameDue::QueueTest => {
                 let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
                 self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);
             }
-            Fallen::Queue => match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
+            CameDue::Queue => match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
                 Some(permit) => self.ready(key, QueuePosition::Due(at), Lane::Due, permit),
                 None => self.overflow(key, at)?,
             },
-            Fallen::LeaveUnlessTest => self.expire_test(key, at)?,
+            CameDue::LeaveUnlessTest => self.expire_test(key, at)?,
         }
         Ok(())
     }

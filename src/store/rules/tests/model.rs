@@ -20,7 +20,7 @@ use crate::store::rules::outcome::{self, Facts, Found};
 use crate::store::rules::publish::{self, Spread};
 use crate::store::rules::resend::{self, Missed, Restarted, Stopped};
 use crate::store::rules::retention::{self, Kept, Removal, Then};
-use crate::store::rules::waiting::{self, Fallen, Parked, Wait};
+use crate::store::rules::waiting::{self, CameDue, Parked, Wait};
 use crate::store::rules::webhooks::{self, Follows};
 
 pub(super) struct Model {
@@ -274,7 +274,7 @@ impl Model {
         self.look_at_all(retention::oldest_kept(RETENTION, self.now), Removal::Aged);
     }
 
-    pub(super) fn squeeze(&mut self) {
+    pub(super) fn evict(&mut self) {
         self.look_at_all(EventKey::MAX, Removal::Now);
     }
 
@@ -525,8 +525,8 @@ impl Model {
     }
 
     fn set_webhook(&mut self, webhook: Endpoint) {
-        let (no, after) = (webhook.no, webhook.standing);
-        let before = self.webhooks.insert(no, webhook).map(|before| before.standing);
+        let (no, after) = (webhook.no, webhook.state);
+        let before = self.webhooks.insert(no, webhook).map(|before| before.state);
         match before.and_then(|before| webhooks::follows(before, after)) {
             None | Some(Follows::StaysDisabled) => {}
             Some(Follows::Woken) => drop(self.memory.read_up_to.insert(no, 0)),
@@ -659,15 +659,15 @@ impl Model {
     fn fall_due(&mut self, at: Timestamp, key: DeliveryKey) {
         let Some(webhook) = self.entry(key.endpoint) else { return };
         let position = QueuePosition::Due(at);
-        match waiting::fallen(webhook, self.memory.tests.contains(&key), self.is_purged(key)) {
-            Fallen::Queue if !self.has_room(key.endpoint) => {
+        match waiting::came_due(webhook, self.memory.tests.contains(&key), self.is_purged(key)) {
+            CameDue::Queue if !self.has_room(key.endpoint) => {
                 self.take_entry(key, position);
                 let row = self.rows.get(&key).cloned();
                 let has_row = row.is_some();
                 self.park_again(row.unwrap_or_else(|| Delivery::published(key, position)), has_row);
             }
-            Fallen::Queue | Fallen::QueueTest => self.queue(key, position),
-            Fallen::LeaveUnlessTest => {
+            CameDue::Queue | CameDue::QueueTest => self.queue(key, position),
+            CameDue::LeaveUnlessTest => {
                 let test = self.rows.get(&key).filter(|delivery| waiting::expires(delivery)).cloned();
                 test.into_iter().for_each(|test| self.stop(resend::stopped(test, End::Expired, self.now)));
             }

@@ -20,7 +20,7 @@ pub(super) struct Actor {
 }
 
 /// The clients that reach one tenant.
-pub(super) struct Doors {
+pub(super) struct Clients {
     pub(super) tenant: Client,
     /// A client as the operator, who may see secrets.
     pub(super) admin: Client,
@@ -61,7 +61,7 @@ impl Until {
     }
 }
 
-impl Doors {
+impl Clients {
     pub(super) fn of(service: &Service, tenant: &str) -> Self {
         let admin = service.admin().with_header("hookwheel-tenant", &format!("{PROVIDER}/{tenant}"));
         Self { tenant: service.tenant(PROVIDER, tenant), admin }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::actor::Doors;
+use super::actor::Clients;
 use super::book::{Book, Event, Fate, Hook, Line, State};
 use super::call::TEST;
 use super::settle::deliveries;
@@ -29,8 +29,8 @@ struct Came {
 
 /// Compares a tenant's book with its log and with the requests that came. Nothing may be pending any more. `starts` are the
 /// service's starts.
-pub(super) async fn judge(book: &Book, doors: &Doors, received: &[Received], starts: &[Instant]) -> Verdict {
-    let lines = deliveries(&doors.tenant).await;
+pub(super) async fn judge(book: &Book, clients: &Clients, received: &[Received], starts: &[Instant]) -> Verdict {
+    let lines = deliveries(&clients.tenant).await;
     let came = sort(book, received, starts);
     let by_pair: HashMap<_, &Line> = lines.values().map(|line| ((&*line.event, &*line.hook), line)).collect();
     nothing_is_lost(book, &by_pair);
@@ -41,7 +41,7 @@ pub(super) async fn judge(book: &Book, doors: &Doors, received: &[Received], sta
     }
     nothing_shown_is_sent_again(book, &came);
     retries_were_made(book, &lines);
-    tests_are_kept(book, doors).await;
+    tests_are_kept(book, clients).await;
     let requests: usize = came.values().map(|came| came.count).sum();
     let attempts: u64 = lines.values().map(|line| line.attempts).sum();
     let answered = book.kept().count();
@@ -149,9 +149,9 @@ fn retries_were_made(book: &Book, lines: &HashMap<String, Line>) {
     }
 }
 
-async fn tests_are_kept(book: &Book, doors: &Doors) {
+async fn tests_are_kept(book: &Book, clients: &Clients) {
     for test in &book.tests {
-        let delivery = doors.tenant.get(&format!("/v1/deliveries/{test}")).await.expect(200);
+        let delivery = clients.tenant.get(&format!("/v1/deliveries/{test}")).await.expect(200);
         assert!(delivery["test"] == true && delivery["attempts"].as_array().is_some_and(|all| all.len() == 1), "{delivery}");
     }
 }

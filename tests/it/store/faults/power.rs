@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use super::actor::{Doors, Until};
+use super::actor::{Clients, Until};
 use super::book::Book;
 use super::count;
 use super::settle::{all_is_there, settle, stands};
@@ -83,10 +83,10 @@ pub(super) async fn is_whole(left: &Medium, books: Vec<Book>, taken: &HashSet<(S
     let config = stage::config(books.len()).allow_private(&[]);
     let service = Service::start_on(left, &config, &[], turn::shared().await).await;
     for mut book in books {
-        let doors = Doors::of(&service, &book.tenant);
-        settle(&mut book, &doors).await;
-        stands(&book, &doors).await;
-        all_is_there(&book, &doors, taken).await;
+        let clients = Clients::of(&service, &book.tenant);
+        settle(&mut book, &clients).await;
+        stands(&book, &clients).await;
+        all_is_there(&book, &clients, taken).await;
     }
 }
 

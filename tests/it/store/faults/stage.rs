@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::actor::{Actor, Doors, PROVIDER, Until};
+use super::actor::{Actor, Clients, PROVIDER, Until};
 use super::judge::{Verdict, judge};
 use super::settle::{settle, stands};
 use crate::harness::config::Config;
@@ -84,10 +84,10 @@ impl Stage {
 
     pub(super) async fn settle(&mut self) {
         for actor in &self.actors {
-            let doors = Doors::of(&self.service, &actor.tenant);
+            let clients = Clients::of(&self.service, &actor.tenant);
             let mut book = actor.book().clone();
-            settle(&mut book, &doors).await;
-            stands(&book, &doors).await;
+            settle(&mut book, &clients).await;
+            stands(&book, &clients).await;
             *actor.book() = book;
         }
     }
@@ -102,9 +102,9 @@ impl Stage {
         eventually("nothing is pending", Duration::from_secs(120), nothing_waits).await;
         let mut sum = Verdict::default();
         for actor in &self.actors {
-            let (doors, received) = (Doors::of(&self.service, &actor.tenant), self.receiver.look(<[_]>::to_vec));
+            let (clients, received) = (Clients::of(&self.service, &actor.tenant), self.receiver.look(<[_]>::to_vec));
             let book = actor.book().clone();
-            let verdict = judge(&book, &doors, &received, &self.starts).await;
+            let verdict = judge(&book, &clients, &received, &self.starts).await;
             sum.answered += verdict.answered;
             sum.deliveries += verdict.deliveries;
             sum.again += verdict.again;

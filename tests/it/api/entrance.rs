@@ -1,4 +1,4 @@
-//! Who comes in, and what a crowd at the door costs the others.
+//! Who comes in, and what a crowd at the entrance costs the others.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The doors to the rest of the crate: the one place where the command line calls it.
+//! The calls to the rest of the crate: the one place where the command line calls it.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
