@@ -1,4 +1,4 @@
-//! The calls to the rest of the crate: the one place where the command line calls it.
+//! What the command line calls of the rest of the crate. Its other files call nothing outside `cli`.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
