@@ -8,7 +8,7 @@ use crate::store::Committed;
 impl<W> Queues<W> {
     /// Takes over a commit: webhooks that stopped, deliveries that ended, deliveries that are due, and backlogs.
     pub(crate) fn take_over(&mut self, committed: Committed) {
-        for endpoint in &committed.standings {
+        for endpoint in &committed.state_changes {
             match endpoint.state {
                 WebhookState::Active => {}
                 WebhookState::Disabled { .. } => self.clear(endpoint.no, false),
@@ -17,7 +17,7 @@ impl<W> Queues<W> {
         }
         committed.dropped.iter().for_each(|dropped| self.drop_waiting(dropped));
         let changed = |key: DeliveryKey| {
-            committed.standings.iter().any(|endpoint| endpoint.no == key.endpoint)
+            committed.state_changes.iter().any(|endpoint| endpoint.no == key.endpoint)
                 || committed.dropped.iter().any(|dropped| dropped.covers(key))
         };
         for mut ready in committed.ready {

@@ -257,7 +257,7 @@ impl Dropped {
 pub(crate) struct Committed {
     pub(crate) ready: Vec<Ready>,
     /// The webhooks whose state changed.
-    pub(crate) standings: Vec<Arc<Endpoint>>,
+    pub(crate) state_changes: Vec<Arc<Endpoint>>,
     pub(crate) dropped: Vec<Dropped>,
     /// The endpoints with a backlog, and whether more of it waits on disk behind the deliveries in `ready`.
     pub(crate) backlogs: Vec<(EndpointNo, bool)>,
@@ -265,6 +265,6 @@ pub(crate) struct Committed {
 
 impl Committed {
     pub(in crate::store) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.standings.is_empty() && self.dropped.is_empty() && self.backlogs.is_empty()
+        self.ready.is_empty() && self.state_changes.is_empty() && self.dropped.is_empty() && self.backlogs.is_empty()
     }
 }

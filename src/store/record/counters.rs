@@ -29,7 +29,7 @@ pub(in crate::store) struct Counters {
     pub(in crate::store) indexed: u64,
     /// The time to go on from. `None` in a store of a release that kept none.
     pub(in crate::store) time: Option<Kept>,
-    /// The sum over all entries of the due table and the backlogs (see `waiting`). `None` in a store of a release that kept none.
+    /// The sum over all entries of the due table and the backlogs (see `entry_sum`). `None` in a store of a release that kept none.
     pub(in crate::store) waiting: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! One transaction's worth of changes: the open tables, the writer's memory, and what must happen once it is on disk.
+//! Everything that one commit changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use redb::ReadableTable;
 
+use super::entry_sum;
 use super::journal::item::{Backlog, Due, Log};
 use super::state::Memory;
 use super::tables::Tables;
-use super::waiting as entries;
 use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
@@ -31,7 +31,7 @@ use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Entry;
 use crate::store::writer::schedule::Armed;
 
-/// One write transaction, before its commit.
+/// The changes of one commit, before that. Most batches go to the journal and need no transaction of the tables.
 pub(in crate::store) struct Batch<'a, 'txn> {
     pub(in crate::store) tables: Tables<'txn>,
     pub(in crate::store) memory: &'a mut Memory,
@@ -47,7 +47,7 @@ pub(in crate::store) struct Batch<'a, 'txn> {
 /// A piece of background work, by how much the batch held when it began.
 pub(in crate::store) struct Piece(usize);
 
-/// What happens after the commit, in the order of the fields.
+/// What a batch notes for its commit, and for what `Writer::tell` does after it.
 #[derive(Default)]
 pub(in crate::store) struct After {
     /// Whether what the counters say is to last, though no row changes. Rows tell it themselves.
@@ -192,7 +192,7 @@ impl Batch<'_, '_> {
             QueuePosition::Due(at) => {
                 let entry = due_key(at, key);
                 let stood = self.tables.take::<Due>(&entry)?;
-                self.memory.counters.note_taken(if stood { entries::of_due(&entry) } else { 0 });
+                self.memory.counters.note_taken(if stood { entry_sum::of_due(&entry) } else { 0 });
                 Ok(stood)
             }
             QueuePosition::Backlog(number) => {
@@ -200,7 +200,7 @@ impl Batch<'_, '_> {
                 let stood = self.tables.take::<Backlog>(&entry)?;
                 let event = key.event.0.to_be_bytes();
                 let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-                self.memory.counters.note_taken(if stood { entries::of_backlog(&entry, value) } else { 0 });
+                self.memory.counters.note_taken(if stood { entry_sum::of_backlog(&entry, value) } else { 0 });
                 Ok(stood)
             }
         }
@@ -208,7 +208,7 @@ impl Batch<'_, '_> {
 
     pub(in crate::store) fn put_due(&mut self, key: DeliveryKey, at: Timestamp) {
         let entry = due_key(at, key);
-        self.memory.counters.note_put(entries::of_due(&entry));
+        self.memory.counters.note_put(entry_sum::of_due(&entry));
         self.tables.put::<Due>(&entry, &[]);
     }
 
@@ -322,7 +322,7 @@ impl Batch<'_, '_> {
     fn put_backlog(&mut self, key: DeliveryKey, number: u64) {
         let (entry, event) = (backlog_key(key.endpoint, number), key.event.0.to_be_bytes());
         let value: &[u8] = if number == key.event.0 { &[] } else { &event };
-        self.memory.counters.note_put(entries::of_backlog(&entry, value));
+        self.memory.counters.note_put(entry_sum::of_backlog(&entry, value));
         self.tables.put::<Backlog>(&entry, value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
         let said = (key.endpoint, true);

@@ -4,11 +4,10 @@
 //! |---|---|
 //! | `journal` | what was committed and is not in the tables yet |
 //! | `apply` | what each command does to the tables, inside the writer |
-//! | `background` | the work that goes on in slices between commits |
-//! | `read` | snapshots, for everyone but the writer |
+//! | `background` | long work, of which each batch does a slice after its commands |
+//! | `read` | snapshots and queries of everyone but the writer; `metrics.rs` has what the writer counts too |
 //! | `boot` | opening a store: recovery, upgrade, secrets, and checks of a closed one |
 //! | `mend` | deriving again what can be derived when rows are damaged |
-//! | `space` | room on the disk |
 
 pub(in crate::store) mod abort;
 pub(in crate::store) mod apply;
@@ -18,6 +17,7 @@ pub(in crate::store) mod batch;
 pub(in crate::store) mod boot;
 pub(in crate::store) mod bulk;
 pub(in crate::store) mod counted;
+pub(in crate::store) mod entry_sum;
 pub(in crate::store) mod journal;
 pub(in crate::store) mod journaled_table;
 pub(in crate::store) mod lazy_txn;
@@ -29,4 +29,3 @@ pub(in crate::store) mod schema;
 pub(in crate::store) mod state;
 pub(in crate::store) mod tables;
 pub(in crate::store) mod thread;
-pub(in crate::store) mod waiting;

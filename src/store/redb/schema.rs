@@ -2,7 +2,7 @@
 //!
 //! `record::key` has the bytes of the keys. Values are records (see `record`), or none: then the table has keys of one
 //! length alone, and a leaf of it holds no offsets that a change would have to move. Such keys have no checksum of their own: those
-//! of `due` and `backlog` are summed up in the counters (see `waiting`).
+//! of `due` and `backlog` are summed up in the counters (see `entry_sum`).
 //!
 //! | table | key | value | written by | deleted by |
 //! |---|---|---|---|---|

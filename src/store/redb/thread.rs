@@ -1,9 +1,10 @@
 //! The one thread that writes: takes what waits, applies it as one batch, commits once, then tells everyone.
 //!
 //! A batch that only adds to the hot path is committed to the journal; what needs more goes to the tables at once, and with it all
-//! that stands in the journal. While it commits, the next batch gathers. Between the batches it fires the wheel, loads the
-//! horizon, and does a slice of each background work there is. Any error of the store ends the process at once: after a failed
-//! fsync nobody can know what is on disk, so nothing may be answered and nothing tried again; the next start recovers.
+//! that stands in the journal. While it commits, the next batch gathers. Each batch also loads the due table towards the horizon,
+//! and after its commands fires the wheel and does a slice of each background work. Any error of the store ends the process at
+//! once: after a failed fsync nobody can know what is on disk, so nothing may be answered and nothing tried again; the next start
+//! recovers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -181,7 +182,7 @@ impl Writer {
         }
         batch.background(is_awaited)?;
         batch.memory.counters.time = Some(batch.memory.time.kept(batch.memory.boot_id));
-        let commit = batch.commit();
+        let commit = batch.commit_target();
         if commit == Commit::Tables {
             batch.tables.flush()?;
             self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
@@ -298,8 +299,9 @@ impl Batch<'_, '_> {
         self.notify_of_pressure()
     }
 
-    /// Where this batch goes. What touched a table goes there, with all that the journal holds; so does what is too long for it.
-    fn commit(&self) -> Commit {
+    /// Decides where this batch is committed. It goes to the tables, with all that the journal holds, when it touched a table or is
+    /// too long for the journal.
+    fn commit_target(&self) -> Commit {
         let (tables, memtable) = (&self.tables, &self.tables.memtable);
         match (self.after.dirty || tables.are_changed(), tables.are_touched()) {
             (false, true) if memtable.has_journaled() => Commit::Tables,
@@ -339,12 +341,12 @@ impl Shared {
     }
 }
 
-/// How long half of its file becomes before that, since small batches take a block each; twice as long while a checkpoint is
-/// under way, then the writer waits for that one.
+/// A checkpoint begins when a half of the journal's file is so long, since small batches take a block each. At twice this length
+/// the writer waits for the checkpoint that is under way.
 const JOURNAL_BYTES: u64 = 5 << 20;
 
-/// How long it holds anything before a checkpoint. The fsyncs of each one disturb some three of the events that come meanwhile:
-/// at 1,000/s four checkpoints a second made them one percent.
+/// The longest that a change stands in the journal before a checkpoint begins. The fsyncs of each checkpoint disturb some three of
+/// the events that come meanwhile: at 1,000 events a second, four checkpoints a second disturbed one percent.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// When to see whether a checkpoint under way has ended.

@@ -13,7 +13,7 @@ where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
 {
-    let stands = |committed: &Committed| !committed.standings.is_empty();
+    let stands = |committed: &Committed| !committed.state_changes.is_empty();
     let (lab, stops, let_on) = Lab::stopping_behind(lab.stopped().write(), stands);
     let changed = lab.runtime.spawn(change(lab.store.clone()));
     stops.recv().unwrap();

@@ -108,7 +108,7 @@ impl Batch<'_, '_> {
             }
             Follows::Deleted => self.end_pending(endpoint.no)?,
         }
-        self.after.committed.standings.push(endpoint);
+        self.after.committed.state_changes.push(endpoint);
         Ok(())
     }
 

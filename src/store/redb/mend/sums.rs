@@ -6,8 +6,8 @@ use crate::domain::delivery::QueuePosition;
 use crate::domain::id::{ByEndpoint, DeliveryKey};
 use crate::store::error::Error;
 use crate::store::record::key::{BacklogKey, DueKey, backlog_key, due_key, read_due_key};
+use crate::store::redb::entry_sum;
 use crate::store::redb::schema::{self, BACKLOG, DUE};
-use crate::store::redb::waiting;
 
 /// All entries as the tables hold them.
 #[derive(Debug, Default)]
@@ -23,12 +23,12 @@ impl Waiting {
         for row in schema::read(txn, DUE)?.range::<&DueKey>(..)? {
             let row = row?;
             let entry = row.0.value();
-            found.sum = found.sum.wrapping_add(waiting::of_due(entry));
+            found.sum = found.sum.wrapping_add(entry_sum::of_due(entry));
             *found.due.entry(read_due_key(entry).1.endpoint).or_default() += 1;
         }
         for row in schema::read(txn, BACKLOG)?.range::<&BacklogKey>(..)? {
             let (key, value) = row?;
-            found.sum = found.sum.wrapping_add(waiting::of_backlog(key.value(), value.value()));
+            found.sum = found.sum.wrapping_add(entry_sum::of_backlog(key.value(), value.value()));
         }
         Ok(found)
     }
@@ -36,8 +36,8 @@ impl Waiting {
 
 pub(in crate::store) fn sum_of((key, position): &(DeliveryKey, QueuePosition)) -> u64 {
     match *position {
-        QueuePosition::Due(at) => waiting::of_due(&due_key(at, *key)),
-        QueuePosition::Backlog(number) => waiting::of_backlog(&backlog_key(key.endpoint, number), &value(*key, number)),
+        QueuePosition::Due(at) => entry_sum::of_due(&due_key(at, *key)),
+        QueuePosition::Backlog(number) => entry_sum::of_backlog(&backlog_key(key.endpoint, number), &value(*key, number)),
     }
 }
 
