@@ -1,7 +1,8 @@
 //! The command line: what can be typed, and who does it.
 //!
-//! `serve` and `dev` are the service. `check`, `doctor`, `verify`, `completions`, `man` and `version` need none. All others ask the running service over its
-//! admin socket and never open its store. Data goes to stdout, everything else to stderr.
+//! `serve` and `dev` are the service. `bench`, `check`, `completions`, `config`, `dialects`, `doctor`, `man`, `verify` and `version`
+//! need none. All others ask the running service over its admin socket and never open its store. Data goes to stdout, everything
+//! else to stderr.
 
 mod args;
 mod calls;

@@ -1,7 +1,8 @@
 //! Puts one service together, owns its tasks, and keeps the order of its start and its end.
 //!
 //! ```text
-//!   start:     config ▸ store opened ▸ listeners bound ▸ writer and pump ▸ webhooks of the file ▸ API ▸ due table loaded ▸ READY
+//!   start:     config ▸ TCP bound ▸ store opened ▸ admin socket bound ▸ pump ▸ webhooks of the file in line ▸ writer ▸ API ▸
+//!              due table loaded ▸ READY
 //!   shutdown:  intake closed ▸ attempts get 8 s ▸ writer writes what waits ▸ store closed
 //! ```
 

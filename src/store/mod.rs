@@ -6,7 +6,7 @@
 //!                                  ▼                       │
 //!  deliver ── finish, refill ──▶ inbox ──▶ writer thread ──┤
 //!                                          │ one commit for all that waits: to the journal, or to the tables
-//!                                          │ wheel, backlog, fan-out, retention: a slice between two commits
+//!                                          │ wheel, backlog, fan-out, retention: a slice in each batch
 //!                                          ▼
 //!                                   Committed ──▶ deliver (deliveries to attempt now)
 //! ```

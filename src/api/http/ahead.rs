@@ -2,7 +2,7 @@
 //! does not tell.
 //!
 //! Bytes are counted from the end of a head on, and compared with the length that the head announced. For a body in chunks, and
-//! for a request without a body, the last bytes tell: half a head never ends with an empty line.
+//! for a request without a body, the last bytes tell: both end with an empty line, and a head that has come in part does not.
 
 /// The bytes that came in since the last answer ended.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 //! ```text
 //!            first byte              head complete            answer made
 //!   Idle ───────────────▶ Head ─────────────────────▶ Busy ────────────────▶ Idle, or Head when part of the next one is there
-//!   60 s                  10 s, whatever trickles in   body: 20 s a byte    │  60 s, the sending of a short answer included
+//!   60 s                  10 s, whatever trickles in   body: 20 s of silence│  60 s, the sending of a short answer included
 //!                                                                        ▼
 //!                                                              Sending ───┘ a long answer: 30 s for each part
 //! ```

@@ -1,6 +1,7 @@
 //! Bounds how many due deliveries wait in memory, so that a slow endpoint costs the other endpoints nothing.
 //!
-//! A delivery that gets no permit goes to its endpoint's backlog on disk. It comes back when the endpoint asks for more.
+//! A delivery that gets no permit goes to its endpoint's backlog on disk. It comes back when the endpoint's queue in `deliver` runs
+//! low.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};

@@ -3,7 +3,7 @@
 //! A record is its version, the bincode of one of the forms here, and a CRC32C over both and over the key of its row. redb does
 //! not check pages on a plain read. So a flipped bit, or a record in the row of another, must be found here and must not be sent
 //! to a customer. The forms mirror the domain types and are not the same: a changed form is a new version of the record, with
-//! code of its own to read it. The keys are those of `tables`, with numbers in big-endian order.
+//! code of its own to read it. The keys of all tables are in `key.rs`, with numbers in big-endian order.
 //!
 //! bincode is pinned to 2.0.1: 3.0.0 does not compile by design and the crate is unmaintained (RUSTSEC-2025-0141). Whoever
 //! replaces it does so here, behind a new version byte.

@@ -1,9 +1,9 @@
 //! The store's file as redb sees it, with fewer bytes written.
 //!
 //! With quick repair redb writes the whole state of its allocator in every commit: 128 KiB for each GiB of the file, of which a
-//! commit changes next to nothing. It does so by a few large pages that take turns. Here a copy of each is kept, and of a large
-//! page that is written where it stood before only the blocks that differ go to the file, which then holds what redb wrote all the
-//! same. Everything else goes to the file as it comes.
+//! commit changes next to nothing. It writes that state as one large page, to one of a few places by turns. Here a copy of the
+//! page at each such place is kept. When redb writes a large page to a place again, only the blocks that differ from the copy go to
+//! the file, which then holds all that redb wrote. Everything else goes to the file as it comes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;

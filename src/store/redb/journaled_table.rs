@@ -1,4 +1,4 @@
-//! A journaled table within a batch: as it was before, as long as the batch needs no transaction, else within that.
+//! A journaled table as a batch reads it: from a snapshot until the batch begins a write transaction, then from that.
 
 use std::marker::PhantomData;
 

@@ -36,7 +36,7 @@ impl<'d> Txn<'d> {
         Ok(self.begun.get_or_init(|| txn))
     }
 
-    /// Makes it last, when this returns. One that was not begun has nothing to last.
+    /// Commits. The changes are on disk when this returns. Without a transaction nothing is done.
     pub(in crate::store) fn commit(self) -> Result<(), Error> {
         self.begun.into_inner().map_or(Ok(()), |txn| Ok(txn.commit()?))
     }

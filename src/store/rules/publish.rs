@@ -33,7 +33,7 @@ pub(in crate::store) enum Spread {
     Nobody,
     /// In the event's own batch.
     AtOnce,
-    /// In slices, between later batches.
+    /// In slices: the first in the event's own batch, the others in later ones.
     InSlices,
 }
 
@@ -149,10 +149,10 @@ pub(in crate::store) fn repeated(publication: &Publication, named: &Named, id: B
     Accepted { id, deliveries: named.deliveries, repeated: true, unwanted }
 }
 
-/// More matching webhooks than this are added in slices between other commits.
+/// The deliveries of an event for more webhooks than this are made in slices, one in each batch.
 pub(in crate::store) const WIDE: usize = 1_000;
 
-/// With so many deliveries in one batch, further events are fanned out after it.
+/// With more deliveries and events than this in one batch, further events for more than one webhook are fanned out in slices.
 const CROWDED: usize = 4_000;
 
 /// How long an `Idempotency-Key` answers.

@@ -171,7 +171,7 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Due entries loaded, and queued, between two commits.
+/// The most due entries that a batch loads, and the most that it queues.
 const SLICE: usize = 4_096;
 
 /// Backlog entries brought back at once.

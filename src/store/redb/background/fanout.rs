@@ -1,4 +1,4 @@
-//! One event for very many webhooks: committed with a cursor, its deliveries added in slices between other commits.
+//! One event for very many webhooks: committed with a cursor. Its deliveries are added by slices, one in each batch.
 
 use std::sync::Arc;
 

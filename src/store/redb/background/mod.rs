@@ -1,4 +1,4 @@
-//! Work that goes on in slices between commits, so that no publisher waits for all of it. One file each.
+//! Long work, of which each batch does a slice after its commands, so that no publisher waits for all of it. One file each.
 
 pub(in crate::store) mod due;
 pub(in crate::store) mod fanout;

@@ -1,6 +1,6 @@
 //! What happens to the deliveries that were waiting when their webhook was disabled, deleted or purged: parked, or ended.
 //!
-//! A job walks the due table once, and for a deletion or a purge the webhook's backlog too, in slices between other commits. It
+//! A job walks the due table once, and for a deletion or a purge the webhook's backlog too, in slices, at most one in each batch. It
 //! stands in its own table until it is done, so a crash repeats what was left. Only events published before are its business: later
 //! ones know how the webhook stands. A webhook has one job: what is asked while it runs is joined to it, and it begins anew.
 //!
