@@ -5,7 +5,7 @@
 //! | `journal` | what was committed and is not in the tables yet |
 //! | `apply` | what each command does to the tables, inside the writer |
 //! | `background` | long work, of which each batch does a slice after its commands |
-//! | `read` | snapshots and queries of everyone but the writer; `metrics.rs` has what the writer counts too |
+//! | `read` | snapshots and queries of everyone but the writer; `read/metrics.rs` has what the writer counts too |
 //! | `boot` | opening a store: recovery, upgrade, secrets, and checks of a closed one |
 //! | `mend` | deriving again what can be derived when rows are damaged |
 

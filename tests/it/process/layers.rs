@@ -4,11 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms from top to bottom. A room may import only rooms of lower rows.
-const ROWS: [&[&str]; 8] = [
+pub(super) const ROWS: [&[&str]; 8] = [
     &["main"],
     &["cli"],
     &["server", "bench"],
-    &["api", "deliver", "dashboard"],
+    &["api", "deliver"],
     &["store"],
     &["wheel", "clock", "config"],
     &["budget", "metrics"],
@@ -16,7 +16,7 @@ const ROWS: [&[&str]; 8] = [
 ];
 
 /// The rooms of the store, likewise. The embedded engine knows what is true of any engine, and never the reverse.
-const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
+pub(super) const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
 
 /// Names that only files with these beginnings may use, and why.
 const RESERVED: [(&str, &[&str], &str); 11] = [
@@ -27,22 +27,14 @@ const RESERVED: [(&str, &[&str], &str); 11] = [
     ("Instant::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
     ("Timestamp::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
     ("Zoned::now", &["clock.rs"], "everything else gets the time as an argument or from crate::clock"),
-    ("hyper", &["api", "deliver", "dashboard", "cli", "server", "bench"], "the store and the domain know no HTTP"),
+    ("hyper", &["api", "deliver", "cli", "server", "bench"], "the store and the domain know no HTTP"),
     (
         "tokio",
-        &["api", "deliver", "dashboard", "cli", "server", "bench", "store", "budget", "main.rs"],
+        &["api", "deliver", "cli", "server", "bench", "store", "budget", "main.rs"],
         "the domain, the wheel and the config know no runtime",
     ),
-    (
-        "getrandom",
-        &["api", "deliver", "dashboard", "cli", "server", "bench", "store"],
-        "the domain gets its random draws as arguments",
-    ),
-    (
-        "fs",
-        &["clock.rs", "metrics", "config", "store", "api", "deliver", "dashboard", "cli", "server", "bench"],
-        "the domain does no I/O",
-    ),
+    ("getrandom", &["api", "deliver", "cli", "server", "bench", "store"], "the domain gets its random draws as arguments"),
+    ("fs", &["clock.rs", "metrics", "config", "store", "api", "deliver", "cli", "server", "bench"], "the domain does no I/O"),
 ];
 
 /// Names that no file of these rooms may use besides what they may not import, and why: these rooms decide, and others act.
@@ -85,6 +77,15 @@ fn imports_point_down() {
         found.extend(violations(&file, &text));
     }
     assert!(found.is_empty(), "{} violations of the layers:\n{}", found.len(), found.join("\n"));
+}
+
+#[test]
+fn every_room_with_a_row_exists() {
+    let rooms = ROWS.concat().into_iter().map(str::to_owned);
+    let rooms = rooms.chain(STORE_ROWS.map(|room| format!("store/{room}")));
+    let is_there = |room: &String| [room.clone(), format!("{room}.rs")].iter().any(|path| Path::new(SRC).join(path).exists());
+    let absent: Vec<String> = rooms.filter(|room| !is_there(room)).collect();
+    assert!(absent.is_empty(), "not in src: {absent:?}");
 }
 
 /// Whoever looks for the place of a change reads the names in a folder first.
@@ -379,7 +380,7 @@ fn below(row: usize) -> String {
 }
 
 /// Every source file, relative to `src/`.
-fn sources() -> Vec<String> {
+pub(super) fn sources() -> Vec<String> {
     let mut found = Vec::new();
     for folder in folders(SRC) {
         let paths = fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be listed").path());
