@@ -25,6 +25,7 @@ fn an_absent_name_is_reported() {
         ("It is in `src/nowhere.rs`.", "`src/nowhere.rs` is not there"),
         ("`tests/nowhere` has it.", "`tests/nowhere` is not there"),
         ("`Wheel::fly` in `src/wheel.rs`", "`Wheel::fly` is not in `src/wheel.rs`"),
+        ("`Pump::advance` in `src/wheel.rs`", "`Pump::advance` is not in `src/wheel.rs`"),
         ("`Slab` in `src/wheel.rs` and `slab` in `src/wheel.rs`", "`slab` is not in `src/wheel.rs`"),
         ("`walk`, `Wheel` and `Wheel::advance` in `src/wheel.rs`", "`walk` is not in `src/wheel.rs`"),
         ("`Wheel` in\n`src`", "`Wheel` is not in `src`"),
@@ -173,13 +174,13 @@ fn path_in(code: &str) -> Option<&str> {
     is_ours.then_some(first)
 }
 
-/// Whether a file defines the last part of `name`, such as `turn` of `Writer::turn`.
+/// Whether a file defines the last part of `name`, such as `turn` of `Writer::turn`, and knows the part before.
 fn is_defined_in(name: &str, path: &str) -> bool {
-    let last = name.rsplit("::").next().unwrap_or(name);
+    let (owner, last) = name.rsplit_once("::").unwrap_or((name, name));
     let text = fs::read_to_string(root(path)).unwrap_or_default();
     let is_word_part = |char: char| char.is_alphanumeric() || char == '_';
     let words: Vec<&str> = text.split(|char| !is_word_part(char)).filter(|word| !word.is_empty()).collect();
-    words.windows(2).any(|pair| DEFINING.contains(&pair[0]) && pair[1] == last)
+    words.contains(&owner) && words.windows(2).any(|pair| DEFINING.contains(&pair[0]) && pair[1] == last)
 }
 
 /// The page without its fenced blocks, whose backticks mean nothing.
