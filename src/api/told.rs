@@ -11,8 +11,9 @@ use tracing::{info, warn};
 
 use super::Api;
 use super::http::slots::Group;
-use super::request::auth::{Caller, NoKey};
+use super::request::auth::Caller;
 use super::request::turned_away::{Said, TurnedAway, Why};
+use super::response::no_key::NoKey;
 use super::response::problem::{Problem, STOPPING};
 use crate::clock;
 use crate::domain::access::{Key, Role};

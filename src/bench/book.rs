@@ -1,10 +1,8 @@
 //! The book of one run: which events came to the healthy endpoints, how often, how late. Plain data.
 
-use serde::Serialize;
-
 use super::event::Mark;
 use super::load::Load;
-use super::report::{Spread, took_us};
+use super::report::{Received, Spread, took_us};
 
 /// What came so far at the healthy endpoints, and which events will not come.
 pub(super) struct Book {
@@ -15,25 +13,6 @@ pub(super) struct Book {
     refused: Vec<u64>,
     doubled: u64,
     last_us: u64,
-}
-
-/// What became of the events of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Received {
-    pub(crate) events: u64,
-    /// Events that the relay did not take.
-    pub(crate) refused: u64,
-    /// Deliveries to healthy endpoints, each counted once.
-    pub(crate) deliveries: u64,
-    /// Deliveries that were taken by the relay and never came.
-    pub(crate) lost: u64,
-    /// Arrivals of deliveries that had come before, or that nobody has sent so.
-    pub(crate) doubled: u64,
-    /// When the last delivery came.
-    #[serde(skip)]
-    pub(super) last_us: u64,
-    /// From when each event was due until it came.
-    pub(crate) end_to_end: Spread,
 }
 
 impl Book {

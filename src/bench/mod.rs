@@ -14,6 +14,7 @@ mod event;
 mod forward;
 mod frame;
 mod load;
+mod process;
 mod publisher;
 mod receiver;
 mod relay;

@@ -10,9 +10,10 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 
-use super::book::{Book, Received};
+use super::book::Book;
 use super::frame::Messages;
 use super::load::{self, Endpoints, Load, Manner};
+use super::report::Received;
 use super::{Error, event};
 use crate::clock;
 

@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::load::Load;
+use super::process::memory_bytes;
 use super::report::Run;
-use super::run::memory_bytes;
 use super::site::{self, Site};
 use super::{Error, Plan};
 use crate::clock;

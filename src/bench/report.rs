@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::book::Received;
 use super::load::Load;
 use super::{event, site};
 
@@ -92,6 +91,25 @@ fn faults(measured: &Measured) -> Vec<String> {
         [(refused, "were not taken"), (lost, "were taken and never came"), (doubled, "came twice, or to a wrong endpoint")];
     let wrong = counted.into_iter().filter(|(count, _)| *count > 0);
     wrong.map(|(count, what)| format!("{}: {count} events {what}", measured.run.name())).collect()
+}
+
+/// What became of the events of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Received {
+    pub(crate) events: u64,
+    /// Events that the relay did not take.
+    pub(crate) refused: u64,
+    /// Deliveries to healthy endpoints, each counted once.
+    pub(crate) deliveries: u64,
+    /// Deliveries that were taken by the relay and never came.
+    pub(crate) lost: u64,
+    /// Arrivals of deliveries that had come before, or that nobody has sent so.
+    pub(crate) doubled: u64,
+    /// When the last delivery came.
+    #[serde(skip)]
+    pub(super) last_us: u64,
+    /// From when each event was due until it came.
+    pub(crate) end_to_end: Spread,
 }
 
 /// How times are spread, in microseconds.

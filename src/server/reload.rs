@@ -8,10 +8,11 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
 use super::loader::Loader;
-use super::{listen, logging, notify, run, wiring};
+use super::{listen, logging, notify, wiring};
 use crate::api::Settings;
 use crate::clock;
 use crate::config::checked::Config;
+use crate::config::dangers::Dangers;
 use crate::config::fault::{Fault, Faults};
 use crate::config::reload::{Changes, diff};
 use crate::deliver::pump::Pump;
@@ -61,7 +62,7 @@ impl Reloader {
             warn!("the listener speaks http now and no TLS: keys and events come in the clear");
         }
         logging::set(new.server.log);
-        run::warn_of_dangers(&new);
+        warn_of_dangers(&new);
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(changes)
     }
@@ -69,6 +70,11 @@ impl Reloader {
     fn config(&self) -> Config {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Logs each part of a config that opens what is closed by default.
+pub(super) fn warn_of_dangers(config: &Config) {
+    Dangers::of(config).warnings(clock::now()).iter().for_each(|warning| warn!("{warning}"));
 }
 
 /// A fault that has no place of its own in the config.

@@ -12,14 +12,13 @@ use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
 use super::loader::Loader;
-use super::reload::Reloader;
+use super::reload::{Reloader, warn_of_dangers};
 use super::signals::Signals;
 use super::watch::{disk, files, lateness};
 use super::{Error, descriptors, dump, listen, notify, paths, wiring};
 use crate::api::{self, Api, Entrance, Listener, Stage, Stop};
 use crate::clock;
 use crate::config::checked::Config;
-use crate::config::dangers::Dangers;
 use crate::config::fault::Faults;
 use crate::config::reload::Changes;
 use crate::deliver::pump::Pump;
@@ -197,10 +196,6 @@ fn options(config: &Config) -> store::Options {
         standard: wiring::standard(config),
         machine: store::Machine::default(),
     }
-}
-
-pub(super) fn warn_of_dangers(config: &Config) {
-    Dangers::of(config).warnings(clock::now()).iter().for_each(|warning| warn!("{warning}"));
 }
 
 /// How long attempts under way may go on at a stop. Then they are cut, and those without an answer are made again after the next

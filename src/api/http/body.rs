@@ -4,16 +4,15 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::Version;
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::Body;
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::carrier::{Carrier, PATIENCE, too_large};
 use super::intake::{Intake, Size};
 use crate::api::response::problem::Problem;
 use crate::budget::{Budget, PartyShare};
@@ -24,29 +23,6 @@ use crate::budget::{Budget, PartyShare};
 /// body on HTTP/2 does not wait, since it would hold up the other requests of its connection. A body of which no byte comes for
 /// 20 s is refused with 408.
 pub(crate) struct BodyBudget(Arc<Budget>);
-
-/// How many requests a connection carries at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carrier {
-    One,
-    /// Many requests, as on HTTP/2. Their bytes share one connection, so a body that waits unread would hold up the others. Since
-    /// there may be many small bodies, none is free.
-    Many,
-}
-
-impl Carrier {
-    pub(crate) fn from_version(version: Version) -> Self {
-        if version == Version::HTTP_2 { Self::Many } else { Self::One }
-    }
-
-    /// How many bytes of a body take no room.
-    pub(in crate::api) fn free_bytes(self) -> usize {
-        match self {
-            Self::One => FREE_BYTES,
-            Self::Many => 0,
-        }
-    }
-}
 
 /// A body that was read whole.
 pub(crate) struct Taken {
@@ -127,13 +103,6 @@ async fn drain<B: Body<Data = Bytes> + Unpin>(mut body: B) {
     drop(timeout(PATIENCE, all).await);
 }
 
-pub(in crate::api) fn too_large(bytes_max: usize) -> Problem {
-    Problem::TooLarge(format!("the body is larger than {} KiB, the most that this call takes", bytes_max / 1024))
-}
-
-/// The longest wait for the room of a large body, and for the end of a body that is too large.
-pub(in crate::api) const PATIENCE: Duration = Duration::from_secs(30);
-
 /// A body that passes its limit by at most so many bytes is still read to its end.
 const GRACE_BYTES: usize = 64 * 1024;
 
@@ -142,9 +111,6 @@ const DISCARDED_BYTES_MAX: usize = 64 * 1024;
 
 /// How often a connection is polled for more of an unwanted body.
 const DISCARD_TURNS: usize = 4;
-
-/// How many bytes of a body on HTTP/1.1 take no room. With all connections at once they sum up to 36 MiB.
-const FREE_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {

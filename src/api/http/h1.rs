@@ -194,7 +194,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
     use tokio::sync::watch;
 
-    use super::super::body::{BodyBudget, Carrier};
+    use super::super::body::BodyBudget;
+    use super::super::carrier::Carrier;
     use super::super::shutdown::Stage;
     use super::*;
     use crate::budget::{BYTES_LEAST, Budget};

@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::body::{Carrier, PATIENCE, too_large};
+use super::carrier::{Carrier, PATIENCE, too_large};
 use crate::api::response::problem::Problem;
 use crate::budget::{PartyShare, Requests};
 

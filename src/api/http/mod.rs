@@ -3,6 +3,7 @@
 pub(in crate::api) mod accept;
 pub(in crate::api) mod ahead;
 pub(in crate::api) mod body;
+pub(in crate::api) mod carrier;
 pub(in crate::api) mod drive;
 pub(in crate::api) mod h1;
 pub(in crate::api) mod h2;

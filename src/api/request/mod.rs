@@ -6,6 +6,7 @@ pub(in crate::api) mod creations;
 pub(in crate::api) mod cursor;
 pub(in crate::api) mod entrance;
 pub(in crate::api) mod guesses;
+pub(in crate::api) mod judged;
 pub(in crate::api) mod key_changes;
 pub(in crate::api) mod params;
 pub(in crate::api) mod rate;

@@ -4,7 +4,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::api::response::problem::{Problem, Wrong};
+use crate::api::response::problem::Problem;
+use crate::api::response::wrong::{Wrong, pointer};
 use crate::config::moment::parse_moment;
 use crate::domain::id::is_name;
 use crate::domain::json::{self, Field, Kind};
@@ -205,16 +206,6 @@ impl Query {
     pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.wrong.is_empty() { Ok(()) } else { Err(Problem::Fields(self.wrong)) }
     }
-}
-
-/// The JSON pointer to a member of the body (RFC 6901 section 3).
-pub(crate) fn pointer(name: &str) -> String {
-    format!("/{}", escaped(name))
-}
-
-/// One reference token of a JSON pointer.
-pub(crate) fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// What is said of a word that is not one of `known`.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::api::resources::near::Judged;
+use super::judged::Judged;
 use crate::api::response::problem::Problem;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;

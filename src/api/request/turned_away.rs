@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::time::Instant;
 
-use super::auth::NoKey;
 use crate::api::http::slots::Group;
+use crate::api::response::no_key::NoKey;
 use crate::domain::time::minute::Minute;
 
 /// What was counted and not yet said.

@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 
 use crate::api::document::key::{self as document, KeyOwner};
 use crate::api::random;
-use crate::api::request::auth::{Caller, NoKey, Rank, hash};
+use crate::api::request::auth::{Caller, Rank, hash};
 use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::params::{Form, unknown};
 use crate::api::request::settings::{FILE_KEY, Settings};
 use crate::api::request::target::TARGET;
+use crate::api::response::no_key::NoKey;
 use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;

@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::api::request::settings::Provider;
 use crate::store::{Accepted, Store, Unwanted};
@@ -80,45 +80,5 @@ impl fmt::Display for Near {
     }
 }
 
-/// What was found out about types that a catalogue does not have. Lives as long as the catalogue stays the same.
-#[derive(Debug, Default)]
-pub(crate) struct Judged(RwLock<HashMap<Box<str>, Option<Arc<str>>>>);
-
-impl Judged {
-    /// What was found for a type; `None` when nobody has judged it.
-    fn get(&self, kind: &str) -> Option<Option<Arc<str>>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned()
-    }
-
-    /// Keeps what was found. When [`JUDGED_MAX`] are kept, all of them are forgotten.
-    fn keep(&self, kind: &str, found: Option<Arc<str>>) -> Option<Arc<str>> {
-        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= JUDGED_MAX {
-            kept.clear();
-        }
-        kept.insert(kind.into(), found.clone());
-        found
-    }
-}
-
 /// Types of one request that are compared with others: each may take half a millisecond.
 const JUDGED_AT_ONCE: usize = 64;
-
-/// More types than any provider has; at 128 bytes each a fraction of a megabyte.
-const JUDGED_MAX: usize = 1_024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_found_of_few_types_is_kept() {
-        let judged = Judged::default();
-        assert_eq!(judged.get("a"), None);
-        judged.keep("a", Some("b".into()));
-        judged.keep("c", None);
-        assert_eq!((judged.get("a"), judged.get("c")), (Some(Some("b".into())), Some(None)));
-        (0..3 * JUDGED_MAX).for_each(|number| drop(judged.keep(&number.to_string(), None)));
-        assert!(judged.0.read().unwrap().len() <= JUDGED_MAX);
-    }
-}

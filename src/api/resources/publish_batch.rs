@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn an_answer_has_a_bound_whatever_is_wrong() {
         let wrong = || {
-            let fields = (0..64).map(|at| crate::api::response::problem::Wrong::new(format!("/{at}"), "is unknown".repeat(10)));
+            let fields = (0..64).map(|at| crate::api::response::wrong::Wrong::new(format!("/{at}"), "is unknown".repeat(10)));
             Err(Problem::Fields(fields.collect()))
         };
         let longest = || {

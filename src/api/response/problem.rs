@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::StatusCode;
 
-use super::print::{self, Object};
-use super::reply::Reply;
-use crate::api::request::auth::NoKey;
-use crate::api::request::params::pointer;
+use super::no_key::NoKey;
+use super::print::Object;
+use super::wrong::{Wrong, pointer};
 use crate::config::fault::Faults;
 use crate::domain::json::{self, FaultKind};
 use crate::domain::resource::Resource;
@@ -63,29 +60,6 @@ pub(crate) enum Problem {
     Random,
 }
 
-/// One field that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
-    /// A JSON pointer into the body (RFC 6901), or a query parameter as `?name`.
-    pub(crate) pointer: String,
-    pub(crate) detail: String,
-}
-
-impl Wrong {
-    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: clipped(pointer.into()), detail: detail.into() }
-    }
-}
-
-/// Shortens a pointer, which holds names as they were sent, so that no answer grows with its request.
-fn clipped(mut pointer: String) -> String {
-    if pointer.len() > POINTER_BYTES_MAX {
-        pointer.truncate(pointer.floor_char_boundary(POINTER_BYTES_MAX));
-        pointer.push('…');
-    }
-    pointer
-}
-
 impl Problem {
     /// A problem with one wrong field.
     pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
@@ -122,28 +96,6 @@ impl Problem {
             Self::Denied(denied) => missing_of(denied),
             _ => None,
         }
-    }
-
-    /// The whole answer for this problem.
-    pub(crate) fn reply(self) -> Reply {
-        let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
-        let mut headers = HeaderMap::with_capacity(2);
-        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
-        match &self {
-            Self::NoKey(_) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
-            // When a body is not read to its end, the next request cannot be told from the rest of it.
-            Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
-            Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
-            _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
-            }
-            _ => None,
-        };
-        if self.is_closing() {
-            headers.insert(CONNECTION, CLOSE);
-        }
-        Reply::new(status, headers, body)
     }
 
     /// Adds the problem's members: `title`, `status`, `detail`, `missing` where something does not exist, and `errors` where
@@ -203,7 +155,7 @@ impl Problem {
         }
     }
 
-    fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
             || matches!(self, Self::Unavailable(STOPPING | CROWDED))
     }
@@ -306,7 +258,7 @@ fn unknown(what: Resource, name: &str, near: Option<&str>) -> String {
 }
 
 /// A wait in whole seconds, rounded up as `Retry-After` needs it (RFC 9110 section 10.2.3).
-fn whole_seconds(wait: Duration) -> u64 {
+pub(super) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
@@ -319,9 +271,6 @@ fn first_and_count(wrong: &[Wrong]) -> String {
     }
 }
 
-/// The longest pointer that is not shortened. It is longer than any valid attribute's name.
-const POINTER_BYTES_MAX: usize = 256;
-
 /// The detail for an unknown key whose address has sent too many.
 const WRONG_KEYS: &str = "this key opens nothing, and your address has sent too many such keys; look the key up (`hookwheel keys list`), a right one is taken at once";
 
@@ -332,21 +281,9 @@ pub(crate) const STOPPING: &str = "the service is stopping; try again in a few s
 pub(crate) const CROWDED: &str =
     "all connections for callers with a key are at work, or too many of them are yours; try again in a second";
 
-const CLOSE: HeaderValue = HeaderValue::from_static("close");
-const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_problem_names_its_fields() {
-        let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
-        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
-        assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
-        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
-        assert_eq!(reply.body, format!("{expected}\n"));
-    }
 
     #[test]
     fn json_beyond_our_limits_is_refused_as_content() {
@@ -388,25 +325,5 @@ mod tests {
         ] {
             assert_eq!(Problem::Denied(denied).status(), status);
         }
-    }
-
-    #[test]
-    fn a_busy_store_says_when_to_come_back() {
-        let reply = Problem::Refused(Refusal::Busy).reply();
-        assert_eq!(reply.headers[RETRY_AFTER], "1");
-        assert!(!reply.headers.contains_key(CONNECTION));
-        assert_eq!(Problem::Refused(Refusal::Closing).reply().headers[CONNECTION], "close");
-    }
-
-    #[test]
-    fn a_request_too_fast_is_told_when_to_come_back() {
-        let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
-        assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
-        assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
-    }
-
-    #[test]
-    fn an_absent_method_is_answered_with_the_present_ones() {
-        assert_eq!(Problem::Method("GET, POST".into()).reply().headers[ALLOW], "GET, POST");
     }
 }

@@ -9,7 +9,6 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::target::{Guard, OPENED_BY, Reason, Schemes, Target};
 
-use super::owners::Spoken;
 use super::value::{Wrong, string};
 use crate::config::checked::{Delivery, Server};
 use crate::config::dialect::built_in;
@@ -99,6 +98,15 @@ fn unknown_type(unknown: UnknownType, dialect: &str) -> Wrong {
         None => Remedy::advice("its `[[dialect.NAME.event_type]]` list those that it has"),
     };
     Wrong::new(format!("holds `{}`, which the dialect `{dialect}` does not have", unknown.name), remedy)
+}
+
+/// What a provider says that its webhooks are checked by.
+#[derive(Clone, Copy)]
+pub(crate) struct Spoken<'a> {
+    pub(crate) dialect: &'a str,
+    /// What the provider says about unknown event types, if it does. Types that were added to its catalogue by the API are not known
+    /// here, so `refuse` refuses nothing that the dialect takes.
+    pub(crate) unknown_types: Option<UnknownTypes>,
 }
 
 fn refused_url(reason: &Reason) -> Wrong {

@@ -1,10 +1,9 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
-use crate::domain::dialect::UnknownTypes;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 
-use super::judge::Judge;
+use super::judge::{Judge, Spoken};
 use super::keys::{Keys, OwnerKind};
 use super::names::Names;
 use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
@@ -178,15 +177,6 @@ impl Owners<'_> {
         }
         secret
     }
-}
-
-/// What a provider says that its webhooks are checked by.
-#[derive(Clone, Copy)]
-pub(crate) struct Spoken<'a> {
-    pub(crate) dialect: &'a str,
-    /// What the provider says about unknown event types, if it does. Types that were added to its catalogue by the API are not known
-    /// here, so `refuse` refuses nothing that the dialect takes.
-    pub(crate) unknown_types: Option<UnknownTypes>,
 }
 
 /// The provider `default` with its tenant `default`, as they are where no file names them.

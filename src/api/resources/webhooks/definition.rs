@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::api::request::auth::Rank;
 use crate::api::request::params::{Form, Query};
 use crate::api::request::settings::Settings;
-use crate::api::response::problem::Wrong;
+use crate::api::response::wrong::Wrong;
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;

@@ -1,0 +1,74 @@
+//! The answer that tells a problem: its status, its headers, and its members as JSON.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+use super::print;
+use super::problem::{Problem, whole_seconds};
+use super::reply::Reply;
+
+impl Problem {
+    /// The whole answer for this problem.
+    pub(crate) fn reply(self) -> Reply {
+        let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.insert(CONTENT_TYPE, PROBLEM_JSON);
+        match &self {
+            Self::NoKey(_) => headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
+            Self::Method(allowed) => HeaderValue::from_str(allowed).ok().and_then(|allowed| headers.insert(ALLOW, allowed)),
+            // When a body is not read to its end, the next request cannot be told from the rest of it.
+            Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
+            Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
+            _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
+            _ => None,
+        };
+        if self.is_closing() {
+            headers.insert(CONNECTION, CLOSE);
+        }
+        Reply::new(status, headers, body)
+    }
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::api::response::wrong::Wrong;
+    use crate::store::Refusal;
+
+    #[test]
+    fn a_problem_names_its_fields() {
+        let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
+        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        assert_eq!(reply.body, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn a_busy_store_says_when_to_come_back() {
+        let reply = Problem::Refused(Refusal::Busy).reply();
+        assert_eq!(reply.headers[RETRY_AFTER], "1");
+        assert!(!reply.headers.contains_key(CONNECTION));
+        assert_eq!(Problem::Refused(Refusal::Closing).reply().headers[CONNECTION], "close");
+    }
+
+    #[test]
+    fn a_request_too_fast_is_told_when_to_come_back() {
+        let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
+        assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
+        assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
+    }
+
+    #[test]
+    fn an_absent_method_is_answered_with_the_present_ones() {
+        assert_eq!(Problem::Method("GET, POST".into()).reply().headers[ALLOW], "GET, POST");
+    }
+}
