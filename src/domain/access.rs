@@ -125,4 +125,31 @@ mod tests {
         assert_eq!(of(&["read"]).lacking(Scopes::ALL), ["publish", "manage"]);
         assert_eq!(Scopes::PUBLISH.lacking(of(&["read"])), ["read"]);
     }
+
+    #[test]
+    fn scopes_are_read_and_printed_by_their_names() {
+        for names in [&["publish"][..], &["read"], &["publish", "manage"], &Scopes::NAMES] {
+            assert_eq!(Scopes::parse(names.iter().copied()).expect("scopes").names(), names);
+        }
+        for names in [&[][..], &["Publish"], &["read", "write"], &[""]] {
+            assert_eq!(Scopes::parse(names.iter().copied()), None, "{names:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_belongs_to_a_provider_unless_it_is_the_operators() {
+        let (provider, tenant, scopes) = (Box::from("acme"), Box::from("t1"), Scopes::ALL);
+        assert_eq!(Role::Operator.provider(), None);
+        assert_eq!(Role::Provider { provider: Box::clone(&provider), scopes }.provider(), Some("acme"));
+        assert_eq!(Role::Tenant { provider, tenant, scopes }.provider(), Some("acme"));
+    }
+
+    #[test]
+    fn a_key_tells_with_which_key_it_was_made() {
+        assert_eq!((Maker::NOT_KEPT.key(), Maker::NOT_KEPT.is_provider()), (None, false));
+        let operator = Maker::Operator(Some("key_1".into()));
+        assert_eq!((operator.key(), operator.is_provider()), (Some("key_1"), false));
+        let provider = Maker::Provider("key_2".into());
+        assert_eq!((provider.key(), provider.is_provider()), (Some("key_2"), true));
+    }
 }

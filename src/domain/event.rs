@@ -142,3 +142,71 @@ pub(crate) mod fixture {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_1_to_255_visible_characters() {
+        for key in ["a", "order 4711 / retry", "~!#", &"x".repeat(255)] {
+            assert_eq!(check_idempotency_key(key), Ok(()), "{key}");
+        }
+        for key in ["", " ", " a", "a ", "a\tb", "a\nb", "é", "\u{7f}", &"x".repeat(256)] {
+            assert!(check_idempotency_key(key).is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn data_that_the_body_holds_is_kept_once() {
+        let content = Content::new(b"{\"data\":[1]}".to_vec(), Some(8..11), b"[1]");
+        assert_eq!((&content.body()[..], &content.data()[..]), (&b"{\"data\":[1]}"[..], &b"[1]"[..]));
+        assert_eq!(content.parts().0.len(), content.body().len());
+    }
+
+    #[test]
+    fn data_that_the_body_lacks_stands_behind_it() {
+        let content = Content::new(b"{}".to_vec(), None, b"[1]");
+        assert_eq!((&content.body()[..], &content.data()[..]), (&b"{}"[..], &b"[1]"[..]));
+        assert_eq!(&content.parts().0[..], b"{}[1]");
+    }
+
+    #[test]
+    fn a_content_is_made_of_its_parts_again() {
+        let content = Content::new(b"{}".to_vec(), None, b"[1]");
+        let (bytes, body_end, data) = content.parts();
+        let again = Content::from_parts(bytes.clone(), body_end, data).expect("the parts fit");
+        assert_eq!((again.body(), again.data()), (content.body(), content.data()));
+    }
+
+    #[test]
+    fn parts_outside_of_the_bytes_make_no_content() {
+        let from = |body_end, data| Content::from_parts(Bytes::from_static(b"{}[1]"), body_end, data).is_some();
+        assert!(from(5, 0..5) && from(0, 5..5));
+        #[expect(clippy::reversed_empty_ranges, reason = "a damaged row may hold such a range")]
+        let backwards = 3..2;
+        assert!(!from(6, 0..2) && !from(2, 2..6) && !from(2, backwards));
+    }
+
+    #[test]
+    fn the_memory_of_an_event_counts_content_and_attributes() {
+        let plain = fixture::event(1, 1_000);
+        let attributes = Attributes::from([("ab".to_owned(), "\"cde\"".into()), ("f".to_owned(), "7".into())]);
+        let more = Event { attributes, ..plain.clone() };
+        assert_eq!(more.bytes() - plain.bytes(), 2 + 5 + 1 + 1 + 2 * ATTRIBUTE_BYTES);
+        assert_eq!(plain.bytes() - fixture::event(1, 0).bytes(), 1_000);
+    }
+
+    #[test]
+    fn an_event_takes_no_more_memory_than_its_record_promises() {
+        let attributes: Attributes = (0..ATTRIBUTES_MAX).map(|number| (format!("{number:02}"), "1".into())).collect();
+        let event = Event { attributes, ..fixture::event(1, 100) };
+        let record = 100 + ATTRIBUTES_MAX * 3;
+        assert_eq!(event.bytes(), Event::bytes_of_record(record));
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        assert_eq!(format!("{:?}", Content::new(b"sesame".to_vec(), None, b"open")), "Content(6 bytes)");
+    }
+}

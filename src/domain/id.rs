@@ -229,4 +229,53 @@ mod tests {
             assert!(!is_name(bad), "{bad}");
         }
     }
+
+    #[test]
+    fn the_keys_of_a_millisecond_begin_and_end_with_it() {
+        let (time, next) = (Timestamp::from_millis(1_700_000_000_123), Timestamp::from_millis(1_700_000_000_124));
+        assert_eq!(EventKey::up_to(time).0 - EventKey::at(time).0, 65_535);
+        assert_eq!(EventKey::up_to(time).0 + 1, EventKey::at(next).0);
+        for key in [EventKey::at(time), EventKey::up_to(time)] {
+            assert_eq!(key.time(), time);
+        }
+    }
+
+    #[test]
+    fn more_keys_than_a_millisecond_has_run_ahead_of_the_clock() {
+        let now = Timestamp::from_millis(5);
+        let next = EventKey::next(EventKey::up_to(now), now);
+        assert_eq!((next, next.time()), (EventKey::at(Timestamp::from_millis(6)), Timestamp::from_millis(6)));
+        assert_eq!(EventKey::next(EventKey::MAX, now), EventKey::MAX);
+    }
+
+    #[test]
+    fn a_webhooks_and_a_keys_id_hold_their_time_and_their_random_bytes() {
+        let (now, random) = (Timestamp::from_millis(1_700_000_000_123), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        for (id, prefix) in [(webhook_id(now, random), WEBHOOK), (key_id(now, random), KEY)] {
+            let bits = bits(prefix, &id).expect("an own id");
+            assert_eq!((bits >> 80, bits & ((1 << 80) - 1)), (1_700_000_000_123, 0x0102_0304_0506_0708_090a));
+            assert!(has_own_form(&id), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_map_by_webhook_finds_every_number() {
+        let numbers = (0..1_000).map(|number| number << 16).map(EndpointNo);
+        let map: ByEndpoint<u32> = numbers.clone().map(|no| (no, no.0)).collect();
+        assert!(numbers.clone().all(|no| map.get(&no) == Some(&no.0)) && map.len() == 1_000);
+        assert_eq!(numbers.last().expect("numbers").to_string(), "65470464");
+    }
+
+    #[test]
+    fn the_hasher_spreads_numbers_and_bytes() {
+        let of = |write: &dyn Fn(&mut Spread)| {
+            let mut hasher = Spread::default();
+            write(&mut hasher);
+            hasher.finish()
+        };
+        let (one, two) = (of(&|to| to.write_u32(1)), of(&|to| to.write_u32(2)));
+        assert_eq!((one, two), (0x9e37_79b9_7f4a_7c15, 0x3c6e_f372_fe94_f82a));
+        assert_eq!(of(&|to| to.write(&[1])), one);
+        assert_ne!(of(&|to| to.write(&[1, 2])), of(&|to| to.write(&[2, 1])));
+    }
 }

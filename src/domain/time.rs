@@ -212,6 +212,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_text_that_is_no_time_is_answered_with_how_to_write_it() {
+        for (text, says) in [
+            ("now", "is not an RFC 3339 time like 2026-04-20T14:32:00Z"),
+            ("2026-04-20", "has no time of day; write it as in 2026-04-20T14:32:00Z"),
+            ("2026-04-20T14:32:00", "has no offset from UTC; write it as in 2026-04-20T14:32:00Z or 2026-04-20T16:32:00+02:00"),
+            ("1969-12-31T23:59:59Z", "is outside the range of times, 1970-01-01T00:00:00Z to 9999-12-30T22:00:00Z"),
+        ] {
+            assert_eq!(Timestamp::parse_rfc3339(text).expect_err(text).to_string(), says);
+        }
+        assert_eq!(Timestamp::from_secs(1_776_695_520).to_string(), "2026-04-20T14:32:00Z");
+    }
+
     proptest! {
         #[test]
         fn unique_times_rise_wherever_the_clock_goes(clock in prop::collection::vec(0..1_u64 << 50, 1..50)) {

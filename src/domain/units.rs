@@ -183,6 +183,8 @@ mod tests {
         for (text, bytes) in [("16KiB", 16_384), ("10GiB", 10 << 30), ("16KB", 16_000), ("512B", 512), ("1 MiB", 1 << 20)] {
             assert_eq!(Size::parse(text), Ok(Size(bytes)), "{text}");
         }
+        assert_eq!(Size::parse("0"), Ok(Size::default()));
+        assert_eq!([Size::kib(3), Size::mib(3), Size::gib(3)].map(Size::bytes), [3_072, 3_145_728, 3_221_225_472]);
     }
 
     #[test]

@@ -153,4 +153,25 @@ mod tests {
         let response = Response { status: 200, headers, body: Bytes::from_static(b"sesame"), truncated: true, body_error: None };
         assert_eq!(format!("{response:?}"), "Response(200, 1 headers, 6 bytes and more)");
     }
+
+    #[test]
+    fn a_failure_prints_its_class_and_its_detail() {
+        let names = Class::ALL.map(|class| class.to_string());
+        let expected = ["dns", "connect", "tls", "timeout", "reset", "status", "policy", "response", "internal"];
+        assert_eq!(names, expected);
+        assert_eq!(Failure::new(Class::Dns, "no address").to_string(), "dns: no address");
+    }
+
+    #[test]
+    fn an_outcome_keeps_headers_body_and_what_was_wrong_with_it() {
+        let headers: Headers = [("a", "bc")].into_iter().collect();
+        let body = Bytes::from_static(b"0123456789");
+        let of = |body_error: Option<Box<str>>| {
+            let response = Response { status: 200, headers: headers.clone(), body: body.clone(), truncated: false, body_error };
+            Outcome { result: Ok(response), duration: Duration::ZERO }.bytes()
+        };
+        assert_eq!((of(None), of(Some("late".into()))), (5 + 10, 5 + 10 + 4), "a header is kept as `a:bc` and a line feed");
+        let failed = Outcome { result: Err(Failure::new(Class::Dns, "no address")), duration: Duration::ZERO };
+        assert_eq!(failed.bytes(), 0);
+    }
 }

@@ -182,9 +182,12 @@ pub(crate) const HOURS_OF_DAY: u32 = 24;
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::delivery::outcome::{Failure, Response};
+    use crate::domain::headers::Headers;
 
     fn mark(attempt: Option<Brought>, ended: Option<bool>, micros: u32) -> Mark {
         Mark { hour: Hour(5), endpoint: EndpointNo(1), attempt, ended, micros }
@@ -245,5 +248,21 @@ mod tests {
         assert_eq!([hour(0), hour(3_599_999_999), hour(3_600_000_000)], [0, 0, 1]);
         assert_eq!(Hour(25).begin(), Timestamp::from_secs(90_000));
         assert_eq!([Hour(23), Hour(24), Hour(47)].map(Hour::of_day), [Hour(0), Hour(24), Hour(24)]);
+    }
+
+    #[test]
+    fn a_response_counts_by_the_first_digit_of_its_status() {
+        let brought = |status| {
+            let (headers, body) = (Headers::default(), Bytes::new());
+            let response = Response { status, headers, body, truncated: false, body_error: None };
+            Brought::from_outcome(&Outcome { result: Ok(response), duration: Duration::ZERO })
+        };
+        let names = [200, 299, 302, 404, 599].map(|status| brought(status).name());
+        assert_eq!(names, ["2xx", "2xx", "3xx", "4xx", "5xx"]);
+        for odd in [0, 199, 600, u16::MAX] {
+            assert_eq!((brought(odd), brought(odd).name()), (Brought::Status(0), "other"), "{odd}");
+        }
+        let failed = Outcome { result: Err(Failure::new(Class::Tls, "")), duration: Duration::ZERO };
+        assert_eq!(Brought::from_outcome(&failed).name(), "tls");
     }
 }

@@ -69,3 +69,40 @@ impl PartialEq for EventTypes {
         self.all == other.all
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(name: &str) -> EventType {
+        EventType { name: name.into(), description: "A text".into(), example: "{}".into(), ours: false, version: 1 }
+    }
+
+    #[test]
+    fn a_type_is_found_by_its_name_and_listed_in_the_files_order() {
+        let types = EventTypes::from(vec![named("b"), named("a"), named("c")]);
+        assert_eq!(types.iter().map(|known| &*known.name).collect::<Vec<_>>(), ["b", "a", "c"]);
+        assert_eq!(types.named("a").map(|known| &*known.name), Some("a"));
+        assert_eq!(types.named("A"), None);
+    }
+
+    #[test]
+    fn an_unknown_name_is_compared_with_every_type() {
+        let types = EventTypes::from(vec![named("invoice.paid"), named("order.placed")]);
+        assert_eq!(types.nearest("invoice.piad"), Some("invoice.paid"));
+        assert_eq!(types.nearest("unlike.anything"), None);
+    }
+
+    #[test]
+    fn catalogues_are_equal_when_their_types_and_order_are() {
+        let of = |names: &[&str]| EventTypes::from(names.iter().map(|name| named(name)).collect::<Vec<_>>());
+        assert_eq!(of(&["a", "b"]), of(&["a", "b"]));
+        assert_ne!(of(&["a", "b"]), of(&["b", "a"]));
+        assert_ne!(of(&["a"]), EventTypes::from(vec![EventType { version: 2, ..named("a") }]));
+    }
+
+    #[test]
+    fn the_texts_of_a_type_count_as_memory() {
+        assert_eq!(named("a.b").bytes(), "a.b".len() + "A text".len() + "{}".len());
+    }
+}

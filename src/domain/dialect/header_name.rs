@@ -113,4 +113,9 @@ mod tests {
         assert_eq!(name.as_str(), "X-AIOKA-Signature");
         assert_eq!(name, HeaderName::parse("x-aioka-signature").expect("valid"));
     }
+
+    #[test]
+    fn a_name_prints_as_it_was_written() {
+        assert_eq!(HeaderName::parse("X-AIOKA-Signature").expect("valid").to_string(), "X-AIOKA-Signature");
+    }
 }

@@ -182,3 +182,23 @@ fn a_secret_is_taken_only_where_the_dialect_takes_one() {
     let api = Api { secret: SecretPolicy::GivenOrGenerated, ..dialect().api };
     assert_eq!(Dialect { api, ..dialect() }.accept_secret("mine"), Ok(Secret::new("mine")));
 }
+
+#[test]
+fn credentials_are_masked_in_the_log_and_nothing_else() {
+    let sent: Headers =
+        [("X-Type", "a"), ("x-api-key", "0123456789abcdef"), ("X-Signature", "0123456789abcdef")].into_iter().collect();
+    assert_eq!(dialect().loggable(sent.clone()), sent, "the dialect sends no credential");
+    let headers = vec![header("X-Type", "$event.type"), header("X-Api-Key", "0123456789abcdef")];
+    let masked = Dialect { headers, ..dialect() }.loggable(sent);
+    let shown = [("X-Type", "a"), ("x-api-key", "012…(16)"), ("X-Signature", "0123456789abcdef")];
+    assert_eq!(masked, shown.into_iter().collect());
+}
+
+#[test]
+fn the_members_of_a_webhook_have_different_names() {
+    let mut names: Vec<_> = WebhookField::ALL.iter().map(|field| field.as_str()).collect();
+    assert_eq!((names[0], names[7], names[12]), ("id", "is_active", "last_error"));
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), WebhookField::ALL.len());
+}

@@ -135,6 +135,20 @@ mod tests {
     }
 
     #[test]
+    fn every_value_but_an_array_and_an_object_is_a_scalar() {
+        for (kind, scalar) in [
+            (Kind::Null, true),
+            (Kind::True, true),
+            (Kind::Number, true),
+            (Kind::String, true),
+            (Kind::Array, false),
+            (Kind::Object, false),
+        ] {
+            assert_eq!(kind.is_scalar(), scalar, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn odd_but_valid_json_passes() {
         for text in ["\"\\ud800\"", "1e999", "123456789012345678901234567890", "{\"a\":1,\"a\":2}", " \t\r\n0 ", "-0.0E-0"] {
             assert!(scan(text.as_bytes()).is_ok(), "{text}");

@@ -336,4 +336,12 @@ pub(super) mod tests {
             assert!(Signed::parse(text).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn what_is_signed_besides_the_body_must_be_sent() {
+        let carried = |text: &str| Signed::parse(text).expect("valid").carried().collect::<Vec<_>>();
+        assert_eq!(carried("{body}"), []);
+        assert_eq!(carried("{timestamp}.{body}"), [("{timestamp}", "$attempt.unix")]);
+        assert_eq!(carried("{body}{timestamp}{id}"), [("{id}", "$event.id"), ("{timestamp}", "$attempt.unix")]);
+    }
 }

@@ -289,6 +289,15 @@ mod tests {
     }
 
     #[test]
+    fn a_body_remembers_how_it_was_made() {
+        let body = Body::parse("[ 1.0, $data ]", Numbers::Ecmascript, Precision::Micros).expect("valid");
+        assert_eq!(
+            (body.template(), body.numbers(), body.precision()),
+            ("[ 1.0, $data ]", Numbers::Ecmascript, Precision::Micros)
+        );
+    }
+
+    #[test]
     fn the_data_is_found_again_in_the_body() {
         let attributes = Attributes::new();
         let rendered =

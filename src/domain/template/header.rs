@@ -213,6 +213,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_refusal_points_at_what_the_slot_is_made_of() {
+        let none = Attributes::new();
+        let odd = Facts { event_id: "é", tenant: Some("é"), environment: "é", ..facts("é", &none) };
+        for (template, pointer) in
+            [("$event.id", "/id"), ("$event.type", "/type"), ("$tenant.id", "/tenant"), ("$tenant.environment", "")]
+        {
+            let value = parse(template).expect("valid");
+            assert_eq!(
+                (value.check_publishable(&odd).expect_err(template).pointer.as_str(), value.template()),
+                (pointer, template)
+            );
+        }
+    }
+
+    #[test]
+    fn a_number_stands_as_it_was_published() {
+        let attributes = Attributes::from([("n".to_owned(), "1.50".into()), ("b".to_owned(), "true".into())]);
+        let value = parse("$event.attributes.n/$event.attributes.b").expect("valid");
+        assert_eq!(written(&value, facts("a", &attributes)), "1.50/true");
+    }
+
     proptest! {
         #[test]
         fn a_rendered_value_can_always_be_sent(kind in any::<String>()) {

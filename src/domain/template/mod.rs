@@ -190,4 +190,14 @@ mod tests {
         assert_eq!(Slot::named("$event.attributes.a.b"), None);
         assert_eq!(Slot::named("$event.attributes"), None);
     }
+
+    #[test]
+    fn a_fault_says_what_is_wrong_and_where() {
+        let fault = HeaderValue::parse("a $event.nope", Precision::Seconds).expect_err("no such slot");
+        let text = fault.to_string();
+        assert!(
+            text.starts_with("unknown `$event.nope`; there are $event.id, ") && text.ends_with(", at byte 2 of the template"),
+            "{text}"
+        );
+    }
 }

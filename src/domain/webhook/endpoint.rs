@@ -315,4 +315,88 @@ mod tests {
         assert_eq!((&*left.definition.url, left.secrets.len(), left.definition.events.len()), ("https://example.com/", 0, 0));
         assert!(!left.is_subscribed() && left.stopped().is_none());
     }
+
+    #[test]
+    fn a_stopped_webhook_says_since_when_and_why() {
+        let disabled = |why| endpoint(&["*"]).disabled(why, NOW).stopped();
+        assert_eq!(disabled(Why::Failures(7)), Some((NOW, "7 consecutive failures".into())));
+        assert_eq!(disabled(Why::Gone), Some((NOW, "the endpoint answered 410 Gone".into())));
+        assert_eq!(disabled(Why::ByHand), Some((NOW, "disabled by hand".into())));
+        let removed = endpoint(&["*"]).removed(NOW);
+        assert_eq!(removed.stopped(), Some((NOW, "taken out of the config file".into())));
+        assert!(removed.is_removed() && !removed.is_deleted());
+        let deleted = removed.deleted(NOW);
+        assert!(deleted.stopped().is_none() && deleted.is_deleted() && !deleted.is_removed());
+        assert_eq!(endpoint(&["*"]).stopped(), None);
+    }
+
+    #[test]
+    fn failures_disabled_a_webhook_also_when_it_is_removed_since() {
+        for (why, failed) in [(Why::Failures(2), true), (Why::Gone, true), (Why::ByHand, false)] {
+            let disabled = endpoint(&["*"]).disabled(why, NOW);
+            assert_eq!(disabled.was_disabled_by_failures(), failed, "{why:?}");
+            assert_eq!(disabled.removed(NOW).was_disabled_by_failures(), failed, "{why:?}");
+        }
+        let others = [endpoint(&["*"]), endpoint(&["*"]).removed(NOW), endpoint(&["*"]).deleted(NOW)];
+        assert!(!others.iter().any(Endpoint::was_disabled_by_failures));
+    }
+
+    #[test]
+    fn the_first_cause_of_being_disabled_stays() {
+        let twice = endpoint(&["*"]).disabled(Why::Gone, NOW).disabled(Why::ByHand, Timestamp::from_micros(9));
+        assert_eq!(twice.state, WebhookState::Disabled { at: NOW, why: Why::Gone });
+        let deleted = endpoint(&["*"]).deleted(NOW);
+        assert_eq!(deleted.clone().disabled(Why::ByHand, NOW).state, deleted.state);
+    }
+
+    #[test]
+    fn a_webhook_enabled_again_counts_from_0() {
+        let failed = Endpoint { failures: 1, ..endpoint(&["*"]) }.counted(Count::Raise, &DISABLE, NOW);
+        assert!(!failed.is_active());
+        let enabled = failed.enabled();
+        assert_eq!((enabled.state, enabled.failures), (WebhookState::Active, 0));
+    }
+
+    #[test]
+    fn a_success_ends_the_failures_in_a_row() {
+        let once = endpoint(&["*"]).counted(Count::Raise, &DISABLE, NOW);
+        let again = once.counted(Count::Reset, &DISABLE, NOW).counted(Count::Raise, &DISABLE, NOW);
+        assert_eq!((again.state, again.failures), (WebhookState::Active, 1));
+        let never = Disable { consecutive: 0, ..DISABLE };
+        let many = (0..50).fold(endpoint(&["*"]), |endpoint, _| endpoint.counted(Count::Raise, &never, NOW));
+        assert_eq!((many.state, many.failures), (WebhookState::Active, 50));
+    }
+
+    #[test]
+    fn what_is_removed_or_deleted_is_not_removed_again() {
+        let later = Timestamp::from_micros(9);
+        let removed = endpoint(&["*"]).removed(NOW).removed(later);
+        assert_eq!((removed.state, removed.pins_from), (WebhookState::Removed { at: NOW, disabled: None }, NOW));
+        assert!(endpoint(&["*"]).deleted(NOW).removed(later).is_deleted());
+        assert!(endpoint(&["*"]).restored().is_active());
+    }
+
+    #[test]
+    fn a_webhook_wants_what_any_of_its_patterns_matches() {
+        let wants = endpoint(&["a.b", "c.*"]);
+        assert!(wants.wants("a.b") && wants.wants("c.d") && !wants.wants("a.c"));
+        assert!(!endpoint(&[]).wants("a.b"));
+    }
+
+    #[test]
+    fn a_rotated_secret_signs_until_its_overlap_ends() {
+        let secret = |text: &str, until| LiveSecret { secret: Secret::new(text), until };
+        let secrets = vec![secret("new", None), secret("old", Some(NOW))];
+        let rotated = Endpoint { secrets, ..endpoint(&["*"]) };
+        let signing = |now| rotated.signing(now).into_iter().map(Secret::expose).collect::<Vec<_>>();
+        assert_eq!(signing(Timestamp::from_micros(4)), ["new", "old"]);
+        assert_eq!(signing(NOW), ["new"]);
+    }
+
+    #[test]
+    fn only_the_files_webhooks_are_owned_by_it() {
+        let owned = |owner| Endpoint { owner, ..endpoint(&["*"]) }.is_file_owned();
+        assert!(owned(Owner::File));
+        assert!(!owned(Owner::Operator) && !owned(Owner::Key("key_1".into())) && !owned(Owner::Provider("key_1".into())));
+    }
 }

@@ -226,6 +226,7 @@ mod tests {
         assert_eq!(secret.expose().len(), "whsec_".len() + 32);
         assert!(secret.expose()["whsec_".len()..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
         assert_eq!(text.accept(secret.expose()), Ok(secret));
+        assert!(base64.is_base64() && !text.is_base64());
         let secret = base64.generate(&random());
         assert_eq!(secret.base64_bytes().map(|bytes| bytes.len()), Some(32));
         assert_eq!(base64.accept(secret.expose()), Ok(secret));

@@ -256,6 +256,30 @@ fn a_long_absence_deletes_nothing_for_a_day() {
     assert_eq!(machine.why(), None);
 }
 
+#[test]
+fn a_clock_behind_before_a_boot_is_doubted_until_it_reaches_what_was_known() {
+    let mut machine = Machine::new();
+    machine.pass(HOUR);
+    machine.back(30 * DAY);
+    machine.boot(START - 29 * DAY);
+    assert_eq!(machine.why(), Some(Why::Behind), "the clock went on from where it was");
+    assert_eq!(machine.since_start(), DAY, "so much has passed by that clock while the machine was off");
+    machine.boot(START + DAY + HOUR);
+    assert_eq!((machine.why(), machine.since_start()), (None, DAY + HOUR), "the clock is later than all that was known");
+}
+
+#[test]
+fn a_doubt_tells_its_name_and_how_long_it_lasts() {
+    let mut machine = Machine::new();
+    machine.forward(30 * DAY);
+    machine.pass(HOUR);
+    let doubt = machine.keeper.doubt().expect("the clock jumped");
+    assert_eq!((doubt.left(), doubt.why.name()), (23 * HOUR, "ahead"));
+    assert_eq!(Doubt { held: 2 * DAY, ..doubt }.left(), Duration::ZERO);
+    assert_eq!([Why::Behind, Why::Early, Why::Away].map(Why::name), ["behind", "early", "away"]);
+    assert_eq!(machine.keeper.looked_at(), machine.reading.boot);
+}
+
 proptest! {
     /// Whatever the wall clock does, the service's time goes on, by no more than the time that has passed and the steps that it
     /// may follow.

@@ -169,4 +169,11 @@ mod tests {
         let texts = [Refused::Own, Refused::Range(Range::Loopback), Refused::Range(Range::Mapped)].map(|cause| cause.to_string());
         assert!(texts.iter().all(|text| text == REFUSED));
     }
+
+    #[test]
+    fn the_operator_is_told_the_cause_of_a_refusal() {
+        assert_eq!(Refused::Own.cause(), "our own listening address");
+        assert_eq!(Refused::Range(Range::Loopback).cause(), "loopback");
+        assert_eq!(Refused::NotNamed.cause(), "not among the addresses that a single label or this port needs");
+    }
 }

@@ -256,4 +256,20 @@ mod tests {
             assert_eq!(range(ip.parse().unwrap()), expected, "{ip}");
         }
     }
+
+    #[test]
+    fn a_refusal_names_each_range_by_another_name() {
+        let mut names: Vec<_> = V4.iter().map(|(_, range)| *range).chain(V6.iter().map(|(_, range)| *range)).collect();
+        names.extend([Range::Public, Range::OutsideGlobalUnicast]);
+        names.sort_by_key(|range| range.name());
+        names.dedup();
+        let mut texts: Vec<_> = names.iter().map(|range| range.name()).collect();
+        texts.dedup();
+        assert_eq!((names.len(), texts.len()), (20, 20), "the number of ranges");
+        let name = |ip: &str| range(ip.parse().unwrap()).name();
+        assert_eq!(
+            [name("10.1.2.3"), name("169.254.169.254"), name("168.63.129.16")],
+            ["a private network", "link-local", "a cloud's metadata service"]
+        );
+    }
 }

@@ -332,3 +332,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_connection_serves_targets_of_the_same_scheme_host_and_port() {
+    let shares = |other: &str| read("https://example.com/a").unwrap().shares_origin(&read(other).unwrap());
+    assert!(shares("https://EXAMPLE.com:443/b?c"));
+    for other in ["http://example.com/a", "http://example.com:443/a", "https://example.com:8443/a", "https://a.example.com/a"] {
+        assert!(!shares(other), "{other}");
+    }
+}
+
+#[test]
+fn a_host_prints_as_a_name_or_an_address() {
+    let host = |text: &str| read(text).unwrap().host().to_string();
+    assert_eq!(host("https://Example.com./"), "example.com");
+    assert_eq!(host("https://[2606:4700::1]:8443/"), "2606:4700::1");
+}
+
+#[test]
+fn the_operator_can_open_private_hosts_and_ports_of_others() {
+    for text in ["https://10.0.0.1/", "https://hooks/", "https://localhost/", "https://example.com:6379/"] {
+        assert!(reason(text).can_be_opened(), "{text}");
+    }
+    for text in ["ftp://example.com/", "https://example.com:0/", "https://a b/", "https://example.com/#x"] {
+        assert!(!reason(text).can_be_opened(), "{text}");
+    }
+    assert!(!Reason::Refused(Refused::Own).can_be_opened());
+}
