@@ -26,6 +26,7 @@ pub(in crate::store) mod mend;
 pub(in crate::store) mod merge;
 pub(in crate::store) mod read;
 pub(in crate::store) mod schema;
+pub(in crate::store) mod site;
 pub(in crate::store) mod state;
 pub(in crate::store) mod tables;
 pub(in crate::store) mod thread;

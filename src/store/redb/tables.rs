@@ -7,7 +7,6 @@ use std::ops::Bound;
 
 use redb::{AccessGuard, Cursor, ReadableTable, Table, Value};
 
-use super::background::index_flush;
 use super::bulk::{append_sorted, put_sorted, remove_sorted};
 use super::counted::{Counted, Grown};
 use super::journal::item::{Backlog, Due, EachTable, Event, Journaled, Log, Name, NameEnd, each_journaled};
@@ -221,7 +220,7 @@ impl<'txn> Tables<'txn> {
         self.begin()?;
         let rows = self.memtable.next_of_flush(most);
         if !rows.is_empty() {
-            index_flush::put_rows(self.index()?, &rows)?;
+            index::put_rows(self.index()?, &rows)?;
         }
         Ok(!rows.is_empty())
     }
@@ -312,5 +311,6 @@ pub(in crate::store) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+mod index;
 #[cfg(test)]
 mod tests;

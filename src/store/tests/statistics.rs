@@ -7,11 +7,11 @@ use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::EndpointNo;
 use crate::store::record::key::hour_key;
-use crate::store::redb::boot::opening;
 use crate::store::redb::counted::recount;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::HOUR;
+use crate::store::redb::site;
 
 #[test]
 fn an_outcome_counts_once_whatever_becomes_of_the_service() {
@@ -66,7 +66,7 @@ fn a_delivery_that_ends_without_an_attempt_counts_as_failed() {
 fn a_store_without_the_table_gets_it() {
     let lab = Lab::new();
     let folder = lab.stopped().write();
-    let database = opening::open_known(&path(folder.path()), &Medium::default()).unwrap();
+    let database = site::open_known(&path(folder.path()), &Medium::default()).unwrap();
     let txn = Txn::of(&database);
     txn.get().unwrap().delete_table(HOUR).unwrap();
     txn.commit().unwrap();
@@ -84,7 +84,7 @@ fn hours_are_forgotten_after_ninety_days() {
     let lab = Lab::new();
     let (all, now) = (lab.number_of("all"), Hour::from_time(clock::now()));
     let folder = lab.stopped().write();
-    let database = opening::open_known(&path(folder.path()), &Medium::default()).unwrap();
+    let database = site::open_known(&path(folder.path()), &Medium::default()).unwrap();
     let old = |days: u32| Hour(now.0 - days * 24);
     let hours = (1..3_000).map(|hours| Hour(old(100).0 - hours)).chain([old(91), old(89), now]);
     put(&database, all, hours);

@@ -11,13 +11,9 @@
 
 use std::sync::PoisonError;
 
-use crate::domain::id::DeliveryKey;
 use crate::store::error::Error;
-use crate::store::record::key::{IndexKey, OWNER_BYTES, read_index_key};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::bulk::put_sorted;
-use crate::store::redb::counted::Counted;
-use crate::store::shared::index_tail::{Entry, Flush, IndexRow};
+use crate::store::shared::index_tail::{Entry, Flush};
 
 impl Batch<'_, '_> {
     /// Starts writing the tail out when it is long. One that has become twice as long waits for no checkpoint.
@@ -93,26 +89,10 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Writes rows of the index, which ascend.
-pub(in crate::store) fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
-    let rows: Vec<_> = rows.iter().map(|(row, ())| (row, ())).collect();
-    rows.chunk_by(|a, b| owner(a.0) == owner(b.0)).try_for_each(|owned| put_sorted(table, owned))
-}
-
 /// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than
 /// about twice its bound however large the batches are.
 pub(in crate::store) fn slice_rows(added: usize) -> usize {
     SLICE.max(added * ROWS_OF_ENTRY * 2)
-}
-
-/// The part of a row that says whose it is.
-fn owner(row: &IndexKey) -> &[u8] {
-    &row[..OWNER_BYTES]
-}
-
-/// The delivery, or with endpoint 0 the event, that an index row names.
-pub(in crate::store) fn entry_of(row: &IndexKey) -> DeliveryKey {
-    read_index_key(row)
 }
 
 /// Entries in memory before they are written, 16 bytes each. With many endpoints every row touches a page of its own, so the
@@ -128,7 +108,7 @@ const ROWS_OF_ENTRY: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::{EndpointNo, EventKey, TenantNo};
+    use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 
     #[test]
     fn a_commit_writes_more_rows_than_it_adds() {

@@ -12,7 +12,7 @@ use std::path::Path;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
 use super::load::read_findings;
-use super::opening::{check_version, identity};
+use super::opening::identity;
 use super::recovery::{Journals, noted, recover};
 use super::trial::{Pages, thorough_trial};
 use crate::clock;
@@ -28,6 +28,7 @@ use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::mend::quarantine::Glance;
 use crate::store::redb::mend::sums::Waiting;
 use crate::store::redb::schema::{self, BACKLOG, COUNTERS, DUE, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION};
+use crate::store::redb::site::check_version;
 
 /// What a check found.
 #[derive(Debug, Default)]

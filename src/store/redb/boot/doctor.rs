@@ -6,7 +6,7 @@ use redb::{Database, ReadableDatabase};
 
 use super::check::{Report, must_be_there, report};
 use super::load::read_findings;
-use super::opening::{check_version, identity, open_known};
+use super::opening::identity;
 use super::recovery::{Journals, noted, recover};
 use super::trial::{thorough_trial, trial};
 use crate::clock;
@@ -20,6 +20,7 @@ use crate::store::redb::journal::item::{Event, Journaled, Table};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, FINDING, QUARANTINE, STORE_VERSION};
+use crate::store::redb::site::{check_version, open_known};
 
 /// What is wrong with a store, and what was saved of it.
 #[derive(Debug)]

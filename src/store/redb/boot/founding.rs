@@ -8,7 +8,6 @@ use std::path::Path;
 
 use redb::Database;
 
-use super::opening::{KEY, SEAL_TEXT, Site, VERSION, database, write_version};
 use crate::store::error::Error;
 use crate::store::files::{failed, sync_folder, with_suffix};
 use crate::store::record::seal::Sealer;
@@ -16,6 +15,7 @@ use crate::store::record::{self, Follows, Meta};
 use crate::store::redb::journal::file;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{IDENTITY, JOURNAL_ID, META, SEAL, SECOND, STORE_VERSION};
+use crate::store::redb::site::{KEY, SEAL_TEXT, Site, VERSION, database, write_version};
 use crate::store::redb::tables::{self, Tables};
 
 /// Makes the store of a site, where none is.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use super::opening::Moment;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
@@ -24,6 +23,7 @@ use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
     self, BACKLOG, COUNTERS, DUE, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE, STATE, TENANT,
 };
+use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
 use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{Entry as IndexEntry, Tail};

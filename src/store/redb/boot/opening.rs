@@ -2,38 +2,33 @@
 //!
 //! Everything that can be refused is refused on trial, which leaves every file as it is. `ON-DISK.md` says what stands in which file.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
-use redb::{Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, TableHandle};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableHandle};
 
 use super::founding::{self, found};
 use super::load::{missing_jobs, read_findings, read_memory, read_registry, read_tail};
 use super::recovery::{self, Journals, Recovered, recover, twice};
 use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
-use crate::clock::Clock;
 use crate::domain::id::{ByEndpoint, Node};
 use crate::domain::time::Timestamp;
-use crate::domain::time::timekeeper::Reading;
 use crate::store::error::Error;
 use crate::store::files::{WatchedFile, failed, sync_folder, with_suffix};
 use crate::store::message::command::Limits;
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Counters, Meta};
-use crate::store::redb::backend::Disk;
 use crate::store::redb::counted::recount;
 use crate::store::redb::journal::file::{self, Journal};
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::medium::Medium;
 use crate::store::redb::mend::derive::mend;
 use crate::store::redb::mend::quarantine::{Glance, clear_out, write_anew};
 use crate::store::redb::mend::sums::Waiting;
 use crate::store::redb::mend::tenants::mend_tenants;
 use crate::store::redb::schema::{self, COUNTERS, IDENTITY, META, SEAL, STATE, STORE_VERSION};
+use crate::store::redb::site::{KEY, Moment, SEAL_TEXT, Site, VERSION, check_version, open_known, write_version};
 use crate::store::redb::state::Memory;
 use crate::store::redb::tables::Tables;
 use crate::store::shared::index_tail::Tail;
@@ -54,30 +49,6 @@ pub(in crate::store) struct Opened {
     pub(in crate::store) quarantined: u64,
     /// The files that must stay where they are.
     pub(in crate::store) watched: Vec<WatchedFile>,
-}
-
-/// Where a store lies, and what opens its secrets.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct Site<'a> {
-    pub(in crate::store) path: &'a Path,
-    /// systemd's `$CREDENTIALS_DIRECTORY`, which may hold the master key.
-    pub(in crate::store) credentials: Option<&'a Path>,
-    pub(in crate::store) medium: &'a Medium,
-}
-
-/// When a store is opened, by each clock.
-#[derive(Clone, Copy)]
-pub(in crate::store) struct Moment {
-    pub(in crate::store) steady: Instant,
-    pub(in crate::store) reading: Reading,
-    /// Of the boot that the reading counts from.
-    pub(in crate::store) boot_id: u64,
-}
-
-impl Moment {
-    pub(in crate::store) fn of(clock: &Clock) -> Self {
-        Self { steady: clock.steady(), reading: clock.reading(), boot_id: clock.boot_id() }
-    }
 }
 
 /// Opens or makes the store of a site. What is noted meanwhile bears the wall clock's time.
@@ -244,69 +215,6 @@ fn watched(path: &Path, sealer: &Sealer) -> Result<Vec<WatchedFile>, Error> {
     beside.into_iter().chain(key).map(WatchedFile::of).collect()
 }
 
-/// Opens a file that exists, and makes none.
-pub(in crate::store) fn open_known(path: &Path, medium: &Medium) -> Result<Database, Error> {
-    refuse_empty(path)?;
-    database(path, medium, &mut OpenOptions::new())
-}
-
-pub(in crate::store) fn database(path: &Path, medium: &Medium, options: &mut OpenOptions) -> Result<Database, Error> {
-    let file = options.read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
-    let disk = Disk::new(file, medium).map_err(|cause| refused(path, cause))?;
-    let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk);
-    opened.map_err(|cause| refused(path, cause))
-}
-
-/// Reads `PATH.version` before anything opens the store, since opening changes the file; `None` when there is none.
-pub(in crate::store) fn check_version(path: &Path) -> Result<Option<u32>, Error> {
-    let beside = with_suffix(path, VERSION);
-    let text = match fs::read_to_string(&beside) {
-        Ok(text) => text,
-        Err(cause) if cause.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(failed("read", &beside, cause)),
-    };
-    match text.trim().parse() {
-        Ok(found) if found > STORE_VERSION => Err(Error::Newer { path: path.into(), found, known: STORE_VERSION }),
-        Ok(found) => Ok(Some(found)),
-        Err(_) => Err(Error::Foreign { path: beside, why: "it holds no version number".into() }),
-    }
-}
-
-pub(in crate::store) fn write_version(path: &Path) -> Result<(), Error> {
-    let beside = with_suffix(path, VERSION);
-    let written = || -> std::io::Result<()> {
-        let fresh = with_suffix(path, ".version.new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(format!("{STORE_VERSION}\n").as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, &beside)
-    };
-    written().map_err(|cause| failed("write", &beside, cause))?;
-    sync_folder(path)
-}
-
-/// redb would make a new store of an empty file, and somebody's events may have stood in it.
-pub(in crate::store) fn refuse_empty(path: &Path) -> Result<(), Error> {
-    match fs::metadata(path) {
-        Ok(found) if found.len() == 0 => {
-            let why = "it is empty; move it away to start with a new store".into();
-            Err(Error::Foreign { path: path.into(), why })
-        }
-        _ => Ok(()),
-    }
-}
-
-pub(in crate::store) fn refused(path: &Path, cause: DatabaseError) -> Error {
-    match cause {
-        DatabaseError::DatabaseAlreadyOpen => Error::InUse(path.into()),
-        DatabaseError::Storage(redb::StorageError::Io(cause)) if cause.kind() == ErrorKind::InvalidData => {
-            Error::Foreign { path: path.into(), why: cause.to_string() }
-        }
-        DatabaseError::Storage(redb::StorageError::Io(cause)) => failed("open", path, cause),
-        other => Error::Unreadable { path: path.into(), why: other.to_string() },
-    }
-}
-
 /// Whether nothing was ever written here; a file with tables of somebody else's is refused.
 fn is_new(txn: &ReadTransaction, path: &Path) -> Result<bool, Error> {
     let mut names = txn.list_tables()?.map(|table| table.name().to_owned());
@@ -340,16 +248,6 @@ fn lacks_row(path: &Path) -> Error {
     Error::Foreign { path: path.into(), why: "it lacks hookwheel's own row".into() }
 }
 
-/// Sealed with the master key, by which a store knows it.
-pub(in crate::store) const SEAL_TEXT: &str = "hookwheel";
-
-/// Behind the store's path.
-pub(in crate::store) const VERSION: &str = ".version";
-pub(in crate::store) const KEY: &str = ".key";
-
 /// Up to this size a start compares every page of the file with its checksum, which takes some tenth of a second. In a larger one
 /// `check --store` does.
 const WHOLE_BYTES: u64 = 64 << 20;
-
-/// redb's default is 1 GiB.
-pub(in crate::store) const CACHE_BYTES: usize = 64 << 20;

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
-use super::opening::Site;
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
@@ -15,6 +14,7 @@ use crate::store::redb::journal::following::{Following, Watermark, Wrong, follow
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{self, COUNTERS, FOLLOWS, JOURNAL_ID, JOURNALED, META, SECOND, STATE};
+use crate::store::redb::site::Site;
 use crate::store::redb::tables::Tables;
 
 /// A store whose tables have all that its journal held.

@@ -11,10 +11,10 @@ use std::thread;
 
 use redb::{Builder, Database};
 
-use super::opening::{CACHE_BYTES, refuse_empty, refused};
 use super::overlay::Overlay;
 use crate::store::error::Error;
 use crate::store::files::failed;
+use crate::store::redb::site::{CACHE_BYTES, refuse_empty, refused};
 
 /// What `look` finds in the store at `path`, which must exist and which nobody may have open.
 pub(in crate::store) fn trial<T: Send>(path: &Path, look: impl FnOnce(&Database) -> Result<T, Error> + Send) -> Result<T, Error> {

@@ -19,10 +19,10 @@ use super::righted::{Row, righted};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record::{self, Quarantined};
-use crate::store::redb::boot::opening;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, Def, LATER, QUARANTINE, STORE_VERSION, every_table, small_table};
+use crate::store::redb::site;
 
 /// What a look through tables found.
 #[derive(Debug, Default)]
@@ -122,7 +122,7 @@ pub(in crate::store) fn clear_out(database: &Database, bad: &BTreeMap<&'static s
 ///
 /// Pages that hold no rows may be damaged too, as those that say which pages are free: nothing is to be written with them.
 pub(in crate::store) fn write_anew(txn: &ReadTransaction, fresh: &Path, version: u32, now: Timestamp) -> Result<u64, Error> {
-    let database = opening::database(fresh, &Medium::default(), OpenOptions::new().create(true).truncate(true).mode(0o600))?;
+    let database = site::database(fresh, &Medium::default(), OpenOptions::new().create(true).truncate(true).mode(0o600))?;
     let lazy = Txn::of(&database);
     let mut rows = Vec::new();
     macro_rules! copy {

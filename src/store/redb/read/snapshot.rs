@@ -11,10 +11,11 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::intact;
 use crate::store::handle::Store;
 use crate::store::message::view::{Attempt, Filter, Status, View, status};
-use crate::store::record::key::{DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key};
+use crate::store::record::key::{
+    DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
+};
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::id_name;
-use crate::store::redb::background::index_flush::entry_of;
 use crate::store::redb::journal::item::Table;
 use crate::store::redb::journal::reader_view::{Unflushed, journaled};
 use crate::store::redb::read::merged;
@@ -180,7 +181,7 @@ impl<'a> Snapshot<'a> {
         let mut found = Vec::new();
         if first_row <= last_row {
             for row in schema::read(&self.txn, INDEX)?.range::<&IndexKey>(&first_row..=&last_row)?.take(limit) {
-                found.push(entry_of(row?.0.value()).event);
+                found.push(read_index_key(row?.0.value()).event);
             }
         }
         let theirs = self.tail.iter().filter(|entry| entry.is_in(scope)).map(|entry| entry.key.event);
@@ -247,7 +248,7 @@ fn indexed(
     let rows =
         if first <= index_of(&last) { Some(table.range::<&IndexKey>((Bound::Included(&first), last.as_ref()))?) } else { None };
     Ok(rows.into_iter().flat_map(Iterator::rev).map(move |row| {
-        let key = entry_of(row?.0.value());
+        let key = read_index_key(row?.0.value());
         Ok(match scope {
             Scope::Endpoint(endpoint) => DeliveryKey { endpoint, ..key },
             Scope::Tenant(_) | Scope::Events(_) => key,
