@@ -1,10 +1,10 @@
 //! Deliveries: as rows of the log, and one with all its attempts.
 
-use std::fmt;
+use std::borrow::Cow;
 
-use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::members::Members;
 use super::moment::Moment;
 use crate::domain::delivery::End;
 pub(crate) use crate::store::Status;
@@ -45,28 +45,50 @@ pub(crate) struct Row {
     pub(crate) owner: Option<Owner>,
 }
 
+/// A delivery with its event's body and every attempt that is kept: `GET /v1/deliveries/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Whole {
+    #[serde(flatten)]
+    pub(crate) delivery: Delivery,
+    /// What every attempt sends; null once the event is gone.
+    pub(crate) request: Option<Body<'static>>,
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// A body that is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Body<'a> {
+    pub(crate) body: Cow<'a, str>,
+    /// `base64` for a body that is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) encoding: Option<Cow<'a, str>>,
+}
+
 /// Why a delivery failed for good, or why it is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Ended(End),
     /// It is held until its webhook is enabled.
     WebhookDisabled,
     /// It is held until its webhook stands in the config file again.
     WebhookRemoved,
+    /// A word of a newer service.
+    Other(Box<str>),
 }
 
 impl Reason {
-    pub(crate) fn name(self) -> &'static str {
+    pub(crate) fn name(&self) -> &str {
         match self {
             Self::Ended(end) => end.name(),
             Self::WebhookDisabled => "webhook_disabled",
             Self::WebhookRemoved => "webhook_removed",
+            Self::Other(name) => name,
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
-        let all = End::ALL.into_iter().map(Self::Ended).chain([Self::WebhookDisabled, Self::WebhookRemoved]);
-        all.into_iter().find(|reason| reason.name() == name)
+    fn parse(name: &str) -> Self {
+        let mut all = End::ALL.into_iter().map(Self::Ended).chain([Self::WebhookDisabled, Self::WebhookRemoved]);
+        all.find(|reason| reason.name() == name).unwrap_or_else(|| Self::Other(name.into()))
     }
 }
 
@@ -118,36 +140,7 @@ pub(crate) struct Response {
 }
 
 /// Headers in the order in which they were sent, each name once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Headers(pub(crate) Vec<(String, String)>);
-
-impl Serialize for Headers {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Headers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Headers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of headers")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
-                let mut headers = Vec::new();
-                while let Some(header) = map.next_entry()? {
-                    headers.push(header);
-                }
-                Ok(Headers(headers))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
-}
+pub(crate) type Headers = Members<String>;
 
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -170,8 +163,7 @@ impl Serialize for Reason {
 
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let name = String::deserialize(deserializer)?;
-        Self::parse(&name).ok_or_else(|| de::Error::custom(format!("`{name}` is no reason of a delivery")))
+        Ok(Self::parse(&String::deserialize(deserializer)?))
     }
 }
 
@@ -226,7 +218,29 @@ mod tests {
             let printed = serde_json::to_string(&reason).unwrap();
             assert_eq!(serde_json::from_str::<Reason>(&printed).unwrap(), reason, "{printed}");
         }
-        assert!(serde_json::from_str::<Reason>(r#""bored""#).is_err());
+        let newer: Reason = serde_json::from_str(r#""bored""#).unwrap();
+        assert_eq!((newer.name(), serde_json::to_string(&newer).unwrap().as_str()), ("bored", r#""bored""#));
+    }
+
+    #[test]
+    fn a_row_of_another_version_is_read() {
+        let mut row = serde_json::to_value(fixture::row(Status::Held)).unwrap();
+        row["shard"] = 7.into();
+        row.as_object_mut().unwrap().remove("last_code");
+        assert_eq!(serde_json::from_value::<Row>(row.clone()).unwrap(), fixture::row(Status::Held));
+        row.as_object_mut().unwrap().remove("url");
+        assert!(serde_json::from_value::<Row>(row).unwrap_err().to_string().contains("`url`"));
+    }
+
+    #[test]
+    fn a_whole_delivery_is_read_as_it_is_printed() {
+        let delivery = fixture::row(Status::Pending).delivery;
+        let body = Body { body: "/wA=".into(), encoding: Some("base64".into()) };
+        for request in [Some(body), None] {
+            let whole = Whole { delivery: delivery.clone(), request, attempts: Vec::new() };
+            let printed = serde_json::to_string(&whole).unwrap();
+            assert_eq!(serde_json::from_str::<Whole>(&printed).unwrap(), whole);
+        }
     }
 
     #[test]

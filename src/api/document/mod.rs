@@ -7,15 +7,21 @@
 //! room nothing of the API is known to the command line, which `imports_point_down` checks.
 
 pub(crate) mod delivery;
+pub(crate) mod event;
 pub(crate) mod event_type;
 pub(crate) mod explained;
 pub(crate) mod key;
+pub(crate) mod members;
 pub(crate) mod moment;
+pub(crate) mod problem;
 pub(crate) mod session;
+pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod webhook;
 
 use serde::Serialize;
+
+use crate::domain::json::quote;
 
 /// A document as a whole answer, which ends its line.
 pub(in crate::api) fn line(document: &impl Serialize) -> Vec<u8> {
@@ -35,6 +41,14 @@ pub(in crate::api) fn open(document: &impl Serialize, into: &mut Vec<u8>) {
     write(document, into);
     let end = into.pop();
     debug_assert_eq!(end, Some(b'}'), "a document is an object");
+}
+
+/// Appends a further member to an object that was left open and has members.
+pub(in crate::api) fn member(name: &str, value: &impl Serialize, into: &mut Vec<u8>) {
+    into.push(b',');
+    quote(name, into);
+    into.push(b':');
+    write(value, into);
 }
 
 /// Enough for most documents.

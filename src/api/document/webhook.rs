@@ -1,8 +1,11 @@
 //! Webhooks: as lists over tenants show them, and what is answered to changes. What a tenant's own list shows of one, and in which
 //! order, its dialect says.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
+use super::members::Members;
 use super::moment::Moment;
 
 /// A webhook in a list over tenants.
@@ -35,6 +38,28 @@ pub(crate) struct Webhook {
     pub(crate) tenant: String,
     /// `file`, `operator`, or the id of the key that made it.
     pub(crate) owner: String,
+}
+
+/// A webhook as its dialect shows it: which members it has, and in which order, the dialect's file says.
+pub(crate) type InDialect<'a> = Members<Member<'a>, &'static str>;
+
+/// The value of a member of a webhook. It has no `Debug`, since one of them is the secret.
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Member<'a> {
+    Text(Cow<'a, str>),
+    Texts(Vec<String>),
+    Flag(bool),
+    Number(u64),
+    Moment(Moment),
+    Null,
+}
+
+/// The member that only the answer that makes a secret has. It has no `Debug`, so that the secret reaches no log.
+#[derive(Deserialize)]
+pub(crate) struct ShownOnce {
+    #[serde(default)]
+    pub(crate) secret: Option<String>,
 }
 
 /// Whether deliveries go out.
@@ -88,6 +113,21 @@ pub(crate) struct Purging {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_of_a_webhook_are_printed_as_what_they_are() {
+        let at = crate::domain::time::Timestamp::EPOCH.into();
+        let members = vec![
+            ("a", Member::Text("x".into())),
+            ("b", Member::Texts(vec!["y.*".into()])),
+            ("c", Member::Flag(true)),
+            ("d", Member::Number(3)),
+            ("e", Member::Moment(at)),
+            ("f", Member::Null),
+        ];
+        let printed = serde_json::to_string(&Members(members)).unwrap();
+        assert_eq!(printed, r#"{"a":"x","b":["y.*"],"c":true,"d":3,"e":"1970-01-01T00:00:00Z","f":null}"#);
+    }
 
     #[test]
     fn a_webhooks_status_has_one_word() {

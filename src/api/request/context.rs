@@ -13,7 +13,6 @@ use super::settings::{Provider, Settings};
 use crate::api::Api;
 use crate::api::http::slots::Slot;
 use crate::api::response::answer::Rooms;
-use crate::api::response::print::Object;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::config::checked::DEFAULT_OWNER;
@@ -155,13 +154,5 @@ pub(crate) fn document(status: StatusCode, dialect: &Dialect, document: &impl Se
     match &*dialect.api.wrap {
         "" => Reply::document(status, document),
         wrap => Reply::document(status, &BTreeMap::from([(wrap, document)])),
-    }
-}
-
-/// One object, under the dialect's `wrap`.
-pub(crate) fn object(status: StatusCode, dialect: &Dialect, fill: impl FnOnce(&mut Object<'_>)) -> Reply {
-    match &*dialect.api.wrap {
-        "" => Reply::object(status, fill),
-        wrap => Reply::object(status, |outer| outer.object(wrap, fill)),
     }
 }

@@ -9,13 +9,13 @@ use http::StatusCode;
 
 use super::whole;
 use crate::api::document::delivery::{self as document, Reason, Row};
+use crate::api::document::members::Members;
 use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Listed, Rows, documents, page};
-use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
@@ -225,7 +225,7 @@ fn headers(headers: &Headers) -> document::Headers {
             None => joined.push((name.into(), value.into())),
         }
     }
-    document::Headers(joined)
+    Members(joined)
 }
 
 /// A body as text; what is not UTF-8 in base64, and the name of that encoding.
@@ -236,13 +236,10 @@ fn readable(body: &[u8]) -> (Cow<'_, str>, Option<&'static str>) {
     }
 }
 
-/// Prints the body that every attempt of a delivery sends.
-pub(in crate::api) fn print_body(body: &[u8], object: &mut Object<'_>) {
-    let (text, encoding) = readable(body);
-    object.text("body", &text);
-    if let Some(encoding) = encoding {
-        object.text("encoding", encoding);
-    }
+/// The body that every attempt of a delivery sends.
+pub(in crate::api) fn body(body: &[u8]) -> document::Body<'_> {
+    let (body, encoding) = readable(body);
+    document::Body { body, encoding: encoding.map(Into::into) }
 }
 
 /// Why it failed for good, or why it is held.
@@ -282,14 +279,9 @@ const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "sinc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::response::print;
     use crate::domain::id::DeliveryKey;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
-
-    fn printed(fill: impl FnOnce(&mut Object<'_>)) -> String {
-        String::from_utf8(print::object(fill)).unwrap()
-    }
 
     #[test]
     fn filters_are_typed() {
@@ -331,8 +323,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_shown_as_base64() {
-        assert_eq!(printed(|object| print_body(b"\x1b[31m<script>", object)), r#"{"body":"\u001b[31m<script>"}"#);
-        assert_eq!(printed(|object| print_body(b"\xff\x00", object)), r#"{"body":"/wA=","encoding":"base64"}"#);
+        let printed = |bytes: &[u8]| serde_json::to_string(&body(bytes)).unwrap();
+        assert_eq!(printed(b"\x1b[31m<script>"), r#"{"body":"\u001b[31m<script>"}"#);
+        assert_eq!(printed(b"\xff\x00"), r#"{"body":"/wA=","encoding":"base64"}"#);
     }
 
     #[test]

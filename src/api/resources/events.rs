@@ -5,16 +5,17 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use crate::api::document::event as document;
 use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::response::answer::{Next, Source};
 use crate::api::response::page::{Frame, Row, Rows, page};
-use crate::api::response::print::{self, Object, fill_object};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
+use crate::domain::json::quote;
 use crate::domain::resource::Resource;
 use crate::domain::units::parse_duration;
 use crate::store::{Fit, Owned, Space, Store};
@@ -92,7 +93,7 @@ impl Rows for Events {
             None => Row::Gone,
             Some(Fit::Needs(bytes)) => Row::Needs(bytes),
             Some(Fit::Fits(event)) => {
-                fill_object(into, |object| print_event(&event, object));
+                print(&event, into);
                 Row::Printed
             }
         })
@@ -125,10 +126,17 @@ impl Source for Shown {
             Some(Fit::Fits(event)) => event,
             None => return Err(Problem::NotFound(Resource::Event)),
         };
-        let bytes = print::object(|object| match &*self.wrap {
-            "" => print_event(&event, object),
-            wrap => object.object(wrap, |object| print_event(&event, object)),
-        });
+        let mut bytes = Vec::new();
+        match &*self.wrap {
+            "" => print(&event, &mut bytes),
+            wrap => {
+                bytes.push(b'{');
+                quote(wrap, &mut bytes);
+                bytes.push(b':');
+                print(&event, &mut bytes);
+                bytes.push(b'}');
+            }
+        }
         Ok(Next::Piece { bytes, last: true })
     }
 }
@@ -138,19 +146,16 @@ fn space(room: usize) -> Space {
     Space { room, printed: 1 }
 }
 
-fn print_event(event: &Event, object: &mut Object<'_>) {
-    object.text("id", &event.id);
-    object.text("type", &event.kind);
-    object.time("created_at", Some(event.key.time()));
-    object.time("occurred_at", event.occurred_at);
-    object.text("tenant", event.tenant.as_deref().unwrap_or("*"));
-    object.object("attributes", |object| {
-        for (name, raw) in &event.attributes {
-            object.raw(name, raw.as_bytes());
-        }
-    });
-    object.text_or_null("connection", event.connection.as_deref());
-    object.raw("data", &event.content.data());
+fn print(event: &Event, into: &mut Vec<u8>) {
+    let known = document::Event {
+        id: &event.id,
+        kind: &event.kind,
+        created_at: event.key.time().into(),
+        occurred_at: event.occurred_at.map(Into::into),
+        tenant: event.tenant.as_deref().unwrap_or("*"),
+    };
+    let attributes = event.attributes.iter().map(|(name, scalar)| (name.as_str(), &**scalar));
+    known.write(document::Written { attributes, connection: event.connection.as_deref(), data: &event.content.data() }, into);
 }
 
 fn wait(text: &str) -> Option<Duration> {
@@ -187,7 +192,8 @@ mod tests {
 
     #[test]
     fn an_event_shows_its_data_byte_for_byte() {
-        let printed = print::object(|object| print_event(&event(1 << 16, "{\"a\" : 1e999}"), object));
+        let mut printed = Vec::new();
+        print(&event(1 << 16, "{\"a\" : 1e999}"), &mut printed);
         let expected = r#"{"id":"evt_1","type":"a.b","created_at":"1970-01-01T00:00:00Z","occurred_at":null,"tenant":"*","attributes":{"n":7},"connection":null,"data":{"a" : 1e999}}"#;
         assert_eq!(String::from_utf8(printed).unwrap(), expected);
     }

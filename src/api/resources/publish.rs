@@ -10,11 +10,11 @@ use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::near::{Judge, Near};
+use crate::api::document::event as document;
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
 use crate::api::request::params::{Form, WRONG_MAX};
 use crate::api::request::target::{TARGET, Target};
-use crate::api::response::print;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::response::wrong::{Wrong, escaped};
@@ -38,7 +38,7 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut accepted = context.api.store.accept_one(publication).await.map_err(|refusal| context.refused(refusal))?;
     let near = judge.or_near(near, &mut accepted);
     let published = Published { accepted, near };
-    Ok(Reply::object(published.status(), |object| published.print(object)))
+    Ok(Reply::document(published.status(), &published.document()))
 }
 
 /// An event on disk, and what is told beside that.
@@ -54,17 +54,15 @@ impl Published {
         if self.accepted.repeated { StatusCode::OK } else { StatusCode::ACCEPTED }
     }
 
-    pub(crate) fn print(&self, object: &mut print::Object<'_>) {
-        self.print_briefly(object);
-        if let Some(near) = &self.near {
-            object.texts("warnings", [&*near.to_string()]);
-        }
+    pub(crate) fn document(&self) -> document::Accepted<'_> {
+        let warnings = self.near.iter().map(ToString::to_string).collect();
+        document::Accepted { warnings, ..self.briefly() }
     }
 
     /// Without the warnings.
-    pub(crate) fn print_briefly(&self, object: &mut print::Object<'_>) {
-        object.text("id", &self.accepted.id);
-        object.number("deliveries", self.accepted.deliveries.into());
+    pub(crate) fn briefly(&self) -> document::Accepted<'_> {
+        let Accepted { id, deliveries, .. } = &self.accepted;
+        document::Accepted { id: (&**id).into(), deliveries: *deliveries, warnings: Vec::new() }
     }
 }
 

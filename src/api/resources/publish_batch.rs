@@ -8,8 +8,9 @@ use tokio::task::yield_now;
 use super::near::{Judge, Near};
 use super::publish::{Published, Reader, idempotency_key};
 use crate::api::Api;
+use crate::api::document;
+use crate::api::document::event::{Accepted, Line};
 use crate::api::request::context::Context;
-use crate::api::response::print::fill_object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::store::{Publication, Refusal};
@@ -144,18 +145,17 @@ enum Detail {
 }
 
 fn print(result: &Result<Published, Problem>, detail: Detail, into: &mut Vec<u8>) {
-    fill_object(into, |object| match (result, detail) {
-        (Ok(published), detail) => {
-            object.number("status", published.status().as_u16().into());
-            match detail {
-                Detail::Full => published.print(object),
-                Detail::Brief => published.print_briefly(object),
-            }
-        }
-        (Err(problem), Detail::Full) => problem.print(object),
-        (Err(problem), Detail::Brief) => problem.print_briefly("publish this line by itself to see why", object),
-    });
+    match (result, detail) {
+        (Ok(published), Detail::Full) => document::write(&line(published, published.document()), into),
+        (Ok(published), Detail::Brief) => document::write(&line(published, published.briefly()), into),
+        (Err(problem), Detail::Full) => document::write(&problem.document(), into),
+        (Err(problem), Detail::Brief) => document::write(&problem.briefly("publish this line by itself to see why"), into),
+    }
     into.push(b'\n');
+}
+
+fn line<'a>(published: &Published, accepted: Accepted<'a>) -> Line<'a> {
+    Line { status: published.status().as_u16(), accepted }
 }
 
 /// The lines without their ends; what follows the last end is a line only if it is not empty.

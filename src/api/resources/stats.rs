@@ -4,12 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::api::document;
+use crate::api::document::members::Members;
+use crate::api::document::stats::{Decimal, Part};
 use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Context};
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Row, Rows, page};
-use crate::api::response::print::{Object, fill_object};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::tally::{HOURS_OF_DAY, Hour, Tally};
@@ -50,7 +52,7 @@ impl Rows for Parts {
             self.read = day.rows(&self.store.tallies(&self.webhooks, day.first..=day.last)?).into();
         }
         let Some((hour, tally)) = self.read.front() else { return Ok(Row::End) };
-        fill_object(into, |object| print(*hour, tally, object));
+        document::write(&part(*hour, tally), into);
         Ok(Row::Printed)
     }
 
@@ -151,16 +153,16 @@ impl Span {
     }
 }
 
-fn print(hour: Hour, tally: &Tally, object: &mut Object<'_>) {
-    object.time("at", Some(hour.begin()));
-    object.number("succeeded", tally.succeeded);
-    object.number("failed", tally.failed);
-    object.object("attempts", |object| {
-        tally.attempts.iter().for_each(|(brought, count)| object.number(brought.name(), *count));
-    });
-    object.millis("p50", tally.times.quantile(50));
-    object.millis("p99", tally.times.quantile(99));
-    object.millis("average", tally.times.average());
+fn part(hour: Hour, tally: &Tally) -> Part {
+    Part {
+        at: hour.begin().into(),
+        succeeded: tally.succeeded,
+        failed: tally.failed,
+        attempts: Members(tally.attempts.iter().map(|(brought, count)| (brought.name().into(), *count)).collect()),
+        p50: tally.times.quantile(50).map(Decimal::millis),
+        p99: tally.times.quantile(99).map(Decimal::millis),
+        average: tally.times.average().map(Decimal::millis),
+    }
 }
 
 /// What one call may cost, in look-ups of a webhook's hour: some half a second of one core. The operator, whose machine it is, may
@@ -206,6 +208,18 @@ mod tests {
         assert_eq!(refused.status(), 422);
         assert!(["?since", "501 hours of 1000 webhooks", "at most 500 hours"].iter().all(|part| refused.detail().contains(part)));
         assert!(span(90 * 24).check(0, 0).is_ok());
+    }
+
+    #[test]
+    fn an_hour_shows_its_counts_and_times() {
+        let mut tally = Tally::default();
+        for (attempt, ended, micros) in [(Brought::status(5), None, 1_500), (Brought::status(2), Some(true), 4_000)] {
+            tally.count(&Mark { hour: Hour(1), endpoint: EndpointNo(1), attempt: Some(attempt), ended, micros });
+        }
+        let printed = serde_json::to_string(&part(Hour(1), &tally)).unwrap();
+        let expected =
+            r#"{"at":"1970-01-01T01:00:00Z","succeeded":1,"failed":0,"attempts":{"2xx":1,"5xx":1},"p50":4,"p99":4,"average":4}"#;
+        assert_eq!(printed, expected);
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use http::StatusCode;
 
-use super::deliveries::{attempt as attempt_of, document as document_of, print_body};
+use super::deliveries::{attempt as attempt_of, body as body_of, document as document_of};
 use crate::api::document;
 use crate::api::request::auth::Rank;
 use crate::api::request::context::Context;
 use crate::api::response::answer::{Next, PIECE_BYTES, Source};
-use crate::api::response::print::go_on;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
@@ -124,16 +123,11 @@ impl Wholes {
     fn body(&self, (index, event, last): (usize, EventKey, u16), room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
         let event = match self.store.event(event, space(room))? {
             Some(Fit::Needs(bytes)) => return Ok(Step::Needs(bytes)),
-            Some(Fit::Fits(event)) => Some(event),
+            Some(Fit::Fits(event)) => Some(event.content.body()),
             None => None,
         };
-        go_on(into, |object| {
-            match event {
-                Some(event) => object.object("request", |object| print_body(&event.content.body(), object)),
-                None => object.null("request"),
-            }
-            object.open_list("attempts");
-        });
+        document::member("request", &event.as_deref().map(body_of), into);
+        into.extend_from_slice(b",\"attempts\":[");
         Ok(Step::Printed(At::Attempt { index, number: 1, last, first: true }))
     }
 

@@ -3,7 +3,6 @@
 pub(in crate::api) mod answer;
 pub(in crate::api) mod no_key;
 pub(in crate::api) mod page;
-pub(in crate::api) mod print;
 pub(in crate::api) mod problem;
 pub(in crate::api) mod refusal;
 pub(in crate::api) mod reply;

@@ -4,7 +4,6 @@ use http::StatusCode;
 use serde::Serialize;
 
 use super::answer::{Next, PIECE_BYTES, Source};
-use super::print::{Object, fill_object};
 use super::problem::Problem;
 use super::reply::Reply;
 use crate::api::document;
@@ -66,20 +65,11 @@ impl Frame {
 
     fn close(&self, cursor: &str, more: bool, into: &mut Vec<u8>) {
         into.push(b']');
-        let mut member = |name: &str, value: Option<&str>| {
-            into.push(b',');
-            quote(name, into);
-            into.push(b':');
-            match value {
-                Some(value) => quote(value, into),
-                None => into.extend_from_slice(b"null"),
-            }
-        };
         if self.wrap.is_empty() || more {
-            member("next", more.then_some(cursor));
+            document::member("next", &more.then_some(cursor), into);
         }
         if self.feed {
-            member("cursor", Some(cursor));
+            document::member("cursor", &cursor, into);
         }
         into.push(b'}');
     }
@@ -177,17 +167,6 @@ pub(crate) fn documents<T, D: Serialize>(
     }
 }
 
-/// Prints each row member by member.
-pub(crate) fn objects<T>(
-    mut print: impl FnMut(&T, &mut Object<'_>) -> Result<(), Problem>,
-) -> impl FnMut(&T, &mut Vec<u8>) -> Result<(), Problem> {
-    move |item, into| {
-        let mut printed = Ok(());
-        fill_object(into, |object| printed = print(item, object));
-        printed
-    }
-}
-
 impl<T, P: FnMut(&T, &mut Vec<u8>) -> Result<(), Problem>> Listed<T, P> {
     /// The first `limit` of `items`. If there are more, the list goes on.
     pub(crate) fn new(mut items: Vec<T>, limit: usize, cursor: fn(&T) -> String, print: P) -> Self {
@@ -233,14 +212,16 @@ const FILLED_BYTES: usize = PIECE_BYTES * 3 / 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document::members::Members;
+
+    /// A row whose text is so long.
+    fn long(length: usize) -> Result<Members<String>, Problem> {
+        Ok(Members(vec![("x".into(), "y".repeat(length))]))
+    }
 
     fn rows(lengths: &[usize], limit: usize) -> Page<impl Rows> {
         let items: Vec<(usize, usize)> = lengths.iter().copied().enumerate().collect();
-        let print = |(_, length): &(usize, usize), object: &mut Object<'_>| {
-            object.text("x", &"y".repeat(*length));
-            Ok(())
-        };
-        let rows = Listed::new(items, limit, |(at, _)| format!("c{at}"), objects(print));
+        let rows = Listed::new(items, limit, |(at, _)| format!("c{at}"), documents(|(_, length): &_| long(*length)));
         Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
     }
 
@@ -270,17 +251,14 @@ mod tests {
         let (_, page) = read(rows(&[1, 2], 2));
         assert_eq!((lengths(&page), page["next"].is_null()), (vec![1, 2], true));
         let (_, page) = read(rows(&[], 2));
-        assert_eq!(page, serde_json::json!({ "data": [], "next": null }));
+        assert_eq!(page.to_string(), r#"{"data":[],"next":null}"#);
     }
 
     #[test]
     fn a_page_of_a_search_goes_on_where_it_looked_last() {
         let found = |items: &[usize], next: Option<&str>| {
-            let print = |length: &usize, object: &mut Object<'_>| {
-                object.text("x", &"y".repeat(*length));
-                Ok(())
-            };
-            let rows = Listed::found(items.to_vec(), next.map(str::to_owned), |length| format!("c{length}"), objects(print));
+            let print = documents(|length: &usize| long(*length));
+            let rows = Listed::found(items.to_vec(), next.map(str::to_owned), |length| format!("c{length}"), print);
             read(Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }).1["next"].clone()
         };
         assert_eq!((found(&[1, 2], Some("n")), found(&[], Some("n"))), ("n".into(), "n".into()));

@@ -1,13 +1,14 @@
 //! Every error that the API answers, and the only place that gives it an HTTP status (RFC 9457).
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::StatusCode;
 
 use super::no_key::NoKey;
-use super::print::Object;
 use super::wrong::{Wrong, pointer};
-use crate::config::fault::Faults;
+use crate::api::document::problem as told;
+use crate::config::fault::{Fault, Faults};
 use crate::domain::json::{self, FaultKind};
 use crate::domain::resource::Resource;
 use crate::store::{self, Denied, Refusal};
@@ -98,36 +99,26 @@ impl Problem {
         }
     }
 
-    /// Adds the problem's members: `title`, `status`, `detail`, `missing` where something does not exist, and `errors` where
-    /// fields are wrong.
-    pub(crate) fn print(&self, object: &mut Object<'_>) {
-        let status = self.status();
-        object.text("title", status.canonical_reason().unwrap_or("Error"));
-        object.number("status", status.as_u16().into());
-        object.text("detail", &self.detail());
-        if let Some(what) = self.missing() {
-            object.text("missing", what.name());
-        }
-        match self {
-            Self::Fields(wrong) => object.objects("errors", wrong, |wrong, object| {
-                object.text("pointer", &wrong.pointer);
-                object.text("detail", &wrong.detail);
-            }),
-            Self::Config(faults) => object.objects("errors", faults.iter(), |fault, object| {
-                object.text("detail", &fault.told());
-                object.text_or_null("place", fault.place().as_deref());
-                object.text_or_null("try", fault.remedy.line().as_deref());
-            }),
-            _ => {}
-        }
+    /// The problem as it is answered.
+    pub(crate) fn document(&self) -> told::Problem<'_> {
+        let missing = self.missing().map(|what| what.name().into());
+        told::Problem { missing, errors: self.errors(), ..self.briefly(self.detail()) }
     }
 
-    /// Adds the status alone, with `hint` in place of the detail.
-    pub(crate) fn print_briefly(&self, hint: &str, object: &mut Object<'_>) {
+    /// The status alone, with `hint` in place of the detail.
+    pub(crate) fn briefly<'a>(&self, hint: impl Into<Cow<'a, str>>) -> told::Problem<'a> {
         let status = self.status();
-        object.text("title", status.canonical_reason().unwrap_or("Error"));
-        object.number("status", status.as_u16().into());
-        object.text("detail", hint);
+        let title = status.canonical_reason().unwrap_or("Error").into();
+        told::Problem { title, status: status.as_u16(), detail: hint.into(), missing: None, errors: Vec::new() }
+    }
+
+    /// Each field that is wrong.
+    fn errors(&self) -> Vec<told::Wrong<'_>> {
+        match self {
+            Self::Fields(wrong) => wrong.iter().map(of_field).collect(),
+            Self::Config(faults) => faults.iter().map(of_config).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Says to a person what was wrong, and what to try.
@@ -159,6 +150,14 @@ impl Problem {
         matches!(self, Self::Refused(Refusal::Closing) | Self::Denied(Denied::Closing))
             || matches!(self, Self::Unavailable(STOPPING | CROWDED))
     }
+}
+
+fn of_field(wrong: &Wrong) -> told::Wrong<'_> {
+    told::Wrong::Field { pointer: (&*wrong.pointer).into(), detail: (&*wrong.detail).into() }
+}
+
+fn of_config(fault: &Fault) -> told::Wrong<'static> {
+    told::Wrong::Config { detail: fault.told().into(), place: fault.place(), r#try: fault.remedy.line() }
 }
 
 /// Each cause is named, so that a new one is not answered without a thought.

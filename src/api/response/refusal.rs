@@ -4,14 +4,14 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use super::print;
+use crate::api::document;
 use super::problem::{Problem, whole_seconds};
 use super::reply::Reply;
 
 impl Problem {
     /// The whole answer for this problem.
     pub(crate) fn reply(self) -> Reply {
-        let (status, body) = (self.status(), Bytes::from(print::line(|object| self.print(object))));
+        let (status, body) = (self.status(), Bytes::from(document::line(&self.document())));
         let mut headers = HeaderMap::with_capacity(2);
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         match &self {

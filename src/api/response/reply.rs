@@ -6,7 +6,6 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{self, Answer, Piece, Rooms, Source};
-use super::print::{self, Object};
 use super::problem::Problem;
 use crate::api::document;
 use crate::api::http::leaving::LAST_BYTES;
@@ -82,11 +81,6 @@ impl Reply {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
         Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
-    }
-
-    /// A reply with one JSON object.
-    pub(crate) fn object(status: StatusCode, fill: impl FnOnce(&mut Object<'_>)) -> Self {
-        Self::json(status, print::line(fill))
     }
 
     pub(crate) fn no_content() -> Self {

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use crate::api::document::webhook::Recovered;
+use crate::api::document;
+use crate::api::document::members::Members;
+use crate::api::document::webhook::{InDialect, Member, Recovered};
 use crate::api::request::auth::Rank;
 use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::request::params::{BEFORE_SINCE, Form};
-use crate::api::response::page::{Frame, Listed, objects, page};
-use crate::api::response::print::Object;
+use crate::api::response::page::{Frame, Listed, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
@@ -60,7 +61,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let made = context.api.store.create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
     let endpoint = made?;
     told::webhook("made", &context.caller, &endpoint);
-    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), |_| {}).await)
+    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), []).await)
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
@@ -79,16 +80,12 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
         store.webhook_views(&found)
     };
     let found = context::read(look).await?;
-    let print = move |view: &WebhookView, object: &mut Object<'_>| {
-        print(view, None, &dialect, is_tenant, object);
+    let print = move |view: &WebhookView, into: &mut Vec<u8>| {
+        document::write(&shown(view, None, &dialect, is_tenant), into);
         Ok(())
     };
-    page(
-        context,
-        Frame::new(context.dialect()),
-        Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), objects(print)),
-    )
-    .await
+    let rows = Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), print);
+    page(context, Frame::new(context.dialect()), rows).await
 }
 
 /// `GET /v1/webhooks/{id}`
@@ -192,7 +189,7 @@ fn rules<'a>(context: &Context<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -
 }
 
 async fn answer(context: &Context<'_>, endpoint: &Arc<Endpoint>) -> Reply {
-    with_secret(context, StatusCode::OK, endpoint, None, |_| {}).await
+    with_secret(context, StatusCode::OK, endpoint, None, []).await
 }
 
 /// A webhook as its dialect shows it, with its secret where that is new, and with what `more` adds.
@@ -201,17 +198,16 @@ async fn with_secret(
     status: StatusCode,
     endpoint: &Arc<Endpoint>,
     secret: Option<&Secret>,
-    more: impl FnOnce(&mut Object<'_>),
+    more: impl IntoIterator<Item = (&'static str, Member<'static>)>,
 ) -> Reply {
     let (dialect, view, is_tenant) = (context.dialect_of(endpoint), context.view(endpoint).await, context.caller.is_tenant());
-    context::object(status, &dialect, |object| {
-        print(&view, secret, &dialect, is_tenant, object);
-        more(object);
-    })
+    let Members(mut members) = shown(&view, secret, &dialect, is_tenant);
+    more.into_iter().for_each(|member| members.push(member));
+    context::document(status, &dialect, &Members(members))
 }
 
 /// A tenant sees what its dialect shows, who stands above it the rest too.
-fn print(view: &WebhookView, secret: Option<&Secret>, dialect: &Dialect, is_tenant: bool, object: &mut Object<'_>) {
+fn shown<'a>(view: &'a WebhookView, secret: Option<&'a Secret>, dialect: &Dialect, is_tenant: bool) -> InDialect<'a> {
     let shown = Shown { view, secret };
-    if is_tenant { shown.print(dialect, object) } else { shown.print_whole(dialect, object) }
+    Members(if is_tenant { shown.members(dialect) } else { shown.all_members(dialect) })
 }

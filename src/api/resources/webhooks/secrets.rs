@@ -5,11 +5,10 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::with_secret;
-use crate::api::document::webhook::WebhookSecret;
+use crate::api::document::webhook::{Member, WebhookSecret};
 use crate::api::random;
 use crate::api::request::context::Context;
 use crate::api::request::params::Form;
-use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
@@ -33,12 +32,9 @@ pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Proble
     let until = context.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
     let changed = context.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
-    let more = |object: &mut Object<'_>| {
-        object.time("previous_secret_until", (!overlap.is_zero()).then_some(until));
-        if !signature.overlap {
-            object.text("note", NO_OVERLAP);
-        }
-    };
+    let until = if overlap.is_zero() { Member::Null } else { Member::Moment(until.into()) };
+    let note = (!signature.overlap).then_some(("note", Member::Text(NO_OVERLAP.into())));
+    let more = [("previous_secret_until", until)].into_iter().chain(note);
     Ok(with_secret(context, StatusCode::OK, &changed, Some(&secret), more).await)
 }
 

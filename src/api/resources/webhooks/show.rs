@@ -1,8 +1,6 @@
 //! A webhook as an answer: the members that its dialect lists, in its order, and for who stands above the tenants all there are.
 
-use crate::api::document::webhook::{Webhook, WebhookStatus};
-use crate::api::response::print::Object;
-use crate::domain::delivery::outcome::Class;
+use crate::api::document::webhook::{Member, Webhook, WebhookStatus};
 use crate::domain::dialect::{Dialect, WebhookField};
 use crate::domain::webhook::endpoint::{Endpoint, Owner, WebhookState};
 use crate::domain::webhook::secret::Secret;
@@ -16,65 +14,65 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) secret: Option<&'a Secret>,
 }
 
-impl Shown<'_> {
+impl<'a> Shown<'a> {
     /// As its dialect shows it to its tenant.
-    pub(in crate::api) fn print(self, dialect: &Dialect, object: &mut Object<'_>) {
-        let fields = &dialect.api.webhook;
-        fields.iter().for_each(|field| self.field(*field, dialect.api.shows_removed, object));
-        if !fields.contains(&WebhookField::Secret) {
-            self.field(WebhookField::Secret, true, object);
-        }
-        self.stopped(object);
+    pub(in crate::api) fn members(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
+        let (fields, knows_removed) = (&dialect.api.webhook, dialect.api.shows_removed);
+        let secret = (!fields.contains(&WebhookField::Secret)).then_some(&WebhookField::Secret);
+        let members = fields.iter().chain(secret).filter_map(|field| self.member(*field, knows_removed));
+        members.chain(self.stopped()).collect()
     }
 
     /// The same, and behind it what the dialect leaves out, and whose it is.
-    pub(in crate::api) fn print_whole(self, dialect: &Dialect, object: &mut Object<'_>) {
-        self.print(dialect, object);
+    pub(in crate::api) fn all_members(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
+        let mut members = self.members(dialect);
         let left = EVERYWHERE.into_iter().filter(|field| !dialect.api.webhook.contains(field));
-        left.for_each(|field| self.field(field, true, object));
-        self.whose(object);
+        members.extend(left.filter_map(|field| self.member(field, true)));
+        members.extend(self.whose());
+        members
     }
 
-    fn field(self, field: WebhookField, knows_removed: bool, object: &mut Object<'_>) {
-        let (name, endpoint, last) = (field.as_str(), &self.view.endpoint, self.view.last);
-        match field {
-            WebhookField::Id => object.text(name, &endpoint.id),
-            WebhookField::Name => object.text(name, &endpoint.definition.name),
-            WebhookField::Description => object.text(name, &endpoint.definition.description),
-            WebhookField::Url => object.text(name, &endpoint.definition.url),
-            WebhookField::Events => {
-                let events: Vec<String> = endpoint.definition.events.iter().map(ToString::to_string).collect();
-                object.texts(name, events.iter().map(String::as_str));
-            }
-            WebhookField::Secret => {
-                if let Some(secret) = self.secret {
-                    object.text(name, secret.expose());
-                }
-            }
-            WebhookField::Status => object.text(name, status_in(endpoint, knows_removed)),
-            WebhookField::IsActive => object.boolean(name, endpoint.is_active()),
-            WebhookField::CreatedAt => object.time(name, Some(endpoint.created_at)),
-            WebhookField::LastDeliveryAt => object.time(name, last.map(|last| last.ended_at)),
-            WebhookField::Failures => object.number(name, endpoint.failures.into()),
-            WebhookField::LastCode => object.number_or_null(name, last.and_then(|last| last.code).map(u64::from)),
-            WebhookField::LastError => object.text_or_null(name, last.and_then(|last| last.error).map(Class::name)),
-        }
+    /// `None`: this answer shows no secret.
+    fn member(self, field: WebhookField, knows_removed: bool) -> Option<(&'static str, Member<'a>)> {
+        let (endpoint, last) = (&*self.view.endpoint, self.view.last);
+        let member = match field {
+            WebhookField::Id => text(&endpoint.id),
+            WebhookField::Name => text(&endpoint.definition.name),
+            WebhookField::Description => text(&endpoint.definition.description),
+            WebhookField::Url => text(&endpoint.definition.url),
+            WebhookField::Events => Member::Texts(endpoint.definition.events.iter().map(ToString::to_string).collect()),
+            WebhookField::Secret => text(self.secret?.expose()),
+            WebhookField::Status => text(status_in(endpoint, knows_removed)),
+            WebhookField::IsActive => Member::Flag(endpoint.is_active()),
+            WebhookField::CreatedAt => Member::Moment(endpoint.created_at.into()),
+            WebhookField::LastDeliveryAt => or_null(last.map(|last| Member::Moment(last.ended_at.into()))),
+            WebhookField::Failures => Member::Number(endpoint.failures.into()),
+            WebhookField::LastCode => or_null(last.and_then(|last| last.code).map(|code| Member::Number(code.into()))),
+            WebhookField::LastError => or_null(last.and_then(|last| last.error).map(|class| text(class.name()))),
+        };
+        Some((field.as_str(), member))
     }
 
     /// Shown in every dialect while nothing is sent to it, whatever word its status has for that.
-    fn stopped(self, object: &mut Object<'_>) {
-        if let Some((at, why)) = self.view.endpoint.stopped() {
-            object.time("disabled_at", Some(at));
-            object.text("disabled_reason", &why);
-        }
+    fn stopped(self) -> impl Iterator<Item = (&'static str, Member<'a>)> {
+        let stopped = self.view.endpoint.stopped();
+        let members =
+            stopped.map(|(at, why)| [("disabled_at", Member::Moment(at.into())), ("disabled_reason", Member::Text(why.into()))]);
+        members.into_iter().flatten()
     }
 
-    fn whose(self, object: &mut Object<'_>) {
+    fn whose(self) -> [(&'static str, Member<'a>); 3] {
         let Endpoint { provider, tenant, owner: by, .. } = &*self.view.endpoint;
-        object.text("provider", provider);
-        object.text("tenant", tenant);
-        object.text("owner", owner(by));
+        [("provider", text(provider)), ("tenant", text(tenant)), ("owner", text(owner(by)))]
     }
+}
+
+fn text(text: &str) -> Member<'_> {
+    Member::Text(text.into())
+}
+
+fn or_null(member: Option<Member<'_>>) -> Member<'_> {
+    member.unwrap_or(Member::Null)
 }
 
 /// A webhook in a list over tenants, which may speak several dialects.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::api::document::stats::{Decimal, OfWebhook};
 use crate::api::request::context::{self, Context};
-use crate::api::response::print::Object;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::tally::{Hour, Tally};
@@ -23,17 +23,19 @@ pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
     let (store, no, now) = (context.api.store.clone(), endpoint.no, context.api.store.now());
     let hours = Hour::from_time(now - window)..=Hour::from_time(now);
     let sum = context::read(move || store.tally(&[no].into(), hours)).await?;
-    Ok(context::object(StatusCode::OK, dialect, |object| print(&sum, object)))
+    Ok(context::document(StatusCode::OK, dialect, &document(&sum)))
 }
 
-fn print(tally: &Tally, object: &mut Object<'_>) {
-    object.number("total", tally.total());
-    object.number("successful", tally.succeeded);
-    object.number("failed", tally.failed);
-    object.decimal("successRate", Some(percent(tally.succeeded, tally.total())));
-    object.millis("averageResponseTime", tally.times.average());
-    object.millis("p50", tally.times.quantile(50));
-    object.millis("p99", tally.times.quantile(99));
+fn document(tally: &Tally) -> OfWebhook {
+    OfWebhook {
+        total: tally.total(),
+        successful: tally.succeeded,
+        failed: tally.failed,
+        success_rate: Decimal(percent(tally.succeeded, tally.total())),
+        average_response_time: tally.times.average().map(Decimal::millis),
+        p50: tally.times.quantile(50).map(Decimal::millis),
+        p99: tally.times.quantile(99).map(Decimal::millis),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of deliveries are far below 2^53")]
@@ -54,7 +56,6 @@ const WINDOW_MAX: Duration = STATISTICS_KEPT;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::response::print::object;
     use crate::domain::delivery::tally::{Brought, Mark};
     use crate::domain::id::EndpointNo;
 
@@ -65,7 +66,7 @@ mod tests {
             let ended = Some(*succeeded);
             tally.count(&Mark { hour: Hour(1), endpoint: EndpointNo(1), attempt, ended, micros: *micros });
         }
-        String::from_utf8(object(|into| print(&tally, into))).unwrap()
+        serde_json::to_string(&document(&tally)).unwrap()
     }
 
     #[test]

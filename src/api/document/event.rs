@@ -1,0 +1,85 @@
+//! Events: what is answered when they are published, and as a feed shows them.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+use super::{member, open};
+use crate::domain::json::quote;
+
+/// An event on disk: the answer to `POST /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Accepted<'a> {
+    pub(crate) id: Cow<'a, str>,
+    /// How many deliveries it has at first. A wide fan-out makes more.
+    pub(crate) deliveries: u32,
+    /// What may be wrong with it, though it was taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The result of a line that was published. That of a line that was refused is a problem.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Line<'a> {
+    /// As an event by itself would have been answered.
+    pub(crate) status: u16,
+    #[serde(flatten)]
+    pub(crate) accepted: Accepted<'a>,
+}
+
+/// An event in the feed, without what its publisher wrote: that is JSON of any kind, and is copied byte for byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Event<'a> {
+    pub(crate) id: &'a str,
+    #[serde(rename = "type")]
+    pub(crate) kind: &'a str,
+    pub(crate) created_at: Moment,
+    pub(crate) occurred_at: Option<Moment>,
+    /// `*` for an event of all tenants.
+    pub(crate) tenant: &'a str,
+}
+
+/// What the publisher of an event wrote: JSON as text.
+pub(crate) struct Written<'a, A> {
+    /// Names, and scalars as JSON.
+    pub(crate) attributes: A,
+    pub(crate) connection: Option<&'a str>,
+    pub(crate) data: &'a [u8],
+}
+
+impl Event<'_> {
+    /// Appends the event with all that its publisher wrote.
+    pub(in crate::api) fn write<'w>(&self, written: Written<'w, impl Iterator<Item = (&'w str, &'w str)>>, into: &mut Vec<u8>) {
+        open(self, into);
+        into.extend_from_slice(b",\"attributes\":{");
+        for (index, (name, scalar)) in written.attributes.enumerate() {
+            if index > 0 {
+                into.push(b',');
+            }
+            quote(name, into);
+            into.push(b':');
+            into.extend_from_slice(scalar.as_bytes());
+        }
+        into.push(b'}');
+        member("connection", &written.connection, into);
+        into.extend_from_slice(b",\"data\":");
+        into.extend_from_slice(written.data);
+        into.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_accepted_event_warns_only_of_something() {
+        let accepted = Accepted { id: "evt_1".into(), deliveries: 2, warnings: Vec::new() };
+        assert_eq!(serde_json::to_string(&accepted).unwrap(), r#"{"id":"evt_1","deliveries":2}"#);
+        assert_eq!(serde_json::from_str::<Accepted<'_>>(r#"{"id":"evt_1","deliveries":2,"more":[]}"#).unwrap(), accepted);
+        assert!(serde_json::from_str::<Accepted<'_>>(r#"{"id":"evt_1"}"#).unwrap_err().to_string().contains("`deliveries`"));
+        let line = Line { status: 202, accepted: Accepted { warnings: vec!["w".into()], ..accepted } };
+        assert_eq!(serde_json::to_string(&line).unwrap(), r#"{"status":202,"id":"evt_1","deliveries":2,"warnings":["w"]}"#);
+    }
+}
