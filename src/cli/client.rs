@@ -2,6 +2,7 @@
 //!
 //! Never hangs: whatever the service does, an answer or an error comes within the call's time. Never opens the store.
 
+mod answer;
 pub(in crate::cli) mod sockets;
 pub(in crate::cli) mod wait;
 pub(in crate::cli) mod watch;
@@ -19,13 +20,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tokio::net::UnixStream;
 
 use super::client::sockets::usual_sockets;
-use super::output::words::plain;
-use crate::domain::resource::Resource;
 use crate::domain::text::system::words;
+
+pub(in crate::cli) use answer::{Answer, ConfigFault, Everything, Page, Problem, Served};
 
 /// A running service, reached over one of its sockets.
 pub(crate) struct Service {
@@ -44,14 +44,6 @@ pub(crate) struct Call {
     idempotency_key: Option<String>,
     body: Bytes,
     timeout: Duration,
-}
-
-/// The answer to a request.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Bytes,
-    socket: PathBuf,
 }
 
 impl Call {
@@ -129,25 +121,19 @@ impl Service {
         if (200..300).contains(&answer.status) { Ok(answer) } else { Err(Error::Refused(answer.problem())) }
     }
 
-    /// Every row of a list, page by page; `filters` as in [`Call::query`].
-    pub(crate) fn all(&self, path: &str, filters: &[(&str, &str)]) -> Result<Vec<Value>, Error> {
+    /// Every row of a list as the API's own type, page by page; `filters` as in [`Call::query`].
+    pub(crate) fn rows<T: DeserializeOwned>(&self, path: &str, filters: &[(&str, &str)]) -> Result<Vec<T>, Error> {
         let (mut rows, mut cursor) = (Vec::new(), None);
         loop {
             let filters = filters.iter().map(|(name, value)| (*name, Some((*value).to_owned())));
             let query = filters.chain([("limit", Some(PAGE_MAX.to_string())), ("cursor", cursor)]);
-            let page = self.ask(Call::get(path).query(query))?.page()?;
+            let page: Page<T> = self.ask(Call::get(path).query(query))?.read()?;
             rows.extend(page.rows);
             cursor = page.next;
             if cursor.is_none() {
                 return Ok(rows);
             }
         }
-    }
-
-    /// The rows of a list as the API's own type.
-    pub(crate) fn rows<T: DeserializeOwned>(&self, path: &str, filters: &[(&str, &str)]) -> Result<Vec<T>, Error> {
-        let unreadable = |error: serde_json::Error| Error::Rows(error.to_string());
-        self.all(path, filters)?.into_iter().map(|row| serde_json::from_value(row).map_err(unreadable)).collect()
     }
 
     /// Sends a request, and returns the answer whatever its status.
@@ -201,101 +187,6 @@ async fn exchange(stream: UnixStream, request: Request<Full<Bytes>>, socket: &Pa
     Ok(Answer { status, body: body.to_bytes(), socket: socket.to_owned() })
 }
 
-impl Answer {
-    /// The body as it came, for `--json`: one line.
-    pub(crate) fn text(&self) -> Result<&str, Error> {
-        std::str::from_utf8(&self.body).map(str::trim_end).map_err(|error| self.not_json(error.to_string()))
-    }
-
-    pub(crate) fn value(&self) -> Result<Value, Error> {
-        if self.body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
-    }
-
-    /// The answer as the API's own type.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|error| self.not_json(error.to_string()))
-    }
-
-    /// The object itself, also where the tenant's dialect puts every answer under one member.
-    pub(crate) fn object(&self) -> Result<Value, Error> {
-        let mut value = self.value()?;
-        let members = value.as_object_mut().filter(|members| members.len() == 1);
-        let wrapped = members.and_then(|members| members.values_mut().next()).filter(|inner| inner.is_object()).map(Value::take);
-        Ok(wrapped.unwrap_or(value))
-    }
-
-    /// One page of a list, whatever its dialect calls it.
-    pub(crate) fn page(&self) -> Result<Page, Error> {
-        let mut value = self.value()?;
-        let next = value["next"].as_str().map(str::to_owned);
-        let list = value.as_object_mut().and_then(|members| members.values_mut().find(|member| member.is_array()));
-        match list.map(Value::take) {
-            Some(Value::Array(rows)) => Ok(Page { rows, next }),
-            _ => Err(self.not_json("it is no list".into())),
-        }
-    }
-
-    fn not_json(&self, why: String) -> Error {
-        Error::NotJson { socket: self.socket.clone(), why }
-    }
-
-    fn problem(&self) -> Problem {
-        let said: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        let text = |value: &Value| value.as_str().map(plain);
-        let detail = text(&said["detail"]).or_else(|| text(&said["title"])).unwrap_or_else(|| "it did not say why".into());
-        let fields = || said["errors"].as_array().into_iter().flatten();
-        let errors = fields().filter_map(|field| Some((text(&field["pointer"])?, text(&field["detail"])?))).collect();
-        let faults = fields().filter(|fault| fault.get("place").is_some()).filter_map(|fault| {
-            Some(ConfigFault { detail: text(&fault["detail"])?, place: text(&fault["place"]), line: text(&fault["try"]) })
-        });
-        let faults = faults.collect();
-        let missing = said["missing"].as_str().and_then(Resource::parse);
-        Problem { status: self.status, detail, missing, errors, faults }
-    }
-}
-
-/// Some rows of a list, and where it goes on.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    pub(crate) rows: Vec<Value>,
-    pub(crate) next: Option<String>,
-}
-
-/// Why the service did not do what was asked (RFC 9457).
-#[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    pub(crate) status: u16,
-    pub(crate) detail: String,
-    /// The kind of thing that does not exist, where that is the problem.
-    pub(crate) missing: Option<Resource>,
-    /// Each wrong field and what is wrong with it.
-    pub(crate) errors: Vec<(String, String)>,
-    /// Each fault of a config that was not taken.
-    pub(crate) faults: Vec<ConfigFault>,
-}
-
-/// A fault of a config, as the service tells it.
-#[derive(Clone, Debug)]
-pub(crate) struct ConfigFault {
-    pub(crate) detail: String,
-    pub(crate) place: Option<String>,
-    /// What can be pasted to mend it.
-    pub(crate) line: Option<String>,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, detail, errors, .. } = self;
-        write!(f, "{detail} ({status})")?;
-        // A single fault is what the detail says already.
-        let more = if errors.len() > 1 { errors.as_slice() } else { &[] };
-        more.iter().try_for_each(|(pointer, detail)| write!(f, "\n  {pointer}: {detail}"))
-    }
-}
-
 /// Why a request had no good answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -311,8 +202,6 @@ pub(crate) enum Error {
     TooLarge(PathBuf),
     #[error("the answer of the service at {} cannot be read: {why}; is it of another version than this command?", .socket.display())]
     NotJson { socket: PathBuf, why: String },
-    #[error("a row of the service's list cannot be read: {0}; is it of another version than this command?")]
-    Rows(String),
     #[error("cannot start the client: {0}")]
     Runtime(io::Error),
     #[error("{0}")]
@@ -423,16 +312,5 @@ mod tests {
     fn a_service_that_hangs_up_is_no_answer() {
         let (_folder, service, _) = service("");
         assert!(matches!(service.ask(Call::get("/")), Err(Error::Broken { .. })));
-    }
-
-    #[test]
-    fn an_answer_is_unwrapped_where_a_dialect_wraps_it() {
-        let answer = |body: &'static str| Answer { status: 200, body: Bytes::from_static(body.as_bytes()), socket: "/x".into() };
-        assert_eq!(answer(r#"{"data":{"id":"wh_1"}}"#).object().expect("one")["id"], "wh_1");
-        assert_eq!(answer(r#"{"id":"wh_1"}"#).object().expect("one")["id"], "wh_1");
-        let page = answer(r#"{"data":[1,2],"next":"c"}"#).page().expect("a page");
-        assert_eq!((page.rows.len(), page.next.as_deref()), (2, Some("c")));
-        assert!(matches!(answer("<html>").value(), Err(Error::NotJson { .. })));
-        assert!(matches!(answer("{}").page(), Err(Error::NotJson { .. })));
     }
 }

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-use crate::api::document;
 use super::problem::{Problem, whole_seconds};
 use super::reply::Reply;
+use crate::api::document;
 
 impl Problem {
     /// The whole answer for this problem.

@@ -5,10 +5,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::wait::{may_pass, until};
-use super::{Call, Error, Service};
+use super::{Call, Error, Page, Served, Service};
+use crate::api::document::delivery::{Row, Status};
 use crate::domain::resource::Resource;
 
 /// Where they are looked for: in one tenant, or with `PROVIDER/*` in all of a provider's.
@@ -21,7 +20,7 @@ pub(crate) struct Watch<'a> {
 #[derive(Debug)]
 pub(crate) struct Watched {
     /// As they were at the last look that had an answer.
-    pub(crate) deliveries: Vec<Value>,
+    pub(crate) deliveries: Vec<Served<Row>>,
     /// Whether all of them have ended; a held one has, since it waits for a person.
     pub(crate) ended: bool,
     /// Why the last look had no answer.
@@ -34,15 +33,15 @@ impl Watch<'_> {
         let query = [("tenant", Some(self.tenant.to_owned())), ("limit", Some("1".to_owned()))];
         match self.service.ask(Call::get(DELIVERIES).query(query)) {
             Err(Error::Refused(problem)) if problem.missing == Some(Resource::Tenant) => Ok(()),
-            answer => answer?.page().map(|_| ()),
+            answer => answer?.read().map(|_: Page<Row>| ()),
         }
     }
 
     /// Until as many as were `expected` have ended, for at most `limit`.
     pub(crate) fn until_ended(&self, event: &str, expected: u64, limit: Duration) -> Watched {
         let mut watched = Watched { deliveries: Vec::new(), ended: false, trouble: None };
-        let done =
-            until(limit, || watched.take(self.service.all(DELIVERIES, &[("tenant", self.tenant), ("event", event)]), expected));
+        let filters = [("tenant", self.tenant), ("event", event)];
+        let done = until(limit, || watched.take(self.service.rows(DELIVERIES, &filters), expected));
         watched.trouble = watched.trouble.or(done.err());
         watched
     }
@@ -50,10 +49,10 @@ impl Watch<'_> {
 
 impl Watched {
     /// Takes what a look came to; `Some` when there is nothing more to wait for.
-    fn take(&mut self, look: Result<Vec<Value>, Error>, expected: u64) -> Result<Option<()>, Error> {
+    fn take(&mut self, look: Result<Vec<Served<Row>>, Error>, expected: u64) -> Result<Option<()>, Error> {
         match look {
             Ok(deliveries) => {
-                self.ended = deliveries.len() as u64 >= expected && deliveries.iter().all(has_ended);
+                self.ended = deliveries.len() as u64 >= expected && deliveries.iter().all(|row| has_ended(row));
                 (self.deliveries, self.trouble) = (deliveries, None);
                 Ok(self.ended.then_some(()))
             }
@@ -73,12 +72,12 @@ impl Watched {
     }
 
     pub(crate) fn all_succeeded(&self) -> bool {
-        self.deliveries.iter().all(|delivery| delivery["status"] == "succeeded")
+        self.deliveries.iter().all(|delivery| delivery.delivery.status == Status::Succeeded)
     }
 }
 
-fn has_ended(delivery: &Value) -> bool {
-    delivery["status"] != "pending"
+fn has_ended(row: &Row) -> bool {
+    row.delivery.status != Status::Pending
 }
 
 /// Of all tenants; `?tenant=` says of which.
@@ -86,9 +85,8 @@ const DELIVERIES: &str = "/v1/admin/deliveries";
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::api::document::delivery::fixture;
     use crate::cli::client::Problem;
 
     fn nothing() -> Watched {
@@ -101,19 +99,19 @@ mod tests {
 
     #[test]
     fn a_held_delivery_is_not_waited_for() {
-        for (status, ended) in [("pending", false), ("succeeded", true), ("failed", true), ("held", true)] {
-            assert_eq!(has_ended(&json!({ "status": status })), ended, "{status}");
+        for status in Status::ALL {
+            assert_eq!(has_ended(&fixture::row(status)), status != Status::Pending, "{status:?}");
         }
     }
 
     #[test]
     fn all_that_were_expected_must_have_ended() {
         let mut watched = nothing();
-        let row = |status: &str| json!({ "status": status });
-        assert_eq!(watched.take(Ok(vec![row("succeeded")]), 2).ok(), Some(None), "a fan-out that goes on");
-        assert_eq!(watched.take(Ok(vec![row("succeeded"), row("pending")]), 2).ok(), Some(None));
+        let rows = |statuses: &[Status]| Ok(statuses.iter().map(|status| fixture::row(*status).into()).collect());
+        assert_eq!(watched.take(rows(&[Status::Succeeded]), 2).ok(), Some(None), "a fan-out that goes on");
+        assert_eq!(watched.take(rows(&[Status::Succeeded, Status::Pending]), 2).ok(), Some(None));
         assert_eq!((watched.count_ended(), watched.ended, watched.all_succeeded()), (1, false, false));
-        assert_eq!(watched.take(Ok(vec![row("succeeded"), row("failed")]), 2).ok(), Some(Some(())));
+        assert_eq!(watched.take(rows(&[Status::Succeeded, Status::Failed]), 2).ok(), Some(Some(())));
         assert_eq!((watched.count_ended(), watched.ended, watched.all_succeeded()), (2, true, false));
     }
 

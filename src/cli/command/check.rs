@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Hint, quoted};
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::words::{count, plain};
 use crate::clock;
 use crate::config::DEFAULT_FILE;
@@ -68,7 +69,7 @@ fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
     let report = calls::store(file)?;
     let clean = report.is_clean();
     match out.json {
-        true => out.line(object(&report))?,
+        true => out.line(json_line(&Told::from(&report)))?,
         false => out.line(plain(&report.to_string()))?,
     }
     if clean {
@@ -78,13 +79,21 @@ fn store(file: &Path, out: &Out) -> Result<Exit, Failure> {
     Err(Failure::negative(format!("{} is not whole", file.display()), doctor))
 }
 
-fn object(report: &Report) -> Value {
-    json!({
-        "ok": report.is_clean(),
-        "events": report.events,
-        "deliveries": report.deliveries,
-        "pending": report.pending,
-        "quarantined": report.quarantined,
-        "faults": report.faults,
-    })
+/// A report as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    deliveries: u64,
+    events: u64,
+    faults: &'a [String],
+    ok: bool,
+    pending: u64,
+    quarantined: u64,
+}
+
+impl<'a> From<&'a Report> for Told<'a> {
+    fn from(report: &'a Report) -> Self {
+        let Report { deliveries, events, faults, pending, quarantined, .. } = report;
+        let (deliveries, events, pending, quarantined) = (*deliveries, *events, *pending, *quarantined);
+        Self { deliveries, events, faults, ok: report.is_clean(), pending, quarantined }
+    }
 }

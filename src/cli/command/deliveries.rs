@@ -1,19 +1,21 @@
 //! `deliveries`: the log of what was sent, sending again, and ending what waits.
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::webhooks;
+use crate::api::document::delivery::{Reason, Row, Status, Whole};
 use crate::cli::args::{self, Target};
-use crate::cli::client::Call;
+use crate::cli::client::{Call, Page};
 use crate::cli::named::Name;
 use crate::cli::output::attempts;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::Out;
 use crate::cli::output::table::Column;
-use crate::cli::output::words::cell;
+use crate::cli::output::words::in_cell;
 use crate::cli::whose::{TENANT, Whose, listed};
+use crate::domain::delivery::End;
 use crate::domain::id::has_own_form;
 
 /// List, show, retry and cancel deliveries
@@ -34,7 +36,7 @@ pub(crate) enum Deliveries {
 pub(crate) struct List {
     /// Only those with this status
     #[arg(long, value_enum)]
-    status: Option<Status>,
+    status: Option<Word>,
 
     /// Only of this event type, or of all that begin so: prefix.*
     #[arg(long = "type", value_name = "TYPE", value_parser = args::event_types)]
@@ -89,20 +91,20 @@ pub(crate) struct One {
 
 /// A word of the API as an option takes it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Status {
+enum Word {
     Pending,
     Succeeded,
     Failed,
     Held,
 }
 
-impl Status {
-    fn name(self) -> &'static str {
+impl Word {
+    fn status(self) -> Status {
         match self {
-            Self::Pending => "pending",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Held => "held",
+            Self::Pending => Status::Pending,
+            Self::Succeeded => Status::Succeeded,
+            Self::Failed => Status::Failed,
+            Self::Held => Status::Held,
         }
     }
 }
@@ -129,7 +131,7 @@ impl List {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
         }
-        let page = answer.page()?;
+        let page: Page<Row> = answer.read()?;
         let rows: Vec<Vec<String>> = page.rows.iter().map(row).collect();
         match rows.is_empty() {
             true => self.nothing(out),
@@ -163,7 +165,7 @@ impl List {
 
     fn query(&self) -> [(&'static str, Option<String>); 9] {
         [
-            ("status", self.status.map(|status| status.name().to_owned())),
+            ("status", self.status.map(|word| word.status().name().to_owned())),
             ("type", self.kind.clone()),
             ("code", self.code.map(|code| code.to_string())),
             ("since", self.since.clone()),
@@ -176,22 +178,27 @@ impl List {
     }
 }
 
-fn row(delivery: &Value) -> Vec<String> {
-    let [id, kind, status, attempts, created, next, url] =
-        ["id", "event_type", "status", "attempts", "created_at", "next_attempt_at", "url"].map(|member| cell(delivery, member));
-    vec![id, kind, status, why(delivery), attempts, created, next, webhooks::tenant_of(delivery), url]
+fn row(row: &Row) -> Vec<String> {
+    let delivery = &row.delivery;
+    let next = delivery.next_attempt_at.map(|at| at.to_string()).unwrap_or_default();
+    let (attempts, created, whose) = (row.attempts.to_string(), delivery.created_at.to_string(), whose(row));
+    let cells = [&*delivery.id, &*delivery.event_type, delivery.status.name(), &*why(row), &*attempts];
+    cells.into_iter().chain([&*created, &*next, &*whose, &*delivery.url]).map(in_cell).collect()
 }
 
-/// Why a delivery is held or has failed; else how its last attempt ended.
-pub(crate) fn why(delivery: &Value) -> String {
-    match cell(delivery, "reason") {
-        reason if reason.is_empty() || reason == EXHAUSTED => webhooks::last(delivery),
-        reason => reason.trim_start_matches(OF_THE_WEBHOOK).to_owned(),
+/// `PROVIDER/TENANT` of a row.
+pub(crate) fn whose(row: &Row) -> String {
+    row.owner.as_ref().map(|owner| format!("{}/{}", owner.provider, owner.tenant)).unwrap_or_default()
+}
+
+/// Why a delivery is held or has failed; else how its last attempt ended. Of a delivery whose last attempt failed the result of that
+/// attempt says more.
+pub(crate) fn why(row: &Row) -> String {
+    match &row.delivery.reason {
+        None | Some(Reason::Ended(End::Exhausted)) => webhooks::last(row.last_code, row.last_error.as_deref()),
+        Some(reason) => reason.name().trim_start_matches(OF_THE_WEBHOOK).to_owned(),
     }
 }
-
-/// The reason of a delivery whose last attempt failed: the result of that attempt says more.
-const EXHAUSTED: &str = "exhausted";
 
 /// How reasons begin that lie in the webhook; a narrow list leaves it out.
 const OF_THE_WEBHOOK: &str = "webhook_";
@@ -213,7 +220,7 @@ impl One {
         let answer = self.target.reach.service()?.ask(Call::get(format!("/v1/deliveries/{}", self.delivery)))?;
         match out.json {
             true => out.line(answer.text()?)?,
-            false => out.line(attempts::delivery(&answer.object()?, out.paint))?,
+            false => out.line(attempts::delivery(&answer.object::<Whole>()?, out.paint))?,
         }
         Ok(Exit::Ok)
     }
@@ -242,6 +249,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::api::document::delivery::fixture;
 
     #[derive(Parser)]
     struct Line {
@@ -265,8 +273,13 @@ mod tests {
 
     #[test]
     fn a_list_says_why_a_delivery_is_held_or_has_failed() {
-        let row = |reason: Value| why(&json!({ "reason": reason, "last_code": 503, "last_error": "status" }));
-        assert_eq!((row(json!("exhausted")), row(json!(null))), ("503".into(), "503".into()));
-        assert_eq!((row(json!("cancelled")), row(json!("webhook_disabled"))), ("cancelled".into(), "disabled".into()));
+        let why_of = |reason: Option<Reason>| {
+            let mut row = Row { last_code: Some(503), last_error: Some("status".into()), ..fixture::row(Status::Held) };
+            row.delivery.reason = reason;
+            why(&row)
+        };
+        assert_eq!([None, Some(Reason::Ended(End::Exhausted))].map(why_of), ["503", "503"]);
+        let others = [Reason::Ended(End::Cancelled), Reason::WebhookDisabled, Reason::Other("webhook_paused".into())];
+        assert_eq!(others.map(|reason| why_of(Some(reason))), ["cancelled", "disabled", "paused"]);
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::calls;
@@ -79,9 +80,17 @@ impl Show {
     }
 }
 
-fn listed(dialect: &Dialect) -> serde_json::Value {
-    let types: Vec<&str> = dialect.event_types.iter().map(|known| &*known.name).collect();
-    json!({ "name": dialect.name, "description": dialect.description, "event_types": types })
+/// A dialect in the list as JSON.
+#[derive(Serialize)]
+struct Listed<'a> {
+    description: &'a str,
+    event_types: Vec<&'a str>,
+    name: &'a str,
+}
+
+fn listed(dialect: &Dialect) -> Listed<'_> {
+    let event_types = dialect.event_types.iter().map(|known| &*known.name).collect();
+    Listed { description: &dialect.description, event_types, name: &dialect.name }
 }
 
 /// What is said of a name that no dialect has.

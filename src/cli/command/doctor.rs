@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
+use crate::api::document::moment::Moment;
 use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Called, Hint};
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::words::{count, plain};
 use crate::config::DEFAULT_FILE;
 use crate::store::{Aside, Diagnosis, HeldEvent};
@@ -56,7 +58,7 @@ fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
 fn examine(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
     let diagnosis = calls::examine(file)?;
     match out.json {
-        true => out.line(object(&diagnosis, out.called()))?,
+        true => out.line(json_line(&told(&diagnosis, out.called())))?,
         false => out.line(lines(&diagnosis))?,
     }
     acknowledging(&diagnosis).filter(|_| !out.json).iter().for_each(|hint| out.hint(hint));
@@ -67,42 +69,94 @@ fn is_well(diagnosis: &Diagnosis) -> bool {
     diagnosis.report.is_clean() && diagnosis.findings.is_empty()
 }
 
-fn object(diagnosis: &Diagnosis, called: &Called) -> Value {
-    let findings = diagnosis.findings.iter().map(|finding| {
-        json!({
-            "kind": finding.kind.name(),
-            "at": finding.at.rfc3339_secs(),
-            "text": finding.to_string(),
-            "commits": finding.batches,
-            "events": finding.events,
-            "rows": finding.rows,
-            "holds_back_publishing": finding.kind.holds_back(),
-        })
-    });
-    let quarantine = diagnosis
-        .quarantine
-        .iter()
-        .map(|row| json!({ "table": row.table, "key": hex::encode(&row.key), "why": row.why, "at": row.at.rfc3339_secs() }));
-    let asides = diagnosis.asides.iter().map(|aside| {
-        let events: Vec<Value> = aside.events.iter().map(event).collect();
-        json!({ "file": aside.path.display().to_string(), "commits": aside.commits, "events": events })
-    });
-    json!({
-        "ok": is_well(diagnosis),
-        "faults": diagnosis.report.faults,
-        "events": diagnosis.report.events,
-        "deliveries": diagnosis.report.deliveries,
-        "pending": diagnosis.report.pending,
-        "findings": findings.collect::<Vec<_>>(),
-        "quarantine": quarantine.collect::<Vec<_>>(),
-        "put_aside": asides.collect::<Vec<_>>(),
-        "advice": advice(diagnosis),
-        "try": acknowledging(diagnosis).map(|hint| hint.line(called)),
-    })
+/// A diagnosis as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    advice: Vec<&'static str>,
+    deliveries: u64,
+    events: u64,
+    faults: &'a [String],
+    findings: Vec<FindingTold>,
+    ok: bool,
+    pending: u64,
+    put_aside: Vec<AsideTold<'a>>,
+    quarantine: Vec<RowTold<'a>>,
+    r#try: Option<String>,
 }
 
-fn event(held: &HeldEvent) -> Value {
-    json!({ "id": held.id, "type": held.kind, "provider": held.provider, "tenant": held.tenant, "in_store": held.is_kept })
+#[derive(Serialize)]
+struct FindingTold {
+    at: Moment,
+    commits: u64,
+    events: u64,
+    holds_back_publishing: bool,
+    kind: &'static str,
+    rows: u64,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct AsideTold<'a> {
+    commits: u64,
+    events: Vec<EventTold<'a>>,
+    file: String,
+}
+
+#[derive(Serialize)]
+struct EventTold<'a> {
+    id: &'a str,
+    in_store: bool,
+    provider: &'a str,
+    tenant: Option<&'a str>,
+    r#type: &'a str,
+}
+
+#[derive(Serialize)]
+struct RowTold<'a> {
+    at: Moment,
+    key: String,
+    table: &'a str,
+    why: &'a str,
+}
+
+fn told<'a>(diagnosis: &'a Diagnosis, called: &Called) -> Told<'a> {
+    let Diagnosis { report, findings, quarantine, asides, .. } = diagnosis;
+    let finding = findings.iter().map(|finding| FindingTold {
+        at: finding.at.into(),
+        commits: finding.batches,
+        events: finding.events,
+        holds_back_publishing: finding.kind.holds_back(),
+        kind: finding.kind.name(),
+        rows: finding.rows,
+        text: finding.to_string(),
+    });
+    let rows =
+        quarantine.iter().map(|row| RowTold { at: row.at.into(), key: hex::encode(&row.key), table: &row.table, why: &row.why });
+    Told {
+        advice: advice(diagnosis),
+        deliveries: report.deliveries,
+        events: report.events,
+        faults: &report.faults,
+        findings: finding.collect(),
+        ok: is_well(diagnosis),
+        pending: report.pending,
+        put_aside: asides.iter().map(aside).collect(),
+        quarantine: rows.collect(),
+        r#try: acknowledging(diagnosis).map(|hint| hint.line(called)),
+    }
+}
+
+fn aside(aside: &Aside) -> AsideTold<'_> {
+    AsideTold {
+        commits: aside.commits,
+        events: aside.events.iter().map(held_event).collect(),
+        file: aside.path.display().to_string(),
+    }
+}
+
+fn held_event(held: &HeldEvent) -> EventTold<'_> {
+    let HeldEvent { id, kind, provider, tenant, is_kept, .. } = held;
+    EventTold { id, in_store: *is_kept, provider, tenant: tenant.as_deref(), r#type: kind }
 }
 
 fn lines(diagnosis: &Diagnosis) -> String {

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::api::document::event_type::EventType;
 use crate::cli::args::{self, Target};
-use crate::cli::client::{Call, in_path};
+use crate::cli::client::{Call, Everything, Served, in_path};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::in_cell;
 use crate::domain::webhook::pattern::check_type_name;
@@ -76,12 +76,12 @@ impl EventTypes {
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let types: Vec<EventType> = self.target.service()?.rows("/v1/event-types", &[])?;
+        let types: Vec<Served<EventType>> = self.target.service()?.rows("/v1/event-types", &[])?;
         if out.json {
-            out.line(json!({ "data": types, "next": null }))?;
+            out.line(json_line(&Everything::new(types)))?;
             return Ok(Exit::Ok);
         }
-        let rows: Vec<Vec<String>> = types.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = types.iter().map(|known| row(known)).collect();
         match rows.is_empty() {
             true => {
                 out.note("the catalogue is empty; webhooks may subscribe to any type");

@@ -1,15 +1,16 @@
 //! `keys`: API keys for those who come over the network. The admin socket needs none.
 
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::api::document::key as document;
 use crate::cli::args::{self, Reach};
-use crate::cli::client::{Call, in_path};
+use crate::cli::client::{Call, Everything, Served, in_path};
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::{in_cell, plain};
 
@@ -98,7 +99,7 @@ impl Keys {
 
 impl New {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let answer = self.reach.service()?.ask(Call::post("/v1/admin/keys", self.body().to_string()))?;
+        let answer = self.reach.service()?.ask(Call::post("/v1/admin/keys", json_line(&self.wish())))?;
         if out.json {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
@@ -110,32 +111,39 @@ impl New {
         Ok(Exit::Ok)
     }
 
-    fn body(&self) -> Value {
-        let mut body = Map::new();
-        body.insert("name".into(), json!(self.name.as_str()));
-        match (self.operator, &self.provider) {
-            (true, _) => _ = body.insert("operator".into(), json!(true)),
-            (false, Some(provider)) => _ = body.insert("provider".into(), json!(provider)),
-            (false, None) => {
-                body.insert("provider".into(), json!(self.tenant.0));
-                body.insert("tenant".into(), json!(self.tenant.1));
-            }
-        }
-        if !self.scopes.is_empty() {
-            body.insert("scopes".into(), self.scopes.iter().map(|scope| scope.name()).collect());
-        }
-        Value::Object(body)
+    fn wish(&self) -> Wish<'_> {
+        let (provider, tenant) = match &self.provider {
+            _ if self.operator => (None, None),
+            Some(provider) => (Some(&**provider), None),
+            None => (Some(&*self.tenant.0), Some(&*self.tenant.1)),
+        };
+        let scopes = self.scopes.iter().map(|scope| scope.name()).collect();
+        Wish { name: self.name.as_str(), operator: self.operator, provider, tenant, scopes }
     }
+}
+
+/// What is asked for when a key is made.
+#[derive(Serialize)]
+struct Wish<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    operator: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes: Vec<&'static str>,
 }
 
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let keys: Vec<document::Key> = self.reach.service()?.rows("/v1/admin/keys", &[])?;
+        let keys: Vec<Served<document::Key>> = self.reach.service()?.rows("/v1/admin/keys", &[])?;
         if out.json {
-            out.line(json!({ "data": keys, "next": null }))?;
+            out.line(json_line(&Everything::new(keys)))?;
             return Ok(Exit::Ok);
         }
-        let rows: Vec<Vec<String>> = keys.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = keys.iter().map(|key| row(key)).collect();
         match rows.is_empty() {
             true => {
                 out.note("there are no keys");
@@ -211,13 +219,13 @@ mod tests {
     }
 
     fn body(arguments: &[&str]) -> String {
-        Line::try_parse_from(std::iter::once(&"new").chain(arguments)).expect("parsed").new.body().to_string()
+        json_line(&Line::try_parse_from(std::iter::once(&"new").chain(arguments)).expect("parsed").new.wish())
     }
 
     #[test]
     fn a_key_is_a_tenants_a_providers_or_the_operators() {
         assert_eq!(body(&["ci"]), r#"{"name":"ci","provider":"default","tenant":"default"}"#);
-        let scoped = r#"{"name":"ci","provider":"acme","scopes":["publish","read"],"tenant":"t1"}"#;
+        let scoped = r#"{"name":"ci","provider":"acme","tenant":"t1","scopes":["publish","read"]}"#;
         assert_eq!(body(&["ci", "--tenant", "acme/t1", "--scopes", "publish,read"]), scoped);
         assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
         let manages = r#"{"name":"ci","provider":"acme","scopes":["publish","manage"]}"#;

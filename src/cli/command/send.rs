@@ -6,16 +6,17 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Value, json};
 
+use crate::api::document::delivery::{Reason, Row, Status};
+use crate::api::document::event::Accepted;
 use crate::cli::args::{self, Target};
 use crate::cli::client::watch::{Watch, Watched};
-use crate::cli::client::{Call, Error};
+use crate::cli::client::{Call, Error, Served};
 use crate::cli::command::deliveries;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Hint, quoted};
-use crate::cli::output::print::Out;
-use crate::cli::output::words::{cell, count, duration, plain};
+use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::words::{count, duration, in_cell, plain};
 
 /// Publish one event
 #[derive(Args, Debug)]
@@ -94,16 +95,16 @@ impl Send {
         }
         let call = Call::post("/v1/events", body).idempotency_key(self.idempotency_key.clone());
         let answer = service.ask(call).map_err(|error| self.unanswered(error))?;
-        let accepted = answer.value()?;
+        let accepted: Accepted<'_> = answer.read()?;
         match out.json && !self.wait {
             true => out.line(answer.text()?)?,
             false => out.line(self.line(&accepted, answer.status == REPEATED, out))?,
         }
         self.warn(&accepted, out);
-        match accepted["deliveries"].as_u64() {
-            Some(0) | None => Ok(self.nobody(is_doubtful(&accepted), out)),
-            Some(deliveries) if self.wait => self.wait(&watch, &accepted, deliveries, out),
-            Some(_) => Ok(Exit::Ok),
+        match accepted.deliveries {
+            0 => Ok(self.nobody(!accepted.warnings.is_empty(), out)),
+            deliveries if self.wait => self.wait(&watch, &accepted.id, deliveries.into(), out),
+            _ => Ok(Exit::Ok),
         }
     }
 
@@ -120,9 +121,8 @@ impl Send {
     }
 
     /// What the service warns of; JSON has it in the answer.
-    fn warn(&self, accepted: &Value, out: &Out) {
-        let warnings = accepted["warnings"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        warnings.filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
+    fn warn(&self, accepted: &Accepted<'_>, out: &Out) {
+        accepted.warnings.iter().filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
     }
 
     fn body(&self, data: &RawValue) -> Vec<u8> {
@@ -139,15 +139,14 @@ impl Send {
     }
 
     /// `evt_…  invoice.paid  queued -> 1 endpoint`.
-    fn line(&self, accepted: &Value, repeated: bool, out: &Out) -> String {
+    fn line(&self, accepted: &Accepted<'_>, repeated: bool, out: &Out) -> String {
         if out.json {
-            let mut members = json!({ "type": "published", "event": accepted["id"], "deliveries": accepted["deliveries"] });
-            accepted.get("warnings").into_iter().for_each(|warnings| members["warnings"] = warnings.clone());
-            return members.to_string();
+            let Accepted { id, deliveries, warnings } = accepted;
+            return json_line(&Watchable { kind: "published", event: id, deliveries: *deliveries, warnings });
         }
-        let endpoints = count(accepted["deliveries"].as_u64().unwrap_or_default(), "endpoint");
+        let endpoints = count(accepted.deliveries.into(), "endpoint");
         let what = if repeated { "published before" } else { "queued" };
-        format!("{}  {}  {what} -> {endpoints}", cell(accepted, "id"), plain(&self.kind))
+        format!("{}  {}  {what} -> {endpoints}", in_cell(&accepted.id), plain(&self.kind))
     }
 
     /// Whoever may have misspelt the type looks at what webhooks want, and subscribes none to the slip.
@@ -161,17 +160,16 @@ impl Send {
         Exit::Ok
     }
 
-    fn wait(&self, watch: &Watch<'_>, accepted: &Value, expected: u64, out: &Out) -> Result<Exit, Failure> {
-        let id = accepted["id"].as_str().unwrap_or_default();
+    fn wait(&self, watch: &Watch<'_>, id: &str, expected: u64, out: &Out) -> Result<Exit, Failure> {
         let watched = watch.until_ended(id, expected, self.timeout);
         for delivery in &watched.deliveries {
-            out.line(if out.json { json_line(delivery) } else { self.delivery_line(delivery) })?;
+            out.line(if out.json { ended(delivery) } else { self.delivery_line(delivery) })?;
         }
         if !watched.ended {
             return Err(self.not_ended(id, &watched, expected));
         }
         if !out.json {
-            watched.deliveries.iter().find_map(next_step).into_iter().for_each(|hint| out.hint(&hint));
+            watched.deliveries.iter().find_map(|row| next_step(row)).into_iter().for_each(|hint| out.hint(&hint));
         }
         Ok(if watched.all_succeeded() { Exit::Ok } else { Exit::Negative })
     }
@@ -189,39 +187,50 @@ impl Send {
     }
 
     /// Of which tenant it is, where it may be any of a provider's.
-    fn delivery_line(&self, delivery: &Value) -> String {
-        let attempts = count(delivery["attempts"].as_u64().unwrap_or_default(), "attempt");
-        let whose = match self.target.is_many() {
-            true => format!("{}/{}  ", cell(delivery, "provider"), cell(delivery, "tenant")),
-            false => String::new(),
-        };
-        let why = match deliveries::why(delivery) {
-            why if why.is_empty() || delivery["status"] == "succeeded" => String::new(),
+    fn delivery_line(&self, row: &Row) -> String {
+        let (delivery, attempts) = (&row.delivery, count(row.attempts.into(), "attempt"));
+        let whose = if self.target.is_many() { format!("{}  ", deliveries::whose(row)) } else { String::new() };
+        let why = match deliveries::why(row) {
+            why if why.is_empty() || delivery.status == Status::Succeeded => String::new(),
             why => format!("  because: {why}"),
         };
-        format!("{}  {}  {attempts}  {whose}{}{why}", cell(delivery, "id"), cell(delivery, "status"), cell(delivery, "url"))
+        let [id, url] = [&delivery.id, &delivery.url].map(|text| in_cell(text));
+        format!("{id}  {}  {attempts}  {}{url}{}", delivery.status.name(), plain(&whose), plain(&why))
     }
 }
 
 /// The command for a person whose delivery did not succeed.
-fn next_step(delivery: &Value) -> Option<Hint> {
-    match delivery["status"].as_str()? {
-        "failed" => Some(Hint::service(format!("deliveries show {}", cell(delivery, "id")))),
-        "held" if delivery["reason"] == DISABLED => {
-            Some(Hint::service(format!("webhooks enable {}", cell(delivery, "webhook_id"))))
-        }
-        "held" => Some(Hint::service(format!("webhooks show {}", cell(delivery, "webhook_id")))),
-        _ => None,
+fn next_step(row: &Row) -> Option<Hint> {
+    let (delivery, webhook) = (&row.delivery, in_cell(&row.delivery.webhook_id));
+    match (delivery.status, &delivery.reason) {
+        (Status::Failed, _) => Some(Hint::service(format!("deliveries show {}", in_cell(&delivery.id)))),
+        (Status::Held, Some(Reason::WebhookDisabled)) => Some(Hint::service(format!("webhooks enable {webhook}"))),
+        (Status::Held, _) => Some(Hint::service(format!("webhooks show {webhook}"))),
+        (Status::Pending | Status::Succeeded, _) => None,
     }
 }
 
-/// Whether the service warns of the event's type.
-fn is_doubtful(accepted: &Value) -> bool {
-    accepted["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty())
+/// With `--wait --json` the first line: the event, whose deliveries follow.
+#[derive(Serialize)]
+struct Watchable<'a> {
+    deliveries: u32,
+    event: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
 }
 
-fn json_line(delivery: &Value) -> String {
-    json!({ "type": "delivery", "delivery": delivery }).to_string()
+/// With `--wait --json` a line for each delivery.
+#[derive(Serialize)]
+struct Ended<'a> {
+    delivery: &'a Served<Row>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+fn ended(delivery: &Served<Row>) -> String {
+    json_line(&Ended { delivery, kind: "delivery" })
 }
 
 fn attribute(text: &str) -> Result<Attribute, String> {
@@ -238,9 +247,6 @@ fn scalar(text: &str) -> Result<Box<RawValue>, String> {
     if value.get().starts_with(['{', '[']) { Err("an attribute is a scalar, no object and no list".into()) } else { Ok(value) }
 }
 
-/// The reason of a delivery that is held since its webhook was disabled, which can be enabled.
-const DISABLED: &str = "webhook_disabled";
-
 const MAYBE_PUBLISHED: &str = "; it may have published the event all the same: with --id or --idempotency-key it can be repeated";
 
 /// The status of an answer to what was published before.
@@ -251,8 +257,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::api::document::delivery::fixture;
     use crate::cli::output::hint::Called;
-    use crate::cli::output::print::{Colour, Out};
+    use crate::cli::output::print::Colour;
+    use crate::domain::delivery::End;
 
     #[derive(Parser)]
     struct Line {
@@ -282,23 +290,28 @@ mod tests {
     #[test]
     fn the_answer_is_one_line() {
         let out = Out::new(false, Colour::Never, Called::default());
-        let accepted = json!({ "id": "evt_1", "deliveries": 1 });
+        let accepted = Accepted { id: "evt_1".into(), deliveries: 1, warnings: Vec::new() };
         assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
         assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");
     }
 
     #[test]
     fn a_delivery_that_did_not_succeed_says_why_and_what_to_do() {
-        let row = |status: &str, reason: Value| json!({ "id": "dlv_1", "webhook_id": "wh_1", "status": status, "attempts": 2, "url": "https://x/", "reason": reason, "last_error": "connect" });
-        let (failed, held) = (row("failed", json!("exhausted")), row("held", json!("webhook_disabled")));
+        let row = |status: Status, reason: Option<Reason>| {
+            let mut row = Row { last_error: Some("connect".into()), ..fixture::row(status) };
+            row.delivery.reason = reason;
+            row
+        };
+        let failed = row(Status::Failed, Some(Reason::Ended(End::Exhausted)));
+        let held = row(Status::Held, Some(Reason::WebhookDisabled));
         let send = send(&["a"]);
         assert_eq!(send.delivery_line(&failed), "dlv_1  failed  2 attempts  https://x/  because: connect");
         assert_eq!(send.delivery_line(&held), "dlv_1  held  2 attempts  https://x/  because: disabled");
-        assert_eq!(send.delivery_line(&row("succeeded", json!(null))), "dlv_1  succeeded  2 attempts  https://x/");
-        let step = |row: &Value| next_step(row).map(|hint| hint.line(&Called::default()));
+        assert_eq!(send.delivery_line(&row(Status::Succeeded, None)), "dlv_1  succeeded  2 attempts  https://x/");
+        let step = |row: &Row| next_step(row).map(|hint| hint.line(&Called::default()));
         assert_eq!(step(&failed).as_deref(), Some("hookwheel deliveries show dlv_1"));
         assert_eq!(step(&held).as_deref(), Some("hookwheel webhooks enable wh_1"));
-        let removed = row("held", json!("webhook_removed"));
+        let removed = row(Status::Held, Some(Reason::WebhookRemoved));
         assert_eq!(step(&removed).as_deref(), Some("hookwheel webhooks show wh_1"), "what was removed cannot be enabled");
     }
 

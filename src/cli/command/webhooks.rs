@@ -6,19 +6,24 @@ pub(in crate::cli) mod trial;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 use url::{ParseError, Url};
+use zeroize::Zeroizing;
 
 use super::webhooks::purge::Purge;
 use super::webhooks::trial::Test;
+use crate::api::document::members::Members;
+use crate::api::document::webhook::{ShownOnce, Webhook, WebhookSecret};
 use crate::cli::args::{self, Target};
-use crate::cli::client::{Answer, Call, Error, Service};
+use crate::cli::client::{Answer, Call, Error, Everything, Served, Service};
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::table::Column;
-use crate::cli::output::words::{cell, record};
+use crate::cli::output::words::{in_cell, record};
 use crate::cli::whose::{TENANT, Whose, is_one, listed};
 use crate::domain::id::has_own_form;
 
@@ -133,12 +138,12 @@ impl List {
         let tenant = self.whose.tenant();
         let filters = [("tenant", tenant), ("failing", self.failing.then_some("true"))];
         let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-        let webhooks = self.whose.service()?.all("/v1/admin/webhooks", &filters)?;
+        let webhooks: Vec<Served<Webhook>> = self.whose.service()?.rows(WEBHOOKS, &filters)?;
         if out.json {
-            out.line(json!({ "data": webhooks, "next": null }))?;
+            out.line(json_line(&Everything::new(webhooks)))?;
             return Ok(Exit::Ok);
         }
-        let rows: Vec<Vec<String>> = webhooks.iter().map(row).collect();
+        let rows: Vec<Vec<String>> = webhooks.iter().map(|webhook| row(webhook)).collect();
         match rows.is_empty() {
             true => self.nothing(out),
             false => out.line(listed(&COLUMNS, rows, tenant, out.width))?,
@@ -154,27 +159,54 @@ impl List {
     }
 }
 
-fn row(webhook: &Value) -> Vec<String> {
-    let [id, name, status, failures, events, url] =
-        ["id", "name", "status", "failures", "events", "url"].map(|member| cell(webhook, member));
-    vec![id, name, status, last(webhook), failures, tenant_of(webhook), events, url]
+fn row(webhook: &Webhook) -> Vec<String> {
+    let Webhook { id, name, status, failures, events, url, .. } = webhook;
+    let last = last(webhook.last_code, webhook.last_error.as_deref());
+    let (failures, events) = (failures.to_string(), events.join(","));
+    [&**id, name, status.name(), &last, &failures, &tenant_of(webhook), &events, url].map(in_cell).to_vec()
 }
 
 /// How the last attempt ended: its code, or the class of its failure.
-pub(crate) fn last(row: &Value) -> String {
-    let (code, error) = (cell(row, "last_code"), cell(row, "last_error"));
-    if error.is_empty() || error == "status" { code } else { error }
+pub(crate) fn last(code: Option<u16>, error: Option<&str>) -> String {
+    match error.filter(|class| *class != "status") {
+        Some(class) => class.to_owned(),
+        None => code.map(|code| code.to_string()).unwrap_or_default(),
+    }
+}
+
+/// What is asked for when a webhook is made. It has no `Debug`, so that the secret reaches no log.
+#[derive(Serialize)]
+struct New<'a> {
+    url: &'a str,
+    events: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+}
+
+/// What is asked for when a secret is changed. It has no `Debug`, so that the secret reaches no log.
+#[derive(Serialize)]
+struct NewSecret<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlap: Option<&'a str>,
 }
 
 impl Add {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let mut body = Map::new();
-        body.insert("url".into(), self.url.into());
-        body.insert("events".into(), self.events.into());
-        body.extend(self.name.map(|name| ("name".into(), name.as_str().into())));
-        body.extend(self.description.map(|text| ("description".into(), text.into())));
-        body.extend(secret_member(self.secret_file)?);
-        let answer = self.target.service_of_one()?.ask(Call::post("/v1/webhooks", Value::Object(body).to_string()))?;
+        let secret = secret(self.secret_file)?;
+        let new = New {
+            url: &self.url,
+            events: &self.events,
+            name: self.name.as_ref().map(Name::as_str),
+            description: self.description.as_deref(),
+            secret: secret.as_deref().map(String::as_str),
+        };
+        let answer = self.target.service_of_one()?.ask(Call::post("/v1/webhooks", json_line(&new)))?;
         shown_once(&answer, out)
     }
 }
@@ -211,7 +243,7 @@ impl One {
         let answer = service.ask(Call::get(format!("/v1/webhooks/{id}/secret")))?;
         match out.json {
             true => out.line(answer.text()?)?,
-            false => out.line(answer.object()?["secret"].as_str().unwrap_or_default())?,
+            false => out.line(answer.read::<WebhookSecret>()?.secret)?,
         }
         Ok(Exit::Ok)
     }
@@ -220,29 +252,28 @@ impl One {
 impl Rotate {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let (service, id) = find(&self.target, &self.webhook)?;
-        let mut body = Map::new();
-        body.extend(secret_member(self.secret_file)?);
-        body.extend(self.overlap.map(|overlap| ("overlap".into(), overlap.into())));
-        let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/rotate-secret"), Value::Object(body).to_string()))?;
+        let secret = secret(self.secret_file)?;
+        let new = NewSecret { secret: secret.as_deref().map(String::as_str), overlap: self.overlap.as_deref() };
+        let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/rotate-secret"), json_line(&new)))?;
         shown_once(&answer, out)
     }
 }
 
-fn secret_member(file: Option<PathBuf>) -> Result<Option<(String, Value)>, Failure> {
-    file.map(|file| Ok(("secret".to_owned(), args::secret(&file)?.as_str().into()))).transpose()
+fn secret(file: Option<PathBuf>) -> Result<Option<Zeroizing<String>>, Failure> {
+    file.map(|file| args::secret(&file)).transpose()
 }
 
 fn whole(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
     match out.json {
         true => out.line(answer.text()?)?,
-        false => out.line(record(&answer.object()?, ORDER))?,
+        false => out.line(record(&answer.object::<Members<Box<RawValue>>>()?, ORDER))?,
     }
     Ok(Exit::Ok)
 }
 
 fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
     whole(answer, out)?;
-    if !out.json && answer.object()?["secret"].is_string() {
+    if !out.json && answer.object::<ShownOnce>()?.secret.is_some() {
         out.note("The secret is shown once; give it to whoever runs the endpoint.");
     }
     Ok(Exit::Ok)
@@ -261,7 +292,7 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
         return Ok(webhook.as_str().to_owned());
     }
     let found = named(service, whose, webhook)?;
-    let ids: Vec<&str> = found.iter().filter_map(|webhook| webhook["id"].as_str()).collect();
+    let ids: Vec<&str> = found.iter().map(|webhook| webhook.id.as_str()).collect();
     match whose.filter(|_| ids.is_empty()) {
         Some(whose) => Err(nowhere(service, whose, webhook)?),
         None => webhook.only(&ids, "webhook", Hint::service("webhooks list --all")),
@@ -269,9 +300,9 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
 }
 
 /// The webhooks of this name, of one tenant, of all of a provider, or with `None` of all.
-fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Value>, Error> {
+fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Webhook>, Error> {
     let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]);
-    service.all("/v1/admin/webhooks", &filters.collect::<Vec<_>>())
+    service.rows(WEBHOOKS, &filters.collect::<Vec<_>>())
 }
 
 /// The failure for a name that no webhook of `whose` has. It names another tenant that has such a webhook, if there is one.
@@ -287,8 +318,8 @@ fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Er
 }
 
 /// `PROVIDER/TENANT` of a row.
-pub(crate) fn tenant_of(row: &Value) -> String {
-    format!("{}/{}", cell(row, "provider"), cell(row, "tenant"))
+fn tenant_of(webhook: &Webhook) -> String {
+    format!("{}/{}", webhook.provider, webhook.tenant)
 }
 
 fn url(text: &str) -> Result<String, String> {
@@ -304,6 +335,9 @@ fn url(text: &str) -> Result<String, String> {
 fn overlap(text: &str) -> Result<String, String> {
     args::duration(text).map(|_| text.to_owned())
 }
+
+/// Of all tenants; `?tenant=` says of which.
+const WEBHOOKS: &str = "/v1/admin/webhooks";
 
 const COLUMNS: [Column; 8] = [
     Column::kept("ID"),
@@ -346,10 +380,10 @@ mod tests {
 
     #[test]
     fn a_last_result_is_a_code_or_why_there_was_none() {
-        assert_eq!(last(&json!({"last_code": 200, "last_error": null})), "200");
-        assert_eq!(last(&json!({"last_code": 503, "last_error": "status"})), "503");
-        assert_eq!(last(&json!({"last_code": 200, "last_error": "timeout"})), "timeout");
-        assert_eq!(last(&json!({})), "");
+        assert_eq!(last(Some(200), None), "200");
+        assert_eq!(last(Some(503), Some("status")), "503");
+        assert_eq!(last(Some(200), Some("timeout")), "timeout");
+        assert_eq!(last(None, None), "");
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::hint::{Called, Hint};
+use super::print::json_line;
 use super::words::plain;
 use crate::domain::exit;
 
@@ -59,6 +60,30 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// Each thing that went wrong; empty when nothing is to be said, as for a closed pipe.
     faults: Vec<Said>,
+}
+
+/// A failure as JSON.
+#[derive(Serialize)]
+struct Told<'a> {
+    error: ErrorTold<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorTold<'a> {
+    /// The name of the exit.
+    code: &'static str,
+    /// All messages, where there are several or one has a place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FaultTold<'a>>,
+    hint: Option<String>,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+struct FaultTold<'a> {
+    hint: Option<String>,
+    message: &'a str,
+    place: Option<&'a str>,
 }
 
 /// One thing that went wrong.
@@ -116,11 +141,10 @@ impl Failure {
     /// The failure as one JSON object. `errors` lists all messages where there are several or one has a place.
     pub(crate) fn json(&self, called: &Called) -> String {
         let Some(first) = self.faults.first() else { return String::new() };
-        let mut error = json!({ "code": self.exit.name(), "message": first.message, "hint": first.hint(called) });
-        if self.faults.len() > 1 || first.location.is_some() {
-            error["errors"] = self.faults.iter().map(|said| said.json(called)).collect();
-        }
-        json!({ "error": error }).to_string()
+        let has_more = self.faults.len() > 1 || first.location.is_some();
+        let errors = self.faults.iter().filter(|_| has_more).map(|said| said.told(called)).collect();
+        let (code, hint) = (self.exit.name(), first.hint(called));
+        json_line(&Told { error: ErrorTold { code, errors, hint, message: &first.message } })
     }
 
     pub(crate) fn is_silent(&self) -> bool {
@@ -135,8 +159,8 @@ impl Said {
         plain(&format!("error: {}{location}{hint}", self.message))
     }
 
-    fn json(&self, called: &Called) -> Value {
-        json!({ "message": self.message, "place": self.location, "hint": self.hint(called) })
+    fn told(&self, called: &Called) -> FaultTold<'_> {
+        FaultTold { hint: self.hint(called), message: &self.message, place: self.location.as_deref() }
     }
 
     fn hint(&self, called: &Called) -> Option<String> {

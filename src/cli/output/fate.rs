@@ -59,7 +59,7 @@ impl From<client::Error> for Failure {
             Error::NoService { tried } => (Exit::Unreachable, Some(start(tried))),
             Error::Denied(socket) => (Exit::Permission, Some(Hint::AsRoot(socket.clone()))),
             Error::Silent { .. } | Error::Broken { .. } => (Exit::Unreachable, log()),
-            Error::NotJson { .. } | Error::Rows(_) => (Exit::Internal, Some(Hint::service("status"))),
+            Error::NotJson { .. } => (Exit::Internal, Some(Hint::service("status"))),
             Error::Runtime(_) => (Exit::Internal, Some(Hint::text("ulimit -n"))),
             Error::TooLarge(_) => (Exit::Internal, None),
             Error::Refused(problem) => refused(problem),

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use unicode_width::UnicodeWidthStr;
+
+use crate::api::document::members::Members;
 
 pub(crate) use crate::domain::text::plain::{plain, plain_json};
 
@@ -76,31 +78,29 @@ pub(crate) fn in_cell(text: &str) -> String {
     one_line(text, CELL_CHARACTERS_MAX)
 }
 
-/// A member of an answer as a cell: text as it is, lists with commas, what is absent or null as nothing.
-pub(crate) fn cell(object: &Value, member: &str) -> String {
-    let text = match &object[member] {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(","),
-        other => other.to_string(),
-    };
-    in_cell(&text)
+/// A value of an answer as a cell: text as it is, lists with commas, null as nothing.
+fn cell(value: &RawValue) -> String {
+    let json = value.get();
+    in_cell(&match serde_json::from_str::<Vec<&RawValue>>(json) {
+        Ok(items) => items.into_iter().map(shown).collect::<Vec<_>>().join(","),
+        Err(_) if json == "null" => String::new(),
+        Err(_) => shown(value),
+    })
 }
 
 /// The members of an object, one a line under each other: those of `order` first, then the rest; nothing of what is null.
-pub(crate) fn record(object: &Value, order: &[&str]) -> String {
-    let Some(members) = object.as_object() else { return plain(&object.to_string()) };
-    let named = order.iter().copied().filter(|name| members.contains_key(*name));
-    let rest = members.keys().map(String::as_str).filter(|name| !order.contains(name));
-    let rows: Vec<(&str, String)> = named.chain(rest).map(|name| (name, cell(object, name))).collect();
-    let rows: Vec<&(&str, String)> = rows.iter().filter(|(_, value)| !value.is_empty()).collect();
+pub(crate) fn record(object: &Members<Box<RawValue>>, order: &[&str]) -> String {
+    let named = order.iter().filter_map(|name| Some((*name, object.get(name)?)));
+    let rest = object.0.iter().map(|(name, value)| (name.as_str(), value)).filter(|(name, _)| !order.contains(name));
+    let rows = named.chain(rest).map(|(name, value)| (name, cell(value)));
+    let rows: Vec<(&str, String)> = rows.filter(|(_, value)| !value.is_empty()).collect();
     let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{}  {value}", plain(&format!("{name:width$}")))).collect();
     lines.join("\n")
 }
 
-fn shown(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn shown(value: &RawValue) -> String {
+    serde_json::from_str(value.get()).unwrap_or_else(|_| value.get().to_owned())
 }
 
 const MINUTE: u64 = 60;
@@ -158,16 +158,14 @@ mod tests {
 
     #[test]
     fn lists_and_null_become_cells_of_text() {
-        let object = serde_json::json!({ "events": ["a.b", "c.*"], "n": 3, "none": null });
-        assert_eq!(cell(&object, "events"), "a.b,c.*");
-        assert_eq!(cell(&object, "n"), "3");
-        assert_eq!(cell(&object, "none"), "");
-        assert_eq!(cell(&object, "absent"), "");
+        let cell = |json: &str| cell(&RawValue::from_string(json.into()).expect("JSON"));
+        let cells = [r#"["a.b","c.*"]"#, "3", "null", r#""x\ny""#, r#"{"a":[1]}"#, "[]"].map(cell);
+        assert_eq!(cells, ["a.b,c.*", "3", "", "x y", r#"{"a":[1]}"#, ""]);
     }
 
     #[test]
     fn a_record_has_its_known_members_first() {
-        let object = serde_json::json!({ "id": "wh_1", "a": 1, "url": "https://x/", "gone": null });
+        let object = serde_json::from_str(r#"{"a":1,"id":"wh_1","gone":null,"url":"https://x/"}"#).expect("an object");
         assert_eq!(record(&object, &["id", "url", "absent"]), "id   wh_1\nurl  https://x/\na    1");
     }
 

@@ -1,15 +1,16 @@
 //! `webhooks purge`: ending all that waits for one.
 
 use clap::{Args, ValueEnum};
-use serde_json::{Map, Value};
+use serde::Serialize;
 
+use crate::api::document::delivery::Status;
 use crate::cli::args::{self, Target};
 use crate::cli::client::Call;
 use crate::cli::command::webhooks;
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::Out;
+use crate::cli::output::print::{Out, json_line};
 
 #[derive(Args, Debug)]
 pub(crate) struct Purge {
@@ -28,6 +29,7 @@ pub(crate) struct Purge {
     target: Target,
 }
 
+/// A word of the API as an option takes it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Waiting {
     Pending,
@@ -37,12 +39,9 @@ enum Waiting {
 impl Purge {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let (service, id) = webhooks::find(&self.target, &self.webhook)?;
-        let status = self.status.name();
-        let mut body = Map::new();
-        body.insert("status".into(), status.into());
-        body.extend(self.until.map(|until| ("until".into(), until.into())));
-        let call = Call::post(format!("/v1/webhooks/{id}/purge"), Value::Object(body).to_string());
-        let answer = service.ask(call)?;
+        let status = self.status.status().name();
+        let wish = Wish { status, until: self.until.as_deref() };
+        let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/purge"), json_line(&wish)))?;
         if out.json {
             out.line(answer.text()?)?;
             return Ok(Exit::Ok);
@@ -54,11 +53,18 @@ impl Purge {
 }
 
 impl Waiting {
-    /// A word of the API as an option takes it.
-    fn name(self) -> &'static str {
+    fn status(self) -> Status {
         match self {
-            Self::Pending => "pending",
-            Self::Held => "held",
+            Self::Pending => Status::Pending,
+            Self::Held => Status::Held,
         }
     }
+}
+
+/// What the call takes.
+#[derive(Serialize)]
+struct Wish<'a> {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<&'a str>,
 }
