@@ -274,6 +274,8 @@ impl Api {
             Call::Status => Ok(resources::admin::status(self)),
             Call::Reload => resources::admin::reload(self).await,
             Call::AcceptClock => resources::admin::accept_clock(self).await,
+            Call::BeginBackup => resources::admin::backups::begin(context).await,
+            Call::ShowBackups => Ok(resources::admin::backups::show(self)),
             Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
             Call::ListAllDeliveries => resources::deliveries::list_all(context).await,
         }

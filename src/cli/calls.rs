@@ -60,6 +60,22 @@ pub(crate) fn acknowledge(file: &Path) -> Result<u64, store::Error> {
     store::acknowledge(file)
 }
 
+/// Puts a backup in the place of a closed store; `tell` hears how many bytes of how many are copied.
+pub(crate) fn restore(
+    backup: &Path,
+    store: &Path,
+    (force, accept_faults): (bool, bool),
+    tell: &mut dyn FnMut(u64, u64),
+) -> Result<store::Restored, store::Error> {
+    let credentials = server::credentials();
+    store::restore(store::Restoring { backup, store, credentials: credentials.as_deref(), force, accept_faults }, tell)
+}
+
+/// Writes a closed store anew; `tell` hears how many rows of how many are written.
+pub(crate) fn compact(file: &Path, tell: &mut dyn FnMut(u64, u64)) -> Result<store::Compacted, store::Error> {
+    store::compact(file, tell)
+}
+
 /// The dialects by name: those that are built in, and those of a config where one is named.
 pub(crate) fn dialects(file: Option<&Path>) -> Result<BTreeMap<String, Arc<Dialect>>, Faults> {
     let mut faults = Faults::default();

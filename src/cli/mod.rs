@@ -1,8 +1,8 @@
 //! The command line: what can be typed, and who does it.
 //!
-//! `serve` and `dev` are the service. `bench`, `check`, `completions`, `config`, `dialects`, `doctor`, `man`, `verify` and `version`
-//! need none. All others ask the running service over its admin socket and never open its store. Data goes to stdout, everything
-//! else to stderr.
+//! `serve` and `dev` are the service. `bench`, `check`, `compact`, `completions`, `config`, `dialects`, `doctor`, `man`, `restore`,
+//! `verify` and `version` need none. All others ask the running service over its admin socket and never open its store. Data goes to
+//! stdout, everything else to stderr.
 
 mod args;
 mod calls;
@@ -56,6 +56,9 @@ enum Command {
     EventTypes(command::event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
     Keys(command::keys::Keys),
+    Backup(command::storage::backup::Backup),
+    Restore(command::storage::restore::Restore),
+    Compact(command::storage::compact::Compact),
     Status(command::status::Status),
     Reload(command::status::Reload),
     #[command(subcommand)]
@@ -84,6 +87,9 @@ impl Command {
             Self::Deliveries(deliveries) => deliveries.run(out),
             Self::EventTypes(types) => types.run(out),
             Self::Keys(keys) => keys.run(out),
+            Self::Backup(backup) => backup.run(out),
+            Self::Restore(restore) => restore.run(out),
+            Self::Compact(compact) => compact.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
             Self::Clock(clock) => clock.run(out),

@@ -117,6 +117,19 @@ pub(crate) struct Storage {
     pub(crate) retention: Duration,
     /// The most bytes of allocated pages that the store may have.
     pub(crate) max_bytes: Size,
+    /// When backups are made by themselves. `None`: only when asked for.
+    pub(crate) backup: Option<Backup>,
+}
+
+/// `backup` of `[storage]`: backups that are made by themselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backup {
+    /// The time from the begin of one to the begin of the next.
+    pub(crate) every: Duration,
+    /// The folder that they are written to.
+    pub(crate) folder: PathBuf,
+    /// How many stay; the oldest goes when there are more. At least 1.
+    pub(crate) keep: usize,
 }
 
 /// `[delivery]`: how the relay reaches others.

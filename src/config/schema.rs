@@ -120,6 +120,7 @@ const DIALECT: &str = "dialect.every";
 const EVERY_TABLE: &str = r#"
 [server]
 [storage]
+backup = {}
 [delivery]
 [operator]
 keys = [{}]
@@ -176,7 +177,7 @@ mod tests {
             }
             left.extend(value.as_object().into_iter().flatten().map(|(key, inner)| (format!("{path}/{key}"), inner)));
         }
-        assert_eq!(tables, 23, "{schema:#}");
+        assert_eq!(tables, 24, "{schema:#}");
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Gauges {
     socket: IntGauge,
     reload_success: IntGauge,
     reload_timestamp: Gauge,
+    backups: [IntCounter; 2],
+    backup_timestamp: Gauge,
 }
 
 /// What a look tells.
@@ -73,6 +75,7 @@ impl Gauges {
         let endpoints = |state| labelled(options("endpoints", "Webhooks, by state."), "state", state);
         let sides = |side| labelled(open_connections(), "side", side);
         let disabled_for = make.counters("webhooks_disabled_total", "Webhooks that were disabled, by why.", &["reason"]);
+        let backups = make.counters("backups_total", "Backups that came to their end, by how.", &["result"]);
         let build = options("build_info", "1; the labels say what runs.").const_label("version", env!("CARGO_PKG_VERSION"));
         let commit = option_env!("HOOKWHEEL_COMMIT").unwrap_or("unknown");
         make.enter(IntGauge::with_opts(build.const_label("commit", commit))).set(1);
@@ -96,6 +99,11 @@ impl Gauges {
             reload_success: make
                 .whole("config_last_reload_success", "Whether the last reload of the config was taken; 1 at the start."),
             reload_timestamp: make.gauge("config_last_reload_timestamp_seconds", "When the config was taken last, in Unix time."),
+            backups: ["failed", "succeeded"].map(|result| backups.with_label_values(&[result])),
+            backup_timestamp: make.gauge(
+                "backup_last_success_timestamp_seconds",
+                "When the last backup that succeeded began, in Unix time; 0: none is known.",
+            ),
         }
     }
 
@@ -109,6 +117,16 @@ impl Gauges {
         self.reload_success.set(i64::from(taken.is_some()));
         let unix = taken.map(|taken| taken.since(Timestamp::EPOCH));
         unix.into_iter().for_each(|time| self.reload_timestamp.set(time.as_secs_f64()));
+    }
+
+    /// A backup ended.
+    pub(crate) fn backup_ended(&self, is_whole: bool) {
+        self.backups[usize::from(is_whole)].inc();
+    }
+
+    /// When the last backup that succeeded began.
+    pub(crate) fn backed_up(&self, at: Timestamp) {
+        self.backup_timestamp.set(at.since(Timestamp::EPOCH).as_secs_f64());
     }
 
     pub(super) fn set(&self, now: &Now) {

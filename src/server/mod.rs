@@ -25,6 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub(crate) use dev::{DevOptions, Forward, Ready, Seen, dev};
+pub(crate) use run::credentials;
 
 use crate::config::Sources;
 use crate::config::fault::Faults;

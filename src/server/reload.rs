@@ -11,7 +11,7 @@ use super::loader::Loader;
 use super::{listen, logging, notify, wiring};
 use crate::api::Settings;
 use crate::clock;
-use crate::config::checked::Config;
+use crate::config::checked::{Backup, Config};
 use crate::config::dangers::Dangers;
 use crate::config::fault::{Fault, Faults};
 use crate::config::reload::{Changes, diff};
@@ -26,6 +26,8 @@ pub(super) struct Reloader {
     pub(super) pump: Arc<Pump>,
     pub(super) settings: watch::Sender<Arc<Settings>>,
     pub(super) tls: watch::Sender<Option<TlsAcceptor>>,
+    /// When backups are made by themselves.
+    pub(super) backup: watch::Sender<Option<Backup>>,
     pub(super) own: Vec<SocketAddr>,
 }
 
@@ -61,6 +63,7 @@ impl Reloader {
         if had && !has {
             warn!("the listener speaks http now and no TLS: keys and events come in the clear");
         }
+        self.backup.send_replace(new.storage.backup.clone());
         logging::set(new.server.log);
         warn_of_dangers(&new);
         *self.config.lock().unwrap_or_else(PoisonError::into_inner) = new;

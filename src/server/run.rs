@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::loader::Loader;
 use super::reload::{Reloader, warn_of_dangers};
 use super::signals::Signals;
-use super::watch::{disk, files, lateness};
+use super::watch::{backup, disk, files, lateness};
 use super::{Error, descriptors, dump, listen, notify, paths, wiring};
 use crate::api::{self, Api, Entrance, Listener, Stage, Stop};
 use crate::clock;
@@ -103,9 +103,11 @@ where
     watching.spawn(disk::watch(store.clone()));
     watching.spawn(lateness::watch(store.clone(), pump.clone()));
     watching.spawn(api::tell(api.clone()));
+    let (backups, backups_seen) = watch::channel(config.storage.backup.clone());
     until_loaded(&store).await;
     notify::ready("ready");
     info!("ready");
+    watching.spawn(backup::watch(store.clone(), backups_seen));
     let watcher = watching.spawn(ready(Running { store: store.clone() }));
     let admin_socket = config.server.admin_socket.clone();
     let reloader = Reloader {
@@ -115,6 +117,7 @@ where
         pump: pump.clone(),
         settings,
         tls,
+        backup: backups,
         own: vec![address],
     };
     attend(&mut signals, asks, &reloader, &watcher).await;
@@ -156,6 +159,7 @@ async fn shut_down(mut parts: Parts, signals: &mut Signals) {
     notify::stopping();
     info!(in_flight = parts.pump.in_flight(), "stopping: no events are taken any more, attempts get 8 s");
     parts.stop.send_replace(Stage::Draining);
+    parts.store.stop_backups();
     let all_left = tokio::time::timeout(PUBLISHERS_GET, parts.api.all_left());
     parts.pump.stop();
     tokio::select! {
@@ -191,11 +195,16 @@ fn broken(cause: store::Error) {
 fn options(config: &Config) -> store::Options {
     store::Options {
         path: config.storage.path.clone(),
-        credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        credentials: credentials(),
         limits: wiring::limits(config),
         standard: wiring::standard(config),
         machine: store::Machine::default(),
     }
+}
+
+/// The folder of secrets that systemd gives the service, if it does.
+pub(crate) fn credentials() -> Option<PathBuf> {
+    std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from)
 }
 
 /// How long attempts under way may go on at a stop. Then they are cut, and those without an answer are made again after the next

@@ -119,6 +119,11 @@ impl Store {
         self.ask(Line::COMMON, Op::AcceptClock).await?
     }
 
+    /// Brings all that was answered so far into the tables.
+    pub(super) async fn flush(&self) -> Result<(), Denied> {
+        self.ask(Line::COMMON, Op::Flush).await?
+    }
+
     async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
         let line = match &op {
             WebhookOp::Create(new) => self.line_of_owned(&new.owned),

@@ -29,6 +29,29 @@ pub(crate) enum Error {
     /// The master key is open to others.
     #[error("{why}")]
     Open { why: String, remedy: String },
+    #[error("no backup can be written to {path}: {why}", path = .path.display())]
+    Target { path: PathBuf, why: &'static str },
+    #[error("there is no room for {path}: it needs {needs} bytes on its disk, of which {free} are free", path = .path.display())]
+    NoRoom { path: PathBuf, needs: u64, free: u64 },
+    #[error("{path} is no whole backup: {why}", path = .path.display())]
+    Backup { path: PathBuf, why: String },
+    #[error("{path} is no backup that can be restored as it is: {why}", path = .path.display())]
+    Faults { path: PathBuf, why: String },
+    #[error("the secrets in this backup open with the master key {fingerprint}, which its service had from {file}; {}", key_found(.path, .found.as_deref()))]
+    KeyNeeded {
+        /// Where the key was looked for.
+        path: PathBuf,
+        fingerprint: String,
+        file: String,
+        /// The fingerprint of another key that is there.
+        found: Option<String>,
+    },
+    #[error("{path} is there already; nothing was touched", path = .0.display())]
+    Stands(PathBuf),
+    #[error("the journal of {path} is not as the service left it; nothing was touched", path = .0.display())]
+    NotAsLeft(PathBuf),
+    #[error("the service is stopping")]
+    Stopping,
     #[error("cannot read the store: {0}")]
     Redb(Box<redb::Error>),
     #[error("the store holds a damaged record in table `{table}`: {why}")]
@@ -54,6 +77,13 @@ impl Error {
     }
 }
 
+fn key_found(path: &std::path::Path, found: Option<&str>) -> String {
+    match found {
+        Some(other) => format!("{} is another key, {other}", path.display()),
+        None => format!("{} is not there", path.display()),
+    }
+}
+
 macro_rules! from_redb {
     ($($kind:ty),*) => {
         $(impl From<$kind> for Error {
@@ -70,7 +100,8 @@ from_redb!(
     redb::TransactionError,
     redb::CommitError,
     redb::DatabaseError,
-    redb::CursorError
+    redb::CursorError,
+    redb::CompactionError
 );
 
 impl From<redb::SetDurabilityError> for Error {

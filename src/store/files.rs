@@ -1,7 +1,7 @@
 //! The store's file and those beside it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::store::error::Error;
@@ -23,6 +23,13 @@ pub(in crate::store) fn sync_folder(path: &Path) -> Result<(), Error> {
 /// The folder that a file lies in.
 pub(in crate::store) fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Opens or makes files that are readable and writable by their owner alone: a store and its copies hold events.
+pub(in crate::store) fn private() -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.mode(0o600);
+    options
 }
 
 /// A file that must stay where it is as long as the store is open.

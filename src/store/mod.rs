@@ -31,6 +31,7 @@ mod writer;
 
 pub(crate) use error::Error;
 pub(crate) use handle::{Machine, Options, Store};
+pub(crate) use message::backup::{BackupEnded, BackupRunning, Manifest, SealingKey};
 pub(crate) use message::command::{
     Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
 };
@@ -40,6 +41,10 @@ pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
+pub(crate) use redb::backup::compact::{Compacted, compact};
+pub(crate) use redb::backup::online::NotBegun;
+pub(crate) use redb::backup::restore::{Restored, Restoring, restore};
+pub(crate) use redb::backup::shelf::Shelf;
 pub(crate) use redb::boot::check::{Report, check};
 pub(crate) use redb::boot::doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the writer shows to all other threads: the registry, the tail of the index, and the store's health.
 
+pub(in crate::store) mod backups;
 pub(in crate::store) mod catalogue;
 pub(in crate::store) mod dial;
 pub(in crate::store) mod feeds;
@@ -25,6 +26,7 @@ use super::message::permit::QueueBudget;
 use super::message::progress::Fact;
 use super::message::publication::Pressure;
 use super::record::seal::Sealer;
+use super::shared::backups::Backups;
 use super::shared::dial::Dial;
 use super::shared::feeds::Feeds;
 use super::shared::held::Held;
@@ -74,6 +76,7 @@ pub(super) struct Shared {
     pub(super) turned: AtomicU64,
     pub(super) full: AtomicBool,
     pub(super) space: Space,
+    pub(super) backups: Backups,
     pub(super) found: Found,
     journal_lost: bool,
     /// The webhooks whose secrets come from files.
@@ -172,6 +175,7 @@ impl Shared {
             turned: AtomicU64::new(0),
             full: AtomicBool::new(false),
             space,
+            backups: Backups::default(),
             found,
             journal_lost,
             from_file: RwLock::default(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::backup::Backups;
 use super::moment::Moment;
 
 /// `GET /v1/admin/status`
@@ -54,6 +55,7 @@ pub(crate) struct Status {
     pub(crate) full: bool,
     /// The disk is nearly full, so nothing is published.
     pub(crate) disk_low: bool,
+    pub(crate) backups: Backups,
 }
 
 /// The wall clock, as far as it is trusted.
@@ -170,6 +172,7 @@ pub(crate) mod fixture {
             quarantined: 0,
             full: false,
             disk_low: false,
+            backups: Backups { running: None, last: None, last_success_at: None },
         }
     }
 }

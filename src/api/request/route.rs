@@ -96,6 +96,8 @@ pub(crate) enum Call {
     Status,
     Reload,
     AcceptClock,
+    BeginBackup,
+    ShowBackups,
     ListAllWebhooks,
     ListAllDeliveries,
 }
@@ -228,6 +230,8 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/status", Need::Operator, Call::Status),
     route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
     route(Verb::Post, "/v1/admin/clock/accept", Need::Operator, Call::AcceptClock),
+    route(Verb::Post, "/v1/admin/backup", Need::AdminSocket, Call::BeginBackup),
+    route(Verb::Get, "/v1/admin/backup", Need::Operator, Call::ShowBackups),
     route(Verb::Get, "/v1/admin/webhooks", Need::ReadTenants, Call::ListAllWebhooks),
     route(Verb::Get, "/v1/admin/deliveries", Need::ReadTenants, Call::ListAllDeliveries),
 ];

@@ -1,5 +1,7 @@
 //! What an operator asks of the service itself.
 
+pub(in crate::api) mod backups;
+
 use std::sync::atomic::Ordering::Relaxed;
 
 use http::StatusCode;
@@ -48,6 +50,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         quarantined: api.store.quarantined(),
         full: health.full,
         disk_low: health.disk_low,
+        backups: backups::backups(&api.store),
     };
     Reply::document(StatusCode::OK, &status)
 }

@@ -56,6 +56,8 @@ pub(crate) enum Problem {
     },
     /// The service is short of something at this moment. The peer should try again in a second.
     Unavailable(&'static str),
+    /// A disk has no room for something that was asked for.
+    NoRoom(String),
     /// The store could not be read. The log says why.
     Store,
     Random,
@@ -84,6 +86,7 @@ impl Problem {
             Self::Denied(denied) => status_of_denial(denied),
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::NotFound(_) | Self::Unknown { .. } => StatusCode::NOT_FOUND,
             Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -133,9 +136,12 @@ impl Problem {
             Self::Json(fault) => format!("the body is not the JSON that this call takes: {fault}"),
             Self::Fields(wrong) => first_and_count(wrong),
             Self::Config(faults) => format!("the new config was not taken, and the old one stays:\n{faults}"),
-            Self::Forbidden(text) | Self::Malformed(text) | Self::Wrong(text) | Self::TooLarge(text) | Self::Conflict(text) => {
-                text.clone()
-            }
+            Self::Forbidden(text)
+            | Self::Malformed(text)
+            | Self::Wrong(text)
+            | Self::TooLarge(text)
+            | Self::Conflict(text)
+            | Self::NoRoom(text) => text.clone(),
             Self::Slow => "no byte of the body came for 20 s".into(),
             Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
             Self::Refused(refusal) => refusal.to_string(),

@@ -77,6 +77,7 @@ fn lines(said: &document::Status, paint: Paint, width: Option<usize>) -> String 
     lines.extend(late.map(|late| format!("  late by   {}", duration(late))));
     lines.extend(said.clock.doubt.as_ref().map(|doubt| format!("  clock     {}", paint.yellow(&folded(&clock(doubt))))));
     lines.push(format!("  store     {}", store(said, paint)));
+    lines.extend(backups(said, paint).iter().map(|backup| format!("  backup    {}", folded(backup))));
     lines.extend(said.findings.iter().map(|finding| format!("  {}     {}", paint.red("found"), folded(finding))));
     lines.join("\n")
 }
@@ -113,6 +114,20 @@ fn store(said: &document::Status, paint: Paint) -> String {
     let damaged = quarantined.map(|rows| paint.red(&format!("{} in quarantine", count(rows, "damaged row"))));
     let facts: Vec<String> = [Some(events), Some(used), Some(most), full, low, damaged].into_iter().flatten().collect();
     facts.join(", ")
+}
+
+/// When the last backup was made, how the one under way goes, and why there is none. Nothing where no backup is known.
+fn backups(said: &document::Status, paint: Paint) -> Option<String> {
+    let backups = &said.backups;
+    let last = backups.last_success_at.map(|at| format!("of {at}"));
+    let running = backups.running.as_ref().map(|running| match running.rows_total {
+        0 => format!("{} is being written", running.path),
+        total => format!("{} is being written, {} %", running.path, running.rows.min(total) * 100 / total),
+    });
+    let failed = backups.last.as_ref().and_then(|last| last.error.as_ref());
+    let failed = failed.map(|why| paint.red(&format!("the last one failed: {why}")));
+    let facts: Vec<String> = [last, running, failed].into_iter().flatten().collect();
+    (!facts.is_empty()).then(|| facts.join(", "))
 }
 
 /// Read the config again and apply it whole, or keep the old one and say why
@@ -182,6 +197,7 @@ const UNPROCESSABLE: u16 = 422;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::document::backup::{self as document_backups, Ended};
     use crate::api::document::status::fixture::status;
     use crate::cli::client::Problem;
     use crate::cli::output::hint::Called;
@@ -221,6 +237,31 @@ mod tests {
         let narrow = lines(&said, Paint::OFF, Some(80));
         let clock = "  clock     the wall clock jumped ahead by 1h: nothing goes for 1 h 30 m;\n            `hookwheel clock accept` if it is right";
         assert!(narrow.contains(clock), "{narrow}");
+    }
+
+    #[test]
+    fn a_backup_that_failed_stands_beside_the_last_one_that_did_not() {
+        let at = Some(crate::domain::time::Timestamp::EPOCH.into());
+        let ended = crate::api::document::backup::fixture::ended();
+        let told = |error: Option<&str>, running| {
+            let last = Some(Ended { error: error.map(Into::into), ..ended.clone() });
+            let backups = document_backups::Backups { running, last, last_success_at: at };
+            backups_line(&document::Status { backups, ..status() })
+        };
+        assert_eq!(told(None, None), "of 1970-01-01T00:00:00Z");
+        assert_eq!(told(Some("no room"), None), "of 1970-01-01T00:00:00Z, the last one failed: no room");
+        let running = document_backups::Running {
+            number: 3,
+            path: "/b/i.redb".into(),
+            started_at: crate::domain::time::Timestamp::EPOCH.into(),
+            rows: 1,
+            rows_total: 4,
+        };
+        assert_eq!(told(None, Some(running)), "of 1970-01-01T00:00:00Z, /b/i.redb is being written, 25 %");
+    }
+
+    fn backups_line(said: &document::Status) -> String {
+        backups(said, Paint::OFF).expect("a backup is known")
     }
 
     #[test]

@@ -120,11 +120,29 @@ impl From<store::Error> for Failure {
             Error::Open { remedy, .. } => (Exit::InvalidConfig, Some(Hint::text(remedy))),
             Error::StoreMissing { beside, .. } => (Exit::StoreIo, at(beside)),
             Error::WrongKey(key) => (Exit::StoreIo, at(key)),
+            Error::Target { .. } => (Exit::Usage, None),
+            Error::NoRoom { path, .. } => (Exit::StoreIo, Some(Hint::text(format!("df -h {}", quoted(&parent(path)))))),
+            Error::Backup { path, .. } => (Exit::Negative, at(path)),
+            Error::Faults { .. } => (Exit::Negative, Some(Hint::again_with("--accept-faults"))),
+            Error::KeyNeeded { path, file, .. } => (Exit::Negative, Some(Hint::text(key_copied(file, path)))),
+            Error::Stands(_) => (Exit::Negative, Some(Hint::again_with("--force"))),
+            Error::NotAsLeft(path) => {
+                (Exit::Negative, Some(Hint::plain(format!("doctor --store {}", quoted(&path.to_string_lossy())))))
+            }
             Error::Random(_) => (Exit::Internal, None),
             _ => (Exit::StoreIo, None),
         };
         Self::new(exit, format!("{error}{}", remedy(&error)), hint)
     }
+}
+
+fn parent(path: &Path) -> String {
+    named(path.parent().unwrap_or(path)).to_string_lossy().into_owned()
+}
+
+/// The command that puts a copy of a key where it is looked for.
+fn key_copied(from: &str, to: &Path) -> String {
+    format!("install -m 0600 {} {}", quoted(from), quoted(&to.to_string_lossy()))
 }
 
 /// What a person does about an error of the store where no command does it.

@@ -6,6 +6,7 @@ pub(in crate::cli) mod exit;
 pub(in crate::cli) mod fate;
 pub(in crate::cli) mod hint;
 pub(in crate::cli) mod print;
+pub(in crate::cli) mod progress;
 pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
 pub(in crate::cli) mod usage;

@@ -8,15 +8,16 @@ use ipnet::IpNet;
 
 use super::section::{Section, quoted, quoted_list};
 use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
-use crate::config::checked::{Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
-use crate::config::fault::{Location, Placed};
+use crate::config::checked::{Backup, Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
+use crate::config::fault::{Faults, Location, Placed};
+use crate::config::source::document::Table;
 use crate::config::source::pem;
-use crate::domain::units::Size;
+use crate::domain::units::{Size, duration_text};
 
 /// Every key of the three tables, in the order of the documentation. The environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
     ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow"]),
-    ("storage", &["path", "retention", "max_bytes"]),
+    ("storage", &["path", "retention", "max_bytes", "backup"]),
     (
         "delivery",
         &[
@@ -81,9 +82,39 @@ pub(crate) fn storage(mut section: Section<'_>) -> Storage {
         path: section.path("path", STORE).value,
         retention: section.duration("retention", 7 * DAY, SECOND..=3_650 * DAY),
         max_bytes: section.size("max_bytes", MAX_BYTES, MAX_BYTES_LEAST..=MAX_BYTES_MOST),
+        backup: backup(&mut section),
     };
     section.finish();
     storage
+}
+
+fn backup(section: &mut Section<'_>) -> Option<Backup> {
+    let table = section.table.table("backup", section.faults);
+    let location = table.as_ref().map_or(Location::Default, |table| table.location.clone());
+    let read = table.and_then(|table| backup_table(table, section.faults));
+    let placed = read.map(|backup| Placed::new(Some(backup), location));
+    section.note("backup", placed, None, |backup| backup.as_ref().map_or_else(String::new, backup_text)).value
+}
+
+fn backup_table(mut table: Table, faults: &mut Faults) -> Option<Backup> {
+    if !table.has("folder") {
+        table.missing("folder", "\"/var/lib/hookwheel/backups\"", faults);
+    }
+    let folder = table.path("folder", faults);
+    let every = table.duration("every", BACKUP_EVERY_LEAST..=30 * DAY, faults);
+    let keep = table.integer("keep", 1..=BACKUPS_KEPT_MOST, faults);
+    table.finish(faults);
+    Some(Backup {
+        every: every.map_or(DAY, |every| every.value),
+        folder: folder?.value,
+        keep: usize_of(keep.map_or(BACKUPS_KEPT, |keep| keep.value)),
+    })
+}
+
+/// The table as TOML writes it.
+fn backup_text(backup: &Backup) -> String {
+    let (every, folder) = (quoted(duration_text(backup.every)), quoted(backup.folder.display()));
+    format!("{{ every = {every}, folder = {folder}, keep = {} }}", backup.keep)
 }
 
 /// Reads `[delivery]`.
@@ -149,6 +180,14 @@ const ADMIN_SOCKET: &str = "/run/hookwheel/admin.sock";
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 const STORE: &str = "/var/lib/hookwheel/hookwheel.redb";
+
+/// The least time between two scheduled backups: each reads the whole store.
+const BACKUP_EVERY_LEAST: Duration = Duration::from_secs(60);
+
+/// How many scheduled backups stay: a week of daily ones.
+const BACKUPS_KEPT: u64 = 7;
+
+const BACKUPS_KEPT_MOST: u64 = 1_000;
 
 const MAX_BYTES: Size = Size::gib(10);
 

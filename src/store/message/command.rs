@@ -45,6 +45,8 @@ pub(in crate::store) enum Op {
     Limits(Limits),
     /// The operator says that the wall clock is right. The answer is whether it was in doubt.
     AcceptClock(oneshot::Sender<Result<bool, Denied>>),
+    /// Brings all that the journal holds into the tables. It is answered when they have it.
+    Flush(oneshot::Sender<Result<(), Denied>>),
 }
 
 /// Providers and the dialects they speak.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::config::source::secret_file;
@@ -22,6 +23,7 @@ pub(in crate::store) struct Sealer {
     cipher: XChaCha20Poly1305,
     /// Where the key came from, for messages.
     source: PathBuf,
+    fingerprint: String,
 }
 
 impl Sealer {
@@ -40,7 +42,12 @@ impl Sealer {
             Err(cause) => return Err(Error::File { action: "read the master key", path: source, cause }),
         };
         let cipher = XChaCha20Poly1305::new((&*key).into());
-        Ok(Self { cipher, source })
+        Ok(Self { cipher, source, fingerprint: fingerprint(&key) })
+    }
+
+    /// The beginning of a hash of the key: tells which key it is, and nothing of what it is.
+    pub(in crate::store) fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     pub(in crate::store) fn source(&self) -> &Path {
@@ -82,6 +89,12 @@ fn read_key(source: &Path, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<[u8; K
     if fits { Ok(key) } else { Err(Error::Foreign { path: source.into(), why }) }
 }
 
+fn fingerprint(key: &[u8; KEY_BYTES]) -> String {
+    let mut hash = Sha256::new_with_prefix(FINGERPRINT_OF);
+    hash.update(key);
+    hex::encode(&hash.finalize()[..FINGERPRINT_BYTES])
+}
+
 fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
     let mut key = Zeroizing::new([0; KEY_BYTES]);
     getrandom::fill(&mut *key)?;
@@ -100,4 +113,10 @@ fn make_key(path: &Path) -> Result<Zeroizing<[u8; KEY_BYTES]>, Error> {
 
 const CREDENTIAL: &str = "master-key";
 const KEY_BYTES: usize = 32;
+
+/// Stands before the key in the hash, so that the fingerprint is no hash of it that is used elsewhere.
+const FINGERPRINT_OF: &[u8] = b"hookwheel master key ";
+
+/// Enough to tell any two keys of one operator apart.
+const FINGERPRINT_BYTES: usize = 8;
 const NONCE_BYTES: usize = 24;

@@ -6,6 +6,7 @@
 //! | `apply` | what each command does to the tables, inside the writer |
 //! | `background` | long work, of which each batch does a slice after its commands |
 //! | `read` | snapshots and queries of everyone but the writer; `read/metrics.rs` has what the writer counts too |
+//! | `backup` | a store in another file: backups, and what is done with the file of a stopped store |
 //! | `boot` | opening a store: recovery, upgrade, secrets, and checks of a closed one |
 //! | `mend` | deriving again what can be derived when rows are damaged |
 
@@ -13,6 +14,7 @@ pub(in crate::store) mod abort;
 pub(in crate::store) mod apply;
 pub(in crate::store) mod backend;
 pub(in crate::store) mod background;
+pub(in crate::store) mod backup;
 pub(in crate::store) mod batch;
 pub(in crate::store) mod boot;
 pub(in crate::store) mod bulk;

@@ -194,6 +194,11 @@ impl<'txn> Tables<'txn> {
         self.grown.is_changed() || !self.memtable.current.is_empty()
     }
 
+    /// Has all that was kept back go in, whatever else the batch does.
+    pub(in crate::store) fn touch(&mut self) -> Result<(), Error> {
+        self.begin()
+    }
+
     /// Whether any table was read or changed, so that all that was kept back must go in too.
     pub(in crate::store) fn are_touched(&self) -> bool {
         self.txn.has_begun()

@@ -282,6 +282,7 @@ impl Batch<'_, '_> {
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
             Op::Limits(limits) => self.memory.limits = limits,
             Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
+            Op::Flush(to) => answered!(to, Ok(self.go_to_tables()?)),
         }
         Ok(())
     }
@@ -310,6 +311,12 @@ impl Batch<'_, '_> {
             (true, false) if memtable.is_too_long() => Commit::Tables,
             (true, false) => Commit::Journal,
         }
+    }
+
+    /// Has this batch committed to the tables, with all that the journal holds.
+    fn go_to_tables(&mut self) -> Result<(), Error> {
+        self.after.dirty = true;
+        self.tables.touch()
     }
 
     /// From the next turn on.

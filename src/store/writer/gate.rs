@@ -22,7 +22,9 @@ impl Op {
         match self {
             // Each publication is judged by itself, since one that was published before is answered again.
             Self::Accept(..) | Self::AcceptAll(..) => false,
-            Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(_) => false,
+            Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(_) | Self::Flush(_) => {
+                false
+            }
             // Without the content of the config file there would be no service, and so nothing that could free room.
             Self::Sync(..) => false,
             // What ends can be deleted before its age.

@@ -64,7 +64,7 @@ fn an_absent_neighbour_in_a_head_is_reported() {
     let complaints = |head: &str| missing_beside(head, &root("src/store/record"));
     assert_eq!(complaints("`key.rs` has keys, and `of_key.rs` none."), ["`of_key.rs` is not there"]);
     let store = |head: &str| missing_beside(head, &root("src/store/redb"));
-    let all = ["apply", "background", "boot", "journal", "mend", "read"];
+    let all = ["apply", "background", "backup", "boot", "journal", "mend", "read"];
     let table = |folders: &[&str]| {
         folders.iter().fold("| folder | what |\n|---|---|\n".to_owned(), |table, folder| format!("{table}| `{folder}` | x |\n"))
     };

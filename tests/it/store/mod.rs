@@ -1,5 +1,6 @@
 //! What the store keeps over kills, power cuts, full disks, damaged files and clocks that jump.
 
+mod backup;
 mod clock;
 mod crash;
 mod disk;

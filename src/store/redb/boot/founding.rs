@@ -3,13 +3,13 @@
 //! The file under the other name is made first and is the sign that a store is being made. So a crash in between leaves nothing that
 //! looks like a store that lost its file, which is refused: its disk may be mounted elsewhere.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::path::Path;
 
 use redb::Database;
 
 use crate::store::error::Error;
-use crate::store::files::{failed, sync_folder, with_suffix};
+use crate::store::files::{failed, private, sync_folder, with_suffix};
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Follows, Meta};
 use crate::store::redb::journal::file;
@@ -69,14 +69,6 @@ pub(in crate::store) fn put_identity(txn: &Txn<'_>, meta: Meta, seal: &[u8], jou
         table.insert(JOURNAL_ID + more, &*bytes)?;
     }
     Ok(())
-}
-
-/// Readable and writable by its owner alone.
-fn private() -> OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = OpenOptions::new();
-    options.mode(0o600);
-    options
 }
 
 /// Behind the path of a store that is being made.

@@ -226,7 +226,7 @@ fn is_new(txn: &ReadTransaction, path: &Path) -> Result<bool, Error> {
 }
 
 /// Reads who the store is, and whether the key is its own.
-fn identify(txn: &ReadTransaction, path: &Path, sealer: &Sealer) -> Result<Meta, Error> {
+pub(in crate::store) fn identify(txn: &ReadTransaction, path: &Path, sealer: &Sealer) -> Result<Meta, Error> {
     let meta = identity(txn, path)?;
     let table = schema::read(txn, META)?;
     let seal = twice(&table, SEAL, record::read_bytes)?.ok_or_else(|| lacks_row(path))?;

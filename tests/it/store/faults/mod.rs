@@ -6,6 +6,7 @@
 //! had shown it as delivered.
 
 mod actor;
+mod backup;
 mod book;
 mod call;
 mod errors;

@@ -60,6 +60,24 @@ impl Tracer {
     }
 }
 
+impl Tracer {
+    /// Attaches to all threads of a process, those to come too, and traces the calls about some files alone.
+    pub(super) async fn attach_to_files(pid: u32, files: &[&Path], fault: Option<Fault>, log: &Path) -> Self {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-p", &pid.to_string()]).args(files.iter().flat_map(|file| [Path::new("-P"), file]));
+        command.args(options(fault, log)).stdin(Stdio::null());
+        let mut tracer = Self(command.spawn().expect("tests/install brings strace"));
+        let deadline = Instant::now() + ATTACH_MAX;
+        let status = |id: u32| fs::read_to_string(format!("/proc/{pid}/task/{id}/status")).unwrap_or_default();
+        while !threads(pid).into_iter().all(|(id, _)| status(id).lines().any(traced)) {
+            let ended = tracer.0.try_wait().expect("a child of ours");
+            assert!(ended.is_none() && Instant::now() < deadline, "strace is not attached to {pid}: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tracer
+    }
+}
+
 impl Drop for Tracer {
     /// Lets go of the thread and ends.
     fn drop(&mut self) {
