@@ -256,6 +256,7 @@ impl Api {
             Call::TestWebhooks => resources::webhooks::test_all(context).await,
             Call::RecoverWebhook => resources::webhooks::recover(context).await,
             Call::PurgeWebhook => resources::webhooks::purge(context).await,
+            Call::TestFilter => resources::webhooks::filter_test(context).await,
             Call::ListWebhookDeliveries => resources::deliveries::list_of_webhook(context).await,
             Call::ListDeliveries => resources::deliveries::list(context).await,
             Call::ShowDelivery => resources::deliveries::show(context).await,
@@ -288,6 +289,7 @@ impl Call {
         match self {
             Self::Publish if is_ndjson => NDJSON_BYTES_MAX,
             Self::Publish => EVENT_BYTES_MAX,
+            Self::TestFilter => EVENT_BYTES_MAX + BODY_BYTES_MAX,
             _ => BODY_BYTES_MAX,
         }
     }

@@ -135,9 +135,15 @@ pub(crate) fn bytes(argument: &str) -> Result<Vec<u8>, Failure> {
 
 /// JSON given as `@FILE`, `-` or itself: the bytes stay as they are, white space at the ends aside.
 pub(crate) fn json(argument: &str) -> Result<Box<RawValue>, Failure> {
+    json_of("-d", argument)
+}
+
+/// The same for the value of another option, which an error names.
+pub(crate) fn json_of(option: &str, argument: &str) -> Result<Box<RawValue>, Failure> {
     let source = if argument == "-" || argument.starts_with('@') { argument } else { "the argument" };
     let text = String::from_utf8(bytes(argument)?).map_err(|_| Failure::usage(format!("{source} is not UTF-8"), None))?;
-    let wrong = |error| Failure::usage(format!("{source} is not JSON: {error}\n{JSON_FORMS}"), None);
+    let forms = format!("  JSON is given as {option} '{{\"id\":\"in_1\"}}', as {option} @body.json, or as {option} - from stdin");
+    let wrong = |error| Failure::usage(format!("{source} is not JSON: {error}\n{forms}"), None);
     serde_json::from_str(&text).map_err(wrong)
 }
 
@@ -174,8 +180,6 @@ pub(crate) const DEFAULT_TENANT: &str = "default/default";
 pub(crate) const SOCKET_VARIABLE: &str = "HOOKWHEEL_SOCKET";
 
 const SERVICE: &str = "Service";
-
-const JSON_FORMS: &str = r#"  JSON is given as -d '{"id":"in_1"}', as -d @body.json, or as -d - from stdin"#;
 
 #[cfg(test)]
 mod tests {

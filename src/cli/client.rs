@@ -61,6 +61,11 @@ impl Call {
         Self::new(Method::PUT, path, body.into())
     }
 
+    /// `body` is JSON.
+    pub(crate) fn patch(path: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self::new(Method::PATCH, path, body.into())
+    }
+
     pub(crate) fn delete(path: impl Into<String>) -> Self {
         Self::new(Method::DELETE, path, Bytes::new())
     }

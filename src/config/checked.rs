@@ -14,6 +14,7 @@ use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::{Dialect, UnknownTypes};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::WebhookSettings;
 
 use super::fault::Location;
 use crate::domain::units::Size;
@@ -198,6 +199,7 @@ pub(crate) struct Webhook {
     pub(crate) description: String,
     /// The secret; absent: the relay makes it.
     pub(crate) secret: Option<Secret>,
+    pub(crate) settings: Arc<WebhookSettings>,
     /// Where its table begins, for the error that refuses a change.
     pub(crate) location: Location,
 }

@@ -152,12 +152,14 @@ fn webhooks(config: &Config) -> Vec<(String, &Webhook)> {
 }
 
 fn webhook_changes(old: &Webhook, new: &Webhook) -> Option<Vec<&'static str>> {
-    changed(&[
+    let own = [
         ("url", old.url != new.url),
         ("events", old.events != new.events),
         ("description", old.description != new.description),
         ("secret", old.secret != new.secret),
-    ])
+    ];
+    let settings = old.settings.differences(&new.settings).into_iter().map(|name| (name, true));
+    changed(&own.into_iter().chain(settings).collect::<Vec<_>>())
 }
 
 fn keys(config: &Config) -> Vec<(String, &Key)> {

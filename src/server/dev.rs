@@ -28,6 +28,7 @@ use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::domain::webhook::target::{Guard, Schemes, Target};
 use crate::store::{Fact, Owned};
 
@@ -205,6 +206,7 @@ fn provider(url: &str) -> Provider {
         events: vec![Pattern::All],
         description: "everything, made by hookwheel dev".into(),
         secret: None,
+        settings: WebhookSettings::none(),
         location: Location::Default,
     };
     let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };

@@ -13,6 +13,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::{RANDOM_BYTES, Secret};
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::domain::webhook::target::Guard;
 use crate::store::{self, DesiredState, Dialects, FileWebhook, Limits, OPERATOR_PROVIDER, OPERATOR_TENANT, Owned};
 
@@ -111,6 +112,7 @@ fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &We
             description: webhook.description.as_str().into(),
             url: webhook.url.as_str().into(),
             events: webhook.events.clone(),
+            settings: webhook.settings.clone(),
         },
         secret: webhook.secret.clone(),
         fresh_secret: fresh_secret(&dialect)?,
@@ -128,6 +130,7 @@ fn operator(config: &Config) -> Option<Result<FileWebhook, Error>> {
             description: "operational events".into(),
             url: url.into(),
             events: vec![Pattern::All],
+            settings: WebhookSettings::none(),
         },
         secret: config.operator.notify_secret.clone(),
         fresh_secret,

@@ -6,6 +6,7 @@ mod catalogue;
 mod cut;
 mod damage;
 mod everywhere;
+mod filters;
 mod flips;
 mod index;
 mod keys;
@@ -44,6 +45,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Owner};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::redb::schema;
 
 /// An open store.
@@ -309,7 +311,8 @@ fn owned() -> Owned {
 
 fn definition(name: &str, events: &str) -> Definition {
     let events = vec![Pattern::parse(events).unwrap()];
-    Definition { name: name.into(), description: "".into(), url: "https://example.com/".into(), events }
+    let settings = WebhookSettings::none();
+    Definition { name: name.into(), description: "".into(), url: "https://example.com/".into(), events, settings }
 }
 
 fn from_file((name, events): (&str, &str)) -> FileWebhook {

@@ -11,6 +11,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::endpoint::{Definition, Owner};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::{DesiredState, FileWebhook, NewWebhook, Owned, Publication, Purge, Store};
 
 impl World {
@@ -281,7 +282,13 @@ pub(super) fn owned(of: usize, number: usize) -> Owned {
 
 fn definition(new: &NewHook) -> Definition {
     let url = "https://example.com/".into();
-    Definition { name: new.name.clone(), description: "".into(), url, events: patterns(new.kinds) }
+    Definition {
+        name: new.name.clone(),
+        description: "".into(),
+        url,
+        events: patterns(new.kinds),
+        settings: WebhookSettings::none(),
+    }
 }
 
 /// A subscription of the simulation, by its pattern.

@@ -2,8 +2,11 @@
 //! order, its dialect says.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::members::Members;
 use super::moment::Moment;
@@ -38,6 +41,9 @@ pub(crate) struct Webhook {
     pub(crate) tenant: String,
     /// `file`, `operator`, or the id of the key that made it.
     pub(crate) owner: String,
+    /// What else was set of it, each setting by its name.
+    #[serde(flatten)]
+    pub(crate) settings: BTreeMap<String, Value>,
 }
 
 /// A webhook as its dialect shows it: which members it has, and in which order, the dialect's file says.
@@ -52,6 +58,8 @@ pub(crate) enum Member<'a> {
     Flag(bool),
     Number(u64),
     Moment(Moment),
+    /// A setting, as it was written.
+    Json(Box<RawValue>),
     Null,
 }
 
@@ -91,6 +99,15 @@ pub(crate) struct WebhookSecret {
     pub(crate) name: String,
     /// The one that signs now. This answer goes to the admin socket alone.
     pub(crate) secret: String,
+}
+
+/// `POST /v1/webhooks/{id}/filter-test`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FilterTested {
+    /// Whether the webhook would get the event, if it subscribes to the event's type.
+    pub(crate) matches: bool,
+    /// The JSON pointer inside the filter to the part that does not match.
+    pub(crate) why: Option<String>,
 }
 
 /// `POST /v1/webhooks/{id}/recover`

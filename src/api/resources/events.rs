@@ -8,10 +8,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::api::document::event as document;
 use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
-use crate::api::response::answer::{Next, Source};
+use crate::api::response::answer::{self, Next, Source};
 use crate::api::response::page::{Frame, Row, Rows, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
+use crate::budget::PartyShare;
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
@@ -47,6 +48,21 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) fn find(context: &Context<'_>) -> Result<Event, Problem> {
     let event = context.api.store.event_by_id(&context.caller.owned()?, context.id)?;
     event.ok_or(Problem::NotFound(Resource::Event))
+}
+
+/// An event with its content, in memory that the budget for answers gives. The share is that memory, with room for a
+/// [`Tape`](crate::domain::json::tape::Tape) of the content. `None`: the event is gone.
+pub(crate) async fn whole(context: &Context<'_>, key: EventKey) -> Result<Option<(Event, PartyShare)>, Problem> {
+    let store = context.api.store.clone();
+    let measure = Space { room: 0, printed: TAPE_BYTES };
+    let reader = store.clone();
+    let Some(Fit::Needs(bytes)) = context::read(move || reader.event(key, measure)).await? else { return Ok(None) };
+    let room = answer::room(bytes, &context.rooms()).await?;
+    let found = context::read(move || store.event(key, Space { room: usize::MAX, printed: 0 })).await?;
+    Ok(match found {
+        Some(Fit::Fits(event)) => Some((event, room)),
+        Some(Fit::Needs(_)) | None => None,
+    })
 }
 
 /// One more than `limit`, if there is; waits for the first when there is none.
@@ -161,6 +177,9 @@ fn print(event: &Event, into: &mut Vec<u8>) {
 fn wait(text: &str) -> Option<Duration> {
     parse_duration(text).ok().filter(|wait| *wait <= WAIT_MAX)
 }
+
+/// What a tape takes of memory for one byte of content at most, which is a digit and its comma.
+pub(crate) const TAPE_BYTES: usize = 24;
 
 /// Longest long poll.
 const WAIT_MAX: Duration = Duration::from_secs(60);

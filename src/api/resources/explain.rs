@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use super::events;
 use crate::api::document::explained::Explained;
-use crate::api::request::context::Context;
+use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
 use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::{End, State};
 use crate::domain::event::Event;
-use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::filter::{Filter, Judge, Subject};
 use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
@@ -26,6 +27,7 @@ pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
     let node = store.node();
     let endpoints = store.webhooks(&owned, after, limit + 1);
     let link = context.dialect().link(&event.attributes);
+    let differing = differing(context, &event, &endpoints[..endpoints.len().min(limit)]).await?;
     let rows = Listed::new(
         endpoints,
         limit,
@@ -37,7 +39,7 @@ pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
                 name: endpoint.definition.name.to_string(),
                 url: endpoint.definition.url.to_string(),
                 sent: view.is_some(),
-                why: verdict(&event, endpoint, link.as_deref(), view.as_ref()),
+                why: verdict(&event, &Judged::of(endpoint, link.as_deref(), &differing), view.as_ref()),
                 changed_since: is_changed(&event, endpoint),
                 delivery_id: view.as_ref().map(|view| node.delivery_id(view.delivery.key)),
                 delivery_status: view.as_ref().map(|view| view.status.name().into()),
@@ -47,12 +49,48 @@ pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
     page(context, Frame::new(context.dialect()), rows).await
 }
 
+/// Where the filters of webhooks do not match the event: for each such webhook the pointer inside its filter.
+type Differing = ByEndpoint<String>;
+
+/// Judges the event by the filters of those webhooks that subscribe to it. The event's content is read once, and only for a filter.
+async fn differing(context: &Context<'_>, event: &Event, endpoints: &[Arc<Endpoint>]) -> Result<Differing, Problem> {
+    let filter = |endpoint: &Arc<Endpoint>| Some((endpoint.no, endpoint.definition.settings.filter.clone()?));
+    let filters: Vec<_> = endpoints.iter().filter(|endpoint| endpoint.wants(&event.kind)).filter_map(filter).collect();
+    if filters.is_empty() {
+        return Ok(Differing::default());
+    }
+    let Some((event, _room)) = events::whole(context, event.key).await? else { return Ok(Differing::default()) };
+    context::read(move || Ok(pointers(&event, &filters))).await
+}
+
+fn pointers(event: &Event, filters: &[(EndpointNo, Arc<Filter>)]) -> Differing {
+    let data = event.content.data();
+    let Ok(subject) = Subject::read(&event.kind, &data, &event.attributes) else { return Differing::default() };
+    let mut judge = Judge::new(&subject);
+    filters.iter().filter_map(|(no, filter)| Some((*no, judge.why(filter)?))).collect()
+}
+
+/// A webhook, and what an event is judged by.
+struct Judged<'a> {
+    endpoint: &'a Endpoint,
+    link: Option<&'a str>,
+    /// The pointer inside the webhook's filter to the part that does not match.
+    differs_at: Option<&'a str>,
+}
+
+impl<'a> Judged<'a> {
+    fn of(endpoint: &'a Endpoint, link: Option<&'a str>, differing: &'a Differing) -> Self {
+        Self { endpoint, link, differs_at: differing.get(&endpoint.no).map(String::as_str) }
+    }
+}
+
 /// One sentence for a person.
-fn verdict(event: &Event, endpoint: &Endpoint, link: Option<&str>, view: Option<&View>) -> String {
+fn verdict(event: &Event, judged: &Judged<'_>, view: Option<&View>) -> String {
+    let endpoint = judged.endpoint;
     let why = match view {
-        None => unsent(event, endpoint, link),
+        None => unsent(event, judged),
         Some(view) if view.delivery.is_test() => format!("it was tested with it; {}", sent(view)),
-        Some(view) if mismatch(event, endpoint, link).is_none() => format!("it matches; {}", sent(view)),
+        Some(view) if mismatch(event, judged).is_none() => format!("it matches; {}", sent(view)),
         Some(view) => format!("it matched when it was sent, and does no more; {}", sent(view)),
     };
     let change = "; the webhook was changed after the event, and this is judged by what it is now";
@@ -72,17 +110,21 @@ fn sent(view: &View) -> String {
 }
 
 /// What of the webhook keeps the event from it, as it is now.
-fn mismatch(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> Option<String> {
+fn mismatch(event: &Event, &Judged { endpoint, link, differs_at }: &Judged<'_>) -> Option<String> {
     let definition = &endpoint.definition;
     if let Some(link) = link.filter(|link| **link != *definition.name) {
         return Some(format!("the event is for the webhook named `{link}` alone"));
     }
     let events = || definition.events.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    (!endpoint.wants(&event.kind)).then(|| format!("`{}` is none of its event types: {}", event.kind, events()))
+    if !endpoint.wants(&event.kind) {
+        return Some(format!("`{}` is none of its event types: {}", event.kind, events()));
+    }
+    differs_at.map(|pointer| format!("its filter does not match at `{pointer}`"))
 }
 
-fn unsent(event: &Event, endpoint: &Endpoint, link: Option<&str>) -> String {
-    if let Some(why) = mismatch(event, endpoint, link) {
+fn unsent(event: &Event, judged: &Judged<'_>) -> String {
+    let endpoint = judged.endpoint;
+    if let Some(why) = mismatch(event, judged) {
         return why;
     }
     if is_after(endpoint.created_at, event) {

@@ -224,7 +224,8 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Probl
     check_idempotency_key(key).map(|()| Some(key)).map_err(|reason| Problem::Wrong(reason.into()))
 }
 
-fn kind<'a>(form: &mut Form<'a>) -> Option<Cow<'a, str>> {
+/// Takes the event type. `None`: it is missing, and that is noted.
+pub(in crate::api) fn kind<'a>(form: &mut Form<'a>) -> Option<Cow<'a, str>> {
     let kind = form.required_text("type")?;
     if let Err(reason) = check_type_name(&kind) {
         form.note("type", reason);
@@ -253,7 +254,7 @@ fn connection(form: &mut Form<'_>, dialect: &Dialect) -> Option<Box<str>> {
 }
 
 /// Attributes are JSON scalars, kept as they were written.
-fn attributes(form: &mut Form<'_>) -> Attributes {
+pub(in crate::api) fn attributes(form: &mut Form<'_>) -> Attributes {
     let given = form.member("attributes").filter(|field| field.kind != Kind::Null);
     let fields = given.map(|field| json::fields(field.raw.as_bytes()));
     match fields {

@@ -1,6 +1,8 @@
 //! `webhooks`: the subscribed endpoints.
 
+pub(in crate::cli) mod edit;
 pub(in crate::cli) mod purge;
+pub(in crate::cli) mod settings;
 pub(in crate::cli) mod trial;
 
 use std::path::PathBuf;
@@ -12,7 +14,9 @@ use serde_json::value::RawValue;
 use url::{ParseError, Url};
 use zeroize::Zeroizing;
 
+use super::webhooks::edit::Edit;
 use super::webhooks::purge::Purge;
+use super::webhooks::settings::{Given, Settings};
 use super::webhooks::trial::Test;
 use crate::api::document::members::Members;
 use crate::api::document::webhook::{ShownOnce, Webhook, WebhookSecret};
@@ -35,6 +39,8 @@ pub(crate) enum Webhooks {
     List(List),
     /// Subscribe a URL, and show its secret once
     Add(Box<Add>),
+    /// Change what is given, and leave the rest
+    Edit(Box<Edit>),
     /// Show one webhook
     Show(One),
     /// Deliver again, beginning with what was held
@@ -96,6 +102,9 @@ pub(crate) struct Add {
     secret_file: Option<PathBuf>,
 
     #[command(flatten)]
+    settings: Settings,
+
+    #[command(flatten)]
     target: Target,
 }
 
@@ -121,6 +130,7 @@ impl Webhooks {
         match self {
             Self::List(list) => list.run(out),
             Self::Add(add) => add.run(out),
+            Self::Edit(edit) => edit.run(out),
             Self::Show(one) => one.show(out),
             Self::Enable(one) => one.change("enable", "enabled", out),
             Self::Disable(one) => one.change("disable", "disabled", out),
@@ -185,6 +195,8 @@ struct New<'a> {
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
+    #[serde(flatten)]
+    settings: Given,
 }
 
 /// What is asked for when a secret is changed. It has no `Debug`, so that the secret reaches no log.
@@ -205,6 +217,7 @@ impl Add {
             name: self.name.as_ref().map(Name::as_str),
             description: self.description.as_deref(),
             secret: secret.as_deref().map(String::as_str),
+            settings: self.settings.given()?,
         };
         let answer = self.target.service_of_one()?.ask(Call::post("/v1/webhooks", json_line(&new)))?;
         shown_once(&answer, out)
@@ -358,6 +371,7 @@ const ORDER: &[&str] = &[
     "tenant",
     "url",
     "events",
+    "filter",
     "description",
     "status",
     "is_active",

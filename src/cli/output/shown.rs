@@ -61,14 +61,18 @@ fn tenant(tenant: &Tenant) -> Value {
 }
 
 fn webhook(webhook: &Webhook) -> Value {
-    json!({
+    let mut shown = json!({
         "name": webhook.name,
         "url": webhook.url,
         "events": webhook.events.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "description": webhook.description,
         "secret_file": webhook.secret.is_some(),
         "from": webhook.location.to_string(),
-    })
+    });
+    let members = webhook.settings.members().into_iter();
+    let settings = members.map(|one| (one.name.to_owned(), serde_json::from_str(&one.json).unwrap_or_default()));
+    shown.as_object_mut().into_iter().for_each(|object| object.extend(settings.clone()));
+    shown
 }
 
 fn key(key: &Key) -> Value {

@@ -8,3 +8,4 @@ pub(crate) mod section;
 pub(crate) mod settings;
 pub(crate) mod take;
 pub(crate) mod value;
+mod webhook_settings;

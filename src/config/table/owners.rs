@@ -6,6 +6,7 @@ use crate::domain::webhook::secret::Secret;
 use super::judge::{Judge, Spoken};
 use super::keys::{Keys, OwnerKind};
 use super::names::Names;
+use super::webhook_settings::settings;
 use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
 use crate::config::dialect::parts::word;
 use crate::config::fault::{Faults, Location, Placed, Remedy};
@@ -97,11 +98,12 @@ impl Owners<'_> {
         let events = self.events(&mut table, spoken);
         let description = table.string("description", self.faults).map(|text| text.value);
         let secret = self.secret(&mut table, "secret_file", spoken.dialect);
+        let settings = settings(&mut table, self.faults);
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);
         names.once(name.value.clone(), &name.location, &what, "give each webhook of a tenant a name of its own", self.faults);
-        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, location })
+        Some(Webhook { name: name.value, url: url?, events: events?, description, secret, settings, location })
     }
 
     /// Top-level webhooks join the provider and tenant `default`, which may also have tables of their own.

@@ -17,6 +17,7 @@ use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::{self, DesiredState, FileWebhook, Filter, Fit, Of, Owned, Publication, Space, View};
 
 /// An endpoint that answers every request with 200.
@@ -67,7 +68,13 @@ async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
     let (store, unstarted) = Store::open(&options).unwrap();
     let pump = Pump::new(store.clone(), settings(), Handle::current());
     let committed = pump.clone();
-    let definition = Definition { name: "w".into(), description: "".into(), url: url.into(), events: vec![Pattern::All] };
+    let definition = Definition {
+        name: "w".into(),
+        description: "".into(),
+        url: url.into(),
+        events: vec![Pattern::All],
+        settings: WebhookSettings::none(),
+    };
     let fresh_secret = Some(dialect().api.secret_format.generate(&[7; crate::domain::webhook::secret::RANDOM_BYTES]));
     let webhook = FileWebhook { owned: owned(), definition, secret: None, fresh_secret, overlap: Duration::ZERO };
     let says = DesiredState {

@@ -98,6 +98,9 @@ pub(crate) enum WebhookField {
     LastCode,
     /// Why the last attempt was no success.
     LastError,
+    /// What the webhook has of `webhook::settings`, each as a member of its own. Where a dialect leaves it out, an answer shows it
+    /// when it is asked for by `?expand=settings`.
+    Settings,
 }
 
 impl WebhookField {
@@ -115,6 +118,7 @@ impl WebhookField {
         Self::Failures,
         Self::LastCode,
         Self::LastError,
+        Self::Settings,
     ];
 
     /// The name in dialect files and answers.
@@ -133,6 +137,7 @@ impl WebhookField {
             Self::Failures => "failures",
             Self::LastCode => "last_code",
             Self::LastError => "last_error",
+            Self::Settings => "settings",
         }
     }
 }

@@ -6,11 +6,9 @@
 //! invalid UTF-8 and a byte order mark are refused. Every published event is scanned, so the scanner makes one pass and copies
 //! nothing.
 
-#[cfg(test)]
 pub(crate) mod decimal;
 pub(crate) mod ecmascript;
 mod scanner;
-#[cfg(test)]
 pub(crate) mod tape;
 mod text;
 
@@ -19,7 +17,6 @@ use std::fmt;
 use std::ops::Range;
 
 pub(super) use scanner::{Scanner, Stop};
-#[cfg(test)]
 pub(super) use text::unescape_inner;
 pub(super) use text::{character, escape, escape_ascii, escape_unit};
 pub(crate) use text::{quote, unescape};

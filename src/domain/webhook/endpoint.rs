@@ -1,7 +1,10 @@
 //! A webhook as the engine sees it: where deliveries go, for which event types, with which signature, and in which state it is.
 
+use std::sync::Arc;
+
 use super::pattern::Pattern;
 use super::secret::Secret;
+use super::settings::WebhookSettings;
 use crate::domain::dialect::Disable;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
@@ -36,6 +39,7 @@ pub(crate) struct Definition {
     /// The URL in canonical form, as `target` printed it.
     pub(crate) url: Box<str>,
     pub(crate) events: Vec<Pattern>,
+    pub(crate) settings: Arc<WebhookSettings>,
 }
 
 /// Who made the webhook, and so who may change it.
@@ -221,7 +225,8 @@ impl Endpoint {
 
     /// What is left of a deleted webhook: what the log shows of it.
     pub(crate) fn deleted(self, now: Timestamp) -> Self {
-        let definition = Definition { description: Box::default(), events: Vec::new(), ..self.definition };
+        let (events, settings) = (Vec::new(), WebhookSettings::none());
+        let definition = Definition { description: Box::default(), events, settings, ..self.definition };
         Self { state: WebhookState::Deleted { at: now }, secrets: Vec::new(), definition, ..self }
     }
 }
@@ -248,6 +253,7 @@ pub(crate) mod fixture {
                 description: "".into(),
                 url: "https://example.com/".into(),
                 events: events.iter().map(|text| Pattern::parse(text).expect("a pattern")).collect(),
+                settings: WebhookSettings::none(),
             },
             owner: Owner::Operator,
             created_at: Timestamp::EPOCH,

@@ -1,6 +1,7 @@
 //! Each form as existing stores hold it, in `tests/vectors/records.txt`. A test that fails here says that such records could not
 //! be read any more: give the record a new version, and keep the code that reads the old one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::session::Connection;
 use crate::store::record::Listing;
@@ -306,7 +308,7 @@ fn webhooks() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("master-key"), "07".repeat(32)).unwrap();
     let sealer = Sealer::load(folder.path(), Some(folder.path()), false).unwrap();
-    let endpoint = |owner, state| Endpoint {
+    let with_settings = |owner, state, settings: Arc<WebhookSettings>| Endpoint {
         no: EndpointNo(7),
         id: "wh_1".into(),
         provider: "decisio".into(),
@@ -317,6 +319,7 @@ fn webhooks() {
             description: "All orders".into(),
             url: "https://example.com/hook".into(),
             events: vec![Pattern::parse("order.*").unwrap()],
+            settings: settings.clone(),
         },
         owner,
         created_at: AT,
@@ -326,6 +329,7 @@ fn webhooks() {
         secrets: Vec::new(),
         pins_from: AT,
     };
+    let endpoint = |owner, state| with_settings(owner, state, WebhookSettings::none());
     let forms = [
         (Owner::File, WebhookState::Active, "endpoint-active"),
         (Owner::Operator, WebhookState::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled"),
@@ -339,6 +343,12 @@ fn webhooks() {
         };
         pinned(name, |out| write_endpoint(&endpoint(owner.clone(), state), &sealer, out).unwrap(), again);
     }
+    let settings = WebhookSettings::none().with(&[Setting::read("filter", r#"{"data": {"n": 1e400}}"#).unwrap()]);
+    pinned(
+        "endpoint-filter",
+        |out| write_endpoint(&with_settings(Owner::File, WebhookState::Active, settings.clone()), &sealer, out).unwrap(),
+        |was, out| write_endpoint(&read_endpoint(EndpointNo(7), &sealer, was).unwrap(), &sealer, out).unwrap(),
+    );
     let read = |name: &str| read_endpoint(EndpointNo(7), &sealer, &stored(name)).unwrap();
     for (state, name) in [
         (WebhookState::Active, "endpoint-active-1"),

@@ -1,5 +1,7 @@
 //! The records of webhooks, with sealed secrets.
 
+use std::sync::Arc;
+
 use bincode::{Decode, Encode};
 
 use super::codec::{VERSION, close_as, decode, intact, unknown, unknown_version};
@@ -8,6 +10,7 @@ use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::settings::{Member, Setting, WebhookSettings};
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::record::seal::Sealer;
@@ -31,8 +34,28 @@ struct EndpointForm {
     secrets: Vec<SecretForm>,
 }
 
-/// The field that the second version adds at the end.
-type Later = u64;
+/// The field that the second version adds at the end: since when pins count.
+type PinsFrom = u64;
+
+/// A setting, as the third version adds them at the end.
+#[derive(Encode, Decode)]
+struct SettingForm {
+    name: String,
+    value: ValueForm,
+}
+
+/// A setting's value in JSON.
+#[derive(Encode, Decode)]
+enum ValueForm {
+    Plain(String),
+}
+
+/// What is read of a record of any version.
+struct Forms {
+    endpoint: EndpointForm,
+    pins_from: Option<PinsFrom>,
+    settings: Vec<SettingForm>,
+}
 
 #[derive(Encode, Decode)]
 enum WebhookStateForm {
@@ -69,13 +92,17 @@ pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out
         failures: endpoint.failures,
         secrets,
     };
-    let pins_from: Later = endpoint.pins_from.as_micros();
-    close_as(ENDPOINT_VERSION, &endpoint.no.0.to_be_bytes(), &(form, pins_from), out);
+    let (key, pins_from): (_, PinsFrom) = (endpoint.no.0.to_be_bytes(), endpoint.pins_from.as_micros());
+    let settings = settings_form(&definition.settings);
+    match settings.is_empty() {
+        true => close_as(WITH_PINS, &key, &(form, pins_from), out),
+        false => close_as(WITH_SETTINGS, &key, &(form, pins_from, settings), out),
+    }
     Ok(())
 }
 
 pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[u8]) -> Result<Endpoint, Error> {
-    let (form, pins_from) = forms(no, bytes)?;
+    let Forms { endpoint: form, pins_from, settings } = forms(no, bytes)?;
     let label = seal_label(&form.provider, &form.tenant, &form.id);
     let secrets = form.secrets.iter().map(|kept| opened(kept, &label, sealer)).collect::<Result<_, Error>>()?;
     let unreadable = Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" };
@@ -93,6 +120,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
             description: form.description.into(),
             url: form.url.into(),
             events: events.ok_or(unreadable)?,
+            settings: read_settings(&settings)?,
         },
         owner: owner(form.owner),
         created_at: Timestamp::from_micros(form.created_at),
@@ -112,6 +140,7 @@ pub(in crate::store) struct WebhookFacts {
     pub(in crate::store) state: WebhookState,
     created_at: Timestamp,
     events: Vec<Pattern>,
+    settings: Arc<WebhookSettings>,
 }
 
 impl WebhookFacts {
@@ -120,36 +149,59 @@ impl WebhookFacts {
         let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
         let was_there = self.created_at <= event.key.time() && !matches!(self.state, WebhookState::Deleted { .. });
         let wanted = self.events.iter().any(|pattern| pattern.matches(&event.kind));
-        *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test
+        *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test && self.passes(event)
+    }
+
+    fn passes(&self, event: &Event) -> bool {
+        self.settings.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
     }
 }
 
 pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Result<WebhookFacts, Error> {
-    let (form, _) = forms(no, bytes)?;
+    let Forms { endpoint: form, settings, .. } = forms(no, bytes)?;
     Ok(WebhookFacts {
         tenant_no: TenantNo(form.tenant_no),
         state: state(&form.state)?,
         created_at: Timestamp::from_micros(form.created_at),
         events: form.events.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
+        settings: read_settings(&settings)?,
         owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
     })
 }
 
 /// Checks that a record is a webhook's, as far as that can be seen without the master key.
 pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
-    let (form, _) = forms(no, bytes)?;
+    let Forms { endpoint: form, settings, .. } = forms(no, bytes)?;
     let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
     state(&form.state)?;
+    read_settings(&settings)?;
     if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
 }
 
-/// Reads the form, and what the second version has at its end.
-fn forms(no: EndpointNo, bytes: &[u8]) -> Result<(EndpointForm, Option<Later>), Error> {
-    match intact("endpoint", &no.0.to_be_bytes(), bytes)? {
-        (ENDPOINT_VERSION, content) => decode("endpoint", content).map(|(form, later)| (form, Some(later))),
-        (VERSION, content) => Ok((decode("endpoint", content)?, None)),
-        _ => Err(unknown_version("endpoint")),
-    }
+/// Reads the form, and what later versions have at its end.
+fn forms(no: EndpointNo, bytes: &[u8]) -> Result<Forms, Error> {
+    let (version, content) = intact("endpoint", &no.0.to_be_bytes(), bytes)?;
+    let (endpoint, pins_from, settings) = match version {
+        WITH_SETTINGS => decode("endpoint", content).map(|(form, pins, settings)| (form, Some(pins), settings))?,
+        WITH_PINS => decode("endpoint", content).map(|(form, pins)| (form, Some(pins), Vec::new()))?,
+        VERSION => (decode("endpoint", content)?, None, Vec::new()),
+        _ => return Err(unknown_version("endpoint")),
+    };
+    Ok(Forms { endpoint, pins_from, settings })
+}
+
+fn settings_form(settings: &WebhookSettings) -> Vec<SettingForm> {
+    let form = |member: Member<'_>| SettingForm { name: member.name.into(), value: ValueForm::Plain(member.json.into()) };
+    settings.members().into_iter().map(form).collect()
+}
+
+fn read_settings(forms: &[SettingForm]) -> Result<Arc<WebhookSettings>, Error> {
+    let read = |form: &SettingForm| {
+        let ValueForm::Plain(json) = &form.value;
+        Setting::read(&form.name, json).map_err(|_| Error::Damaged { table: "endpoint", why: "a setting cannot be read" })
+    };
+    let changes = forms.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    Ok(WebhookSettings::default().with(&changes))
 }
 
 fn seal_label(provider: &str, tenant: &str, webhook: &str) -> String {
@@ -239,7 +291,11 @@ fn disabled((at, why, count): (u64, u8, u32)) -> Result<(Timestamp, Why), Error>
 }
 
 /// The version that says since when pins count. In the version before a webhook that was out of the config file was disabled.
-const ENDPOINT_VERSION: u8 = 2;
+const WITH_PINS: u8 = 2;
+
+/// The version that has settings. A webhook without settings is still written in the version before, so that an earlier release
+/// reads it.
+const WITH_SETTINGS: u8 = 3;
 
 /// A prefix that tells a provider's key from a tenant's. No key's id holds a colon, and an earlier release reads such an id as
 /// unknown.
@@ -251,6 +307,13 @@ const NOT_IN_FILE: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_setting_that_cannot_be_read_is_damage() {
+        let form = |name: &str, json: &str| SettingForm { name: name.into(), value: ValueForm::Plain(json.into()) };
+        assert!(read_settings(&[form("filter", "{}")]).is_ok());
+        assert!(read_settings(&[form("filter", "[")]).is_err() && read_settings(&[form("later", "1")]).is_err());
+    }
 
     #[test]
     fn an_owner_is_read_as_it_was_written() {

@@ -6,6 +6,8 @@
 //!
 //! [`Pressure::refusal`]: crate::store::message::publication::Pressure::refusal
 
+pub(in crate::store) mod filters;
+
 use std::time::Duration;
 
 use super::tenants;

@@ -17,6 +17,7 @@ use crate::store::Owned;
 use crate::store::message::permit::Live;
 use crate::store::message::view::Owners;
 use crate::store::record::Listing;
+use crate::store::rules::publish::filters::Filters;
 
 /// The registry of one store.
 #[derive(Default)]
@@ -54,6 +55,8 @@ struct Subscriptions {
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
     /// The webhooks that have a name, by their names.
     named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+    /// The filters of the webhooks that have one.
+    filters: Filters,
 }
 
 /// The webhooks that an event can reach: those of a tenant, or those of all tenants of a provider.
@@ -121,6 +124,11 @@ impl Registry {
     /// The webhooks that want an event type and whose numbers are above `after`, sorted by number.
     pub(in crate::store) fn matching(&self, audience: Audience<'_>, kind: &str, after: EndpointNo) -> Vec<EndpointNo> {
         self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
+    }
+
+    /// The filters of the webhooks that have one. `None` when nobody could want the event.
+    pub(in crate::store) fn filters(&self, audience: Audience<'_>) -> Option<&Filters> {
+        self.subscriptions(audience).map(|held| &held.filters)
     }
 
     /// The event types that webhooks want by their full names. Each comes once, in no order.
@@ -259,6 +267,9 @@ impl Subscriptions {
         if !endpoint.definition.name.is_empty() {
             self.named.entry(endpoint.definition.name.clone()).or_default().insert(endpoint.no);
         }
+        if let Some(filter) = &endpoint.definition.settings.filter {
+            self.filters.insert(endpoint.no, filter.clone());
+        }
         let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
         for pattern in wanted {
             self.by_pattern.entry(pattern.to_string().into()).or_default().insert(endpoint.no);
@@ -267,6 +278,7 @@ impl Subscriptions {
 
     fn drop(&mut self, endpoint: &Endpoint) {
         self.all.remove(&endpoint.no);
+        self.filters.remove(&endpoint.no);
         take_out(&mut self.named, &endpoint.definition.name, endpoint.no);
         for text in endpoint.definition.events.iter().map(Pattern::to_string) {
             take_out(&mut self.by_pattern, &text, endpoint.no);

@@ -1,5 +1,7 @@
 //! One event goes to thousands of webhooks while the service is killed.
 
+mod filters;
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -9,13 +9,14 @@ use crate::api::response::wrong::Wrong;
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
+use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
 use crate::domain::webhook::target::{OPENED_BY, Target};
 
 /// The members of create and PUT.
-pub(in crate::api) const DEFINITION: &[&str] = &["url", "events", "name", "description", "secret"];
+pub(in crate::api) const DEFINITION: &[&str] = &["url", "events", "name", "description", "secret", "filter"];
 
 /// The members of PATCH.
-pub(in crate::api) const PATCHED: &[&str] = &["url", "events", "name", "description", "status", "is_active", "secret"];
+pub(in crate::api) const PATCHED: &[&str] = &["url", "events", "name", "description", "status", "is_active", "secret", "filter"];
 
 /// What was given; what was wrong is noted in the form and left out here.
 #[derive(Clone)]
@@ -24,6 +25,7 @@ pub(in crate::api) struct Given {
     events: Option<Vec<Pattern>>,
     name: Option<Box<str>>,
     description: Option<Box<str>>,
+    settings: Vec<Setting>,
 }
 
 /// By what a definition is judged.
@@ -60,12 +62,13 @@ impl Given {
             form.note("name", "is empty; in this dialect a webhook is found by its name");
         }
         let description = form.text("description").map(|text| line("description", text, DESCRIPTION_CHARS_MAX, form));
-        Self { url, events, name, description }
+        Self { url, events, name, description, settings: settings(form) }
     }
 
-    /// The definition that was given; a name or description that was not is empty.
+    /// The definition that was given; a name or description that was not is empty, and a setting that was not is not set.
     pub(in crate::api) fn whole(self) -> Definition {
-        let nothing = Definition { name: "".into(), description: "".into(), url: "".into(), events: Vec::new() };
+        let settings = WebhookSettings::none();
+        let nothing = Definition { name: "".into(), description: "".into(), url: "".into(), events: Vec::new(), settings };
         self.over(&nothing)
     }
 
@@ -76,6 +79,7 @@ impl Given {
             description: self.description.unwrap_or_else(|| definition.description.clone()),
             url: self.url.unwrap_or_else(|| definition.url.clone()),
             events: self.events.unwrap_or_else(|| definition.events.clone()),
+            settings: definition.settings.with(&self.settings),
         }
     }
 }
@@ -119,6 +123,24 @@ fn canonical(url: &str, form: &mut Form<'_>, rules: Rules<'_>) -> Option<Box<str
             None
         }
     }
+}
+
+/// The settings that are there; null takes one away.
+fn settings(form: &mut Form<'_>) -> Vec<Setting> {
+    NAMES.iter().filter_map(|name| setting(name, form)).collect()
+}
+
+/// One setting, if it is there. What is wrong with it is noted.
+pub(in crate::api) fn setting(name: &str, form: &mut Form<'_>) -> Option<Setting> {
+    let raw = form.member(name)?.raw;
+    let refusals = match Setting::read(name, raw) {
+        Ok(setting) => return Some(setting),
+        Err(refusals) => refusals,
+    };
+    for refusal in refusals.into_iter().map(|refusal| refusal.inside(name)) {
+        form.note_at(Wrong::new(refusal.pointer, refusal.reason));
+    }
+    None
 }
 
 /// The patterns, each once.
@@ -280,6 +302,37 @@ mod tests {
             let body = format!(r#"{{"url":"{url}","events":["*"]}}"#);
             assert!(take(&body, &plain()).is_err(), "{url}");
         }
+    }
+
+    #[test]
+    fn every_setting_is_taken_by_create_and_patch() {
+        assert!(NAMES.iter().all(|name| DEFINITION.contains(name) && PATCHED.contains(name)));
+    }
+
+    #[test]
+    fn a_filter_is_kept_as_written_and_a_wrong_one_told_with_its_pointer() {
+        let with =
+            |filter: &str| take(&format!(r#"{{"url":"https://example.com/","events":["*"],"filter":{filter}}}"#), &plain());
+        let kept = with(r#"{"data": {"n": 1e400}}"#).unwrap().settings.filter.clone().expect("a filter");
+        assert_eq!(kept.text(), r#"{"data": {"n": 1e400}}"#);
+        let told = with(r#"{"data":{"n":{"$startwith":"a"}},"x":{"$in":1}}"#).unwrap_err();
+        assert!(told[0].starts_with("/filter/data/n/$startwith there is no such operator"), "{told:?}");
+        assert_eq!(told[1..], ["/filter/x/$in this operator takes a list"]);
+        assert_eq!(with("null").unwrap().settings, WebhookSettings::none());
+    }
+
+    #[test]
+    fn a_patch_takes_a_filter_away_by_null_alone() {
+        let before = take(r#"{"url":"https://example.com/","events":["*"],"filter":{"type":"a"}}"#, &plain()).unwrap();
+        let patched = |body: &str| {
+            let mut form = Form::read(body.as_bytes(), PATCHED).unwrap();
+            let (settings, dialect) = (settings(Vec::new()), plain());
+            let rules = Rules { rank: Rank::Provider(Scopes::ALL), settings: &settings, dialect: &dialect, held: &[] };
+            Given::take_some(&mut form, rules).over(&before)
+        };
+        assert_eq!(patched("{}"), before);
+        assert_eq!(patched(r#"{"filter":null}"#).settings, WebhookSettings::none());
+        assert_eq!(patched(r#"{"filter":{}}"#).settings.filter.as_ref().map(|filter| filter.text()), Some("{}"));
     }
 
     #[test]

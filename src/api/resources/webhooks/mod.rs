@@ -2,6 +2,8 @@
 
 mod definition;
 mod everywhere;
+mod expand;
+mod filter_test;
 mod purge;
 mod secrets;
 mod show;
@@ -30,9 +32,11 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::store::{NewWebhook, Recover, WebhookView};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
+use expand::{Expand, expand, expand_of};
 use show::Shown;
 
 pub(crate) use everywhere::list_all;
+pub(crate) use filter_test::filter_test;
 pub(crate) use purge::purge;
 pub(crate) use secrets::{rotate_secret, show_secret};
 pub(crate) use stats::stats;
@@ -41,6 +45,7 @@ pub(crate) use trial::{test_all, test_one};
 /// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let (owned, owner, dialect) = (context.caller.owned()?, context.caller.owner(), context.dialect());
+    let expand = expand(context)?;
     let mut form = Form::read(&context.body, DEFINITION)?;
     let given = Given::take(&mut form, rules(context, dialect, &[]));
     let secret = secrets::take_or_make(&mut form, dialect)?;
@@ -61,13 +66,14 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let made = context.api.store.create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
     let endpoint = made?;
     told::webhook("made", &context.caller, &endpoint);
-    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), []).await)
+    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = context.caller.owned()?;
-    let mut query = context.query(&["limit", "cursor", "name"]);
+    let mut query = context.query(&["limit", "cursor", "name", "expand"]);
+    let expand = expand_of(&mut query);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = definition::name_of(&mut query);
     query.finish()?;
@@ -81,7 +87,7 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     };
     let found = context::read(look).await?;
     let print = move |view: &WebhookView, into: &mut Vec<u8>| {
-        document::write(&shown(view, None, &dialect, is_tenant), into);
+        document::write(&shown(Shown { view, secret: None, expand }, &dialect, is_tenant), into);
         Ok(())
     };
     let rows = Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), print);
@@ -90,25 +96,25 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
 
 /// `GET /v1/webhooks/{id}`
 pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
-    let endpoint = context.webhook()?;
-    Ok(answer(context, &endpoint).await)
+    let (endpoint, expand) = (context.webhook()?, expand(context)?);
+    Ok(answer(context, &endpoint, expand).await)
 }
 
 /// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
-    let endpoint = context.webhook()?;
+    let (endpoint, expand) = (context.webhook()?, expand(context)?);
     let dialect = context.dialect_of(&endpoint);
     let mut form = Form::read(&context.body, DEFINITION)?;
     let given = Given::take(&mut form, rules(context, &dialect, &endpoint.definition.events));
     secrets::refuse(&mut form);
     form.finish()?;
     let changed = context.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
-    Ok(answer(context, &changed.map_err(|denied| context.denied(&endpoint, denied))?).await)
+    Ok(answer(context, &changed.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.
 pub(crate) async fn patch(context: &Context<'_>) -> Result<Reply, Problem> {
-    let mut endpoint = context.webhook()?;
+    let (mut endpoint, expand) = (context.webhook()?, expand(context)?);
     let dialect = context.dialect_of(&endpoint);
     let mut form = Form::read(&context.body, PATCHED)?;
     let given = Given::take_some(&mut form, rules(context, &dialect, &endpoint.definition.events));
@@ -127,9 +133,9 @@ pub(crate) async fn patch(context: &Context<'_>) -> Result<Reply, Problem> {
         Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => {
             context.api.store.disable_webhook(endpoint.no).await
         }
-        _ => return Ok(answer(context, &endpoint).await),
+        _ => return Ok(answer(context, &endpoint, expand).await),
     };
-    Ok(answer(context, &switched.map_err(|denied| context.denied(&endpoint, denied))?).await)
+    Ok(answer(context, &switched.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
 /// `DELETE /v1/webhooks/{id}`
@@ -142,18 +148,18 @@ pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
 
 /// `POST /v1/webhooks/{id}/enable`
 pub(crate) async fn enable(context: &Context<'_>) -> Result<Reply, Problem> {
-    let endpoint = context.webhook()?;
+    let (endpoint, expand) = (context.webhook()?, expand(context)?);
     Form::read_or_empty(&context.body, &[])?.finish()?;
     let enabled = context.api.store.enable_webhook(endpoint.no).await;
-    Ok(answer(context, &enabled.map_err(|denied| context.denied(&endpoint, denied))?).await)
+    Ok(answer(context, &enabled.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
 /// `POST /v1/webhooks/{id}/disable`
 pub(crate) async fn disable(context: &Context<'_>) -> Result<Reply, Problem> {
-    let endpoint = context.webhook()?;
+    let (endpoint, expand) = (context.webhook()?, expand(context)?);
     Form::read_or_empty(&context.body, &[])?.finish()?;
     let disabled = context.api.store.disable_webhook(endpoint.no).await;
-    Ok(answer(context, &disabled.map_err(|denied| context.denied(&endpoint, denied))?).await)
+    Ok(answer(context, &disabled.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
 /// `POST /v1/webhooks/{id}/recover`: `failed` deliveries, `missed` events, or both.
@@ -188,8 +194,8 @@ fn rules<'a>(context: &Context<'a>, dialect: &'a Dialect, held: &'a [Pattern]) -
     Rules { rank: context.caller.rank, settings: context.settings, dialect, held }
 }
 
-async fn answer(context: &Context<'_>, endpoint: &Arc<Endpoint>) -> Reply {
-    with_secret(context, StatusCode::OK, endpoint, None, []).await
+async fn answer(context: &Context<'_>, endpoint: &Arc<Endpoint>, expand: Expand) -> Reply {
+    with_secret(context, StatusCode::OK, endpoint, None, expand, []).await
 }
 
 /// A webhook as its dialect shows it, with its secret where that is new, and with what `more` adds.
@@ -198,16 +204,16 @@ async fn with_secret(
     status: StatusCode,
     endpoint: &Arc<Endpoint>,
     secret: Option<&Secret>,
+    expand: Expand,
     more: impl IntoIterator<Item = (&'static str, Member<'static>)>,
 ) -> Reply {
     let (dialect, view, is_tenant) = (context.dialect_of(endpoint), context.view(endpoint).await, context.caller.is_tenant());
-    let Members(mut members) = shown(&view, secret, &dialect, is_tenant);
+    let Members(mut members) = shown(Shown { view: &view, secret, expand }, &dialect, is_tenant);
     more.into_iter().for_each(|member| members.push(member));
     context::document(status, &dialect, &Members(members))
 }
 
 /// A tenant sees what its dialect shows, who stands above it the rest too.
-fn shown<'a>(view: &'a WebhookView, secret: Option<&'a Secret>, dialect: &Dialect, is_tenant: bool) -> InDialect<'a> {
-    let shown = Shown { view, secret };
+fn shown<'a>(shown: Shown<'a>, dialect: &Dialect, is_tenant: bool) -> InDialect<'a> {
     Members(if is_tenant { shown.members(dialect) } else { shown.all_members(dialect) })
 }

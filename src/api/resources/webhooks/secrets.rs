@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::expand::expand;
 use super::with_secret;
 use crate::api::document::webhook::{Member, WebhookSecret};
 use crate::api::random;
@@ -17,7 +18,7 @@ use crate::domain::webhook::secret::Secret;
 
 /// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
 pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Problem> {
-    let endpoint = context.webhook()?;
+    let (endpoint, expand) = (context.webhook()?, expand(context)?);
     let dialect = context.dialect_of(&endpoint);
     let signature = dialect.signature.as_ref();
     let signature = signature.ok_or_else(|| Problem::Conflict(format!("the dialect {} signs nothing", dialect.name)))?;
@@ -35,7 +36,7 @@ pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Proble
     let until = if overlap.is_zero() { Member::Null } else { Member::Moment(until.into()) };
     let note = (!signature.overlap).then_some(("note", Member::Text(NO_OVERLAP.into())));
     let more = [("previous_secret_until", until)].into_iter().chain(note);
-    Ok(with_secret(context, StatusCode::OK, &changed, Some(&secret), more).await)
+    Ok(with_secret(context, StatusCode::OK, &changed, Some(&secret), expand, more).await)
 }
 
 /// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.

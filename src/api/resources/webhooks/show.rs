@@ -1,5 +1,11 @@
 //! A webhook as an answer: the members that its dialect lists, in its order, and for who stands above the tenants all there are.
 
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::expand::Expand;
 use crate::api::document::webhook::{Member, Webhook, WebhookStatus};
 use crate::domain::dialect::{Dialect, WebhookField};
 use crate::domain::webhook::endpoint::{Endpoint, Owner, WebhookState};
@@ -12,6 +18,8 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) view: &'a WebhookView,
     /// Only in the answer that makes it.
     pub(in crate::api) secret: Option<&'a Secret>,
+    /// Whether the settings are shown although the dialect leaves them out.
+    pub(in crate::api) expand: Expand,
 }
 
 impl<'a> Shown<'a> {
@@ -19,20 +27,41 @@ impl<'a> Shown<'a> {
     pub(in crate::api) fn members(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
         let (fields, knows_removed) = (&dialect.api.webhook, dialect.api.shows_removed);
         let secret = (!fields.contains(&WebhookField::Secret)).then_some(&WebhookField::Secret);
-        let members = fields.iter().chain(secret).filter_map(|field| self.member(*field, knows_removed));
-        members.chain(self.stopped()).collect()
+        let is_expanded = self.expands() && !fields.contains(&WebhookField::Settings);
+        let settings = is_expanded.then_some(&WebhookField::Settings);
+        let shown = fields.iter().chain(secret).chain(settings);
+        shown.flat_map(|field| self.members_of(*field, knows_removed)).chain(self.stopped()).collect()
     }
 
     /// The same, and behind it what the dialect leaves out, and whose it is.
     pub(in crate::api) fn all_members(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
         let mut members = self.members(dialect);
-        let left = EVERYWHERE.into_iter().filter(|field| !dialect.api.webhook.contains(field));
-        members.extend(left.filter_map(|field| self.member(field, true)));
+        let is_shown =
+            |field: &WebhookField| dialect.api.webhook.contains(field) || (self.expands() && *field == WebhookField::Settings);
+        let left = EVERYWHERE.into_iter().filter(|field| !is_shown(field));
+        members.extend(left.flat_map(|field| self.members_of(field, true)));
         members.extend(self.whose());
         members
     }
 
-    /// `None`: this answer shows no secret.
+    fn expands(self) -> bool {
+        self.expand == Expand::Settings
+    }
+
+    /// The settings are a member each; every other field is one member at most.
+    fn members_of(self, field: WebhookField, knows_removed: bool) -> Vec<(&'static str, Member<'a>)> {
+        match field {
+            WebhookField::Settings => self.settings(),
+            field => self.member(field, knows_removed).into_iter().collect(),
+        }
+    }
+
+    fn settings(self) -> Vec<(&'static str, Member<'a>)> {
+        let members = self.view.endpoint.definition.settings.members().into_iter();
+        members.filter_map(|one| Some((one.name, Member::Json(RawValue::from_string(one.json.into()).ok()?)))).collect()
+    }
+
+    /// `None`: this answer shows no secret, or the field is none of one member.
     fn member(self, field: WebhookField, knows_removed: bool) -> Option<(&'static str, Member<'a>)> {
         let (endpoint, last) = (&*self.view.endpoint, self.view.last);
         let member = match field {
@@ -49,6 +78,7 @@ impl<'a> Shown<'a> {
             WebhookField::Failures => Member::Number(endpoint.failures.into()),
             WebhookField::LastCode => or_null(last.and_then(|last| last.code).map(|code| Member::Number(code.into()))),
             WebhookField::LastError => or_null(last.and_then(|last| last.error).map(|class| text(class.name()))),
+            WebhookField::Settings => return None,
         };
         Some((field.as_str(), member))
     }
@@ -96,7 +126,14 @@ pub(in crate::api) fn document(view: &WebhookView) -> Webhook {
         provider: endpoint.provider.to_string(),
         tenant: endpoint.tenant.to_string(),
         owner: owner(&endpoint.owner).into(),
+        settings: settings(endpoint),
     }
+}
+
+/// The settings by their names. A number that does not fit 64 bits is rounded here, unlike in an answer about one webhook.
+fn settings(endpoint: &Endpoint) -> BTreeMap<String, Value> {
+    let members = endpoint.definition.settings.members().into_iter();
+    members.map(|one| (one.name.to_owned(), serde_json::from_str(&one.json).unwrap_or_default())).collect()
 }
 
 /// A webhook's status in the words of its dialect, which may not know that one was removed.
@@ -127,7 +164,7 @@ fn owner(owner: &Owner) -> &str {
 }
 
 /// Every member but the secret, and what another says too.
-const EVERYWHERE: [WebhookField; 11] = [
+const EVERYWHERE: [WebhookField; 12] = [
     WebhookField::Id,
     WebhookField::Name,
     WebhookField::Description,
@@ -139,4 +176,5 @@ const EVERYWHERE: [WebhookField; 11] = [
     WebhookField::Failures,
     WebhookField::LastCode,
     WebhookField::LastError,
+    WebhookField::Settings,
 ];

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 use super::{Filter, Limit, Node, Object, Operand, Scalar, Side, Test};
-use crate::domain::event::Attributes;
+use crate::domain::event::{Attributes, Event};
 use crate::domain::json::decimal::Decimal;
 use crate::domain::json::tape::{At, Tape};
 use crate::domain::json::{Fault, Kind};
@@ -35,6 +35,15 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl Filter {
+    /// Whether the filter lets a published event through. It does when it cannot judge the event.
+    pub(crate) fn lets_through(&self, event: &Event) -> bool {
+        let data = event.content.data();
+        let subject = Subject::read(&event.kind, &data, &event.attributes);
+        subject.map_or(true, |subject| Judge::new(&subject).verdict(self) != Verdict::Differs)
+    }
+}
+
 /// The result of judging an event by a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -50,6 +59,8 @@ pub(crate) struct Judge<'a> {
     pub(super) tape: &'a Tape<'a>,
     /// For each object that the judge is inside of, where the members were found that the filter asks for.
     found: Vec<Option<At>>,
+    /// The steps of each filter.
+    steps: usize,
     steps_left: usize,
 }
 
@@ -59,11 +70,19 @@ pub(super) struct Exhausted;
 pub(super) type Judged = Result<bool, Exhausted>;
 
 impl<'a> Judge<'a> {
+    /// A judge whose every filter gets [`STEPS_MAX`] steps.
     pub(crate) fn new(subject: &'a Subject<'_>) -> Self {
-        Self { tape: &subject.tape, found: Vec::new(), steps_left: 0 }
+        Self::of_many(subject, 1)
     }
 
-    /// Judges the event by one filter, in at most [`STEPS_MAX`] steps.
+    /// A judge of an event that many filters judge. They share [`EVENT_STEPS_MAX`] steps evenly, so that an event takes a bounded
+    /// time whatever its filters are. Each gets [`STEPS_MIN`] steps at least and [`STEPS_MAX`] at most.
+    pub(crate) fn of_many(subject: &'a Subject<'_>, filters: usize) -> Self {
+        let steps = (EVENT_STEPS_MAX / filters.max(1)).clamp(STEPS_MIN, STEPS_MAX);
+        Self { tape: &subject.tape, found: Vec::new(), steps, steps_left: 0 }
+    }
+
+    /// Judges the event by one filter.
     pub(crate) fn verdict(&mut self, filter: &Filter) -> Verdict {
         self.begin();
         match self.object(&filter.root, Some(Tape::ROOT)) {
@@ -76,7 +95,7 @@ impl<'a> Judge<'a> {
     /// Begins with a further filter, which gets steps of its own.
     pub(super) fn begin(&mut self) {
         self.found.clear();
-        self.steps_left = STEPS_MAX;
+        self.steps_left = self.steps;
     }
 
     /// Whether `node` matches the value at `at`. `None` stands for a path that leads nowhere.
@@ -289,6 +308,12 @@ fn any<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged)
 /// The most steps of one filter, which take some milliseconds. An event of 1 MiB has fewer values, so only a filter that goes
 /// through such an event several times comes to it.
 pub(super) const STEPS_MAX: usize = 1 << 20;
+
+/// The steps that all filters of one event share: some tenths of a second, in which the writer does nothing else.
+pub(super) const EVENT_STEPS_MAX: usize = 32 << 20;
+
+/// The steps that a filter gets however many judge the same event: enough to look at an event of some thousand values.
+pub(super) const STEPS_MIN: usize = 16 << 10;
 
 /// How many bytes of a long value count as one step.
 const STEP_BYTES: usize = 64;

@@ -15,6 +15,7 @@ use crate::store::record::key::time_key;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journal::item;
+use crate::store::rules::publish::filters::{self, Facts};
 use crate::store::rules::publish::{self, Spread, Target};
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::shared::registry::Audience;
@@ -148,13 +149,24 @@ impl Batch<'_, '_> {
             Some(_) => Audience::Tenant(no),
             None => Audience::Provider(&publication.provider),
         };
-        let mut found = match &publication.link {
-            Some(link) => self.shared.registry().matching_named(audience, link, &publication.kind),
-            None => self.shared.registry().matching(audience, &publication.kind, EndpointNo(0)),
-        };
+        let mut found = self.subscribed(audience, publication);
         if !self.after.changed.is_empty() {
             let link = publication.link.as_deref();
             found.retain(|no| self.entry(*no).is_some_and(|entry| publish::goes_to(&entry.endpoint, link)));
+        }
+        found
+    }
+
+    /// The webhooks that want an event by its type and by what is in it, as they were before this batch.
+    fn subscribed(&self, audience: Audience<'_>, publication: &Publication) -> Vec<EndpointNo> {
+        let registry = self.shared.registry();
+        let mut found = match &publication.link {
+            Some(link) => registry.matching_named(audience, link, &publication.kind),
+            None => registry.matching(audience, &publication.kind, EndpointNo(0)),
+        };
+        if let Some(filters) = registry.filters(audience) {
+            let Publication { kind, data, attributes, .. } = publication;
+            filters::keep_matching(&mut found, filters, Facts { kind, data, attributes });
         }
         found
     }

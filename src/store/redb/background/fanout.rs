@@ -13,6 +13,7 @@ use crate::store::redb::batch::Batch;
 use crate::store::redb::journal::item;
 use crate::store::redb::state::RunningFanout;
 use crate::store::rules::publish;
+use crate::store::rules::publish::filters::{self, Facts};
 use crate::store::shared::registry::Audience;
 
 impl Batch<'_, '_> {
@@ -32,9 +33,11 @@ impl Batch<'_, '_> {
 
     /// A slice of the oldest fan-outs; one that is not done goes behind the others.
     pub(in crate::store) fn fan(&mut self) -> Result<(), Error> {
-        let placed = self.after.index.len();
-        while !self.memory.fanouts.is_empty() && self.after.index.len() < placed + SLICE {
-            self.fan_one()?;
+        let mut looked = 0;
+        while looked < SLICE
+            && let Some(running) = self.memory.fanouts.pop_front()
+        {
+            looked += self.fan_one(running)?;
         }
         Ok(())
     }
@@ -44,25 +47,25 @@ impl Batch<'_, '_> {
         self.memory.fanouts.iter().any(|running| running.event == event)
     }
 
-    fn fan_one(&mut self) -> Result<(), Error> {
-        let Some(mut running) = self.memory.fanouts.pop_front() else { return Ok(()) };
-        let Some(stored) = self.event(running.event)? else { return self.drop_fanout(running.event) };
-        let slice = self.next_slice(&stored.event, &running.cursor);
+    /// Makes a fan-out's next deliveries, and returns how many webhooks were looked at for it.
+    fn fan_one(&mut self, mut running: RunningFanout) -> Result<usize, Error> {
+        let Some(stored) = self.event(running.event)? else { return self.drop_fanout(running.event).map(|()| 0) };
+        let Slice { found, looked, last } = self.next_slice(&stored.event, &running.cursor);
         let connection = self.connection_of_slice(&stored.event)?;
-        for endpoint in &slice {
+        for endpoint in &found {
             let key = DeliveryKey { event: running.event, endpoint: *endpoint };
             self.place_new_in(key, connection.as_ref(), running.known.as_ref())?;
         }
-        running.cursor.made += u32::try_from(slice.len()).unwrap_or(u32::MAX);
-        match slice.last() {
-            Some(last) if slice.len() == SLICE => {
+        running.cursor.made += u32::try_from(found.len()).unwrap_or(u32::MAX);
+        match last {
+            Some(last) => {
                 running.cursor.after = last.0;
                 self.put_fanout(&running)?;
                 self.memory.fanouts.push_back(running);
-                Ok(())
             }
-            _ => self.end_fanout(running, stored),
+            None => self.end_fanout(running, stored)?,
         }
+        Ok(looked)
     }
 
     /// The event's connection while it is open: a delivery takes its URL when it is made.
@@ -71,19 +74,19 @@ impl Batch<'_, '_> {
         self.open_connection_of(&crate::store::Owned::from_event(event), id)
     }
 
-    fn next_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {
-        let mut found = self.matching_slice(event, cursor);
+    fn next_slice(&self, event: &Event, cursor: &Fanout) -> Slice {
+        let mut slice = self.matching_slice(event, cursor);
         let link = self.dialect(&event.provider).link(&event.attributes);
         // The registry has a webhook as it was until this batch is committed.
         if link.is_some() || !self.after.changed.is_empty() {
             let goes_to = |endpoint: &Endpoint| publish::goes_to(endpoint, link.as_deref());
-            found.retain(|no| self.entry(*no).is_some_and(|entry| goes_to(&entry.endpoint)));
+            slice.found.retain(|no| self.entry(*no).is_some_and(|entry| goes_to(&entry.endpoint)));
         }
-        found.truncate(SLICE);
-        found
+        slice
     }
 
-    fn matching_slice(&self, event: &Event, cursor: &Fanout) -> Vec<EndpointNo> {
+    /// The next webhooks that subscribe to the event, and those of them whose filters let it through.
+    fn matching_slice(&self, event: &Event, cursor: &Fanout) -> Slice {
         let registry = self.shared.registry();
         let audience = match &event.tenant {
             None => Audience::Provider(&event.provider),
@@ -91,7 +94,15 @@ impl Batch<'_, '_> {
         };
         let mut found = registry.matching(audience, &event.kind, EndpointNo(cursor.after));
         found.retain(|no| no.0 <= cursor.until);
-        found
+        found.truncate(SLICE);
+        let looked = found.len();
+        let last = found.last().copied().filter(|_| looked == SLICE);
+        if let Some(filters) = registry.filters(audience) {
+            let data = event.content.data();
+            let facts = Facts { kind: &event.kind, data: &data, attributes: &event.attributes };
+            filters::keep_matching(&mut found, filters, facts);
+        }
+        Slice { found, looked, last }
     }
 
     /// A webhook that was deleted meanwhile got no delivery, so the event is told how many there are.
@@ -124,5 +135,15 @@ impl Batch<'_, '_> {
     }
 }
 
-/// Deliveries added in one commit.
+/// A piece of a fan-out.
+struct Slice {
+    /// The webhooks that get the event.
+    found: Vec<EndpointNo>,
+    /// The number of webhooks that subscribe to the event, whether or not they get it.
+    looked: usize,
+    /// The last webhook that was looked at. `None` when there are no more.
+    last: Option<EndpointNo>,
+}
+
+/// Webhooks looked at, and so the most deliveries added, in one commit.
 const SLICE: usize = 1_000;

@@ -1,0 +1,138 @@
+//! Reads the settings of a webhook, which the API takes as JSON, out of a table of the file.
+
+use std::sync::Arc;
+
+use super::take::Wrong;
+use crate::config::fault::{Faults, Remedy};
+use crate::config::source::document::{Entry, Table, Value};
+use crate::config::source::shape::Shape;
+use crate::domain::json::quote;
+use crate::domain::refusal::Refusal;
+use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
+
+/// Takes all settings that a webhook's table has.
+pub(super) fn settings(table: &mut Table, faults: &mut Faults) -> Arc<WebhookSettings> {
+    let given = NAMES.iter().filter_map(|name| setting(table, name, faults));
+    WebhookSettings::none().with(&given.collect::<Vec<_>>())
+}
+
+fn setting(table: &mut Table, name: &str, faults: &mut Faults) -> Option<Setting> {
+    faults.record(&table.path, name, || shape(name));
+    let taken = table.take(name, faults, |value, _| {
+        let json = whole_json(name, &value)?;
+        Setting::read(name, &json).map_err(|refusals| Wrong::new(told(&refusals), remedy(name)))
+    });
+    taken.map(|setting| setting.value)
+}
+
+/// A value as JSON. A filter may also be a string that holds its JSON, since TOML has no null.
+fn whole_json(name: &str, value: &Value) -> Result<String, Wrong> {
+    if let (FILTER, Value::String(text)) = (name, value) {
+        return Ok(text.clone());
+    }
+    let mut json = Vec::new();
+    print(value, &mut json).map_err(|what| Wrong::new(format!("holds {what}, which JSON does not have"), remedy(name)))?;
+    String::from_utf8(json).map_err(|_| Wrong::new("is no text", remedy(name)))
+}
+
+/// Prints a value as JSON. Fails with what JSON has no form for.
+fn print(value: &Value, into: &mut Vec<u8>) -> Result<(), &'static str> {
+    match value {
+        Value::String(text) | Value::Text(text) => quote(text, into),
+        Value::Integer(number) => into.extend_from_slice(number.to_string().as_bytes()),
+        Value::Float(number) if number.is_finite() => into.extend_from_slice(number.to_string().as_bytes()),
+        Value::Float(_) => return Err("a number that is not finite"),
+        Value::Boolean(is) => into.extend_from_slice(is.to_string().as_bytes()),
+        Value::Datetime(_) => return Err("a date without quotes"),
+        Value::Array(items) => print_all(b"[]", items, |item, into| print(&item.value, into), into)?,
+        Value::Table(table) => print_all(b"{}", &table.entries, print_member, into)?,
+    }
+    Ok(())
+}
+
+fn print_member(entry: &Entry, into: &mut Vec<u8>) -> Result<(), &'static str> {
+    quote(&entry.key, into);
+    into.push(b':');
+    print(&entry.value.value, into)
+}
+
+fn print_all<T>(
+    [open, close]: &[u8; 2],
+    items: &[T],
+    mut each: impl FnMut(&T, &mut Vec<u8>) -> Result<(), &'static str>,
+    into: &mut Vec<u8>,
+) -> Result<(), &'static str> {
+    into.push(*open);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            into.push(b',');
+        }
+        each(item, into)?;
+    }
+    into.push(*close);
+    Ok(())
+}
+
+/// All that is wrong with a value, each with its place inside it.
+fn told(refusals: &[Refusal]) -> String {
+    let one = |refusal: &Refusal| match &*refusal.pointer {
+        "" => format!("is wrong: {}", refusal.reason),
+        pointer => format!("is wrong at {pointer}: {}", refusal.reason),
+    };
+    refusals.iter().map(one).collect::<Vec<_>>().join("; it ")
+}
+
+fn shape(_name: &str) -> Shape {
+    Shape::Any
+}
+
+/// An example of a setting, as a line of the file.
+fn remedy(name: &str) -> Remedy {
+    let example = match name {
+        FILTER => "{ data = { amount = { \"$gt\" = 100 } } }",
+        _ => "{}",
+    };
+    Remedy::from(format!("{name} = {example}"))
+}
+
+const FILTER: &str = "filter";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::source::document;
+
+    fn read(text: &str) -> (Arc<WebhookSettings>, String) {
+        let mut faults = Faults::default();
+        let mut table = document::parse(Path::new("a.toml"), text, &mut faults).expect("TOML");
+        let settings = settings(&mut table, &mut faults);
+        table.finish(&mut faults);
+        (settings, faults.to_string())
+    }
+
+    fn filter(text: &str) -> String {
+        let (settings, faults) = read(text);
+        settings.filter.as_ref().map_or(faults, |filter| filter.text().to_owned())
+    }
+
+    #[test]
+    fn a_filter_is_a_table_or_a_string_of_json() {
+        let expected = r#"{"data":{"amount":{"$gt":1.5},"tags":["a",true]}}"#;
+        assert_eq!(filter(r#"filter = { data = { amount = { "$gt" = 1.5 }, tags = ["a", true] } }"#), expected);
+        assert_eq!(filter(&format!("filter = '{expected}'")), expected);
+        assert_eq!(filter("[filter.data]\namount = 12345678901234567890"), r#"{"data":{"amount":12345678901234567890}}"#);
+    }
+
+    #[test]
+    fn a_wrong_filter_is_told_with_its_place_in_both() {
+        let (settings, faults) = read("\nfilter = { data = { n = { \"$startwith\" = \"a\" } } }");
+        assert_eq!(settings, WebhookSettings::none());
+        assert!(faults.contains("a.toml:2:") && faults.contains("`filter` is wrong at /data/n/$startwith: "), "{faults}");
+        for (text, told) in [("filter = 7", "a filter is a JSON object"), ("filter = { a = nan }", "not finite")] {
+            let (_, faults) = read(text);
+            assert!(faults.contains(told), "{text}: {faults}");
+        }
+    }
+}

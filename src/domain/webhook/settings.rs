@@ -1,0 +1,122 @@
+//! What a webhook may have besides its URL, event types, name and description. Everything here may be left out.
+//!
+//! Each setting is one member of the webhook's JSON. The API, the config file and the store all read a setting with
+//! [`Setting::read`] and print it with [`WebhookSettings::members`], so a new setting is taken, shown and kept everywhere at once.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use super::filter::Filter;
+use crate::domain::refusal::Refusal;
+
+/// The settings of one webhook. The default has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WebhookSettings {
+    /// Which of the events that the webhook subscribes to it gets. `None`: all of them.
+    pub(crate) filter: Option<Arc<Filter>>,
+}
+
+/// One setting with its value; `None` takes the setting away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Setting {
+    Filter(Option<Arc<Filter>>),
+}
+
+/// A setting as a member of an object: its name, and its value in JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) json: Cow<'a, str>,
+}
+
+impl WebhookSettings {
+    /// No settings. All webhooks without settings share one value.
+    pub(crate) fn none() -> Arc<Self> {
+        static NONE: LazyLock<Arc<WebhookSettings>> = LazyLock::new(Arc::default);
+        NONE.clone()
+    }
+
+    /// These settings with some of them changed.
+    pub(crate) fn with(&self, changes: &[Setting]) -> Arc<Self> {
+        let mut changed = self.clone();
+        changes.iter().cloned().for_each(|setting| changed.put(setting));
+        if changed == Self::default() { Self::none() } else { Arc::new(changed) }
+    }
+
+    fn put(&mut self, setting: Setting) {
+        match setting {
+            Setting::Filter(filter) => self.filter = filter,
+        }
+    }
+
+    /// The settings that are set, in the order of [`NAMES`].
+    pub(crate) fn members(&self) -> Vec<Member<'_>> {
+        let filter = self.filter.as_ref().map(|filter| Member { name: FILTER, json: filter.text().into() });
+        filter.into_iter().collect()
+    }
+
+    /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
+    pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (mine, theirs) = (self.members(), other.members());
+        let differs = |name: &&str| mine.iter().find(|one| one.name == *name) != theirs.iter().find(|one| one.name == *name);
+        NAMES.iter().copied().filter(differs).collect()
+    }
+}
+
+impl Setting {
+    /// Reads the setting called `name` from JSON; `null` takes it away.
+    ///
+    /// Fails with what is wrong, each fault with its pointer inside the value, and when no setting has the name.
+    pub(crate) fn read(name: &str, json: &str) -> Result<Self, Vec<Refusal>> {
+        let is_given = json != "null";
+        match name {
+            FILTER => is_given.then(|| Filter::parse(json).map(Arc::new)).transpose().map(Self::Filter),
+            _ => Err(vec![Refusal::new("", "there is no such setting")]),
+        }
+    }
+}
+
+const FILTER: &str = "filter";
+
+/// The name of every setting, in the order in which answers show them.
+pub(crate) const NAMES: &[&str] = &[FILTER];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A value for each setting, as it is printed again.
+    const EXAMPLES: &[(&str, &str)] = &[(FILTER, r#"{"data": {"amount": {"$gt": 100}}}"#)];
+
+    fn all() -> Arc<WebhookSettings> {
+        let changes: Vec<_> = EXAMPLES.iter().map(|(name, json)| Setting::read(name, json).expect(name)).collect();
+        WebhookSettings::default().with(&changes)
+    }
+
+    #[test]
+    fn every_setting_reads_back_from_its_print() {
+        let (settings, expected) = (all(), EXAMPLES.to_vec());
+        let printed: Vec<_> = settings.members().into_iter().map(|one| (one.name, one.json.into_owned())).collect();
+        assert_eq!(printed.iter().map(|(name, json)| (*name, json.as_str())).collect::<Vec<_>>(), expected);
+        assert_eq!(EXAMPLES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn null_takes_a_setting_away() {
+        let changes: Vec<_> = NAMES.iter().map(|name| Setting::read(name, "null").expect(name)).collect();
+        assert!(Arc::ptr_eq(&all().with(&changes), &WebhookSettings::none()));
+    }
+
+    #[test]
+    fn what_differs_is_told_by_name() {
+        assert_eq!(all().differences(&WebhookSettings::default()), NAMES);
+        assert_eq!(all().differences(&all()), [""; 0]);
+    }
+
+    #[test]
+    fn a_wrong_value_and_an_unknown_name_are_refused() {
+        let refused = |name, json| Setting::read(name, json).expect_err(json)[0].pointer.clone();
+        assert_eq!(refused(FILTER, r#"{"data":{"n":{"$gt":[]}}}"#), "/data/n/$gt");
+        assert_eq!(refused("filters", "{}"), "");
+    }
+}
