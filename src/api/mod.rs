@@ -47,6 +47,7 @@ use request::creations::Creations;
 use request::entrance::Way;
 use request::guesses::Guesses;
 use request::key_changes::KeyChanges;
+use request::rate::limits::RateLimits;
 use request::route::{Call, Need, Routes};
 use resources::catalogue::Catalogues;
 use response::answer::{Answer, Rooms};
@@ -78,6 +79,7 @@ pub(crate) struct Api {
     guesses: Guesses,
     creations: Creations,
     key_changes: KeyChanges,
+    rate_limits: RateLimits,
     told: Told,
     calls: Calls,
 }
@@ -112,6 +114,7 @@ impl Api {
             guesses: Guesses::default(),
             creations: Creations::default(),
             key_changes: KeyChanges::default(),
+            rate_limits: RateLimits::default(),
             told: Told::default(),
             calls,
         }
@@ -185,9 +188,10 @@ impl Api {
         if taken.waited {
             self.check_again(&caller)?;
         }
-        let (id, query, headers, body) = (&*found.decoded_id()?, head.uri.query(), &head.headers, taken.bytes.clone());
+        let (id, provider) = (&*found.decoded_id()?, found.provider);
+        let (query, headers, body) = (head.uri.query(), &head.headers, taken.bytes.clone());
         let rooms = (carrier == Carrier::Many).then(|| self.rooms(&caller));
-        let context = Context { api: self, settings: &settings, caller, slot, id, query, headers, is_ndjson, body };
+        let context = Context { api: self, settings: &settings, caller, slot, id, provider, query, headers, is_ndjson, body };
         let mut reply = self.call(found.call, context).await?;
         // What was done is answered in any case.
         let is_held = rooms.is_none_or(|rooms| reply.take_room(&rooms));
@@ -279,6 +283,9 @@ impl Api {
             Call::ShowBackups => Ok(resources::admin::backups::show(self)),
             Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
             Call::ListAllDeliveries => resources::deliveries::list_all(context).await,
+            Call::ListTenants => resources::admin::tenants::list(context).await,
+            Call::ShowTenant => resources::admin::tenants::show(context).await,
+            Call::PutTenant => resources::admin::tenants::put(context).await,
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::domain::access::{Key, Role};
 use crate::domain::time::minute::Minute;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::metrics::{Metrics, RefusedFor};
-use crate::store::Refusal;
+use crate::store::{Owned, Refusal};
 
 /// What was counted and not yet said.
 #[derive(Debug, Default)]
@@ -80,7 +80,7 @@ impl Told {
 fn refused_for(problem: &Problem) -> Option<RefusedFor> {
     match problem {
         Problem::TooLarge(_) => Some(RefusedFor::TooLarge),
-        Problem::TooFast { .. } => Some(RefusedFor::Rate),
+        Problem::TooFast { .. } | Problem::RateLimited { .. } => Some(RefusedFor::Rate),
         Problem::Unavailable(STOPPING) | Problem::Refused(Refusal::Closing) => Some(RefusedFor::Stopping),
         Problem::Refused(refusal) => match refusal {
             Refusal::IdTaken(_) | Refusal::KeyTaken => Some(RefusedFor::Conflict),
@@ -124,6 +124,11 @@ pub(crate) fn webhook(what: &str, caller: &Caller, endpoint: &Endpoint) {
 /// A delivery was ended by hand.
 pub(crate) fn cancelled(caller: &Caller, id: &str) {
     info!(delivery = id, by = actor(caller), "a delivery was cancelled");
+}
+
+/// A tenant was made or described.
+pub(crate) fn tenant(what: &str, caller: &Caller, Owned { provider, tenant }: &Owned) {
+    info!(tenant = %format_args!("{provider}/{tenant}"), by = actor(caller), "a tenant was {what}");
 }
 
 /// A key was made.

@@ -86,6 +86,14 @@ pub(crate) fn tenant(text: &str) -> Result<String, String> {
     }
 }
 
+/// Reads `PROVIDER/TENANT`.
+pub(crate) fn one_tenant(text: &str) -> Result<(String, String), String> {
+    match tenant(text)?.split_once('/') {
+        Some((provider, tenant)) if tenant != "*" => Ok((provider.into(), tenant.into())),
+        _ => Err("this is about one tenant, as in acme/customer-1".into()),
+    }
+}
+
 /// Checks an id or a provider's name, which a path or a header can hold without escapes.
 pub(crate) fn id(text: &str) -> Result<String, String> {
     if is_name(text) { Ok(text.to_owned()) } else { Err("an id is 1 to 64 of A-Za-z0-9_-".into()) }

@@ -56,6 +56,8 @@ enum Command {
     EventTypes(command::event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
     Keys(command::keys::Keys),
+    #[command(subcommand, visible_alias = "tenant")]
+    Tenants(command::tenants::Tenants),
     Backup(command::storage::backup::Backup),
     Restore(command::storage::restore::Restore),
     Compact(command::storage::compact::Compact),
@@ -87,6 +89,7 @@ impl Command {
             Self::Deliveries(deliveries) => deliveries.run(out),
             Self::EventTypes(types) => types.run(out),
             Self::Keys(keys) => keys.run(out),
+            Self::Tenants(tenants) => tenants.run(out),
             Self::Backup(backup) => backup.run(out),
             Self::Restore(restore) => restore.run(out),
             Self::Compact(compact) => compact.run(out),

@@ -17,6 +17,7 @@ use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
 
 use super::fault::Location;
+use crate::domain::rate::Rate;
 use crate::domain::units::Size;
 
 /// Everything that one set of files, environment and flags says.
@@ -185,6 +186,8 @@ pub(crate) struct Provider {
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) environment: String,
+    /// How often an event may be published for it; absent: as often as the service takes them.
+    pub(crate) rate_limit: Option<Rate>,
     pub(crate) keys: Vec<Key>,
     pub(crate) webhooks: Vec<Webhook>,
 }

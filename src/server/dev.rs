@@ -209,7 +209,8 @@ fn provider(url: &str) -> Provider {
         settings: WebhookSettings::none(),
         location: Location::Default,
     };
-    let tenant = Tenant { id: DEFAULT_OWNER.into(), environment: "Production".into(), keys: Vec::new(), webhooks: vec![webhook] };
+    let (id, environment) = (DEFAULT_OWNER.into(), "Production".into());
+    let tenant = Tenant { id, environment, rate_limit: None, keys: Vec::new(), webhooks: vec![webhook] };
     let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());
     Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: vec![tenant] }
 }

@@ -11,6 +11,7 @@ use super::handle::Store;
 use super::message::command::{DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recovered, TestRun, WebhookOp};
 use super::message::publication::Publication;
 use super::message::session::{NewConnection, Opened};
+use super::message::tenant::{NewTenant, Tenant};
 use super::writer::turns::Line;
 use super::{Denied, Owned};
 use crate::domain::access::Role;
@@ -112,6 +113,11 @@ impl Store {
 
     pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
         self.ask(self.line_of_key(id), |to| Op::RevokeKey(id.into(), to)).await?
+    }
+
+    /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
+    pub(crate) async fn describe_tenant(&self, new: NewTenant) -> Result<(Tenant, bool), Denied> {
+        self.ask(self.line_of_owned(&new.owned), |to| Op::DescribeTenant(Box::new(new), to)).await?
     }
 
     /// The operator says that the wall clock is right; false when nobody doubted that.

@@ -23,7 +23,7 @@ use super::redb::read::views::Views;
 use super::redb::site::{Moment, Site};
 use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
-use super::shared::catalogue::Catalogue;
+use super::shared::described::Added;
 use super::shared::dial::{self, Dial};
 use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
@@ -161,9 +161,9 @@ impl Store {
         self.inbox.event(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
     }
 
-    /// The event types that a provider added to its dialect's.
-    pub(crate) fn catalogue(&self, provider: &str) -> Catalogue {
-        self.shared.registry().catalogue(provider)
+    /// What the API added to a provider: event types, and what is said of its tenants.
+    pub(crate) fn added(&self, provider: &str) -> Added {
+        self.shared.registry().added(provider)
     }
 
     pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -39,6 +39,7 @@ pub(crate) use message::permit::ENDPOINT_PERMITS;
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
+pub(crate) use message::tenant::{NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::backup::compact::{Compacted, compact};
@@ -54,7 +55,7 @@ pub(crate) use redb::read::recover::Recover;
 pub(crate) use redb::read::rows::{Fit, Space};
 pub(crate) use shared::Health;
 use shared::Shared;
-pub(crate) use shared::catalogue::Catalogue;
+pub(crate) use shared::described::{Added, Described, Tenants};
 pub(crate) use shared::dial::{consequence, described};
 
 use crate::domain::event::Event;
@@ -147,6 +148,8 @@ pub(crate) enum Denied {
          the operator"
     )]
     TenantRemoved(Box<str>),
+    #[error("this tenant belongs to the config file; change it there and run `hookwheel reload`")]
+    TenantInFile,
     #[error("the service is stopping")]
     Closing,
 }

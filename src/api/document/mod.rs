@@ -18,6 +18,7 @@ pub(crate) mod problem;
 pub(crate) mod session;
 pub(crate) mod stats;
 pub(crate) mod status;
+pub(crate) mod tenant;
 pub(crate) mod webhook;
 
 use serde::Serialize;

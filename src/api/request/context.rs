@@ -29,6 +29,8 @@ pub(crate) struct Context<'a> {
     pub(crate) slot: &'a Slot,
     /// The id in the path; empty where it has none.
     pub(crate) id: &'a str,
+    /// The provider in the path; empty where it has none.
+    pub(crate) provider: &'a str,
     pub(crate) query: Option<&'a str>,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) is_ndjson: bool,

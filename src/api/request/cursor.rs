@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::params::Query;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 
 /// A place in a list.
 pub(crate) trait Cursor: Sized {
@@ -99,6 +99,18 @@ impl Cursor for Box<str> {
 
     fn take(bytes: &[u8]) -> Option<Self> {
         std::str::from_utf8(bytes).ok().map(Into::into)
+    }
+}
+
+impl Cursor for TenantNo {
+    const TAG: u8 = 0x15;
+
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.0.to_be_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self(u32::from_be_bytes(bytes)))
     }
 }
 

@@ -4,6 +4,8 @@
 //! **When it is full.** A table holds so many at once. Those whose tries are all theirs again are forgotten then; when none is, who
 //! comes next shares one rate with all others that found no place.
 
+pub(in crate::api) mod limits;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -101,6 +101,9 @@ pub(crate) enum Call {
     ShowBackups,
     ListAllWebhooks,
     ListAllDeliveries,
+    ListTenants,
+    ShowTenant,
+    PutTenant,
 }
 
 /// What a path leads to, one call a verb.
@@ -117,6 +120,8 @@ pub(crate) struct Found<'p> {
     pub(crate) call: Call,
     /// As it stands in the path; empty where that has none.
     pub(crate) id: &'p str,
+    /// The provider in the path; empty where that has none.
+    pub(crate) provider: &'p str,
 }
 
 impl Routes {
@@ -141,7 +146,8 @@ impl Routes {
         let matched = self.0.at(path).map_err(|_| Problem::NotFound(Resource::Path))?;
         let call = Verb::of(method).and_then(|verb| matched.value.0[verb as usize]);
         let (need, call) = call.ok_or_else(|| Problem::Method(matched.value.verbs()))?;
-        Ok(Found { need, call, id: matched.params.get("id").unwrap_or_default() })
+        let part = |name| matched.params.get(name).unwrap_or_default();
+        Ok(Found { need, call, id: part("id"), provider: part("provider") })
     }
 }
 
@@ -236,6 +242,9 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/backup", Need::Operator, Call::ShowBackups),
     route(Verb::Get, "/v1/admin/webhooks", Need::ReadTenants, Call::ListAllWebhooks),
     route(Verb::Get, "/v1/admin/deliveries", Need::ReadTenants, Call::ListAllDeliveries),
+    route(Verb::Get, "/v1/admin/tenants", Need::ReadTenants, Call::ListTenants),
+    route(Verb::Get, "/v1/admin/tenants/{provider}/{id}", Need::ReadTenants, Call::ShowTenant),
+    route(Verb::Put, "/v1/admin/tenants/{provider}/{id}", Need::ManageTenants, Call::PutTenant),
 ];
 
 #[cfg(test)]
@@ -249,7 +258,7 @@ mod tests {
     #[test]
     fn every_route_leads_to_its_own_call() {
         for (path, route) in all() {
-            let path = path.replace("{id}", "wh_1");
+            let path = path.replace("{id}", "wh_1").replace("{provider}", "acme");
             let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
             assert_eq!(Routes::new().find(&method, &path).unwrap().call, route.call, "{path}");
         }

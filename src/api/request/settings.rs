@@ -14,11 +14,13 @@ use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Maker, Role};
 use crate::domain::dialect::Dialect;
+use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
 use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{Guard, Schemes};
+use crate::store::{Described, Tenants};
 
 /// The config as the API reads it.
 #[derive(Debug)]
@@ -52,8 +54,18 @@ pub(crate) struct Provider {
     pub(crate) create_tenants: bool,
     /// What published types were probably meant as.
     pub(crate) judged: Arc<Judged>,
-    environments: HashMap<Box<str>, Arc<str>>,
+    /// Of the tenants that the config file lists.
+    listed: HashMap<Box<str>, Listed>,
+    /// Of the tenants that the API described; the file's word goes first.
+    described: Option<Tenants>,
     environment: Arc<str>,
+}
+
+/// What the config file says of a tenant.
+#[derive(Clone, Debug)]
+struct Listed {
+    environment: Arc<str>,
+    rate_limit: Option<Rate>,
 }
 
 impl Settings {
@@ -120,14 +132,17 @@ impl Settings {
 impl Provider {
     /// With nothing known of its tenants.
     pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
-        let (environments, environment) = (HashMap::new(), ENVIRONMENT.into());
-        Self { name: name.into(), dialect, create_tenants: false, judged: Arc::default(), environments, environment }
+        let (listed, environment) = (HashMap::new(), ENVIRONMENT.into());
+        Self { name: name.into(), dialect, create_tenants: false, judged: Arc::default(), listed, described: None, environment }
     }
 
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
-        let environment = |tenant: &checked::Tenant| (tenant.id.as_str().into(), tenant.environment.as_str().into());
-        let environments = provider.tenants.iter().map(environment).collect();
-        Self { environments, create_tenants: provider.create_tenants, ..Self::new(&provider.name, dialect) }
+        let listed = provider.tenants.iter().map(|tenant| {
+            let (environment, rate_limit) = (tenant.environment.as_str().into(), tenant.rate_limit);
+            (tenant.id.as_str().into(), Listed { environment, rate_limit })
+        });
+        let listed = listed.collect();
+        Self { listed, create_tenants: provider.create_tenants, ..Self::new(&provider.name, dialect) }
     }
 
     /// The same provider with another dialect.
@@ -135,9 +150,27 @@ impl Provider {
         Self { dialect, judged: Arc::default(), ..self.clone() }
     }
 
-    /// A tenant's `$tenant.environment`: the file's, or `Production`.
+    /// The same provider with what the API says of its tenants.
+    pub(crate) fn with_tenants(self, described: Option<Tenants>) -> Self {
+        Self { described, ..self }
+    }
+
+    /// A tenant's `$tenant.environment`: the file's, the API's, or `Production`.
     pub(crate) fn environment(&self, tenant: Option<&str>) -> Arc<str> {
-        tenant.and_then(|tenant| self.environments.get(tenant)).unwrap_or(&self.environment).clone()
+        let known = tenant.and_then(|tenant| match self.listed.get(tenant) {
+            Some(listed) => Some(&listed.environment),
+            None => self.described(tenant)?.environment.as_ref(),
+        });
+        known.unwrap_or(&self.environment).clone()
+    }
+
+    /// How often an event may be published for a tenant: as the file says, or the API; `None`: as often as the service takes them.
+    pub(crate) fn rate_limit(&self, tenant: &str) -> Option<Rate> {
+        self.listed.get(tenant).map_or_else(|| self.described(tenant)?.rate_limit, |listed| listed.rate_limit)
+    }
+
+    fn described(&self, tenant: &str) -> Option<&Described> {
+        self.described.as_ref()?.get(tenant)
     }
 }
 
@@ -236,7 +269,8 @@ pub(crate) mod fixture {
 
     pub(crate) fn provider(name: &str, dialect: Dialect) -> Arc<Provider> {
         let mut provider = Provider::new(name, Arc::new(dialect));
-        provider.environments.insert("t1".into(), "Sandbox".into());
+        let rate_limit = Some("2/h".parse().unwrap());
+        provider.listed.insert("t1".into(), Listed { environment: "Sandbox".into(), rate_limit });
         Arc::new(provider)
     }
 
@@ -268,5 +302,16 @@ pub(crate) mod fixture {
         assert_eq!(&*acme.environment(Some("t1")), "Sandbox");
         assert_eq!(&*acme.environment(Some("t2")), "Production");
         assert_eq!(&*acme.environment(None), "Production");
+    }
+
+    #[test]
+    fn the_file_has_its_say_of_a_tenant_before_the_api() {
+        let described = |environment: &str| Described { environment: Some(environment.into()), rate_limit: None };
+        let tenants = ["t1", "t2"].map(|id| (id.into(), described("Staging")));
+        let acme = Provider::clone(settings(Vec::new()).provider("acme").unwrap()).with_tenants(Some(Arc::new(tenants.into())));
+        let environments = ["t1", "t2", "t3"].map(|id| acme.environment(Some(id)).to_string());
+        assert_eq!(environments, ["Sandbox", "Staging", "Production"]);
+        assert_eq!(acme.rate_limit("t1").map(|rate| rate.to_string()).as_deref(), Some("2/h"));
+        assert_eq!(acme.rate_limit("t2"), None);
     }
 }

@@ -5,8 +5,9 @@ use super::context::Context;
 use super::params::Query;
 use super::target::target_parts;
 use crate::api::response::problem::Problem;
+use crate::domain::id::is_name;
 use crate::domain::resource::Resource;
-use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store};
+use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store, TenantFilter};
 
 /// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,19 @@ impl Whose {
     /// Those of all its tenants.
     pub(crate) fn of_provider(provider: Box<str>) -> Self {
         Self { provider: Some(provider), tenant: None }
+    }
+
+    /// The tenant that a path names, which may not be there yet. Refuses a provider that is not there, and what is not the caller's.
+    pub(crate) fn named(context: &Context<'_>, provider: &str, tenant: &str) -> Result<Owned, Problem> {
+        if !(is_name(provider) && is_name(tenant)) {
+            return Err(Problem::NotFound(Resource::Tenant));
+        }
+        if context.caller.rank == Rank::Operator {
+            context.settings.known_provider(provider)?;
+        }
+        let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+        let named = Self { provider: Some(owned.provider.clone()), tenant: Some(owned.tenant.clone()) };
+        named.within(&context.caller).map(|_| owned)
     }
 
     /// Refuses a provider that is not there, and a tenant that an operator names and nobody knows: an empty list would hide the slip.
@@ -55,6 +69,11 @@ impl Whose {
 
     pub(crate) fn holds(&self, provider: &str, tenant: &str) -> bool {
         self.provider.as_deref().is_none_or(|own| own == provider) && self.tenant.as_deref().is_none_or(|own| own == tenant)
+    }
+
+    /// The same for a list of tenants.
+    pub(crate) fn filter(self, search: Option<Box<str>>) -> TenantFilter {
+        TenantFilter { provider: self.provider, tenant: self.tenant, search }
     }
 
     /// The same for the store.

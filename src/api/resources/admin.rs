@@ -1,6 +1,7 @@
 //! What an operator asks of the service itself.
 
 pub(in crate::api) mod backups;
+pub(in crate::api) mod tenants;
 
 use std::sync::atomic::Ordering::Relaxed;
 

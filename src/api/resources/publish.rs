@@ -14,6 +14,7 @@ use crate::api::document::event as document;
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
 use crate::api::request::params::{Form, WRONG_MAX};
+use crate::api::request::rate::limits::RateLimits;
 use crate::api::request::target::{TARGET, Target};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
@@ -31,7 +32,8 @@ use crate::store::{Accepted, Publication};
 /// Publishes what the body says, and answers when it is on disk.
 pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
     let idempotency_key = idempotency_key(context.headers)?;
-    let reader = Reader { caller: &context.caller, idempotency_key, now: context.api.store.now() };
+    let limits = &context.api.rate_limits;
+    let reader = Reader { caller: &context.caller, idempotency_key, now: context.api.store.now(), limits };
     let publication = reader.read(&context.body)?;
     let mut judge = Judge::new(&context.caller.provider, &context.api.store);
     let near = judge.known(&publication.kind);
@@ -71,6 +73,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) idempotency_key: Option<&'a str>,
     pub(crate) now: Timestamp,
+    pub(crate) limits: &'a RateLimits,
 }
 
 impl Reader<'_> {
@@ -158,6 +161,7 @@ impl Reader<'_> {
         if !refusals.is_empty() {
             return Err(refused(refusals));
         }
+        self.count(draft.tenant.as_deref())?;
         let data = match printed {
             Cow::Borrowed(data) => body.slice_ref(data),
             Cow::Owned(data) => data.into(),
@@ -180,6 +184,15 @@ impl Reader<'_> {
             test: false,
             by: self.caller.key.clone(),
         })
+    }
+
+    /// Counts an event that is as it should be against the rate of its tenant, if that has one.
+    fn count(&self, tenant: Option<&str>) -> Result<(), Problem> {
+        let provider = &self.caller.provider;
+        match tenant.and_then(|tenant| Some((tenant, provider.rate_limit(tenant)?))) {
+            Some((tenant, rate)) => self.limits.take(&provider.name, tenant, rate),
+            None => Ok(()),
+        }
     }
 
     /// What makes two publications the same; nothing where nobody will compare.

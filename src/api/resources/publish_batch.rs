@@ -21,7 +21,8 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
         return Err(Problem::Wrong("Idempotency-Key names one event; give each line an `id` instead".into()));
     }
     let lines = lines(&context.body)?;
-    let reader = Reader { caller: &context.caller, idempotency_key: None, now: context.api.store.now() };
+    let (now, limits) = (context.api.store.now(), &context.api.rate_limits);
+    let reader = Reader { caller: &context.caller, idempotency_key: None, now, limits };
     // Taken before anything is published: what is on disk has to be answered.
     let room = Reply::room(lines.len() * RESULT_BYTES_MAX, &context.rooms()).await?;
     let mut answer = Answer::of(lines.len());

@@ -10,6 +10,7 @@ use super::wrong::{Wrong, pointer};
 use crate::api::document::problem as told;
 use crate::config::fault::{Fault, Faults};
 use crate::domain::json::{self, FaultKind};
+use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
 use crate::store::{self, Denied, Refusal};
 
@@ -54,6 +55,11 @@ pub(crate) enum Problem {
         what: &'static str,
         wait: Duration,
     },
+    /// More events were published for a tenant than its rate allows. `wait` is the time until the next one is taken.
+    RateLimited {
+        rate: Rate,
+        wait: Duration,
+    },
     /// The service is short of something at this moment. The peer should try again in a second.
     Unavailable(&'static str),
     /// A disk has no room for something that was asked for.
@@ -72,7 +78,7 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::NoKey(_) => StatusCode::UNAUTHORIZED,
-            Self::WrongKeys | Self::TooFast { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::WrongKeys | Self::TooFast { .. } | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             // The grammar allows this JSON, so its content is refused and not its form.
@@ -143,6 +149,9 @@ impl Problem {
             | Self::Conflict(text)
             | Self::NoRoom(text) => text.clone(),
             Self::Slow => "no byte of the body came for 20 s".into(),
+            Self::RateLimited { rate, wait } => {
+                format!("this tenant has a rate limit of {rate}; try again in {} s", whole_seconds(*wait))
+            }
             Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
             Self::Refused(refusal) => refusal.to_string(),
             Self::Denied(denied) => denied.to_string(),
@@ -203,7 +212,8 @@ fn status_of_denial(denied: &Denied) -> StatusCode {
         | Denied::KeyInFile
         | Denied::KeyRevoked
         | Denied::TooManyKeys(_)
-        | Denied::TenantRemoved(_) => StatusCode::CONFLICT,
+        | Denied::TenantRemoved(_)
+        | Denied::TenantInFile => StatusCode::CONFLICT,
         Denied::Full | Denied::DiskLow => StatusCode::INSUFFICIENT_STORAGE,
         Denied::Closing => StatusCode::SERVICE_UNAVAILABLE,
     }

@@ -1,12 +1,15 @@
 //! The answer that tells a problem: its status, its headers, and its members as JSON.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::problem::{Problem, whole_seconds};
 use super::reply::Reply;
 use crate::api::document;
+use crate::domain::rate::Rate;
 
 impl Problem {
     /// The whole answer for this problem.
@@ -20,6 +23,7 @@ impl Problem {
             // When a body is not read to its end, the next request cannot be told from the rest of it.
             Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
             Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
+            Self::RateLimited { rate, wait } => limited(*rate, *wait, &mut headers),
             _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
             }
@@ -32,13 +36,23 @@ impl Problem {
     }
 }
 
+/// Says when the next event is taken, and what the limit is (draft-ietf-httpapi-ratelimit-headers-10 section 3).
+fn limited(rate: Rate, wait: Duration, headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let wait = whole_seconds(wait);
+    let policy = format!("\"tenant\";q={};w={}", rate.count, rate.per.duration().as_secs());
+    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, format!("\"tenant\";r=0;t={wait}"))] {
+        HeaderValue::from_str(&value).ok().and_then(|value| headers.insert(name, value));
+    }
+    headers.insert(RETRY_AFTER, HeaderValue::from(wait))
+}
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::api::response::wrong::Wrong;
     use crate::store::Refusal;
@@ -65,6 +79,14 @@ mod tests {
         let reply = Problem::TooFast { what: "one a minute", wait: Duration::from_millis(1_001) }.reply();
         assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(2)));
         assert!(reply.body.windows(14).any(|text| text == b"try again in 2"));
+    }
+
+    #[test]
+    fn a_rate_limit_is_told_with_its_policy() {
+        let reply = Problem::RateLimited { rate: "600/m".parse().unwrap(), wait: Duration::from_millis(99) }.reply();
+        assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(1)));
+        let told = ["ratelimit-policy", "ratelimit"].map(|name| reply.headers[name].to_str().unwrap());
+        assert_eq!(told, ["\"tenant\";q=600;w=60", "\"tenant\";r=0;t=1"]);
     }
 
     #[test]

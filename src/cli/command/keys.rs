@@ -32,7 +32,7 @@ pub(crate) struct New {
     name: Name,
 
     /// Acts for this tenant
-    #[arg(long, value_name = "PROVIDER/TENANT", default_value = args::DEFAULT_TENANT, value_parser = one_tenant)]
+    #[arg(long, value_name = "PROVIDER/TENANT", default_value = args::DEFAULT_TENANT, value_parser = args::one_tenant)]
     tenant: (String, String),
 
     /// Acts for this provider: publishes for all its tenants, and with the scope manage has all that is theirs, their keys too
@@ -196,14 +196,6 @@ const COLUMNS: [Column; 6] = [
     Column::whole("FROM", 4),
 ];
 
-/// A tenant; a key for all of a provider's is the provider's.
-fn one_tenant(text: &str) -> Result<(String, String), String> {
-    match args::tenant(text)?.split_once('/') {
-        Some((provider, tenant)) if tenant != "*" => Ok((provider.into(), tenant.into())),
-        _ => Err("a key for all tenants of a provider is made with --provider NAME".into()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -231,11 +223,6 @@ mod tests {
         let manages = r#"{"name":"ci","provider":"acme","scopes":["publish","manage"]}"#;
         assert_eq!(body(&["ci", "--provider", "acme", "--scopes", "publish,manage"]), manages);
         assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
-    }
-
-    #[test]
-    fn a_tenants_key_is_for_one_tenant() {
-        assert!(one_tenant("acme/*").is_err());
     }
 
     #[test]

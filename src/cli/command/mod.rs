@@ -15,5 +15,6 @@ pub(in crate::cli) mod send;
 pub(in crate::cli) mod serve;
 pub(in crate::cli) mod status;
 pub(in crate::cli) mod storage;
+pub(in crate::cli) mod tenants;
 pub(in crate::cli) mod verify;
 pub(in crate::cli) mod webhooks;

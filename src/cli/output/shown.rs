@@ -55,6 +55,7 @@ fn tenant(tenant: &Tenant) -> Value {
     json!({
         "id": tenant.id,
         "environment": tenant.environment,
+        "rate_limit": tenant.rate_limit.map(|rate| rate.to_string()),
         "keys": tenant.keys.iter().map(key).collect::<Vec<_>>(),
         "webhooks": tenant.webhooks.iter().map(webhook).collect::<Vec<_>>(),
     })

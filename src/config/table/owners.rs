@@ -73,6 +73,7 @@ impl Owners<'_> {
     fn tenant(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Tenant> {
         let id = table.id("id", "\"acme\"", self.faults);
         let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
+        let rate_limit = table.rate("rate_limit", self.faults).map(|rate| rate.value);
         let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
         let webhooks = table.tables("webhook", self.faults);
         let webhooks = self.webhooks(webhooks, spoken, &mut Names::default());
@@ -81,7 +82,7 @@ impl Owners<'_> {
         let what = format!("the tenant `{}`", id.value);
         names.once(id.value.clone(), &id.location, &what, "one [[provider.tenant]] holds the webhooks of both", self.faults);
         let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
-        Some(Tenant { id: id.value, environment, keys, webhooks })
+        Some(Tenant { id: id.value, environment, rate_limit, keys, webhooks })
     }
 
     fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, names: &mut Names<String>) -> Vec<Webhook> {
@@ -193,7 +194,7 @@ fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {
     let at = tenants.iter().position(|tenant| tenant.id == DEFAULT_OWNER).unwrap_or(tenants.len());
     if at == tenants.len() {
         let (id, environment) = (DEFAULT_OWNER.to_owned(), DEFAULT_ENVIRONMENT.to_owned());
-        tenants.push(Tenant { id, environment, keys: Vec::new(), webhooks: Vec::new() });
+        tenants.push(Tenant { id, environment, rate_limit: None, keys: Vec::new(), webhooks: Vec::new() });
     }
     &mut tenants[at]
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::domain::id::is_name;
+use crate::domain::rate::{NoRate, Rate};
 use crate::domain::text::nearest::nearest;
 
 pub(crate) use super::value::Wrong;
@@ -103,6 +104,15 @@ impl Table {
     pub(crate) fn label(&mut self, key: &str, example: &str, faults: &mut Faults) -> Option<Placed<String>> {
         faults.record(&self.path, key, || Shape::Label);
         self.named(key, example, faults, is_label, "1 to 64 characters, none of them a control character")
+    }
+
+    /// Takes a rate, as in `1000/s`.
+    pub(crate) fn rate(&mut self, key: &str, faults: &mut Faults) -> Option<Placed<Rate>> {
+        faults.record(&self.path, key, || Shape::Text);
+        let remedy = || format!("{key} = \"1000/s\"");
+        self.take(key, faults, |value, _| {
+            string(value, remedy())?.parse().map_err(|wrong: NoRate| Wrong::new(wrong.to_string(), remedy()))
+        })
     }
 
     /// Takes a required id, for which [`is_name`] must be true.

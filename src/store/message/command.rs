@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::permit::QueuePermit;
 use super::publication::{Accepted, Publication, Refusal};
 use super::session::{NewConnection, Opened};
+use super::tenant::{NewTenant, Tenant};
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::delivery::outcome::Outcome;
 use crate::domain::delivery::{QueuePosition, Trigger};
@@ -42,6 +43,8 @@ pub(in crate::store) enum Op {
     DropEventType(Box<str>, Box<str>, oneshot::Sender<Result<(), Denied>>),
     AddKey(Box<NewKey>, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
+    /// The answer is the tenant, and whether it was made.
+    DescribeTenant(Box<NewTenant>, oneshot::Sender<Result<(Tenant, bool), Denied>>),
     Limits(Limits),
     /// The operator says that the wall clock is right. The answer is whether it was in doubt.
     AcceptClock(oneshot::Sender<Result<bool, Denied>>),

@@ -24,6 +24,7 @@ mod webhook;
 #[cfg(test)]
 mod pinned;
 
+pub(super) use super::message::tenant::Listing;
 pub(super) use counters::{Counters, read_counters, write_counters};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use finding::{read_finding, write_finding};
@@ -35,6 +36,6 @@ pub(super) use plain::{
 };
 pub(super) use tally::{read_mark, read_tally, write_mark, write_tally};
 pub(super) use tenant::{
-    Listing, read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
+    read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
 };
 pub(super) use webhook::{WebhookFacts, check_endpoint, read_endpoint, read_webhook_facts, write_endpoint};

@@ -19,6 +19,7 @@ use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, T
 use crate::domain::dialect::EventType;
 use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
@@ -26,6 +27,7 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::session::Connection;
+use crate::store::message::tenant::Tenant;
 use crate::store::record::Listing;
 use crate::store::record::key::{hour_key, log_key};
 use crate::store::record::seal::Sealer;
@@ -255,11 +257,22 @@ fn a_log_of_the_first_version_is_read() {
 fn records_of_tenants_and_providers_are_pinned() {
     let owned = Owned { provider: "decisio".into(), tenant: "t1".into() };
     let again = |was: &[u8], out: &mut Vec<u8>| {
-        let (owned, listing) = read_tenant(TENANT, was).unwrap();
-        write_tenant(TENANT, &owned, listing, out);
+        write_tenant(TENANT, &read_tenant(TENANT, was).unwrap(), out);
     };
-    pinned("tenant", |out| write_tenant(TENANT, &owned, Listing::Gone, out), again);
-    assert_eq!(read_tenant(TENANT, &stored("tenant-1")).unwrap(), (owned, Listing::Never), "of the first version");
+    let profile = Profile {
+        environment: Some("Sandbox".into()),
+        name: "Customer 1".into(),
+        metadata: [("plan".into(), "gold".into())].into(),
+        rate_limit: Some("600/m".parse().unwrap()),
+    };
+    let bare = Tenant::new(owned, None);
+    let gone = Tenant { listing: Listing::Gone, ..bare.clone() };
+    let tenant = Tenant { created_at: Some(AT), updated_at: Some(LATER), profile, ..gone.clone() };
+    pinned("tenant", |out| write_tenant(TENANT, &tenant, out), again);
+    for of_second in ["tenant-2", "tenant-2/3"] {
+        assert_eq!(read_tenant(TENANT, &stored(of_second)).unwrap(), gone, "{of_second}");
+    }
+    assert_eq!(read_tenant(TENANT, &stored("tenant-1")).unwrap(), bare, "of the first version");
 
     let scopes = Scopes { publish: true, read: false, manage: true };
     let roles = [

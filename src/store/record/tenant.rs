@@ -1,26 +1,20 @@
 //! The records that belong to tenants and providers: names, keys, connections and catalogues.
 
+use std::num::NonZeroU32;
+
 use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
 use crate::domain::access::{Key, Maker, Role, Scopes};
 use crate::domain::dialect::EventType;
 use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::rate::{Per, Rate};
+use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::message::session::Connection;
-
-/// What the config file says of a tenant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::store) enum Listing {
-    /// It is known by its use alone.
-    #[default]
-    Never,
-    Listed,
-    /// It was listed, and was taken out.
-    Gone,
-}
+use crate::store::message::tenant::{Listing, Tenant};
 
 #[derive(Encode, Decode)]
 struct KeyForm {
@@ -41,6 +35,19 @@ struct MadeKeyForm {
 }
 
 #[derive(Encode, BorrowDecode)]
+struct TenantForm<'a> {
+    provider: &'a str,
+    tenant: &'a str,
+    listing: u8,
+    created_at: Option<u64>,
+    updated_at: Option<u64>,
+    environment: Option<&'a str>,
+    name: &'a str,
+    metadata: Vec<(&'a str, &'a str)>,
+    rate_limit: Option<(u32, u8)>,
+}
+
+#[derive(Encode, BorrowDecode)]
 struct ConnectionForm<'a> {
     opened_at: u64,
     used_at: u64,
@@ -56,20 +63,58 @@ struct EventTypeForm<'a> {
     version: i64,
 }
 
-pub(in crate::store) fn write_tenant(no: TenantNo, owned: &Owned, listing: Listing, out: &mut Vec<u8>) {
-    close_as(TENANT_VERSION, &no.0.to_be_bytes(), &(&*owned.provider, &*owned.tenant, listing_code(listing)), out);
+pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Vec<u8>) {
+    let Tenant { owned, listing, created_at, updated_at, profile } = tenant;
+    let form = TenantForm {
+        provider: &owned.provider,
+        tenant: &owned.tenant,
+        listing: listing_code(*listing),
+        created_at: created_at.map(Timestamp::as_micros),
+        updated_at: updated_at.map(Timestamp::as_micros),
+        environment: profile.environment.as_deref(),
+        name: &profile.name,
+        metadata: profile.metadata.iter().map(|(name, text)| (&**name, &**text)).collect(),
+        rate_limit: profile.rate_limit.map(rate_parts),
+    };
+    close_as(TENANT_VERSION, &no.0.to_be_bytes(), &form, out);
 }
 
-pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<(Owned, Listing), Error> {
+pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<Tenant, Error> {
     let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", &no.0.to_be_bytes(), bytes)? {
-        (TENANT_VERSION, content) => decode("tenant", content)?,
+        (TENANT_VERSION, content) => return described(decode("tenant", content)?),
+        (UNDESCRIBED_TENANT_VERSION, content) => decode("tenant", content)?,
         (VERSION, content) => {
             let (provider, tenant) = decode("tenant", content)?;
             (provider, tenant, listing_code(Listing::Never))
         }
         _ => return Err(unknown_version("tenant")),
     };
-    Ok((Owned { provider: provider.into(), tenant: tenant.into() }, listing(code)?))
+    let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+    Ok(Tenant { listing: listing(code)?, ..Tenant::new(owned, None) })
+}
+
+fn described(form: TenantForm<'_>) -> Result<Tenant, Error> {
+    let profile = Profile {
+        environment: form.environment.map(Into::into),
+        name: form.name.into(),
+        metadata: form.metadata.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
+        rate_limit: form.rate_limit.map(rate).transpose()?,
+    };
+    Ok(Tenant {
+        owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
+        listing: listing(form.listing)?,
+        created_at: form.created_at.map(Timestamp::from_micros),
+        updated_at: form.updated_at.map(Timestamp::from_micros),
+        profile,
+    })
+}
+
+fn rate_parts(rate: Rate) -> (u32, u8) {
+    (rate.count.get(), per_code(rate.per))
+}
+
+fn rate((count, code): (u32, u8)) -> Result<Rate, Error> {
+    Ok(Rate { count: NonZeroU32::new(count).ok_or(unknown("tenant"))?, per: per(code)? })
 }
 
 pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
@@ -158,5 +203,10 @@ const KEY_VERSION: u8 = 3;
 /// The version of a key whose scopes also count for a provider's key. In the version before they were stored and had no effect.
 const UNMADE_KEY_VERSION: u8 = 2;
 
+coded!(per_code, per: Per in "tenant" { 0 = Second, 1 = Minute, 2 = Hour });
+
+/// The version of a tenant with what the API says of it.
+const TENANT_VERSION: u8 = 3;
+
 /// The version of a tenant with what the config file says of it. In the version before a tenant was its two names.
-const TENANT_VERSION: u8 = 2;
+const UNDESCRIBED_TENANT_VERSION: u8 = 2;

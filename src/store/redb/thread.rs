@@ -280,6 +280,7 @@ impl Batch<'_, '_> {
             Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
             Op::AddKey(new, to) => answered!(to, self.add_key(*new)?),
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
+            Op::DescribeTenant(new, to) => answered!(to, self.describe_tenant(*new)?),
             Op::Limits(limits) => self.memory.limits = limits,
             Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
             Op::Flush(to) => answered!(to, Ok(self.go_to_tables()?)),

@@ -1,5 +1,6 @@
 //! Tenants as the config file lists them: who left it and who came.
 
+use crate::store::Denied;
 use crate::store::message::publication::Refusal;
 use crate::store::record::Listing;
 
@@ -24,6 +25,16 @@ pub(in crate::store) fn made_for(listing: Listing) -> Option<Listing> {
 pub(in crate::store) fn moved(before: Listing, is_listed: bool) -> Option<Listing> {
     let after = before.after(is_listed);
     (after != before).then_some(after)
+}
+
+/// Whether a tenant may be described over the API: what the config file lists, the file describes, and only the operator brings back
+/// what was taken out of it. `listing` is what the config file says of it; `None`: there is none yet.
+pub(in crate::store) fn may_describe(tenant: &str, listing: Option<Listing>, restores: bool) -> Result<(), Denied> {
+    match listing {
+        Some(Listing::Listed) => Err(Denied::TenantInFile),
+        Some(Listing::Gone) if !restores => Err(Denied::TenantRemoved(tenant.into())),
+        _ => Ok(()),
+    }
 }
 
 /// Whether events can be published for a tenant. `listing` is what the config file says of it; `None`: there is none.
@@ -56,6 +67,15 @@ mod tests {
     #[test]
     fn a_tenant_that_left_comes_back_by_its_use() {
         assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(made_for), [None, None, Some(Listing::Never)]);
+    }
+
+    #[test]
+    fn what_the_file_lists_the_file_describes() {
+        assert_eq!(may_describe("t1", Some(Listing::Listed), true), Err(Denied::TenantInFile));
+        assert_eq!(may_describe("t1", Some(Listing::Gone), false), Err(Denied::TenantRemoved("t1".into())));
+        for listing in [None, Some(Listing::Never), Some(Listing::Gone)] {
+            assert_eq!(may_describe("t1", listing, true), Ok(()), "{listing:?}");
+        }
     }
 
     #[test]

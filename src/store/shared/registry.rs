@@ -7,6 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::catalogue::{self, Catalogue};
+use super::described::{Added, Described, Tenants};
 use super::revoked::Revoked;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
@@ -15,6 +16,7 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::message::permit::Live;
+use crate::store::message::tenant::Tenant;
 use crate::store::message::view::Owners;
 use crate::store::record::Listing;
 use crate::store::rules::publish::filters::Filters;
@@ -39,6 +41,8 @@ pub(in crate::store) struct Registry {
     made: HashMap<Box<str>, usize>,
     revoked: Revoked,
     catalogues: HashMap<Box<str>, Catalogue>,
+    /// By provider, the tenants that the API described.
+    described: HashMap<Box<str>, Tenants>,
 }
 
 /// A webhook, and what memory alone knows of it.
@@ -181,12 +185,34 @@ impl Registry {
         })
     }
 
-    pub(in crate::store) fn put_tenant(&mut self, no: TenantNo, owned: Owned, listing: Listing) {
-        self.tenants.entry(owned.provider).or_default().insert(owned.tenant, no);
-        match listing {
+    pub(in crate::store) fn put_tenant(&mut self, no: TenantNo, tenant: &Tenant) {
+        let Owned { provider, tenant: id } = &tenant.owned;
+        self.tenants.entry(provider.clone()).or_default().insert(id.clone(), no);
+        match tenant.listing {
             Listing::Never => self.listings.remove(&no),
-            Listing::Listed | Listing::Gone => self.listings.insert(no, listing),
+            Listing::Listed | Listing::Gone => self.listings.insert(no, tenant.listing),
         };
+        self.describe(tenant);
+    }
+
+    /// Keeps what publishing for a tenant needs to know. What the config file lists, the file describes.
+    fn describe(&mut self, tenant: &Tenant) {
+        let Owned { provider, tenant: id } = &tenant.owned;
+        match Described::of(&tenant.profile).filter(|_| !tenant.is_from_file()) {
+            Some(described) => {
+                let known = self.described.entry(provider.clone()).or_default();
+                Arc::make_mut(known).insert(id.clone(), described);
+            }
+            None => {
+                let known = self.described.get_mut(provider).filter(|known| known.contains_key(id));
+                known.into_iter().for_each(|known| _ = Arc::make_mut(known).remove(id));
+            }
+        }
+    }
+
+    /// What the API added to a provider.
+    pub(in crate::store) fn added(&self, provider: &str) -> Added {
+        Added { catalogue: self.catalogue(provider), tenants: self.described.get(provider).cloned() }
     }
 
     pub(in crate::store) fn listing(&self, no: TenantNo) -> Listing {

@@ -32,7 +32,7 @@ impl Op {
             Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             Self::Webhook(change, _) => change.takes_room(),
             Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,
-            Self::OpenConnection(..) | Self::PutEventType(..) | Self::AddKey(..) => true,
+            Self::OpenConnection(..) | Self::PutEventType(..) | Self::AddKey(..) | Self::DescribeTenant(..) => true,
         }
     }
 
@@ -44,6 +44,7 @@ impl Op {
             Self::Test(_, _, to) => drop(to.send(Err(denied))),
             Self::Recover(_, _, to) => drop(to.send(Err(denied))),
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
+            Self::DescribeTenant(_, to) => drop(to.send(Err(denied))),
             _ => debug_assert!(false, "what takes no room is not refused"),
         }
     }

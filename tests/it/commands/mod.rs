@@ -5,5 +5,6 @@ mod cli;
 mod laptop;
 mod looking;
 mod sending;
+mod tenants;
 mod trouble;
 mod verify;

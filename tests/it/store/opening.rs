@@ -46,7 +46,11 @@ async fn a_store_of_the_first_version_opens_whole_and_is_upgraded() {
     fs::write(beside(&service, ".version"), "1\n").expect("written");
     change(&service, |txn| {
         let mut tenants = txn.open_table(TENANT).expect("opened");
-        let shortened = |record: &[u8]| sealed([&[1], &record[1..record.len() - 5]].concat());
+        // Each name stands behind its length.
+        let shortened = |record: &[u8]| {
+            let tenant = 2 + usize::from(record[1]);
+            sealed([&[1], &record[1..=tenant + usize::from(record[tenant])]].concat())
+        };
         let rows: Vec<_> = tenants.iter().expect("read").map(|row| row.expect("read")).collect();
         let rows: Vec<_> = rows.into_iter().map(|(no, record)| (no.value(), shortened(record.value()))).collect();
         assert!(!rows.is_empty());

@@ -21,7 +21,8 @@ fn tenants(dialect: Dialect) -> Caller {
 }
 
 fn read_by(caller: &Caller, body: &str) -> Result<Publication, Problem> {
-    let reader = Reader { caller, idempotency_key: None, now: Timestamp::from_secs(1_700_000_000) };
+    let (now, limits) = (Timestamp::from_secs(1_700_000_000), RateLimits::default());
+    let reader = Reader { caller, idempotency_key: None, now, limits: &limits };
     reader.read(&Bytes::copy_from_slice(body.as_bytes()))
 }
 
@@ -38,7 +39,9 @@ fn pointers(problem: &Problem) -> Vec<&str> {
 fn data_is_kept_byte_for_byte_and_not_copied() {
     let body = Bytes::from_static(br#"{"type":"a.b","data":{"n" : 1e999, "n":"\ud800"} }"#);
     let caller = tenants(plain());
-    let publication = Reader { caller: &caller, idempotency_key: None, now: Timestamp::EPOCH }.read(&body).unwrap();
+    let limits = RateLimits::default();
+    let publication =
+        Reader { caller: &caller, idempotency_key: None, now: Timestamp::EPOCH, limits: &limits }.read(&body).unwrap();
     assert_eq!(publication.data, &br#"{"n" : 1e999, "n":"\ud800"}"#[..]);
     assert!(body.as_ptr_range().contains(&publication.data.as_ptr()));
     assert_eq!((publication.tenant.as_deref(), &*publication.environment), (Some("t1"), "Sandbox"));
@@ -190,4 +193,18 @@ fn an_idempotency_key_has_1_to_255_characters() {
     assert_eq!(with("k 1"), Some(Some("k 1".into())));
     assert_eq!(with(&"k".repeat(255)), Some(Some("k".repeat(255))));
     assert_eq!((with(""), with(&"k".repeat(256)), with("é")), (None, None, None));
+}
+
+#[test]
+fn a_tenant_gets_no_more_events_than_its_rate() {
+    let (caller, limits) = (caller(Rank::Provider(Scopes::ALL), Target::Unnamed, plain()), RateLimits::default());
+    let reader = Reader { caller: &caller, idempotency_key: None, now: Timestamp::EPOCH, limits: &limits };
+    let read = |tenant: &str, data: &str| {
+        let body = format!(r#"{{"type":"a.b","tenant":"{tenant}"{data}}}"#);
+        reader.read(&Bytes::from(body)).map(drop).map_err(|problem| problem.status().as_u16())
+    };
+    let good = r#","data":1"#;
+    assert_eq!(read("t1", ""), Err(422), "an event that is wrong counts nothing");
+    assert_eq!([(); 3].map(|()| read("t1", good)), [Ok(()), Ok(()), Err(429)]);
+    assert_eq!([read("t2", good), read("*", good)], [Ok(()), Ok(())], "neither another tenant's nor one for all");
 }

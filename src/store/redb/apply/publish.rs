@@ -10,7 +10,7 @@ use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;
 use crate::store::message::publication::{Accepted, Publication, Refusal};
 use crate::store::message::session::Connection;
-use crate::store::record::Listing;
+use crate::store::message::tenant::Tenant;
 use crate::store::record::key::time_key;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
@@ -109,12 +109,9 @@ impl Batch<'_, '_> {
         self.memory.counters.last_tenant += 1;
         let no = TenantNo(self.memory.counters.last_tenant);
         let owned = Owned { provider: provider.into(), tenant: tenant.into() };
-        let mut bytes = Vec::new();
-        record::write_tenant(no, &owned, Listing::Never, &mut bytes);
-        self.tables.tenant()?.insert(no.0, &*bytes)?;
         self.after.numbered = true;
         // Known before the commit: a number that names nothing yet shows nothing, and a failed commit ends the process.
-        self.shared.registry_mut().put_tenant(no, owned, Listing::Never);
+        self.put_tenant(no, &Tenant::new(owned, Some(self.now)))?;
         Ok(no)
     }
 

@@ -15,7 +15,7 @@ use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync;
 use crate::store::rules::tenants;
-use crate::store::{Owned, record};
+use crate::store::{Denied, NewTenant, Owned, Tenant, record};
 
 impl Batch<'_, '_> {
     /// Notes which tenants the file lists; answers those that it listed until now and does not any more.
@@ -39,12 +39,43 @@ impl Batch<'_, '_> {
     }
 
     fn put_listing(&mut self, no: TenantNo, owned: &Owned, listing: Listing) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        record::write_tenant(no, owned, listing, &mut bytes);
-        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        let tenant = Tenant { listing, ..self.kept_tenant(no, owned)? };
         // Known before the commit: nobody but the writer asks, and a failed commit ends the process.
-        self.shared.registry_mut().put_tenant(no, owned.clone(), listing);
+        self.put_tenant(no, &tenant)
+    }
+
+    /// The tenant as its row has it, which may be of this batch. A damaged row says nothing of it.
+    fn kept_tenant(&mut self, no: TenantNo, owned: &Owned) -> Result<Tenant, Error> {
+        let row = self.tables.tenant()?.get(no.0)?.map(|row| record::read_tenant(no, row.value()));
+        Ok(intact(row)?.unwrap_or_else(|| Tenant::new(owned.clone(), None)))
+    }
+
+    /// Writes a tenant, and lets memory know it.
+    pub(in crate::store) fn put_tenant(&mut self, no: TenantNo, tenant: &Tenant) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        record::write_tenant(no, tenant, &mut bytes);
+        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        self.shared.registry_mut().put_tenant(no, tenant);
         Ok(())
+    }
+
+    /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
+    pub(in crate::store) fn describe_tenant(&mut self, new: NewTenant) -> Result<Result<(Tenant, bool), Denied>, Error> {
+        let Owned { provider, tenant } = &new.owned;
+        let listing = self.shared.registry().listing_of(provider, tenant);
+        if let Err(denied) = tenants::may_describe(tenant, listing, new.restores) {
+            return Ok(Err(denied));
+        }
+        let no = self.make_tenant(provider, tenant)?;
+        let kept = self.kept_tenant(no, &new.owned)?;
+        let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept };
+        let mut bytes = Vec::new();
+        record::write_tenant(no, &described, &mut bytes);
+        self.tables.tenant()?.insert(no.0, &*bytes)?;
+        // Who publishes may read it, so it is shown once it is on disk.
+        let (shared, shown) = (self.shared.clone(), described.clone());
+        self.answer(move || shared.registry_mut().put_tenant(no, &shown));
+        Ok(Ok((described, listing.is_none())))
     }
 
     /// Revokes the kept keys of tenants that just left, and of providers that the file does not name. Of the others each makes its

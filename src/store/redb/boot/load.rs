@@ -35,8 +35,7 @@ pub(in crate::store) fn read_registry(database: &Database, sealer: &Sealer) -> R
     let mut registry = Registry::default();
     for row in schema::read(&txn, TENANT)?.range::<u32>(..)? {
         let (no, value) = row?;
-        let (owned, listing) = record::read_tenant(TenantNo(no.value()), value.value())?;
-        registry.put_tenant(TenantNo(no.value()), owned, listing);
+        registry.put_tenant(TenantNo(no.value()), &record::read_tenant(TenantNo(no.value()), value.value())?);
     }
     for row in schema::read(&txn, ENDPOINT)?.range::<u32>(..)? {
         let (no, value) = row?;

@@ -4,6 +4,7 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use super::derive::webhooks;
 use crate::domain::id::TenantNo;
+use crate::store::Tenant;
 use crate::store::error::Error;
 use crate::store::record;
 use crate::store::redb::lazy_txn::Txn;
@@ -19,7 +20,7 @@ pub(in crate::store) fn mend_tenants(database: &Database) -> Result<u64, Error> 
         for facts in webhooks.values().filter(|facts| facts.tenant_no != TenantNo(0)) {
             let no = facts.tenant_no;
             if table.get(no.0)?.is_none() {
-                record::write_tenant(no, &facts.owned, Default::default(), &mut bytes);
+                record::write_tenant(no, &Tenant::new(facts.owned.clone(), None), &mut bytes);
                 table.insert(no.0, &*bytes)?;
                 put += 1;
             }

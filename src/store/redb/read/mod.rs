@@ -10,5 +10,6 @@ pub(in crate::store) mod recover;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod snapshot;
 pub(in crate::store) mod stats;
+pub(in crate::store) mod tenants;
 pub(in crate::store) mod views;
 pub(in crate::store) mod webhooks;

@@ -1,0 +1,59 @@
+//! Tenants: the customers of providers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::moment::Moment;
+
+/// `GET /v1/admin/tenants/{provider}/{id}`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tenant {
+    pub(crate) id: String,
+    pub(crate) provider: String,
+    /// For people; empty for a tenant without one.
+    pub(crate) name: String,
+    /// What bodies print as the tenant's environment.
+    pub(crate) environment: String,
+    /// The caller's own names and texts.
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// How often an event may be published for it, as in `1000/s`; null: as often as the service takes them.
+    pub(crate) rate_limit: Option<String>,
+    pub(crate) owner: TenantOwner,
+    /// Whether it was taken out of the config file: no event is taken for it.
+    pub(crate) removed: bool,
+    /// Null for a tenant that is older than the release that notes it.
+    pub(crate) created_at: Option<Moment>,
+    /// When the API described it last.
+    pub(crate) updated_at: Option<Moment>,
+}
+
+/// Who says what a tenant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TenantOwner {
+    /// It stands in the config file.
+    File,
+    Api,
+}
+
+impl TenantOwner {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Api => "api",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_owner_has_one_word() {
+        for owner in [TenantOwner::File, TenantOwner::Api] {
+            assert_eq!(serde_json::to_value(owner).unwrap(), owner.name());
+        }
+    }
+}

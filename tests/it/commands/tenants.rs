@@ -1,0 +1,122 @@
+//! Tenants that are described while the service runs: on the command line, over the API, and in what is published for them.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::harness::api::{WITHIN, text};
+use crate::harness::config::Config;
+use crate::harness::receiver::Receiver;
+use crate::harness::service::Service;
+
+/// A dialect whose bodies name the tenant's environment.
+fn config() -> Config {
+    let keys = "extends = \"standard\"\n[dialect.loud.body]\ntemplate = '{\"in\":$tenant.environment,\"data\":$data}'\n";
+    Config::quick().dialect("loud", keys, &["200ms"]).provider("deck", "loud").tenant("core").environment("Sandbox")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_tenant_is_described_and_stays_so() {
+    let (mut service, receiver) = (Service::start(&config()).await, Receiver::start().await);
+    let put = ["tenants", "put", "deck/new", "--name", "Neue Kunden", "--environment", "Staging", "--metadata", "plan=gold"];
+    let made = service.cli(&put).expect(0);
+    assert!(made.stdout.lines().any(|line| line.starts_with("environment") && line.ends_with("Staging")), "{made:?}");
+    service.kill9();
+    service.start_again().await;
+
+    let shown = service.cli(&["tenants", "show", "deck/new", "--json"]).expect(0).json();
+    let expected = json!({
+        "id": "new", "provider": "deck", "name": "Neue Kunden", "environment": "Staging", "metadata": { "plan": "gold" },
+        "rate_limit": null, "owner": "api", "removed": false, "created_at": shown["created_at"], "updated_at": shown["updated_at"],
+    });
+    assert_eq!(shown, expected);
+    assert!(shown["created_at"].is_string() && shown["updated_at"].is_string(), "{shown}");
+    let found = service.cli(&["tenants", "list", "--search", "KUNDEN"]).expect(0);
+    assert!(found.stdout.lines().count() == 2 && found.stdout.contains("deck/new"), "{found:?}");
+    service.cli(&["tenants", "list", "--search", "nobody"]).expect(0).complains(&["no tenants match"]);
+
+    let new = service.admin().with_header("hookwheel-tenant", "deck/new");
+    new.subscribe(&receiver.url("/new"), &["*"]).await;
+    new.publish(&json!({ "type": "a", "data": 1 })).await.expect(202);
+    assert_eq!(receiver.wait_for("/new", 1, WITHIN).await[0].json(), json!({ "in": "Staging", "data": 1 }));
+
+    service.cli(&["tenants", "put", "deck/core", "--name", "x"]).expect(1).complains(&[
+        "(409)",
+        "config file",
+        ".toml",
+        "reload",
+    ]);
+    let core = service.cli(&["tenants", "show", "deck/core", "--json"]).expect(0).json();
+    assert_eq!((&core["owner"], &core["environment"]), (&json!("file"), &json!("Sandbox")));
+    service.cli(&["tenants", "show", "deck/corf"]).expect(1).complains(&["did you mean `core`?", "(404)"]);
+    service.cli(&["tenants", "put", "dock/new"]).expect(1).complains(&["did you mean `deck`?"]);
+}
+
+#[tokio::test]
+async fn a_list_of_tenants_goes_on_where_it_ended() {
+    let service = Service::start(&config()).await;
+    for number in 0..7 {
+        let path = format!("/v1/admin/tenants/deck/t{number}");
+        service.operator().send(Method::PUT, &path, "application/json", "{}".into()).await.expect(201);
+    }
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = service.operator().get(&format!("/v1/admin/tenants?provider=deck&limit=3&cursor={cursor}")).await.expect(200);
+        let rows = page["data"].as_array().expect("a list");
+        assert!(rows.len() <= 3, "{page}");
+        seen.extend(rows.iter().map(|row| text(&row["id"])));
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["core", "t0", "t1", "t2", "t3", "t4", "t5", "t6"]);
+    service.operator().get("/v1/admin/tenants?serch=x").await.problem(422, &["search"]);
+}
+
+#[tokio::test]
+async fn a_provider_describes_its_own_tenants_alone() {
+    let service = Service::start(&config()).await;
+    let key = service.cli(&["keys", "new", "app", "--provider", "deck", "--scopes", "publish,manage"]).expect(0).stdout;
+    let app = service.stranger().with_key(key.trim_end());
+    let put = async |path: &str| app.send(Method::PUT, path, "application/json", r#"{"name":"n"}"#.into()).await;
+    put("/v1/admin/tenants/deck/own").await.expect(201);
+    put("/v1/admin/tenants/deck/own").await.expect(200);
+    put("/v1/admin/tenants/shop/own").await.problem(404, &[]);
+    app.get("/v1/admin/tenants/shop/acme").await.problem(404, &[]);
+    let listed = app.get("/v1/admin/tenants").await.expect(200);
+    let ids: Vec<String> = listed["data"].as_array().expect("a list").iter().map(|row| text(&row["id"])).collect();
+    assert_eq!(ids, ["core", "own"]);
+    service.acme().get("/v1/admin/tenants").await.problem(403, &[]);
+}
+
+#[tokio::test]
+async fn a_tenant_gets_no_more_events_than_its_rate_whoever_publishes() {
+    let service = Service::start(&config()).await;
+    let put = json!({ "rate_limit": "3/h" }).to_string();
+    service.admin().send(Method::PUT, "/v1/admin/tenants/deck/few", "application/json", put.into()).await.expect(201);
+    let few = service.admin().with_header("hookwheel-tenant", "deck/few");
+    few.publish(&json!({ "type": "a", "data": 1 })).await.expect(202);
+    few.publish(&json!({ "type": "a" })).await.problem(422, &["/data"]);
+
+    let deck = service.provider("deck");
+    let lines: String = (0..4).map(|data| json!({ "type": "a", "data": data, "tenant": "few" }).to_string() + "\n").collect();
+    let (answer, results) = deck.publish_lines(&lines).await;
+    assert_eq!(answer.status, 202);
+    let statuses: Vec<&Value> = results.iter().map(|result| &result["status"]).collect();
+    assert_eq!(statuses, [202, 202, 429, 429], "each line counts");
+
+    let refused = deck.publish(&json!({ "type": "a", "data": 1, "tenant": "few" })).await;
+    refused.problem(429, &["3/h", "try again in"]);
+    let header = |name: &str| refused.headers[name].to_str().expect("text").to_owned();
+    let wait = header("retry-after");
+    assert!(wait.parse::<u64>().is_ok_and(|seconds| (1_100..=1_200).contains(&seconds)), "{wait}");
+    assert_eq!(
+        (header("ratelimit-policy"), header("ratelimit")),
+        ("\"tenant\";q=3;w=3600".into(), format!("\"tenant\";r=0;t={wait}"))
+    );
+    deck.publish(&json!({ "type": "a", "data": 1, "tenant": "core" })).await.expect(202);
+
+    let raised = json!({ "rate_limit": "1000/s" }).to_string();
+    service.admin().send(Method::PUT, "/v1/admin/tenants/deck/few", "application/json", raised.into()).await.expect(200);
+    deck.publish(&json!({ "type": "a", "data": 1, "tenant": "few" })).await.expect(202);
+}
