@@ -180,6 +180,10 @@ impl Api {
         let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, entrance)?;
+        // Of what is published each event counts, and not the call.
+        if found.call != Call::Publish {
+            self.rate_limits.take_of_key(caller.key.as_deref())?;
+        }
         request::entrance::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
         let is_ndjson = request::entrance::is_ndjson(&head.headers);

@@ -106,11 +106,16 @@ fn say(Said { about, count }: Said) {
     }
 }
 
-/// Says what was counted when its minute is over, until the task is dropped.
+/// Says what was counted when its minute is over, and has the last uses of keys kept once a minute, until the task is dropped.
 pub(crate) async fn tell(api: Arc<Api>) {
+    let mut rounds = 0u64;
     loop {
         tokio::time::sleep(EVERY).await;
         api.told.due(clock::steady());
+        rounds += 1;
+        if rounds.is_multiple_of(ROUNDS_A_MINUTE) {
+            api.store.keep_key_uses();
+        }
     }
 }
 
@@ -153,3 +158,5 @@ fn actor(caller: &Caller) -> &str {
 
 /// Well below a minute.
 const EVERY: Duration = Duration::from_secs(5);
+
+const ROUNDS_A_MINUTE: u64 = 12;

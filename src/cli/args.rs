@@ -15,9 +15,11 @@ use super::client::{Error, Service};
 use super::output::exit::Failure;
 use super::output::fate::file_failure;
 use super::output::hint::Hint;
+use crate::clock;
 use crate::config::moment::parse_moment;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
+use crate::domain::rate::{NoRate, Rate};
 use crate::domain::time::Timestamp;
 use crate::domain::units::parse_duration;
 use crate::domain::webhook::pattern::{Pattern, check_type_name};
@@ -122,6 +124,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a time in RFC 3339, and prints it as the API reads it.
 pub(crate) fn time(text: &str) -> Result<String, String> {
     Timestamp::parse_rfc3339(text).map(Timestamp::rfc3339_micros).map_err(|wrong| format!("it {wrong}"))
+}
+
+/// Reads a rate, as in `1000/s`.
+pub(crate) fn rate(text: &str) -> Result<Rate, String> {
+    text.parse().map_err(|wrong: NoRate| format!("it {wrong}"))
+}
+
+/// Reads a time in RFC 3339, or how long from now it is, as in `30d`, and prints it as the API reads it.
+pub(crate) fn to_come(text: &str) -> Result<String, String> {
+    match parse_duration(text) {
+        Ok(wait) => Ok((clock::now() + wait).rfc3339_micros()),
+        Err(_) => time(text).map_err(|wrong| format!("{wrong}, nor how long from now, like 30d")),
+    }
 }
 
 /// Checks a time, or how long ago it was, as in `10m`. The text stays as it is, so that the service counts from its own time.
@@ -232,6 +247,14 @@ mod tests {
         assert!(told(when("-10m"), "without a sign: 10m"));
         assert!(told(when("yesterday"), "nor how long ago, like 10m") && told(when("30"), "it has no unit"));
         assert!(told(time("10m"), "an RFC 3339 time like") && told(time("1969-12-31T23:59:59Z"), "9999-12-30T22:00:00Z"));
+    }
+
+    #[test]
+    fn a_time_to_come_is_a_moment_or_how_long_from_now() {
+        assert_eq!(to_come("2100-01-01T00:00:00Z").as_deref(), Ok("2100-01-01T00:00:00.000000Z"));
+        let in_a_day = Timestamp::parse_rfc3339(&to_come("24h").expect("a duration")).expect("a time");
+        assert!(in_a_day > clock::now() + Duration::from_secs(86_000));
+        assert!(to_come("soon").is_err_and(|wrong| wrong.contains("like 30d")));
     }
 
     #[test]

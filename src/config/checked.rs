@@ -224,6 +224,8 @@ pub(crate) struct Key {
     pub(crate) hash: KeyHash,
     /// What a tenant's or a provider's key may do. An operator's key has [`Scopes::ALL`] and may do more than those.
     pub(crate) scopes: Scopes,
+    /// How often a call may be made with it; absent: as often as the service takes them.
+    pub(crate) rate_limit: Option<Rate>,
 }
 
 /// One value of the file's first three tables, as it is printed, and where it comes from.

@@ -178,7 +178,11 @@ fn named_keys<'a>(owner: &str, keys: &'a [Key]) -> Vec<(String, &'a Key)> {
 }
 
 fn key_changes(old: &Key, new: &Key) -> Option<Vec<&'static str>> {
-    changed(&[("key", old.hash != new.hash), ("scopes", old.scopes != new.scopes)])
+    changed(&[
+        ("key", old.hash != new.hash),
+        ("scopes", old.scopes != new.scopes),
+        ("rate_limit", old.rate_limit != new.rate_limit),
+    ])
 }
 
 /// The default tenant is there whether the files speak of it or not.

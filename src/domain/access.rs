@@ -1,5 +1,6 @@
 //! API keys: on whose behalf a key acts, and what it may do.
 
+use super::rate::Rate;
 use super::time::Timestamp;
 
 /// An API key. Of its text only the SHA-256 is kept.
@@ -12,6 +13,24 @@ pub(crate) struct Key {
     pub(crate) hash: KeyHash,
     pub(crate) created_at: Timestamp,
     pub(crate) maker: Maker,
+    pub(crate) terms: Terms,
+}
+
+/// What a key is for, and how far it goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// In words, for people; may be empty.
+    pub(crate) description: Box<str>,
+    /// From this moment on the key opens nothing; `None`: it has no end.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// How often a call may be made with it, and each event counts as one; `None`: as often as the service takes them.
+    pub(crate) rate_limit: Option<Rate>,
+}
+
+impl Terms {
+    pub(crate) fn have_ended(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
 }
 
 /// Who made a key.
@@ -116,6 +135,15 @@ impl Scopes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_opens_nothing_from_its_end_on() {
+        let end = Timestamp::from_secs(100);
+        let terms = Terms { expires_at: Some(end), ..Terms::default() };
+        let ended = [99, 100, 101].map(|at| terms.have_ended(Timestamp::from_secs(at)));
+        assert_eq!(ended, [false, true, true]);
+        assert!(!Terms::default().have_ended(end));
+    }
 
     #[test]
     fn manage_includes_read_and_read_excludes_publish() {

@@ -111,6 +111,14 @@ impl Store {
         self.ask(Line::COMMON, |to| Op::AddKey(Box::new(new), to)).await?
     }
 
+    /// Brings to the disk which keys were used since the last call, and when.
+    pub(crate) fn keep_key_uses(&self) {
+        let uses = self.shared.registry().new_uses();
+        if !uses.is_empty() {
+            self.inbox.event(Op::KeyUses(uses));
+        }
+    }
+
     pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
         self.ask(self.line_of_key(id), |to| Op::RevokeKey(id.into(), to)).await?
     }

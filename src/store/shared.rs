@@ -8,6 +8,7 @@ pub(in crate::store) mod feeds;
 pub(in crate::store) mod held;
 pub(in crate::store) mod index_tail;
 pub(in crate::store) mod known;
+pub(in crate::store) mod last_use;
 pub(in crate::store) mod registry;
 pub(in crate::store) mod revoked;
 pub(in crate::store) mod space;

@@ -35,7 +35,7 @@ use super::*;
 use crate::clock;
 use crate::config::dialect;
 use crate::config::fault::Faults;
-use crate::domain::access::{Key, Maker, Role};
+use crate::domain::access::{Key, Maker, Role, Terms};
 use crate::domain::delivery::Trigger;
 use crate::domain::delivery::outcome::{Outcome, Response};
 use crate::domain::dialect::{Dialect, EventType};
@@ -132,6 +132,7 @@ impl Lab {
             hash: [5; 32],
             created_at: clock::now(),
             maker: Maker::NOT_KEPT,
+            terms: Terms::default(),
         };
         self.runtime.block_on(self.store.add_key(NewKey { key, by: None })).unwrap();
         let event_type =

@@ -25,6 +25,18 @@ pub(crate) struct Key {
     pub(crate) made_by: Option<String>,
     /// Null for a key of the config file.
     pub(crate) created_at: Option<Moment>,
+    /// What it is for, in words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) description: String,
+    /// From then on it opens nothing; absent: it has no end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<Moment>,
+    /// How often it may be used, as in `1000/s`; absent: as often as the service takes calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) rate_limit: Option<String>,
+    /// By the minute; absent: it was never used, or is a key of the config file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_used_at: Option<Moment>,
 }
 
 /// Whose word a key rests on.
@@ -73,6 +85,10 @@ pub(crate) mod fixture {
             owner: KeyOwner::File,
             made_by: None,
             created_at: None,
+            description: String::new(),
+            expires_at: None,
+            rate_limit: None,
+            last_used_at: None,
         }
     }
 }
@@ -80,6 +96,7 @@ pub(crate) mod fixture {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::time::Timestamp;
 
     #[test]
     fn a_key_is_read_as_it_is_printed() {
@@ -91,6 +108,9 @@ mod tests {
             scopes: Some(vec!["read".into()]),
             owner: KeyOwner::Provider,
             made_by: Some("key_0".into()),
+            description: "For the build".into(),
+            expires_at: Some(Timestamp::EPOCH.into()),
+            rate_limit: Some("600/m".into()),
             ..operators.clone()
         };
         let printed = serde_json::to_string(&operators).unwrap();

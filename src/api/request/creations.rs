@@ -60,7 +60,7 @@ mod tests {
     use crate::clock;
     use crate::config::dialect;
     use crate::config::fault::Faults;
-    use crate::domain::access::{Key, Role};
+    use crate::domain::access::{Key, Role, Terms};
     use crate::domain::time::Timestamp;
 
     fn caller(key: Option<&str>) -> Caller {
@@ -71,7 +71,15 @@ mod tests {
         let dialect = dialect::read_all(Vec::new(), &mut Faults::default())["standard"].clone();
         let key = key.map(|id| {
             let (id, name) = (id.into(), id.into());
-            Arc::new(Key { id, name, role: Role::Operator, hash: [0; 32], created_at: Timestamp::EPOCH, maker })
+            Arc::new(Key {
+                id,
+                name,
+                role: Role::Operator,
+                hash: [0; 32],
+                created_at: Timestamp::EPOCH,
+                maker,
+                terms: Terms::default(),
+            })
         });
         let provider = Arc::new(Provider::new("p", dialect));
         Caller { rank: Rank::Operator, provider, target: Target::All, anywhere: true, key }

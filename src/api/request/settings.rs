@@ -12,7 +12,7 @@ use super::judged::Judged;
 use crate::api::response::problem::Problem;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
-use crate::domain::access::{Key, KeyHash, Maker, Role};
+use crate::domain::access::{Key, KeyHash, Maker, Role, Terms};
 use crate::domain::dialect::Dialect;
 use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
@@ -213,7 +213,8 @@ fn tenant_key(provider: &str, tenant: &checked::Tenant, key: &checked::Key) -> K
 /// Names are unique within their owner alone, so the id carries the owner too.
 fn file_key(key: &checked::Key, id: String, role: Role) -> Key {
     let id = format!("{FILE_KEY}{id}").into();
-    Key { id, name: key.name.as_str().into(), role, hash: key.hash, created_at: Timestamp::EPOCH, maker: Maker::NOT_KEPT }
+    let (name, terms) = (key.name.as_str().into(), Terms { rate_limit: key.rate_limit, ..Terms::default() });
+    Key { id, name, role, hash: key.hash, created_at: Timestamp::EPOCH, maker: Maker::NOT_KEPT, terms }
 }
 
 /// How the id of a key from a file begins.

@@ -21,8 +21,10 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::config::checked::DEFAULT_OWNER;
-use crate::domain::access::{Key, Maker, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::id::{is_name, key_id};
+use crate::domain::rate::NoRate;
+use crate::domain::time::Timestamp;
 use crate::store::{Denied, NewKey};
 
 /// `GET /v1/admin/keys`: all that the caller may see by id, without their texts, which nobody keeps.
@@ -32,28 +34,31 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     query.finish()?;
     let mut keys = all(context);
     keys.retain(|key| key.id > after);
-    let rows = Listed::new(keys, limit, |key| cursor::encode(&key.id), documents(|key: &Arc<Key>| Ok(document(key))));
+    let store = context.api.store.clone();
+    let rows = documents(move |key: &Arc<Key>| Ok(document(key, store.key_used(&key.hash))));
+    let rows = Listed::new(keys, limit, |key| cursor::encode(&key.id), rows);
     page(context, Frame::default(), rows).await
 }
 
 /// `POST /v1/admin/keys`: the one answer that shows the key's text.
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
-    let mut form = Form::read_or_empty(&context.body, &["name", "operator", "provider", "tenant", "scopes"])?;
-    let name = name(&mut form);
+    let mut form = Form::read_or_empty(&context.body, MEMBERS)?;
+    let now = context.api.store.now();
+    let (name, terms) = (name(&mut form), terms(&mut form, now));
     let role = match context.caller.rank {
         Rank::Operator => role(&mut form, context.settings),
         Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &context.caller, scopes)?,
     };
     form.finish()?;
     let text = text(random::bytes()?);
-    let now = context.api.store.now();
     let id = key_id(now, random::bytes()?).into();
-    let key = Key { id, name: name.into(), role, hash: hash(text.as_bytes()), created_at: now, maker: context.caller.maker() };
+    let (name, hash, maker) = (name.into(), hash(text.as_bytes()), context.caller.maker());
+    let key = Key { id, name, role, hash, created_at: now, maker, terms };
     let by = context.caller.key.as_ref().map(|key| key.hash);
     context.api.key_changes.take(&context.caller, clock::steady())?;
     context.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
     told::key_made(&context.caller, &key);
-    Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key), key: text.to_string() }))
+    Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key, None), key: text.to_string() }))
 }
 
 /// `DELETE /v1/admin/keys/{id or name}`: no request that comes after the answer is taken with it.
@@ -152,6 +157,22 @@ fn name(form: &mut Form<'_>) -> String {
     name.into_owned()
 }
 
+/// What the key is for, until when, and how often.
+fn terms(form: &mut Form<'_>, now: Timestamp) -> Terms {
+    let description = form.text("description").unwrap_or_default();
+    if description.chars().count() > DESCRIPTION_CHARS_MAX || description.chars().any(char::is_control) {
+        form.note("description", "is longer than 1024 characters or contains a control character");
+    }
+    let expires_at = form.time("expires_at");
+    if expires_at.is_some_and(|end| end <= now) {
+        form.note("expires_at", "is not in the future");
+    }
+    let rate_limit = form
+        .text("rate_limit")
+        .and_then(|text| text.parse().map_err(|wrong: NoRate| form.note("rate_limit", wrong.to_string())).ok());
+    Terms { description: description.into(), expires_at, rate_limit }
+}
+
 /// An operator's with `operator`, a tenant's with `tenant`, a provider's with `provider` alone; nothing: of the default tenant.
 fn role(form: &mut Form<'_>, settings: &Settings) -> Role {
     let operator = form.boolean("operator").unwrap_or_default();
@@ -198,8 +219,8 @@ fn check_provider(name: &str, form: &mut Form<'_>, settings: &Settings) {
     }
 }
 
-/// A key as it is listed.
-fn document(key: &Key) -> document::Key {
+/// A key as it is listed. `used`: when it was used last.
+fn document(key: &Key, used: Option<Timestamp>) -> document::Key {
     let (tenant, scopes) = match &key.role {
         Role::Operator => (None, None),
         Role::Provider { scopes, .. } => (None, Some(*scopes)),
@@ -216,6 +237,10 @@ fn document(key: &Key) -> document::Key {
         owner: if from_file { KeyOwner::File } else { owner(&key.maker) },
         made_by: key.maker.key().map(Into::into),
         created_at: (!from_file).then_some(key.created_at.into()),
+        description: key.terms.description.to_string(),
+        expires_at: key.terms.expires_at.map(Into::into),
+        rate_limit: key.terms.rate_limit.map(|rate| rate.to_string()),
+        last_used_at: used.map(Into::into),
     }
 }
 
@@ -252,7 +277,11 @@ const PREFIX: &str = "hwk_";
 const DIGITS: usize = 43;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// What a call that makes a key takes.
+const MEMBERS: &[&str] = &["name", "operator", "provider", "tenant", "scopes", "description", "expires_at", "rate_limit"];
+
 const NAME_CHARS_MAX: usize = 128;
+const DESCRIPTION_CHARS_MAX: usize = 1_024;
 
 /// Ids of keys with one name that an answer lists.
 const TOLD_MAX: usize = 20;
@@ -262,7 +291,6 @@ mod tests {
     use super::*;
     use crate::api::request::settings::fixture::{settings, tenant};
     use crate::api::request::target::Target;
-    use crate::domain::time::Timestamp;
 
     fn taken(body: &str) -> Result<Role, u16> {
         let mut form = Form::read(body.as_bytes(), &["operator", "provider", "tenant", "scopes"]).unwrap();
@@ -281,6 +309,7 @@ mod tests {
                 hash,
                 created_at: Timestamp::EPOCH,
                 maker: Maker::NOT_KEPT,
+                terms: Terms::default(),
             })
         };
         let keys = [key("key_1", "ci"), key("key_2", "x"), key("key_3", "x"), key("key_4", "key_1")];
@@ -302,6 +331,27 @@ mod tests {
         for blank in ["", "  ", "\\u00a0"] {
             let refused = named(&format!(r#"{{"name":"{blank}"}}"#));
             assert!(refused.is_err_and(|detail| detail.contains("/name: is blank")), "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_terms_that_make_sense() {
+        let taken = |body: &str| {
+            let mut form = Form::read(body.as_bytes(), MEMBERS).unwrap();
+            let terms = terms(&mut form, Timestamp::from_secs(100));
+            form.finish().map(|()| terms).map_err(|problem| problem.detail())
+        };
+        assert_eq!(taken("{}"), Ok(Terms::default()));
+        let good = taken(r#"{"description":"d","expires_at":"1970-01-01T00:01:41Z","rate_limit":"5/s"}"#).unwrap();
+        assert_eq!((&*good.description, good.expires_at), ("d", Some(Timestamp::from_secs(101))));
+        assert_eq!(good.rate_limit.map(|rate| rate.to_string()).as_deref(), Some("5/s"));
+        for (body, word) in [
+            (r#"{"description":"\u0000"}"#, "/description"),
+            (r#"{"expires_at":"1970-01-01T00:01:40Z"}"#, "not in the future"),
+            (r#"{"expires_at":"soon"}"#, "/expires_at"),
+            (r#"{"rate_limit":"fast"}"#, "/rate_limit"),
+        ] {
+            assert!(taken(body).is_err_and(|told| told.contains(word)), "{body}");
         }
     }
 

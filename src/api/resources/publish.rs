@@ -79,6 +79,7 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     /// Everything that can be judged without the store, with all that is wrong at once.
     pub(crate) fn read(&self, body: &Bytes) -> Result<Publication, Problem> {
+        self.limits.take_of_key(self.caller.key.as_deref())?;
         let mut form = Form::read(body, MEMBERS)?;
         let tenant = self.tenant(&mut form)?;
         let kind = kind(&mut form);
@@ -190,7 +191,7 @@ impl Reader<'_> {
     fn count(&self, tenant: Option<&str>) -> Result<(), Problem> {
         let provider = &self.caller.provider;
         match tenant.and_then(|tenant| Some((tenant, provider.rate_limit(tenant)?))) {
-            Some((tenant, rate)) => self.limits.take(&provider.name, tenant, rate),
+            Some((tenant, rate)) => self.limits.take_of_tenant(&provider.name, tenant, rate),
             None => Ok(()),
         }
     }

@@ -30,6 +30,6 @@ impl NoKey {
 }
 const KEY_MISSING: &str =
     "no key was given; send Authorization: Bearer KEY or X-API-Key: KEY, with a key that `hookwheel keys new my-app` made";
-const UNKNOWN_KEY: &str = "this key is unknown or was revoked; `hookwheel keys new my-app` makes another";
+const UNKNOWN_KEY: &str = "this key is unknown, was revoked or has expired; `hookwheel keys new my-app` makes another";
 const NO_KEYS_YET: &str =
     "there is no key yet; make one on the machine with `hookwheel keys new my-app`, or name one in the config file";

@@ -55,8 +55,9 @@ pub(crate) enum Problem {
         what: &'static str,
         wait: Duration,
     },
-    /// More events were published for a tenant than its rate allows. `wait` is the time until the next one is taken.
+    /// More was done for a tenant, or with a key, than its rate allows. `whose` is which of both. `wait` is the time until the next one is taken.
     RateLimited {
+        whose: &'static str,
         rate: Rate,
         wait: Duration,
     },
@@ -149,8 +150,8 @@ impl Problem {
             | Self::Conflict(text)
             | Self::NoRoom(text) => text.clone(),
             Self::Slow => "no byte of the body came for 20 s".into(),
-            Self::RateLimited { rate, wait } => {
-                format!("this tenant has a rate limit of {rate}; try again in {} s", whole_seconds(*wait))
+            Self::RateLimited { whose, rate, wait } => {
+                format!("this {whose} has a rate limit of {rate}; try again in {} s", whole_seconds(*wait))
             }
             Self::TooFast { what, wait } => format!("{what}; try again in {} s", whole_seconds(*wait)),
             Self::Refused(refusal) => refusal.to_string(),

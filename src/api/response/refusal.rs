@@ -23,7 +23,7 @@ impl Problem {
             // When a body is not read to its end, the next request cannot be told from the rest of it.
             Self::TooLarge(_) | Self::Slow | Self::Malformed(_) => headers.insert(CONNECTION, CLOSE),
             Self::TooFast { wait, .. } => headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*wait))),
-            Self::RateLimited { rate, wait } => limited(*rate, *wait, &mut headers),
+            Self::RateLimited { whose, rate, wait } => limited(whose, *rate, *wait, &mut headers),
             _ if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))
             }
@@ -37,10 +37,10 @@ impl Problem {
 }
 
 /// Says when the next event is taken, and what the limit is (draft-ietf-httpapi-ratelimit-headers-10 section 3).
-fn limited(rate: Rate, wait: Duration, headers: &mut HeaderMap) -> Option<HeaderValue> {
+fn limited(whose: &str, rate: Rate, wait: Duration, headers: &mut HeaderMap) -> Option<HeaderValue> {
     let wait = whole_seconds(wait);
-    let policy = format!("\"tenant\";q={};w={}", rate.count, rate.per.duration().as_secs());
-    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, format!("\"tenant\";r=0;t={wait}"))] {
+    let policy = format!("\"{whose}\";q={};w={}", rate.count, rate.per.duration().as_secs());
+    for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, format!("\"{whose}\";r=0;t={wait}"))] {
         HeaderValue::from_str(&value).ok().and_then(|value| headers.insert(name, value));
     }
     headers.insert(RETRY_AFTER, HeaderValue::from(wait))
@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn a_rate_limit_is_told_with_its_policy() {
-        let reply = Problem::RateLimited { rate: "600/m".parse().unwrap(), wait: Duration::from_millis(99) }.reply();
+        let reply =
+            Problem::RateLimited { whose: "tenant", rate: "600/m".parse().unwrap(), wait: Duration::from_millis(99) }.reply();
         assert_eq!((reply.status, &reply.headers[RETRY_AFTER]), (StatusCode::TOO_MANY_REQUESTS, &HeaderValue::from(1)));
         let told = ["ratelimit-policy", "ratelimit"].map(|name| reply.headers[name].to_str().unwrap());
         assert_eq!(told, ["\"tenant\";q=600;w=60", "\"tenant\";r=0;t=1"]);

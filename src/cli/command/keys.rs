@@ -13,6 +13,7 @@ use crate::cli::output::hint::Hint;
 use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::{in_cell, plain};
+use crate::domain::rate::Rate;
 
 /// Make, list and revoke API keys
 #[derive(Debug, Subcommand)]
@@ -46,6 +47,18 @@ pub(crate) struct New {
     /// What the key may do [default: all; of a provider's key publish]
     #[arg(long, value_enum, value_delimiter = ',')]
     scopes: Vec<Scope>,
+
+    /// What it is for, in words
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+
+    /// Until when it is taken: a time, or how long from now, as in 30d [default: until it is revoked]
+    #[arg(long, value_name = "TIME", value_parser = args::to_come)]
+    expires: Option<String>,
+
+    /// How often it may be used, as in 1000/s, 600/m or 50/h; each event counts [default: as often as the service takes calls]
+    #[arg(long, value_name = "RATE", value_parser = args::rate)]
+    rate_limit: Option<Rate>,
 
     #[command(flatten)]
     reach: Reach,
@@ -118,7 +131,16 @@ impl New {
             None => (Some(&*self.tenant.0), Some(&*self.tenant.1)),
         };
         let scopes = self.scopes.iter().map(|scope| scope.name()).collect();
-        Wish { name: self.name.as_str(), operator: self.operator, provider, tenant, scopes }
+        Wish {
+            name: self.name.as_str(),
+            operator: self.operator,
+            provider,
+            tenant,
+            scopes,
+            description: self.description.as_deref(),
+            expires_at: self.expires.as_deref(),
+            rate_limit: self.rate_limit.map(|rate| rate.to_string()),
+        }
     }
 }
 
@@ -134,6 +156,12 @@ struct Wish<'a> {
     tenant: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     scopes: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rate_limit: Option<String>,
 }
 
 impl List {
@@ -162,7 +190,10 @@ fn row(key: &document::Key) -> Vec<String> {
     let created = key.created_at.map(|at| at.to_string()).unwrap_or_default();
     // The key that it was made with, else who made it.
     let maker = key.made_by.as_deref().unwrap_or_else(|| key.owner.name());
-    [&*key.id, &*key.name, &*of, &*scopes, &*created, maker].map(in_cell).to_vec()
+    let expires = key.expires_at.map(|at| at.to_string()).unwrap_or_default();
+    let used = key.last_used_at.map(|at| at.to_string()).unwrap_or_default();
+    let rate = key.rate_limit.as_deref().unwrap_or_default();
+    [&*key.id, &*key.name, &*of, &*scopes, &*created, &*used, &*expires, rate, maker].map(in_cell).to_vec()
 }
 
 impl Revoke {
@@ -187,12 +218,15 @@ fn find(keys: &[document::Key], key: &Name) -> Result<String, Failure> {
     key.only(&named, "key", Hint::service("keys list"))
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 9] = [
     Column::kept("ID"),
     Column::text("NAME", 1),
     Column::text("OF", 2),
     Column::whole("SCOPES", 3),
     Column::whole("CREATED", 5),
+    Column::whole("USED", 6),
+    Column::whole("EXPIRES", 7),
+    Column::whole("RATE", 8),
     Column::whole("FROM", 4),
 ];
 
@@ -222,6 +256,10 @@ mod tests {
         assert_eq!(body(&["ci", "--provider", "acme"]), r#"{"name":"ci","provider":"acme"}"#);
         let manages = r#"{"name":"ci","provider":"acme","scopes":["publish","manage"]}"#;
         assert_eq!(body(&["ci", "--provider", "acme", "--scopes", "publish,manage"]), manages);
+        let terms = ["ci", "--operator", "--description", "d", "--expires", "2100-01-01T00:00:00Z", "--rate-limit", "5/s"];
+        let expected =
+            r#"{"name":"ci","operator":true,"description":"d","expires_at":"2100-01-01T00:00:00.000000Z","rate_limit":"5/s"}"#;
+        assert_eq!(body(&terms), expected);
         assert_eq!(body(&["ci", "--operator"]), r#"{"name":"ci","operator":true}"#);
     }
 

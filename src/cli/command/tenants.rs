@@ -72,7 +72,7 @@ pub(crate) struct Put {
     metadata: Vec<(String, String)>,
 
     /// How often an event may be published for it, as in 1000/s, 600/m or 50/h [default: as often as the service takes them]
-    #[arg(long, value_name = "RATE", value_parser = rate)]
+    #[arg(long, value_name = "RATE", value_parser = args::rate)]
     rate_limit: Option<Rate>,
 
     #[command(flatten)]
@@ -168,10 +168,6 @@ fn metadata(text: &str) -> Result<(String, String), &'static str> {
         Some((name, text)) if !name.is_empty() => Ok((name.into(), text.into())),
         _ => Err("it is not NAME=TEXT"),
     }
-}
-
-fn rate(text: &str) -> Result<Rate, String> {
-    text.parse().map_err(|wrong| format!("it {wrong}"))
 }
 
 const COLUMNS: [Column; 6] = [

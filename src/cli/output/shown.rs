@@ -77,5 +77,5 @@ fn webhook(webhook: &Webhook) -> Value {
 }
 
 fn key(key: &Key) -> Value {
-    json!({ "name": key.name, "scopes": key.scopes.names() })
+    json!({ "name": key.name, "scopes": key.scopes.names(), "rate_limit": key.rate_limit.map(|rate| rate.to_string()) })
 }

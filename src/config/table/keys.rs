@@ -49,6 +49,7 @@ impl Keys {
         let name = table.label("name", "\"backend\"", faults);
         let file = secret_path(&mut table, faults);
         let scopes = scopes(&mut table, kind, faults);
+        let rate_limit = table.rate("rate_limit", faults).map(|rate| rate.value);
         table.finish(faults);
         let (name, file) = (name?, file?);
         names.once(
@@ -66,7 +67,7 @@ impl Keys {
             "give each owner a key of its own, as `openssl rand -hex 32` makes them",
             faults,
         );
-        Some(Key { name: name.value, hash, scopes: scopes? })
+        Some(Key { name: name.value, hash, scopes: scopes?, rate_limit })
     }
 }
 

@@ -43,6 +43,8 @@ pub(in crate::store) enum Op {
     DropEventType(Box<str>, Box<str>, oneshot::Sender<Result<(), Denied>>),
     AddKey(Box<NewKey>, oneshot::Sender<Result<(), Denied>>),
     RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
+    /// When keys were used last.
+    KeyUses(Vec<(KeyHash, Timestamp)>),
     /// The answer is the tenant, and whether it was made.
     DescribeTenant(Box<NewTenant>, oneshot::Sender<Result<(Tenant, bool), Denied>>),
     Limits(Limits),

@@ -12,7 +12,7 @@ use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, t
 use super::tally::{brought, brought_code};
 use super::tenant::{listing, listing_code};
 use super::*;
-use crate::domain::access::{Key, Maker, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
@@ -285,16 +285,24 @@ fn records_of_tenants_and_providers_are_pinned() {
             Role::Tenant { .. } => Maker::Provider("key_0".into()),
             _ => Maker::Operator(Some("key_0".into())),
         };
-        let key = Key { id: "key_1".into(), name: "ci".into(), role, hash: [5; 32], created_at: AT, maker };
-        pinned(name, |out| write_key(&key, out), |was, out| write_key(&read_key([5; 32], was).unwrap(), out));
+        let terms =
+            Terms { description: "For the build".into(), expires_at: Some(LATER), rate_limit: Some("1000/s".parse().unwrap()) };
+        let key = Key { id: "key_1".into(), name: "ci".into(), role, hash: [5; 32], created_at: AT, maker, terms };
+        let again = |was: &[u8], out: &mut Vec<u8>| {
+            let (key, used) = read_key([5; 32], was).unwrap();
+            write_key(&key, used, out);
+        };
+        pinned(name, |out| write_key(&key, Some(LATER), out), again);
+        let key = Key { terms: Terms::default(), ..key };
+        assert_eq!(read_key([5; 32], &stored(&format!("{name}-3"))).unwrap(), (key.clone(), None), "{name} of the third version");
         let key = Key { maker: Maker::NOT_KEPT, ..key };
-        assert_eq!(read_key([5; 32], &stored(&format!("{name}-2"))).unwrap(), key, "{name} of the second version");
+        assert_eq!(read_key([5; 32], &stored(&format!("{name}-2"))).unwrap().0, key, "{name} of the second version");
         let role = match key.role.clone() {
             Role::Provider { provider, .. } => Role::Provider { provider, scopes: Scopes::PUBLISH },
             role => role,
         };
         for of_first in [format!("{name}-1"), format!("{name}-1/3")] {
-            assert_eq!(read_key([5; 32], &stored(&of_first)).unwrap(), Key { role: role.clone(), ..key.clone() }, "{of_first}");
+            assert_eq!(read_key([5; 32], &stored(&of_first)).unwrap().0, Key { role: role.clone(), ..key.clone() }, "{of_first}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
-use crate::domain::access::{Key, Maker, Role, Scopes};
+use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::dialect::EventType;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::rate::{Per, Rate};
@@ -32,6 +32,16 @@ struct MadeKeyForm {
     key: KeyForm,
     maker: Option<String>,
     by_provider: bool,
+}
+
+/// A key with its terms, and when it was used last.
+#[derive(Encode, Decode)]
+struct TermedKeyForm {
+    made: MadeKeyForm,
+    description: String,
+    expires_at: Option<u64>,
+    rate_limit: Option<(u32, u8)>,
+    used_at: Option<u64>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -98,7 +108,7 @@ fn described(form: TenantForm<'_>) -> Result<Tenant, Error> {
         environment: form.environment.map(Into::into),
         name: form.name.into(),
         metadata: form.metadata.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
-        rate_limit: form.rate_limit.map(rate).transpose()?,
+        rate_limit: form.rate_limit.map(|parts| rate("tenant", parts)).transpose()?,
     };
     Ok(Tenant {
         owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
@@ -113,11 +123,11 @@ fn rate_parts(rate: Rate) -> (u32, u8) {
     (rate.count.get(), per_code(rate.per))
 }
 
-fn rate((count, code): (u32, u8)) -> Result<Rate, Error> {
-    Ok(Rate { count: NonZeroU32::new(count).ok_or(unknown("tenant"))?, per: per(code)? })
+fn rate(table: &'static str, (count, code): (u32, u8)) -> Result<Rate, Error> {
+    Ok(Rate { count: NonZeroU32::new(count).ok_or(unknown(table))?, per: per(code)? })
 }
 
-pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
+pub(in crate::store) fn write_key(key: &Key, used: Option<Timestamp>, out: &mut Vec<u8>) {
     let (provider, tenant, scopes) = match &key.role {
         Role::Operator => (None, None, Scopes::ALL),
         Role::Provider { provider, scopes } => (Some(provider), None, *scopes),
@@ -132,14 +142,21 @@ pub(in crate::store) fn write_key(key: &Key, out: &mut Vec<u8>) {
         created_at: key.created_at.as_micros(),
     };
     let maker = key.maker.key().map(ToString::to_string);
-    close_as(KEY_VERSION, &key.hash, &MadeKeyForm { key: form, maker, by_provider: key.maker.is_provider() }, out);
+    let made = MadeKeyForm { key: form, maker, by_provider: key.maker.is_provider() };
+    let Terms { description, expires_at, rate_limit } = &key.terms;
+    let (description, expires_at) = (description.to_string(), expires_at.map(Timestamp::as_micros));
+    let (rate_limit, used_at) = (rate_limit.map(rate_parts), used.map(Timestamp::as_micros));
+    let form = TermedKeyForm { made, description, expires_at, rate_limit, used_at };
+    close_as(KEY_VERSION, &key.hash, &form, out);
 }
 
-pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Error> {
+/// A key, and when it was used last.
+pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<(Key, Option<Timestamp>), Error> {
     let (version, content) = intact("key", &hash, bytes)?;
-    let (form, maker): (KeyForm, Maker) = match version {
-        KEY_VERSION => made(decode("key", content)?),
-        UNMADE_KEY_VERSION | VERSION => (decode("key", content)?, Maker::NOT_KEPT),
+    let ((form, maker), terms, used) = match version {
+        KEY_VERSION => termed(decode("key", content)?)?,
+        MADE_KEY_VERSION => (made(decode("key", content)?), Terms::default(), None),
+        UNMADE_KEY_VERSION | VERSION => ((decode("key", content)?, Maker::NOT_KEPT), Terms::default(), None),
         _ => return Err(unknown_version("key")),
     };
     let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
@@ -152,7 +169,14 @@ pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<Key, Er
         (Some(provider), Some(tenant)) => Role::Tenant { provider: provider.into(), tenant: tenant.into(), scopes },
     };
     let created_at = Timestamp::from_micros(form.created_at);
-    Ok(Key { id: form.id.into(), name: form.name.into(), role, hash, created_at, maker })
+    Ok((Key { id: form.id.into(), name: form.name.into(), role, hash, created_at, maker, terms }, used))
+}
+
+fn termed(form: TermedKeyForm) -> Result<((KeyForm, Maker), Terms, Option<Timestamp>), Error> {
+    let rate_limit = form.rate_limit.map(|parts| rate("key", parts)).transpose()?;
+    let (description, expires_at) = (form.description.into(), form.expires_at.map(Timestamp::from_micros));
+    let used = form.used_at.map(Timestamp::from_micros);
+    Ok((made(form.made), Terms { description, expires_at, rate_limit }, used))
 }
 
 fn made(MadeKeyForm { key, maker, by_provider }: MadeKeyForm) -> (KeyForm, Maker) {
@@ -197,8 +221,11 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
 
+/// The version of a key with its terms and its last use.
+const KEY_VERSION: u8 = 4;
+
 /// The version of a key that names the key which made it.
-const KEY_VERSION: u8 = 3;
+const MADE_KEY_VERSION: u8 = 3;
 
 /// The version of a key whose scopes also count for a provider's key. In the version before they were stored and had no effect.
 const UNMADE_KEY_VERSION: u8 = 2;

@@ -279,6 +279,7 @@ impl Batch<'_, '_> {
             Op::PutEventType(provider, event_type, to) => answered!(to, self.put_event_type(&provider, event_type)?),
             Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
             Op::AddKey(new, to) => answered!(to, self.add_key(*new)?),
+            Op::KeyUses(uses) => self.keep_key_uses(uses)?,
             Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
             Op::DescribeTenant(new, to) => answered!(to, self.describe_tenant(*new)?),
             Op::Limits(limits) => self.memory.limits = limits,

@@ -36,13 +36,21 @@ pub(in crate::store) const KEYS_MAX: usize = 10_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::access::{Maker, Scopes};
+    use crate::domain::access::{Maker, Scopes, Terms};
     use crate::domain::time::Timestamp;
 
     const FREE: Standing = Standing { is_maker_revoked: false, tenant: None, made: 0 };
 
     fn key(maker: Maker, role: Role) -> Key {
-        Key { id: "key_1".into(), name: "k".into(), role, hash: [1; 32], created_at: Timestamp::EPOCH, maker }
+        Key {
+            id: "key_1".into(),
+            name: "k".into(),
+            role,
+            hash: [1; 32],
+            created_at: Timestamp::EPOCH,
+            maker,
+            terms: Terms::default(),
+        }
     }
 
     fn of_tenant() -> Role {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use super::catalogue::{self, Catalogue};
 use super::described::{Added, Described, Tenants};
+use super::last_use::LastUse;
 use super::revoked::Revoked;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
@@ -35,7 +37,7 @@ pub(in crate::store) struct Registry {
     of_tenant: HashMap<TenantNo, Subscriptions>,
     of_provider: HashMap<Box<str>, Subscriptions>,
     pub(in crate::store) dialects: HashMap<Box<str>, Arc<Dialect>>,
-    keys: HashMap<KeyHash, Arc<Key>>,
+    keys: HashMap<KeyHash, KeptKey>,
     key_ids: HashMap<Box<str>, KeyHash>,
     /// For each provider, how many keys were made with its keys.
     made: HashMap<Box<str>, usize>,
@@ -43,6 +45,12 @@ pub(in crate::store) struct Registry {
     catalogues: HashMap<Box<str>, Catalogue>,
     /// By provider, the tenants that the API described.
     described: HashMap<Box<str>, Tenants>,
+}
+
+/// A key, and when it was used last.
+pub(in crate::store) struct KeptKey {
+    pub(in crate::store) key: Arc<Key>,
+    pub(in crate::store) used: LastUse,
 }
 
 /// A webhook, and what memory alone knows of it.
@@ -220,11 +228,20 @@ impl Registry {
     }
 
     pub(in crate::store) fn key(&self, hash: &KeyHash) -> Option<&Arc<Key>> {
+        self.kept_key(hash).map(|kept| &kept.key)
+    }
+
+    pub(in crate::store) fn kept_key(&self, hash: &KeyHash) -> Option<&KeptKey> {
         self.keys.get(hash)
     }
 
     pub(in crate::store) fn keys(&self) -> impl Iterator<Item = &Arc<Key>> {
-        self.keys.values()
+        self.keys.values().map(|kept| &kept.key)
+    }
+
+    /// The keys that were used since that was last brought to the disk, and when.
+    pub(in crate::store) fn new_uses(&self) -> Vec<(KeyHash, Timestamp)> {
+        self.keys.iter().filter_map(|(hash, kept)| Some((*hash, kept.used.take_new()?))).collect()
     }
 
     pub(in crate::store) fn was_revoked(&self, hash: &KeyHash) -> bool {
@@ -240,14 +257,15 @@ impl Registry {
         self.made.get(provider).copied().unwrap_or(0)
     }
 
-    pub(in crate::store) fn put_key(&mut self, key: Arc<Key>) {
+    /// `used`: when it was used last, as far as the disk knows.
+    pub(in crate::store) fn put_key(&mut self, key: Arc<Key>, used: Option<Timestamp>) {
         self.take_key_out(&key.hash);
         self.revoked.remove(&key.hash);
         if let Some(provider) = provider_that_made(&key) {
             *self.made.entry(provider.into()).or_default() += 1;
         }
         self.key_ids.insert(key.id.clone(), key.hash);
-        self.keys.insert(key.hash, key);
+        self.keys.insert(key.hash, KeptKey { key, used: LastUse::kept(used) });
     }
 
     pub(in crate::store) fn drop_key(&mut self, hash: &KeyHash) {
@@ -256,7 +274,7 @@ impl Registry {
     }
 
     fn take_key_out(&mut self, hash: &KeyHash) {
-        let Some(key) = self.keys.remove(hash) else { return };
+        let Some(KeptKey { key, .. }) = self.keys.remove(hash) else { return };
         self.key_ids.remove(&key.id);
         if let Some(made) = provider_that_made(&key).and_then(|provider| self.made.get_mut(provider)) {
             *made -= 1;
@@ -349,7 +367,6 @@ fn patterns_for(kind: &str) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::time::Timestamp;
     use crate::domain::webhook::endpoint::Definition;
     use crate::domain::webhook::endpoint::fixture::endpoint;
 

@@ -14,6 +14,7 @@ fn what_came_with_a_key_that_left_the_file_is_not_taken() {
         hash: [7; 32],
         created_at: clock::now(),
         maker: Maker::NOT_KEPT,
+        terms: Terms::default(),
     };
     let publish = || {
         let publication =
@@ -46,7 +47,7 @@ fn a_key_that_left_the_file_makes_no_other() {
 fn the_keys_of_a_provider_make_so_many_and_an_operator_any_number() {
     let lab = Lab::new();
     let held = |number| Arc::new(key_by_provider(number, "acme"));
-    (0..KEYS_MAX).for_each(|number| lab.store.shared.registry_mut().put_key(held(number)));
+    (0..KEYS_MAX).for_each(|number| lab.store.shared.registry_mut().put_key(held(number), None));
     let refused = lab.add(key_by_provider(KEYS_MAX, "acme"), None).unwrap_err();
     assert_eq!(refused, Denied::TooManyKeys(10_000));
     let by_operator = Key { maker: Maker::NOT_KEPT, ..key_by_provider(KEYS_MAX + 1, "acme") };
@@ -80,6 +81,31 @@ fn who_made_a_key_outlives_a_restart() {
     assert_eq!(again.shared.registry().keys_made("shop"), 1);
 }
 
+#[test]
+fn when_a_key_was_used_outlives_a_restart() {
+    let lab = Lab::new();
+    let key = key_by_provider(1, "acme");
+    lab.add(key.clone(), None).unwrap();
+    assert_eq!(lab.store.key_used(&key.hash), None);
+    assert!(lab.store.key(&key.hash).is_some());
+    let used = lab.store.key_used(&key.hash).expect("just now");
+    lab.store.keep_key_uses();
+    lab.add(key_by_provider(2, "acme"), None).unwrap();
+    let folder = lab.stopped().write();
+    let (again, _unstarted) = look(&folder).unwrap();
+    assert_eq!(again.key_used(&key.hash), Some(used));
+}
+
+#[test]
+fn a_key_whose_time_is_over_is_none() {
+    let lab = Lab::new();
+    let terms = Terms { expires_at: Some(clock::now()), ..Terms::default() };
+    let key = Key { terms, ..key_by_provider(1, "acme") };
+    lab.add(key.clone(), None).unwrap();
+    assert!(lab.store.key(&key.hash).is_none() && lab.store.key_used(&key.hash).is_none());
+    assert_eq!(lab.store.keys().len(), 1, "it is listed until it is revoked");
+}
+
 impl Lab {
     fn add(&self, key: Key, by: Option<KeyHash>) -> Result<(), Denied> {
         self.runtime.block_on(self.store.add_key(NewKey { key, by }))
@@ -91,7 +117,7 @@ fn key_by_provider(number: usize, tenant: &str) -> Key {
     let role = Role::Tenant { provider: "shop".into(), tenant: tenant.into(), scopes };
     let id = format!("key_{number}").into();
     let maker = Maker::Provider("key_app".into());
-    Key { id, name: "".into(), role, hash: hash(number), created_at: clock::now(), maker }
+    Key { id, name: "".into(), role, hash: hash(number), created_at: clock::now(), maker, terms: Terms::default() }
 }
 
 fn hash(number: usize) -> KeyHash {

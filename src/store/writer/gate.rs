@@ -30,6 +30,8 @@ impl Op {
             // What ends can be deleted before its age.
             Self::Cancel(..) | Self::Purge(..) => false,
             Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
+            // A row that stands is written anew.
+            Self::KeyUses(_) => false,
             Self::Webhook(change, _) => change.takes_room(),
             Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,
             Self::OpenConnection(..) | Self::PutEventType(..) | Self::AddKey(..) | Self::DescribeTenant(..) => true,

@@ -2,6 +2,7 @@
 
 mod about;
 mod cli;
+mod keys;
 mod laptop;
 mod looking;
 mod sending;

@@ -91,6 +91,11 @@ impl Config {
         self
     }
 
+    /// Adds a line to the tenant that was added last, which has no webhook yet.
+    pub(crate) fn tenant_line(self, line: &str) -> Self {
+        self.webhook_line(line)
+    }
+
     /// Adds a file-owned webhook to the tenant that was added last.
     pub(crate) fn webhook(mut self, name: &str, url: &str, events: &[&str]) -> Self {
         let tenant = self.providers.last_mut().and_then(|provider| provider.tenants.last_mut()).expect("a tenant was named");

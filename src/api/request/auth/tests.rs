@@ -2,6 +2,7 @@ use http::HeaderValue;
 
 use super::*;
 use crate::api::request::settings::fixture::{settings, tenant};
+use crate::domain::access::Terms;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::fixture::endpoint;
 
@@ -18,6 +19,7 @@ fn key(text: &str, role: Role) -> Key {
         hash: hash(text.as_bytes()),
         created_at: Timestamp::EPOCH,
         maker: Maker::NOT_KEPT,
+        terms: Terms::default(),
     }
 }
 

@@ -1,6 +1,7 @@
-//! `rate_limit`: how often an event may be published for a tenant. What is beyond it is a 429 that says when to come back.
+//! `rate_limit`: how often an event may be published for a tenant, and how often a key may be used. What is beyond it is a 429 that says
+//! when to come back.
 //!
-//! Of each limited tenant one moment is kept (the generic cell rate algorithm, as the crate `governor` has it). Who has no limit costs
+//! Of each limited tenant and key one moment is kept (the generic cell rate algorithm, as the crate `governor` has it). Who has no limit costs
 //! nothing here.
 
 use std::collections::HashMap;
@@ -14,13 +15,33 @@ use governor::{Quota, RateLimiter};
 
 use crate::api::response::problem::Problem;
 use crate::clock;
+use crate::domain::access::Key;
 use crate::domain::rate::{Per, Rate};
 
 /// What has been used of every limit. A limit that changes begins anew.
 pub(crate) struct RateLimits<C: Clock = Steady> {
     clock: C,
-    /// By provider and tenant. Holds no more than have a limit: each entry is made for one that has.
-    tenants: RwLock<HashMap<(Box<str>, Box<str>), Arc<Limiter<C>>>>,
+    /// Holds no more than have a limit: each entry is made for one that has.
+    known: RwLock<HashMap<Who, Arc<Limiter<C>>>>,
+}
+
+/// Whose limit it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Who {
+    /// Of a provider.
+    Tenant(Box<str>, Box<str>),
+    /// By its id.
+    Key(Box<str>),
+}
+
+impl Who {
+    /// The word for it in answers.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Tenant(..) => "tenant",
+            Self::Key(_) => "key",
+        }
+    }
 }
 
 /// What has been used of one limit.
@@ -43,28 +64,39 @@ impl Clock for Steady {
 
 impl Default for RateLimits {
     fn default() -> Self {
-        Self { clock: Steady, tenants: RwLock::default() }
+        Self { clock: Steady, known: RwLock::default() }
     }
 }
 
 impl<C: Clock + Clone> RateLimits<C> {
     /// Counts an event that is published for a tenant; refused beyond its rate.
-    pub(crate) fn take(&self, provider: &str, tenant: &str, rate: Rate) -> Result<(), Problem> {
-        let limiter = self.limiter(provider, tenant, rate);
-        limiter.used.check().map_err(|until| {
+    pub(crate) fn take_of_tenant(&self, provider: &str, tenant: &str, rate: Rate) -> Result<(), Problem> {
+        self.take(Who::Tenant(provider.into(), tenant.into()), rate)
+    }
+
+    /// Counts a call, or an event, of a caller's key; refused beyond its rate.
+    pub(crate) fn take_of_key(&self, key: Option<&Key>) -> Result<(), Problem> {
+        match key.and_then(|key| Some((key, key.terms.rate_limit?))) {
+            Some((key, rate)) => self.take(Who::Key(key.id.clone()), rate),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&self, who: Who, rate: Rate) -> Result<(), Problem> {
+        let whose = who.name();
+        self.limiter(who, rate).used.check().map_err(|until| {
             let wait = until.wait_time_from(self.clock.now());
-            Problem::RateLimited { rate, wait }
+            Problem::RateLimited { whose, rate, wait }
         })
     }
 
-    fn limiter(&self, provider: &str, tenant: &str, rate: Rate) -> Arc<Limiter<C>> {
-        let who = (provider.into(), tenant.into());
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(&who).cloned();
+    fn limiter(&self, who: Who, rate: Rate) -> Arc<Limiter<C>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&who).cloned();
         if let Some(known) = known.filter(|known| known.rate == rate) {
             return known;
         }
-        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let known = tenants.entry(who).or_insert_with(|| Arc::new(Limiter::new(rate, self.clock.clone())));
+        let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let known = all.entry(who).or_insert_with(|| Arc::new(Limiter::new(rate, self.clock.clone())));
         if known.rate != rate {
             *known = Arc::new(Limiter::new(rate, self.clock.clone()));
         }
@@ -90,9 +122,11 @@ mod tests {
     use governor::clock::FakeRelativeClock;
 
     use super::*;
+    use crate::domain::access::{Maker, Role, Terms};
+    use crate::domain::time::Timestamp;
 
     fn limits() -> RateLimits<FakeRelativeClock> {
-        RateLimits { clock: FakeRelativeClock::default(), tenants: RwLock::default() }
+        RateLimits { clock: FakeRelativeClock::default(), known: RwLock::default() }
     }
 
     fn rate(text: &str) -> Rate {
@@ -102,9 +136,9 @@ mod tests {
     #[test]
     fn what_is_beyond_a_rate_says_when_the_next_is_taken() {
         let limits = limits();
-        let taken = |times: usize| (0..times).filter(|_| limits.take("acme", "t1", rate("10/s")).is_ok()).count();
+        let taken = |times: usize| (0..times).filter(|_| limits.take_of_tenant("acme", "t1", rate("10/s")).is_ok()).count();
         assert_eq!(taken(25), 10);
-        let refused = limits.take("acme", "t1", rate("10/s")).unwrap_err();
+        let refused = limits.take_of_tenant("acme", "t1", rate("10/s")).unwrap_err();
         assert!(matches!(refused, Problem::RateLimited { wait, .. } if wait == Duration::from_millis(100)), "{refused:?}");
         limits.clock.advance(Duration::from_millis(300));
         assert_eq!(taken(25), 3);
@@ -115,8 +149,23 @@ mod tests {
     #[test]
     fn each_tenant_has_its_own_and_a_new_rate_begins_anew() {
         let limits = limits();
-        let taken = |tenant: &str, text: &str| (0..9).filter(|_| limits.take("acme", tenant, rate(text)).is_ok()).count();
+        let taken =
+            |tenant: &str, text: &str| (0..9).filter(|_| limits.take_of_tenant("acme", tenant, rate(text)).is_ok()).count();
         assert_eq!((taken("t1", "2/h"), taken("t2", "2/h"), taken("t1", "2/h")), (2, 2, 0));
         assert_eq!((taken("t1", "3/m"), taken("t1", "3/m")), (3, 0));
+    }
+
+    #[test]
+    fn a_key_is_counted_by_itself_and_a_key_without_a_limit_is_not() {
+        let (limits, now) = (limits(), Timestamp::EPOCH);
+        let key = |id: &str, rate_limit: Option<&str>| {
+            let terms = Terms { rate_limit: rate_limit.map(rate), ..Terms::default() };
+            let (id, name) = (id.into(), "".into());
+            Key { id, name, role: Role::Operator, hash: [0; 32], created_at: now, maker: Maker::NOT_KEPT, terms }
+        };
+        let taken = |key: Option<&Key>| (0..9).filter(|_| limits.take_of_key(key).is_ok()).count();
+        let (one, other, free) = (key("key_1", Some("2/h")), key("key_2", Some("3/h")), key("key_3", None));
+        assert_eq!([taken(Some(&one)), taken(Some(&other)), taken(Some(&free)), taken(None), taken(Some(&one))], [2, 3, 9, 9, 0]);
+        assert!(limits.take_of_key(Some(&one)).unwrap_err().detail().starts_with("this key has a rate limit of 2/h"));
     }
 }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use redb::ReadableTable;
+
 use crate::domain::access::{Key, KeyHash, Role};
-use crate::store::error::Error;
+use crate::domain::time::Timestamp;
+use crate::store::error::{Error, intact};
 use crate::store::message::command::NewKey;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::keys::{self, Standing};
@@ -18,12 +21,12 @@ impl Batch<'_, '_> {
         }
         self.make_tenant_of(&key.role)?;
         let mut bytes = Vec::new();
-        record::write_key(&key, &mut bytes);
+        record::write_key(&key, None, &mut bytes);
         self.tables.key()?.insert(&key.hash, &*bytes)?;
         self.after.keys_made += usize::from(key.maker.is_provider());
         self.memory.revoked.remove(&key.hash);
         let shared = self.shared.clone();
-        self.answer(move || shared.registry_mut().put_key(Arc::new(key)));
+        self.answer(move || shared.registry_mut().put_key(Arc::new(key), None));
         Ok(Ok(()))
     }
 
@@ -36,6 +39,19 @@ impl Batch<'_, '_> {
             Role::Operator | Role::Provider { .. } => (None, 0),
         };
         Standing { is_maker_revoked, tenant, made: made + self.after.keys_made }
+    }
+
+    /// Writes down when keys were used last. A key that was revoked meanwhile has no row any more.
+    pub(in crate::store) fn keep_key_uses(&mut self, uses: Vec<(KeyHash, Timestamp)>) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        for (hash, at) in uses {
+            let row = self.tables.key()?.get(&hash)?.map(|row| record::read_key(hash, row.value()));
+            if let Some((key, _)) = intact(row)? {
+                record::write_key(&key, Some(at), &mut bytes);
+                self.tables.key()?.insert(&hash, &*bytes)?;
+            }
+        }
+        Ok(())
     }
 
     pub(in crate::store) fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {

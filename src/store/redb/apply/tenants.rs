@@ -135,7 +135,7 @@ impl Batch<'_, '_> {
         let mut found = Vec::new();
         for row in self.tables.key()?.range::<&KeyHash>(..)? {
             let (hash, value) = row?;
-            found.extend(intact(Some(record::read_key(*hash.value(), value.value())))?);
+            found.extend(intact(Some(record::read_key(*hash.value(), value.value())))?.map(|(key, _)| key));
         }
         Ok(found)
     }

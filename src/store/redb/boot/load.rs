@@ -43,7 +43,8 @@ pub(in crate::store) fn read_registry(database: &Database, sealer: &Sealer) -> R
     }
     for row in schema::read(&txn, KEY)?.range::<&[u8; 32]>(..)? {
         let (hash, value) = row?;
-        registry.put_key(Arc::new(record::read_key(*hash.value(), value.value())?));
+        let (key, used) = record::read_key(*hash.value(), value.value())?;
+        registry.put_key(Arc::new(key), used);
     }
     for row in schema::read(&txn, EVENT_TYPE)?.range::<&[u8]>(..)? {
         let (name, value) = row?;

@@ -7,6 +7,7 @@ use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::handle::Store;
 use crate::store::message::view::{Filter, Of, Page, View};
@@ -105,8 +106,17 @@ impl Store {
         }
     }
 
+    /// The key that a request comes with, unless its time is over. That it was used is noted.
     pub(crate) fn key(&self, hash: &KeyHash) -> Option<Arc<Key>> {
-        self.shared.registry().key(hash).cloned()
+        let (registry, now) = (self.shared.registry(), self.now());
+        let kept = registry.kept_key(hash).filter(|kept| !kept.key.terms.have_ended(now))?;
+        kept.used.note(now);
+        Some(kept.key.clone())
+    }
+
+    /// When a key was used last, by the minute; `None`: never, or it is none that was made here.
+    pub(crate) fn key_used(&self, hash: &KeyHash) -> Option<Timestamp> {
+        self.shared.registry().kept_key(hash)?.used.last()
     }
 
     /// Whether a key that is unknown was revoked since the start. Older ones are forgotten.
