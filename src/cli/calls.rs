@@ -55,6 +55,11 @@ pub(crate) fn examine(file: &Path) -> Result<store::Diagnosis, store::Error> {
     store::examine(file)
 }
 
+/// Writes what can be read of a closed store to a new file.
+pub(crate) fn salvage(file: &Path, to: &Path) -> Result<store::Salvaged, store::Error> {
+    store::salvage(file, to)
+}
+
 /// Takes note that somebody has seen what was wrong with a closed store.
 pub(crate) fn acknowledge(file: &Path) -> Result<u64, store::Error> {
     store::acknowledge(file)

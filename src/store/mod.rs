@@ -48,6 +48,7 @@ pub(crate) use redb::backup::restore::{Restored, Restoring, restore};
 pub(crate) use redb::backup::shelf::Shelf;
 pub(crate) use redb::boot::check::{Report, check};
 pub(crate) use redb::boot::doctor::{Aside, Diagnosis, HeldEvent, acknowledge, examine};
+pub(crate) use redb::boot::salvage::{Salvaged, salvage};
 #[cfg(test)]
 pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};

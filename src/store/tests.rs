@@ -11,6 +11,7 @@ mod flips;
 mod index;
 mod keys;
 mod lost;
+mod salvage;
 mod statistics;
 mod tombstones;
 mod turns;

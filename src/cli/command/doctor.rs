@@ -1,6 +1,6 @@
 //! `doctor`: what is wrong with a stopped store, what was saved of it, and what to do.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::cli::output::hint::{Called, Hint};
 use crate::cli::output::print::{Out, json_line};
 use crate::cli::output::words::{count, plain};
 use crate::config::DEFAULT_FILE;
-use crate::store::{Aside, Diagnosis, HeldEvent};
+use crate::store::{Aside, Diagnosis, HeldEvent, Salvaged};
 
 /// Examine the store of a stopped service: what is wrong, what to do, and what was put aside
 ///
@@ -31,6 +31,12 @@ pub(crate) struct Doctor {
     /// Take note that you have seen what was found: it is told no more, and events are taken again
     #[arg(long)]
     acknowledge: bool,
+
+    /// Write every record that is not damaged to this new file, one JSON object a line
+    ///
+    /// It holds events with their bodies. Secrets in it are sealed as they are in the store.
+    #[arg(long, value_name = "OUT", conflicts_with = "acknowledge")]
+    salvage: Option<PathBuf>,
 }
 
 impl Doctor {
@@ -39,14 +45,15 @@ impl Doctor {
             Some(file) => file.clone(),
             None => calls::config(&self.config, true)?.storage.path,
         };
-        match self.acknowledge {
-            true => acknowledge(&file, out),
-            false => examine(&file, out),
+        match self {
+            Self { salvage: Some(to), .. } => salvage(&file, &to, out),
+            Self { acknowledge: true, .. } => acknowledge(&file, out),
+            _ => examine(&file, out),
         }
     }
 }
 
-fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
+fn acknowledge(file: &Path, out: &Out) -> Result<Exit, Failure> {
     let seen = calls::acknowledge(file)?;
     match out.json {
         true => out.line(json!({ "acknowledged": seen }))?,
@@ -55,7 +62,34 @@ fn acknowledge(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn examine(file: &std::path::Path, out: &Out) -> Result<Exit, Failure> {
+fn salvage(file: &Path, to: &Path, out: &Out) -> Result<Exit, Failure> {
+    let salvaged = calls::salvage(file, to)?;
+    let Salvaged { saved, lost, unread, from_journals } = &salvaged;
+    match out.json {
+        true => out.line(json!({
+            "file": to.display().to_string(),
+            "saved": saved,
+            "from_journals": from_journals,
+            "damaged": lost,
+            "not_read_whole": unread,
+        }))?,
+        false => out.line(plain(&salvage_lines(to, &salvaged)))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn salvage_lines(to: &Path, salvaged: &Salvaged) -> String {
+    let Salvaged { saved, lost, unread, from_journals } = salvaged;
+    let all: u64 = saved.values().sum();
+    let mut lines = vec![format!("ok  {}: {}", to.display(), count(all, "record"))];
+    lines.extend(saved.iter().map(|(table, rows)| format!("  {table}: {rows}")));
+    lines.extend(Some(*from_journals).filter(|rows| *rows > 0).map(|rows| format!("{rows} of them stood in a journal alone")));
+    lines.extend(lost.iter().map(|(table, rows)| format!("left out: {} of table `{table}`", count(*rows, "damaged record"))));
+    lines.extend(unread.iter().map(|table| format!("not read whole: table `{table}`, in which pages are damaged")));
+    lines.join("\n")
+}
+
+fn examine(file: &Path, out: &Out) -> Result<Exit, Failure> {
     let diagnosis = calls::examine(file)?;
     match out.json {
         true => out.line(json_line(&told(&diagnosis, out.called())))?,
@@ -219,6 +253,7 @@ fn advice(diagnosis: &Diagnosis) -> Vec<&'static str> {
     if diagnosis.findings.is_empty() && !diagnosis.report.is_clean() {
         advice
             .push("start the service, which derives again what it can; what is damaged after that needs the newest clean backup");
+        advice.push("save what is whole with `hookwheel doctor --salvage OUT` if there is no such backup");
     }
     advice
 }

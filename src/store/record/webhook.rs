@@ -169,6 +169,22 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
     })
 }
 
+/// What a webhook's record says that is no secret, for a person.
+pub(in crate::store) struct WebhookShown {
+    pub(in crate::store) id: String,
+    pub(in crate::store) owned: Owned,
+    pub(in crate::store) name: String,
+    pub(in crate::store) description: String,
+    pub(in crate::store) url: String,
+    pub(in crate::store) events: Vec<String>,
+}
+
+pub(in crate::store) fn show_webhook(no: EndpointNo, bytes: &[u8]) -> Result<WebhookShown, Error> {
+    let EndpointForm { id, provider, tenant, name, description, url, events, .. } = forms(no, bytes)?.endpoint;
+    let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+    Ok(WebhookShown { id, owned, name, description, url, events })
+}
+
 /// Checks that a record is a webhook's, as far as that can be seen without the master key.
 pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(), Error> {
     let Forms { endpoint: form, settings, .. } = forms(no, bytes)?;

@@ -157,6 +157,22 @@ async fn a_compacted_store_is_smaller_and_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_salvaged_of_a_stopped_store_is_told_by_table() {
+    let mut service = Service::start(&Config::quick().webhook("w", "https://example.com/", &["order.*"])).await;
+    let event = service.acme().publish_new("order.paid").await;
+    let salvage = ["doctor", "-c", config::FILE, "--salvage", "out.ndjson"];
+    service.cli(&salvage).expect(74).complains(&["in use by another hookwheel"]);
+    service.kill9();
+    let said = service.cli(&salvage).expect(0);
+    assert!(said.stdout.contains("  event: 1\n") && said.stdout.contains("  endpoint: 1\n"), "{said:?}");
+    let saved = fs::read_to_string(service.folder().join("out.ndjson")).expect("it was written");
+    let lines: Vec<Value> = saved.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let line = lines.iter().find(|line| line["table"] == "event").expect("the event");
+    assert_eq!((&line["id"], &line["data"], &line["tenant"]), (&json!(event), &json!({ "a": 1 }), &json!("acme")));
+    service.cli(&salvage).expect(74).complains(&["out.ndjson", "exists"]);
+}
+
+#[tokio::test]
 async fn scheduled_backups_come_by_themselves_and_a_reload_changes_their_folder() {
     let config =
         |folder: &str| Config::quick().storage(&format!("backup = {{ every = \"1h\", folder = \"{folder}\", keep = 2 }}"));
