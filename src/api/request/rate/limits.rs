@@ -3,12 +3,16 @@
 //!
 //! Of each limited tenant and key one moment is kept (the generic cell rate algorithm, as the crate `governor` has it). Who has no limit costs
 //! nothing here.
+//!
+//! **When there are many.** A limit that nobody used for as long as it counts is as good as new, so it is forgotten when the table has
+//! doubled: keys come and go without end.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use governor::clock::Clock;
+use governor::clock::{Clock, Reference};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -21,8 +25,16 @@ use crate::domain::rate::{Per, Rate};
 /// What has been used of every limit. A limit that changes begins anew.
 pub(crate) struct RateLimits<C: Clock = Steady> {
     clock: C,
-    /// Holds no more than have a limit: each entry is made for one that has.
-    known: RwLock<HashMap<Who, Arc<Limiter<C>>>>,
+    /// What `touched` counts from.
+    started: C::Instant,
+    known: RwLock<Known<C>>,
+}
+
+/// The limits that are being used.
+struct Known<C: Clock> {
+    limiters: HashMap<Who, Arc<Limiter<C>>>,
+    /// How many there are when the unused ones are forgotten next.
+    sweep_at: usize,
 }
 
 /// Whose limit it is.
@@ -48,6 +60,8 @@ impl Who {
 struct Limiter<C: Clock> {
     rate: Rate,
     used: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
+    /// When it was used last, in nanoseconds.
+    touched: AtomicU64,
 }
 
 /// The clock of the service.
@@ -64,11 +78,16 @@ impl Clock for Steady {
 
 impl Default for RateLimits {
     fn default() -> Self {
-        Self { clock: Steady, known: RwLock::default() }
+        Self::new(Steady)
     }
 }
 
 impl<C: Clock + Clone> RateLimits<C> {
+    fn new(clock: C) -> Self {
+        let known = Known { limiters: HashMap::new(), sweep_at: SWEEP_LEAST };
+        Self { started: clock.now(), clock, known: RwLock::new(known) }
+    }
+
     /// Counts an event that is published for a tenant; refused beyond its rate.
     pub(crate) fn take_of_tenant(&self, provider: &str, tenant: &str, rate: Rate) -> Result<(), Problem> {
         self.take(Who::Tenant(provider.into(), tenant.into()), rate)
@@ -84,23 +103,42 @@ impl<C: Clock + Clone> RateLimits<C> {
 
     fn take(&self, who: Who, rate: Rate) -> Result<(), Problem> {
         let whose = who.name();
-        self.limiter(who, rate).used.check().map_err(|until| {
-            let wait = until.wait_time_from(self.clock.now());
-            Problem::RateLimited { whose, rate, wait }
-        })
+        let (limiter, now) = (self.limiter(who, rate), self.clock.now());
+        limiter.touched.store(self.nanos(now), Relaxed);
+        limiter.used.check().map_err(|until| Problem::RateLimited { whose, rate, wait: until.wait_time_from(now) })
     }
 
     fn limiter(&self, who: Who, rate: Rate) -> Arc<Limiter<C>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&who).cloned();
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).limiters.get(&who).cloned();
         if let Some(known) = known.filter(|known| known.rate == rate) {
             return known;
         }
         let mut all = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let known = all.entry(who).or_insert_with(|| Arc::new(Limiter::new(rate, self.clock.clone())));
+        all.sweep(self.nanos(self.clock.now()));
+        let new = || Arc::new(Limiter::new(rate, self.clock.clone()));
+        let known = all.limiters.entry(who).or_insert_with(new);
         if known.rate != rate {
-            *known = Arc::new(Limiter::new(rate, self.clock.clone()));
+            *known = new();
         }
         known.clone()
+    }
+
+    fn nanos(&self, at: C::Instant) -> u64 {
+        at.duration_since(self.started).as_u64()
+    }
+}
+
+impl<C: Clock> Known<C> {
+    /// Forgets the limits that are as good as new, once there are twice as many as were left last time.
+    fn sweep(&mut self, now: u64) {
+        if self.limiters.len() < self.sweep_at {
+            return;
+        }
+        self.limiters.retain(|_, limiter| {
+            let unused = Duration::from_nanos(now.saturating_sub(limiter.touched.load(Relaxed)));
+            unused < limiter.rate.per.duration()
+        });
+        self.sweep_at = SWEEP_LEAST.max(self.limiters.len() * 2);
     }
 }
 
@@ -111,14 +149,15 @@ impl<C: Clock> Limiter<C> {
             Per::Minute => Quota::per_minute(rate.count),
             Per::Hour => Quota::per_hour(rate.count),
         };
-        Self { rate, used: RateLimiter::direct_with_clock(quota, clock) }
+        Self { rate, used: RateLimiter::direct_with_clock(quota, clock), touched: AtomicU64::new(0) }
     }
 }
 
+/// Fewer limits than this are not worth a walk.
+const SWEEP_LEAST: usize = 1_024;
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use governor::clock::FakeRelativeClock;
 
     use super::*;
@@ -126,7 +165,7 @@ mod tests {
     use crate::domain::time::Timestamp;
 
     fn limits() -> RateLimits<FakeRelativeClock> {
-        RateLimits { clock: FakeRelativeClock::default(), known: RwLock::default() }
+        RateLimits::new(FakeRelativeClock::default())
     }
 
     fn rate(text: &str) -> Rate {
@@ -167,5 +206,19 @@ mod tests {
         let (one, other, free) = (key("key_1", Some("2/h")), key("key_2", Some("3/h")), key("key_3", None));
         assert_eq!([taken(Some(&one)), taken(Some(&other)), taken(Some(&free)), taken(None), taken(Some(&one))], [2, 3, 9, 9, 0]);
         assert!(limits.take_of_key(Some(&one)).unwrap_err().detail().starts_with("this key has a rate limit of 2/h"));
+    }
+
+    #[test]
+    fn limits_that_nobody_uses_are_forgotten() {
+        let limits = limits();
+        let take = |number: usize, text: &str| limits.take_of_tenant("acme", &number.to_string(), rate(text)).is_ok();
+        let count = || limits.known.read().unwrap().limiters.len();
+        assert!(take(0, "1/h"));
+        assert!((1..3 * SWEEP_LEAST).all(|number| {
+            limits.clock.advance(Duration::from_millis(1));
+            take(number, "1/s")
+        }));
+        assert!(count() <= 2 * SWEEP_LEAST, "{}", count());
+        assert!(!take(0, "1/h"), "what is used up is not forgotten");
     }
 }
