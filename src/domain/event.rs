@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::channels::{CHANNEL_BYTES, Channels, OF_EVENT_MAX};
 use super::id::EventKey;
 use super::time::Timestamp;
 
@@ -38,6 +39,8 @@ pub(crate) struct Event {
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) attributes: Attributes,
     pub(crate) connection: Option<Box<str>>,
+    /// The channels that the publisher named. Empty: none, so that only webhooks without channels get the event.
+    pub(crate) channels: Channels,
     /// Whether a test call made the event. It stands in the log of its webhook, but not among the events that subscribers poll.
     pub(crate) test: bool,
     pub(crate) content: Content,
@@ -46,13 +49,13 @@ pub(crate) struct Event {
 impl Event {
     /// The most bytes of memory that an event takes whose record has `length` bytes.
     pub(crate) fn bytes_of_record(length: usize) -> usize {
-        length + ATTRIBUTES_MAX * ATTRIBUTE_BYTES + EVENT_BYTES
+        length + ATTRIBUTES_MAX * ATTRIBUTE_BYTES + OF_EVENT_MAX * CHANNEL_BYTES + EVENT_BYTES
     }
 
-    /// How many bytes of memory the event takes: its content and attributes, and a flat amount for everything else.
+    /// How many bytes of memory the event takes: its content, attributes and channels, and a flat amount for everything else.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(attribute_bytes).sum();
-        self.content.bytes.len() + attributes + EVENT_BYTES
+        self.content.bytes.len() + attributes + self.channels.bytes() + EVENT_BYTES
     }
 }
 
@@ -137,6 +140,7 @@ pub(crate) mod fixture {
             occurred_at: None,
             attributes: Attributes::new(),
             connection: None,
+            channels: Channels::default(),
             test: false,
             content: Content::new(vec![b'x'; bytes], Some(0..bytes), b""),
         }
@@ -200,8 +204,9 @@ mod tests {
     #[test]
     fn an_event_takes_no_more_memory_than_its_record_promises() {
         let attributes: Attributes = (0..ATTRIBUTES_MAX).map(|number| (format!("{number:02}"), "1".into())).collect();
-        let event = Event { attributes, ..fixture::event(1, 100) };
-        let record = 100 + ATTRIBUTES_MAX * 3;
+        let channels = Channels::new((0..OF_EVENT_MAX).map(|number| number.to_string()));
+        let event = Event { attributes, channels, ..fixture::event(1, 100) };
+        let record = 100 + ATTRIBUTES_MAX * 3 + OF_EVENT_MAX;
         assert_eq!(event.bytes(), Event::bytes_of_record(record));
     }
 

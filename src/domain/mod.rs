@@ -4,6 +4,7 @@
 //! or serde's on-disk forms, and nothing here imports from another room.
 
 pub(crate) mod access;
+pub(crate) mod channels;
 pub(crate) mod delivery;
 pub(crate) mod dialect;
 pub(crate) mod event;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 use super::{member, open};
+use crate::domain::channels::Channels;
 use crate::domain::json::quote;
 
 /// An event on disk: the answer to `POST /v1/events`.
@@ -45,6 +46,7 @@ pub(crate) struct Written<'a, A> {
     /// Names, and scalars as JSON.
     pub(crate) attributes: A,
     pub(crate) connection: Option<&'a str>,
+    pub(crate) channels: &'a Channels,
     pub(crate) data: &'a [u8],
 }
 
@@ -63,6 +65,10 @@ impl Event<'_> {
         }
         into.push(b'}');
         member("connection", &written.connection, into);
+        if !written.channels.is_empty() {
+            into.extend_from_slice(b",\"channels\":");
+            into.extend_from_slice(written.channels.json().as_bytes());
+        }
         into.extend_from_slice(b",\"data\":");
         into.extend_from_slice(written.data);
         into.push(b'}');

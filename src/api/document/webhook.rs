@@ -23,6 +23,8 @@ pub(crate) struct Webhook {
     pub(crate) events: Vec<String>,
     pub(crate) status: WebhookStatus,
     pub(crate) created_at: Moment,
+    /// When its URL, event types, name, description or settings were last set.
+    pub(crate) updated_at: Moment,
     /// The end of the newest attempt.
     pub(crate) last_delivery_at: Option<Moment>,
     /// Failures in a row, as the dialect counts them.

@@ -136,7 +136,7 @@ pub(crate) struct Query {
 }
 
 impl Query {
-    /// Parameters that are not `known`, or given twice, are noted.
+    /// Parameters that are not `known`, or given twice, are noted. A known `prefix.*` stands for every name that begins so.
     pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Self {
         let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         let mut given: Vec<(String, String)> = pairs.into_owned().take(MEMBERS_MAX + 1).collect();
@@ -146,7 +146,7 @@ impl Query {
             given.truncate(MEMBERS_MAX);
         }
         for (index, (name, _)) in given.iter().enumerate() {
-            if !known.contains(&name.as_str()) {
+            if !known.iter().any(|known| is_known_as(name, known)) {
                 wrong.push(Wrong::new(format!("?{name}"), unknown(name, known)));
             } else if given[..index].iter().any(|(earlier, _)| earlier == name) {
                 wrong.push(Wrong::new(format!("?{name}"), "is given twice"));
@@ -157,6 +157,12 @@ impl Query {
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.given.iter().find(|(given, _)| given == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The parameters whose names begin with `prefix`, by what follows it.
+    pub(crate) fn under(&self, prefix: &str) -> Vec<(String, String)> {
+        let inside = |(name, value): &(String, String)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone()));
+        self.given.iter().filter_map(inside).collect()
     }
 
     /// The value as `read` reads it; what it does not read is noted as `otherwise` says.
@@ -206,6 +212,10 @@ impl Query {
     pub(crate) fn finish(self) -> Result<(), Problem> {
         if self.wrong.is_empty() { Ok(()) } else { Err(Problem::Fields(self.wrong)) }
     }
+}
+
+fn is_known_as(name: &str, known: &str) -> bool {
+    known.strip_suffix('*').map_or(name == known, |prefix| name.len() > prefix.len() && name.starts_with(prefix))
 }
 
 /// What is said of a word that is not one of `known`.
@@ -319,6 +329,16 @@ mod tests {
         assert_eq!(limit("limit=250"), Some(250));
         for bad in ["limit=251", "limit=0", "limit=-1", "limit=x", "limit=", "limit=1&limit=2", "limt=5"] {
             assert_eq!(limit(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_one_kind_have_a_prefix() {
+        let query = Query::read(Some("metadata.plan=pro&metadata.a.b=&limit=1"), &["limit", "metadata.*"]);
+        assert_eq!(query.under("metadata."), [("plan".into(), "pro".into()), ("a.b".into(), String::new())]);
+        assert!(query.finish().is_ok());
+        for bad in ["metadata.=x", "metadata=x", "metadata.a=1&metadata.a=2"] {
+            assert!(Query::read(Some(bad), &["metadata.*"]).finish().is_err(), "{bad}");
         }
     }
 

@@ -171,7 +171,15 @@ fn print(event: &Event, into: &mut Vec<u8>) {
         tenant: event.tenant.as_deref().unwrap_or("*"),
     };
     let attributes = event.attributes.iter().map(|(name, scalar)| (name.as_str(), &**scalar));
-    known.write(document::Written { attributes, connection: event.connection.as_deref(), data: &event.content.data() }, into);
+    known.write(
+        document::Written {
+            attributes,
+            connection: event.connection.as_deref(),
+            channels: &event.channels,
+            data: &event.content.data(),
+        },
+        into,
+    );
 }
 
 fn wait(text: &str) -> Option<Duration> {
@@ -190,6 +198,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::channels::Channels;
     use crate::domain::event::{Attributes, Content};
     use crate::domain::time::Timestamp;
 
@@ -204,6 +213,7 @@ mod tests {
             occurred_at: None,
             attributes: Attributes::from([("n".into(), "7".into())]),
             connection: None,
+            channels: Channels::default(),
             test: false,
             content: Content::new(Vec::new(), None, data.as_bytes()),
         }

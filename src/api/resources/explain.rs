@@ -119,6 +119,11 @@ fn mismatch(event: &Event, &Judged { endpoint, link, differs_at }: &Judged<'_>) 
     if !endpoint.wants(&event.kind) {
         return Some(format!("`{}` is none of its event types: {}", event.kind, events()));
     }
+    let channels = &definition.settings.channels;
+    if !definition.settings.takes(&event.channels) {
+        let channels = channels.iter().collect::<Vec<_>>().join(", ");
+        return Some(format!("the event is in none of its channels: {channels}"));
+    }
     differs_at.map(|pointer| format!("its filter does not match at `{pointer}`"))
 }
 

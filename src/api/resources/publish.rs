@@ -19,6 +19,7 @@ use crate::api::request::target::{TARGET, Target};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::response::wrong::{Wrong, escaped};
+use crate::domain::channels::{Channels, OF_EVENT_MAX};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes, check_idempotency_key};
 use crate::domain::id::{has_own_form, is_name};
@@ -87,6 +88,7 @@ impl Reader<'_> {
         let occurred_at = form.time("occurred_at");
         let attributes = attributes(&mut form);
         let connection = connection(&mut form, self.dialect());
+        let channels = channels(&mut form);
         let data = form.member("data").map(|field| field.raw);
         if data.is_none() {
             form.note("data", "is missing; null is a value too");
@@ -99,6 +101,7 @@ impl Reader<'_> {
             occurred_at,
             attributes,
             connection,
+            channels,
             data: data.unwrap_or_default(),
         };
         self.judge(draft, body)
@@ -180,6 +183,7 @@ impl Reader<'_> {
             occurred_at: draft.occurred_at,
             attributes,
             connection: draft.connection,
+            channels: draft.channels,
             idempotency_key: self.idempotency_key.map(Into::into),
             content,
             test: false,
@@ -216,6 +220,11 @@ impl Reader<'_> {
             put(Some(name.as_bytes()));
             put(Some(raw.as_bytes()));
         }
+        // Behind all the rest, so that an event without channels has the hash that it had before there were any.
+        if !draft.channels.is_empty() {
+            put(None);
+            draft.channels.iter().for_each(|channel| put(Some(channel.as_bytes())));
+        }
         hash.finalize().into()
     }
 }
@@ -228,6 +237,7 @@ struct Draft<'a> {
     occurred_at: Option<Timestamp>,
     attributes: Attributes,
     connection: Option<Box<str>>,
+    channels: Channels,
     data: &'a str,
 }
 
@@ -265,6 +275,17 @@ fn connection(form: &mut Form<'_>, dialect: &Dialect) -> Option<Box<str>> {
         form.note("connection", format!("is not {NAME}"));
     }
     Some(connection.into())
+}
+
+/// The channels that the event is for; none where it names none.
+fn channels(form: &mut Form<'_>) -> Channels {
+    let Some(raw) = form.member("channels").map(|field| field.raw) else { return Channels::default() };
+    Channels::read(raw, OF_EVENT_MAX).unwrap_or_else(|refusals| {
+        for refusal in refusals.into_iter().map(|refusal| refusal.inside("channels")) {
+            form.note_at(Wrong::new(refusal.pointer, refusal.reason));
+        }
+        Channels::default()
+    })
 }
 
 /// Attributes are JSON scalars, kept as they were written.
@@ -319,7 +340,7 @@ fn refused(refusals: impl IntoIterator<Item = Refusal>) -> Problem {
 }
 
 /// The members of a published event.
-const MEMBERS: &[&str] = &["type", "data", "id", "occurred_at", "attributes", "connection", "tenant"];
+const MEMBERS: &[&str] = &["type", "data", "id", "occurred_at", "attributes", "connection", "channels", "tenant"];
 
 /// Stands for the id that the store will give, which any header can hold.
 const ANY_ID: &str = "evt_00000000000000000000000000";

@@ -46,6 +46,10 @@ pub(crate) struct Send {
     #[arg(long, value_name = "ID", value_parser = args::id)]
     connection: Option<String>,
 
+    /// The channels that it is for: names separated by commas, or repeated
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    channels: Vec<String>,
+
     /// Publishing again with the same key does nothing and gives the first answer
     #[arg(long, value_name = "KEY", value_parser = args::idempotency_key)]
     idempotency_key: Option<String>,
@@ -75,6 +79,8 @@ struct Event<'a> {
     attributes: BTreeMap<&'a str, &'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    channels: &'a [String],
     data: &'a RawValue,
 }
 
@@ -133,6 +139,7 @@ impl Send {
             occurred_at: self.occurred_at.as_deref(),
             attributes,
             connection: self.connection.as_deref(),
+            channels: &self.channels,
             data,
         };
         serde_json::to_vec(&event).expect("strings and JSON always print as JSON")

@@ -82,14 +82,20 @@ fn told(refusals: &[Refusal]) -> String {
     refusals.iter().map(one).collect::<Vec<_>>().join("; it ")
 }
 
-fn shape(_name: &str) -> Shape {
-    Shape::Any
+fn shape(name: &str) -> Shape {
+    match name {
+        "channels" => Shape::list(Shape::Text),
+        "metadata" => Shape::NamedTexts,
+        _ => Shape::Any,
+    }
 }
 
 /// An example of a setting, as a line of the file.
 fn remedy(name: &str) -> Remedy {
     let example = match name {
         FILTER => "{ data = { amount = { \"$gt\" = 100 } } }",
+        "channels" => "[\"project-7\"]",
+        "metadata" => "{ plan = \"pro\" }",
         _ => "{}",
     };
     Remedy::from(format!("{name} = {example}"))

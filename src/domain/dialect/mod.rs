@@ -90,6 +90,8 @@ pub(crate) enum WebhookField {
     /// The status as true or false.
     IsActive,
     CreatedAt,
+    /// When what the webhook is was last set: its URL, its event types, its name, its description or its settings.
+    UpdatedAt,
     /// When the last attempt ended.
     LastDeliveryAt,
     /// Failures in a row, as the dialect counts them.
@@ -114,6 +116,7 @@ impl WebhookField {
         Self::Status,
         Self::IsActive,
         Self::CreatedAt,
+        Self::UpdatedAt,
         Self::LastDeliveryAt,
         Self::Failures,
         Self::LastCode,
@@ -133,6 +136,7 @@ impl WebhookField {
             Self::Status => "status",
             Self::IsActive => "is_active",
             Self::CreatedAt => "created_at",
+            Self::UpdatedAt => "updated_at",
             Self::LastDeliveryAt => "last_delivery_at",
             Self::Failures => "failures",
             Self::LastCode => "last_code",

@@ -197,7 +197,7 @@ fn credentials_are_masked_in_the_log_and_nothing_else() {
 #[test]
 fn the_members_of_a_webhook_have_different_names() {
     let mut names: Vec<_> = WebhookField::ALL.iter().map(|field| field.as_str()).collect();
-    assert_eq!((names[0], names[7], names[12]), ("id", "is_active", "last_error"));
+    assert_eq!((names[0], names[7], names[13]), ("id", "is_active", "last_error"));
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), WebhookField::ALL.len());

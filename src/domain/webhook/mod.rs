@@ -2,6 +2,7 @@
 
 pub(crate) mod endpoint;
 pub(crate) mod filter;
+pub(crate) mod metadata;
 pub(crate) mod pattern;
 pub(crate) mod secret;
 pub(crate) mod settings;

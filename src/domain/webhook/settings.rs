@@ -7,6 +7,9 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use super::filter::Filter;
+use super::metadata::Metadata;
+use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
+use crate::domain::event::Event;
 use crate::domain::refusal::Refusal;
 
 /// The settings of one webhook. The default has none.
@@ -14,12 +17,17 @@ use crate::domain::refusal::Refusal;
 pub(crate) struct WebhookSettings {
     /// Which of the events that the webhook subscribes to it gets. `None`: all of them.
     pub(crate) filter: Option<Arc<Filter>>,
+    /// Of which channels the webhook gets events. Empty: of all, and those without a channel.
+    pub(crate) channels: Channels,
+    pub(crate) metadata: Metadata,
 }
 
-/// One setting with its value; `None` takes the setting away.
+/// One setting with its value; an empty value takes the setting away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Setting {
     Filter(Option<Arc<Filter>>),
+    Channels(Channels),
+    Metadata(Metadata),
 }
 
 /// A setting as a member of an object: its name, and its value in JSON.
@@ -46,13 +54,32 @@ impl WebhookSettings {
     fn put(&mut self, setting: Setting) {
         match setting {
             Setting::Filter(filter) => self.filter = filter,
+            Setting::Channels(channels) => self.channels = channels,
+            Setting::Metadata(metadata) => self.metadata = metadata,
         }
     }
 
     /// The settings that are set, in the order of [`NAMES`].
     pub(crate) fn members(&self) -> Vec<Member<'_>> {
         let filter = self.filter.as_ref().map(|filter| Member { name: FILTER, json: filter.text().into() });
-        filter.into_iter().collect()
+        let channels = (!self.channels.is_empty()).then(|| Member { name: CHANNELS, json: self.channels.json().into() });
+        let metadata = (!self.metadata.is_empty()).then(|| Member { name: METADATA, json: self.metadata.json().into() });
+        [filter, channels, metadata].into_iter().flatten().collect()
+    }
+
+    /// Whether the webhook leaves out any of the events that it subscribes to.
+    pub(crate) fn narrows(&self) -> bool {
+        self.filter.is_some() || !self.channels.is_empty()
+    }
+
+    /// Whether the webhook gets events of these channels.
+    pub(crate) fn takes(&self, channels: &Channels) -> bool {
+        self.channels.is_empty() || self.channels.share(channels)
+    }
+
+    /// Whether the webhook gets an event of a type that it subscribes to.
+    pub(crate) fn lets_through(&self, event: &Event) -> bool {
+        self.takes(&event.channels) && self.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
     }
 
     /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
@@ -71,22 +98,31 @@ impl Setting {
         let is_given = json != "null";
         match name {
             FILTER => is_given.then(|| Filter::parse(json).map(Arc::new)).transpose().map(Self::Filter),
+            CHANNELS => Channels::read(json, OF_WEBHOOK_MAX).map(Self::Channels),
+            METADATA if !is_given => Ok(Self::Metadata(Metadata::default())),
+            METADATA => Metadata::read(json).map(Self::Metadata),
             _ => Err(vec![Refusal::new("", "there is no such setting")]),
         }
     }
 }
 
 const FILTER: &str = "filter";
+const CHANNELS: &str = "channels";
+const METADATA: &str = "metadata";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] = &[FILTER];
+pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// A value for each setting, as it is printed again.
-    const EXAMPLES: &[(&str, &str)] = &[(FILTER, r#"{"data": {"amount": {"$gt": 100}}}"#)];
+    const EXAMPLES: &[(&str, &str)] = &[
+        (FILTER, r#"{"data": {"amount": {"$gt": 100}}}"#),
+        (CHANNELS, r#"["project-1","project-2"]"#),
+        (METADATA, r#"{"plan":"pro"}"#),
+    ];
 
     fn all() -> Arc<WebhookSettings> {
         let changes: Vec<_> = EXAMPLES.iter().map(|(name, json)| Setting::read(name, json).expect(name)).collect();
@@ -117,6 +153,16 @@ mod tests {
     fn a_wrong_value_and_an_unknown_name_are_refused() {
         let refused = |name, json| Setting::read(name, json).expect_err(json)[0].pointer.clone();
         assert_eq!(refused(FILTER, r#"{"data":{"n":{"$gt":[]}}}"#), "/data/n/$gt");
+        assert_eq!([refused(CHANNELS, r#"["a b"]"#), refused(METADATA, r#"{"a":1}"#)], ["/0", "/a"]);
         assert_eq!(refused("filters", "{}"), "");
+    }
+
+    #[test]
+    fn a_webhook_with_channels_gets_events_that_share_one() {
+        let of = |names: &[&str]| Channels::new(names.iter().copied());
+        let settings = WebhookSettings { channels: of(&["a", "b"]), ..WebhookSettings::default() };
+        assert!(settings.narrows() && settings.takes(&of(&["b", "c"])));
+        assert!(!settings.takes(&of(&["c"])) && !settings.takes(&of(&[])));
+        assert!(WebhookSettings::default().takes(&of(&[])) && WebhookSettings::default().takes(&of(&["c"])));
     }
 }

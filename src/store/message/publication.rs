@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::access::Key;
+use crate::domain::channels::Channels;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Attributes, attribute_bytes};
 use crate::domain::time::Timestamp;
@@ -28,6 +29,7 @@ pub(crate) struct Publication {
     pub(crate) occurred_at: Option<Timestamp>,
     pub(crate) attributes: Attributes,
     pub(crate) connection: Option<Box<str>>,
+    pub(crate) channels: Channels,
     pub(crate) idempotency_key: Option<Box<str>>,
     /// The SHA-256 over everything that makes two publications the same. It is read only when there is an `id` or an
     /// `idempotency_key`.
@@ -61,6 +63,7 @@ impl Publication {
             occurred_at: None,
             attributes: Attributes::new(),
             connection: None,
+            channels: Channels::default(),
             idempotency_key: None,
             content: [0; 32],
             link: None,
@@ -75,7 +78,7 @@ impl Publication {
 
     /// How many bytes of memory it takes while it waits for the disk.
     pub(in crate::store) fn bytes(&self) -> usize {
-        self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + size_of::<Self>()
+        self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + self.channels.bytes() + size_of::<Self>()
     }
 }
 

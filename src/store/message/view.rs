@@ -89,6 +89,8 @@ pub(crate) struct WebhookFilter<'a> {
     pub(crate) name: Option<&'a str>,
     /// `true` lists only webhooks that fail, `false` only those that do not.
     pub(crate) failing: Option<bool>,
+    /// Names and values that the webhook's metadata has, all of them.
+    pub(crate) metadata: &'a [(String, String)],
 }
 
 /// A webhook, and the end of its newest attempt if its log still has one.

@@ -3,7 +3,8 @@
 use bincode::{BorrowDecode, Encode};
 use bytes::Bytes;
 
-use super::codec::{close, open};
+use super::codec::{VERSION, close, close_as, decode, intact, unknown_version};
+use crate::domain::channels::Channels;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
@@ -38,6 +39,9 @@ struct EventForm<'a> {
     bytes: &'a [u8],
 }
 
+/// The field that the second version adds at the end.
+type ChannelsForm<'a> = Vec<&'a str>;
+
 pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut Vec<u8>) {
     let event = &stored.event;
     let (bytes, body_end, data) = event.content.parts();
@@ -58,11 +62,16 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
         data: (narrow(data.start), narrow(data.end)),
         bytes,
     };
-    close(&event.key.0.to_be_bytes(), &form, out);
+    let key = event.key.0.to_be_bytes();
+    if event.channels.is_empty() {
+        return close(&key, &form, out);
+    }
+    let channels: ChannelsForm<'_> = event.channels.iter().collect();
+    close_as(WITH_CHANNELS, &key, &(form, channels), out);
 }
 
 pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
-    let form: EventForm<'_> = open("event", &key.0.to_be_bytes(), bytes)?;
+    let (form, channels) = forms(key, bytes)?;
     let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
     let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
         .ok_or(Error::Damaged { table: "event", why: "its body is shorter than it says" })?;
@@ -76,11 +85,23 @@ pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> R
         occurred_at: form.occurred_at.map(Timestamp::from_micros),
         attributes: form.attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
         connection: form.connection.map(Into::into),
+        channels: Channels::new(channels),
         test: form.test,
         content,
     };
     Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
 }
+
+fn forms(key: EventKey, bytes: &[u8]) -> Result<(EventForm<'_>, ChannelsForm<'_>), Error> {
+    match intact("event", &key.0.to_be_bytes(), bytes)? {
+        (WITH_CHANNELS, content) => decode("event", content),
+        (VERSION, content) => Ok((decode("event", content)?, Vec::new())),
+        _ => Err(unknown_version("event")),
+    }
+}
+
+/// The version that has channels. An event without channels is written in the version before, which an earlier release reads.
+const WITH_CHANNELS: u8 = 2;
 
 /// A place in a body as 32 bits. A body is at most 16 MiB, so every place fits.
 fn narrow(place: usize) -> u32 {

@@ -13,6 +13,7 @@ use super::tally::{brought, brought_code};
 use super::tenant::{listing, listing_code};
 use super::*;
 use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
+use crate::domain::channels::Channels;
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
@@ -75,6 +76,7 @@ fn event() -> StoredEvent {
         occurred_at: Some(LATER),
         attributes: [("version".to_owned(), "2".into())].into(),
         connection: Some("conn_1".into()),
+        channels: Channels::default(),
         test: true,
         content,
     };
@@ -208,6 +210,9 @@ fn statistics() {
 fn events() {
     let again = |was: &[u8], out: &mut Vec<u8>| write_event(&read_event(KEY.event, NODE, was).unwrap(), NODE, out);
     pinned("event", |out| write_event(&event(), NODE, out), again);
+    let mut with_channels = event();
+    with_channels.event.channels = Channels::new(["b", "a"]);
+    pinned("event-channels", |out| write_event(&with_channels, NODE, out), again);
     let mut plain = event();
     plain.event = Event {
         id: NODE.event_id(KEY.event).into(),

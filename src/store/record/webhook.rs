@@ -149,11 +149,12 @@ impl WebhookFacts {
         let theirs = event.tenant.as_deref().is_none_or(|tenant| *tenant == *self.owned.tenant);
         let was_there = self.created_at <= event.key.time() && !matches!(self.state, WebhookState::Deleted { .. });
         let wanted = self.events.iter().any(|pattern| pattern.matches(&event.kind));
-        *event.provider == *self.owned.provider && theirs && was_there && wanted && !event.test && self.passes(event)
-    }
-
-    fn passes(&self, event: &Event) -> bool {
-        self.settings.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
+        *event.provider == *self.owned.provider
+            && theirs
+            && was_there
+            && wanted
+            && !event.test
+            && self.settings.lets_through(event)
     }
 }
 

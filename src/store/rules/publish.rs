@@ -123,6 +123,7 @@ pub(in crate::store) fn event(publication: Publication, key: EventKey, node: Nod
         occurred_at: publication.occurred_at,
         attributes: publication.attributes,
         connection: publication.connection,
+        channels: publication.channels,
         test: publication.test,
         content: Content::new(rendered.bytes, rendered.data, &publication.data),
     }

@@ -21,7 +21,7 @@ use crate::store::message::permit::Live;
 use crate::store::message::tenant::Tenant;
 use crate::store::message::view::Owners;
 use crate::store::record::Listing;
-use crate::store::rules::publish::filters::Filters;
+use crate::store::rules::publish::filters::Narrowing;
 
 /// The registry of one store.
 #[derive(Default)]
@@ -67,8 +67,8 @@ struct Subscriptions {
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
     /// The webhooks that have a name, by their names.
     named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
-    /// The filters of the webhooks that have one.
-    filters: Filters,
+    /// The settings of the webhooks that leave out some events that they subscribe to.
+    narrowing: Narrowing,
 }
 
 /// The webhooks that an event can reach: those of a tenant, or those of all tenants of a provider.
@@ -138,9 +138,9 @@ impl Registry {
         self.subscriptions(audience).map_or_else(Vec::new, |held| held.matching(kind, after))
     }
 
-    /// The filters of the webhooks that have one. `None` when nobody could want the event.
-    pub(in crate::store) fn filters(&self, audience: Audience<'_>) -> Option<&Filters> {
-        self.subscriptions(audience).map(|held| &held.filters)
+    /// The settings of the webhooks that leave out some events that they subscribe to. `None` when nobody could want the event.
+    pub(in crate::store) fn narrowing(&self, audience: Audience<'_>) -> Option<&Narrowing> {
+        self.subscriptions(audience).map(|held| &held.narrowing)
     }
 
     /// The event types that webhooks want by their full names. Each comes once, in no order.
@@ -311,8 +311,8 @@ impl Subscriptions {
         if !endpoint.definition.name.is_empty() {
             self.named.entry(endpoint.definition.name.clone()).or_default().insert(endpoint.no);
         }
-        if let Some(filter) = &endpoint.definition.settings.filter {
-            self.filters.insert(endpoint.no, filter.clone());
+        if endpoint.definition.settings.narrows() {
+            self.narrowing.insert(endpoint.no, endpoint.definition.settings.clone());
         }
         let wanted = endpoint.definition.events.iter().filter(|_| endpoint.is_subscribed());
         for pattern in wanted {
@@ -322,7 +322,7 @@ impl Subscriptions {
 
     fn drop(&mut self, endpoint: &Endpoint) {
         self.all.remove(&endpoint.no);
-        self.filters.remove(&endpoint.no);
+        self.narrowing.remove(&endpoint.no);
         take_out(&mut self.named, &endpoint.definition.name, endpoint.no);
         for text in endpoint.definition.events.iter().map(Pattern::to_string) {
             take_out(&mut self.by_pattern, &text, endpoint.no);

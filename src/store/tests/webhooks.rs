@@ -19,7 +19,7 @@ fn names(store: &Store, filter: WebhookFilter<'_>) -> Vec<String> {
 }
 
 fn all() -> WebhookFilter<'static> {
-    WebhookFilter { of: Owners::All, name: None, failing: None }
+    WebhookFilter { of: Owners::All, name: None, failing: None, metadata: &[] }
 }
 
 fn failing(store: &Store) -> Vec<String> {

@@ -193,13 +193,13 @@ async fn deck_and_the_standard_dialects_show_their_own_fields() {
             "documents.adaptive_decision.finished",
             json!({ "id": "wh_", "name": "n", "url": "https://a.example/",
             "events": ["documents.adaptive_decision.finished"], "description": "d", "secret": "whsec_", "status": "active",
-            "created_at": "Z" }),
+            "created_at": "Z", "updated_at": "Z" }),
         ),
         (
             "standard",
             "a.b",
             json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["a.b"], "description": "d",
-            "secret": "whsec_", "status": "active", "created_at": "Z", "failures": 0, "last_code": null, "last_error": null }),
+            "secret": "whsec_", "status": "active", "created_at": "Z", "updated_at": "Z", "failures": 0, "last_code": null, "last_error": null }),
         ),
     ] {
         let service = Service::start(&strict(dialect)).await;

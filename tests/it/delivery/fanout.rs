@@ -1,5 +1,6 @@
 //! One event goes to thousands of webhooks while the service is killed.
 
+mod channels;
 mod filters;
 
 use std::collections::HashSet;

@@ -12,15 +12,17 @@ use crate::domain::id::EndpointNo;
 use crate::store::WebhookFilter;
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
-/// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail.
+/// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail,
+/// `?metadata.NAME=VALUE` those whose metadata has that.
 pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
-    let mut query = context.query(&["limit", "cursor", "tenant", "name", "failing"]);
+    let mut query = context.query(&["limit", "cursor", "tenant", "name", "failing", "metadata.*"]);
+    let metadata = query.under("metadata.");
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let (whose, name, failing) = (Whose::from_query(&mut query), name_of(&mut query), query.boolean("failing"));
     query.finish()?;
     let (whose, store) = (whose.check(context)?, context.api.store.clone());
     let look = move || {
-        let filter = WebhookFilter { of: whose.owners(), name: name.as_deref(), failing };
+        let filter = WebhookFilter { of: whose.owners(), name: name.as_deref(), failing, metadata: &metadata };
         store.webhooks_where(filter, after, limit)
     };
     let found = context::read(look).await?;

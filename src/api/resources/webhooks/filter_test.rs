@@ -57,7 +57,7 @@ pub(crate) async fn filter_test(context: &Context<'_>) -> Result<Reply, Problem>
 fn filter(form: &mut Form<'_>, endpoint: &Endpoint) -> Option<Arc<Filter>> {
     match setting("filter", form) {
         Some(Setting::Filter(filter)) => filter,
-        None => endpoint.definition.settings.filter.clone(),
+        _ => endpoint.definition.settings.filter.clone(),
     }
 }
 

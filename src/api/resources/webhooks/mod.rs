@@ -30,7 +30,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
-use crate::store::{NewWebhook, Recover, WebhookView};
+use crate::store::{NewWebhook, Owners, Recover, WebhookFilter, WebhookView};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
 use expand::{Expand, expand, expand_of};
 use show::Shown;
@@ -69,28 +69,37 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
 }
 
-/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store.
+/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store, and
+/// `?metadata.NAME=VALUE` those whose metadata has that.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = context.caller.owned()?;
-    let mut query = context.query(&["limit", "cursor", "name", "expand"]);
+    let mut query = context.query(&["limit", "cursor", "name", "expand", "metadata.*"]);
+    let metadata = query.under("metadata.");
     let expand = expand_of(&mut query);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = definition::name_of(&mut query);
     query.finish()?;
     let (store, dialect, is_tenant) = (context.api.store.clone(), context.dialect().clone(), context.caller.is_tenant());
-    let look = move || {
-        let found = match name {
-            Some(name) => store.webhooks_named(&owned, &name),
-            None => store.webhooks(&owned, after, limit + 1),
-        };
-        store.webhook_views(&found)
+    let look = move || match name {
+        Some(name) => {
+            let mut found = store.webhooks_named(&owned, &name);
+            found.retain(|endpoint| endpoint.definition.settings.metadata.has_all(&metadata));
+            store.webhook_views(&found).map(|views| (views, None))
+        }
+        None => {
+            let of = Owners::Tenant(&owned.provider, &owned.tenant);
+            let page =
+                store.webhooks_where(WebhookFilter { of, name: None, failing: None, metadata: &metadata }, after, limit)?;
+            Ok((page.views, page.next))
+        }
     };
-    let found = context::read(look).await?;
+    let (found, next) = context::read(look).await?;
+    let next = next.as_ref().map(cursor::encode);
     let print = move |view: &WebhookView, into: &mut Vec<u8>| {
         document::write(&shown(Shown { view, secret: None, expand }, &dialect, is_tenant), into);
         Ok(())
     };
-    let rows = Listed::new(found, limit, |view| cursor::encode(&view.endpoint.no), print);
+    let rows = Listed::found(found, next, |view| cursor::encode(&view.endpoint.no), print);
     page(context, Frame::new(context.dialect()), rows).await
 }
 

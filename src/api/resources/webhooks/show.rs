@@ -74,6 +74,7 @@ impl<'a> Shown<'a> {
             WebhookField::Status => text(status_in(endpoint, knows_removed)),
             WebhookField::IsActive => Member::Flag(endpoint.is_active()),
             WebhookField::CreatedAt => Member::Moment(endpoint.created_at.into()),
+            WebhookField::UpdatedAt => Member::Moment(endpoint.changed_at.into()),
             WebhookField::LastDeliveryAt => or_null(last.map(|last| Member::Moment(last.ended_at.into()))),
             WebhookField::Failures => Member::Number(endpoint.failures.into()),
             WebhookField::LastCode => or_null(last.and_then(|last| last.code).map(|code| Member::Number(code.into()))),
@@ -117,6 +118,7 @@ pub(in crate::api) fn document(view: &WebhookView) -> Webhook {
         events: endpoint.definition.events.iter().map(ToString::to_string).collect(),
         status: status(endpoint),
         created_at: endpoint.created_at.into(),
+        updated_at: endpoint.changed_at.into(),
         last_delivery_at: last.map(|last| last.ended_at.into()),
         failures: endpoint.failures,
         last_code: last.and_then(|last| last.code),
@@ -164,7 +166,7 @@ fn owner(owner: &Owner) -> &str {
 }
 
 /// Every member but the secret, and what another says too.
-const EVERYWHERE: [WebhookField; 12] = [
+const EVERYWHERE: [WebhookField; 13] = [
     WebhookField::Id,
     WebhookField::Name,
     WebhookField::Description,
@@ -172,6 +174,7 @@ const EVERYWHERE: [WebhookField; 12] = [
     WebhookField::Events,
     WebhookField::Status,
     WebhookField::CreatedAt,
+    WebhookField::UpdatedAt,
     WebhookField::LastDeliveryAt,
     WebhookField::Failures,
     WebhookField::LastCode,

@@ -14,6 +14,7 @@ use crate::api::resources::whole;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::response::wrong::Wrong;
+use crate::domain::channels::Channels;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::Attributes;
 use crate::domain::id::{DeliveryKey, EndpointNo};
@@ -132,6 +133,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         occurred_at: None,
         attributes,
         connection: None,
+        channels: Channels::default(),
         idempotency_key: None,
         content: [0; 32],
         link: None,

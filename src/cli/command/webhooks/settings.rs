@@ -1,7 +1,7 @@
 //! What `webhooks add` and `webhooks edit` set besides URL, event types, name and description.
 
 use clap::Args;
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::document::members::Members;
 use crate::cli::args;
@@ -12,6 +12,14 @@ pub(crate) struct Settings {
     /// Only events that this filter matches: JSON, @FILE, or - for stdin; null for every event
     #[arg(long, value_name = "JSON")]
     filter: Option<String>,
+
+    /// Only events of these channels: names separated by commas, or repeated; an empty name for every event
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    channels: Option<Vec<String>>,
+
+    /// What is kept with it and shown: a JSON object of strings, @FILE, or - for stdin
+    #[arg(long, value_name = "JSON")]
+    metadata: Option<String>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -20,9 +28,21 @@ pub(crate) type Given = Members<Box<RawValue>, &'static str>;
 impl Settings {
     /// The settings that were given, as members of the request.
     pub(crate) fn given(&self) -> Result<Given, Failure> {
-        let filter = self.filter.as_deref().map(|filter| args::json_of("--filter", filter)).transpose()?;
-        Ok(Members(filter.into_iter().map(|filter| ("filter", filter)).collect()))
+        let json = |option, given: &Option<String>| given.as_deref().map(|json| args::json_of(option, json)).transpose();
+        let members = [
+            ("filter", json("--filter", &self.filter)?),
+            ("channels", self.channels.as_deref().map(list)),
+            ("metadata", json("--metadata", &self.metadata)?),
+        ];
+        Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }
+}
+
+/// A list of names; null where there is none.
+fn list(names: &[String]) -> Box<RawValue> {
+    let names: Vec<_> = names.iter().filter(|name| !name.is_empty()).collect();
+    let list = if names.is_empty() { to_raw_value(&()) } else { to_raw_value(&names) };
+    list.expect("text always prints as JSON")
 }
 
 #[cfg(test)]
@@ -33,15 +53,21 @@ mod tests {
 
     #[test]
     fn a_filter_goes_out_byte_for_byte() {
-        let settings = Settings { filter: Some(r#"{"data": {"n": 1e999}}"#.into()) };
+        let settings = Settings { filter: Some(r#"{"data": {"n": 1e999}}"#.into()), ..Settings::default() };
         let printed = json_line(&settings.given().expect("JSON"));
         assert_eq!(printed, r#"{"filter":{"data": {"n": 1e999}}}"#);
         assert!(Settings::default().given().expect("nothing").0.is_empty());
     }
 
     #[test]
+    fn channels_are_a_list_and_an_empty_name_takes_them_away() {
+        assert_eq!(list(&["a".into(), "b".into()]).get(), r#"["a","b"]"#);
+        assert_eq!(list(&[String::new()]).get(), "null");
+    }
+
+    #[test]
     fn a_filter_that_is_no_json_names_its_option() {
-        let failure = Settings { filter: Some("{a:1}".into()) }.given().expect_err("no JSON");
+        let failure = Settings { filter: Some("{a:1}".into()), ..Settings::default() }.given().expect_err("no JSON");
         assert!(failure.human(&Called::default()).contains("--filter @body.json"));
     }
 }

@@ -161,9 +161,8 @@ impl Batch<'_, '_> {
             Some(link) => registry.matching_named(audience, link, &publication.kind),
             None => registry.matching(audience, &publication.kind, EndpointNo(0)),
         };
-        if let Some(filters) = registry.filters(audience) {
-            let Publication { kind, data, attributes, .. } = publication;
-            filters::keep_matching(&mut found, filters, Facts { kind, data, attributes });
+        if let Some(narrowing) = registry.narrowing(audience) {
+            filters::keep_matching(&mut found, narrowing, Facts::of(publication));
         }
         found
     }

@@ -85,7 +85,7 @@ impl Batch<'_, '_> {
         slice
     }
 
-    /// The next webhooks that subscribe to the event, and those of them whose filters let it through.
+    /// The next webhooks that subscribe to the event, and those of them that get it.
     fn matching_slice(&self, event: &Event, cursor: &Fanout) -> Slice {
         let registry = self.shared.registry();
         let audience = match &event.tenant {
@@ -97,10 +97,8 @@ impl Batch<'_, '_> {
         found.truncate(SLICE);
         let looked = found.len();
         let last = found.last().copied().filter(|_| looked == SLICE);
-        if let Some(filters) = registry.filters(audience) {
-            let data = event.content.data();
-            let facts = Facts { kind: &event.kind, data: &data, attributes: &event.attributes };
-            filters::keep_matching(&mut found, filters, facts);
+        if let Some(narrowing) = registry.narrowing(audience) {
+            filters::keep_matching(&mut found, narrowing, Facts::of_event(event, &event.content.data()));
         }
         Slice { found, looked, last }
     }

@@ -94,7 +94,7 @@ impl Snapshot<'_> {
         let link = self.store().dialect(&endpoint.provider).link(&stored.event.attributes);
         let routed = link.is_none_or(|link| *link == *endpoint.definition.name);
         let perhaps_had = stored.removed > 0 && endpoint.created_at <= key.time();
-        let passes = || endpoint.definition.settings.filter.as_ref().is_none_or(|filter| filter.lets_through(&stored.event));
+        let passes = || endpoint.definition.settings.lets_through(&stored.event);
         let wanted = endpoint.wants(&stored.event.kind) && routed && !perhaps_had && passes();
         let missed = wanted && self.delivery(DeliveryKey { event: key, endpoint: endpoint.no })?.is_none();
         Ok(missed.then_some(Recovered::Missed(key)))

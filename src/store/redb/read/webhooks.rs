@@ -35,7 +35,7 @@ impl Store {
             looked += slice.len();
             let whole = slice.len() < SLICE;
             let last = slice.last().map(|entry| entry.endpoint.no);
-            let named = slice.into_iter().filter(|entry| has_name(entry, filter.name)).collect();
+            let named = slice.into_iter().filter(|entry| is_meant(entry, filter)).collect();
             let (views, unknown) = self.viewed(named)?;
             read += unknown;
             page.views.extend(views.into_iter().filter(|view| filter.failing.is_none_or(|failing| failing == view.is_failing())));
@@ -110,8 +110,10 @@ impl Snapshot<'_> {
     }
 }
 
-fn has_name(entry: &Entry, name: Option<&str>) -> bool {
-    name.is_none_or(|name| *name == *entry.endpoint.definition.name)
+/// Whether a webhook has the name and the metadata that a filter asks for.
+fn is_meant(entry: &Entry, filter: WebhookFilter<'_>) -> bool {
+    let definition = &entry.endpoint.definition;
+    filter.name.is_none_or(|name| *name == *definition.name) && definition.settings.metadata.has_all(filter.metadata)
 }
 
 /// Webhooks that are taken out of the registry at once: readers of all calls wait for its lock.

@@ -1,32 +1,56 @@
-//! Which of the webhooks that subscribe to an event get it, by their payload filters.
+//! Which of the webhooks that subscribe to an event get it, by their channels and payload filters.
 
 use std::sync::Arc;
 
-use crate::domain::event::Attributes;
+use crate::domain::channels::Channels;
+use crate::domain::event::{Attributes, Event};
 use crate::domain::id::{ByEndpoint, EndpointNo};
 use crate::domain::webhook::filter::{Filter, Judge, Subject, Verdict};
+use crate::domain::webhook::settings::WebhookSettings;
+use crate::store::message::publication::Publication;
 
-/// Filters by their webhooks.
-pub(in crate::store) type Filters = ByEndpoint<Arc<Filter>>;
+/// The settings of the webhooks that leave out some events that they subscribe to.
+pub(in crate::store) type Narrowing = ByEndpoint<Arc<WebhookSettings>>;
 
-/// What of an event filters see. `data` is as the dialect prints it.
+/// What of an event channels and filters see. `data` is as the dialect prints it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Facts<'a> {
     pub(in crate::store) kind: &'a str,
     pub(in crate::store) data: &'a [u8],
     pub(in crate::store) attributes: &'a Attributes,
+    pub(in crate::store) channels: &'a Channels,
 }
 
-/// Leaves the webhooks in `found` that get an event: those without a filter, and those whose filter matches. The event is read
-/// once, and only when some webhook in `found` has a filter. A filter that cannot judge the event lets it through.
-pub(in crate::store) fn keep_matching(found: &mut Vec<EndpointNo>, filters: &Filters, event: Facts<'_>) {
-    let count = if filters.is_empty() { 0 } else { found.iter().filter(|no| filters.contains_key(no)).count() };
+impl<'a> Facts<'a> {
+    pub(in crate::store) fn of(Publication { kind, data, attributes, channels, .. }: &'a Publication) -> Self {
+        Self { kind, data, attributes, channels }
+    }
+
+    /// The facts of an event that was published; `data` is its content's.
+    pub(in crate::store) fn of_event(event: &'a Event, data: &'a [u8]) -> Self {
+        Self { kind: &event.kind, data, attributes: &event.attributes, channels: &event.channels }
+    }
+}
+
+/// Leaves the webhooks in `found` that get an event: by their channels, and then by their filters. The event is read once, and only
+/// when some webhook that is left has a filter. A filter that cannot judge the event lets it through.
+pub(in crate::store) fn keep_matching(found: &mut Vec<EndpointNo>, narrowing: &Narrowing, event: Facts<'_>) {
+    if narrowing.is_empty() {
+        return;
+    }
+    found.retain(|no| narrowing.get(no).is_none_or(|settings| settings.takes(event.channels)));
+    let filter = |no: &EndpointNo| narrowing.get(no).and_then(|settings| settings.filter.as_deref());
+    keep_by_filter(found, filter, event);
+}
+
+fn keep_by_filter<'f>(found: &mut Vec<EndpointNo>, filter: impl Fn(&EndpointNo) -> Option<&'f Filter>, event: Facts<'_>) {
+    let count = found.iter().filter(|no| filter(no).is_some()).count();
     if count == 0 {
         return;
     }
     let Ok(subject) = Subject::read(event.kind, event.data, event.attributes) else { return };
     let mut judge = Judge::of_many(&subject, count);
-    found.retain(|no| filters.get(no).is_none_or(|filter| judge.verdict(filter) != Verdict::Differs));
+    found.retain(|no| filter(no).is_none_or(|filter| judge.verdict(filter) != Verdict::Differs));
 }
 
 #[cfg(test)]
@@ -34,11 +58,30 @@ mod tests {
     use super::*;
 
     fn kept(filters: &[(u32, &str)], data: &str) -> Vec<u32> {
-        let parsed = filters.iter().map(|(no, text)| (EndpointNo(*no), Arc::new(Filter::parse(text).expect("a filter"))));
+        let filter = |text: &str| Some(Arc::new(Filter::parse(text).expect("a filter")));
+        let settings = |text: &str| WebhookSettings { filter: filter(text), ..WebhookSettings::default() };
+        kept_by(filters.iter().map(|(no, text)| (*no, settings(text))).collect(), data, &[])
+    }
+
+    /// Of the webhooks 1, 2 and 3 those that get an event of these channels.
+    fn kept_by(settings: Vec<(u32, WebhookSettings)>, data: &str, channels: &[&str]) -> Vec<u32> {
+        let narrowing = settings.into_iter().map(|(no, settings)| (EndpointNo(no), Arc::new(settings))).collect();
         let mut found = vec![EndpointNo(1), EndpointNo(2), EndpointNo(3)];
-        let (attributes, filters) = (Attributes::from([("n".into(), "7".into())]), parsed.collect());
-        keep_matching(&mut found, &filters, Facts { kind: "a.b", data: data.as_bytes(), attributes: &attributes });
+        let attributes = Attributes::from([("n".into(), "7".into())]);
+        let channels = Channels::new(channels.iter().copied());
+        let facts = Facts { kind: "a.b", data: data.as_bytes(), attributes: &attributes, channels: &channels };
+        keep_matching(&mut found, &narrowing, facts);
         found.into_iter().map(|no| no.0).collect()
+    }
+
+    #[test]
+    fn channels_leave_out_webhooks_before_data_is_read() {
+        let of = |names: &[&str]| Channels::new(names.iter().copied());
+        let filter = Some(Arc::new(Filter::parse("{\"data\":1}").expect("a filter")));
+        let elsewhere = WebhookSettings { channels: of(&["b"]), filter, ..WebhookSettings::default() };
+        let here = WebhookSettings { channels: of(&["a", "b"]), ..WebhookSettings::default() };
+        assert_eq!(kept_by(vec![(1, elsewhere.clone()), (2, here.clone())], "this is no JSON", &["a"]), [2, 3]);
+        assert_eq!(kept_by(vec![(1, elsewhere), (2, here)], "2", &[]), [3]);
     }
 
     #[test]
