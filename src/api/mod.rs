@@ -175,9 +175,7 @@ impl Api {
         if found.need == Need::Metrics && way.is_open(&settings.metrics_allow) {
             return resources::metrics::show(self, &settings, &head.headers).await;
         }
-        let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
-        let known = keys.caller(entrance, &head.headers, || settings.keys().next().is_some() || self.store.has_keys());
-        let mut caller = known.map_err(|problem| self.stranger(problem, slot, &head.headers))?;
+        let mut caller = self.caller(entrance, &settings, &head.headers, slot).await?;
         slot.show(|| Group::Party(self.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
         caller.may(found.need, entrance)?;
         // Of what is published each event counts, and not the call.
@@ -196,10 +194,26 @@ impl Api {
         let (query, headers, body) = (head.uri.query(), &head.headers, taken.bytes.clone());
         let rooms = (carrier == Carrier::Many).then(|| self.rooms(&caller));
         let context = Context { api: self, settings: &settings, caller, slot, id, provider, query, headers, is_ndjson, body };
+        // The writer itself knows what a publication meets. Every other call is about what is there by now.
+        if found.call != Call::Publish {
+            self.store.catch_up().await?;
+        }
         let mut reply = self.call(found.call, context).await?;
         // What was done is answered in any case.
         let is_held = rooms.is_none_or(|rooms| reply.take_room(&rooms));
         if is_held || head.method != ::http::Method::GET { Ok(reply) } else { Err(response::answer::CROWDED) }
+    }
+
+    /// Finds out who asks. A key that memory does not know may have been made meanwhile.
+    async fn caller(&self, entrance: Entrance, settings: &Settings, headers: &HeaderMap, slot: &Slot) -> Result<Caller, Problem> {
+        let keys = Keys { settings, kept: |hash: &KeyHash| self.store.key(hash) };
+        let find = || keys.caller(entrance, headers, || settings.keys().next().is_some() || self.store.has_keys());
+        let mut known = find();
+        if matches!(known, Err(Problem::NoKey(_))) {
+            self.store.catch_up().await?;
+            known = find();
+        }
+        known.map_err(|problem| self.stranger(problem, slot, headers))
     }
 
     /// Why a caller is none, as exactly as it is known; of a wrong key beyond the rate of its address no more than that.
@@ -280,7 +294,7 @@ impl Api {
             Call::ListKeys => resources::keys::list(context).await,
             Call::CreateKey => resources::keys::create(context).await,
             Call::RevokeKey => resources::keys::revoke(context).await,
-            Call::Status => Ok(resources::admin::status(self)),
+            Call::Status => Ok(resources::admin::status(self).await),
             Call::Reload => resources::admin::reload(self).await,
             Call::AcceptClock => resources::admin::accept_clock(self).await,
             Call::BeginBackup => resources::admin::backups::begin(context).await,

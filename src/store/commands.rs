@@ -8,15 +8,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::handle::Store;
-use super::message::command::{DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recovered, TestRun, WebhookOp};
+use super::message::command::{DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp};
 use super::message::publication::Publication;
 use super::message::session::{NewConnection, Opened};
 use super::message::tenant::{NewTenant, Tenant};
+use super::redb::read::recover::Walk;
 use super::writer::turns::Line;
-use super::{Denied, Owned};
+use super::{Denied, Error, Owned};
 use crate::domain::access::Role;
 use crate::domain::dialect::EventType;
-use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::secret::Secret;
 
@@ -85,7 +87,25 @@ impl Store {
         self.ask_with(self.line_of_webhook(no), bytes, |to| Op::Test(no, Box::new(publication), to)).await?
     }
 
-    pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<Recovered>) -> Result<u64, Denied> {
+    /// Brings back what failed or was missed in a window of time, and returns how many deliveries that were.
+    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
+        // Also when there is nothing to bring back: a disabled webhook is refused.
+        let mut brought = self.recover_slice(no, Vec::new()).await?;
+        for (_, walk) in [(what.failed, Walk::Failed), (what.missed, Walk::Missed)].into_iter().filter(|(asked, _)| *asked) {
+            let mut after = Some(EventKey(EventKey::at(since).0.saturating_sub(1)));
+            while let Some(from) = after {
+                let window = (from, EventKey::up_to(until));
+                let piece = self.aside(move |reader| reader.to_recover(no, walk, window)).await.map_err(unreadable)?;
+                for found in piece.found.chunks(RECOVER) {
+                    brought += self.recover_slice(no, found.to_vec()).await?;
+                }
+                after = piece.next;
+            }
+        }
+        Ok(brought)
+    }
+
+    async fn recover_slice(&self, no: EndpointNo, found: Vec<Recovered>) -> Result<u64, Denied> {
         self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
     }
 
@@ -180,3 +200,12 @@ impl Store {
         answer.await.map_err(|_| Denied::Closing)
     }
 }
+
+/// Nothing more is brought back of a store that cannot be read. The log says why.
+fn unreadable(fault: Error) -> Denied {
+    tracing::error!("deliveries to recover cannot be read: {fault}");
+    Denied::Closing
+}
+
+/// Deliveries that one commit of [`Store::recover`] brings back.
+const RECOVER: usize = 500;

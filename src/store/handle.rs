@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use redb::Database;
 use tokio::sync::broadcast;
 
 use super::Error;
@@ -19,16 +18,15 @@ use super::redb::boot::opening;
 use super::redb::journal::checkpoint::Checkpoints;
 use super::redb::journal::file::Journal;
 use super::redb::medium::Medium;
-use super::redb::read::views::Views;
+use super::redb::read::Reader;
 use super::redb::site::{Moment, Site};
 use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
-use super::shared::described::Added;
 use super::shared::dial::{self, Dial};
 use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::writer::inbox::{Full, Inbox};
-use crate::budget::Budget;
+use crate::budget::{Budget, Capture, Share};
 use crate::clock::Clock;
 use crate::domain::dialect::Dialect;
 use crate::domain::id::{EndpointNo, Node};
@@ -58,8 +56,7 @@ pub(crate) struct Machine {
 /// An open store. The writer runs until [`Store::close`].
 #[derive(Clone)]
 pub(crate) struct Store {
-    pub(super) database: Arc<Database>,
-    pub(super) views: Arc<Views>,
+    pub(super) reader: Reader,
     pub(super) shared: Arc<Shared>,
     pub(super) inbox: Arc<Inbox>,
     writer: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -80,10 +77,10 @@ impl Store {
         let whose = Whose { node: opened.node, sealer: opened.sealer, path: options.path.clone() };
         let found = Found { findings: opened.findings, quarantined: opened.quarantined, watched: opened.watched };
         let around = Surroundings { dial: Dial::new(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
-        let shared = Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found);
+        let shared = Arc::new(Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found));
         shared.budget.resize(options.limits.memory);
-        let (database, inbox) = (Arc::new(opened.database), Arc::new(Inbox::new(clock.clone())));
-        let store = Self { database, views: Arc::default(), shared: Arc::new(shared), inbox, writer: Arc::default() };
+        let reader = Reader { database: Arc::new(opened.database), views: Arc::default(), shared: shared.clone() };
+        let store = Self { reader, shared, inbox: Arc::new(Inbox::new(clock.clone())), writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))
     }
 
@@ -107,17 +104,19 @@ impl Store {
     }
 
     pub(super) fn writer(&self, unstarted: Unstarted, on_commit: OnCommit) -> Writer {
+        let Reader { database, views, .. } = self.reader.clone();
+        let checkpoints = Checkpoints::start(database.clone(), self.shared.clone(), views.clone());
         Writer {
-            database: self.database.clone(),
+            database,
             inbox: self.inbox.clone(),
             shared: self.shared.clone(),
-            views: self.views.clone(),
+            views,
             memory: unstarted.memory,
             journal: unstarted.journal,
             on_commit,
             turned_at: self.shared.clock.steady(),
             checkpoint_at: None,
-            checkpoints: Checkpoints::start(self.database.clone(), self.shared.clone(), self.views.clone()),
+            checkpoints,
             untold: None,
         }
     }
@@ -161,9 +160,25 @@ impl Store {
         self.inbox.event(Op::Recheck(Box::new(Ready { known: None, needs_recheck: false, ..ready })));
     }
 
-    /// What the API added to a provider: event types, and what is said of its tenants.
-    pub(crate) fn added(&self, provider: &str) -> Added {
-        self.shared.registry().added(provider)
+    /// What one hour of so many webhooks costs to read for [`Self::tallies`], in look-ups.
+    pub(crate) fn tally_cost(&self, webhooks: usize) -> usize {
+        self.reader.tally_cost(webhooks)
+    }
+
+    /// Waits for the room that an event needs; `is_prompt` says whether its endpoint answered its last attempt. `None`: no
+    /// attempt is made any more.
+    pub(crate) async fn event_room(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
+        self.shared.budget.event(bytes, is_prompt).await
+    }
+
+    /// Takes room for what is kept of the response of an attempt, at most `wanted` bytes.
+    pub(crate) fn capture(&self, wanted: usize) -> Capture {
+        self.shared.budget.capture(wanted)
+    }
+
+    /// Lets go of all who wait in [`Self::event_room`].
+    pub(crate) fn end_attempts(&self) {
+        self.shared.budget.end_events();
     }
 
     pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {

@@ -12,13 +12,14 @@
 //! ```
 //!
 //! One thread writes. It owns the wheel too, so what is armed in memory and what stands in the due table never disagree.
-//! Everything else reads snapshots. Nothing outside this room sees a redb type.
+//! Everything else reads snapshots, through `reads.rs`. Nothing outside this room sees a redb type.
 
 mod commands;
 mod error;
 mod files;
 mod handle;
 mod message;
+mod reads;
 mod record;
 mod redb;
 mod rules;
@@ -33,14 +34,15 @@ pub(crate) use error::Error;
 pub(crate) use handle::{Machine, Options, Store};
 pub(crate) use message::backup::{BackupEnded, BackupRunning, Manifest, SealingKey};
 pub(crate) use message::command::{
-    Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, TestRun,
+    Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, Recover,
+    TestRun,
 };
 pub(crate) use message::permit::ENDPOINT_PERMITS;
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{NewTenant, Tenant, TenantFilter};
-pub(crate) use message::view::{Attempt, Filter, Of, Owners, Page, Status, View, WebhookFilter, WebhookView, status};
+pub(crate) use message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::backup::compact::{Compacted, compact};
 pub(crate) use redb::backup::online::NotBegun;
@@ -52,8 +54,6 @@ pub(crate) use redb::boot::salvage::{Salvaged, salvage};
 #[cfg(test)]
 pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
-pub(crate) use redb::read::recover::Recover;
-pub(crate) use redb::read::rows::{Fit, Space};
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use shared::described::{Added, Described, Tenants};

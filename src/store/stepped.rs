@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::message::command::Op;
 use super::redb::journal::checkpoint::by_hand;
+use super::redb::read::Reader;
 use super::redb::thread::Writer;
 use super::writer::inbox::Rest;
 use super::writer::random;
@@ -29,6 +30,11 @@ impl Stepped {
         let tell = move |commit| told.lock().unwrap_or_else(PoisonError::into_inner).push(commit);
         let writer = store.writer(unstarted, Box::new(tell));
         Ok(Self { store, writer, ops: Vec::new(), committed })
+    }
+
+    /// Reads without a runtime.
+    pub(crate) fn reader(&self) -> &Reader {
+        &self.store.reader
     }
 
     /// One turn of the writer with all that waits for it; what its commit means for those who deliver.

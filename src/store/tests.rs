@@ -5,18 +5,17 @@ mod cancel;
 mod catalogue;
 mod cut;
 mod damage;
-mod everywhere;
 mod filters;
 mod flips;
 mod index;
 mod keys;
 mod lost;
+mod reads;
 mod salvage;
 mod statistics;
 mod tombstones;
 mod turns;
 mod webhooks;
-mod woken;
 
 use std::collections::HashSet;
 use std::fs;
@@ -31,7 +30,6 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::handle::Unstarted;
-use super::redb::read::rows::{Fit, Space};
 use super::*;
 use crate::clock;
 use crate::config::dialect;
@@ -208,7 +206,7 @@ impl Lab {
     /// Waits until the tables have all that the journal holds.
     fn settle(&self) {
         let deadline = clock::steady() + Duration::from_secs(10);
-        while !self.store.views.unflushed().is_empty() {
+        while !self.store.reader.views.unflushed().is_empty() {
             assert!(clock::steady() < deadline, "a checkpoint comes within a second");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -272,15 +270,15 @@ fn look(folder: &TempDir) -> Result<(Store, Unstarted), Error> {
 
 /// An event that a store keeps whole.
 fn event(store: &Store, key: EventKey) -> Option<Event> {
-    match store.event(key, Space { room: usize::MAX, printed: 0 }).unwrap()? {
-        Fit::Fits(event) => Some(event),
+    match store.reader.events(&[key], Space { room: usize::MAX, printed: 0 }).unwrap() {
+        Fit::Fits(mut events) => events.pop().flatten(),
         Fit::Needs(_) => None,
     }
 }
 
 /// The events that a store lists.
 fn events(store: &Store) -> Vec<Published> {
-    let keys = store.event_keys(&owned(), EventKey::MIN, usize::MAX).unwrap();
+    let keys = store.reader.event_keys(&owned(), EventKey::MIN, usize::MAX).unwrap();
     let all: Vec<Event> = keys.into_iter().filter_map(|key| event(store, key)).collect();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     all.iter()
@@ -290,7 +288,7 @@ fn events(store: &Store) -> Vec<Published> {
 
 /// How many deliveries a store lists, by status.
 fn deliveries(store: &Store) -> [usize; 4] {
-    let page = store.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 10_000).unwrap();
+    let page = store.reader.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 10_000).unwrap();
     Status::ALL.map(|status| page.views.iter().filter(|view| view.status == status).count())
 }
 

@@ -132,7 +132,12 @@ impl World {
         let store = self.store();
         let key = match &published.id {
             None => store.node().event_key(&accepted.id),
-            Some(id) => store.event_by_id(&owned(published.provider, published.tenant.unwrap_or(0)), id)?.map(|event| event.key),
+            Some(id) => self
+                .process()
+                .stepped
+                .reader()
+                .event_by_id(&[owned(published.provider, published.tenant.unwrap_or(0))], id)?
+                .map(|event| event.key),
         };
         let Some(key) = key else { return Err(Broken(format!("publication {number} was answered, and is not there"))) };
         law!(!self.book.events.contains_key(&key), "publication {number} has the key of another");
@@ -157,10 +162,10 @@ impl World {
 
     /// The webhooks that the store shows an event for.
     fn goes_to(&mut self, event: EventKey) -> Held<Vec<EndpointNo>> {
-        let (store, filter) = (self.store(), Filter { event: Some(event), ..Filter::default() });
+        let (reader, filter) = (self.process().stepped.reader().clone(), Filter { event: Some(event), ..Filter::default() });
         let mut found = Vec::new();
         for no in self.book.hooks.keys() {
-            let page = store.deliveries(&Of::Webhook(*no), &filter, None, 10)?;
+            let page = reader.deliveries(&Of::Webhook(*no), &filter, None, 10)?;
             found.extend(page.views.iter().map(|view| view.delivery.key.endpoint));
         }
         Ok(found)
@@ -233,7 +238,7 @@ impl World {
                 if known.state == Is::Pending && (known.may_end || may_expire) {
                     // It may have ended without an attempt before: then a run of its own began, which shows.
                     known.is_doubted = true;
-                    let view = self.process().stepped.store.delivery_by_key(key)?;
+                    let view = self.process().stepped.reader().delivery_by_key(key)?;
                     return view.map_or(Ok(()), |view| self.compare(key, &view));
                 }
                 if known.state != Is::Pending {
@@ -367,7 +372,7 @@ impl World {
         let told = std::mem::take(&mut self.doubts.told);
         let (count, mut applied) = (told.len(), 0);
         for (key, outcome, at) in told {
-            let view = self.process().stepped.store.delivery_by_key(key)?;
+            let view = self.process().stepped.reader().delivery_by_key(key)?;
             let known = self.book.deliveries.get(&key);
             let is_in = view.zip(known).is_some_and(|(view, known)| view.delivery.attempts > known.attempts);
             if is_in {
@@ -407,7 +412,7 @@ impl World {
     fn find_new_events(&mut self) -> Held {
         let hooks: Vec<EndpointNo> = self.book.hooks.keys().copied().collect();
         for no in hooks {
-            let page = self.store().deliveries(&Of::Webhook(no), &Filter::default(), None, 100_000)?;
+            let page = self.process().stepped.reader().deliveries(&Of::Webhook(no), &Filter::default(), None, 100_000)?;
             for view in page.views {
                 let key = view.delivery.key;
                 if !self.book.deliveries.contains_key(&key) {
@@ -436,8 +441,9 @@ impl World {
 
     /// Somebody asked for every event that is there, and was not answered with another one.
     fn find_publication(&mut self, key: EventKey) -> Held {
-        let content = match self.store().event(key, Space { room: usize::MAX, printed: 0 })? {
-            Some(Fit::Fits(event)) => String::from_utf8_lossy(&event.content.data()).into_owned(),
+        let found = self.process().stepped.reader().events(&[key], Space { room: usize::MAX, printed: 0 })?;
+        let content = match &found {
+            Fit::Fits(events) if let [Some(event)] = &**events => String::from_utf8_lossy(&event.content.data()).into_owned(),
             _ => return Err(Broken(format!("the event {} has deliveries, and is not there", key.0))),
         };
         let number = content.strip_prefix(r#"{"n":"#).and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
@@ -460,7 +466,7 @@ impl World {
             self.book.deliveries.iter().filter(|(_, known)| !known.is_gone).map(|(key, _)| *key).collect();
         let mut pending = 0;
         for key in keys {
-            match self.process().stepped.store.delivery_by_key(key)? {
+            match self.process().stepped.reader().delivery_by_key(key)? {
                 Some(view) => {
                     self.compare(key, &view)?;
                     pending += u64::from(view.delivery.is_pending());
@@ -500,7 +506,7 @@ impl World {
     /// What does not end.
     pub(super) fn stuck(&mut self) -> String {
         let waiting = self.waiting();
-        let first = waiting.first().and_then(|key| self.store().delivery_by_key(*key).ok().flatten());
+        let first = waiting.first().and_then(|key| self.process().stepped.reader().delivery_by_key(*key).ok().flatten());
         format!("{} deliveries, the first of them {:?}", waiting.len(), first.map(|view| view.delivery))
     }
 
@@ -515,11 +521,11 @@ impl World {
 
     /// The statistics are the sums of the log.
     fn compare_statistics(&mut self) -> Held {
-        let store = self.store();
+        let (store, reader) = (self.store(), self.process().stepped.reader().clone());
         let (first, last) = (Hour(0), Hour::from_time(store.now() + Duration::from_secs(3_600)));
         let from = Hour(Hour::from_time(self.began).0.saturating_sub(1)).max(first);
         for no in self.book.hooks.iter().filter(|(_, hook)| hook.stands != Stands::Deleted).map(|(no, _)| *no) {
-            let tally = store.tally(&[no].into(), from..=last)?;
+            let tally = reader.tally(&[no].into(), from..=last)?;
             let made = self.book.attempts.iter().filter(|((of, _), _)| *of == no);
             let made: BTreeMap<Brought, u64> = made.map(|((_, brought), count)| (*brought, *count)).collect();
             law!(tally.attempts == made, "the statistics of {no} say {:?}, and {made:?} attempts were made", tally.attempts);

@@ -85,7 +85,7 @@ impl World {
 
     /// The log of a delivery says what its attempts came to, and its next attempt lies where the dialect has it.
     fn look_at_finished(&mut self, key: DeliveryKey, window: Option<Window>) -> Held {
-        let Some(view) = self.process().stepped.store.delivery_by_key(key)? else {
+        let Some(view) = self.process().stepped.reader().delivery_by_key(key)? else {
             return self.look_at_missing(key);
         };
         self.compare(key, &view)?;
@@ -158,7 +158,7 @@ impl World {
         if self.draw.chance(5) && !self.is_calm {
             return self.postpone(ready);
         }
-        let begun = match self.process().stepped.store.begin(&ready, None)? {
+        let begun = match self.process().stepped.reader().begin(&ready, None)? {
             Begin::Now(begun) if begun.endpoint.is_sent(begun.delivery.is_test()) => begun,
             Begin::Waits(_) => return self.postpone(ready),
             Begin::Now(_) | Begin::Over => return self.turn_over(ready.key, HealthSignal::Neutral),
@@ -185,7 +185,7 @@ impl World {
             law!(at <= now, "{key:?} is due at {at}, and is attempted at {now}");
         }
         if !self.book.deliveries.contains_key(&key)
-            && let Some(view) = self.process().stepped.store.delivery_by_key(key)?
+            && let Some(view) = self.process().stepped.reader().delivery_by_key(key)?
         {
             self.find_event(key, &view)?;
         }

@@ -19,7 +19,7 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{self, Denied, Refusal, WebhookView};
+use crate::store::{Denied, Refusal, WebhookView};
 
 /// A request at work.
 pub(crate) struct Context<'a> {
@@ -101,8 +101,9 @@ impl Context<'_> {
 
     /// A webhook with the end of its newest attempt. Where the log cannot be read, that is left out: the call itself is done.
     pub(crate) async fn view(&self, endpoint: &Arc<Endpoint>) -> WebhookView {
-        let (store, one) = (self.api.store.clone(), endpoint.clone());
-        let found = read(move || store.webhook_views(&[one])).await.ok().and_then(|mut views| views.pop());
+        let found = self.api.store.webhook_views(vec![endpoint.clone()]).await;
+        // The log says why the store could not be read.
+        let found = found.map_err(Problem::from).ok().and_then(|mut views| views.pop());
         found.unwrap_or_else(|| WebhookView { endpoint: endpoint.clone(), last: None })
     }
 
@@ -143,12 +144,9 @@ impl Context<'_> {
     }
 }
 
-/// Reads what may take milliseconds where it holds up no other request.
-pub(crate) async fn read<T: Send + 'static>(
-    look: impl FnOnce() -> Result<T, store::Error> + Send + 'static,
-) -> Result<T, Problem> {
-    let read = tokio::task::spawn_blocking(look).await.map_err(|_| Problem::Unavailable(STOPPING))?;
-    Ok(read?)
+/// Works for milliseconds where that holds up no other request. A read of the store needs none of this.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Problem::Unavailable(STOPPING))
 }
 
 /// One document, under the dialect's `wrap`.

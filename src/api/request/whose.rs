@@ -1,5 +1,7 @@
 //! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
 
+use std::sync::Arc;
+
 use super::auth::{Caller, Rank};
 use super::context::Context;
 use super::params::Query;
@@ -7,7 +9,7 @@ use super::target::target_parts;
 use crate::api::response::problem::Problem;
 use crate::domain::id::is_name;
 use crate::domain::resource::Resource;
-use crate::store::{OPERATOR_PROVIDER, Owned, Owners, Store, TenantFilter};
+use crate::store::{self, OPERATOR_PROVIDER, Owned, Owners, Store, TenantFilter};
 
 /// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,16 +79,17 @@ impl Whose {
     }
 
     /// The same for the store.
-    pub(crate) fn owners(&self) -> Owners<'_> {
-        match (&self.provider, &self.tenant) {
-            (Some(provider), Some(tenant)) => Owners::Tenant(provider, tenant),
+    pub(crate) fn owners(&self) -> Owners {
+        match (self.provider.clone(), self.tenant.clone()) {
+            (Some(provider), Some(tenant)) => Owners::Tenant(Owned { provider, tenant }),
             (Some(provider), None) => Owners::Provider(provider),
             (None, _) => Owners::All,
         }
     }
 
-    pub(crate) fn tenants(&self, store: &Store) -> Vec<Owned> {
-        store.tenants_where(|owned| self.holds(&owned.provider, &owned.tenant))
+    /// Those tenants, in no order.
+    pub(crate) async fn tenants(self, store: &Store) -> Result<Arc<[Owned]>, store::Error> {
+        store.tenants_where(move |owned| self.holds(&owned.provider, &owned.tenant)).await
     }
 }
 

@@ -19,7 +19,8 @@ use crate::config::reload::Changes;
 use crate::store::{consequence, described};
 
 /// `GET /v1/admin/status`
-pub(crate) fn status(api: &Api) -> Reply {
+pub(crate) async fn status(api: &Api) -> Reply {
+    let store_bytes = api.store.file_bytes().await;
     let health = api.store.health();
     let settings = api.settings.borrow().clone();
     let reasons = health::reasons(api, &health);
@@ -43,7 +44,7 @@ pub(crate) fn status(api: &Api) -> Reply {
         connections: api.connections() as u64,
         unauthorized: api.told.unauthorized.load(Relaxed),
         wrong_keys_limited: api.told.too_often.load(Relaxed),
-        store_bytes: api.store.file_bytes(),
+        store_bytes,
         store_bytes_max: settings.store_bytes_max,
         live_bytes: health.live_bytes,
         clock: clock_of(api),

@@ -45,16 +45,16 @@ pub(crate) async fn list_of_webhook(context: &Context<'_>) -> Result<Reply, Prob
 
 /// `GET /v1/deliveries/{id}`: with every attempt that is kept.
 pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
-    let view = found(context)?;
+    let view = found(context).await?;
     whole::one(context, &context.dialect_of(&view.endpoint), view.delivery.key).await
 }
 
 /// `POST /v1/deliveries/{id}/retry`
 pub(crate) async fn retry(context: &Context<'_>) -> Result<Reply, Problem> {
-    let view = found(context)?;
+    let view = found(context).await?;
     let key = view.delivery.key;
     context.api.store.retry(key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
-    let view = context.api.store.delivery_by_key(key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
+    let view = context.api.store.delivery_by_key(key).await?.ok_or(Problem::NotFound(Resource::Delivery))?;
     let node = context.api.store.node();
     Ok(context::document(StatusCode::OK, &context.dialect_of(&view.endpoint), &row(node, &view)))
 }
@@ -62,40 +62,39 @@ pub(crate) async fn retry(context: &Context<'_>) -> Result<Reply, Problem> {
 /// `DELETE /v1/deliveries/{id}`: one that waits ends as failed, for the reason `cancelled`. It stays in the log, and an attempt
 /// under way may still succeed.
 pub(crate) async fn cancel(context: &Context<'_>) -> Result<Reply, Problem> {
-    let view = found(context)?;
+    let view = found(context).await?;
     context.api.store.cancel(view.delivery.key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
     told::cancelled(&context.caller, context.id);
     Ok(Reply::no_content())
 }
 
 /// The delivery that the path names, if the caller sees its webhook.
-fn found(context: &Context<'_>) -> Result<View, Problem> {
-    let view = context.api.store.delivery(context.id)?.filter(|view| context.caller.sees(&view.endpoint));
+async fn found(context: &Context<'_>) -> Result<View, Problem> {
+    let view = context.api.store.delivery(context.id).await?.filter(|view| context.caller.sees(&view.endpoint));
     view.ok_or(Problem::NotFound(Resource::Delivery))
 }
 
 async fn list_of(context: &Context<'_>, dialect: &Dialect, of: Of, owned: &Owned) -> Result<Reply, Problem> {
-    let store = context.api.store.clone();
-    let node = store.node();
+    let (store, node) = (&context.api.store, context.api.store.node());
     let mut query = context.query(PARAMETERS);
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let mut filter = filter(&mut query, store.now());
     let event = query.id("event");
     query.finish()?;
     if let Some(id) = event {
-        let Some(event) = store.event_by_id(owned, &id)? else {
+        let Some(event) = store.event_by_id(owned, &id).await? else {
             return page(context, Frame::new(dialect), lines(node, store::Page::default(), row)).await;
         };
         filter.event = Some(event.key);
     }
-    let found = context::read(move || store.deliveries(&of, &filter, before, limit)).await?;
+    let found = store.deliveries(of, filter, before, limit).await?;
     page(context, Frame::new(dialect), lines(node, found, row)).await
 }
 
 /// `GET /v1/admin/deliveries`: of all tenants that the caller may see, newest first, each with its provider and tenant and its last result; `?tenant=`
 /// those of one or of a provider, `?webhook=` those of a webhook.
 pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
-    let store = context.api.store.clone();
+    let (store, node) = (&context.api.store, context.api.store.node());
     let mut query = context.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let (filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
@@ -105,20 +104,23 @@ pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
     let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound(Resource::Webhook));
     let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
-    let node = store.node();
-    let look = move || {
-        let tenants = whose.tenants(&store);
-        let Some(filter) = with_event(&store, &tenants, filter, event)? else { return Ok(store::Page::default()) };
-        store.deliveries(&webhook.unwrap_or(Of::Tenants(tenants)), &filter, before, limit)
+    let tenants = whose.tenants(store).await?;
+    let found = match with_event(store, &tenants, filter, event).await? {
+        Some(filter) => store.deliveries(webhook.unwrap_or(Of::Tenants(tenants)), filter, before, limit).await?,
+        None => store::Page::default(),
     };
-    let found = context::read(look).await?;
     page(context, Frame::default(), lines(node, found, row_with_owner)).await
 }
 
 /// A filter for an event that one of the tenants has; `None` when none of them has it.
-fn with_event(store: &Store, tenants: &[Owned], filter: Filter, id: Option<String>) -> Result<Option<Filter>, store::Error> {
+async fn with_event(
+    store: &Store,
+    tenants: &Arc<[Owned]>,
+    filter: Filter,
+    id: Option<String>,
+) -> Result<Option<Filter>, store::Error> {
     let Some(id) = id else { return Ok(Some(filter)) };
-    let found = store.event_of_any(tenants, &id)?;
+    let found = store.event_of_any(tenants.clone(), id).await?;
     Ok(found.map(|event| Filter { event: Some(event.key), ..filter }))
 }
 

@@ -1,12 +1,13 @@
 //! Events as a subscriber reads them: a feed that can be polled instead of receiving, and one by its id.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use http::StatusCode;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::document::event as document;
-use crate::api::request::context::{self, Context};
+use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::response::answer::{self, Next, Source};
 use crate::api::response::page::{Frame, Row, Rows, page};
@@ -33,35 +34,33 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut keys = read(context, &owned, after, limit, wait).await?;
     let more = keys.len() > limit;
     keys.truncate(limit);
-    let rows = Events { store: context.api.store.clone(), keys, at: 0, after, more };
+    let rows = Events { store: context.api.store.clone(), keys, at: 0, read: VecDeque::new(), after, more };
     page(context, Frame::new(context.dialect()).feed(), rows).await
 }
 
 /// `GET /v1/events/{id}`
 pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
-    let (store, key) = (context.api.store.clone(), find(context)?.key);
+    let (store, key) = (context.api.store.clone(), find(context).await?.key);
     let shown = Shown { store, key, wrap: context.dialect().api.wrap.clone() };
     Reply::rendered(StatusCode::OK, shown, context.rooms()).await
 }
 
 /// The event that the path names, without its content, if it is the tenant's or for all of its provider.
-pub(crate) fn find(context: &Context<'_>) -> Result<Event, Problem> {
-    let event = context.api.store.event_by_id(&context.caller.owned()?, context.id)?;
+pub(crate) async fn find(context: &Context<'_>) -> Result<Event, Problem> {
+    let event = context.api.store.event_by_id(&context.caller.owned()?, context.id).await?;
     event.ok_or(Problem::NotFound(Resource::Event))
 }
 
 /// An event with its content, in memory that the budget for answers gives. The share is that memory, with room for a
 /// [`Tape`](crate::domain::json::tape::Tape) of the content. `None`: the event is gone.
 pub(crate) async fn whole(context: &Context<'_>, key: EventKey) -> Result<Option<(Event, PartyShare)>, Problem> {
-    let store = context.api.store.clone();
+    let store = &context.api.store;
     let measure = Space { room: 0, printed: TAPE_BYTES };
-    let reader = store.clone();
-    let Some(Fit::Needs(bytes)) = context::read(move || reader.event(key, measure)).await? else { return Ok(None) };
+    let Fit::Needs(bytes) = store.events(vec![key], measure).await? else { return Ok(None) };
     let room = answer::room(bytes, &context.rooms()).await?;
-    let found = context::read(move || store.event(key, Space { room: usize::MAX, printed: 0 })).await?;
-    Ok(match found {
-        Some(Fit::Fits(event)) => Some((event, room)),
-        Some(Fit::Needs(_)) | None => None,
+    Ok(match store.events(vec![key], Space { room: usize::MAX, printed: 0 }).await? {
+        Fit::Fits(mut found) => found.pop().flatten().map(|event| (event, room)),
+        Fit::Needs(_) => None,
     })
 }
 
@@ -77,8 +76,7 @@ async fn read(
     let (store, mut stop) = (&context.api.store, context.api.stop.clone());
     loop {
         let mut feed = (!wait.is_zero()).then(|| store.feed(owned));
-        let (reader, of) = (store.clone(), owned.clone());
-        let keys = context::read(move || reader.event_keys(&of, after, limit + 1)).await?;
+        let keys = store.event_keys(owned.clone(), after, limit + 1).await?;
         let Some(feed) = feed.as_mut().filter(|_| keys.is_empty()) else { return Ok(keys) };
         let published = async {
             feed.changed().await;
@@ -93,23 +91,30 @@ async fn read(
     }
 }
 
-/// The events of a page, read one by one.
+/// The events of a page, read a few at a time.
 struct Events {
     store: Store,
     keys: Vec<EventKey>,
     at: usize,
+    /// The events from `at` on, as far as they are read. `None` stands for an event that is gone.
+    read: VecDeque<Option<Event>>,
     after: EventKey,
     more: bool,
 }
 
 impl Rows for Events {
-    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
-        let Some(key) = self.keys.get(self.at) else { return Ok(Row::End) };
-        Ok(match self.store.event(*key, space(room))? {
-            None => Row::Gone,
-            Some(Fit::Needs(bytes)) => Row::Needs(bytes),
-            Some(Fit::Fits(event)) => {
-                print(&event, into);
+    async fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        if self.read.is_empty() && self.at < self.keys.len() {
+            match self.store.events(self.keys[self.at..].to_vec(), space(room)).await? {
+                Fit::Needs(bytes) => return Ok(Row::Needs(bytes)),
+                Fit::Fits(events) => self.read = events.into(),
+            }
+        }
+        Ok(match self.read.front() {
+            None => Row::End,
+            Some(None) => Row::Gone,
+            Some(Some(event)) => {
+                print(event, into);
                 Row::Printed
             }
         })
@@ -117,6 +122,11 @@ impl Rows for Events {
 
     fn pass(&mut self) {
         self.at += 1;
+        self.read.pop_front();
+    }
+
+    fn let_go(&mut self) {
+        self.read.clear();
     }
 
     fn cursor(&self) -> String {
@@ -136,11 +146,10 @@ struct Shown {
 }
 
 impl Source for Shown {
-    fn next(&mut self, room: usize) -> Result<Next, Problem> {
-        let event = match self.store.event(self.key, space(room))? {
-            Some(Fit::Needs(bytes)) => return Ok(Next::Needs(bytes)),
-            Some(Fit::Fits(event)) => event,
-            None => return Err(Problem::NotFound(Resource::Event)),
+    async fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let event = match self.store.events(vec![self.key], space(room)).await? {
+            Fit::Needs(bytes) => return Ok(Next::Needs(bytes)),
+            Fit::Fits(mut found) => found.pop().flatten().ok_or(Problem::NotFound(Resource::Event))?,
         };
         let mut bytes = Vec::new();
         match &*self.wrap {

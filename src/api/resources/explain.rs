@@ -19,21 +19,21 @@ use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
 pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
-    let (event, owned) = (events::find(context)?, context.caller.owned()?);
+    let (event, owned) = (events::find(context).await?, context.caller.owned()?);
     let mut query = context.query(&["limit", "cursor"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
-    let store = context.api.store.clone();
-    let node = store.node();
+    let (store, node) = (&context.api.store, context.api.store.node());
     let endpoints = store.webhooks(&owned, after, limit + 1);
+    let keys = endpoints.iter().map(|endpoint| DeliveryKey { event: event.key, endpoint: endpoint.no }).collect();
+    let views = store.deliveries_by_key(keys).await?;
     let link = context.dialect().link(&event.attributes);
     let differing = differing(context, &event, &endpoints[..endpoints.len().min(limit)]).await?;
     let rows = Listed::new(
-        endpoints,
+        endpoints.into_iter().zip(views).collect(),
         limit,
-        |endpoint| cursor::encode(&endpoint.no),
-        documents(move |endpoint: &Arc<Endpoint>| {
-            let view = store.delivery_by_key(DeliveryKey { event: event.key, endpoint: endpoint.no })?;
+        |(endpoint, _)| cursor::encode(&endpoint.no),
+        documents(move |(endpoint, view): &(Arc<Endpoint>, Option<View>)| {
             Ok(Explained {
                 webhook_id: endpoint.id.to_string(),
                 name: endpoint.definition.name.to_string(),
@@ -60,7 +60,7 @@ async fn differing(context: &Context<'_>, event: &Event, endpoints: &[Arc<Endpoi
         return Ok(Differing::default());
     }
     let Some((event, _room)) = events::whole(context, event.key).await? else { return Ok(Differing::default()) };
-    context::read(move || Ok(pointers(&event, &filters))).await
+    context::aside(move || pointers(&event, &filters)).await
 }
 
 fn pointers(event: &Event, filters: &[(EndpointNo, Arc<Filter>)]) -> Differing {

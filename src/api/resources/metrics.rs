@@ -11,10 +11,7 @@ use crate::metrics::{Format, Now, print};
 
 /// Answers in the form that `Accept` asks for.
 pub(crate) async fn show(api: &Api, settings: &Settings, headers: &HeaderMap) -> Result<Reply, Problem> {
-    let store = api.store.clone();
-    // The count of what is held reads the store.
-    let measured = tokio::task::spawn_blocking(move || store.measured()).await;
-    let measured = measured.map_err(|_| Problem::Store)??;
+    let measured = api.store.measured().await?;
     let now =
         Now { store_limit_bytes: settings.store_bytes_max, network: api.network.len(), socket: api.socket.len(), ..measured };
     let metrics = api.store.metrics();

@@ -3,12 +3,13 @@
 //! A webhook that was deleted is in no sum any more.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use crate::api::document;
 use crate::api::document::members::Members;
 use crate::api::document::stats::{Decimal, Part};
 use crate::api::request::auth::Rank;
-use crate::api::request::context::{self, Context};
+use crate::api::request::context::Context;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Row, Rows, page};
@@ -32,24 +33,25 @@ pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
     if context.caller.rank != Rank::Operator {
         span.check(webhooks.len(), context.api.store.tally_cost(webhooks.len()))?;
     }
-    page(context, Frame::default(), Parts { store: context.api.store.clone(), webhooks, left: span, read: VecDeque::new() }).await
+    let (store, webhooks) = (context.api.store.clone(), Arc::new(webhooks));
+    page(context, Frame::default(), Parts { store, webhooks, left: span, read: VecDeque::new() }).await
 }
 
 /// The rows, of which a day is read at once.
 struct Parts {
     store: Store,
-    webhooks: BTreeSet<EndpointNo>,
+    webhooks: Arc<BTreeSet<EndpointNo>>,
     /// What is not read yet.
     left: Span,
     read: VecDeque<(Hour, Tally)>,
 }
 
 impl Rows for Parts {
-    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+    async fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         if self.read.is_empty()
             && let Some(day) = self.left.next_day()
         {
-            self.read = day.rows(&self.store.tallies(&self.webhooks, day.first..=day.last)?).into();
+            self.read = day.rows(&self.store.tallies(self.webhooks.clone(), day.first..=day.last).await?).into();
         }
         let Some((hour, tally)) = self.read.front() else { return Ok(Row::End) };
         document::write(&part(*hour, tally), into);
@@ -72,8 +74,8 @@ impl Rows for Parts {
 
 /// Those of a tenant, of a provider, or all, as far as the caller sees them.
 async fn all_of(context: &Context<'_>, whose: Whose) -> Result<BTreeSet<EndpointNo>, Problem> {
-    let (store, caller) = (context.api.store.clone(), context.caller.clone());
-    context::read(move || Ok(store.numbers_where(whose.owners(), |endpoint| caller.sees(endpoint)))).await
+    let caller = context.caller.clone();
+    Ok(context.api.store.numbers_where(whose.owners(), move |endpoint| caller.sees(endpoint)).await?)
 }
 
 /// `?tenant=PROVIDER/TENANT`, or `?provider=PROVIDER`.

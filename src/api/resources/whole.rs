@@ -1,4 +1,4 @@
-//! Deliveries by themselves: each with its event's body, once, and every attempt, read one by one.
+//! Deliveries by themselves: each with its event's body, once, and every attempt, read as many at a time as there is room for.
 
 use http::StatusCode;
 
@@ -73,11 +73,11 @@ enum Step {
 }
 
 impl Source for Wholes {
-    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+    async fn next(&mut self, room: usize) -> Result<Next, Problem> {
         let mut bytes = Vec::new();
         let mut printed = false;
         while !matches!(self.at, At::End) && bytes.len() < FILLED_BYTES {
-            match self.step(room.saturating_sub(bytes.len()), &mut bytes)? {
+            match self.step(room.saturating_sub(bytes.len()), &mut bytes).await? {
                 Step::Printed(at) => (self.at, printed) = (at, true),
                 Step::Needs(more) if !printed => return Ok(Next::Needs(more)),
                 Step::Needs(_) => break,
@@ -88,16 +88,16 @@ impl Source for Wholes {
 }
 
 impl Wholes {
-    fn step(&self, room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+    async fn step(&self, room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
         match self.at {
             At::Begin => {
                 into.extend_from_slice(&self.before);
                 Ok(Step::Printed(At::Delivery(0)))
             }
-            At::Delivery(index) => self.delivery(index, into),
-            At::Body(index, event, last) => self.body((index, event, last), room, into),
+            At::Delivery(index) => self.delivery(index, into).await,
+            At::Body(index, event, last) => self.body((index, event, last), room, into).await,
             At::Attempt { index, number, last, first } if number <= last => {
-                self.attempt((index, number, last, first), room, into)
+                self.attempts((index, number, last, first), room, into).await
             }
             At::Attempt { index, .. } => {
                 into.extend_from_slice(b"]}");
@@ -107,12 +107,12 @@ impl Wholes {
         }
     }
 
-    fn delivery(&self, index: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+    async fn delivery(&self, index: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
         let Some(key) = self.keys.get(index) else {
             into.extend_from_slice(self.after);
             return Ok(Step::Printed(At::End));
         };
-        let view = self.store.delivery_by_key(*key)?.ok_or(Problem::NotFound(Resource::Delivery))?;
+        let view = self.store.delivery_by_key(*key).await?.ok_or(Problem::NotFound(Resource::Delivery))?;
         if index > 0 {
             into.push(b',');
         }
@@ -120,34 +120,35 @@ impl Wholes {
         Ok(Step::Printed(At::Body(index, key.event, view.delivery.attempts)))
     }
 
-    fn body(&self, (index, event, last): (usize, EventKey, u16), room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
-        let event = match self.store.event(event, space(room))? {
-            Some(Fit::Needs(bytes)) => return Ok(Step::Needs(bytes)),
-            Some(Fit::Fits(event)) => Some(event.content.body()),
-            None => None,
+    async fn body(&self, (index, event, last): (usize, EventKey, u16), room: usize, into: &mut Vec<u8>) -> Result<Step, Problem> {
+        let event = match self.store.events(vec![event], space(room)).await? {
+            Fit::Needs(bytes) => return Ok(Step::Needs(bytes)),
+            Fit::Fits(mut found) => found.pop().flatten().map(|event| event.content.body()),
         };
         document::member("request", &event.as_deref().map(body_of), into);
         into.extend_from_slice(b",\"attempts\":[");
         Ok(Step::Printed(At::Attempt { index, number: 1, last, first: true }))
     }
 
-    fn attempt(
+    /// Prints as many attempts as there is room for.
+    async fn attempts(
         &self,
-        (index, number, last, first): (usize, u16, u16, bool),
+        (index, number, last, mut first): (usize, u16, u16, bool),
         room: usize,
         into: &mut Vec<u8>,
     ) -> Result<Step, Problem> {
-        let next = |first| At::Attempt { index, number: number.saturating_add(1), last, first };
-        let attempt = match self.store.attempt(self.keys[index], number, space(room))? {
-            Some(Fit::Needs(bytes)) => return Ok(Step::Needs(bytes)),
-            Some(Fit::Fits(attempt)) => attempt,
-            None => return Ok(Step::Printed(next(first))),
+        let found = match self.store.attempts(self.keys[index], number..=last, space(room)).await? {
+            Fit::Needs(bytes) => return Ok(Step::Needs(bytes)),
+            Fit::Fits(found) => found,
         };
-        if !first {
-            into.push(b',');
+        let read = u16::try_from(found.len()).unwrap_or(u16::MAX);
+        for attempt in found.into_iter().flatten() {
+            if !std::mem::replace(&mut first, false) {
+                into.push(b',');
+            }
+            document::write(&attempt_of(&attempt, self.rank), into);
         }
-        document::write(&attempt_of(&attempt, self.rank), into);
-        Ok(Step::Printed(next(false)))
+        Ok(Step::Printed(At::Attempt { index, number: number.saturating_add(read), last, first }))
     }
 }
 

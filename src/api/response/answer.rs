@@ -16,14 +16,33 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::problem::{Problem, STOPPING};
+use super::problem::Problem;
 use crate::budget::{Budget, PartyShare};
 
 /// The content of a large answer.
 pub(crate) trait Source: Send + 'static {
     /// Makes the next piece of some 50 KiB. Rows that need more than `room` bytes of memory are not made; if such a row is the
-    /// next, its need is returned. It reads the store, so it may block for milliseconds.
-    fn next(&mut self, room: usize) -> Result<Next, Problem>;
+    /// next, its need is returned. Between two calls it holds no row that it has read and not printed.
+    fn next(&mut self, room: usize) -> impl Future<Output = Result<Next, Problem>> + Send;
+}
+
+/// A source whose first piece was made.
+trait Following: Send {
+    /// Makes its next piece into `room`, or into more room if that is too little.
+    fn render(self: Box<Self>, room: PartyShare, rooms: Rooms) -> Rendering;
+}
+
+impl<S: Source> Following for S {
+    fn render(self: Box<Self>, mut room: PartyShare, rooms: Rooms) -> Rendering {
+        Box::pin(async move {
+            if room.bytes() < PIECE_BYTES {
+                drop(room);
+                room = rooms.take(PIECE_BYTES, LONG).await.ok_or(Broken)?;
+            }
+            // The log says why the store could not be read.
+            next(self, room, rooms, LONG).await.map_err(|_| Broken)
+        })
+    }
 }
 
 /// The next piece of an answer, or the room that it needs.
@@ -58,7 +77,7 @@ type Rendering = Pin<Box<dyn Future<Output = Result<Piece, Broken>> + Send>>;
 
 /// The part of an answer that is not read yet, with the room of the piece before it.
 pub(crate) struct Unread {
-    source: Box<dyn Source>,
+    source: Box<dyn Following>,
     room: PartyShare,
     rooms: Rooms,
 }
@@ -123,16 +142,10 @@ async fn begin_within(source: impl Source, rooms: Rooms, patience: Duration) -> 
 }
 
 /// Makes the next piece. When it needs more room than there is, the room is given back first, so that who waits holds nothing.
-async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
-    let (mut source, mut room, mut within) = (source, room, PIECE_BYTES);
+async fn next<S: Source>(mut source: Box<S>, mut room: PartyShare, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
+    let mut within = PIECE_BYTES;
     loop {
-        let read = tokio::task::spawn_blocking(move || {
-            let next = source.next(within);
-            (source, next)
-        });
-        let (same, next) = read.await.map_err(|_| Problem::Unavailable(STOPPING))?;
-        source = same;
-        match next? {
+        match source.next(within).await? {
             Next::Needs(bytes) => {
                 drop(room);
                 room = rooms.take(bytes, patience).await.ok_or(CROWDED)?;
@@ -157,20 +170,6 @@ async fn next(source: Box<dyn Source>, room: PartyShare, rooms: Rooms, patience:
     }
 }
 
-impl Unread {
-    fn render(self) -> Rendering {
-        Box::pin(async move {
-            let Self { source, mut room, rooms } = self;
-            if room.bytes() < PIECE_BYTES {
-                drop(room);
-                room = rooms.take(PIECE_BYTES, LONG).await.ok_or(Broken)?;
-            }
-            // The log says why the store could not be read.
-            next(source, room, rooms, LONG).await.map_err(|_| Broken)
-        })
-    }
-}
-
 impl Body for Answer {
     type Data = Bytes;
     type Error = Broken;
@@ -192,7 +191,8 @@ impl Body for Answer {
                 },
                 Rest::Unread(_) => {
                     if let Rest::Unread(unread) = std::mem::replace(&mut self.rest, Rest::Broken) {
-                        self.rest = Rest::Rendering(unread.render());
+                        let Unread { source, room, rooms } = unread;
+                        self.rest = Rest::Rendering(source.render(room, rooms));
                     }
                 }
             }
@@ -239,7 +239,7 @@ mod tests {
     struct Rows(Vec<usize>);
 
     impl Source for Rows {
-        fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        async fn next(&mut self, room: usize) -> Result<Next, Problem> {
             let Some(first) = self.0.first().copied() else { return Ok(Next::Piece { bytes: Vec::new(), last: true }) };
             if first > room {
                 return Ok(Next::Needs(first));
@@ -299,7 +299,7 @@ mod tests {
     async fn an_answer_that_cannot_be_read_on_breaks_off() {
         struct Bad(bool);
         impl Source for Bad {
-            fn next(&mut self, _: usize) -> Result<Next, Problem> {
+            async fn next(&mut self, _: usize) -> Result<Next, Problem> {
                 let first = std::mem::replace(&mut self.0, false);
                 if first { Ok(Next::Piece { bytes: vec![1], last: false }) } else { Err(Problem::Store) }
             }

@@ -13,11 +13,15 @@ use crate::domain::json::quote;
 
 /// The rows of one page, one after the other.
 pub(crate) trait Rows: Send + 'static {
-    /// Prints the row at hand, unless that takes more than `room` bytes of memory. It stays at hand until [`Self::pass`].
-    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem>;
+    /// Prints the row at hand, unless that takes more than `room` bytes of memory. It stays at hand until [`Self::pass`]. Rows that
+    /// follow may be read with it, as far as there is room for them too.
+    fn print(&mut self, room: usize, into: &mut Vec<u8>) -> impl Future<Output = Result<Row, Problem>> + Send;
 
-    /// Goes on to the row behind the one at hand.
+    /// Goes on to the row behind the row at hand.
     fn pass(&mut self);
+
+    /// Drops the rows that were read and not passed. They are read again when they are printed.
+    fn let_go(&mut self) {}
 
     /// The cursor at which the list goes on behind the row that was passed last.
     fn cursor(&self) -> String;
@@ -88,7 +92,15 @@ struct Page<R> {
 }
 
 impl<R: Rows> Source for Page<R> {
-    fn next(&mut self, room: usize) -> Result<Next, Problem> {
+    async fn next(&mut self, room: usize) -> Result<Next, Problem> {
+        let piece = self.piece(room).await;
+        self.rows.let_go();
+        piece
+    }
+}
+
+impl<R: Rows> Page<R> {
+    async fn piece(&mut self, room: usize) -> Result<Next, Problem> {
         let mut bytes = Vec::new();
         let first = self.rows_printed;
         if first == 0 {
@@ -96,7 +108,7 @@ impl<R: Rows> Source for Page<R> {
         }
         loop {
             let before = bytes.len();
-            match self.row(room.saturating_sub(before), &mut bytes)? {
+            match self.row(room.saturating_sub(before), &mut bytes).await? {
                 Row::Printed if bytes.len() >= FILLED_BYTES => return Ok(Next::Piece { bytes, last: false }),
                 Row::Printed | Row::Gone => {}
                 Row::Needs(more) if self.rows_printed == first => return Ok(Next::Needs(more + before)),
@@ -108,16 +120,14 @@ impl<R: Rows> Source for Page<R> {
             }
         }
     }
-}
 
-impl<R: Rows> Page<R> {
     /// Prints one row with the comma before it. A row that would make the page too long ends the page.
-    fn row(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+    async fn row(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         let before = into.len();
         if self.rows_printed > 0 {
             into.push(b',');
         }
-        let mut row = self.rows.print(room, into)?;
+        let mut row = self.rows.print(room, into).await?;
         let length = into.len() - before;
         if row == Row::Printed && self.rows_printed > 0 && self.bytes_printed + length > PAGE_BYTES_MAX {
             row = Row::End;
@@ -182,7 +192,7 @@ impl<T, P: FnMut(&T, &mut Vec<u8>) -> Result<(), Problem>> Listed<T, P> {
 }
 
 impl<T: Send + 'static, P: FnMut(&T, &mut Vec<u8>) -> Result<(), Problem> + Send + 'static> Rows for Listed<T, P> {
-    fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+    async fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
         let Some(item) = self.items.get(self.at) else { return Ok(Row::End) };
         (self.print)(item, into).map(|()| Row::Printed)
     }
@@ -211,6 +221,9 @@ const FILLED_BYTES: usize = PIECE_BYTES * 3 / 4;
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
     use super::*;
     use crate::api::document::members::Members;
 
@@ -225,11 +238,19 @@ mod tests {
         Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
     }
 
+    /// What a future answers that waits for nothing.
+    fn at_once<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => panic!("it waits"),
+        }
+    }
+
     /// Reads all pieces. Returns their number and the whole page as JSON.
     fn read(mut page: Page<impl Rows>) -> (usize, serde_json::Value) {
         let (mut whole, mut pieces) = (Vec::new(), 0);
         loop {
-            let next = page.next(PIECE_BYTES).expect("nothing is read");
+            let next = at_once(page.next(PIECE_BYTES)).expect("nothing is read");
             let Next::Piece { bytes, last } = next else { panic!("{next:?}") };
             whole.extend_from_slice(&bytes);
             pieces += 1;
@@ -285,7 +306,7 @@ mod tests {
     struct Wide(usize);
 
     impl Rows for Wide {
-        fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+        async fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
             match self.0 {
                 0 => Ok(Row::Gone),
                 1 if room < 1_000_000 => Ok(Row::Needs(1_000_000)),
@@ -314,12 +335,14 @@ mod tests {
     fn a_row_is_printed_when_its_room_is_there() {
         let frame = Frame { wrap: "hooks".into(), feed: true };
         let mut page = Page { frame, rows: Wide(0), rows_printed: 0, bytes_printed: 0 };
-        let needed = match page.next(PIECE_BYTES).expect("nothing is read") {
+        let needed = match at_once(page.next(PIECE_BYTES)).expect("nothing is read") {
             Next::Needs(bytes) => bytes,
             other => panic!("{other:?}"),
         };
         assert!((1_000_000..1_000_100).contains(&needed), "{needed}");
-        let Next::Piece { bytes, last: true } = page.next(needed).expect("nothing is read") else { panic!("there is room") };
+        let Next::Piece { bytes, last: true } = at_once(page.next(needed)).expect("nothing is read") else {
+            panic!("there is room")
+        };
         assert_eq!(String::from_utf8(bytes).expect("text"), r#"{"hooks":[{}],"cursor":"c2"}"#);
     }
 }

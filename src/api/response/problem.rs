@@ -249,6 +249,9 @@ impl From<Refusal> for Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
+        if matches!(error, store::Error::Stopping) {
+            return Self::Unavailable(STOPPING);
+        }
         tracing::error!("reading for the API: {error}");
         Self::Store
     }

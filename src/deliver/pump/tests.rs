@@ -98,9 +98,9 @@ async fn publish(store: &Store) {
 /// Waits until the only delivery has ended, and returns it.
 async fn ended(store: &Store) -> View {
     loop {
-        let page = store.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 10).unwrap();
+        let page = store.deliveries(Of::Tenant(owned()), Filter::default(), None, 10).await.unwrap();
         if let Some(view) = page.views.first().filter(|view| !view.delivery.is_pending()) {
-            return store.delivery_by_key(view.delivery.key).unwrap().unwrap();
+            return store.delivery_by_key(view.delivery.key).await.unwrap().unwrap();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -113,11 +113,10 @@ async fn a_panicking_attempt_fails_and_the_delivery_goes_on() {
     let (store, pump) = start(folder.path(), &format!("http://127.0.0.1:{port}{PANICS_ONCE}")).await;
     publish(&store).await;
     let view = tokio::time::timeout(PAUSE * 10, ended(&store)).await.expect("it goes on");
-    let class = |number| match store.attempt(view.delivery.key, number, Space { room: 1 << 20, printed: 1 }) {
-        Ok(Some(Fit::Fits(attempt))) => attempt.error,
-        _ => panic!("no attempt {number}"),
-    };
-    assert_eq!((view.delivery.attempts, class(1), class(2)), (2, Some(Class::Internal), None));
+    let attempts = store.attempts(view.delivery.key, 1..=2, Space { room: 1 << 20, printed: 1 }).await.unwrap();
+    let Fit::Fits(attempts) = attempts else { panic!("there is room") };
+    let classes: Vec<Option<Class>> = attempts.into_iter().map(|attempt| attempt.expect("it is kept").error).collect();
+    assert_eq!((view.delivery.attempts, classes), (2, vec![Some(Class::Internal), None]));
     assert!(view.delivery.succeeded_at.is_some() && pump.in_flight() == 0);
     tokio::task::spawn_blocking(move || store.close()).await.unwrap();
 }

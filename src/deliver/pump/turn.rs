@@ -155,7 +155,7 @@ impl Pump {
     async fn begin(&self, ready: &Ready) -> Result<Option<Begun>, Error> {
         let mut room = None;
         loop {
-            match self.store.begin(ready, room.take())? {
+            match self.store.begin(ready, room.take()).await? {
                 Begin::Now(begun) => return Ok(Some(begun)),
                 Begin::Over => return Ok(None),
                 Begin::Waits(bytes) => {

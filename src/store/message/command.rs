@@ -219,6 +219,17 @@ pub(crate) struct TestRun {
     pub(crate) done: oneshot::Receiver<()>,
 }
 
+/// What [`Store::recover`] brings back.
+///
+/// [`Store::recover`]: crate::store::Store::recover
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recover {
+    /// Whether deliveries that failed run again.
+    pub(crate) failed: bool,
+    /// Whether events are sent that the webhook matches and never got.
+    pub(crate) missed: bool,
+}
+
 /// A delivery that is to be recovered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Recovered {

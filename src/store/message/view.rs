@@ -70,27 +70,26 @@ impl Attempt {
 pub(crate) enum Of {
     Webhook(EndpointNo),
     Tenant(Owned),
-    Tenants(Vec<Owned>),
+    Tenants(Arc<[Owned]>),
 }
 
 /// Whose webhooks are listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owners<'a> {
-    /// The webhooks of one tenant, given as provider and tenant.
-    Tenant(&'a str, &'a str),
-    Provider(&'a str),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Owners {
+    Tenant(Owned),
+    Provider(Box<str>),
     All,
 }
 
 /// Which webhooks are listed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WebhookFilter<'a> {
-    pub(crate) of: Owners<'a>,
-    pub(crate) name: Option<&'a str>,
+#[derive(Clone, Debug)]
+pub(crate) struct WebhookFilter {
+    pub(crate) of: Owners,
+    pub(crate) name: Option<Box<str>>,
     /// `true` lists only webhooks that fail, `false` only those that do not.
     pub(crate) failing: Option<bool>,
     /// Names and values that the webhook's metadata has, all of them.
-    pub(crate) metadata: &'a [(String, String)],
+    pub(crate) metadata: Vec<(String, String)>,
 }
 
 /// A webhook, and the end of its newest attempt if its log still has one.
@@ -144,6 +143,20 @@ pub(crate) struct Page {
     pub(crate) views: Vec<View>,
     /// The last row that was looked at, when there may be more.
     pub(crate) next: Option<DeliveryKey>,
+}
+
+/// What was read, or how many bytes of memory it takes to read and print it.
+#[derive(Debug)]
+pub(crate) enum Fit<T> {
+    Fits(T),
+    Needs(usize),
+}
+
+/// The room in memory to read rows into, in bytes, and how many bytes printing makes of one byte of a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    pub(crate) room: usize,
+    pub(crate) printed: usize,
 }
 
 /// The word for where a delivery stands: one that is pending while its webhook is disabled is held.

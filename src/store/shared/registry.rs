@@ -156,11 +156,11 @@ impl Registry {
     }
 
     /// The webhooks of some owners whose numbers are above `after`, sorted by number.
-    pub(in crate::store) fn of(&self, of: Owners<'_>, after: EndpointNo) -> impl Iterator<Item = &Entry> {
+    pub(in crate::store) fn of(&self, of: &Owners, after: EndpointNo) -> impl Iterator<Item = &Entry> {
         let numbers = match of {
             Owners::All => Some(&self.numbers),
             Owners::Provider(provider) => self.of_provider.get(provider).map(|held| &held.all),
-            Owners::Tenant(provider, tenant) => {
+            Owners::Tenant(Owned { provider, tenant }) => {
                 self.tenant(provider, tenant).and_then(|no| self.of_tenant.get(&no)).map(|held| &held.all)
             }
         };

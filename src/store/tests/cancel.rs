@@ -74,7 +74,7 @@ impl Lab {
     }
 
     fn view(&self, key: DeliveryKey) -> View {
-        self.store.delivery_by_key(key).unwrap().unwrap()
+        self.store.reader.delivery_by_key(key).unwrap().unwrap()
     }
 
     /// Waits until a webhook's deliveries are so many by status.
@@ -90,7 +90,7 @@ impl Lab {
 
     /// How many jobs stand in the tables.
     fn jobs(&self) -> u64 {
-        let txn = ::redb::ReadableDatabase::begin_read(&*self.store.database).unwrap();
+        let txn = ::redb::ReadableDatabase::begin_read(&*self.store.reader.database).unwrap();
         ::redb::ReadableTableMetadata::len(&schema::read(&txn, schema::JOB).unwrap()).unwrap()
     }
 
@@ -131,7 +131,7 @@ fn publication(kind: &str) -> Publication {
 }
 
 fn counts(store: &Store, no: EndpointNo) -> [usize; 4] {
-    let page = store.deliveries(&Of::Webhook(no), &Filter::default(), None, 10_000).unwrap();
+    let page = store.reader.deliveries(&Of::Webhook(no), &Filter::default(), None, 10_000).unwrap();
     Status::ALL.map(|status| page.views.iter().filter(|view| view.status == status).count())
 }
 
@@ -183,7 +183,7 @@ fn a_cancelled_one_can_be_retried() {
     let lab = Lab::new();
     lab.publish("vault.closed", "{}");
     let vault = lab.webhook("vault");
-    let page = lab.store.deliveries(&Of::Webhook(vault), &Filter::default(), None, 10).unwrap();
+    let page = lab.store.reader.deliveries(&Of::Webhook(vault), &Filter::default(), None, 10).unwrap();
     let key = page.views[0].delivery.key;
     assert_eq!(lab.cancel(key), Ok(()));
     lab.runtime.block_on(lab.store.enable_webhook(vault)).unwrap();
@@ -226,7 +226,7 @@ fn none_of_what_is_purged_starts_when_its_webhook_is_enabled() {
     let (lab, stops, let_on) = Lab::stopping(Lab::new().stopped().write());
     let vault = lab.webhook("vault");
     lab.publish_many("vault.closed", MANY);
-    let page = lab.store.deliveries(&Of::Webhook(vault), &Filter::default(), None, 1).unwrap();
+    let page = lab.store.reader.deliveries(&Of::Webhook(vault), &Filter::default(), None, 1).unwrap();
     let newest = page.views[0].delivery.key;
     let purged = lab.begin_purge(vault, true);
     stops.recv().unwrap();
@@ -304,7 +304,7 @@ fn a_purge_ends_however_fast_events_are_published() {
     lab.asked(1);
     let_on.send(()).unwrap();
     stops.recv().unwrap();
-    assert!(!lab.store.views.unflushed().is_empty(), "what comes then is committed to the journal");
+    assert!(!lab.store.reader.views.unflushed().is_empty(), "what comes then is committed to the journal");
     drop((stops, let_on));
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
     lab.must_be_sound();
@@ -458,7 +458,7 @@ fn what_is_held_for_a_removed_webhook_can_be_purged() {
     };
     lab.runtime.block_on(lab.store.sync(file)).unwrap();
     lab.wait_for(ledger, [0, 0, 0, 3]);
-    let page = lab.store.deliveries(&Of::Webhook(ledger), &Filter::default(), None, 1).unwrap();
+    let page = lab.store.reader.deliveries(&Of::Webhook(ledger), &Filter::default(), None, 1).unwrap();
     assert_eq!(lab.cancel(page.views[0].delivery.key), Ok(()));
     assert_eq!((lab.purge(ledger, false), lab.purge(ledger, true)), (Err(Denied::NothingPending), Ok(())));
     lab.wait_for(ledger, [0, 0, 3, 0]);
@@ -500,7 +500,7 @@ fn while_a_job_runs_publishers_are_answered_by_the_journal() {
     while lab.jobs() > 0 {
         lab.publish("order.paid", "{}");
         all += 1;
-        by_journal += usize::from(!lab.store.views.unflushed().is_empty());
+        by_journal += usize::from(!lab.store.reader.views.unflushed().is_empty());
         assert!(all < 100_000, "the job comes to its end under load");
     }
     assert!(by_journal * 2 > all, "{by_journal} of {all}: a slice in each batch takes all of them into the tables");

@@ -45,7 +45,7 @@ fn listed_in_memory(store: &Store) -> usize {
 
 /// Events that a listing shows.
 fn listed(store: &Store) -> usize {
-    store.event_keys(&owned(), EventKey::MIN, usize::MAX).unwrap().len()
+    store.reader.event_keys(&owned(), EventKey::MIN, usize::MAX).unwrap().len()
 }
 
 /// Entries of a tail that is written out.

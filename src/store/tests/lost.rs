@@ -33,7 +33,7 @@ fn acknowledged(lab: Lab, no: EndpointNo, expected: [usize; 4]) {
 
 /// How many of a webhook's entries stand in the due table.
 fn due_of(store: &Store, no: EndpointNo) -> usize {
-    let due = schema::read(&store.database.begin_read().unwrap(), schema::DUE).unwrap();
+    let due = schema::read(&store.reader.database.begin_read().unwrap(), schema::DUE).unwrap();
     let rows = due.range::<&DueKey>(..).unwrap();
     rows.filter(|row| read_due_key(row.as_ref().unwrap().0.value()).1.endpoint == no).count()
 }

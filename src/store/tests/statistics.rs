@@ -43,7 +43,7 @@ fn many_webhooks_are_counted_as_each_of_them() {
         lab.create(&format!("idle-{number}"), "idle");
     }
     let sum = |webhooks: BTreeSet<EndpointNo>| {
-        let by_hour = lab.store.tallies(&webhooks, lately()).unwrap();
+        let by_hour = lab.store.reader.tallies(&webhooks, lately()).unwrap();
         by_hour.values().map(|tally| tally.succeeded).sum::<u64>()
     };
     let many = || two.into_iter().chain((1_000..1_100).map(EndpointNo)).collect();
@@ -91,7 +91,7 @@ fn hours_are_forgotten_after_ninety_days() {
     recount(&database).unwrap();
     drop(database);
     let lab = Lab::open(folder).unwrap();
-    let left = || lab.store.tallies(&[all].into(), Hour(old(300).0)..=now).unwrap().into_keys().collect::<Vec<_>>();
+    let left = || lab.store.reader.tallies(&[all].into(), Hour(old(300).0)..=now).unwrap().into_keys().collect::<Vec<_>>();
     until(|| left().len() == 2);
     assert_eq!(left(), [old(89), now]);
     assert!(check(&path(lab.stopped().write().path())).unwrap().is_clean());
@@ -116,7 +116,7 @@ impl Lab {
     }
 
     fn counted_of(&self, no: EndpointNo) -> Tally {
-        let sum = self.store.tally(&[no].into(), Hour(lately().start().0 - 99)..=*lately().end()).unwrap();
+        let sum = self.store.reader.tally(&[no].into(), Hour(lately().start().0 - 99)..=*lately().end()).unwrap();
         Tally { times: Default::default(), ..sum }
     }
 }

@@ -48,7 +48,7 @@ async fn come_and_go(store: Store, name: String) {
 
 /// The webhooks that are on disk.
 fn rows(store: &Store) -> Vec<Endpoint> {
-    let table = schema::read(&store.database.begin_read().unwrap(), schema::ENDPOINT).unwrap();
+    let table = schema::read(&store.reader.database.begin_read().unwrap(), schema::ENDPOINT).unwrap();
     let row = |row: Result<_, ::redb::StorageError>| {
         let (no, value): (::redb::AccessGuard<'_, u32>, ::redb::AccessGuard<'_, &[u8]>) = row.unwrap();
         record::read_endpoint(EndpointNo(no.value()), &store.shared.sealer, value.value()).unwrap()
@@ -76,7 +76,7 @@ fn the_log_of_a_deleted_webhook_shows_its_name_and_url() {
     lab.delete(ledger);
     under_way.iter().for_each(|one| lab.finish(one, 200));
     let seen = |store: &Store| {
-        let page = store.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 100).unwrap();
+        let page = store.reader.deliveries(&Of::Tenant(owned()), &Filter::default(), None, 100).unwrap();
         let theirs = page.views.iter().filter(|view| view.delivery.key.endpoint == ledger);
         let shown = |view: &View| {
             let Definition { name, url, .. } = &view.endpoint.definition;

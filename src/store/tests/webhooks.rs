@@ -6,10 +6,10 @@ use crate::domain::id::EndpointNo;
 use crate::store::Recover;
 
 /// The names of those that a filter leaves, read in pages of two.
-fn names(store: &Store, filter: WebhookFilter<'_>) -> Vec<String> {
+fn names(store: &Store, filter: WebhookFilter) -> Vec<String> {
     let (mut found, mut after) = (Vec::new(), EndpointNo(0));
     loop {
-        let page = store.webhooks_where(filter, after, 2).unwrap();
+        let page = store.reader.webhooks_where(&filter, after, 2).unwrap();
         assert!(page.views.len() <= 2);
         found.extend(page.views.iter().map(|view| view.endpoint.definition.name.to_string()));
         let Some(next) = page.next else { return found };
@@ -18,8 +18,8 @@ fn names(store: &Store, filter: WebhookFilter<'_>) -> Vec<String> {
     }
 }
 
-fn all() -> WebhookFilter<'static> {
-    WebhookFilter { of: Owners::All, name: None, failing: None, metadata: &[] }
+fn all() -> WebhookFilter {
+    WebhookFilter { of: Owners::All, name: None, failing: None, metadata: Vec::new() }
 }
 
 fn failing(store: &Store) -> Vec<String> {
@@ -28,7 +28,7 @@ fn failing(store: &Store) -> Vec<String> {
 
 /// How the newest attempt of a webhook of this name ended.
 fn last(store: &Store, name: &str) -> Option<(Option<u16>, Option<Class>)> {
-    let page = store.webhooks_where(WebhookFilter { name: Some(name), ..all() }, EndpointNo(0), 1).unwrap();
+    let page = store.reader.webhooks_where(&WebhookFilter { name: Some(name.into()), ..all() }, EndpointNo(0), 1).unwrap();
     page.views[0].last.map(|last| (last.code, last.error))
 }
 
@@ -70,7 +70,7 @@ fn a_webhook_that_its_endpoint_disabled_fails() {
     let lab = Lab::new();
     lab.attempt(410);
     assert_eq!(failing(&lab.store), ["ledger", "all"]);
-    let found = lab.store.webhooks_where(all(), EndpointNo(0), 10).unwrap();
+    let found = lab.store.reader.webhooks_where(&all(), EndpointNo(0), 10).unwrap();
     assert!(found.views[0].endpoint.was_disabled_by_failures());
 }
 
@@ -85,11 +85,11 @@ fn a_list_of_webhooks_goes_on_over_all_tenants_in_order() {
     }
     lab.runtime.block_on(some.join_all());
     assert_eq!(names(&lab.store, all()).len(), 304);
-    assert_eq!(names(&lab.store, WebhookFilter { of: Owners::Provider("shop"), ..all() }).len(), 304);
-    let of_one = WebhookFilter { of: Owners::Tenant("shop", "t3"), ..all() };
+    assert_eq!(names(&lab.store, WebhookFilter { of: Owners::Provider("shop".into()), ..all() }).len(), 304);
+    let of_one = WebhookFilter { of: Owners::Tenant(Owned { provider: "shop".into(), tenant: "t3".into() }), ..all() };
     assert_eq!(names(&lab.store, of_one).len(), 43);
-    assert_eq!(names(&lab.store, WebhookFilter { name: Some("w299"), ..all() }), ["w299"], "behind many of other names");
-    assert_eq!(names(&lab.store, WebhookFilter { of: Owners::Provider("none"), ..all() }), [""; 0]);
+    assert_eq!(names(&lab.store, WebhookFilter { name: Some("w299".into()), ..all() }), ["w299"], "behind many of other names");
+    assert_eq!(names(&lab.store, WebhookFilter { of: Owners::Provider("none".into()), ..all() }), [""; 0]);
 }
 
 #[test]
@@ -107,6 +107,6 @@ fn recover_leaves_what_was_cancelled() {
     let both = Recover { failed: true, missed: true };
     let brought = lab.store.recover(ledger, Timestamp::EPOCH, clock::now(), both);
     assert_eq!(lab.runtime.block_on(brought), Ok(1), "the one that its endpoint refused");
-    let status = lab.store.delivery_by_key(cancelled).unwrap().unwrap().status;
+    let status = lab.store.reader.delivery_by_key(cancelled).unwrap().unwrap().status;
     assert_eq!(status, Status::Failed);
 }

@@ -19,7 +19,7 @@ pub(super) const ROWS: [&[&str]; 8] = [
 pub(super) const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
 
 /// Names that only files with these beginnings may use, and why.
-const RESERVED: [(&str, &[&str], &str); 11] = [
+const RESERVED: [(&str, &[&str], &str); 12] = [
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
     ("redb", &["store"], "the store's interface speaks the domain"),
     ("prometheus", &["metrics"], "everyone else counts, and does not know how that is printed"),
@@ -32,6 +32,11 @@ const RESERVED: [(&str, &[&str], &str); 11] = [
         "tokio",
         &["api", "deliver", "cli", "server", "bench", "store", "budget", "main.rs"],
         "the domain, the wheel and the config know no runtime",
+    ),
+    (
+        "spawn_blocking",
+        &["store", "server", "deliver", "api/request/context.rs"],
+        "the store's front decides where a read runs, and its caller only awaits",
     ),
     ("getrandom", &["api", "deliver", "cli", "server", "bench", "store"], "the domain gets its random draws as arguments"),
     ("fs", &["clock.rs", "metrics", "config", "store", "api", "deliver", "cli", "server", "bench"], "the domain does no I/O"),
@@ -86,6 +91,33 @@ fn every_room_with_a_row_exists() {
     let is_there = |room: &String| [room.clone(), format!("{room}.rs")].iter().any(|path| Path::new(SRC).join(path).exists());
     let absent: Vec<String> = rooms.filter(|room| !is_there(room)).collect();
     assert!(absent.is_empty(), "not in src: {absent:?}");
+}
+
+/// An engine over the network has to wait for what it reads. So every read at the store's front is an `async fn`.
+#[test]
+fn every_read_at_the_stores_front_is_async() {
+    let mut found = Vec::new();
+    for file in sources().into_iter().filter(|file| file.starts_with("store/")) {
+        let text = fs::read_to_string(Path::new(SRC).join(&file)).expect("a source file is UTF-8");
+        found.extend(reads_at_once(&file, &shipped(&file, &without_comments(&text))));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_read_that_cannot_wait_is_reported() {
+    let front = |method: &str| format!("impl Store {{\n    pub(crate) {method} {{}}\n}}\n");
+    for (file, method, is_reported) in [
+        ("store/reads.rs", "async fn begin(&self) -> Result<Begin, Error>", false),
+        ("store/reads.rs", "fn begin(&self) -> Begin", true),
+        ("store/shared/known.rs", "fn webhook(&self, id: &str) -> Option<Endpoint>", false),
+        ("store/shared/known.rs", "fn delivery(\n        &self,\n    ) -> Result<View, Error>", true),
+        ("store/shared/known.rs", "async fn delivery(&self) -> Result<View, Error>", false),
+    ] {
+        assert_eq!(!reads_at_once(file, &front(method)).is_empty(), is_reported, "{file}: {method}");
+    }
+    let inner = "impl Reader {\n    pub(crate) fn delivery(&self) -> Result<View, Error> {}\n}\n";
+    assert_eq!(reads_at_once("store/redb/read/queries.rs", inner), [""; 0]);
 }
 
 /// Whoever looks for the place of a change reads the names in a folder first.
@@ -225,6 +257,26 @@ fn beyond_the_front(file: &str, code: &str) -> Vec<String> {
         let named = code.match_indices(&any).map(|(at, _)| at);
         let complaint = |at| format!("{} names more of {any} than {allowed}: {reason}", place(file, code, at));
         found.extend(named.filter(|at| !code[*at..].starts_with(&allowed)).map(complaint));
+    }
+    found
+}
+
+/// The methods of `Store` that read and are not `async`: all others in the file with the reads, and those that may fail as a read of
+/// the store does. Opening a store and looking at its files are no reads.
+fn reads_at_once(file: &str, shipped: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let blocks = shipped
+        .match_indices("impl Store {")
+        .map(|(at, _)| (at, shipped[at..].find("\n}").map_or("", |end| &shipped[at..at + end])));
+    for (start, block) in blocks {
+        for (at, _) in block.match_indices("pub(crate) ") {
+            let head = block[at..].split(" {\n").next().and_then(|head| head.split(" {}").next()).unwrap_or_default();
+            let is_read = file == READS || head.ends_with("Error>");
+            let is_none = FRONT_WITHOUT_READS.iter().any(|name| head.contains(name));
+            if head.contains("fn ") && is_read && !is_none && !head.contains("async fn ") {
+                found.push(format!("{}: a read of the store is an `async fn`", place(file, shipped, start + at)));
+            }
+        }
     }
     found
 }
@@ -405,6 +457,12 @@ fn folders(root: &str) -> Vec<PathBuf> {
 
 const SRC: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
 const TESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
+
+/// The file with all reads at the store's front.
+const READS: &str = "store/reads.rs";
+
+/// The methods of `Store` that fail with an error of the store and read none of its rows.
+const FRONT_WITHOUT_READS: [&str; 3] = ["fn open(", "fn files_stand(", "fn look_at_disk("];
 
 /// The most Rust files beside each other in one folder.
 const FILES_MAX: usize = 16;

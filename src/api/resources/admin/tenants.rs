@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use crate::api::document::tenant::{self as document, TenantOwner};
 use crate::api::request::auth::Rank;
-use crate::api::request::context::{self, Context};
+use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::params::Form;
 use crate::api::request::settings::Settings;
@@ -31,8 +31,7 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let search = query.read_with("search", "is empty, or longer than 128 characters", search);
     query.finish()?;
     let whose = provider.map_or_else(Whose::default, Whose::of_provider).check(context)?;
-    let (store, filter) = (context.api.store.clone(), whose.filter(search));
-    let found = context::read(move || store.tenants(&filter, after, limit)).await?;
+    let found = context.api.store.tenants(whose.filter(search), after, limit).await?;
     let tenants = found.tenants.into_iter().map(|(no, tenant)| (no, document(&tenant, context.settings)));
     let rows = documents(|(_, tenant): &(TenantNo, document::Tenant)| Ok(tenant.clone()));
     let next = found.next.as_ref().map(cursor::encode);
@@ -42,8 +41,7 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
 /// `GET /v1/admin/tenants/{provider}/{id}`
 pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = Whose::named(context, context.provider, context.id)?;
-    let (store, named) = (context.api.store.clone(), owned.clone());
-    let tenant = match context::read(move || store.tenant(&named)).await? {
+    let tenant = match context.api.store.tenant(owned.clone()).await? {
         Some(tenant) => tenant,
         None if context.caller.rank == Rank::Operator => {
             context.known_tenant(&owned.provider, &owned.tenant)?;

@@ -2,7 +2,7 @@
 
 use super::definition::name_of;
 use super::show::document;
-use crate::api::request::context::{self, Context};
+use crate::api::request::context::Context;
 use crate::api::request::cursor;
 use crate::api::request::whose::Whose;
 use crate::api::response::page::{Frame, Listed, documents, page};
@@ -20,12 +20,8 @@ pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let (whose, name, failing) = (Whose::from_query(&mut query), name_of(&mut query), query.boolean("failing"));
     query.finish()?;
-    let (whose, store) = (whose.check(context)?, context.api.store.clone());
-    let look = move || {
-        let filter = WebhookFilter { of: whose.owners(), name: name.as_deref(), failing, metadata: &metadata };
-        store.webhooks_where(filter, after, limit)
-    };
-    let found = context::read(look).await?;
+    let filter = WebhookFilter { of: whose.check(context)?.owners(), name: name.map(Into::into), failing, metadata };
+    let found = context.api.store.webhooks_where(filter, after, limit).await?;
     let next = found.next.as_ref().map(cursor::encode);
     let rows = documents(|view| Ok(document(view)));
     page(context, Frame::default(), Listed::found(found.views, next, |view| cursor::encode(&view.endpoint.no), rows)).await

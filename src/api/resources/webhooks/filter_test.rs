@@ -35,9 +35,9 @@ pub(crate) async fn filter_test(context: &Context<'_>) -> Result<Reply, Problem>
     }
     form.finish()?;
     let tested = match (filter, event) {
-        (None, None) => kept(context, &id.unwrap_or_default()).map(|_| MATCHES)?,
+        (None, None) => kept(context, &id.unwrap_or_default()).await.map(|_| MATCHES)?,
         (Some(filter), None) => {
-            let key = kept(context, &id.unwrap_or_default())?.key;
+            let key = kept(context, &id.unwrap_or_default()).await?.key;
             let (event, _room) = events::whole(context, key).await?.ok_or(Problem::NotFound(Resource::Event))?;
             judged(filter, Judged::of(&event)).await?
         }
@@ -61,14 +61,14 @@ fn filter(form: &mut Form<'_>, endpoint: &Endpoint) -> Option<Arc<Filter>> {
     }
 }
 
-fn kept(context: &Context<'_>, id: &str) -> Result<Event, Problem> {
-    let event = context.api.store.event_by_id(&context.caller.owned()?, id)?;
+async fn kept(context: &Context<'_>, id: &str) -> Result<Event, Problem> {
+    let event = context.api.store.event_by_id(&context.caller.owned()?, id).await?;
     event.ok_or(Problem::NotFound(Resource::Event))
 }
 
 /// Reading a large event takes milliseconds, so it holds up no other request.
 async fn judged(filter: Arc<Filter>, event: Judged) -> Result<FilterTested, Problem> {
-    let why = context::read(move || Ok(event.why(&filter))).await?;
+    let why = context::aside(move || event.why(&filter)).await?;
     Ok(FilterTested { matches: why.is_none(), why })
 }
 

@@ -79,21 +79,19 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     let name = definition::name_of(&mut query);
     query.finish()?;
-    let (store, dialect, is_tenant) = (context.api.store.clone(), context.dialect().clone(), context.caller.is_tenant());
-    let look = move || match name {
+    let (store, dialect, is_tenant) = (&context.api.store, context.dialect().clone(), context.caller.is_tenant());
+    let (found, next) = match name {
         Some(name) => {
             let mut found = store.webhooks_named(&owned, &name);
             found.retain(|endpoint| endpoint.definition.settings.metadata.has_all(&metadata));
-            store.webhook_views(&found).map(|views| (views, None))
+            (store.webhook_views(found).await?, None)
         }
         None => {
-            let of = Owners::Tenant(&owned.provider, &owned.tenant);
-            let page =
-                store.webhooks_where(WebhookFilter { of, name: None, failing: None, metadata: &metadata }, after, limit)?;
-            Ok((page.views, page.next))
+            let filter = WebhookFilter { of: Owners::Tenant(owned), name: None, failing: None, metadata };
+            let page = store.webhooks_where(filter, after, limit).await?;
+            (page.views, page.next)
         }
     };
-    let (found, next) = context::read(look).await?;
     let next = next.as_ref().map(cursor::encode);
     let print = move |view: &WebhookView, into: &mut Vec<u8>| {
         document::write(&shown(Shown { view, secret: None, expand }, &dialect, is_tenant), into);

@@ -1,5 +1,6 @@
 //! What a webhook's deliveries came to over a window of time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -20,9 +21,9 @@ pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut query = context.query(&["window"]);
     let window = query.read_with("window", "is not a duration from 1s to 90d, like 24h", window).unwrap_or(WINDOW);
     query.finish()?;
-    let (store, no, now) = (context.api.store.clone(), endpoint.no, context.api.store.now());
+    let now = context.api.store.now();
     let hours = Hour::from_time(now - window)..=Hour::from_time(now);
-    let sum = context::read(move || store.tally(&[no].into(), hours)).await?;
+    let sum = context.api.store.tally(Arc::new([endpoint.no].into()), hours).await?;
     Ok(context::document(StatusCode::OK, dialect, &document(&sum)))
 }
 

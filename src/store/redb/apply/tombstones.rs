@@ -107,11 +107,11 @@ impl Batch<'_, '_> {
 impl Snapshot<'_> {
     /// A webhook; of a deleted one its tombstone, as long as its log is kept.
     pub(in crate::store) fn webhook(&self, no: EndpointNo) -> Result<Option<Arc<Endpoint>>, Error> {
-        if let Some(known) = self.store().webhook_no(no) {
+        if let Some(known) = self.shared().webhook_no(no) {
             return Ok(Some(known));
         }
         let row = schema::read(self.txn(), ENDPOINT)?.get(no.0)?;
-        let left = row.map(|row| record::read_endpoint(no, &self.store().shared.sealer, row.value()));
+        let left = row.map(|row| record::read_endpoint(no, &self.shared().sealer, row.value()));
         Ok(intact(left)?.map(Arc::new))
     }
 }

@@ -64,7 +64,7 @@ impl Store {
     async fn made(&self, running: Arc<BackupRunning>, target: Target, room: Room) -> Result<Manifest, Error> {
         let taken_at = self.shared.dial.now();
         self.flush().await.map_err(|_| Error::Stopping)?;
-        let (database, shared) = (self.database.clone(), self.shared.clone());
+        let (database, shared) = (self.reader.database.clone(), self.shared.clone());
         let copying = tokio::task::spawn_blocking(move || {
             let snapshot = database.begin_read()?;
             let of = Of { sealer: &shared.sealer, taken_at };

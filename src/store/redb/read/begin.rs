@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Reader;
 use super::snapshot::Snapshot;
-use crate::budget::{Capture, Share};
+use crate::budget::Share;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::event::Event;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::handle::Store;
 use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::Ready;
 use crate::store::{Error, record};
@@ -35,10 +35,10 @@ pub(crate) enum Begin {
     Waits(usize),
 }
 
-impl Store {
+impl Reader {
     /// What a ready delivery needs for its attempt. `room` is for its event, when it had to wait for that.
     pub(crate) fn begin(&self, ready: &Ready, room: Option<Share>) -> Result<Begin, Error> {
-        let Some(endpoint) = self.webhook_no(ready.key.endpoint) else { return Ok(Begin::Over) };
+        let Some(endpoint) = self.shared.webhook_no(ready.key.endpoint) else { return Ok(Begin::Over) };
         if let Some(event) = ready.known.clone() {
             let delivery = Delivery::published(ready.key, ready.position);
             return Ok(Begin::Now(Begun { event, delivery, endpoint }));
@@ -56,22 +56,6 @@ impl Store {
             Found::Nothing => Begin::Over,
             Found::Waits(bytes) => Begin::Waits(bytes),
         })
-    }
-
-    /// Waits for the room that an event needs; `is_prompt` says whether its endpoint answered its last attempt. `None`: no
-    /// attempt is made any more.
-    pub(crate) async fn event_room(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
-        self.shared.budget.event(bytes, is_prompt).await
-    }
-
-    /// How much may be kept of the response of an attempt.
-    pub(crate) fn capture(&self, wanted: usize) -> Capture {
-        self.shared.budget.capture(wanted)
-    }
-
-    /// Lets go of all who wait for it.
-    pub(crate) fn end_attempts(&self) {
-        self.shared.budget.end_events();
     }
 
     fn event_in_memory(&self, snapshot: &Snapshot<'_>, ready: &Ready, room: Option<Share>) -> Result<Found, Error> {

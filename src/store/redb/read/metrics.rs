@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use redb::ReadableDatabase;
 
+use super::Reader;
 use crate::domain::delivery::tally::Brought;
 use crate::domain::delivery::{Delivery, State};
 use crate::domain::id::EndpointNo;
@@ -12,7 +13,6 @@ use crate::domain::webhook::endpoint::{Endpoint, WebhookState, Why};
 use crate::metrics::{DisabledFor, Now, OfProvider};
 use crate::store::Attempt;
 use crate::store::error::Error;
-use crate::store::handle::Store;
 use crate::store::record::key::{BacklogKey, backlog_key};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::schema::{self, BACKLOG};
@@ -89,10 +89,10 @@ impl Shared {
     }
 }
 
-impl Store {
-    /// How much of what there is. It reads the backlogs of all webhooks that are off, so it belongs on a thread that may block.
+impl Reader {
+    /// How much there is of what metrics show. It reads the backlogs of all webhooks that are not active.
     pub(crate) fn measured(&self) -> Result<Now, Error> {
-        let (health, shared) = (self.health(), &self.shared);
+        let (health, shared) = (self.shared.health(0), &self.shared);
         Ok(Now {
             pending: health.pending,
             held: shared.held.count(|| self.count_held())?,

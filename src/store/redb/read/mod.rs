@@ -2,7 +2,6 @@
 //! `metrics.rs` has what the writer counts, next to what is counted by reading.
 
 pub(in crate::store) mod begin;
-pub(in crate::store) mod everywhere;
 pub(in crate::store) mod merged;
 pub(in crate::store) mod metrics;
 pub(in crate::store) mod queries;
@@ -13,3 +12,19 @@ pub(in crate::store) mod stats;
 pub(in crate::store) mod tenants;
 pub(in crate::store) mod views;
 pub(in crate::store) mod webhooks;
+
+use std::sync::Arc;
+
+use redb::Database;
+
+use crate::store::shared::Shared;
+use views::Views;
+
+/// Reads the embedded store. Its calls never wait for the writer, and block for as long as the disk takes. Other rooms read through
+/// the store's front, which decides on which thread each of them runs.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pub(in crate::store) database: Arc<Database>,
+    pub(in crate::store) views: Arc<Views>,
+    pub(in crate::store) shared: Arc<Shared>,
+}

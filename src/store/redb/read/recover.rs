@@ -1,67 +1,38 @@
-//! Bringing back what failed or was missed in a window of time, a slice at a time: each is read by a short transaction of its own and
-//! brought back before the next one is looked for, so that neither memory nor the file grows with the window.
+//! Finds what failed or was missed in a window of time, a slice at a time. Each slice is read in a snapshot of its own and brought
+//! back before the next one is looked for, so that neither memory nor the file grows with the window.
 
+use super::Reader;
 use super::snapshot::Snapshot;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
-use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::handle::Store;
 use crate::store::message::command::Recovered;
 use crate::store::record::key::Scope;
-use crate::store::{Denied, Error, Owned};
+use crate::store::{Error, Owned};
 
-/// What `recover` brings back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Recover {
-    pub(crate) failed: bool,
-    pub(crate) missed: bool,
-}
-
-/// What is looked for; one after the other.
+/// What a walk looks for.
 #[derive(Clone, Copy)]
-enum Walk {
+pub(in crate::store) enum Walk {
     Failed,
     Missed,
 }
 
 /// A piece of a walk over events, oldest first.
 #[derive(Debug, PartialEq)]
-struct Piece<T> {
-    found: Vec<T>,
-    /// The event after which the next one begins; `None`: this was the last.
-    next: Option<EventKey>,
+pub(in crate::store) struct Piece<T> {
+    pub(in crate::store) found: Vec<T>,
+    /// The event behind which the next piece begins. `None` when this piece is the last.
+    pub(in crate::store) next: Option<EventKey>,
 }
 
-impl Store {
-    /// Brings back what failed or was missed in a window; how many it was.
-    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
-        // Also when there is nothing to bring back: a disabled webhook is refused.
-        let mut brought = self.recover_slice(no, Vec::new()).await?;
-        for (_, walk) in [(what.failed, Walk::Failed), (what.missed, Walk::Missed)].into_iter().filter(|(asked, _)| *asked) {
-            let mut after = Some(EventKey(EventKey::at(since).0.saturating_sub(1)));
-            while let Some(from) = after {
-                let piece = self.look_for(no, walk, from, until).await?;
-                for found in piece.found.chunks(RECOVER) {
-                    brought += self.recover_slice(no, found.to_vec()).await?;
-                }
-                after = piece.next;
-            }
-        }
-        Ok(brought)
-    }
-
-    async fn look_for(&self, no: EndpointNo, walk: Walk, after: EventKey, until: Timestamp) -> Result<Piece<Recovered>, Denied> {
-        let store = self.clone();
-        let last = EventKey::up_to(until);
-        let found = tokio::task::spawn_blocking(move || store.to_recover(no, walk, (after, last))).await;
-        match found {
-            Ok(Ok(piece)) => Ok(piece),
-            _ => Err(Denied::Closing),
-        }
-    }
-
-    fn to_recover(&self, no: EndpointNo, walk: Walk, window: (EventKey, EventKey)) -> Result<Piece<Recovered>, Error> {
-        let Some(endpoint) = self.webhook_no(no) else { return Ok(Piece { found: Vec::new(), next: None }) };
+impl Reader {
+    /// The next piece of what a walk over a window of events finds. The window begins behind its first key.
+    pub(in crate::store) fn to_recover(
+        &self,
+        no: EndpointNo,
+        walk: Walk,
+        window: (EventKey, EventKey),
+    ) -> Result<Piece<Recovered>, Error> {
+        let Some(endpoint) = self.shared.webhook_no(no) else { return Ok(Piece { found: Vec::new(), next: None }) };
         let owned = Owned { provider: endpoint.provider.clone(), tenant: endpoint.tenant.clone() };
         let scopes = match walk {
             Walk::Failed => vec![Scope::Endpoint(no)],
@@ -91,7 +62,7 @@ impl Snapshot<'_> {
     /// delivered to a webhook as old as it.
     fn missed(&self, key: EventKey, endpoint: &Endpoint) -> Result<Option<Recovered>, Error> {
         let Some(stored) = self.event(key)? else { return Ok(None) };
-        let link = self.store().dialect(&endpoint.provider).link(&stored.event.attributes);
+        let link = self.shared().dialect(&endpoint.provider).link(&stored.event.attributes);
         let routed = link.is_none_or(|link| *link == *endpoint.definition.name);
         let perhaps_had = stored.removed > 0 && endpoint.created_at <= key.time();
         let passes = || endpoint.definition.settings.lets_through(&stored.event);
@@ -122,9 +93,6 @@ fn merged(lists: Vec<Vec<EventKey>>, limit: usize) -> Piece<EventKey> {
 
 /// Events looked at in one transaction.
 const SLICE: usize = 1_000;
-
-/// Deliveries brought back in one commit.
-const RECOVER: usize = 500;
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,6 @@ use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::intact;
-use crate::store::handle::Store;
 use crate::store::message::view::{Attempt, Filter, Status, View, status};
 use crate::store::record::key::{
     DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
@@ -18,8 +17,9 @@ use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::journal::item::Table;
 use crate::store::redb::journal::reader_view::{Unflushed, journaled};
-use crate::store::redb::read::merged;
+use crate::store::redb::read::{Reader, merged};
 use crate::store::redb::schema::{self, BACKLOG, DUE, EVENT, INDEX, LOG, NAME};
+use crate::store::shared::Shared;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{Error, Owned};
 
@@ -28,7 +28,7 @@ pub(in crate::store) struct Snapshot<'a> {
     txn: ReadTransaction,
     /// What was committed behind the snapshot of the tables.
     unflushed: Unflushed,
-    store: &'a Store,
+    reader: &'a Reader,
     /// What the index does not have yet. An entry leaves the tail after the commit that puts it into the index, so it is in
     /// here or in the snapshot, which is taken later. Of `scopes` alone.
     tail: Vec<IndexEntry>,
@@ -41,22 +41,22 @@ impl<'a> Snapshot<'a> {
         &self.txn
     }
 
-    pub(in crate::store) fn store(&self) -> &'a Store {
-        self.store
+    pub(in crate::store) fn shared(&self) -> &'a Shared {
+        &self.reader.shared
     }
 
-    pub(in crate::store) fn of(store: &'a Store, scopes: &[Scope]) -> Result<Self, Error> {
-        let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(store, scopes) };
+    pub(in crate::store) fn of(reader: &'a Reader, scopes: &[Scope]) -> Result<Self, Error> {
+        let tail = if scopes.is_empty() { Vec::new() } else { Self::tail_of(reader, scopes) };
         // Taken before the snapshot, of which the newest row says what of it the tables have by now.
-        let unflushed = store.views.unflushed().clone();
-        let txn = store.database.begin_read()?;
+        let unflushed = reader.views.unflushed().clone();
+        let txn = reader.database.begin_read()?;
         let unflushed = if unflushed.is_empty() { unflushed } else { unflushed.behind(journaled(&txn)?) };
-        Ok(Self { txn, unflushed, store, tail, scopes: scopes.to_vec() })
+        Ok(Self { txn, unflushed, reader, tail, scopes: scopes.to_vec() })
     }
 
     /// The writer waits for the tail after each commit: of many scopes each is looked up in a copy.
-    fn tail_of(store: &Store, scopes: &[Scope]) -> Vec<IndexEntry> {
-        let tail = store.shared.tail_mut();
+    fn tail_of(reader: &Reader, scopes: &[Scope]) -> Vec<IndexEntry> {
+        let tail = reader.shared.tail_mut();
         if scopes.len() <= SCOPES_COMPARED {
             let theirs = |entry: &&IndexEntry| scopes.iter().any(|scope| entry.is_in(*scope));
             return tail.entries.iter().filter(theirs).copied().collect();
@@ -75,7 +75,7 @@ impl<'a> Snapshot<'a> {
     }
 
     pub(in crate::store) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
-        self.event_row(key, |row| record::read_event(key, self.store.shared.node, row))
+        self.event_row(key, |row| record::read_event(key, self.reader.shared.node, row))
     }
 
     /// An event's record, as `read` reads it.
@@ -148,7 +148,7 @@ impl<'a> Snapshot<'a> {
             Ok(Some(stored)) => (stored.event.id, stored.event.kind),
             Ok(None) => return Ok(None),
             // Of a damaged one it is still told what became of its deliveries.
-            Err(Error::Damaged { .. }) => (self.store.shared.node.event_id(key.event).into(), Box::default()),
+            Err(Error::Damaged { .. }) => (self.reader.shared.node.event_id(key.event).into(), Box::default()),
             Err(fault) => return Err(fault),
         };
         let status = status(&delivery, endpoint.is_active());

@@ -15,17 +15,17 @@ use std::ops::RangeInclusive;
 
 use redb::ReadableDatabase;
 
+use super::Reader;
 use crate::domain::delivery::tally::{HOURS_OF_DAY, Hour, Tally};
 use crate::domain::id::EndpointNo;
 use crate::store::Error;
 use crate::store::error::intact;
-use crate::store::handle::Store;
 use crate::store::record;
 use crate::store::record::key::{HourKey, hour_key, read_hour_key};
 use crate::store::redb::journal::reader_view::journaled;
 use crate::store::redb::schema::{self, HOUR};
 
-impl Store {
+impl Reader {
     /// What the deliveries of webhooks came to, all hours added up; a day of them is in memory at once.
     pub(crate) fn tally(&self, webhooks: &BTreeSet<EndpointNo>, hours: RangeInclusive<Hour>) -> Result<Tally, Error> {
         let (Hour(first), Hour(last)) = hours.into_inner();
@@ -37,10 +37,8 @@ impl Store {
         Ok(sum)
     }
 
-    /// The same by the hour; an hour without any is not there, the others take some kilobyte of memory each.
-    ///
-    /// Reads some hundred rows in one look at the store, or one hour of all webhooks where most are asked for; so it belongs on a
-    /// thread that may block.
+    /// What the deliveries of webhooks came to, by the hour. It reads some hundred rows in one look at the store, or one hour of all
+    /// webhooks where most are asked for.
     pub(crate) fn tallies(
         &self,
         webhooks: &BTreeSet<EndpointNo>,

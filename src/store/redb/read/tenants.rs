@@ -4,16 +4,16 @@ use std::ops::Bound;
 
 use redb::ReadableDatabase;
 
+use super::Reader;
 use super::snapshot::LOOK;
 use crate::domain::id::TenantNo;
 use crate::store::error::{Error, intact};
-use crate::store::handle::Store;
 use crate::store::message::tenant::{Tenant, TenantFilter, TenantPage};
 use crate::store::redb::schema::{self, TENANT};
 use crate::store::{ALL_TENANTS, OPERATOR_PROVIDER, Owned, record};
 
-impl Store {
-    /// One tenant. It may take milliseconds, so it belongs on a thread that may block. `None`: there is none.
+impl Reader {
+    /// One tenant. `None` when there is none.
     pub(crate) fn tenant(&self, owned: &Owned) -> Result<Option<Tenant>, Error> {
         let Some(no) = self.shared.registry().tenant(&owned.provider, &owned.tenant) else { return Ok(None) };
         let txn = self.database.begin_read()?;

@@ -6,24 +6,19 @@
 
 use std::sync::Arc;
 
+use super::Reader;
 use super::snapshot::Snapshot;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Error;
-use crate::store::handle::Store;
 use crate::store::message::last::{Known, LastAttempt};
 use crate::store::message::view::{WebhookFilter, WebhookPage, WebhookView};
 use crate::store::record::key::Scope;
 use crate::store::shared::registry::Entry;
 
-impl Store {
+impl Reader {
     /// The webhooks that a filter leaves, in the order of their numbers, after one of them.
-    pub(crate) fn webhooks_where(
-        &self,
-        filter: WebhookFilter<'_>,
-        after: EndpointNo,
-        limit: usize,
-    ) -> Result<WebhookPage, Error> {
+    pub(crate) fn webhooks_where(&self, filter: &WebhookFilter, after: EndpointNo, limit: usize) -> Result<WebhookPage, Error> {
         let mut page = WebhookPage { views: Vec::new(), next: Some(after) };
         let (mut looked, mut read) = (0, 0);
         while let Some(after) = page.next
@@ -61,8 +56,8 @@ impl Store {
         Ok(self.viewed(entries)?.0)
     }
 
-    fn slice_of(&self, filter: WebhookFilter<'_>, after: EndpointNo) -> Vec<Entry> {
-        self.shared.registry().of(filter.of, after).take(SLICE).cloned().collect()
+    fn slice_of(&self, filter: &WebhookFilter, after: EndpointNo) -> Vec<Entry> {
+        self.shared.registry().of(&filter.of, after).take(SLICE).cloned().collect()
     }
 
     /// The views, and for how many of them the log was read.
@@ -111,9 +106,9 @@ impl Snapshot<'_> {
 }
 
 /// Whether a webhook has the name and the metadata that a filter asks for.
-fn is_meant(entry: &Entry, filter: WebhookFilter<'_>) -> bool {
+fn is_meant(entry: &Entry, filter: &WebhookFilter) -> bool {
     let definition = &entry.endpoint.definition;
-    filter.name.is_none_or(|name| *name == *definition.name) && definition.settings.metadata.has_all(filter.metadata)
+    filter.name.as_ref().is_none_or(|name| *name == definition.name) && definition.settings.metadata.has_all(&filter.metadata)
 }
 
 /// Webhooks that are taken out of the registry at once: readers of all calls wait for its lock.
