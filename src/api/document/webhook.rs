@@ -48,6 +48,16 @@ pub(crate) struct Webhook {
     pub(crate) settings: BTreeMap<String, Value>,
 }
 
+/// What of a webhook in a list over tenants is needed to find it: of a service of any version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) id: String,
+    #[serde(default)]
+    pub(crate) provider: String,
+    #[serde(default)]
+    pub(crate) tenant: String,
+}
+
 /// A webhook as its dialect shows it: which members it has, and in which order, the dialect's file says.
 pub(crate) type InDialect<'a> = Members<Member<'a>, &'static str>;
 

@@ -19,7 +19,7 @@ use super::webhooks::purge::Purge;
 use super::webhooks::settings::{Given, Settings};
 use super::webhooks::trial::Test;
 use crate::api::document::members::Members;
-use crate::api::document::webhook::{ShownOnce, Webhook, WebhookSecret};
+use crate::api::document::webhook::{Found, ShownOnce, Webhook, WebhookSecret};
 use crate::cli::args::{self, Target};
 use crate::cli::client::{Answer, Call, Error, Everything, Served, Service};
 use crate::cli::named::Name;
@@ -173,7 +173,9 @@ fn row(webhook: &Webhook) -> Vec<String> {
     let Webhook { id, name, status, failures, events, url, .. } = webhook;
     let last = last(webhook.last_code, webhook.last_error.as_deref());
     let (failures, events) = (failures.to_string(), events.join(","));
-    [&**id, name, status.name(), &last, &failures, &tenant_of(webhook), &events, url].map(in_cell).to_vec()
+    [&**id, name, status.name(), &last, &failures, &tenant_of(&webhook.provider, &webhook.tenant), &events, url]
+        .map(in_cell)
+        .to_vec()
 }
 
 /// How the last attempt ended: its code, or the class of its failure.
@@ -313,7 +315,7 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
 }
 
 /// The webhooks of this name, of one tenant, of all of a provider, or with `None` of all.
-fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Webhook>, Error> {
+fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Found>, Error> {
     let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]);
     service.rows(WEBHOOKS, &filters.collect::<Vec<_>>())
 }
@@ -321,7 +323,7 @@ fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<W
 /// The failure for a name that no webhook of `whose` has. It names another tenant that has such a webhook, if there is one.
 fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Error> {
     let elsewhere = named(service, None, webhook)?;
-    Ok(match elsewhere.first().map(tenant_of) {
+    Ok(match elsewhere.first().map(|found| tenant_of(&found.provider, &found.tenant)) {
         Some(other) => {
             let message = format!("no webhook of {whose} is named `{webhook}`, but one of {other} is");
             Failure::negative(message, Hint::again_with_value("--tenant", other))
@@ -331,8 +333,8 @@ fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Er
 }
 
 /// `PROVIDER/TENANT` of a row.
-fn tenant_of(webhook: &Webhook) -> String {
-    format!("{}/{}", webhook.provider, webhook.tenant)
+fn tenant_of(provider: &str, tenant: &str) -> String {
+    format!("{provider}/{tenant}")
 }
 
 fn url(text: &str) -> Result<String, String> {
