@@ -24,9 +24,10 @@ mod tests;
 use std::time::Duration;
 
 use super::delivery::outcome::{Outcome, Response};
-use super::dialect::{Counted, Dialect};
+use super::dialect::Counted;
 use super::id::DeliveryKey;
 use super::time::Timestamp;
+use super::webhook::effective::Effective;
 use super::webhook::endpoint::Count;
 
 /// A delivery as the store keeps it.
@@ -200,15 +201,16 @@ impl Delivery {
     ///
     /// A success counts whatever happened meanwhile; a failure of a delivery that was ended meanwhile (cancelled, or its webhook
     /// deleted) changes nothing but the number of attempts.
-    pub(crate) fn attempted(mut self, ended: Ended<'_>, dialect: &Dialect) -> (Self, Effect) {
+    pub(crate) fn attempted<'r>(mut self, ended: Ended<'_>, rules: impl Into<Effective<'r>>) -> (Self, Effect) {
+        let rules = rules.into();
         self.attempts = self.attempts.saturating_add(1);
         self.by_hand = false;
         let response = ended.outcome.result.as_ref().ok();
         self.code = response.map(|response| response.status).or(self.code);
-        if response.is_some_and(|response| dialect.is_success(response.status)) {
+        if response.is_some_and(|response| rules.dialect.is_success(response.status)) {
             return self.succeeded(ended.at);
         }
-        if self.is_pending() { self.failed(response, ended, dialect) } else { (self, Effect::NONE) }
+        if self.is_pending() { self.failed(response, ended, &rules) } else { (self, Effect::NONE) }
     }
 
     /// Due now, or in a run of its own when it had ended; to the webhook's URL of now, whatever connection it was made in.
@@ -241,10 +243,10 @@ impl Delivery {
         (self, Effect { count: Count::Reset, gone: false })
     }
 
-    fn failed(mut self, response: Option<&Response>, ended: Ended<'_>, dialect: &Dialect) -> (Self, Effect) {
-        let gone = dialect.delivery.gone && response.is_some_and(|response| response.status == GONE);
-        let delay = if gone { None } else { self.next_delay(response, ended, dialect) };
-        let effect = Effect { count: self.failure_counts(delay, dialect), gone };
+    fn failed(mut self, response: Option<&Response>, ended: Ended<'_>, rules: &Effective<'_>) -> (Self, Effect) {
+        let gone = rules.dialect.delivery.gone && response.is_some_and(|response| response.status == GONE);
+        let delay = if gone { None } else { self.next_delay(response, ended, rules) };
+        let effect = Effect { count: self.failure_counts(delay, rules), gone };
         self.state = match delay {
             Some(delay) => State::Pending(QueuePosition::Due((ended.at + delay).up_to_millis())),
             None => State::Failed { at: ended.at, end: if gone { End::Gone } else { End::Exhausted } },
@@ -254,18 +256,18 @@ impl Delivery {
     }
 
     /// The wait before the next attempt, `None` when the schedule is spent.
-    fn next_delay(&self, response: Option<&Response>, ended: Ended<'_>, dialect: &Dialect) -> Option<Duration> {
+    fn next_delay(&self, response: Option<&Response>, ended: Ended<'_>, rules: &Effective<'_>) -> Option<Duration> {
         if self.is_test() {
             return None;
         }
         let retry = u32::from(self.attempts - self.run.before).saturating_sub(1);
-        let scheduled = dialect.retry.delay(retry, ended.draw, self.run.draw)?;
-        let asked = response.filter(|_| dialect.delivery.retry_after).and_then(|response| retry_after(response, ended.at));
+        let scheduled = rules.retry.delay(retry, ended.draw, self.run.draw)?;
+        let asked = response.filter(|_| rules.dialect.delivery.retry_after).and_then(|response| retry_after(response, ended.at));
         Some(asked.map_or(scheduled, |asked| asked.max(scheduled)))
     }
 
-    fn failure_counts(&self, next: Option<Duration>, dialect: &Dialect) -> Count {
-        let counts = match dialect.disable.count {
+    fn failure_counts(&self, next: Option<Duration>, rules: &Effective<'_>) -> Count {
+        let counts = match rules.disable.count {
             Counted::Deliveries => next.is_none(),
             Counted::Attempts => true,
         };

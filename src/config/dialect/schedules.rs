@@ -24,7 +24,7 @@ fn waits(dialect: &str, draws: &[f64], answer: &Response) -> Vec<u64> {
     for draw in draws.iter().chain([&0.0]) {
         now = now + ATTEMPT;
         let outcome = Outcome { result: Ok(answer.clone()), duration: ATTEMPT };
-        let (next, effect) = delivery.attempted(Ended { outcome: &outcome, at: now, draw: *draw }, &dialect);
+        let (next, effect) = delivery.attempted(Ended { outcome: &outcome, at: now, draw: *draw }, &*dialect);
         delivery = next;
         match delivery.state {
             State::Pending(QueuePosition::Due(at)) => {

@@ -8,7 +8,7 @@ use crate::config::source::document::{Entry, Table, Value};
 use crate::config::source::shape::Shape;
 use crate::domain::json::quote;
 use crate::domain::refusal::Refusal;
-use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
+use crate::domain::webhook::settings::{NAMES, Setting, TIMEOUTS, WebhookSettings};
 
 /// Takes all settings that a webhook's table has.
 pub(super) fn settings(table: &mut Table, faults: &mut Faults) -> Arc<WebhookSettings> {
@@ -86,6 +86,7 @@ fn shape(name: &str) -> Shape {
     match name {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
+        "timeout" => Shape::Duration(TIMEOUTS),
         _ => Shape::Any,
     }
 }
@@ -96,6 +97,9 @@ fn remedy(name: &str) -> Remedy {
         FILTER => "{ data = { amount = { \"$gt\" = 100 } } }",
         "channels" => "[\"project-7\"]",
         "metadata" => "{ plan = \"pro\" }",
+        "timeout" => "\"10s\"",
+        "retry" => "{ schedule = [\"1m\", \"5m\", \"30m\"] }",
+        "disable" => "{ consecutive = 10 }",
         _ => "{}",
     };
     Remedy::from(format!("{name} = {example}"))

@@ -196,7 +196,7 @@ impl Pump {
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
         let limits = attempt::Limits {
-            timeout: dialect.delivery.timeout,
+            timeout: begun.endpoint.effective(dialect).timeout,
             response_capture: capture.bytes(),
             cut: &self.cut,
             metrics: Some(self.store.metrics()),

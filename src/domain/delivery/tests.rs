@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::outcome::{Class, Failure};
 use super::retry::{Policy, Retry};
 use super::*;
-use crate::domain::dialect::{self, Disable, tests::dialect as plain};
+use crate::domain::dialect::{self, Dialect, Disable, tests::dialect as plain};
 use crate::domain::headers::Headers;
 use crate::domain::id::{EndpointNo, EventKey};
 

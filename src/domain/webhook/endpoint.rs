@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::effective::Effective;
 use super::pattern::Pattern;
 use super::secret::Secret;
 use super::settings::WebhookSettings;
-use crate::domain::dialect::Disable;
+use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 
@@ -32,7 +33,7 @@ pub(crate) struct Endpoint {
 }
 
 /// What the calls for creating and replacing a webhook set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Definition {
     pub(crate) name: Box<str>,
     pub(crate) description: Box<str>,
@@ -160,6 +161,11 @@ impl Endpoint {
 
     pub(crate) fn is_file_owned(&self) -> bool {
         self.owner == Owner::File
+    }
+
+    /// The rules by which its deliveries are attempted.
+    pub(crate) fn effective<'a>(&'a self, dialect: &'a Dialect) -> Effective<'a> {
+        Effective::new(&self.definition.settings, dialect)
     }
 
     pub(crate) fn wants(&self, kind: &str) -> bool {

@@ -3,31 +3,48 @@
 //! Each setting is one member of the webhook's JSON. The API, the config file and the store all read a setting with
 //! [`Setting::read`] and print it with [`WebhookSettings::members`], so a new setting is taken, shown and kept everywhere at once.
 
+mod attempts;
+mod read;
+
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+pub(crate) use attempts::{TIMEOUTS, disable_json, retry_json};
 
 use super::filter::Filter;
 use super::metadata::Metadata;
 use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
+use crate::domain::delivery::retry::Retry;
+use crate::domain::dialect::Disable;
 use crate::domain::event::Event;
 use crate::domain::refusal::Refusal;
 
 /// The settings of one webhook. The default has none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WebhookSettings {
     /// Which of the events that the webhook subscribes to it gets. `None`: all of them.
     pub(crate) filter: Option<Arc<Filter>>,
     /// Of which channels the webhook gets events. Empty: of all, and those without a channel.
     pub(crate) channels: Channels,
     pub(crate) metadata: Metadata,
+    /// How long an attempt may take, instead of the dialect's time.
+    pub(crate) timeout: Option<Duration>,
+    /// When attempts are made again, instead of the dialect's schedule.
+    pub(crate) retry: Option<Retry>,
+    /// When failures disable the webhook, instead of the dialect's rule.
+    pub(crate) disable: Option<Disable>,
 }
 
 /// One setting with its value; an empty value takes the setting away.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Setting {
     Filter(Option<Arc<Filter>>),
     Channels(Channels),
     Metadata(Metadata),
+    Timeout(Option<Duration>),
+    Retry(Option<Retry>),
+    Disable(Option<Disable>),
 }
 
 /// A setting as a member of an object: its name, and its value in JSON.
@@ -56,6 +73,9 @@ impl WebhookSettings {
             Setting::Filter(filter) => self.filter = filter,
             Setting::Channels(channels) => self.channels = channels,
             Setting::Metadata(metadata) => self.metadata = metadata,
+            Setting::Timeout(timeout) => self.timeout = timeout,
+            Setting::Retry(retry) => self.retry = retry,
+            Setting::Disable(disable) => self.disable = disable,
         }
     }
 
@@ -64,7 +84,10 @@ impl WebhookSettings {
         let filter = self.filter.as_ref().map(|filter| Member { name: FILTER, json: filter.text().into() });
         let channels = (!self.channels.is_empty()).then(|| Member { name: CHANNELS, json: self.channels.json().into() });
         let metadata = (!self.metadata.is_empty()).then(|| Member { name: METADATA, json: self.metadata.json().into() });
-        [filter, channels, metadata].into_iter().flatten().collect()
+        let timeout = self.timeout.map(|timeout| Member { name: TIMEOUT, json: attempts::timeout_json(timeout).into() });
+        let retry = self.retry.as_ref().map(|retry| Member { name: RETRY, json: retry_json(retry).into() });
+        let disable = self.disable.map(|disable| Member { name: DISABLE, json: disable_json(disable).into() });
+        [filter, channels, metadata, timeout, retry, disable].into_iter().flatten().collect()
     }
 
     /// Whether the webhook leaves out any of the events that it subscribes to.
@@ -101,6 +124,9 @@ impl Setting {
             CHANNELS => Channels::read(json, OF_WEBHOOK_MAX).map(Self::Channels),
             METADATA if !is_given => Ok(Self::Metadata(Metadata::default())),
             METADATA => Metadata::read(json).map(Self::Metadata),
+            TIMEOUT => is_given.then(|| attempts::timeout(json)).transpose().map(Self::Timeout),
+            RETRY => is_given.then(|| attempts::retry(json)).transpose().map(Self::Retry),
+            DISABLE => is_given.then(|| attempts::disable(json)).transpose().map(Self::Disable),
             _ => Err(vec![Refusal::new("", "there is no such setting")]),
         }
     }
@@ -109,9 +135,12 @@ impl Setting {
 const FILTER: &str = "filter";
 const CHANNELS: &str = "channels";
 const METADATA: &str = "metadata";
+const TIMEOUT: &str = "timeout";
+const RETRY: &str = "retry";
+const DISABLE: &str = "disable";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA];
+pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE];
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +151,9 @@ mod tests {
         (FILTER, r#"{"data": {"amount": {"$gt": 100}}}"#),
         (CHANNELS, r#"["project-1","project-2"]"#),
         (METADATA, r#"{"plan":"pro"}"#),
+        (TIMEOUT, r#""10s""#),
+        (RETRY, r#"{"schedule":["1m","5m"]}"#),
+        (DISABLE, r#"{"consecutive":3,"count":"attempts"}"#),
     ];
 
     fn all() -> Arc<WebhookSettings> {

@@ -92,8 +92,9 @@ pub(in crate::store) fn judge(delivery: Delivery, facts: &Facts<'_>) -> Judged {
     let was_pending = delivery.is_pending();
     let at = counts_from(facts.ended_at, facts.now);
     let ended = Ended { outcome: facts.outcome, at, draw: facts.draw };
-    let (delivery, effect) = delivery.attempted(ended, facts.dialect);
-    let webhook = counted(facts.endpoint, effect, &facts.dialect.disable, facts.now);
+    let rules = facts.endpoint.effective(facts.dialect);
+    let (delivery, effect) = delivery.attempted(ended, rules);
+    let webhook = counted(facts.endpoint, effect, &rules.disable, facts.now);
     let is_active = webhook.as_ref().unwrap_or(facts.endpoint).is_active();
     let (delivery, wait) = waits(delivery, is_active, facts);
     let error = failed(facts.outcome, facts.dialect);

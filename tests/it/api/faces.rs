@@ -193,19 +193,30 @@ async fn deck_and_the_standard_dialects_show_their_own_fields() {
             "documents.adaptive_decision.finished",
             json!({ "id": "wh_", "name": "n", "url": "https://a.example/",
             "events": ["documents.adaptive_decision.finished"], "description": "d", "secret": "whsec_", "status": "active",
-            "created_at": "Z", "updated_at": "Z" }),
+            "created_at": "Z", "updated_at": "Z", "effective": effective() }),
         ),
         (
             "standard",
             "a.b",
             json!({ "id": "wh_", "name": "n", "url": "https://a.example/", "events": ["a.b"], "description": "d",
-            "secret": "whsec_", "status": "active", "created_at": "Z", "updated_at": "Z", "failures": 0, "last_code": null, "last_error": null }),
+            "secret": "whsec_", "status": "active", "created_at": "Z", "updated_at": "Z", "failures": 0, "last_code": null,
+            "last_error": null, "effective": effective() }),
         ),
     ] {
         let service = Service::start(&strict(dialect)).await;
         let hook = json!({ "name": "n", "description": "d", "url": "https://a.example/", "events": [kind] }).to_string();
         curl(&service, &request("POST", "/v1/webhooks", BEARER, Some(&hook))).is(201, expected);
     }
+}
+
+/// What counts for a webhook without settings in a dialect with the attempts of `standard`.
+fn effective() -> Value {
+    let schedule = ["5s", "5m", "30m", "2h", "5h", "10h", "10h"];
+    json!({
+        "timeout": { "value": "15s", "origin": "dialect" },
+        "retry": { "value": { "schedule": schedule, "jitter": 0.2 }, "origin": "dialect" },
+        "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" }
+    })
 }
 
 /// A config with provider `p` and tenant `t` that allows only what production allows.

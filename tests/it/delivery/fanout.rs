@@ -2,6 +2,7 @@
 
 mod channels;
 mod filters;
+mod settings;
 
 use std::collections::HashSet;
 use std::time::Duration;

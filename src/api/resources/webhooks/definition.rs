@@ -14,11 +14,24 @@ use crate::domain::webhook::target::{OPENED_BY, Target};
 
 /// The members of create and PUT.
 pub(in crate::api) const DEFINITION: &[&str] =
-    &["url", "events", "name", "description", "secret", "filter", "channels", "metadata"];
+    &["url", "events", "name", "description", "secret", "filter", "channels", "metadata", "timeout", "retry", "disable"];
 
 /// The members of PATCH.
-pub(in crate::api) const PATCHED: &[&str] =
-    &["url", "events", "name", "description", "status", "is_active", "secret", "filter", "channels", "metadata"];
+pub(in crate::api) const PATCHED: &[&str] = &[
+    "url",
+    "events",
+    "name",
+    "description",
+    "status",
+    "is_active",
+    "secret",
+    "filter",
+    "channels",
+    "metadata",
+    "timeout",
+    "retry",
+    "disable",
+];
 
 /// What was given; what was wrong is noted in the form and left out here.
 #[derive(Clone)]

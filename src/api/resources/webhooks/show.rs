@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::expand::Expand;
 use crate::api::document::webhook::{Member, Webhook, WebhookStatus};
 use crate::domain::dialect::{Dialect, WebhookField};
+use crate::domain::webhook::effective::effective_json;
 use crate::domain::webhook::endpoint::{Endpoint, Owner, WebhookState};
 use crate::domain::webhook::secret::Secret;
 use crate::store::WebhookView;
@@ -30,7 +31,7 @@ impl<'a> Shown<'a> {
         let is_expanded = self.expands() && !fields.contains(&WebhookField::Settings);
         let settings = is_expanded.then_some(&WebhookField::Settings);
         let shown = fields.iter().chain(secret).chain(settings);
-        shown.flat_map(|field| self.members_of(*field, knows_removed)).chain(self.stopped()).collect()
+        shown.flat_map(|field| self.members_of(*field, dialect, knows_removed)).chain(self.stopped()).collect()
     }
 
     /// The same, and behind it what the dialect leaves out, and whose it is.
@@ -39,7 +40,7 @@ impl<'a> Shown<'a> {
         let is_shown =
             |field: &WebhookField| dialect.api.webhook.contains(field) || (self.expands() && *field == WebhookField::Settings);
         let left = EVERYWHERE.into_iter().filter(|field| !is_shown(field));
-        members.extend(left.flat_map(|field| self.members_of(field, true)));
+        members.extend(left.flat_map(|field| self.members_of(field, dialect, true)));
         members.extend(self.whose());
         members
     }
@@ -49,16 +50,19 @@ impl<'a> Shown<'a> {
     }
 
     /// The settings are a member each; every other field is one member at most.
-    fn members_of(self, field: WebhookField, knows_removed: bool) -> Vec<(&'static str, Member<'a>)> {
+    fn members_of(self, field: WebhookField, dialect: &Dialect, knows_removed: bool) -> Vec<(&'static str, Member<'a>)> {
         match field {
-            WebhookField::Settings => self.settings(),
+            WebhookField::Settings => self.settings(dialect),
             field => self.member(field, knows_removed).into_iter().collect(),
         }
     }
 
-    fn settings(self) -> Vec<(&'static str, Member<'a>)> {
-        let members = self.view.endpoint.definition.settings.members().into_iter();
-        members.filter_map(|one| Some((one.name, Member::Json(RawValue::from_string(one.json.into()).ok()?)))).collect()
+    /// Each that is set, and behind them what counts for the webhook's deliveries, with where it comes from.
+    fn settings(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
+        let settings = &self.view.endpoint.definition.settings;
+        let members = settings.members().into_iter().map(|one| (one.name, one.json.into_owned()));
+        let all = members.chain([("effective", effective_json(settings, dialect))]);
+        all.filter_map(|(name, json)| Some((name, Member::Json(RawValue::from_string(json).ok()?)))).collect()
     }
 
     /// `None`: this answer shows no secret, or the field is none of one member.

@@ -49,7 +49,7 @@ pub(crate) async fn test_all(context: &Context<'_>) -> Result<Reply, Problem> {
     endpoints.retain(|endpoint| endpoint.is_sent(true));
     let mut runs = Vec::with_capacity(endpoints.len());
     for endpoint in &endpoints {
-        runs.push((start(context, endpoint, &wish).await?, patience(&context.dialect_of(endpoint))));
+        runs.push((start(context, endpoint, &wish).await?, patience(endpoint, &context.dialect_of(endpoint))));
     }
     let mut keys = Vec::with_capacity(runs.len());
     for (run, patience) in runs {
@@ -61,7 +61,7 @@ pub(crate) async fn test_all(context: &Context<'_>) -> Result<Reply, Problem> {
 async fn one(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
     let dialect = context.dialect_of(endpoint);
     let run = start(context, endpoint, wish).await?;
-    let key = finished(run, patience(&dialect)).await?;
+    let key = finished(run, patience(endpoint, &dialect)).await?;
     whole::one(context, &dialect, key).await
 }
 
@@ -80,8 +80,8 @@ async fn finished(run: TestRun, patience: Duration) -> Result<DeliveryKey, Probl
 }
 
 /// An attempt, and some time for its turn.
-fn patience(dialect: &Dialect) -> Duration {
-    dialect.delivery.timeout + TURN
+fn patience(endpoint: &Endpoint, dialect: &Dialect) -> Duration {
+    endpoint.effective(dialect).timeout + TURN
 }
 
 /// What the caller wants to see sent.

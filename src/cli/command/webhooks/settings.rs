@@ -20,6 +20,18 @@ pub(crate) struct Settings {
     /// What is kept with it and shown: a JSON object of strings, @FILE, or - for stdin
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
+
+    /// How long an attempt may take, from 1s to 60s; null for what the dialect says
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<String>,
+
+    /// When an attempt is made again, as in {"schedule":["1m","5m"]}: JSON, @FILE, or - for stdin; null for what the dialect says
+    #[arg(long, value_name = "JSON")]
+    retry: Option<String>,
+
+    /// When failures disable it, as in {"consecutive":10}, 0 for never: JSON, @FILE, or - for stdin; null for what the dialect says
+    #[arg(long, value_name = "JSON")]
+    disable: Option<String>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -33,9 +45,18 @@ impl Settings {
             ("filter", json("--filter", &self.filter)?),
             ("channels", self.channels.as_deref().map(list)),
             ("metadata", json("--metadata", &self.metadata)?),
+            ("timeout", self.timeout.as_deref().map(text)),
+            ("retry", json("--retry", &self.retry)?),
+            ("disable", json("--disable", &self.disable)?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }
+}
+
+/// A text; null takes a setting away.
+fn text(text: &str) -> Box<RawValue> {
+    let json = if text == "null" { to_raw_value(&()) } else { to_raw_value(text) };
+    json.expect("text always prints as JSON")
 }
 
 /// A list of names; null where there is none.

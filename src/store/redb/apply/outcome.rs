@@ -90,7 +90,7 @@ impl Batch<'_, '_> {
         let active = self.entry(endpoint.no).is_some_and(|entry| entry.endpoint.is_active());
         let name = if endpoint.definition.name.is_empty() { &endpoint.id } else { &endpoint.definition.name };
         let response = attempt.outcome.result.as_ref().ok();
-        let retries = if delivery.is_test() { 0 } else { dialect.retry.retries() };
+        let retries = if delivery.is_test() { 0 } else { endpoint.effective(dialect).retry.retries() };
         let fact = Attempted {
             at: self.now,
             event_id: stored.event.id.to_string(),

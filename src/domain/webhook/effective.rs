@@ -1,0 +1,69 @@
+//! What counts for a webhook's deliveries: what the webhook sets, else what its dialect says.
+
+use std::time::Duration;
+
+use super::settings::{WebhookSettings, disable_json, retry_json};
+use crate::domain::delivery::retry::Retry;
+use crate::domain::dialect::{Dialect, Disable};
+use crate::domain::units::duration_text;
+
+/// The rules by which the deliveries of one webhook are attempted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effective<'a> {
+    pub(crate) dialect: &'a Dialect,
+    /// The time from the beginning of an attempt to the end of the response's head.
+    pub(crate) timeout: Duration,
+    pub(crate) retry: &'a Retry,
+    pub(crate) disable: Disable,
+}
+
+impl<'a> Effective<'a> {
+    pub(crate) fn new(settings: &'a WebhookSettings, dialect: &'a Dialect) -> Self {
+        Self {
+            dialect,
+            timeout: settings.timeout.unwrap_or(dialect.delivery.timeout),
+            retry: settings.retry.as_ref().unwrap_or(&dialect.retry),
+            disable: settings.disable.unwrap_or(dialect.disable),
+        }
+    }
+}
+
+/// The rules of a webhook without settings.
+impl<'a> From<&'a Dialect> for Effective<'a> {
+    fn from(dialect: &'a Dialect) -> Self {
+        Self { dialect, timeout: dialect.delivery.timeout, retry: &dialect.retry, disable: dialect.disable }
+    }
+}
+
+/// The rules as JSON: each value, and whether the webhook sets it or its dialect.
+pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect) -> String {
+    let rules = Effective::new(settings, dialect);
+    let one = |name, value: &str, is_set| {
+        let origin = if is_set { "webhook" } else { "dialect" };
+        format!("\"{name}\":{{\"value\":{value},\"origin\":\"{origin}\"}}")
+    };
+    let timeout = one("timeout", &format!("\"{}\"", duration_text(rules.timeout)), settings.timeout.is_some());
+    let retry = one("retry", &retry_json(rules.retry), settings.retry.is_some());
+    let disable = one("disable", &disable_json(rules.disable), settings.disable.is_some());
+    format!("{{{timeout},{retry},{disable}}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::dialect::tests::dialect;
+    use crate::domain::webhook::settings::Setting;
+
+    #[test]
+    fn what_a_webhook_sets_counts_before_its_dialect() {
+        let dialect = dialect();
+        let set = [Setting::read("timeout", "\"7s\"").unwrap(), Setting::read("disable", r#"{"consecutive":2}"#).unwrap()];
+        let settings = WebhookSettings::default().with(&set);
+        let rules = Effective::new(&settings, &dialect);
+        assert_eq!((rules.timeout, rules.disable.consecutive, rules.retry), (Duration::from_secs(7), 2, &dialect.retry));
+        let shown: serde_json::Value = serde_json::from_str(&effective_json(&settings, &dialect)).expect("JSON");
+        assert_eq!(shown["timeout"], serde_json::json!({ "value": "7s", "origin": "webhook" }));
+        assert_eq!(shown["disable"]["value"], serde_json::json!({ "consecutive": 2, "count": "deliveries" }));
+        assert_eq!(shown["retry"]["origin"], "dialect");
+    }
+}
