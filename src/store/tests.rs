@@ -5,7 +5,6 @@ mod cancel;
 mod catalogue;
 mod cut;
 mod damage;
-mod filters;
 mod flips;
 mod index;
 mod keys;

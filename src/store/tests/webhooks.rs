@@ -1,5 +1,7 @@
 //! Webhooks as lists show them: which of them fail, how their newest attempts ended, and how a list goes on.
 
+mod filters;
+
 use super::*;
 use crate::domain::delivery::outcome::Class;
 use crate::domain::id::EndpointNo;

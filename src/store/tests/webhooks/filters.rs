@@ -1,6 +1,6 @@
 //! Payload filters where events are published: who gets an event, in one piece and in slices.
 
-use super::*;
+use super::super::*;
 use crate::domain::webhook::settings::Setting;
 use crate::store::Recover;
 
