@@ -298,6 +298,7 @@ impl Api {
             Call::Reload => resources::admin::reload(self).await,
             Call::AcceptClock => resources::admin::accept_clock(self).await,
             Call::BeginBackup => resources::admin::backups::begin(context).await,
+            Call::ListTables => resources::admin::tables(context).await,
             Call::ShowBackups => Ok(resources::admin::backups::show(self)),
             Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
             Call::ListAllDeliveries => resources::deliveries::list_all(context).await,

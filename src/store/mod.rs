@@ -54,6 +54,7 @@ pub(crate) use redb::boot::salvage::{Salvaged, salvage};
 #[cfg(test)]
 pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
+pub(crate) use redb::read::sizes::TableSize;
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use shared::described::{Added, Described, Tenants};

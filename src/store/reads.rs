@@ -14,6 +14,7 @@ use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage, WebhookView};
 use super::redb::read::Reader;
 use super::redb::read::begin::Begin;
+use super::redb::read::sizes::TableSize;
 use super::{Error, Owned};
 use crate::budget::Share;
 use crate::domain::delivery::tally::{Hour, Tally};
@@ -145,6 +146,11 @@ impl Store {
         hours: RangeInclusive<Hour>,
     ) -> Result<BTreeMap<Hour, Tally>, Error> {
         self.aside(move |reader| reader.tallies(&webhooks, hours)).await
+    }
+
+    /// What each table takes of the store's file. Reads all of them.
+    pub(crate) async fn table_sizes(&self) -> Result<Vec<TableSize>, Error> {
+        self.aside(Reader::table_sizes).await
     }
 
     /// How much there is of what metrics show.

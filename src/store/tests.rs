@@ -10,7 +10,6 @@ mod index;
 mod keys;
 mod lost;
 mod reads;
-mod salvage;
 mod statistics;
 mod tombstones;
 mod turns;

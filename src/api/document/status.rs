@@ -58,6 +58,23 @@ pub(crate) struct Status {
     pub(crate) backups: Backups,
 }
 
+/// `GET /v1/admin/tables`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tables {
+    pub(crate) tables: Vec<Table>,
+}
+
+/// What a table takes of the store's file. What was published in the last second may not be in it yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Table {
+    pub(crate) name: String,
+    pub(crate) rows: u64,
+    /// Of keys and values.
+    pub(crate) bytes: u64,
+    /// Of its pages.
+    pub(crate) file_bytes: u64,
+}
+
 /// The wall clock, as far as it is trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Clock {

@@ -11,12 +11,13 @@ use tokio::sync::oneshot;
 
 use super::health;
 use crate::api::Api;
-use crate::api::document::status::{Changed, Clock, ClockAccepted, Doubt, Named, Reloaded, Status};
+use crate::api::document::status::{Changed, Clock, ClockAccepted, Doubt, Named, Reloaded, Status, Table, Tables};
+use crate::api::request::context::Context;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::clock;
 use crate::config::reload::Changes;
-use crate::store::{consequence, described};
+use crate::store::{TableSize, consequence, described};
 
 /// `GET /v1/admin/status`
 pub(crate) async fn status(api: &Api) -> Reply {
@@ -72,6 +73,14 @@ fn clock_of(api: &Api) -> Clock {
 pub(crate) async fn accept_clock(api: &Api) -> Result<Reply, Problem> {
     let doubted = api.store.accept_clock().await?;
     Ok(Reply::document(StatusCode::OK, &ClockAccepted { doubted }))
+}
+
+/// `GET /v1/admin/tables`: what each table takes of the file. It reads the whole store.
+pub(crate) async fn tables(context: &Context<'_>) -> Result<Reply, Problem> {
+    let sizes = context.api.store.table_sizes().await?;
+    let table =
+        |size: TableSize| Table { name: size.name.into(), rows: size.rows, bytes: size.bytes, file_bytes: size.file_bytes };
+    Ok(Reply::document(StatusCode::OK, &Tables { tables: sizes.into_iter().map(table).collect() }))
 }
 
 /// `POST /v1/admin/reload`: 200 with what changed, in words and thing by thing, or 422 with every fault.

@@ -12,6 +12,7 @@ use crate::cli::client::{Answer, Call, ConfigFault, Error, Service};
 use crate::cli::output::exit::{Exit, Failure, Said};
 use crate::cli::output::hint::Hint;
 use crate::cli::output::print::{Out, Paint};
+use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::{count, duration, folded, plain, size};
 
 /// Show whether the service is ready, and how much it has to do
@@ -27,6 +28,10 @@ pub(crate) struct Status {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = args::duration, requires = "wait")]
     timeout: Duration,
 
+    /// Show instead what each table takes of the store's file, for which the service reads all of it
+    #[arg(long, conflicts_with = "wait")]
+    tables: bool,
+
     #[command(flatten)]
     reach: Reach,
 }
@@ -34,6 +39,9 @@ pub(crate) struct Status {
 impl Status {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.reach.service()?;
+        if self.tables {
+            return tables(&service, out);
+        }
         let answer = if self.wait { self.wait_for(&service)? } else { ask(&service)? };
         let said: document::Status = answer.read()?;
         match out.json {
@@ -61,6 +69,22 @@ impl Status {
 
 fn ask(service: &Service) -> Result<Answer, Error> {
     service.ask(Call::get("/v1/admin/status").within(STATUS_TIMEOUT))
+}
+
+fn tables(service: &Service, out: &Out) -> Result<Exit, Failure> {
+    let answer = service.ask(Call::get("/v1/admin/tables").within(TABLES_TIMEOUT))?;
+    if out.json {
+        out.line(answer.text()?)?;
+        return Ok(Exit::Ok);
+    }
+    let mut said = answer.read::<document::Tables>()?.tables;
+    said.sort_by_key(|table| std::cmp::Reverse(table.file_bytes));
+    out.line(table(&TABLES, &said.iter().map(row).collect::<Vec<_>>(), out.width))?;
+    Ok(Exit::Ok)
+}
+
+fn row(table: &document::Table) -> Vec<String> {
+    vec![plain(&table.name), table.rows.to_string(), size(table.bytes), size(table.file_bytes)]
 }
 
 /// The answer as a person reads it, in the width of the terminal, if there is one.
@@ -188,6 +212,12 @@ impl Version {
 
 /// Where a line's value begins, behind its word.
 const VALUES_AT: usize = 12;
+
+const TABLES: [Column; 4] =
+    [Column::kept("TABLE"), Column::kept("ROWS"), Column::whole("KEYS AND VALUES", 1), Column::kept("IN THE FILE")];
+
+/// Enough to read a store of some 100 GiB from a good disk; the service ends a call after ten minutes.
+const TABLES_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A service that cannot say within this time how it is, is not ready.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);

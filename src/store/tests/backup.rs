@@ -1,5 +1,8 @@
 //! Backups of an open store, what is restored of them, and stores that are written anew.
 
+mod salvage;
+mod sizes;
+
 use super::*;
 use crate::store::files::with_suffix;
 use crate::store::redb::backup::manifest;

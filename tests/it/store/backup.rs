@@ -157,6 +157,20 @@ async fn a_compacted_store_is_smaller_and_the_same() {
 }
 
 #[tokio::test]
+async fn status_tells_what_each_table_takes() {
+    let service = Service::start(&Config::quick()).await;
+    service.acme().publish_new("order.paid").await;
+    // A backup brings all that was answered into the tables.
+    service.cli(&["backup", "b.redb"]).expect(0);
+    let said = service.cli(&["status", "--tables"]).expect(0).stdout;
+    assert!(said.starts_with("TABLE") && said.lines().any(|line| line.starts_with("event ")), "{said}");
+    let tables = service.cli(&["status", "--tables", "--json"]).expect(0).json()["tables"].clone();
+    let event = tables.as_array().expect("a list").iter().find(|table| table["name"] == "event").expect("it is told").clone();
+    assert_eq!(event["rows"], 1);
+    assert!(event["file_bytes"].as_u64() >= event["bytes"].as_u64(), "{event}");
+}
+
+#[tokio::test]
 async fn what_is_salvaged_of_a_stopped_store_is_told_by_table() {
     let mut service = Service::start(&Config::quick().webhook("w", "https://example.com/", &["order.*"])).await;
     let event = service.acme().publish_new("order.paid").await;

@@ -7,6 +7,7 @@ pub(in crate::store) mod metrics;
 pub(in crate::store) mod queries;
 pub(in crate::store) mod recover;
 pub(in crate::store) mod rows;
+pub(in crate::store) mod sizes;
 pub(in crate::store) mod snapshot;
 pub(in crate::store) mod stats;
 pub(in crate::store) mod tenants;
