@@ -345,4 +345,56 @@ mod tests {
         };
         assert_eq!(String::from_utf8(bytes).expect("text"), r#"{"hooks":[{}],"cursor":"c2"}"#);
     }
+
+    /// Rows of 20 kB that are read four at a time, of which a piece takes three.
+    struct Ahead {
+        passed: usize,
+        read: usize,
+    }
+
+    impl Rows for Ahead {
+        async fn print(&mut self, _: usize, into: &mut Vec<u8>) -> Result<Row, Problem> {
+            if self.passed == 9 {
+                return Ok(Row::End);
+            }
+            if self.read == 0 {
+                self.read = 4;
+            }
+            into.extend_from_slice(format!("\"{}\"", "x".repeat(20_000)).as_bytes());
+            Ok(Row::Printed)
+        }
+
+        fn pass(&mut self) {
+            (self.passed, self.read) = (self.passed + 1, self.read - 1);
+        }
+
+        fn let_go(&mut self) {
+            self.read = 0;
+        }
+
+        fn cursor(&self) -> String {
+            self.passed.to_string()
+        }
+
+        fn has_more(&self) -> bool {
+            false
+        }
+    }
+
+    /// Its reader may take minutes until it asks for the next piece, and the memory of these rows would be counted nowhere.
+    #[test]
+    fn a_piece_that_ends_holds_no_row_that_was_read_ahead() {
+        let mut page = Page { frame: Frame::default(), rows: Ahead { passed: 0, read: 0 }, rows_printed: 0, bytes_printed: 0 };
+        let (mut pieces, mut whole) = (0, Vec::new());
+        loop {
+            let Ok(Next::Piece { bytes, last }) = at_once(page.next(PIECE_BYTES)) else { panic!("there is room") };
+            assert_eq!(page.rows.read, 0, "behind {} rows", page.rows.passed);
+            (pieces, whole) = (pieces + 1, [whole, bytes].concat());
+            if last {
+                break;
+            }
+        }
+        let page: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+        assert_eq!((pieces, page["data"].as_array().map(Vec::len)), (4, Some(9)));
+    }
 }
