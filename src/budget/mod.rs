@@ -7,38 +7,39 @@
 //!  └─ answers   1/4   pieces of answers, until their readers have taken them
 //! ```
 //!
-//! **What is counted.** Of an event in memory its body and attributes, once, however many deliveries share it: one that was just
-//! published draws on *fresh*; one that is read back for an attempt draws on *common*, before it is read. What is kept of a
-//! response beyond [`CAPTURE_FREE_BYTES`] draws on *captures*; where there is no room, that much of it is kept. A request's body
-//! draws on *requests*, but for a small one and the first bytes of each (`api::http::body` says how many). With the first byte beyond,
-//! it takes room for as much as it announced, so that whoever has begun can end; once its bytes come slowly it keeps no more than
-//! has come, and takes the rest as it comes. An answer draws on *answers* before it is rendered: a large one piece by piece, so
-//! that a page is never in memory whole; a small one is free.
+//! **What is counted.** The body and the attributes of an event in memory count once, however many deliveries share the event. An
+//! event that was just published draws on *fresh*; an event that is read back for an attempt draws on *common* before it is read.
+//! The kept bytes of a response draw on *captures*, except for the first [`CAPTURE_FREE_BYTES`]; where *captures* has no room, only
+//! those are kept. The body of a request draws on *requests*, except for its first bytes (`api::http::body` says how many). With the
+//! first byte that counts, a body takes room for its announced length, so that a body that has begun can end. When its bytes come
+//! slowly, it gives back the room for all that has not come, and takes it again as the bytes come. A large answer draws on
+//! *answers* before it is rendered, piece by piece, so that a whole page is never in memory; a small answer is not counted.
 //!
-//! **Who waits where.** A delivery waits in its endpoint's queue, or with its slot, and its body on disk. A request waits with
-//! its body in the network, as long as it holds nothing; one that holds room and finds none for more is a 503 at once, and what
-//! it held is free. An answer waits before its first piece, or between two, as rows in the store. A caller waits at most as long
-//! as its room says and then gets 503 with `Retry-After`; a delivery waits until there is room.
+//! **Who waits where.** A delivery that finds no room waits in its endpoint's queue or in its slot, with its body on disk, for as
+//! long as it takes. A request that holds no room yet waits with its body in the network; a request that holds room and finds none
+//! for more is answered with 503 at once, and gives its room back. An answer waits before its first piece or between two pieces,
+//! while its rows stay in the store. The wait of a request or an answer is bounded, and ends with 503 and `Retry-After`.
 //!
-//! **How it is shared.** Each part is its own: unread answers never stop deliveries or publishers, nor these each other. Of
-//! *answers* no tenant has more than a quarter, so whoever reads slowly stops nobody else. Of *requests* none has more than a
-//! quarter either, or the room of the largest request where that is more, so whoever sends slowly stops nobody else, short of
-//! four tenants that do it together; and what large bodies cannot have is for those up to 64 KiB, a quarter of it for each tenant
-//! again. Of the events, *fresh* is for speed alone: what finds no room there is read back later. Endpoints that hang keep the
-//! bodies of their attempts until these time out, but no more than *common*: behind it, *small* is for bodies up to
-//! [`SMALL_BYTES`] of any endpoint, and *prompt* for endpoints that answered their last attempt, one body each. Within a pool it
-//! is first come, first served, so nobody waits for ever.
+//! **How it is shared.** The three parts lend each other nothing, so unread answers never stop deliveries or publishers. A tenant
+//! has at most a quarter of *answers*, so a tenant that reads slowly stops nobody else. A tenant also has at most a quarter of the
+//! common part of *requests*, or the room of the largest request where that is more; only four tenants that send slowly together
+//! can use it up. The rest of *requests* is for bodies of at most 64 KiB, and again a tenant has at most a quarter of it. Among the
+//! parts for events, *fresh* serves speed alone: an event that finds no room there is read back later. Endpoints that hang keep the
+//! bodies of their attempts until the attempts time out, and they can use up *common* but no more. Beside it, *small* is for bodies
+//! of at most [`SMALL_BYTES`] to any endpoint, and *prompt* is for endpoints that answered their last attempt, one body each. A
+//! pool serves those who wait in the order in which they came, so nobody waits for ever.
 //!
-//! **Why nothing locks up.** Whoever waits for a share holds none of the same part: a body that is half there never waits for
-//! room, only for its peer. All that holders wait for has an end of its own: an attempt its timeout, a body and an answer the
-//! patience with their peers, a commit the disk. A tenant's own part is taken before that of all, so who waits for its own holds
-//! nothing that another tenant waits for. One that needs more than a whole pool takes all of it.
+//! **Why nothing locks up.** Nobody who waits for a share holds a share of the same part: a body that has come in half never waits
+//! for room, only for its peer. Everything that the holder of a share waits for ends by itself: an attempt by its timeout, a body
+//! and an answer by the time limits for slow peers, a commit by the disk. A tenant's quarter is drawn on before the pool of all
+//! tenants, so a tenant that waits for its quarter holds nothing that another tenant waits for. A request for more than a whole
+//! pool takes the whole pool.
 //!
-//! **What it costs.** A published event that is attempted at once: an addition and a subtraction. One that is read back, and each
-//! piece of a large answer: a permit.
+//! **What it costs.** A published event that is attempted at once costs an addition and a subtraction. An event that is read back
+//! and each piece of a large answer cost a permit of a semaphore.
 //!
-//! Not in it, each with a bound where it is kept: the store's page cache and the batch that is being committed, outcomes that
-//! wait for the disk, and the buffers of connections.
+//! Not part of the budget, and bounded elsewhere, are the store's page cache, the batch that is being committed, outcomes that wait
+//! for the disk, and the buffers of connections.
 
 mod parties;
 mod pool;
@@ -68,7 +69,7 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Divides `bytes` among the parts; fewer than [`BYTES_LEAST`] count as [`BYTES_LEAST`].
+    /// Divides `bytes` among the parts. A number below [`BYTES_LEAST`] counts as [`BYTES_LEAST`].
     pub(crate) fn new(bytes: u64) -> Self {
         let sixteenth = sixteenth(bytes);
         let event = |size| Arc::new(Pool::new(size, EVENT_BYTES_MOST));
@@ -83,7 +84,8 @@ impl Budget {
         }
     }
 
-    /// Resizes every part to its share of `bytes`. Memory taken beyond a smaller part stays taken until its holder gives it back.
+    /// Resizes every part to its share of `bytes`. When a part becomes smaller than what is taken of it, nothing is taken away: the
+    /// holders give it back in their own time.
     pub(crate) fn resize(&self, bytes: u64) {
         let sixteenth = sixteenth(bytes);
         self.fresh.limit.store(sixteenth, Relaxed);
@@ -95,13 +97,12 @@ impl Budget {
         self.answers.resize(4 * sixteenth);
     }
 
-    /// The bytes of events that were just published and wait for their first attempt.
+    /// The gauge of events that were just published and wait in memory for their first attempt.
     pub(crate) fn fresh(&self) -> &Gauge {
         &self.fresh
     }
 
-    /// Takes room for what is kept of one response: `wanted` bytes, or [`CAPTURE_FREE_BYTES`] of them where there is no room for
-    /// more.
+    /// Takes room for the kept bytes of one response: `wanted` bytes or, when *captures* has no room, [`CAPTURE_FREE_BYTES`].
     pub(crate) fn capture(self: &Arc<Self>, wanted: usize) -> Capture {
         let beyond = wanted.saturating_sub(CAPTURE_FREE_BYTES);
         if beyond == 0 {
@@ -113,24 +114,24 @@ impl Budget {
         }
     }
 
-    /// The room of request bodies, from their first bytes until they are answered.
+    /// The part for request bodies. A body holds its room until the request is answered.
     pub(crate) fn requests(&self) -> &Requests {
         &self.requests
     }
 
-    /// The room of answers on their way out, shared by party.
+    /// The part for answers, which is shared among parties: tenants, providers and the operator.
     pub(crate) fn answers(&self) -> &Parties {
         &self.answers
     }
 
-    /// Takes room for an event that is read back for an attempt; `None` where no pool has it free at once.
+    /// Takes room for an event that is read back for an attempt. `None` when no pool has so many bytes free at this moment.
     pub(crate) fn try_event(&self, bytes: usize) -> Option<Share> {
         let small = || (bytes <= SMALL_BYTES).then(|| self.small.try_take(bytes)).flatten();
         self.common.try_take(bytes).or_else(small)
     }
 
-    /// Waits for room for an event that is read back; `is_prompt` says whether its endpoint answered its last attempt, and is
-    /// asked again while this waits. `None` after [`Budget::end_events`].
+    /// Waits for room for an event that is read back for an attempt. `is_prompt` tells whether the endpoint answered its last
+    /// attempt; it is called again and again during the wait. `None` after [`Budget::end_events`].
     pub(crate) async fn event(&self, bytes: usize, is_prompt: impl Fn() -> bool) -> Option<Share> {
         let mut of_any = pin!(self.event_of_any(bytes));
         while !is_prompt() {
@@ -153,8 +154,8 @@ impl Budget {
         }
     }
 
-    /// Ends every wait for an event's room with `None`, also those that begin later. The pump calls it when no attempt is made
-    /// any more.
+    /// Ends every present and later wait for an event's room with `None`. It is called at the end of the service, when no more
+    /// attempts are made.
     pub(crate) fn end_events(&self) {
         [&self.common, &self.small, &self.prompt].into_iter().for_each(|pool| pool.close());
     }
@@ -198,8 +199,8 @@ impl Gauge {
         self.used.load(Relaxed).saturating_add(bytes) <= self.limit.load(Relaxed)
     }
 
-    /// Counts `bytes` if they fit, and says whether they did. Callers that race may pass the limit together, each by its own
-    /// `bytes`.
+    /// Counts `bytes` if they fit, and returns whether they did. Callers at the same moment may exceed the limit together, each by at
+    /// most its own `bytes`.
     pub(crate) fn take(&self, bytes: usize) -> bool {
         let fits = self.fits(bytes);
         if fits {
@@ -217,30 +218,30 @@ fn sixteenth(bytes: u64) -> usize {
     usize::try_from(bytes.max(BYTES_LEAST) / 16).unwrap_or(usize::MAX)
 }
 
-/// How often a delivery that waits for room looks whether its endpoint has answered another attempt meanwhile.
+/// The time between two calls of `is_prompt` while a delivery waits for room.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// The size when the config names none. 40 concurrent bodies of a megabyte need 40 MiB in *common*, which gets a quarter of it,
-/// 64 MiB; a machine of 512 MiB has as much memory again for everything else.
+/// The size of the budget when the config sets none, in bytes. *common* gets 64 MiB of it, enough for 40 attempts at once with
+/// bodies of 1 MiB. On a machine with 512 MiB as much memory is left for everything else.
 pub(crate) const BYTES_DEFAULT: u64 = 256 << 20;
 
-/// The smallest size that the config may name. Its quarter for requests holds the largest request, 16 MiB.
+/// The smallest budget that the config may set, in bytes. Its quarter for requests holds the largest request, 16 MiB.
 pub(crate) const BYTES_LEAST: u64 = 64 << 20;
 
-/// The largest size that the config may name. A machine with more memory uses it better for the pages of the store.
+/// The largest budget that the config may set, in bytes. More memory than this serves better as page cache of the store.
 pub(crate) const BYTES_MOST: u64 = 64 << 30;
 
-/// Bytes of each response that are kept whatever the budget. With 4,096 attempts at once they sum up to 64 MiB.
+/// The bytes of each response that are kept even when *captures* is full. For 4,096 attempts at once they sum up to 64 MiB.
 pub(crate) const CAPTURE_FREE_BYTES: usize = 16 << 10;
 
-/// The largest event that may use *small*: a body of 16 KiB, as most are shorter, with its attributes.
+/// The largest event that may draw on *small*, in bytes: a body of 16 KiB with attributes. Most events are smaller.
 pub(crate) const SMALL_BYTES: usize = 24 << 10;
 
-/// The most bytes that one event takes of a pool. It is the size of the smallest pool of the smallest budget, and holds the
-/// largest body that a template makes of 1 MiB of data, together with that data.
+/// The most bytes that one event draws from a pool. It is the size of the smallest pool of the smallest budget, and is enough for
+/// the largest event: 1 MiB of data and the body that a template makes of it.
 const EVENT_BYTES_MOST: usize = (BYTES_LEAST / 16) as usize;
 
-/// The most bytes that one answer takes: all that answers get in the smallest budget.
+/// The most bytes that one answer draws. It is the whole part for answers in the smallest budget.
 const PEER_BYTES_MOST: usize = (BYTES_LEAST / 4) as usize;
 
 #[cfg(test)]
@@ -253,12 +254,12 @@ mod tests {
         Budget::new(BYTES_LEAST)
     }
 
-    /// Takes all that large bodies of any endpoint get.
+    /// Takes all the room that large bodies can have when their endpoint is not prompt.
     fn fill_common(budget: &Budget) -> Vec<Share> {
         std::iter::from_fn(|| budget.try_event(MIB)).collect()
     }
 
-    /// Takes all that one party gets of the room for answers.
+    /// Takes all the room that one party can have in the part for answers.
     fn all_of(budget: &Budget, party: u64) -> Vec<PartyShare> {
         std::iter::from_fn(|| budget.answers().try_take(party, MIB)).collect()
     }

@@ -1,4 +1,5 @@
-//! The world of one seed: virtual time, what happens in it, and one life of the service after the other.
+//! The simulated world of one seed: its virtual time, the list of what happens when, and the service, which is killed and
+//! started again many times.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,7 +22,7 @@ use crate::domain::id::EndpointNo;
 use crate::domain::time::Timestamp;
 use crate::store::{self, Limits, Machine, Medium, Options, Power};
 
-/// A law that was broken, or what kept the simulation from going on.
+/// Why a simulation stopped early: a law was broken, or the simulation itself could not go on.
 pub(super) struct Broken(pub(super) String);
 
 pub(super) type Held<T = ()> = Result<T, Broken>;
@@ -32,7 +33,7 @@ impl From<store::Error> for Broken {
     }
 }
 
-/// Checks a law.
+/// Ends the function with [`Broken`] and the message when the condition is false.
 macro_rules! law {
     ($holds:expr, $($text:tt)+) => {
         if !$holds {
@@ -51,39 +52,40 @@ pub(super) struct World {
     pub(super) queue_limits: queues::Limits,
     pub(super) dialects: Vec<Arc<Dialect>>,
     pub(super) book: Book,
-    /// What the config file says of webhooks.
+    /// The webhooks that the config file lists.
     pub(super) file: Vec<NewHook>,
     pub(super) moods: BTreeMap<EndpointNo, Mood>,
     pub(super) process: Option<Process>,
-    /// What happens when; of two at one time the first that was noted comes first.
+    /// What will happen, by its time and then by the order in which it was added.
     agenda: BTreeMap<(Duration, u64), Happening>,
+    /// How many entries were ever added to `agenda`.
     noted: u64,
-    /// How many processes there were; what is noted for one is nothing to the next.
+    /// How many processes of the service were started. Entries of `agenda` that belong to an earlier process are skipped.
     pub(super) life: u64,
     pub(super) attempts: u64,
-    /// From here on no fault comes, and all receivers answer well.
+    /// Whether the last phase has begun, in which no fault happens and every receiver answers with success.
     pub(super) is_calm: bool,
-    /// Some events go to very many webhooks.
+    /// Whether this seed has events that go to more webhooks than one batch of the writer takes.
     pub(super) is_wide: bool,
     pub(super) pace: Pace,
     pub(super) trace: Trace,
     pub(super) counts: Counts,
-    /// The right time when it began.
+    /// The true time at which the simulation began.
     pub(super) began: Timestamp,
     pub(super) doubts: Doubts,
-    /// Webhooks to look at after the turn.
+    /// The webhooks that the present turn changed. They are checked after the turn.
     pub(super) touched: BTreeSet<EndpointNo>,
-    /// The process has not turned yet.
+    /// Whether the process was started and its writer has not had a turn since.
     pub(super) is_fresh: bool,
-    /// Webhooks were changed in this turn, before or after what was published in it.
+    /// Whether the present turn both changed webhooks and published events, so that the order of the two is not known.
     pub(super) is_mixed: bool,
-    /// Turns of the writer since anything else happened.
+    /// How many turns the writer has had in a row, without another entry of `agenda` in between.
     pub(super) in_a_row: u32,
-    /// When to see again whether all is quiet.
+    /// The time of the next check whether all deliveries have ended.
     pub(super) next_look: Duration,
 }
 
-/// How often things happen, which differs from seed to seed.
+/// The mean times between two publications, commands, crashes and jumps of the clock. They differ from seed to seed.
 #[derive(Clone, Copy)]
 pub(super) struct Pace {
     pub(super) publish: Duration,
@@ -92,7 +94,7 @@ pub(super) struct Pace {
     pub(super) jump: Duration,
 }
 
-/// What a run came to.
+/// How often each thing happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) published: u64,
@@ -102,22 +104,22 @@ pub(super) struct Counts {
     pub(super) disabled: u64,
 }
 
-/// Something that happens at a time.
+/// An entry of the agenda. The numbers are those of a process and of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
     Publish,
     Command,
     Mood(EndpointNo),
     Jump,
-    /// The process is killed now.
+    /// The process of the service is killed at once.
     Kill,
-    /// The service is stopped.
+    /// The service is stopped in order, as by SIGTERM.
     Stop,
     /// The power fails at one of the next writes or syncs.
     Fuse,
     Start,
     Audit,
-    /// Of a life of the service.
+    /// A turn of the writer of the process with this number, as are the entries below.
     Turn(u64),
     Checkpoint(u64),
     Send(u64, u64),
@@ -125,7 +127,8 @@ pub(super) enum Happening {
     Retake(u64),
 }
 
-/// The last steps, for whoever looks into a broken law, and a sum over all of them.
+/// The last steps of a run, which are printed when a law is broken, and a hash over all steps, which tells whether two runs were
+/// the same.
 #[derive(Clone, Default)]
 pub(super) struct Trace(Arc<Mutex<Steps>>);
 
@@ -226,7 +229,7 @@ impl World {
         }
     }
 
-    /// Lets something happen after a while.
+    /// Adds to the agenda what happens when `after` has passed.
     pub(super) fn note(&mut self, after: Duration, happening: Happening) {
         self.noted += 1;
         self.agenda.insert((self.hands.elapsed() + after, self.noted), happening);
@@ -237,7 +240,7 @@ impl World {
         self.trace.step(format!("{}.{:06} {}", now.as_secs(), now.subsec_micros(), line()));
     }
 
-    /// A day of faults, then calm until nothing is left to do.
+    /// Runs a day with faults, then goes on without faults until all deliveries have ended.
     pub(super) fn run(&mut self) -> Held {
         while self.hands.elapsed() < DAY {
             self.go_on()?;
@@ -251,7 +254,8 @@ impl World {
         self.close()
     }
 
-    /// The next thing that happens, or that the writer has to do by itself.
+    /// Moves time on to the next entry of the agenda or to the time at which the writer wakes, whichever is first, and lets it
+    /// happen.
     fn go_on(&mut self) -> Held {
         let now = self.hands.elapsed();
         let wakes = self.process.as_ref().map(|process| {
@@ -303,7 +307,7 @@ impl World {
         }
     }
 
-    /// What comes again and again until the calm.
+    /// Does `act`, and adds the same entry to the agenda again after a random time around `mean`. In the calm phase it does nothing.
     fn again(&mut self, mean: Duration, happening: Happening, act: impl FnOnce(&mut Self) -> Held) -> Held {
         if self.is_calm {
             return Ok(());
@@ -317,7 +321,7 @@ impl World {
         self.step(|| "calm".into());
         self.is_calm = true;
         self.moods.values_mut().for_each(|mood| *mood = Mood::Good);
-        // A fuse that was lit does not burn any more.
+        // The process is killed so that a failure of power that was already under way cannot happen in the calm phase.
         if self.process.is_some() { self.kill_with(store::Surge::Keeps) } else { Ok(()) }
     }
 
@@ -342,23 +346,24 @@ impl World {
     }
 }
 
-/// In memory where the system has such a place: what a crash leaves, the power supply says.
+/// Makes the folder of the store, in memory where the system offers that. It need not be durable, since the simulated power
+/// supply decides what a crash leaves.
 fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("there is room for temporary files")
 }
 
-/// One seed of so many has events for very many webhooks.
+/// One of so many seeds has events that go to very many webhooks.
 const WIDE_EVERY: u64 = 200;
 
-/// Steps that are shown of a run that broke a law.
+/// How many of its last steps a run shows when it breaks a law.
 const LAST: usize = 60;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-/// How long the last deliveries may take: the longest schedule, and what receivers asked for.
+/// The most time that the calm phase may take. The longest retry schedule and the longest `Retry-After` end within it.
 const CALM_MAX: Duration = Duration::from_secs(12 * 3_600);
 
-/// Between two looks at everything.
+/// The mean time between two checks of the whole store.
 const AUDITS: Duration = Duration::from_secs(3 * 3_600);

@@ -1,4 +1,4 @@
-//! Who asks, for whom, and whether they may.
+//! Finds out who makes a request and for which tenant, and decides which calls they may make.
 
 #[cfg(test)]
 mod tests;
@@ -21,19 +21,19 @@ use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes};
 use crate::domain::webhook::endpoint::{Endpoint, Owner};
 use crate::store::{OPERATOR_PROVIDER, Owned};
 
-/// Whoever made a request, and the tenant it is about.
+/// Who made a request, and which tenant the request is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) rank: Rank,
     pub(crate) provider: Arc<Provider>,
     pub(crate) target: Target,
-    /// An operator who names no target finds every id.
+    /// Whether the caller sees the webhooks and deliveries of every tenant. True for an operator whose request names no tenant.
     pub(crate) anywhere: bool,
-    /// `None` at the admin socket and in dev.
+    /// The key that the request carried. `None` for requests at the admin socket and in `dev`, which need no key.
     pub(crate) key: Option<Arc<Key>>,
 }
 
-/// What kind of caller.
+/// Whose key the caller has: the operator's, a provider's or a tenant's. The last two have scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rank {
     Operator,
@@ -41,15 +41,15 @@ pub(crate) enum Rank {
     Tenant(Scopes),
 }
 
-/// Where keys are looked up: in the files' first, then in the store.
+/// Looks keys up: first those of the config file, then those of the store.
 pub(crate) struct Keys<'a, F> {
     pub(crate) settings: &'a Settings,
-    /// The store's key of a hash.
+    /// Returns the store's key with the given hash.
     pub(crate) kept: F,
 }
 
 impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
-    /// Finds out who asks. `any`: whether there is any key at all, asked only when the one given is unknown.
+    /// Returns who makes a request. `any` tells whether any key exists; it is called only when the request has no valid key.
     pub(crate) fn caller(&self, entrance: Entrance, headers: &HeaderMap, any: impl FnOnce() -> bool) -> Result<Caller, Problem> {
         match entrance {
             Entrance::Admin => self.operator(None, headers),
@@ -63,13 +63,14 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         }
     }
 
-    /// Refuses a caller whose key was revoked meanwhile.
+    /// Fails when the caller's key was revoked after [`Keys::caller`] accepted it.
     pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
         let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());
         if known { Ok(()) } else { Err(Problem::NoKey(NoKey::Revoked)) }
     }
 
-    /// The table finds the key; the comparison that lets it pass takes the same time wherever two hashes differ.
+    /// Finds a key by its hash. The hashes are compared once more in constant time, so that the time of an answer tells nothing
+    /// about a valid hash.
     fn find(&self, hash: &KeyHash) -> Option<Arc<Key>> {
         let found = self.settings.key(hash).cloned().or_else(|| (self.kept)(hash))?;
         bool::from(found.hash.ct_eq(hash)).then_some(found)
@@ -104,7 +105,7 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
 }
 
 impl Caller {
-    /// Whether this caller may make a call that needs `need`.
+    /// Fails with 403 when this caller may not make a call that needs `need`.
     pub(crate) fn may(&self, need: Need, entrance: Entrance) -> Result<(), Problem> {
         match (need, self.rank) {
             (Need::AdminSocket, _) if entrance != Entrance::Admin => Err(forbidden("this is answered at the admin socket alone")),
@@ -127,17 +128,17 @@ impl Caller {
         }
     }
 
-    /// Whether it acts with a tenant's own key, and so sees of each thing what the tenant's dialect shows.
+    /// Whether the caller has a tenant's own key. Such a caller sees only the fields that the tenant's dialect shows.
     pub(crate) fn is_tenant(&self) -> bool {
         matches!(self.rank, Rank::Tenant(_))
     }
 
-    /// The id of the one tenant that the call is about, if it is about one.
+    /// The id of the tenant that the call is about. `None` when the call is about several tenants or names none.
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.target.tenant()
     }
 
-    /// The one tenant that the call is about.
+    /// The tenant that the call is about, with its provider. Fails when the call does not name one tenant.
     pub(crate) fn owned(&self) -> Result<Owned, Problem> {
         let tenant = self.tenant().ok_or_else(|| {
             Problem::Wrong(format!("this call is about one tenant; send {TARGET}: {}/TENANT", self.provider.name))
@@ -145,22 +146,22 @@ impl Caller {
         Ok(Owned { provider: (&*self.provider.name).into(), tenant: tenant.into() })
     }
 
-    /// Whether an event of this caller makes the tenant that it is for: with a key of its own a tenant is there, and the default one
-    /// always is.
+    /// Whether publishing an event creates its tenant when that does not exist yet. So it is for a tenant's own key, for the
+    /// default tenant, and for every tenant of a provider with `create_tenants`.
     pub(crate) fn makes_tenant(&self) -> bool {
         let is_default = &*self.provider.name == DEFAULT_OWNER && self.tenant() == Some(DEFAULT_OWNER);
         self.provider.create_tenants || is_default || matches!(self.rank, Rank::Tenant(_))
     }
 
-    /// Whether a webhook is within this caller's sight: all others do not exist.
+    /// Whether this caller can see a webhook. For the caller a webhook that it cannot see does not exist.
     pub(crate) fn sees(&self, endpoint: &Endpoint) -> bool {
         let own = *endpoint.provider == *self.provider.name && self.tenant().is_none_or(|tenant| *tenant == *endpoint.tenant);
-        // No target names the operator's own webhook: its provider is none of the config's.
+        // The operator's own webhooks belong to a provider that no config names, so a target cannot name them.
         let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
         self.anywhere || own || operators
     }
 
-    /// Who made the keys that this caller makes.
+    /// The maker that is recorded with a key that this caller makes.
     pub(crate) fn maker(&self) -> Maker {
         let id = self.key.as_ref().map(|key| key.id.clone());
         match (self.rank, id) {
@@ -169,8 +170,8 @@ impl Caller {
         }
     }
 
-    /// Whom its connections, bodies and answers count for; `None`: the operator. A provider's key may name any tenant, also one that
-    /// is not there, so what it names makes it nobody else.
+    /// The provider and tenant whose share of connections and memory the caller's requests use up. `None` for the operator. Of a
+    /// provider's key it is the provider alone, since such a key may name any tenant, even one that does not exist.
     pub(crate) fn party(&self) -> Option<(&str, Option<&str>)> {
         match self.rank {
             Rank::Operator => None,
@@ -179,7 +180,8 @@ impl Caller {
         }
     }
 
-    /// Whom a webhook that this caller makes belongs to: who stands above the tenants does not use up what a key of theirs may make.
+    /// The owner that is recorded with a webhook that this caller makes. The bound on the webhooks of one key counts only webhooks
+    /// that a tenant's own key made.
     pub(crate) fn owner(&self) -> Owner {
         match (&self.key, self.rank) {
             (Some(key), Rank::Tenant(_)) => Owner::Key(key.id.clone()),
@@ -189,17 +191,17 @@ impl Caller {
     }
 }
 
-/// The SHA-256 by which a key is known.
+/// Returns the SHA-256 of a key's text.
 pub(crate) fn hash(key: &[u8]) -> KeyHash {
     Sha256::digest(key).into()
 }
 
-/// By what the key of a request is known, if it has one.
+/// Returns the hash of the key that a request carries. `None` when it carries none.
 pub(crate) fn shown(headers: &HeaderMap) -> Option<KeyHash> {
     given_key(headers).map(hash)
 }
 
-/// `Authorization: Bearer KEY`, else `X-API-Key: KEY`.
+/// Returns the key in the header `Authorization: Bearer KEY` or, without that header, in `X-API-Key: KEY`.
 fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.as_bytes().split_at_checked(BEARER.len())?;
@@ -208,7 +210,8 @@ fn given_key(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get(API_KEY).map(|value| value.as_bytes().trim_ascii()))
 }
 
-/// The tenants that a provider's key names: its own alone. Naming them takes no scope, since an event of this key may do it too.
+/// Returns the target that a request with a provider's key names. Fails when that is another provider's. No scope is needed to
+/// name a tenant, since an event that is published with the same key may name it too.
 fn own_tenants(headers: &HeaderMap, provider: &str) -> Result<Target, Problem> {
     match named(headers)? {
         None => Ok(Target::Unnamed),
@@ -217,7 +220,8 @@ fn own_tenants(headers: &HeaderMap, provider: &str) -> Result<Target, Problem> {
     }
 }
 
-/// The tenant of a key. A target that is not this tenant is refused: a call that was meant for another one must not change it.
+/// Returns the tenant of a tenant's key. Fails when the request names another target, since a call that was meant for another
+/// tenant must not change this one.
 fn itself(headers: &HeaderMap, provider: &str, tenant: &str) -> Result<Target, Problem> {
     let own = Target::Tenant(tenant.into());
     if named(headers)?.is_none_or(|(named, target)| named == provider && target == own) {

@@ -184,7 +184,7 @@ fn refused(error: Error, out: &Out) -> Failure {
             }
             match problem.faults.is_empty() {
                 true => Failure::new(Exit::InvalidConfig, problem.detail, None),
-                false => Failure::of(Exit::InvalidConfig, problem.faults.into_iter().map(said).collect()),
+                false => Failure::from_faults(Exit::InvalidConfig, problem.faults.into_iter().map(said).collect()),
             }
         }
         error => error.into(),

@@ -1,4 +1,4 @@
-//! How a command ends: the exit codes, and what is said of a failure.
+//! How a command ends: the exit code, and the messages that are printed when it fails.
 
 use std::process::ExitCode;
 
@@ -9,28 +9,29 @@ use super::print::json_line;
 use super::words::plain;
 use crate::domain::exit;
 
-/// The exit codes; the numbers above 4 are those of sysexits.h.
+/// The exit code of a command. The numbers above 4 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
     Ok = 0,
-    /// The answer is no: a delivery failed, a signature does not match, the service refused or is not ready.
+    /// The command did its work and found that the answer is no: a delivery failed, a signature does not match, or the service
+    /// refused the call or is not ready.
     Negative = 1,
     Usage = 2,
     WarningsDenied = 3,
-    /// The command did its work, and the end of what it began was not seen in time.
+    /// The command began something, as with `--wait`, and its time ran out before that had ended.
     NotEnded = 4,
     Unreachable = 69,
     Internal = exit::INTERNAL,
     StoreIo = exit::STORE_IO,
-    /// An address or a socket is in use by another process: trying again may help.
+    /// Another process uses the address or the socket. Trying again later may help.
     Bind = 75,
     Permission = 77,
     InvalidConfig = 78,
 }
 
 impl Exit {
-    /// The name of this exit in the JSON of an error.
+    /// The name of the exit code in the JSON of an error.
     fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -54,11 +55,11 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked.
+/// Why a command failed: its exit code and the messages for stderr.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
-    /// Each thing that went wrong; empty when nothing is to be said, as for a closed pipe.
+    /// The messages. The list is empty when the command ends in silence, as it does when the reader of its output has gone.
     faults: Vec<Said>,
 }
 
@@ -70,9 +71,9 @@ struct Told<'a> {
 
 #[derive(Serialize)]
 struct ErrorTold<'a> {
-    /// The name of the exit.
+    /// The name of the exit code.
     code: &'static str,
-    /// All messages, where there are several or one has a place.
+    /// All messages. Left out for a single message without a place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FaultTold<'a>>,
     hint: Option<String>,
@@ -86,7 +87,7 @@ struct FaultTold<'a> {
     place: Option<&'a str>,
 }
 
-/// One thing that went wrong.
+/// One message of a failure, with the place in a file that it is about and the command to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cli) struct Said {
     pub(in crate::cli) message: String,
@@ -95,50 +96,51 @@ pub(in crate::cli) struct Said {
 }
 
 impl Failure {
-    /// A failure with one message. `hint` is the command to try, if there is any.
+    /// Makes a failure with one message. `hint` is the command that may help, `None` when there is none.
     pub(crate) fn new(exit: Exit, message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self { exit, faults: vec![Said { message: message.into(), location: None, hint: hint.into() }] }
     }
 
-    /// A failure of the command line itself.
+    /// Makes a failure with [`Exit::Usage`]: the command was typed in a form that does not exist.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self::new(Exit::Usage, message, hint)
     }
 
-    /// A failure because the answer is no.
+    /// Makes a failure with [`Exit::Negative`].
     pub(crate) fn negative(message: impl Into<String>, hint: impl Into<Option<Hint>>) -> Self {
         Self::new(Exit::Negative, message, hint)
     }
 
-    /// A failure with several messages.
-    pub(in crate::cli) fn of(exit: Exit, faults: Vec<Said>) -> Self {
+    /// Makes a failure with several messages.
+    pub(in crate::cli) fn from_faults(exit: Exit, faults: Vec<Said>) -> Self {
         Self { exit, faults }
     }
 
-    /// The end of a command whose reader of stdout went away: it is silent and exits with 0.
+    /// Makes the end of a command whose stdout was closed by its reader. It prints nothing and exits with 0.
     pub(crate) fn closed_pipe() -> Self {
         Self { exit: Exit::Ok, faults: Vec::new() }
     }
 
-    /// The same failure with another hint.
+    /// Replaces the hint of every message.
     pub(crate) fn with_hint(mut self, hint: Hint) -> Self {
         self.faults.iter_mut().for_each(|said| said.hint = Some(hint.clone()));
         self
     }
 
-    /// The same failure with `words` behind its message.
+    /// Appends `words` to every message.
     pub(crate) fn with_more(mut self, words: &str) -> Self {
         self.faults.iter_mut().for_each(|said| said.message.push_str(words));
         self
     }
 
-    /// The failure for a person: each message with its place, and the hint on a line of its own.
+    /// Prints the failure for a person: each message with its place, and its hint on a line of its own.
     pub(crate) fn human(&self, called: &Called) -> String {
         let lines: Vec<String> = self.faults.iter().map(|said| said.human(called)).collect();
         lines.join("\n")
     }
 
-    /// The failure as one JSON object. `errors` lists all messages where there are several or one has a place.
+    /// Prints the failure as one JSON object. Its member `errors` lists all messages; it is left out for a single message without a
+    /// place.
     pub(crate) fn json(&self, called: &Called) -> String {
         let Some(first) = self.faults.first() else { return String::new() };
         let has_more = self.faults.len() > 1 || first.location.is_some();

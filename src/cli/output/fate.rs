@@ -48,7 +48,7 @@ fn value_in(line: &str) -> Option<String> {
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        Self::of(Exit::InvalidConfig, faults.iter().map(Said::from).collect())
+        Self::from_faults(Exit::InvalidConfig, faults.iter().map(Said::from).collect())
     }
 }
 

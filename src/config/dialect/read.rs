@@ -1,4 +1,4 @@
-//! Turns a dialect's table into a dialect. Reading goes on after a fault, so that all faults are shown.
+//! Reads a `[dialect.NAME]` table into a [`Dialect`]. Reading goes on after a fault, so that all faults are reported at once.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -20,7 +20,7 @@ use crate::domain::template::{Body, HeaderValue, Numbers, Precision};
 use crate::domain::webhook::pattern::check_type_name;
 use crate::domain::webhook::secret::Format;
 
-/// Reads a resolved table. The value may be used only when no fault was noted.
+/// Reads a dialect's table into which `extends` was already resolved. The result may be used only when `faults` stayed empty.
 pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Option<Dialect> {
     let description = table.string("description", faults).map(|text| text.value).unwrap_or_default();
     let api = section(&mut table, "api", faults, api);
@@ -53,8 +53,8 @@ pub(super) fn dialect(name: &str, mut table: Table, faults: &mut Faults) -> Opti
     })
 }
 
-/// Reads a table within the dialect's by `read`, and notes every key that it did not take. An absent table is read as an empty one,
-/// so that each default stands in one place.
+/// Reads the inner table `key` with the function `read`, and reports every key that `read` did not take. When the inner table is
+/// absent, `read` gets an empty table, so that each default is written once, in `read`.
 fn section<T>(table: &mut Table, key: &str, faults: &mut Faults, read: impl FnOnce(&mut Table, &mut Faults) -> T) -> T {
     let mut inner = table.table(key, faults).unwrap_or_else(|| Table::new(table.location.clone(), table.path_of(key)));
     let value = read(&mut inner, faults);
@@ -84,7 +84,8 @@ fn flag(table: &mut Table, key: &str, faults: &mut Faults) -> bool {
     table.boolean(key, faults).is_some_and(|flag| flag.value)
 }
 
-/// Reads `[event]`, and whether the catalogue is open, since that default depends on the catalogue.
+/// Reads the table `event`. The second value is its `catalogue`, `None` when that is absent, since its default depends on the
+/// event types, which are read later.
 fn event(table: &mut Table, faults: &mut Faults) -> (EventRules, Option<Openness>) {
     let required = table.strings("required_attributes", faults).map(|list| list.value).unwrap_or_default();
     let openness = word(table, "catalogue", OPENNESS, faults).map(|word| word.value);
@@ -100,18 +101,18 @@ fn event(table: &mut Table, faults: &mut Faults) -> (EventRules, Option<Openness
     (rules, openness)
 }
 
-/// A dialect that lists event types is closed to others, unless its file says otherwise.
+/// The default of `catalogue`: closed when the dialect lists event types, else open.
 fn default_openness(event_types: &[EventType]) -> Openness {
     if event_types.is_empty() { Openness::Open } else { Openness::Closed }
 }
 
-/// Takes the name of an attribute. An empty name takes away the one of the base.
+/// Reads the name of an attribute. An empty name means none: so a dialect drops the attribute of the dialect that it extends.
 fn attribute(table: &mut Table, key: &str, faults: &mut Faults) -> Option<Box<str>> {
     let name = table.string(key, faults)?.value;
     (!name.is_empty()).then(|| name.into())
 }
 
-/// The values of `[body]`.
+/// The values of the table `body`.
 struct BodyPart {
     body: Option<Body>,
     precision: Precision,
@@ -152,7 +153,7 @@ fn header(name: &Placed<String>, value: &Placed<String>, precision: Precision, f
     Some(Placed::new(Header { name: parsed.ok()?, value: text.ok()? }, name.location.clone()))
 }
 
-/// Notes a header that would be sent twice, whatever the case of its letters.
+/// Reports every header whose name is sent twice. Names are compared without case.
 fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
     let mut seen = BTreeSet::new();
     if let Some(signature) = signature {
@@ -167,7 +168,7 @@ fn check_header_names(headers: &[Placed<Header>], signature: Option<&Placed<Sign
     }
 }
 
-/// Notes a signed value that is in no header: a receiver could not verify the signature without it.
+/// Reports every value that is signed and that no header sends, since without it a receiver cannot verify the signature.
 fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>>, faults: &mut Faults) {
     let Some(Placed { value: signature, location }) = signature else { return };
     let is_sent = |carrier: &str| headers.iter().any(|header| header.value.value.template() == carrier);
@@ -178,7 +179,8 @@ fn check_signed(headers: &[Placed<Header>], signature: Option<&Placed<Signature>
     }
 }
 
-/// Reads `[signature]`. `None`: it is absent or its `header` is empty, and nothing is signed.
+/// Reads the table `signature`. Returns `None` when the table is absent or its `header` is empty, which means that requests are
+/// not signed.
 fn signature(table: &mut Table, api: Option<&Api>, faults: &mut Faults) -> Option<Placed<Signature>> {
     let mut table = table.table("signature", faults)?;
     let location = table.location.clone();
@@ -291,7 +293,7 @@ fn version(table: &mut Table, faults: &mut Faults) -> i64 {
     taken.map_or(0, |version| version.value)
 }
 
-/// Notes a dialect with links whose webhooks may have no name, since a link names its webhook.
+/// Reports a dialect that has `link_attribute` and not `unique_name`. A link is the name of a webhook, so webhooks need names.
 fn check_link(event: &EventRules, api: Option<&Api>, location: &Location, faults: &mut Faults) {
     if event.link_attribute.is_some() && api.is_some_and(|api| !api.unique_name) {
         let advice = Remedy::advice("`unique_name = true` in its `api` makes names needed");
@@ -308,7 +310,7 @@ pub(super) const COUNTS: &Words<Counted> = &[("deliveries", Counted::Deliveries)
 pub(super) const OPENNESS: &Words<Openness> = &[("open", Openness::Open), ("closed", Openness::Closed)];
 pub(super) const UNKNOWN_TYPES: &Words<UnknownTypes> = &[("pass", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];
 
-/// The URL schemes that a webhook may have; true for the one without TLS.
+/// The URL schemes that a webhook may have. The value is true for the scheme without TLS.
 const SCHEMES: &Words<bool> = &[("https", false), ("http", true)];
 
 const DEFAULT_FIELDS: &[WebhookField] = &[
@@ -321,7 +323,7 @@ const DEFAULT_FIELDS: &[WebhookField] = &[
     WebhookField::CreatedAt,
 ];
 
-/// An example of a body as TOML writes it. Its slots stand without quotes.
+/// An example of a body for messages, as TOML writes it. The slots have no quotes, since they bring their own.
 const TEMPLATE_EXAMPLE: &str = "'{\"type\":$event.type,\"data\":$data}'";
 
 const DEFAULT_SECRET_FORMAT: &str = "whsec_{base62:32}";
@@ -330,5 +332,5 @@ const DEFAULT_CONSECUTIVE: u32 = 10;
 
 const WEBHOOKS_PER_KEY_MAX: u64 = 1_000_000;
 
-/// The bounds of an attempt's time limit. An attempt holds a slot for as long.
+/// The least and the most time that an attempt may be given. An attempt may hold one of its webhook's slots for all of it.
 const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
