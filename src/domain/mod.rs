@@ -15,6 +15,7 @@ pub(crate) mod json;
 pub(crate) mod rate;
 pub(crate) mod refusal;
 pub(crate) mod resource;
+pub(crate) mod schema;
 pub(crate) mod signature;
 pub(crate) mod template;
 pub(crate) mod tenant;

@@ -319,7 +319,7 @@ mod tests {
     fn runs_of_changed_blocks_are_found() {
         let old = vec![0; 5 * BLOCK_BYTES + 10];
         let mut new = old.clone();
-        assert_eq!(changed(&old, &new), []);
+        assert!(changed(&old, &new).is_empty());
         for at in [0, 2 * BLOCK_BYTES, 3 * BLOCK_BYTES + 1, 5 * BLOCK_BYTES + 9] {
             new[at] = 1;
         }
