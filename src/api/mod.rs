@@ -60,6 +60,7 @@ use crate::clock;
 use crate::config::fault::Faults;
 use crate::config::reload::Changes;
 use crate::domain::access::KeyHash;
+use crate::domain::schema;
 use crate::store::Store;
 
 /// What is served, over all listeners.
@@ -289,6 +290,8 @@ impl Api {
             Call::OpenConnection => resources::sessions::open(context).await,
             Call::CloseConnection => resources::sessions::close(context).await,
             Call::ListEventTypes => resources::event_types::list(context).await,
+            Call::ImportEventTypes => resources::event_types::import(context).await,
+            Call::ShowEventType => resources::event_types::show(context),
             Call::PutEventType => resources::event_types::put(context).await,
             Call::DeleteEventType => resources::event_types::delete(context).await,
             Call::ListKeys => resources::keys::list(context).await,
@@ -316,6 +319,8 @@ impl Call {
             Self::Publish if is_ndjson => NDJSON_BYTES_MAX,
             Self::Publish => EVENT_BYTES_MAX,
             Self::TestFilter => EVENT_BYTES_MAX + BODY_BYTES_MAX,
+            Self::PutEventType => EVENT_TYPE_BYTES_MAX,
+            Self::ImportEventTypes => DOCUMENT_BYTES_MAX,
             _ => BODY_BYTES_MAX,
         }
     }
@@ -323,6 +328,12 @@ impl Call {
 
 /// One published event.
 const EVENT_BYTES_MAX: usize = 1 << 20;
+
+/// An event type: its schema, and all that is said beside it.
+const EVENT_TYPE_BYTES_MAX: usize = schema::BYTES_MAX + (128 << 10);
+
+/// An OpenAPI document. The largest public ones have some 10 MB; the part with their webhooks is far smaller.
+const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
 /// Many published events.
 const NDJSON_BYTES_MAX: usize = 16 << 20;

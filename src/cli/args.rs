@@ -170,9 +170,14 @@ pub(crate) fn json_of(option: &str, argument: &str) -> Result<Box<RawValue>, Fai
     serde_json::from_str(&text).map_err(wrong)
 }
 
+/// The bytes of a file, `-` for stdin.
+pub(crate) fn document(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path == Path::new("-") { stdin() } else { file(path) }
+}
+
 /// A secret from a file, `-` for stdin; one line end is cut.
 pub(crate) fn secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let read = if path == Path::new("-") { stdin()? } else { file(path)? };
+    let read = document(path)?;
     let not_text = |_| Failure::usage(format!("{} is not text; it should hold the secret alone", path.display()), None);
     let mut text = Zeroizing::new(String::from_utf8(read).map_err(not_text)?);
     for end in ["\n", "\r"] {

@@ -215,7 +215,7 @@ mod tests {
             "hookwheel deliveries show ../keys",
             "hookwheel deliveries list --status broken",
             "hookwheel deliveries list --all --tenant a/b",
-            "hookwheel event-types set a*",
+            "hookwheel event-types put a*",
             "hookwheel event-types delete",
             "hookwheel keys revoke",
             "hookwheel deliveries list --limit 251",

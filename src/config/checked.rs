@@ -12,6 +12,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::{Dialect, UnknownTypes};
+use crate::domain::schema::Validate;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
@@ -175,6 +176,8 @@ pub(crate) struct Provider {
     pub(crate) dialect: String,
     /// What becomes of event types that the catalogue does not have; absent: the dialect says it.
     pub(crate) unknown_types: Option<UnknownTypes>,
+    /// What becomes of an event whose data does not match the schema of its type.
+    pub(crate) validate: Validate,
     /// Whether an event for a tenant that does not exist makes it.
     pub(crate) create_tenants: bool,
     pub(crate) keys: Vec<Key>,
@@ -255,3 +258,7 @@ pub(crate) const DEFAULT_DIALECT: &str = "standard";
 
 /// The words of `unknown_types`: what becomes of event types that a provider's catalogue does not have.
 pub(crate) const UNKNOWN_TYPES: [(&str, UnknownTypes); 2] = [("allow", UnknownTypes::Pass), ("refuse", UnknownTypes::Refuse)];
+
+/// The words of `validate`: what becomes of an event whose data does not match the schema of its type.
+pub(crate) const VALIDATE: [(&str, Validate); 3] =
+    [("off", Validate::Off), ("warn", Validate::Warn), ("refuse", Validate::Refuse)];

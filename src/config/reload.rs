@@ -214,6 +214,7 @@ fn provider_changes(old: &Provider, new: &Provider) -> Option<Vec<&'static str>>
     changed(&[
         ("dialect", old.dialect != new.dialect),
         ("unknown_types", old.unknown_types != new.unknown_types),
+        ("validate", old.validate != new.validate),
         ("create_tenants", old.create_tenants != new.create_tenants),
     ])
 }

@@ -43,6 +43,9 @@ pub(crate) struct Event {
     pub(crate) channels: Channels,
     /// Whether a test call made the event. It stands in the log of its webhook, but not among the events that subscribers poll.
     pub(crate) test: bool,
+    /// What was wrong with the data by the schema of its type, as a JSON array of objects with `pointer` and `detail`. Empty when
+    /// nothing was, or when no schema was asked.
+    pub(crate) schema_errors: Box<str>,
     pub(crate) content: Content,
 }
 
@@ -55,7 +58,7 @@ impl Event {
     /// How many bytes of memory the event takes: its content, attributes and channels, and a flat amount for everything else.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(attribute_bytes).sum();
-        self.content.bytes.len() + attributes + self.channels.bytes() + EVENT_BYTES
+        self.content.bytes.len() + attributes + self.channels.bytes() + self.schema_errors.len() + EVENT_BYTES
     }
 }
 
@@ -142,6 +145,7 @@ pub(crate) mod fixture {
             connection: None,
             channels: Channels::default(),
             test: false,
+            schema_errors: "".into(),
             content: Content::new(vec![b'x'; bytes], Some(0..bytes), b""),
         }
     }
@@ -187,8 +191,7 @@ mod tests {
     fn parts_outside_of_the_bytes_make_no_content() {
         let from = |body_end, data| Content::from_parts(Bytes::from_static(b"{}[1]"), body_end, data).is_some();
         assert!(from(5, 0..5) && from(0, 5..5));
-        #[expect(clippy::reversed_empty_ranges, reason = "a damaged row may hold such a range")]
-        let backwards = 3..2;
+        let backwards = Range { start: 3, end: 2 };
         assert!(!from(6, 0..2) && !from(2, 2..6) && !from(2, backwards));
     }
 
@@ -199,6 +202,8 @@ mod tests {
         let more = Event { attributes, ..plain.clone() };
         assert_eq!(more.bytes() - plain.bytes(), 2 + 5 + 1 + 1 + 2 * ATTRIBUTE_BYTES);
         assert_eq!(plain.bytes() - fixture::event(1, 0).bytes(), 1_000);
+        let judged = Event { schema_errors: "[{}]".into(), ..plain.clone() };
+        assert_eq!(judged.bytes() - plain.bytes(), 4);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use crate::config::fault::Location;
 use crate::config::{self, Sources};
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
+use crate::domain::schema::Validate;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::WebhookSettings;
@@ -212,7 +213,15 @@ fn provider(url: &str) -> Provider {
     let (id, environment) = (DEFAULT_OWNER.into(), "Production".into());
     let tenant = Tenant { id, environment, rate_limit: None, keys: Vec::new(), webhooks: vec![webhook] };
     let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());
-    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants: vec![tenant] }
+    Provider {
+        name,
+        dialect,
+        unknown_types: None,
+        validate: Validate::Off,
+        create_tenants: false,
+        keys: Vec::new(),
+        tenants: vec![tenant],
+    }
 }
 
 async fn start_receiver(options: &DevOptions, inside: &mut JoinSet<()>) -> Result<String, Error> {

@@ -132,8 +132,14 @@ impl Lab {
             terms: Terms::default(),
         };
         self.runtime.block_on(self.store.add_key(NewKey { key, by: None })).unwrap();
-        let event_type =
-            EventType { name: "order.paid".into(), description: "paid".into(), example: "{}".into(), ours: false, version: 1 };
+        let event_type = EventType {
+            name: "order.paid".into(),
+            description: "paid".into(),
+            example: "{}".into(),
+            ours: false,
+            version: 1,
+            ..EventType::default()
+        };
         self.runtime.block_on(self.store.put_event_type("shop", event_type)).unwrap();
         let connection = NewConnection { owned: owned(), id: "c1".into(), link: None };
         self.runtime.block_on(self.store.open_connection(connection)).unwrap();

@@ -18,6 +18,17 @@ pub(crate) struct Accepted<'a> {
     /// What may be wrong with it, though it was taken.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// The places at which its data does not match the schema of its type.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) schema_errors: Vec<SchemaError<'a>>,
+}
+
+/// A place in the data of an event that does not match the schema of its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SchemaError<'a> {
+    /// A JSON pointer into the published event (RFC 6901).
+    pub(crate) pointer: Cow<'a, str>,
+    pub(crate) detail: Cow<'a, str>,
 }
 
 /// The result of a line that was published. That of a line that was refused is a problem.
@@ -47,6 +58,8 @@ pub(crate) struct Written<'a, A> {
     pub(crate) attributes: A,
     pub(crate) connection: Option<&'a str>,
     pub(crate) channels: &'a Channels,
+    /// A JSON array of [`SchemaError`], or empty.
+    pub(crate) schema_errors: &'a str,
     pub(crate) data: &'a [u8],
 }
 
@@ -69,6 +82,10 @@ impl Event<'_> {
             into.extend_from_slice(b",\"channels\":");
             into.extend_from_slice(written.channels.json().as_bytes());
         }
+        if !written.schema_errors.is_empty() {
+            into.extend_from_slice(b",\"schema_errors\":");
+            into.extend_from_slice(written.schema_errors.as_bytes());
+        }
         into.extend_from_slice(b",\"data\":");
         into.extend_from_slice(written.data);
         into.push(b'}');
@@ -81,7 +98,7 @@ mod tests {
 
     #[test]
     fn an_accepted_event_warns_only_of_something() {
-        let accepted = Accepted { id: "evt_1".into(), deliveries: 2, warnings: Vec::new() };
+        let accepted = Accepted { id: "evt_1".into(), deliveries: 2, warnings: Vec::new(), schema_errors: Vec::new() };
         assert_eq!(serde_json::to_string(&accepted).unwrap(), r#"{"id":"evt_1","deliveries":2}"#);
         assert_eq!(serde_json::from_str::<Accepted<'_>>(r#"{"id":"evt_1","deliveries":2,"more":[]}"#).unwrap(), accepted);
         assert!(serde_json::from_str::<Accepted<'_>>(r#"{"id":"evt_1"}"#).unwrap_err().to_string().contains("`deliveries`"));

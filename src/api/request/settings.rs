@@ -16,6 +16,7 @@ use crate::domain::access::{Key, KeyHash, Maker, Role, Terms};
 use crate::domain::dialect::Dialect;
 use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
+use crate::domain::schema::Validate;
 use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
@@ -52,6 +53,8 @@ pub(crate) struct Provider {
     pub(crate) dialect: Arc<Dialect>,
     /// Whether an event makes its tenant when there is none.
     pub(crate) create_tenants: bool,
+    /// What becomes of an event whose data does not match the schema of its type.
+    pub(crate) validate: Validate,
     /// What published types were probably meant as.
     pub(crate) judged: Arc<Judged>,
     /// Of the tenants that the config file lists.
@@ -133,7 +136,8 @@ impl Provider {
     /// With nothing known of its tenants.
     pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
         let (listed, environment) = (HashMap::new(), ENVIRONMENT.into());
-        Self { name: name.into(), dialect, create_tenants: false, judged: Arc::default(), listed, described: None, environment }
+        let (create_tenants, validate, judged) = (false, Validate::Off, Arc::default());
+        Self { name: name.into(), dialect, create_tenants, validate, judged, listed, described: None, environment }
     }
 
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
@@ -142,7 +146,8 @@ impl Provider {
             (tenant.id.as_str().into(), Listed { environment, rate_limit })
         });
         let listed = listed.collect();
-        Self { listed, create_tenants: provider.create_tenants, ..Self::new(&provider.name, dialect) }
+        let (create_tenants, validate) = (provider.create_tenants, provider.validate);
+        Self { listed, create_tenants, validate, ..Self::new(&provider.name, dialect) }
     }
 
     /// The same provider with another dialect.

@@ -62,7 +62,14 @@ mod tests {
     use crate::domain::template::Numbers;
 
     fn named(name: &str, version: i64) -> Arc<EventType> {
-        Arc::new(EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version })
+        Arc::new(EventType {
+            name: name.into(),
+            description: "".into(),
+            example: "{}".into(),
+            ours: false,
+            version,
+            ..EventType::default()
+        })
     }
 
     #[test]

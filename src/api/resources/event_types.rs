@@ -1,5 +1,10 @@
 //! The catalogue: what a provider's events are called and look like; its dialect's, and what it added.
 
+mod import;
+mod openapi;
+
+use std::sync::Arc;
+
 use http::StatusCode;
 use serde_json::value::RawValue;
 
@@ -12,8 +17,12 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::response::wrong::Wrong;
 use crate::domain::dialect::EventType;
+use crate::domain::json::Kind;
+use crate::domain::schema::Schema;
 use crate::domain::webhook::pattern::check_type_name;
 use crate::store::Denied;
+
+pub(crate) use import::import;
 
 /// `GET /v1/event-types`: the dialect's in the order of its file, then the provider's own by name.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
@@ -31,9 +40,15 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     page(context, Frame::new(context.dialect()), rows).await
 }
 
+/// `GET /v1/event-types/{name}`
+pub(crate) fn show(context: &Context<'_>) -> Result<Reply, Problem> {
+    let known = context.dialect().event_type(context.id).ok_or(Denied::NoEventType)?;
+    Ok(context::document(StatusCode::OK, context.dialect(), &document(known)))
+}
+
 /// `PUT /v1/event-types/{name}`: adds an event type, or says anew what a known one looks like.
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
-    let event_type = read(context)?;
+    let event_type = read(context).await?;
     let is_known = context.dialect().event_type(&event_type.name).is_some();
     context.api.store.put_event_type(&context.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
@@ -54,8 +69,8 @@ pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
     }
 }
 
-fn read(context: &Context<'_>) -> Result<EventType, Problem> {
-    let mut form = Form::read(&context.body, &["description", "example", "version"])?;
+async fn read(context: &Context<'_>) -> Result<EventType, Problem> {
+    let mut form = Form::read(&context.body, &["description", "example", "version", "schema", "deprecated"])?;
     if let Err(reason) = check_type_name(context.id) {
         form.note_at(Wrong::new("", reason));
     }
@@ -75,8 +90,20 @@ fn read(context: &Context<'_>) -> Result<EventType, Problem> {
         form.note("version", "is not an integer");
         0
     });
+    let schema = match form.member("schema").filter(|field| field.kind != Kind::Null).map(|field| field.raw.to_owned()) {
+        None => None,
+        Some(text) => match context::aside(move || Schema::parse(&text)).await? {
+            Ok(schema) => Some(Arc::new(schema)),
+            Err(refusal) => {
+                form.note_at(Wrong::inside("schema", refusal));
+                None
+            }
+        },
+    };
+    let deprecated = form.boolean("deprecated").unwrap_or_default();
     form.finish()?;
-    Ok(EventType { name: context.id.into(), description: description.into(), example: example.into(), ours: false, version })
+    let (name, description, example) = (context.id.into(), description.into(), example.into());
+    Ok(EventType { name, description, example, ours: false, version, schema, deprecated })
 }
 
 /// A place in the list; what is added behind it does not move it.
@@ -85,13 +112,16 @@ fn start(query: &mut Query) -> usize {
 }
 
 fn document(event_type: &EventType) -> document::EventType {
+    // What is kept was checked as JSON when it came in.
+    let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap_or_default();
     document::EventType {
         name: event_type.name.to_string(),
         description: event_type.description.to_string(),
         version: event_type.version,
-        // What is kept was checked as JSON when it came in.
-        example: RawValue::from_string(event_type.example.to_string()).unwrap_or_default(),
+        example: raw(&event_type.example),
         ours: event_type.ours,
+        schema: event_type.schema.as_ref().map(|schema| raw(schema.text())),
+        deprecated: event_type.deprecated,
     }
 }
 

@@ -185,11 +185,15 @@ fn print(event: &Event, into: &mut Vec<u8>) {
             attributes,
             connection: event.connection.as_deref(),
             channels: &event.channels,
+            schema_errors: &event.schema_errors,
             data: &event.content.data(),
         },
         into,
     );
 }
+
+/// The member that shows what was wrong with an event's data by the schema of its type.
+pub(crate) const SCHEMA_ERRORS: &str = "schema_errors";
 
 fn wait(text: &str) -> Option<Duration> {
     parse_duration(text).ok().filter(|wait| *wait <= WAIT_MAX)
@@ -224,6 +228,7 @@ mod tests {
             connection: None,
             channels: Channels::default(),
             test: false,
+            schema_errors: "".into(),
             content: Content::new(Vec::new(), None, data.as_bytes()),
         }
     }

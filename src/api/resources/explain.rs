@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::events;
+use super::events::{self, SCHEMA_ERRORS};
 use crate::api::document::explained::Explained;
 use crate::api::request::context::{self, Context};
 use crate::api::request::cursor;
@@ -20,6 +20,7 @@ use crate::store::{Status, View};
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
 pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
     let (event, owned) = (events::find(context).await?, context.caller.owned()?);
+    let frame = Frame::new(context.dialect()).telling(SCHEMA_ERRORS, &event.schema_errors);
     let mut query = context.query(&["limit", "cursor"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
@@ -46,7 +47,7 @@ pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
             })
         }),
     );
-    page(context, Frame::new(context.dialect()), rows).await
+    page(context, frame, rows).await
 }
 
 /// Where the filters of webhooks do not match the event: for each such webhook the pointer inside its filter.

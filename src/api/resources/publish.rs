@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+pub(super) mod validation;
 
 use std::borrow::Cow;
 
@@ -35,12 +36,14 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
     let idempotency_key = idempotency_key(context.headers)?;
     let limits = &context.api.rate_limits;
     let reader = Reader { caller: &context.caller, idempotency_key, now: context.api.store.now(), limits };
-    let publication = reader.read(&context.body)?;
+    let mut publication = reader.read(&context.body)?;
+    validation::judge(&context.caller.provider, &mut publication).await?;
     let mut judge = Judge::new(&context.caller.provider, &context.api.store);
     let near = judge.known(&publication.kind);
+    let schema_errors = publication.schema_errors.clone();
     let mut accepted = context.api.store.accept_one(publication).await.map_err(|refusal| context.refused(refusal))?;
     let near = judge.or_near(near, &mut accepted);
-    let published = Published { accepted, near };
+    let published = Published { accepted, near, schema_errors };
     Ok(Reply::document(published.status(), &published.document()))
 }
 
@@ -49,6 +52,8 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) struct Published {
     pub(crate) accepted: Accepted,
     pub(crate) near: Option<Near>,
+    /// What was wrong with the data, as it is kept with the event.
+    pub(crate) schema_errors: Box<str>,
 }
 
 impl Published {
@@ -59,13 +64,14 @@ impl Published {
 
     pub(crate) fn document(&self) -> document::Accepted<'_> {
         let warnings = self.near.iter().map(ToString::to_string).collect();
-        document::Accepted { warnings, ..self.briefly() }
+        let schema_errors = serde_json::from_str(&self.schema_errors).unwrap_or_default();
+        document::Accepted { warnings, schema_errors, ..self.briefly() }
     }
 
     /// Without the warnings.
     pub(crate) fn briefly(&self) -> document::Accepted<'_> {
         let Accepted { id, deliveries, .. } = &self.accepted;
-        document::Accepted { id: (&**id).into(), deliveries: *deliveries, warnings: Vec::new() }
+        document::Accepted { id: (&**id).into(), deliveries: *deliveries, warnings: Vec::new(), schema_errors: Vec::new() }
     }
 }
 
@@ -187,6 +193,7 @@ impl Reader<'_> {
             idempotency_key: self.idempotency_key.map(Into::into),
             content,
             test: false,
+            schema_errors: Box::default(),
             by: self.caller.key.clone(),
         })
     }

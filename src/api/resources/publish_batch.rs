@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use tokio::task::yield_now;
 
-use super::near::{Judge, Near};
-use super::publish::{Published, Reader, idempotency_key};
+use super::near::Judge;
+use super::publish::{Published, Reader, idempotency_key, validation};
 use crate::api::Api;
 use crate::api::document;
 use crate::api::document::event::{Accepted, Line};
@@ -37,7 +37,9 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
             answer.add_all(first.await, &mut judge, context.api);
         }
         bytes_under_way += bytes;
-        under_way.push_back((bytes, publish_slice(context, &reader, slice, &mut judge)));
+        let mut read = read_slice(context, &reader, slice);
+        validation::judge_all(&context.caller.provider, &mut read).await;
+        under_way.push_back((bytes, publish_slice(context, read, &mut judge)));
         // Reading lines keeps a thread that others' requests want too.
         yield_now().await;
     }
@@ -83,31 +85,33 @@ impl Answer {
     }
 }
 
-/// One slice in line for the store, and then its results with the lines that never came so far put between them.
+/// Reads the lines of a slice, unless the caller may publish no more.
+fn read_slice(context: &Context<'_>, reader: &Reader<'_>, lines: &[Bytes]) -> Vec<Result<Publication, Problem>> {
+    let goes_on = context.still_publishes().is_ok();
+    let judged = || if goes_on { Ok(()) } else { context.still_publishes() };
+    lines.iter().map(|line| judged().and_then(|()| read(reader, line))).collect()
+}
+
+/// Puts the good lines of a slice in line for the store at once. The future returns the results of all lines in their order.
 fn publish_slice(
     context: &Context<'_>,
-    reader: &Reader<'_>,
-    lines: &[Bytes],
+    lines: Vec<Result<Publication, Problem>>,
     judge: &mut Judge<'_>,
 ) -> impl Future<Output = Vec<Result<Published, Problem>>> + use<> {
     let mut good = Vec::with_capacity(lines.len());
-    let mut results: Vec<Result<Option<Near>, Problem>> = Vec::with_capacity(lines.len());
-    let goes_on = context.still_publishes().is_ok();
+    let mut results = Vec::with_capacity(lines.len());
     for line in lines {
-        let judged = if goes_on { Ok(()) } else { context.still_publishes() };
-        match judged.and_then(|()| read(reader, line)) {
-            Ok(publication) => {
-                results.push(Ok(judge.known(&publication.kind)));
-                good.push(publication);
-            }
-            Err(problem) => results.push(Err(problem)),
-        }
+        results.push(line.map(|publication| {
+            let told = (judge.known(&publication.kind), publication.schema_errors.clone());
+            good.push(publication);
+            told
+        }));
     }
     let accepted = context.api.store.accept(good);
     async {
         let mut answers = accepted.await.into_iter();
         let mut next = || answers.next().unwrap_or(Err(Refusal::Closing)).map_err(Problem::from);
-        let mut published = |near| next().map(|accepted| Published { accepted, near });
+        let mut published = |(near, schema_errors)| next().map(|accepted| Published { accepted, near, schema_errors });
         results.into_iter().map(|result| result.and_then(&mut published)).collect()
     }
 }
@@ -200,6 +204,7 @@ const DETAIL_BYTES: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::resources::near::Near;
     use crate::store::Accepted;
 
     fn split(body: &'static str) -> Vec<Bytes> {
@@ -230,7 +235,8 @@ mod tests {
         };
         let longest = || {
             let accepted = Accepted { deliveries: u32::MAX, ..accepted(&"x".repeat(64)) };
-            Ok(Published { accepted, near: Some(Near::Wanted("x".repeat(128).into())) })
+            let schema_errors = format!(r#"[{{"pointer":"/data","detail":"{}"}}]"#, "x".repeat(9_000)).into();
+            Ok(Published { accepted, near: Some(Near::Wanted("x".repeat(128).into())), schema_errors })
         };
         let mut answer = Answer::of(LINES_MAX);
         (0..LINES_MAX).for_each(|line| answer.add(&if line % 2 == 0 { wrong() } else { longest() }));
@@ -254,10 +260,14 @@ mod tests {
     fn a_result_is_one_line() {
         let mut answer = Vec::new();
         let mut put = |result| print(&result, Detail::Full, &mut answer);
-        put(Ok(Published { accepted: Accepted { deliveries: 2, ..accepted("evt_1") }, near: None }));
-        put(Ok(Published { accepted: Accepted { repeated: true, ..accepted("a") }, near: None }));
+        put(Ok(Published { accepted: Accepted { deliveries: 2, ..accepted("evt_1") }, near: None, schema_errors: "".into() }));
+        put(Ok(Published { accepted: Accepted { repeated: true, ..accepted("a") }, near: None, schema_errors: "".into() }));
         put(Err(Problem::Refused(Refusal::KeyTaken)));
-        put(Ok(Published { accepted: accepted("b"), near: Some(Near::Wanted("order.paid".into())) }));
+        put(Ok(Published {
+            accepted: accepted("b"),
+            near: Some(Near::Wanted("order.paid".into())),
+            schema_errors: r#"[{"pointer":"/data","detail":"no"}]"#.into(),
+        }));
         let answer = String::from_utf8(answer).unwrap();
         let lines: Vec<&str> = answer.lines().collect();
         assert_eq!(lines[0], r#"{"status":202,"id":"evt_1","deliveries":2}"#);
@@ -266,6 +276,7 @@ mod tests {
         assert!(
             lines[3].starts_with(r#"{"status":202,"id":"b","deliveries":0,"warnings":["#) && lines[3].contains("`order.paid`")
         );
+        assert!(lines[3].ends_with(r#","schema_errors":[{"pointer":"/data","detail":"no"}]}"#), "{}", lines[3]);
         assert_eq!(lines.len(), 4);
     }
 

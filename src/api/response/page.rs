@@ -49,16 +49,23 @@ pub(crate) struct Frame {
     wrap: Box<str>,
     /// Whether the page ends with `cursor`, also on the last page.
     feed: bool,
+    /// JSON behind the rows, with the name of its member.
+    told: Option<(&'static str, Box<str>)>,
 }
 
 impl Frame {
     pub(crate) fn new(dialect: &Dialect) -> Self {
-        Self { wrap: dialect.api.wrap.clone(), feed: false }
+        Self { wrap: dialect.api.wrap.clone(), feed: false, told: None }
     }
 
     /// The frame of a list that is polled for news.
     pub(crate) fn feed(self) -> Self {
         Self { feed: true, ..self }
+    }
+
+    /// Shows JSON as the member `name` of each page. An empty text shows nothing.
+    pub(crate) fn telling(self, name: &'static str, json: &str) -> Self {
+        Self { told: (!json.is_empty()).then(|| (name, json.into())), ..self }
     }
 
     fn open(&self, into: &mut Vec<u8>) {
@@ -74,6 +81,12 @@ impl Frame {
         }
         if self.feed {
             document::member("cursor", &cursor, into);
+        }
+        if let Some((name, json)) = &self.told {
+            into.push(b',');
+            quote(name, into);
+            into.push(b':');
+            into.extend_from_slice(json.as_bytes());
         }
         into.push(b'}');
     }
@@ -333,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_row_is_printed_when_its_room_is_there() {
-        let frame = Frame { wrap: "hooks".into(), feed: true };
+        let frame = Frame { wrap: "hooks".into(), feed: true, told: None };
         let mut page = Page { frame, rows: Wide(0), rows_printed: 0, bytes_printed: 0 };
         let needed = match at_once(page.next(PIECE_BYTES)).expect("nothing is read") {
             Next::Needs(bytes) => bytes,

@@ -1,5 +1,7 @@
 //! One field of a request that is wrong, and the pointer by which it is named.
 
+use crate::domain::refusal::Refusal;
+
 /// One field that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
@@ -11,6 +13,12 @@ pub(crate) struct Wrong {
 impl Wrong {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: clipped(pointer.into()), detail: detail.into() }
+    }
+
+    /// What is wrong within the member `name`.
+    pub(crate) fn inside(name: &str, refusal: Refusal) -> Self {
+        let refusal = refusal.inside(name);
+        Self::new(refusal.pointer, refusal.reason)
     }
 }
 

@@ -1,9 +1,11 @@
 //! `event-types`: the catalogue of a provider, which is its dialect's and what the provider added.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::api::document::event_type::EventType;
+use crate::api::document::event_type::{EventType, Imported};
 use crate::cli::args::{self, Target};
 use crate::cli::client::{Call, Everything, Served, in_path};
 use crate::cli::output::exit::{Exit, Failure};
@@ -13,14 +15,19 @@ use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::in_cell;
 use crate::domain::webhook::pattern::check_type_name;
 
-/// List, set and delete event types: the names that webhooks subscribe to
+/// List, show, put, import and delete event types: the names that webhooks subscribe to
 #[derive(Debug, Subcommand)]
 pub(crate) enum EventTypes {
     /// List the event types of the tenant's provider
     #[command(visible_alias = "ls")]
     List(List),
+    /// Show an event type with its example and its schema
+    Show(Show),
     /// Add an event type, or replace what is said of it
-    Set(Box<Set>),
+    #[command(alias = "set")]
+    Put(Box<Put>),
+    /// Add and change event types as the webhooks of an OpenAPI document say
+    Import(Import),
     /// Delete an event type that was added; webhooks that subscribe to it get its events as before
     #[command(visible_alias = "rm")]
     Delete(Delete),
@@ -33,7 +40,27 @@ pub(crate) struct List {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct Set {
+pub(crate) struct Show {
+    /// Its name
+    #[arg(value_name = "TYPE", value_parser = name)]
+    name: String,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Import {
+    /// The document, OpenAPI 3.0 or 3.1 in JSON or YAML; - for stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Put {
     /// Its name, as in invoice.paid
     #[arg(value_name = "TYPE", value_parser = name)]
     name: String,
@@ -49,6 +76,14 @@ pub(crate) struct Set {
     /// The version that bodies carry, in dialects that have one [default: 0]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     type_version: Option<i64>,
+
+    /// A JSON Schema of an event's data, which the provider may ask for with `validate`: JSON, @FILE, or - for stdin
+    #[arg(long, value_name = "SCHEMA")]
+    schema: Option<String>,
+
+    /// Mark it as one that subscribers should leave
+    #[arg(long)]
+    deprecated: bool,
 
     #[command(flatten)]
     target: Target,
@@ -68,7 +103,9 @@ impl EventTypes {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         match self {
             Self::List(list) => list.run(out),
-            Self::Set(set) => set.run(out),
+            Self::Show(show) => show.run(out),
+            Self::Put(put) => put.run(out),
+            Self::Import(import) => import.run(out),
             Self::Delete(delete) => delete.run(out),
         }
     }
@@ -85,7 +122,7 @@ impl List {
         match rows.is_empty() {
             true => {
                 out.note("the catalogue is empty; webhooks may subscribe to any type");
-                out.hint(&Hint::tenants("event-types set invoice.paid --description 'An invoice was paid'"));
+                out.hint(&Hint::tenants("event-types put invoice.paid --description 'An invoice was paid'"));
             }
             false => out.line(table(&COLUMNS, &rows, out.width))?,
         }
@@ -97,7 +134,45 @@ fn row(known: &EventType) -> Vec<String> {
     [&*known.name, &*known.version.to_string(), &*known.description].map(in_cell).to_vec()
 }
 
-impl Set {
+impl Show {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let known: EventType =
+            self.target.service()?.ask(Call::get(format!("/v1/event-types/{}", in_path(&self.name))))?.read()?;
+        match out.json {
+            true => out.line(json!(known))?,
+            false => out.line(lines(&known))?,
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+/// What is known of an event type, a line each.
+fn lines(known: &EventType) -> String {
+    let mut lines = vec![format!("name         {}", known.name), format!("version      {}", known.version)];
+    lines.extend((!known.description.is_empty()).then(|| format!("description  {}", in_cell(&known.description))));
+    lines.extend(known.deprecated.then(|| "deprecated   yes".to_owned()));
+    lines.push(format!("example      {}", known.example.get()));
+    lines.extend(known.schema.as_ref().map(|schema| format!("schema       {}", schema.get())));
+    lines.join("\n")
+}
+
+impl Import {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let document = args::document(&self.file)?;
+        let answer = self.target.service()?.ask(Call::post("/v1/event-types/import", document))?;
+        if out.json {
+            out.line(answer.text()?)?;
+            return Ok(Exit::Ok);
+        }
+        let imported: Imported = answer.read()?;
+        for (what, names) in [("added", &imported.added), ("changed", &imported.changed), ("left", &imported.left)] {
+            names.iter().try_for_each(|name| out.line(format!("{}  {what}", in_cell(name))))?;
+        }
+        Ok(Exit::Ok)
+    }
+}
+
+impl Put {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let answer = self.target.service()?.ask(Call::put(format!("/v1/event-types/{}", in_path(&self.name)), self.body()?))?;
         match out.json {
@@ -109,11 +184,14 @@ impl Set {
 
     /// Put together as text, so that the example stays as it was written.
     fn body(&self) -> Result<String, Failure> {
-        let example = self.example.as_ref().map(|example| args::json(example)).transpose()?;
+        let given = |text: &Option<String>| text.as_ref().map(|text| args::json(text)).transpose();
+        let (example, schema) = (given(&self.example)?, given(&self.schema)?);
         let members = [
             self.description.as_ref().map(|text| format!("\"description\":{}", json!(text))),
             example.map(|example| format!("\"example\":{}", example.get())),
             self.type_version.map(|version| format!("\"version\":{version}")),
+            schema.map(|schema| format!("\"schema\":{}", schema.get())),
+            self.deprecated.then(|| "\"deprecated\":true".to_owned()),
         ];
         Ok(format!("{{{}}}", members.into_iter().flatten().collect::<Vec<_>>().join(",")))
     }
@@ -148,17 +226,30 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        set: Set,
+        put: Put,
     }
 
     #[test]
     fn an_event_type_is_put_as_it_was_written() {
         let body = |arguments: &[&str]| {
-            let line = Line::try_parse_from([&["set", "a.b"], arguments].concat()).expect("parsed");
-            line.set.body().expect("JSON")
+            let line = Line::try_parse_from([&["put", "a.b"], arguments].concat()).expect("parsed");
+            line.put.body().expect("JSON")
         };
         assert_eq!(body(&[]), "{}");
-        let given = ["--description", "An \"a\"", "--example", "{\"n\": 1e2}", "--type-version", "3"];
-        assert_eq!(body(&given), r#"{"description":"An \"a\"","example":{"n": 1e2},"version":3}"#);
+        let given = [
+            "--description",
+            "An \"a\"",
+            "--example",
+            "{\"n\": 1e2}",
+            "--type-version",
+            "3",
+            "--schema",
+            "{\"maximum\": 1e2}",
+            "--deprecated",
+        ];
+        assert_eq!(
+            body(&given),
+            r#"{"description":"An \"a\"","example":{"n": 1e2},"version":3,"schema":{"maximum": 1e2},"deprecated":true}"#
+        );
     }
 }

@@ -129,6 +129,9 @@ impl Send {
     /// What the service warns of; JSON has it in the answer.
     fn warn(&self, accepted: &Accepted<'_>, out: &Out) {
         accepted.warnings.iter().filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
+        for error in accepted.schema_errors.iter().filter(|_| !out.json) {
+            out.note(format!("warning: by the schema of its type, {}: {}", plain(&error.pointer), plain(&error.detail)));
+        }
     }
 
     fn body(&self, data: &RawValue) -> Vec<u8> {
@@ -148,7 +151,7 @@ impl Send {
     /// `evt_…  invoice.paid  queued -> 1 endpoint`.
     fn line(&self, accepted: &Accepted<'_>, repeated: bool, out: &Out) -> String {
         if out.json {
-            let Accepted { id, deliveries, warnings } = accepted;
+            let Accepted { id, deliveries, warnings, .. } = accepted;
             return json_line(&Watchable { kind: "published", event: id, deliveries: *deliveries, warnings });
         }
         let endpoints = count(accepted.deliveries.into(), "endpoint");
@@ -297,7 +300,7 @@ mod tests {
     #[test]
     fn the_answer_is_one_line() {
         let out = Out::new(false, Colour::Never, Called::default());
-        let accepted = Accepted { id: "evt_1".into(), deliveries: 1, warnings: Vec::new() };
+        let accepted = Accepted { id: "evt_1".into(), deliveries: 1, warnings: Vec::new(), schema_errors: Vec::new() };
         assert_eq!(send(&["invoice.paid"]).line(&accepted, false, &out), "evt_1  invoice.paid  queued -> 1 endpoint");
         assert_eq!(send(&["invoice.paid"]).line(&accepted, true, &out), "evt_1  invoice.paid  published before -> 1 endpoint");
     }

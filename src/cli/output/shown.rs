@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::calls;
-use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, UNKNOWN_TYPES, Webhook};
+use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, UNKNOWN_TYPES, VALIDATE, Webhook};
 use crate::config::dialect::built_in;
 
 /// Everything that the files, the environment and the flags come to.
@@ -45,6 +45,7 @@ fn provider(provider: &Provider) -> Value {
         "name": provider.name,
         "dialect": provider.dialect,
         "unknown_types": UNKNOWN_TYPES.iter().find(|(_, known)| provider.unknown_types == Some(*known)).map(|(word, _)| word),
+        "validate": VALIDATE.iter().find(|(_, known)| provider.validate == *known).map(|(word, _)| word),
         "create_tenants": provider.create_tenants,
         "keys": provider.keys.iter().map(key).collect::<Vec<_>>(),
         "tenants": provider.tenants.iter().map(tenant).collect::<Vec<_>>(),

@@ -102,8 +102,8 @@ mod tests {
             (&["hookwheel", "keys"], "error: a command is missing\n  try: hookwheel keys --help"),
             (&["hookwheel", "send"], "error: <TYPE> is missing\n  try: hookwheel send --help"),
             (
-                &["hookwheel", "event-types", "set", "a", "-d", "x"],
-                "error: `hookwheel event-types set` has no option `-d`\n  try: hookwheel event-types set --help",
+                &["hookwheel", "event-types", "put", "a", "-d", "x"],
+                "error: `hookwheel event-types put` has no option `-d`\n  try: hookwheel event-types put --help",
             ),
             (
                 &["hookwheel", "webhooks", "list", "--tenent=a/b"],

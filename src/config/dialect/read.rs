@@ -281,7 +281,8 @@ fn event_type(mut table: Table, seen: &mut BTreeSet<String>, faults: &mut Faults
     let version = version(&mut table, faults);
     table.finish(faults);
     let example = example.map_or_else(|| "{}".into(), |example| example.value.into());
-    Some(EventType { name: name?.value.into(), description: description.into(), example, ours, version })
+    let (name, description) = (name?.value.into(), description.into());
+    Some(EventType { name, description, example, ours, version, schema: None, deprecated: false })
 }
 
 fn version(table: &mut Table, faults: &mut Faults) -> i64 {

@@ -1,5 +1,6 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
+use crate::domain::schema::Validate;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 
@@ -7,7 +8,7 @@ use super::judge::{Judge, Spoken};
 use super::keys::{Keys, OwnerKind};
 use super::names::Names;
 use super::webhook_settings::settings;
-use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, Webhook};
+use crate::config::checked::{DEFAULT_DIALECT, DEFAULT_OWNER, Operator, Provider, Tenant, UNKNOWN_TYPES, VALIDATE, Webhook};
 use crate::config::dialect::parts::word;
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::config::source::document::Table;
@@ -48,6 +49,7 @@ impl Owners<'_> {
         let name = table.id("name", "\"acme\"", self.faults);
         let dialect = self.dialect(&mut table);
         let unknown_types = word(&mut table, "unknown_types", &UNKNOWN_TYPES, self.faults).map(|word| word.value);
+        let validate = word(&mut table, "validate", &VALIDATE, self.faults).map_or(Validate::Off, |word| word.value);
         let create_tenants = table.boolean("create_tenants", self.faults).is_some_and(|create| create.value);
         let keys = self.keys.take(&mut table, OwnerKind::Provider, self.faults);
         let tenants = self.tenants(&mut table, Spoken { dialect: &dialect, unknown_types });
@@ -55,7 +57,7 @@ impl Owners<'_> {
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.location, &what, "one [[provider]] holds the tenants of both", self.faults);
-        Some(Provider { name: name.value, dialect, unknown_types, create_tenants, keys, tenants })
+        Some(Provider { name: name.value, dialect, unknown_types, validate, create_tenants, keys, tenants })
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -187,7 +189,7 @@ pub(in crate::config) fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
     let mut tenants = Vec::new();
     default_tenant(&mut tenants);
-    Provider { name, dialect, unknown_types: None, create_tenants: false, keys: Vec::new(), tenants }
+    Provider { name, dialect, unknown_types: None, validate: Validate::Off, create_tenants: false, keys: Vec::new(), tenants }
 }
 
 fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use crate::domain::schema::Schema;
 use crate::domain::text::nearest::nearest;
 
 /// An entry of the catalogue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EventType {
     pub(crate) name: Box<str>,
     pub(crate) description: Box<str>,
@@ -16,12 +17,17 @@ pub(crate) struct EventType {
     /// Whether the example was made for hookwheel and is not the provider's own.
     pub(crate) ours: bool,
     pub(crate) version: i64,
+    /// What the data of an event must be. The provider says whether it is asked.
+    pub(crate) schema: Option<Arc<Schema>>,
+    /// Whether the provider asks subscribers to leave the type.
+    pub(crate) deprecated: bool,
 }
 
 impl EventType {
     /// How many bytes of memory the entry's texts take, which a provider may choose.
     pub(crate) fn bytes(&self) -> usize {
-        self.name.len() + self.description.len() + self.example.len()
+        let schema = self.schema.as_ref().map_or(0, |schema| schema.text().len());
+        self.name.len() + self.description.len() + self.example.len() + schema
     }
 }
 
@@ -75,7 +81,14 @@ mod tests {
     use super::*;
 
     fn named(name: &str) -> EventType {
-        EventType { name: name.into(), description: "A text".into(), example: "{}".into(), ours: false, version: 1 }
+        EventType {
+            name: name.into(),
+            description: "A text".into(),
+            example: "{}".into(),
+            ours: false,
+            version: 1,
+            ..EventType::default()
+        }
     }
 
     #[test]
@@ -104,5 +117,7 @@ mod tests {
     #[test]
     fn the_texts_of_a_type_count_as_memory() {
         assert_eq!(named("a.b").bytes(), "a.b".len() + "A text".len() + "{}".len());
+        let schema = Some(Arc::new(Schema::from_stored("true".into())));
+        assert_eq!(EventType { schema, ..named("a.b") }.bytes(), named("a.b").bytes() + "true".len());
     }
 }

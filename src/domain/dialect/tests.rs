@@ -12,7 +12,7 @@ fn header(name: &str, value: &str) -> Header {
 }
 
 fn event_type(name: &str, version: i64) -> EventType {
-    EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: true, version }
+    EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: true, version, ..EventType::default() }
 }
 
 /// A dialect that uses every rule.

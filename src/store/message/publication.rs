@@ -38,6 +38,8 @@ pub(crate) struct Publication {
     pub(crate) link: Option<Box<str>>,
     /// Whether a test call made the event, so that it is not listed among the events.
     pub(crate) test: bool,
+    /// What is kept with the event as [`crate::domain::event::Event::schema_errors`].
+    pub(crate) schema_errors: Box<str>,
     /// The key that the event came with. When that is revoked, events that still wait are refused.
     pub(crate) by: Option<Arc<Key>>,
 }
@@ -68,6 +70,7 @@ impl Publication {
             content: [0; 32],
             link: None,
             test: false,
+            schema_errors: Box::default(),
             by: None,
         }
     }
@@ -78,7 +81,8 @@ impl Publication {
 
     /// How many bytes of memory it takes while it waits for the disk.
     pub(in crate::store) fn bytes(&self) -> usize {
-        self.data.len() + self.attributes.iter().map(attribute_bytes).sum::<usize>() + self.channels.bytes() + size_of::<Self>()
+        let attributes = self.attributes.iter().map(attribute_bytes).sum::<usize>();
+        self.data.len() + self.schema_errors.len() + attributes + self.channels.bytes() + size_of::<Self>()
     }
 }
 

@@ -42,6 +42,9 @@ struct EventForm<'a> {
 /// The field that the second version adds at the end.
 type ChannelsForm<'a> = Vec<&'a str>;
 
+/// The fields that the third version adds at the end: the channels, and what was wrong by the schema of the event's type.
+type JudgedForm<'a> = (ChannelsForm<'a>, &'a str);
+
 pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut Vec<u8>) {
     let event = &stored.event;
     let (bytes, body_end, data) = event.content.parts();
@@ -63,15 +66,16 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
         bytes,
     };
     let key = event.key.0.to_be_bytes();
-    if event.channels.is_empty() {
-        return close(&key, &form, out);
-    }
     let channels: ChannelsForm<'_> = event.channels.iter().collect();
-    close_as(WITH_CHANNELS, &key, &(form, channels), out);
+    match (&*event.schema_errors, channels.is_empty()) {
+        ("", true) => close(&key, &form, out),
+        ("", false) => close_as(WITH_CHANNELS, &key, &(form, channels), out),
+        (errors, _) => close_as(JUDGED, &key, &(form, (channels, errors)), out),
+    }
 }
 
 pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
-    let (form, channels) = forms(key, bytes)?;
+    let (form, (channels, schema_errors)) = forms(key, bytes)?;
     let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
     let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
         .ok_or(Error::Damaged { table: "event", why: "its body is shorter than it says" })?;
@@ -87,21 +91,29 @@ pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> R
         connection: form.connection.map(Into::into),
         channels: Channels::new(channels),
         test: form.test,
+        schema_errors: schema_errors.into(),
         content,
     };
     Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
 }
 
-fn forms(key: EventKey, bytes: &[u8]) -> Result<(EventForm<'_>, ChannelsForm<'_>), Error> {
+fn forms(key: EventKey, bytes: &[u8]) -> Result<(EventForm<'_>, JudgedForm<'_>), Error> {
     match intact("event", &key.0.to_be_bytes(), bytes)? {
-        (WITH_CHANNELS, content) => decode("event", content),
-        (VERSION, content) => Ok((decode("event", content)?, Vec::new())),
+        (JUDGED, content) => decode("event", content),
+        (WITH_CHANNELS, content) => {
+            let (form, channels) = decode("event", content)?;
+            Ok((form, (channels, "")))
+        }
+        (VERSION, content) => Ok((decode("event", content)?, (Vec::new(), ""))),
         _ => Err(unknown_version("event")),
     }
 }
 
 /// The version that has channels. An event without channels is written in the version before, which an earlier release reads.
 const WITH_CHANNELS: u8 = 2;
+
+/// The version of an event that did not match the schema of its type. Other events are written in the versions before.
+const JUDGED: u8 = 3;
 
 /// A place in a body as 32 bits. A body is at most 16 MiB, so every place fits.
 fn narrow(place: usize) -> u32 {

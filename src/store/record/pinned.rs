@@ -20,6 +20,7 @@ use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, T
 use crate::domain::dialect::EventType;
 use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::schema::Schema;
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
@@ -78,6 +79,7 @@ fn event() -> StoredEvent {
         connection: Some("conn_1".into()),
         channels: Channels::default(),
         test: true,
+        schema_errors: "".into(),
         content,
     };
     StoredEvent { event, deliveries: 300, removed: 2 }
@@ -224,6 +226,9 @@ fn events() {
         ..plain.event
     };
     pinned("event-plain", |out| write_event(&plain, NODE, out), again);
+    plain.event.schema_errors = r#"[{"pointer":"/data/n","detail":"it is not of type \"string\""}]"#.into();
+    pinned("event-judged", |out| write_event(&plain, NODE, out), again);
+    assert_eq!(read_event(KEY.event, NODE, &stored("event-judged")).unwrap().event.schema_errors, plain.event.schema_errors);
 }
 
 #[test]
@@ -320,13 +325,27 @@ fn records_of_tenants_and_providers_are_pinned() {
     let again = |was: &[u8], out: &mut Vec<u8>| write_connection(b"c", &read_connection(b"c", was).unwrap(), out);
     pinned("connection", |out| write_connection(b"c", &connection, out), again);
 
-    let event_type =
-        EventType { name: "order.made".into(), description: "An order".into(), example: "{}".into(), ours: false, version: -2 };
+    let event_type = EventType {
+        name: "order.made".into(),
+        description: "An order".into(),
+        example: "{}".into(),
+        ours: false,
+        version: -2,
+        ..EventType::default()
+    };
     pinned(
         "event-type",
         |out| write_event_type(b"e", &event_type, out),
         |was, out| write_event_type(b"e", &read_event_type(b"e", was).unwrap(), out),
     );
+    let schema = Some(Arc::new(Schema::from_stored("{\"type\":\"object\"}".into())));
+    let judged = EventType { schema, deprecated: true, ..event_type };
+    pinned(
+        "event-type-judged",
+        |out| write_event_type(b"e", &judged, out),
+        |was, out| write_event_type(b"e", &read_event_type(b"e", was).unwrap(), out),
+    );
+    assert_eq!(read_event_type(b"e", &stored("event-type-judged")).unwrap(), judged);
 }
 
 #[test]

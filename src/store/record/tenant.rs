@@ -1,6 +1,7 @@
 //! The records that belong to tenants and providers: names, keys, connections and catalogues.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use bincode::{BorrowDecode, Decode, Encode};
 
@@ -9,6 +10,7 @@ use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::dialect::EventType;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::rate::{Per, Rate};
+use crate::domain::schema::Schema;
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
@@ -71,6 +73,14 @@ struct EventTypeForm<'a> {
     description: &'a str,
     example: &'a str,
     version: i64,
+}
+
+/// An event type with a schema, or that is deprecated.
+#[derive(Encode, BorrowDecode)]
+struct JudgedTypeForm<'a> {
+    event_type: EventTypeForm<'a>,
+    schema: Option<&'a str>,
+    deprecated: bool,
 }
 
 pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Vec<u8>) {
@@ -209,14 +219,28 @@ pub(in crate::store) fn read_connection(name: &[u8], bytes: &[u8]) -> Result<Con
 }
 
 pub(in crate::store) fn write_event_type(key: &[u8], event_type: &EventType, out: &mut Vec<u8>) {
-    let EventType { name, description, example, version, .. } = event_type;
-    close(key, &EventTypeForm { name, description, example, version: *version }, out);
+    let EventType { name, description, example, version, schema, deprecated, .. } = event_type;
+    let form = EventTypeForm { name, description, example, version: *version };
+    match (schema, deprecated) {
+        (None, false) => close(key, &form, out),
+        (schema, deprecated) => {
+            let schema = schema.as_ref().map(|schema| schema.text());
+            close_as(JUDGED_TYPE_VERSION, key, &JudgedTypeForm { event_type: form, schema, deprecated: *deprecated }, out);
+        }
+    }
 }
 
 /// Reads an event type that a provider added. Its example is the provider's own.
 pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<EventType, Error> {
-    let EventTypeForm { name, description, example, version } = open("event_type", key, bytes)?;
-    Ok(EventType { name: name.into(), description: description.into(), example: example.into(), ours: false, version })
+    let form = match intact("event_type", key, bytes)? {
+        (VERSION, content) => JudgedTypeForm { event_type: decode("event_type", content)?, schema: None, deprecated: false },
+        (JUDGED_TYPE_VERSION, content) => decode("event_type", content)?,
+        _ => return Err(unknown_version("event_type")),
+    };
+    let JudgedTypeForm { event_type: EventTypeForm { name, description, example, version }, schema, deprecated } = form;
+    let schema = schema.map(|text| Arc::new(Schema::from_stored(text.into())));
+    let (name, description, example) = (name.into(), description.into(), example.into());
+    Ok(EventType { name, description, example, ours: false, version, schema, deprecated })
 }
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
@@ -229,6 +253,9 @@ const MADE_KEY_VERSION: u8 = 3;
 
 /// The version of a key whose scopes also count for a provider's key. In the version before they were stored and had no effect.
 const UNMADE_KEY_VERSION: u8 = 2;
+
+/// The version of an event type that has a schema or is deprecated. Other event types keep the first version.
+const JUDGED_TYPE_VERSION: u8 = 2;
 
 coded!(per_code, per: Per in "tenant" { 0 = Second, 1 = Minute, 2 = Hour });
 

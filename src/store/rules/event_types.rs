@@ -32,7 +32,14 @@ mod tests {
 
     fn named(name: &str, example_bytes: usize) -> Arc<EventType> {
         let example = "x".repeat(example_bytes).into();
-        Arc::new(EventType { name: name.into(), description: "".into(), example, ours: false, version: 1 })
+        Arc::new(EventType {
+            name: name.into(),
+            description: "".into(),
+            example,
+            ours: false,
+            version: 1,
+            ..EventType::default()
+        })
     }
 
     #[test]

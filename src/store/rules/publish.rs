@@ -125,6 +125,7 @@ pub(in crate::store) fn event(publication: Publication, key: EventKey, node: Nod
         connection: publication.connection,
         channels: publication.channels,
         test: publication.test,
+        schema_errors: publication.schema_errors,
         content: Content::new(rendered.bytes, rendered.data, &publication.data),
     }
 }

@@ -32,7 +32,14 @@ mod tests {
     use super::*;
 
     fn named(name: &str, version: i64) -> EventType {
-        EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version }
+        EventType {
+            name: name.into(),
+            description: "".into(),
+            example: "{}".into(),
+            ours: false,
+            version,
+            ..EventType::default()
+        }
     }
 
     #[test]

@@ -35,5 +35,12 @@ impl Lab {
 
 fn event_type(name: &str, bytes: usize) -> EventType {
     let example = format!("\"{}\"", "x".repeat(bytes - 2));
-    EventType { name: name.into(), description: "".into(), example: example.into(), ours: false, version: 1 }
+    EventType {
+        name: name.into(),
+        description: "".into(),
+        example: example.into(),
+        ours: false,
+        version: 1,
+        ..EventType::default()
+    }
 }

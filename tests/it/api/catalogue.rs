@@ -1,5 +1,7 @@
 //! The catalogue of event types: the dialect's, and what a provider adds to it.
 
+mod schemas;
+
 use http::Method;
 use serde_json::{Value, json};
 
@@ -115,9 +117,9 @@ async fn the_command_line_keeps_the_catalogue() {
     let service = Service::start(&Config::quick()).await;
     let run = |arguments: &[&str]| service.cli(&[&["event-types"], arguments, &["--tenant", "shop/*"]].concat());
     assert!(
-        run(&["set", "order.paid", "--description", "It was paid", "--example", "{\"n\":1}"]).expect(0).stdout.contains("added")
+        run(&["put", "order.paid", "--description", "It was paid", "--example", "{\"n\":1}"]).expect(0).stdout.contains("added")
     );
-    assert!(run(&["set", "order.paid", "--type-version", "2"]).expect(0).stdout.contains("changed"));
+    assert!(run(&["put", "order.paid", "--type-version", "2"]).expect(0).stdout.contains("changed"));
     let shown = run(&["list"]).expect(0).stdout;
     assert!(shown.contains("order.paid  2"), "{shown}");
     assert!(run(&["delete", "order.paid"]).expect(0).stdout.contains("deleted"));

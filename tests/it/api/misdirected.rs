@@ -152,7 +152,7 @@ async fn a_type_near_to_one_of_the_catalogue_is_warned_of() {
         assert!(warned["warnings"][0].as_str().is_some_and(|text| text.contains("did you mean `verdict.new`")), "{warned}");
     }
     assert!(tenant.publish(&event("verdict.new")).await.expect(202).get("warnings").is_none());
-    service.cli(&["event-types", "set", "verdict.nwe", "--tenant", "a/*"]).expect(0);
+    service.cli(&["event-types", "put", "verdict.nwe", "--tenant", "a/*"]).expect(0);
     assert!(tenant.publish(&event("verdict.nwe")).await.expect(200).get("warnings").is_none(), "it is known now");
 }
 

@@ -227,8 +227,14 @@ mod tests {
     use crate::domain::template::Numbers;
 
     fn plain() -> Dialect {
-        let event_type =
-            |name: &str| EventType { name: name.into(), description: "".into(), example: "{}".into(), ours: false, version: 0 };
+        let event_type = |name: &str| EventType {
+            name: name.into(),
+            description: "".into(),
+            example: "{}".into(),
+            ours: false,
+            version: 0,
+            ..EventType::default()
+        };
         let mut dialect = dialect("$data", Numbers::AsPublished);
         dialect.event_types = vec![event_type("order.created"), event_type("order.paid")].into();
         dialect.event.catalogue = Openness::Closed;

@@ -138,6 +138,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         content: [0; 32],
         link: None,
         test: true,
+        schema_errors: Box::default(),
         by: None,
     })
 }
@@ -201,6 +202,7 @@ mod tests {
             example: example.into(),
             ours: false,
             version: 0,
+            ..EventType::default()
         };
         dialect.event_types = vec![event_type("a.b", "1"), event_type("c.d", "2")].into();
         let made = made(&["c.*"], dialect, Wish { kind: None, data: None }).unwrap();
