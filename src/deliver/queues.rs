@@ -95,6 +95,9 @@ impl<W> Queues<W> {
     pub(crate) fn push(&mut self, ready: Ready) {
         let no = ready.key.endpoint;
         let queue = self.endpoints.entry(no).or_default();
+        if queue.live.is_none() {
+            queue.live = Some(ready.permit.live().clone());
+        }
         if queue.is_running(ready.key) {
             queue.repeated.push(ready);
             return;

@@ -37,7 +37,7 @@ pub(crate) use message::command::{
     Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, Recover,
     TestRun,
 };
-pub(crate) use message::permit::ENDPOINT_PERMITS;
+pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};

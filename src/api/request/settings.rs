@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) metrics_allow: Vec<IpNet>,
     /// `[storage] max_bytes`.
     pub(crate) store_bytes_max: u64,
+    /// `[delivery] in_flight_per_endpoint`.
+    pub(crate) per_endpoint: usize,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
     /// Judges the literal addresses of new URLs.
@@ -90,6 +92,7 @@ impl Settings {
             dangers: Dangers::of(config),
             metrics_allow: config.server.metrics_allow.clone(),
             store_bytes_max: config.storage.max_bytes.bytes(),
+            per_endpoint: config.delivery.in_flight_per_endpoint,
             rotation_overlap: config.delivery.rotation_overlap,
             guard,
         })
@@ -292,6 +295,7 @@ pub(crate) mod fixture {
             dangers: Dangers::default(),
             metrics_allow: Vec::new(),
             store_bytes_max: u64::MAX,
+            per_endpoint: 16,
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),
         }

@@ -378,6 +378,7 @@ const ORDER: &[&str] = &[
     "timeout",
     "retry",
     "disable",
+    "concurrency",
     "description",
     "status",
     "is_active",

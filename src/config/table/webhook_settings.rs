@@ -8,7 +8,7 @@ use crate::config::source::document::{Entry, Table, Value};
 use crate::config::source::shape::Shape;
 use crate::domain::json::quote;
 use crate::domain::refusal::Refusal;
-use crate::domain::webhook::settings::{NAMES, Setting, TIMEOUTS, WebhookSettings};
+use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, Setting, TIMEOUTS, WebhookSettings};
 
 /// Takes all settings that a webhook's table has.
 pub(super) fn settings(table: &mut Table, faults: &mut Faults) -> Arc<WebhookSettings> {
@@ -87,6 +87,7 @@ fn shape(name: &str) -> Shape {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
         "timeout" => Shape::Duration(TIMEOUTS),
+        "concurrency" => Shape::Integer((*CONCURRENCIES.start()).into()..=(*CONCURRENCIES.end()).into()),
         _ => Shape::Any,
     }
 }
@@ -100,6 +101,7 @@ fn remedy(name: &str) -> Remedy {
         "timeout" => "\"10s\"",
         "retry" => "{ schedule = [\"1m\", \"5m\", \"30m\"] }",
         "disable" => "{ consecutive = 10 }",
+        "concurrency" => "4",
         _ => "{}",
     };
     Remedy::from(format!("{name} = {example}"))

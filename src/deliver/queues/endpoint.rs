@@ -1,10 +1,11 @@
 //! The queue of one endpoint: what waits for it, in three lanes, what is under way, and how it did last.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::domain::id::DeliveryKey;
-use crate::store::Ready;
+use crate::store::{Live, Ready};
 
 /// A worker that waits with an open connection.
 pub(super) struct Idle<W> {
@@ -43,6 +44,8 @@ pub(super) struct Queue<W> {
     pub(super) deleted: bool,
     pub(super) in_ring: bool,
     pub(super) idle: Vec<Idle<W>>,
+    /// What the store knows about the endpoint; `None` before its first delivery.
+    pub(super) live: Option<Arc<Live>>,
 }
 
 impl<W> Default for Queue<W> {
@@ -62,6 +65,7 @@ impl<W> Default for Queue<W> {
             deleted: false,
             in_ring: false,
             idle: Vec::new(),
+            live: None,
         }
     }
 }
@@ -88,8 +92,10 @@ impl<W> Queue<W> {
         self.running.iter().any(|running| running.key == key)
     }
 
+    /// How many attempts may be under way at once: `per_endpoint`, unless the webhook says otherwise.
     pub(super) fn slots(&self, per_endpoint: usize) -> usize {
-        if self.slow { 1 } else { per_endpoint }
+        let own = || self.live.as_ref().and_then(|live| live.concurrency());
+        if self.slow { 1 } else { own().unwrap_or(per_endpoint) }
     }
 
     /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.

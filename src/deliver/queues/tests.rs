@@ -1,9 +1,12 @@
 //! Tests of the queues' rules. A worker is represented by its number.
 
+use std::sync::Arc;
+
 use super::endpoint::OLD;
 use super::*;
 use crate::clock;
 use crate::domain::id::EventKey;
+use crate::store::Live;
 
 fn queues(in_flight: usize, per_endpoint: usize) -> Queues<u32> {
     Queues::new(Limits { in_flight, per_endpoint, kept: 2 })
@@ -26,6 +29,18 @@ fn push_test(queues: &mut Queues<u32>, lane: Lane, endpoint: u32, event: u64) {
 fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
     let started = std::iter::from_fn(|| queues.start(now));
     started.map(|start| (start.ready.key.endpoint.0, start.ready.key.event.0)).collect()
+}
+
+#[test]
+fn a_webhook_has_as_many_slots_as_it_says() {
+    let (mut queues, now, live) = (queues(100, 2), clock::steady(), Arc::new(Live::default()));
+    live.set_concurrency(Some(3));
+    (1..=9).for_each(|event| queues.push(Ready::of(key(1, event), Lane::Due, now, &live)));
+    assert_eq!(start(&mut queues, now).len(), 3);
+    live.set_concurrency(Some(1));
+    assert!(queues.finish(key(1, 1), HealthSignal::Good, now).is_none(), "two are under way, and one may be");
+    live.set_concurrency(None);
+    assert!(queues.finish(key(1, 2), HealthSignal::Good, now).is_some(), "the config's two");
 }
 
 #[test]

@@ -35,17 +35,24 @@ impl<'a> From<&'a Dialect> for Effective<'a> {
     }
 }
 
-/// The rules as JSON: each value, and whether the webhook sets it or its dialect.
-pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect) -> String {
+/// The rules as JSON: each value, and whether the webhook sets it, or its dialect, or the config for all webhooks. `per_endpoint` is
+/// how many attempts the config lets each webhook have at once.
+pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect, per_endpoint: usize) -> String {
     let rules = Effective::new(settings, dialect);
     let one = |name, value: &str, is_set| {
-        let origin = if is_set { "webhook" } else { "dialect" };
+        let origin = match (is_set, name) {
+            (true, _) => "webhook",
+            (false, "concurrency") => "default",
+            (false, _) => "dialect",
+        };
         format!("\"{name}\":{{\"value\":{value},\"origin\":\"{origin}\"}}")
     };
     let timeout = one("timeout", &format!("\"{}\"", duration_text(rules.timeout)), settings.timeout.is_some());
     let retry = one("retry", &retry_json(rules.retry), settings.retry.is_some());
     let disable = one("disable", &disable_json(rules.disable), settings.disable.is_some());
-    format!("{{{timeout},{retry},{disable}}}")
+    let count = settings.concurrency.map_or(per_endpoint, usize::from);
+    let concurrency = one("concurrency", &count.to_string(), settings.concurrency.is_some());
+    format!("{{{timeout},{retry},{disable},{concurrency}}}")
 }
 
 #[cfg(test)]
@@ -61,9 +68,10 @@ mod tests {
         let settings = WebhookSettings::default().with(&set);
         let rules = Effective::new(&settings, &dialect);
         assert_eq!((rules.timeout, rules.disable.consecutive, rules.retry), (Duration::from_secs(7), 2, &dialect.retry));
-        let shown: serde_json::Value = serde_json::from_str(&effective_json(&settings, &dialect)).expect("JSON");
+        let shown: serde_json::Value = serde_json::from_str(&effective_json(&settings, &dialect, 16)).expect("JSON");
         assert_eq!(shown["timeout"], serde_json::json!({ "value": "7s", "origin": "webhook" }));
         assert_eq!(shown["disable"]["value"], serde_json::json!({ "consecutive": 2, "count": "deliveries" }));
         assert_eq!(shown["retry"]["origin"], "dialect");
+        assert_eq!(shown["concurrency"], serde_json::json!({ "value": 16, "origin": "default" }));
     }
 }

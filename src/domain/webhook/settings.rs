@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-pub(crate) use attempts::{TIMEOUTS, disable_json, retry_json};
+pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, retry_json};
 
 use super::filter::Filter;
 use super::metadata::Metadata;
@@ -34,6 +34,8 @@ pub(crate) struct WebhookSettings {
     pub(crate) retry: Option<Retry>,
     /// When failures disable the webhook, instead of the dialect's rule.
     pub(crate) disable: Option<Disable>,
+    /// How many attempts are made at once, instead of the config's `in_flight_per_endpoint`.
+    pub(crate) concurrency: Option<u16>,
 }
 
 /// One setting with its value; an empty value takes the setting away.
@@ -45,6 +47,7 @@ pub(crate) enum Setting {
     Timeout(Option<Duration>),
     Retry(Option<Retry>),
     Disable(Option<Disable>),
+    Concurrency(Option<u16>),
 }
 
 /// A setting as a member of an object: its name, and its value in JSON.
@@ -76,6 +79,7 @@ impl WebhookSettings {
             Setting::Timeout(timeout) => self.timeout = timeout,
             Setting::Retry(retry) => self.retry = retry,
             Setting::Disable(disable) => self.disable = disable,
+            Setting::Concurrency(concurrency) => self.concurrency = concurrency,
         }
     }
 
@@ -87,7 +91,8 @@ impl WebhookSettings {
         let timeout = self.timeout.map(|timeout| Member { name: TIMEOUT, json: attempts::timeout_json(timeout).into() });
         let retry = self.retry.as_ref().map(|retry| Member { name: RETRY, json: retry_json(retry).into() });
         let disable = self.disable.map(|disable| Member { name: DISABLE, json: disable_json(disable).into() });
-        [filter, channels, metadata, timeout, retry, disable].into_iter().flatten().collect()
+        let concurrency = self.concurrency.map(|count| Member { name: CONCURRENCY, json: count.to_string().into() });
+        [filter, channels, metadata, timeout, retry, disable, concurrency].into_iter().flatten().collect()
     }
 
     /// Whether the webhook leaves out any of the events that it subscribes to.
@@ -127,6 +132,7 @@ impl Setting {
             TIMEOUT => is_given.then(|| attempts::timeout(json)).transpose().map(Self::Timeout),
             RETRY => is_given.then(|| attempts::retry(json)).transpose().map(Self::Retry),
             DISABLE => is_given.then(|| attempts::disable(json)).transpose().map(Self::Disable),
+            CONCURRENCY => is_given.then(|| attempts::concurrency(json)).transpose().map(Self::Concurrency),
             _ => Err(vec![Refusal::new("", "there is no such setting")]),
         }
     }
@@ -138,9 +144,10 @@ const METADATA: &str = "metadata";
 const TIMEOUT: &str = "timeout";
 const RETRY: &str = "retry";
 const DISABLE: &str = "disable";
+const CONCURRENCY: &str = "concurrency";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE];
+pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY];
 
 #[cfg(test)]
 mod tests {
@@ -154,6 +161,7 @@ mod tests {
         (TIMEOUT, r#""10s""#),
         (RETRY, r#"{"schedule":["1m","5m"]}"#),
         (DISABLE, r#"{"consecutive":3,"count":"attempts"}"#),
+        (CONCURRENCY, "4"),
     ];
 
     fn all() -> Arc<WebhookSettings> {

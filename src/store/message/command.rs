@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+#[cfg(test)]
+use super::permit::Live;
 use super::permit::QueuePermit;
 use super::publication::{Accepted, Publication, Refusal};
 use super::session::{NewConnection, Opened};
@@ -152,7 +154,12 @@ pub(crate) struct Ready {
 impl Ready {
     /// A delivery that no store knows.
     pub(crate) fn alone(key: DeliveryKey, lane: Lane, since: Instant) -> Self {
-        let permit = QueuePermit::acquire_beyond(&Arc::default(), &Arc::default());
+        Self::of(key, lane, since, &Arc::default())
+    }
+
+    /// The same of a webhook that memory knows.
+    pub(crate) fn of(key: DeliveryKey, lane: Lane, since: Instant, live: &Arc<Live>) -> Self {
+        let permit = QueuePermit::acquire_beyond(&Arc::default(), live);
         Self {
             key,
             position: QueuePosition::Backlog(key.event.0),

@@ -4,7 +4,7 @@
 //! low.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::last::Last;
 
@@ -20,6 +20,8 @@ pub(crate) struct Live {
     waiting: AtomicU32,
     pub(in crate::store) last: Last,
     is_listed: AtomicBool,
+    /// How many attempts the webhook lets be made at once. 0: it does not say.
+    concurrency: AtomicU16,
 }
 
 impl Live {
@@ -33,6 +35,16 @@ impl Live {
     /// Whether the tail of the index may name it: never before its first delivery.
     pub(in crate::store) fn is_listed(&self) -> bool {
         self.is_listed.load(Relaxed)
+    }
+
+    /// Notes what the webhook's setting says.
+    pub(crate) fn set_concurrency(&self, concurrency: Option<u16>) {
+        self.concurrency.store(concurrency.unwrap_or(0), Relaxed);
+    }
+
+    /// How many attempts the webhook lets be made at once. `None`: it does not say.
+    pub(crate) fn concurrency(&self) -> Option<usize> {
+        Some(self.concurrency.load(Relaxed)).filter(|count| *count > 0).map(usize::from)
     }
 
     pub(in crate::store) fn waiting(&self) -> u32 {
@@ -68,6 +80,11 @@ impl QueuePermit {
         let permit = Self { budget: budget.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
         permit.reacquire();
         permit
+    }
+
+    /// What memory knows about the endpoint.
+    pub(crate) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Gives the permit back, since the attempt has started.

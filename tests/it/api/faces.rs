@@ -215,7 +215,8 @@ fn effective() -> Value {
     json!({
         "timeout": { "value": "15s", "origin": "dialect" },
         "retry": { "value": { "schedule": schedule, "jitter": 0.2 }, "origin": "dialect" },
-        "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" }
+        "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" },
+        "concurrency": { "value": 16, "origin": "default" }
     })
 }
 

@@ -13,8 +13,20 @@ use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
 use crate::domain::webhook::target::{OPENED_BY, Target};
 
 /// The members of create and PUT.
-pub(in crate::api) const DEFINITION: &[&str] =
-    &["url", "events", "name", "description", "secret", "filter", "channels", "metadata", "timeout", "retry", "disable"];
+pub(in crate::api) const DEFINITION: &[&str] = &[
+    "url",
+    "events",
+    "name",
+    "description",
+    "secret",
+    "filter",
+    "channels",
+    "metadata",
+    "timeout",
+    "retry",
+    "disable",
+    "concurrency",
+];
 
 /// The members of PATCH.
 pub(in crate::api) const PATCHED: &[&str] = &[
@@ -31,6 +43,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "timeout",
     "retry",
     "disable",
+    "concurrency",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.

@@ -93,8 +93,9 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
         }
     };
     let next = next.as_ref().map(cursor::encode);
+    let per_endpoint = context.settings.per_endpoint;
     let print = move |view: &WebhookView, into: &mut Vec<u8>| {
-        document::write(&shown(Shown { view, secret: None, expand }, &dialect, is_tenant), into);
+        document::write(&shown(Shown { view, secret: None, expand, per_endpoint }, &dialect, is_tenant), into);
         Ok(())
     };
     let rows = Listed::found(found, next, |view| cursor::encode(&view.endpoint.no), print);
@@ -215,7 +216,8 @@ async fn with_secret(
     more: impl IntoIterator<Item = (&'static str, Member<'static>)>,
 ) -> Reply {
     let (dialect, view, is_tenant) = (context.dialect_of(endpoint), context.view(endpoint).await, context.caller.is_tenant());
-    let Members(mut members) = shown(Shown { view: &view, secret, expand }, &dialect, is_tenant);
+    let Members(mut members) =
+        shown(Shown { view: &view, secret, expand, per_endpoint: context.settings.per_endpoint }, &dialect, is_tenant);
     more.into_iter().for_each(|member| members.push(member));
     context::document(status, &dialect, &Members(members))
 }

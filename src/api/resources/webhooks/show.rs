@@ -21,6 +21,8 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) secret: Option<&'a Secret>,
     /// Whether the settings are shown although the dialect leaves them out.
     pub(in crate::api) expand: Expand,
+    /// How many attempts the config lets each webhook have at once.
+    pub(in crate::api) per_endpoint: usize,
 }
 
 impl<'a> Shown<'a> {
@@ -61,7 +63,7 @@ impl<'a> Shown<'a> {
     fn settings(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
         let settings = &self.view.endpoint.definition.settings;
         let members = settings.members().into_iter().map(|one| (one.name, one.json.into_owned()));
-        let all = members.chain([("effective", effective_json(settings, dialect))]);
+        let all = members.chain([("effective", effective_json(settings, dialect, self.per_endpoint))]);
         all.filter_map(|(name, json)| Some((name, Member::Json(RawValue::from_string(json).ok()?)))).collect()
     }
 

@@ -32,6 +32,10 @@ pub(crate) struct Settings {
     /// When failures disable it, as in {"consecutive":10}, 0 for never: JSON, @FILE, or - for stdin; null for what the dialect says
     #[arg(long, value_name = "JSON")]
     disable: Option<String>,
+
+    /// How many attempts are made at once, from 1 to 1024; null for what the config says
+    #[arg(long, value_name = "COUNT")]
+    concurrency: Option<String>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -48,6 +52,7 @@ impl Settings {
             ("timeout", self.timeout.as_deref().map(text)),
             ("retry", json("--retry", &self.retry)?),
             ("disable", json("--disable", &self.disable)?),
+            ("concurrency", json("--concurrency", &self.concurrency)?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }

@@ -106,12 +106,20 @@ pub(crate) fn disable_json(disable: Disable) -> String {
     json!({ "consecutive": disable.consecutive, "count": count }).to_string()
 }
 
+/// `4`: how many attempts are made at once.
+pub(super) fn concurrency(raw: &str) -> Read<u16> {
+    number(raw, &CONCURRENCIES)
+}
+
 const POLICIES: [&str; 3] = ["schedule", "exponential", "decorrelated_jitter"];
 const DELIVERIES: &str = "deliveries";
 const ATTEMPTS: &str = "attempts";
 
 /// The bounds of a timeout.
 pub(crate) const TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60);
+
+/// The bounds of the attempts at once.
+pub(crate) const CONCURRENCIES: RangeInclusive<u16> = 1..=1_024;
 
 /// The bounds of a pause between two attempts: from a millisecond, for tests, to a month.
 const DELAYS: RangeInclusive<Duration> = Duration::from_millis(1)..=SPAN_MAX;
@@ -183,6 +191,14 @@ mod tests {
         assert_eq!(told(timeout("\"999ms\"")), [" is 999ms, outside 1s to 1m"]);
         assert_eq!(told(timeout("10")), [" is not a string"]);
         assert_eq!(told(timeout("\"10\"")), [" is not a duration with its unit, like 30s or 24h"]);
+    }
+
+    #[test]
+    fn at_least_one_attempt_is_made_at_once() {
+        assert_eq!(concurrency("1024"), Ok(1_024));
+        for raw in ["0", "1025", "1.5", "\"4\""] {
+            assert_eq!(told(concurrency(raw)), [" is not a number from 1 to 1024"], "{raw}");
+        }
     }
 
     #[test]

@@ -80,3 +80,22 @@ async fn the_command_line_sets_what_attempts_go_by() {
     let wrong = ["webhooks", "edit", "one", "--timeout", "2m", "--tenant", "shop/acme"];
     service.cli(&wrong).expect(1).complains(&["/timeout", "outside 1s to 1m"]);
 }
+
+#[tokio::test]
+async fn no_more_attempts_are_made_at_once_than_the_webhook_says() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let acme = service.acme();
+    receiver.script("/slow", [Reply::status(200).after(Duration::from_millis(100))]);
+    let made = subscribe(&acme, &receiver.url("/slow"), json!({ "concurrency": 1 })).await;
+    assert_eq!(made["effective"]["concurrency"], json!({ "value": 1, "origin": "webhook" }));
+    let started = std::time::Instant::now();
+    let mut last = String::new();
+    for _ in 0..5 {
+        last = acme.publish_new("a").await;
+    }
+    acme.delivery_when(&last, "succeeded").await;
+    assert!(started.elapsed() >= Duration::from_millis(480), "one after the other: {:?}", started.elapsed());
+    acme.patch(&format!("/v1/webhooks/{}", text(&made["id"])), &json!({ "concurrency": 1025 }))
+        .await
+        .problem(422, &["/concurrency", "1 to 1024"]);
+}
