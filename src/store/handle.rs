@@ -105,7 +105,7 @@ impl Store {
 
     pub(super) fn writer(&self, unstarted: Unstarted, on_commit: OnCommit) -> Writer {
         let Reader { database, views, .. } = self.reader.clone();
-        let checkpoints = Checkpoints::start(database.clone(), self.shared.clone(), views.clone());
+        let checkpoints = Checkpoints::start(database.clone(), self.shared.clone());
         Writer {
             database,
             inbox: self.inbox.clone(),

@@ -1,13 +1,12 @@
 //! Everything that one commit changes: the open tables, the writer's memory, and what must happen once it is on disk.
 
 use std::collections::HashSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
 
-use redb::ReadableTable;
-
 use super::entry_sum;
-use super::journal::item::{Backlog, Due, Log};
+use super::journaled_table::{Backlog, Due, Log};
 use super::state::Memory;
 use super::tables::Tables;
 use crate::domain::delivery::{Delivery, QueuePosition};
@@ -24,7 +23,7 @@ use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record;
-use crate::store::record::key::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key};
+use crate::store::record::key::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of};
 use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -88,7 +87,7 @@ impl Batch<'_, '_> {
 
     /// Begins a piece of work that writes rows anew.
     pub(in crate::store) fn piece(&self) -> Piece {
-        Piece(self.tables.memtable.current.bytes().len())
+        Piece(self.tables.memtable.batch_bytes())
     }
 
     /// Whether it has written as much as one batch should, however few rows that were: each holds what was answered last.
@@ -232,14 +231,34 @@ impl Batch<'_, '_> {
         });
     }
 
+    /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order.
+    pub(in crate::store) fn backlog_past(
+        &mut self,
+        endpoint: EndpointNo,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
+        let (after, last) = (backlog_key(endpoint, after), backlog_key(endpoint, u64::MAX));
+        self.tables.each::<Backlog>((Bound::Excluded(&after), Bound::Included(&last)), |key, value| {
+            let (endpoint, number) = read_backlog_key(key);
+            found.push((number, delivery_of(endpoint, number, value)));
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+
     /// Where a pending delivery waits that has no row: due when it was published, or in the backlog under its event's key.
     pub(in crate::store) fn position_without_row(&mut self, key: DeliveryKey) -> Result<Option<QueuePosition>, Error> {
         let at = key.event.time();
-        if self.tables.due()?.get(&due_key(at, key))?.is_some() {
+        if self.tables.row::<Due, _>(&due_key(at, key), |_| Ok(()))?.is_some() {
             return Ok(Some(QueuePosition::Due(at)));
         }
-        let parked = self.tables.backlog()?.get(&backlog_key(key.endpoint, key.event.0))?.is_some();
-        Ok(parked.then_some(QueuePosition::Backlog(key.event.0)))
+        let parked = self.tables.row::<Backlog, _>(&backlog_key(key.endpoint, key.event.0), |_| Ok(()))?;
+        Ok(parked.map(|()| QueuePosition::Backlog(key.event.0)))
     }
 
     /// A delivery in whatever form it is kept; `None` when there is none.

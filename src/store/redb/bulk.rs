@@ -113,7 +113,8 @@ fn remove_piece<K: Key + 'static, V: Value + 'static, O>(
     Ok(())
 }
 
-fn compare<K: Key>(a: &K::SelfType<'_>, b: &K::SelfType<'_>) -> Ordering {
+/// The order of two keys in their table.
+pub(in crate::store) fn compare<K: Key>(a: &K::SelfType<'_>, b: &K::SelfType<'_>) -> Ordering {
     K::compare(K::as_bytes(a).as_ref(), K::as_bytes(b).as_ref())
 }
 

@@ -1,58 +1,77 @@
-//! A journaled table as a batch reads it: from a snapshot until the batch begins a write transaction, then from that.
+//! The journaled tables by their types.
 
-use std::marker::PhantomData;
+use redb::{Key, ReadOnlyTable, Value};
 
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, Value};
+use super::journal::item::Table;
+use super::schema::{BACKLOG, DUE, Def, EVENT, LOG, NAME, NAME_END};
+use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
 
-use super::counted::{Counted, Grown};
-use super::journal::item::{Family, Journaled};
-use super::lazy_txn::Txn;
-use super::schema;
-use crate::store::error::Error;
+/// A journaled table.
+pub(in crate::store) trait Journaled: Sized + 'static {
+    /// The bytes of a key.
+    type Key: ?Sized + AsRef<[u8]>;
+    type K: Key + 'static;
+    type V: Value + 'static;
 
-/// What is in the table, without what the memtable holds of it.
-pub(in crate::store) struct JournaledTable<'txn, T: Journaled> {
-    before: Option<ReadOnlyTable<T::K, T::V>>,
-    open: Option<Counted<'txn, T::K, T::V>>,
-}
+    const TABLE: Table;
+    const DEFINITION: Def<Self::K, Self::V>;
 
-/// The journaled tables of a batch.
-pub(in crate::store) struct AllTables<'txn>(PhantomData<&'txn ()>);
-
-impl<'txn> Family for AllTables<'txn> {
-    type Of<T: Journaled> = JournaledTable<'txn, T>;
-}
-
-impl<T: Journaled> Default for JournaledTable<'_, T> {
-    fn default() -> Self {
-        Self { before: None, open: None }
-    }
-}
-
-impl<'txn, T: Journaled> JournaledTable<'txn, T> {
-    /// The table in the batch's transaction, which begins now if it has not.
-    pub(in crate::store) fn open(&mut self, txn: &'txn Txn<'_>, grown: &Grown) -> Result<&mut Counted<'txn, T::K, T::V>, Error> {
-        Counted::opened(&mut self.open, txn, T::DEFINITION, grown)
+    /// A key as its table takes it.
+    fn table_key(key: &[u8]) -> <Self::K as Value>::SelfType<'_> {
+        Self::K::from_bytes(key)
     }
 
-    /// The table as it was before this batch.
-    pub(in crate::store) fn before(&mut self, txn: &Txn<'_>) -> Result<&ReadOnlyTable<T::K, T::V>, Error> {
-        if self.before.is_none() {
-            self.before = Some(schema::read(&txn.database().begin_read()?, T::DEFINITION)?);
+    fn before(all: &mut Before) -> &mut Option<ReadOnlyTable<Self::K, Self::V>>;
+}
+
+macro_rules! journaled {
+    ($($table:ident, $name:ident: $key:ty => $definition:ident, $k:ty, $v:ty $({ $($more:item)* })?)*) => {
+        /// The journaled tables as they were before a batch, each opened when first asked for.
+        #[derive(Default)]
+        pub(in crate::store) struct Before {
+            $($name: Option<ReadOnlyTable<$k, $v>>),*
         }
-        Ok(self.before.as_ref().expect("opened above"))
-    }
 
-    /// Reads one row, without beginning a transaction.
-    pub(in crate::store) fn row<R>(
-        &mut self,
-        txn: &'txn Txn<'_>,
-        grown: &Grown,
-        key: &T::Key,
-        read: impl FnOnce(&[u8]) -> Result<R, Error>,
-    ) -> Result<Option<R>, Error> {
-        let key = T::table_key(key.as_ref());
-        let row = if txn.has_begun() { self.open(txn, grown)?.get(key)? } else { self.before(txn)?.get(key)? };
-        row.map(|row| read(T::V::as_bytes(&row.value()).as_ref())).transpose()
-    }
+        $(pub(in crate::store) struct $table;
+
+        impl Journaled for $table {
+            type Key = $key;
+            type K = $k;
+            type V = $v;
+
+            const TABLE: Table = Table::$table;
+            const DEFINITION: Def<$k, $v> = $definition;
+            $($($more)*)?
+
+            fn before(all: &mut Before) -> &mut Option<ReadOnlyTable<$k, $v>> {
+                &mut all.$name
+            }
+        })*
+    };
 }
+
+journaled! {
+    Event, event: [u8; 8] => EVENT, u64, &'static [u8] {
+        fn table_key(key: &[u8]) -> u64 {
+            key.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+        }
+    }
+    Log, log: LogKey => LOG, &'static LogKey, &'static [u8]
+    Due, due: DueKey => DUE, &'static DueKey, ()
+    Backlog, backlog: BacklogKey => BACKLOG, &'static BacklogKey, &'static [u8]
+    Name, name: [u8] => NAME, &'static [u8], &'static [u8]
+    NameEnd, name_end: TimeKey => NAME_END, &'static TimeKey, &'static [u8]
+}
+
+/// Runs a macro for every journaled table.
+macro_rules! each_journaled {
+    ($run:ident) => {
+        $run!($crate::store::redb::journaled_table::Event);
+        $run!($crate::store::redb::journaled_table::Log);
+        $run!($crate::store::redb::journaled_table::Due);
+        $run!($crate::store::redb::journaled_table::Backlog);
+        $run!($crate::store::redb::journaled_table::Name);
+        $run!($crate::store::redb::journaled_table::NameEnd);
+    };
+}
+pub(in crate::store) use each_journaled;

@@ -25,7 +25,6 @@ pub(in crate::store) mod journaled_table;
 pub(in crate::store) mod lazy_txn;
 pub(in crate::store) mod medium;
 pub(in crate::store) mod mend;
-pub(in crate::store) mod merge;
 pub(in crate::store) mod read;
 pub(in crate::store) mod schema;
 pub(in crate::store) mod site;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::background::index_flush::Flushing;
 use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
 use crate::domain::access::KeyHash;
@@ -60,6 +61,8 @@ pub(in crate::store) struct Memory {
     /// The metrics of the providers that the writer has met.
     pub(in crate::store) metrics: Known,
     pub(in crate::store) memtable: Memtable,
+    /// Rows of the index that are on their way into it.
+    pub(in crate::store) flushing: Option<Flushing>,
 }
 
 /// The place in a backlog after which the next piece is read.

@@ -1,37 +1,33 @@
 //! The tables of one batch. What is put into the journaled tables and taken out of them is kept back, over batches that the journal
-//! holds, until a checkpoint comes or the batch needs a write transaction, and then goes in by one piece, mostly. Look-ups there
-//! need no transaction.
+//! holds, until a checkpoint comes or the batch needs a write transaction, and then goes in by one piece, mostly. Reading there
+//! needs no transaction: each is read as it was before the batch, beneath what was kept back.
 
-use std::borrow::Cow;
+use std::cmp::Ordering::{Greater, Less};
 use std::ops::Bound;
 
-use redb::{AccessGuard, Cursor, ReadableTable, Table, Value};
+use redb::{AccessGuard, Cursor, ReadOnlyTable, ReadableDatabase, ReadableTable, Value};
 
-use super::bulk::{append_sorted, put_sorted, remove_sorted};
+use super::bulk::{append_sorted, compare, put_sorted, remove_sorted};
 use super::counted::{Counted, Grown};
-use super::journal::item::{Backlog, Due, EachTable, Event, Journaled, Log, Name, NameEnd, each_journaled};
-use super::journal::memtable::{Found, Memtable};
-use super::journaled_table::AllTables;
+use super::journal::memtable::Memtable;
+use super::journaled_table::{Before, Event, Journaled, each_journaled};
 use super::lazy_txn::Txn;
 use super::schema::{
-    CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY, LAST_TIME, REVISIT,
-    SECOND, STATE, TENANT, every_table,
+    self, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY, LAST_TIME,
+    REVISIT, SECOND, STATE, TENANT, every_table,
 };
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
-use crate::store::record::key::{BacklogKey, HourKey, IndexKey, TimeKey, backlog_key, read_backlog_key, waiting};
+use crate::store::record::key::{HourKey, IndexKey, TimeKey};
 use crate::store::record::{self, Counters, Follows};
 
-type Writable<'txn, K, V = &'static [u8]> = Counted<'txn, K, V>;
-
-/// The tables of one write transaction, opened when first asked for.
+/// The tables of one batch, opened when first asked for.
 pub(in crate::store) struct Tables<'txn> {
     txn: &'txn Txn<'txn>,
     pub(in crate::store) memtable: Memtable,
     grown: Grown,
-    journaled: EachTable<AllTables<'txn>>,
-    state: Option<Table<'txn, u8, &'static [u8]>>,
+    before: Before,
     others: Others<'txn>,
 }
 
@@ -40,11 +36,11 @@ macro_rules! opened_when_asked {
         /// Tables that the journal holds no changes of.
         #[derive(Default)]
         struct Others<'txn> {
-            $($name: Option<Writable<'txn, $key, $value>>),*
+            $($name: Option<Counted<'txn, $key, $value>>),*
         }
 
         impl<'txn> Tables<'txn> {
-            $(pub(in crate::store) fn $name(&mut self) -> Result<&mut Writable<'txn, $key, $value>, Error> {
+            $(pub(in crate::store) fn $name(&mut self) -> Result<&mut Counted<'txn, $key, $value>, Error> {
                 self.begin()?;
                 Counted::opened(&mut self.others.$name, self.txn, $definition, &self.grown)
             })*
@@ -66,45 +62,31 @@ opened_when_asked! {
     hour: &'static HourKey, &'static [u8] = HOUR,
 }
 
-macro_rules! flushed_when_asked {
-    ($($name:ident: $table:ident),* $(,)?) => {
-        /// Journaled tables in the batch's transaction, with what this batch did to them.
-        impl<'txn> Tables<'txn> {
-            $(pub(in crate::store) fn $name(
-                &mut self,
-            ) -> Result<&mut Writable<'txn, <$table as Journaled>::K, <$table as Journaled>::V>, Error> {
-                self.flush_table::<$table>()?;
-                $table::of_mut(&mut self.journaled).open(self.txn, &self.grown)
-            })*
-        }
-    };
-}
-
-flushed_when_asked!(event: Event, log: Log, due: Due, backlog: Backlog, name: Name, name_end: NameEnd);
-
 impl<'txn> Tables<'txn> {
     pub(in crate::store) fn of(txn: &'txn Txn<'txn>, memtable: Memtable) -> Self {
-        let (grown, journaled, state, others) = Default::default();
-        Self { txn, memtable, grown, journaled, state, others }
-    }
-
-    fn state(&mut self) -> Result<&mut Table<'txn, u8, &'static [u8]>, Error> {
-        self.begin()?;
-        if self.state.is_none() {
-            self.state = Some(self.txn.get()?.open_table(STATE)?);
-        }
-        Ok(self.state.as_mut().expect("opened above"))
+        let (grown, before, others) = Default::default();
+        Self { txn, memtable, grown, before, others }
     }
 
     /// Puts a row, in place of the one that has its key.
     pub(in crate::store) fn put<T: Journaled>(&mut self, key: &T::Key, value: &[u8]) {
-        self.memtable.put::<T>(key, value);
+        self.memtable.current.change(T::TABLE, (key.as_ref(), Some(value)));
     }
 
     /// Takes a row out; false when it is not there.
     pub(in crate::store) fn take<T: Journaled>(&mut self, key: &T::Key) -> Result<bool, Error> {
-        let (table, txn, grown) = (T::of_mut(&mut self.journaled), self.txn, &self.grown);
-        self.memtable.take::<T>(key, || Ok(table.row(txn, grown, key, |_| Ok(()))?.is_some()))
+        let stands = self.row::<T, _>(key, |_| Ok(()))?.is_some();
+        if stands {
+            self.memtable.current.change(T::TABLE, (key.as_ref(), None));
+        }
+        Ok(stands)
+    }
+
+    /// Takes a row out, if it is there, and lets the batch go to the tables: no journal holds that a row of the table was taken out.
+    pub(in crate::store) fn remove<T: Journaled>(&mut self, key: &T::Key) -> Result<(), Error> {
+        self.begin()?;
+        self.memtable.current.change(T::TABLE, (key.as_ref(), None));
+        Ok(())
     }
 
     /// A row as `read` reads its value; `None`: there is none.
@@ -113,53 +95,75 @@ impl<'txn> Tables<'txn> {
         key: &T::Key,
         read: impl FnOnce(&[u8]) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
-        match self.memtable.find::<T>(key) {
-            Some(found) => found.map(read).transpose(),
-            None => T::of_mut(&mut self.journaled).row(self.txn, &self.grown, key, read),
+        if let Some(found) = self.memtable.find(T::TABLE, key.as_ref()) {
+            return found.map(read).transpose();
+        }
+        let row = opened::<T>(&mut self.before, self.txn)?.get(T::table_key(key.as_ref()))?;
+        row.map(|row| read(T::V::as_bytes(&row.value()).as_ref())).transpose()
+    }
+
+    /// Reads the rows with keys between two bounds, in order, as long as `read` says that it wants more.
+    pub(in crate::store) fn each<T: Journaled>(
+        &mut self,
+        (first, last): (Bound<&T::Key>, Bound<&T::Key>),
+        mut read: impl FnMut(<T::K as Value>::SelfType<'_>, &[u8]) -> Result<bool, Error>,
+    ) -> Result<(), Error> {
+        let (first, last) = (first.map(AsRef::as_ref), last.map(AsRef::as_ref));
+        let table = opened::<T>(&mut self.before, self.txn)?;
+        let mut kept =
+            table.range::<<T::K as Value>::SelfType<'_>>((first.map(T::table_key), last.map(T::table_key)))?.peekable();
+        let mut changed = self.memtable.newest(T::TABLE, first, last).peekable();
+        loop {
+            let order = match (changed.peek(), kept.peek()) {
+                (None, None) => return Ok(()),
+                (Some((key, _)), Some(Ok((kept, _)))) => compare::<T::K>(&T::table_key(key), &kept.value()),
+                (Some(_), None) => Less,
+                (_, Some(_)) => Greater,
+            };
+            let kept = if order == Less { None } else { kept.next().transpose()? };
+            let wants_more = match changed.next_if(|_| order != Greater) {
+                Some((key, value)) => value.map_or(Ok(true), |value| read(T::table_key(key), value)),
+                None => kept.map_or(Ok(true), |(key, value)| read(key.value(), T::V::as_bytes(&value.value()).as_ref())),
+            };
+            if !wants_more? {
+                return Ok(());
+            }
         }
     }
 
-    /// Reads each of these events that there is. Those that are neighbours in the table, in its order, are read fastest.
+    /// Reads each of these events that there is. Those that are neighbours in the table, in its order, are read fastest: nothing is
+    /// looked up from the root for them.
     pub(in crate::store) fn each_event<R>(
         &mut self,
         of: impl Iterator<Item = (EventKey, R)>,
-        read: impl FnMut(R, &[u8]) -> Result<(), Error>,
+        mut read: impl FnMut(R, &[u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let table = Event::of_mut(&mut self.journaled);
-        if self.txn.has_begun() {
-            return each_event(&**table.open(self.txn, &self.grown)?, &self.memtable, of, read);
+        let table = opened::<Event>(&mut self.before, self.txn)?;
+        let mut cursor: Option<Cursor<'_, u64, &'static [u8]>> = None;
+        for (EventKey(key), item) in of {
+            if let Some(found) = self.memtable.find(Event::TABLE, &key.to_be_bytes()) {
+                found.map_or(Ok(()), |row| read(item, row))?;
+                continue;
+            }
+            let is_it = |(found, _): &(AccessGuard<'_, u64>, AccessGuard<'_, &'static [u8]>)| found.value() == key;
+            let next = cursor.as_mut().map_or(Ok(None), Cursor::next)?.filter(is_it);
+            let row =
+                if next.is_some() { next } else { cursor.insert(table.lower_bound(Bound::Included(key))?).next()?.filter(is_it) };
+            row.map_or(Ok(()), |(_, row)| read(item, row.value()))?;
         }
-        each_event(table.before(self.txn)?, &self.memtable, of, read)
-    }
-
-    /// At most `limit` entries of an endpoint's backlog with numbers past `after`, in order.
-    pub(in crate::store) fn backlog_past(
-        &mut self,
-        endpoint: EndpointNo,
-        after: u64,
-        limit: usize,
-    ) -> Result<Vec<(u64, DeliveryKey)>, Error> {
-        let piece = (Bound::Excluded(backlog_key(endpoint, after)), Bound::Included(backlog_key(endpoint, u64::MAX)));
-        let table = Backlog::of_mut(&mut self.journaled);
-        if self.txn.has_begun() {
-            return backlog_of(&**table.open(self.txn, &self.grown)?, &self.memtable, piece, limit);
-        }
-        backlog_of(table.before(self.txn)?, &self.memtable, piece, limit)
+        Ok(())
     }
 
     /// Writes the counters, and up to which number the tables hold what the journal holds. The bytes of all rows, which are given
     /// back, go on from what the tables say themselves: what a journal holds of them is older.
     pub(in crate::store) fn put_counters(&mut self, counters: &Counters, journaled: u64) -> Result<u64, Error> {
-        let kept = self.state()?.get(COUNTERS)?.and_then(|row| record::read_counters(&[COUNTERS], row.value()).ok());
-        let before = kept.map_or(counters.live_bytes, |kept| kept.live_bytes);
+        self.begin()?;
+        let kept = self.txn.get()?.open_table(STATE)?.get(COUNTERS)?.map(|row| record::read_counters(&[COUNTERS], row.value()));
+        let before = kept.and_then(Result::ok).map_or(counters.live_bytes, |kept| kept.live_bytes);
         let live_bytes = before.saturating_add_signed(self.grown.take());
-        let mut bytes = Vec::new();
-        record::write_counters(&[COUNTERS], &Counters { live_bytes, ..*counters }, &mut bytes);
-        self.state()?.insert(COUNTERS, &*bytes)?;
-        for row in [JOURNALED, JOURNALED + SECOND] {
-            record::write_number(&[row], &journaled, &mut bytes);
-            self.state()?.insert(row, &*bytes)?;
-        }
+        let counters = Counters { live_bytes, ..*counters };
+        self.put_state(&[COUNTERS], |key, bytes| record::write_counters(key, &counters, bytes))?;
+        self.put_state(&[JOURNALED, JOURNALED + SECOND], |key, bytes| record::write_number(key, &journaled, bytes))?;
         Ok(live_bytes)
     }
 
@@ -170,10 +174,15 @@ impl<'txn> Tables<'txn> {
 
     /// Writes which run the journal is of.
     pub(in crate::store) fn put_follows(&mut self, follows: &Follows) -> Result<(), Error> {
-        let mut bytes = Vec::new();
-        for row in [FOLLOWS, FOLLOWS + SECOND] {
-            record::write_follows(&[row], follows, &mut bytes);
-            self.state()?.insert(row, &*bytes)?;
+        self.put_state(&[FOLLOWS, FOLLOWS + SECOND], |key, bytes| record::write_follows(key, follows, bytes))
+    }
+
+    fn put_state(&mut self, keys: &[u8], write: impl Fn(&[u8], &mut Vec<u8>)) -> Result<(), Error> {
+        self.begin()?;
+        let (mut table, mut bytes) = (self.txn.get()?.open_table(STATE)?, Vec::new());
+        for key in keys {
+            write(&[*key], &mut bytes);
+            table.insert(key, &*bytes)?;
         }
         Ok(())
     }
@@ -199,110 +208,68 @@ impl<'txn> Tables<'txn> {
         self.begin()
     }
 
-    /// Whether any table was read or changed, so that all that was kept back must go in too.
+    /// Whether the transaction has begun, so that all that was kept back must go in too.
     pub(in crate::store) fn are_touched(&self) -> bool {
         self.txn.has_begun()
     }
 
-    /// Writes all that was kept back. It is called once for what is in the journal, for the marks there are added up.
+    /// Writes all that was kept back, by this batch and in the journal. No row is read behind it.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
+        self.begin()?;
         macro_rules! flush {
             ($table:ty) => {
                 self.flush_table::<$table>()?;
             };
         }
         each_journaled!(flush);
-        self.flush_marks()
+        self.flush_marks()?;
+        drop(self.memtable.take_current());
+        Ok(())
     }
 
-    /// The memtable, once no table is needed any more.
-    pub(in crate::store) fn into_memtable(self) -> Memtable {
-        self.memtable
+    /// Writes at most so many of the rows that are left of a flush of the index.
+    pub(in crate::store) fn flush_index(&mut self, rows: &index::Rows, most: usize) -> Result<(), Error> {
+        rows.write(self.index()?, most)
     }
 
-    /// Writes at most so many rows of the index's flush under way; false when none were left.
-    pub(in crate::store) fn flush_index(&mut self, most: usize) -> Result<bool, Error> {
-        self.begin()?;
-        let rows = self.memtable.next_of_flush(most);
-        if !rows.is_empty() {
-            index::put_rows(self.index()?, &rows)?;
-        }
-        Ok(!rows.is_empty())
-    }
-
-    /// Waits for the checkpoint under way, so that its changes are not made again.
+    /// Begins the transaction. Whatever the journal holds is part of it, but for what a checkpoint has brought in by then.
     fn begin(&mut self) -> Result<(), Error> {
         if !self.txn.has_begun() {
             self.memtable.thaw()?;
             self.txn.get()?;
+            self.memtable.gather();
+            self.before = Before::default();
         }
         Ok(())
     }
 
     /// Writes what was kept back of one table.
     fn flush_table<T: Journaled>(&mut self) -> Result<(), Error> {
-        self.begin()?;
-        let rows = self.memtable.take_newest::<T>();
-        if rows.is_empty() {
+        let changes = &mut self.memtable.current;
+        if changes.count(T::TABLE) == 0 {
             return Ok(());
         }
-        let table = T::of_mut(&mut self.journaled).open(self.txn, &self.grown)?;
-        let taken: Vec<_> = rows.iter().filter(|(_, row)| row.value.is_none()).map(|(key, _)| key.as_ref()).collect();
-        remove_sorted(table, &taken, |key| T::table_key(key))?;
-        let value = |place| T::V::from_bytes(self.memtable.journaled_record(place));
-        let put: Vec<_> = rows.iter().filter_map(|(key, row)| Some((T::table_key(key.as_ref()), value(row.value?)))).collect();
-        if T::IS_APPENDED { append_sorted(table, &put) } else { put_sorted(table, &put) }
-    }
-}
-
-/// Reads events from a table beneath what is not in it yet.
-fn each_event<T>(
-    table: &impl ReadableTable<u64, &'static [u8]>,
-    memtable: &Memtable,
-    of: impl Iterator<Item = (EventKey, T)>,
-    mut read: impl FnMut(T, &[u8]) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut cursor = None;
-    for (EventKey(key), item) in of {
-        match memtable.find::<Event>(&key.to_be_bytes()) {
-            Some(record) => record.map_or(Ok(()), |record| read(item, record))?,
-            None => seek(table, &mut cursor, key)?.map_or(Ok(()), |row| read(item, row.value()))?,
+        changes.sort(T::TABLE);
+        let table = &mut Counted::of(self.txn.get()?.open_table(T::DEFINITION)?, &self.grown);
+        let (mut put, mut taken) = (Vec::new(), Vec::new());
+        for (key, value) in changes.newest(T::TABLE, Bound::Unbounded) {
+            match value {
+                Some(value) => put.push((T::table_key(key), T::V::from_bytes(value))),
+                None => taken.push(key),
+            }
         }
+        remove_sorted(table, &taken, |key| T::table_key(key))?;
+        if T::TABLE.is_appended() { append_sorted(table, &put) } else { put_sorted(table, &put) }
     }
-    Ok(())
 }
 
-/// The row of a key. Where it is the one behind that looked at last, nothing is looked up from the root.
-fn seek<'t>(
-    table: &'t impl ReadableTable<u64, &'static [u8]>,
-    cursor: &mut Option<Cursor<'t, u64, &'static [u8]>>,
-    key: u64,
-) -> Result<Option<AccessGuard<'t, &'static [u8]>>, Error> {
-    if let Some(cursor) = cursor
-        && let Some((found, row)) = cursor.next()?
-        && found.value() == key
-    {
-        return Ok(Some(row));
+/// A table as it was before the batch.
+fn opened<'t, T: Journaled>(before: &'t mut Before, txn: &Txn<'_>) -> Result<&'t ReadOnlyTable<T::K, T::V>, Error> {
+    let table = T::before(before);
+    if table.is_none() {
+        *table = Some(schema::read(&txn.database().begin_read()?, T::DEFINITION)?);
     }
-    let next = cursor.insert(table.lower_bound(Bound::Included(key))?).next()?;
-    Ok(next.filter(|(found, _)| found.value() == key).map(|(_, row)| row))
-}
-
-fn backlog_of(
-    table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
-    memtable: &Memtable,
-    (first, last): (Bound<BacklogKey>, Bound<BacklogKey>),
-    limit: usize,
-) -> Result<Vec<(u64, DeliveryKey)>, Error> {
-    let rows = table.range::<&BacklogKey>((first.as_ref(), last.as_ref()))?.map(|row| -> Result<Found<'_, Backlog>, Error> {
-        let (key, value) = row?;
-        Ok((*key.value(), Some(Cow::Owned(value.value().into()))))
-    });
-    let entry = |(key, value): (BacklogKey, Cow<'_, [u8]>)| {
-        let (endpoint, number) = read_backlog_key(&key);
-        (number, waiting(endpoint, number, &value))
-    };
-    memtable.over::<Backlog>((first, last), rows).take(limit).map(|row| row.map(entry)).collect()
+    Ok(table.as_ref().expect("opened above"))
 }
 
 /// Opens every table once, so that a reader finds each of them.
@@ -316,6 +283,6 @@ pub(in crate::store) fn create_all(txn: &Txn<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-mod index;
+pub(in crate::store) mod index;
 #[cfg(test)]
 mod tests;

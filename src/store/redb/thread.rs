@@ -17,6 +17,7 @@ use super::batch::{After, Batch};
 use super::boot::recovery;
 use super::journal::checkpoint::Checkpoints;
 use super::journal::file::Journal;
+use super::journal::job::Job;
 use super::journal::memtable::CHECKPOINT_BYTES;
 use super::lazy_txn::Txn;
 use super::read::views::Views;
@@ -115,16 +116,15 @@ impl Writer {
         record::write_counters(&[COUNTERS], &self.memory.counters, &mut counters);
         let mut changes = self.memory.memtable.take_current();
         self.journal.write(&mut changes, &counters)?;
-        let changes = self.memory.memtable.journaled(changes);
-        self.views.push(self.journal.number(), changes);
+        self.memory.memtable.unflushed.push(self.journal.number(), changes);
+        self.views.show(&self.memory.memtable.unflushed);
         self.checkpoint_at.get_or_insert(self.shared.clock.steady() + CHECKPOINT_EVERY);
         Ok(())
     }
 
     /// The tables have all that the journal holds.
     fn written(&mut self) {
-        self.views.in_tables(self.journal.number());
-        self.memory.memtable.written();
+        self.views.show(&self.memory.memtable.unflushed);
         self.journal.turn_over();
         self.checkpoint_at = None;
     }
@@ -136,14 +136,16 @@ impl Writer {
             memtable.thaw()?;
         }
         let under_way = memtable.is_frozen()?;
-        if let Some(live_bytes) = memtable.take_brought() {
+        if let Some(live_bytes) = memtable.take_live_bytes() {
             self.memory.counters.live_bytes = live_bytes;
+            self.views.show(&memtable.unflushed);
         }
         let late = self.checkpoint_at.is_some_and(|at| at <= self.shared.clock.steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
             let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
-            self.checkpoints.begin(memtable.freeze(self.journal.number(), index_rows));
+            let index = self.memory.flushing.as_ref().map(|flushing| (flushing.rows.clone(), index_rows));
+            self.checkpoints.begin(Job { index, ..memtable.freeze() });
             self.journal.turn_over();
             self.checkpoint_at = None;
         }
@@ -154,7 +156,7 @@ impl Writer {
     pub(in crate::store) fn is_finished(&mut self) -> Result<bool, Error> {
         let memtable = &mut self.memory.memtable;
         memtable.thaw()?;
-        if !memtable.has_journaled() {
+        if memtable.unflushed.is_empty() {
             return Ok(true);
         }
         self.checkpoint_at = Some(self.shared.clock.steady());
@@ -188,7 +190,7 @@ impl Writer {
             self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
             batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
             // Of a checkpoint before this commit.
-            batch.tables.memtable.take_brought();
+            batch.tables.memtable.take_live_bytes();
         }
         let Batch { tables, memory, after, .. } = batch;
         memory.memtable = tables.memtable;
@@ -230,7 +232,7 @@ impl Writer {
             || memory.schedule.has_expired()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
-            || memory.memtable.is_hurrying()
+            || memory.flushing.as_ref().is_some_and(|flushing| flushing.hurries)
             || memory.sweep.has_more();
         if busy {
             return now;
@@ -305,13 +307,11 @@ impl Batch<'_, '_> {
     /// Decides where this batch is committed. It goes to the tables, with all that the journal holds, when it touched a table or is
     /// too long for the journal.
     fn commit_target(&self) -> Commit {
-        let (tables, memtable) = (&self.tables, &self.tables.memtable);
-        match (self.after.dirty || tables.are_changed(), tables.are_touched()) {
-            (false, true) if memtable.has_journaled() => Commit::Tables,
-            (false, _) => Commit::Nothing,
-            (true, true) => Commit::Tables,
-            (true, false) if memtable.is_too_long() => Commit::Tables,
-            (true, false) => Commit::Journal,
+        let tables = &self.tables;
+        match self.after.dirty || tables.are_changed() {
+            false => Commit::Nothing,
+            true if tables.are_touched() || tables.memtable.is_too_long() => Commit::Tables,
+            true => Commit::Journal,
         }
     }
 

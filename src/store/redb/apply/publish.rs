@@ -1,5 +1,7 @@
 //! Publishing, inside the writer: ids and idempotency, the body, the webhooks that match, their deliveries.
 
+use std::ops::Bound;
+
 use redb::ReadableTable;
 
 use crate::domain::event::Event;
@@ -14,7 +16,7 @@ use crate::store::message::tenant::Tenant;
 use crate::store::record::key::time_key;
 use crate::store::record::{self, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::journal::item;
+use crate::store::redb::journaled_table as journaled;
 use crate::store::rules::publish::filters::{self, Facts};
 use crate::store::rules::publish::{self, Spread, Target};
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -85,7 +87,7 @@ impl Batch<'_, '_> {
         let stored = StoredEvent { event, deliveries: count(matching), removed: 0 };
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(&stored, self.shared.node, &mut bytes);
-        self.tables.put::<item::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
+        self.tables.put::<journaled::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
         self.shared.space.admit(bytes.len());
         self.memory.counters.events += 1;
         self.memory.scratch = bytes;
@@ -93,12 +95,11 @@ impl Batch<'_, '_> {
     }
 
     /// Writes an event anew that is there already.
-    pub(in crate::store) fn put_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
+    pub(in crate::store) fn put_event(&mut self, stored: &StoredEvent) {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(stored, self.shared.node, &mut bytes);
-        self.tables.event()?.insert(stored.event.key.0, &*bytes)?;
+        self.tables.put::<journaled::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
         self.memory.scratch = bytes;
-        Ok(())
     }
 
     /// The number of a tenant, given at its first use.
@@ -213,7 +214,7 @@ impl Batch<'_, '_> {
     fn is_made_here(&mut self, id: &str) -> Result<bool, Error> {
         let Some(key) = self.shared.node.event_key(id) else { return Ok(false) };
         Ok(key.0 > self.memory.counters.last_key
-            || self.tables.row::<item::Event, _>(&key.0.to_be_bytes(), |_| Ok(()))?.is_some())
+            || self.tables.row::<journaled::Event, _>(&key.0.to_be_bytes(), |_| Ok(()))?.is_some())
     }
 
     fn repeated(&mut self, publication: &Publication, named: Named, taken: Refusal) -> Result<Result<Accepted, Refusal>, Error> {
@@ -239,15 +240,16 @@ impl Batch<'_, '_> {
     /// For all tenants: any tenant's event with this id is in the way.
     fn named_of_provider(&mut self, provider: &str, id: &str) -> Result<Option<Named>, Error> {
         let first = id_name(provider, id, None);
-        let mut rows = self.tables.name()?.range(&*first..)?;
-        match rows.next().transpose()? {
-            Some((name, row)) if name.value().starts_with(&first) => intact(Some(record::read_named(name.value(), row.value()))),
-            _ => Ok(None),
-        }
+        let mut found = None;
+        self.tables.each::<journaled::Name>((Bound::Included(&first), Bound::Unbounded), |name, row| {
+            found = name.starts_with(&first).then(|| record::read_named(name, row));
+            Ok(false)
+        })?;
+        intact(found)
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
-        intact(self.tables.row::<item::Name, _>(name, |row| record::read_named(name, row)).transpose())
+        intact(self.tables.row::<journaled::Name, _>(name, |row| record::read_named(name, row)).transpose())
     }
 
     fn name(&mut self, publication: &Publication, event: EventKey, deliveries: u32) {
@@ -258,14 +260,14 @@ impl Batch<'_, '_> {
         if let Some((key, (named, until))) = publication.idempotency_key.as_ref().zip(names.key) {
             let name = key_name(publication, key);
             self.put_named(&name, named);
-            self.tables.put::<item::NameEnd>(&time_key(until, event), &name);
+            self.tables.put::<journaled::NameEnd>(&time_key(until, event), &name);
         }
     }
 
     fn put_named(&mut self, name: &[u8], named: Named) {
         let mut bytes = Vec::new();
         record::write_named(name, &named, &mut bytes);
-        self.tables.put::<item::Name>(name, &bytes);
+        self.tables.put::<journaled::Name>(name, &bytes);
     }
 }
 

@@ -68,7 +68,7 @@ impl Tables<'_> {
     /// Adds up what was marked, row by row.
     pub(in crate::store) fn flush_marks(&mut self) -> Result<(), Error> {
         let mut sums = BTreeMap::<HourKey, Tally>::new();
-        for mark in self.memtable.marks() {
+        for mark in self.memtable.current.marks() {
             let Some(mark) = intact(Some(record::read_mark(mark)))? else { continue };
             sums.entry(hour_key(mark.hour, mark.endpoint)).or_default().count(&mark);
         }

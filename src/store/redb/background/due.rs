@@ -2,8 +2,6 @@
 
 use std::ops::Bound;
 
-use redb::ReadableTable;
-
 use crate::domain::delivery::{End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -13,6 +11,7 @@ use crate::store::message::permit::QueuePermit;
 use crate::store::record;
 use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::store::redb::batch::Batch;
+use crate::store::redb::journaled_table::Due;
 use crate::store::rules::waiting::{self, CameDue};
 use crate::store::writer::schedule::Armed;
 
@@ -35,11 +34,11 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn load(&mut self) -> Result<(), Error> {
         self.announce();
         let Some((after, up_to)) = self.memory.schedule.to_load(self.now) else { return Ok(()) };
-        let rows = self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Included(&up_to)))?;
         let mut keys: Vec<DueKey> = Vec::new();
-        for row in rows.take(SLICE) {
-            keys.push(*row?.0.value());
-        }
+        self.tables.each::<Due>((Bound::Excluded(&after), Bound::Included(&up_to)), |key, _| {
+            keys.push(*key);
+            Ok(keys.len() < SLICE)
+        })?;
         let more = keys.len() == SLICE;
         let last = if more { keys.last().copied().unwrap_or(up_to) } else { up_to };
         self.memory.schedule.loaded(last, more);
@@ -70,7 +69,7 @@ impl Batch<'_, '_> {
             return Ok(());
         }
         let free = QueuePermit::available(&self.shared.queue_budget, &entry.live).min(REFILL);
-        let found = self.tables.backlog_past(endpoint, cursor.after, free)?;
+        let found = self.backlog_past(endpoint, cursor.after, free)?;
         cursor.more = found.len() == free;
         let (mut ready, since) = (Vec::with_capacity(found.len()), self.steady);
         for (number, key) in found {

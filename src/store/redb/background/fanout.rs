@@ -10,7 +10,7 @@ use crate::store::message::cached::CachedEvent;
 use crate::store::message::session::Connection;
 use crate::store::record::{self, Fanout, StoredEvent};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::journal::item;
+use crate::store::redb::journaled_table as journaled;
 use crate::store::redb::state::RunningFanout;
 use crate::store::rules::publish;
 use crate::store::rules::publish::filters::{self, Facts};
@@ -107,7 +107,7 @@ impl Batch<'_, '_> {
     fn end_fanout(&mut self, running: RunningFanout, mut stored: StoredEvent) -> Result<(), Error> {
         if stored.deliveries != running.cursor.made {
             stored.deliveries = running.cursor.made;
-            self.put_event(&stored)?;
+            self.put_event(&stored);
         }
         self.drop_fanout(running.event)
     }
@@ -128,7 +128,7 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn event(&mut self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
         let node = self.shared.node;
         let found =
-            self.tables.row::<item::Event, _>(&key.0.to_be_bytes(), |record| Ok(record::read_event(key, node, record)))?;
+            self.tables.row::<journaled::Event, _>(&key.0.to_be_bytes(), |record| Ok(record::read_event(key, node, record)))?;
         intact(found)
     }
 }

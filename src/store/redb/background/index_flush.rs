@@ -13,15 +13,21 @@ use std::sync::PoisonError;
 
 use crate::store::error::Error;
 use crate::store::redb::batch::Batch;
+use crate::store::redb::tables::index::Rows;
 use crate::store::shared::index_tail::{Entry, Flush};
+
+/// A flush under way.
+pub(in crate::store) struct Flushing {
+    pub(in crate::store) rows: Rows,
+    /// Whether somebody waits for its end.
+    pub(in crate::store) hurries: bool,
+}
 
 impl Batch<'_, '_> {
     /// Starts writing the tail out when it is long. One that has become twice as long waits for no checkpoint.
     pub(in crate::store) fn start_flush(&mut self) {
-        self.flush_of(TAIL);
-        if self.tail_len() > 2 * TAIL {
-            self.tables.memtable.hurry_flush();
-        }
+        let is_long = self.tail_len() > 2 * TAIL;
+        self.flush_of(TAIL, is_long);
     }
 
     fn tail_len(&self) -> usize {
@@ -30,13 +36,16 @@ impl Batch<'_, '_> {
 
     /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
     pub(in crate::store) fn hurry_flush(&mut self) {
-        self.flush_of(1);
-        self.tables.memtable.hurry_flush();
+        self.flush_of(1, true);
     }
 
-    fn flush_of(&mut self, least: usize) {
+    fn flush_of(&mut self, least: usize, hurries: bool) {
+        if let Some(flushing) = &mut self.memory.flushing {
+            flushing.hurries |= hurries;
+            return;
+        }
         // The tail still holds what this batch wrote out; it is emptied after the commit.
-        if self.tables.memtable.is_flushing() || self.after.flushed {
+        if self.after.flushed {
             return;
         }
         let Some(entries) = self.tail_of(least) else { return };
@@ -46,7 +55,7 @@ impl Batch<'_, '_> {
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.tables.memtable.start_flush(Flush::new(entries, up_to));
+        self.memory.flushing = Some(Flushing { rows: Rows::of(Flush::new(entries, up_to)), hurries });
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.
@@ -58,17 +67,18 @@ impl Batch<'_, '_> {
     /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
     /// goes into the tables anyway, is written by slices here.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
-        let memtable = &self.tables.memtable;
-        let goes_into_tables = self.tables.are_touched() || memtable.is_too_long();
-        if memtable.is_flushing() && (memtable.is_hurrying() || goes_into_tables) {
-            self.tables.flush_index(slice_rows(self.after.index.len()))?;
+        let Some(Flushing { rows, hurries }) = &self.memory.flushing else { return Ok(()) };
+        if *hurries || self.tables.are_touched() || self.tables.memtable.is_too_long() {
+            self.tables.flush_index(rows, slice_rows(self.after.index.len()))?;
         }
-        if let Some(flush) = self.tables.memtable.take_flushed() {
-            self.after.flushed = true;
-            self.memory.counters.indexed = flush.up_to;
-            let shared = self.shared.clone();
-            self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..flush.count)));
-        }
+        // What a checkpoint has taken is written when that has ended.
+        let waits = self.tables.memtable.awaits_checkpoint();
+        let Some((count, up_to)) = rows.ended().filter(|_| !waits) else { return Ok(()) };
+        self.memory.flushing = None;
+        self.after.flushed = true;
+        self.memory.counters.indexed = up_to;
+        let shared = self.shared.clone();
+        self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..count)));
         Ok(())
     }
 

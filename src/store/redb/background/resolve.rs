@@ -10,8 +10,6 @@
 
 use std::ops::Bound;
 
-use redb::ReadableTable;
-
 use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::Error;
@@ -19,6 +17,7 @@ use crate::store::message::command::Dropped;
 use crate::store::record::key::{DueKey, due_key, read_due_key};
 use crate::store::record::{self, Job, Task};
 use crate::store::redb::batch::Batch;
+use crate::store::redb::journaled_table::Due;
 use crate::store::redb::state::RunningJob;
 use crate::store::rules::jobs::{self, Fate};
 
@@ -116,18 +115,15 @@ impl Batch<'_, '_> {
         let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         let mut theirs = Vec::new();
         let (mut looked, mut last) = (0, after);
-        for row in self.tables.due()?.range::<&DueKey>((Bound::Excluded(&after), Bound::Unbounded))?.take(LOOK) {
-            let bytes = *row?.0.value();
-            let (at, key) = read_due_key(&bytes);
+        self.tables.each::<Due>((Bound::Excluded(&after), Bound::Unbounded), |bytes, _| {
+            let (at, key) = read_due_key(bytes);
             if key.endpoint == running.endpoint {
                 let fate = running.job.fate(key.event, !active || at <= self.now);
                 theirs.extend(fate.map(|fate| (key, at, fate)));
             }
-            (looked, last) = (looked + 1, bytes);
-            if theirs.len() == SLICE {
-                break;
-            }
-        }
+            (looked, last) = (looked + 1, *bytes);
+            Ok(theirs.len() < SLICE && looked < LOOK)
+        })?;
         let is_last = looked < LOOK && theirs.len() < SLICE;
         let piece = self.piece();
         for (key, at, fate) in theirs {
@@ -144,7 +140,7 @@ impl Batch<'_, '_> {
     /// Looks at a slice of the webhook's backlog, where the job ends what waits there; true when it was the last.
     fn walk_backlog(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
         let job = &mut running.job;
-        let theirs = self.tables.backlog_past(running.endpoint, job.after_number, SLICE)?;
+        let theirs = self.backlog_past(running.endpoint, job.after_number, SLICE)?;
         let piece = self.piece();
         for (number, key) in &theirs {
             if self.is_spent(&piece) {

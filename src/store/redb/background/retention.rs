@@ -15,12 +15,10 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::record::StoredEvent;
-use crate::store::record::key::{
-    BacklogKey, DELIVERY_ROW, LogKey, TimeKey, backlog_key, log_key, read_backlog_key, read_log_key, read_time_key, time_key,
-    waiting,
-};
+use crate::store::record::key::{DELIVERY_ROW, TimeKey, log_key, read_log_key, read_time_key, time_key};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::batch::Batch;
+use crate::store::redb::journaled_table::{Event, Log, Name, NameEnd};
 use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
 use crate::store::rules::retention::{self, Kept, Looked, Removal, Then};
 use crate::store::shared::index_tail::Entry as IndexEntry;
@@ -111,8 +109,7 @@ impl Batch<'_, '_> {
         let newest = retention::oldest_kept(self.memory.limits.retention, self.now).0;
         let again = self.due_revisits()?;
         let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
-        let more =
-            came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.tables.memtable.is_flushing());
+        let more = came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.memory.flushing.is_some());
         for key in again {
             if self.has_removed_enough() {
                 return Ok(true);
@@ -142,7 +139,7 @@ impl Batch<'_, '_> {
             self.look_again(event, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
-        Ok(!none_came || self.tables.memtable.is_flushing() || self.evict_revisits()?)
+        Ok(!none_came || self.memory.flushing.is_some() || self.evict_revisits()?)
     }
 
     /// Events that ended late are the next to go when nothing newer is left; true until all were gone through in vain.
@@ -173,9 +170,11 @@ impl Batch<'_, '_> {
     fn next_events(&mut self, after: u64, up_to: u64) -> Result<Vec<EventKey>, Error> {
         let mut found = Vec::new();
         if after < up_to {
-            for row in self.tables.event()?.range(after + 1..=up_to)?.take(SLICE) {
-                found.push(EventKey(row?.0.value()));
-            }
+            let (after, up_to) = (after.to_be_bytes(), up_to.to_be_bytes());
+            self.tables.each::<Event>((Bound::Excluded(&after), Bound::Included(&up_to)), |key, _| {
+                found.push(EventKey(key));
+                Ok(found.len() < SLICE)
+            })?;
         }
         Ok(found)
     }
@@ -209,7 +208,7 @@ impl Batch<'_, '_> {
         stored.removed = removed;
         match then {
             Then::Forget => self.remove_event(&stored)?,
-            Then::LookAgain(_) if !go.is_empty() => self.put_event(&stored)?,
+            Then::LookAgain(_) if !go.is_empty() => self.put_event(&stored),
             Then::LookAgain(_) => {}
         }
         Ok(then)
@@ -219,13 +218,13 @@ impl Batch<'_, '_> {
         let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
         let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
         let mut found = Vec::new();
-        for row in self.tables.log()?.range::<&LogKey>(&first..=&last)? {
-            let (key, value) = row?;
-            let (key, number) = read_log_key(key.value());
+        self.tables.each::<Log>((Bound::Included(&first), Bound::Included(&last)), |key, row| {
+            let (key, number) = read_log_key(key);
             if number == DELIVERY_ROW {
-                found.extend(intact(Some(record::read_delivery(key, value.value())))?.map(|(delivery, _)| delivery));
+                found.extend(intact(Some(record::read_delivery(key, row)))?.map(|(delivery, _)| delivery));
             }
-        }
+            Ok(true)
+        })?;
         Ok(found)
     }
 
@@ -233,7 +232,7 @@ impl Batch<'_, '_> {
         let key = delivery.key;
         self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
-            self.tables.log()?.remove(&log_key(key, number))?;
+            self.tables.remove::<Log>(&log_key(key, number))?;
         }
         let owner = self.entry_or_tombstone(key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
         self.unindex(IndexEntry::delivery(key, owner))
@@ -241,12 +240,12 @@ impl Batch<'_, '_> {
 
     fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
         let event = &stored.event;
-        self.tables.event()?.remove(event.key.0)?;
+        self.tables.remove::<Event>(&event.key.0.to_be_bytes())?;
         self.after.removed += 1;
         self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
         let tenant = event.tenant.as_deref();
         if self.shared.node.event_key(&event.id) != Some(event.key) {
-            self.tables.name()?.remove(&*id_name(&event.provider, &event.id, tenant))?;
+            self.tables.remove::<Name>(&id_name(&event.provider, &event.id, tenant))?;
         }
         let owner = self.tenant_no(&event.provider, listed_under(tenant))?;
         self.unindex(IndexEntry::event(event.key, owner))
@@ -256,13 +255,13 @@ impl Batch<'_, '_> {
     fn forget_names(&mut self) -> Result<bool, Error> {
         let last = time_key(self.now, EventKey::MAX);
         let mut found = Vec::new();
-        for row in self.tables.name_end()?.range::<&TimeKey>(..=&last)?.take(NAMES) {
-            let (key, name) = row?;
-            found.push((*key.value(), name.value().to_vec()));
-        }
+        self.tables.each::<NameEnd>((Bound::Unbounded, Bound::Included(&last)), |key, name| {
+            found.push((*key, name.to_vec()));
+            Ok(found.len() < NAMES)
+        })?;
         let more = found.len() == NAMES;
         for (key, name) in found {
-            self.tables.name_end()?.remove(&key)?;
+            self.tables.remove::<NameEnd>(&key)?;
             self.forget_name(&name)?;
         }
         Ok(more)
@@ -271,10 +270,9 @@ impl Batch<'_, '_> {
     /// Unless the key was used again after its day.
     fn forget_name(&mut self, name: &[u8]) -> Result<(), Error> {
         let now = self.now.as_millis();
-        let table = self.tables.name()?;
-        let named = intact(table.get(name)?.map(|row| record::read_named(name, row.value())))?;
+        let named = intact(self.tables.row::<Name, _>(name, |row| Ok(record::read_named(name, row)))?)?;
         if named.is_some_and(|named| named.until <= now) {
-            table.remove(name)?;
+            self.tables.remove::<Name>(name)?;
         }
         Ok(())
     }
@@ -310,15 +308,10 @@ impl Batch<'_, '_> {
 
     fn expire_oldest(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
         let oldest = retention::oldest_kept(self.memory.limits.retention, self.now);
-        let (first, last) = (backlog_key(endpoint, 0), backlog_key(endpoint, oldest.0));
-        let mut found = Vec::new();
-        for row in self.tables.backlog()?.range::<&BacklogKey>(&first..=&last)?.take(most) {
-            let (key, value) = row?;
-            let (_, number) = read_backlog_key(key.value());
-            found.push((waiting(endpoint, number, value.value()), number));
-        }
+        let mut found = self.backlog_past(endpoint, 0, most)?;
+        found.retain(|(number, _)| *number <= oldest.0);
         let piece = self.piece();
-        for (count, (key, number)) in found.iter().enumerate() {
+        for (count, (number, key)) in found.iter().enumerate() {
             if self.is_spent(&piece) {
                 return Ok(count);
             }

@@ -16,7 +16,8 @@ use crate::store::error::Error;
 use crate::store::message::finding::Finding;
 use crate::store::record::{self, Quarantined};
 use crate::store::redb::journal::file;
-use crate::store::redb::journal::item::{Event, Journaled, Table};
+use crate::store::redb::journal::item::Table;
+use crate::store::redb::journaled_table::{Event, Journaled};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, FINDING, QUARANTINE, STORE_VERSION};
@@ -128,9 +129,9 @@ fn read_aside(database: &Database, path: PathBuf, node: Node) -> Result<Aside, E
     let mut aside = Aside { commits: 0, events: Vec::new(), path };
     for (_, changes) in file::read(&aside.path)?.whole.iter().filter(|(_, changes)| !changes.are_none()) {
         aside.commits += 1;
-        for (key, row) in changes.items(Table::Event) {
+        for (key, row) in changes.rows(Table::Event) {
             let (key, Some(row)) = (Event::table_key(key), row) else { continue };
-            let Ok(stored) = record::read_event(EventKey(key), node, changes.record(row)) else { continue };
+            let Ok(stored) = record::read_event(EventKey(key), node, row) else { continue };
             let is_same = |row: &[u8]| {
                 let other = record::read_event(EventKey(key), node, row);
                 other.is_ok_and(|other| other.event.id == stored.event.id && other.event.time == stored.event.time)

@@ -100,6 +100,7 @@ pub(in crate::store) fn read_memory(
         scratch: Vec::new(),
         metrics: Default::default(),
         memtable: Memtable::default(),
+        flushing: None,
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;

@@ -12,6 +12,7 @@ use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::journal::file::{self, Journal, Writes};
 use crate::store::redb::journal::following::{Following, Watermark, Wrong, following};
 use crate::store::redb::journal::memtable::Memtable;
+use crate::store::redb::journal::unflushed::Unflushed;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::{self, COUNTERS, FOLLOWS, JOURNAL_ID, JOURNALED, META, SECOND, STATE};
 use crate::store::redb::site::Site;
@@ -117,13 +118,14 @@ pub(in crate::store) fn noted(wrong: Wrong, aside: Option<&Path>, now: Timestamp
 
 /// All of it in one commit: a crash before it has changed nothing, and after it the journal need not be there.
 fn take_in(database: &Database, changes: Vec<Changes>, recovered: &Recovered, findings: &[Finding]) -> Result<(), Error> {
-    let memtable = Memtable::of(changes);
-    let counters = match memtable.counters() {
+    let mut unflushed = Unflushed::default();
+    (1..).zip(changes).for_each(|(number, changes)| unflushed.push(number, changes));
+    let counters = match unflushed.counters() {
         Some(row) => Some(record::read_counters(&[COUNTERS], row)?),
         None => kept_counters(database)?,
     };
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, memtable);
+    let mut tables = Tables::of(&txn, Memtable::of(unflushed));
     tables.flush()?;
     if let Some(counters) = counters {
         tables.put_counters(&counters, recovered.number)?;

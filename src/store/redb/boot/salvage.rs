@@ -20,7 +20,7 @@ use crate::store::error::Error;
 use crate::store::files::{failed, private};
 use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::journal::file;
-use crate::store::redb::journal::item::{Journaled, each_journaled};
+use crate::store::redb::journaled_table::{Journaled, each_journaled};
 use crate::store::redb::mend::judge;
 use crate::store::redb::mend::quarantine::name_of;
 use crate::store::redb::schema::{self, Def, every_table};
@@ -175,9 +175,8 @@ impl Salvage<'_> {
     /// Writes what a commit in a journal put and the table does not have.
     fn journaled<T: Journaled>(&mut self, txn: &ReadTransaction, changes: &Changes, path: &Path) -> Result<(), Error> {
         let name = name_of(T::DEFINITION);
-        for (key, span) in changes.items(T::TABLE) {
-            let Some(span) = span else { continue };
-            let (key, value) = (T::table_key(key), if T::TABLE.has_values() { changes.record(span) } else { &[] });
+        for (key, value) in changes.rows(T::TABLE) {
+            let (key, Some(value)) = (T::table_key(key), value) else { continue };
             let in_table = unharmed(|| -> Result<bool, Error> {
                 let row = schema::read(txn, T::DEFINITION)?.get(&key)?;
                 Ok(row.is_some_and(|row| T::V::as_bytes(&row.value()).as_ref() == value))

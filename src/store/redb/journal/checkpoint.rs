@@ -8,13 +8,16 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
-use super::memtable::{Brought, Done, Job, Memtable};
+use super::job::Job;
+use super::memtable::Memtable;
+use super::unflushed::Unflushed;
+use crate::store::error::Error;
 use crate::store::record;
 use crate::store::redb::abort::PanicEndsAll;
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::read::views::Views;
 use crate::store::redb::schema::COUNTERS;
 use crate::store::redb::tables::Tables;
+use crate::store::redb::tables::index::Rows;
 use crate::store::shared::Shared;
 
 /// The thread that makes them, as long as this is kept.
@@ -22,17 +25,17 @@ pub(in crate::store) struct Checkpoints {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     #[cfg(test)]
-    beside: (Arc<Database>, Arc<Shared>, Arc<Views>),
+    beside: (Arc<Database>, Arc<Shared>),
 }
 
 impl Checkpoints {
-    pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>, views: Arc<Views>) -> Self {
+    pub(in crate::store) fn start(database: Arc<Database>, shared: Arc<Shared>) -> Self {
         let (jobs, todo) = mpsc::channel::<Job>();
         #[cfg(test)]
-        let beside = (database.clone(), shared.clone(), views.clone());
+        let beside = (database.clone(), shared.clone());
         let run = move || {
             let _guard = PanicEndsAll;
-            todo.into_iter().for_each(|job| make(&database, &shared, &views, job));
+            todo.into_iter().for_each(|job| make(&database, &shared, job));
         };
         let thread = std::thread::Builder::new().name("store-checkpoint".into()).spawn(run);
         let thread = thread.expect("a thread can be started at the start of the process");
@@ -61,32 +64,30 @@ impl Drop for Checkpoints {
     }
 }
 
-fn make(database: &Database, shared: &Shared, views: &Views, job: Job) {
+fn make(database: &Database, shared: &Shared, job: Job) {
     let began = shared.clock.steady();
-    let made = bring_in(database, job.memtable, job.number, job.index_rows);
-    if made.is_ok() {
-        views.in_tables(job.number);
-        shared.commit_count.fetch_add(1, Relaxed);
-    }
+    let Job { unflushed, index, done } = job;
+    let made = bring_in(database, unflushed, index);
+    shared.commit_count.fetch_add(u64::from(made.is_ok()), Relaxed);
     shared.measure_checkpoint(began);
     // The writer waits for it before it ends.
-    drop(job.done.send(made));
+    drop(done.send(made));
 }
 
-/// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way; `number` is that of the
-/// last of the changes. The counters stay those of the journal: the index stands further than they say until the flush is over.
-pub(in crate::store) fn bring_in(database: &Database, memtable: Memtable, number: u64, index_rows: usize) -> Done {
-    let Some(counters) = memtable.counters().map(|row| record::read_counters(&[COUNTERS], row)).transpose()? else {
-        return Ok(Brought { live_bytes: None, flush: memtable.into_flush() });
-    };
+/// Brings journaled changes into the tables, in one transaction, and so many rows of the flush under way, and gives the bytes of all
+/// rows then. The counters stay those of the journal: the index stands further than they say until the flush is over.
+pub(in crate::store) fn bring_in(database: &Database, unflushed: Unflushed, index: Option<(Rows, usize)>) -> Result<u64, Error> {
+    let (counters, number) = (unflushed.counters().map(|row| record::read_counters(&[COUNTERS], row)), unflushed.number());
     let txn = Txn::of(database);
-    let mut tables = Tables::of(&txn, memtable);
+    let mut tables = Tables::of(&txn, Memtable::of(unflushed));
     tables.flush()?;
-    tables.flush_index(index_rows)?;
-    let live_bytes = Some(tables.put_counters(&counters, number)?);
-    let memtable = tables.into_memtable();
+    if let Some((rows, most)) = index {
+        tables.flush_index(&rows, most)?;
+    }
+    let live_bytes = tables.put_counters(&counters.transpose()?.unwrap_or_default(), number)?;
+    drop(tables);
     txn.commit()?;
-    Ok(Brought { live_bytes, flush: memtable.into_flush() })
+    Ok(live_bytes)
 }
 
 #[cfg(test)]
@@ -97,7 +98,7 @@ pub(in crate::store) mod by_hand {
 
     use super::*;
 
-    type Beside = (Arc<Database>, Arc<Shared>, Arc<Views>);
+    type Beside = (Arc<Database>, Arc<Shared>);
 
     thread_local! {
         static KEPT: RefCell<Option<Option<(Beside, Job)>>> = const { RefCell::new(None) };
@@ -125,8 +126,8 @@ pub(in crate::store) mod by_hand {
 
     /// Makes the one that is kept.
     pub(in crate::store) fn make_kept() {
-        if let Some(((database, shared, views), job)) = KEPT.with_borrow_mut(|kept| kept.as_mut().and_then(Option::take)) {
-            make(&database, &shared, &views, job);
+        if let Some(((database, shared), job)) = KEPT.with_borrow_mut(|kept| kept.as_mut().and_then(Option::take)) {
+            make(&database, &shared, job);
         }
     }
 }

@@ -8,39 +8,42 @@
 //! | the counters, last | `C`, length 4, record |
 //!
 //! A key has its table's length; where the table has none, the length stands before it in 4 bytes, as before each value. Numbers are
-//! little-endian, keys as in the tables. Readers look into the same bytes until the tables have them. `hwj1`, of stores before
-//! version 4, has neither base nor the checksum before; it is read and not written.
+//! little-endian, keys as in the tables. The writer and readers look into the same bytes until the tables have them. `hwj1`, of
+//! stores before version 4, has neither base nor the checksum before; it is read and not written.
 
-use std::num::NonZeroU32;
+use std::cmp::Ordering::{Equal, Less};
+use std::ops::{Bound, Range, RangeBounds};
 
-use super::item::{Change, Table};
+use super::item::{Row, Table, position, read_counted, write_counted};
 use crate::store::record::key::MarkBytes;
 
-/// The changes of one batch.
+/// The changes of one batch, or of several in the order of their commits.
 pub(in crate::store) struct Changes {
     bytes: Vec<u8>,
-    /// The items of each table as they came; once sealed, in the order of their keys, and of several with one key the newest last.
-    items: [Vec<Item>; Table::ALL.len()],
+    items: [Items; Table::ALL.len()],
     /// As they came: each counts once.
     marks: Vec<MarkBytes>,
-    counters: Span,
+    /// Where the record of the counters stands.
+    counters: Range<usize>,
 }
 
-/// A record within the bytes. None ends at 0, for the head comes first; so an optional span takes no more room than a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Span {
-    begin: u32,
-    end: NonZeroU32,
+/// The items of one table.
+#[derive(Default)]
+struct Items {
+    /// So many of the first are in the order of their prefixes, then of their keys, and of several with one key the newest is the
+    /// last. The others are newer and stand as they came.
+    sorted: usize,
+    all: Vec<Item>,
 }
 
 /// One row that was put, or taken out.
 #[derive(Clone, Copy)]
 struct Item {
-    /// What the key begins with, so that most comparisons look at no bytes elsewhere.
+    /// See [`prefix`]: most comparisons look at no bytes elsewhere.
     prefix: u128,
-    key: Span,
-    /// `None`: the row was taken out.
-    value: Option<Span>,
+    /// Where the key begins and ends.
+    key: (u32, u32),
+    is_put: bool,
 }
 
 /// Whose changes these are, and which.
@@ -59,7 +62,7 @@ pub(in crate::store) struct Head {
 }
 
 /// The state that changes were made on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Upon {
     /// The number of the last commit before them that went to the tables: all those between stand in the journal.
     pub(in crate::store) base: u64,
@@ -84,22 +87,18 @@ impl Changes {
     pub(in crate::store) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
         room.resize(HEAD_BYTES, 0);
-        Self { bytes: room, items: Default::default(), marks: Vec::new(), counters: Span::new(HEAD_BYTES, HEAD_BYTES) }
+        Self { bytes: room, items: Default::default(), marks: Vec::new(), counters: 0..0 }
     }
 
-    /// Puts a row, and says where its value stands.
+    /// Puts a row, or takes it out.
     #[inline]
-    pub(in crate::store) fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Span {
-        let (key, value) = (self.begin_item(table, Change::Put, key), self.write(value, table.has_values()));
-        self.items[table as usize].push(Item { value: Some(value), ..key });
-        value
-    }
-
-    /// Takes a row out.
-    #[inline]
-    pub(in crate::store) fn take(&mut self, table: Table, key: &[u8]) {
-        let item = self.begin_item(table, Change::Taken, key);
-        self.items[table as usize].push(item);
+    pub(in crate::store) fn change(&mut self, table: Table, row: Row<'_>) {
+        let (items, item) = (&mut self.items[table as usize], Item::at(self.bytes.len(), table, row));
+        table.write(row, &mut self.bytes);
+        items.all.push(item);
+        if items.all.len() - items.sorted > UNSORTED + items.sorted / UNSORTED_SHARE {
+            items.sort(&self.bytes);
+        }
     }
 
     pub(in crate::store) fn put_mark(&mut self, mark: MarkBytes) {
@@ -111,11 +110,12 @@ impl Changes {
     /// Completes the bytes, and returns their checksum. Nothing can be added any more.
     pub(in crate::store) fn seal(&mut self, head: Head, counters: &[u8]) -> u32 {
         self.bytes.push(COUNTERS);
-        self.counters = self.write(counters, true);
+        write_counted(counters, &mut self.bytes);
+        self.counters = self.bytes.len() - counters.len()..self.bytes.len();
         self.bytes.shrink_to_fit();
-        self.sort();
+        self.sort_all();
         let len = position(self.bytes.len()).to_le_bytes();
-        let upon = head.upon.unwrap_or(Upon { base: 0, before: 0 });
+        let upon = head.upon.unwrap_or_default();
         self.bytes[..4].copy_from_slice(&len);
         self.bytes[8..12].copy_from_slice(&FORM);
         self.bytes[12..20].copy_from_slice(&head.store.to_le_bytes());
@@ -132,53 +132,55 @@ impl Changes {
     pub(in crate::store) fn read(bytes: &[u8]) -> Option<(Head, Self)> {
         let len = u32::from_le_bytes(*bytes.first_chunk()?);
         let bytes = bytes.get(..usize::try_from(len).ok()?)?;
-        let mut rest = Reader { bytes, at: 4 };
-        let crc = u32::from_le_bytes(rest.array()?);
-        let checked = &bytes[rest.at..];
-        let form = rest.array()?;
+        let rest = &mut bytes.get(4..)?;
+        let (crc, checked) = (u32::from_le_bytes(array(rest)?), *rest);
+        let form = array(rest)?;
         if !(form == FORM || form == FIRST_FORM) || crc32c::crc32c(checked) != crc {
             return None;
         }
-        let (store, run, number) = (rest.u64()?, rest.u64()?, rest.u64()?);
-        let upon = if form == FORM { Some(Upon { base: rest.u64()?, before: u32::from_le_bytes(rest.array()?) }) } else { None };
-        let mut changes = Self::default();
-        while rest.at < bytes.len() {
-            changes.read_item(&mut rest)?;
+        let [store, run, number] = [u64_of(rest)?, u64_of(rest)?, u64_of(rest)?];
+        let upon = if form == FORM { Some(Upon { base: u64_of(rest)?, before: u32::from_le_bytes(array(rest)?) }) } else { None };
+        let mut changes = Self { bytes: bytes.to_vec(), ..Self::default() };
+        while let Some(tag) = rest.first() {
+            changes.read_item(*tag, rest)?;
         }
-        changes.bytes = bytes.to_vec();
-        changes.sort();
+        changes.sort_all();
         Some((Head { store, run, number, upon }, changes))
     }
 
-    fn read_item(&mut self, rest: &mut Reader<'_>) -> Option<()> {
-        let [tag] = rest.array()?;
+    /// Notes what `rest`, the last of the bytes, begins with.
+    fn read_item(&mut self, tag: u8, rest: &mut &[u8]) -> Option<()> {
+        let at = self.bytes.len() - rest.len();
+        if let Some(table) = Table::of_tag(tag) {
+            let row = table.read(rest)?;
+            self.items[table as usize].all.push(Item::at(at, table, row));
+            return Some(());
+        }
+        rest.split_off_first()?;
         match tag {
-            MARK => self.marks.push(rest.array()?),
-            COUNTERS => self.counters = rest.counted()?,
-            _ => {
-                let (table, change) = Table::of_tag(tag)?;
-                let key = if let Some(bytes) = table.key_bytes() { rest.span(bytes)? } else { rest.counted()? };
-                let value = match change {
-                    Change::Taken => None,
-                    Change::Put => Some(if table.has_values() { rest.counted()? } else { rest.span(0)? }),
-                };
-                self.items[table as usize].push(Item { prefix: prefix(key.of(rest.bytes)), key, value });
+            MARK => self.marks.push(array(rest)?),
+            COUNTERS => {
+                let (begin, record) = (at + 1 + size_of::<u32>(), read_counted(rest)?);
+                self.counters = begin..begin + record.len();
             }
+            _ => return None,
         }
         Some(())
     }
 
-    /// Several sealed changes as one to look into, oldest first. No journal could hold them, and their marks are left out.
-    pub(in crate::store) fn joined<'a>(all: impl Iterator<Item = &'a Self>) -> Self {
-        let mut joined = Self::default();
-        for changes in all {
+    /// Several as one, oldest first. No journal could hold them.
+    pub(in crate::store) fn joined<'a>(all: impl Iterator<Item = &'a Self> + Clone) -> Self {
+        let mut joined = Self::with_room(HEAD_BYTES + all.clone().map(|changes| changes.bytes.len()).sum::<usize>());
+        for changes in all.filter(|changes| !changes.is_empty()) {
             let before = joined.bytes.len();
             joined.bytes.extend_from_slice(&changes.bytes);
             for (to, items) in joined.items.iter_mut().zip(&changes.items) {
-                to.extend(items.iter().map(|item| item.moved(before)));
+                to.all.extend(items.all.iter().map(|item| item.moved(position(before))));
             }
+            joined.marks.extend_from_slice(&changes.marks);
+            joined.counters = before + changes.counters.start..before + changes.counters.end;
         }
-        joined.sort();
+        joined.sort_all();
         joined
     }
 
@@ -198,135 +200,145 @@ impl Changes {
 
     /// Whether they change nothing: a run writes such an entry first, to show that the journal is its own.
     pub(in crate::store) fn are_none(&self) -> bool {
-        self.counters().is_empty()
+        self.counters.is_empty()
     }
 
     pub(in crate::store) fn counters(&self) -> &[u8] {
-        self.record(self.counters)
+        &self.bytes[self.counters.clone()]
     }
 
     pub(in crate::store) fn marks(&self) -> &[MarkBytes] {
         &self.marks
     }
 
-    pub(in crate::store) fn record(&self, span: Span) -> &[u8] {
-        span.of(&self.bytes)
-    }
-
     /// How many rows of a table were put or taken out.
     pub(in crate::store) fn count(&self, table: Table) -> usize {
-        self.items[table as usize].len()
+        self.items[table as usize].all.len()
     }
 
-    /// The changed rows of a table: each key, and where its value stands; `None`: the row was taken out.
-    pub(in crate::store) fn items(&self, table: Table) -> impl Iterator<Item = (&[u8], Option<Span>)> {
-        self.items[table as usize].iter().map(|item| (self.record(item.key), item.value))
+    /// All changes of a table, those of one row oldest first.
+    pub(in crate::store) fn rows(&self, table: Table) -> impl Iterator<Item = Row<'_>> {
+        self.items[table as usize].all.iter().map(move |item| item.row(table, &self.bytes))
     }
 
-    /// What sealed changes did last with the row of `key`: the value that was put, or `Some(None)` when it was taken out.
-    pub(in crate::store) fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
+    /// The newest change of each row of a table from `first` on, in the order of the keys; the items are sorted. Of a row that the
+    /// table need not hear of there is none.
+    pub(in crate::store) fn newest<'a>(&'a self, table: Table, first: Bound<&[u8]>) -> Box<dyn Iterator<Item = Row<'a>> + 'a> {
         let items = &self.items[table as usize];
-        let prefix = prefix(key);
-        let end = items.partition_point(|item| item.prefix < prefix || (item.prefix == prefix && self.record(item.key) <= key));
-        let newest = items[..end].last().filter(|item| item.prefix == prefix && self.record(item.key) == key)?;
-        Some(newest.value.map(|value| self.record(value)))
-    }
-
-    /// Writes the tag and key of an item. The item is one that takes its row out.
-    #[inline]
-    fn begin_item(&mut self, table: Table, change: Change, key: &[u8]) -> Item {
-        self.bytes.push(table.tag(change));
-        Item { prefix: prefix(key), key: self.write(key, table.key_bytes().is_none()), value: None }
-    }
-
-    /// Writes bytes, with their length before them where that is not known otherwise.
-    #[inline]
-    fn write(&mut self, bytes: &[u8], is_counted: bool) -> Span {
-        if is_counted {
-            self.bytes.extend_from_slice(&position(bytes.len()).to_le_bytes());
+        if table.form().key_bytes.is_some() {
+            return Box::new(self.newest_of(table, &items.all[items.count_before(table, &self.bytes, first)..]));
         }
-        let begin = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        Span::new(begin, self.bytes.len())
+        let is_behind = |row: &Row<'_>| RangeBounds::<[u8]>::contains(&(first, Bound::Unbounded), row.0);
+        let mut rows: Vec<_> = self.newest_of(table, &items.all).filter(is_behind).collect();
+        rows.sort_unstable();
+        Box::new(rows.into_iter())
     }
 
-    fn sort(&mut self) {
-        let bytes = &self.bytes;
-        for items in &mut self.items {
-            items.sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key.of(bytes).cmp(b.key.of(bytes))));
-        }
+    fn newest_of<'a>(&'a self, table: Table, items: &'a [Item]) -> impl Iterator<Item = Row<'a>> {
+        let bytes = &*self.bytes;
+        let is_one_row = move |a: &Item, b: &Item| a.prefix == b.prefix && a.key(bytes) == b.key(bytes);
+        items.chunk_by(is_one_row).filter_map(move |changes| {
+            let (first, last) = (changes.first()?.row(table, bytes), changes.last()?.row(table, bytes));
+            let is_over = table.is_put_once() && first.1.is_some() && last.1.is_none();
+            (!is_over).then_some(last)
+        })
+    }
+
+    /// What was done last with the row of `key`: the value that was put, or `Some(None)` when it was taken out.
+    pub(in crate::store) fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
+        let (bytes, items, wanted) = (&*self.bytes, &self.items[table as usize], prefix(table, key));
+        let is_its = |item: &&Item| item.prefix == wanted && item.key(bytes) == key;
+        let (sorted, unsorted) = items.all.split_at(items.sorted);
+        let newest = unsorted.iter().rev().find(is_its).or_else(|| {
+            // Most changes are of a time of their own.
+            let may_be = sorted.first()?.prefix <= wanted && wanted <= sorted.last()?.prefix;
+            let end = if may_be { items.count_before(table, bytes, Bound::Excluded(key)) } else { 0 };
+            sorted[..end].last().filter(is_its)
+        });
+        Some(newest?.row(table, bytes).1)
+    }
+
+    /// Brings the items of a table into the order of their keys.
+    pub(in crate::store) fn sort(&mut self, table: Table) {
+        self.items[table as usize].sort(&self.bytes);
+    }
+
+    fn sort_all(&mut self) {
+        Table::ALL.into_iter().for_each(|table| self.sort(table));
     }
 }
 
-impl Span {
-    #[inline]
-    fn new(begin: usize, end: usize) -> Self {
-        Self { begin: position(begin), end: NonZeroU32::new(position(end)).expect("the head comes first") }
+impl Items {
+    fn sort(&mut self, bytes: &[u8]) {
+        if self.sorted < self.all.len() {
+            self.all.sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(bytes).cmp(b.key(bytes))));
+            self.sorted = self.all.len();
+        }
     }
 
-    #[inline]
-    fn of(self, bytes: &[u8]) -> &[u8] {
-        &bytes[self.begin as usize..self.end.get() as usize]
-    }
-
-    fn moved(self, by: usize) -> Self {
-        Self::new(self.begin as usize + by, self.end.get() as usize + by)
+    /// How many of those that are in order stand before the ones from `first` on.
+    fn count_before(&self, table: Table, bytes: &[u8], first: Bound<&[u8]>) -> usize {
+        let (key, is_with_its) = match first {
+            Bound::Unbounded => return 0,
+            Bound::Included(key) => (key, false),
+            Bound::Excluded(key) => (key, true),
+        };
+        let wanted = prefix(table, key);
+        self.all[..self.sorted].partition_point(|item| match item.prefix.cmp(&wanted) {
+            Equal => item.key(bytes) < key || (is_with_its && item.key(bytes) == key),
+            order => order == Less,
+        })
     }
 }
 
 impl Item {
-    fn moved(self, by: usize) -> Self {
-        Self { key: self.key.moved(by), value: self.value.map(|value| value.moved(by)), ..self }
+    #[inline]
+    fn at(at: usize, table: Table, (key, value): Row<'_>) -> Self {
+        let begin = position(at + table.form().key_at());
+        Self { prefix: prefix(table, key), key: (begin, begin + position(key.len())), is_put: value.is_some() }
+    }
+
+    fn moved(self, by: u32) -> Self {
+        Self { key: (self.key.0 + by, self.key.1 + by), ..self }
+    }
+
+    #[inline]
+    fn key(self, bytes: &[u8]) -> &[u8] {
+        &bytes[self.key.0 as usize..self.key.1 as usize]
+    }
+
+    fn row(self, table: Table, bytes: &[u8]) -> Row<'_> {
+        let value = self.is_put.then(|| table.read_value(&mut &bytes[self.key.1 as usize..]));
+        (self.key(bytes), value.map(|value| value.expect("an item is noted when it is whole")))
     }
 }
 
-/// The first bytes of a key as a number that sorts as they do.
+/// The first bytes of a key as a number that sorts as they do. Keys of any length mostly begin alike: of those it is a checksum.
 #[inline]
-fn prefix(key: &[u8]) -> u128 {
-    if let Some(first) = key.first_chunk() {
-        return u128::from_be_bytes(*first);
+fn prefix(table: Table, key: &[u8]) -> u128 {
+    if table.form().key_bytes.is_none() {
+        return crc32c::crc32c(key).into();
     }
     let mut bytes = [0; 16];
-    bytes[..key.len()].copy_from_slice(key);
+    let len = key.len().min(bytes.len());
+    bytes[..len].copy_from_slice(&key[..len]);
     u128::from_be_bytes(bytes)
 }
 
-/// Sealed bytes, and how far they were read.
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
+fn array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    rest.split_off(..N)?.first_chunk().copied()
 }
 
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let found = *self.bytes.get(self.at..)?.first_chunk()?;
-        self.at += N;
-        Some(found)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    fn span(&mut self, bytes: usize) -> Option<Span> {
-        let begin = self.at;
-        self.at = begin.checked_add(bytes).filter(|end| *end <= self.bytes.len())?;
-        Some(Span::new(begin, self.at))
-    }
-
-    /// A record behind its length.
-    fn counted(&mut self) -> Option<Span> {
-        let bytes = usize::try_from(u32::from_le_bytes(self.array()?)).ok()?;
-        self.span(bytes)
-    }
-}
-
-/// A length or position on disk. No batch comes near its bound: the inbox gives out few operations at a time.
-fn position(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a batch is shorter than 4 GiB")
+fn u64_of(rest: &mut &[u8]) -> Option<u64> {
+    array(rest).map(u64::from_le_bytes)
 }
 
 const HEAD_BYTES: usize = 48;
+
+/// Items of a table that a look-up goes through one by one at most, but for a share of those that are in order: so each is moved
+/// few times, however many come.
+const UNSORTED: usize = 32;
+const UNSORTED_SHARE: usize = 16;
 
 /// What the bytes are, and in which version.
 const FORM: [u8; 4] = *b"hwj2";
@@ -352,7 +364,7 @@ mod tests {
 
     /// Keys of which some are the same and some begin with others.
     fn key(table: Table) -> impl Strategy<Value = Vec<u8>> {
-        let free = table.key_bytes().map_or_else(|| (0..24_usize).boxed(), |bytes| Just(bytes).boxed());
+        let free = table.form().key_bytes.map_or_else(|| (0..24_usize).boxed(), |bytes| Just(bytes).boxed());
         (free, 0..3_u8, any::<u8>()).prop_map(|(bytes, first, last)| {
             let mut key = vec![first; bytes];
             key.iter_mut().last().into_iter().for_each(|byte| *byte = last % 4);
@@ -362,7 +374,7 @@ mod tests {
 
     fn changed() -> impl Strategy<Value = Put> {
         select(&Table::ALL[..]).prop_flat_map(|table| {
-            let value = if table.has_values() { bytes(50).boxed() } else { Just(Vec::new()).boxed() };
+            let value = if table.form().has_values { bytes(50).boxed() } else { Just(Vec::new()).boxed() };
             (Just(table), key(table), proptest::option::of(value))
         })
     }
@@ -370,10 +382,7 @@ mod tests {
     fn sealed(changed: &[Put], head: Head) -> Changes {
         let mut changes = Changes::with_room(0);
         for (table, key, value) in changed {
-            match value {
-                Some(value) => drop(changes.put(*table, key, value)),
-                None => changes.take(*table, key),
-            }
+            changes.change(*table, (key, value.as_deref()));
         }
         changes.seal(head, b"counters");
         changes
@@ -432,6 +441,7 @@ mod tests {
             changed in proptest::collection::vec(changed(), 0..30),
             ids: (u64, u64, u64),
             behind in bytes(50),
+            first in bytes(3),
         ) {
             let upon = Some(Upon { base: ids.0 / 2, before: 7 });
             let head = Head { store: ids.0, run: ids.1, number: ids.2, upon };
@@ -441,12 +451,17 @@ mod tests {
             prop_assert_eq!(read.bytes(), changes.bytes());
             prop_assert_eq!(read.counters(), b"counters");
             for table in Table::ALL {
-                let row = |(key, value): (&[u8], Option<Span>)| (key.to_vec(), value.map(|span| read.record(span).to_vec()));
-                let found: Vec<_> = read.items(table).map(row).collect();
+                let owned = |(key, value): Row<'_>| (key.to_vec(), value.map(<[u8]>::to_vec));
                 let theirs = changed.iter().filter(|(of, _, _)| *of == table).map(|(_, key, value)| (key.clone(), value.clone()));
-                let mut expected: Vec<_> = theirs.collect();
-                expected.sort_by(|a, b| a.0.cmp(&b.0));
-                prop_assert_eq!(found, expected);
+                let [mut found, mut expected]: [Vec<_>; 2] = [read.rows(table).map(owned).collect(), theirs.collect()];
+                [&mut found, &mut expected].into_iter().for_each(|rows| rows.sort_by(|a, b| a.0.cmp(&b.0)));
+                prop_assert_eq!(&found, &expected);
+                let is_over = |rows: &[(Vec<u8>, Option<Vec<u8>>)]| {
+                    table == Table::Due && rows[0].1.is_some() && rows[rows.len() - 1].1.is_none()
+                };
+                let rows = expected.chunk_by(|a, b| a.0 == b.0).filter(|rows| !is_over(rows) && rows[0].0 >= first);
+                let newest: Vec<_> = rows.map(|rows| rows[rows.len() - 1].clone()).collect();
+                prop_assert_eq!(read.newest(table, Bound::Included(&first)).map(owned).collect::<Vec<_>>(), newest);
             }
         }
 

@@ -231,7 +231,7 @@ mod tests {
 
     fn changes(size: usize) -> Changes {
         let mut changes = Changes::default();
-        changes.put(Table::Event, &[1; 8], &vec![b'x'; size]);
+        changes.change(Table::Event, (&[1; 8], Some(&vec![b'x'; size])));
         changes
     }
 

@@ -6,5 +6,6 @@ pub(in crate::store) mod entry;
 pub(in crate::store) mod file;
 pub(in crate::store) mod following;
 pub(in crate::store) mod item;
+pub(in crate::store) mod job;
 pub(in crate::store) mod memtable;
-pub(in crate::store) mod reader_view;
+pub(in crate::store) mod unflushed;

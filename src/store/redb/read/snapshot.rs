@@ -16,7 +16,7 @@ use crate::store::record::key::{
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::id_name;
 use crate::store::redb::journal::item::Table;
-use crate::store::redb::journal::reader_view::{Unflushed, journaled};
+use crate::store::redb::journal::unflushed::{Unflushed, journaled};
 use crate::store::redb::read::{Reader, merged};
 use crate::store::redb::schema::{self, BACKLOG, DUE, EVENT, INDEX, LOG, NAME};
 use crate::store::shared::Shared;

@@ -22,7 +22,7 @@ use crate::store::Error;
 use crate::store::error::intact;
 use crate::store::record;
 use crate::store::record::key::{HourKey, hour_key, read_hour_key};
-use crate::store::redb::journal::reader_view::journaled;
+use crate::store::redb::journal::unflushed::journaled;
 use crate::store::redb::schema::{self, HOUR};
 
 impl Reader {
@@ -72,10 +72,13 @@ impl Reader {
         into: &mut BTreeMap<Hour, Tally>,
     ) -> Result<(), Error> {
         // Taken before the snapshot, which says what of it the tables have by now.
-        let mut unflushed = self.views.marks().clone();
+        let unflushed = self.views.unflushed().clone();
         let txn = self.database.begin_read()?;
-        unflushed.drop_through(journaled(&txn)?);
-        into.extend(unflushed.of(webhooks, &hours));
+        let unflushed = unflushed.behind(journaled(&txn)?);
+        let marks = unflushed.marks().filter_map(|mark| record::read_mark(mark).ok());
+        for mark in marks.filter(|mark| hours.contains(&mark.hour) && webhooks.contains(&mark.endpoint)) {
+            into.entry(mark.hour).or_default().count(&mark);
+        }
         let mut add = |key: HourKey, row: &[u8]| -> Result<(), Error> {
             if let Some(kept) = intact(Some(record::read_tally(&key, row)))? {
                 into.entry(read_hour_key(&key).0).or_default().add(&kept);

@@ -1,13 +1,41 @@
 //! Rows of the index, written in pieces.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use crate::store::error::Error;
 use crate::store::record::key::{IndexKey, OWNER_BYTES};
 use crate::store::redb::bulk::put_sorted;
 use crate::store::redb::counted::Counted;
-use crate::store::shared::index_tail::IndexRow;
+use crate::store::shared::index_tail::{Flush, IndexRow};
+
+/// The rows of a flush. The writer and a checkpoint take of them, each within its transaction, so never at the same time.
+#[derive(Clone)]
+pub(in crate::store) struct Rows(Arc<Mutex<Flush>>);
+
+impl Rows {
+    pub(in crate::store) fn of(flush: Flush) -> Self {
+        Self(Arc::new(Mutex::new(flush)))
+    }
+
+    /// Writes at most so many of the rows that are left.
+    pub(super) fn write(&self, table: &mut Counted<'_, &'static IndexKey, ()>, most: usize) -> Result<(), Error> {
+        let rows = self.flush().take(most);
+        put_rows(table, &rows)
+    }
+
+    /// Once all rows were taken: how many entries of the tail they are of, and the last event that the index holds with them.
+    pub(in crate::store) fn ended(&self) -> Option<(usize, u64)> {
+        let flush = self.flush();
+        flush.is_over().then_some((flush.count, flush.up_to))
+    }
+
+    fn flush(&self) -> MutexGuard<'_, Flush> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// Writes rows of the index, which ascend.
-pub(in crate::store) fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
+fn put_rows(table: &mut Counted<'_, &'static IndexKey, ()>, rows: &[IndexRow]) -> Result<(), Error> {
     let rows: Vec<_> = rows.iter().map(|(row, ())| (row, ())).collect();
     rows.chunk_by(|a, b| owner(a.0) == owner(b.0)).try_for_each(|owned| put_sorted(table, owned))
 }

@@ -1,7 +1,6 @@
 //! Batches over the journaled tables against plain maps: journaled, brought in beside, written at once, read by others meanwhile,
 //! and found again after a crash.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,16 +10,18 @@ use proptest::sample::{Index, select};
 use redb::backends::InMemoryBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
+use super::index::Rows;
 use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
-use crate::domain::id::TenantNo;
+use crate::domain::id::{DeliveryKey, EndpointNo, TenantNo};
 use crate::store::record::key::hour_key;
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
 use crate::store::redb::journal::entry::{Changes, Head};
 use crate::store::redb::journal::item;
-use crate::store::redb::journal::memtable::Job;
-use crate::store::redb::journal::reader_view::{Unflushed, journaled};
+use crate::store::redb::journal::job::Job;
+use crate::store::redb::journal::unflushed::{Unflushed, journaled};
+use crate::store::redb::journaled_table::{Backlog, Due, Log, Name, NameEnd};
 use crate::store::redb::schema::{self};
 use crate::store::shared::index_tail::{Entry, Flush};
 
@@ -30,12 +31,10 @@ enum Do {
     Put(item::Table, u8, Vec<u8>),
     Take(item::Table, u8),
     Find(item::Table, u8),
-    /// Rows are counted in the table itself, which goes into the transaction for that.
-    Look(item::Table),
-    /// A row is put into the table itself, or removed there.
-    Direct(item::Table, u8, Option<Vec<u8>>),
-    /// The backlog is read behind an entry.
-    Refill(u8),
+    /// The rows between two keys are read, at most so many. The keys themselves are among them, or are not.
+    Range(item::Table, [(u8, bool); 2], usize),
+    /// A row is removed, for which the batch goes into the tables.
+    Remove(item::Table, u8),
     /// Some events are read in this order.
     ReadEvents(Vec<u8>),
     Mark(u8, u32),
@@ -62,9 +61,10 @@ fn change() -> impl Strategy<Value = Do> {
         20 => (table(), 0..12_u8, value()).prop_map(|(table, key, value)| Do::Put(table, key, value)),
         12 => (table(), 0..12_u8).prop_map(|(table, key)| Do::Take(table, key)),
         12 => (table(), 0..12_u8).prop_map(|(table, key)| Do::Find(table, key)),
-        1 => table().prop_map(Do::Look),
-        1 => (table(), 0..12_u8, proptest::option::of(value())).prop_map(|(table, key, row)| Do::Direct(table, key, row)),
-        3 => (0..12_u8).prop_map(Do::Refill),
+        6 => (table(), any::<[bool; 2]>(), 0..12_u8, 0..12_u8, 1..6_usize).prop_map(|(table, with, a, b, most)| {
+            Do::Range(table, [(a.min(b), with[0] || a == b), (a.max(b), with[1] || a == b)], most)
+        }),
+        1 => (table(), 0..12_u8).prop_map(|(table, key)| Do::Remove(table, key)),
         3 => proptest::collection::vec(0..12_u8, 0..12).prop_map(Do::ReadEvents),
         4 => (0..4_u8, any::<u32>()).prop_map(|(place, micros)| Do::Mark(place, micros)),
     ]
@@ -84,33 +84,46 @@ macro_rules! for_table {
     };
 }
 
-const SLOW: EndpointNo = EndpointNo(7);
-
 fn key(table: item::Table, key: u8) -> Vec<u8> {
-    match (table, table.key_bytes()) {
-        (item::Table::Backlog, _) => backlog_key(SLOW, key.into()).into(),
-        (_, Some(bytes)) => vec![key; bytes],
+    match table.form().key_bytes {
+        // Some differ behind what most comparisons look at.
+        Some(bytes) => [vec![key / 4; bytes - 1], vec![key]].concat(),
         // Some begin with others of them.
-        (_, None) => vec![b'n'; usize::from(key) * 3],
+        None => vec![b'n'; usize::from(key) * 3],
     }
 }
 
-fn owned<T: Journaled>(bytes: &[u8]) -> T::OwnedKey {
-    T::OwnedKey::try_from(bytes).ok().unwrap()
+/// A key by its type.
+fn key_of<'a, K: ?Sized + FromBytes>(bytes: &'a [u8]) -> &'a K {
+    K::from_bytes(bytes)
+}
+
+trait FromBytes {
+    fn from_bytes(bytes: &[u8]) -> &Self;
+}
+
+impl FromBytes for [u8] {
+    fn from_bytes(bytes: &[u8]) -> &Self {
+        bytes
+    }
+}
+
+impl<const N: usize> FromBytes for [u8; N] {
+    fn from_bytes(bytes: &[u8]) -> &Self {
+        bytes.try_into().unwrap()
+    }
 }
 
 /// Does the same to the tables and to the model.
 fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
     match change {
         Do::Put(table, key_no, value) => {
-            let (key, value) = (key(table, key_no), if table.has_values() { value } else { Vec::new() });
-            // An entry of a backlog is empty or names an event.
-            let value = if table == item::Table::Backlog && !value.is_empty() { vec![key_no; 8] } else { value };
+            let (key, value) = (key(table, key_no), if table.form().has_values { value } else { Vec::new() });
             macro_rules! put {
                 ($type:ident) => {
                     // A delivery has one entry: the due table is never given one that it has.
-                    if !$type::IS_PUT_ONCE || !model.of(table).contains_key(&key) {
-                        tables.put::<$type>(owned::<$type>(&key).borrow(), &value);
+                    if !table.is_put_once() || !model.of(table).contains_key(&key) {
+                        tables.put::<$type>(key_of(&key), &value);
                         model.of(table).insert(key, value);
                     }
                 };
@@ -121,7 +134,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
             let key = key(table, key_no);
             macro_rules! take {
                 ($type:ident) => {
-                    tables.take::<$type>(owned::<$type>(&key).borrow()).unwrap()
+                    tables.take::<$type>(key_of(&key)).unwrap()
                 };
             }
             assert_eq!(for_table!(table, take), model.of(table).remove(&key).is_some());
@@ -130,48 +143,37 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
             let key = key(table, key_no);
             macro_rules! find {
                 ($type:ident) => {
-                    tables.row::<$type, _>(owned::<$type>(&key).borrow(), |value| Ok(value.to_vec())).unwrap()
+                    tables.row::<$type, _>(key_of(&key), |value| Ok(value.to_vec())).unwrap()
                 };
             }
             assert_eq!(for_table!(table, find).as_ref(), model.of(table).get(&key));
         }
-        Do::Look(table) => {
-            let count = match table {
-                item::Table::Event => tables.event().unwrap().iter().unwrap().count(),
-                item::Table::Log => tables.log().unwrap().iter().unwrap().count(),
-                item::Table::Due => tables.due().unwrap().iter().unwrap().count(),
-                item::Table::Backlog => tables.backlog().unwrap().iter().unwrap().count(),
-                item::Table::Name => tables.name().unwrap().iter().unwrap().count(),
-                item::Table::NameEnd => tables.name_end().unwrap().iter().unwrap().count(),
-            };
-            assert_eq!(count, model.of(table).len());
-        }
-        Do::Direct(table, key_no, value) => {
-            let (key, value) = (key(table, key_no), value.filter(|_| table.has_values() && table != item::Table::Backlog));
-            macro_rules! direct {
-                ($type:ident) => {{
-                    tables.flush_table::<$type>().unwrap();
-                    let table = $type::of_mut(&mut tables.journaled).open(tables.txn, &tables.grown).unwrap();
-                    let key = $type::table_key(&key);
-                    match &value {
-                        Some(value) => drop(table.insert(key, <$type as Journaled>::V::from_bytes(value)).unwrap()),
-                        None => drop(table.remove(key).unwrap()),
-                    }
-                }};
+        Do::Range(table, [first, last], most) => {
+            let [(first, with_first), (last, with_last)] = [first, last].map(|(key_no, with)| (key(table, key_no), with));
+            let [first, last] = [(&first, with_first), (&last, with_last)]
+                .map(|(key, with)| if with { Bound::Included(&**key) } else { Bound::Excluded(&**key) });
+            let mut found = Vec::new();
+            macro_rules! read {
+                ($type:ident) => {
+                    tables.each::<$type>((first.map(key_of), last.map(key_of)), |key, value| {
+                        found.push((key_bytes::<$type>(&key), value.to_vec()));
+                        Ok(found.len() < most)
+                    })
+                };
             }
-            for_table!(table, direct);
-            match value {
-                Some(value) => drop(model.of(table).insert(key, value)),
-                None => drop(model.of(table).remove(&key)),
-            }
+            for_table!(table, read).unwrap();
+            let there = model.of(table).range::<[u8], _>((first, last)).take(most);
+            assert_eq!(found, there.map(|(key, value)| (key.clone(), value.clone())).collect::<Vec<_>>());
         }
-        Do::Refill(after) => {
-            let there = model.of(item::Table::Backlog).iter().map(|(key, value)| {
-                let (endpoint, number) = read_backlog_key(&owned::<Backlog>(key));
-                (number, waiting(endpoint, number, value))
-            });
-            let there: Vec<_> = there.filter(|(number, _)| *number > after.into()).take(3).collect();
-            assert_eq!(tables.backlog_past(SLOW, after.into(), 3).unwrap(), there);
+        Do::Remove(table, key_no) => {
+            let key = key(table, key_no);
+            macro_rules! remove {
+                ($type:ident) => {
+                    tables.remove::<$type>(key_of(&key)).unwrap()
+                };
+            }
+            for_table!(table, remove);
+            model.of(table).remove(&key);
         }
         Do::ReadEvents(keys) => {
             let mut found = Vec::new();
@@ -195,6 +197,16 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
     }
 }
 
+/// A key of a table as the journal has it.
+fn key_bytes<T: Journaled>(key: &<T::K as Value>::SelfType<'_>) -> Vec<u8> {
+    let mut bytes = T::K::as_bytes(key).as_ref().to_vec();
+    if T::TABLE == item::Table::Event {
+        // redb keeps a number little-endian.
+        bytes.reverse();
+    }
+    bytes
+}
+
 /// All rows of the tables.
 fn rows(database: &Database) -> Model {
     let txn = database.begin_read().unwrap();
@@ -207,21 +219,19 @@ fn rows(database: &Database) -> Model {
         }
         *model.of(table) = for_table!(table, read);
     }
-    for row in schema::read(&txn, HOUR).unwrap().iter().unwrap() {
-        let (key, row) = row.unwrap();
-        model.tallies.insert(*key.value(), record::read_tally(key.value(), row.value()).unwrap());
-    }
+    model.tallies = tallies(&txn);
     model
+}
+
+fn tallies(txn: &ReadTransaction) -> BTreeMap<HourKey, Tally> {
+    let table = schema::read(txn, HOUR).unwrap();
+    let rows = table.iter().unwrap().map(Result::unwrap);
+    rows.map(|(key, row)| (*key.value(), record::read_tally(key.value(), row.value()).unwrap())).collect()
 }
 
 fn all<T: Journaled>(txn: &ReadTransaction) -> BTreeMap<Vec<u8>, Vec<u8>> {
     let bytes = |(key, value): (AccessGuard<'_, T::K>, AccessGuard<'_, T::V>)| {
-        let mut key = T::K::as_bytes(&key.value()).as_ref().to_vec();
-        if T::TABLE == item::Table::Event {
-            // redb keeps a number little-endian.
-            key.reverse();
-        }
-        (key, T::V::as_bytes(&value.value()).as_ref().to_vec())
+        (key_bytes::<T>(&key.value()), T::V::as_bytes(&value.value()).as_ref().to_vec())
     };
     schema::read(txn, T::DEFINITION).unwrap().iter().unwrap().map(|row| bytes(row.unwrap())).collect()
 }
@@ -235,13 +245,17 @@ struct Look {
 
 impl Look {
     fn now(unflushed: &Unflushed, database: &Database, model: &Model) -> Self {
-        let unflushed = unflushed.clone();
         let txn = database.begin_read().unwrap();
-        let unflushed = unflushed.behind(journaled(&txn).unwrap());
+        let unflushed = unflushed.clone().behind(journaled(&txn).unwrap());
         Self { unflushed, txn, shows: model.clone() }
     }
 
     fn check(mut self) {
+        let mut tallies = tallies(&self.txn);
+        for mark in self.unflushed.marks().map(|mark| record::read_mark(mark).unwrap()) {
+            tallies.entry(hour_key(mark.hour, mark.endpoint)).or_default().count(&mark);
+        }
+        assert_eq!(tallies, self.shows.tallies);
         for table in item::Table::ALL {
             macro_rules! read {
                 ($type:ident) => {
@@ -258,11 +272,13 @@ impl Look {
 }
 
 /// Puts all of it into the tables, and gives the bytes of all rows as they were counted.
-fn flush(database: &Database, memtable: Memtable) -> u64 {
+fn flush(database: &Database, memtable: Memtable, index: &Rows) -> u64 {
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, memtable);
     tables.flush().unwrap();
-    while tables.flush_index(3).unwrap() {}
+    while index.ended().is_none() {
+        tables.flush_index(index, 3).unwrap();
+    }
     let counted = tables.put_counters(&Counters::default(), 0).unwrap();
     drop(tables);
     txn.commit().unwrap();
@@ -301,7 +317,7 @@ fn begin(database: &Arc<Database>, job: Job) {
     let database = database.clone();
     std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(2));
-        job.done.send(bring_in(&database, job.memtable, job.number, job.index_rows)).unwrap();
+        job.done.send(bring_in(&database, job.unflushed, job.index)).unwrap();
     });
 }
 
@@ -334,10 +350,10 @@ proptest! {
         let txn = Txn::of(&database);
         create_all(&txn).unwrap();
         txn.commit().unwrap();
-        let (mut model, mut memtable, mut unflushed) = (Model::default(), Memtable::default(), Unflushed::default());
+        let (mut model, mut memtable) = (Model::default(), Memtable::default());
         let (mut journal, mut looks) = (Vec::new(), Vec::new());
         let entries: Vec<Entry> = (0..listed).map(entry).collect();
-        memtable.start_flush(Flush::new(entries.clone(), listed));
+        let mut index = Rows::of(Flush::new(entries.clone(), listed));
         for (number, (batch, then)) in (1..).zip(batches) {
             let txn = Txn::of(&database);
             let mut tables = Tables::of(&txn, memtable);
@@ -351,38 +367,40 @@ proptest! {
                 tables.flush().unwrap();
                 tables.put_counters(&Counters::default(), number).unwrap();
             }
-            memtable = tables.into_memtable();
+            memtable = std::mem::take(&mut tables.memtable);
+            drop(tables);
             if to_tables {
                 txn.commit().unwrap();
-                memtable.written();
-                unflushed.drop_through(number);
+                prop_assert!(memtable.unflushed.is_empty());
                 prop_assert_eq!(&rows(&database), &model);
             } else {
                 let changes = sealed(memtable.take_current(), number);
                 journal.push(changes.bytes().to_vec());
-                unflushed.push(number, memtable.journaled(changes));
+                memtable.unflushed.push(number, changes);
             }
-            looks.push(Look::now(&unflushed, &database, &model));
+            looks.push(Look::now(&memtable.unflushed, &database, &model));
             if !to_tables && then == Then::Freeze && !memtable.is_frozen().unwrap() {
-                begin(&database, memtable.freeze(number, index_rows));
+                begin(&database, Job { index: Some((index.clone(), index_rows)), ..memtable.freeze() });
             }
         }
         memtable.thaw().unwrap();
         if let End::Crash(cut) | End::CrashInCheckpoint(cut) = end {
             if matches!(end, End::CrashInCheckpoint(_)) {
-                drop(memtable.freeze(u64::MAX, index_rows));
+                drop(memtable.freeze());
             }
             let mut unwritten = Changes::default();
-            unwritten.put(item::Table::Log, &key(item::Table::Log, 1), b"answered to nobody");
+            unwritten.change(item::Table::Log, (&key(item::Table::Log, 1), Some(b"answered to nobody")));
             let torn = sealed(unwritten, u64::MAX);
             journal.push(torn.bytes()[..cut.index(torn.bytes().len())].to_vec());
-            memtable = Memtable::of(found(&database, &journal));
-            memtable.start_flush(Flush::new(entries.clone(), listed));
+            let mut unflushed = Unflushed::default();
+            (1..).zip(found(&database, &journal)).for_each(|(number, changes)| unflushed.push(number, changes));
+            memtable = Memtable::of(unflushed);
+            index = Rows::of(Flush::new(entries.clone(), listed));
         }
-        let counted = flush(&database, memtable);
+        let counted = flush(&database, memtable, &index);
         prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
         prop_assert_eq!(rows(&database), model);
-        prop_assert_eq!(index(&database), entries.iter().flat_map(Entry::rows).collect::<BTreeSet<_>>());
+        prop_assert_eq!(self::index(&database), entries.iter().flat_map(Entry::rows).collect::<BTreeSet<_>>());
         looks.into_iter().for_each(Look::check);
     }
 }

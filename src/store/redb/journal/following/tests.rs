@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::record::Counters;
 use crate::store::redb::journal::entry::Upon;
-use crate::store::redb::journal::item::{Event, Journaled};
+use crate::store::redb::journaled_table::{Event, Journaled};
 
 const STORE: u64 = 7;
 const RUN: u64 = 8;
@@ -16,7 +16,7 @@ fn tables(number: u64, open: bool) -> Watermark {
 /// One event in a commit, of which there are then as many as its number says.
 fn entry(run: u64, number: u64, upon: Option<Upon>) -> Entry {
     let (mut changes, mut counters) = (Changes::default(), Vec::new());
-    changes.put(Table::Event, &number.to_be_bytes(), b"event");
+    changes.change(Table::Event, (&number.to_be_bytes(), Some(b"event")));
     record::write_counters(&[COUNTERS], &Counters { events: number, ..Counters::default() }, &mut counters);
     let head = Head { store: STORE, run, number, upon };
     changes.seal(head, &counters);
@@ -38,7 +38,7 @@ fn written(run: u64, base: u64, count: u64) -> Vec<Entry> {
 
 /// The number of the event in changes that hold one.
 fn number(changes: &Changes) -> u64 {
-    changes.items(Table::Event).map(|(key, _)| Event::table_key(key)).sum()
+    changes.rows(Table::Event).map(|(key, _)| Event::table_key(key)).sum()
 }
 
 fn judged(whole: Vec<Entry>, tables: &Watermark) -> (Vec<u64>, Vec<Wrong>) {

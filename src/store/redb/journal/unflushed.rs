@@ -1,5 +1,5 @@
-//! What is committed and not in the tables yet, as readers see it: beside a snapshot of the tables they look into the changes that
-//! the journal holds.
+//! What is committed and not in the tables yet: the writer looks here before it looks into the tables, and each reader beside a
+//! snapshot of them.
 
 use std::sync::Arc;
 
@@ -9,61 +9,93 @@ use super::entry::Changes;
 use super::item::Table;
 use crate::store::error::Error;
 use crate::store::record;
+use crate::store::record::key::MarkBytes;
 use crate::store::redb::schema::{self, JOURNALED, STATE};
 
-/// Changes that stand in the journal, oldest first. Small ones are joined, so that readers look into some sixty, not a thousand.
+/// Changes that stand in the journal, oldest first. Neighbours of a like size are joined, so that a look-up goes through some
+/// twenty, not a thousand. What a checkpoint brings in is never joined with what came later.
 #[derive(Clone, Default)]
-pub(in crate::store) struct Unflushed(Vec<Segment>);
+pub(in crate::store) struct Unflushed {
+    segments: Vec<Segment>,
+    /// The number of the last commit that a checkpoint has begun to bring in.
+    frozen: u64,
+}
 
-/// The changes of one commit, or of several that were joined.
+/// The changes of one commit, or of several that follow each other.
 #[derive(Clone)]
 struct Segment {
-    /// The number of its last commit. What the tables have of its earlier commits stands here too until they have the last; that is
-    /// nothing older than what they have, for the newest change under a key is found first.
+    /// The number of the last of them.
     number: u64,
-    is_joined: bool,
     changes: Arc<Changes>,
 }
 
 impl Unflushed {
     /// Adds the changes of the commit with `number`, which is newer than all others.
-    pub(in crate::store) fn push(&mut self, number: u64, changes: Arc<Changes>) {
-        self.0.push(Segment { number, is_joined: false, changes });
-        let small = |segment: &&Segment| !segment.is_joined && segment.changes.bytes().len() <= SMALL_BYTES;
-        if self.0.iter().rev().take_while(small).count() == JOINED {
-            let last = self.0.split_off(self.0.len() - JOINED);
-            let changes = Arc::new(Changes::joined(last.iter().map(|segment| &*segment.changes)));
-            self.0.push(Segment { number, is_joined: true, changes });
+    pub(in crate::store) fn push(&mut self, number: u64, mut changes: Changes) {
+        while let Some(before) = self.segments.pop_if(|before| before.number > self.frozen && before.joins(&changes)) {
+            changes = Changes::joined([&*before.changes, &changes].into_iter());
         }
+        self.segments.push(Segment { number, changes: Arc::new(changes) });
     }
 
-    /// Forgets what the tables hold that have everything up to `number`.
-    pub(in crate::store) fn drop_through(&mut self, number: u64) {
-        self.0.retain(|segment| segment.number > number);
+    /// All of it, for a checkpoint to bring in.
+    pub(in crate::store) fn freeze(&mut self) -> Self {
+        self.frozen = self.number();
+        self.clone()
     }
 
-    pub(in crate::store) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Forgets what was frozen: the tables hold it.
+    pub(in crate::store) fn drop_frozen(&mut self) {
+        self.segments.retain(|segment| segment.number > self.frozen);
     }
 
     /// What is left for readers of tables that have everything up to `number`.
     pub(in crate::store) fn behind(mut self, number: u64) -> Self {
-        self.drop_through(number);
+        self.segments.retain(|segment| segment.number > number);
         self
+    }
+
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The number of the last commit; 0 where there is none.
+    pub(in crate::store) fn number(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.number)
+    }
+
+    /// The counters after the last commit.
+    pub(in crate::store) fn counters(&self) -> Option<&[u8]> {
+        self.changes().next_back().map(Changes::counters)
+    }
+
+    /// All changes, oldest first.
+    pub(in crate::store) fn changes(&self) -> impl DoubleEndedIterator<Item = &Changes> + Clone {
+        self.segments.iter().map(|segment| &*segment.changes)
+    }
+
+    /// All that counts for statistics.
+    pub(in crate::store) fn marks(&self) -> impl Iterator<Item = &MarkBytes> {
+        self.changes().flat_map(Changes::marks)
     }
 
     /// The newest change of the row of `key`: the value that was put, or `Some(None)` when it was taken out. `None`: what the table
     /// says holds.
     pub(in crate::store) fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
-        self.0.iter().rev().find_map(|segment| segment.changes.find(table, key))
+        self.changes().rev().find_map(|changes| changes.find(table, key))
     }
 }
 
-/// How many are joined at once.
-const JOINED: usize = 32;
+impl Segment {
+    /// Whether these and newer changes become one: the sizes fall off by half, so each change is moved few times.
+    fn joins(&self, newer: &Changes) -> bool {
+        let (bytes, newer) = (self.changes.bytes().len(), newer.bytes().len());
+        bytes <= 2 * newer && bytes + newer <= JOINED_BYTES
+    }
+}
 
-/// Bytes up to which changes are joined; there are few that have more.
-const SMALL_BYTES: usize = 16 << 10;
+/// Bytes up to which changes are joined: a commit waits for no more than that to be copied.
+const JOINED_BYTES: usize = 256 << 10;
 
 /// The number up to which the tables hold what the journal held.
 pub(in crate::store) fn journaled(txn: &ReadTransaction) -> Result<u64, Error> {
@@ -90,26 +122,27 @@ mod tests {
     }
 
     fn key(table: Table, key: u8) -> Vec<u8> {
-        vec![key; table.key_bytes().unwrap_or(usize::from(key))]
+        vec![key; table.form().key_bytes.unwrap_or(usize::from(key))]
     }
 
-    fn sealed(batch: &[Put], state: &mut Model) -> Arc<Changes> {
+    fn sealed(batch: &[Put], state: &mut Model) -> Changes {
         let mut changes = Changes::default();
         for (table, row, value) in batch {
             let (at, key) = ((*table as u8, *row), key(*table, *row));
-            match value.map(|value| if table.has_values() { value } else { 0 }) {
+            match value.map(|value| if table.form().has_values { value } else { 0 }) {
                 Some(value) => {
-                    changes.put(*table, &key, if table.has_values() { std::slice::from_ref(&value) } else { &[] });
+                    let bytes: &[u8] = if table.form().has_values { std::slice::from_ref(&value) } else { &[] };
+                    changes.change(*table, (&key, Some(bytes)));
                     state.insert(at, value);
                 }
                 None => {
-                    changes.take(*table, &key);
+                    changes.change(*table, (&key, None));
                     state.remove(&at);
                 }
             }
         }
         changes.seal(Head { store: 1, run: 1, number: 1, upon: None }, &[]);
-        Arc::new(changes)
+        changes
     }
 
     proptest! {
@@ -127,7 +160,8 @@ mod tests {
                 views.push(unflushed.clone());
                 states.push(state);
             }
-            prop_assert!(unflushed.0.len() <= batches.len() / JOINED + JOINED);
+            let sizes: Vec<usize> = unflushed.changes().map(|changes| changes.bytes().len()).collect();
+            prop_assert!(sizes.windows(2).all(|sizes| sizes[0] > 2 * sizes[1]), "{sizes:?}");
             views.insert(0, Unflushed::default());
             let (viewed, written) = (viewed.index(views.len()), written.index(states.len()));
             let view = views.swap_remove(viewed).behind(written as u64);
