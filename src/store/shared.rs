@@ -56,7 +56,7 @@ pub(super) struct Shared {
     pub(super) dial: Dial,
     pub(super) tail: Mutex<Tail>,
     pub(super) facts: broadcast::Sender<Fact>,
-    pub(super) feeds: Feeds,
+    pub(super) feeds: Arc<Feeds>,
     /// The dialect of providers that the config does not name any more.
     standard: Arc<Dialect>,
     pub(super) clock: Clock,
@@ -161,7 +161,7 @@ impl Shared {
             dial,
             tail: Mutex::new(tail),
             facts: broadcast::Sender::new(FACTS),
-            feeds: Feeds::default(),
+            feeds: Arc::default(),
             standard,
             start: clock.steady(),
             clock,

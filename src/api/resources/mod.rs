@@ -15,4 +15,3 @@ pub(in crate::api) mod publish_batch;
 pub(in crate::api) mod sessions;
 pub(in crate::api) mod stats;
 pub(in crate::api) mod webhooks;
-pub(in crate::api) mod whole;

@@ -10,9 +10,10 @@ use crate::cli::args::{self, Target};
 use crate::cli::client::{Call, Everything, Served, in_path};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
 use crate::cli::output::words::in_cell;
+use crate::cli::output::words::json_line;
 use crate::domain::webhook::pattern::check_type_name;
 
 /// List, show, put, import and delete event types: the names that webhooks subscribe to

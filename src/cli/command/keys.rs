@@ -10,8 +10,9 @@ use crate::cli::client::{Call, Everything, Served, in_path};
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
+use crate::cli::output::words::json_line;
 use crate::cli::output::words::{in_cell, plain};
 use crate::domain::rate::Rate;
 

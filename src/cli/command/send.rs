@@ -15,7 +15,8 @@ use crate::cli::client::{Call, Error, Served};
 use crate::cli::command::deliveries;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::{Hint, quoted};
-use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::print::Out;
+use crate::cli::output::words::json_line;
 use crate::cli::output::words::{count, duration, in_cell, plain};
 
 /// Publish one event

@@ -12,8 +12,9 @@ use crate::cli::args::{self, Reach};
 use crate::cli::client::{Answer, Call, Everything, Served};
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
-use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::print::Out;
 use crate::cli::output::table::{Column, table};
+use crate::cli::output::words::json_line;
 use crate::cli::output::words::{in_cell, record};
 use crate::domain::rate::Rate;
 

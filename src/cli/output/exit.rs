@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::hint::{Called, Hint};
-use super::print::json_line;
+use super::words::json_line;
 use super::words::plain;
 use crate::domain::exit;
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use clap::builder::styling::{AnsiColor, Style};
-use serde::Serialize;
 use terminal_size::{Width, terminal_size_of};
 
 use super::exit::{Exit, Failure};
@@ -68,11 +67,6 @@ impl Out {
             complain(&self.errors.error(line));
         }
     }
-}
-
-/// A document as JSON in one line.
-pub(crate) fn json_line(document: &impl Serialize) -> String {
-    serde_json::to_string(document).expect("a document is made of texts, numbers and lists, which JSON can hold")
 }
 
 /// Writes to stderr. That it takes no more cannot be told to anybody.

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use unicode_width::UnicodeWidthStr;
 
 use crate::api::document::members::Members;
+
+/// A document as JSON in one line.
+pub(crate) fn json_line(document: &impl Serialize) -> String {
+    serde_json::to_string(document).expect("a document is made of texts, numbers and lists, which JSON can hold")
+}
 
 pub(crate) use crate::domain::text::plain::{plain, plain_json};
 

@@ -13,8 +13,6 @@ use tokio::sync::watch;
 
 use super::index_tail::Entry;
 use crate::domain::id::TenantNo;
-use crate::store::handle::Store;
-use crate::store::{Owned, Shared};
 
 /// The bells, by the tenant whose events they ring for.
 #[derive(Default)]
@@ -29,28 +27,29 @@ enum Whose {
 
 /// The bells that one waiter listens to.
 pub(crate) struct Feed {
-    shared: Arc<Shared>,
+    feeds: Arc<Feeds>,
     bells: Vec<(Whose, watch::Receiver<()>)>,
 }
 
-impl Store {
-    /// Listens for the events of a tenant, and for those to all tenants of its provider, from this moment on.
-    pub(crate) fn feed(&self, owned: &Owned) -> Feed {
-        let owners = [owned, &Owned::all_of(&owned.provider)];
-        let numbers = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant));
-        let mut whose: Vec<_> = numbers.iter().flatten().map(|no| Whose::Tenant(*no)).collect();
-        if whose.len() < owners.len() {
-            whose.push(Whose::New);
-        }
-        let bells = self.shared.feeds.listen(whose);
-        // The tenant may have had its first event between the look and the bell. Then it listens again.
-        let feed = Feed { shared: self.shared.clone(), bells };
-        let has_moved = owners.map(|owner| self.shared.registry().tenant(&owner.provider, &owner.tenant)) != numbers;
-        if has_moved { self.feed(owned) } else { feed }
-    }
-}
-
 impl Feed {
+    /// Listens, from this moment on, for the events of all owners that `numbers` tells, and for first events while one of them is
+    /// `None`: it has had no event.
+    pub(in crate::store) fn of<const OWNERS: usize>(
+        feeds: &Arc<Feeds>,
+        numbers: impl Fn() -> [Option<TenantNo>; OWNERS],
+    ) -> Self {
+        loop {
+            let seen = numbers();
+            let known = seen.iter().flatten().map(|no| Whose::Tenant(*no));
+            let bells = feeds.listen(known.chain(seen.contains(&None).then_some(Whose::New)).collect());
+            let feed = Self { feeds: feeds.clone(), bells };
+            // An owner may have had its first event between the look and the bell.
+            if numbers() == seen {
+                return feed;
+            }
+        }
+    }
+
     /// Waits until there may be more to read.
     pub(crate) async fn changed(&mut self) {
         let mut bells: Vec<_> = self.bells.iter_mut().map(|(_, bell)| Box::pin(bell.changed())).collect();
@@ -64,7 +63,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        let mut bells = self.shared.feeds.lock();
+        let mut bells = self.feeds.lock();
         for (whose, bell) in self.bells.drain(..) {
             drop(bell);
             if bells.get(&whose).is_some_and(|bell| bell.receiver_count() == 0) {

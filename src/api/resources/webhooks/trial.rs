@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::api::request::context::Context;
 use crate::api::request::params::Form;
 use crate::api::request::settings::Provider;
-use crate::api::resources::whole;
+use crate::api::resources::deliveries::whole;
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::response::wrong::Wrong;

@@ -9,7 +9,8 @@ use crate::cli::args::{self, Target};
 use crate::cli::client::Call;
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
-use crate::cli::output::print::{Out, json_line};
+use crate::cli::output::print::Out;
+use crate::cli::output::words::json_line;
 
 #[derive(Args, Debug)]
 pub(crate) struct Edit {

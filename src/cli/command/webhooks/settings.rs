@@ -75,7 +75,7 @@ fn list(names: &[String]) -> Box<RawValue> {
 mod tests {
     use super::*;
     use crate::cli::output::hint::Called;
-    use crate::cli::output::print::json_line;
+    use crate::cli::output::words::json_line;
 
     #[test]
     fn a_filter_goes_out_byte_for_byte() {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::deliveries::{attempt as attempt_of, body as body_of, document as document_of};
+use super::shown::{attempt as attempt_of, body as body_of, document as document_of};
 use crate::api::document;
 use crate::api::request::auth::Rank;
 use crate::api::request::context::Context;
