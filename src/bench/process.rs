@@ -1,7 +1,5 @@
 //! What a process has spent and holds, as `/proc` tells it (proc(5)); 0 where it cannot be read.
 
-use std::fs;
-
 /// CPU time that a process has spent so far, in microseconds.
 pub(super) fn cpu_us(process: u32) -> u64 {
     cpu_in(&read(process, "stat")).unwrap_or(0)
@@ -19,11 +17,10 @@ pub(super) fn memory_bytes(process: u32) -> [u64; 2] {
 }
 
 fn read(process: u32, file: &str) -> String {
-    fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
+    std::fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
 }
 
-/// The sum of `utime` and `stime`, the 14th and 15th field of `stat`, counted from behind the name in brackets, which may hold
-/// anything. The kernel's unit is 10 ms on every architecture that this program is built for (USER_HZ).
+/// The sum of `utime` and `stime`, the 14th and 15th field of `stat`; the name in brackets before may hold anything. Unit: 10 ms.
 fn cpu_in(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_whitespace().skip(11).map(str::parse::<u64>);
