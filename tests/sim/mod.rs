@@ -1,10 +1,10 @@
-//! A simulation of the whole relay but its network: a day of publishers, receivers and faults passes in a fraction of a second.
+//! A simulation of the whole relay without its network. A day of publishers, receivers and faults passes in a fraction of a second.
 //!
 //! It drives the real writer, one turn at a time, with its wheel, its rules, its journal and its tables, and the real queues, on
 //! virtual time and in one thread. Publishers, receivers, the clocks, the power supply and the order of everything follow from a
-//! seed, so that what a seed shows it shows again. The laws are in `book` and `audit`.
+//! seed, so that a fault which a seed shows can be shown again. The laws are in `book` and `audit`.
 //!
-//! `HOOKWHEEL_SIM_SEEDS=17..18` runs the seeds that it names, here 17 alone, in place of those that a test run takes.
+//! `HOOKWHEEL_SIM_SEEDS=A..B` chooses the seeds from A to B, without B, so `17..18` runs seed 17 alone.
 
 mod audit;
 mod book;
@@ -22,7 +22,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use self::world::{Broken, Counts, Trace, World};
 
-/// Seeds that a test run takes.
+/// The seeds of a test run that is not told which to take.
 const SEEDS: Range<u64> = 0..200;
 
 const VARIABLE: &str = "HOOKWHEEL_SIM_SEEDS";
@@ -38,7 +38,8 @@ fn a_seed_replays_exactly() {
     assert_eq!(run(1), run(1));
 }
 
-/// Lives through the day of one seed: the sum over its steps and what it came to, or which law was broken and how that came.
+/// Runs the day of one seed. Returns a hash over its steps and how often each thing happened, or the law that was broken and the
+/// last steps before.
 fn run(seed: u64) -> Result<(u64, Counts), String> {
     let trace = Trace::default();
     let lived = catch_unwind(AssertUnwindSafe(|| {
@@ -59,12 +60,12 @@ fn run(seed: u64) -> Result<(u64, Counts), String> {
     }
 }
 
-/// As the environment names them, `A..B`, B not among them.
+/// Reads the seeds from the environment, as `A..B`, where B is not included.
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var(VARIABLE) else { return SEEDS };
     let parsed = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     parsed.expect("two numbers with `..` between them")
 }
 
-/// Broken seeds after which no other is tried.
+/// After so many seeds that broke a law no further seed is run.
 const BROKEN_MAX: usize = 20;

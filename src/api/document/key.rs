@@ -1,49 +1,49 @@
-//! API keys.
+//! API keys, as the API shows them.
 
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 
-/// A key as it is listed: without its text, which nobody keeps. An operator's has neither provider nor tenant.
+/// A key in a list. Its text is not shown, since nobody keeps it. An operator's key has neither provider nor tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Key {
     pub(crate) id: String,
-    /// Empty for a key without one.
+    /// The key's name, empty when it has none.
     pub(crate) name: String,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) operator: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
-    /// Absent for a key of the provider itself.
+    /// The tenant that the key acts for. Absent for a provider's own key and an operator's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) tenant: Option<String>,
-    /// Absent for an operator's, which may do everything.
+    /// What the key may do. Absent for an operator's key, which may do everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) scopes: Option<Vec<String>>,
     pub(crate) owner: KeyOwner,
-    /// The id of the key that it was made with.
+    /// The id of the key with which this key was made.
     pub(crate) made_by: Option<String>,
-    /// Null for a key of the config file.
+    /// When the key was made. Null for a key of the config file.
     pub(crate) created_at: Option<Moment>,
-    /// What it is for, in words.
+    /// What the key is for, in the words of its maker.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) description: String,
-    /// From then on it opens nothing; absent: it has no end.
+    /// The time from which on the key is not accepted. Absent when it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<Moment>,
-    /// How often it may be used, as in `1000/s`; absent: as often as the service takes calls.
+    /// How often the key may be used, as in `1000/s`. Absent when that is not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rate_limit: Option<String>,
-    /// By the minute; absent: it was never used, or is a key of the config file.
+    /// The minute of its last use. Absent when it was never used, and for a key of the config file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) last_used_at: Option<Moment>,
 }
 
-/// Whose word a key rests on.
+/// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyOwner {
-    /// It stands in the config file.
+    /// The config file lists the key.
     File,
     Operator,
     Provider,
@@ -59,7 +59,7 @@ impl KeyOwner {
     }
 }
 
-/// The one answer that shows a key's text. It has no `Debug`, so that the text reaches no log.
+/// The answer to the creation of a key, the only one that shows the key's text. It has no `Debug`, so that the text reaches no log.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct NewKey {
     #[serde(flatten)]

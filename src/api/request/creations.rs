@@ -1,9 +1,9 @@
-//! How often webhooks may be made: sixty a minute by each key, then 429.
+//! Limits how often webhooks are made: a key may make sixty a minute, and further calls are answered with 429.
 //!
-//! A webhook that is deleted counts no more against what a key may have, so a key could make and delete without end: each costs
-//! commits, and a pass over all that waits. A key that was made with a provider's key counts as that one, or each key that it makes
-//! would be a new rate. What the config file says is not limited, nor is a call that makes nothing. Callers at the admin socket, and
-//! those of `dev`, need no key and count as one.
+//! The bound on the webhooks of a key does not count deleted ones, so without this limit a key could make and delete webhooks without
+//! end, and each costs commits and a pass over all deliveries that wait. All keys that were made with one provider's key count
+//! together with it, since otherwise each new key would bring a new allowance. Webhooks of the config file are not limited, and calls
+//! that make no webhook do not count. All callers without a key, at the admin socket and in `dev`, count together.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use super::rate::SixtyAMinute;
 use crate::api::response::problem::Problem;
 use crate::domain::access::Maker;
 
-/// Those who made webhooks lately.
+/// Who made webhooks lately, and when.
 #[derive(Debug)]
 pub(crate) struct Creations(SixtyAMinute<Source>);
 
-/// The id of the key that a rate is counted for; `None`: callers who need no key.
+/// The id of the key that creations are counted for. `None` stands for all callers who need no key.
 type Source = Option<Box<str>>;
 
 impl Default for Creations {
@@ -31,13 +31,13 @@ impl Creations {
         self.0.take(source(caller), now)
     }
 
-    /// It was not made.
+    /// Takes the count back, because the webhook was not made.
     pub(crate) fn give_back(&self, caller: &Caller) {
         self.0.give_back(&source(caller));
     }
 }
 
-/// The caller's key, or the provider's key that it was made with.
+/// The key that a caller's creations count for: the provider's key with which the caller's key was made, else the caller's key.
 fn source(caller: &Caller) -> Source {
     let key = caller.key.as_ref()?;
     Some(match &key.maker {

@@ -1,4 +1,4 @@
-//! Every call of the API as data: its method, its path, what it needs, and who does it.
+//! Every call of the API as data: its method, its path, which callers may make it, and the name by which it is carried out.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use crate::api::response::problem::Problem;
 use crate::domain::resource::Resource;
 
-/// One call.
+/// A row of the table: one call of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) verb: Verb,
@@ -18,7 +18,7 @@ pub(crate) struct Route {
     pub(crate) call: Call,
 }
 
-/// The methods that calls have. HEAD asks for what GET does.
+/// The methods that calls have. HEAD is answered as GET, without the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     Get,
@@ -31,7 +31,7 @@ pub(crate) enum Verb {
 /// What a caller must be to make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// Nobody in particular.
+    /// Anybody, also without a key.
     Open,
     /// A provider's or tenant's key with `publish`.
     Publish,
@@ -39,22 +39,22 @@ pub(crate) enum Need {
     Read,
     /// A tenant's or its provider's key with `manage`.
     Manage,
-    /// A provider, or a tenant's key that may read.
+    /// A provider's key, or a tenant's key that may read.
     ReadCatalogue,
-    /// A provider.
+    /// A provider's key.
     Catalogue,
-    /// An operator, or a provider's key with `read` or `manage`: what it is answered is about its own tenants.
+    /// An operator, or a provider's key with `read` or `manage`. For the provider's key the answer is about its own tenants.
     ReadTenants,
     /// An operator, or a provider's key with `manage`, for its own tenants.
     ManageTenants,
     Operator,
-    /// The operator, the admin socket, or an address that the config opens.
+    /// The operator, the admin socket, or an address in `[server] metrics_allow`.
     Metrics,
     /// The operator at the admin socket, not over the network.
     AdminSocket,
 }
 
-/// What is done.
+/// The name of a call, by which `Api::call` carries it out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Healthz,
@@ -109,21 +109,21 @@ pub(crate) enum Call {
     PutTenant,
 }
 
-/// What a path leads to, one call a verb.
+/// The calls of one path, at most one for each method.
 #[derive(Clone, Copy, Debug, Default)]
 struct Methods([Option<(Need, Call)>; VERBS.len()]);
 
-/// The calls, ready to be found.
+/// The table of calls, prepared for finding a call by its path.
 pub(crate) struct Routes(Router<Methods>);
 
-/// A call that was found, with the id in its path.
+/// A call that was found, with the parts of its path that are not fixed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Found<'p> {
     pub(crate) need: Need,
     pub(crate) call: Call,
-    /// As it stands in the path; empty where that has none.
+    /// The id, still percent-encoded. Empty when the path has none.
     pub(crate) id: &'p str,
-    /// The provider in the path; empty where that has none.
+    /// The provider, still percent-encoded. Empty when the path has none.
     pub(crate) provider: &'p str,
 }
 
@@ -144,7 +144,7 @@ impl Routes {
         Self(router)
     }
 
-    /// Unknown paths are 404; a known path without the method is 405 with those it has.
+    /// Finds a call. Fails with 404 for an unknown path, and for a known path without the method with 405, which names its methods.
     pub(crate) fn find<'p>(&self, method: &Method, path: &'p str) -> Result<Found<'p>, Problem> {
         let matched = self.0.at(path).map_err(|_| Problem::NotFound(Resource::Path))?;
         let call = Verb::of(method).and_then(|verb| matched.value.0[verb as usize]);
@@ -155,7 +155,7 @@ impl Routes {
 }
 
 impl Found<'_> {
-    /// The id as it is meant: a path holds percent-encoded what it could not hold else (RFC 3986 section 2.1).
+    /// The id without percent-encoding (RFC 3986 section 2.1). Fails when it is not UTF-8.
     pub(crate) fn decoded_id(&self) -> Result<Cow<'_, str>, Problem> {
         percent_decode_str(self.id).decode_utf8().map_err(|_| Problem::Wrong("the id in the path is not UTF-8".into()))
     }
@@ -185,7 +185,7 @@ impl Verb {
     }
 }
 
-/// Every call with each of its paths: the webhooks' are also found without their version.
+/// Every call with each of its paths. Calls about webhooks have a second path, without `/v1`.
 pub(crate) fn all() -> impl Iterator<Item = (String, Route)> {
     ROUTES.iter().flat_map(|route| {
         let also = route.path.strip_prefix("/v1").filter(|path| path.starts_with("/webhooks"));
@@ -199,7 +199,7 @@ const fn route(verb: Verb, path: &'static str, need: Need, call: Call) -> Route 
 
 const VERBS: [Verb; 5] = [Verb::Get, Verb::Post, Verb::Put, Verb::Patch, Verb::Delete];
 
-/// The table. A new call is a line here, a name in [`Call`] and an arm in `Api::call`.
+/// The table of calls. A new call needs a row here, a name in [`Call`] and an arm in `Api::call`.
 pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/healthz", Need::Open, Call::Healthz),
     route(Verb::Get, "/readyz", Need::Open, Call::Readyz),

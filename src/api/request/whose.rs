@@ -1,4 +1,4 @@
-//! Whose things a list over tenants shows: everyone's, those of a provider's tenants, or one tenant's.
+//! The tenants that a list covers: all, those of one provider, or one tenant.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::domain::id::is_name;
 use crate::domain::resource::Resource;
 use crate::store::{self, OPERATOR_PROVIDER, Owned, Owners, Store, TenantFilter};
 
-/// `?tenant=PROVIDER/TENANT`, `?tenant=PROVIDER/*`, or without it all that the caller may see: an operator everyone's.
+/// The tenants that `?tenant=PROVIDER/TENANT` or `?tenant=PROVIDER/*` names. Without the parameter these are all tenants that the
+/// caller may see, and for an operator that is every tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Whose {
     provider: Option<Box<str>>,
@@ -25,12 +26,13 @@ impl Whose {
         given.map_or_else(Self::default, |(provider, tenant)| Self { provider: Some(provider), tenant })
     }
 
-    /// Those of all its tenants.
+    /// All tenants of one provider.
     pub(crate) fn of_provider(provider: Box<str>) -> Self {
         Self { provider: Some(provider), tenant: None }
     }
 
-    /// The tenant that a path names, which may not be there yet. Refuses a provider that is not there, and what is not the caller's.
+    /// Reads the tenant that a path names. The tenant need not exist. Fails when its provider does not exist, or when the caller's
+    /// key is for other tenants.
     pub(crate) fn named(context: &Context<'_>, provider: &str, tenant: &str) -> Result<Owned, Problem> {
         if !(is_name(provider) && is_name(tenant)) {
             return Err(Problem::NotFound(Resource::Tenant));
@@ -43,7 +45,8 @@ impl Whose {
         named.within(&context.caller).map(|_| owned)
     }
 
-    /// Refuses a provider that is not there, and a tenant that an operator names and nobody knows: an empty list would hide the slip.
+    /// Fails when the provider does not exist, and when an operator names a tenant that nobody knows, since an empty list would
+    /// hide that the name is misspelt.
     pub(crate) fn check(self, context: &Context<'_>) -> Result<Self, Problem> {
         let named = self.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
         if let (Some(provider), Rank::Operator) = (named, context.caller.rank) {
@@ -53,7 +56,7 @@ impl Whose {
         self.within(&context.caller)
     }
 
-    /// Of a provider's key its own tenants, or the one that it named; others do not exist.
+    /// Narrows the tenants to those that the caller's key may see. For a provider's key the tenants of others do not exist.
     fn within(self, caller: &Caller) -> Result<Self, Problem> {
         if caller.rank == Rank::Operator {
             return Ok(self);
@@ -73,12 +76,12 @@ impl Whose {
         self.provider.as_deref().is_none_or(|own| own == provider) && self.tenant.as_deref().is_none_or(|own| own == tenant)
     }
 
-    /// The same for a list of tenants.
+    /// The filter by these tenants, for a list of tenants.
     pub(crate) fn filter(self, search: Option<Box<str>>) -> TenantFilter {
         TenantFilter { provider: self.provider, tenant: self.tenant, search }
     }
 
-    /// The same for the store.
+    /// The filter by these tenants, for the store.
     pub(crate) fn owners(&self) -> Owners {
         match (self.provider.clone(), self.tenant.clone()) {
             (Some(provider), Some(tenant)) => Owners::Tenant(Owned { provider, tenant }),
@@ -87,7 +90,7 @@ impl Whose {
         }
     }
 
-    /// Those tenants, in no order.
+    /// The tenants that the list covers, in no order.
     pub(crate) async fn tenants(self, store: &Store) -> Result<Arc<[Owned]>, store::Error> {
         store.tenants_where(move |owned| self.holds(&owned.provider, &owned.tenant)).await
     }

@@ -1,4 +1,4 @@
-//! What an operator asks of the service itself.
+//! The calls by which an operator looks after the service: status, tables, reload, and trust in the clock.
 
 pub(in crate::api) mod backups;
 pub(in crate::api) mod tenants;
@@ -69,13 +69,13 @@ fn clock_of(api: &Api) -> Clock {
     Clock { now: api.store.now().into(), state, doubt: told }
 }
 
-/// `POST /v1/admin/clock/accept`: the wall clock is right, whatever it did.
+/// `POST /v1/admin/clock/accept`: the operator says that the wall clock is right, so it is trusted again.
 pub(crate) async fn accept_clock(api: &Api) -> Result<Reply, Problem> {
     let doubted = api.store.accept_clock().await?;
     Ok(Reply::document(StatusCode::OK, &ClockAccepted { doubted }))
 }
 
-/// `GET /v1/admin/tables`: what each table takes of the file. It reads the whole store.
+/// `GET /v1/admin/tables`: how many bytes of the store's file each table takes. The call reads the whole store.
 pub(crate) async fn tables(context: &Context<'_>) -> Result<Reply, Problem> {
     let sizes = context.api.store.table_sizes().await?;
     let table =
@@ -83,7 +83,8 @@ pub(crate) async fn tables(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(Reply::document(StatusCode::OK, &Tables { tables: sizes.into_iter().map(table).collect() }))
 }
 
-/// `POST /v1/admin/reload`: 200 with what changed, in words and thing by thing, or 422 with every fault.
+/// `POST /v1/admin/reload`: reads the config again. Answers 200 with a list of the changes and a text of them, or 422 with every
+/// fault of the config.
 pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
     let (answer, answered) = oneshot::channel();
     api.reload.try_send(answer).map_err(|error| match error {

@@ -109,14 +109,14 @@ impl Dev {
     }
 }
 
-/// A port that is taken is one that `--port` chooses.
+/// When the port is taken, the hint names `--port`, which chooses another.
 fn failed(error: server::Error) -> Failure {
     let is_port = matches!(error, server::Error::Bind { .. });
     let failure = Failure::from(error);
     if is_port { failure.with_hint(Hint::again_with_value("--port", "0")) } else { failure }
 }
 
-/// Whether a command that names no socket finds this one: nothing else answers where it looks before.
+/// Whether a command without `--socket` finds this service: no other service answers at the places where it looks first.
 fn is_found(socket: &Path) -> bool {
     if let Some(named) = env::var_os(args::SOCKET_VARIABLE).filter(|named| !named.is_empty()) {
         return Path::new(&named) == socket;
@@ -125,12 +125,12 @@ fn is_found(socket: &Path) -> bool {
     usual.iter().find(|path| *path == socket || UnixStream::connect(path).is_ok()).is_some_and(|first| first == socket)
 }
 
-/// As the header shows it, so that it can be used from another folder.
+/// The path as the header shows it: absolute, so that it works from any folder.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-/// What happens is shown by lines of its own: without another wish the log says errors alone.
+/// The level of the log. `dev` shows what happens by its own lines, so by default the log tells errors only.
 fn log_level(said: Option<OsString>) -> Result<LogLevel, Failure> {
     let Some(said) = said.filter(|said| !said.is_empty()) else { return Ok(LogLevel::Error) };
     let unknown = || {
@@ -145,7 +145,7 @@ fn no_home() -> Failure {
     Failure::usage("there is no folder to keep events in: HOME is not set", Hint::again_with("--ephemeral"))
 }
 
-/// Prints one thing that happened; breaks when nobody reads any more.
+/// Prints one fact. Breaks the loop when stdout was closed by its reader.
 fn shown(seen: &Seen, output: Output, screen: &Screen, out: &Out) -> ControlFlow<()> {
     match show(seen, output, screen, out) {
         Ok(()) => ControlFlow::Continue(()),
@@ -190,7 +190,7 @@ fn share(text: &str) -> Result<f64, String> {
     read.ok_or_else(|| "a share is a number from 0 to 1, as in 0.2".into())
 }
 
-/// Where the README and every example publish to.
+/// The default port, to which the README and all examples publish.
 const PORT: u16 = 8080;
 
 #[cfg(test)]

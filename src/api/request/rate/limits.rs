@@ -1,8 +1,8 @@
-//! `rate_limit`: how often an event may be published for a tenant, and how often a key may be used. What is beyond it is a 429 that says
-//! when to come back.
+//! Enforces `rate_limit`: how often events may be published for a tenant, and how often a key may be used. A call beyond the limit is
+//! answered with 429 and the time after which it may be tried again.
 //!
-//! Of each limited tenant and key one moment is kept (the generic cell rate algorithm, as the crate `governor` has it). Who has no limit costs
-//! nothing here.
+//! For each limited tenant and key one time is kept (the generic cell rate algorithm, by the crate `governor`). A tenant or key
+//! without a limit costs nothing.
 //!
 //! **When there are many.** A limit that nobody used for as long as it counts is as good as new, so it is forgotten when the table has
 //! doubled: keys come and go without end.
@@ -22,7 +22,7 @@ use crate::clock;
 use crate::domain::access::Key;
 use crate::domain::rate::{Per, Rate};
 
-/// What has been used of every limit. A limit that changes begins anew.
+/// How far each limit is used up. A limit that is changed begins unused.
 pub(crate) struct RateLimits<C: Clock = Steady> {
     clock: C,
     /// What `touched` counts from.
@@ -33,16 +33,16 @@ pub(crate) struct RateLimits<C: Clock = Steady> {
 /// The limits that are being used.
 struct Known<C: Clock> {
     limiters: HashMap<Who, Arc<Limiter<C>>>,
-    /// How many there are when the unused ones are forgotten next.
+    /// The number of limits at which unused ones are forgotten the next time.
     sweep_at: usize,
 }
 
-/// Whose limit it is.
+/// The tenant or the key that a limit is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
-    /// Of a provider.
+    /// A tenant of a provider.
     Tenant(Box<str>, Box<str>),
-    /// By its id.
+    /// A key, by its id.
     Key(Box<str>),
 }
 
@@ -56,7 +56,7 @@ impl Who {
     }
 }
 
-/// What has been used of one limit.
+/// How far one limit is used up.
 struct Limiter<C: Clock> {
     rate: Rate,
     used: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
@@ -88,12 +88,12 @@ impl<C: Clock + Clone> RateLimits<C> {
         Self { started: clock.now(), clock, known: RwLock::new(known) }
     }
 
-    /// Counts an event that is published for a tenant; refused beyond its rate.
+    /// Counts an event that is published for a tenant. Fails when that exceeds the tenant's limit.
     pub(crate) fn take_of_tenant(&self, provider: &str, tenant: &str, rate: Rate) -> Result<(), Problem> {
         self.take(Who::Tenant(provider.into(), tenant.into()), rate)
     }
 
-    /// Counts a call, or an event, of a caller's key; refused beyond its rate.
+    /// Counts a call or an event of a caller's key. Fails when that exceeds the key's limit.
     pub(crate) fn take_of_key(&self, key: Option<&Key>) -> Result<(), Problem> {
         match key.and_then(|key| Some((key, key.terms.rate_limit?))) {
             Some((key, rate)) => self.take(Who::Key(key.id.clone()), rate),
@@ -129,7 +129,7 @@ impl<C: Clock + Clone> RateLimits<C> {
 }
 
 impl<C: Clock> Known<C> {
-    /// Forgets the limits that are as good as new, once there are twice as many as were left last time.
+    /// Forgets the limits that are unused by now, once there are twice as many limits as the last such pass left.
     fn sweep(&mut self, now: u64) {
         if self.limiters.len() < self.sweep_at {
             return;
@@ -153,7 +153,7 @@ impl<C: Clock> Limiter<C> {
     }
 }
 
-/// Fewer limits than this are not worth a walk.
+/// Below this number of limits none is forgotten.
 const SWEEP_LEAST: usize = 1_024;
 
 #[cfg(test)]
