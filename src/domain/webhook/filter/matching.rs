@@ -100,6 +100,7 @@ impl<'a> Judge<'a> {
 
     /// Whether `node` matches the value at `at`. `None` stands for a path that leads nowhere.
     pub(super) fn node(&mut self, node: &Node, at: Option<At>) -> Judged {
+        self.spend(1)?;
         match (node, at) {
             (Node::Object(object), at) => self.object(object, at),
             (_, None) => Ok(false),
@@ -122,9 +123,9 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn object(&mut self, object: &Object, at: Option<At>) -> Judged {
+        self.spend(1)?;
         let tape = self.tape;
         if let Some(array) = at.filter(|&at| !object.keys.is_empty() && tape.kind(at) == Kind::Array) {
-            self.spend(1)?;
             return any(tape.elements(array), |element| self.object(object, Some(element)));
         }
         if object.operators.is_empty() && object.keys.is_empty() {
@@ -148,6 +149,7 @@ impl<'a> Judge<'a> {
     /// A value that is no object has no members.
     fn find<T>(&mut self, keys: &[(Box<str>, T)], at: Option<At>) -> Result<usize, Exhausted> {
         let tape = self.tape;
+        self.spend(keys.len())?;
         let before = self.found.len();
         self.found.resize(before + keys.len(), None);
         let Some(object) = at.filter(|&at| tape.kind(at) == Kind::Object) else { return Ok(0) };
@@ -164,6 +166,7 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn test(&mut self, test: &Test, at: Option<At>) -> Judged {
+        self.spend(1)?;
         match (test, at) {
             (Test::Exist(expected), at) => Ok(at.is_some() == *expected),
             (Test::Not(node), at) => Ok(!self.node(node, at)?),
@@ -275,7 +278,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Spends one step for a value, and one for each [`STEP_BYTES`] of its text.
-    fn visit(&mut self, at: At) -> Result<(), Exhausted> {
+    pub(super) fn visit(&mut self, at: At) -> Result<(), Exhausted> {
         self.spend(1 + self.tape.raw(at).len() / STEP_BYTES)
     }
 
@@ -305,15 +308,15 @@ fn any<T>(each: impl IntoIterator<Item = T>, mut holds: impl FnMut(T) -> Judged)
     Ok(false)
 }
 
-/// The most steps of one filter, which take some milliseconds. An event of 1 MiB has fewer values, so only a filter that goes
-/// through such an event several times comes to it.
+/// The most steps of one filter, which take some milliseconds. A filter looks at a value in a few steps, and an event of 1 MiB that
+/// is made of objects has some 100,000 values, so only a filter that goes through such an event several times comes to it.
 pub(super) const STEPS_MAX: usize = 1 << 20;
 
-/// The steps that all filters of one event share: some tenths of a second, in which the writer does nothing else.
-pub(super) const EVENT_STEPS_MAX: usize = 32 << 20;
+/// The steps that all filters of one event share: some tens of milliseconds, in which the writer does nothing else.
+pub(super) const EVENT_STEPS_MAX: usize = 4 << 20;
 
-/// The steps that a filter gets however many judge the same event: enough to look at an event of some thousand values.
-pub(super) const STEPS_MIN: usize = 16 << 10;
+/// The steps that a filter gets however many judge the same event: enough to look at an event of some hundred values.
+pub(super) const STEPS_MIN: usize = 2 << 10;
 
 /// How many bytes of a long value count as one step.
 const STEP_BYTES: usize = 64;

@@ -118,6 +118,18 @@ fn a_filter_that_costs_too_much_lets_the_event_through() {
     assert_eq!(verdict("{\"data\":1}", &zeros), Verdict::Differs);
 }
 
+/// Each of the keys is asked of each of the numbers, although none has members.
+#[test]
+fn keys_that_lead_nowhere_cost_steps_too() {
+    let zeros = format!("[{}0]", "0,".repeat(300_000));
+    for part in ["{\"$not\":1}", "{\"$exist\":false}", "{\"$or\":[{\"$exist\":false}]}"] {
+        let keys: Vec<_> = (0..300).map(|key| format!("\"k{key}\":{part}")).collect();
+        let costly = format!("{{\"data\":{{{},\"z\":1}}}}", keys.join(","));
+        assert_eq!(verdict(&costly, &zeros), Verdict::Unjudged, "{part}");
+        assert_eq!(judged(&filter(&costly), "t", &zeros, &Attributes::new()).1, None);
+    }
+}
+
 #[test]
 fn one_judge_judges_many_filters() {
     let (attributes, data) = (Attributes::new(), br#"{"a":{"b":[1,2],"c":{"d":3}}}"#);

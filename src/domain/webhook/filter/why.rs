@@ -1,6 +1,6 @@
 //! Finds the part of a filter that an event does not match.
 
-use super::matching::{Judge, Judged};
+use super::matching::{Exhausted, Judge, Judged};
 use super::{Filter, Node, Object, Operator, Test};
 use crate::domain::json::Kind;
 use crate::domain::json::tape::{At, Tape};
@@ -40,11 +40,14 @@ impl Judge<'_> {
         if let Some(index) = self.first(object.operators.iter(), |judge, operator| judge.test(&operator.test, at)) {
             return self.blame_operator(&object.operators[index], at, pointer);
         }
-        let member = |key: &str| at.and_then(|at| last_member(tape, at, key));
-        if let Some(index) = self.first(object.keys.iter(), |judge, (key, node)| judge.node(node, member(key))) {
-            let (key, node) = &object.keys[index];
+        let looked = self.first(object.keys.iter(), |judge, (key, node)| {
+            let member = judge.last_member(at, key)?;
+            judge.node(node, member)
+        });
+        if let Some((key, node)) = looked.map(|index| &object.keys[index]) {
             push(key, pointer);
-            self.blame(node, member(key), pointer);
+            let Ok(member) = self.last_member(at, key) else { return };
+            self.blame(node, member, pointer);
         }
     }
 
@@ -58,7 +61,8 @@ impl Judge<'_> {
         }
         let key = self.first(object.keys.iter(), |judge, (key, node)| {
             for element in tape.elements(array) {
-                if judge.node(node, last_member(tape, element, key))? {
+                let member = judge.last_member(Some(element), key)?;
+                if judge.node(node, member)? {
                     return Ok(true);
                 }
             }
@@ -76,6 +80,20 @@ impl Judge<'_> {
         }
     }
 
+    /// The value of a member of the object at `at`, at a step for each member. Of several members with one name it is the last.
+    fn last_member(&mut self, at: Option<At>, key: &str) -> Result<Option<At>, Exhausted> {
+        let tape = self.tape;
+        let Some(object) = at.filter(|&at| tape.kind(at) == Kind::Object) else { return Ok(None) };
+        let mut found = None;
+        for (name, value) in tape.members(object) {
+            self.visit(name)?;
+            if tape.text(name).compare(key).is_eq() {
+                found = Some(value);
+            }
+        }
+        Ok(found)
+    }
+
     /// The index of the first part that does not hold. `None` when all hold, or when the steps are used up.
     fn first<T>(&mut self, parts: impl Iterator<Item = T>, mut holds: impl FnMut(&mut Self, T) -> Judged) -> Option<usize> {
         for (index, part) in parts.enumerate() {
@@ -87,13 +105,6 @@ impl Judge<'_> {
         }
         None
     }
-}
-
-/// The value of a member of the object at `at`. Of several members with one name it is the last.
-fn last_member(tape: &Tape<'_>, at: At, key: &str) -> Option<At> {
-    let is_object = tape.kind(at) == Kind::Object;
-    let members = is_object.then(|| tape.members(at))?;
-    members.filter(|(name, _)| tape.text(*name).compare(key).is_eq()).last().map(|(_, value)| value)
 }
 
 /// Appends a token to a pointer (RFC 6901 section 3).
