@@ -163,10 +163,10 @@ pub(in crate::store) fn write_key(key: &Key, used: Option<Timestamp>, out: &mut 
 /// A key, and when it was used last.
 pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<(Key, Option<Timestamp>), Error> {
     let (version, content) = intact("key", &hash, bytes)?;
-    let ((form, maker), terms, used) = match version {
+    let ReadKey { form, maker, terms, used } = match version {
         KEY_VERSION => termed(decode("key", content)?)?,
-        MADE_KEY_VERSION => (made(decode("key", content)?), Terms::default(), None),
-        UNMADE_KEY_VERSION | VERSION => ((decode("key", content)?, Maker::NOT_KEPT), Terms::default(), None),
+        MADE_KEY_VERSION => made(decode("key", content)?),
+        UNMADE_KEY_VERSION | VERSION => ReadKey::of(decode("key", content)?, Maker::NOT_KEPT),
         _ => return Err(unknown_version("key")),
     };
     let scopes = Scopes { publish: form.scopes & 1 != 0, read: form.scopes & 2 != 0, manage: form.scopes & 4 != 0 };
@@ -182,20 +182,33 @@ pub(in crate::store) fn read_key(hash: [u8; 32], bytes: &[u8]) -> Result<(Key, O
     Ok((Key { id: form.id.into(), name: form.name.into(), role, hash, created_at, maker, terms }, used))
 }
 
-fn termed(form: TermedKeyForm) -> Result<((KeyForm, Maker), Terms, Option<Timestamp>), Error> {
+/// What a key's record says, whatever its version.
+struct ReadKey {
+    form: KeyForm,
+    maker: Maker,
+    terms: Terms,
+    used: Option<Timestamp>,
+}
+
+impl ReadKey {
+    fn of(form: KeyForm, maker: Maker) -> Self {
+        Self { form, maker, terms: Terms::default(), used: None }
+    }
+}
+
+fn termed(form: TermedKeyForm) -> Result<ReadKey, Error> {
     let rate_limit = form.rate_limit.map(|parts| rate("key", parts)).transpose()?;
     let (description, expires_at) = (form.description.into(), form.expires_at.map(Timestamp::from_micros));
     let used = form.used_at.map(Timestamp::from_micros);
-    Ok((made(form.made), Terms { description, expires_at, rate_limit }, used))
+    Ok(ReadKey { terms: Terms { description, expires_at, rate_limit }, used, ..made(form.made) })
 }
 
-fn made(MadeKeyForm { key, maker, by_provider }: MadeKeyForm) -> (KeyForm, Maker) {
-    let maker = maker.map(Box::from);
-    let maker = match maker {
+fn made(MadeKeyForm { key, maker, by_provider }: MadeKeyForm) -> ReadKey {
+    let maker = match maker.map(Box::from) {
         Some(id) if by_provider => Maker::Provider(id),
         maker => Maker::Operator(maker),
     };
-    (key, maker)
+    ReadKey::of(key, maker)
 }
 
 pub(in crate::store) fn write_connection(name: &[u8], connection: &Connection, out: &mut Vec<u8>) {

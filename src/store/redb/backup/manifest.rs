@@ -131,7 +131,7 @@ pub(in crate::store) mod tests {
         Manifest {
             format: Manifest::FORMAT,
             hookwheel: "0.1.0".into(),
-            store_version: 4,
+            store_version: 5,
             taken_at: "2026-03-01T10:02:11Z".into(),
             bytes: 3,
             sha256: sha256.into(),

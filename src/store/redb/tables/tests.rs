@@ -94,7 +94,7 @@ fn key(table: item::Table, key: u8) -> Vec<u8> {
 }
 
 /// A key by its type.
-fn key_of<'a, K: ?Sized + FromBytes>(bytes: &'a [u8]) -> &'a K {
+fn key_of<K: ?Sized + FromBytes>(bytes: &[u8]) -> &K {
     K::from_bytes(bytes)
 }
 

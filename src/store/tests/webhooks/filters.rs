@@ -59,7 +59,7 @@ fn a_filter_outlives_a_restart() {
 #[test]
 fn a_wide_event_goes_in_slices_to_those_whose_filters_match() {
     let name = |number: usize| format!("w{number}");
-    let filter = |number: usize| if number % 2 == 0 { ONES } else { TWOS };
+    let filter = |number: usize| if number.is_multiple_of(2) { ONES } else { TWOS };
     let webhooks = (0..2_400).map(|number| filtered((&name(number), "order.*"), filter(number)));
     let lab = lab(webhooks.collect());
     assert_eq!(told(&lab, "order.paid", r#"{"n":1}"#), 1_200);
