@@ -50,6 +50,13 @@ pub(crate) enum Error {
     Stands(PathBuf),
     #[error("the journal of {path} is not as the service left it; nothing was touched", path = .0.display())]
     NotAsLeft(PathBuf),
+    #[error("{path} is not whole: {why}; nothing was replaced", path = .path.display())]
+    Pages { path: PathBuf, why: String },
+    /// Rows are missing of a copy, or of the table that it was made of.
+    #[error(
+        "table `{table}` counts {counted} rows, of which {copied} could be copied, so pages of the store are damaged; nothing was replaced"
+    )]
+    Short { table: &'static str, counted: u64, copied: u64 },
     #[error("the service is stopping")]
     Stopping,
     #[error("cannot read the store: {0}")]

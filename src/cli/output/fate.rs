@@ -126,7 +126,7 @@ impl From<store::Error> for Failure {
             Error::Faults { .. } => (Exit::Negative, Some(Hint::again_with("--accept-faults"))),
             Error::KeyNeeded { path, file, .. } => (Exit::Negative, Some(Hint::text(key_copied(file, path)))),
             Error::Stands(_) => (Exit::Negative, Some(Hint::again_with("--force"))),
-            Error::NotAsLeft(path) => {
+            Error::NotAsLeft(path) | Error::Pages { path, .. } => {
                 (Exit::Negative, Some(Hint::plain(format!("doctor --store {}", quoted(&path.to_string_lossy())))))
             }
             Error::Random(_) => (Exit::Internal, None),

@@ -1,6 +1,7 @@
 //! Backups of an open store, what is restored of them, and stores that are written anew.
 
 mod salvage;
+mod short;
 mod sizes;
 
 use super::*;

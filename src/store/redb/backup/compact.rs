@@ -16,10 +16,10 @@ use crate::store::files::failed;
 use crate::store::redb::boot::check::must_be_there;
 use crate::store::redb::boot::opening::identity;
 use crate::store::redb::boot::recovery::{Journals, recover};
-use crate::store::redb::boot::trial::{thorough_trial, trial};
+use crate::store::redb::boot::trial::{pages_of, trial};
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::STORE_VERSION;
-use crate::store::redb::site::{check_version, open_known};
+use crate::store::redb::site::{CACHE_BYTES, check_version, open_known};
 use crate::store::rules::retention::pages;
 
 /// What came of it.
@@ -45,19 +45,21 @@ pub(crate) fn compact(path: &Path, tell: &mut dyn FnMut(u64, u64)) -> Result<Com
     room.before(&fresh.path)?;
     // The tables have all of the journal, and the new file says so as the old one does.
     write(&snapshot, &fresh.path, Journaling::AsItIs, room, &mut Telling { tell, done: 0, total: 0 })?;
-    thorough_trial(&fresh.path, |copy, _| identity(&copy.begin_read()?, &fresh.path))?;
+    pages_of(&fresh.path, CACHE_BYTES)?.demand_whole(&fresh.path)?;
+    trial(&fresh.path, |copy| identity(&copy.begin_read()?, &fresh.path))?;
     drop(snapshot);
-    fresh.replace(path)?;
+    fresh.replace_kept(path)?;
     drop(database);
     Ok(Compacted { before, after: length(path)? })
 }
 
-/// Refuses a store of another version, and one whose journal is not as it should be: that is for a start to see to.
+/// Refuses a store of another version, and one whose pages or journal are not as they should be: those are for a start to see to.
 fn judge(path: &Path) -> Result<(), Error> {
     match check_version(path)? {
         Some(found) if found < STORE_VERSION => return Err(Error::Older { path: path.into(), found, known: STORE_VERSION }),
         _ => {}
     }
+    pages_of(path, CACHE_BYTES)?.demand_whole(path)?;
     let wrong = trial(path, |database| {
         identity(&database.begin_read()?, path)?;
         Ok(recover(database, path, Journals::Leave, clock::now())?.wrong)

@@ -39,7 +39,8 @@ pub(in crate::store) fn count(from: &ReadTransaction) -> Result<u64, Error> {
     Ok(rows)
 }
 
-/// Copies every table into a database that has none. All of it is on disk when this returns.
+/// Copies every table into a database that has none. All of it is on disk when this returns. Fails when a table has another number of
+/// rows than it counts, or its copy has: a damaged page hid some, or showed some twice.
 pub(in crate::store) fn copy_all(from: &ReadTransaction, to: &Database, watch: Watch<'_>) -> Result<Copied, Error> {
     let mut copy = Copy { to, txn: None, bytes: 0, copied: Copied::default(), watch };
     macro_rules! copy {
@@ -79,9 +80,10 @@ impl Copy<'_, '_> {
         from: &ReadTransaction,
         definition: Def<K, V>,
     ) -> Result<(), Error> {
-        let (name, mut rows) = (name_of(definition), 0);
+        let (name, mut rows, mut counted) = (name_of(definition), 0, 0);
         let mut piece = Piece::default();
         if let Some(table) = there(from, definition)? {
+            counted = table.len()?;
             for row in table.iter()? {
                 let (key, value) = row?;
                 let (key, value) = (key.value(), value.value());
@@ -95,8 +97,23 @@ impl Copy<'_, '_> {
             }
         }
         self.put(definition, &mut piece)?;
+        self.compare(definition, counted, rows)?;
         self.copied.rows.insert(name.into(), rows);
         Ok(())
+    }
+
+    /// Compares the rows that a table counts with those that were read of it and those that its copy has.
+    fn compare<K: Key + 'static, V: Value + 'static>(
+        &mut self,
+        definition: Def<K, V>,
+        counted: u64,
+        read: u64,
+    ) -> Result<(), Error> {
+        let written = self.txn()?.open_table(definition)?.len()?;
+        if read == counted && written == counted {
+            return Ok(());
+        }
+        Err(Error::Short { table: name_of(definition), counted, copied: read.min(written) })
     }
 
     /// Writes a piece, which is empty then; an empty one makes the table alone.

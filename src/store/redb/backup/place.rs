@@ -57,6 +57,19 @@ impl Fresh {
         sync_folder(store)
     }
 
+    /// Takes the place of the store that stands there, which keeps a second name until the new one stands. On an error the old one
+    /// stands, or keeps that name.
+    pub(in crate::store) fn replace_kept(self, store: &Path) -> Result<(), Error> {
+        let kept = second_name(store)?;
+        if let Err(why) = self.replace(store) {
+            // The link may be the old store's last name, so that it is removed only when the old store has its own.
+            drop(fs::rename(&kept, store).and_then(|()| fs::remove_file(&kept)));
+            return Err(why);
+        }
+        remove(&kept)?;
+        sync_folder(store)
+    }
+
     /// Takes a place where nothing stands; fails when a service has made a store there meanwhile.
     pub(in crate::store) fn settle(self, store: &Path) -> Result<(), Error> {
         sync_folder(store)?;
@@ -75,6 +88,14 @@ impl Drop for Fresh {
             drop(fs::remove_file(&self.path));
         }
     }
+}
+
+/// Gives the file of a store another name, which a kill may have left to an older one. Returns its path.
+fn second_name(store: &Path) -> Result<PathBuf, Error> {
+    let kept = with_suffix(store, KEPT);
+    remove(&kept)?;
+    fs::hard_link(store, &kept).map_err(|cause| failed("keep beside it", store, cause))?;
+    Ok(kept)
 }
 
 /// The store that stands there, or a journal that may hold what no store has.
@@ -107,6 +128,9 @@ pub(in crate::store) fn put(fresh: Fresh, store: &Path) -> Result<(), Error> {
     remove(&file::path(store))?;
     write_version(store)
 }
+
+/// Behind the path of a store that a new file is about to replace.
+const KEPT: &str = ".before-compact";
 
 const JOURNAL: &str = ".journal";
 
@@ -141,6 +165,24 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         Fresh::beside(&path, ".x").unwrap().replace(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn the_old_store_has_a_second_name_until_the_new_one_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        fs::write(&path, "old").unwrap();
+        fs::write(with_suffix(&path, KEPT), "left by a kill").unwrap();
+        let lost = Fresh::beside(&path, ".x").unwrap();
+        fs::remove_file(&lost.path).unwrap();
+        lost.replace_kept(&path).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "the second name is gone");
+        let kept = second_name(&path).unwrap();
+        Fresh::beside(&path, ".x").unwrap().replace(&path).unwrap();
+        assert_eq!(fs::read_to_string(kept).unwrap(), "old");
+        Fresh::beside(&path, ".x").unwrap().replace_kept(&path).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

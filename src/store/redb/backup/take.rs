@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use redb::{Builder, Database, ReadTransaction};
 
@@ -16,6 +19,7 @@ use crate::store::message::backup::{Manifest, SealingKey};
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Counters, Follows};
 use crate::store::redb::backend::Disk;
+use crate::store::redb::boot::trial::{Pages, pages_of};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, COUNTERS, STATE, STORE_VERSION};
@@ -48,6 +52,7 @@ pub(in crate::store) fn take(
     watch: &mut dyn Watch,
 ) -> Result<Manifest, Error> {
     let copied = write(snapshot, &target.fresh, Journaling::None, room, watch)?;
+    compare_pages(&target.fresh, watch)?;
     let (bytes, sha256) = hashed(&target.fresh, &mut |_| watch.copied(0))?;
     let manifest = manifest_of(snapshot, of, copied, (bytes, sha256))?;
     swap(&target.path, &manifest)?;
@@ -85,6 +90,22 @@ pub(in crate::store) fn write(
     let synced = fs::File::open(fresh).and_then(|file| file.sync_all());
     synced.map_err(|cause| failed("sync", fresh, cause))?;
     Ok(copied)
+}
+
+/// Fails unless every page of a copy has its checksum. The thread that compares them may outlive an end of the backup, since redb
+/// cannot be interrupted there.
+pub(in crate::store) fn compare_pages(copy: &Path, watch: &mut dyn Watch) -> Result<(), Error> {
+    let (path, (tell, told)) = (copy.to_owned(), mpsc::channel());
+    let compare = move || drop(tell.send(pages_of(&path, CACHE_BYTES)));
+    let started = thread::Builder::new().name("backup-pages".into()).spawn(compare);
+    started.map_err(|cause| failed("start a thread to read", copy, cause))?;
+    loop {
+        match told.recv_timeout(LOOK) {
+            Ok(pages) => return pages?.demand_whole(copy),
+            Err(RecvTimeoutError::Timeout) => watch.copied(0)?,
+            Err(RecvTimeoutError::Disconnected) => return Pages::Unknown.demand_whole(copy),
+        }
+    }
 }
 
 /// Names a run of its own, which writes no journal.
@@ -133,3 +154,6 @@ pub(in crate::store) fn counters(snapshot: &ReadTransaction) -> Result<Counters,
 
 /// Enough for the pages that a piece of rows in order touches.
 const CACHE_BYTES: usize = 16 << 20;
+
+/// How long the pages of a copy are compared between two looks at the watch.
+const LOOK: Duration = Duration::from_millis(50);

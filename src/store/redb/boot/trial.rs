@@ -27,15 +27,20 @@ pub(in crate::store) fn thorough_trial<T: Send>(
     path: &Path,
     look: impl FnOnce(&Database, Pages) -> Result<T, Error> + Send,
 ) -> Result<T, Error> {
-    refuse_empty(path)?;
-    let pages = match unharmed(path, || Ok(open(path)?.check_integrity())) {
-        Ok(Ok(true)) => Pages::Whole,
-        Ok(Ok(false)) => Pages::Damaged("some do not have their checksum".into()),
-        Ok(Err(fault)) => Pages::Damaged(fault.to_string()),
-        Err(Error::Unreadable { why, .. }) => Pages::Damaged(why),
-        Err(other) => return Err(other),
-    };
+    let pages = pages_of(path, CACHE_BYTES)?;
     unharmed(path, || looked(path, |database| look(database, pages)))
+}
+
+/// Compares every page of the store at `path` with its checksum. Reads all of the file, through a cache of `cache_bytes`.
+pub(in crate::store) fn pages_of(path: &Path, cache_bytes: usize) -> Result<Pages, Error> {
+    refuse_empty(path)?;
+    match unharmed(path, || Ok(open(path, cache_bytes)?.check_integrity())) {
+        Ok(Ok(true)) => Ok(Pages::Whole),
+        Ok(Ok(false)) => Ok(Pages::Damaged("some pages do not have their checksum".into())),
+        Ok(Err(fault)) => Ok(Pages::Damaged(fault.to_string())),
+        Err(Error::Unreadable { why, .. }) => Ok(Pages::Damaged(why)),
+        Err(other) => Err(other),
+    }
 }
 
 /// Whether the pages of a file are those that redb wrote.
@@ -47,18 +52,29 @@ pub(in crate::store) enum Pages {
     Damaged(String),
 }
 
+impl Pages {
+    /// An error about the file at `path` unless every page was compared and is whole.
+    pub(in crate::store) fn demand_whole(self, path: &Path) -> Result<(), Error> {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Damaged(why) => Err(Error::Pages { path: path.into(), why }),
+            Self::Unknown => Err(Error::Pages { path: path.into(), why: "nobody compared its pages".into() }),
+        }
+    }
+}
+
 /// What `look` finds. redb writes when it closes too, and may panic then: that comes too late to matter.
 fn looked<T>(path: &Path, look: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
-    let database = open(path)?;
+    let database = open(path, CACHE_BYTES)?;
     let found = look(&database);
     drop(panic::catch_unwind(AssertUnwindSafe(move || drop(database))));
     found
 }
 
-fn open(path: &Path) -> Result<Database, Error> {
+fn open(path: &Path, cache_bytes: usize) -> Result<Database, Error> {
     let file = OpenOptions::new().read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
     let overlay = Overlay::new(file).map_err(|cause| refused(path, cause))?;
-    let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(overlay);
+    let opened = Builder::new().set_cache_size(cache_bytes).create_with_backend(overlay);
     opened.map_err(|cause| refused(path, cause))
 }
 
