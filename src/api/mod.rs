@@ -28,7 +28,7 @@ use ::http::request::Parts;
 use ::http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 pub(crate) use http::accept::{ALPN, CONNECTIONS_MAX, Listener, SOCKET_CONNECTIONS_MAX, serve};
 pub(crate) use http::shutdown::{Stage, Stop};
@@ -73,6 +73,8 @@ pub(crate) struct Api {
     routes: Routes,
     room: BodyBudget,
     catalogues: Catalogues,
+    /// Held by the import of event types that is at work.
+    importing: Arc<Mutex<()>>,
     /// Of connections over the network, and to the admin socket.
     network: Slots,
     socket: Slots,
@@ -109,6 +111,7 @@ impl Api {
             routes: Routes::new(),
             room,
             catalogues: Catalogues::default(),
+            importing: Arc::default(),
             network: Slots::new(network, started),
             socket: Slots::new(Limits::new(SOCKET_CONNECTIONS_MAX), started),
             parties: RandomState::new(),

@@ -2,9 +2,11 @@
 //!
 //! A schema comes from a provider, and nobody can say what it does from its looks. Three bounds keep a publication from waiting for
 //! it: regular expressions are matched in linear time, [`ways`] refuses a schema that looks at one value in very many ways, and
-//! [`counted`] ends a look at data that takes too many steps. Nothing outside of the schema is ever fetched.
+//! [`counted`] ends a look at data that takes too many steps. [`patterns`] bounds how many regular expressions a schema keeps in
+//! memory. Nothing outside of the schema is ever fetched.
 
 mod counted;
+mod patterns;
 mod ways;
 
 use std::fmt;
@@ -43,8 +45,8 @@ struct Compiled {
 
 impl Schema {
     /// Reads and compiles a schema. Fails with what is wrong and pointers into the schema when it is longer than [`BYTES_MAX`], is
-    /// no schema, is of another draft, refers to something outside of itself, or has a pattern or a combination that could make
-    /// an event wait.
+    /// no schema, is of another draft, refers to something outside of itself, has too many patterns, or has a pattern or a
+    /// combination that could make an event wait.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let schema = Self::from_stored(text.into());
         let compiled = compile(text)?;
@@ -110,6 +112,7 @@ fn compile(text: &str) -> Result<Compiled, Refusal> {
     let schema: Value =
         serde_json::from_str(text).map_err(|_| Refusal::new("", "holds a number or a nesting that is too large"))?;
     let draft = draft(&schema)?;
+    patterns::check(&schema)?;
     let ways = ways::most(&schema, draft == Draft::Draft7)?;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_CACHE_BYTES);
     let options = options_for::<Counted>().with_draft(draft).offline().with_pattern_options(patterns);

@@ -55,6 +55,7 @@ pub(crate) use redb::boot::salvage::{Salvaged, salvage};
 pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
 pub(crate) use redb::read::sizes::TableSize;
+pub(crate) use rules::event_types::{CATALOGUE_BYTES_MAX, EVENT_TYPES_MAX};
 pub(crate) use shared::Health;
 use shared::Shared;
 pub(crate) use shared::described::{Added, Described, Tenants};

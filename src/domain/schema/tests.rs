@@ -168,8 +168,8 @@ fn data_that_takes_too_many_steps_is_given_up() {
     ] });
     let deep = (0..100).fold(json!({}), |inner, _| json!({ "a": inner }));
     assert_eq!(soon(|| pointers(&schema(&tree), &deep)), [""]);
-    let patterns: serde_json::Map<_, _> = (0..2_000).map(|at| (format!("^{at}x"), json!(false))).collect();
-    let names: serde_json::Map<_, _> = (0..20_000).map(|at| (format!("n{at}"), json!(0))).collect();
+    let patterns: serde_json::Map<_, _> = (0..64).map(|at| (format!("^{at}x"), json!(false))).collect();
+    let names: serde_json::Map<_, _> = (0..60_000).map(|at| (format!("n{at}"), json!(0))).collect();
     let refusals = soon(|| schema(&json!({ "patternProperties": patterns })).check(json!(names).to_string().as_bytes()));
     assert_eq!(refusals, [Refusal::new("", TOO_MUCH)]);
     let listed: Vec<_> = (0..10_000).map(|at| json!({ "a": at })).collect();
@@ -197,6 +197,18 @@ fn a_pattern_is_matched_in_linear_time_or_refused() {
     for pattern in ["(?=a)b", "(a)\\1", "[", "(\\w{100}){100}"] {
         assert_eq!(refused(&json!({ "items": { "pattern": pattern } })).pointer, "/items/pattern", "{pattern}");
     }
+}
+
+#[test]
+fn a_schema_with_more_than_64_different_patterns_is_refused() {
+    let named = |count: usize| (0..count).map(|at| (format!("^{at}x"), json!(true))).collect::<serde_json::Map<_, _>>();
+    let listed = |count: usize| (0..count).map(|at| json!({ "pattern": format!("^{at}y") })).collect::<Vec<_>>();
+    schema(&json!({ "patternProperties": named(64) }));
+    assert_eq!(refused(&json!({ "patternProperties": named(65) })).pointer, "/patternProperties/^9x");
+    assert_eq!(refused(&json!({ "prefixItems": listed(65) })).pointer, "/prefixItems/64/pattern");
+    let both = refused(&json!({ "items": { "prefixItems": listed(40) }, "patternProperties": named(40) }));
+    assert!(both.pointer == "/items/prefixItems/24/pattern" && both.reason.contains("64"), "{both:?}");
+    schema(&json!({ "prefixItems": vec![json!({ "pattern": "^[0-9]+$" }); 1_000] }));
 }
 
 #[test]

@@ -21,10 +21,10 @@ pub(in crate::store) fn put(known: &[Arc<EventType>], event_type: &EventType, ad
 
 /// Names, descriptions and examples of one provider's event types together: a sum over them is taken at each change, and all of
 /// them stay in memory.
-const CATALOGUE_BYTES_MAX: usize = 4 << 20;
+pub(crate) const CATALOGUE_BYTES_MAX: usize = 4 << 20;
 
 /// Event types that one provider may add.
-const EVENT_TYPES_MAX: usize = 4_096;
+pub(crate) const EVENT_TYPES_MAX: usize = 4_096;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,12 @@
 //! `POST /v1/event-types/import`: puts the webhooks of an OpenAPI document into a provider's catalogue.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
+use serde_json::Value;
 
-use super::openapi::{self, Described};
+use super::openapi::{Described, Document};
 use super::{DESCRIPTION_CHARS_MAX, EXAMPLE_BYTES_MAX, NO_EXAMPLE};
 use crate::api::document::event_type::Imported;
 use crate::api::request::context::{self, Context};
@@ -16,12 +18,16 @@ use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::refusal::Refusal;
 use crate::domain::schema::Schema;
 use crate::domain::webhook::pattern::check_type_name;
+use crate::store::CATALOGUE_BYTES_MAX;
 
 /// Adds and changes event types as the document says, and leaves all others. When anything in the document cannot be taken, nothing
-/// is changed. When the catalogue becomes full on the way, what was put before stays.
+/// is changed. When the catalogue becomes full on the way, what was put before stays. One import is at work at a time, since each
+/// needs several times the memory of its document; others wait.
 pub(crate) async fn import(context: &Context<'_>) -> Result<Reply, Problem> {
     let (body, dialect) = (context.body.clone(), context.dialect().clone());
-    let read = context::aside(move || read(&body, &dialect)).await?;
+    let turn = context.api.importing.clone().lock_owned().await;
+    // The work goes on when the client leaves. So it holds the turn itself.
+    let (read, _turn) = context::aside(move || (read(&body, &dialect), turn)).await?;
     let types = read.map_err(|refusals| Problem::Fields(refusals.into_iter().map(told).collect()))?;
     let mut imported = Imported::default();
     for event_type in types {
@@ -47,59 +53,77 @@ fn is_same(known: &EventType, read: &EventType) -> bool {
     *known == EventType { ours: known.ours, ..read.clone() }
 }
 
-/// Reads the event types of a document. Fails with everything that is wrong.
+/// Reads the event types of a document. Fails with everything that is wrong, and as soon as the event types are together longer than
+/// [`CATALOGUE_BYTES_MAX`]: all webhooks may refer to one large schema, and each gets its own copy.
 fn read(document: &[u8], dialect: &Dialect) -> Result<Vec<EventType>, Vec<Refusal>> {
-    let described = openapi::read(document).map_err(|refusal| vec![refusal])?;
-    let (mut types, mut refusals) = (Vec::new(), Vec::new());
-    for webhook in described {
-        match event_type(webhook, dialect) {
+    let document = Document::read(document).map_err(|refusal| vec![refusal])?;
+    let (mut types, mut refusals, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for webhook in document.webhooks() {
+        match webhook.and_then(|webhook| event_type(&webhook, dialect, &mut bytes)) {
             Ok(event_type) => types.push(event_type),
             Err(refusal) => refusals.push(refusal),
         }
-        if refusals.len() == WRONG_MAX {
+        if refusals.len() == WRONG_MAX || bytes > CATALOGUE_BYTES_MAX {
             break;
         }
     }
     if refusals.is_empty() { Ok(types) } else { Err(refusals) }
 }
 
-/// Makes an event type of a webhook. Its version stays as it is, since a document has none.
-fn event_type(webhook: Described, dialect: &Dialect) -> Result<EventType, Refusal> {
-    let at = |inner: &str| format!("{}{inner}", webhook.pointer);
-    check_type_name(&webhook.name).map_err(|reason| Refusal::new(at(""), reason))?;
-    let schema = match &webhook.schema {
-        None => None,
-        Some(schema) => {
-            let schema = Schema::parse(&schema.to_string());
-            let schema = schema
-                .map_err(|refusal| Refusal::new(at(""), format!("its schema, at `{}`: {}", refusal.pointer, refusal.reason)))?;
-            Some(Arc::new(schema))
-        }
-    };
-    let example = webhook.example.as_ref().map_or_else(|| NO_EXAMPLE.into(), ToString::to_string);
-    if example.len() > EXAMPLE_BYTES_MAX {
-        return Err(Refusal::new(
-            at(""),
-            format!("its example is {} bytes long; at most {EXAMPLE_BYTES_MAX} are kept", example.len()),
-        ));
+/// Makes an event type of a webhook, and adds its length to `bytes`. Fails when that exceeds [`CATALOGUE_BYTES_MAX`].
+fn event_type(webhook: &Described<'_>, dialect: &Dialect, bytes: &mut usize) -> Result<EventType, Refusal> {
+    let event_type = described(webhook, dialect).map_err(|reason| Refusal::new(&*webhook.pointer, reason))?;
+    *bytes += event_type.bytes();
+    if *bytes > CATALOGUE_BYTES_MAX {
+        let most = CATALOGUE_BYTES_MAX >> 20;
+        let reason = format!("with it, the event types of the document are longer than the {most} MiB that a catalogue may have");
+        return Err(Refusal::new(&*webhook.pointer, reason));
     }
+    Ok(event_type)
+}
+
+/// The event type that a webhook describes. Its version stays as it is, since a document has none.
+fn described(webhook: &Described<'_>, dialect: &Dialect) -> Result<EventType, Cow<'static, str>> {
+    check_type_name(webhook.name)?;
+    let schema = webhook.schema.as_ref().map(schema).transpose()?;
+    let example = webhook.example.map_or_else(|| Ok(NO_EXAMPLE.into()), example)?;
     if let Err(refusal) = dialect.body.data(example.as_bytes()) {
-        return Err(Refusal::new(at(""), format!("its example cannot be printed in this dialect, at `{}`", refusal.pointer)));
+        return Err(format!("its example cannot be printed in this dialect, at `{}`", refusal.pointer).into());
     }
     Ok(EventType {
         description: webhook.description.chars().take(DESCRIPTION_CHARS_MAX).collect::<String>().into(),
         example: example.into(),
         ours: false,
-        version: dialect.event_type(&webhook.name).map_or(0, |known| known.version),
+        version: dialect.event_type(webhook.name).map_or(0, |known| known.version),
         schema,
         deprecated: webhook.deprecated,
         name: webhook.name.into(),
     })
 }
 
+/// Keeps the text of a schema that can be compiled, and not what it compiles to: that is far larger, and an import has many.
+fn schema(schema: &Value) -> Result<Arc<Schema>, String> {
+    let text = schema.to_string();
+    match Schema::parse(&text) {
+        Ok(_) => Ok(Arc::new(Schema::from_stored(text.into()))),
+        Err(refusal) => Err(format!("its schema, at `{}`: {}", refusal.pointer, refusal.reason)),
+    }
+}
+
+/// The text of an example. No more of it is written than is kept.
+fn example(example: &Value) -> Result<String, String> {
+    let mut text = vec![0; EXAMPLE_BYTES_MAX];
+    let mut left = &mut text[..];
+    let written = serde_json::to_writer(&mut left, example);
+    let length = EXAMPLE_BYTES_MAX - left.len();
+    text.truncate(length);
+    let text = written.ok().and_then(|()| String::from_utf8(text).ok());
+    text.ok_or_else(|| format!("its example is longer than the {EXAMPLE_BYTES_MAX} bytes that are kept"))
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::api::request::settings::fixture;
@@ -146,5 +170,46 @@ mod tests {
         assert!(is_same(&EventType { ours: true, ..read[0].clone() }, &read[0]));
         assert!(!is_same(&EventType { deprecated: true, ..read[0].clone() }, &read[0]));
         assert!(!is_same(&EventType { schema: None, ..read[0].clone() }, &read[0]));
+    }
+
+    /// An import of webhooks that all have the schema at `references`, which is `bytes` long.
+    fn read_sharing(webhooks: usize, references: &[String], bytes: usize) -> Result<Vec<EventType>, Vec<Refusal>> {
+        let parts: Vec<_> = references.iter().map(|reference| json!({ "$ref": reference })).collect();
+        let item = webhook(&json!({ "schema": { "prefixItems": parts } }));
+        let all: serde_json::Map<_, _> = (0..webhooks).map(|at| (format!("w{at:05}"), item.clone())).collect();
+        let shared = json!({ "description": "x".repeat(bytes) });
+        let document = json!({ "openapi": "3.1.0", "webhooks": all, "components": { "aaaaaaaa": shared } });
+        read(document.to_string().as_bytes(), &fixture::dialect("$data", Numbers::Ecmascript))
+    }
+
+    /// A schema of 200 KiB would be copied 300 times, which is 60 MB made of a document of 250 KB.
+    #[test]
+    fn copies_of_one_schema_end_at_the_catalogue_bound() {
+        let bytes = 200 << 10;
+        let refusals =
+            read_sharing(300, &["#/components/aaaaaaaa".to_owned()], bytes).map(|read| read.len()).expect_err("too much");
+        let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+        let copies = (4 << 20) / bytes;
+        assert_eq!(refusal.pointer, format!("/webhooks/w{copies:05}"), "{refusal:?}");
+        assert!(refusal.reason.contains("4 MiB"), "{refusal:?}");
+    }
+
+    #[test]
+    fn all_spellings_of_one_reference_share_a_copy() {
+        let spelled = |bits: usize| (0..8).map(|bit| if bits >> bit & 1 == 0 { "a" } else { "%61" }).collect::<String>();
+        let references: Vec<_> = (0..256).map(|bits| format!("#/components/{}", spelled(bits))).collect();
+        let read = read_sharing(1, &references, 10 << 10).expect("one copy is short enough");
+        let text = read[0].schema.as_ref().expect("a schema").text();
+        assert_eq!(text.matches("\"description\"").count(), 1);
+        assert_eq!(text.matches("#/$defs/schema0\"").count(), 256);
+    }
+
+    #[test]
+    fn a_document_with_more_webhooks_than_a_catalogue_is_refused() {
+        let all = |count: usize| (0..count).map(|at| (format!("w{at}"), webhook(&json!({})))).collect::<serde_json::Map<_, _>>();
+        assert_eq!(read_all(&all(4_096).into()).map(|read| read.len()), Ok(4_096));
+        let refusals = read_all(&all(4_097).into()).map(|read| read.len()).expect_err("too many");
+        assert_eq!(refusals.len(), 1);
+        assert!(refusals[0].pointer == "/webhooks" && refusals[0].reason.contains("4096"), "{refusals:?}");
     }
 }

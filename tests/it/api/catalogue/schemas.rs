@@ -129,10 +129,10 @@ async fn no_schema_holds_up_an_event() {
     let branch = |name: &str| json!({ "properties": { "a": { "$ref": "#" } }, "required": [name] });
     put(&provider, "deep", &json!({ "schema": { "anyOf": [branch("x"), branch("y")] } })).await.expect(201);
     put(&provider, "regex", &json!({ "schema": { "pattern": "^(a|a)*$" } })).await.expect(201);
-    let patterns: serde_json::Map<_, _> = (0..3_000).map(|at| (format!("^{at}x"), json!(false))).collect();
+    let patterns: serde_json::Map<_, _> = (0..64).map(|at| (format!("^{at}x"), json!(false))).collect();
     put(&provider, "wide", &json!({ "schema": { "patternProperties": patterns } })).await.expect(201);
     let deep = (0..100).fold(json!({}), |inner, _| json!({ "a": inner }));
-    let wide: serde_json::Map<_, _> = (0..20_000).map(|at| (format!("n{at}"), json!(0))).collect();
+    let wide: serde_json::Map<_, _> = (0..60_000).map(|at| (format!("n{at}"), json!(0))).collect();
     let began = Instant::now();
     for (kind, data) in [("deep", deep), ("regex", json!(format!("{}!", "a".repeat(100_000)))), ("wide", json!(wide))] {
         service.tenant("s", "t").publish(&json!({ "type": kind, "data": data })).await.problem(422, &["/data"]);
