@@ -32,6 +32,13 @@ pub(in crate::store) fn private() -> fs::OpenOptions {
     options
 }
 
+/// The same, and fails where the last part of the path is a symbolic link: what is written there must not go to another file.
+pub(in crate::store) fn unlinked() -> fs::OpenOptions {
+    let mut options = private();
+    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
 /// A file that must stay where it is as long as the store is open.
 #[derive(Debug)]
 pub(in crate::store) struct WatchedFile {

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::store::error::Error;
-use crate::store::files::{failed, private, sync_folder, with_suffix};
+use crate::store::files::{failed, sync_folder, unlinked, with_suffix};
 use crate::store::message::backup::Manifest;
 
 /// A file beside a backup.
@@ -28,8 +28,13 @@ pub(in crate::store) fn beside(backup: &Path, suffix: &str) -> PathBuf {
 /// The manifest of the backup that stands at `path`.
 pub(in crate::store) fn read(path: &Path) -> Result<Manifest, Error> {
     let document = if is_half_swapped(path) { beside(path, DOCUMENT_FRESH) } else { beside(path, DOCUMENT) };
-    let bytes = fs::read(&document).map_err(|cause| failed("read", &document, cause))?;
-    let refused = |why: String| Error::Backup { path: document.clone(), why };
+    read_document(&document)
+}
+
+/// The manifest in a file of its own.
+pub(in crate::store) fn read_document(document: &Path) -> Result<Manifest, Error> {
+    let bytes = fs::read(document).map_err(|cause| failed("read", document, cause))?;
+    let refused = |why: String| Error::Backup { path: document.into(), why };
     let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|wrong| refused(format!("it cannot be read: {wrong}")))?;
     if manifest.format > Manifest::FORMAT {
         return Err(refused(format!("it is of a newer form, {}", manifest.format)));
@@ -89,7 +94,7 @@ pub(in crate::store) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let written = || -> std::io::Result<()> {
-        let mut file = private().write(true).create(true).truncate(true).open(path)?;
+        let mut file = unlinked().write(true).create_new(true).open(path)?;
         file.write_all(bytes)?;
         file.sync_all()
     };
@@ -116,7 +121,7 @@ pub(in crate::store) fn hashed(path: &Path, watch: &mut dyn FnMut(&[u8]) -> Resu
 /// Behind the path of a backup: what is written until it is whole, its manifest, and that manifest until it takes its place.
 pub(in crate::store) const FRESH: &str = ".new";
 pub(in crate::store) const DOCUMENT: &str = ".json";
-const DOCUMENT_FRESH: &str = ".json.new";
+pub(in crate::store) const DOCUMENT_FRESH: &str = ".json.new";
 
 const PIECE_BYTES: usize = 256 << 10;
 

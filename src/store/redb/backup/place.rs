@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::manifest::{remove, rename};
 use crate::store::error::Error;
-use crate::store::files::{failed, private, sync_folder, with_suffix};
+use crate::store::files::{failed, sync_folder, unlinked, with_suffix};
 use crate::store::redb::journal::file;
 use crate::store::redb::site::{KEY, VERSION, write_version};
 
@@ -44,7 +44,7 @@ impl Fresh {
     /// Makes the file beside the store, empty.
     pub(in crate::store) fn beside(store: &Path, suffix: &str) -> Result<Self, Error> {
         let path = with_suffix(store, suffix);
-        let made = private().write(true).create(true).truncate(true).open(&path);
+        let made = unlinked().write(true).create(true).truncate(true).open(&path);
         made.map_err(|cause| failed("write", &path, cause))?;
         Ok(Self { path, in_place: false })
     }

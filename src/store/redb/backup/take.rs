@@ -14,7 +14,7 @@ use super::room::Room;
 use super::target::Target;
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
-use crate::store::files::{failed, private};
+use crate::store::files::{failed, unlinked};
 use crate::store::message::backup::{Manifest, SealingKey};
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Counters, Follows};
@@ -119,7 +119,7 @@ fn follow_none(database: &Database) -> Result<(), Error> {
 
 /// A database that takes little memory, since a service runs beside it.
 fn small_database(path: &Path) -> Result<Database, Error> {
-    let file = private().read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
+    let file = unlinked().read(true).write(true).open(path).map_err(|cause| failed("open", path, cause))?;
     let disk = Disk::new(file, &Medium::default()).map_err(|cause| refused(path, cause))?;
     let opened = Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(disk);
     opened.map_err(|cause| refused(path, cause))
