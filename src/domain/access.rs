@@ -31,6 +31,30 @@ impl Terms {
     pub(crate) fn have_ended(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }
+
+    /// The terms of a key that is made with a key of other terms. It ends no later and is used no more often than its maker; where
+    /// it says nothing, it has its maker's end and rate. Returns what goes beyond.
+    pub(crate) fn under(mut self, maker: &Self) -> (Self, Vec<Beyond>) {
+        let mut beyond = Vec::new();
+        if let Some(end) = maker.expires_at
+            && *self.expires_at.get_or_insert(end) > end
+        {
+            beyond.push(Beyond::End(end));
+        }
+        if let Some(rate) = maker.rate_limit
+            && self.rate_limit.get_or_insert(rate).is_faster_than(rate)
+        {
+            beyond.push(Beyond::Rate(rate));
+        }
+        (self, beyond)
+    }
+}
+
+/// In what a key would go further than the key that makes it, which has this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    End(Timestamp),
+    Rate(Rate),
 }
 
 /// Who made a key.
@@ -135,6 +159,20 @@ impl Scopes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_made_key_goes_no_further_than_its_maker() {
+        let at = |second| Some(Timestamp::from_secs(second));
+        let rate = |text: &str| text.parse().ok();
+        let terms = |expires_at, rate_limit| Terms { description: "".into(), expires_at, rate_limit };
+        let (free, maker) = (Terms::default(), terms(at(9), rate("10/s")));
+        assert_eq!(free.clone().under(&maker), (maker.clone(), Vec::new()));
+        let less = terms(at(8), rate("600/m"));
+        assert_eq!(less.clone().under(&maker), (less, Vec::new()));
+        let (_, beyond) = terms(at(10), rate("11/s")).under(&maker);
+        assert_eq!(beyond, [Beyond::End(Timestamp::from_secs(9)), Beyond::Rate(maker.rate_limit.expect("it has one"))]);
+        assert_eq!(maker.clone().under(&free), (maker, Vec::new()));
+    }
 
     #[test]
     fn a_key_opens_nothing_from_its_end_on() {

@@ -13,6 +13,14 @@ pub(crate) struct Rate {
     pub(crate) per: Per,
 }
 
+impl Rate {
+    /// Whether it allows more in the long run than another rate.
+    pub(crate) fn is_faster_than(self, other: Self) -> bool {
+        let in_the_time_of = |rate: Self, other: Self| u64::from(rate.count.get()) * other.per.duration().as_secs();
+        in_the_time_of(self, other) > in_the_time_of(other, self)
+    }
+}
+
 /// The time in which a rate counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Per {
@@ -71,6 +79,15 @@ pub(crate) const COUNT_MAX: u32 = 1_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_of_other_times_are_compared() {
+        let rate = |text: &str| text.parse::<Rate>().expect("a rate");
+        for (fast, slow) in [("2/s", "1/s"), ("1/s", "59/m"), ("61/m", "1/s"), ("2/m", "119/h")] {
+            assert!(rate(fast).is_faster_than(rate(slow)) && !rate(slow).is_faster_than(rate(fast)), "{fast} {slow}");
+        }
+        assert!(!rate("60/m").is_faster_than(rate("1/s")) && !rate("1/s").is_faster_than(rate("60/m")));
+    }
 
     #[test]
     fn a_rate_reads_back_from_its_print() {

@@ -1,6 +1,7 @@
-//! How often a provider's keys may make and revoke keys: sixty calls a minute for all of them together, then 429.
+//! How often a provider's keys may make keys, revoke keys and describe tenants: sixty calls a minute for all of them together, then
+//! 429.
 //!
-//! Each is a commit, and each key names a tenant that stays. By provider and not by key, or each new key would be a new rate. An
+//! Each is a commit, and each new tenant stays. By provider and not by key, or each new key would be a new rate. An
 //! operator is not limited, so that a key that leaked can be revoked while its holder uses up the rate.
 
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::auth::{Caller, Rank};
 use super::rate::SixtyAMinute;
 use crate::api::response::problem::Problem;
 
-/// The providers whose keys made or revoked any lately.
+/// The providers whose keys did any of it lately.
 #[derive(Debug)]
 pub(crate) struct KeyChanges(SixtyAMinute<Arc<str>>);
 
@@ -21,7 +22,7 @@ impl Default for KeyChanges {
 }
 
 impl KeyChanges {
-    /// Counts a key that is about to be made or revoked.
+    /// Counts a key that is about to be made or revoked, or a tenant that is about to be described.
     pub(crate) fn take(&self, caller: &Caller, now: Instant) -> Result<(), Problem> {
         if caller.rank == Rank::Operator {
             return Ok(());
@@ -30,7 +31,7 @@ impl KeyChanges {
     }
 }
 
-const RULE: &str = "the keys of a provider make and revoke at most 60 keys a minute";
+const RULE: &str = "the keys of a provider make and revoke keys and describe tenants at most 60 times a minute";
 
 #[cfg(test)]
 mod tests {

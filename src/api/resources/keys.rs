@@ -21,7 +21,7 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::config::checked::DEFAULT_OWNER;
-use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
+use crate::domain::access::{Beyond, Key, Maker, Role, Scopes, Terms};
 use crate::domain::id::{is_name, key_id};
 use crate::domain::rate::NoRate;
 use crate::domain::time::Timestamp;
@@ -44,7 +44,8 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut form = Form::read_or_empty(&context.body, MEMBERS)?;
     let now = context.api.store.now();
-    let (name, terms) = (name(&mut form), terms(&mut form, now));
+    let name = name(&mut form);
+    let terms = terms_below(terms(&mut form, now), &context.caller, &mut form);
     let role = match context.caller.rank {
         Rank::Operator => role(&mut form, context.settings),
         Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &context.caller, scopes)?,
@@ -158,6 +159,20 @@ fn name(form: &mut Form<'_>) -> String {
 }
 
 /// What the key is for, until when, and how often.
+/// The terms of a key that the caller makes. Only an operator makes keys that go further than its own.
+fn terms_below(terms: Terms, caller: &Caller, form: &mut Form<'_>) -> Terms {
+    let maker = caller.key.as_ref().filter(|_| caller.rank != Rank::Operator);
+    let Some(maker) = maker else { return terms };
+    let (terms, beyond) = terms.under(&maker.terms);
+    for further in beyond {
+        match further {
+            Beyond::End(end) => form.note("expires_at", format!("is later than {}, the end of your key", end.rfc3339_secs())),
+            Beyond::Rate(rate) => form.note("rate_limit", format!("is more than {rate}, the limit of your key")),
+        }
+    }
+    terms
+}
+
 fn terms(form: &mut Form<'_>, now: Timestamp) -> Terms {
     let description = form.text("description").unwrap_or_default();
     if description.chars().count() > DESCRIPTION_CHARS_MAX || description.chars().any(char::is_control) {

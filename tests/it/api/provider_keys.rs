@@ -60,6 +60,20 @@ async fn a_provider_that_manages_has_all_that_is_its_tenants() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_provider_makes_goes_no_further_than_its_own() {
+    let service = Service::start(&two_providers()).await;
+    let end = "2999-01-01T00:00:00Z";
+    let new = json!({ "name": "app", "provider": "shop", "scopes": ["manage", "read"], "expires_at": end, "rate_limit": "50/s" });
+    let own = service.operator().post("/v1/admin/keys", &new).await.expect(201);
+    let app = service.stranger().with_key(&text(&own["key"]));
+    let made = app.post("/v1/admin/keys", &json!({ "tenant": "bolt", "scopes": ["read"] })).await.expect(201);
+    assert_eq!((&made["expires_at"], &made["rate_limit"]), (&own["expires_at"], &json!("50/s")), "{made}");
+    let further = json!({ "tenant": "bolt", "scopes": ["read"], "expires_at": "2999-01-01T00:00:01Z", "rate_limit": "51/s" });
+    let refused = app.post("/v1/admin/keys", &further).await;
+    refused.problem(422, &["/expires_at", "/rate_limit", "the end of your key", "the limit of your key"]);
+}
+
+#[tokio::test]
 async fn what_a_provider_makes_says_so_and_is_not_without_end() {
     let service = Service::start(&two_providers()).await;
     let app = service.stranger().with_key(&key_of_shop(&service, "manage"));
@@ -73,7 +87,7 @@ async fn what_a_provider_makes_says_so_and_is_not_without_end() {
         calls += 1;
         assert!(calls < 200, "there is no end");
     }
-    app.post("/v1/admin/keys", &one).await.problem(429, &["60 keys a minute", "try again"]);
+    app.post("/v1/admin/keys", &one).await.problem(429, &["60 times a minute", "try again"]);
     service.cli(&["keys", "new", "more", "--tenant", "shop/bolt"]).expect(0);
     service.cli(&["keys", "revoke", "app"]).expect(0);
     app.post("/v1/admin/keys", &one).await.problem(401, &[]);

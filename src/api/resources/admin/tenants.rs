@@ -15,6 +15,7 @@ use crate::api::response::page::{Frame, Listed, documents, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
+use crate::clock;
 use crate::domain::id::{TenantNo, is_name};
 use crate::domain::rate::NoRate;
 use crate::domain::resource::Resource;
@@ -56,6 +57,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = Whose::named(context, context.provider, context.id)?;
     let profile = read(Form::read_or_empty(&context.body, &["environment", "name", "metadata", "rate_limit"])?)?;
+    context.api.key_changes.take(&context.caller, clock::steady())?;
     let new = NewTenant { owned, profile, restores: context.caller.rank == Rank::Operator };
     let described = context.api.store.describe_tenant(new).await;
     let (tenant, is_new) = described.map_err(|denied| of_file(denied, context.settings))?;
