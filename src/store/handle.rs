@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::sync::broadcast;
 
-use super::Error;
 use super::files::WatchedFile;
 use super::message::command::{Finished, Limits, Op, OutcomeRoom, Ready};
 use super::message::finding::Finding;
@@ -23,9 +22,11 @@ use super::redb::site::{Moment, Site};
 use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
 use super::shared::dial::{self, Dial};
+use super::shared::feeds::Feed;
 use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::writer::inbox::{Full, Inbox};
+use super::{Error, Owned};
 use crate::budget::{Budget, Capture, Share};
 use crate::clock::Clock;
 use crate::domain::dialect::Dialect;
@@ -183,6 +184,13 @@ impl Store {
 
     pub(crate) fn facts(&self) -> broadcast::Receiver<Fact> {
         self.shared.facts.subscribe()
+    }
+
+    /// Listens for the events of a tenant, and for those to all tenants of its provider, from this moment on.
+    pub(crate) fn feed(&self, owned: &Owned) -> Feed {
+        let owners = [owned, &Owned::all_of(&owned.provider)];
+        let number = |owner: &Owned| self.shared.registry().tenant(&owner.provider, &owner.tenant);
+        Feed::of(&self.shared.feeds, || owners.map(number))
     }
 
     pub(crate) fn health(&self) -> Health {

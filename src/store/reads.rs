@@ -15,7 +15,6 @@ use super::message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, View, 
 use super::redb::read::Reader;
 use super::redb::read::begin::Begin;
 use super::redb::read::sizes::TableSize;
-use super::shared::feeds::Feed;
 use super::{Error, Owned};
 use crate::budget::Share;
 use crate::domain::delivery::tally::{Hour, Tally};
@@ -45,13 +44,6 @@ impl Store {
     /// The event with this id that one of the tenants has, or that is for all tenants of its provider. Its content is left out.
     pub(crate) async fn event_of_any(&self, tenants: Arc<[Owned]>, id: String) -> Result<Option<Event>, Error> {
         self.aside(move |reader| reader.event_by_id(&tenants, &id)).await
-    }
-
-    /// Listens for the events of a tenant, and for those to all tenants of its provider, from this moment on.
-    pub(crate) fn feed(&self, owned: &Owned) -> Feed {
-        let owners = [owned, &Owned::all_of(&owned.provider)];
-        let number = |owner: &Owned| self.shared.registry().tenant(&owner.provider, &owner.tenant);
-        Feed::of(&self.shared.feeds, || owners.map(number))
     }
 
     /// The keys of at most `limit` events of a tenant and of all tenants of its provider, oldest first, behind `after`.
