@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::background::index_flush::Flushing;
 use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
+use super::tables::index::Flushing;
 use crate::domain::access::KeyHash;
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::timekeeper::TimeKeeper;

@@ -13,15 +13,8 @@ use std::sync::PoisonError;
 
 use crate::store::error::Error;
 use crate::store::redb::batch::Batch;
-use crate::store::redb::tables::index::Rows;
+use crate::store::redb::tables::index::{Flushing, Rows};
 use crate::store::shared::index_tail::{Entry, Flush};
-
-/// A flush under way.
-pub(in crate::store) struct Flushing {
-    pub(in crate::store) rows: Rows,
-    /// Whether somebody waits for its end.
-    pub(in crate::store) hurries: bool,
-}
 
 impl Batch<'_, '_> {
     /// Starts writing the tail out when it is long. One that has become twice as long waits for no checkpoint.

@@ -12,6 +12,13 @@ use crate::store::shared::index_tail::{Flush, IndexRow};
 #[derive(Clone)]
 pub(in crate::store) struct Rows(Arc<Mutex<Flush>>);
 
+/// A flush under way.
+pub(in crate::store) struct Flushing {
+    pub(in crate::store) rows: Rows,
+    /// Whether somebody waits for its end.
+    pub(in crate::store) hurries: bool,
+}
+
 impl Rows {
     pub(in crate::store) fn of(flush: Flush) -> Self {
         Self(Arc::new(Mutex::new(flush)))
