@@ -144,7 +144,7 @@ impl Writer {
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
         if !under_way && (late || full) {
             let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
-            let index = self.memory.flushing.as_ref().map(|flushing| (flushing.rows.clone(), index_rows));
+            let index = self.memory.flushing.as_mut().and_then(|flushing| flushing.share(index_rows));
             self.checkpoints.begin(Job { index, ..memtable.freeze() });
             self.journal.turn_over();
             self.checkpoint_at = None;

@@ -13,7 +13,7 @@ use std::sync::PoisonError;
 
 use crate::store::error::Error;
 use crate::store::redb::batch::Batch;
-use crate::store::redb::tables::index::{Flushing, Rows};
+use crate::store::redb::tables::index::Flushing;
 use crate::store::shared::index_tail::{Entry, Flush};
 
 impl Batch<'_, '_> {
@@ -48,7 +48,7 @@ impl Batch<'_, '_> {
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.memory.flushing = Some(Flushing { rows: Rows::of(Flush::new(entries, up_to)), hurries });
+        self.memory.flushing = Some(Flushing::of(Flush::new(entries, up_to), hurries));
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.
@@ -60,13 +60,12 @@ impl Batch<'_, '_> {
     /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
     /// goes into the tables anyway, is written by slices here.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
-        let Some(Flushing { rows, hurries }) = &self.memory.flushing else { return Ok(()) };
-        if *hurries || self.tables.are_touched() || self.tables.memtable.is_too_long() {
-            self.tables.flush_index(rows, slice_rows(self.after.index.len()))?;
+        let Some(flushing) = &self.memory.flushing else { return Ok(()) };
+        if flushing.hurries || self.tables.are_touched() || self.tables.memtable.is_too_long() {
+            self.tables.flush_index(&flushing.rows, slice_rows(self.after.index.len()))?;
         }
         // What a checkpoint has taken is written when that has ended.
-        let waits = self.tables.memtable.awaits_checkpoint();
-        let Some((count, up_to)) = rows.ended().filter(|_| !waits) else { return Ok(()) };
+        let Some((count, up_to)) = flushing.ended(self.tables.memtable.awaits_checkpoint()) else { return Ok(()) };
         self.memory.flushing = None;
         self.after.flushed = true;
         self.memory.counters.indexed = up_to;

@@ -17,6 +17,27 @@ pub(in crate::store) struct Flushing {
     pub(in crate::store) rows: Rows,
     /// Whether somebody waits for its end.
     pub(in crate::store) hurries: bool,
+    /// Whether the checkpoint that began last takes rows of it.
+    is_shared: bool,
+}
+
+impl Flushing {
+    pub(in crate::store) fn of(flush: Flush, hurries: bool) -> Self {
+        Self { rows: Rows::of(flush), hurries, is_shared: false }
+    }
+
+    /// The rows and how many of them a checkpoint that begins may take. `None` when none are left: then the flush does not wait for
+    /// the end of that checkpoint, or checkpoints that follow each other without a pause would hold it up for ever.
+    pub(in crate::store) fn share(&mut self, most: usize) -> Option<(Rows, usize)> {
+        self.is_shared = self.rows.ended().is_none();
+        self.is_shared.then(|| (self.rows.clone(), most))
+    }
+
+    /// Once all rows are written: how many entries of the tail they are of, and the last event that the index holds with them.
+    /// `is_checkpointing` says whether a checkpoint is under way.
+    pub(in crate::store) fn ended(&self, is_checkpointing: bool) -> Option<(usize, u64)> {
+        self.rows.ended().filter(|_| !(self.is_shared && is_checkpointing))
+    }
 }
 
 impl Rows {
@@ -24,16 +45,16 @@ impl Rows {
         Self(Arc::new(Mutex::new(flush)))
     }
 
-    /// Writes at most so many of the rows that are left.
-    pub(super) fn write(&self, table: &mut Counted<'_, &'static IndexKey, ()>, most: usize) -> Result<(), Error> {
-        let rows = self.flush().take(most);
-        put_rows(table, &rows)
-    }
-
     /// Once all rows were taken: how many entries of the tail they are of, and the last event that the index holds with them.
     pub(in crate::store) fn ended(&self) -> Option<(usize, u64)> {
         let flush = self.flush();
         flush.is_over().then_some((flush.count, flush.up_to))
+    }
+
+    /// Writes at most so many of the rows that are left.
+    pub(super) fn write(&self, table: &mut Counted<'_, &'static IndexKey, ()>, most: usize) -> Result<(), Error> {
+        let rows = self.flush().take(most);
+        put_rows(table, &rows)
     }
 
     fn flush(&self) -> MutexGuard<'_, Flush> {
