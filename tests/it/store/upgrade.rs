@@ -56,7 +56,7 @@ async fn a_killed_store_of_version_3_opens_with_all_that_its_journal_holds() {
     let repeated = r#"{"type": "sale.made", "id": "sale-3", "data": {"number": 3}}"#;
     acme.send(http::Method::POST, "/v1/events", "application/json", repeated.into()).await.expect(200);
 
-    assert_eq!(fs::read_to_string(service.folder().join(format!("{}.version", config::STORE))).expect("read"), "4\n");
+    assert_eq!(fs::read_to_string(service.folder().join(format!("{}.version", config::STORE))).expect("read"), "5\n");
     service.kill9();
     service.check_store();
     service.start_again().await;
