@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use super::actor::Until;
 use super::stage::Stage;
-use super::strace::{self, Fault, Tracer};
+use super::strace::{self, EIO, Fault, Tracer};
 
 /// A place at which the service writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,11 @@ impl Site {
     /// Runs up to a fault. The service may have ended then.
     pub(super) async fn hit(self, stage: &mut Stage, fault: Fault) -> Hit {
         let log = NamedTempFile::new().expect("a temporary file");
-        let ended = self.run(stage, Some(fault), &log).await;
+        let mut ended = self.run(stage, Some(fault), &log).await;
+        if ended.is_none() && fault.what == EIO && strace::was_injected(log.path()) {
+            // The fault came with one of the last calls, and a service under strace takes a while to end.
+            ended = stage.service.ended_within(LAST_END_WITHIN).await;
+        }
         let injected = ended.is_some_and(|ended| !ended.success()) || strace::was_injected(log.path());
         Hit { injected, ended }
     }
@@ -103,3 +107,6 @@ const CHECKPOINT_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// How long to wait for a fault that came with the last call of the script.
 const END_WITHIN: Duration = Duration::from_millis(50);
+
+/// The longest end of a service whose sync has failed.
+const LAST_END_WITHIN: Duration = Duration::from_secs(5);
