@@ -50,7 +50,8 @@ fn events_are_read_as_far_as_there_is_room() {
     let data = |length: usize| format!("\"{}\"", "x".repeat(length));
     [100, 100, 60_000, 100].into_iter().for_each(|length| drop(lab.publish("order.paid", &data(length))));
     let mut keys = lab.store.reader.event_keys(&owned(), EventKey::MIN, 10).unwrap();
-    keys.insert(1, EventKey(keys[0].0 + 1));
+    // No event has it: the key after the first may be that of the second.
+    keys.insert(1, EventKey(keys[0].0 - 1));
     let read = |from: usize, room| {
         let found = lab.runtime.block_on(lab.store.events(keys[from..].to_vec(), Space { room, printed: 1 }));
         match found.unwrap() {
