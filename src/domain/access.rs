@@ -50,7 +50,7 @@ impl Terms {
     }
 }
 
-/// In what a key would go further than the key that makes it, which has this.
+/// Where a new key would go beyond the key that makes it. Holds what that key has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beyond {
     End(Timestamp),

@@ -80,7 +80,7 @@ pub(crate) const CHANNEL_BYTES: usize = 32;
 
 const CHANNEL_LENGTH_MAX: usize = 128;
 
-const NO_CHANNEL: &str = "is no channel: 1 to 128 of A-Za-z0-9-_.";
+const NO_CHANNEL: &str = "is not a channel name: 1 to 128 letters A-Z a-z, digits, `-`, `_` or `.`";
 
 #[cfg(test)]
 mod tests {

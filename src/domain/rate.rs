@@ -57,7 +57,7 @@ impl fmt::Display for Rate {
 
 /// A text is no rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("is no rate, like 1000/s, 600/m or 50/h, of 1 to {COUNT_MAX}")]
+#[error("is not a rate; write it as in 1000/s, 600/m or 50/h, with a count from 1 to {COUNT_MAX}")]
 pub(crate) struct NoRate;
 
 impl FromStr for Rate {

@@ -82,7 +82,7 @@ impl Compiled {
         match counted::within(self.steps, || self.validator.is_valid(Seen(data))) {
             Ok(true) => Vec::new(),
             Ok(false) => self.faults(data),
-            Err(Spent) => vec![Refusal::new("", TOO_MUCH)],
+            Err(Spent) => vec![Refusal::new("", DATA_TOO_MUCH)],
         }
     }
 
@@ -110,14 +110,15 @@ fn compile(text: &str) -> Result<Compiled, Refusal> {
     }
     json::scan(text.as_bytes()).map_err(|fault| Refusal::new("", fault.to_string()))?;
     let schema: Value =
-        serde_json::from_str(text).map_err(|_| Refusal::new("", "holds a number or a nesting that is too large"))?;
+        serde_json::from_str(text).map_err(|_| Refusal::new("", "holds a number that is too large, or is nested too deeply"))?;
     let draft = draft(&schema)?;
     patterns::check(&schema)?;
     let ways = ways::most(&schema, draft == Draft::Draft7)?;
     let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_CACHE_BYTES);
     let options = options_for::<Counted>().with_draft(draft).offline().with_pattern_options(patterns);
     let built = counted::within(STEPS, || options.build(&schema));
-    let validator = built.map_err(|Spent| Refusal::new("", TOO_MUCH))?.map_err(|fault| refusal(&fault, fault.to_string()))?;
+    let validator =
+        built.map_err(|Spent| Refusal::new("", SCHEMA_TOO_MUCH))?.map_err(|fault| refusal(&fault, fault.to_string()))?;
     Ok(Compiled { validator, steps: STEPS / (ways / WAYS_FREE).max(1) })
 }
 
@@ -144,7 +145,9 @@ impl fmt::Debug for Schema {
     }
 }
 
-const TOO_MUCH: &str = "takes more steps than a schema may take";
+/// Of a schema that is not taken, and of data.
+const SCHEMA_TOO_MUCH: &str = "takes more steps than a schema may take";
+const DATA_TOO_MUCH: &str = "takes too many steps to check against the schema";
 
 /// The longest schema in bytes.
 pub(crate) const BYTES_MAX: usize = 256 << 10;

@@ -31,7 +31,7 @@ pub(crate) enum Error {
     Open { why: String, remedy: String },
     #[error("no backup can be written to {path}: {why}", path = .path.display())]
     Target { path: PathBuf, why: &'static str },
-    #[error("there is no room for {path}: it needs {needs} bytes on its disk, of which {free} are free", path = .path.display())]
+    #[error("not enough room for {path}: {needs} bytes must be free on its disk, and {free} are", path = .path.display())]
     NoRoom { path: PathBuf, needs: u64, free: u64 },
     #[error("{path} is no whole backup: {why}", path = .path.display())]
     Backup { path: PathBuf, why: String },

@@ -16,7 +16,7 @@ pub(crate) struct EventType {
     /// The JSON Schema of the data of such an event, as it was written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<Box<RawValue>>,
-    /// Whether the provider asks subscribers to leave the type.
+    /// Whether the type is deprecated: subscribers should stop using it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) deprecated: bool,
 }

@@ -251,7 +251,7 @@ mod tests {
         Page { frame: Frame::default(), rows, rows_printed: 0, bytes_printed: 0 }
     }
 
-    /// What a future answers that waits for nothing.
+    /// The output of a future that is ready at its first poll.
     fn at_once<T>(future: impl Future<Output = T>) -> T {
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(answer) => answer,

@@ -78,11 +78,11 @@ pub(crate) struct Put {
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     type_version: Option<i64>,
 
-    /// A JSON Schema of an event's data, which the provider may ask for with `validate`: JSON, @FILE, or - for stdin
+    /// A JSON Schema for the event's data, checked when the provider's `validate` is warn or refuse: JSON, @FILE, or - for stdin
     #[arg(long, value_name = "SCHEMA")]
     schema: Option<String>,
 
-    /// Mark it as one that subscribers should leave
+    /// Mark the type as deprecated: subscribers should stop using it
     #[arg(long)]
     deprecated: bool,
 
@@ -166,7 +166,7 @@ impl Import {
             return Ok(Exit::Ok);
         }
         let imported: Imported = answer.read()?;
-        for (what, names) in [("added", &imported.added), ("changed", &imported.changed), ("left", &imported.left)] {
+        for (what, names) in [("added", &imported.added), ("changed", &imported.changed), ("unchanged", &imported.left)] {
             names.iter().try_for_each(|name| out.line(format!("{}  {what}", in_cell(name))))?;
         }
         Ok(Exit::Ok)

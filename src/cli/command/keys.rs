@@ -53,7 +53,7 @@ pub(crate) struct New {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
 
-    /// Until when it is taken: a time, or how long from now, as in 30d [default: until it is revoked]
+    /// When the key expires: a time, or how long from now, as in 30d [default: never]
     #[arg(long, value_name = "TIME", value_parser = args::to_come)]
     expires: Option<String>,
 

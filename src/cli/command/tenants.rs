@@ -26,7 +26,7 @@ pub(crate) enum Tenants {
     List(List),
     /// Show one tenant
     Show(Show),
-    /// Say anew all that is said of a tenant, and make one that is not there; what is left out is taken away
+    /// Replace the description of a tenant, or make the tenant; an option left out clears its value
     Put(Box<Put>),
 }
 

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nobody_knows_is_nothing_of_nothing() {
+    fn the_percentage_of_an_unknown_total_is_zero() {
         assert_eq!([percent(0, 0), percent(5, 0), percent(1, 3), percent(3, 3), percent(4, 3)], [0, 0, 33, 100, 100]);
     }
 

@@ -23,7 +23,7 @@ pub(super) fn retry(table: &mut Table, faults: &mut Faults) -> Option<Retry> {
     let decorrelated = table.table("decorrelated_jitter", faults).and_then(|inner| decorrelated(inner, faults));
     let jitter = table.number("jitter", 0.0..=1.0, faults);
     if let Some(jitter) = jitter.as_ref().filter(|jitter| jitter.value != 0.0 && decorrelated.is_some()) {
-        faults.add(&jitter.location, "`jitter` comes on top of a policy that is jitter itself", "jitter = 0.0");
+        faults.add(&jitter.location, "`jitter` must be 0 or absent: decorrelated_jitter has jitter of its own", "jitter = 0.0");
     }
     table.finish(faults);
     let policy = schedule.map(|schedule| schedule.value).or(exponential).or(decorrelated)?;

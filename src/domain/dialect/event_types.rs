@@ -19,7 +19,7 @@ pub(crate) struct EventType {
     pub(crate) version: i64,
     /// What the data of an event must be. The provider says whether it is asked.
     pub(crate) schema: Option<Arc<Schema>>,
-    /// Whether the provider asks subscribers to leave the type.
+    /// Whether the type is deprecated: subscribers should stop using it.
     pub(crate) deprecated: bool,
 }
 

@@ -55,7 +55,11 @@ impl<'a> Walk<'a> {
         match self.ways.get(&address) {
             Some(Some(ways)) => return Ok(*ways),
             Some(None) => return Err(Refusal::new(pointer, "leads back to itself without going into the value")),
-            None if depth > DEPTH_MAX => return Err(Refusal::new(pointer, "is held against the same value as too many others")),
+            None if depth > DEPTH_MAX => {
+                let reason =
+                    format!("is nested too deeply: schemas may lead to each other at most {DEPTH_MAX} times for one value");
+                return Err(Refusal::new(pointer, reason));
+            }
             None => {}
         }
         self.ways.insert(address, None);

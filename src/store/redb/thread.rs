@@ -350,8 +350,8 @@ impl Shared {
     }
 }
 
-/// A checkpoint begins when a half of the journal's file is so long, since small batches take a block each. At twice this length
-/// the writer waits for the checkpoint that is under way.
+/// A checkpoint begins when one half of the journal's file is longer than this. That counts whole blocks, since small batches
+/// take one each. At twice this length the writer waits for the checkpoint that is under way.
 const JOURNAL_BYTES: u64 = 5 << 20;
 
 /// The longest that a change stands in the journal before a checkpoint begins. The fsyncs of each checkpoint disturb some three of

@@ -229,7 +229,7 @@ async fn a_backup_for_which_there_is_no_room_leaves_the_service_its_own() {
     let Some(service) = Service::start_on_disk(&Config::quick(), 120).await else { return };
     service.acme().publish_new("order.paid").await;
     let path = service.folder().join("disk/b.redb").display().to_string();
-    service.admin().post("/v1/admin/backup", &json!({ "path": path })).await.problem(507, &["no room"]);
+    service.admin().post("/v1/admin/backup", &json!({ "path": path })).await.problem(507, &["not enough room"]);
     assert!(!service.disk().has("b.redb.new") && !service.disk().has("b.redb"));
     service.acme().publish_new("order.paid").await;
 }

@@ -53,7 +53,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(Reply::document(StatusCode::OK, &document(&tenant, context.settings)))
 }
 
-/// `PUT /v1/admin/tenants/{provider}/{id}`: says anew all that is said of a tenant, and makes one that is not there.
+/// `PUT /v1/admin/tenants/{provider}/{id}`: replaces the description of a tenant, or makes the tenant.
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = Whose::named(context, context.provider, context.id)?;
     let profile = read(Form::read_or_empty(&context.body, &["environment", "name", "metadata", "rate_limit"])?)?;
@@ -98,7 +98,7 @@ fn line(member: &str, text: &str, chars_max: usize, form: &mut Form<'_>) -> Box<
     text.into()
 }
 
-/// Names and texts; what is none is noted, and gives none.
+/// Reads the metadata, which are names and texts. What is wrong is noted in the form.
 fn metadata(form: &mut Form<'_>) -> BTreeMap<Box<str>, Box<str>> {
     let given = form.member("metadata").map(|field| field.raw).filter(|raw| *raw != "null");
     let Some(given) = given else { return BTreeMap::new() };
@@ -108,7 +108,8 @@ fn metadata(form: &mut Form<'_>) -> BTreeMap<Box<str>, Box<str>> {
     };
     let bytes: usize = metadata.iter().map(|(name, text)| name.len() + text.len()).sum();
     if metadata.len() > METADATA_MAX || bytes > METADATA_BYTES_MAX {
-        form.note("metadata", format!("has {} members with {bytes} bytes; at most 50 with 4096 are kept", metadata.len()));
+        let has = format!("has {} members and {bytes} bytes of names and texts", metadata.len());
+        form.note("metadata", format!("{has}; at most {METADATA_MAX} members and {METADATA_BYTES_MAX} bytes are taken"));
     }
     metadata
 }

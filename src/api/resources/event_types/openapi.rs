@@ -46,7 +46,7 @@ impl Document {
         }
         let found = ["webhooks", "x-webhooks"].into_iter().find_map(|name| Some((name, value.get(name)?.as_object()?)));
         let (member, webhooks) =
-            found.ok_or_else(|| Refusal::new("/webhooks", "is missing; the webhooks of the document are imported"))?;
+            found.ok_or_else(|| Refusal::new("/webhooks", "is missing; an import takes its event types from `webhooks`"))?;
         if webhooks.len() > EVENT_TYPES_MAX {
             let reason = format!("has {} webhooks; at most {EVENT_TYPES_MAX} are taken", webhooks.len());
             return Err(Refusal::new(format!("/{member}"), reason));

@@ -24,14 +24,16 @@ pub(super) fn timeout_json(timeout: Duration) -> String {
 pub(super) fn retry(raw: &str) -> Read<Retry> {
     let mut object = Object::read(raw)?;
     if POLICIES.iter().filter(|name| object.has(name)).count() != 1 {
-        return Err(refused("has not exactly one of schedule, exponential and decorrelated_jitter"));
+        return Err(refused("must have exactly one of schedule, exponential and decorrelated_jitter"));
     }
     let jitters_itself = object.has("decorrelated_jitter");
     let schedule = object.take("schedule", schedule);
     let exponential = object.take("exponential", exponential);
     let decorrelated = object.take("decorrelated_jitter", decorrelated);
     let jitter = object.take("jitter", |raw| match number(raw, &(0.0..=1.0))? {
-        jitter if jitter > 0.0 && jitters_itself => Err(refused("comes on top of a policy that is jitter itself")),
+        jitter if jitter > 0.0 && jitters_itself => {
+            Err(refused("must be 0 or absent: decorrelated_jitter has jitter of its own"))
+        }
         jitter => Ok(jitter),
     });
     let policy = schedule.or(exponential).or(decorrelated);
@@ -168,11 +170,11 @@ mod tests {
             told(retry(r#"{"exponential":{"first":"1s","factor":0.5}}"#)),
             ["/exponential/factor is not a number from 1 to 1000", "/exponential/retries is missing"]
         );
-        let one_of = " has not exactly one of schedule, exponential and decorrelated_jitter";
+        let one_of = " must have exactly one of schedule, exponential and decorrelated_jitter";
         assert_eq!(told(retry("{}")), [one_of]);
         assert_eq!(told(retry(r#"{"schedule":[],"exponential":{}}"#)), [one_of]);
         let both = r#"{"decorrelated_jitter":{"median":"1s","retries":1},"jitter":0.1}"#;
-        assert_eq!(told(retry(both)), ["/jitter comes on top of a policy that is jitter itself"]);
+        assert_eq!(told(retry(both)), ["/jitter must be 0 or absent: decorrelated_jitter has jitter of its own"]);
     }
 
     #[test]

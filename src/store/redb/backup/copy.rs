@@ -116,7 +116,7 @@ impl Copy<'_, '_> {
         Err(Error::Short { table: name_of(definition), counted, copied: read.min(written) })
     }
 
-    /// Writes a piece, which is empty then; an empty one makes the table alone.
+    /// Writes the rows of `piece` and empties it. With no rows it only makes the table.
     fn put<K: Key + 'static, V: Value + 'static>(&mut self, definition: Def<K, V>, piece: &mut Piece) -> Result<(), Error> {
         {
             let mut table = Counted::of(self.txn()?.open_table(definition)?, &Grown::default());

@@ -63,7 +63,7 @@ pub(in crate::store) fn take(
 /// What a copy says of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Journaling {
-    /// It waits for none, and none that stands beside it, wherever it is put, goes on from it.
+    /// The copy needs no journal, and no journal beside it is applied to it, wherever it is put.
     None,
     /// What the snapshot says: the copy takes the place of its file.
     AsItIs,

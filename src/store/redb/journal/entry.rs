@@ -30,8 +30,8 @@ pub(in crate::store) struct Changes {
 /// The items of one table.
 #[derive(Default)]
 struct Items {
-    /// So many of the first are in the order of their prefixes, then of their keys, and of several with one key the newest is the
-    /// last. The others are newer and stand as they came.
+    /// How many items at the front of `all` are sorted by prefix and key; of several with one key the newest is last. The items
+    /// behind them are newer, in the order of their arrival.
     sorted: usize,
     all: Vec<Item>,
 }
@@ -313,7 +313,8 @@ impl Item {
     }
 }
 
-/// The first bytes of a key as a number that sorts as they do. Keys of any length mostly begin alike: of those it is a checksum.
+/// The first bytes of a key as a number that sorts as they do. For a table whose keys vary in length, a checksum of the key,
+/// since such keys mostly begin alike.
 #[inline]
 fn prefix(table: Table, key: &[u8]) -> u128 {
     if table.form().key_bytes.is_none() {

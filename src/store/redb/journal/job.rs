@@ -14,7 +14,7 @@ pub(in crate::store) struct Job {
     pub(in crate::store) done: mpsc::Sender<Result<u64, Error>>,
 }
 
-/// A checkpoint under way. It comes to the bytes of all rows.
+/// A checkpoint under way. Yields the bytes of all rows.
 pub(in crate::store) struct UnderWay(mpsc::Receiver<Result<u64, Error>>);
 
 impl Job {
@@ -25,7 +25,7 @@ impl Job {
 }
 
 impl UnderWay {
-    /// What it came to, once it has ended.
+    /// What it yielded, once it has ended.
     pub(in crate::store) fn ended(&self) -> Option<Result<u64, Error>> {
         match self.0.try_recv() {
             Ok(made) => Some(made),

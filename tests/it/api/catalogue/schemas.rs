@@ -200,7 +200,7 @@ async fn the_command_line_puts_shows_and_imports_event_types() {
     assert!(shown.contains(&format!("schema       {schema}")) && shown.contains("deprecated   yes"), "{shown}");
     assert_eq!(run(&["show", "mine", "--json"]).expect(0).json()["deprecated"], true);
     assert_eq!(run(&["import", file]).expect(0).stdout, "order.gone  added\norder.paid  added\n");
-    assert!(run(&["import", file]).expect(0).stdout.contains("order.paid  left"));
+    assert!(run(&["import", file]).expect(0).stdout.contains("order.paid  unchanged"));
     run(&["put", "mine", "--schema", "{"]).expect(2).complains(&["JSON"]);
     run(&["put", "mine", "--schema", "{\"type\": 1}"]).expect(1).complains(&["/schema/type"]);
     run(&["show", "none"]).expect(1).complains(&["no such event type", "event-types list"]);
