@@ -198,7 +198,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Counts an event that is as it should be against the rate of its tenant, if that has one.
+    /// Counts an event that can be read against the rate of its tenant, if that has one. It counts also where the schema of its
+    /// type refuses it afterwards, since checking it is work too.
     fn count(&self, tenant: Option<&str>) -> Result<(), Problem> {
         let provider = &self.caller.provider;
         match tenant.and_then(|tenant| Some((tenant, provider.rate_limit(tenant)?))) {
@@ -288,9 +289,7 @@ fn connection(form: &mut Form<'_>, dialect: &Dialect) -> Option<Box<str>> {
 fn channels(form: &mut Form<'_>) -> Channels {
     let Some(raw) = form.member("channels").map(|field| field.raw) else { return Channels::default() };
     Channels::read(raw, OF_EVENT_MAX).unwrap_or_else(|refusals| {
-        for refusal in refusals.into_iter().map(|refusal| refusal.inside("channels")) {
-            form.note_at(Wrong::new(refusal.pointer, refusal.reason));
-        }
+        refusals.into_iter().for_each(|refusal| form.note_at(Wrong::inside("channels", refusal)));
         Channels::default()
     })
 }

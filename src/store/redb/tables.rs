@@ -252,7 +252,7 @@ impl<'txn> Tables<'txn> {
         changes.sort(T::TABLE);
         let table = &mut Counted::of(self.txn.get()?.open_table(T::DEFINITION)?, &self.grown);
         let (mut put, mut taken) = (Vec::new(), Vec::new());
-        for (key, value) in changes.newest(T::TABLE, Bound::Unbounded) {
+        for (key, value) in changes.newest(T::TABLE, Bound::Unbounded, Bound::Unbounded) {
             match value {
                 Some(value) => put.push((T::table_key(key), T::V::from_bytes(value))),
                 None => taken.push(key),

@@ -165,9 +165,7 @@ pub(in crate::api) fn setting(name: &str, form: &mut Form<'_>) -> Option<Setting
         Ok(setting) => return Some(setting),
         Err(refusals) => refusals,
     };
-    for refusal in refusals.into_iter().map(|refusal| refusal.inside(name)) {
-        form.note_at(Wrong::new(refusal.pointer, refusal.reason));
-    }
+    refusals.into_iter().for_each(|refusal| form.note_at(Wrong::inside(name, refusal)));
     None
 }
 

@@ -240,9 +240,10 @@ impl Batch<'_, '_> {
     /// For all tenants: any tenant's event with this id is in the way.
     fn named_of_provider(&mut self, provider: &str, id: &str) -> Result<Option<Named>, Error> {
         let first = id_name(provider, id, None);
+        let behind = [b"i", provider.as_bytes(), SEPARATOR, id.as_bytes(), BEHIND_SEPARATOR].concat();
         let mut found = None;
-        self.tables.each::<journaled::Name>((Bound::Included(&first), Bound::Unbounded), |name, row| {
-            found = name.starts_with(&first).then(|| record::read_named(name, row));
+        self.tables.each::<journaled::Name>((Bound::Included(&first), Bound::Excluded(&behind)), |name, row| {
+            found = Some(record::read_named(name, row));
             Ok(false)
         })?;
         intact(found)
@@ -295,3 +296,6 @@ fn key_name(publication: &Publication, key: &str) -> Vec<u8> {
 
 /// No provider, tenant or id holds it.
 const SEPARATOR: &[u8] = &[0];
+
+/// The first text behind all that begin with a separator.
+const BEHIND_SEPARATOR: &[u8] = &[1];

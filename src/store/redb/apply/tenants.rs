@@ -52,10 +52,15 @@ impl Batch<'_, '_> {
 
     /// Writes a tenant, and lets memory know it.
     pub(in crate::store) fn put_tenant(&mut self, no: TenantNo, tenant: &Tenant) -> Result<(), Error> {
+        self.write_tenant(no, tenant)?;
+        self.shared.registry_mut().put_tenant(no, tenant);
+        Ok(())
+    }
+
+    fn write_tenant(&mut self, no: TenantNo, tenant: &Tenant) -> Result<(), Error> {
         let mut bytes = Vec::new();
         record::write_tenant(no, tenant, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
-        self.shared.registry_mut().put_tenant(no, tenant);
         Ok(())
     }
 
@@ -69,12 +74,14 @@ impl Batch<'_, '_> {
         let no = self.make_tenant(provider, tenant)?;
         let kept = self.kept_tenant(no, &new.owned)?;
         let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept };
-        let mut bytes = Vec::new();
-        record::write_tenant(no, &described, &mut bytes);
-        self.tables.tenant()?.insert(no.0, &*bytes)?;
-        // Who publishes may read it, so it is shown once it is on disk.
+        self.write_tenant(no, &described)?;
+        // Who publishes may read it, so it is shown once it is on disk. A config file later in this batch has its say by then.
         let (shared, shown) = (self.shared.clone(), described.clone());
-        self.answer(move || shared.registry_mut().put_tenant(no, &shown));
+        self.answer(move || {
+            let mut registry = shared.registry_mut();
+            let listing = registry.listing(no);
+            registry.put_tenant(no, &Tenant { listing, ..shown });
+        });
         Ok(Ok((described, listing.is_none())))
     }
 

@@ -43,7 +43,7 @@ impl Memtable {
     ) -> impl Iterator<Item = Row<'a>> {
         self.current.sort(table);
         let newest_first = [&self.current].into_iter().chain(self.unflushed.changes().rev());
-        let mut all: Vec<_> = newest_first.map(|changes| changes.newest(table, first).peekable()).collect();
+        let mut all: Vec<_> = newest_first.map(|changes| changes.newest(table, first, last).peekable()).collect();
         let newest = std::iter::from_fn(move || {
             let key = all.iter_mut().filter_map(|rows| Some(rows.peek()?.0)).min()?;
             all.iter_mut().fold(None, |newest, rows| newest.or(rows.next_if(|row| row.0 == key)))

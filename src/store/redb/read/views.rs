@@ -12,8 +12,9 @@ pub(in crate::store) struct Views(Mutex<Unflushed>);
 impl Views {
     /// Shows what the journal holds now.
     pub(in crate::store) fn show(&self, unflushed: &Unflushed) {
-        let before = std::mem::replace(&mut *self.unflushed(), unflushed.clone());
-        // Freed while no reader waits.
+        // Copied, and the one before freed, while no reader waits.
+        let now = unflushed.clone();
+        let before = std::mem::replace(&mut *self.unflushed(), now);
         drop(before);
     }
 
