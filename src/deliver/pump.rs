@@ -18,10 +18,10 @@ mod tests;
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tracing::{error, info, warn};
 
 use super::complaints::Complaints;
@@ -46,6 +46,8 @@ pub(crate) struct Pump {
     next_id: AtomicU64,
     /// Notifies [`Pump::quiet`] that an attempt has ended.
     ended: Notify,
+    /// When [`pace`] next has to wake endpoints that wait for their rate limits.
+    alarm: watch::Sender<Option<Instant>>,
     /// The signal that a stop has run out of patience.
     cut: Cut,
     /// The number of attempts that the cut ended before they had a status.
@@ -101,6 +103,7 @@ impl Pump {
             runtime,
             next_id: AtomicU64::new(0),
             ended: Notify::new(),
+            alarm: watch::Sender::new(None),
             cut: Cut::new(),
             cut_off: AtomicUsize::new(0),
             postponed: Postponed::default(),
@@ -110,6 +113,7 @@ impl Pump {
         });
         pump.runtime.spawn(retire(Arc::downgrade(&pump)));
         pump.runtime.spawn(renew(Arc::downgrade(&pump)));
+        pump.runtime.spawn(pace(Arc::downgrade(&pump), pump.alarm.subscribe()));
         pump
     }
 
@@ -212,11 +216,23 @@ impl Pump {
         while let Some(start) = queues.start(now) {
             starts.push(start);
         }
-        let (refills, rechecks) = (queues.refills(), queues.rechecks());
+        let (refills, rechecks, wakes_at) = (queues.refills(), queues.rechecks(), queues.wakes_at());
         drop(queues);
+        if wakes_at.is_some() {
+            self.alarm.send_if_modified(|alarm| set_earlier(alarm, wakes_at));
+        }
         starts.into_iter().for_each(|start| self.hand_out(start));
         refills.into_iter().for_each(|no| self.store.refill(no));
         rechecks.into_iter().for_each(|ready| self.store.recheck(ready));
+    }
+
+    /// Starts attempts that have waited for their rate limits until now. The alarm is taken back before the queues are looked at, so
+    /// that no thread's earlier alarm is lost.
+    fn wake_paced(self: &Arc<Self>) {
+        self.alarm.send_replace(None);
+        let mut queues = self.queues();
+        queues.wake(clock::steady());
+        self.start_all(queues);
     }
 
     /// Gives a delivery to the idle worker, or to a new worker when there is none or it has just ended.
@@ -265,10 +281,37 @@ async fn retire(pump: Weak<Pump>) {
         tokio::time::sleep(LOOK).await;
         let Some(pump) = pump.upgrade() else { return };
         pump.complaints.tell_due(clock::steady());
-        if let Some(limit) = clock::steady().checked_sub(KEPT) {
-            drop(pump.queues().retire(limit));
+        drop(pump.queues().retire(KEPT, clock::steady()));
+    }
+}
+
+/// Wakes the endpoints that wait for their rate limits, as their times come, until the pump is dropped. One timer serves them all.
+async fn pace(pump: Weak<Pump>, mut alarm: watch::Receiver<Option<Instant>>) {
+    loop {
+        let at = *alarm.borrow_and_update();
+        let wait = async {
+            match at {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            set = alarm.changed() => if set.is_err() { return },
+            () = wait => {
+                let Some(pump) = pump.upgrade() else { return };
+                pump.wake_paced();
+            }
         }
     }
+}
+
+/// Sets the alarm, unless it is set to that time or an earlier one. Returns whether it was set.
+fn set_earlier(alarm: &mut Option<Instant>, at: Option<Instant>) -> bool {
+    let earlier = at.is_some_and(|at| alarm.is_none_or(|alarm| at < alarm));
+    if earlier {
+        *alarm = at;
+    }
+    earlier
 }
 
 /// Queues postponed deliveries again after each [`PAUSE`], and ends when there are none.

@@ -8,15 +8,17 @@
 //! ```
 //!
 //! An endpoint at its limit is not in the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
-//! connect has one slot until an attempt succeeds. The last quarter of all slots is for endpoints without an attempt older than
+//! connect has one slot until an attempt succeeds. An endpoint that may not start yet by its [rate limit](pace) is not in the ring
+//! either. The last quarter of all slots is for endpoints without an attempt older than
 //! [a second](endpoint::OLD), and each may have no more slots than are still free. So however many endpoints hang, the quick ones go on.
 
 mod commit;
 mod endpoint;
+mod pace;
 mod signal;
 mod state;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
@@ -31,6 +33,8 @@ pub(crate) use state::State;
 pub(crate) struct Queues<W> {
     endpoints: ByEndpoint<Queue<W>>,
     ring: VecDeque<EndpointNo>,
+    /// The endpoints whose next attempt waits for their rate limit, by the time at which it may start. None of them is in the ring.
+    paced: BTreeSet<(Instant, EndpointNo)>,
     in_flight: usize,
     idle: usize,
     limits: Limits,
@@ -59,6 +63,7 @@ impl<W> Queues<W> {
         Self {
             endpoints: ByEndpoint::default(),
             ring: VecDeque::new(),
+            paced: BTreeSet::new(),
             in_flight: 0,
             idle: 0,
             limits,
@@ -197,6 +202,9 @@ impl<W> Queues<W> {
             HealthSignal::Slow => (true, false),
             HealthSignal::Neutral => (queue.slow, queue.answers),
         };
+        if queue.is_empty() {
+            queue.pace.forget(now);
+        }
         self.enter(no);
         self.request_refill(no);
         let alone = self.ring.front().is_none_or(|first| *first == no);
@@ -230,13 +238,17 @@ impl<W> Queues<W> {
         true
     }
 
-    /// Takes out the workers that have waited since before `limit`. They get no delivery any more.
-    pub(crate) fn retire(&mut self, limit: Instant) -> Vec<W> {
+    /// Takes out the workers that have waited for longer than `kept`. They get no delivery any more. What nobody needs to remember
+    /// of an endpoint is forgotten.
+    pub(crate) fn retire(&mut self, kept: Duration, now: Instant) -> Vec<W> {
         let mut retired = Vec::new();
         for queue in self.endpoints.values_mut() {
             // Workers are added and taken at the end, so the oldest are at the front.
-            let old = queue.idle.iter().take_while(|idle| idle.since < limit).count();
+            let old = queue.idle.iter().take_while(|idle| now.saturating_duration_since(idle.since) > kept).count();
             retired.extend(queue.idle.drain(..old).map(|idle| idle.worker));
+            if queue.is_empty() {
+                queue.pace.forget(now);
+            }
         }
         self.idle -= retired.len();
         self.endpoints.retain(|_, queue| !queue.is_forgettable());
@@ -254,10 +266,11 @@ impl<W> Queues<W> {
         left
     }
 
-    /// Puts an endpoint into the ring if it has a delivery to start and a slot for it.
+    /// Puts an endpoint into the ring if it has a delivery to start and a slot for it, and does not wait for its rate limit.
     fn enter(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
-        if !queue.in_ring && !queue.is_empty() && queue.running.len() < queue.slots(self.limits.per_endpoint) {
+        let waits = queue.in_ring || queue.paced_until.is_some();
+        if !waits && !queue.is_empty() && queue.running.len() < queue.slots(self.limits.per_endpoint) {
             queue.in_ring = true;
             self.ring.push_back(no);
         }
@@ -284,10 +297,13 @@ impl<W> Queues<W> {
 
     /// Takes the next delivery of an endpoint that has just left the ring, and puts the endpoint back for the one after it.
     fn take(&mut self, no: EndpointNo, now: Instant) -> Option<Ready> {
-        let has_slot = self.has_slot(no);
+        let may_start = self.has_slot(no) && self.has_permit(no, now);
         let queue = self.endpoints.get_mut(&no)?;
         queue.in_ring = false;
-        let ready = if has_slot { queue.pop_startable()? } else { return None };
+        let ready = if may_start { queue.pop_startable()? } else { return None };
+        if let Some(rate) = queue.rate_limit() {
+            queue.pace.spend(rate, now);
+        }
         queue.running.push(Running { key: ready.key, since: now, waits: false });
         self.in_flight += 1;
         self.enter(no);

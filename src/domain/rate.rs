@@ -14,6 +14,30 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
+    /// The time between two of them when they are spread evenly, rounded up to whole nanoseconds, so that they are never faster.
+    pub(crate) fn interval(self) -> Duration {
+        let nanos = self.per.duration().as_nanos().div_ceil(u128::from(self.count.get()));
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// How many there are in a second, rounded down, and at least 1.
+    pub(crate) fn in_a_second(self) -> u32 {
+        let seconds = u32::try_from(self.per.duration().as_secs()).unwrap_or(u32::MAX);
+        (self.count.get() / seconds).max(1)
+    }
+
+    /// The rate as one number, for a place that is read without a lock. It is never 0.
+    pub(crate) fn to_bits(self) -> u32 {
+        (self.per as u32) << COUNT_BITS | self.count.get()
+    }
+
+    /// The rate of which [`Rate::to_bits`] made this number. `None` for any other number, as 0 is.
+    pub(crate) fn from_bits(bits: u32) -> Option<Self> {
+        let count = NonZeroU32::new(bits & ((1 << COUNT_BITS) - 1))?;
+        let per = Per::ALL.into_iter().find(|per| *per as u32 == bits >> COUNT_BITS)?;
+        Some(Self { count, per })
+    }
+
     /// Whether it allows more in the long run than another rate.
     pub(crate) fn is_faster_than(self, other: Self) -> bool {
         let in_the_time_of = |rate: Self, other: Self| u64::from(rate.count.get()) * other.per.duration().as_secs();
@@ -76,6 +100,9 @@ impl FromStr for Rate {
 /// The largest count: far more than one service takes in a second.
 pub(crate) const COUNT_MAX: u32 = 1_000_000;
 
+/// How many bits a count takes.
+const COUNT_BITS: u32 = 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +114,27 @@ mod tests {
             assert!(rate(fast).is_faster_than(rate(slow)) && !rate(slow).is_faster_than(rate(fast)), "{fast} {slow}");
         }
         assert!(!rate("60/m").is_faster_than(rate("1/s")) && !rate("1/s").is_faster_than(rate("60/m")));
+    }
+
+    #[test]
+    fn a_rate_is_an_interval_and_a_seconds_worth() {
+        let of = |text: &str| {
+            let rate = text.parse::<Rate>().expect("a rate");
+            (rate.interval(), rate.in_a_second())
+        };
+        assert_eq!([of("10/s"), of("600/m")], [(Duration::from_millis(100), 10); 2]);
+        assert_eq!(of("3/s"), (Duration::from_nanos(333_333_334), 3), "never faster");
+        assert_eq!([of("59/m").1, of("1/h").1], [1, 1], "at least one");
+        assert_eq!(of("1/h").0, Duration::from_secs(3_600));
+    }
+
+    #[test]
+    fn a_rate_reads_back_from_its_bits() {
+        for text in ["1/s", "1000000/s", "600/m", "1000000/h"] {
+            let rate = text.parse::<Rate>().expect("a rate");
+            assert_eq!(Rate::from_bits(rate.to_bits()), Some(rate));
+        }
+        assert_eq!([Rate::from_bits(0), Rate::from_bits(u32::MAX)], [None, None]);
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub(super) fn log(store: &Store, pump: &Pump) {
         endpoints = state.endpoints,
         queued = state.queued,
         slow_endpoints = state.slow,
+        paced_endpoints = state.paced,
         backlogs_on_disk = state.on_disk,
         idle_connections = state.idle,
         "state of the queues"

@@ -380,6 +380,7 @@ const ORDER: &[&str] = &[
     "retry",
     "disable",
     "concurrency",
+    "rate_limit",
     "description",
     "status",
     "is_active",

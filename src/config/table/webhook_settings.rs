@@ -87,6 +87,7 @@ fn shape(name: &str) -> Shape {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
         "timeout" => Shape::Duration(TIMEOUTS),
+        "rate_limit" => Shape::Text,
         "concurrency" => Shape::Integer((*CONCURRENCIES.start()).into()..=(*CONCURRENCIES.end()).into()),
         _ => Shape::Any,
     }
@@ -102,6 +103,7 @@ fn remedy(name: &str) -> Remedy {
         "retry" => "{ schedule = [\"1m\", \"5m\", \"30m\"] }",
         "disable" => "{ consecutive = 10 }",
         "concurrency" => "4",
+        "rate_limit" => "\"10/s\"",
         _ => "{}",
     };
     Remedy::from(format!("{name} = {example}"))

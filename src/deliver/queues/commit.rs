@@ -6,7 +6,7 @@ use crate::domain::webhook::endpoint::WebhookState;
 use crate::store::Committed;
 
 impl<W> Queues<W> {
-    /// Takes over a commit: webhooks that stopped, deliveries that ended, deliveries that are due, and backlogs.
+    /// Takes over a commit: webhooks that stopped or have another rate limit, deliveries that ended, deliveries that are due, and backlogs.
     pub(crate) fn take_over(&mut self, committed: Committed) {
         for endpoint in &committed.state_changes {
             match endpoint.state {
@@ -15,6 +15,7 @@ impl<W> Queues<W> {
                 WebhookState::Removed { .. } | WebhookState::Deleted { .. } => self.clear(endpoint.no, true),
             }
         }
+        committed.repaced.iter().for_each(|no| self.repace(*no));
         committed.dropped.iter().for_each(|dropped| self.drop_waiting(dropped));
         let changed = |key: DeliveryKey| {
             committed.state_changes.iter().any(|endpoint| endpoint.no == key.endpoint)

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use crate::domain::id::DeliveryKey;
+use crate::domain::rate::Rate;
 use crate::store::{Live, Ready};
 
 /// A worker that waits with an open connection.
@@ -43,6 +45,9 @@ pub(super) struct Queue<W> {
     pub(super) refill_requested: bool,
     pub(super) deleted: bool,
     pub(super) in_ring: bool,
+    pub(super) pace: Pace,
+    /// When the rate limit lets the next attempt start, while the endpoint waits for that and not in the ring.
+    pub(super) paced_until: Option<Instant>,
     pub(super) idle: Vec<Idle<W>>,
     /// What the store knows about the endpoint; `None` before its first delivery.
     pub(super) live: Option<Arc<Live>>,
@@ -64,6 +69,8 @@ impl<W> Default for Queue<W> {
             refill_requested: false,
             deleted: false,
             in_ring: false,
+            pace: Pace::default(),
+            paced_until: None,
             idle: Vec::new(),
             live: None,
         }
@@ -84,7 +91,8 @@ impl<W> Queue<W> {
     }
 
     pub(super) fn is_forgettable(&self) -> bool {
-        let remembers = (self.slow && !self.deleted) || self.on_disk || self.in_ring;
+        let remembers = (self.slow || self.pace.is_used()) && !self.deleted;
+        let remembers = remembers || self.on_disk || self.in_ring || self.paced_until.is_some();
         self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !remembers
     }
 
@@ -98,16 +106,24 @@ impl<W> Queue<W> {
         if self.slow { 1 } else { own().unwrap_or(per_endpoint) }
     }
 
+    /// How often an attempt may start. `None`: as often as there is a slot.
+    pub(super) fn rate_limit(&self) -> Option<Rate> {
+        self.live.as_ref()?.rate_limit()
+    }
+
     /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.
     pub(super) fn is_free(&self, per_endpoint: usize, now: Instant) -> bool {
         self.running.len() < self.slots(per_endpoint) && self.is_quick(now)
     }
 
+    /// How long the delivery that waits longest could have started, had there been a slot for it.
     pub(super) fn held_back(&self, per_endpoint: usize, now: Instant) -> Duration {
         let oldest =
             [&self.manual, &self.due, &self.backlog].iter().filter_map(|lane| lane.front()).map(|ready| ready.since).min();
         let Some(oldest) = oldest.filter(|_| self.is_free(per_endpoint, now)) else { return Duration::ZERO };
-        now.saturating_duration_since(self.free_since.map_or(oldest, |free| free.max(oldest)))
+        let permitted = self.rate_limit().and_then(|rate| self.pace.next_at(rate));
+        let since = [self.free_since, permitted].into_iter().flatten().fold(oldest, Instant::max);
+        now.saturating_duration_since(since)
     }
 
     pub(super) fn waits_for_memory(&self, now: Instant) -> Duration {

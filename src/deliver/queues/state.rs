@@ -12,6 +12,8 @@ pub(crate) struct State {
     pub(crate) queued: usize,
     /// Endpoints that have one slot until an attempt succeeds.
     pub(crate) slow: usize,
+    /// Endpoints whose next delivery waits for their rate limit.
+    pub(crate) paced: usize,
     /// Endpoints whose backlog goes on on disk.
     pub(crate) on_disk: usize,
     /// Connections that are kept without work.
@@ -21,7 +23,8 @@ pub(crate) struct State {
 impl<W> Queues<W> {
     /// Counts by going through all endpoints.
     pub(crate) fn state(&self) -> State {
-        let start = State { in_flight: self.in_flight, idle: self.idle, endpoints: self.endpoints.len(), ..State::default() };
+        let (in_flight, idle, paced) = (self.in_flight, self.idle, self.paced.len());
+        let start = State { in_flight, idle, paced, endpoints: self.endpoints.len(), ..State::default() };
         self.endpoints.values().fold(start, |state, queue| State {
             queued: state.queued + queue.waiting(),
             slow: state.slow + usize::from(queue.slow),

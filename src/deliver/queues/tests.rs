@@ -6,6 +6,7 @@ use super::endpoint::OLD;
 use super::*;
 use crate::clock;
 use crate::domain::id::EventKey;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::Live;
 
 fn queues(in_flight: usize, per_endpoint: usize) -> Queues<u32> {
@@ -34,12 +35,13 @@ fn start(queues: &mut Queues<u32>, now: Instant) -> Vec<(u32, u64)> {
 #[test]
 fn a_webhook_has_as_many_slots_as_it_says() {
     let (mut queues, now, live) = (queues(100, 2), clock::steady(), Arc::new(Live::default()));
-    live.set_concurrency(Some(3));
+    let says = |concurrency| live.note(&WebhookSettings { concurrency, ..WebhookSettings::default() });
+    says(Some(3));
     (1..=9).for_each(|event| queues.push(Ready::of(key(1, event), Lane::Due, now, &live)));
     assert_eq!(start(&mut queues, now).len(), 3);
-    live.set_concurrency(Some(1));
+    says(Some(1));
     assert!(queues.finish(key(1, 1), HealthSignal::Good, now).is_none(), "two are under way, and one may be");
-    live.set_concurrency(None);
+    says(None);
     assert!(queues.finish(key(1, 2), HealthSignal::Good, now).is_some(), "the config's two");
 }
 
@@ -247,10 +249,10 @@ fn workers_that_rested_too_long_are_let_go() {
     let (mut queues, now) = (queues(100, 100), clock::steady());
     queues.rest(EndpointNo(1), 1, 1, now);
     queues.rest(EndpointNo(1), 2, 2, now + Duration::from_secs(2));
-    assert_eq!(queues.retire(now + Duration::from_secs(1)), [1]);
+    assert_eq!(queues.retire(Duration::from_secs(1), now + Duration::from_secs(2)), [1]);
     assert!(queues.rest(EndpointNo(2), 3, 3, now), "there is room for another");
     assert_eq!(queues.endpoints.len(), 2);
-    queues.retire(now + Duration::from_secs(9));
+    queues.retire(Duration::from_secs(1), now + Duration::from_secs(9));
     assert!(queues.endpoints.is_empty(), "nothing is left to remember");
 }
 

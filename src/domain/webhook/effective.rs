@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::{WebhookSettings, disable_json, retry_json};
+use super::settings::{WebhookSettings, disable_json, rate_json, retry_json};
 use crate::domain::delivery::retry::Retry;
 use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::units::duration_text;
@@ -42,8 +42,8 @@ pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect, per_
     let one = |name, value: &str, is_set| {
         let origin = match (is_set, name) {
             (true, _) => "webhook",
-            (false, "concurrency") => "default",
-            (false, _) => "dialect",
+            (false, "timeout" | "retry" | "disable") => "dialect",
+            (false, _) => "default",
         };
         format!("\"{name}\":{{\"value\":{value},\"origin\":\"{origin}\"}}")
     };
@@ -52,7 +52,9 @@ pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect, per_
     let disable = one("disable", &disable_json(rules.disable), settings.disable.is_some());
     let count = settings.concurrency.map_or(per_endpoint, usize::from);
     let concurrency = one("concurrency", &count.to_string(), settings.concurrency.is_some());
-    format!("{{{timeout},{retry},{disable},{concurrency}}}")
+    let rate = settings.rate_limit.map_or_else(|| "null".into(), rate_json);
+    let rate_limit = one("rate_limit", &rate, settings.rate_limit.is_some());
+    format!("{{{timeout},{retry},{disable},{concurrency},{rate_limit}}}")
 }
 
 #[cfg(test)]
@@ -73,5 +75,6 @@ mod tests {
         assert_eq!(shown["disable"]["value"], serde_json::json!({ "consecutive": 2, "count": "deliveries" }));
         assert_eq!(shown["retry"]["origin"], "dialect");
         assert_eq!(shown["concurrency"], serde_json::json!({ "value": 16, "origin": "default" }));
+        assert_eq!(shown["rate_limit"], serde_json::json!({ "value": null, "origin": "default" }));
     }
 }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, retry_json};
+pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, rate_json, retry_json};
 
 use super::filter::Filter;
 use super::metadata::Metadata;
@@ -18,6 +18,7 @@ use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
 use crate::domain::delivery::retry::Retry;
 use crate::domain::dialect::Disable;
 use crate::domain::event::Event;
+use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
 
 /// The settings of one webhook. The default has none.
@@ -36,6 +37,8 @@ pub(crate) struct WebhookSettings {
     pub(crate) disable: Option<Disable>,
     /// How many attempts are made at once, instead of the config's `in_flight_per_endpoint`.
     pub(crate) concurrency: Option<u16>,
+    /// How often an attempt may start, tests and retries by hand among them. `None`: as often as there is a slot.
+    pub(crate) rate_limit: Option<Rate>,
 }
 
 /// One setting with its value; an empty value takes the setting away.
@@ -48,6 +51,7 @@ pub(crate) enum Setting {
     Retry(Option<Retry>),
     Disable(Option<Disable>),
     Concurrency(Option<u16>),
+    RateLimit(Option<Rate>),
 }
 
 /// A setting as a member of an object: its name, and its value in JSON.
@@ -80,6 +84,7 @@ impl WebhookSettings {
             Setting::Retry(retry) => self.retry = retry,
             Setting::Disable(disable) => self.disable = disable,
             Setting::Concurrency(concurrency) => self.concurrency = concurrency,
+            Setting::RateLimit(rate) => self.rate_limit = rate,
         }
     }
 
@@ -92,7 +97,8 @@ impl WebhookSettings {
         let retry = self.retry.as_ref().map(|retry| Member { name: RETRY, json: retry_json(retry).into() });
         let disable = self.disable.map(|disable| Member { name: DISABLE, json: disable_json(disable).into() });
         let concurrency = self.concurrency.map(|count| Member { name: CONCURRENCY, json: count.to_string().into() });
-        [filter, channels, metadata, timeout, retry, disable, concurrency].into_iter().flatten().collect()
+        let rate_limit = self.rate_limit.map(|rate| Member { name: RATE_LIMIT, json: rate_json(rate).into() });
+        [filter, channels, metadata, timeout, retry, disable, concurrency, rate_limit].into_iter().flatten().collect()
     }
 
     /// Whether the webhook leaves out any of the events that it subscribes to.
@@ -133,6 +139,7 @@ impl Setting {
             RETRY => is_given.then(|| attempts::retry(json)).transpose().map(Self::Retry),
             DISABLE => is_given.then(|| attempts::disable(json)).transpose().map(Self::Disable),
             CONCURRENCY => is_given.then(|| attempts::concurrency(json)).transpose().map(Self::Concurrency),
+            RATE_LIMIT => is_given.then(|| attempts::rate(json)).transpose().map(Self::RateLimit),
             _ => Err(vec![Refusal::new("", "there is no such setting")]),
         }
     }
@@ -145,9 +152,10 @@ const TIMEOUT: &str = "timeout";
 const RETRY: &str = "retry";
 const DISABLE: &str = "disable";
 const CONCURRENCY: &str = "concurrency";
+const RATE_LIMIT: &str = "rate_limit";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY];
+pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT];
 
 #[cfg(test)]
 mod tests {
@@ -162,6 +170,7 @@ mod tests {
         (RETRY, r#"{"schedule":["1m","5m"]}"#),
         (DISABLE, r#"{"consecutive":3,"count":"attempts"}"#),
         (CONCURRENCY, "4"),
+        (RATE_LIMIT, "\"600/m\""),
     ];
 
     fn all() -> Arc<WebhookSettings> {

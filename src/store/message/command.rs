@@ -283,6 +283,8 @@ pub(crate) struct Committed {
     pub(crate) ready: Vec<Ready>,
     /// The webhooks whose state changed.
     pub(crate) state_changes: Vec<Arc<Endpoint>>,
+    /// The webhooks whose rate limit changed.
+    pub(crate) repaced: Vec<EndpointNo>,
     pub(crate) dropped: Vec<Dropped>,
     /// The endpoints with a backlog, and whether more of it waits on disk behind the deliveries in `ready`.
     pub(crate) backlogs: Vec<(EndpointNo, bool)>,
@@ -290,6 +292,7 @@ pub(crate) struct Committed {
 
 impl Committed {
     pub(in crate::store) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.state_changes.is_empty() && self.dropped.is_empty() && self.backlogs.is_empty()
+        let is_quiet = self.ready.is_empty() && self.dropped.is_empty() && self.backlogs.is_empty();
+        is_quiet && self.state_changes.is_empty() && self.repaced.is_empty()
     }
 }

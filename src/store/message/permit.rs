@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::last::Last;
+use crate::domain::rate::Rate;
+use crate::domain::webhook::settings::WebhookSettings;
 
 /// The permits over all endpoints.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Live {
     is_listed: AtomicBool,
     /// How many attempts the webhook lets be made at once. 0: it does not say.
     concurrency: AtomicU16,
+    /// How often the webhook lets an attempt start, as [`Rate::to_bits`]. 0: it does not say.
+    rate_limit: AtomicU32,
 }
 
 impl Live {
@@ -37,14 +41,20 @@ impl Live {
         self.is_listed.load(Relaxed)
     }
 
-    /// Notes what the webhook's setting says.
-    pub(crate) fn set_concurrency(&self, concurrency: Option<u16>) {
-        self.concurrency.store(concurrency.unwrap_or(0), Relaxed);
+    /// Notes what the webhook's settings say about its queue.
+    pub(crate) fn note(&self, settings: &WebhookSettings) {
+        self.concurrency.store(settings.concurrency.unwrap_or(0), Relaxed);
+        self.rate_limit.store(settings.rate_limit.map_or(0, Rate::to_bits), Relaxed);
     }
 
     /// How many attempts the webhook lets be made at once. `None`: it does not say.
     pub(crate) fn concurrency(&self) -> Option<usize> {
         Some(self.concurrency.load(Relaxed)).filter(|count| *count > 0).map(usize::from)
+    }
+
+    /// How often the webhook lets an attempt start. `None`: it does not say.
+    pub(crate) fn rate_limit(&self) -> Option<Rate> {
+        Rate::from_bits(self.rate_limit.load(Relaxed))
     }
 
     pub(in crate::store) fn waiting(&self) -> u32 {

@@ -99,7 +99,7 @@ impl Registry {
     /// Puts a webhook in the place of its former value. A deleted webhook is removed: what its log needs is read from the disk.
     pub(in crate::store) fn put(&mut self, endpoint: Arc<Endpoint>) {
         let live = self.take_out(endpoint.no).map_or_else(Arc::default, |old| old.live);
-        live.set_concurrency(endpoint.definition.settings.concurrency);
+        live.note(&endpoint.definition.settings);
         if endpoint.is_deleted() {
             self.numbers.remove(&endpoint.no);
             return;

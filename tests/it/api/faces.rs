@@ -216,7 +216,8 @@ fn effective() -> Value {
         "timeout": { "value": "15s", "origin": "dialect" },
         "retry": { "value": { "schedule": schedule, "jitter": 0.2 }, "origin": "dialect" },
         "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" },
-        "concurrency": { "value": 16, "origin": "default" }
+        "concurrency": { "value": 16, "origin": "default" },
+        "rate_limit": { "value": null, "origin": "default" }
     })
 }
 

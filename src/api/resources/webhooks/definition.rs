@@ -26,6 +26,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "retry",
     "disable",
     "concurrency",
+    "rate_limit",
 ];
 
 /// The members of PATCH.
@@ -44,6 +45,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "retry",
     "disable",
     "concurrency",
+    "rate_limit",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.

@@ -36,6 +36,10 @@ pub(crate) struct Settings {
     /// How many attempts are made at once, from 1 to 1024; null for what the config says
     #[arg(long, value_name = "COUNT")]
     concurrency: Option<String>,
+
+    /// How often an attempt may start, as in 10/s, 600/m or 50/h; null for no limit
+    #[arg(long, value_name = "RATE")]
+    rate_limit: Option<String>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -53,6 +57,7 @@ impl Settings {
             ("retry", json("--retry", &self.retry)?),
             ("disable", json("--disable", &self.disable)?),
             ("concurrency", json("--concurrency", &self.concurrency)?),
+            ("rate_limit", self.rate_limit.as_deref().map(text)),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }

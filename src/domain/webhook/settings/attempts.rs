@@ -1,4 +1,5 @@
-//! The settings about attempts, as JSON: how long one may take, when the next is made, and how many failures disable the webhook.
+//! The settings about attempts, as JSON: how long one may take, when the next is made, how many failures disable the webhook, and how
+//! many attempts are made at once or in a time.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::read::{Object, Read, duration, list, number, refused, text};
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::{Counted, Disable};
+use crate::domain::rate::{NoRate, Rate};
 use crate::domain::units::duration_text;
 
 /// `"10s"`: how long an attempt may take.
@@ -113,6 +115,15 @@ pub(super) fn concurrency(raw: &str) -> Read<u16> {
     number(raw, &CONCURRENCIES)
 }
 
+/// `"10/s"`: how often an attempt may start.
+pub(super) fn rate(raw: &str) -> Read<Rate> {
+    text(raw)?.parse().map_err(|wrong: NoRate| refused(wrong.to_string()))
+}
+
+pub(crate) fn rate_json(rate: Rate) -> String {
+    Value::from(rate.to_string()).to_string()
+}
+
 const POLICIES: [&str; 3] = ["schedule", "exponential", "decorrelated_jitter"];
 const DELIVERIES: &str = "deliveries";
 const ATTEMPTS: &str = "attempts";
@@ -200,6 +211,15 @@ mod tests {
         assert_eq!(concurrency("1024"), Ok(1_024));
         for raw in ["0", "1025", "1.5", "\"4\""] {
             assert_eq!(told(concurrency(raw)), [" is not a number from 1 to 1024"], "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_rate_has_a_count_and_a_time() {
+        assert_eq!(rate("\"600/m\"").map(rate_json), Ok("\"600/m\"".into()));
+        assert_eq!(told(rate("10")), [" is not a string"]);
+        for raw in ["\"10\"", "\"0/s\"", "\"10/d\""] {
+            assert!(told(rate(raw))[0].starts_with(" is not a rate; write it as in 1000/s"), "{raw}");
         }
     }
 

@@ -85,13 +85,17 @@ impl Batch<'_, '_> {
 
     /// Writes a webhook, and starts what its new standing asks for.
     pub(in crate::store) fn set_endpoint(&mut self, endpoint: Arc<Endpoint>) -> Result<(), Error> {
-        let before = self.entry(endpoint.no).map(|entry| entry.endpoint.state);
+        let before = self.entry(endpoint.no).map(|entry| entry.endpoint);
         let mut bytes = Vec::new();
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.changed.insert(endpoint.no, endpoint.clone());
-        before.into_iter().for_each(|before| self.shared.measure_disabled(before, endpoint.state));
-        let follows = before.and_then(|before| webhooks::follows(before, endpoint.state));
+        let Some(before) = before else { return Ok(()) };
+        self.shared.measure_disabled(before.state, endpoint.state);
+        if before.definition.settings.rate_limit != endpoint.definition.settings.rate_limit {
+            self.after.committed.repaced.push(endpoint.no);
+        }
+        let follows = webhooks::follows(before.state, endpoint.state);
         follows.map_or(Ok(()), |follows| self.state_changed(follows, endpoint))
     }
 

@@ -1,4 +1,5 @@
-//! The settings of a webhook about its attempts: how long one may take, when the next is made, and when failures disable it.
+//! The settings of a webhook about its attempts: how long one may take, when the next is made, when failures disable it, and how many
+//! are made at once or in a time.
 
 use std::time::Duration;
 
@@ -98,4 +99,48 @@ async fn no_more_attempts_are_made_at_once_than_the_webhook_says() {
     acme.patch(&format!("/v1/webhooks/{}", text(&made["id"])), &json!({ "concurrency": 1025 }))
         .await
         .problem(422, &["/concurrency", "1 to 1024"]);
+}
+
+#[tokio::test]
+async fn attempts_start_no_faster_than_the_webhook_says() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let acme = service.acme();
+    let made = subscribe(&acme, &receiver.url("/a"), json!({ "rate_limit": "5/s" })).await;
+    assert_eq!(made["effective"]["rate_limit"], json!({ "value": "5/s", "origin": "webhook" }));
+    let lines: String = (0..16).map(|number| json!({ "type": "a", "data": number }).to_string() + "\n").collect();
+    let published = acme.publish_lines(&lines).await.1;
+    acme.get("/readyz").await.expect(200);
+    let requests = receiver.wait_for("/a", 16, WITHIN).await;
+    let spread = requests[15].at - requests[0].at;
+    assert!((Duration::from_millis(2_150)..Duration::from_secs(4)).contains(&spread), "5 at once, and 11 behind: {spread:?}");
+    for first in &requests {
+        let within = requests.iter().filter(|request| (first.at..first.at + Duration::from_secs(1)).contains(&request.at));
+        assert!(within.count() <= 11, "five, five at once before, and what a slow machine brings late");
+    }
+    for event in &published {
+        let delivery = acme.delivery_when(&text(&event["id"]), "succeeded").await;
+        assert_eq!(attempts(&delivery).len(), 1, "waiting costs no attempt: {delivery}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_limit_is_lifted_by_the_command_line_at_once() {
+    let receiver = Receiver::start().await;
+    let config = Config::quick().webhook("file", &receiver.url("/file"), &["*"]).webhook_line("rate_limit = \"1/h\"");
+    let service = Service::start(&config).await;
+    let acme = service.acme();
+    let cli = |arguments: &[&str]| service.cli(&[arguments, &["--tenant", "shop/acme", "--json"]].concat()).expect(0).json();
+    let add = ["webhooks", "add", &receiver.url("/slow"), "--name", "slow", "--rate-limit", "1/h"];
+    assert_eq!(cli(&add)["rate_limit"], "1/h");
+    for _ in 0..3 {
+        acme.publish_new("a").await;
+    }
+    receiver.wait_for("/slow", 1, WITHIN).await;
+    receiver.wait_for("/file", 1, WITHIN).await;
+    assert_eq!(receiver.look(<[_]>::len), 2, "the others wait for an hour");
+    assert_eq!(cli(&["webhooks", "edit", "slow", "--rate-limit", "null"]).get("rate_limit"), None);
+    receiver.wait_for("/slow", 3, WITHIN).await;
+    assert_eq!(receiver.look(<[_]>::len), 4);
+    let wrong = ["webhooks", "edit", "slow", "--rate-limit", "fast", "--tenant", "shop/acme"];
+    service.cli(&wrong).expect(1).complains(&["/rate_limit", "is not a rate"]);
 }
