@@ -370,7 +370,10 @@ fn each_kind_of_fault_says_what_is_wrong() {
         ("retry = { schedule = [\"90d\"] }", "outside 1ms to 30d"),
         ("retry = { exponential = { first = \"1s\", factor = 0.5, retries = 1 } }", "outside 1 to 1000"),
         ("retry = { exponential = { first = \"1s\", factor = 2 } }", "`retries` is missing here"),
-        ("retry = { decorrelated_jitter = { median = \"1s\", retries = 1 }, jitter = 0.1 }", "decorrelated_jitter has jitter of its own"),
+        (
+            "retry = { decorrelated_jitter = { median = \"1s\", retries = 1 }, jitter = 0.1 }",
+            "decorrelated_jitter has jitter of its own",
+        ),
         ("disable = { count = \"events\" }", "there are \"deliveries\", \"attempts\""),
         ("event_type = [{ name = \"a b\" }]", "no white space"),
         ("event_type = [{}]", "`name` is missing here"),
