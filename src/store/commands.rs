@@ -105,7 +105,8 @@ impl Store {
         Ok(brought)
     }
 
-    async fn recover_slice(&self, no: EndpointNo, found: Vec<Recovered>) -> Result<u64, Denied> {
+    /// Brings back what a walk has found, in one commit, and returns how many deliveries that were.
+    pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<Recovered>) -> Result<u64, Denied> {
         self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
     }
 

@@ -3,13 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::message::command::Op;
+use super::message::command::{Op, Recovered};
 use super::redb::journal::checkpoint::by_hand;
 use super::redb::read::Reader;
+use super::redb::read::recover::Walk;
 use super::redb::thread::Writer;
 use super::writer::inbox::Rest;
 use super::writer::random;
-use super::{Committed, Error, Options, Store};
+use super::{Committed, Denied, Error, Options, Store};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 
 /// An open store with its writer. Its checkpoints wait until they are made, or until the writer can wait no longer.
 pub(crate) struct Stepped {
@@ -42,6 +44,26 @@ impl Stepped {
         self.take();
         self.writer.turn(&mut self.ops)?;
         Ok(std::mem::take(&mut *self.committed.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The first deliveries that a recovery finds in a window of events, which begins behind its first key: those that failed, or
+    /// those of events that the webhook never got.
+    pub(crate) fn to_recover(&self, no: EndpointNo, what: Lost, window: (EventKey, EventKey)) -> Result<Vec<DeliveryKey>, Error> {
+        let walk = if what == Lost::Failed { Walk::Failed } else { Walk::Missed };
+        let piece = self.reader().to_recover(no, walk, window)?;
+        Ok(piece.found.into_iter().map(|found| found.key(no)).collect())
+    }
+
+    /// Brings back in one commit what [`Self::to_recover`] found.
+    pub(crate) fn recover(
+        &self,
+        no: EndpointNo,
+        what: Lost,
+        found: Vec<DeliveryKey>,
+    ) -> impl Future<Output = Result<u64, Denied>> + use<> {
+        let of = |key: DeliveryKey| if what == Lost::Failed { Recovered::Failed(key) } else { Recovered::Missed(key.event) };
+        let (store, found) = (self.store.clone(), found.into_iter().map(of).collect());
+        async move { store.recover_slice(no, found).await }
     }
 
     /// When the writer has something to do, though nobody asks for anything.
@@ -84,6 +106,22 @@ impl Stepped {
     fn take(&mut self) {
         let now = self.store.shared.clock.steady();
         self.store.inbox.take(&mut self.ops, now, Rest { until: now, quiet: Duration::ZERO });
+    }
+}
+
+/// What a recovery looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Failed,
+    Missed,
+}
+
+impl Recovered {
+    fn key(self, endpoint: EndpointNo) -> DeliveryKey {
+        match self {
+            Self::Failed(key) => key,
+            Self::Missed(event) => DeliveryKey { event, endpoint },
+        }
     }
 }
 

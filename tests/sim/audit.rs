@@ -23,6 +23,8 @@ pub(super) const TIGHT_BYTES: u64 = 1 << 20;
 pub(super) struct Doubts {
     pub(super) told: Vec<(DeliveryKey, Outcome, Timestamp)>,
     pub(super) hooks: BTreeSet<EndpointNo>,
+    /// Deliveries of events that their webhooks had never got, which were to be made.
+    pub(super) missed: BTreeSet<DeliveryKey>,
 }
 
 impl World {
@@ -77,6 +79,7 @@ impl World {
                 self.book.may_end(no, newest);
                 Ok(())
             }
+            (Question::Recover(_, what, found), Answer::Recovered(Ok(brought))) => self.recovered(what, found, brought),
             (Question::Test(no), Answer::Test(Ok(key))) => {
                 law!(key.endpoint == no && key.event > self.book.newest, "a test of {no} got the key {key:?}");
                 self.book.newest = key.event;
@@ -140,7 +143,9 @@ impl World {
                 .map(|event| event.key),
         };
         let Some(key) = key else { return Err(Broken(format!("publication {number} was answered, and is not there"))) };
-        law!(!self.book.events.contains_key(&key), "publication {number} has the key of another");
+        // An attempt of it may have begun before the last of the events that were published with it was committed.
+        let is_its_own = self.book.events.get(&key).is_none_or(|known| *known == number);
+        law!(is_its_own, "publication {number} has the key of another");
         self.step(|| format!("publication {number} is {} for {} webhooks", key.0, accepted.deliveries));
         let entry = &mut self.book.published[number];
         (entry.key, entry.answer) = (Some(key), Some((accepted.id.clone(), accepted.deliveries)));
@@ -155,7 +160,7 @@ impl World {
             accepted.deliveries
         );
         for endpoint in expected {
-            self.book.deliveries.insert(DeliveryKey { event: key, endpoint }, Known::new(Cause::Publish));
+            self.book.deliveries.entry(DeliveryKey { event: key, endpoint }).or_insert(Known::new(Cause::Publish));
         }
         Ok(())
     }
@@ -389,6 +394,7 @@ impl World {
     pub(super) fn resolve_asked(&mut self) -> Held {
         self.find_new_hooks();
         self.find_new_events()?;
+        self.doubts.missed.clear();
         self.audit()
     }
 
@@ -433,7 +439,7 @@ impl World {
             self.find_publication(key.event)?;
         }
         let number = self.book.events[&key.event];
-        let was_answered = self.book.published[number].answer.is_some();
+        let was_answered = self.book.published[number].answer.is_some() && !self.doubts.missed.remove(&key);
         law!(!was_answered, "publication {number} has a delivery for {} that it was not answered with", key.endpoint);
         self.book.deliveries.insert(key, Known { is_doubted: true, ..Known::new(Cause::Publish) });
         Ok(())

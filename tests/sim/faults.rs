@@ -115,6 +115,7 @@ impl World {
             self.doubts.hooks.extend(asked.what.hook());
             match asked.what {
                 Question::Delivery(key, _) => drop(self.book.deliveries.get_mut(&key).map(|known| known.is_doubted = true)),
+                Question::Recover(_, what, found) => self.doubt_recovered(what, found),
                 Question::Purge(no, newest) => self.book.may_end(no, newest),
                 Question::Delete(no) => self.book.may_end(no, self.book.newest),
                 Question::Sync(_) => self.doubts.hooks.extend(self.book.hooks.keys().copied()),

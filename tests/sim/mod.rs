@@ -14,6 +14,7 @@ mod faults;
 mod process;
 mod publishers;
 mod receivers;
+mod recoveries;
 mod service;
 mod world;
 

@@ -11,7 +11,7 @@ use crate::domain::delivery::outcome::Outcome;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::stepped::Stepped;
+use crate::store::stepped::{Lost, Stepped};
 use crate::store::{Accepted, Denied, Ready, Refusal};
 
 pub(super) struct Process {
@@ -61,6 +61,8 @@ pub(super) enum Question {
     /// With the newest event at the time of the call.
     Purge(EndpointNo, EventKey),
     Test(EndpointNo),
+    /// With what was found for it.
+    Recover(EndpointNo, Lost, Vec<DeliveryKey>),
 }
 
 pub(super) enum Answer {
@@ -69,6 +71,7 @@ pub(super) enum Answer {
     Hooks(Result<Vec<Arc<Endpoint>>, Denied>),
     Done(Result<(), Denied>),
     Test(Result<DeliveryKey, Denied>),
+    Recovered(Result<u64, Denied>),
 }
 
 /// What becomes of a webhook.
@@ -119,7 +122,7 @@ impl Question {
     /// The webhook that it is about.
     pub(super) fn hook(&self) -> Option<EndpointNo> {
         match self {
-            Self::Hook(no, _) | Self::Delete(no) | Self::Purge(no, _) | Self::Test(no) => Some(*no),
+            Self::Hook(no, _) | Self::Delete(no) | Self::Purge(no, _) | Self::Test(no) | Self::Recover(no, ..) => Some(*no),
             Self::Delivery(key, _) => Some(key.endpoint),
             Self::Publish(_) | Self::Create(_) | Self::Sync(_) => None,
         }

@@ -12,6 +12,7 @@ use crate::domain::webhook::endpoint::{Definition, Owner};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
+use crate::store::stepped::Lost;
 use crate::store::{DesiredState, FileWebhook, NewWebhook, Owned, Publication, Purge, Store};
 
 impl World {
@@ -126,7 +127,7 @@ impl World {
             return Ok(());
         }
         let no = self.draw.pick(&hooks);
-        match self.draw.below(20) {
+        match self.draw.below(22) {
             0 => self.change(no, Change::Disable),
             1..=5 => {
                 let disabled = |hook: &&Hook| hook.stands == Stands::Disabled;
@@ -144,6 +145,8 @@ impl World {
             11 => self.purge(no),
             12 | 13 => self.test(no),
             14 => self.wish(Wish::Cancel),
+            20 => return self.recover(no, Lost::Failed),
+            21 => return self.recover(no, Lost::Missed),
             _ => self.wish(Wish::Retry),
         }
         Ok(())
@@ -262,7 +265,7 @@ impl World {
         self.ask(Question::Delivery(key, wish), answer);
     }
 
-    fn ask(&mut self, what: Question, answer: impl Future<Output = Answer> + 'static) {
+    pub(super) fn ask(&mut self, what: Question, answer: impl Future<Output = Answer> + 'static) {
         let mut asked = Asked::new(what, answer);
         // What is refused at once is answered at the next turn like all else.
         let early = asked.look();
