@@ -93,8 +93,20 @@ impl Book<'_> {
             Shape::Tables => json!({ "type": "array", "items": self.table(path) }),
             Shape::NamedTables => json!({ "type": "object", "additionalProperties": self.table(DIALECT) }),
             Shape::NamedTexts => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
+            Shape::NamedCredentials => json!({ "type": "object", "additionalProperties": credential() }),
         }
     }
+}
+
+/// A credential itself, or the file that holds it.
+fn credential() -> Value {
+    let file = json!({
+        "type": "object",
+        "properties": { "file": { "type": "string", "minLength": 1 } },
+        "required": ["file"],
+        "additionalProperties": false,
+    });
+    json!({ "anyOf": [{ "type": "string" }, file] })
 }
 
 fn number(value: i128) -> Value {

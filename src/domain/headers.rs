@@ -4,6 +4,8 @@ use std::fmt;
 
 use memchr::{memchr, memchr_iter};
 
+use super::text::mask::mask;
+
 /// Headers in the order in which they were added. A name may come more than once.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Headers {
@@ -109,18 +111,6 @@ impl<N: AsRef<str>, V: AsRef<str>> FromIterator<(N, V)> for Headers {
         all
     }
 }
-
-/// Masks a value as `Bea…(41)`. Of a short value nothing is shown.
-fn mask(value: &str) -> String {
-    let shown = if value.len() < SHOWN_OF_MIN { "" } else { &value[..value.floor_char_boundary(SHOWN_BYTES)] };
-    format!("{shown}…({})", value.len())
-}
-
-/// How many bytes of a masked value are shown: enough to tell `Bearer` from `Basic`.
-const SHOWN_BYTES: usize = 3;
-
-/// The least length of a value of which a part is shown. In a shorter one that part would give away too much.
-const SHOWN_OF_MIN: usize = 16;
 
 /// The name of the header that says how many were left out. No real header has it, since it is no token.
 pub(crate) const LEFT_OUT: &str = "…";

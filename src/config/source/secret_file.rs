@@ -53,14 +53,21 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
     Err(Wrong::new(message, Remedy::run(format!("chmod {closed} {}", shown(path)))))
 }
 
+/// Reads a credential of any form, such as a password with spaces or a private key as PEM, from a file as private as any secret's.
+pub(in crate::config) fn credential(path: &Path) -> Result<Secret, Wrong> {
+    let recipe = Remedy::advice("put the credential into it, and nothing else");
+    let bytes = private(path, CREDENTIAL_FILE_MAX, &recipe)?;
+    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe.clone());
+    match str::from_utf8(without_line_end(&bytes)) {
+        Ok("") => Err(wrong("is empty")),
+        Ok(text) => Ok(Secret::new(text)),
+        Err(_) => Err(wrong("holds no text")),
+    }
+}
+
 /// Reads and checks a secret. `recipe` is the advice for a file that is missing or holds none.
 fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
-    let contents = files::read(path, SECRET_FILE_MAX).map_err(|error| {
-        let message = format!("cannot read the secret file {}: {error}", path.display());
-        Wrong::new(message, error.remedy(path, recipe.clone()))
-    })?;
-    let bytes = Zeroizing::new(contents.bytes);
-    check_mode(path, contents.mode)?;
+    let bytes = private(path, SECRET_FILE_MAX, recipe)?;
     let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe.clone());
     match str::from_utf8(without_line_end(&bytes)) {
         Ok("") => Err(wrong("is empty")),
@@ -68,6 +75,17 @@ fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
         Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Secret::new(text)),
         _ => Err(wrong("holds more than one word of visible ASCII characters")),
     }
+}
+
+/// The bytes of a file that others can neither read nor change.
+fn private(path: &Path, bytes_max: Size, recipe: &Remedy) -> Result<Zeroizing<Vec<u8>>, Wrong> {
+    let contents = files::read(path, bytes_max).map_err(|error| {
+        let message = format!("cannot read the secret file {}: {error}", path.display());
+        Wrong::new(message, error.remedy(path, recipe.clone()))
+    })?;
+    let bytes = Zeroizing::new(contents.bytes);
+    check_mode(path, contents.mode)?;
+    Ok(bytes)
 }
 
 /// The text without one line end behind it, which editors and `echo` leave.
@@ -84,6 +102,9 @@ const SECRET_CHARS_MAX: usize = 256;
 
 /// The largest file of a secret, in bytes: a larger one was named by mistake.
 const SECRET_FILE_MAX: Size = Size::kib(4);
+
+/// The largest file of a credential, in bytes: far above a key or a chain of certificates as PEM.
+const CREDENTIAL_FILE_MAX: Size = Size::kib(64);
 
 const GROUP_READ: u32 = 0o040;
 const GROUP_WRITE: u32 = 0o020;

@@ -35,6 +35,8 @@ pub(in crate::config) enum Shape {
     NamedTables,
     /// Text under names of the user's own.
     NamedTexts,
+    /// Text, or the file that holds it, under names of the user's own.
+    NamedCredentials,
 }
 
 impl Shape {

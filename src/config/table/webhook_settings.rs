@@ -3,26 +3,58 @@
 use std::sync::Arc;
 
 use super::take::Wrong;
-use crate::config::fault::{Faults, Remedy};
+use crate::config::fault::{Faults, Location, Remedy};
 use crate::config::source::document::{Entry, Table, Value};
+use crate::config::source::secret_file;
 use crate::config::source::shape::Shape;
+use crate::domain::dialect::Dialect;
 use crate::domain::json::quote;
 use crate::domain::refusal::Refusal;
-use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, Setting, TIMEOUTS, WebhookSettings};
+use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, Setting, TIMEOUTS, WebhookSettings, is_sealed};
 
-/// Takes all settings that a webhook's table has.
-pub(super) fn settings(table: &mut Table, faults: &mut Faults) -> Arc<WebhookSettings> {
-    let given = NAMES.iter().filter_map(|name| setting(table, name, faults));
+/// Takes all settings that a webhook's table has. `None` for a dialect that is not known, which is a fault of its own.
+pub(super) fn settings(table: &mut Table, dialect: Option<&Dialect>, faults: &mut Faults) -> Arc<WebhookSettings> {
+    let given = NAMES.iter().filter_map(|name| setting(table, name, dialect, faults));
     WebhookSettings::none().with(&given.collect::<Vec<_>>())
 }
 
-fn setting(table: &mut Table, name: &str, faults: &mut Faults) -> Option<Setting> {
+fn setting(table: &mut Table, name: &str, dialect: Option<&Dialect>, faults: &mut Faults) -> Option<Setting> {
     faults.record(&table.path, name, || shape(name));
-    let taken = table.take(name, faults, |value, _| {
-        let json = whole_json(name, &value)?;
-        Setting::read(name, &json).map_err(|refusals| Wrong::new(told(&refusals), remedy(name)))
+    let taken = table.take(name, faults, |value, location| {
+        let value = if is_sealed(name) { with_files(value, location)? } else { value };
+        let setting = Setting::read(name, &whole_json(name, &value)?).map_err(|refusals| wrong(name, &refusals))?;
+        let conflicts = dialect.map(|dialect| setting.conflicts(dialect)).unwrap_or_default();
+        if conflicts.is_empty() { Ok(setting) } else { Err(wrong(name, &conflicts)) }
     });
     taken.map(|setting| setting.value)
+}
+
+fn wrong(name: &str, refusals: &[Refusal]) -> Wrong {
+    Wrong::new(told(refusals), remedy(name))
+}
+
+/// Puts the content of a file in place of each member `{ file = "PATH" }`, so that a credential need not stand in the config.
+fn with_files(value: Value, location: &Location) -> Result<Value, Wrong> {
+    let Value::Table(mut table) = value else { return Ok(value) };
+    for entry in &mut table.entries {
+        if let Some(path) = file_of(&entry.value.value) {
+            let read = secret_file::credential(&location.resolve(path));
+            let credential = read.map_err(|wrong| Wrong::new(format!("cannot be used: {}", wrong.message), wrong.remedy))?;
+            entry.value.value = Value::String(credential.expose().to_owned());
+        }
+    }
+    Ok(Value::Table(table))
+}
+
+fn file_of(value: &Value) -> Option<&str> {
+    let Value::Table(table) = value else { return None };
+    match &table.entries[..] {
+        [Entry { key, value, .. }] if key == "file" => match &value.value {
+            Value::String(path) => Some(path),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// A value as JSON. A filter may also be a string that holds its JSON, since TOML has no null.
@@ -86,6 +118,7 @@ fn shape(name: &str) -> Shape {
     match name {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
+        "headers" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
         "rate_limit" => Shape::Text,
         "concurrency" => Shape::Integer((*CONCURRENCIES.start()).into()..=(*CONCURRENCIES.end()).into()),
@@ -104,6 +137,7 @@ fn remedy(name: &str) -> Remedy {
         "disable" => "{ consecutive = 10 }",
         "concurrency" => "4",
         "rate_limit" => "\"10/s\"",
+        "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",
         _ => "{}",
     };
     Remedy::from(format!("{name} = {example}"))
@@ -117,11 +151,12 @@ mod tests {
 
     use super::*;
     use crate::config::source::document;
+    use crate::domain::dialect::tests::dialect;
 
     fn read(text: &str) -> (Arc<WebhookSettings>, String) {
         let mut faults = Faults::default();
         let mut table = document::parse(Path::new("a.toml"), text, &mut faults).expect("TOML");
-        let settings = settings(&mut table, &mut faults);
+        let settings = settings(&mut table, Some(&dialect()), &mut faults);
         table.finish(&mut faults);
         (settings, faults.to_string())
     }

@@ -29,6 +29,7 @@ use crate::domain::event::Event;
 use crate::domain::headers::Headers;
 use crate::domain::template::{AttemptFacts, Facts};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
 
@@ -146,7 +147,7 @@ impl Pump {
         if sign != HealthSignal::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
         }
-        let request_headers = dialect.loggable(request_headers);
+        let request_headers = loggable(request_headers, &begun.endpoint, &dialect);
         Ok(Attempted { trigger, started_at, url, request_headers, outcome, sign, capture: Some(capture) })
     }
 
@@ -246,6 +247,9 @@ impl Pump {
         if begun.delivery.is_test() {
             headers.push(TEST, "true");
         }
+        if let Some(egress) = &begun.endpoint.definition.settings.egress {
+            egress.add_to(&mut headers);
+        }
         headers
     }
 
@@ -282,6 +286,15 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
         Err(panic) => Poll::Ready(Err(panic)),
     })
     .await
+}
+
+/// The headers of an attempt as the log keeps them: without what is secret in them for the dialect or the webhook.
+fn loggable(sent: Headers, endpoint: &Endpoint, dialect: &Dialect) -> Headers {
+    let sent = dialect.loggable(sent);
+    match &endpoint.definition.settings.egress {
+        Some(egress) => sent.masked(|name| egress.hides(name)),
+        None => sent,
+    }
 }
 
 fn refused(reason: &str) -> Outcome {

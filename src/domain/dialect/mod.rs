@@ -268,6 +268,12 @@ impl Dialect {
         headers
     }
 
+    /// Whether every attempt has a header of this name from the dialect.
+    pub(crate) fn sends(&self, name: &HeaderName) -> bool {
+        let signature = self.signature.as_ref().is_some_and(|signature| signature.header.eq_ignore_ascii_case(name.as_str()));
+        signature || self.headers.iter().any(|header| header.name == *name)
+    }
+
     /// The headers of one attempt as the log keeps them.
     pub(crate) fn loggable(&self, sent: Headers) -> Headers {
         let secret = || self.headers.iter().map(|header| &header.name).filter(|name| name.is_secret());

@@ -19,7 +19,7 @@ use std::ops::Range;
 pub(super) use scanner::{Scanner, Stop};
 pub(super) use text::unescape_inner;
 pub(super) use text::{character, escape, escape_ascii, escape_unit};
-pub(crate) use text::{quote, unescape};
+pub(crate) use text::{object_of_texts, quote, unescape};
 
 /// The deepest nesting of arrays and objects that a value may have. `[]` has one level.
 pub(crate) const DEPTH_MAX: usize = 128;

@@ -43,6 +43,21 @@ pub(crate) fn quote(text: &str, into: &mut Vec<u8>) {
     into.push(b'"');
 }
 
+/// An object whose members are all strings, in their order.
+pub(crate) fn object_of_texts<N: AsRef<str>, V: AsRef<str>>(members: impl IntoIterator<Item = (N, V)>) -> String {
+    let mut bytes = b"{".to_vec();
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            bytes.push(b',');
+        }
+        quote(name.as_ref(), &mut bytes);
+        bytes.push(b':');
+        quote(value.as_ref(), &mut bytes);
+    }
+    bytes.push(b'}');
+    String::from_utf8(bytes).expect("quoted text is UTF-8")
+}
+
 /// The UTF-16 code unit of the escape at the start of `text`, and the text behind the escape.
 pub(in crate::domain) fn escape(text: &str) -> Option<(u16, &str)> {
     let bytes = text.as_bytes();

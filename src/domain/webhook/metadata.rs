@@ -45,17 +45,7 @@ impl Metadata {
 
     /// The metadata as a JSON object, sorted by name.
     pub(crate) fn json(&self) -> String {
-        let mut bytes = b"{".to_vec();
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            if index > 0 {
-                bytes.push(b',');
-            }
-            json::quote(name, &mut bytes);
-            bytes.push(b':');
-            json::quote(value, &mut bytes);
-        }
-        bytes.push(b'}');
-        String::from_utf8(bytes).expect("quoted text is UTF-8")
+        json::object_of_texts(&self.0)
     }
 
     fn text_bytes(&self) -> usize {

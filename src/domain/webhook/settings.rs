@@ -4,7 +4,7 @@
 //! [`Setting::read`] and print it with [`WebhookSettings::members`], so a new setting is taken, shown and kept everywhere at once.
 
 mod attempts;
-mod read;
+pub(super) mod read;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -12,11 +12,13 @@ use std::time::Duration;
 
 pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, rate_json, retry_json};
 
+use super::egress::{self, Egress, Part};
 use super::filter::Filter;
 use super::metadata::Metadata;
+use super::secret::Secret;
 use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
 use crate::domain::delivery::retry::Retry;
-use crate::domain::dialect::Disable;
+use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::event::Event;
 use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
@@ -39,6 +41,8 @@ pub(crate) struct WebhookSettings {
     pub(crate) concurrency: Option<u16>,
     /// How often an attempt may start, tests and retries by hand among them. `None`: as often as there is a slot.
     pub(crate) rate_limit: Option<Rate>,
+    /// How attempts leave the relay. `None`: as those of a webhook that says nothing about it.
+    pub(crate) egress: Option<Arc<Egress>>,
 }
 
 /// One setting with its value; an empty value takes the setting away.
@@ -52,13 +56,25 @@ pub(crate) enum Setting {
     Disable(Option<Disable>),
     Concurrency(Option<u16>),
     RateLimit(Option<Rate>),
+    Egress(Part),
 }
 
-/// A setting as a member of an object: its name, and its value in JSON.
+/// A setting as a member of an object: its name, and its value in JSON, with secret values masked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member<'a> {
     pub(crate) name: &'static str,
     pub(crate) json: Cow<'a, str>,
+}
+
+/// A setting as the store keeps it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Kept<'a> {
+    Plain(Member<'a>),
+    /// A setting that holds credentials. Its JSON is whole, so it goes nowhere but under a seal.
+    Secret {
+        name: &'static str,
+        json: Secret,
+    },
 }
 
 impl WebhookSettings {
@@ -85,11 +101,26 @@ impl WebhookSettings {
             Setting::Disable(disable) => self.disable = disable,
             Setting::Concurrency(concurrency) => self.concurrency = concurrency,
             Setting::RateLimit(rate) => self.rate_limit = rate,
+            Setting::Egress(part) => self.egress = Egress::with(self.egress.as_deref(), part),
         }
     }
 
-    /// The settings that are set, in the order of [`NAMES`].
+    /// The settings that are set, in the order of [`NAMES`], as answers show them.
     pub(crate) fn members(&self) -> Vec<Member<'_>> {
+        let mut members = self.plain();
+        members.extend(self.egress.iter().flat_map(|egress| egress.members()));
+        members
+    }
+
+    /// The settings that are set, in the order of [`NAMES`], as the store keeps them. [`Setting::read`] reads each.
+    pub(crate) fn kept(&self) -> Vec<Kept<'_>> {
+        let secrets = self.egress.iter().flat_map(|egress| egress.secrets());
+        let secrets = secrets.map(|(name, json)| Kept::Secret { name, json });
+        self.plain().into_iter().map(Kept::Plain).chain(secrets).collect()
+    }
+
+    /// The settings that are set and hold no credential.
+    fn plain(&self) -> Vec<Member<'_>> {
         let filter = self.filter.as_ref().map(|filter| Member { name: FILTER, json: filter.text().into() });
         let channels = (!self.channels.is_empty()).then(|| Member { name: CHANNELS, json: self.channels.json().into() });
         let metadata = (!self.metadata.is_empty()).then(|| Member { name: METADATA, json: self.metadata.json().into() });
@@ -118,9 +149,17 @@ impl WebhookSettings {
 
     /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let (mine, theirs) = (self.members(), other.members());
-        let differs = |name: &&str| mine.iter().find(|one| one.name == *name) != theirs.iter().find(|one| one.name == *name);
+        let (mine, theirs) = (self.kept(), other.kept());
+        let differs = |name: &&str| mine.iter().find(|one| one.name() == *name) != theirs.iter().find(|one| one.name() == *name);
         NAMES.iter().copied().filter(differs).collect()
+    }
+}
+
+impl Kept<'_> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Plain(Member { name, .. }) | Self::Secret { name, .. } => name,
+        }
     }
 }
 
@@ -140,9 +179,25 @@ impl Setting {
             DISABLE => is_given.then(|| attempts::disable(json)).transpose().map(Self::Disable),
             CONCURRENCY => is_given.then(|| attempts::concurrency(json)).transpose().map(Self::Concurrency),
             RATE_LIMIT => is_given.then(|| attempts::rate(json)).transpose().map(Self::RateLimit),
-            _ => Err(vec![Refusal::new("", "there is no such setting")]),
+            _ => {
+                let unknown = || Err(vec![Refusal::new("", "there is no such setting")]);
+                Part::read(name, json).map_or_else(unknown, |part| part.map(Self::Egress))
+            }
         }
     }
+
+    /// What stands against the setting with a webhook of this dialect, each reason with its pointer inside the value.
+    pub(crate) fn conflicts(&self, dialect: &Dialect) -> Vec<Refusal> {
+        match self {
+            Self::Egress(part) => part.conflicts(dialect),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Whether the store keeps the setting of this name sealed.
+pub(crate) fn is_sealed(name: &str) -> bool {
+    egress::is_part(name)
 }
 
 const FILTER: &str = "filter";
@@ -155,7 +210,8 @@ const CONCURRENCY: &str = "concurrency";
 const RATE_LIMIT: &str = "rate_limit";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] = &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT];
+pub(crate) const NAMES: &[&str] =
+    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, egress::HEADERS];
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +227,7 @@ mod tests {
         (DISABLE, r#"{"consecutive":3,"count":"attempts"}"#),
         (CONCURRENCY, "4"),
         (RATE_LIMIT, "\"600/m\""),
+        (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
     ];
 
     fn all() -> Arc<WebhookSettings> {
@@ -181,7 +238,11 @@ mod tests {
     #[test]
     fn every_setting_reads_back_from_its_print() {
         let (settings, expected) = (all(), EXAMPLES.to_vec());
-        let printed: Vec<_> = settings.members().into_iter().map(|one| (one.name, one.json.into_owned())).collect();
+        let printed = settings.kept().into_iter().map(|one| match one {
+            Kept::Plain(Member { name, json }) => (name, json.into_owned()),
+            Kept::Secret { name, json } => (name, json.expose().to_owned()),
+        });
+        let printed: Vec<_> = printed.collect();
         assert_eq!(printed.iter().map(|(name, json)| (*name, json.as_str())).collect::<Vec<_>>(), expected);
         assert_eq!(EXAMPLES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), NAMES);
     }
@@ -196,6 +257,24 @@ mod tests {
     fn what_differs_is_told_by_name() {
         assert_eq!(all().differences(&WebhookSettings::default()), NAMES);
         assert_eq!(all().differences(&all()), [""; 0]);
+    }
+
+    #[test]
+    fn secrets_that_are_masked_alike_still_differ() {
+        let with = |json| WebhookSettings::default().with(&[Setting::read(egress::HEADERS, json).expect(json)]);
+        let [one, other] = [r#"{"X-Api-Key":"a-key-of-its-own"}"#, r#"{"X-Api-Key":"a-key-of-another"}"#].map(with);
+        assert_eq!(one.members(), other.members());
+        assert_eq!(one.differences(&other), [egress::HEADERS]);
+    }
+
+    #[test]
+    fn what_is_kept_sealed_is_shown_masked_and_in_no_debug_form() {
+        let settings = all();
+        for kept in settings.kept() {
+            assert_eq!(is_sealed(kept.name()), matches!(kept, Kept::Secret { .. }), "{}", kept.name());
+        }
+        let shown = format!("{:?} {settings:?} {:?}", settings.members(), settings.kept());
+        assert!(!shown.contains("a-key-of-its-own") && shown.contains("…("), "{shown}");
     }
 
     #[test]

@@ -409,6 +409,21 @@ fn webhooks() {
     let read = read_endpoint(EndpointNo(7), &sealer, &stored("endpoint-sealed")).unwrap();
     let secrets: Vec<_> = read.secrets.iter().map(|held| (held.secret.expose(), held.until)).collect();
     assert_eq!(secrets, [("whsec_new", None), ("whsec_old", Some(LATER))]);
+    sealed_settings(&sealer);
+}
+
+/// Sealing gives other bytes each time, so the stored record is only read.
+fn sealed_settings(sealer: &Sealer) {
+    let authorization = r#"{"Authorization":"Bearer a-token-of-a-test"}"#;
+    let given = [Setting::read("timeout", "\"10s\"").unwrap(), Setting::read("headers", authorization).unwrap()];
+    let read = read_endpoint(EndpointNo(7), sealer, &stored("endpoint-sealed-setting")).unwrap();
+    assert_eq!(read.definition.settings, WebhookSettings::none().with(&given));
+    let mut again = Vec::new();
+    write_endpoint(&read, sealer, &mut again).unwrap();
+    assert!(!again.windows(8).any(|bytes| bytes == b"a-token-"), "the record holds the value in the open");
+    assert_eq!(read_endpoint(EndpointNo(7), sealer, &again).unwrap().definition, read.definition);
+    // Without the key the record is judged and shown, as a check of a closed store does.
+    assert!(check_endpoint(EndpointNo(7), &again).is_ok());
 }
 
 #[test]

@@ -10,7 +10,8 @@ use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
-use crate::domain::webhook::settings::{Member, Setting, WebhookSettings};
+use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::{Kept, Member, Setting, WebhookSettings, is_sealed};
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::record::seal::Sealer;
@@ -48,6 +49,8 @@ struct SettingForm {
 #[derive(Encode, Decode)]
 enum ValueForm {
     Plain(String),
+    /// A value that holds credentials, sealed together with the row and the setting that it belongs to.
+    Sealed(Vec<u8>),
 }
 
 /// What is read of a record of any version.
@@ -93,7 +96,7 @@ pub(in crate::store) fn write_endpoint(endpoint: &Endpoint, sealer: &Sealer, out
         secrets,
     };
     let (key, pins_from): (_, PinsFrom) = (endpoint.no.0.to_be_bytes(), endpoint.pins_from.as_micros());
-    let settings = settings_form(&definition.settings);
+    let settings = settings_form(endpoint, sealer)?;
     match settings.is_empty() {
         true => close_as(WITH_PINS, &key, &(form, pins_from), out),
         false => close_as(WITH_SETTINGS, &key, &(form, pins_from, settings), out),
@@ -120,7 +123,7 @@ pub(in crate::store) fn read_endpoint(no: EndpointNo, sealer: &Sealer, bytes: &[
             description: form.description.into(),
             url: form.url.into(),
             events: events.ok_or(unreadable)?,
-            settings: read_settings(&settings)?,
+            settings: read_settings(&settings, Some((&label, sealer)))?,
         },
         owner: owner(form.owner),
         created_at: Timestamp::from_micros(form.created_at),
@@ -165,7 +168,7 @@ pub(in crate::store) fn read_webhook_facts(no: EndpointNo, bytes: &[u8]) -> Resu
         state: state(&form.state)?,
         created_at: Timestamp::from_micros(form.created_at),
         events: form.events.iter().filter_map(|text| Pattern::parse(text).ok()).collect(),
-        settings: read_settings(&settings)?,
+        settings: read_settings(&settings, None)?,
         owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
     })
 }
@@ -191,7 +194,7 @@ pub(in crate::store) fn check_endpoint(no: EndpointNo, bytes: &[u8]) -> Result<(
     let Forms { endpoint: form, settings, .. } = forms(no, bytes)?;
     let readable = form.events.iter().all(|text| Pattern::parse(text).is_ok());
     state(&form.state)?;
-    read_settings(&settings)?;
+    read_settings(&settings, None)?;
     if readable { Ok(()) } else { Err(Error::Damaged { table: "endpoint", why: "an event pattern cannot be read" }) }
 }
 
@@ -207,18 +210,41 @@ fn forms(no: EndpointNo, bytes: &[u8]) -> Result<Forms, Error> {
     Ok(Forms { endpoint, pins_from, settings })
 }
 
-fn settings_form(settings: &WebhookSettings) -> Vec<SettingForm> {
-    let form = |member: Member<'_>| SettingForm { name: member.name.into(), value: ValueForm::Plain(member.json.into()) };
-    settings.members().into_iter().map(form).collect()
+fn settings_form(endpoint: &Endpoint, sealer: &Sealer) -> Result<Vec<SettingForm>, Error> {
+    let label = seal_label(&endpoint.provider, &endpoint.tenant, &endpoint.id);
+    let form = |kept: Kept<'_>| match kept {
+        Kept::Plain(Member { name, json }) => Ok(SettingForm { name: name.into(), value: ValueForm::Plain(json.into()) }),
+        Kept::Secret { name, json } => {
+            let sealed = sealer.seal(json.expose().as_bytes(), &setting_label(&label, name))?;
+            Ok(SettingForm { name: name.into(), value: ValueForm::Sealed(sealed) })
+        }
+    };
+    endpoint.definition.settings.kept().into_iter().map(form).collect()
 }
 
-fn read_settings(forms: &[SettingForm]) -> Result<Arc<WebhookSettings>, Error> {
-    let read = |form: &SettingForm| {
-        let ValueForm::Plain(json) = &form.value;
-        Setting::read(&form.name, json).map_err(|_| Error::Damaged { table: "endpoint", why: "a setting cannot be read" })
-    };
-    let changes = forms.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+/// Reads the settings. Without a sealer the sealed ones are left out.
+fn read_settings(forms: &[SettingForm], seal: Option<(&str, &Sealer)>) -> Result<Arc<WebhookSettings>, Error> {
+    let changes = forms.iter().filter_map(|form| read_setting(form, seal).transpose()).collect::<Result<Vec<_>, _>>()?;
     Ok(WebhookSettings::default().with(&changes))
+}
+
+fn read_setting(form: &SettingForm, seal: Option<(&str, &Sealer)>) -> Result<Option<Setting>, Error> {
+    let damaged = |why| Error::Damaged { table: "endpoint", why };
+    let read = |json: &str| Setting::read(&form.name, json).map_err(|_| damaged("a setting cannot be read"));
+    match (&form.value, seal) {
+        (ValueForm::Plain(_), _) if is_sealed(&form.name) => Err(damaged("a setting that must be sealed is not")),
+        (ValueForm::Plain(json), _) => read(json).map(Some),
+        (ValueForm::Sealed(_), None) => Ok(None),
+        (ValueForm::Sealed(sealed), Some((label, sealer))) => {
+            let json: Secret = sealer.open(sealed, &setting_label(label, &form.name))?;
+            read(json.expose()).map(Some)
+        }
+    }
+}
+
+/// What a sealed setting belongs to. No id holds a slash, so no other webhook, setting or secret has this label.
+fn setting_label(webhook: &str, setting: &str) -> String {
+    format!("{webhook}/settings/{setting}")
 }
 
 fn seal_label(provider: &str, tenant: &str, webhook: &str) -> String {
@@ -324,12 +350,31 @@ const NOT_IN_FILE: u8 = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
 
     #[test]
     fn a_setting_that_cannot_be_read_is_damage() {
         let form = |name: &str, json: &str| SettingForm { name: name.into(), value: ValueForm::Plain(json.into()) };
-        assert!(read_settings(&[form("filter", "{}")]).is_ok());
-        assert!(read_settings(&[form("filter", "[")]).is_err() && read_settings(&[form("later", "1")]).is_err());
+        let read = |form: SettingForm| read_settings(&[form], None);
+        assert!(read(form("filter", "{}")).is_ok());
+        assert!(read(form("filter", "[")).is_err() && read(form("later", "1")).is_err());
+        assert!(read(form("headers", "{}")).is_err(), "it stands in the open");
+    }
+
+    #[test]
+    fn a_sealed_setting_opens_for_its_own_webhook_and_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealer = Sealer::load(&folder.path().join("store"), None, true).unwrap();
+        let setting = Setting::read("headers", r#"{"X-Api-Key":"k"}"#).unwrap();
+        let mut endpoint = endpoint(&["*"]);
+        endpoint.definition.settings = WebhookSettings::none().with(&[setting]);
+        let label = seal_label(&endpoint.provider, &endpoint.tenant, &endpoint.id);
+        let mut forms = settings_form(&endpoint, &sealer).unwrap();
+        assert_eq!(read_settings(&forms, Some((&label, &sealer))).unwrap(), endpoint.definition.settings);
+        assert_eq!(read_settings(&forms, None).unwrap(), WebhookSettings::none());
+        assert!(read_settings(&forms, Some(("acme/t1/wh_2", &sealer))).is_err(), "another webhook");
+        forms[0].name = "auth".into();
+        assert!(read_settings(&forms, Some((&label, &sealer))).is_err(), "another setting");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod disable;
 mod ecmascript;
+mod egress;
 mod fairness;
 mod fanout;
 mod notices;

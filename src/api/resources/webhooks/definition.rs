@@ -27,6 +27,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "disable",
     "concurrency",
     "rate_limit",
+    "headers",
 ];
 
 /// The members of PATCH.
@@ -46,6 +47,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "disable",
     "concurrency",
     "rate_limit",
+    "headers",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.
@@ -92,7 +94,7 @@ impl Given {
             form.note("name", "is empty; in this dialect a webhook is found by its name");
         }
         let description = form.text("description").map(|text| line("description", text, DESCRIPTION_CHARS_MAX, form));
-        Self { url, events, name, description, settings: settings(form) }
+        Self { url, events, name, description, settings: settings(form, dialect) }
     }
 
     /// The definition that was given; a name or description that was not is empty, and a setting that was not is not set.
@@ -155,9 +157,15 @@ fn canonical(url: &str, form: &mut Form<'_>, rules: Rules<'_>) -> Option<Box<str
     }
 }
 
-/// The settings that are there; null takes one away.
-fn settings(form: &mut Form<'_>) -> Vec<Setting> {
-    NAMES.iter().filter_map(|name| setting(name, form)).collect()
+/// The settings that are there, judged by the webhook's dialect; null takes one away.
+fn settings(form: &mut Form<'_>, dialect: &Dialect) -> Vec<Setting> {
+    NAMES.iter().filter_map(|name| setting(name, form).map(|setting| fitting(name, setting, dialect, form))).collect()
+}
+
+/// A setting, after what stands against it with this dialect is noted.
+fn fitting(name: &str, setting: Setting, dialect: &Dialect, form: &mut Form<'_>) -> Setting {
+    setting.conflicts(dialect).into_iter().for_each(|refusal| form.note_at(Wrong::inside(name, refusal)));
+    setting
 }
 
 /// One setting, if it is there. What is wrong with it is noted.

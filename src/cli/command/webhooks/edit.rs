@@ -61,8 +61,8 @@ impl Edit {
     }
 }
 
-/// What is asked for when a webhook is changed.
-#[derive(Debug, Serialize)]
+/// What is asked for when a webhook is changed. It has no `Debug`, so that no credential reaches a log.
+#[derive(Serialize)]
 struct Changes<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<&'a str>,

@@ -1,11 +1,14 @@
 //! What `webhooks add` and `webhooks edit` set besides URL, event types, name and description.
 
+use std::convert::Infallible;
+
 use clap::Args;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::document::members::Members;
 use crate::cli::args;
 use crate::cli::output::exit::Failure;
+use crate::domain::webhook::secret::Secret;
 
 #[derive(Args, Debug, Default)]
 pub(crate) struct Settings {
@@ -40,6 +43,10 @@ pub(crate) struct Settings {
     /// How often an attempt may start, as in 10/s, 600/m or 50/h; null for no limit
     #[arg(long, value_name = "RATE")]
     rate_limit: Option<String>,
+
+    /// What each attempt is sent with besides, as in {"X-Api-Key":"…"}: JSON, @FILE, or - for stdin; null for nothing. Shown masked
+    #[arg(long, value_name = "JSON", value_parser = hidden)]
+    headers: Option<Secret>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -58,9 +65,19 @@ impl Settings {
             ("disable", json("--disable", &self.disable)?),
             ("concurrency", json("--concurrency", &self.concurrency)?),
             ("rate_limit", self.rate_limit.as_deref().map(text)),
+            ("headers", secret_json("--headers", self.headers.as_ref())?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }
+}
+
+/// An option that may hold credentials. Its `Debug` does not show it.
+fn hidden(text: &str) -> Result<Secret, Infallible> {
+    Ok(Secret::new(text))
+}
+
+fn secret_json(option: &str, given: Option<&Secret>) -> Result<Option<Box<RawValue>>, Failure> {
+    given.map(|json| args::json_of(option, json.expose())).transpose()
 }
 
 /// A text; null takes a setting away.

@@ -9,27 +9,27 @@ use crate::domain::json::{self, Field};
 use crate::domain::refusal::Refusal;
 use crate::domain::units::{duration_text, parse_duration};
 
-pub(super) type Read<T> = Result<T, Vec<Refusal>>;
+pub(in crate::domain::webhook) type Read<T> = Result<T, Vec<Refusal>>;
 
 /// An object whose members are taken one by one.
-pub(super) struct Object<'a> {
+pub(in crate::domain::webhook) struct Object<'a> {
     fields: Vec<Field<'a>>,
     asked: Vec<&'static str>,
     refusals: Vec<Refusal>,
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn read(raw: &'a str) -> Read<Self> {
+    pub(in crate::domain::webhook) fn read(raw: &'a str) -> Read<Self> {
         let fields = json::fields(raw.as_bytes()).map_err(|_| refused("is not an object"))?;
         Ok(Self { fields, asked: Vec::new(), refusals: Vec::new() })
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::domain::webhook) fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
     }
 
     /// Takes a member that may be left out. Of one that is given twice the last counts.
-    pub(super) fn take<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Read<T>) -> Option<T> {
+    pub(in crate::domain::webhook) fn take<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Read<T>) -> Option<T> {
         self.asked.push(name);
         let raw = self.fields.iter().rfind(|field| field.name == name)?.raw;
         match read(raw) {
@@ -42,7 +42,11 @@ impl<'a> Object<'a> {
     }
 
     /// Takes a member that must be there.
-    pub(super) fn required<T>(&mut self, name: &'static str, read: impl FnOnce(&str) -> Read<T>) -> Option<T> {
+    pub(in crate::domain::webhook) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Read<T>,
+    ) -> Option<T> {
         if !self.has(name) {
             self.refusals.push(Refusal::new("", "is missing").inside(name));
         }
@@ -50,7 +54,7 @@ impl<'a> Object<'a> {
     }
 
     /// The value that was made of the members, unless something was wrong: each member that nobody took is unknown.
-    pub(super) fn finish<T>(mut self, value: Option<T>) -> Read<T> {
+    pub(in crate::domain::webhook) fn finish<T>(mut self, value: Option<T>) -> Read<T> {
         let there_are = self.asked.join(", ");
         let unknown = self.fields.iter().filter(|field| !self.asked.contains(&&*field.name));
         let refusal = |field: &Field<'_>| Refusal::new("", format!("is unknown; there are {there_are}")).inside(&field.name);
@@ -62,25 +66,28 @@ impl<'a> Object<'a> {
     }
 }
 
-pub(super) fn text(raw: &str) -> Read<Cow<'_, str>> {
+pub(in crate::domain::webhook) fn text(raw: &str) -> Read<Cow<'_, str>> {
     json::unescape(raw).ok_or_else(|| refused("is not a string"))
 }
 
 /// A duration with its unit, such as `30s`.
-pub(super) fn duration(raw: &str, range: &RangeInclusive<Duration>) -> Read<Duration> {
+pub(in crate::domain::webhook) fn duration(raw: &str, range: &RangeInclusive<Duration>) -> Read<Duration> {
     let text = text(raw)?;
     let read = parse_duration(&text).map_err(|_| refused("is not a duration with its unit, like 30s or 24h"))?;
     let bounds = || refused(format!("is {text}, outside {} to {}", duration_text(*range.start()), duration_text(*range.end())));
     if range.contains(&read) { Ok(read) } else { Err(bounds()) }
 }
 
-pub(super) fn number<T: serde::de::DeserializeOwned + PartialOrd + Display>(raw: &str, range: &RangeInclusive<T>) -> Read<T> {
+pub(in crate::domain::webhook) fn number<T: serde::de::DeserializeOwned + PartialOrd + Display>(
+    raw: &str,
+    range: &RangeInclusive<T>,
+) -> Read<T> {
     let read = serde_json::from_str(raw).ok().filter(|number| range.contains(number));
     read.ok_or_else(|| refused(format!("is not a number from {} to {}", range.start(), range.end())))
 }
 
 /// A list; the place of each fault is the index of its item.
-pub(super) fn list<T>(raw: &str, read: impl Fn(&str) -> Read<T>) -> Read<Vec<T>> {
+pub(in crate::domain::webhook) fn list<T>(raw: &str, read: impl Fn(&str) -> Read<T>) -> Read<Vec<T>> {
     let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(raw).map_err(|_| refused("is not a list"))?;
     let (mut values, mut refusals) = (Vec::with_capacity(items.len()), Vec::new());
     for (index, item) in items.into_iter().enumerate() {
@@ -92,6 +99,6 @@ pub(super) fn list<T>(raw: &str, read: impl Fn(&str) -> Read<T>) -> Read<Vec<T>>
     if refusals.is_empty() { Ok(values) } else { Err(refusals) }
 }
 
-pub(super) fn refused(reason: impl Into<Cow<'static, str>>) -> Vec<Refusal> {
+pub(in crate::domain::webhook) fn refused(reason: impl Into<Cow<'static, str>>) -> Vec<Refusal> {
     vec![Refusal::new("", reason)]
 }
