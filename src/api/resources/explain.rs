@@ -15,6 +15,7 @@ use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::filter::{Filter, Judge, Subject};
+use crate::domain::webhook::sample::Place;
 use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
@@ -124,6 +125,9 @@ fn mismatch(event: &Event, &Judged { endpoint, link, differs_at }: &Judged<'_>) 
     if !definition.settings.takes(&event.channels) {
         let channels = channels.iter().collect::<Vec<_>>().join(", ");
         return Some(format!("the event is in none of its channels: {channels}"));
+    }
+    if let Some(sample) = definition.settings.sample.filter(|sample| !sample.takes(Place::of(&event.id))) {
+        return Some(format!("its sample of {sample} leaves the event out, by the event's id"));
     }
     differs_at.map(|pointer| format!("its filter does not match at `{pointer}`"))
 }

@@ -381,6 +381,7 @@ const ORDER: &[&str] = &[
     "disable",
     "concurrency",
     "rate_limit",
+    "sample",
     "headers",
     "description",
     "status",

@@ -121,6 +121,7 @@ fn shape(name: &str) -> Shape {
         "headers" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
         "rate_limit" => Shape::Text,
+        "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
         "concurrency" => Shape::Integer((*CONCURRENCIES.start()).into()..=(*CONCURRENCIES.end()).into()),
         _ => Shape::Any,
     }
@@ -137,6 +138,7 @@ fn remedy(name: &str) -> Remedy {
         "disable" => "{ consecutive = 10 }",
         "concurrency" => "4",
         "rate_limit" => "\"10/s\"",
+        "sample" => "0.1",
         "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",
         _ => "{}",
     };

@@ -54,7 +54,9 @@ pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect, per_
     let concurrency = one("concurrency", &count.to_string(), settings.concurrency.is_some());
     let rate = settings.rate_limit.map_or_else(|| "null".into(), rate_json);
     let rate_limit = one("rate_limit", &rate, settings.rate_limit.is_some());
-    format!("{{{timeout},{retry},{disable},{concurrency},{rate_limit}}}")
+    let share = settings.sample.map_or_else(|| "1".into(), |sample| sample.to_string());
+    let sample = one("sample", &share, settings.sample.is_some());
+    format!("{{{timeout},{retry},{disable},{concurrency},{rate_limit},{sample}}}")
 }
 
 #[cfg(test)]
@@ -76,5 +78,6 @@ mod tests {
         assert_eq!(shown["retry"]["origin"], "dialect");
         assert_eq!(shown["concurrency"], serde_json::json!({ "value": 16, "origin": "default" }));
         assert_eq!(shown["rate_limit"], serde_json::json!({ "value": null, "origin": "default" }));
+        assert_eq!(shown["sample"], serde_json::json!({ "value": 1, "origin": "default" }));
     }
 }

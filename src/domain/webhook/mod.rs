@@ -6,6 +6,7 @@ pub(crate) mod endpoint;
 pub(crate) mod filter;
 pub(crate) mod metadata;
 pub(crate) mod pattern;
+pub(crate) mod sample;
 pub(crate) mod secret;
 pub(crate) mod settings;
 pub(crate) mod target;

@@ -12,9 +12,12 @@ use std::time::Duration;
 
 pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, rate_json, retry_json};
 
+use read::{Read, refused};
+
 use super::egress::{self, Egress, Part};
 use super::filter::Filter;
 use super::metadata::Metadata;
+use super::sample::{Place, Sample};
 use super::secret::Secret;
 use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
 use crate::domain::delivery::retry::Retry;
@@ -41,6 +44,8 @@ pub(crate) struct WebhookSettings {
     pub(crate) concurrency: Option<u16>,
     /// How often an attempt may start, tests and retries by hand among them. `None`: as often as there is a slot.
     pub(crate) rate_limit: Option<Rate>,
+    /// Which share of its events the webhook gets. `None`: all of them.
+    pub(crate) sample: Option<Sample>,
     /// How attempts leave the relay. `None`: as those of a webhook that says nothing about it.
     pub(crate) egress: Option<Arc<Egress>>,
 }
@@ -56,6 +61,7 @@ pub(crate) enum Setting {
     Disable(Option<Disable>),
     Concurrency(Option<u16>),
     RateLimit(Option<Rate>),
+    Sample(Option<Sample>),
     Egress(Part),
 }
 
@@ -101,6 +107,7 @@ impl WebhookSettings {
             Setting::Disable(disable) => self.disable = disable,
             Setting::Concurrency(concurrency) => self.concurrency = concurrency,
             Setting::RateLimit(rate) => self.rate_limit = rate,
+            Setting::Sample(sample) => self.sample = sample,
             Setting::Egress(part) => self.egress = Egress::with(self.egress.as_deref(), part),
         }
     }
@@ -129,12 +136,14 @@ impl WebhookSettings {
         let disable = self.disable.map(|disable| Member { name: DISABLE, json: disable_json(disable).into() });
         let concurrency = self.concurrency.map(|count| Member { name: CONCURRENCY, json: count.to_string().into() });
         let rate_limit = self.rate_limit.map(|rate| Member { name: RATE_LIMIT, json: rate_json(rate).into() });
-        [filter, channels, metadata, timeout, retry, disable, concurrency, rate_limit].into_iter().flatten().collect()
+        let sample = self.sample.map(|sample| Member { name: SAMPLE, json: sample.to_string().into() });
+        let members = [filter, channels, metadata, timeout, retry, disable, concurrency, rate_limit, sample];
+        members.into_iter().flatten().collect()
     }
 
     /// Whether the webhook leaves out any of the events that it subscribes to.
     pub(crate) fn narrows(&self) -> bool {
-        self.filter.is_some() || !self.channels.is_empty()
+        self.filter.is_some() || !self.channels.is_empty() || self.sample.is_some()
     }
 
     /// Whether the webhook gets events of these channels.
@@ -144,7 +153,8 @@ impl WebhookSettings {
 
     /// Whether the webhook gets an event of a type that it subscribes to.
     pub(crate) fn lets_through(&self, event: &Event) -> bool {
-        self.takes(&event.channels) && self.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
+        let is_sampled = self.sample.is_none_or(|sample| sample.takes(Place::of(&event.id)));
+        is_sampled && self.takes(&event.channels) && self.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
     }
 
     /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
@@ -179,6 +189,7 @@ impl Setting {
             DISABLE => is_given.then(|| attempts::disable(json)).transpose().map(Self::Disable),
             CONCURRENCY => is_given.then(|| attempts::concurrency(json)).transpose().map(Self::Concurrency),
             RATE_LIMIT => is_given.then(|| attempts::rate(json)).transpose().map(Self::RateLimit),
+            SAMPLE => is_given.then(|| sample(json)).transpose().map(Self::Sample),
             _ => {
                 let unknown = || Err(vec![Refusal::new("", "there is no such setting")]);
                 Part::read(name, json).map_or_else(unknown, |part| part.map(Self::Egress))
@@ -200,6 +211,12 @@ pub(crate) fn is_sealed(name: &str) -> bool {
     egress::is_part(name)
 }
 
+/// `0.1`: the share of its events that a webhook gets.
+fn sample(json: &str) -> Read<Sample> {
+    let share = serde_json::from_str(json).ok().and_then(Sample::new);
+    share.ok_or_else(|| refused("is not a number above 0 and up to 1"))
+}
+
 const FILTER: &str = "filter";
 const CHANNELS: &str = "channels";
 const METADATA: &str = "metadata";
@@ -208,10 +225,11 @@ const RETRY: &str = "retry";
 const DISABLE: &str = "disable";
 const CONCURRENCY: &str = "concurrency";
 const RATE_LIMIT: &str = "rate_limit";
+const SAMPLE: &str = "sample";
 
 /// The name of every setting, in the order in which answers show them.
 pub(crate) const NAMES: &[&str] =
-    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, egress::HEADERS];
+    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, SAMPLE, egress::HEADERS];
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +245,7 @@ mod tests {
         (DISABLE, r#"{"consecutive":3,"count":"attempts"}"#),
         (CONCURRENCY, "4"),
         (RATE_LIMIT, "\"600/m\""),
+        (SAMPLE, "0.25"),
         (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
     ];
 
@@ -283,6 +302,10 @@ mod tests {
         assert_eq!(refused(FILTER, r#"{"data":{"n":{"$gt":[]}}}"#), "/data/n/$gt");
         assert_eq!([refused(CHANNELS, r#"["a b"]"#), refused(METADATA, r#"{"a":1}"#)], ["/0", "/a"]);
         assert_eq!(refused("filters", "{}"), "");
+        for wrong in ["0", "-1", "1.1", "\"0.5\"", "true"] {
+            let told = Setting::read(SAMPLE, wrong).expect_err(wrong);
+            assert_eq!(told[0].reason, "is not a number above 0 and up to 1");
+        }
     }
 
     #[test]

@@ -217,7 +217,8 @@ fn effective() -> Value {
         "retry": { "value": { "schedule": schedule, "jitter": 0.2 }, "origin": "dialect" },
         "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" },
         "concurrency": { "value": 16, "origin": "default" },
-        "rate_limit": { "value": null, "origin": "default" }
+        "rate_limit": { "value": null, "origin": "default" },
+        "sample": { "value": 1, "origin": "default" }
     })
 }
 

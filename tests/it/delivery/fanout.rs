@@ -2,6 +2,7 @@
 
 mod channels;
 mod filters;
+mod sample;
 mod settings;
 
 use std::collections::HashSet;

@@ -27,6 +27,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "disable",
     "concurrency",
     "rate_limit",
+    "sample",
     "headers",
 ];
 
@@ -47,6 +48,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "disable",
     "concurrency",
     "rate_limit",
+    "sample",
     "headers",
 ];
 

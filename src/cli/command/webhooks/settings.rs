@@ -44,6 +44,10 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "RATE")]
     rate_limit: Option<String>,
 
+    /// Which share of its events it gets, above 0 and up to 1, as in 0.1; null for all
+    #[arg(long, value_name = "SHARE")]
+    sample: Option<String>,
+
     /// What each attempt is sent with besides, as in {"X-Api-Key":"…"}: JSON, @FILE, or - for stdin; null for nothing. Shown masked
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     headers: Option<Secret>,
@@ -65,6 +69,7 @@ impl Settings {
             ("disable", json("--disable", &self.disable)?),
             ("concurrency", json("--concurrency", &self.concurrency)?),
             ("rate_limit", self.rate_limit.as_deref().map(text)),
+            ("sample", json("--sample", &self.sample)?),
             ("headers", secret_json("--headers", self.headers.as_ref())?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))

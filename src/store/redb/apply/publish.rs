@@ -43,8 +43,8 @@ impl Batch<'_, '_> {
     /// Takes a publication that is new, also when the store is full.
     pub(in crate::store) fn take(&mut self, publication: Publication) -> Result<Accepted, Error> {
         let owner = self.tenant_no(&publication.provider, publication.listed_under())?;
-        let matching = self.matching(&publication, owner);
         let key = self.next_key();
+        let matching = self.matching(&publication, owner, key);
         self.name(&publication, key, count(matching.len()));
         let route = Route { linked: publication.link.is_some(), connection: self.connected(&publication)? };
         let stored = self.store_event(publication, key, matching.len())?;
@@ -142,12 +142,12 @@ impl Batch<'_, '_> {
         Ok(time)
     }
 
-    fn matching(&self, publication: &Publication, no: TenantNo) -> Vec<EndpointNo> {
+    fn matching(&self, publication: &Publication, no: TenantNo, key: EventKey) -> Vec<EndpointNo> {
         let audience = match publication.tenant {
             Some(_) => Audience::Tenant(no),
             None => Audience::Provider(&publication.provider),
         };
-        let mut found = self.subscribed(audience, publication);
+        let mut found = self.subscribed(audience, publication, key);
         if !self.after.changed.is_empty() {
             let link = publication.link.as_deref();
             found.retain(|no| self.entry(*no).is_some_and(|entry| publish::goes_to(&entry.endpoint, link)));
@@ -156,14 +156,14 @@ impl Batch<'_, '_> {
     }
 
     /// The webhooks that want an event by its type and by what is in it, as they were before this batch.
-    fn subscribed(&self, audience: Audience<'_>, publication: &Publication) -> Vec<EndpointNo> {
+    fn subscribed(&self, audience: Audience<'_>, publication: &Publication, key: EventKey) -> Vec<EndpointNo> {
         let registry = self.shared.registry();
         let mut found = match &publication.link {
             Some(link) => registry.matching_named(audience, link, &publication.kind),
             None => registry.matching(audience, &publication.kind, EndpointNo(0)),
         };
         if let Some(narrowing) = registry.narrowing(audience) {
-            filters::keep_matching(&mut found, narrowing, Facts::of(publication));
+            filters::keep_matching(&mut found, narrowing, Facts::of(publication, self.shared.node, key));
         }
         found
     }

@@ -1,12 +1,17 @@
-//! Payload filters where events are published: who gets an event, in one piece and in slices.
+//! Payload filters and samples where events are published: who gets an event, in one piece and in slices.
 
 use super::super::*;
+use crate::domain::webhook::sample::{Place, Sample};
 use crate::domain::webhook::settings::Setting;
 use crate::store::Recover;
 
-fn filtered((name, events): (&str, &str), filter: &str) -> FileWebhook {
+fn filtered(name_and_events: (&str, &str), filter: &str) -> FileWebhook {
+    having(name_and_events, "filter", filter)
+}
+
+fn having((name, events): (&str, &str), setting: &str, json: &str) -> FileWebhook {
     let mut webhook = from_file((name, events));
-    let setting = Setting::read("filter", filter).expect("a filter");
+    let setting = Setting::read(setting, json).expect(json);
     webhook.definition.settings = WebhookSettings::none().with(&[setting]);
     webhook
 }
@@ -66,6 +71,22 @@ fn a_wide_event_goes_in_slices_to_those_whose_filters_match() {
     assert!(has_made(&lab, 1_200));
     assert_eq!(told(&lab, "order.paid", r#"{"n":0}"#), 0);
     assert!(has_made(&lab, 1_200));
+}
+
+#[test]
+fn a_wide_event_goes_to_all_of_one_sample_or_to_none() {
+    let name = |number: usize| format!("w{number}");
+    let sample = |number: usize| if number.is_multiple_of(2) { "0.5" } else { "1" };
+    let webhooks = (0..2_200).map(|number| having((&name(number), "order.*"), "sample", sample(number)));
+    let lab = lab(webhooks.collect());
+    let half = Sample::new(0.5).unwrap();
+    for (is_taken, made) in [(true, 2_200), (false, 1_100)] {
+        let id = (0..).map(|number| number.to_string()).find(|id| half.takes(Place::of(id)) == is_taken).unwrap();
+        let plain = Publication::of_type_and_data("shop".into(), "acme".into(), standard(), "order.paid", "0".into());
+        let publication = Publication { id: Some(id.into()), ..plain };
+        assert_eq!(lab.runtime.block_on(lab.store.accept_one(publication)).unwrap().deliveries, made);
+    }
+    assert!(has_made(&lab, 3_300), "as many are made as the publishers are told of");
 }
 
 #[test]
