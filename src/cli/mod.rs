@@ -64,7 +64,7 @@ enum Command {
     Status(command::status::Status),
     Reload(command::status::Reload),
     #[command(subcommand)]
-    Clock(command::clock::Clock),
+    Clock(command::operate::clock::Clock),
     #[command(subcommand, visible_alias = "dialect")]
     Dialects(command::dialects::Dialects),
     Verify(command::verify::Verify),

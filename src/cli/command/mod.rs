@@ -3,7 +3,6 @@
 pub(in crate::cli) mod about;
 pub(in crate::cli) mod bench;
 pub(in crate::cli) mod check;
-pub(in crate::cli) mod clock;
 pub(in crate::cli) mod config;
 pub(in crate::cli) mod deliveries;
 pub(in crate::cli) mod dev;
@@ -11,6 +10,7 @@ pub(in crate::cli) mod dialects;
 pub(in crate::cli) mod doctor;
 pub(in crate::cli) mod event_types;
 pub(in crate::cli) mod keys;
+pub(in crate::cli) mod operate;
 pub(in crate::cli) mod send;
 pub(in crate::cli) mod serve;
 pub(in crate::cli) mod status;

@@ -1,0 +1,3 @@
+//! What only the operator asks of a running service.
+
+pub(in crate::cli) mod clock;
