@@ -44,7 +44,7 @@ impl Calls {
 fn labels() -> impl Iterator<Item = Box<str>> {
     let mut routes: Vec<_> = ROUTES.iter().collect();
     routes.sort_by_key(|route| route.call as usize);
-    routes.into_iter().map(|route| format!("{} {}", route.verb.name(), route.path).into())
+    routes.into_iter().map(|route| route.call.label().into())
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ use crate::config::fault::Faults;
 use crate::config::reload::Changes;
 use crate::domain::access::KeyHash;
 use crate::domain::schema;
-use crate::store::Store;
+use crate::store::{Origin, Store};
 
 /// What is served, over all listeners.
 pub(crate) struct Api {
@@ -87,8 +87,15 @@ pub(crate) struct Api {
     calls: Calls,
 }
 
-/// Asks whoever owns the config to reload it. The answer is what changed, or why nothing did.
-pub(crate) type Reload = mpsc::Sender<oneshot::Sender<Result<Changes, Faults>>>;
+/// Asks whoever owns the config to reload it.
+pub(crate) type Reload = mpsc::Sender<ReloadAsk>;
+
+/// One such question.
+pub(crate) struct ReloadAsk {
+    pub(crate) by: Origin,
+    /// The answer is what changed, or why nothing did.
+    pub(crate) answer: oneshot::Sender<Result<Changes, Faults>>,
+}
 
 impl Api {
     /// `network`: how many connections over the network are taken in.
@@ -197,7 +204,9 @@ impl Api {
         let (id, provider) = (&*found.decoded_id()?, found.provider);
         let (query, headers, body) = (head.uri.query(), &head.headers, taken.bytes.clone());
         let rooms = (carrier == Carrier::Many).then(|| self.rooms(&caller));
-        let context = Context { api: self, settings: &settings, caller, slot, id, provider, query, headers, is_ndjson, body };
+        let call = found.call;
+        let context =
+            Context { api: self, settings: &settings, call, way, caller, slot, id, provider, query, headers, is_ndjson, body };
         // The writer itself knows what a publication meets. Every other call is about what is there by now.
         if found.call != Call::Publish {
             self.store.catch_up().await?;
@@ -301,13 +310,14 @@ impl Api {
             Call::CreateKey => resources::keys::create(context).await,
             Call::RevokeKey => resources::keys::revoke(context).await,
             Call::Status => Ok(resources::admin::status(self).await),
-            Call::Reload => resources::admin::reload(self).await,
-            Call::AcceptClock => resources::admin::accept_clock(self).await,
+            Call::Reload => resources::admin::reload(context).await,
+            Call::AcceptClock => resources::admin::accept_clock(context).await,
             Call::BeginBackup => resources::admin::backups::begin(context).await,
             Call::ListTables => resources::admin::tables(context).await,
             Call::ShowBackups => Ok(resources::admin::backups::show(self)),
             Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
             Call::ListAllDeliveries => resources::deliveries::list_all(context).await,
+            Call::ListAudit => resources::admin::audit::list(context).await,
             Call::ListTenants => resources::admin::tenants::list(context).await,
             Call::ShowTenant => resources::admin::tenants::show(context).await,
             Call::PutTenant => resources::admin::tenants::put(context).await,

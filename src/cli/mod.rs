@@ -63,6 +63,7 @@ enum Command {
     Compact(command::storage::compact::Compact),
     Status(command::status::Status),
     Reload(command::status::Reload),
+    Audit(command::operate::audit::Audit),
     #[command(subcommand)]
     Clock(command::operate::clock::Clock),
     #[command(subcommand, visible_alias = "dialect")]
@@ -95,6 +96,7 @@ impl Command {
             Self::Compact(compact) => compact.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
+            Self::Audit(audit) => audit.run(out),
             Self::Clock(clock) => clock.run(out),
             Self::Dialects(dialects) => dialects.run(out),
             Self::Verify(verify) => verify.run(out),
@@ -232,6 +234,8 @@ mod tests {
             "hookwheel dev --data d --ephemeral",
             "hookwheel dev --fail-rate 1.5",
             "hookwheel dev --forward-to ftp://x",
+            "hookwheel audit --limit 0",
+            "hookwheel audit --since soon",
             "hookwheel status --color sometimes",
             "hookwheel bench --for 1s --events 3",
             "hookwheel bench --endpoints 0",

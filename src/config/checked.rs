@@ -45,6 +45,8 @@ pub(crate) struct Server {
     pub(crate) tls: Option<Tls>,
     pub(crate) admin_socket: PathBuf,
     pub(crate) log: Log,
+    /// How long a row of the audit log is kept.
+    pub(crate) audit_retention: Duration,
     /// From where `/metrics` is answered without a key.
     pub(crate) metrics_allow: Vec<IpNet>,
 }

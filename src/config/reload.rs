@@ -44,7 +44,6 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.kinds().iter().all(|(_, difference)| **difference == Difference::default())
     }

@@ -39,6 +39,22 @@ impl EventKey {
     }
 }
 
+/// A row's place in the audit log: 48 bits of Unix milliseconds and 16 bits of a counter, as in an [`EventKey`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AuditKey(pub(crate) u64);
+
+impl AuditKey {
+    /// The first key of a time's millisecond.
+    pub(crate) fn at(time: Timestamp) -> Self {
+        Self(EventKey::at(time).0)
+    }
+
+    /// The next key to give: later than `last`, even when the clock stands still or goes back.
+    pub(crate) fn next(last: Self, now: Timestamp) -> Self {
+        Self(EventKey::next(EventKey(last.0), now).0)
+    }
+}
+
 /// A webhook's number in this store. A number is given once and never again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EndpointNo(pub(crate) u32);
@@ -103,6 +119,11 @@ impl Node {
         ours.then(|| DeliveryKey { event: EventKey(high(bits)), endpoint: EndpointNo(endpoint) })
     }
 
+    /// The id of a row of the audit log.
+    pub(crate) fn audit_id(self, key: AuditKey) -> String {
+        id(AUDIT, (u128::from(key.0) << 64) | u128::from(self.0))
+    }
+
     fn half(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -127,7 +148,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Whether `id` has the form of an id that hookwheel makes: one of its prefixes and a ULID.
 pub(crate) fn has_own_form(id: &str) -> bool {
-    [EVENT, DELIVERY, WEBHOOK, KEY].into_iter().any(|prefix| bits(prefix, id).is_some())
+    [EVENT, DELIVERY, WEBHOOK, KEY, AUDIT].into_iter().any(|prefix| bits(prefix, id).is_some())
 }
 
 fn id(prefix: &str, bits: u128) -> String {
@@ -166,6 +187,7 @@ const EVENT: &str = "evt_";
 const DELIVERY: &str = "dlv_";
 const WEBHOOK: &str = "wh_";
 const KEY: &str = "key_";
+const AUDIT: &str = "aud_";
 
 /// The bits of the counter: 65,536 events in one millisecond. Beyond that keys run ahead of the clock, and stay in order.
 const COUNTER_BITS: u32 = 16;

@@ -16,7 +16,7 @@ use crate::config::dangers::Dangers;
 use crate::config::fault::{Fault, Faults};
 use crate::config::reload::{Changes, diff};
 use crate::deliver::pump::Pump;
-use crate::store::Store;
+use crate::store::{Actor, DesiredState, FileChanges, Origin, Store};
 
 /// All that a reload reads and changes.
 pub(super) struct Reloader {
@@ -32,10 +32,16 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
+    /// Reloads because a signal says so.
+    pub(super) async fn reload_by_signal(&self) -> Result<Changes, Faults> {
+        let file = wiring::file_path(&self.config());
+        self.reload(Origin { actor: Actor::file(&file), address: "".into(), call: "reload".into() }).await
+    }
+
     /// Reloads, and returns what changed, or why nothing did. Two reloads never overlap, since one task calls this.
-    pub(super) async fn reload(&self) -> Result<Changes, Faults> {
+    pub(super) async fn reload(&self, by: Origin) -> Result<Changes, Faults> {
         notify::reloading();
-        let result = self.apply().await;
+        let result = self.apply(by).await;
         self.store.metrics().gauges.reloaded(result.is_ok().then(clock::now));
         match &result {
             Ok(changes) => info!("{changes}"),
@@ -48,14 +54,14 @@ impl Reloader {
         result
     }
 
-    async fn apply(&self) -> Result<Changes, Faults> {
+    async fn apply(&self, by: Origin) -> Result<Changes, Faults> {
         let loader = self.loader.as_ref().ok_or_else(|| of_all("there is no config file to read again"))?;
         let new = loader.load()?;
         let changes = diff(&self.config(), &new)?;
         let pump = wiring::pump(&new, &self.own).map_err(of_all)?;
-        let file = wiring::file(&new).map_err(of_all)?;
+        let file = DesiredState { changes: told(&changes), ..wiring::file(&new).map_err(of_all)? };
         let settings = wiring::api(&new, &self.own).ok_or_else(|| of_all("a provider speaks an unknown dialect"))?;
-        self.store.sync(file).await.map_err(of_all)?;
+        self.store.by(by).sync(file).await.map_err(of_all)?;
         self.store.set_limits(wiring::limits(&new));
         self.pump.reload(pump);
         self.settings.send_replace(Arc::new(settings));
@@ -73,6 +79,17 @@ impl Reloader {
     fn config(&self) -> Config {
         self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What the audit log shows of a reload. `None`: nothing changed.
+fn told(changes: &Changes) -> Option<FileChanges> {
+    let name = |(kind, name): (&str, &str)| format!("{kind} {name}");
+    let told = FileChanges {
+        added: changes.added().map(name).collect(),
+        changed: changes.changed().map(|(kind, changed)| format!("{kind} {changed}")).collect(),
+        removed: changes.removed().map(name).collect(),
+    };
+    (!changes.is_empty()).then_some(told)
 }
 
 /// Logs each part of a config that opens what is closed by default.

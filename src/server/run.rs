@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::{error, info, warn};
 
@@ -16,14 +16,12 @@ use super::reload::{Reloader, warn_of_dangers};
 use super::signals::Signals;
 use super::watch::{backup, disk, files, lateness};
 use super::{Error, descriptors, dump, listen, notify, paths, wiring};
-use crate::api::{self, Api, Entrance, Listener, Stage, Stop};
+use crate::api::{self, Api, Entrance, Listener, ReloadAsk, Stage, Stop};
 use crate::clock;
 use crate::config::checked::Config;
-use crate::config::fault::Faults;
-use crate::config::reload::Changes;
 use crate::deliver::pump::Pump;
 use crate::domain::exit::STORE_IO;
-use crate::store::{self, Store};
+use crate::store::{self, Actor, Origin, Store};
 
 /// A service to run.
 pub(super) struct Plan {
@@ -40,7 +38,7 @@ pub(super) struct Running {
     pub(super) store: Store,
 }
 
-type ReloadAsks = mpsc::Receiver<oneshot::Sender<Result<Changes, Faults>>>;
+type ReloadAsks = mpsc::Receiver<ReloadAsk>;
 
 /// Runs a service until SIGTERM, SIGINT, or the end of `ready`, which is called when deliveries flow.
 pub(super) async fn until_signal<R, F>(plan: Plan, ready: R) -> Result<(), Error>
@@ -81,9 +79,10 @@ where
     let pump = Pump::new(store.clone(), attempts, tokio::runtime::Handle::current());
     let committed = pump.clone();
     let file = wiring::file(config)?;
+    let by = Origin { actor: Actor::file(&file.file), address: "".into(), call: "start".into() };
     // The store hears of the config before its writer starts, so that nothing is delivered by the config of the run before.
     let start = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
-    let (synced, ()) = tokio::join!(biased; store.sync(file), start);
+    let (synced, ()) = tokio::join!(biased; store.by(by).sync(file), start);
     synced.map_err(|denied| Error::io("write the config's webhooks")(std::io::Error::other(denied)))?;
 
     let settings = wiring::api(config, &[address]).expect("a checked config names known dialects alone");
@@ -140,8 +139,8 @@ async fn attend(signals: &mut Signals, mut asks: ReloadAsks, reloader: &Reloader
     let mut look = tokio::time::interval(WATCHER_LOOK);
     loop {
         tokio::select! {
-            _ = signals.hangup.recv() => drop(reloader.reload().await),
-            Some(answer) = asks.recv() => drop(answer.send(reloader.reload().await)),
+            _ = signals.hangup.recv() => drop(reloader.reload_by_signal().await),
+            Some(ReloadAsk { by, answer }) = asks.recv() => drop(answer.send(reloader.reload(by).await)),
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
             _ = signals.user1.recv() => dump::log(&reloader.store, &reloader.pump),

@@ -49,6 +49,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         retention: config.storage.retention,
         max_bytes: config.storage.max_bytes.bytes(),
         memory: config.delivery.memory.bytes(),
+        audit_retention: config.server.audit_retention,
         connection_idle: config.delivery.connection_idle,
     }
 }
@@ -73,7 +74,14 @@ pub(super) fn file(config: &Config) -> Result<DesiredState, Error> {
         tenants: tenants(config),
         keys: file_keys(config),
         webhooks: webhooks(config)?,
+        file: file_path(config).into(),
+        changes: None,
     })
+}
+
+/// The path of the config file. Empty where there is none, as in `dev`.
+pub(super) fn file_path(config: &Config) -> String {
+    config.files.first().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The hashes of all keys in the config.

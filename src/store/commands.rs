@@ -2,16 +2,21 @@
 //! once the commit is on disk.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::handle::Store;
-use super::message::command::{DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp};
+use super::message::audit::Origin;
+use super::message::command::{
+    Asked, By, DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp,
+};
 use super::message::publication::Publication;
 use super::message::session::{NewConnection, Opened};
 use super::message::tenant::{NewTenant, Tenant};
+use super::redb::backup::online::{Begun, NotBegun};
 use super::redb::read::recover::Walk;
 use super::writer::turns::Line;
 use super::{Denied, Error, Owned};
@@ -22,44 +27,22 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::secret::Secret;
 
+/// Somebody who is about to ask for one change. Each change leaves a row in the audit log, in the same commit.
+pub(crate) struct Commands<'a> {
+    store: &'a Store,
+    by: By,
+}
+
 impl Store {
-    pub(crate) async fn create_webhook(&self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Create(new)).await
+    /// Names who asks for a change.
+    pub(crate) fn by(&self, origin: Origin) -> Commands<'_> {
+        Commands { store: self, by: Arc::new(origin) }
     }
 
-    pub(crate) async fn update_webhook(
-        &self,
-        no: EndpointNo,
-        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
-    ) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine) }).await
-    }
-
-    pub(crate) async fn enable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Enable(no)).await
-    }
-
-    pub(crate) async fn disable_webhook(&self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Disable(no)).await
-    }
-
-    pub(crate) async fn delete_webhook(&self, no: EndpointNo) -> Result<(), Denied> {
-        self.webhook_op(WebhookOp::Delete(no)).await.map(drop)
-    }
-
-    /// The new secret signs at once; the old ones sign too for `overlap`.
-    pub(crate) async fn rotate_secret(&self, no: EndpointNo, secret: Secret, overlap: Duration) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
-    }
-
-    /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
-    pub(crate) async fn sync(&self, file: DesiredState) -> Result<Vec<Arc<Endpoint>>, Denied> {
-        let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
-        let endpoints = self.ask(Line::COMMON, |to| Op::Sync(Box::new(file), to)).await??;
-        let held: HashSet<EndpointNo> =
-            endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
-        self.shared.set_secrets_from_file(held);
-        Ok(endpoints)
+    /// Asks as a test does.
+    #[cfg(test)]
+    pub(crate) fn by_test(&self) -> Commands<'_> {
+        self.by(Origin::test())
     }
 
     pub(crate) fn set_limits(&self, limits: Limits) {
@@ -67,47 +50,9 @@ impl Store {
         self.inbox.event(Op::Limits(limits));
     }
 
-    pub(crate) async fn retry(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Retry(key, to)).await?
-    }
-
-    /// Ends a delivery that waits, as cancelled.
-    pub(crate) async fn cancel(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(key.endpoint), |to| Op::Cancel(key, to)).await?
-    }
-
-    /// Begins to end what waits for a webhook, as cancelled. From the answer on none of it starts; a slice of it ends in each
-    /// commit.
-    pub(crate) async fn purge(&self, no: EndpointNo, purge: Purge) -> Result<(), Denied> {
-        self.ask(self.line_of_webhook(no), |to| Op::Purge(no, purge, to)).await?
-    }
-
     pub(crate) async fn test(&self, no: EndpointNo, publication: Publication) -> Result<TestRun, Denied> {
         let bytes = publication.bytes();
         self.ask_with(self.line_of_webhook(no), bytes, |to| Op::Test(no, Box::new(publication), to)).await?
-    }
-
-    /// Brings back what failed or was missed in a window of time, and returns how many deliveries that were.
-    pub(crate) async fn recover(&self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
-        // Also when there is nothing to bring back: a disabled webhook is refused.
-        let mut brought = self.recover_slice(no, Vec::new()).await?;
-        for (_, walk) in [(what.failed, Walk::Failed), (what.missed, Walk::Missed)].into_iter().filter(|(asked, _)| *asked) {
-            let mut after = Some(EventKey(EventKey::at(since).0.saturating_sub(1)));
-            while let Some(from) = after {
-                let window = (from, EventKey::up_to(until));
-                let piece = self.aside(move |reader| reader.to_recover(no, walk, window)).await.map_err(unreadable)?;
-                for found in piece.found.chunks(RECOVER) {
-                    brought += self.recover_slice(no, found.to_vec()).await?;
-                }
-                after = piece.next;
-            }
-        }
-        Ok(brought)
-    }
-
-    /// Brings back what a walk has found, in one commit, and returns how many deliveries that were.
-    pub(super) async fn recover_slice(&self, no: EndpointNo, found: Vec<Recovered>) -> Result<u64, Denied> {
-        self.ask(self.line_of_webhook(no), |to| Op::Recover(no, found, to)).await?
     }
 
     pub(crate) async fn open_connection(&self, new: NewConnection) -> Result<Opened, Denied> {
@@ -118,20 +63,6 @@ impl Store {
         self.ask(self.line_of_owned(&owned), |to| Op::CloseConnection(owned, id.into(), to)).await?
     }
 
-    /// Sets one event type of a provider, beside those of its dialect or in place of one.
-    pub(crate) async fn put_event_type(&self, provider: &str, event_type: EventType) -> Result<(), Denied> {
-        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::PutEventType(provider.into(), event_type, to)).await?
-    }
-
-    /// Takes away an event type that a provider added, or its words for one of its dialect.
-    pub(crate) async fn drop_event_type(&self, provider: &str, name: &str) -> Result<(), Denied> {
-        self.ask(self.line_of_owned(&Owned::all_of(provider)), |to| Op::DropEventType(provider.into(), name.into(), to)).await?
-    }
-
-    pub(crate) async fn add_key(&self, new: NewKey) -> Result<(), Denied> {
-        self.ask(Line::COMMON, |to| Op::AddKey(Box::new(new), to)).await?
-    }
-
     /// Brings to the disk which keys were used since the last call, and when.
     pub(crate) fn keep_key_uses(&self) {
         let uses = self.shared.registry().new_uses();
@@ -140,35 +71,9 @@ impl Store {
         }
     }
 
-    pub(crate) async fn revoke_key(&self, id: &str) -> Result<(), Denied> {
-        self.ask(self.line_of_key(id), |to| Op::RevokeKey(id.into(), to)).await?
-    }
-
-    /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
-    pub(crate) async fn describe_tenant(&self, new: NewTenant) -> Result<(Tenant, bool), Denied> {
-        self.ask(self.line_of_owned(&new.owned), |to| Op::DescribeTenant(Box::new(new), to)).await?
-    }
-
-    /// The operator says that the wall clock is right; false when nobody doubted that.
-    pub(crate) async fn accept_clock(&self) -> Result<bool, Denied> {
-        self.ask(Line::COMMON, Op::AcceptClock).await?
-    }
-
-    /// Brings all that was answered so far into the tables.
-    pub(super) async fn flush(&self) -> Result<(), Denied> {
-        self.ask(Line::COMMON, Op::Flush).await?
-    }
-
-    async fn webhook_op(&self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
-        let line = match &op {
-            WebhookOp::Create(new) => self.line_of_owned(&new.owned),
-            WebhookOp::Update { no, .. }
-            | WebhookOp::Enable(no)
-            | WebhookOp::Disable(no)
-            | WebhookOp::Delete(no)
-            | WebhookOp::Rotate { no, .. } => self.line_of_webhook(*no),
-        };
-        self.ask(line, |to| Op::Webhook(Box::new(op), to)).await?
+    /// Brings all that was answered so far into the tables, for a backup to this path.
+    pub(super) async fn flush(&self, path: &Path, by: Option<By>) -> Result<(), Denied> {
+        self.ask(Line::COMMON, |to| Op::Flush(path.into(), by, to)).await?
     }
 
     fn line_of_owned(&self, owned: &Owned) -> Line {
@@ -202,11 +107,145 @@ impl Store {
     }
 }
 
+impl Commands<'_> {
+    pub(crate) async fn create_webhook(self, new: NewWebhook) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Create(new)).await
+    }
+
+    pub(crate) async fn update_webhook(
+        self,
+        no: EndpointNo,
+        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
+    ) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Update { no, redefine: Box::new(redefine) }).await
+    }
+
+    pub(crate) async fn enable_webhook(self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Enable(no)).await
+    }
+
+    pub(crate) async fn disable_webhook(self, no: EndpointNo) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Disable(no)).await
+    }
+
+    pub(crate) async fn delete_webhook(self, no: EndpointNo) -> Result<(), Denied> {
+        self.webhook_op(WebhookOp::Delete(no)).await.map(drop)
+    }
+
+    /// The new secret signs at once; the old ones sign too for `overlap`.
+    pub(crate) async fn rotate_secret(self, no: EndpointNo, secret: Secret, overlap: Duration) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Rotate { no, secret, overlap }).await
+    }
+
+    /// Makes providers, tenants and webhooks what the file says; answers the webhooks in the order given.
+    pub(crate) async fn sync(self, file: DesiredState) -> Result<Vec<Arc<Endpoint>>, Denied> {
+        let with_secret: Vec<bool> = file.webhooks.iter().map(|webhook| webhook.secret.is_some()).collect();
+        let endpoints = self.store.ask(Line::COMMON, |to| Op::Sync(Box::new(file), self.by.clone(), to)).await??;
+        let held: HashSet<EndpointNo> =
+            endpoints.iter().zip(with_secret).filter_map(|(endpoint, held)| held.then_some(endpoint.no)).collect();
+        self.store.shared.set_secrets_from_file(held);
+        Ok(endpoints)
+    }
+
+    pub(crate) async fn retry(self, key: DeliveryKey) -> Result<(), Denied> {
+        self.store.ask(self.store.line_of_webhook(key.endpoint), |to| Op::Retry(key, self.by.clone(), to)).await?
+    }
+
+    /// Ends a delivery that waits, as cancelled.
+    pub(crate) async fn cancel(self, key: DeliveryKey) -> Result<(), Denied> {
+        self.store.ask(self.store.line_of_webhook(key.endpoint), |to| Op::Cancel(key, self.by.clone(), to)).await?
+    }
+
+    /// Begins to end what waits for a webhook, as cancelled. From the answer on none of it starts; a slice of it ends in each
+    /// commit.
+    pub(crate) async fn purge(self, no: EndpointNo, purge: Purge) -> Result<(), Denied> {
+        self.store.ask(self.store.line_of_webhook(no), |to| Op::Purge(no, purge, self.by.clone(), to)).await?
+    }
+
+    /// Brings back what failed or was missed in a window of time, and returns how many deliveries that were.
+    pub(crate) async fn recover(self, no: EndpointNo, since: Timestamp, until: Timestamp, what: Recover) -> Result<u64, Denied> {
+        let asked = Box::new(Asked { by: self.by.clone(), since, until, what });
+        // Also when there is nothing to bring back: a disabled webhook is refused.
+        let mut brought = self.recover_slice(no, Vec::new(), Some(asked)).await?;
+        for (_, walk) in [(what.failed, Walk::Failed), (what.missed, Walk::Missed)].into_iter().filter(|(asked, _)| *asked) {
+            let mut after = Some(EventKey(EventKey::at(since).0.saturating_sub(1)));
+            while let Some(from) = after {
+                let window = (from, EventKey::up_to(until));
+                let piece = self.store.aside(move |reader| reader.to_recover(no, walk, window)).await.map_err(unreadable)?;
+                for found in piece.found.chunks(RECOVER) {
+                    brought += self.recover_slice(no, found.to_vec(), None).await?;
+                }
+                after = piece.next;
+            }
+        }
+        Ok(brought)
+    }
+
+    /// Brings back what a walk has found, in one commit, and returns how many deliveries that were.
+    pub(super) async fn recover_slice(
+        &self,
+        no: EndpointNo,
+        found: Vec<Recovered>,
+        asked: Option<Box<Asked>>,
+    ) -> Result<u64, Denied> {
+        self.store.ask(self.store.line_of_webhook(no), |to| Op::Recover(no, found, asked, to)).await?
+    }
+
+    /// Sets one event type of a provider, beside those of its dialect or in place of one.
+    pub(crate) async fn put_event_type(self, provider: &str, event_type: EventType) -> Result<(), Denied> {
+        self.store
+            .ask(self.store.line_of_owned(&Owned::all_of(provider)), |to| {
+                Op::PutEventType(provider.into(), event_type, self.by.clone(), to)
+            })
+            .await?
+    }
+
+    /// Takes away an event type that a provider added, or its words for one of its dialect.
+    pub(crate) async fn drop_event_type(self, provider: &str, name: &str) -> Result<(), Denied> {
+        self.store
+            .ask(self.store.line_of_owned(&Owned::all_of(provider)), |to| {
+                Op::DropEventType(provider.into(), name.into(), self.by.clone(), to)
+            })
+            .await?
+    }
+
+    pub(crate) async fn add_key(self, new: NewKey) -> Result<(), Denied> {
+        self.store.ask(Line::COMMON, |to| Op::AddKey(Box::new(new), self.by.clone(), to)).await?
+    }
+
+    pub(crate) async fn revoke_key(self, id: &str) -> Result<(), Denied> {
+        self.store.ask(self.store.line_of_key(id), |to| Op::RevokeKey(id.into(), self.by.clone(), to)).await?
+    }
+
+    /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
+    pub(crate) async fn describe_tenant(self, new: NewTenant) -> Result<(Tenant, bool), Denied> {
+        self.store.ask(self.store.line_of_owned(&new.owned), |to| Op::DescribeTenant(Box::new(new), self.by.clone(), to)).await?
+    }
+
+    /// The operator says that the wall clock is right; false when nobody doubted that.
+    pub(crate) async fn accept_clock(self) -> Result<bool, Denied> {
+        self.store.ask(Line::COMMON, |to| Op::AcceptClock(self.by.clone(), to)).await?
+    }
+
+    /// Takes the place of the backup under way, and looks whether a file can be written to `path` and has room there.
+    pub(crate) async fn begin_backup(self, path: PathBuf) -> Result<Begun, NotBegun> {
+        self.store.prepare_backup(path, Some(self.by.clone())).await
+    }
+
+    async fn webhook_op(self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
+        let line = match (&op, op.no()) {
+            (WebhookOp::Create(new), _) => self.store.line_of_owned(&new.owned),
+            (_, no) => no.map_or(Line::COMMON, |no| self.store.line_of_webhook(no)),
+        };
+        self.store.ask(line, |to| Op::Webhook(Box::new(op), self.by.clone(), to)).await?
+    }
+}
+
 /// Nothing more is brought back of a store that cannot be read. The log says why.
 fn unreadable(fault: Error) -> Denied {
     tracing::error!("deliveries to recover cannot be read: {fault}");
     Denied::Closing
 }
 
-/// Deliveries that one commit of [`Store::recover`] brings back.
+/// Deliveries that one commit of [`Commands::recover`] brings back.
 const RECOVER: usize = 500;

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::handle::Store;
+use super::message::audit::{AuditFilter, AuditPage};
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage, WebhookView};
@@ -19,7 +20,7 @@ use super::{Error, Owned};
 use crate::budget::Share;
 use crate::domain::delivery::tally::{Hour, Tally};
 use crate::domain::event::Event;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::metrics::Now;
 
@@ -126,6 +127,12 @@ impl Store {
     /// of tenants, and says where it came to.
     pub(crate) async fn tenants(&self, filter: TenantFilter, after: TenantNo, limit: usize) -> Result<TenantPage, Error> {
         self.aside(move |reader| reader.tenants(&filter, after, limit)).await
+    }
+
+    /// At most `limit` of the audit log's rows that a filter leaves, newest first, before `before`. A call looks at a bounded number of
+    /// rows, and says where it came to.
+    pub(crate) async fn audit(&self, filter: AuditFilter, before: Option<AuditKey>, limit: usize) -> Result<AuditPage, Error> {
+        self.aside(move |reader| reader.audit(&filter, before, limit)).await
     }
 
     /// The wanted tenants, in no order.

@@ -1,5 +1,6 @@
 //! A store in a folder of its own, filled through its front, and its files as an image that a test may damage.
 
+mod audit;
 mod backup;
 mod cancel;
 mod catalogue;
@@ -70,12 +71,17 @@ impl Lab {
     fn new() -> Self {
         let lab = Self::open(tempfile::tempdir().unwrap()).unwrap();
         let webhooks = [("ledger", "order.*"), ("till", "sale.*")].map(from_file).to_vec();
-        let file =
-            DesiredState { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
-        lab.runtime.block_on(lab.store.sync(file)).unwrap();
+        let file = DesiredState {
+            dialects: vec![("shop".into(), standard())],
+            tenants: vec![owned()],
+            keys: HashSet::new(),
+            webhooks,
+            ..DesiredState::default()
+        };
+        lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
         let vault = lab.create("vault", "vault.*");
         lab.create("all", "*");
-        lab.runtime.block_on(lab.store.disable_webhook(vault)).unwrap();
+        lab.runtime.block_on(lab.store.by_test().disable_webhook(vault)).unwrap();
         lab
     }
 
@@ -84,8 +90,13 @@ impl Lab {
     }
 
     /// `watch` sees each commit before those who wait for it are answered; the next one begins when it returns.
-    fn open_watched(folder: TempDir, mut watch: impl FnMut(&Committed) + Send + 'static) -> Result<Self, Error> {
-        let (store, unstarted) = Store::open(&options(&path(folder.path())))?;
+    fn open_watched(folder: TempDir, watch: impl FnMut(&Committed) + Send + 'static) -> Result<Self, Error> {
+        let options = options(&path(folder.path()));
+        Self::open_as(folder, &options, watch)
+    }
+
+    fn open_as(folder: TempDir, options: &Options, mut watch: impl FnMut(&Committed) + Send + 'static) -> Result<Self, Error> {
+        let (store, unstarted) = Store::open(options)?;
         let (told, ready) = mpsc::channel();
         store.start(
             unstarted,
@@ -105,7 +116,7 @@ impl Lab {
     }
 
     fn create_for(&self, owned: Owned, name: &str, events: &str) -> crate::domain::id::EndpointNo {
-        self.runtime.block_on(self.store.create_webhook(self.new_webhook(owned, name, events))).unwrap().no
+        self.runtime.block_on(self.store.by_test().create_webhook(self.new_webhook(owned, name, events))).unwrap().no
     }
 
     fn new_webhook(&self, owned: Owned, name: &str, events: &str) -> NewWebhook {
@@ -131,7 +142,7 @@ impl Lab {
             maker: Maker::NOT_KEPT,
             terms: Terms::default(),
         };
-        self.runtime.block_on(self.store.add_key(NewKey { key, by: None })).unwrap();
+        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by: None })).unwrap();
         let event_type = EventType {
             name: "order.paid".into(),
             description: "paid".into(),
@@ -140,7 +151,7 @@ impl Lab {
             version: 1,
             ..EventType::default()
         };
-        self.runtime.block_on(self.store.put_event_type("shop", event_type)).unwrap();
+        self.runtime.block_on(self.store.by_test().put_event_type("shop", event_type)).unwrap();
         let connection = NewConnection { owned: owned(), id: "c1".into(), link: None };
         self.runtime.block_on(self.store.open_connection(connection)).unwrap();
     }
@@ -204,7 +215,7 @@ impl Lab {
 
     /// Waits for a whole turn of the writer: outcomes that were told are on disk.
     fn told(&self) {
-        self.runtime.block_on(self.store.accept_clock()).unwrap();
+        self.runtime.block_on(self.store.by_test().accept_clock()).unwrap();
     }
 
     /// Waits until the tables have all that the journal holds.
@@ -301,7 +312,7 @@ fn path(folder: &Path) -> PathBuf {
 }
 
 fn options(path: &Path) -> Options {
-    let limits = Limits { retention: YEARS, max_bytes: 1 << 40, memory: 1 << 28, connection_idle: YEARS };
+    let limits = Limits { retention: YEARS, max_bytes: 1 << 40, memory: 1 << 28, audit_retention: YEARS, connection_idle: YEARS };
     Options { path: path.into(), credentials: None, limits, standard: standard(), machine: Machine::default() }
 }
 

@@ -157,12 +157,12 @@ impl World {
         let store = self.store();
         let answer = async move {
             Answer::Hook(match change {
-                Change::Enable => store.enable_webhook(no).await,
-                Change::Disable => store.disable_webhook(no).await,
-                Change::Rotate => store.rotate_secret(no, Secret::new("whsec_next"), Duration::from_secs(600)).await,
+                Change::Enable => store.by_test().enable_webhook(no).await,
+                Change::Disable => store.by_test().disable_webhook(no).await,
+                Change::Rotate => store.by_test().rotate_secret(no, Secret::new("whsec_next"), Duration::from_secs(600)).await,
                 Change::Retype(kinds) => {
                     let redefine = move |old: &Definition| Definition { events: patterns(kinds), ..old.clone() };
-                    store.update_webhook(no, redefine).await
+                    store.by_test().update_webhook(no, redefine).await
                 }
             })
         };
@@ -172,7 +172,7 @@ impl World {
     fn delete(&mut self, no: EndpointNo) {
         self.step(|| format!("deletes {no}"));
         let store = self.store();
-        self.ask(Question::Delete(no), async move { Answer::Done(store.delete_webhook(no).await) });
+        self.ask(Question::Delete(no), async move { Answer::Done(store.by_test().delete_webhook(no).await) });
     }
 
     fn create(&mut self) {
@@ -189,7 +189,7 @@ impl World {
             restores: true,
         };
         let store = self.store();
-        self.ask(Question::Create(new), async move { Answer::Hook(store.create_webhook(asked).await) });
+        self.ask(Question::Create(new), async move { Answer::Hook(store.by_test().create_webhook(asked).await) });
     }
 
     /// The config file is read anew, with another webhook or without one.
@@ -223,16 +223,17 @@ impl World {
             tenants: (0..PROVIDERS).flat_map(|of| (0..TENANTS).map(move |number| owned(of, number))).collect(),
             keys: HashSet::new(),
             webhooks: webhooks.collect(),
+            ..DesiredState::default()
         };
         let (store, file) = (self.store(), self.file.clone());
-        self.ask(Question::Sync(file), async move { Answer::Hooks(store.sync(desired).await) });
+        self.ask(Question::Sync(file), async move { Answer::Hooks(store.by_test().sync(desired).await) });
     }
 
     fn purge(&mut self, no: EndpointNo) {
         self.step(|| format!("purges {no}"));
         let held = self.book.hooks.get(&no).is_some_and(|hook| hook.stands != Stands::Active);
         let (store, newest) = (self.store(), self.book.newest);
-        let answer = async move { Answer::Done(store.purge(no, Purge { held, until: None }).await) };
+        let answer = async move { Answer::Done(store.by_test().purge(no, Purge { held, until: None }).await) };
         self.ask(Question::Purge(no, newest), answer);
     }
 
@@ -258,8 +259,8 @@ impl World {
         let store = self.store();
         let answer = async move {
             Answer::Done(match wish {
-                Wish::Retry => store.retry(key).await,
-                Wish::Cancel => store.cancel(key).await,
+                Wish::Retry => store.by_test().retry(key).await,
+                Wish::Cancel => store.by_test().cancel(key).await,
             })
         };
         self.ask(Question::Delivery(key, wish), answer);

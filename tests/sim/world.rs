@@ -166,6 +166,7 @@ impl World {
             retention: hours(&mut draw, &[2, 6, 24 * 30]),
             max_bytes: draw.pick(&[1 << 40, 1 << 40, 1 << 40, 1 << 40, 1 << 40, TIGHT_BYTES]),
             memory: 256 << 20,
+            audit_retention: Duration::from_secs(90 * 24 * 3_600),
             connection_idle: Duration::from_secs(3_600),
         };
         let per_endpoint = draw.pick(&[1, 2, 8]);

@@ -6,6 +6,7 @@
 //! that a reader does not know are passed over, so that a command can read the answer of a newer service. Besides the types of this
 //! room nothing of the API is known to the command line, which `imports_point_down` checks.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod delivery;
 pub(crate) mod event;

@@ -32,7 +32,7 @@ pub(crate) enum Listener {
 /// There is no bound on that wait here: the caller sets one.
 pub(crate) async fn serve(listener: Listener, api: Arc<Api>, entrance: Entrance, mut stop: Stop) {
     let slots = api.slots(entrance).clone();
-    let server = Server { api, entrance, peer: None, stop: stop.clone() };
+    let server = Server { api, way: Way { entrance, peer: None, user: None }, stop: stop.clone() };
     loop {
         slots.settled().await;
         let accepted = tokio::select! {
@@ -43,7 +43,8 @@ pub(crate) async fn serve(listener: Listener, api: Arc<Api>, entrance: Entrance,
         match accepted {
             Ok((accepted, peer)) => {
                 let slot = slots.admit(peer.map_or(Group::Socket, Group::from_address), clock::steady());
-                let server = Server { peer, ..server.clone() };
+                let way = Way { peer, user: accepted.user(), ..server.way };
+                let server = Server { way, ..server.clone() };
                 drop(tokio::spawn(server.serve(accepted, Arc::new(slot))));
             }
             Err(error) => pause(&error).await,
@@ -57,6 +58,16 @@ enum Accepted {
     Plain(tokio::net::TcpStream),
     Tls(tokio::net::TcpStream, TlsAcceptor),
     Unix(tokio::net::UnixStream),
+}
+
+impl Accepted {
+    /// The number of the user who opened a Unix socket.
+    fn user(&self) -> Option<u32> {
+        match self {
+            Self::Plain(_) | Self::Tls(..) => None,
+            Self::Unix(stream) => stream.peer_cred().ok().map(|peer| peer.uid()),
+        }
+    }
 }
 
 async fn accept(listener: &Listener) -> io::Result<(Accepted, Option<IpAddr>)> {
@@ -80,9 +91,7 @@ async fn accept(listener: &Listener) -> io::Result<(Accepted, Option<IpAddr>)> {
 #[derive(Clone)]
 struct Server {
     api: Arc<Api>,
-    entrance: Entrance,
-    /// The peer's address, for a connection over the network.
-    peer: Option<IpAddr>,
+    way: Way,
     stop: Stop,
 }
 
@@ -106,12 +115,12 @@ impl Server {
     }
 
     async fn h1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, way) = (self.api, Way { entrance: self.entrance, peer: self.peer });
+        let (api, way) = (self.api, self.way);
         h1::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 
     async fn h2<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S, slot: Arc<Slot>) {
-        let (api, way) = (self.api, Way { entrance: self.entrance, peer: self.peer });
+        let (api, way) = (self.api, self.way);
         h2::serve(stream, self.stop, slot.clone(), |request| api.clone().answer(way, slot.clone(), request)).await;
     }
 }

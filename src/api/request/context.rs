@@ -8,7 +8,9 @@ use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use super::auth::{Caller, Rank};
+use super::entrance::{Entrance, Way};
 use super::params::Query;
+use super::route::Call;
 use super::settings::{Provider, Settings};
 use crate::api::Api;
 use crate::api::http::slots::Slot;
@@ -19,12 +21,14 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{Denied, Refusal, WebhookView};
+use crate::store::{Actor, Commands, Denied, Origin, Refusal, WebhookView};
 
 /// A request at work.
 pub(crate) struct Context<'a> {
     pub(crate) api: &'a Api,
     pub(crate) settings: &'a Settings,
+    pub(crate) call: Call,
+    pub(crate) way: Way,
     pub(crate) caller: Caller,
     pub(crate) slot: &'a Slot,
     /// The id in the path; empty where it has none.
@@ -38,6 +42,22 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// The store's commands, as asked for by the caller with this call.
+    pub(crate) fn commands(&self) -> Commands<'_> {
+        self.api.store.by(self.origin())
+    }
+
+    /// Who asks for a change, from where, and by which call.
+    pub(crate) fn origin(&self) -> Origin {
+        let actor = match (&self.caller.key, self.way.entrance) {
+            (Some(key), _) => Actor::key(key),
+            (None, Entrance::Dev) => Actor::dev(),
+            (None, _) => Actor::admin_socket(self.way.user),
+        };
+        let address = self.way.peer.map(|peer| peer.to_canonical().to_string()).unwrap_or_default();
+        Origin { actor, address: address.into(), call: self.call.label().into() }
+    }
+
     /// The dialect that the caller's API speaks.
     pub(crate) fn dialect(&self) -> &Arc<Dialect> {
         &self.caller.provider.dialect

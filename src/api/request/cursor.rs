@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::params::Query;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 
 /// A place in a list.
 pub(crate) trait Cursor: Sized {
@@ -111,6 +111,18 @@ impl Cursor for TenantNo {
 
     fn take(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(|bytes| Self(u32::from_be_bytes(bytes)))
+    }
+}
+
+impl Cursor for AuditKey {
+    const TAG: u8 = 0x16;
+
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.0.to_be_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self(u64::from_be_bytes(bytes)))
     }
 }
 

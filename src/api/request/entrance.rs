@@ -25,6 +25,8 @@ pub(crate) struct Way {
     pub(crate) entrance: Entrance,
     /// Who is on the other side; `None` at the admin socket.
     pub(crate) peer: Option<IpAddr>,
+    /// The number of the user on the other side of the admin socket, where the system tells it.
+    pub(crate) user: Option<u32>,
 }
 
 impl Way {

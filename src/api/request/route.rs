@@ -104,6 +104,7 @@ pub(crate) enum Call {
     ListTables,
     ListAllWebhooks,
     ListAllDeliveries,
+    ListAudit,
     ListTenants,
     ShowTenant,
     PutTenant,
@@ -165,6 +166,14 @@ impl Methods {
     fn verbs(&self) -> String {
         let has = VERBS.iter().zip(self.0).filter(|(_, call)| call.is_some());
         has.map(|(verb, _)| verb.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Call {
+    /// The method and path of the call, as in `POST /v1/webhooks`.
+    pub(crate) fn label(self) -> String {
+        let route = ROUTES.iter().find(|route| route.call == self).expect("every call has its route");
+        format!("{} {}", route.verb.name(), route.path)
     }
 }
 
@@ -248,6 +257,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/tables", Need::Operator, Call::ListTables),
     route(Verb::Get, "/v1/admin/webhooks", Need::ReadTenants, Call::ListAllWebhooks),
     route(Verb::Get, "/v1/admin/deliveries", Need::ReadTenants, Call::ListAllDeliveries),
+    route(Verb::Get, "/v1/admin/audit", Need::Operator, Call::ListAudit),
     route(Verb::Get, "/v1/admin/tenants", Need::ReadTenants, Call::ListTenants),
     route(Verb::Get, "/v1/admin/tenants/{provider}/{id}", Need::ReadTenants, Call::ShowTenant),
     route(Verb::Put, "/v1/admin/tenants/{provider}/{id}", Need::ManageTenants, Call::PutTenant),

@@ -1,5 +1,6 @@
 //! The calls by which an operator looks after the service: status, tables, reload, and trust in the clock.
 
+pub(in crate::api) mod audit;
 pub(in crate::api) mod backups;
 pub(in crate::api) mod tenants;
 
@@ -10,11 +11,11 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use super::health;
-use crate::api::Api;
 use crate::api::document::status::{Changed, Clock, ClockAccepted, Doubt, Named, Reloaded, Status, Table, Tables};
 use crate::api::request::context::Context;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
+use crate::api::{Api, ReloadAsk};
 use crate::clock;
 use crate::config::reload::Changes;
 use crate::store::{TableSize, consequence, described};
@@ -70,8 +71,8 @@ fn clock_of(api: &Api) -> Clock {
 }
 
 /// `POST /v1/admin/clock/accept`: the operator says that the wall clock is right, so it is trusted again.
-pub(crate) async fn accept_clock(api: &Api) -> Result<Reply, Problem> {
-    let doubted = api.store.accept_clock().await?;
+pub(crate) async fn accept_clock(context: &Context<'_>) -> Result<Reply, Problem> {
+    let doubted = context.commands().accept_clock().await?;
     Ok(Reply::document(StatusCode::OK, &ClockAccepted { doubted }))
 }
 
@@ -85,9 +86,9 @@ pub(crate) async fn tables(context: &Context<'_>) -> Result<Reply, Problem> {
 
 /// `POST /v1/admin/reload`: reads the config again. Answers 200 with a list of the changes and a text of them, or 422 with every
 /// fault of the config.
-pub(crate) async fn reload(api: &Api) -> Result<Reply, Problem> {
+pub(crate) async fn reload(context: &Context<'_>) -> Result<Reply, Problem> {
     let (answer, answered) = oneshot::channel();
-    api.reload.try_send(answer).map_err(|error| match error {
+    context.api.reload.try_send(ReloadAsk { by: context.origin(), answer }).map_err(|error| match error {
         TrySendError::Full(_) => Problem::Conflict("a reload is under way; try again in a second".into()),
         TrySendError::Closed(_) => Problem::Unavailable(STOPPING),
     })?;

@@ -46,7 +46,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn retry(context: &Context<'_>) -> Result<Reply, Problem> {
     let view = found(context).await?;
     let key = view.delivery.key;
-    context.api.store.retry(key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
+    context.commands().retry(key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
     let view = context.api.store.delivery_by_key(key).await?.ok_or(Problem::NotFound(Resource::Delivery))?;
     let node = context.api.store.node();
     Ok(context::document(StatusCode::OK, &context.dialect_of(&view.endpoint), &row(node, &view)))
@@ -56,7 +56,7 @@ pub(crate) async fn retry(context: &Context<'_>) -> Result<Reply, Problem> {
 /// under way may still succeed.
 pub(crate) async fn cancel(context: &Context<'_>) -> Result<Reply, Problem> {
     let view = found(context).await?;
-    context.api.store.cancel(view.delivery.key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
+    context.commands().cancel(view.delivery.key).await.map_err(|denied| context.denied(&view.endpoint, denied))?;
     told::cancelled(&context.caller, context.id);
     Ok(Reply::no_content())
 }

@@ -50,7 +50,7 @@ pub(crate) fn show(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let event_type = read(context).await?;
     let is_known = context.dialect().event_type(&event_type.name).is_some();
-    context.api.store.put_event_type(&context.caller.provider.name, event_type.clone()).await?;
+    context.commands().put_event_type(&context.caller.provider.name, event_type.clone()).await?;
     let status = if is_known { StatusCode::OK } else { StatusCode::CREATED };
     Ok(context::document(status, context.dialect(), &document(&event_type)))
 }
@@ -60,7 +60,7 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
 /// the catalogue says is for who subscribes next.
 pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
     let (provider, name) = (&context.caller.provider.name, context.id);
-    match context.api.store.drop_event_type(provider, name).await {
+    match context.commands().drop_event_type(provider, name).await {
         Err(Denied::NoEventType) if context.dialect().event_type(name).is_some() => Err(Problem::Conflict(format!(
             "the event type `{name}` belongs to the dialect `{}`; what can be deleted is what this provider added",
             context.dialect().name

@@ -57,7 +57,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let key = Key { id, name, role, hash, created_at: now, maker, terms };
     let by = context.caller.key.as_ref().map(|key| key.hash);
     context.api.key_changes.take(&context.caller, clock::steady())?;
-    context.api.store.add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
+    context.commands().add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
     told::key_made(&context.caller, &key);
     Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key, None), key: text.to_string() }))
 }
@@ -69,7 +69,7 @@ pub(crate) async fn revoke(context: &Context<'_>) -> Result<Reply, Problem> {
         return Err(Denied::KeyInFile.into());
     }
     context.api.key_changes.take(&context.caller, clock::steady())?;
-    context.api.store.revoke_key(&key.id).await?;
+    context.commands().revoke_key(&key.id).await?;
     told::key_revoked(&context.caller, &key.id);
     Ok(Reply::no_content())
 }

@@ -85,7 +85,7 @@ pub(crate) fn in_cell(text: &str) -> String {
 }
 
 /// A value of an answer as a cell: text as it is, lists with commas, null as nothing.
-fn cell(value: &RawValue) -> String {
+pub(crate) fn cell(value: &RawValue) -> String {
     let json = value.get();
     in_cell(&match serde_json::from_str::<Vec<&RawValue>>(json) {
         Ok(items) => items.into_iter().map(shown).collect::<Vec<_>>().join(","),

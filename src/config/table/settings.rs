@@ -16,7 +16,7 @@ use crate::domain::units::{Size, duration_text};
 
 /// Every key of the three tables, in the order of the documentation. The environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
-    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow"]),
+    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow", "audit_retention"]),
     ("storage", &["path", "retention", "max_bytes", "backup"]),
     (
         "delivery",
@@ -46,8 +46,10 @@ pub(crate) fn server(mut section: Section<'_>) -> Server {
     let format = section.choice("log_format", &LogFormat::NAMES);
     let level = section.choice("log_level", &LogLevel::NAMES);
     let metrics_allow = networks(&mut section, "metrics_allow");
+    let audit_retention = section.duration("audit_retention", 90 * DAY, DAY..=3_650 * DAY);
     section.finish();
-    Server { listen, tls, admin_socket: admin_socket.value, log: Log { format, level }, metrics_allow }
+    let log = Log { format, level };
+    Server { listen, tls, admin_socket: admin_socket.value, log, audit_retention, metrics_allow }
 }
 
 fn tls(section: &mut Section<'_>) -> Option<Tls> {

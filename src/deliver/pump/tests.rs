@@ -57,7 +57,13 @@ fn owned() -> Owned {
 
 /// Opens a store with one webhook, and starts a pump that delivers to it.
 async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
-    let limits = store::Limits { retention: LOOK * 1_000, max_bytes: 1 << 30, connection_idle: LOOK, memory: 64 << 20 };
+    let limits = store::Limits {
+        retention: LOOK * 1_000,
+        max_bytes: 1 << 30,
+        connection_idle: LOOK,
+        audit_retention: LOOK * 1_000,
+        memory: 64 << 20,
+    };
     let options = store::Options {
         path: folder.join("store.redb"),
         credentials: None,
@@ -82,10 +88,11 @@ async fn start(folder: &Path, url: &str) -> (Store, Arc<Pump>) {
         tenants: vec![owned()],
         keys: HashSet::new(),
         webhooks: vec![webhook],
+        ..DesiredState::default()
     };
     let broken = |cause| panic!("{cause}");
     let begin = async { store.start(unstarted, Box::new(move |what| committed.committed(what)), broken) };
-    let (synced, ()) = tokio::join!(biased; store.sync(says), begin);
+    let (synced, ()) = tokio::join!(biased; store.by_test().sync(says), begin);
     synced.unwrap();
     (store, pump)
 }

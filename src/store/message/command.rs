@@ -1,11 +1,13 @@
 //! The commands to the writer, each with the channel for its answer.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::audit::{FileChanges, Origin};
 #[cfg(test)]
 use super::permit::Live;
 use super::permit::QueuePermit;
@@ -32,35 +34,48 @@ pub(in crate::store) enum Op {
     Refill(EndpointNo),
     /// A delivery that came again while an attempt of it was under way. Its next attempt must check whether it is still due.
     Recheck(Box<Ready>),
-    Webhook(Box<WebhookOp>, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
-    Sync(Box<DesiredState>, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
-    Retry(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
-    Cancel(DeliveryKey, oneshot::Sender<Result<(), Denied>>),
-    Purge(EndpointNo, Purge, oneshot::Sender<Result<(), Denied>>),
+    Webhook(Box<WebhookOp>, By, oneshot::Sender<Result<Arc<Endpoint>, Denied>>),
+    Sync(Box<DesiredState>, By, oneshot::Sender<Result<Vec<Arc<Endpoint>>, Denied>>),
+    Retry(DeliveryKey, By, oneshot::Sender<Result<(), Denied>>),
+    Cancel(DeliveryKey, By, oneshot::Sender<Result<(), Denied>>),
+    Purge(EndpointNo, Purge, By, oneshot::Sender<Result<(), Denied>>),
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
-    Recover(EndpointNo, Vec<Recovered>, oneshot::Sender<Result<u64, Denied>>),
+    /// Deliveries to bring back, a slice of what was asked for. The first slice is empty and says what that was.
+    Recover(EndpointNo, Vec<Recovered>, Option<Box<Asked>>, oneshot::Sender<Result<u64, Denied>>),
     OpenConnection(NewConnection, oneshot::Sender<Result<Opened, Denied>>),
     CloseConnection(Owned, Box<str>, oneshot::Sender<Result<(), Denied>>),
-    PutEventType(Box<str>, EventType, oneshot::Sender<Result<(), Denied>>),
-    DropEventType(Box<str>, Box<str>, oneshot::Sender<Result<(), Denied>>),
-    AddKey(Box<NewKey>, oneshot::Sender<Result<(), Denied>>),
-    RevokeKey(Box<str>, oneshot::Sender<Result<(), Denied>>),
+    PutEventType(Box<str>, EventType, By, oneshot::Sender<Result<(), Denied>>),
+    DropEventType(Box<str>, Box<str>, By, oneshot::Sender<Result<(), Denied>>),
+    AddKey(Box<NewKey>, By, oneshot::Sender<Result<(), Denied>>),
+    RevokeKey(Box<str>, By, oneshot::Sender<Result<(), Denied>>),
     /// When keys were used last.
     KeyUses(Vec<(KeyHash, Timestamp)>),
     /// The answer is the tenant, and whether it was made.
-    DescribeTenant(Box<NewTenant>, oneshot::Sender<Result<(Tenant, bool), Denied>>),
+    DescribeTenant(Box<NewTenant>, By, oneshot::Sender<Result<(Tenant, bool), Denied>>),
     Limits(Limits),
     /// The operator says that the wall clock is right. The answer is whether it was in doubt.
-    AcceptClock(oneshot::Sender<Result<bool, Denied>>),
-    /// Brings all that the journal holds into the tables. It is answered when they have it.
-    Flush(oneshot::Sender<Result<(), Denied>>),
+    AcceptClock(By, oneshot::Sender<Result<bool, Denied>>),
+    /// Brings all that the journal holds into the tables, for a backup to this path. It is answered when they have it. `By` is
+    /// `None` for a backup that is made by itself.
+    Flush(PathBuf, Option<By>, oneshot::Sender<Result<(), Denied>>),
+}
+
+/// Who asks for a change.
+pub(in crate::store) type By = Arc<Origin>;
+
+/// What somebody asked to be recovered.
+pub(in crate::store) struct Asked {
+    pub(in crate::store) by: By,
+    pub(in crate::store) since: Timestamp,
+    pub(in crate::store) until: Timestamp,
+    pub(in crate::store) what: Recover,
 }
 
 /// Providers and the dialects they speak.
 pub(crate) type Dialects = Vec<(Box<str>, Arc<Dialect>)>;
 
 /// The part of the config file that the store has to bring about.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct DesiredState {
     pub(crate) dialects: Dialects,
     /// The tenants that the file lists. A tenant that was listed before and is not any more is taken out.
@@ -68,6 +83,11 @@ pub(crate) struct DesiredState {
     /// The file's keys. Events that came with a key that the file had before, and has not any more, are refused.
     pub(crate) keys: HashSet<KeyHash>,
     pub(crate) webhooks: Vec<FileWebhook>,
+    /// The path of the config file.
+    pub(crate) file: Box<str>,
+    /// What a reload found changed in the config, for the audit log. `None` at a start: then the log shows what the file changes in
+    /// the store.
+    pub(crate) changes: Option<FileChanges>,
 }
 
 /// A change of one webhook.
@@ -78,6 +98,18 @@ pub(in crate::store) enum WebhookOp {
     Disable(EndpointNo),
     Delete(EndpointNo),
     Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
+}
+
+impl WebhookOp {
+    /// The webhook that is changed. `None`: it is yet to be made.
+    pub(in crate::store) fn no(&self) -> Option<EndpointNo> {
+        match self {
+            Self::Create(_) => None,
+            Self::Update { no, .. } | Self::Enable(no) | Self::Disable(no) | Self::Delete(no) | Self::Rotate { no, .. } => {
+                Some(*no)
+            }
+        }
+    }
 }
 
 /// Makes the new definition of the one that stands when the change is applied, so that of two changes at once both are kept.
@@ -127,6 +159,8 @@ pub(crate) struct Limits {
     pub(crate) max_bytes: u64,
     /// The most bytes of events, requests and answers in memory at once.
     pub(crate) memory: u64,
+    /// How long a row of the audit log is kept.
+    pub(crate) audit_retention: Duration,
     /// A connection is closed when no event has named it for this long.
     pub(crate) connection_idle: Duration,
 }

@@ -1,5 +1,6 @@
 //! What goes into the store and what comes out: commands, publications, views of deliveries, and facts for watchers.
 
+pub(in crate::store) mod audit;
 pub(in crate::store) mod backup;
 pub(in crate::store) mod cached;
 pub(in crate::store) mod command;

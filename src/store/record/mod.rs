@@ -8,6 +8,7 @@
 //! bincode is pinned to 2.0.1: 3.0.0 does not compile by design and the crate is unmaintained (RUSTSEC-2025-0141). Whoever
 //! replaces it does so here, behind a new version byte.
 
+mod audit;
 mod codec;
 mod counters;
 mod event;
@@ -25,6 +26,7 @@ mod webhook;
 mod pinned;
 
 pub(super) use super::message::tenant::Listing;
+pub(super) use audit::{Chain, audit_hash, read_audit, read_chain, write_audit, write_chain};
 pub(super) use counters::{Counters, read_counters, write_counters};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use finding::{read_finding, write_finding};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::audit::{actor_kind, actor_kind_code, object_kind, object_kind_code};
 use super::counters::{why, why_code};
 use super::job::{task, task_code};
 use super::log::{cause, cause_code, class, class_code, end, end_code, trigger, trigger_code};
@@ -19,7 +20,7 @@ use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
 use crate::domain::dialect::EventType;
 use crate::domain::event::{Attributes, Content, Event};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::schema::Schema;
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
@@ -27,6 +28,7 @@ use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{Setting, WebhookSettings};
+use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::session::Connection;
 use crate::store::message::tenant::Tenant;
@@ -427,6 +429,28 @@ fn sealed_settings(sealer: &Sealer) {
 }
 
 #[test]
+fn the_audit_log_is_pinned() {
+    let owner = Some(Owned { provider: "decisio".into(), tenant: "t1".into() });
+    let actor = Actor { kind: ActorKind::Key, id: "key_1".into(), name: "ci".into() };
+    let row = Row {
+        key: AuditKey(0x0650_1234_5678_9abc),
+        at: AT,
+        origin: Origin { actor, address: "192.0.2.1".into(), call: "PATCH /v1/webhooks/{id}".into() },
+        object: Object { kind: ObjectKind::Webhook, id: "wh_1".into(), name: "billing".into(), owner },
+        before: Some(r#"{"url":"https://a.example/"}"#.into()),
+        after: None,
+        previous: [7; 32],
+    };
+    pinned("audit", |out| write_audit(&row, out), |was, out| write_audit(&read_audit(row.key, was).unwrap(), out));
+    assert_eq!(
+        hex::encode(audit_hash(row.key, &stored("audit"))),
+        "5e12f292b2f8876ae6fa1495f382832b2091301d7fc01237aa292199802e1f78"
+    );
+    let chain = Chain { anchor: [1; 32], head: [2; 32], newest: 3, bytes: 4 };
+    pinned("chain", |out| write_chain(&[3], &chain, out), |was, out| write_chain(&[3], &read_chain(&[3], was).unwrap(), out));
+}
+
+#[test]
 fn codes() {
     use Class::{Connect, Dns, Policy, Reset, Status, Timeout, Tls};
     assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
@@ -438,6 +462,14 @@ fn codes() {
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
+    assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
+    use ObjectKind::{Backup, Clock, Config, EventType};
+    assert_eq!(
+        [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
+        [0, 1, 2, 3]
+    );
+    assert_eq!([EventType, Config, Clock, Backup].map(object_kind_code), [4, 5, 6, 7]);
+    assert!(actor_kind(3).is_err() && object_kind(8).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(

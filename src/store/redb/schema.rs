@@ -25,6 +25,7 @@
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
 //! | `event_type` | provider, name | event type | PUT | – |
 //! | `hour` | hour 4, endpoint 4 | statistics | finish, by its marks | sweep |
+//! | `audit` | milliseconds 6, number 2 | who changed what, and the hash of the row before | every change that somebody asked for | sweep |
 //! | `quarantine` | number 8 | a damaged row of another table, as it stood | open | – |
 //! | `finding` | number 8 | what was found wrong, and is told until somebody has seen it | open | `doctor --acknowledge` |
 
@@ -74,8 +75,10 @@ pub(in crate::store) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new
 
 pub(in crate::store) const HOUR: Def<&'static HourKey> = TableDefinition::new("hour");
 
+pub(in crate::store) const AUDIT: Def<u64> = TableDefinition::new("audit");
+
 /// Tables that came after the version.
-pub(in crate::store) const LATER: [&str; 1] = ["hour"];
+pub(in crate::store) const LATER: [&str; 2] = ["hour", "audit"];
 
 pub(in crate::store) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
 pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
@@ -112,12 +115,13 @@ macro_rules! every_table {
         $run!($crate::store::redb::schema::LAST_TIME);
         $run!($crate::store::redb::schema::CONNECTION);
         $run!($crate::store::redb::schema::HOUR);
+        $run!($crate::store::redb::schema::AUDIT);
     };
 }
 pub(in crate::store) use every_table;
 
 /// Their names.
-pub(in crate::store) const NAMES: [&str; 21] = [
+pub(in crate::store) const NAMES: [&str; 22] = [
     "meta",
     "state",
     "event",
@@ -137,6 +141,7 @@ pub(in crate::store) const NAMES: [&str; 21] = [
     "connection",
     "event_type",
     "hour",
+    "audit",
     "quarantine",
     "finding",
 ];
@@ -149,6 +154,9 @@ pub(in crate::store) const JOURNALED: u8 = 1;
 
 /// The row of `state` that says which run of the service writes the journal; it stands twice.
 pub(in crate::store) const FOLLOWS: u8 = 2;
+
+/// The row of `state` that says where the chain of the audit log begins and ends; it stands twice.
+pub(in crate::store) const AUDITED: u8 = 3;
 
 /// A table as one snapshot shows it.
 pub(in crate::store) fn read<K: redb::Key + 'static, V: redb::Value + 'static>(

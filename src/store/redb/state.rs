@@ -16,7 +16,7 @@ use crate::metrics::Known;
 use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::Limits;
 use crate::store::record::key::TimeKey;
-use crate::store::record::{Counters, Fanout, Job};
+use crate::store::record::{Chain, Counters, Fanout, Job};
 use crate::store::shared::revoked::Revoked;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;
@@ -61,6 +61,8 @@ pub(in crate::store) struct Memory {
     /// The metrics of the providers that the writer has met.
     pub(in crate::store) metrics: Known,
     pub(in crate::store) memtable: Memtable,
+    /// Where the chain of the audit log begins and ends.
+    pub(in crate::store) audit: Chain,
     /// Rows of the index that are on their way into it.
     pub(in crate::store) flushing: Option<Flushing>,
 }

@@ -13,14 +13,14 @@ use super::journal::memtable::Memtable;
 use super::journaled_table::{Before, Event, Journaled, each_journaled};
 use super::lazy_txn::Txn;
 use super::schema::{
-    self, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY, LAST_TIME,
-    REVISIT, SECOND, STATE, TENANT, every_table,
+    self, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY,
+    LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
 };
 use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
 use crate::store::record::key::{HourKey, IndexKey, TimeKey};
-use crate::store::record::{self, Counters, Follows};
+use crate::store::record::{self, Chain, Counters, Follows};
 
 /// The tables of one batch, opened when first asked for.
 pub(in crate::store) struct Tables<'txn> {
@@ -60,6 +60,7 @@ opened_when_asked! {
     connection: &'static [u8], &'static [u8] = CONNECTION,
     event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
     hour: &'static HourKey, &'static [u8] = HOUR,
+    audit: u64, &'static [u8] = AUDIT,
 }
 
 impl<'txn> Tables<'txn> {
@@ -175,6 +176,11 @@ impl<'txn> Tables<'txn> {
     /// Writes which run the journal is of.
     pub(in crate::store) fn put_follows(&mut self, follows: &Follows) -> Result<(), Error> {
         self.put_state(&[FOLLOWS, FOLLOWS + SECOND], |key, bytes| record::write_follows(key, follows, bytes))
+    }
+
+    /// Writes where the chain of the audit log begins and ends.
+    pub(in crate::store) fn put_chain(&mut self, chain: &Chain) -> Result<(), Error> {
+        self.put_state(&[AUDITED, AUDITED + SECOND], |key, bytes| record::write_chain(key, chain, bytes))
     }
 
     fn put_state(&mut self, keys: &[u8], write: impl Fn(&[u8], &mut Vec<u8>)) -> Result<(), Error> {

@@ -6,6 +6,7 @@
 //! once: after a failed fsync nobody can know what is on disk, so nothing may be answered and nothing tried again; the next start
 //! recovers.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ use super::tables::Tables;
 use crate::domain::time::Timestamp;
 use crate::store::Shared;
 use crate::store::error::Error;
+use crate::store::message::audit::{Origin, shown};
 use crate::store::message::command::{Committed, Op};
 use crate::store::record;
 use crate::store::shared::dial;
@@ -269,24 +271,24 @@ impl Batch<'_, '_> {
             Op::AcceptAll(all, to) => answered!(to, all.into_iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
             Op::Refill(endpoint) => self.refill(endpoint)?,
             Op::Recheck(ready) => self.after.committed.ready.push(*ready),
-            Op::Webhook(op, to) => answered!(to, self.webhook(*op)?),
-            Op::Sync(file, to) => answered!(to, self.sync(*file)?),
-            Op::Retry(key, to) => answered!(to, self.retry(key)?),
-            Op::Cancel(key, to) => answered!(to, self.cancel(key)?),
-            Op::Purge(no, purge, to) => answered!(to, self.purge(no, purge)?),
+            Op::Webhook(op, by, to) => answered!(to, self.webhook(*op, &by)?),
+            Op::Sync(file, by, to) => answered!(to, self.sync(*file, &by)?),
+            Op::Retry(key, by, to) => answered!(to, self.retry(key, &by)?),
+            Op::Cancel(key, by, to) => answered!(to, self.cancel(key, &by)?),
+            Op::Purge(no, purge, by, to) => answered!(to, self.purge(no, purge, &by)?),
             Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
-            Op::Recover(no, found, to) => answered!(to, self.recover(no, &found)?),
+            Op::Recover(no, found, asked, to) => answered!(to, self.recover(no, &found, asked.as_deref())?),
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
-            Op::PutEventType(provider, event_type, to) => answered!(to, self.put_event_type(&provider, event_type)?),
-            Op::DropEventType(provider, name, to) => answered!(to, self.drop_event_type(&provider, &name)?),
-            Op::AddKey(new, to) => answered!(to, self.add_key(*new)?),
+            Op::PutEventType(provider, event_type, by, to) => answered!(to, self.put_event_type(&provider, event_type, &by)?),
+            Op::DropEventType(provider, name, by, to) => answered!(to, self.drop_event_type(&provider, &name, &by)?),
+            Op::AddKey(new, by, to) => answered!(to, self.add_key(*new, &by)?),
             Op::KeyUses(uses) => self.keep_key_uses(uses)?,
-            Op::RevokeKey(id, to) => answered!(to, self.revoke_key(&id)?),
-            Op::DescribeTenant(new, to) => answered!(to, self.describe_tenant(*new)?),
+            Op::RevokeKey(id, by, to) => answered!(to, self.revoke_key(&id, &by)?),
+            Op::DescribeTenant(new, by, to) => answered!(to, self.describe_tenant(*new, &by)?),
             Op::Limits(limits) => self.memory.limits = limits,
-            Op::AcceptClock(to) => answered!(to, Ok(self.accept_clock())),
-            Op::Flush(to) => answered!(to, Ok(self.go_to_tables()?)),
+            Op::AcceptClock(by, to) => answered!(to, Ok(self.accept_clock(&by)?)),
+            Op::Flush(path, by, to) => answered!(to, Ok(self.flush_for(&path, by.as_deref())?)),
         }
         Ok(())
     }
@@ -321,11 +323,20 @@ impl Batch<'_, '_> {
         self.tables.touch()
     }
 
+    /// Brings all into the tables for a backup that somebody asked for, or that is made by itself.
+    fn flush_for(&mut self, path: &Path, by: Option<&Origin>) -> Result<(), Error> {
+        if let Some(by) = by {
+            self.audit(by, Some(shown::backup(&path.to_string_lossy())))?;
+        }
+        self.go_to_tables()
+    }
+
     /// From the next turn on.
-    fn accept_clock(&mut self) -> bool {
+    fn accept_clock(&mut self, by: &Origin) -> Result<bool, Error> {
         let doubted = self.memory.time.accept();
         self.after.dirty |= doubted;
-        doubted
+        self.audit(by, doubted.then(|| shown::clock(self.memory.time.now())))?;
+        Ok(doubted)
     }
 }
 

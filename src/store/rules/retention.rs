@@ -78,6 +78,11 @@ pub(in crate::store) fn oldest_kept(retention: Duration, now: Timestamp) -> Even
     EventKey::at(now - retention)
 }
 
+/// The most bytes that rows of the audit log may take, so that changes in great number never fill the store.
+pub(in crate::store) fn audit_bytes_max(max_bytes: u64) -> u64 {
+    max_bytes / AUDIT_SHARE
+}
+
 /// The bytes that the store takes of the disk: the pages of its live rows, and the journal, which is written over and over. A
 /// journal that is large from an earlier run alone must not fill a small store.
 pub(in crate::store) fn allocated(live_bytes: u64, journal_bytes: u64, max_bytes: u64) -> u64 {
@@ -117,6 +122,9 @@ const FIXED_BYTES: u64 = 1 << 20;
 
 /// When an event with unfinished deliveries is looked at again.
 const UNFINISHED_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Of `max_bytes`, one part in so many is for the audit log.
+const AUDIT_SHARE: u64 = 16;
 
 #[cfg(test)]
 mod tests {

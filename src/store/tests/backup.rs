@@ -10,7 +10,7 @@ use crate::store::redb::backup::manifest;
 use crate::store::redb::journal::file;
 
 fn back_up(lab: &Lab, to: &Path) -> Result<Manifest, Error> {
-    let begun = lab.runtime.block_on(lab.store.begin_backup(to.into()));
+    let begun = lab.runtime.block_on(lab.store.by_test().begin_backup(to.into()));
     match begun {
         Ok(begun) => lab.runtime.block_on(lab.store.run_backup(begun)),
         Err(NotBegun::Refused(why)) => Err(why),
@@ -113,8 +113,8 @@ fn one_backup_is_made_at_a_time_and_the_place_is_given_back() {
     let lab = Lab::new();
     let shelf = tempfile::tempdir().unwrap();
     let path = shelf.path().join("first");
-    let first = lab.runtime.block_on(lab.store.begin_backup(path.clone()));
-    let second = lab.runtime.block_on(lab.store.begin_backup(shelf.path().join("second")));
+    let first = lab.runtime.block_on(lab.store.by_test().begin_backup(path.clone()));
+    let second = lab.runtime.block_on(lab.store.by_test().begin_backup(shelf.path().join("second")));
     assert!(matches!(second, Err(NotBegun::Busy(busy)) if busy == path));
     drop(first);
     assert_eq!(names(shelf.path()), Vec::<String>::new(), "nothing is left of the first");

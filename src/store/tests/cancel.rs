@@ -37,7 +37,7 @@ impl Lab {
 
     /// Has the file hold so many webhooks for events of type `wide`, from `w0` on.
     fn make_wide(&self, count: usize) {
-        self.runtime.block_on(self.store.sync(wide(count))).unwrap();
+        self.runtime.block_on(self.store.by_test().sync(wide(count))).unwrap();
     }
 
     pub(super) fn publish_many(&self, kind: &str, count: usize) {
@@ -46,13 +46,13 @@ impl Lab {
     }
 
     fn purge(&self, no: EndpointNo, held: bool) -> Result<(), Denied> {
-        self.runtime.block_on(self.store.purge(no, Purge { held, until: None }))
+        self.runtime.block_on(self.store.by_test().purge(no, Purge { held, until: None }))
     }
 
     /// The same where the writer is stopped before it answers.
     fn begin_purge(&self, no: EndpointNo, held: bool) -> tokio::task::JoinHandle<Result<(), Denied>> {
         let (store, purge) = (self.store.clone(), Purge { held, until: None });
-        self.runtime.spawn(async move { store.purge(no, purge).await })
+        self.runtime.spawn(async move { store.by_test().purge(no, purge).await })
     }
 
     /// Puts an entry of another webhook so far down the due table that a walk through it has soon passed where retries come.
@@ -70,7 +70,7 @@ impl Lab {
     }
 
     fn cancel(&self, key: DeliveryKey) -> Result<(), Denied> {
-        self.runtime.block_on(self.store.cancel(key))
+        self.runtime.block_on(self.store.by_test().cancel(key))
     }
 
     fn view(&self, key: DeliveryKey) -> View {
@@ -123,7 +123,13 @@ impl Lab {
 /// A file that holds so many webhooks for events of type `wide`.
 fn wide(count: usize) -> DesiredState {
     let webhooks = (0..count).map(|number| from_file((&format!("w{number}"), "wide"))).collect();
-    DesiredState { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks }
+    DesiredState {
+        dialects: vec![("shop".into(), standard())],
+        tenants: vec![owned()],
+        keys: HashSet::new(),
+        webhooks,
+        ..DesiredState::default()
+    }
 }
 
 fn publication(kind: &str) -> Publication {
@@ -186,9 +192,9 @@ fn a_cancelled_one_can_be_retried() {
     let page = lab.store.reader.deliveries(&Of::Webhook(vault), &Filter::default(), None, 10).unwrap();
     let key = page.views[0].delivery.key;
     assert_eq!(lab.cancel(key), Ok(()));
-    lab.runtime.block_on(lab.store.enable_webhook(vault)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().enable_webhook(vault)).unwrap();
     assert!(of(&lab.ready(), vault).is_empty());
-    lab.runtime.block_on(lab.store.retry(key)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().retry(key)).unwrap();
     lab.deliver();
     lab.wait_for(vault, [0, 1, 0, 0]);
     lab.must_be_sound();
@@ -212,7 +218,7 @@ fn what_is_published_after_its_time_is_not_purged() {
     let until = lab.store.now();
     std::thread::sleep(Duration::from_millis(5));
     lab.publish_many("vault.closed", 2);
-    lab.runtime.block_on(lab.store.purge(vault, Purge { held: true, until: Some(until) })).unwrap();
+    lab.runtime.block_on(lab.store.by_test().purge(vault, Purge { held: true, until: Some(until) })).unwrap();
     lab.wait_for(vault, [0, 0, 3, 2]);
     assert_eq!(lab.purge(vault, true), Ok(()));
     lab.publish("vault.closed", "{}");
@@ -231,14 +237,14 @@ fn none_of_what_is_purged_starts_when_its_webhook_is_enabled() {
     let purged = lab.begin_purge(vault, true);
     stops.recv().unwrap();
     let store = lab.store.clone();
-    let enabled = lab.runtime.spawn(async move { store.enable_webhook(vault).await });
+    let enabled = lab.runtime.spawn(async move { store.by_test().enable_webhook(vault).await });
     lab.asked(1);
     let_on.send(()).unwrap();
     // The commit that enables it ends a first slice.
     stops.recv().unwrap();
     lab.store.refill(vault);
     let store = lab.store.clone();
-    let retried = lab.runtime.spawn(async move { store.retry(newest).await });
+    let retried = lab.runtime.spawn(async move { store.by_test().retry(newest).await });
     lab.asked(2);
     drop((stops, let_on));
     assert_eq!(lab.runtime.block_on(purged).unwrap(), Ok(()));
@@ -256,7 +262,7 @@ fn an_attempt_that_fails_while_its_webhook_is_purged_is_the_last() {
     let vault = lab.webhook("vault");
     lab.publish_many("vault.closed", MANY);
     lab.make_due_later();
-    lab.runtime.block_on(lab.store.enable_webhook(vault)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().enable_webhook(vault)).unwrap();
     lab.store.refill(vault);
     let ready = lab.ready_of(vault, SLICE + 2);
     let purged = lab.begin_purge(vault, false);
@@ -366,7 +372,7 @@ fn a_fanout_makes_nothing_for_a_webhook_that_is_deleted_in_its_commit() {
     lab.begin_purge(vault, true);
     stops.recv().unwrap();
     let store = lab.store.clone();
-    let deleted = lab.runtime.spawn(async move { store.delete_webhook(gone).await });
+    let deleted = lab.runtime.spawn(async move { store.by_test().delete_webhook(gone).await });
     lab.asked(1);
     let published = lab.store.accept(vec![publication("wide")]);
     lab.asked(2);
@@ -386,7 +392,7 @@ fn deleting_while_a_purge_runs_ends_the_rest() {
     lab.begin_purge(vault, true);
     stops.recv().unwrap();
     let store = lab.store.clone();
-    let deleted = lab.runtime.spawn(async move { store.delete_webhook(vault).await });
+    let deleted = lab.runtime.spawn(async move { store.by_test().delete_webhook(vault).await });
     lab.asked(1);
     drop((stops, let_on));
     assert_eq!(lab.runtime.block_on(deleted).unwrap(), Ok(()));
@@ -420,10 +426,10 @@ fn a_test_that_is_asked_for_again_outlives_disabling_its_webhook() {
     let test = lab.test(books);
     lab.finish(&lab.ready_of(books, 1)[0], 500);
     lab.runtime.block_on(test.done).unwrap();
-    lab.runtime.block_on(lab.store.retry(test.key)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().retry(test.key)).unwrap();
     let again = lab.ready_of(books, 1);
     lab.publish("order.paid", "{}");
-    lab.runtime.block_on(lab.store.disable_webhook(books)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().disable_webhook(books)).unwrap();
     lab.wait_for(books, [1, 0, 0, 1]);
     lab.told();
     assert_eq!((again[0].is_test, of(&lab.ready(), books).iter().filter(|one| one.is_test).count()), (true, 0));
@@ -455,8 +461,9 @@ fn what_is_held_for_a_removed_webhook_can_be_purged() {
         tenants: vec![owned()],
         keys: HashSet::new(),
         webhooks: Vec::new(),
+        ..DesiredState::default()
     };
-    lab.runtime.block_on(lab.store.sync(file)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
     lab.wait_for(ledger, [0, 0, 0, 3]);
     let page = lab.store.reader.deliveries(&Of::Webhook(ledger), &Filter::default(), None, 1).unwrap();
     assert_eq!(lab.cancel(page.views[0].delivery.key), Ok(()));

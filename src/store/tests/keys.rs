@@ -39,7 +39,7 @@ fn a_key_that_left_the_file_makes_no_other() {
     sync(&lab, vec![[8; 32]]);
     assert_eq!(make(2, [7; 32]), Err(Denied::KeyRevoked));
     assert_eq!(make(3, [8; 32]), Ok(()));
-    lab.runtime.block_on(lab.store.revoke_key("key_1")).unwrap();
+    lab.runtime.block_on(lab.store.by_test().revoke_key("key_1")).unwrap();
     assert_eq!(make(4, hash(1)), Err(Denied::KeyRevoked), "also one that was made here");
 }
 
@@ -52,7 +52,7 @@ fn the_keys_of_a_provider_make_so_many_and_an_operator_any_number() {
     assert_eq!(refused, Denied::TooManyKeys(10_000));
     let by_operator = Key { maker: Maker::NOT_KEPT, ..key_by_provider(KEYS_MAX + 1, "acme") };
     assert_eq!(lab.add(by_operator, None), Ok(()));
-    lab.runtime.block_on(lab.store.revoke_key("key_5")).unwrap();
+    lab.runtime.block_on(lab.store.by_test().revoke_key("key_5")).unwrap();
     assert_eq!(lab.add(key_by_provider(KEYS_MAX, "acme"), None), Ok(()), "one was revoked");
     assert!(lab.add(key_by_provider(KEYS_MAX + 2, "acme"), None).is_err());
 }
@@ -65,10 +65,10 @@ fn a_providers_key_does_not_bring_back_a_tenant_that_left_the_file() {
     let gone = || Denied::TenantRemoved("gone".into());
     assert_eq!(lab.add(key_by_provider(1, "gone"), None), Err(gone()));
     let webhook = |restores| NewWebhook { restores, ..lab.new_webhook(tenant("gone"), "w", "*") };
-    assert_eq!(lab.runtime.block_on(lab.store.create_webhook(webhook(false))).unwrap_err(), gone());
+    assert_eq!(lab.runtime.block_on(lab.store.by_test().create_webhook(webhook(false))).unwrap_err(), gone());
     assert_eq!(lab.add(Key { maker: Maker::NOT_KEPT, ..key_by_provider(2, "gone") }, None), Ok(()));
     assert_eq!(lab.add(key_by_provider(1, "gone"), None), Ok(()), "the operator brought it back");
-    assert!(lab.runtime.block_on(lab.store.create_webhook(webhook(false))).is_ok());
+    assert!(lab.runtime.block_on(lab.store.by_test().create_webhook(webhook(false))).is_ok());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_key_whose_time_is_over_is_none() {
 
 impl Lab {
     fn add(&self, key: Key, by: Option<KeyHash>) -> Result<(), Denied> {
-        self.runtime.block_on(self.store.add_key(NewKey { key, by }))
+        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by }))
     }
 }
 
@@ -141,6 +141,6 @@ fn sync_tenants(lab: &Lab, tenants: Vec<Owned>) {
 fn sync_all(lab: &Lab, keys: Vec<KeyHash>, tenants: Vec<Owned>) {
     let dialects = vec![("shop".into(), standard())];
     let webhooks = [("ledger", "order.*"), ("till", "sale.*")].map(from_file).to_vec();
-    let file = DesiredState { dialects, tenants, keys: keys.into_iter().collect(), webhooks };
-    lab.runtime.block_on(lab.store.sync(file)).unwrap();
+    let file = DesiredState { dialects, tenants, keys: keys.into_iter().collect(), webhooks, ..DesiredState::default() };
+    lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
 }

@@ -43,7 +43,7 @@ fn what_waits_for_a_deleted_webhook_ends_though_its_job_is_lost() {
     let lab = Lab::new();
     let vault = lab.webhook("vault");
     lab.publish_many("vault.closed", MANY);
-    let lab = without_its_job(lab, async move |store| store.delete_webhook(vault).await.unwrap());
+    let lab = without_its_job(lab, async move |store| store.by_test().delete_webhook(vault).await.unwrap());
     acknowledged(lab, vault, [0, 0, MANY, 0]);
 }
 
@@ -52,7 +52,7 @@ fn what_is_due_for_a_disabled_webhook_is_held_though_its_job_is_lost() {
     let lab = Lab::new();
     let books = lab.create("books", "order.*");
     lab.publish_many("order.paid", MANY);
-    let lab = without_its_job(lab, async move |store| store.disable_webhook(books).await.unwrap());
+    let lab = without_its_job(lab, async move |store| store.by_test().disable_webhook(books).await.unwrap());
     let deadline = clock::steady() + Duration::from_secs(20);
     while due_of(&lab.store, books) > 0 {
         assert!(clock::steady() < deadline, "{} are due, which nobody brings back", due_of(&lab.store, books));

@@ -57,7 +57,7 @@ fn a_delivery_that_ends_without_an_attempt_counts_as_failed() {
     let lab = Lab::new();
     lab.publish_each(2);
     let all = lab.number_of("all");
-    lab.runtime.block_on(lab.store.delete_webhook(all)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().delete_webhook(all)).unwrap();
     until(|| lab.counted_of(all).failed == 6);
     assert_eq!(lab.counted_of(all), Tally { failed: 6, ..Tally::default() });
 }

@@ -8,7 +8,7 @@ use crate::domain::webhook::endpoint::Endpoint;
 
 impl Lab {
     fn delete(&self, no: EndpointNo) {
-        self.runtime.block_on(self.store.delete_webhook(no)).unwrap();
+        self.runtime.block_on(self.store.by_test().delete_webhook(no)).unwrap();
     }
 
     /// Makes webhooks and deletes each.
@@ -42,8 +42,8 @@ async fn come_and_go(store: Store, name: String) {
         file_keys: Vec::new(),
         restores: true,
     };
-    let made = store.create_webhook(new).await.unwrap();
-    store.delete_webhook(made.no).await.unwrap();
+    let made = store.by_test().create_webhook(new).await.unwrap();
+    store.by_test().delete_webhook(made.no).await.unwrap();
 }
 
 /// The webhooks that are on disk.

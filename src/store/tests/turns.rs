@@ -52,10 +52,10 @@ fn what_was_under_way_at_disabling_is_looked_at_before_it_starts() {
     let books = lab.create("books", "order.*");
     lab.publish("order.paid", "1");
     let under_way = lab.ready_of(books, 1);
-    lab.runtime.block_on(lab.store.disable_webhook(books)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().disable_webhook(books)).unwrap();
     lab.publish("order.paid", "2");
     lab.told();
-    lab.runtime.block_on(lab.store.enable_webhook(books)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().enable_webhook(books)).unwrap();
     lab.store.refill(books);
     let mut again = lab.ready_of(books, 2);
     let seen: Vec<_> = again.iter().map(|one| (one.key == under_way[0].key, one.needs_recheck, one.known.is_some())).collect();

@@ -83,7 +83,7 @@ fn a_list_of_webhooks_goes_on_over_all_tenants_in_order() {
     for number in 0..300 {
         let owned = Owned { provider: "shop".into(), tenant: format!("t{}", number % 7).into() };
         let (store, new) = (lab.store.clone(), lab.new_webhook(owned, &format!("w{number}"), "*"));
-        some.spawn_on(async move { store.create_webhook(new).await.unwrap() }, lab.runtime.handle());
+        some.spawn_on(async move { store.by_test().create_webhook(new).await.unwrap() }, lab.runtime.handle());
     }
     lab.runtime.block_on(some.join_all());
     assert_eq!(names(&lab.store, all()).len(), 304);
@@ -100,14 +100,14 @@ fn recover_leaves_what_was_cancelled() {
     let ledger = lab.store.webhooks_named(&owned(), "ledger")[0].no;
     lab.publish("order.paid", "{}");
     let cancelled = lab.ready().into_iter().find(|one| one.key.endpoint == ledger).unwrap().key;
-    lab.runtime.block_on(lab.store.cancel(cancelled)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().cancel(cancelled)).unwrap();
     lab.publish("order.paid", "{}");
     let gone = lab.ready().into_iter().find(|one| one.key.endpoint == ledger).unwrap();
     lab.finish(&gone, 410);
     lab.told();
-    lab.runtime.block_on(lab.store.enable_webhook(ledger)).unwrap();
+    lab.runtime.block_on(lab.store.by_test().enable_webhook(ledger)).unwrap();
     let both = Recover { failed: true, missed: true };
-    let brought = lab.store.recover(ledger, Timestamp::EPOCH, clock::now(), both);
+    let brought = lab.store.by_test().recover(ledger, Timestamp::EPOCH, clock::now(), both);
     assert_eq!(lab.runtime.block_on(brought), Ok(1), "the one that its endpoint refused");
     let status = lab.store.reader.delivery_by_key(cancelled).unwrap().unwrap().status;
     assert_eq!(status, Status::Failed);

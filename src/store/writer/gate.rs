@@ -22,7 +22,7 @@ impl Op {
         match self {
             // Each publication is judged by itself, since one that was published before is answered again.
             Self::Accept(..) | Self::AcceptAll(..) => false,
-            Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(_) | Self::Flush(_) => {
+            Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(..) | Self::Flush(..) => {
                 false
             }
             // Without the content of the config file there would be no service, and so nothing that could free room.
@@ -32,7 +32,7 @@ impl Op {
             Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             // A row that stands is written anew.
             Self::KeyUses(_) => false,
-            Self::Webhook(change, _) => change.takes_room(),
+            Self::Webhook(change, ..) => change.takes_room(),
             Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,
             Self::OpenConnection(..) | Self::PutEventType(..) | Self::AddKey(..) | Self::DescribeTenant(..) => true,
         }
@@ -41,12 +41,12 @@ impl Op {
     /// Answers an operation that was not let in.
     pub(in crate::store) fn refuse(self, denied: Denied) {
         match self {
-            Self::Webhook(_, to) => drop(to.send(Err(denied))),
-            Self::Retry(_, to) | Self::PutEventType(_, _, to) | Self::AddKey(_, to) => drop(to.send(Err(denied))),
+            Self::Webhook(_, _, to) => drop(to.send(Err(denied))),
+            Self::Retry(_, _, to) | Self::PutEventType(_, _, _, to) | Self::AddKey(_, _, to) => drop(to.send(Err(denied))),
             Self::Test(_, _, to) => drop(to.send(Err(denied))),
-            Self::Recover(_, _, to) => drop(to.send(Err(denied))),
+            Self::Recover(_, _, _, to) => drop(to.send(Err(denied))),
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
-            Self::DescribeTenant(_, to) => drop(to.send(Err(denied))),
+            Self::DescribeTenant(_, _, to) => drop(to.send(Err(denied))),
             _ => debug_assert!(false, "what takes no room is not refused"),
         }
     }

@@ -212,6 +212,7 @@ mod tests {
     use super::*;
     use crate::clock;
     use crate::domain::id::EndpointNo;
+    use crate::store::Origin;
 
     const LINE: Line = Line(1);
 
@@ -253,7 +254,7 @@ mod tests {
         for _ in 0..2 {
             inbox.publish(LINE, publication(), 2 << 20).expect("there is room");
         }
-        inbox.request(LINE, Op::RevokeKey("k".into(), oneshot::channel().0), 0).expect("it is open");
+        inbox.request(LINE, Op::RevokeKey("k".into(), Origin::test().into(), oneshot::channel().0), 0).expect("it is open");
         inbox.publish(LINE, publication(), 1).expect("there is room");
         assert_eq!(taken(&inbox), ("p".into(), false));
         assert_eq!(taken(&inbox), ("p".into(), false));

@@ -213,6 +213,7 @@ mod tests {
 
     use super::*;
     use crate::clock;
+    use crate::store::Origin;
 
     const A: Line = Line(1);
     const B: Line = Line(2);
@@ -220,7 +221,7 @@ mod tests {
 
     /// An operation that can be told from others by its name.
     fn op(name: &str) -> Op {
-        Op::RevokeKey(name.into(), oneshot::channel().0)
+        Op::RevokeKey(name.into(), Origin::test().into(), oneshot::channel().0)
     }
 
     fn publish(turns: &mut Turns, line: Line, name: &str, bytes: usize) {
@@ -232,7 +233,7 @@ mod tests {
         let mut ops = Vec::new();
         turns.take(&mut ops, clock::steady());
         let names = ops.iter().map(|op| match op {
-            Op::RevokeKey(name, _) => &**name,
+            Op::RevokeKey(name, ..) => &**name,
             _ => "?",
         });
         names.collect()

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod about;
+mod audit;
 mod cli;
 mod keys;
 mod laptop;

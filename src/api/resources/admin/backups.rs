@@ -18,7 +18,7 @@ pub(crate) async fn begin(context: &Context<'_>) -> Result<Reply, Problem> {
     let path = form.required_text("path").map(|path| PathBuf::from(path.as_ref()));
     form.finish()?;
     let store = context.api.store.clone();
-    let begun = store.begin_backup(path.unwrap_or_default()).await.map_err(refused)?;
+    let begun = context.commands().begin_backup(path.unwrap_or_default()).await.map_err(refused)?;
     let answer = Reply::document(StatusCode::ACCEPTED, &backups(&store));
     // How it ends is told in the log, in the metrics and to whoever asks.
     tokio::spawn(async move { drop(store.run_backup(begun).await) });

@@ -59,7 +59,7 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let profile = read(Form::read_or_empty(&context.body, &["environment", "name", "metadata", "rate_limit"])?)?;
     context.api.key_changes.take(&context.caller, clock::steady())?;
     let new = NewTenant { owned, profile, restores: context.caller.rank == Rank::Operator };
-    let described = context.api.store.describe_tenant(new).await;
+    let described = context.commands().describe_tenant(new).await;
     let (tenant, is_new) = described.map_err(|denied| of_file(denied, context.settings))?;
     told::tenant(if is_new { "made" } else { "described" }, &context.caller, &tenant.owned);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -36,7 +36,7 @@ pub(crate) async fn import(context: &Context<'_>) -> Result<Reply, Problem> {
             Some(known) if is_same(known, &event_type) => imported.left.push(name),
             known => {
                 let list = if known.is_some() { &mut imported.changed } else { &mut imported.added };
-                context.api.store.put_event_type(&context.caller.provider.name, event_type).await?;
+                context.commands().put_event_type(&context.caller.provider.name, event_type).await?;
                 list.push(name);
             }
         }

@@ -63,7 +63,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
         restores: context.caller.rank == Rank::Operator,
     };
     context.api.creations.take(&context.caller, clock::steady())?;
-    let made = context.api.store.create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
+    let made = context.commands().create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
     let endpoint = made?;
     told::webhook("made", &context.caller, &endpoint);
     Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
@@ -116,7 +116,7 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let given = Given::take(&mut form, rules(context, &dialect, &endpoint.definition.events));
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = context.api.store.update_webhook(endpoint.no, move |_| given.whole()).await;
+    let changed = context.commands().update_webhook(endpoint.no, move |_| given.whole()).await;
     Ok(answer(context, &changed.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
@@ -133,13 +133,13 @@ pub(crate) async fn patch(context: &Context<'_>) -> Result<Reply, Problem> {
     // The file's own is refused by the store, also where nothing would change.
     if changes || (switch.is_none() && endpoint.is_file_owned()) {
         let redefine = move |definition: &Definition| given.over(definition);
-        let changed = context.api.store.update_webhook(endpoint.no, redefine).await;
+        let changed = context.commands().update_webhook(endpoint.no, redefine).await;
         endpoint = changed.map_err(|denied| context.denied(&endpoint, denied))?;
     }
     let switched = match switch {
-        Some(Switch::On) if !endpoint.is_active() => context.api.store.enable_webhook(endpoint.no).await,
+        Some(Switch::On) if !endpoint.is_active() => context.commands().enable_webhook(endpoint.no).await,
         Some(Switch::Off) if endpoint.is_active() || endpoint.is_removed() => {
-            context.api.store.disable_webhook(endpoint.no).await
+            context.commands().disable_webhook(endpoint.no).await
         }
         _ => return Ok(answer(context, &endpoint, expand).await),
     };
@@ -149,7 +149,7 @@ pub(crate) async fn patch(context: &Context<'_>) -> Result<Reply, Problem> {
 /// `DELETE /v1/webhooks/{id}`
 pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
     let endpoint = context.webhook()?;
-    context.api.store.delete_webhook(endpoint.no).await.map_err(|denied| context.denied(&endpoint, denied))?;
+    context.commands().delete_webhook(endpoint.no).await.map_err(|denied| context.denied(&endpoint, denied))?;
     told::webhook("deleted", &context.caller, &endpoint);
     Ok(Reply::no_content())
 }
@@ -158,7 +158,7 @@ pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn enable(context: &Context<'_>) -> Result<Reply, Problem> {
     let (endpoint, expand) = (context.webhook()?, expand(context)?);
     Form::read_or_empty(&context.body, &[])?.finish()?;
-    let enabled = context.api.store.enable_webhook(endpoint.no).await;
+    let enabled = context.commands().enable_webhook(endpoint.no).await;
     Ok(answer(context, &enabled.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn enable(context: &Context<'_>) -> Result<Reply, Problem> {
 pub(crate) async fn disable(context: &Context<'_>) -> Result<Reply, Problem> {
     let (endpoint, expand) = (context.webhook()?, expand(context)?);
     Form::read_or_empty(&context.body, &[])?.finish()?;
-    let disabled = context.api.store.disable_webhook(endpoint.no).await;
+    let disabled = context.commands().disable_webhook(endpoint.no).await;
     Ok(answer(context, &disabled.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
 }
 
@@ -193,7 +193,7 @@ pub(crate) async fn recover(context: &Context<'_>) -> Result<Reply, Problem> {
     form.finish()?;
     let until = until.unwrap_or(now);
     let count =
-        context.api.store.recover(endpoint.no, since, until, what).await.map_err(|denied| context.denied(&endpoint, denied))?;
+        context.commands().recover(endpoint.no, since, until, what).await.map_err(|denied| context.denied(&endpoint, denied))?;
     let dialect = context.dialect_of(&endpoint);
     Ok(context::document(StatusCode::ACCEPTED, &dialect, &Recovered { count }))
 }

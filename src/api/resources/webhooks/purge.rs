@@ -25,7 +25,7 @@ pub(crate) async fn purge(context: &Context<'_>) -> Result<Reply, Problem> {
     form.finish()?;
     let status = status.unwrap_or(Status::Pending);
     let purge = Purge { held: status == Status::Held, until };
-    context.api.store.purge(endpoint.no, purge).await.map_err(|denied| context.denied(&endpoint, denied))?;
+    context.commands().purge(endpoint.no, purge).await.map_err(|denied| context.denied(&endpoint, denied))?;
     told::webhook("purged", &context.caller, &endpoint);
     let until = until.unwrap_or(now).min(now).into();
     let purging = Purging { id: endpoint.id.to_string(), status, until };

@@ -32,7 +32,7 @@ pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Proble
     let overlap = if signature.overlap { asked } else { Duration::ZERO };
     let until = context.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
-    let changed = context.api.store.rotate_secret(endpoint.no, secret.clone(), overlap).await?;
+    let changed = context.commands().rotate_secret(endpoint.no, secret.clone(), overlap).await?;
     let until = if overlap.is_zero() { Member::Null } else { Member::Moment(until.into()) };
     let note = (!signature.overlap).then_some(("note", Member::Text(NO_OVERLAP.into())));
     let more = [("previous_secret_until", until)].into_iter().chain(note);

@@ -1,3 +1,4 @@
 //! What only the operator asks of a running service.
 
+pub(in crate::cli) mod audit;
 pub(in crate::cli) mod clock;

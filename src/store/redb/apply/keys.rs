@@ -7,6 +7,7 @@ use redb::ReadableTable;
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
+use crate::store::message::audit::{Origin, shown};
 use crate::store::message::command::NewKey;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::keys::{self, Standing};
@@ -14,8 +15,12 @@ use crate::store::{Denied, record};
 
 impl Batch<'_, '_> {
     /// Keeps a key, unless the one that it is made with is not valid any more: it may have left the config file just now.
-    pub(in crate::store) fn add_key(&mut self, NewKey { key, by }: NewKey) -> Result<Result<(), Denied>, Error> {
-        let is_maker_revoked = by.is_some_and(|hash| self.memory.revoked.contains(&hash));
+    pub(in crate::store) fn add_key(
+        &mut self,
+        NewKey { key, by: maker }: NewKey,
+        by: &Origin,
+    ) -> Result<Result<(), Denied>, Error> {
+        let is_maker_revoked = maker.is_some_and(|hash| self.memory.revoked.contains(&hash));
         if let Err(denied) = keys::may_add(&key, self.standing(&key, is_maker_revoked)) {
             return Ok(Err(denied));
         }
@@ -25,6 +30,7 @@ impl Batch<'_, '_> {
         self.tables.key()?.insert(&key.hash, &*bytes)?;
         self.after.keys_made += usize::from(key.maker.is_provider());
         self.memory.revoked.remove(&key.hash);
+        self.audit(by, Some(shown::key_made(&key)))?;
         let shared = self.shared.clone();
         self.answer(move || shared.registry_mut().put_key(Arc::new(key), None));
         Ok(Ok(()))
@@ -54,10 +60,11 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    pub(in crate::store) fn revoke_key(&mut self, id: &str) -> Result<Result<(), Denied>, Error> {
-        let found = self.shared.registry().key_called(id).map(|key| key.hash);
-        let Some(hash) = found else { return Ok(Err(Denied::NoKey)) };
-        self.drop_key(hash)?;
+    pub(in crate::store) fn revoke_key(&mut self, id: &str, by: &Origin) -> Result<Result<(), Denied>, Error> {
+        let found = self.shared.registry().key_called(id).cloned();
+        let Some(key) = found else { return Ok(Err(Denied::NoKey)) };
+        self.drop_key(key.hash)?;
+        self.audit(by, Some(shown::key_revoked(&key)))?;
         Ok(Ok(()))
     }
 

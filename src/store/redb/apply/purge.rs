@@ -12,6 +12,8 @@ use tracing::info;
 use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::store::error::Error;
+use crate::store::message::audit::shown::Done;
+use crate::store::message::audit::{Origin, shown};
 use crate::store::message::command::{Dropped, Purge};
 use crate::store::record::Job;
 use crate::store::redb::batch::Batch;
@@ -21,10 +23,15 @@ use crate::store::{Attempt, Denied};
 
 impl Batch<'_, '_> {
     /// Ends a delivery that waits, as cancelled.
-    pub(in crate::store) fn cancel(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
+    pub(in crate::store) fn cancel(&mut self, key: DeliveryKey, by: &Origin) -> Result<Result<(), Denied>, Error> {
         let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
+        let was = delivery.state;
         match resend::cancel(delivery, self.now) {
             Ok(stopped) => {
+                if let Some(entry) = self.entry_or_tombstone(key.endpoint)? {
+                    let id = self.shared.node.delivery_id(key);
+                    self.audit(by, Some(shown::delivery(id, &entry.endpoint, was, Done::Cancelled)))?;
+                }
                 self.after.committed.dropped.push(Dropped::one(key));
                 self.stop(stopped, newest.as_ref()).map(Ok)
             }
@@ -33,12 +40,13 @@ impl Batch<'_, '_> {
     }
 
     /// Begins to end what waits for a webhook, as cancelled: its pending deliveries while it is active, else its held ones.
-    pub(in crate::store) fn purge(&mut self, no: EndpointNo, purge: Purge) -> Result<Result<(), Denied>, Error> {
+    pub(in crate::store) fn purge(&mut self, no: EndpointNo, purge: Purge, by: &Origin) -> Result<Result<(), Denied>, Error> {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let purged = match resend::purge(&entry.endpoint, &purge, self.newest_key()) {
             Ok(purged) => purged,
             Err(denied) => return Ok(Err(denied)),
         };
+        self.audit(by, Some(shown::purge(&entry.endpoint, &purge)))?;
         self.start_job(no, Job { purged: purged.0, ..Job::default() })?;
         let dropped = Dropped::up_to(no, purged);
         self.after.committed.ready.retain(|ready| ready.is_test || !dropped.covers(ready.key));

@@ -6,7 +6,9 @@ use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
-use crate::store::message::command::{Lane, Recovered, TestRun};
+use crate::store::message::audit::shown::Done;
+use crate::store::message::audit::{Origin, shown};
+use crate::store::message::command::{Asked, Lane, Recovered, TestRun};
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::publication::Publication;
 use crate::store::redb::batch::Batch;
@@ -17,9 +19,10 @@ use crate::store::{Attempt, Denied};
 
 impl Batch<'_, '_> {
     /// Runs an ended delivery again, or makes a pending one due now.
-    pub(in crate::store) fn retry(&mut self, key: DeliveryKey) -> Result<Result<(), Denied>, Error> {
+    pub(in crate::store) fn retry(&mut self, key: DeliveryKey, by: &Origin) -> Result<Result<(), Denied>, Error> {
         let Some(entry) = self.entry_or_tombstone(key.endpoint)? else { return Ok(Err(Denied::NoDelivery)) };
         let Some((delivery, newest)) = self.delivery(key)? else { return Ok(Err(Denied::NoDelivery)) };
+        let was = delivery.state;
         let restarted = match resend::retry(delivery, &entry.endpoint, self.is_purged(key), self.now) {
             Ok(Some(restarted)) => restarted,
             Ok(None) => return Ok(Ok(())),
@@ -28,14 +31,24 @@ impl Batch<'_, '_> {
         if restarted.delivery.is_test() {
             self.memory.tests.entry(key).or_default();
         }
+        let id = self.shared.node.delivery_id(key);
+        self.audit(by, Some(shown::delivery(id, &entry.endpoint, was, Done::SentAgain)))?;
         self.restart(&entry, restarted, newest.as_ref(), Lane::Manual).map(Ok)
     }
 
     /// Brings back many deliveries of one webhook, through its queue like all others.
-    pub(in crate::store) fn recover(&mut self, no: EndpointNo, found: &[Recovered]) -> Result<Result<u64, Denied>, Error> {
+    pub(in crate::store) fn recover(
+        &mut self,
+        no: EndpointNo,
+        found: &[Recovered],
+        asked: Option<&Asked>,
+    ) -> Result<Result<u64, Denied>, Error> {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         if let Err(denied) = resend::recover(&entry.endpoint, self.memory.purges.contains_key(&no)) {
             return Ok(Err(denied));
+        }
+        if let Some(asked) = asked {
+            self.audit(&asked.by, Some(shown::recover(&entry.endpoint, asked)))?;
         }
         let mut brought = 0;
         for one in found {

@@ -11,6 +11,7 @@ use redb::ReadableTable;
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::id::TenantNo;
 use crate::store::error::{Error, intact};
+use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync;
@@ -19,12 +20,17 @@ use crate::store::{Denied, NewTenant, Owned, Tenant, record};
 
 impl Batch<'_, '_> {
     /// Notes which tenants the file lists; answers those that it listed until now and does not any more.
-    pub(in crate::store) fn list_tenants(&mut self, listed: &[Owned]) -> Result<HashSet<TenantNo>, Error> {
+    pub(in crate::store) fn list_tenants(
+        &mut self,
+        listed: &[Owned],
+        brought: &mut FileChanges,
+    ) -> Result<HashSet<TenantNo>, Error> {
         let listed =
             listed.iter().map(|owned| self.tenant_no(&owned.provider, &owned.tenant)).collect::<Result<HashSet<_>, _>>()?;
         let moved = self.moved_tenants(&listed);
         for (no, owned, listing) in &moved {
             self.put_listing(*no, owned, *listing)?;
+            brought.tenant(owned, *listing);
         }
         Ok(moved.into_iter().filter(|(_, _, listing)| *listing == Listing::Gone).map(|(no, _, _)| no).collect())
     }
@@ -65,7 +71,11 @@ impl Batch<'_, '_> {
     }
 
     /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
-    pub(in crate::store) fn describe_tenant(&mut self, new: NewTenant) -> Result<Result<(Tenant, bool), Denied>, Error> {
+    pub(in crate::store) fn describe_tenant(
+        &mut self,
+        new: NewTenant,
+        by: &Origin,
+    ) -> Result<Result<(Tenant, bool), Denied>, Error> {
         let Owned { provider, tenant } = &new.owned;
         let listing = self.shared.registry().listing_of(provider, tenant);
         if let Err(denied) = tenants::may_describe(tenant, listing, new.restores) {
@@ -73,7 +83,8 @@ impl Batch<'_, '_> {
         }
         let no = self.make_tenant(provider, tenant)?;
         let kept = self.kept_tenant(no, &new.owned)?;
-        let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept };
+        let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept.clone() };
+        self.audit(by, shown::tenant(listing.map(|_| &kept), &described))?;
         self.write_tenant(no, &described)?;
         // Who publishes may read it, so it is shown once it is on disk. A config file later in this batch has its say by then.
         let (shared, shown) = (self.shared.clone(), described.clone());
@@ -87,10 +98,11 @@ impl Batch<'_, '_> {
 
     /// Revokes the kept keys of tenants that just left, and of providers that the file does not name. Of the others each makes its
     /// tenant, also one that a release before this rule kept.
-    pub(in crate::store) fn revoke_left(&mut self, left: &HashSet<TenantNo>) -> Result<(), Error> {
+    pub(in crate::store) fn revoke_left(&mut self, left: &HashSet<TenantNo>, brought: &mut FileChanges) -> Result<(), Error> {
         for key in self.kept_keys()? {
             if self.has_left(&key.role, left) {
                 self.drop_key(key.hash)?;
+                brought.key_revoked(&key);
             } else {
                 self.make_tenant_of(&key.role)?;
             }

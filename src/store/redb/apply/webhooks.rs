@@ -10,6 +10,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
+use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::redb::batch::Batch;
@@ -21,7 +22,17 @@ use crate::store::{Denied, Owned, record};
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
 
 impl Batch<'_, '_> {
-    pub(in crate::store) fn webhook(&mut self, op: WebhookOp) -> Answer {
+    /// Changes a webhook as somebody asked for.
+    pub(in crate::store) fn webhook(&mut self, op: WebhookOp, by: &Origin) -> Answer {
+        let before = op.no().and_then(|no| self.entry(no)).map(|entry| entry.endpoint);
+        let answer = self.webhook_op(op)?;
+        if let Ok(after) = &answer {
+            self.audit(by, shown::webhook(before.as_deref(), after))?;
+        }
+        Ok(answer)
+    }
+
+    fn webhook_op(&mut self, op: WebhookOp) -> Answer {
         match op {
             WebhookOp::Create(new) => self.create(new),
             WebhookOp::Update { no, redefine } => self.update(no, redefine),
@@ -37,25 +48,34 @@ impl Batch<'_, '_> {
 
     /// Makes all that the file owns what the file says. Webhooks that it does not name any more are removed, and so are all of a
     /// provider or tenant that it does not name any more, whose keys are revoked; nothing that was disabled is enabled.
-    pub(in crate::store) fn sync(&mut self, file: DesiredState) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
+    pub(in crate::store) fn sync(
+        &mut self,
+        file: DesiredState,
+        by: &Origin,
+    ) -> Result<Result<Vec<Arc<Endpoint>>, Denied>, Error> {
         let mut known = self.file_owned();
         if let Some(taken) = self.taken_by_api(&file.webhooks, &known) {
             return Ok(Err(config_sync::taken(taken)));
         }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
-        let left = self.list_tenants(&file.tenants)?;
-        self.revoke_left(&left)?;
+        let mut brought = FileChanges::default();
+        let left = self.list_tenants(&file.tenants, &mut brought)?;
+        self.revoke_left(&left, &mut brought)?;
         self.know_file_keys(file.keys);
         let mut kept = Vec::with_capacity(file.webhooks.len());
         for webhook in file.webhooks {
             let old = known.remove(&webhook.identity());
-            kept.push(self.sync_one(webhook, old)?);
+            let new = self.sync_one(webhook, old.clone())?;
+            brought.webhook(old.as_deref(), &new);
+            kept.push(new);
         }
         let at = config_sync::after_all(self.newest_key(), self.now);
         for endpoint in known.into_values().filter_map(|known| config_sync::unnamed(&known, at)) {
+            brought.removed(&endpoint);
             self.set_endpoint(Arc::new(endpoint))?;
         }
         self.follow_owners()?;
+        self.audit(by, shown::config(&file.file, file.changes, brought))?;
         Ok(Ok(kept))
     }
 

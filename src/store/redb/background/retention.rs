@@ -49,10 +49,11 @@ impl Batch<'_, '_> {
         if due || over {
             let names = due && self.forget_names()?;
             let hours = due && self.forget_hours()?;
+            let audit = due && self.forget_audit(minute)?;
             let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
             let evicted = over && self.evict_in_turn()?;
-            self.memory.sweep.more = names || hours || held || aged || evicted;
+            self.memory.sweep.more = names || hours || audit || held || aged || evicted;
             self.memory.sweep.begun |= due;
         } else if !aging {
             // What is left waits for the first minute after the doubt: a writer that looked at once again would never sleep.

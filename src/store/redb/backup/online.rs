@@ -14,6 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::handle::Store;
 use crate::store::message::backup::{BackupEnded, BackupRunning, Manifest};
+use crate::store::message::command::By;
 use crate::store::shared::Shared;
 
 /// Why no backup was begun.
@@ -30,6 +31,8 @@ pub(crate) struct Begun {
     place: Place,
     target: Target,
     room: Room,
+    /// Who asks for it. `None`: it is made by itself.
+    by: Option<By>,
 }
 
 /// The one place of a backup under way. Dropping it gives the place back.
@@ -46,24 +49,24 @@ impl Drop for Place {
 
 impl Store {
     /// Takes the place of the backup under way, and looks whether a file can be written to `path` and has room there.
-    pub(crate) async fn begin_backup(&self, path: PathBuf) -> Result<Begun, NotBegun> {
+    pub(in crate::store) async fn prepare_backup(&self, path: PathBuf, by: Option<By>) -> Result<Begun, NotBegun> {
         let shared = self.shared.clone();
-        let begun = tokio::task::spawn_blocking(move || begin(shared, &path)).await;
+        let begun = tokio::task::spawn_blocking(move || begin(shared, &path, by)).await;
         begun.unwrap_or(Err(NotBegun::Refused(Error::Stopping)))
     }
 
     /// Makes a backup of all that was answered before this was called.
     pub(crate) async fn run_backup(&self, begun: Begun) -> Result<Manifest, Error> {
-        let Begun { place, target, room } = begun;
+        let Begun { place, target, room, by } = begun;
         let path = target.path.clone();
-        let made = self.made(place.running.clone(), target, room).await;
+        let made = self.made(place.running.clone(), target, room, by).await;
         self.note(&place.running, &made.as_ref().map(Manifest::clone).map_err(ToString::to_string), &path);
         made
     }
 
-    async fn made(&self, running: Arc<BackupRunning>, target: Target, room: Room) -> Result<Manifest, Error> {
+    async fn made(&self, running: Arc<BackupRunning>, target: Target, room: Room, by: Option<By>) -> Result<Manifest, Error> {
         let taken_at = self.shared.dial.now();
-        self.flush().await.map_err(|_| Error::Stopping)?;
+        self.flush(&target.path, by).await.map_err(|_| Error::Stopping)?;
         let (database, shared) = (self.reader.database.clone(), self.shared.clone());
         let copying = tokio::task::spawn_blocking(move || {
             let snapshot = database.begin_read()?;
@@ -115,7 +118,7 @@ impl Store {
         if let Err(why) = prepared.unwrap_or(Err(Error::Stopping)) {
             return self.not_begun(&path, &why);
         }
-        let begun = match self.begin_backup(path.clone()).await {
+        let begun = match self.prepare_backup(path.clone(), None).await {
             Ok(begun) => begun,
             // It is tried again at the next look.
             Err(NotBegun::Busy(_)) => return true,
@@ -148,13 +151,13 @@ impl Store {
     }
 }
 
-fn begin(shared: Arc<Shared>, path: &Path) -> Result<Begun, NotBegun> {
+fn begin(shared: Arc<Shared>, path: &Path, by: Option<By>) -> Result<Begun, NotBegun> {
     let running = shared.backups.begin(path, shared.dial.now()).map_err(NotBegun::Busy)?;
     let room = Room::new(path, &shared.path, shared.live_bytes.load(std::sync::atomic::Ordering::Relaxed));
     let place = Place { shared, running };
     let judged = Target::new(path, &place.shared.path).and_then(|target| room.before(path).map(|()| target));
     let target = judged.map_err(NotBegun::Refused)?;
-    Ok(Begun { place, target, room })
+    Ok(Begun { place, target, room, by })
 }
 
 /// Counts what was copied, and ends the copy when the service stops.

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use redb::{Database, ReadTransaction, ReadableDatabase};
 
+use super::chain;
 use super::load::read_findings;
 use super::opening::identity;
 use super::recovery::{Journals, noted, recover};
@@ -101,6 +102,7 @@ pub(in crate::store) fn report(database: &Database, path: &Path, pages: Pages) -
     check.read_index()?;
     check.count()?;
     check.add_up()?;
+    check.report.faults.extend(chain::judge(&check.txn, Node(meta.node))?.map(|broken| broken.to_string()));
     Ok(check.report)
 }
 

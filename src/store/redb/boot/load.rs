@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
-use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use super::recovery::twice;
+use crate::domain::id::{AuditKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
 use crate::store::listed_under;
@@ -17,11 +18,12 @@ use crate::store::record::key::{
     waiting,
 };
 use crate::store::record::seal::Sealer;
-use crate::store::record::{self, Counters, Job, Task};
+use crate::store::record::{self, Chain, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
-    self, BACKLOG, COUNTERS, DUE, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE, STATE, TENANT,
+    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE, STATE,
+    TENANT,
 };
 use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
@@ -29,6 +31,20 @@ use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{Entry as IndexEntry, Tail};
 use crate::store::shared::registry::Registry;
 use crate::store::writer::schedule::Schedule;
+
+/// Where the chain of the audit log begins and ends. When nothing tells it any more, it is as the rows that are left say, which a
+/// check of the closed store would report.
+fn read_chain(txn: &ReadTransaction) -> Result<Chain, Error> {
+    if let Some(chain) = twice(&schema::read(txn, STATE)?, AUDITED, record::read_chain)? {
+        return Ok(chain);
+    }
+    let mut chain = Chain::default();
+    for row in schema::read(txn, AUDIT)?.range::<u64>(..)? {
+        let (key, row) = row?;
+        chain = chain.with(AuditKey(key.value()), row.value());
+    }
+    Ok(chain)
+}
 
 pub(in crate::store) fn read_registry(database: &Database, sealer: &Sealer) -> Result<(Registry, Counters), Error> {
     let txn = database.begin_read()?;
@@ -101,6 +117,7 @@ pub(in crate::store) fn read_memory(
         metrics: Default::default(),
         memtable: Memtable::default(),
         flushing: None,
+        audit: read_chain(&txn)?,
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;

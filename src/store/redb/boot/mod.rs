@@ -1,5 +1,6 @@
 //! From a path to a running store, and what is looked at while no service runs on it.
 
+pub(in crate::store) mod chain;
 pub(in crate::store) mod check;
 pub(in crate::store) mod doctor;
 pub(in crate::store) mod founding;

@@ -3,12 +3,12 @@
 //! Bare keys are judged by what they could mean: a time that can come, numbers that were given. What they point to is not looked
 //! up here.
 
-use crate::domain::id::{EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AuditKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record;
 use crate::store::record::key::{DELIVERY_ROW, LogKey, SCOPES, read_due_key, read_log_key, read_time_key};
-use crate::store::redb::schema::{COUNTERS, FOLLOWS, IDENTITY, JOURNAL_ID, JOURNALED, SEAL, SECOND};
+use crate::store::redb::schema::{AUDITED, COUNTERS, FOLLOWS, IDENTITY, JOURNAL_ID, JOURNALED, SEAL, SECOND};
 
 /// Judges a row by its table's name, its key and its value, as they stand in the file; numbers in keys are little-endian there.
 pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Result<(), Error> {
@@ -31,6 +31,7 @@ pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Re
         "connection" => record::read_connection(key, value).map(drop),
         "event_type" => record::read_event_type(key, value).map(drop),
         "hour" => record::read_tally(&fixed(table, key)?, value).map(drop),
+        "audit" => record::read_audit(AuditKey(long(table, key)?), value).map(drop),
         "quarantine" => record::read_quarantined(&long(table, key)?.to_be_bytes(), value).map(drop),
         "finding" => record::read_finding(long(table, key)?, value).map(drop),
         _ => Ok(()),
@@ -47,6 +48,7 @@ fn single(table: &'static str, key: &[u8], value: &[u8]) -> Result<(), Error> {
         ("state", COUNTERS) => record::read_counters(key, value).map(drop),
         ("state", row) if row % SECOND == JOURNALED => record::read_number(key, value).map(drop),
         ("state", row) if row % SECOND == FOLLOWS => record::read_follows(key, value).map(drop),
+        ("state", row) if row % SECOND == AUDITED => record::read_chain(key, value).map(drop),
         _ => Err(Error::Damaged { table, why: "no row has this key" }),
     }
 }

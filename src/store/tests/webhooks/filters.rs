@@ -19,9 +19,14 @@ fn having((name, events): (&str, &str), setting: &str, json: &str) -> FileWebhoo
 /// A store with these webhooks alone.
 fn lab(webhooks: Vec<FileWebhook>) -> Lab {
     let lab = Lab::open(tempfile::tempdir().unwrap()).unwrap();
-    let file =
-        DesiredState { dialects: vec![("shop".into(), standard())], tenants: vec![owned()], keys: HashSet::new(), webhooks };
-    lab.runtime.block_on(lab.store.sync(file)).unwrap();
+    let file = DesiredState {
+        dialects: vec![("shop".into(), standard())],
+        tenants: vec![owned()],
+        keys: HashSet::new(),
+        webhooks,
+        ..DesiredState::default()
+    };
+    lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
     lab
 }
 
@@ -101,9 +106,10 @@ fn recover_sends_missed_events_that_the_filter_of_now_lets_through() {
         tenants: vec![owned()],
         keys: HashSet::new(),
         webhooks: file,
+        ..DesiredState::default()
     };
-    let no = lab.runtime.block_on(lab.store.sync(webhooks)).unwrap()[0].no;
+    let no = lab.runtime.block_on(lab.store.by_test().sync(webhooks)).unwrap()[0].no;
     let what = Recover { failed: false, missed: true };
-    let recovered = lab.runtime.block_on(lab.store.recover(no, Timestamp::EPOCH, clock::now(), what));
+    let recovered = lab.runtime.block_on(lab.store.by_test().recover(no, Timestamp::EPOCH, clock::now(), what));
     assert_eq!(recovered, Ok(1));
 }
