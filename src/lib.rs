@@ -6,6 +6,7 @@ mod domain;
 mod budget;
 mod clock;
 mod config;
+mod docs;
 mod metrics;
 mod wheel;
 

@@ -4,10 +4,14 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// A problem. Whatever is missing in it is read as empty, so that no answer of another version hides why it was refused.
+/// Why a request was not done (RFC 9457).
+// Whatever is missing in it is read as empty, so that no answer of another version hides why it was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Problem<'a> {
+    /// The address of the page about problems of this type.
+    #[serde(rename = "type")]
+    pub(crate) kind: Cow<'a, str>,
     /// The status in words.
     pub(crate) title: Cow<'a, str>,
     pub(crate) status: u16,
@@ -48,9 +52,16 @@ mod tests {
     fn a_problem_is_read_as_it_is_printed() {
         let field = Wrong::Field { pointer: "/url".into(), detail: "is no URL".into() };
         let config = Wrong::Config { detail: "no such key".into(), place: Some("a.toml:3:1".into()), r#try: None };
-        let problem = Problem { title: "T".into(), status: 422, detail: "d".into(), missing: None, errors: vec![field, config] };
+        let problem = Problem {
+            kind: "/p".into(),
+            title: "T".into(),
+            status: 422,
+            detail: "d".into(),
+            missing: None,
+            errors: vec![field, config],
+        };
         let printed = serde_json::to_string(&problem).unwrap();
-        let expected = r#"{"title":"T","status":422,"detail":"d","errors":[{"pointer":"/url","detail":"is no URL"},{"detail":"no such key","place":"a.toml:3:1","try":null}]}"#;
+        let expected = r#"{"type":"/p","title":"T","status":422,"detail":"d","errors":[{"pointer":"/url","detail":"is no URL"},{"detail":"no such key","place":"a.toml:3:1","try":null}]}"#;
         assert_eq!(printed, expected);
         assert_eq!(serde_json::from_str::<Problem<'_>>(&printed).unwrap(), problem);
     }

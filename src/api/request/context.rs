@@ -18,6 +18,7 @@ use crate::api::response::answer::Rooms;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::config::checked::DEFAULT_OWNER;
+use crate::docs::problem::ProblemType;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
@@ -144,10 +145,11 @@ impl Context<'_> {
     /// Why a change of a webhook was not made: where the config file has a say, with the file's name.
     pub(crate) fn denied(&self, endpoint: &Endpoint, denied: Denied) -> Problem {
         match (&denied, self.settings.place(endpoint)) {
-            (Denied::FileOwned, Some(place)) => Problem::Conflict(format!(
-                "this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"
-            )),
-            (Denied::Removed, _) => Problem::Conflict(self.removed(endpoint)),
+            (Denied::FileOwned, Some(place)) => Problem::Told(
+                ProblemType::FileOwned,
+                format!("this webhook belongs to the config file {place}; change it there and run `hookwheel reload`"),
+            ),
+            (Denied::Removed, _) => Problem::Told(ProblemType::Removed, self.removed(endpoint)),
             _ => Problem::Denied(denied),
         }
     }

@@ -272,7 +272,7 @@ mod tests {
         let lines: Vec<&str> = answer.lines().collect();
         assert_eq!(lines[0], r#"{"status":202,"id":"evt_1","deliveries":2}"#);
         assert_eq!(lines[1], r#"{"status":200,"id":"a","deliveries":0}"#);
-        assert!(lines[2].starts_with(r#"{"title":"Conflict","status":409,"#));
+        assert!(lines[2].starts_with(r#"{"type":"/docs/problems/id-taken","title":"Conflict","status":409,"#));
         assert!(
             lines[3].starts_with(r#"{"status":202,"id":"b","deliveries":0,"warnings":["#) && lines[3].contains("`order.paid`")
         );

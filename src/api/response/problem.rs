@@ -1,4 +1,4 @@
-//! Every error that the API answers, and the only place that gives it an HTTP status (RFC 9457).
+//! Every error that the API answers, and the only place that gives it its type, which has an HTTP status (RFC 9457).
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use super::no_key::NoKey;
 use super::wrong::{Wrong, pointer};
 use crate::api::document::problem as told;
 use crate::config::fault::{Fault, Faults};
+use crate::docs::problem::ProblemType;
 use crate::domain::json::{self, FaultKind};
 use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
@@ -48,6 +49,8 @@ pub(crate) enum Problem {
     /// No more of the body came in time.
     Slow,
     Conflict(String),
+    /// A problem of a type that has its own variant elsewhere, in words that know more.
+    Told(ProblemType, String),
     Refused(Refusal),
     Denied(Denied),
     /// Something was done too often. `wait` is the time until it may be done again.
@@ -77,25 +80,35 @@ impl Problem {
     }
 
     pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.kind().page().status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The type of the problem, which names the page about it.
+    pub(crate) fn kind(&self) -> ProblemType {
         match self {
-            Self::NoKey(_) => StatusCode::UNAUTHORIZED,
-            Self::WrongKeys | Self::TooFast { .. } | Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoKey(_) => ProblemType::NoKey,
+            Self::WrongKeys => ProblemType::WrongKeys,
+            Self::TooFast { .. } | Self::RateLimited { .. } => ProblemType::RateLimited,
+            Self::Forbidden(_) => ProblemType::Forbidden,
+            Self::Method(_) => ProblemType::Method,
             // The grammar allows this JSON, so its content is refused and not its form.
-            Self::Json(fault) if fault.kind == FaultKind::Limit => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Json(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Fields(_) | Self::Wrong(_) | Self::Config(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Refused(refusal) => status_of_refusal(refusal),
-            Self::Denied(denied) => status_of_denial(denied),
-            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Conflict(_) => StatusCode::CONFLICT,
-            Self::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
-            Self::NotFound(_) | Self::Unknown { .. } => StatusCode::NOT_FOUND,
-            Self::Store | Self::Random => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Json(fault) if fault.kind == FaultKind::Limit => ProblemType::JsonLimit,
+            Self::Json(_) => ProblemType::BadJson,
+            Self::Malformed(_) => ProblemType::Malformed,
+            Self::Fields(_) | Self::Wrong(_) => ProblemType::Invalid,
+            Self::Config(_) => ProblemType::ConfigRefused,
+            Self::TooLarge(_) => ProblemType::TooLarge,
+            Self::MediaType(_) => ProblemType::MediaType,
+            Self::Slow => ProblemType::SlowBody,
+            Self::Refused(refusal) => kind_of_refusal(refusal),
+            Self::Denied(denied) => kind_of_denial(denied),
+            Self::Unavailable(STOPPING) => ProblemType::Stopping,
+            Self::Unavailable(_) => ProblemType::Busy,
+            Self::Conflict(_) => ProblemType::Conflict,
+            Self::Told(kind, _) => *kind,
+            Self::NoRoom(_) => ProblemType::DiskLow,
+            Self::NotFound(_) | Self::Unknown { .. } => ProblemType::NotFound,
+            Self::Store | Self::Random => ProblemType::Internal,
         }
     }
 
@@ -115,11 +128,12 @@ impl Problem {
         told::Problem { missing, errors: self.errors(), ..self.briefly(self.detail()) }
     }
 
-    /// The status alone, with `hint` in place of the detail.
+    /// The type and status alone, with `hint` in place of the detail.
     pub(crate) fn briefly<'a>(&self, hint: impl Into<Cow<'a, str>>) -> told::Problem<'a> {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Error").into();
-        told::Problem { title, status: status.as_u16(), detail: hint.into(), missing: None, errors: Vec::new() }
+        let kind = self.kind().page().uri.into();
+        told::Problem { kind, title, status: status.as_u16(), detail: hint.into(), missing: None, errors: Vec::new() }
     }
 
     /// Each field that is wrong.
@@ -148,6 +162,7 @@ impl Problem {
             | Self::Wrong(text)
             | Self::TooLarge(text)
             | Self::Conflict(text)
+            | Self::Told(_, text)
             | Self::NoRoom(text) => text.clone(),
             Self::Slow => "no byte of the body came for 20 s".into(),
             Self::RateLimited { whose, rate, wait } => {
@@ -177,46 +192,41 @@ fn of_config(fault: &Fault) -> told::Wrong<'static> {
 }
 
 /// Each cause is named, so that a new one is not answered without a thought.
-fn status_of_refusal(refusal: &Refusal) -> StatusCode {
+fn kind_of_refusal(refusal: &Refusal) -> ProblemType {
     match refusal {
-        Refusal::KeyRevoked => StatusCode::UNAUTHORIZED,
-        Refusal::NoTenant(_) | Refusal::TenantRemoved(_) => StatusCode::NOT_FOUND,
-        Refusal::IdTaken(_) | Refusal::KeyTaken => StatusCode::CONFLICT,
-        Refusal::NoLink { .. } => StatusCode::UNPROCESSABLE_ENTITY,
-        Refusal::Full | Refusal::DiskLow => StatusCode::INSUFFICIENT_STORAGE,
-        Refusal::Busy | Refusal::Closing | Refusal::JournalLost => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::KeyRevoked => ProblemType::NoKey,
+        Refusal::NoTenant(_) | Refusal::TenantRemoved(_) => ProblemType::NotFound,
+        Refusal::IdTaken(_) | Refusal::KeyTaken => ProblemType::IdTaken,
+        Refusal::NoLink { .. } => ProblemType::Invalid,
+        Refusal::Full => ProblemType::StoreFull,
+        Refusal::DiskLow => ProblemType::DiskLow,
+        Refusal::Busy => ProblemType::Busy,
+        Refusal::Closing => ProblemType::Stopping,
+        Refusal::JournalLost => ProblemType::JournalLost,
     }
 }
 
 /// Each cause is named, as above.
-fn status_of_denial(denied: &Denied) -> StatusCode {
+fn kind_of_denial(denied: &Denied) -> ProblemType {
     match denied {
         Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection | Denied::NoEventType => {
-            StatusCode::NOT_FOUND
+            ProblemType::NotFound
         }
-        Denied::FileOwned
-        | Denied::SecretFromFile
-        | Denied::Disabled
-        | Denied::Deleted
+        Denied::FileOwned | Denied::SecretFromFile | Denied::KeyInFile | Denied::TenantInFile => ProblemType::FileOwned,
+        Denied::Disabled => ProblemType::Disabled,
+        Denied::Removed | Denied::TenantRemoved(_) => ProblemType::Removed,
+        Denied::Deleted
         | Denied::Ended
         | Denied::NothingHeld
         | Denied::NothingPending
         | Denied::BeingPurged
-        | Denied::Removed
-        | Denied::NameTaken(_)
-        | Denied::NameOfRemoved { .. }
-        | Denied::NameTakenByApi(_)
-        | Denied::TooMany(_)
-        | Denied::ConnectionOpen(_)
-        | Denied::TooManyTypes(_)
-        | Denied::CatalogueFull(_)
-        | Denied::KeyInFile
         | Denied::KeyRevoked
-        | Denied::TooManyKeys(_)
-        | Denied::TenantRemoved(_)
-        | Denied::TenantInFile => StatusCode::CONFLICT,
-        Denied::Full | Denied::DiskLow => StatusCode::INSUFFICIENT_STORAGE,
-        Denied::Closing => StatusCode::SERVICE_UNAVAILABLE,
+        | Denied::ConnectionOpen(_) => ProblemType::WrongState,
+        Denied::NameTaken(_) | Denied::NameOfRemoved { .. } | Denied::NameTakenByApi(_) => ProblemType::NameTaken,
+        Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,
+        Denied::Full => ProblemType::StoreFull,
+        Denied::DiskLow => ProblemType::DiskLow,
+        Denied::Closing => ProblemType::Stopping,
     }
 }
 

@@ -62,7 +62,7 @@ mod tests {
         let reply = Problem::Fields(vec![Wrong::new("/url", "is no URL"), Wrong::new("/events", "is missing")]).reply();
         assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert_eq!(reply.headers[CONTENT_TYPE], "application/problem+json");
-        let expected = r#"{"title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
+        let expected = r#"{"type":"/docs/problems/invalid","title":"Unprocessable Entity","status":422,"detail":"/url: is no URL (and 1 more, see errors)","errors":[{"pointer":"/url","detail":"is no URL"},{"pointer":"/events","detail":"is missing"}]}"#;
         assert_eq!(reply.body, format!("{expected}\n"));
     }
 

@@ -11,7 +11,7 @@ pub(super) const ROWS: [&[&str]; 8] = [
     &["api", "deliver"],
     &["store"],
     &["wheel", "clock", "config"],
-    &["budget", "metrics"],
+    &["budget", "docs", "metrics"],
     &["domain"],
 ];
 

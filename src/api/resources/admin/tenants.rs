@@ -16,6 +16,7 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
+use crate::docs::problem::ProblemType;
 use crate::domain::id::{TenantNo, is_name};
 use crate::domain::rate::NoRate;
 use crate::domain::resource::Resource;
@@ -69,10 +70,10 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
 /// Where the config file has the say, its name.
 fn of_file(denied: Denied, settings: &Settings) -> Problem {
     match denied {
-        Denied::TenantInFile => Problem::Conflict(format!(
-            "this tenant belongs to the config file {}; change it there and run `hookwheel reload`",
-            settings.file
-        )),
+        Denied::TenantInFile => Problem::Told(
+            ProblemType::FileOwned,
+            format!("this tenant belongs to the config file {}; change it there and run `hookwheel reload`", settings.file),
+        ),
         denied => denied.into(),
     }
 }
