@@ -11,6 +11,8 @@
 //! call is a line in `route`'s table and an arm in [`Api::call`].
 
 mod calls;
+#[cfg(test)]
+mod description;
 pub(crate) mod document;
 mod http;
 mod random;
@@ -262,6 +264,7 @@ impl Api {
     fn open(&self, call: Call) -> Reply {
         match call {
             Call::Readyz => resources::health::readyz(self),
+            Call::OpenApi => resources::documentation::openapi(),
             _ => resources::health::healthz(),
         }
     }
@@ -269,7 +272,7 @@ impl Api {
     async fn call(&self, call: Call, context: Context<'_>) -> Result<Reply, Problem> {
         let context = &context;
         match call {
-            Call::Healthz | Call::Readyz => Ok(self.open(call)),
+            Call::Healthz | Call::Readyz | Call::OpenApi => Ok(self.open(call)),
             Call::Metrics => resources::metrics::show(self, context.settings, context.headers).await,
             Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
             Call::Publish if context.is_ndjson => resources::publish_batch::publish(context).await,

@@ -7,6 +7,7 @@ use super::moment::Moment;
 
 /// A row of `GET /v1/admin/audit`: one change.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AuditEntry"))]
 pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) at: Moment,
@@ -24,6 +25,7 @@ pub(crate) struct Entry {
 
 /// Who made a change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AuditActor"))]
 pub(crate) struct Actor {
     /// `key`, `socket` or `file`.
     pub(crate) kind: String,
@@ -34,6 +36,7 @@ pub(crate) struct Actor {
 
 /// What was changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AuditObject"))]
 pub(crate) struct Object {
     /// `webhook`, `delivery`, `key`, `tenant`, `event_type`, `config`, `clock` or `backup`.
     pub(crate) kind: String,

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 
-/// `GET /v1/admin/backup`, the answer to `POST /v1/admin/backup`, and `backups` in the status.
+/// The backup under way and the last one: `GET` and `POST /v1/admin/backup`, and `backups` in the status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Backups {
     /// The backup under way.
     pub(crate) running: Option<Running>,
@@ -19,6 +20,7 @@ pub(crate) struct Backups {
 
 /// A backup under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RunningBackup"))]
 pub(crate) struct Running {
     /// Tells it from other backups since the service was started.
     pub(crate) number: u64,
@@ -32,6 +34,7 @@ pub(crate) struct Running {
 
 /// A backup that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "EndedBackup"))]
 pub(crate) struct Ended {
     pub(crate) number: u64,
     pub(crate) path: String,
@@ -45,6 +48,7 @@ pub(crate) struct Ended {
 
 /// A backup that stands in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Backup {
     /// All that was answered before is in it.
     pub(crate) taken_at: String,
@@ -65,6 +69,7 @@ pub(crate) struct Backup {
 
 /// The key that secrets in a backup are sealed with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SealingKey {
     /// Never.
     pub(crate) included: bool,

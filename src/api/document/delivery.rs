@@ -11,6 +11,7 @@ pub(crate) use crate::store::Status;
 
 /// What every answer says of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Delivery {
     pub(crate) id: String,
     pub(crate) event_id: String,
@@ -31,6 +32,7 @@ pub(crate) struct Delivery {
 
 /// A delivery in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Delivery"))]
 pub(crate) struct Row {
     #[serde(flatten)]
     pub(crate) delivery: Delivery,
@@ -47,6 +49,7 @@ pub(crate) struct Row {
 
 /// A delivery with its event's body and every attempt that is kept: `GET /v1/deliveries/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "DeliveryWithAttempts"))]
 pub(crate) struct Whole {
     #[serde(flatten)]
     pub(crate) delivery: Delivery,
@@ -57,6 +60,7 @@ pub(crate) struct Whole {
 
 /// A body that is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "SentBody"))]
 pub(crate) struct Body<'a> {
     pub(crate) body: Cow<'a, str>,
     /// `base64` for a body that is no text.
@@ -94,6 +98,7 @@ impl Reason {
 
 /// Whose a row is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Owner {
     pub(crate) provider: String,
     pub(crate) tenant: String,
@@ -101,6 +106,7 @@ pub(crate) struct Owner {
 
 /// One request of a delivery. What it sent besides its headers is the event's body, which stands with the delivery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Attempt {
     /// From 1.
     pub(crate) number: u16,
@@ -119,6 +125,7 @@ pub(crate) struct Attempt {
 
 /// What an attempt sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "SentRequest"))]
 pub(crate) struct Request {
     pub(crate) url: String,
     pub(crate) headers: Headers,
@@ -126,6 +133,7 @@ pub(crate) struct Request {
 
 /// What an endpoint answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ReceivedResponse"))]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Headers,

@@ -11,6 +11,7 @@ use crate::domain::json::quote;
 
 /// An event on disk: the answer to `POST /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AcceptedEvent"))]
 pub(crate) struct Accepted<'a> {
     pub(crate) id: Cow<'a, str>,
     /// How many deliveries it has at first. A wide fan-out makes more.
@@ -25,6 +26,7 @@ pub(crate) struct Accepted<'a> {
 
 /// A place in the data of an event that does not match the schema of its type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct SchemaError<'a> {
     /// A JSON pointer into the published event (RFC 6901).
     pub(crate) pointer: Cow<'a, str>,
@@ -33,6 +35,7 @@ pub(crate) struct SchemaError<'a> {
 
 /// The result of a line that was published. That of a line that was refused is a problem.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "AcceptedLine"))]
 pub(crate) struct Line<'a> {
     /// As an event by itself would have been answered.
     pub(crate) status: u16,
@@ -42,6 +45,7 @@ pub(crate) struct Line<'a> {
 
 /// An event in the feed, without what its publisher wrote: that is JSON of any kind, and is copied byte for byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Event<'a> {
     pub(crate) id: &'a str,
     #[serde(rename = "type")]

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 /// An event type of a catalogue.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct EventType {
     pub(crate) name: String,
     pub(crate) description: String,
@@ -23,6 +24,7 @@ pub(crate) struct EventType {
 
 /// The answer to an import: the names of the event types that it added, changed, and found as they were.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ImportedEventTypes"))]
 pub(crate) struct Imported {
     pub(crate) added: Vec<String>,
     pub(crate) changed: Vec<String>,

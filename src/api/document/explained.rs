@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is said of one webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Explanation"))]
 pub(crate) struct Explained {
     pub(crate) webhook_id: String,
     pub(crate) name: String,

@@ -6,6 +6,7 @@ use super::moment::Moment;
 
 /// A key in a list. Its text is not shown, since nobody keeps it. An operator's key has neither provider nor tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Key {
     pub(crate) id: String,
     /// The key's name, empty when it has none.
@@ -41,6 +42,7 @@ pub(crate) struct Key {
 
 /// Where a key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum KeyOwner {
     /// The config file lists the key.
@@ -59,8 +61,10 @@ impl KeyOwner {
     }
 }
 
-/// The answer to the creation of a key, the only one that shows the key's text. It has no `Debug`, so that the text reaches no log.
+/// The answer to the creation of a key, the only one that shows the key's text.
+// It has no `Debug`, so that the text reaches no log.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CreatedKey"))]
 pub(crate) struct NewKey {
     #[serde(flatten)]
     pub(crate) known: Key,

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Why a request was not done (RFC 9457).
 // Whatever is missing in it is read as empty, so that no answer of another version hides why it was refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub(crate) struct Problem<'a> {
     /// The address of the page about problems of this type.
@@ -26,6 +27,7 @@ pub(crate) struct Problem<'a> {
 
 /// One of several things that are wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ProblemItem"))]
 #[serde(untagged)]
 pub(crate) enum Wrong<'a> {
     /// Of the request.

@@ -6,6 +6,7 @@ use super::moment::Moment;
 
 /// A connection that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Connection {
     pub(crate) id: String,
     /// The name of the one webhook that it is for; null: all of the tenant's.
@@ -16,6 +17,7 @@ pub(crate) struct Connection {
 
 /// A webhook whose URL a connection keeps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "PinnedWebhook"))]
 pub(crate) struct Pinned {
     pub(crate) id: String,
     pub(crate) url: String,

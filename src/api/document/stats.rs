@@ -10,6 +10,7 @@ use super::moment::Moment;
 
 /// An hour or a day of `GET /v1/stats`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "StatisticsPart"))]
 pub(crate) struct Part {
     /// Its beginning.
     pub(crate) at: Moment,
@@ -23,8 +24,9 @@ pub(crate) struct Part {
     pub(crate) average: Option<Decimal>,
 }
 
-/// `GET /v1/webhooks/{id}/stats`
+/// What a webhook's deliveries came to: `GET /v1/webhooks/{id}/stats`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "WebhookStatistics"))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OfWebhook {
     /// Deliveries that have ended.

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::backup::Backups;
 use super::moment::Moment;
 
-/// `GET /v1/admin/status`
+/// How the service is: `GET /v1/admin/status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ServiceStatus"))]
 pub(crate) struct Status {
     pub(crate) version: String,
     pub(crate) ready: bool,
@@ -58,14 +59,16 @@ pub(crate) struct Status {
     pub(crate) backups: Backups,
 }
 
-/// `GET /v1/admin/tables`
+/// What each table of the store takes: `GET /v1/admin/tables`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TableSizes"))]
 pub(crate) struct Tables {
     pub(crate) tables: Vec<Table>,
 }
 
 /// What a table takes of the store's file. What was published in the last second may not be in it yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "TableSize"))]
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) rows: u64,
@@ -77,6 +80,7 @@ pub(crate) struct Table {
 
 /// The wall clock, as far as it is trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ServiceClock"))]
 pub(crate) struct Clock {
     /// The time that the service goes by.
     pub(crate) now: Moment,
@@ -88,6 +92,7 @@ pub(crate) struct Clock {
 
 /// What is wrong with the wall clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Doubt {
     /// By how much it is off.
     pub(crate) off_s: u64,
@@ -97,15 +102,17 @@ pub(crate) struct Doubt {
     pub(crate) detail: String,
 }
 
-/// `POST /v1/admin/clock/accept`
+/// Whether the wall clock was trusted before: `POST /v1/admin/clock/accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct ClockAccepted {
     /// Whether anybody had doubted it.
     pub(crate) doubted: bool,
 }
 
-/// `POST /v1/admin/reload`: what the new config changed, in words and thing by thing.
+/// What a new config changed, in words and thing by thing: `POST /v1/admin/reload`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Reloaded {
     /// For a person; empty: nothing changed.
     pub(crate) changes: String,
@@ -116,6 +123,7 @@ pub(crate) struct Reloaded {
 
 /// Something of the config.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ConfigItem"))]
 pub(crate) struct Named {
     /// What it is: `provider`, `webhook`, …
     pub(crate) kind: String,
@@ -124,6 +132,7 @@ pub(crate) struct Named {
 
 /// Something of the config that is otherwise than it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ChangedConfigItem"))]
 pub(crate) struct Changed {
     #[serde(flatten)]
     pub(crate) what: Named,
@@ -131,8 +140,9 @@ pub(crate) struct Changed {
     pub(crate) fields: Vec<String>,
 }
 
-/// `GET /healthz` and `GET /readyz`
+/// How the service is, in one word and with reasons: `GET /healthz` and `GET /readyz`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Health {
     pub(crate) status: HealthWord,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -143,6 +153,7 @@ pub(crate) struct Health {
 
 /// What the service says of itself in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HealthWord {
     /// It answers.

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
 
-/// `GET /v1/admin/tenants/{provider}/{id}`
+/// A customer of a provider: `GET /v1/admin/tenants/{provider}/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) provider: String,
@@ -30,6 +31,7 @@ pub(crate) struct Tenant {
 
 /// Who says what a tenant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum TenantOwner {
     /// It stands in the config file.

@@ -13,6 +13,7 @@ use super::moment::Moment;
 
 /// A webhook in a list over tenants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "WebhookOfTenant"))]
 pub(crate) struct Webhook {
     pub(crate) id: String,
     /// Empty for a webhook without one.
@@ -45,6 +46,7 @@ pub(crate) struct Webhook {
     pub(crate) owner: String,
     /// What else was set of it, each setting by its name.
     #[serde(flatten)]
+    #[cfg_attr(test, schemars(with = "crate::api::description::bodies::Settings"))]
     pub(crate) settings: BTreeMap<String, Value>,
 }
 
@@ -84,6 +86,7 @@ pub(crate) struct ShownOnce {
 
 /// Whether deliveries go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WebhookStatus {
     Active,
@@ -104,8 +107,10 @@ impl WebhookStatus {
     }
 }
 
-/// `GET /v1/webhooks/{id}/secret`. It has no `Debug`, so that the secret reaches no log.
+/// A webhook's secret: `GET /v1/webhooks/{id}/secret`.
+// It has no `Debug`, so that the secret reaches no log.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct WebhookSecret {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -113,8 +118,9 @@ pub(crate) struct WebhookSecret {
     pub(crate) secret: String,
 }
 
-/// `POST /v1/webhooks/{id}/filter-test`
+/// Whether a filter lets an event through: `POST /v1/webhooks/{id}/filter-test`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct FilterTested {
     /// Whether the webhook would get the event, if it subscribes to the event's type.
     pub(crate) matches: bool,
@@ -122,15 +128,17 @@ pub(crate) struct FilterTested {
     pub(crate) why: Option<String>,
 }
 
-/// `POST /v1/webhooks/{id}/recover`
+/// How much a recovery brought back: `POST /v1/webhooks/{id}/recover`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RecoveredDeliveries"))]
 pub(crate) struct Recovered {
     /// Deliveries that were brought back.
     pub(crate) count: u64,
 }
 
-/// `POST /v1/webhooks/{id}/purge`: what ends from now on.
+/// What ends from now on: `POST /v1/webhooks/{id}/purge`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Purging {
     pub(crate) id: String,
     /// Which deliveries: those that are `pending`, or `held`.

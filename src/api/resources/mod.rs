@@ -3,6 +3,7 @@
 pub(in crate::api) mod admin;
 pub(in crate::api) mod catalogue;
 pub(in crate::api) mod deliveries;
+pub(in crate::api) mod documentation;
 pub(in crate::api) mod event_types;
 pub(in crate::api) mod events;
 pub(in crate::api) mod explain;

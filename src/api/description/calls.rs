@@ -1,0 +1,308 @@
+//! What each call takes and answers. A new call gets an arm here, and an example in `examples.json`.
+
+use serde_json::{Value, json};
+
+use super::answers::{EventFeed, ExplainedPage, OpenApi, Page, RotatedWebhook, Tests, Webhook, WholeEvent};
+use super::bodies::{
+    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewWebhook, Nothing, OpenApiDocument, Purge,
+    Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
+};
+use super::operation::{Operation, Tag, operation};
+use crate::api::document::audit;
+use crate::api::document::backup::Backups;
+use crate::api::document::delivery::{Row, Whole};
+use crate::api::document::event::Accepted;
+use crate::api::document::event_type::{EventType, Imported};
+use crate::api::document::key;
+use crate::api::document::session::Connection;
+use crate::api::document::stats::{OfWebhook, Part};
+use crate::api::document::status::{ClockAccepted, Health, Reloaded, Status, Tables};
+use crate::api::document::tenant::Tenant;
+use crate::api::document::webhook::{self, FilterTested, Purging, Recovered, WebhookSecret};
+use crate::api::request::route::Call;
+
+/// The description of a call. `None`: it has none yet.
+pub(super) fn described(call: Call) -> Option<Operation> {
+    of_events(call)
+        .or_else(|| of_webhooks(call))
+        .or_else(|| of_deliveries(call))
+        .or_else(|| of_admin(call))
+        .or_else(|| other(call))
+}
+
+fn of_events(call: Call) -> Option<Operation> {
+    let of = |id, summary| operation(id, Tag::Events, summary);
+    Some(match call {
+        Call::Publish => of("publishEvent", "Publish an event, or many")
+            .more(
+                "The answer comes when the event is on disk. With `Content-Type: application/x-ndjson` each line is an event, at most \
+                 10,000 lines and 16 MiB; the answer has one result a line, in order, and a bad line stops no other.",
+            )
+            .header(
+                "Idempotency-Key",
+                "Makes a repeated publication answer as the first one, for 24 h, without naming the event. Not with NDJSON.",
+                json!({"type": "string", "pattern": "^[!-~]{1,255}$"}),
+            )
+            .body::<NewEvent>()
+            .body_as(NDJSON, json!({"type": "string", "description": "One event a line."}))
+            .answer::<Accepted<'_>>(202, "It is on disk.")
+            .or_text(202, NDJSON)
+            .answer::<Accepted<'_>>(200, "It was published before, with the same content: the first answer again.")
+            .refuses(&[404, 409, 507]),
+        Call::ListEvents => of("listEvents", "List events, oldest first")
+            .more("A feed that a subscriber can poll instead of receiving. `cursor` in the answer is where it goes on.")
+            .paged()
+            .query("wait", "How long to wait for an event where there is none yet, at most `60s`.", duration())
+            .answer::<EventFeed>(200, "A page of events."),
+        Call::ShowEvent => of("getEvent", "Show an event").answer::<WholeEvent>(200, "The event."),
+        Call::ExplainEvent => of("explainEvent", "Tell why each webhook got an event, or did not")
+            .more("Computed by the webhooks as they are now; `changed_since` marks those that were changed after the event.")
+            .paged()
+            .answer::<ExplainedPage>(200, "Each webhook of the tenant, oldest first."),
+        _ => return None,
+    })
+}
+
+fn of_webhooks(call: Call) -> Option<Operation> {
+    let of = |id, summary| operation(id, Tag::Webhooks, summary).refuses(&[409, 507]);
+    Some(match call {
+        Call::CreateWebhook => of("createWebhook", "Subscribe an endpoint")
+            .more("At most 60 a minute with one key and all keys that were made with it. The answer is the one that shows the secret.")
+            .expands()
+            .body::<NewWebhook>()
+            .answer::<Webhook>(201, "The webhook, with its secret."),
+        Call::ListWebhooks => of("listWebhooks", "List the tenant's webhooks, oldest first")
+            .paged()
+            .expands()
+            .query("name", "Those of this name.", json!({"type": "string"}))
+            .query("metadata", METADATA, metadata())
+            .answer::<Page<Webhook>>(200, "A page of webhooks."),
+        Call::ShowWebhook => of("getWebhook", "Show a webhook").expands().answer::<Webhook>(200, "The webhook."),
+        Call::PutWebhook => of("replaceWebhook", "Set all of a webhook but its secret")
+            .expands()
+            .body::<NewWebhook>()
+            .answer::<Webhook>(200, "The webhook as it is now."),
+        Call::PatchWebhook => of("updateWebhook", "Change a webhook")
+            .expands()
+            .body::<WebhookChanges>()
+            .answer::<Webhook>(200, "The webhook as it is now."),
+        Call::DeleteWebhook => {
+            of("deleteWebhook", "Delete a webhook").more("What waits for it ends as failed.").empty(204, "It is deleted.")
+        }
+        Call::EnableWebhook => of("enableWebhook", "Deliver again, what was held first")
+            .expands()
+            .body_or_none::<Nothing>()
+            .answer::<Webhook>(200, "The webhook as it is now."),
+        Call::DisableWebhook => of("disableWebhook", "Hold what is published from now on")
+            .expands()
+            .body_or_none::<Nothing>()
+            .answer::<Webhook>(200, "The webhook as it is now."),
+        Call::RotateSecret => of("rotateSecret", "Give a webhook a new secret")
+            .expands()
+            .body_or_none::<Rotation>()
+            .answer::<RotatedWebhook>(200, "The webhook, with its new secret."),
+        Call::ShowSecret => of("getSecret", "Show the secret that signs now").answer::<WebhookSecret>(200, "The secret."),
+        Call::TestWebhook => of("testWebhook", "Send a test and wait for its result")
+            .more("One attempt, marked `test`, also to a webhook that is disabled.")
+            .body_or_none::<WebhookTest>()
+            .answer::<Whole>(200, "The delivery with its attempt."),
+        Call::TestWebhooks => of("testWebhooks", "Test one webhook, or all of them")
+            .body_or_none::<WebhooksTest>()
+            .answer::<Tests>(200, "The deliveries with their attempts.")
+            .or_form::<Whole>(200),
+        Call::RecoverWebhook => of("recoverWebhook", "Send again what failed or was missed")
+            .body::<Recovery>()
+            .answer::<Recovered>(202, "How many deliveries were brought back."),
+        Call::PurgeWebhook => of("purgeWebhook", "End what waits for a webhook")
+            .more("Deliveries end as failed, for the reason `cancelled`, one after the other.")
+            .body::<Purge>()
+            .answer::<Purging>(202, "What ends from now on."),
+        Call::TestFilter => of("testFilter", "Tell whether a filter lets an event through")
+            .body::<FilterTest>()
+            .answer::<FilterTested>(200, "Whether it matches, and which part of the filter does not."),
+        Call::ListWebhookDeliveries => {
+            filtered(of("listWebhookDeliveries", "List a webhook's deliveries, newest first")).answer::<Page<Row>>(200, DELIVERIES)
+        }
+        Call::WebhookStats => of("getWebhookStatistics", "Show how a webhook's deliveries ended")
+            .query("window", "Which time counts, in whole hours: from `1s` to `90d`.", with_default(duration(), "24h"))
+            .answer::<OfWebhook>(200, "Counts and response times."),
+        _ => return None,
+    })
+}
+
+fn of_deliveries(call: Call) -> Option<Operation> {
+    let of = |id, summary| operation(id, Tag::Deliveries, summary);
+    Some(match call {
+        Call::ListDeliveries => {
+            filtered(of("listDeliveries", "List the tenant's deliveries, newest first")).answer::<Page<Row>>(200, DELIVERIES)
+        }
+        Call::ShowDelivery => of("getDelivery", "Show a delivery with every attempt")
+            .answer::<Whole>(200, "The delivery, with requests and responses."),
+        Call::RetryDelivery => of("retryDelivery", "Send a delivery again")
+            .answer::<Row>(200, "The delivery, which is pending.")
+            .refuses(&[409, 507]),
+        Call::CancelDelivery => {
+            of("cancelDelivery", "End a delivery that waits").empty(204, "It has ended as failed.").refuses(&[409, 507])
+        }
+        Call::Stats => of("getStatistics", "Show what deliveries and attempts came to, by hour or day")
+            .more("At most 500,000 webhooks times hours in a call; an operator is not limited.")
+            .query("by", "How long each part is.", with_default(json!({"enum": ["hour", "day"]}), "hour"))
+            .window()
+            .query("webhook", "Of this webhook alone.", id())
+            .query("tenant", TENANT, target())
+            .query("provider", "Of this provider's tenants.", id())
+            .answer::<Page<Part>>(200, "All parts, oldest first."),
+        _ => return None,
+    })
+}
+
+fn of_admin(call: Call) -> Option<Operation> {
+    let of = |id, summary| operation(id, Tag::Admin, summary);
+    Some(match call {
+        Call::ListKeys => of("listKeys", "List keys").paged().answer::<Page<key::Key>>(200, "A page of keys, without their texts."),
+        Call::CreateKey => of("createKey", "Make a key")
+            .more("Without `operator`, `provider` and `tenant` it is a key of the default tenant. A provider makes keys of its tenants.")
+            .body_or_none::<NewKey>()
+            .answer::<key::NewKey>(201, "The one answer that shows the key's text.")
+            .refuses(&[409, 507]),
+        Call::RevokeKey => of("revokeKey", "Revoke a key, by its id or name")
+            .empty(204, "No request that comes after this answer is taken with it.")
+            .refuses(&[409, 507]),
+        Call::Status => of("getStatus", "Show how the service is").answer::<Status>(200, "Its state and counts."),
+        Call::Reload => of("reloadConfig", "Read the config files again")
+            .answer::<Reloaded>(200, "What changed.")
+            .refuses(&[409]),
+        Call::AcceptClock => of("acceptClock", "Trust the wall clock again").answer::<ClockAccepted>(200, "Whether it was doubted."),
+        Call::BeginBackup => of("beginBackup", "Begin a backup")
+            .body::<BackupPath>()
+            .answer::<Backups>(202, "The backup is under way.")
+            .refuses(&[409, 507]),
+        Call::ShowBackups => of("getBackups", "Show the backup under way and the last one").answer::<Backups>(200, "Both."),
+        Call::ListTables => of("listTables", "Show what each table of the store takes")
+            .more("The call reads the whole store.")
+            .answer::<Tables>(200, "Rows and bytes of each table."),
+        Call::ListAllWebhooks => of("listAllWebhooks", "List webhooks over tenants, oldest first")
+            .paged()
+            .query("tenant", TENANT, target())
+            .query("name", "Those of this name.", json!({"type": "string"}))
+            .query("failing", "Those whose last deliveries failed, or the others.", json!({"type": "boolean"}))
+            .query("metadata", METADATA, metadata())
+            .answer::<Page<webhook::Webhook>>(200, "A page of webhooks, each with its provider and tenant."),
+        Call::ListAllDeliveries => filtered(of("listAllDeliveries", "List deliveries over tenants, newest first"))
+            .query("tenant", TENANT, target())
+            .query("webhook", "Those of this webhook.", id())
+            .answer::<Page<Row>>(200, "A page of deliveries, each with its provider and tenant."),
+        Call::ListAudit => of("listAudit", "List every change, newest first")
+            .paged()
+            .query("actor", "Those by this key, user or file: its id or name.", text())
+            .query("object", "Those of this object: its id or name.", text())
+            .query("call", "Those by this call, as in `POST /v1/webhooks`.", text())
+            .window()
+            .answer::<Page<audit::Entry>>(200, "A page of changes."),
+        Call::ListTenants => of("listTenants", "List tenants, oldest first")
+            .paged()
+            .query("provider", "Those of this provider.", id())
+            .query(
+                "search",
+                "Those whose id or name holds this text.",
+                json!({"type": "string", "minLength": 1, "maxLength": 128}),
+            )
+            .answer::<Page<Tenant>>(200, "A page of tenants."),
+        Call::ShowTenant => of("getTenant", "Show a tenant").answer::<Tenant>(200, "The tenant."),
+        Call::PutTenant => of("putTenant", "Make a tenant, or describe it anew")
+            .body_or_none::<TenantProfile>()
+            .answer::<Tenant>(200, "The tenant as it is now.")
+            .answer::<Tenant>(201, "The tenant was made.")
+            .refuses(&[409, 507]),
+        _ => return None,
+    })
+}
+
+fn other(call: Call) -> Option<Operation> {
+    Some(match call {
+        Call::ListEventTypes => operation("listEventTypes", Tag::EventTypes, "List the catalogue")
+            .paged()
+            .answer::<Page<EventType>>(200, "The dialect's types, then the provider's own by name."),
+        Call::ShowEventType => {
+            operation("getEventType", Tag::EventTypes, "Show an event type").answer::<EventType>(200, "The event type.")
+        }
+        Call::PutEventType => operation("putEventType", Tag::EventTypes, "Add an event type, or say anew what it looks like")
+            .body::<EventTypeDefinition>()
+            .answer::<EventType>(200, "The event type as it is now.")
+            .answer::<EventType>(201, "The event type was added.")
+            .refuses(&[409, 507]),
+        Call::DeleteEventType => operation("deleteEventType", Tag::EventTypes, "Take away an event type that the provider added")
+            .more("Webhooks that subscribe to it still get its events.")
+            .empty(204, "It is taken away.")
+            .refuses(&[409, 507]),
+        Call::ImportEventTypes => operation("importEventTypes", Tag::EventTypes, "Add the webhooks of an OpenAPI document")
+            .body::<OpenApiDocument>()
+            .body_as("application/yaml", json!({"type": "string"}))
+            .answer::<Imported>(200, "What was added, changed, and left as it was.")
+            .refuses(&[409, 507]),
+        Call::OpenConnection => operation("openConnection", Tag::Connections, "Pin the URLs of webhooks")
+            .body::<NewConnection>()
+            .answer::<Connection>(201, "It is open.")
+            .answer::<Connection>(200, "It was open already.")
+            .refuses(&[409, 507]),
+        Call::CloseConnection => operation("closeConnection", Tag::Connections, "Close a connection")
+            .more("Deliveries that are made keep their URL.")
+            .query("tenant", "The tenant, where the key is a provider's.", id())
+            .empty(204, "It is closed.")
+            .refuses(&[409, 507]),
+        Call::Healthz => operation("getLiveness", Tag::Health, "Tell that the process answers").answer::<Health>(200, "It does."),
+        Call::Readyz => operation("getReadiness", Tag::Health, "Tell whether the service does its work")
+            .answer::<Health>(200, "It is ready.")
+            .answer::<Health>(503, "It is not ready, for these reasons."),
+        Call::Metrics => operation("getMetrics", Tag::Health, "Show what is counted, for Prometheus")
+            .more("Open at the admin socket and to the networks in `[server] metrics_allow`.")
+            .text(200, "Text 0.0.4, or OpenMetrics where `Accept` asks for it.", &["text/plain", "application/openmetrics-text"]),
+        Call::OpenApi => {
+            operation("getOpenApi", Tag::Documentation, "Show this document").answer::<OpenApi>(200, "The document.")
+        }
+        _ => return None,
+    })
+}
+
+/// A list of deliveries takes these.
+fn filtered(operation: Operation) -> Operation {
+    operation
+        .paged()
+        .query("status", "Those in this state.", json!({"enum": ["pending", "succeeded", "failed", "held"]}))
+        .query("type", "Those of events of this type: a name, `prefix.*` or `*`.", json!({"type": "string"}))
+        .query("code", "Those whose newest response had this status.", json!({"type": "integer", "minimum": 100, "maximum": 599}))
+        .window()
+        .query("event", "Those of this event.", id())
+        .query("test", "Tests alone, or none.", json!({"type": "boolean"}))
+}
+
+fn text() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 1024})
+}
+
+fn id() -> Value {
+    json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
+}
+
+fn target() -> Value {
+    json!({"type": "string", "pattern": super::TARGET_PATTERN})
+}
+
+/// Its members are parameters of their own, as in `?metadata.plan=pro`.
+fn metadata() -> Value {
+    json!({"type": "object", "patternProperties": {"^metadata\\..+$": {"type": "string"}}, "additionalProperties": false})
+}
+
+fn duration() -> Value {
+    json!({"type": "string", "pattern": "^(0|([0-9]+(w|d|h|m|s|ms))+)$"})
+}
+
+fn with_default(mut schema: Value, default: &str) -> Value {
+    schema["default"] = default.into();
+    schema
+}
+
+const NDJSON: &str = "application/x-ndjson";
+const DELIVERIES: &str = "A page of deliveries.";
+const TENANT: &str = "Of this tenant, `PROVIDER/TENANT`, or of all of a provider, `PROVIDER/*`.";
+const METADATA: &str = "Those whose metadata has the name behind the point with this value, as in `metadata.plan=pro`.";
