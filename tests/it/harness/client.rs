@@ -1,4 +1,6 @@
-//! A small HTTP/1.1 client for the API, over TCP and over the admin socket.
+//! A small HTTP/1.1 client for the API, over TCP and over the admin socket. Each answer is held against the description of the API.
+
+mod described;
 
 use std::io;
 use std::net::SocketAddr;
@@ -102,7 +104,7 @@ impl Connection {
     }
 
     async fn send(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> io::Result<Answer> {
-        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        let mut request = Request::builder().method(method.clone()).uri(path).header("host", "127.0.0.1");
         if !body.is_empty() {
             request = request.header("content-type", content_type);
         }
@@ -113,7 +115,9 @@ impl Connection {
         self.sender.ready().await.map_err(io::Error::other)?;
         let (head, body) = self.sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        let answer = Answer { status: head.status.as_u16(), headers: head.headers, body };
+        described::check(&method, path, &answer);
+        Ok(answer)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bench;
 mod configs;
+mod description;
 mod files;
 mod layers;
 mod load;
