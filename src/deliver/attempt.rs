@@ -3,10 +3,11 @@
 //! The endpoint may have closed a kept connection at the moment it is used. The request is then sent once more on a fresh
 //! connection, as the same attempt. It is never sent again after a byte of a response, and never after a fresh connection failed.
 
+pub(super) mod authorized;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout_at;
 
@@ -42,16 +43,44 @@ pub(crate) async fn attempt(
 ) -> Result<Outcome, Shortage> {
     #[cfg(test)]
     tests::panic_if_asked(request);
-    let started = clock::steady();
-    let deadline = Deadline { at: started + limits.timeout, after: limits.timeout };
+    let started = Started::new(limits);
+    let result = exchange(connector, kept, request, started.bounds, limits.metrics).await;
+    started.ended(result)
+}
+
+/// An attempt that has begun.
+struct Started<'a> {
+    at: Instant,
+    bounds: Bounds<'a>,
+}
+
+impl<'a> Started<'a> {
+    fn new(limits: Limits<'a>) -> Self {
+        let at = clock::steady();
+        let deadline = Deadline { at: at + limits.timeout, after: limits.timeout };
+        Self { at, bounds: Bounds { deadline, capture: limits.response_capture, cut: limits.cut } }
+    }
+
+    fn ended(self, result: Result<Response, Unconnected>) -> Result<Outcome, Shortage> {
+        let result = match result {
+            Ok(response) => Ok(response),
+            Err(Unconnected::Failed(failure)) => Err(failure),
+            Err(Unconnected::Shortage(shortage)) => return Err(shortage),
+        };
+        Ok(Outcome { result, duration: clock::steady().saturating_duration_since(self.at) })
+    }
+}
+
+/// Sends the request on the kept connection if that serves it, else on a fresh one.
+async fn exchange(
+    connector: &Connector,
+    kept: &mut Option<Box<Connection>>,
+    request: &Request<'_>,
+    bounds: Bounds<'_>,
+    metrics: Option<&Metrics>,
+) -> Result<Response, Unconnected> {
     let usable = kept.take().filter(|kept| kept.is_reusable() && kept.serves(request.target) && connector.made(kept));
-    let bounds = Bounds { deadline, capture: limits.response_capture, cut: limits.cut };
-    let result = match send(connector, usable, kept, request, (bounds, limits.metrics)).await {
-        Ok(response) => Ok(response),
-        Err(Unconnected::Failed(failure)) => Err(failure),
-        Err(Unconnected::Shortage(shortage)) => return Err(shortage),
-    };
-    Ok(Outcome { result, duration: clock::steady().saturating_duration_since(started) })
+    send(connector, usable, kept, request, (bounds, metrics)).await
 }
 
 async fn send(

@@ -11,3 +11,4 @@ pub(crate) mod shortage;
 
 mod postponed;
 mod seldom;
+mod tokens;

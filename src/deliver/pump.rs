@@ -32,6 +32,7 @@ use super::postponed::{PAUSE, Postponed};
 use super::queues::{HealthSignal, Limits, Queues, Start, State};
 use super::seldom::Seldom;
 use super::shortage::Shortage;
+use super::tokens::Tokens;
 use crate::clock;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::target::Guard;
@@ -57,6 +58,7 @@ pub(crate) struct Pump {
     shortages: Seldom,
     refusals: Seldom,
     complaints: Complaints,
+    tokens: Tokens,
 }
 
 /// The settings of attempts. They are replaced as a whole by a reload, and when a file that the connector was made of has
@@ -110,6 +112,7 @@ impl Pump {
             shortages: Seldom::new(),
             refusals: Seldom::new(),
             complaints: Complaints::default(),
+            tokens: Tokens::default(),
         });
         pump.runtime.spawn(retire(Arc::downgrade(&pump)));
         pump.runtime.spawn(renew(Arc::downgrade(&pump)));
@@ -274,13 +277,14 @@ impl Pump {
     }
 }
 
-/// Ends workers that have waited longer than [`KEPT`], and logs the failures that are due. One look at all of them costs less
+/// Ends workers that have waited longer than [`KEPT`], logs the failures that are due, and forgets old tokens. One look at all of them costs less
 /// than a timer for each wait.
 async fn retire(pump: Weak<Pump>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(pump) = pump.upgrade() else { return };
         pump.complaints.tell_due(clock::steady());
+        pump.tokens.tidy(clock::steady());
         drop(pump.queues().retire(KEPT, clock::steady()));
     }
 }

@@ -107,8 +107,8 @@ impl Known {
 }
 
 /// The values of the label `class`: what an attempt brought.
-const CLASSES: [&str; 13] =
-    ["2xx", "3xx", "4xx", "5xx", "other", "dns", "connect", "tls", "timeout", "reset", "policy", "response", "internal"];
+const CLASSES: [&str; 14] =
+    ["2xx", "3xx", "4xx", "5xx", "other", "dns", "connect", "tls", "timeout", "reset", "policy", "response", "internal", "auth"];
 
 /// The index of an attempt's class in [`CLASSES`].
 fn place(brought: Brought) -> usize {
@@ -127,6 +127,7 @@ fn place(brought: Brought) -> usize {
         Brought::Failure(Class::Policy) => 10,
         Brought::Failure(Class::Response) => 11,
         Brought::Failure(Class::Internal) => 12,
+        Brought::Failure(Class::Auth) => 13,
     }
 }
 

@@ -383,6 +383,7 @@ const ORDER: &[&str] = &[
     "rate_limit",
     "sample",
     "headers",
+    "auth",
     "description",
     "status",
     "is_active",

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::dialect::{Dialect, UnknownType, UnknownTypes};
+use crate::domain::refusal::Refusal;
 use crate::domain::text::nearest::nearest;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::Setting;
 use crate::domain::webhook::target::{Guard, OPENED_BY, Reason, Schemes, Target};
 
 use super::value::{Wrong, string};
@@ -60,10 +62,24 @@ impl Judge {
     /// Reads an endpoint's URL into its canonical form.
     pub(crate) fn url(&self, value: Value, dialect: &str) -> Result<String, Wrong> {
         let text = string(value, URL_EXAMPLE)?;
+        self.target(&text, dialect).map(|target| target.url().to_owned()).map_err(|reason| refused_url(&reason))
+    }
+
+    fn target(&self, url: &str, dialect: &str) -> Result<Target, Reason> {
         // Whether an unknown dialect takes plain http is not known, so that is no second fault.
         let http = self.dialects.get(dialect).is_none_or(|dialect| dialect.api.plain_http) || self.danger_allow_http;
-        let target = Target::parse(&text, Schemes { http }, &self.guard);
-        target.map(|target| target.url().to_owned()).map_err(|reason| refused_url(&reason))
+        Target::parse(url, Schemes { http }, &self.guard)
+    }
+
+    /// What stands against a setting of a webhook besides its form.
+    pub(crate) fn setting(&self, setting: &Setting, dialect: &str) -> Vec<Refusal> {
+        let mut refusals = self.dialects.get(dialect).map(|dialect| setting.conflicts(dialect)).unwrap_or_default();
+        let url = setting.url().and_then(|(pointer, url)| Some((pointer, self.target(url, dialect).err()?)));
+        refusals.extend(url.map(|(pointer, reason)| match reason.can_be_opened() {
+            true => Refusal::new(pointer, format!("cannot be used: {reason}; {OPENED_BY}")),
+            false => Refusal::new(pointer, format!("cannot be used: {reason}")),
+        }));
+        refusals
     }
 
     /// Reads an entry of `events`: a name, `prefix.*` or `*`.

@@ -101,7 +101,7 @@ impl Owners<'_> {
         let events = self.events(&mut table, spoken);
         let description = table.string("description", self.faults).map(|text| text.value);
         let secret = self.secret(&mut table, "secret_file", spoken.dialect);
-        let settings = settings(&mut table, self.judge.dialects.get(spoken.dialect).map(|dialect| &**dialect), self.faults);
+        let settings = settings(&mut table, |setting| self.judge.setting(setting, spoken.dialect), self.faults);
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);

@@ -7,24 +7,28 @@ use crate::config::fault::{Faults, Location, Remedy};
 use crate::config::source::document::{Entry, Table, Value};
 use crate::config::source::secret_file;
 use crate::config::source::shape::Shape;
-use crate::domain::dialect::Dialect;
 use crate::domain::json::quote;
 use crate::domain::refusal::Refusal;
 use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, Setting, TIMEOUTS, WebhookSettings, is_sealed};
 
-/// Takes all settings that a webhook's table has. `None` for a dialect that is not known, which is a fault of its own.
-pub(super) fn settings(table: &mut Table, dialect: Option<&Dialect>, faults: &mut Faults) -> Arc<WebhookSettings> {
-    let given = NAMES.iter().filter_map(|name| setting(table, name, dialect, faults));
-    WebhookSettings::none().with(&given.collect::<Vec<_>>())
+/// Takes all settings that a webhook's table has. `judge` says what stands against a setting besides its form.
+pub(super) fn settings(table: &mut Table, judge: impl Fn(&Setting) -> Vec<Refusal>, faults: &mut Faults) -> Arc<WebhookSettings> {
+    let location = table.location.clone();
+    let given = NAMES.iter().filter_map(|name| setting(table, name, &judge, faults));
+    let settings = WebhookSettings::none().with(&given.collect::<Vec<_>>());
+    if let Some((name, refusal)) = settings.contradiction() {
+        faults.add(&location, format!("`{name}` {}", told(&[refusal])), remedy(name));
+    }
+    settings
 }
 
-fn setting(table: &mut Table, name: &str, dialect: Option<&Dialect>, faults: &mut Faults) -> Option<Setting> {
+fn setting(table: &mut Table, name: &str, judge: impl Fn(&Setting) -> Vec<Refusal>, faults: &mut Faults) -> Option<Setting> {
     faults.record(&table.path, name, || shape(name));
     let taken = table.take(name, faults, |value, location| {
         let value = if is_sealed(name) { with_files(value, location)? } else { value };
         let setting = Setting::read(name, &whole_json(name, &value)?).map_err(|refusals| wrong(name, &refusals))?;
-        let conflicts = dialect.map(|dialect| setting.conflicts(dialect)).unwrap_or_default();
-        if conflicts.is_empty() { Ok(setting) } else { Err(wrong(name, &conflicts)) }
+        let refusals = judge(&setting);
+        if refusals.is_empty() { Ok(setting) } else { Err(wrong(name, &refusals)) }
     });
     taken.map(|setting| setting.value)
 }
@@ -118,7 +122,7 @@ fn shape(name: &str) -> Shape {
     match name {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
-        "headers" => Shape::NamedCredentials,
+        "headers" | "auth" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
         "rate_limit" => Shape::Text,
         "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
@@ -139,6 +143,7 @@ fn remedy(name: &str) -> Remedy {
         "concurrency" => "4",
         "rate_limit" => "\"10/s\"",
         "sample" => "0.1",
+        "auth" => "{ type = \"bearer\", token = { file = \"keys/token\" } }",
         "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",
         _ => "{}",
     };
@@ -153,12 +158,11 @@ mod tests {
 
     use super::*;
     use crate::config::source::document;
-    use crate::domain::dialect::tests::dialect;
 
     fn read(text: &str) -> (Arc<WebhookSettings>, String) {
         let mut faults = Faults::default();
         let mut table = document::parse(Path::new("a.toml"), text, &mut faults).expect("TOML");
-        let settings = settings(&mut table, Some(&dialect()), &mut faults);
+        let settings = settings(&mut table, |_| Vec::new(), &mut faults);
         table.finish(&mut faults);
         (settings, faults.to_string())
     }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::{Headers, is_token};
+use crate::domain::webhook::egress::auth::AUTHORIZATION;
+use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::target::Target;
 
 /// A request that is ready to be sent.
@@ -15,6 +17,8 @@ pub(crate) struct Request<'a> {
     pub(crate) target: &'a Target,
     /// All headers, in the order in which they are sent.
     headers: Headers,
+    /// An `Authorization` that is sent besides the headers.
+    authorization: Option<Secret>,
     body: Bytes,
 }
 
@@ -40,10 +44,19 @@ impl<'a> Request<'a> {
             check(name, value)?;
             headers.push(name, value);
         }
-        Ok(Self { target, headers, body })
+        Ok(Self { target, headers, authorization: None, body })
     }
 
-    pub(crate) fn into_headers(self) -> Headers {
+    /// Sets the `Authorization` header, in place of the one that was set before. The headers have none.
+    pub(crate) fn authorize(&mut self, value: Secret) {
+        self.authorization = Some(value);
+    }
+
+    /// All headers that are sent.
+    pub(crate) fn into_headers(mut self) -> Headers {
+        if let Some(value) = &self.authorization {
+            self.headers.push(AUTHORIZATION, value.expose());
+        }
         self.headers
     }
 
@@ -56,7 +69,8 @@ impl<'a> Request<'a> {
         to.clear();
         // Writing into memory cannot fail.
         let _ = write!(to, "POST {} HTTP/1.1\r\n", self.target.path_and_query());
-        for (name, value) in self.headers.iter() {
+        let authorization = self.authorization.iter().map(|value| (AUTHORIZATION, value.expose()));
+        for (name, value) in self.headers.iter().chain(authorization) {
             to.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
             to.extend_from_slice(b": ");
             to.extend_from_slice(value.as_bytes());
@@ -117,6 +131,20 @@ mod tests {
              accept: */*\r\ncontent-length: 2\r\nx-acme-delivery: dlv_1\r\n\r\n"
         );
         assert_eq!(head(&[("X-Acme-Delivery", "dlv_1")]), expected);
+    }
+
+    #[test]
+    fn of_two_authorizations_the_last_is_sent_and_none_is_seen_in_a_debug_form() {
+        let target = target("https://example.com/");
+        let mut request = Request::new(&target, &Headers::default(), Bytes::new()).unwrap();
+        request.authorize(Secret::new("Bearer first"));
+        request.authorize(Secret::new("Bearer second"));
+        let mut written = Vec::new();
+        request.write_head(&mut written);
+        let head = String::from_utf8(written).unwrap();
+        assert!(head.ends_with("\r\nauthorization: Bearer second\r\n\r\n") && !head.contains("first"), "{head}");
+        assert!(!format!("{request:?}").contains("second"));
+        assert_eq!(request.into_headers().get("authorization"), Some("Bearer second"));
     }
 
     #[test]

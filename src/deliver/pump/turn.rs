@@ -17,11 +17,13 @@ use tracing::{error, warn};
 use super::{Pump, Settings};
 use crate::budget::Capture;
 use crate::clock;
+use crate::deliver::attempt::authorized::attempt_authorized;
 use crate::deliver::attempt::{self, attempt};
 use crate::deliver::exchange::connection::Connection;
 use crate::deliver::exchange::request::Request;
 use crate::deliver::queues::HealthSignal;
 use crate::deliver::shortage::Shortage;
+use crate::deliver::tokens::asking::Asking;
 use crate::domain::delivery::Trigger;
 use crate::domain::delivery::outcome::{Class, Failure, Outcome};
 use crate::domain::dialect::Dialect;
@@ -29,6 +31,7 @@ use crate::domain::event::Event;
 use crate::domain::headers::Headers;
 use crate::domain::template::{AttemptFacts, Facts};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::egress::Egress;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
@@ -192,7 +195,7 @@ impl Pump {
         let event = begun.event.event();
         let body = event.content.body();
         let headers = self.headers(begun, event, dialect, &body);
-        let request = match Request::new(target, &headers, body) {
+        let mut request = match Request::new(target, &headers, body) {
             Ok(request) => request,
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
@@ -204,10 +207,31 @@ impl Pump {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = attempt(&settings.connector, kept, &request, limits) => outcome.map_err(Unmade::Shortage)?,
+            outcome = self.attempt((settings, schemes), kept, &mut request, begun, limits) => outcome.map_err(Unmade::Shortage)?,
             () = self.cut.made() => return Err(Unmade::CutOff),
         };
         Ok((outcome, request.into_headers(), url.into()))
+    }
+
+    /// Makes the attempt, with an access token where the webhook asks for one.
+    async fn attempt(
+        &self,
+        (settings, schemes): (&Settings, Schemes),
+        kept: &mut Option<Box<Connection>>,
+        request: &mut Request<'_>,
+        begun: &Begun,
+        limits: attempt::Limits<'_>,
+    ) -> Result<Outcome, Shortage> {
+        let Settings { connector, guard, .. } = settings;
+        let egress = begun.endpoint.definition.settings.egress.as_deref();
+        match egress.and_then(Egress::client_credentials) {
+            None => attempt(connector, kept, request, limits).await,
+            Some(credentials) => {
+                let asking = Asking { credentials, connector, guard, schemes };
+                // The future is boxed since few webhooks need so much state.
+                Box::pin(attempt_authorized(connector, kept, request, limits, (&self.tokens, asking))).await
+            }
+        }
     }
 
     /// The outcome of a URL that the present config refuses. The operator's log says which setting opens it; a tenant does not

@@ -8,7 +8,8 @@ use crate::domain::dialect::Dialect;
 pub(crate) enum HealthSignal {
     /// The attempt succeeded: the endpoint gets all its slots.
     Good,
-    /// The attempt, or the gateway in front of the endpoint, timed out or did not connect: the endpoint gets one slot.
+    /// The attempt, or the gateway in front of the endpoint, timed out or did not connect, or no access token could be had: the
+    /// endpoint gets one slot.
     Slow,
     /// The attempt ended in another way: the endpoint keeps the slots that it has.
     Neutral,
@@ -22,7 +23,7 @@ impl HealthSignal {
             Ok(response) if dialect.leaves_one_slot(response.status) => Self::Slow,
             Ok(_) => Self::Neutral,
             Err(failure) => match failure.class {
-                Class::Dns | Class::Connect | Class::Tls | Class::Timeout => Self::Slow,
+                Class::Dns | Class::Connect | Class::Tls | Class::Timeout | Class::Auth => Self::Slow,
                 _ => Self::Neutral,
             },
         }

@@ -95,10 +95,12 @@ pub(crate) enum Class {
     Response,
     /// The relay itself failed during the attempt.
     Internal,
+    /// No access token could be had, so nothing was sent to the endpoint, or nothing after its 401.
+    Auth,
 }
 
 impl Class {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -108,6 +110,7 @@ impl Class {
         Self::Policy,
         Self::Response,
         Self::Internal,
+        Self::Auth,
     ];
 
     /// The name that the log and the API print.
@@ -122,6 +125,7 @@ impl Class {
             Self::Policy => "policy",
             Self::Response => "response",
             Self::Internal => "internal",
+            Self::Auth => "auth",
         }
     }
 }
@@ -157,7 +161,7 @@ mod tests {
     #[test]
     fn a_failure_prints_its_class_and_its_detail() {
         let names = Class::ALL.map(|class| class.to_string());
-        let expected = ["dns", "connect", "tls", "timeout", "reset", "status", "policy", "response", "internal"];
+        let expected = ["dns", "connect", "tls", "timeout", "reset", "status", "policy", "response", "internal", "auth"];
         assert_eq!(names, expected);
         assert_eq!(Failure::new(Class::Dns, "no address").to_string(), "dns: no address");
     }

@@ -3,10 +3,12 @@
 //! Every part may hold a credential. So each is sealed on disk like a secret of the webhook, answers and logs show its values masked,
 //! and a masked value is never taken for the value itself.
 
+pub(crate) mod auth;
 mod headers;
 
 use std::sync::Arc;
 
+pub(crate) use auth::{Auth, ClientCredentials};
 pub(crate) use headers::ExtraHeaders;
 
 use super::secret::Secret;
@@ -16,17 +18,20 @@ use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::mask::is_mask;
+use auth::AUTHORIZATION;
 
 /// How the attempts of one webhook leave. The default is the way of a webhook without such settings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Egress {
     pub(crate) headers: ExtraHeaders,
+    pub(crate) auth: Option<Auth>,
 }
 
 /// One part of the way out with its value; an empty value takes the part away.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Part {
     Headers(ExtraHeaders),
+    Auth(Option<Auth>),
 }
 
 impl Part {
@@ -36,6 +41,7 @@ impl Part {
         Some(match name {
             HEADERS if !is_given => Ok(Self::Headers(ExtraHeaders::default())),
             HEADERS => ExtraHeaders::read(json).map(Self::Headers),
+            AUTH => is_given.then(|| Auth::read(json)).transpose().map(Self::Auth),
             _ => return None,
         })
     }
@@ -44,6 +50,15 @@ impl Part {
     pub(super) fn conflicts(&self, dialect: &Dialect) -> Vec<Refusal> {
         match self {
             Self::Headers(headers) => headers.conflicts(dialect),
+            Self::Auth(auth) => auth.iter().flat_map(|auth| auth.conflicts(dialect)).collect(),
+        }
+    }
+
+    /// The URL in the part that is judged like the URL of a webhook, with its pointer inside the part.
+    pub(super) fn url(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Auth(Some(Auth::OAuth2(credentials))) => Some(("/token_url", &credentials.token_url)),
+            _ => None,
         }
     }
 }
@@ -54,6 +69,7 @@ impl Egress {
         let mut changed = of.cloned().unwrap_or_default();
         match part {
             Part::Headers(headers) => changed.headers = headers,
+            Part::Auth(auth) => changed.auth = auth,
         }
         (changed != Self::default()).then(|| Arc::new(changed))
     }
@@ -61,23 +77,44 @@ impl Egress {
     /// The parts that are set, with their secret values masked.
     pub(super) fn members(&self) -> Vec<Member<'static>> {
         let headers = (!self.headers.is_empty()).then(|| Member { name: HEADERS, json: self.headers.masked_json().into() });
-        headers.into_iter().collect()
+        let auth = self.auth.as_ref().map(|auth| Member { name: AUTH, json: auth.masked_json().into() });
+        headers.into_iter().chain(auth).collect()
     }
 
     /// The parts that are set, each as JSON that [`Part::read`] reads.
     pub(super) fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let headers = (!self.headers.is_empty()).then(|| (HEADERS, self.headers.json()));
-        headers.into_iter().collect()
+        let auth = self.auth.as_ref().map(|auth| (AUTH, auth.json()));
+        headers.into_iter().chain(auth).collect()
     }
 
-    /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it.
+    /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it, and credentials of `auth` stand
+    /// in the place of an `Authorization` among the headers.
     pub(crate) fn add_to(&self, headers: &mut Headers) {
-        self.headers.add_to(headers);
+        if let Some(authorization) = self.auth.as_ref().and_then(Auth::authorization) {
+            headers.push(AUTHORIZATION, authorization.expose());
+        }
+        self.headers.add_to(headers, self.auth.is_some());
+    }
+
+    /// What stands against parts that are given together, with the name of the part and the reason inside it.
+    pub(super) fn contradiction(&self) -> Option<(&'static str, Refusal)> {
+        let both = self.auth.is_some() && self.headers.has(AUTHORIZATION);
+        let reason = || Refusal::new("", "is what `auth` sets; give one of the two").inside("Authorization");
+        both.then(|| (HEADERS, reason()))
+    }
+
+    /// What a token is asked for with, if an authorization server gives the token of each attempt.
+    pub(crate) fn client_credentials(&self) -> Option<&ClientCredentials> {
+        match &self.auth {
+            Some(Auth::OAuth2(credentials)) => Some(credentials),
+            _ => None,
+        }
     }
 
     /// Whether the log masks the header of this name.
     pub(crate) fn hides(&self, name: &str) -> bool {
-        self.headers.has(name)
+        self.headers.has(name) || (self.auth.is_some() && name.eq_ignore_ascii_case(AUTHORIZATION))
     }
 }
 
@@ -91,15 +128,43 @@ const MASKED: &str =
     "is masked, as answers show it; give the value itself, or in a PATCH leave the whole setting out, which keeps it";
 
 pub(super) const HEADERS: &str = "headers";
+pub(super) const AUTH: &str = "auth";
 
 /// Whether the setting of this name is a part of the way out, so that its value is sealed on disk.
 pub(super) fn is_part(name: &str) -> bool {
-    [HEADERS].contains(&name)
+    [HEADERS, AUTH].contains(&name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn egress(parts: &[(&str, &str)]) -> Egress {
+        let put = |egress: Option<Arc<Egress>>, (name, json): &(&str, &str)| {
+            Egress::with(egress.as_deref(), Part::read(name, json).expect(name).expect(json))
+        };
+        Egress::clone(&parts.iter().fold(None, put).expect("a part"))
+    }
+
+    #[test]
+    fn credentials_stand_in_the_place_of_an_authorization_header() {
+        let headers = (HEADERS, r#"{"authorization":"of the headers","X-A":"b"}"#);
+        let sent = |egress: &Egress| {
+            let mut headers = Headers::default();
+            egress.add_to(&mut headers);
+            headers.iter().map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>()
+        };
+        let alone = egress(&[headers]);
+        assert_eq!((sent(&alone), alone.contradiction()), (vec!["authorization: of the headers".into(), "X-A: b".into()], None));
+        let both = egress(&[headers, (AUTH, r#"{"type":"bearer","token":"t"}"#)]);
+        assert_eq!(sent(&both), ["authorization: Bearer t", "X-A: b"]);
+        assert!(both.contradiction().is_some_and(|(name, _)| name == HEADERS));
+        let oauth2 = r#"{"type":"oauth2","token_url":"https://a.test/","client_id":"i","client_secret":"s"}"#;
+        let asked = egress(&[headers, (AUTH, oauth2)]);
+        assert_eq!(sent(&asked), ["X-A: b"], "the token is not there yet");
+        assert!(asked.hides("Authorization") && asked.hides("x-a") && !asked.hides("x-b"));
+        assert!(asked.client_credentials().is_some() && both.client_credentials().is_none());
+    }
 
     #[test]
     fn a_masked_value_is_refused_with_what_to_do() {

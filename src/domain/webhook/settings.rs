@@ -157,6 +157,11 @@ impl WebhookSettings {
         is_sampled && self.takes(&event.channels) && self.filter.as_ref().is_none_or(|filter| filter.lets_through(event))
     }
 
+    /// What stands against settings that are given together, with the name of a setting and the reason inside it.
+    pub(crate) fn contradiction(&self) -> Option<(&'static str, Refusal)> {
+        self.egress.as_ref().and_then(|egress| egress.contradiction())
+    }
+
     /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (mine, theirs) = (self.kept(), other.kept());
@@ -204,6 +209,14 @@ impl Setting {
             _ => Vec::new(),
         }
     }
+
+    /// The URL in the setting that must be fit for a webhook, with its pointer inside the value.
+    pub(crate) fn url(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Egress(part) => part.url(),
+            _ => None,
+        }
+    }
 }
 
 /// Whether the store keeps the setting of this name sealed.
@@ -229,7 +242,7 @@ const SAMPLE: &str = "sample";
 
 /// The name of every setting, in the order in which answers show them.
 pub(crate) const NAMES: &[&str] =
-    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, SAMPLE, egress::HEADERS];
+    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, SAMPLE, egress::HEADERS, egress::AUTH];
 
 #[cfg(test)]
 mod tests {
@@ -247,6 +260,7 @@ mod tests {
         (RATE_LIMIT, "\"600/m\""),
         (SAMPLE, "0.25"),
         (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
+        (egress::AUTH, r#"{"token":"a-key-of-its-own","type":"bearer"}"#),
     ];
 
     fn all() -> Arc<WebhookSettings> {

@@ -198,7 +198,7 @@ coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted
 coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Manual, 2 = Test });
 coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });
 coded!(class_code, class: Class in "log" {
-    0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response, 8 = Internal,
+    0 = Dns, 1 = Connect, 2 = Tls, 3 = Timeout, 4 = Reset, 5 = Status, 6 = Policy, 7 = Response, 8 = Internal, 9 = Auth,
 });
 
 /// The version in which a response says what was wrong with its body.

@@ -454,7 +454,7 @@ fn the_audit_log_is_pinned() {
 fn codes() {
     use Class::{Connect, Dns, Policy, Reset, Status, Timeout, Tls};
     assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!([Class::Response, Class::Internal].map(class_code), [7, 8]);
+    assert_eq!([Class::Response, Class::Internal, Class::Auth].map(class_code), [7, 8, 9]);
     assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
     assert_eq!([Cause::Publish, Cause::Manual, Cause::Test].map(cause_code), [0, 1, 2]);
     let failures = [Dns, Class::Internal].map(|class| brought_code(Brought::Failure(class)));
@@ -474,13 +474,13 @@ fn codes() {
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(
         why(4).is_err()
-            && class(9).is_err()
+            && class(10).is_err()
             && end(5).is_err()
             && cause(3).is_err()
             && trigger(3).is_err()
             && listing(3).is_err()
             && task(3).is_err()
-            && brought(25).is_err()
+            && brought(26).is_err()
     );
 }
 

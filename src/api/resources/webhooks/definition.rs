@@ -7,6 +7,7 @@ use crate::api::request::params::{Form, Query};
 use crate::api::request::settings::Settings;
 use crate::api::response::wrong::Wrong;
 use crate::domain::dialect::Dialect;
+use crate::domain::refusal::Refusal;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
@@ -29,6 +30,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "rate_limit",
     "sample",
     "headers",
+    "auth",
 ];
 
 /// The members of PATCH.
@@ -50,6 +52,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "rate_limit",
     "sample",
     "headers",
+    "auth",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.
@@ -96,7 +99,7 @@ impl Given {
             form.note("name", "is empty; in this dialect a webhook is found by its name");
         }
         let description = form.text("description").map(|text| line("description", text, DESCRIPTION_CHARS_MAX, form));
-        Self { url, events, name, description, settings: settings(form, dialect) }
+        Self { url, events, name, description, settings: settings(form, rules) }
     }
 
     /// The definition that was given; a name or description that was not is empty, and a setting that was not is not set.
@@ -144,29 +147,37 @@ impl Switch {
     }
 }
 
-/// The URL as it is kept, if it can be an endpoint's. An operator is told what would open a refused address; others cannot do it.
+/// The URL as it is kept, if it can be an endpoint's.
 fn canonical(url: &str, form: &mut Form<'_>, rules: Rules<'_>) -> Option<Box<str>> {
-    match Target::parse(url, rules.settings.schemes(rules.dialect), &rules.settings.guard) {
-        Ok(target) => Some(target.url().into()),
-        Err(reason) if rules.rank == Rank::Operator && reason.can_be_opened() => {
-            form.note("url", format!("{reason}; {OPENED_BY}"));
-            None
-        }
-        Err(reason) => {
-            form.note("url", reason.to_string());
-            None
-        }
-    }
+    let target = target(url, rules);
+    target.map_err(|reason| form.note("url", reason)).map(|target| target.url().into()).ok()
+}
+
+/// A URL that can be asked, or why not. An operator is told what would open a refused address; others cannot do it.
+fn target(url: &str, rules: Rules<'_>) -> Result<Target, String> {
+    let target = Target::parse(url, rules.settings.schemes(rules.dialect), &rules.settings.guard);
+    target.map_err(|reason| match rules.rank == Rank::Operator && reason.can_be_opened() {
+        true => format!("{reason}; {OPENED_BY}"),
+        false => reason.to_string(),
+    })
 }
 
 /// The settings that are there, judged by the webhook's dialect; null takes one away.
-fn settings(form: &mut Form<'_>, dialect: &Dialect) -> Vec<Setting> {
-    NAMES.iter().filter_map(|name| setting(name, form).map(|setting| fitting(name, setting, dialect, form))).collect()
+fn settings(form: &mut Form<'_>, rules: Rules<'_>) -> Vec<Setting> {
+    let given: Vec<_> =
+        NAMES.iter().filter_map(|name| setting(name, form).map(|setting| fitting(name, setting, rules, form))).collect();
+    if let Some((name, refusal)) = WebhookSettings::none().with(&given).contradiction() {
+        form.note_at(Wrong::inside(name, refusal));
+    }
+    given
 }
 
-/// A setting, after what stands against it with this dialect is noted.
-fn fitting(name: &str, setting: Setting, dialect: &Dialect, form: &mut Form<'_>) -> Setting {
-    setting.conflicts(dialect).into_iter().for_each(|refusal| form.note_at(Wrong::inside(name, refusal)));
+/// A setting, after what stands against it with this dialect and this service is noted.
+fn fitting(name: &str, setting: Setting, rules: Rules<'_>, form: &mut Form<'_>) -> Setting {
+    let mut refusals = setting.conflicts(rules.dialect);
+    let url = setting.url().and_then(|(pointer, url)| Some(Refusal::new(pointer, target(url, rules).err()?)));
+    refusals.extend(url);
+    refusals.into_iter().for_each(|refusal| form.note_at(Wrong::inside(name, refusal)));
     setting
 }
 

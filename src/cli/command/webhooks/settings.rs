@@ -51,6 +51,11 @@ pub(crate) struct Settings {
     /// What each attempt is sent with besides, as in {"X-Api-Key":"…"}: JSON, @FILE, or - for stdin; null for nothing. Shown masked
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     headers: Option<Secret>,
+
+    /// How each attempt is authorized, as in {"type":"bearer","token":"…"}, also basic and oauth2: JSON, @FILE, or - for stdin; null
+    /// for not at all. Shown masked
+    #[arg(long, value_name = "JSON", value_parser = hidden)]
+    auth: Option<Secret>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -71,6 +76,7 @@ impl Settings {
             ("rate_limit", self.rate_limit.as_deref().map(text)),
             ("sample", json("--sample", &self.sample)?),
             ("headers", secret_json("--headers", self.headers.as_ref())?),
+            ("auth", secret_json("--auth", self.auth.as_ref())?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }

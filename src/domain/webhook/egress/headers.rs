@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::auth::AUTHORIZATION;
 use super::secret;
 use crate::domain::dialect::{Dialect, HeaderName};
 use crate::domain::headers::Headers;
@@ -58,10 +59,12 @@ impl ExtraHeaders {
         json::object_of_texts(self.0.iter().map(|(name, value)| (name.as_str(), mask(value.expose()))))
     }
 
-    /// Adds the headers to those of an attempt, unless that has a header of the same name.
-    pub(super) fn add_to(&self, headers: &mut Headers) {
+    /// Adds the headers to those of an attempt, unless that has a header of the same name. `is_authorized`: it has or will have
+    /// credentials from elsewhere.
+    pub(super) fn add_to(&self, headers: &mut Headers, is_authorized: bool) {
         for (name, value) in &self.0 {
-            if headers.get(name.as_str()).is_none() {
+            let is_credential = name.as_str().eq_ignore_ascii_case(AUTHORIZATION);
+            if headers.get(name.as_str()).is_none() && !(is_authorized && is_credential) {
                 headers.push(name.as_str(), value.expose());
             }
         }
@@ -139,7 +142,7 @@ mod tests {
         let headers = ExtraHeaders::read(raw).expect("headers");
         assert_eq!(ExtraHeaders::read(headers.json().expose()), Ok(headers.clone()));
         let mut sent = Headers::default();
-        headers.add_to(&mut sent);
+        headers.add_to(&mut sent, false);
         assert_eq!(sent.iter().collect::<Vec<_>>(), [("X-Tenant", "a \"b\""), ("Authorization", "Bearer 0123456789")]);
         assert_eq!(headers.masked_json(), r#"{"X-Tenant":"…(5)","Authorization":"Bea…(17)"}"#);
         assert_eq!(format!("{headers:?}"), r#"{"X-Tenant": "…(5)", "Authorization": "Bea…(17)"}"#);
@@ -165,7 +168,7 @@ mod tests {
         let refusals = headers.conflicts(&dialect);
         assert_eq!((refusals.len(), refusals[0].pointer.to_lowercase()), (1, format!("/{}", name.to_lowercase())));
         let mut sent: Headers = [(&*name, "theirs")].into_iter().collect();
-        headers.add_to(&mut sent);
+        headers.add_to(&mut sent, false);
         assert_eq!(sent.iter().collect::<Vec<_>>(), [(&*name, "theirs"), ("X-Own", "b")]);
     }
 

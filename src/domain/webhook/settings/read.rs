@@ -53,6 +53,11 @@ impl<'a> Object<'a> {
         self.take(name, read)
     }
 
+    /// What was wrong with the members that were taken.
+    pub(in crate::domain::webhook) fn refused(self) -> Vec<Refusal> {
+        self.refusals
+    }
+
     /// The value that was made of the members, unless something was wrong: each member that nobody took is unknown.
     pub(in crate::domain::webhook) fn finish<T>(mut self, value: Option<T>) -> Read<T> {
         let there_are = self.asked.join(", ");

@@ -23,9 +23,15 @@ async fn no_credential_is_seen_in_any_answer_log_metric_or_file() {
         config.webhook("file", &receiver.url("/file"), &["*"]).webhook_line(FILE).file("keys/header", "canary-of-a-file");
     let mut service = Service::start(&config).await;
     let acme = service.acme();
+    receiver.script("/token", [Reply::OK.body(r#"{"access_token":"canary-of-a-server"}"#)]);
+    receiver.script("/broken", [Reply::status(400).body(r#"{"error":"canary","error_description":"canary"}"#)]);
     let made = subscribe(&acme, &receiver.url("/a"), settings()).await;
+    subscribe(&acme, &receiver.url("/b"), json!({ "auth": oauth2(&receiver.url("/token")) })).await;
+    subscribe(&acme, &receiver.url("/c"), json!({ "auth": oauth2(&receiver.url("/broken")) })).await;
     let event = acme.publish_new("a").await;
     receiver.wait_for("/a", 2, WITHIN).await;
+    receiver.wait_for("/b", 1, WITHIN).await;
+    receiver.wait_for("/broken", 2, WITHIN).await;
     receiver.wait_for("/file", 1, WITHIN).await;
     assert!(receiver.received("/a")[0].header("x-api-key").contains(CANARY), "it is sent");
 
@@ -53,12 +59,18 @@ async fn no_credential_is_seen_in_any_answer_log_metric_or_file() {
     let doctor = service.cli(&["doctor", "-c", config::FILE]);
     said += &(doctor.stdout + &doctor.stderr);
     assert!(!said.contains(CANARY), "{}", around(&said));
+    assert!(!said.contains("dTpjYW5hcnkt"), "base64 of `u:canary-`, which is as good as the password");
     files_hold_none(service.folder());
 }
 
 /// A credential in each setting that has some.
 fn settings() -> Value {
-    json!({ "headers": { "X-Api-Key": "canary-of-a-header", "Authorization": "Bearer canary-of-another" } })
+    let password = json!({ "type": "basic", "username": "u", "password": "canary-of-a-password" });
+    json!({ "headers": { "X-Api-Key": "canary-of-a-header" }, "auth": password })
+}
+
+fn oauth2(token_url: &str) -> Value {
+    json!({ "type": "oauth2", "token_url": token_url, "client_id": "i", "client_secret": "canary-of-a-client", "style": "form" })
 }
 
 /// The same settings in the config file.
@@ -96,6 +108,10 @@ async fn refusals(service: &Service, id: &str) -> String {
         json!({ "headers": { "X-Api-Key": "canary\n" } }),
         json!({ "headers": { "X-Api-Key": ["canary"] } }),
         json!({ "headers": "canary" }),
+        json!({ "auth": { "type": "bearer", "token": "canary of two words" } }),
+        json!({ "auth": { "type": "basic", "username": "u", "password": "canary\n" } }),
+        json!({ "auth": { "type": "oauth2", "client_secret": "canary" } }),
+        json!({ "auth": { "type": "canary" } }),
     ] {
         let answer = acme.patch(&path, &wrong).await;
         answer.problem(422, &[]);

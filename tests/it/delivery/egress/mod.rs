@@ -1,5 +1,6 @@
 //! What a webhook says about the way of its attempts: headers and credentials that go out with them and are seen nowhere else.
 
+mod auth;
 mod canary;
 mod headers;
 

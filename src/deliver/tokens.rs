@@ -1,0 +1,142 @@
+//! Access tokens of webhooks: asked for at an authorization server, kept in memory until shortly before their end, and asked for by one
+//! attempt at a time.
+//!
+//! ```text
+//!   attempt ──▶ kept and not refused? ──▶ use it
+//!                     │ no
+//!                     ▼
+//!               the turn of these credentials ──▶ did somebody ask meanwhile? ──▶ share what came of it
+//!                                                      │ no
+//!                                                      ▼
+//!                                                 ask, and keep the token
+//! ```
+
+pub(super) mod answer;
+pub(super) mod asking;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock;
+use crate::deliver::connect::Unconnected;
+use crate::domain::delivery::outcome::Failure;
+use crate::domain::webhook::egress::auth::client_credentials::CredentialsId;
+use crate::domain::webhook::secret::Secret;
+use answer::Granted;
+
+/// The tokens of all credentials that were used lately.
+#[derive(Debug, Default)]
+pub(super) struct Tokens(Mutex<HashMap<CredentialsId, Arc<Slot>>>);
+
+/// A token that an attempt may use.
+#[derive(Clone, Debug)]
+pub(super) struct Token {
+    pub(super) value: Secret,
+    /// Tells it from the tokens that were asked for before and after it with the same credentials.
+    number: u64,
+}
+
+/// What is known of one set of credentials.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Held by the one attempt that asks for a token.
+    turn: tokio::sync::Mutex<()>,
+    asked: Mutex<Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// How often a token was asked for and an answer, or none, was waited for to the end.
+    count: u64,
+    /// What came of the last time.
+    last: Option<Result<Kept, Failure>>,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    token: Token,
+    /// Until when another attempt may use the token.
+    until: Instant,
+}
+
+impl Tokens {
+    /// A token for these credentials. `refused` is the token that the endpoint has refused, which is not given again. `ask` asks the
+    /// authorization server, if that is necessary and nobody else does it at the same time.
+    ///
+    /// Fails as asking failed. Those who waited for it meanwhile fail too, and do not ask one after the other.
+    pub(super) async fn token(
+        &self,
+        id: CredentialsId,
+        refused: Option<&Token>,
+        ask: impl Future<Output = Result<Granted, Unconnected>>,
+    ) -> Result<Token, Unconnected> {
+        let slot = self.slot(id);
+        if let Some(token) = slot.kept(refused, clock::steady()) {
+            return Ok(token);
+        }
+        let before = slot.asked().count;
+        let _turn = slot.turn.lock().await;
+        if let Some(shared) = slot.came_after(before) {
+            return shared.map_err(Into::into);
+        }
+        slot.keep(ask.await)
+    }
+
+    /// Forgets tokens that may not be used any more, and credentials that nobody uses.
+    pub(super) fn tidy(&self, now: Instant) {
+        self.all().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.kept(None, now).is_some());
+    }
+
+    fn slot(&self, id: CredentialsId) -> Arc<Slot> {
+        self.all().entry(id).or_default().clone()
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<CredentialsId, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The kept token, unless its time is over or it is the one that was refused.
+    fn kept(&self, refused: Option<&Token>, now: Instant) -> Option<Token> {
+        match &self.asked().last {
+            Some(Ok(kept)) if now < kept.until && refused.is_none_or(|refused| refused.number != kept.token.number) => {
+                Some(kept.token.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// What came of asking, if somebody has asked since the count was `before`.
+    fn came_after(&self, before: u64) -> Option<Result<Token, Failure>> {
+        let asked = self.asked();
+        let last = asked.last.as_ref().filter(|_| asked.count > before)?;
+        Some(last.as_ref().map(|kept| kept.token.clone()).map_err(Failure::clone))
+    }
+
+    fn keep(&self, came: Result<Granted, Unconnected>) -> Result<Token, Unconnected> {
+        let mut asked = self.asked();
+        let number = asked.count + 1;
+        let kept = match came {
+            Ok(Granted { token, lasts }) => {
+                Ok(Kept { token: Token { value: token, number }, until: clock::steady() + lasts.saturating_sub(MARGIN) })
+            }
+            Err(Unconnected::Failed(failure)) => Err(failure),
+            // This machine lacks something, so nothing is known of the authorization server.
+            Err(Unconnected::Shortage(shortage)) => return Err(Unconnected::Shortage(shortage)),
+        };
+        *asked = Asked { count: number, last: Some(kept.clone()) };
+        kept.map(|kept| kept.token).map_err(Into::into)
+    }
+}
+
+/// How long before its end a token is asked for again, so that none ends on its way.
+const MARGIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests;
