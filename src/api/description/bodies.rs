@@ -133,9 +133,46 @@ pub(in crate::api) struct Settings {
     /// Headers that are sent with every attempt, at most 32 with 8 KiB. Answers show their values masked.
     #[schemars(skip_serializing_if = "Option::is_none")]
     headers: Option<BTreeMap<String, String>>,
+    /// What `Authorization` says in every attempt. Answers show the secrets in it masked.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    auth: Option<Auth>,
     /// The share of the events that is delivered, above 0 and at most 1. The event's id decides.
     #[schemars(skip_serializing_if = "Option::is_none", extend("exclusiveMinimum" = 0, "maximum" = 1))]
     sample: Option<f64>,
+}
+
+/// A password, a token, or client credentials with which a token is asked for (RFC 6749 section 4.4).
+#[derive(JsonSchema)]
+#[schemars(tag = "type", rename_all = "lowercase")]
+enum Auth {
+    Basic {
+        username: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    OAuth2 {
+        /// Where the token is asked for; judged like the URL of a webhook.
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        #[schemars(skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+        #[schemars(skip_serializing_if = "Option::is_none")]
+        audience: Option<String>,
+        /// Where id and secret stand: in the `Authorization` header, or in the form.
+        #[schemars(skip_serializing_if = "Option::is_none")]
+        style: Option<Style>,
+    },
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Style {
+    Basic,
+    Form,
 }
 
 /// Exactly one of the three policies.
