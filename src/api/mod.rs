@@ -182,7 +182,7 @@ impl Api {
         let found = self.routes.find(&head.method, head.uri.path())?;
         *call = Some(found.call);
         if found.need == Need::Open {
-            return Ok(self.open(found.call));
+            return self.open(found.call, found.id);
         }
         let settings = self.settings.borrow().clone();
         if found.need == Need::Metrics && way.is_open(&settings.metrics_allow) {
@@ -261,18 +261,23 @@ impl Api {
         Rooms { budget: self.store.budget().clone(), party: self.party(caller) }
     }
 
-    fn open(&self, call: Call) -> Reply {
+    /// Answers a call that needs no key. `id` is what of the path is not fixed.
+    fn open(&self, call: Call, id: &str) -> Result<Reply, Problem> {
         match call {
-            Call::Readyz => resources::health::readyz(self),
-            Call::OpenApi => resources::documentation::openapi(),
-            _ => resources::health::healthz(),
+            Call::Readyz => Ok(resources::health::readyz(self)),
+            Call::OpenApi => Ok(resources::documentation::openapi()),
+            Call::Docs | Call::DocsPage => resources::documentation::page(id),
+            Call::DocsReference => resources::documentation::page(&format!("api/{id}")),
+            Call::DocsProblem => resources::documentation::page(&format!("problems/{id}")),
+            _ => Ok(resources::health::healthz()),
         }
     }
 
     async fn call(&self, call: Call, context: Context<'_>) -> Result<Reply, Problem> {
         let context = &context;
         match call {
-            Call::Healthz | Call::Readyz | Call::OpenApi => Ok(self.open(call)),
+            Call::Healthz | Call::Readyz | Call::OpenApi => self.open(call, context.id),
+            Call::Docs | Call::DocsPage | Call::DocsReference | Call::DocsProblem => self.open(call, context.id),
             Call::Metrics => resources::metrics::show(self, context.settings, context.headers).await,
             Call::Publish if self.is_stopping() => Err(Problem::Unavailable(STOPPING)),
             Call::Publish if context.is_ndjson => resources::publish_batch::publish(context).await,

@@ -10,7 +10,9 @@ use crate::bench::{self, Plan, Report};
 use crate::config::checked::Config;
 use crate::config::fault::Faults;
 use crate::config::{self, Flag, Sources, dialect};
+use crate::docs;
 use crate::domain::dialect::Dialect;
+use crate::domain::text::nearest::nearest;
 use crate::server::{self, DevOptions, Seen};
 use crate::store;
 
@@ -43,6 +45,28 @@ pub(crate) fn config(file: &Path, with_environment: bool) -> Result<Config, Faul
 /// What a config file may hold, as a JSON Schema.
 pub(crate) fn config_schema() -> serde_json::Value {
     config::schema()
+}
+
+/// All pages of the documentation but the first.
+pub(crate) fn docs_contents() -> Vec<docs::Part> {
+    docs::contents()
+}
+
+/// The page of the documentation at a path.
+pub(crate) fn docs_page(path: &str) -> Option<docs::Page> {
+    docs::page(path)
+}
+
+/// The path of a page that is nearly this one.
+pub(crate) fn docs_nearest(path: &str) -> Option<String> {
+    let pages = docs::contents().into_iter().flat_map(|part| part.pages);
+    let paths: Vec<String> = pages.map(|(path, _)| path).collect();
+    nearest(path, paths.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// A page of the documentation as text, with lines of at most `width` columns but for code.
+pub(crate) fn docs_text(page: &docs::Page, width: usize, bold: impl Fn(&str) -> String) -> String {
+    docs::terminal::text(&page.markdown, width, bold)
 }
 
 /// Checks a closed store.

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and who does it.
 //!
-//! `serve` and `dev` are the service. `bench`, `check`, `compact`, `completions`, `config`, `dialects`, `doctor`, `man`, `restore`,
+//! `serve` and `dev` are the service. `bench`, `check`, `compact`, `completions`, `config`, `dialects`, `docs`, `doctor`, `man`, `restore`,
 //! `verify` and `version` need none. All others ask the running service over its admin socket and never open its store. Data goes to
 //! stdout, everything else to stderr.
 
@@ -71,6 +71,7 @@ enum Command {
     Verify(command::verify::Verify),
     Bench(command::bench::Bench),
     Completions(command::about::completions::Completions),
+    Docs(command::about::docs::Docs),
     Man(command::about::man::Man),
     #[command(hide = true)]
     BenchForward(command::bench::BenchForward),
@@ -102,6 +103,7 @@ impl Command {
             Self::Verify(verify) => verify.run(out),
             Self::Bench(bench) => bench.run(out),
             Self::Completions(completions) => completions.run(&Cli::command(), out),
+            Self::Docs(docs) => docs.run(out),
             Self::Man(man) => man.run(Cli::command(), out),
             Self::BenchForward(forward) => forward.run(),
             Self::Version(version) => version.run(out),
@@ -198,6 +200,22 @@ mod tests {
         assert!(forms.lines().count() > 60);
         for line in forms.lines() {
             assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line).err());
+        }
+    }
+
+    /// A reader would have typed what the documentation says, and been refused.
+    #[test]
+    fn every_command_in_the_documentation_is_taken() {
+        let pages = calls::docs_contents().into_iter().flat_map(|part| part.pages);
+        let texts: Vec<String> =
+            pages.filter_map(|(path, _)| calls::docs_page(&path)).map(|page| page.markdown.replace('`', "\n")).collect();
+        let commands = texts.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with("hookwheel "));
+        let plain: Vec<&str> = commands.filter(|line| !line.contains(['\'', '"', '\\', '$'])).collect();
+        assert!(plain.len() > 20, "{plain:?}");
+        for line in plain {
+            // A command by its name alone may lack something, and shows its help then.
+            let is_named = line.split(' ').count() == 2;
+            assert!(parsed(line).is_ok() || is_named && parsed(line).err() != Some(ErrorKind::InvalidSubcommand), "{line}");
         }
     }
 

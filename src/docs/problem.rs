@@ -13,7 +13,6 @@ macro_rules! problem_types {
 
         impl ProblemType {
             /// Every type, by status.
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$variant),*];
 
             pub(crate) const fn page(self) -> &'static Page {

@@ -64,9 +64,10 @@ fn of_events(call: Call) -> Option<Operation> {
 }
 
 fn of_webhooks(call: Call) -> Option<Operation> {
-    let of = |id, summary| operation(id, Tag::Webhooks, summary).refuses(&[409, 507]);
+    let of = |id, summary| operation(id, Tag::Webhooks, summary);
+    let change = |id, summary| of(id, summary).refuses(&[409, 507]);
     Some(match call {
-        Call::CreateWebhook => of("createWebhook", "Subscribe an endpoint")
+        Call::CreateWebhook => change("createWebhook", "Subscribe an endpoint")
             .more("At most 60 a minute with one key and all keys that were made with it. The answer is the one that shows the secret.")
             .expands()
             .body::<NewWebhook>()
@@ -78,42 +79,42 @@ fn of_webhooks(call: Call) -> Option<Operation> {
             .query("metadata", METADATA, metadata())
             .answer::<Page<Webhook>>(200, "A page of webhooks."),
         Call::ShowWebhook => of("getWebhook", "Show a webhook").expands().answer::<Webhook>(200, "The webhook."),
-        Call::PutWebhook => of("replaceWebhook", "Set all of a webhook but its secret")
+        Call::PutWebhook => change("replaceWebhook", "Set all of a webhook but its secret")
             .expands()
             .body::<NewWebhook>()
             .answer::<Webhook>(200, "The webhook as it is now."),
-        Call::PatchWebhook => of("updateWebhook", "Change a webhook")
+        Call::PatchWebhook => change("updateWebhook", "Change a webhook")
             .expands()
             .body::<WebhookChanges>()
             .answer::<Webhook>(200, "The webhook as it is now."),
         Call::DeleteWebhook => {
-            of("deleteWebhook", "Delete a webhook").more("What waits for it ends as failed.").empty(204, "It is deleted.")
+            change("deleteWebhook", "Delete a webhook").more("What waits for it ends as failed.").empty(204, "It is deleted.")
         }
-        Call::EnableWebhook => of("enableWebhook", "Deliver again, what was held first")
+        Call::EnableWebhook => change("enableWebhook", "Deliver again, what was held first")
             .expands()
             .body_or_none::<Nothing>()
             .answer::<Webhook>(200, "The webhook as it is now."),
-        Call::DisableWebhook => of("disableWebhook", "Hold what is published from now on")
+        Call::DisableWebhook => change("disableWebhook", "Hold what is published from now on")
             .expands()
             .body_or_none::<Nothing>()
             .answer::<Webhook>(200, "The webhook as it is now."),
-        Call::RotateSecret => of("rotateSecret", "Give a webhook a new secret")
+        Call::RotateSecret => change("rotateSecret", "Give a webhook a new secret")
             .expands()
             .body_or_none::<Rotation>()
             .answer::<RotatedWebhook>(200, "The webhook, with its new secret."),
         Call::ShowSecret => of("getSecret", "Show the secret that signs now").answer::<WebhookSecret>(200, "The secret."),
-        Call::TestWebhook => of("testWebhook", "Send a test and wait for its result")
+        Call::TestWebhook => change("testWebhook", "Send a test and wait for its result")
             .more("One attempt, marked `test`, also to a webhook that is disabled.")
             .body_or_none::<WebhookTest>()
             .answer::<Whole>(200, "The delivery with its attempt."),
-        Call::TestWebhooks => of("testWebhooks", "Test one webhook, or all of them")
+        Call::TestWebhooks => change("testWebhooks", "Test one webhook, or all of them")
             .body_or_none::<WebhooksTest>()
             .answer::<Tests>(200, "The deliveries with their attempts.")
             .or_form::<Whole>(200),
-        Call::RecoverWebhook => of("recoverWebhook", "Send again what failed or was missed")
+        Call::RecoverWebhook => change("recoverWebhook", "Send again what failed or was missed")
             .body::<Recovery>()
             .answer::<Recovered>(202, "How many deliveries were brought back."),
-        Call::PurgeWebhook => of("purgeWebhook", "End what waits for a webhook")
+        Call::PurgeWebhook => change("purgeWebhook", "End what waits for a webhook")
             .more("Deliveries end as failed, for the reason `cancelled`, one after the other.")
             .body::<Purge>()
             .answer::<Purging>(202, "What ends from now on."),
@@ -257,6 +258,20 @@ fn other(call: Call) -> Option<Operation> {
         Call::Metrics => operation("getMetrics", Tag::Health, "Show what is counted, for Prometheus")
             .more("Open at the admin socket and to the networks in `[server] metrics_allow`.")
             .text(200, "Text 0.0.4, or OpenMetrics where `Accept` asks for it.", &["text/plain", "application/openmetrics-text"]),
+        Call::Docs => operation("getDocumentation", Tag::Documentation, "Show the first page of the documentation").text(
+            200,
+            "The page.",
+            &[HTML],
+        ),
+        Call::DocsPage => operation("getDocumentationPage", Tag::Documentation, "Show a page of the documentation")
+            .text(200, "The page, or the style sheet of all pages.", &[HTML, "text/css"])
+            .refuses(&[404]),
+        Call::DocsReference => operation("getReferencePage", Tag::Documentation, "Show a page of the API reference")
+            .text(200, "The page.", &[HTML])
+            .refuses(&[404]),
+        Call::DocsProblem => operation("getProblemPage", Tag::Documentation, "Show the page about a type of problem")
+            .text(200, "The page.", &[HTML])
+            .refuses(&[404]),
         Call::OpenApi => {
             operation("getOpenApi", Tag::Documentation, "Show this document").answer::<OpenApi>(200, "The document.")
         }
@@ -302,6 +317,7 @@ fn with_default(mut schema: Value, default: &str) -> Value {
     schema
 }
 
+const HTML: &str = "text/html";
 const NDJSON: &str = "application/x-ndjson";
 const DELIVERIES: &str = "A page of deliveries.";
 const TENANT: &str = "Of this tenant, `PROVIDER/TENANT`, or of all of a provider, `PROVIDER/*`.";

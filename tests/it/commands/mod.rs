@@ -3,6 +3,7 @@
 mod about;
 mod audit;
 mod cli;
+mod docs;
 mod keys;
 mod laptop;
 mod looking;

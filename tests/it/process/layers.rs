@@ -19,7 +19,8 @@ pub(super) const ROWS: [&[&str]; 8] = [
 pub(super) const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
 
 /// Names that only files with these beginnings may use, and why.
-const RESERVED: [(&str, &[&str], &str); 12] = [
+const RESERVED: [(&str, &[&str], &str); 13] = [
+    ("pulldown_cmark", &["docs"], "everyone else gets a page as HTML or as text"),
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
     ("redb", &["store"], "the store's interface speaks the domain"),
     ("prometheus", &["metrics"], "everyone else counts, and does not know how that is printed"),
