@@ -16,6 +16,7 @@ use super::output::exit::Failure;
 use super::output::fate::file_failure;
 use super::output::hint::Hint;
 use crate::clock;
+use crate::config::Flag;
 use crate::config::moment::parse_moment;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
@@ -208,6 +209,35 @@ pub(crate) const DEFAULT_TENANT: &str = "default/default";
 pub(crate) const SOCKET_VARIABLE: &str = "HOOKWHEEL_SOCKET";
 
 const SERVICE: &str = "Service";
+
+/// Values of the config that are given on the command line, and win over environment and files.
+#[derive(Args, Debug)]
+pub(crate) struct Flags {
+    /// Where to listen, instead of at server.listen
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+
+    /// The admin socket, instead of server.admin_socket
+    #[arg(long, value_name = "PATH")]
+    admin_socket: Option<String>,
+
+    /// The store's file, instead of storage.path
+    #[arg(long, value_name = "FILE")]
+    storage: Option<String>,
+}
+
+impl Flags {
+    /// The flags that were given, as the keys they stand for.
+    pub(crate) fn given(&self) -> Vec<Flag> {
+        let all = [
+            ("--listen", "server", "listen", &self.listen),
+            ("--admin-socket", "server", "admin_socket", &self.admin_socket),
+            ("--storage", "storage", "path", &self.storage),
+        ];
+        let given = all.into_iter().filter_map(|(name, section, key, value)| Some((name, section, key, value.clone()?)));
+        given.map(|(name, section, key, value)| Flag { name, section, key, value }).collect()
+    }
+}
 
 #[cfg(test)]
 mod tests {

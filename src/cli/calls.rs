@@ -38,8 +38,13 @@ pub(crate) fn bench_forward(endpoints: u32, receiver_port: u16, slots: usize) ->
 
 /// Reads and checks a config, and changes nothing.
 pub(crate) fn config(file: &Path, with_environment: bool) -> Result<Config, Faults> {
+    config_with(file, with_environment, Vec::new())
+}
+
+/// The same with flags over it.
+pub(crate) fn config_with(file: &Path, with_environment: bool, flags: Vec<Flag>) -> Result<Config, Faults> {
     let environment = if with_environment { environment() } else { Vec::new() };
-    config::load(sources(file, environment, Vec::new()))
+    config::load(sources(file, environment, flags))
 }
 
 /// What a config file may hold, as a JSON Schema.

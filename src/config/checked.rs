@@ -18,6 +18,7 @@ use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
 
 use super::fault::Location;
+use super::source::places::Places;
 use crate::domain::rate::Rate;
 use crate::domain::units::Size;
 
@@ -34,6 +35,8 @@ pub(crate) struct Config {
     pub(crate) dialects: BTreeMap<String, Arc<Dialect>>,
     /// Every single value of `[server]`, `[storage]`, `[delivery]` and where it comes from, for `config show` and reload.
     pub(crate) settings: Vec<Setting>,
+    /// Where each key of the files stands, for `config show`.
+    pub(crate) places: Places,
     /// The files that were read, in their order.
     pub(crate) files: Vec<PathBuf>,
 }

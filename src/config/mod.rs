@@ -34,6 +34,7 @@ use source::document::Table;
 use source::gather::{Gathered, gather};
 pub(crate) use source::layers::Flag;
 use source::layers::{Said, put_over, said};
+use source::places::Places;
 use source::shape::Shape;
 use table::judge::Judge;
 use table::keys::Keys;
@@ -65,6 +66,7 @@ where
 
 fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let Gathered { mut root, files, complete } = gathered;
+    let places = Places::new(&root);
     let mut settings = Vec::new();
     let server = table::settings::server(section("server", &mut root, said, faults, &mut settings));
     let storage = table::settings::storage(section("storage", &mut root, said, faults, &mut settings));
@@ -76,7 +78,7 @@ fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let mut owners = Owners { judge: &judge, keys: Keys::default(), faults };
     let (operator, providers) = (owners.operator(&mut root), owners.providers(&mut root));
     root.finish(faults);
-    Config { server, storage, delivery, operator, providers, dialects: judge.dialects, settings, files }
+    Config { server, storage, delivery, operator, providers, dialects: judge.dialects, settings, places, files }
 }
 
 /// Takes one of the three tables of single values, with what stands over it.

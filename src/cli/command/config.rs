@@ -1,10 +1,11 @@
 //! `config`: a file to begin with, and what the one that is there comes to. Needs no service.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use crate::cli::args::Flags;
 use crate::cli::calls;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::print::Out;
@@ -28,12 +29,15 @@ pub(crate) struct Example {}
 #[derive(Args, Debug)]
 pub(crate) struct Schema {}
 
-/// Print every single setting and where it comes from; as JSON the whole config, without secrets and keys
+/// Print every value and where it comes from: a file with its line, the environment, a flag, or the default; no secrets and keys
 #[derive(Args, Debug)]
 pub(crate) struct Show {
     /// The config file; conf.d/*.toml beside it are read too
     #[arg(short, long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
+
+    #[command(flatten)]
+    flags: Flags,
 
     /// Leave HOOKWHEEL_* variables out
     #[arg(long)]
@@ -45,7 +49,7 @@ impl Config {
         match self {
             Self::Default(_) => example(out)?,
             Self::Schema(_) => schema(out)?,
-            Self::Show(show) => print(&show.config, !show.no_environment, out)?,
+            Self::Show(show) => show.print(out)?,
         }
         Ok(Exit::Ok)
     }
@@ -64,20 +68,24 @@ fn schema(out: &Out) -> Result<(), Failure> {
     if out.json { out.line(schema) } else { out.line(format_args!("{schema:#}")) }
 }
 
-fn print(file: &Path, with_environment: bool, out: &Out) -> Result<(), Failure> {
-    let config = calls::config(file, with_environment)?;
-    if out.json {
-        out.line(shown::whole(&config))?;
-        return Ok(());
+impl Show {
+    fn print(&self, out: &Out) -> Result<(), Failure> {
+        let config = calls::config_with(&self.config, !self.no_environment, self.flags.given())?;
+        if out.json {
+            out.line(shown::whole(&config))?;
+            return Ok(());
+        }
+        let lines = shown::lines(&config);
+        let widest = lines.iter().map(|line| line.text.len()).filter(|length| *length <= WIDTH).max().unwrap_or_default();
+        for line in &lines {
+            out.line(plain(&format!("{:widest$}  # {}", line.text, line.origin)))?;
+        }
+        Ok(())
     }
-    let set = config.settings.iter().filter(|setting| !setting.value.is_empty());
-    let lines: Vec<_> = set.map(|setting| (format!("{} = {}", setting.name, setting.value), &setting.location)).collect();
-    let width = lines.iter().map(|(line, _)| line.len()).max().unwrap_or_default();
-    for (line, location) in &lines {
-        out.line(plain(&format!("{line:width$}  # {location}")))?;
-    }
-    Ok(())
 }
+
+/// A longer value does not push the origins of the others to the right.
+const WIDTH: usize = 60;
 
 /// The file that the package installs.
 const EXAMPLE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/hookwheel.toml"));

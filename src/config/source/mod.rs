@@ -5,5 +5,6 @@ pub(crate) mod files;
 pub(crate) mod gather;
 pub(crate) mod layers;
 pub(crate) mod pem;
+pub(crate) mod places;
 pub(crate) mod secret_file;
 pub(in crate::config) mod shape;

@@ -329,6 +329,39 @@ fn the_default_config_checks_and_shows_where_each_value_comes_from() {
     assert_eq!(said["settings"]["delivery.in_flight"]["value"], 7);
 }
 
+/// A user would have looked for the line that sets a value of a webhook, and found none.
+#[test]
+fn config_show_tells_the_origin_of_every_value() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config =
+        Config::quick().notify("https://ops.example.com/hooks").webhook("billing", "https://example.com/hooks", &["a.*"]);
+    let config = config.file("keys/w", config::NOTIFY_SECRET).webhook_line("secret_file = \"keys/w\"");
+    config.webhook_line("timeout = \"10s\"").write(folder.path());
+    let set = [("HOOKWHEEL_STORAGE_RETENTION", "3d")];
+    let ran = run(folder.path(), &set, &["config", "show", "-c", config::FILE, "--listen", "127.0.0.1:1"]).expect(0);
+    let text = fs::read_to_string(folder.path().join(config::FILE)).expect("written");
+    let number = |setting: &str| 1 + text.lines().position(|line| line.starts_with(setting)).expect("it is set");
+    let of_webhook = "provider.shop.tenant.acme.webhook.billing";
+    for (start, end) in [
+        ("server.listen = ".to_owned(), "# flag --listen".to_owned()),
+        ("storage.retention = ".to_owned(), "# environment HOOKWHEEL_STORAGE_RETENTION".to_owned()),
+        ("operator.notify_url = ".to_owned(), format!("# {}:{}:14", config::FILE, number("notify_url"))),
+        (format!("{of_webhook}.timeout = \"10s\""), format!("# {}:{}:11", config::FILE, number("timeout"))),
+        (format!("{of_webhook}.secret_file = (not shown)"), format!("# {}:{}:15", config::FILE, number("secret_file"))),
+        ("provider.shop.create_tenants = false".to_owned(), "# default".to_owned()),
+    ] {
+        let line = ran.stdout.lines().find(|line| line.starts_with(&start));
+        assert!(line.is_some_and(|line| line.ends_with(&end)), "{start} … {end}:\n{}", ran.stdout);
+    }
+    for secret in [config::NOTIFY_SECRET, &config::secret(config::OPERATOR), &config::secret("shop-acme")] {
+        assert!(!ran.stdout.contains(secret), "{ran:?}");
+    }
+    let json = run(folder.path(), &[], &["config", "show", "--json", "-c", config::FILE]).expect(0).json();
+    let webhook = &json["providers"][0]["tenants"][0]["webhooks"][0];
+    let place = format!("{}:{}:11", config::FILE, number("timeout"));
+    assert_eq!((&webhook["origins"]["timeout"], &webhook["origins"]["description"]), (&json!(place), &json!("default")));
+}
+
 #[test]
 fn a_whole_config_is_shown_as_json_without_its_secrets() {
     let folder = tempfile::tempdir().expect("a folder");
