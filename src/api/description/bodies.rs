@@ -273,10 +273,10 @@ pub(super) struct WebhooksTest {
 #[schemars(deny_unknown_fields)]
 pub(super) struct Recovery {
     /// A time, or how long ago: `2026-04-20T14:32:00Z`, `10m`.
-    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"))]
     since: String,
     /// The same; absent: now.
-    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"))]
     until: Option<String>,
     /// `failed`: deliveries that failed; `missed`: kept events without a delivery. Absent: both.
     status: Option<Recovered>,
@@ -296,7 +296,7 @@ pub(super) struct Purge {
     /// Which deliveries end.
     status: Waiting,
     /// Those of events that were published up to then: a time, or how long ago. Absent: now.
-    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"))]
     until: Option<String>,
 }
 

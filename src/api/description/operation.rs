@@ -217,5 +217,5 @@ pub(super) const JSON: &str = "application/json";
 
 /// A time, or how long ago.
 fn moment() -> Value {
-    json!({"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|([0-9]+(w|d|h|m|s|ms))+)$"})
+    json!({"type": "string", "pattern": "^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"})
 }
