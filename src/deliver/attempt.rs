@@ -79,7 +79,7 @@ async fn exchange(
     bounds: Bounds<'_>,
     metrics: Option<&Metrics>,
 ) -> Result<Response, Unconnected> {
-    let usable = kept.take().filter(|kept| kept.is_reusable() && kept.serves(request.target) && connector.made(kept));
+    let usable = kept.take().filter(|kept| kept.is_reusable() && kept.serves(request) && connector.made(kept));
     send(connector, usable, kept, request, (bounds, metrics)).await
 }
 
@@ -102,7 +102,7 @@ async fn send(
         }
     }
     // The future is boxed since names, TCP and TLS need much state, which a worker with a kept connection never uses.
-    let connecting = timeout_at(bounds.deadline.at.into(), Box::pin(connector.connect(request.target)));
+    let connecting = timeout_at(bounds.deadline.at.into(), Box::pin(connector.connect(request.target, &request.way)));
     let mut connection = connecting.await.unwrap_or_else(|_| Err(bounds.deadline.missed("no connection was made").into()))?;
     connection.count(metrics.map(Metrics::opened));
     let response = connection.exchange(request, bounds).await.map_err(|failed| failed.failure)?;

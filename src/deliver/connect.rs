@@ -11,6 +11,7 @@ mod resolve;
 mod sources;
 mod tls;
 pub(crate) mod tls_words;
+pub(crate) mod way;
 
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,6 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::exchange::connection::Connection;
 use super::exchange::stream::Stream;
@@ -37,6 +37,8 @@ pub(crate) use race::DIALLING_MAX;
 use race::Race;
 use resolve::Resolver;
 use sources::Sources;
+use tls::Tls;
+use way::Way;
 
 /// The settings that a connector is made of.
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ pub(crate) struct Connector {
     options: Options,
     sources: Sources,
     resolver: Resolver,
-    tls: TlsConnector,
+    tls: Tls,
 }
 
 /// Why no connection was made.
@@ -86,23 +88,23 @@ impl Connector {
     pub(crate) fn new(options: Options) -> Result<Self, Error> {
         let sources = Sources::look(options.ca_file.as_deref());
         let resolver = Resolver::new(&options.resolvers, options.connect_timeout).map_err(Error::Resolver)?;
-        let tls = tls::connector(options.ca_file.as_deref())?;
+        let tls = Tls::new(options.ca_file.as_deref())?;
         Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), options, sources, resolver, tls })
     }
 
-    /// Makes a fresh connection to `target`. The lookup, TCP and TLS each end within `connect_timeout`.
+    /// Makes a fresh connection to `target` by `way`. The lookup, TCP and TLS each end within `connect_timeout`.
     ///
     /// The connection is boxed since it is large and moves with each attempt.
-    pub(crate) async fn connect(&self, target: &Target) -> Result<Box<Connection>, Unconnected> {
+    pub(crate) async fn connect(&self, target: &Target, way: &Way) -> Result<Box<Connection>, Unconnected> {
         let tcp = self.reach(target).await?;
         self.judge_ends(&tcp)?;
         let stream = if target.is_tls() {
-            let shaking = async { Ok(tls::handshake(&self.tls, target.host(), tcp).await?) };
+            let shaking = async { Ok(tls::handshake(&self.tls.connector(way.tls.as_deref())?, target.host(), tcp).await?) };
             Stream::Tls(Box::new(self.stage("the TLS handshake", shaking).await?))
         } else {
             Stream::Plain(tcp)
         };
-        Ok(Box::new(Connection::open(stream, target, self.id)))
+        Ok(Box::new(Connection::open(stream, target, way, self.id)))
     }
 
     /// Whether this connector made `connection`, so that its guard and certificates applied.

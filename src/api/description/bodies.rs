@@ -136,6 +136,9 @@ pub(in crate::api) struct Settings {
     /// What `Authorization` says in every attempt. Answers show the secrets in it masked.
     #[schemars(skip_serializing_if = "Option::is_none")]
     auth: Option<Auth>,
+    /// A certificate that is shown to the endpoint, and authorities that are trusted for it. Answers show the key masked.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    tls: Option<OwnTls>,
     /// The share of the events that is delivered, above 0 and at most 1. The event's id decides.
     #[schemars(skip_serializing_if = "Option::is_none", extend("exclusiveMinimum" = 0, "maximum" = 1))]
     sample: Option<f64>,
@@ -173,6 +176,21 @@ enum Auth {
 enum Style {
     Basic,
     Form,
+}
+
+/// PEM texts: `client_cert` and `client_key` together, `ca`, or all of them.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct OwnTls {
+    /// A certificate, and those that lead from it to an authority.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    client_cert: Option<String>,
+    /// The key of the first certificate, unencrypted.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    client_key: Option<String>,
+    /// Authorities that are trusted besides those of the service.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
 }
 
 /// Exactly one of the three policies.

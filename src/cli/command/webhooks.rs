@@ -384,6 +384,7 @@ const ORDER: &[&str] = &[
     "sample",
     "headers",
     "auth",
+    "tls",
     "description",
     "status",
     "is_active",

@@ -122,7 +122,7 @@ fn shape(name: &str) -> Shape {
     match name {
         "channels" => Shape::list(Shape::Text),
         "metadata" => Shape::NamedTexts,
-        "headers" | "auth" => Shape::NamedCredentials,
+        "headers" | "auth" | "tls" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
         "rate_limit" => Shape::Text,
         "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
@@ -143,6 +143,7 @@ fn remedy(name: &str) -> Remedy {
         "concurrency" => "4",
         "rate_limit" => "\"10/s\"",
         "sample" => "0.1",
+        "tls" => "{ client_cert = { file = \"tls/client.pem\" }, client_key = { file = \"tls/client.key\" } }",
         "auth" => "{ type = \"bearer\", token = { file = \"keys/token\" } }",
         "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",
         _ => "{}",

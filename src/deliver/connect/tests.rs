@@ -64,7 +64,7 @@ fn target(url: &str) -> Target {
 }
 
 async fn connect(options: Options, url: &str) -> Result<Box<Connection>, Failure> {
-    Connector::new(options).unwrap().connect(&target(url)).await.map_err(failed)
+    Connector::new(options).unwrap().connect(&target(url), &Way::default()).await.map_err(failed)
 }
 
 fn failed(unconnected: Unconnected) -> Failure {

@@ -26,6 +26,7 @@ use super::request::Request;
 use super::stream::Stream;
 use super::words::{self, Place};
 use crate::clock;
+use crate::deliver::connect::way::Way;
 use crate::deliver::cut::Cut;
 use crate::domain::delivery::outcome::{Class, Failure, Response};
 use crate::domain::webhook::target::Target;
@@ -78,6 +79,7 @@ pub(crate) struct Connection {
     received: BytesMut,
     sending: Sending,
     origin: Target,
+    way: Way,
     connector: u64,
     opened: Instant,
     used: bool,
@@ -102,13 +104,14 @@ struct Sending {
 }
 
 impl Connection {
-    /// Speaks HTTP over a connected stream. `connector` is the id of the connector that made it.
-    pub(in crate::deliver) fn open(stream: Stream, target: &Target, connector: u64) -> Self {
+    /// Speaks HTTP over a stream that was connected by `way`. `connector` is the id of the connector that made it.
+    pub(in crate::deliver) fn open(stream: Stream, target: &Target, way: &Way, connector: u64) -> Self {
         Self {
             stream: Some(stream),
             received: BytesMut::new(),
             sending: Sending::default(),
             origin: target.clone(),
+            way: way.clone(),
             connector,
             opened: clock::steady(),
             used: false,
@@ -135,9 +138,9 @@ impl Connection {
         clock::steady().saturating_duration_since(self.opened)
     }
 
-    /// Whether the connection leads to the origin of `target`.
-    pub(crate) fn serves(&self, target: &Target) -> bool {
-        self.origin.shares_origin(target)
+    /// Whether the connection leads to the origin of the request's target, by the request's way.
+    pub(crate) fn serves(&self, request: &Request<'_>) -> bool {
+        self.origin.shares_origin(request.target) && self.way == request.way
     }
 
     /// Waits until the peer closes the idle connection or sends something unasked, and closes it. It may be dropped and called

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
+use crate::deliver::connect::way::Way;
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::{Headers, is_token};
 use crate::domain::webhook::egress::auth::AUTHORIZATION;
@@ -15,6 +16,7 @@ use crate::domain::webhook::target::Target;
 #[derive(Clone, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) target: &'a Target,
+    pub(crate) way: Way,
     /// All headers, in the order in which they are sent.
     headers: Headers,
     /// An `Authorization` that is sent besides the headers.
@@ -44,7 +46,12 @@ impl<'a> Request<'a> {
             check(name, value)?;
             headers.push(name, value);
         }
-        Ok(Self { target, headers, authorization: None, body })
+        Ok(Self { target, way: Way::default(), headers, authorization: None, body })
+    }
+
+    /// The same request by this way.
+    pub(crate) fn by(self, way: Way) -> Self {
+        Self { way, ..self }
     }
 
     /// Sets the `Authorization` header, in place of the one that was set before. The headers have none.

@@ -19,6 +19,7 @@ use crate::budget::Capture;
 use crate::clock;
 use crate::deliver::attempt::authorized::attempt_authorized;
 use crate::deliver::attempt::{self, attempt};
+use crate::deliver::connect::way::Way;
 use crate::deliver::exchange::connection::Connection;
 use crate::deliver::exchange::request::Request;
 use crate::deliver::queues::HealthSignal;
@@ -196,7 +197,7 @@ impl Pump {
         let body = event.content.body();
         let headers = self.headers(begun, event, dialect, &body);
         let mut request = match Request::new(target, &headers, body) {
-            Ok(request) => request,
+            Ok(request) => request.by(Way::new(begun.endpoint.definition.settings.egress.as_deref())),
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
         let limits = attempt::Limits {
@@ -227,7 +228,8 @@ impl Pump {
         match egress.and_then(Egress::client_credentials) {
             None => attempt(connector, kept, request, limits).await,
             Some(credentials) => {
-                let asking = Asking { credentials, connector, guard, schemes };
+                let way = request.way.clone();
+                let asking = Asking { credentials, connector, way: &way, guard, schemes };
                 // The future is boxed since few webhooks need so much state.
                 Box::pin(attempt_authorized(connector, kept, request, limits, (&self.tokens, asking))).await
             }

@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use super::answer::{self, ANSWER_BYTES_MAX, Granted};
+use crate::deliver::connect::way::Way;
 use crate::deliver::connect::{Connector, Unconnected};
 use crate::deliver::exchange::connection::Bounds;
 use crate::deliver::exchange::request::Request;
@@ -18,6 +19,8 @@ use crate::domain::webhook::target::{Guard, REFUSED, Reason, Schemes, Target};
 pub(in crate::deliver) struct Asking<'a> {
     pub(in crate::deliver) credentials: &'a ClientCredentials,
     pub(in crate::deliver) connector: &'a Connector,
+    /// The way of the webhook's attempts. A server may bind its tokens to the client certificate (RFC 8705).
+    pub(in crate::deliver) way: &'a Way,
     pub(in crate::deliver) guard: &'a Guard,
     pub(in crate::deliver) schemes: Schemes,
 }
@@ -38,7 +41,8 @@ impl Asking<'_> {
 
     async fn exchange(self, target: &Target, bounds: Bounds<'_>) -> Result<Granted, Unconnected> {
         let request = Request::new(target, &self.headers(), Bytes::from(self.credentials.form()))?;
-        let mut connection = self.connector.connect(target).await?;
+        let request = request.by(self.way.clone());
+        let mut connection = self.connector.connect(target, self.way).await?;
         let response = connection.exchange(&request, bounds).await.map_err(|failed| failed.failure)?;
         answer::read(&response).map_err(|why| Failure::new(Class::Auth, why).into())
     }

@@ -5,11 +5,13 @@
 
 pub(crate) mod auth;
 mod headers;
+mod tls;
 
 use std::sync::Arc;
 
 pub(crate) use auth::{Auth, ClientCredentials};
 pub(crate) use headers::ExtraHeaders;
+pub(crate) use tls::{OwnTls, TlsId};
 
 use super::secret::Secret;
 use super::settings::Member;
@@ -25,6 +27,8 @@ use auth::AUTHORIZATION;
 pub(crate) struct Egress {
     pub(crate) headers: ExtraHeaders,
     pub(crate) auth: Option<Auth>,
+    /// Shared with the connections that were made with it.
+    pub(crate) tls: Option<Arc<OwnTls>>,
 }
 
 /// One part of the way out with its value; an empty value takes the part away.
@@ -32,6 +36,7 @@ pub(crate) struct Egress {
 pub(crate) enum Part {
     Headers(ExtraHeaders),
     Auth(Option<Auth>),
+    Tls(Option<Arc<OwnTls>>),
 }
 
 impl Part {
@@ -42,6 +47,7 @@ impl Part {
             HEADERS if !is_given => Ok(Self::Headers(ExtraHeaders::default())),
             HEADERS => ExtraHeaders::read(json).map(Self::Headers),
             AUTH => is_given.then(|| Auth::read(json)).transpose().map(Self::Auth),
+            TLS => is_given.then(|| OwnTls::read(json).map(Arc::new)).transpose().map(Self::Tls),
             _ => return None,
         })
     }
@@ -51,6 +57,7 @@ impl Part {
         match self {
             Self::Headers(headers) => headers.conflicts(dialect),
             Self::Auth(auth) => auth.iter().flat_map(|auth| auth.conflicts(dialect)).collect(),
+            Self::Tls(_) => Vec::new(),
         }
     }
 
@@ -70,6 +77,7 @@ impl Egress {
         match part {
             Part::Headers(headers) => changed.headers = headers,
             Part::Auth(auth) => changed.auth = auth,
+            Part::Tls(tls) => changed.tls = tls,
         }
         (changed != Self::default()).then(|| Arc::new(changed))
     }
@@ -78,14 +86,16 @@ impl Egress {
     pub(super) fn members(&self) -> Vec<Member<'static>> {
         let headers = (!self.headers.is_empty()).then(|| Member { name: HEADERS, json: self.headers.masked_json().into() });
         let auth = self.auth.as_ref().map(|auth| Member { name: AUTH, json: auth.masked_json().into() });
-        headers.into_iter().chain(auth).collect()
+        let tls = self.tls.as_ref().map(|tls| Member { name: TLS, json: tls.masked_json().into() });
+        headers.into_iter().chain(auth).chain(tls).collect()
     }
 
     /// The parts that are set, each as JSON that [`Part::read`] reads.
     pub(super) fn secrets(&self) -> Vec<(&'static str, Secret)> {
         let headers = (!self.headers.is_empty()).then(|| (HEADERS, self.headers.json()));
         let auth = self.auth.as_ref().map(|auth| (AUTH, auth.json()));
-        headers.into_iter().chain(auth).collect()
+        let tls = self.tls.as_ref().map(|tls| (TLS, tls.json()));
+        headers.into_iter().chain(auth).chain(tls).collect()
     }
 
     /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it, and credentials of `auth` stand
@@ -129,10 +139,11 @@ const MASKED: &str =
 
 pub(super) const HEADERS: &str = "headers";
 pub(super) const AUTH: &str = "auth";
+pub(super) const TLS: &str = "tls";
 
 /// Whether the setting of this name is a part of the way out, so that its value is sealed on disk.
 pub(super) fn is_part(name: &str) -> bool {
-    [HEADERS, AUTH].contains(&name)
+    [HEADERS, AUTH, TLS].contains(&name)
 }
 
 #[cfg(test)]

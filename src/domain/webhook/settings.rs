@@ -241,8 +241,20 @@ const RATE_LIMIT: &str = "rate_limit";
 const SAMPLE: &str = "sample";
 
 /// The name of every setting, in the order in which answers show them.
-pub(crate) const NAMES: &[&str] =
-    &[FILTER, CHANNELS, METADATA, TIMEOUT, RETRY, DISABLE, CONCURRENCY, RATE_LIMIT, SAMPLE, egress::HEADERS, egress::AUTH];
+pub(crate) const NAMES: &[&str] = &[
+    FILTER,
+    CHANNELS,
+    METADATA,
+    TIMEOUT,
+    RETRY,
+    DISABLE,
+    CONCURRENCY,
+    RATE_LIMIT,
+    SAMPLE,
+    egress::HEADERS,
+    egress::AUTH,
+    egress::TLS,
+];
 
 #[cfg(test)]
 mod tests {
@@ -261,7 +273,11 @@ mod tests {
         (SAMPLE, "0.25"),
         (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
         (egress::AUTH, r#"{"token":"a-key-of-its-own","type":"bearer"}"#),
+        (egress::TLS, AUTHORITY),
     ];
+
+    /// A certificate that signs itself, made for this test.
+    const AUTHORITY: &str = r#"{"ca":"-----BEGIN CERTIFICATE-----\nMIIBmDCCAT+gAwIBAgIUeHwNqakcs1aKNzyh/pKdcMjyxuowCgYIKoZIzj0EAwIw\nITEfMB0GA1UEAwwWYW4gYXV0aG9yaXR5IGZvciB0ZXN0czAgFw0yNjExMjcxOTE1\nMDdaGA8yMTI2MTEwMzE5MTUwN1owITEfMB0GA1UEAwwWYW4gYXV0aG9yaXR5IGZv\nciB0ZXN0czBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABJ+h4/xB9LCWw9rHhsCV\nAAEQK8GSsMjol4HxhOldDD0l6uwZZUddSExsmDCoYLW6bD9F4g5dMIRItXgkAZu9\n4MCjUzBRMB0GA1UdDgQWBBQw29hg8XeyU8saCuIj1VlsxVOCxDAfBgNVHSMEGDAW\ngBQw29hg8XeyU8saCuIj1VlsxVOCxDAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49\nBAMCA0cAMEQCIHbkQ4HKCyCjlnOdQwu0bLnfCQDcs8ACihZAmPWfV8gvAiBJ4Wob\nMtjX6zF1y8+yF+Kmuwuqfw9HFSLMTynV9NjcNQ==\n-----END CERTIFICATE-----\n"}"#;
 
     fn all() -> Arc<WebhookSettings> {
         let changes: Vec<_> = EXAMPLES.iter().map(|(name, json)| Setting::read(name, json).expect(name)).collect();

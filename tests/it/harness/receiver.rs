@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -142,7 +146,16 @@ impl Receiver {
 
     /// Listens with TLS. Also returns the certificate of its authority as PEM.
     pub(crate) async fn start_tls(names: &[&str]) -> (Self, String) {
-        let (acceptor, authority) = tls(names);
+        Self::start_tls_that(names, None).await
+    }
+
+    /// Listens with TLS, and demands a client certificate that the authority `clients`, given as PEM, has issued.
+    pub(crate) async fn start_mutual_tls(names: &[&str], clients: &str) -> (Self, String) {
+        Self::start_tls_that(names, Some(clients)).await
+    }
+
+    async fn start_tls_that(names: &[&str], clients: Option<&str>) -> (Self, String) {
+        let (acceptor, authority) = tls(names, clients);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         (Self::listen(listener, "https", Some(acceptor)), authority)
     }
@@ -350,7 +363,15 @@ fn answer(status: u16, headers: &[(String, String)], body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn tls(names: &[&str]) -> (TlsAcceptor, String) {
+/// Takes nobody whose certificate was not issued by this authority.
+fn demanding(clients: &str) -> Arc<dyn ClientCertVerifier> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(clients.as_bytes()).expect("PEM")).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().expect("an authority is there")
+}
+
+fn tls(names: &[&str], clients: Option<&str>) -> (TlsAcceptor, String) {
     let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut authority = CertificateParams::new([]).expect("no names");
     // The authority needs a name of its own: a certificate whose issuer has the same name counts as self-signed.
@@ -363,6 +384,10 @@ fn tls(names: &[&str]) -> (TlsAcceptor, String) {
     let config =
         rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("ring has them");
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
-    let config = config.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).expect("the key fits");
+    let config = match clients {
+        None => config.with_no_client_auth(),
+        Some(clients) => config.with_client_cert_verifier(demanding(clients)),
+    };
+    let config = config.with_single_cert(vec![leaf.der().clone()], key).expect("the key fits");
     (TlsAcceptor::from(Arc::new(config)), authority.pem())
 }

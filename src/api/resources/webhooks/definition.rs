@@ -31,6 +31,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "sample",
     "headers",
     "auth",
+    "tls",
 ];
 
 /// The members of PATCH.
@@ -53,6 +54,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "sample",
     "headers",
     "auth",
+    "tls",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.

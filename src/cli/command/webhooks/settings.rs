@@ -56,6 +56,11 @@ pub(crate) struct Settings {
     /// for not at all. Shown masked
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     auth: Option<Secret>,
+
+    /// The TLS of its connections, as in {"client_cert":"PEM","client_key":"PEM","ca":"PEM"}: JSON, @FILE, or - for stdin; null for
+    /// what the config says. The key is shown masked
+    #[arg(long, value_name = "JSON", value_parser = hidden)]
+    tls: Option<Secret>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -77,6 +82,7 @@ impl Settings {
             ("sample", json("--sample", &self.sample)?),
             ("headers", secret_json("--headers", self.headers.as_ref())?),
             ("auth", secret_json("--auth", self.auth.as_ref())?),
+            ("tls", secret_json("--tls", self.tls.as_ref())?),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }

@@ -53,7 +53,7 @@ async fn names_are_absolute_and_both_families_are_asked_for_once() {
     let connector = Connector::new(options(&["127.0.0.1/32", "::1/128"], Some(dns.address))).unwrap();
     let target = target(&format!("http://{NAME}.:{}/", canary.address.port()));
     for _ in 0..3 {
-        connector.connect(&target).await.map(drop).unwrap();
+        connector.connect(&target, &Way::default()).await.map(drop).unwrap();
     }
     assert_eq!(dns.asked(), ["hook.example.test.", "hook.example.test."]);
     assert_eq!(canary.count().await, 3);
@@ -132,8 +132,8 @@ async fn an_error_before_an_answer_skips_no_judgement() {
     .await;
     let connector = Connector::new(options(&["127.0.0.1/32"], Some(dns.address))).unwrap();
     let target = target("http://hook.example.test:8080/");
-    let classes =
-        [connector.connect(&target).await, connector.connect(&target).await].map(|result| failed(result.err().unwrap()).class);
+    let classes = [connector.connect(&target, &Way::default()).await, connector.connect(&target, &Way::default()).await]
+        .map(|result| failed(result.err().unwrap()).class);
     assert_eq!(classes.last(), Some(&Class::Policy), "{classes:?}");
 }
 
@@ -151,7 +151,7 @@ async fn rebinding_reaches_nothing_that_is_refused() {
     let target = target(&format!("http://{NAME}:{}/", open.address.port()));
     let mut refused = 0;
     for _ in 0..1_000 {
-        match connector.connect(&target).await {
+        match connector.connect(&target, &Way::default()).await {
             Ok(_) => {}
             Err(unconnected) => {
                 assert_eq!(failed(unconnected).class, Class::Policy);

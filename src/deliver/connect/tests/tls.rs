@@ -87,7 +87,7 @@ async fn post(options: Options, url: &str) -> Result<u16, Failure> {
     use crate::deliver::exchange::connection::{Bounds, Deadline};
     use crate::deliver::exchange::request::Request;
     let target = target(url);
-    let mut connection = Connector::new(options).unwrap().connect(&target).await.map_err(failed)?;
+    let mut connection = Connector::new(options).unwrap().connect(&target, &Way::default()).await.map_err(failed)?;
     let request = Request::new(&target, &Headers::default(), "{}".into())?;
     let after = Duration::from_secs(5);
     let deadline = Deadline { at: clock::steady() + after, after };

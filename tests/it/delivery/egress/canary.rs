@@ -112,6 +112,8 @@ async fn refusals(service: &Service, id: &str) -> String {
         json!({ "auth": { "type": "basic", "username": "u", "password": "canary\n" } }),
         json!({ "auth": { "type": "oauth2", "client_secret": "canary" } }),
         json!({ "auth": { "type": "canary" } }),
+        json!({ "tls": { "client_key": "canary" } }),
+        json!({ "tls": { "client_cert": "canary", "client_key": "-----BEGIN PRIVATE KEY-----\ncanary" } }),
     ] {
         let answer = acme.patch(&path, &wrong).await;
         answer.problem(422, &[]);
