@@ -328,6 +328,7 @@ impl Api {
             Call::ListAudit => resources::admin::audit::list(context).await,
             Call::ListTenants => resources::admin::tenants::list(context).await,
             Call::ShowTenant => resources::admin::tenants::show(context).await,
+            Call::DeleteTenant => resources::admin::tenants::delete(context).await,
             Call::PutTenant => resources::admin::tenants::put(context).await,
         }
     }

@@ -222,6 +222,11 @@ impl Commands<'_> {
         self.store.ask(self.store.line_of_owned(&new.owned), |to| Op::DescribeTenant(Box::new(new), self.by.clone(), to)).await?
     }
 
+    /// Deletes a tenant: its webhooks, keys and secrets at once, the rest of it a slice in each commit. Answers how far that has come.
+    pub(crate) async fn delete_tenant(self, owned: Owned) -> Result<Tenant, Denied> {
+        self.store.ask(self.store.line_of_owned(&owned), |to| Op::DeleteTenant(owned, self.by.clone(), to)).await?
+    }
+
     /// The operator says that the wall clock is right; false when nobody doubted that.
     pub(crate) async fn accept_clock(self) -> Result<bool, Denied> {
         self.store.ask(Line::COMMON, |to| Op::AcceptClock(self.by.clone(), to)).await?

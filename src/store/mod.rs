@@ -43,7 +43,7 @@ pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
-pub(crate) use message::tenant::{NewTenant, Tenant, TenantFilter};
+pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, Status, View, WebhookFilter, WebhookView, status};
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::backup::compact::{Compacted, compact};
@@ -155,6 +155,12 @@ pub(crate) enum Denied {
     TenantRemoved(Box<str>),
     #[error("this tenant belongs to the config file; change it there and run `hookwheel reload`")]
     TenantInFile,
+    #[error("no such tenant")]
+    NoTenant,
+    #[error("the tenant `{0}` is being deleted; try again when that has come to its end, which `hookwheel tenants show` tells")]
+    TenantDeleting(Box<str>),
+    #[error("the default tenant is always there; delete its webhooks and revoke its keys instead")]
+    DefaultTenant,
     #[error("the service is stopping")]
     Closing,
 }

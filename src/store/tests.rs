@@ -6,6 +6,7 @@ mod cancel;
 mod catalogue;
 mod cut;
 mod damage;
+mod deletion;
 mod flips;
 mod index;
 mod keys;

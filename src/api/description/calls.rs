@@ -215,6 +215,13 @@ fn of_admin(call: Call) -> Option<Operation> {
             .answer::<Tenant>(200, "The tenant as it is now.")
             .answer::<Tenant>(201, "The tenant was made.")
             .refuses(&[409, 507]),
+        Call::DeleteTenant => of("deleteTenant", "Delete a tenant")
+            .more(
+                "Its webhooks, keys and secrets are gone with the answer. Its events and its log are erased afterwards; until all is gone, \
+                 the tenant shows `deleting`.",
+            )
+            .answer::<Tenant>(202, "The tenant, with how far its deletion has come.")
+            .refuses(&[409]),
         _ => return None,
     })
 }

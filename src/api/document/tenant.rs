@@ -27,6 +27,20 @@ pub(crate) struct Tenant {
     pub(crate) created_at: Option<Moment>,
     /// When the API described it last.
     pub(crate) updated_at: Option<Moment>,
+    /// How far its deletion has come. Absent for a tenant that stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) deleting: Option<Deleting>,
+}
+
+/// A deletion under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Deleting {
+    /// When it was asked for.
+    pub(crate) since: Moment,
+    /// Events and deliveries that were erased so far.
+    pub(crate) events: u64,
+    pub(crate) deliveries: u64,
 }
 
 /// Who says what a tenant is.

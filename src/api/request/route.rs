@@ -113,6 +113,7 @@ pub(crate) enum Call {
     ListTenants,
     ShowTenant,
     PutTenant,
+    DeleteTenant,
 }
 
 /// The calls of one path, at most one for each method.
@@ -271,6 +272,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/tenants", Need::ReadTenants, Call::ListTenants),
     route(Verb::Get, "/v1/admin/tenants/{provider}/{id}", Need::ReadTenants, Call::ShowTenant),
     route(Verb::Put, "/v1/admin/tenants/{provider}/{id}", Need::ManageTenants, Call::PutTenant),
+    route(Verb::Delete, "/v1/admin/tenants/{provider}/{id}", Need::ManageTenants, Call::DeleteTenant),
 ];
 
 #[cfg(test)]

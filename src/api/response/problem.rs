@@ -209,9 +209,12 @@ fn kind_of_refusal(refusal: &Refusal) -> ProblemType {
 /// Each cause is named, as above.
 fn kind_of_denial(denied: &Denied) -> ProblemType {
     match denied {
-        Denied::NoWebhook | Denied::NoDelivery | Denied::NoKey | Denied::NoConnection | Denied::NoEventType => {
-            ProblemType::NotFound
-        }
+        Denied::NoWebhook
+        | Denied::NoDelivery
+        | Denied::NoKey
+        | Denied::NoConnection
+        | Denied::NoEventType
+        | Denied::NoTenant => ProblemType::NotFound,
         Denied::FileOwned | Denied::SecretFromFile | Denied::KeyInFile | Denied::TenantInFile => ProblemType::FileOwned,
         Denied::Disabled => ProblemType::Disabled,
         Denied::Removed | Denied::TenantRemoved(_) => ProblemType::Removed,
@@ -221,6 +224,8 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NothingPending
         | Denied::BeingPurged
         | Denied::KeyRevoked
+        | Denied::TenantDeleting(_)
+        | Denied::DefaultTenant
         | Denied::ConnectionOpen(_) => ProblemType::WrongState,
         Denied::NameTaken(_) | Denied::NameOfRemoved { .. } | Denied::NameTakenByApi(_) => ProblemType::NameTaken,
         Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,
@@ -236,6 +241,7 @@ fn missing_of(denied: &Denied) -> Option<Resource> {
         Denied::NoWebhook => Some(Resource::Webhook),
         Denied::NoDelivery => Some(Resource::Delivery),
         Denied::NoKey => Some(Resource::Key),
+        Denied::NoTenant => Some(Resource::Tenant),
         Denied::NoConnection => Some(Resource::Connection),
         Denied::NoEventType => Some(Resource::EventType),
         _ => None,
@@ -345,6 +351,9 @@ mod tests {
             (Denied::NoWebhook, 404),
             (Denied::NoDelivery, 404),
             (Denied::NoKey, 404),
+            (Denied::NoTenant, 404),
+            (Denied::TenantDeleting("t".into()), 409),
+            (Denied::DefaultTenant, 409),
             (Denied::NoEventType, 404),
             (Denied::FileOwned, 409),
             (Denied::TooMany(5), 409),

@@ -18,7 +18,7 @@ use crate::cli::output::words::json_line;
 use crate::cli::output::words::{in_cell, record};
 use crate::domain::rate::Rate;
 
-/// List, show and describe tenants: the customers of a provider
+/// List, show, describe and delete tenants: the customers of a provider
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tenants {
     /// List tenants, oldest first
@@ -26,6 +26,9 @@ pub(crate) enum Tenants {
     List(List),
     /// Show one tenant
     Show(Show),
+    /// Delete a tenant: its webhooks, keys and secrets at once, then its events and log; `show` tells how far that has come
+    #[command(visible_alias = "rm")]
+    Delete(Delete),
     /// Replace the description of a tenant, or make the tenant; an option left out clears its value
     Put(Box<Put>),
 }
@@ -80,11 +83,22 @@ pub(crate) struct Put {
     reach: Reach,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct Delete {
+    /// The tenant
+    #[arg(value_name = "PROVIDER/TENANT", value_parser = args::one_tenant)]
+    tenant: (String, String),
+
+    #[command(flatten)]
+    reach: Reach,
+}
+
 impl Tenants {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
         match self {
             Self::List(list) => list.run(out),
             Self::Show(show) => show.run(out),
+            Self::Delete(delete) => delete.run(out),
             Self::Put(put) => put.run(out),
         }
     }
@@ -118,8 +132,12 @@ impl List {
 fn row(tenant: &Tenant) -> Vec<String> {
     let id = format!("{}/{}", tenant.provider, tenant.id);
     let created = tenant.created_at.map(|at| at.to_string()).unwrap_or_default();
-    let (rate, from) =
-        (tenant.rate_limit.as_deref().unwrap_or_default(), if tenant.removed { "removed" } else { tenant.owner.name() });
+    let rate = tenant.rate_limit.as_deref().unwrap_or_default();
+    let from = match (tenant.deleting, tenant.removed) {
+        (Some(_), _) => "deleting",
+        (None, true) => "removed",
+        (None, false) => tenant.owner.name(),
+    };
     [&*id, &*tenant.name, &*tenant.environment, rate, from, &*created].map(in_cell).to_vec()
 }
 
@@ -127,6 +145,18 @@ impl Show {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let (provider, tenant) = &self.tenant;
         whole(&self.reach.service()?.ask(Call::get(format!("/v1/admin/tenants/{provider}/{tenant}")))?, out)
+    }
+}
+
+impl Delete {
+    fn run(self, out: &Out) -> Result<Exit, Failure> {
+        let (provider, tenant) = &self.tenant;
+        let answer = self.reach.service()?.ask(Call::delete(format!("/v1/admin/tenants/{provider}/{tenant}")))?;
+        match out.json {
+            true => out.line(answer.text()?)?,
+            false => out.line(format!("{provider}/{tenant}  deleted; its events and its log go now"))?,
+        }
+        Ok(Exit::Ok)
     }
 }
 

@@ -52,6 +52,8 @@ pub(in crate::store) enum Op {
     KeyUses(Vec<(KeyHash, Timestamp)>),
     /// The answer is the tenant, and whether it was made.
     DescribeTenant(Box<NewTenant>, By, oneshot::Sender<Result<(Tenant, bool), Denied>>),
+    /// The answer is the tenant, with how far its deletion has come.
+    DeleteTenant(Owned, By, oneshot::Sender<Result<Tenant, Denied>>),
     Limits(Limits),
     /// The operator says that the wall clock is right. The answer is whether it was in doubt.
     AcceptClock(By, oneshot::Sender<Result<bool, Denied>>),

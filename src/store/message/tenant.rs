@@ -14,6 +14,8 @@ pub(in crate::store) enum Listing {
     Listed,
     /// It was listed, and was taken out.
     Gone,
+    /// The tenant is being deleted: nothing is taken for it, and what is kept of it goes, a slice in each commit.
+    Deleting,
 }
 
 /// A tenant as it is kept.
@@ -26,12 +28,24 @@ pub(crate) struct Tenant {
     /// When the API described it last.
     pub(crate) updated_at: Option<Timestamp>,
     pub(crate) profile: Profile,
+    /// How far its deletion has come. `None`: it is not being deleted.
+    pub(crate) deletion: Option<Deletion>,
+}
+
+/// How far the deletion of a tenant has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deletion {
+    /// When it was asked for.
+    pub(crate) since: Timestamp,
+    /// Events and deliveries that were erased so far.
+    pub(crate) events: u64,
+    pub(crate) deliveries: u64,
 }
 
 impl Tenant {
     /// A tenant of which nothing is said.
     pub(crate) fn new(owned: Owned, created_at: Option<Timestamp>) -> Self {
-        Self { owned, listing: Listing::Never, created_at, updated_at: None, profile: Profile::default() }
+        Self { owned, listing: Listing::Never, created_at, updated_at: None, profile: Profile::default(), deletion: None }
     }
 
     /// Whether the config file lists it, and so says all that is said of it.

@@ -31,7 +31,7 @@ use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::session::Connection;
-use crate::store::message::tenant::Tenant;
+use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::Listing;
 use crate::store::record::key::{hour_key, log_key};
 use crate::store::record::seal::Sealer;
@@ -281,6 +281,9 @@ fn records_of_tenants_and_providers_are_pinned() {
     let gone = Tenant { listing: Listing::Gone, ..bare.clone() };
     let tenant = Tenant { created_at: Some(AT), updated_at: Some(LATER), profile, ..gone.clone() };
     pinned("tenant", |out| write_tenant(TENANT, &tenant, out), again);
+    let deletion = Some(Deletion { since: LATER, events: 7, deliveries: 300 });
+    let deleted = Tenant { listing: Listing::Deleting, deletion, ..tenant.clone() };
+    pinned("tenant-deleted", |out| write_tenant(TENANT, &deleted, out), again);
     for of_second in ["tenant-2", "tenant-2/3"] {
         assert_eq!(read_tenant(TENANT, &stored(of_second)).unwrap(), gone, "{of_second}");
     }
@@ -461,7 +464,7 @@ fn codes() {
     assert_eq!((failures, brought_code(Brought::Status(4))), ([16, 24], 4));
     assert_eq!([Trigger::Schedule, Trigger::Manual, Trigger::Test].map(trigger_code), [0, 1, 2]);
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
-    assert_eq!([Listing::Never, Listing::Listed, Listing::Gone].map(listing_code), [0, 1, 2]);
+    assert_eq!([Listing::Never, Listing::Listed, Listing::Gone, Listing::Deleting].map(listing_code), [0, 1, 2, 3]);
     assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
     use ObjectKind::{Backup, Clock, Config, EventType};
     assert_eq!(
@@ -478,7 +481,7 @@ fn codes() {
             && end(5).is_err()
             && cause(3).is_err()
             && trigger(3).is_err()
-            && listing(3).is_err()
+            && listing(4).is_err()
             && task(3).is_err()
             && brought(26).is_err()
     );

@@ -16,7 +16,7 @@ use crate::domain::time::Timestamp;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::message::session::Connection;
-use crate::store::message::tenant::{Listing, Tenant};
+use crate::store::message::tenant::{Deletion, Listing, Tenant};
 
 #[derive(Encode, Decode)]
 struct KeyForm {
@@ -83,8 +83,17 @@ struct JudgedTypeForm<'a> {
     deprecated: bool,
 }
 
+/// A tenant that is being deleted: since when, and how many events and deliveries were erased.
+#[derive(Encode, BorrowDecode)]
+struct DeletedTenantForm<'a> {
+    tenant: TenantForm<'a>,
+    since: u64,
+    events: u64,
+    deliveries: u64,
+}
+
 pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Vec<u8>) {
-    let Tenant { owned, listing, created_at, updated_at, profile } = tenant;
+    let Tenant { owned, listing, created_at, updated_at, profile, deletion } = tenant;
     let form = TenantForm {
         provider: &owned.provider,
         tenant: &owned.tenant,
@@ -96,12 +105,24 @@ pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Ve
         metadata: profile.metadata.iter().map(|(name, text)| (&**name, &**text)).collect(),
         rate_limit: profile.rate_limit.map(rate_parts),
     };
-    close_as(TENANT_VERSION, &no.0.to_be_bytes(), &form, out);
+    match deletion {
+        None => close_as(TENANT_VERSION, &no.0.to_be_bytes(), &form, out),
+        Some(Deletion { since, events, deliveries }) => {
+            let (since, events, deliveries) = (since.as_micros(), *events, *deliveries);
+            let form = DeletedTenantForm { tenant: form, since, events, deliveries };
+            close_as(DELETED_TENANT_VERSION, &no.0.to_be_bytes(), &form, out);
+        }
+    }
 }
 
 pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<Tenant, Error> {
     let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", &no.0.to_be_bytes(), bytes)? {
         (TENANT_VERSION, content) => return described(decode("tenant", content)?),
+        (DELETED_TENANT_VERSION, content) => {
+            let DeletedTenantForm { tenant, since, events, deliveries } = decode("tenant", content)?;
+            let deletion = Some(Deletion { since: Timestamp::from_micros(since), events, deliveries });
+            return Ok(Tenant { deletion, ..described(tenant)? });
+        }
         (UNDESCRIBED_TENANT_VERSION, content) => decode("tenant", content)?,
         (VERSION, content) => {
             let (provider, tenant) = decode("tenant", content)?;
@@ -126,6 +147,7 @@ fn described(form: TenantForm<'_>) -> Result<Tenant, Error> {
         created_at: form.created_at.map(Timestamp::from_micros),
         updated_at: form.updated_at.map(Timestamp::from_micros),
         profile,
+        deletion: None,
     })
 }
 
@@ -256,7 +278,7 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
     Ok(EventType { name, description, example, ours: false, version, schema, deprecated })
 }
 
-coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone });
+coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone, 3 = Deleting });
 
 /// The version of a key with its terms and its last use.
 const KEY_VERSION: u8 = 4;
@@ -274,6 +296,9 @@ coded!(per_code, per: Per in "tenant" { 0 = Second, 1 = Minute, 2 = Hour });
 
 /// The version of a tenant with what the API says of it.
 const TENANT_VERSION: u8 = 3;
+
+/// The version of a tenant that is being deleted. Other tenants keep the version before.
+const DELETED_TENANT_VERSION: u8 = 4;
 
 /// The version of a tenant with what the config file says of it. In the version before a tenant was its two names.
 const UNDESCRIBED_TENANT_VERSION: u8 = 2;

@@ -19,7 +19,7 @@
 //! | `revisit` | milliseconds 8, event 8 | – | retention | retention |
 //! | `index` | scope 1, owner 4, event 8, endpoint 4 | – | index, in large batches | retention |
 //! | `endpoint` | endpoint 4 | webhook, secrets sealed; of a deleted one what its log shows | create, change, count | job, sweep |
-//! | `tenant` | tenant 4 | provider and tenant, what the config file and what the API says of it | first use, config, PUT | – |
+//! | `tenant` | tenant 4 | provider and tenant, what the config file and what the API says of it, how far its deletion has come | first use, config, PUT, DELETE | its deletion |
 //! | `key` | SHA-256 32 | API key | keys | keys, config |
 //! | `last_time` | text | microseconds | accept (unique times) | – |
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |

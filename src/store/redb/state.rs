@@ -10,11 +10,12 @@ use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
 use super::tables::index::Flushing;
 use crate::domain::access::KeyHash;
-use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::metrics::Known;
 use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::Limits;
+use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::key::TimeKey;
 use crate::store::record::{Chain, Counters, Fanout, Job};
 use crate::store::shared::revoked::Revoked;
@@ -61,6 +62,10 @@ pub(in crate::store) struct Memory {
     /// The metrics of the providers that the writer has met.
     pub(in crate::store) metrics: Known,
     pub(in crate::store) memtable: Memtable,
+    /// The tenants that are being deleted.
+    pub(in crate::store) deletions: VecDeque<RunningDeletion>,
+    /// How often a slice of a deletion is done.
+    pub(in crate::store) erase_pace: Pace,
     /// Where the chain of the audit log begins and ends.
     pub(in crate::store) audit: Chain,
     /// Rows of the index that are on their way into it.
@@ -90,6 +95,57 @@ pub(in crate::store) struct RunningFanout {
 pub(in crate::store) struct RunningJob {
     pub(in crate::store) endpoint: EndpointNo,
     pub(in crate::store) job: Job,
+}
+
+/// The deletion of a tenant under way.
+#[derive(Debug)]
+pub(in crate::store) struct RunningDeletion {
+    pub(in crate::store) no: TenantNo,
+    pub(in crate::store) tenant: Tenant,
+    /// The newest event that may be the tenant's.
+    pub(in crate::store) until: EventKey,
+    pub(in crate::store) erased: Erased,
+    /// The last webhook that was looked at for what is left of it.
+    pub(in crate::store) looked_at: u32,
+}
+
+/// What of a tenant is erased already. Each step takes what the one before left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Erased {
+    Nothing,
+    /// Nothing, and the index is being written up to the tenant's last event.
+    Waits,
+    /// Nothing, and the index has all that there is.
+    Indexed,
+    Deliveries,
+    Events,
+    /// All but what the log needed of webhooks.
+    Names,
+}
+
+impl RunningDeletion {
+    /// `until`: the newest key that was given.
+    pub(in crate::store) fn new(no: TenantNo, tenant: Tenant, until: EventKey) -> Self {
+        Self { no, tenant, until, erased: Erased::Nothing, looked_at: 0 }
+    }
+
+    pub(in crate::store) fn note(&mut self, count: impl FnOnce(&mut Deletion)) {
+        if let Some(deletion) = &mut self.tenant.deletion {
+            count(deletion);
+        }
+    }
+}
+
+impl Erased {
+    pub(in crate::store) fn next(self) -> Self {
+        match self {
+            Self::Nothing => Self::Waits,
+            Self::Waits => Self::Indexed,
+            Self::Indexed => Self::Deliveries,
+            Self::Deliveries => Self::Events,
+            Self::Events | Self::Names => Self::Names,
+        }
+    }
 }
 
 /// When the next sweep is, and whether the last one left work.

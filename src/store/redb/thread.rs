@@ -234,6 +234,7 @@ impl Writer {
             || memory.schedule.has_expired()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
+            || !memory.deletions.is_empty()
             || memory.flushing.as_ref().is_some_and(|flushing| flushing.hurries)
             || memory.sweep.has_more();
         if busy {
@@ -287,6 +288,7 @@ impl Batch<'_, '_> {
             Op::RevokeKey(id, by, to) => answered!(to, self.revoke_key(&id, &by)?),
             Op::DescribeTenant(new, by, to) => answered!(to, self.describe_tenant(*new, &by)?),
             Op::Limits(limits) => self.memory.limits = limits,
+            Op::DeleteTenant(owned, by, to) => answered!(to, self.delete_tenant(owned, &by)?),
             Op::AcceptClock(by, to) => answered!(to, Ok(self.accept_clock(&by)?)),
             Op::Flush(path, by, to) => answered!(to, Ok(self.flush_for(&path, by.as_deref())?)),
         }
@@ -298,6 +300,7 @@ impl Batch<'_, '_> {
         self.fire()?;
         self.fan()?;
         self.work(is_awaited)?;
+        self.erase(is_awaited)?;
         self.disarm_ended();
         self.notify_of_failures()?;
         self.sweep()?;

@@ -1,5 +1,6 @@
 //! Keys that are made.
 
+use super::tenants;
 use crate::domain::access::{Key, Role};
 use crate::store::Denied;
 use crate::store::record::Listing;
@@ -22,6 +23,7 @@ pub(in crate::store) fn may_add(key: &Key, standing: Standing) -> Result<(), Den
         return Err(Denied::KeyRevoked);
     }
     let Role::Tenant { tenant, .. } = &key.role else { return Ok(()) };
+    tenants::may_make_for(tenant, standing.tenant)?;
     match (key.maker.is_provider(), standing.tenant) {
         (false, _) => Ok(()),
         (true, Some(Listing::Gone)) => Err(Denied::TenantRemoved(tenant.clone())),

@@ -11,6 +11,7 @@ impl Listing {
             (true, _) => Self::Listed,
             (false, Self::Never) => Self::Never,
             (false, Self::Listed | Self::Gone) => Self::Gone,
+            (false, Self::Deleting) => Self::Deleting,
         }
     }
 }
@@ -32,6 +33,7 @@ pub(in crate::store) fn moved(before: Listing, is_listed: bool) -> Option<Listin
 pub(in crate::store) fn may_describe(tenant: &str, listing: Option<Listing>, restores: bool) -> Result<(), Denied> {
     match listing {
         Some(Listing::Listed) => Err(Denied::TenantInFile),
+        Some(Listing::Deleting) => Err(Denied::TenantDeleting(tenant.into())),
         Some(Listing::Gone) if !restores => Err(Denied::TenantRemoved(tenant.into())),
         _ => Ok(()),
     }
@@ -40,15 +42,50 @@ pub(in crate::store) fn may_describe(tenant: &str, listing: Option<Listing>, res
 /// Whether events can be published for a tenant. `listing` is what the config file says of it; `None`: there is none.
 pub(in crate::store) fn existing(tenant: &str, listing: Option<Listing>) -> Result<(), Refusal> {
     match listing {
-        None => Err(Refusal::NoTenant(tenant.into())),
+        None | Some(Listing::Deleting) => Err(Refusal::NoTenant(tenant.into())),
         Some(Listing::Gone) => Err(Refusal::TenantRemoved(tenant.into())),
         Some(Listing::Never | Listing::Listed) => Ok(()),
+    }
+}
+
+/// Whether a key or a webhook may be made for a tenant: not while it is being deleted.
+pub(in crate::store) fn may_make_for(tenant: &str, listing: Option<Listing>) -> Result<(), Denied> {
+    if listing == Some(Listing::Deleting) { Err(Denied::TenantDeleting(tenant.into())) } else { Ok(()) }
+}
+
+/// Whether a tenant may be deleted. What the config file lists is the file's, and so are webhooks of a tenant that it does not list:
+/// those of the default tenant, which is always there. `listing` is what the file says of the tenant; `None`: there is none.
+pub(in crate::store) fn may_delete(listing: Option<Listing>, is_default: bool) -> Result<(), Denied> {
+    match listing {
+        _ if is_default => Err(Denied::DefaultTenant),
+        None => Err(Denied::NoTenant),
+        Some(Listing::Listed) => Err(Denied::TenantInFile),
+        Some(Listing::Never | Listing::Gone | Listing::Deleting) => Ok(()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_made_for_a_tenant_that_is_being_deleted() {
+        let deleting = || Err(Denied::TenantDeleting("t1".into()));
+        assert_eq!(may_make_for("t1", Some(Listing::Deleting)), deleting());
+        assert_eq!(may_describe("t1", Some(Listing::Deleting), true), deleting());
+        assert_eq!(existing("t1", Some(Listing::Deleting)), Err(Refusal::NoTenant("t1".into())));
+        assert_eq!((made_for(Listing::Deleting), moved(Listing::Deleting, false)), (None, None));
+        assert!([None, Some(Listing::Never), Some(Listing::Gone)].iter().all(|listing| may_make_for("t1", *listing).is_ok()));
+    }
+
+    #[test]
+    fn only_what_the_file_does_not_own_is_deleted() {
+        assert_eq!(may_delete(Some(Listing::Listed), false), Err(Denied::TenantInFile));
+        assert_eq!((may_delete(None, false), may_delete(None, true)), (Err(Denied::NoTenant), Err(Denied::DefaultTenant)));
+        assert!(
+            [Listing::Never, Listing::Gone, Listing::Deleting].iter().all(|listing| may_delete(Some(*listing), false).is_ok())
+        );
+    }
 
     #[test]
     fn only_a_tenant_that_was_listed_can_leave_the_file() {

@@ -3,11 +3,13 @@
 use std::mem::discriminant;
 use std::time::Duration;
 
+use super::tenants;
 use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
 use crate::store::message::command::NewWebhook;
+use crate::store::record::Listing;
 use crate::store::{Denied, Owned};
 
 /// What a new webhook is called.
@@ -24,8 +26,8 @@ pub(in crate::store) struct Identity {
 pub(in crate::store) struct Standing<'a> {
     /// The webhook of the tenant that has the name already.
     pub(in crate::store) holder: Option<&'a Endpoint>,
-    /// Whether the tenant was taken out of the config file.
-    pub(in crate::store) is_tenant_gone: bool,
+    /// What the config file says of the tenant; `None`: there is none of that name.
+    pub(in crate::store) tenant: Option<Listing>,
     /// Webhooks of the tenant that [`counts`] says; only read where [`is_limited`].
     pub(in crate::store) made: usize,
 }
@@ -62,13 +64,19 @@ pub(in crate::store) fn may_create(new: &NewWebhook, standing: Standing<'_>) -> 
     if let Some(holder) = standing.holder {
         return Err(taken(holder));
     }
-    if standing.is_tenant_gone && !new.restores {
+    tenants::may_make_for(&new.owned.tenant, standing.tenant)?;
+    if standing.tenant == Some(Listing::Gone) && !new.restores {
         return Err(Denied::TenantRemoved(new.owned.tenant.clone()));
     }
     if is_limited(new) && standing.made >= new.limit as usize {
         return Err(Denied::TooMany(new.limit));
     }
     Ok(())
+}
+
+/// A webhook whose tenant is deleted, also one that the config file owned and does not name any more.
+pub(in crate::store) fn delete_with_tenant(endpoint: &Endpoint, now: Timestamp) -> Endpoint {
+    endpoint.clone().deleted(now)
 }
 
 /// A new webhook. It is active.
@@ -230,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_name_is_had_once_and_the_holder_is_told_of() {
-        let standing = Standing { holder: None, is_tenant_gone: false, made: 0 };
+        let standing = Standing { holder: None, tenant: None, made: 0 };
         let held = |holder: &Endpoint| may_create(&new(Owner::Operator, 0), Standing { holder: Some(holder), ..standing });
         assert_eq!(held(&named("till")), Err(Denied::NameTaken("till".into())));
         let removed = Denied::NameOfRemoved { name: "till".into(), id: "wh_1".into() };
@@ -240,14 +248,14 @@ mod tests {
 
     #[test]
     fn a_tenant_out_of_the_file_gets_a_webhook_only_by_who_may_restore_it() {
-        let gone = Standing { holder: None, is_tenant_gone: true, made: 0 };
+        let gone = Standing { holder: None, tenant: Some(Listing::Gone), made: 0 };
         assert_eq!(may_create(&new(key("k"), 0), gone), Err(Denied::TenantRemoved("t1".into())));
         assert_eq!(may_create(&NewWebhook { restores: true, ..new(Owner::Operator, 0) }, gone), Ok(()));
     }
 
     #[test]
     fn a_key_makes_as_many_webhooks_as_its_limit() {
-        let made = |owner, limit, made| may_create(&new(owner, limit), Standing { holder: None, is_tenant_gone: false, made });
+        let made = |owner, limit, made| may_create(&new(owner, limit), Standing { holder: None, tenant: None, made });
         assert_eq!([0, 4].map(|count| made(key("k"), 5, count)), [Ok(()), Ok(())]);
         assert_eq!([5, 9].map(|count| made(key("k"), 5, count)), [Err(Denied::TooMany(5)), Err(Denied::TooMany(5))]);
         assert_eq!(made(key("k"), 0, 99), Ok(()), "0 is no limit");

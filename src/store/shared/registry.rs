@@ -178,11 +178,6 @@ impl Registry {
         self.tenant(provider, tenant).map(|no| self.listing(no))
     }
 
-    /// Whether a tenant was taken out of the config file and has not come back.
-    pub(in crate::store) fn is_gone(&self, provider: &str, tenant: &str) -> bool {
-        self.listing_of(provider, tenant) == Some(Listing::Gone)
-    }
-
     /// The ids of a provider's tenants, in no order.
     pub(in crate::store) fn tenants_of(&self, provider: &str) -> impl Iterator<Item = &str> {
         self.tenants.get(provider).into_iter().flat_map(|tenants| tenants.keys().map(|tenant| &**tenant))
@@ -199,15 +194,23 @@ impl Registry {
         self.tenants.entry(provider.clone()).or_default().insert(id.clone(), no);
         match tenant.listing {
             Listing::Never => self.listings.remove(&no),
-            Listing::Listed | Listing::Gone => self.listings.insert(no, tenant.listing),
+            Listing::Listed | Listing::Gone | Listing::Deleting => self.listings.insert(no, tenant.listing),
         };
         self.describe(tenant);
+    }
+
+    /// Forgets a tenant. One that the config file has made anew under its name stays.
+    pub(in crate::store) fn drop_tenant(&mut self, no: TenantNo, Owned { provider, tenant }: &Owned) {
+        self.listings.remove(&no);
+        self.of_tenant.remove(&no);
+        let known = self.tenants.get_mut(provider).filter(|tenants| tenants.get(tenant) == Some(&no));
+        known.into_iter().for_each(|tenants| _ = tenants.remove(tenant));
     }
 
     /// Keeps what publishing for a tenant needs to know. What the config file lists, the file describes.
     fn describe(&mut self, tenant: &Tenant) {
         let Owned { provider, tenant: id } = &tenant.owned;
-        match Described::of(&tenant.profile).filter(|_| !tenant.is_from_file()) {
+        match Described::of(&tenant.profile).filter(|_| !tenant.is_from_file() && tenant.deletion.is_none()) {
             Some(described) => {
                 let known = self.described.entry(provider.clone()).or_default();
                 Arc::make_mut(known).insert(id.clone(), described);

@@ -29,7 +29,7 @@ impl Op {
             Self::Sync(..) => false,
             // What ends can be deleted before its age.
             Self::Cancel(..) | Self::Purge(..) => false,
-            Self::CloseConnection(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
+            Self::CloseConnection(..) | Self::DeleteTenant(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             // A row that stands is written anew.
             Self::KeyUses(_) => false,
             Self::Webhook(change, ..) => change.takes_room(),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::{WITHIN, text};
 use crate::harness::config::Config;
+use crate::harness::eventually;
 use crate::harness::receiver::Receiver;
 use crate::harness::service::Service;
 
@@ -119,4 +120,40 @@ async fn a_tenant_gets_no_more_events_than_its_rate_whoever_publishes() {
     let raised = json!({ "rate_limit": "1000/s" }).to_string();
     service.admin().send(Method::PUT, "/v1/admin/tenants/deck/few", "application/json", raised.into()).await.expect(200);
     deck.publish(&json!({ "type": "a", "data": 1, "tenant": "few" })).await.expect(202);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_deleted_tenant_is_gone_with_all_that_was_its() {
+    let (mut service, receiver) = (Service::start(&config()).await, Receiver::start().await);
+    service.cli(&["tenants", "put", "deck/new", "--name", "New"]).expect(0);
+    let key = service.cli(&["keys", "new", "app", "--tenant", "deck/new"]).expect(0).stdout;
+    let app = service.stranger().with_key(key.trim_end());
+    let new = service.admin().with_header("hookwheel-tenant", "deck/new");
+    let webhook = new.subscribe(&receiver.url("/new"), &["*"]).await;
+    for number in 0..50 {
+        new.publish(&json!({ "type": "a", "data": number })).await.expect(202);
+    }
+    receiver.wait_for("/new", 50, WITHIN).await;
+
+    let said = service.cli(&["tenants", "delete", "deck/new"]).expect(0);
+    assert!(said.stdout.starts_with("deck/new  deleted"), "{said:?}");
+    app.get("/v1/webhooks").await.problem(401, &["revoked"]);
+    service.operator().get(&format!("/v1/webhooks/{webhook}")).await.expect(404);
+    new.publish(&json!({ "type": "a", "data": 1 })).await.problem(404, &["tenant"]);
+    service.kill9();
+    service.start_again().await;
+    eventually("the tenant is gone", WITHIN, || async {
+        (service.operator().get("/v1/admin/tenants/deck/new").await.status == 404).then_some(())
+    })
+    .await;
+    assert_eq!(service.operator().get("/v1/admin/deliveries").await.expect(200)["data"], json!([]));
+    service.cli(&["tenants", "delete", "deck/new"]).expect(1).complains(&["(404)"]);
+    service.cli(&["tenants", "delete", "deck/core"]).expect(1).complains(&["(409)", "config file", ".toml"]);
+    service.cli(&["tenants", "delete", "default/default"]).expect(1).complains(&["(409)", "always there"]);
+    let provider = service.provider("deck");
+    provider.delete("/v1/admin/tenants/deck/core").await.problem(403, &["manage"]);
+    let told = service.cli(&["audit", "--object", "tenant", "--json"]).expect(0).json();
+    assert_eq!((&told["data"][0]["before"]["webhooks"], &told["data"][0]["after"]), (&json!(1), &Value::Null), "{told}");
+    service.cli(&["tenants", "put", "deck/new"]).expect(0);
+    service.stop_and_check().await;
 }

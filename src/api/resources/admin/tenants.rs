@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 
-use crate::api::document::tenant::{self as document, TenantOwner};
+use crate::api::document::tenant::{self as document, Deleting, TenantOwner};
 use crate::api::request::auth::Rank;
 use crate::api::request::context::Context;
 use crate::api::request::cursor;
@@ -65,6 +65,27 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     told::tenant(if is_new { "made" } else { "described" }, &context.caller, &tenant.owned);
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok(Reply::document(status, &document(&tenant, context.settings)))
+}
+
+/// `DELETE /v1/admin/tenants/{provider}/{id}`: the tenant's webhooks, keys and secrets are gone with the answer; its events and its log
+/// go afterwards. Until all is gone the tenant shows how far that has come.
+pub(crate) async fn delete(context: &Context<'_>) -> Result<Reply, Problem> {
+    let owned = Whose::named(context, context.provider, context.id)?;
+    context.api.key_changes.take(&context.caller, clock::steady())?;
+    let deleted = context.commands().delete_tenant(owned.clone()).await;
+    let tenant = deleted.map_err(|denied| not_deleted(denied, &owned, context))?;
+    told::tenant("deleted; what is kept of it goes now", &context.caller, &tenant.owned);
+    Ok(Reply::document(StatusCode::ACCEPTED, &document(&tenant, context.settings)))
+}
+
+/// An operator who names a tenant that nobody knows is told the one that was probably meant.
+fn not_deleted(denied: Denied, Owned { provider, tenant }: &Owned, context: &Context<'_>) -> Problem {
+    match denied {
+        Denied::NoTenant if context.caller.rank == Rank::Operator => {
+            context.known_tenant(provider, tenant).err().unwrap_or_else(|| Denied::NoTenant.into())
+        }
+        denied => of_file(denied, context.settings),
+    }
 }
 
 /// Where the config file has the say, its name.
@@ -139,6 +160,11 @@ fn document(tenant: &Tenant, settings: &Settings) -> document::Tenant {
         removed: tenant.has_left_file(),
         created_at: tenant.created_at.map(Into::into),
         updated_at: tenant.updated_at.map(Into::into),
+        deleting: tenant.deletion.map(|deletion| Deleting {
+            since: deletion.since.into(),
+            events: deletion.events,
+            deliveries: deletion.deliveries,
+        }),
     }
 }
 

@@ -89,6 +89,13 @@ pub(in crate::store) fn tenant(before: Option<&Tenant>, after: &Tenant) -> Optio
     }
 }
 
+/// A tenant that is being deleted, with so many webhooks and these keys.
+pub(in crate::store) fn tenant_deleted(tenant: &Tenant, webhooks: usize, keys: &[Key]) -> Change {
+    let keys: Vec<&str> = keys.iter().map(|key| &*key.id).collect();
+    let before = of_tenant(tenant).with("webhooks", webhooks).with("keys", keys);
+    Change { object: tenant_object(&tenant.owned), before: Some(before), after: None }
+}
+
 /// An event type of a provider that was added, changed or taken away. `None`: it is as it was.
 pub(in crate::store) fn event_type(provider: &str, before: Option<&EventType>, after: Option<&EventType>) -> Option<Change> {
     let name = &before.or(after)?.name;

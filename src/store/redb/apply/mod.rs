@@ -1,6 +1,7 @@
 //! What each command reads for its rule in [`rules`](crate::store::rules), and what it writes of the rule's answer. One file each.
 
 pub(in crate::store) mod audit;
+pub(in crate::store) mod delete_tenant;
 pub(in crate::store) mod event_types;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod operational;

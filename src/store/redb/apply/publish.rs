@@ -14,7 +14,7 @@ use crate::store::message::publication::{Accepted, Publication, Refusal};
 use crate::store::message::session::Connection;
 use crate::store::message::tenant::Tenant;
 use crate::store::record::key::time_key;
-use crate::store::record::{self, Named, StoredEvent};
+use crate::store::record::{self, Listing, Named, StoredEvent};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table as journaled;
 use crate::store::rules::publish::filters::{self, Facts};
@@ -56,8 +56,17 @@ impl Batch<'_, '_> {
     }
 
     fn misdirected(&self, publication: &Publication) -> Option<Refusal> {
+        if !self.memory.deletions.is_empty() && self.is_for_deleting(publication) {
+            return publication.tenant.clone().map(Refusal::NoTenant);
+        }
         let target = publish::names_target(publication).then(|| self.target(publication))?;
         publish::misdirected(publication, target)
+    }
+
+    /// Whether its tenant is being deleted. Then no publisher makes it again either.
+    fn is_for_deleting(&self, publication: &Publication) -> bool {
+        let listing = |tenant: &str| self.shared.registry().listing_of(&publication.provider, tenant);
+        publication.tenant.as_deref().and_then(listing) == Some(Listing::Deleting)
     }
 
     /// Whom a publication names, as the registry has them before this batch.
@@ -104,9 +113,12 @@ impl Batch<'_, '_> {
 
     /// The number of a tenant, given at its first use.
     pub(in crate::store) fn tenant_no(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
-        if let Some(no) = self.shared.registry().tenant(provider, tenant) {
-            return Ok(no);
-        }
+        let known = self.shared.registry().tenant(provider, tenant);
+        known.map_or_else(|| self.new_tenant_no(provider, tenant), Ok)
+    }
+
+    /// The next number, under which the name of the tenant is known from here on.
+    pub(in crate::store) fn new_tenant_no(&mut self, provider: &str, tenant: &str) -> Result<TenantNo, Error> {
         self.memory.counters.last_tenant += 1;
         let no = TenantNo(self.memory.counters.last_tenant);
         let owned = Owned { provider: provider.into(), tenant: tenant.into() };

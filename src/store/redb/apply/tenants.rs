@@ -25,14 +25,20 @@ impl Batch<'_, '_> {
         listed: &[Owned],
         brought: &mut FileChanges,
     ) -> Result<HashSet<TenantNo>, Error> {
-        let listed =
-            listed.iter().map(|owned| self.tenant_no(&owned.provider, &owned.tenant)).collect::<Result<HashSet<_>, _>>()?;
+        let listed = listed.iter().map(|owned| self.listed_no(owned)).collect::<Result<HashSet<_>, _>>()?;
         let moved = self.moved_tenants(&listed);
         for (no, owned, listing) in &moved {
             self.put_listing(*no, owned, *listing)?;
             brought.tenant(owned, *listing);
         }
         Ok(moved.into_iter().filter(|(_, _, listing)| *listing == Listing::Gone).map(|(no, _, _)| no).collect())
+    }
+
+    /// The number of a tenant that the file lists. While one of that name is being deleted, this is another one: what is kept of the
+    /// old one goes by its number, and a service whose file lists it must start.
+    fn listed_no(&mut self, Owned { provider, tenant }: &Owned) -> Result<TenantNo, Error> {
+        let is_deleting = self.shared.registry().listing_of(provider, tenant) == Some(Listing::Deleting);
+        if is_deleting { self.new_tenant_no(provider, tenant) } else { self.tenant_no(provider, tenant) }
     }
 
     fn moved_tenants(&self, listed: &HashSet<TenantNo>) -> Vec<(TenantNo, Owned, Listing)> {
@@ -51,7 +57,7 @@ impl Batch<'_, '_> {
     }
 
     /// The tenant as its row has it, which may be of this batch. A damaged row says nothing of it.
-    fn kept_tenant(&mut self, no: TenantNo, owned: &Owned) -> Result<Tenant, Error> {
+    pub(in crate::store) fn kept_tenant(&mut self, no: TenantNo, owned: &Owned) -> Result<Tenant, Error> {
         let row = self.tables.tenant()?.get(no.0)?.map(|row| record::read_tenant(no, row.value()));
         Ok(intact(row)?.unwrap_or_else(|| Tenant::new(owned.clone(), None)))
     }
@@ -63,7 +69,7 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    fn write_tenant(&mut self, no: TenantNo, tenant: &Tenant) -> Result<(), Error> {
+    pub(in crate::store) fn write_tenant(&mut self, no: TenantNo, tenant: &Tenant) -> Result<(), Error> {
         let mut bytes = Vec::new();
         record::write_tenant(no, tenant, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
@@ -150,7 +156,7 @@ impl Batch<'_, '_> {
     }
 
     /// The keys as this transaction has them: one may have been made in the same batch.
-    fn kept_keys(&mut self) -> Result<Vec<Key>, Error> {
+    pub(in crate::store) fn kept_keys(&mut self) -> Result<Vec<Key>, Error> {
         let mut found = Vec::new();
         for row in self.tables.key()?.range::<&KeyHash>(..)? {
             let (hash, value) = row?;

@@ -172,7 +172,7 @@ impl Batch<'_, '_> {
         let holder = self.holder(&new.owned, &new.definition.name, EndpointNo(0));
         let standing = Standing {
             holder: holder.as_deref(),
-            is_tenant_gone: self.shared.registry().is_gone(&new.owned.provider, &new.owned.tenant),
+            tenant: self.shared.registry().listing_of(&new.owned.provider, &new.owned.tenant),
             // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
             made: if webhooks::is_limited(&new) { self.count_made(&new) } else { 0 },
         };

@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod audit;
 pub(in crate::store) mod due;
+pub(in crate::store) mod erase;
 pub(in crate::store) mod fanout;
 pub(in crate::store) mod index_flush;
 pub(in crate::store) mod pace;

@@ -164,7 +164,7 @@ impl Batch<'_, '_> {
         Ok(!found.is_empty() || self.after.removed > before)
     }
 
-    fn has_removed_enough(&self) -> bool {
+    pub(in crate::store) fn has_removed_enough(&self) -> bool {
         self.after.removed >= ROWS
     }
 
@@ -204,18 +204,23 @@ impl Batch<'_, '_> {
         let kept = Kept { deliveries: stored.deliveries, removed: stored.removed };
         let Looked { go, removed, then } = retention::look(event, kept, rows, removal, self.memory.limits.retention, self.now);
         for delivery in &go {
-            self.remove_delivery(delivery)?;
+            let owner = self.entry_or_tombstone(delivery.key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
+            self.remove_delivery(delivery, owner)?;
         }
         stored.removed = removed;
         match then {
-            Then::Forget => self.remove_event(&stored)?,
+            Then::Forget => {
+                let event = &stored.event;
+                let owner = self.tenant_no(&event.provider, listed_under(event.tenant.as_deref()))?;
+                self.remove_event(&stored, owner)?;
+            }
             Then::LookAgain(_) if !go.is_empty() => self.put_event(&stored),
             Then::LookAgain(_) => {}
         }
         Ok(then)
     }
 
-    fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
+    pub(in crate::store) fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
         let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
         let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
         let mut found = Vec::new();
@@ -229,17 +234,18 @@ impl Batch<'_, '_> {
         Ok(found)
     }
 
-    fn remove_delivery(&mut self, delivery: &Delivery) -> Result<(), Error> {
+    /// Removes a delivery with its attempts, and its tenant's and its webhook's row of the index.
+    pub(in crate::store) fn remove_delivery(&mut self, delivery: &Delivery, owner: TenantNo) -> Result<(), Error> {
         let key = delivery.key;
         self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
             self.tables.remove::<Log>(&log_key(key, number))?;
         }
-        let owner = self.entry_or_tombstone(key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
         self.unindex(IndexEntry::delivery(key, owner))
     }
 
-    fn remove_event(&mut self, stored: &StoredEvent) -> Result<(), Error> {
+    /// Removes an event with its id, which its owner lists under its number.
+    pub(in crate::store) fn remove_event(&mut self, stored: &StoredEvent, owner: TenantNo) -> Result<(), Error> {
         let event = &stored.event;
         self.tables.remove::<Event>(&event.key.0.to_be_bytes())?;
         self.after.removed += 1;
@@ -248,7 +254,6 @@ impl Batch<'_, '_> {
         if self.shared.node.event_key(&event.id) != Some(event.key) {
             self.tables.remove::<Name>(&id_name(&event.provider, &event.id, tenant))?;
         }
-        let owner = self.tenant_no(&event.provider, listed_under(tenant))?;
         self.unindex(IndexEntry::event(event.key, owner))
     }
 

@@ -1,7 +1,7 @@
 //! What memory must know of a store before its writer runs: webhooks, tenants, keys, how far each work has come, and what the index
 //! does not have yet.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
@@ -26,11 +26,22 @@ use crate::store::redb::schema::{
     TENANT,
 };
 use crate::store::redb::site::Moment;
-use crate::store::redb::state::{Cursor, Memory, RunningFanout, RunningJob, Sweep};
+use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
 use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{Entry as IndexEntry, Tail};
 use crate::store::shared::registry::Registry;
 use crate::store::writer::schedule::Schedule;
+
+/// The tenants whose deletion was under way. Nothing came in for them since.
+fn read_deletions(txn: &ReadTransaction, newest: EventKey) -> Result<VecDeque<RunningDeletion>, Error> {
+    let mut found = VecDeque::new();
+    for row in schema::read(txn, TENANT)?.range::<u32>(..)? {
+        let (no, row) = row?;
+        let (no, tenant) = (TenantNo(no.value()), record::read_tenant(TenantNo(no.value()), row.value())?);
+        found.extend(tenant.deletion.is_some().then(|| RunningDeletion::new(no, tenant, newest)));
+    }
+    Ok(found)
+}
 
 /// Where the chain of the audit log begins and ends. When nothing tells it any more, it is as the rows that are left say, which a
 /// check of the closed store would report.
@@ -91,7 +102,7 @@ pub(in crate::store) fn read_memory(
     moment: Moment,
 ) -> Result<Memory, Error> {
     let txn = database.begin_read()?;
-    let time = read_time(&counters, moment);
+    let (time, newest) = (read_time(&counters, moment), EventKey(counters.last_key));
     let mut memory = Memory {
         counters,
         schedule: Schedule::new(time.now()),
@@ -118,6 +129,8 @@ pub(in crate::store) fn read_memory(
         memtable: Memtable::default(),
         flushing: None,
         audit: read_chain(&txn)?,
+        deletions: read_deletions(&txn, newest)?,
+        erase_pace: Default::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
         let (event, value) = row?;
