@@ -16,6 +16,7 @@ mod publishers;
 mod receivers;
 mod recoveries;
 mod service;
+mod steady;
 mod world;
 
 use std::ops::Range;

@@ -127,7 +127,7 @@ impl World {
             return Ok(());
         }
         let no = self.draw.pick(&hooks);
-        match self.draw.below(22) {
+        match self.draw.below(24) {
             0 => self.change(no, Change::Disable),
             1..=5 => {
                 let disabled = |hook: &&Hook| hook.stands == Stands::Disabled;
@@ -145,8 +145,8 @@ impl World {
             11 => self.purge(no),
             12 | 13 => self.test(no),
             14 => self.wish(Wish::Cancel),
-            20 => return self.recover(no, Lost::Failed),
-            21 => return self.recover(no, Lost::Missed),
+            20 | 21 => return self.recover(&hooks, Lost::Failed),
+            22 | 23 => return self.recover(&hooks, Lost::Missed),
             _ => self.wish(Wish::Retry),
         }
         Ok(())
@@ -284,7 +284,7 @@ pub(super) fn owned(of: usize, number: usize) -> Owned {
     Owned { provider: provider(of).into(), tenant: tenant(number).into() }
 }
 
-fn definition(new: &NewHook) -> Definition {
+pub(super) fn definition(new: &NewHook) -> Definition {
     let url = "https://example.com/".into();
     Definition {
         name: new.name.clone(),

@@ -2,24 +2,49 @@
 
 use std::time::Duration;
 
-use super::book::{Cause, Is, Known};
+use super::book::{Cause, Is, Known, Stands};
 use super::process::{Answer, Question};
-use super::world::{Held, World, law};
+use super::world::{Broken, Held, World, law};
 use crate::domain::delivery::{End, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::time::Timestamp;
 use crate::store::View;
 use crate::store::stepped::Lost;
 
 impl World {
-    /// Somebody recovers what a webhook lost in the last hours, up to now or up to some time before.
-    pub(super) fn recover(&mut self, no: EndpointNo, what: Lost) -> Held {
+    /// Somebody recovers what a webhook lost in the last hours, up to now or up to some time before. Mostly one that lost something.
+    pub(super) fn recover(&mut self, hooks: &[EndpointNo], what: Lost) -> Held {
         let now = self.process().stepped.store.now();
-        let (back, until) = (self.draw.wait(Duration::from_secs(3 * 3_600)), self.draw.pick(&[0, 0, 60, 1_800]));
+        let (back, until) = (self.draw.wait(Duration::from_secs(6 * 3_600)), self.draw.pick(&[0, 0, 60, 1_800]));
         let window = (EventKey::at(now - back), EventKey::up_to(now - Duration::from_secs(until)));
-        let found = self.process().stepped.to_recover(no, what, window)?;
+        let (mut no, mut found) = (self.draw.pick(hooks), Vec::new());
+        for other in hooks.iter().filter(|no| self.book.hooks.get(no).is_some_and(|hook| hook.stands == Stands::Active)) {
+            let lost =
+                self.process.as_ref().map_or(Ok(Vec::new()), |process| process.stepped.to_recover(*other, what, window))?;
+            if found.is_empty() || (!lost.is_empty() && self.draw.chance(300)) {
+                (no, found) = (*other, lost);
+            }
+        }
         self.step(|| format!("recovers {} deliveries of {no}, {what:?}", found.len()));
-        let recovering = self.process().stepped.recover(no, what, found.clone());
-        self.ask(Question::Recover(no, what, found), async move { Answer::Recovered(recovering.await) });
+        self.look_at_found(what, &found)?;
+        // Now and then two people ask for the same at once.
+        for _ in 0..self.draw.pick(&[1, 1, 2]) {
+            let recovering = self.process().stepped.recover(no, what, found.clone());
+            self.ask(Question::Recover(no, what, found.clone()), async move { Answer::Recovered(recovering.await) });
+        }
+        Ok(())
+    }
+
+    /// What a person has cancelled stays so, and tests are not made again.
+    fn look_at_found(&mut self, what: Lost, found: &[DeliveryKey]) -> Held {
+        for key in found.iter().filter(|_| what == Lost::Failed) {
+            let view = self.process().stepped.reader().delivery_by_key(*key)?;
+            let view = view.ok_or_else(|| Broken(format!("{key:?} is to be recovered, and is not there")))?;
+            let is_lost = matches!(view.delivery.state, State::Failed { end, .. } if end != End::Cancelled);
+            law!(is_lost && !view.delivery.is_test(), "{key:?} is to be recovered, and is {:?}", view.delivery);
+            // It may have ended without an attempt, which nobody has looked at yet.
+            self.compare(*key, &view)?;
+        }
         Ok(())
     }
 
@@ -43,21 +68,18 @@ impl World {
 
     /// Whether a delivery that had failed waits again. `None`: it may have been brought back, and ended by a person since.
     fn runs_again(&mut self, key: DeliveryKey, view: &View) -> Held<Option<bool>> {
-        let Some(known) = self.book.deliveries.get_mut(&key).filter(|known| known.state == Is::Failed && !known.is_doubted)
-        else {
-            return Ok(None);
-        };
+        let Some(known) = self.book.deliveries.get_mut(&key).filter(|known| !known.is_doubted) else { return Ok(None) };
+        if known.state != Is::Failed {
+            return Ok(Some(false));
+        }
         match view.delivery.state {
             State::Pending(_) => {
                 (known.state, known.before, known.ended_at) = (Is::Pending, known.attempts, None);
-                (known.cause, known.not_before) = (Cause::Hand, crate::domain::time::Timestamp::EPOCH);
+                (known.cause, known.not_before) = (Cause::Hand, Timestamp::EPOCH);
                 Ok(Some(true))
             }
             State::Failed { end: End::Cancelled | End::WebhookDeleted | End::Expired, .. } => Ok(None),
-            other => {
-                law!(false, "{key:?} had failed and was recovered, and is {other:?}");
-                Ok(Some(false))
-            }
+            other => Err(Broken(format!("{key:?} had failed and was recovered, and is {other:?}"))),
         }
     }
 
@@ -67,10 +89,7 @@ impl World {
             return Ok(false);
         }
         let number = self.book.events.get(&key.event).copied();
-        let Some(number) = number else {
-            law!(false, "{key:?} was made, and nobody published its event");
-            return Ok(false);
-        };
+        let number = number.ok_or_else(|| Broken(format!("{key:?} was made, and nobody published its event")))?;
         let fits = self.is_mixed || self.book.matching(&self.book.published[number]).contains(&key.endpoint);
         law!(fits, "{key:?} was made as missed, and its webhook does not want publication {number}");
         law!(view.delivery.is_pending(), "{key:?} was made as missed, and is {:?}", view.delivery.state);

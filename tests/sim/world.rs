@@ -349,7 +349,7 @@ impl World {
 
 /// Makes the folder of the store, in memory where the system offers that. It need not be durable, since the simulated power
 /// supply decides what a crash leaves.
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.expect("there is room for temporary files")
