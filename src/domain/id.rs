@@ -2,7 +2,8 @@
 //!
 //! The writer gives each event a key of 64 bits in the order of time. When the publisher chose no id, the event's id is `evt_`
 //! and a ULID made of the key and the store's [`Node`]. A delivery's id is made of the event's key, the endpoint's number and
-//! half the node. So ids need no index, sort like their keys, and differ between stores.
+//! half the node. An attempt's id is made of its start, the lower bits of its event's key, and its endpoint's number. So ids need no
+//! index, sort by their time, and differ between stores.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -92,6 +93,40 @@ pub(crate) struct DeliveryKey {
     pub(crate) endpoint: EndpointNo,
 }
 
+/// An attempt of a delivery, in the order of starts. The writer sees to it that no two attempts of a delivery start in the same
+/// millisecond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct AttemptKey {
+    pub(crate) started_at: Timestamp,
+    pub(crate) delivery: DeliveryKey,
+    /// The number of the attempt, from 1.
+    pub(crate) number: u16,
+}
+
+/// What the id of an attempt says. The event's key is known but for its upper bits, of which few can be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttemptId {
+    started_ms: u64,
+    event_low: u64,
+    endpoint: EndpointNo,
+}
+
+impl AttemptId {
+    /// The deliveries that the attempt may be of, the newest first, down to those of the event `oldest`. Their events lie 49.7 days
+    /// apart, so there are as many as the kept events span such times, and one or two more.
+    pub(crate) fn deliveries(self, oldest: EventKey) -> impl Iterator<Item = DeliveryKey> {
+        // An event may be a little younger than its attempt, where the clock went back.
+        let newest = (self.started_ms >> (EVENT_LOW_BITS - COUNTER_BITS)).saturating_add(1).min(u64::MAX >> EVENT_LOW_BITS);
+        let events = (0..=newest).rev().map(move |high| EventKey((high << EVENT_LOW_BITS) | self.event_low));
+        events.take_while(move |event| *event >= oldest).map(move |event| DeliveryKey { event, endpoint: self.endpoint })
+    }
+
+    /// Whether it is the id of an attempt that started at this time, of one of its deliveries.
+    pub(crate) fn is_of(self, started_at: Timestamp) -> bool {
+        started_at.as_millis() == self.started_ms
+    }
+}
+
 /// 64 random bits that are drawn when a store is made, so that two stores never give the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Node(pub(crate) u64);
@@ -124,6 +159,25 @@ impl Node {
         id(AUDIT, (u128::from(key.0) << 64) | u128::from(self.0))
     }
 
+    pub(crate) fn attempt_id(self, attempt: AttemptKey) -> String {
+        let DeliveryKey { event, endpoint } = attempt.delivery;
+        let rest = (u128::from(event.0 & EVENT_LOW) << u32::BITS) | u128::from(endpoint.0);
+        id(ATTEMPT, (u128::from(attempt.started_at.as_millis()) << ATTEMPT_REST_BITS) | (rest ^ self.stretched()))
+    }
+
+    /// What the id of an attempt says. `None` when the text is no such id. What the id of another store says leads to no attempt.
+    pub(crate) fn read_attempt_id(self, id: &str) -> Option<AttemptId> {
+        let bits = bits(ATTEMPT, id)?;
+        let rest = (bits & ((1 << ATTEMPT_REST_BITS) - 1)) ^ self.stretched();
+        let started_ms = u64::try_from(bits >> ATTEMPT_REST_BITS).ok()?;
+        Some(AttemptId { started_ms, event_low: low(rest >> u32::BITS) & EVENT_LOW, endpoint: EndpointNo(u32::try_from(rest & u128::from(u32::MAX)).ok()?) })
+    }
+
+    /// As many bits as an attempt's id has beside its time.
+    fn stretched(self) -> u128 {
+        (u128::from(self.0) << (ATTEMPT_REST_BITS - u64::BITS)) | u128::from(self.0 >> (2 * u64::BITS - ATTEMPT_REST_BITS))
+    }
+
     fn half(self) -> u32 {
         (self.0 >> 32) as u32
     }
@@ -148,7 +202,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Whether `id` has the form of an id that hookwheel makes: one of its prefixes and a ULID.
 pub(crate) fn has_own_form(id: &str) -> bool {
-    [EVENT, DELIVERY, WEBHOOK, KEY, AUDIT].into_iter().any(|prefix| bits(prefix, id).is_some())
+    [EVENT, DELIVERY, ATTEMPT, WEBHOOK, KEY, AUDIT].into_iter().any(|prefix| bits(prefix, id).is_some())
 }
 
 fn id(prefix: &str, bits: u128) -> String {
@@ -185,12 +239,20 @@ impl fmt::Display for EndpointNo {
 
 const EVENT: &str = "evt_";
 const DELIVERY: &str = "dlv_";
+const ATTEMPT: &str = "att_";
 const WEBHOOK: &str = "wh_";
 const KEY: &str = "key_";
 const AUDIT: &str = "aud_";
 
 /// The bits of the counter: 65,536 events in one millisecond. Beyond that keys run ahead of the clock, and stay in order.
 const COUNTER_BITS: u32 = 16;
+
+/// The bits of an attempt's id behind its time.
+const ATTEMPT_REST_BITS: u32 = 80;
+
+/// The lower bits of an event's key that an attempt's id has: the counter, and 32 bits of milliseconds.
+const EVENT_LOW_BITS: u32 = 48;
+const EVENT_LOW: u64 = (1 << EVENT_LOW_BITS) - 1;
 
 /// The longest id that a publisher may choose, in bytes.
 const NAME_BYTES_MAX: usize = 64;
@@ -205,6 +267,53 @@ mod tests {
         let key = DeliveryKey { event: EventKey(0x0199_0000_1234_0001), endpoint: EndpointNo(7) };
         assert_eq!(node.delivery_key(&node.delivery_id(key)), Some(key));
         assert_eq!(node.event_key(&node.event_id(key.event)), Some(key.event));
+    }
+
+    const MONTH_MS: u64 = 30 * 86_400_000;
+
+    proptest::proptest! {
+        #[test]
+        fn an_attempts_id_leads_back_to_it(
+            node: u64,
+            counter: u16,
+            endpoint: u32,
+            published in 0..1_u64 << 47,
+            late in 0..12 * MONTH_MS,
+            kept in 12 * MONTH_MS..24 * MONTH_MS,
+        ) {
+            let node = Node(node);
+            let event = EventKey((published << 16) | u64::from(counter));
+            let delivery = DeliveryKey { event, endpoint: EndpointNo(endpoint) };
+            let started_at = Timestamp::from_millis(published + late);
+            let text = node.attempt_id(AttemptKey { started_at, delivery, number: 3 });
+            let read = node.read_attempt_id(&text).unwrap();
+            proptest::prop_assert!(read.is_of(started_at) && has_own_form(&text));
+            let oldest = EventKey::at(started_at - std::time::Duration::from_millis(kept));
+            let meant: Vec<_> = read.deliveries(oldest).collect();
+            proptest::prop_assert_eq!(meant.iter().filter(|key| **key == delivery).count(), 1);
+            proptest::prop_assert!(meant.len() <= 18, "{}", meant.len());
+            proptest::prop_assert_eq!(&node.attempt_id(AttemptKey { started_at, delivery: meant[0], number: 1 }), &text);
+        }
+    }
+
+    #[test]
+    fn attempts_ids_sort_by_their_starts() {
+        let id = |ms, event, endpoint| {
+            let delivery = DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) };
+            Node(u64::MAX / 5).attempt_id(AttemptKey { started_at: Timestamp::from_millis(ms), delivery, number: 1 })
+        };
+        assert!(id(7, u64::MAX, u32::MAX) < id(8, 0, 0) && id(8, 5, 5) < id(9, 4, 4));
+    }
+
+    #[test]
+    fn an_attempt_may_have_started_before_its_event() {
+        let delivery = DeliveryKey { event: EventKey::at(Timestamp::from_millis(1 << 32)), endpoint: EndpointNo(1) };
+        let started_at = Timestamp::from_millis((1 << 32) - 1);
+        let text = Node(1).attempt_id(AttemptKey { started_at, delivery, number: 1 });
+        assert!(Node(1).read_attempt_id(&text).unwrap().deliveries(EventKey::MIN).any(|meant| meant == delivery));
+        let foreign = Node(2).read_attempt_id(&text).unwrap();
+        assert!(foreign.deliveries(EventKey::MIN).all(|meant| meant != delivery));
+        assert_eq!(Node(1).read_attempt_id(&Node(1).delivery_id(delivery)), None);
     }
 
     #[test]
@@ -236,7 +345,7 @@ mod tests {
 
     #[test]
     fn the_form_of_our_own_ids_is_known() {
-        for own in ["evt_01K0000000000000000000000A", "dlv_01K0000000000000000000000A", "wh_01K0000000000000000000000A"] {
+        for own in ["att_01K0000000000000000000000A", "evt_01K0000000000000000000000A", "dlv_01K0000000000000000000000A", "wh_01K0000000000000000000000A"] {
             assert!(has_own_form(own), "{own}");
         }
         for free in ["evt_abc123", "event_01K0000000000000000000000A", "01K0000000000000000000000A", "evt_", "evt"] {

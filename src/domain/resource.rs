@@ -7,6 +7,7 @@ pub(crate) enum Resource {
     Tenant,
     Webhook,
     Delivery,
+    Attempt,
     Event,
     EventType,
     Key,
@@ -18,11 +19,12 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Provider,
         Self::Tenant,
         Self::Webhook,
         Self::Delivery,
+        Self::Attempt,
         Self::Event,
         Self::EventType,
         Self::Key,
@@ -38,6 +40,7 @@ impl Resource {
             Self::Tenant => "tenant",
             Self::Webhook => "webhook",
             Self::Delivery => "delivery",
+            Self::Attempt => "attempt",
             Self::Event => "event",
             Self::EventType => "event type",
             Self::Key => "key",

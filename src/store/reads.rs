@@ -12,7 +12,7 @@ use super::handle::Store;
 use super::message::audit::{AuditFilter, AuditPage};
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
-use super::message::view::{Attempt, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage, WebhookView};
+use super::message::view::{Attempt, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage, WebhookView};
 use super::redb::read::Reader;
 use super::redb::read::begin::Begin;
 use super::redb::read::sizes::TableSize;
@@ -20,7 +20,7 @@ use super::{Error, Owned};
 use crate::budget::Share;
 use crate::domain::delivery::tally::{Hour, Tally};
 use crate::domain::event::Event;
-use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::metrics::Now;
 
@@ -81,6 +81,32 @@ impl Store {
         limit: usize,
     ) -> Result<Page, Error> {
         self.aside(move |reader| reader.deliveries(&of, &filter, before, limit)).await
+    }
+
+    /// An attempt by its id. Whose it is, its webhook tells.
+    pub(crate) async fn attempt_key(&self, id: String) -> Result<Option<AttemptKey>, Error> {
+        self.aside(move |reader| reader.attempt_key(&id)).await
+    }
+
+    /// A piece of a list of attempts, newest first, before `before`, of at most `limit`.
+    pub(crate) async fn attempt_keys(
+        &self,
+        of: Of,
+        filter: AttemptFilter,
+        before: Option<AttemptKey>,
+        limit: usize,
+    ) -> Result<AttemptPage, Error> {
+        self.aside(move |reader| reader.attempt_keys(&of, &filter, before, limit)).await
+    }
+
+    /// The first of these attempts, in their order, as many as there is room for. `None` stands for an attempt that is gone, or
+    /// damaged. `Needs` says that there is no room for the first one.
+    pub(crate) async fn attempts_by_key(
+        &self,
+        keys: Vec<AttemptKey>,
+        space: Space,
+    ) -> Result<Fit<Vec<Option<AttemptView>>>, Error> {
+        self.aside(move |reader| reader.attempts_by_key(&keys, space)).await
     }
 
     /// The first attempts of a delivery with these numbers, as many as there is room for. `None` stands for an attempt that is gone,

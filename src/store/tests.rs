@@ -1,5 +1,6 @@
 //! A store in a folder of its own, filled through its front, and its files as an image that a test may damage.
 
+mod attempts;
 mod audit;
 mod backup;
 mod cancel;

@@ -10,13 +10,16 @@ use super::world::{Broken, Happening, Held, World, law};
 use crate::domain::delivery::outcome::Outcome;
 use crate::domain::delivery::tally::{Brought, Hour};
 use crate::domain::delivery::{End, State};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{Accepted, Denied, Filter, Fit, Of, Refusal, Space, View};
+use crate::store::{Accepted, AttemptFilter, Denied, Filter, Fit, Of, Refusal, Space, View};
 
 /// `max_bytes` of a store with little room.
 pub(super) const TIGHT_BYTES: u64 = 1 << 20;
+
+/// Attempts on a page of a list.
+const PAGE: usize = 7;
 
 /// What was told or asked before a crash and may be on disk or not.
 #[derive(Default)]
@@ -470,12 +473,13 @@ impl World {
         }
         let keys: Vec<DeliveryKey> =
             self.book.deliveries.iter().filter(|(_, known)| !known.is_gone).map(|(key, _)| *key).collect();
-        let mut pending = 0;
+        let (mut pending, mut attempts) = (0, BTreeSet::new());
         for key in keys {
             match self.process().stepped.reader().delivery_by_key(key)? {
                 Some(view) => {
                     self.compare(key, &view)?;
                     pending += u64::from(view.delivery.is_pending());
+                    attempts.extend(self.attempts_of(&view)?);
                 }
                 None => self.look_at_missing(key)?,
             }
@@ -486,7 +490,46 @@ impl World {
         law!(!settled || counted == pending, "{counted} deliveries are counted as pending, and {pending} are");
         self.touched.extend(self.book.hooks.keys().copied());
         self.look_at_hooks()?;
+        self.compare_lists(&attempts)?;
         self.compare_statistics()
+    }
+
+    fn attempts_of(&mut self, view: &View) -> Held<Vec<AttemptKey>> {
+        let (key, numbers) = (view.delivery.key, 1..=view.delivery.attempts);
+        let space = Space { room: usize::MAX, printed: 0 };
+        let Fit::Fits(found) = self.process().stepped.reader().attempts(key, numbers, space)? else { return Ok(Vec::new()) };
+        Ok(found.into_iter().flatten().map(|attempt| attempt.key(key)).collect())
+    }
+
+    /// Lists show exactly the attempts of the deliveries that are kept, newest first, and each has an id of its own.
+    fn compare_lists(&mut self, attempts: &BTreeSet<AttemptKey>) -> Held {
+        let hooks: Vec<EndpointNo> = self.book.hooks.keys().copied().collect();
+        let mut listed = BTreeSet::new();
+        for no in hooks {
+            let (mut before, mut shown) = (None, Vec::new());
+            loop {
+                let reader = self.process().stepped.reader();
+                let page = reader.attempt_keys(&Of::Webhook(no), &AttemptFilter::default(), before, PAGE)?;
+                shown.extend(page.keys);
+                before = page.next;
+                if before.is_none() {
+                    break;
+                }
+            }
+            law!(shown.is_sorted_by(|a, b| a > b), "the attempts for {no} are out of order: {shown:?}");
+            listed.extend(shown);
+        }
+        for key in attempts.difference(&listed) {
+            return Err(Broken(format!("{key:?} is in no list")));
+        }
+        for key in &listed {
+            let reader = self.process().stepped.reader();
+            law!(reader.whole_attempt(*key)?.is_some(), "{key:?} is listed, and the log has no such attempt");
+            let id = self.store().node().attempt_id(*key);
+            let found = self.process().stepped.reader().attempt_key(&id)?;
+            law!(found == Some(*key), "the id {id} of {key:?} leads to {found:?}");
+        }
+        Ok(())
     }
 
     /// Whether nothing is left to do but to wait for webhooks that are switched off.

@@ -65,6 +65,9 @@ impl World {
 
     pub(super) fn checkpoint(&mut self) -> Held {
         Stepped::make_checkpoint();
+        // It commits what turns before it have committed, and no time of its own.
+        let process = self.process();
+        process.commits = process.stepped.store.health().commits;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::members::Members;
-use super::moment::Moment;
+use super::moment::Exact;
 use crate::domain::delivery::End;
 pub(crate) use crate::store::Status;
 
@@ -23,11 +23,11 @@ pub(crate) struct Delivery {
     /// Why it failed for good, or why it is held.
     pub(crate) reason: Option<Reason>,
     pub(crate) test: bool,
-    pub(crate) created_at: Moment,
+    pub(crate) created_at: Exact,
     /// The first success, also after later runs.
-    pub(crate) succeeded_at: Option<Moment>,
+    pub(crate) succeeded_at: Option<Exact>,
     /// Null where no time is known: it waits in its endpoint's queue, is held, or has ended.
-    pub(crate) next_attempt_at: Option<Moment>,
+    pub(crate) next_attempt_at: Option<Exact>,
 }
 
 /// A delivery in a list.
@@ -108,11 +108,14 @@ pub(crate) struct Owner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Attempt {
+    /// Empty where a release before the ids of attempts answered.
+    #[serde(default)]
+    pub(crate) id: String,
     /// From 1.
     pub(crate) number: u16,
     /// `schedule`, `manual` or `test`.
     pub(crate) trigger: String,
-    pub(crate) started_at: Moment,
+    pub(crate) started_at: Exact,
     pub(crate) duration_ms: u64,
     /// The class of its failure; null for a success.
     pub(crate) error: Option<String>,
@@ -121,6 +124,20 @@ pub(crate) struct Attempt {
     pub(crate) request: Request,
     /// Null where none came.
     pub(crate) response: Option<Response>,
+}
+
+/// An attempt in a list of attempts, or by its id: `GET /v1/attempts`, `GET /v1/attempts/{id}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AttemptRow {
+    #[serde(flatten)]
+    pub(crate) attempt: Attempt,
+    pub(crate) delivery_id: String,
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) webhook_id: String,
+    /// Only in a list over tenants.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Owner>,
 }
 
 /// What an attempt sent.
@@ -253,9 +270,11 @@ mod tests {
 
     #[test]
     fn headers_keep_their_order() {
-        let printed = r#"{"number":1,"trigger":"schedule","started_at":"1970-01-01T00:00:00Z","duration_ms":5,"error":null,"detail":null,"request":{"url":"https://x/","headers":{"z":"1","a":"2"}},"response":{"status":200,"headers":{"b":"3"},"body":"","truncated":false,"body_error":null}}"#;
+        let printed = r#"{"id":"att_1","number":1,"trigger":"schedule","started_at":"1970-01-01T00:00:00.000000Z","duration_ms":5,"error":null,"detail":null,"request":{"url":"https://x/","headers":{"z":"1","a":"2"}},"response":{"status":200,"headers":{"b":"3"},"body":"","truncated":false,"body_error":null}}"#;
         let attempt: Attempt = serde_json::from_str(printed).unwrap();
         assert_eq!(attempt.request.headers.0[0], ("z".to_owned(), "1".to_owned()));
         assert_eq!(serde_json::to_string(&attempt).unwrap(), printed);
+        let without_id: Attempt = serde_json::from_str(&printed.replace(r#""id":"att_1","#, "")).unwrap();
+        assert_eq!(without_id, Attempt { id: String::new(), ..attempt });
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::moment::Moment;
+use super::moment::Exact;
 use super::{member, open};
 use crate::domain::channels::Channels;
 use crate::domain::json::quote;
@@ -50,8 +50,8 @@ pub(crate) struct Event<'a> {
     pub(crate) id: &'a str,
     #[serde(rename = "type")]
     pub(crate) kind: &'a str,
-    pub(crate) created_at: Moment,
-    pub(crate) occurred_at: Option<Moment>,
+    pub(crate) created_at: Exact,
+    pub(crate) occurred_at: Option<Exact>,
     /// `*` for an event of all tenants.
     pub(crate) tenant: &'a str,
 }

@@ -1,4 +1,4 @@
-//! Times in documents: RFC 3339 UTC in whole seconds.
+//! Times in documents: RFC 3339 UTC, in whole seconds, or of events, deliveries and attempts in microseconds.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -33,6 +33,34 @@ impl std::fmt::Display for Moment {
     }
 }
 
+/// A moment of an event, a delivery or an attempt. A person is shown it in whole seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Exact(pub(crate) Timestamp);
+
+impl From<Timestamp> for Exact {
+    fn from(at: Timestamp) -> Self {
+        Self(at)
+    }
+}
+
+impl Serialize for Exact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.rfc3339_micros())
+    }
+}
+
+impl<'de> Deserialize<'de> for Exact {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Moment::deserialize(deserializer).map(|Moment(at)| Self(at))
+    }
+}
+
+impl std::fmt::Display for Exact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        Moment(self.0).fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +72,14 @@ mod tests {
         assert_eq!(printed, r#""2026-04-20T14:32:00Z""#);
         assert_eq!(serde_json::from_str::<Moment>(&printed).unwrap().to_string(), "2026-04-20T14:32:00Z");
         assert!(serde_json::from_str::<Moment>(r#""today""#).is_err());
+    }
+
+    #[test]
+    fn an_exact_moment_loses_nothing() {
+        let at = Exact(Timestamp::from_micros(1_776_695_520_000_009));
+        let printed = serde_json::to_string(&at).unwrap();
+        assert_eq!(printed, r#""2026-04-20T14:32:00.000009Z""#);
+        assert_eq!(serde_json::from_str::<Exact>(&printed).unwrap(), at);
+        assert_eq!(serde_json::from_str::<Exact>(r#""2026-04-20T14:32:00Z""#).unwrap().to_string(), at.to_string());
     }
 }

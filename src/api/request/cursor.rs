@@ -7,7 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::params::Query;
-use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::time::Timestamp;
 
 /// A place in a list.
 pub(crate) trait Cursor: Sized {
@@ -89,6 +90,23 @@ impl Cursor for DeliveryKey {
     }
 }
 
+impl Cursor for AttemptKey {
+    const TAG: u8 = 0x16;
+
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.started_at.as_micros().to_be_bytes());
+        into.extend_from_slice(&self.number.to_be_bytes());
+        self.delivery.put(into);
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        let (started_at, rest) = bytes.split_first_chunk()?;
+        let (number, delivery) = rest.split_first_chunk()?;
+        let started_at = Timestamp::from_micros(u64::from_be_bytes(*started_at));
+        Some(Self { started_at, number: u16::from_be_bytes(*number), delivery: DeliveryKey::take(delivery)? })
+    }
+}
+
 /// Of a key: its id, which is a name of the caller's where the file has it.
 impl Cursor for Box<str> {
     const TAG: u8 = 0x14;
@@ -134,8 +152,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_comes_back(event: u64, endpoint: u32) {
+        fn a_cursor_comes_back(event: u64, endpoint: u32, micros: u64, number: u16) {
             let key = DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) };
+            let attempt = AttemptKey { started_at: Timestamp::from_micros(micros), delivery: key, number };
+            prop_assert_eq!(decode(&encode(&attempt)), Some(attempt));
             prop_assert_eq!(decode(&encode(&key)), Some(key));
             prop_assert_eq!(decode(&encode(&key.event)), Some(key.event));
             prop_assert_eq!(decode(&encode(&key.endpoint)), Some(key.endpoint));

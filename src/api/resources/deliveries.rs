@@ -1,5 +1,6 @@
 //! Deliveries: the log with its filters, one with all its attempts, retry and end by hand.
 
+pub(in crate::api) mod attempts;
 mod shown;
 pub(in crate::api) mod whole;
 

@@ -102,7 +102,7 @@ fn refused(problem: &client::Problem) -> (Exit, Option<Hint>) {
 fn list_of(missing: Resource) -> Option<Hint> {
     match missing {
         Resource::Tenant | Resource::Webhook => Some(Hint::service("webhooks list --all")),
-        Resource::Delivery => Some(Hint::service("deliveries list --all")),
+        Resource::Delivery | Resource::Attempt => Some(Hint::service("deliveries list --all")),
         Resource::EventType => Some(Hint::tenants("event-types list")),
         Resource::Key => Some(Hint::service("keys list")),
         Resource::Provider | Resource::Event | Resource::Connection | Resource::Secret | Resource::Path => None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::domain::delivery::outcome::{Class, Outcome};
 use crate::domain::delivery::{Delivery, State, Trigger};
 use crate::domain::headers::Headers;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
@@ -58,6 +58,11 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// Its place among the attempts of all deliveries; `delivery` is its own.
+    pub(crate) fn key(&self, delivery: DeliveryKey) -> AttemptKey {
+        AttemptKey { started_at: self.started_at, delivery, number: self.number }
+    }
+
     /// When the attempt ended, and how.
     pub(in crate::store) fn end(&self) -> LastAttempt {
         let code = self.outcome.result.as_ref().ok().map(|response| response.status);
@@ -135,6 +140,81 @@ impl Filter {
     pub(in crate::store) fn needs_look(&self) -> bool {
         self.status.is_some() || self.kind.is_some() || self.code.is_some() || self.test.is_some()
     }
+}
+
+/// An attempt with what names it.
+#[derive(Clone, Debug)]
+pub(crate) struct AttemptView {
+    pub(crate) key: AttemptKey,
+    pub(crate) attempt: Attempt,
+    pub(crate) event_id: Box<str>,
+    pub(crate) kind: Box<str>,
+    pub(crate) endpoint: Arc<Endpoint>,
+}
+
+/// Which attempts are listed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AttemptFilter {
+    /// `true` lists only attempts that succeeded, `false` only those that failed.
+    pub(crate) succeeded: Option<bool>,
+    /// The status of the response.
+    pub(crate) code: Option<u16>,
+    pub(crate) class: Option<AttemptClass>,
+    /// The first start, and the start that is the first too late.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Option<Timestamp>,
+    pub(crate) event: Option<EventKey>,
+}
+
+/// A kind of ends of attempts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptClass {
+    /// The attempts with this failure.
+    Failed(Class),
+    /// The attempts that brought a status with so many hundreds.
+    Hundreds(u16),
+}
+
+impl AttemptClass {
+    /// The name of a failure's class, or `1xx` to `5xx`.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let of_status = |name: &str| name.strip_suffix("xx")?.parse().ok().filter(|hundreds| (1..=5).contains(hundreds));
+        let failed = Class::ALL.into_iter().find(|class| class.name() == name).map(Self::Failed);
+        failed.or_else(|| of_status(name).filter(|_| name.len() == 3).map(Self::Hundreds))
+    }
+
+    /// Whether it holds an attempt with this failure, or that brought this status.
+    pub(in crate::store) fn holds(self, error: Option<Class>, code: Option<u16>) -> bool {
+        match self {
+            Self::Failed(class) => error == Some(class),
+            Self::Hundreds(hundreds) => code.is_some_and(|code| code / 100 == hundreds),
+        }
+    }
+}
+
+impl AttemptFilter {
+    /// Whether more than the page itself must be looked at to know which attempts it shows.
+    pub(in crate::store) fn needs_look(&self) -> bool {
+        self.needs_row() || self.event.is_some()
+    }
+
+    /// Whether an attempt's row must be read to know whether it is listed.
+    pub(in crate::store) fn needs_row(&self) -> bool {
+        self.succeeded.is_some() || self.code.is_some() || self.class.is_some()
+    }
+
+    /// Whether a start lies in its window.
+    pub(in crate::store) fn holds(&self, started_at: Timestamp) -> bool {
+        self.since.is_none_or(|since| started_at >= since) && self.until.is_none_or(|until| started_at < until)
+    }
+}
+
+/// A piece of a list of attempts. It may hold fewer than were asked for and still go on: one call looks at a bounded number of rows.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AttemptPage {
+    pub(crate) keys: Vec<AttemptKey>,
+    /// The last attempt that was looked at, when there may be more.
+    pub(crate) next: Option<AttemptKey>,
 }
 
 /// A piece of a listing. It may hold fewer than were asked for and still go on: one call looks at a bounded number of rows.

@@ -55,6 +55,12 @@ pub(super) fn decode<'a, T: BorrowDecode<'a, ()>>(table: &'static str, content: 
     whole.ok_or(Error::Damaged { table, why: "it cannot be decoded" })
 }
 
+/// Reads the first members of a form, and leaves the others alone.
+pub(super) fn decode_first<'a, T: BorrowDecode<'a, ()>>(table: &'static str, content: &'a [u8]) -> Result<T, Error> {
+    let read = bincode::borrow_decode_from_slice(content, CONFIG).ok();
+    read.map(|(value, _)| value).ok_or(Error::Damaged { table, why: "it cannot be decoded" })
+}
+
 pub(super) fn unknown_version(table: &'static str) -> Error {
     Error::Damaged { table, why: "its version is unknown" }
 }

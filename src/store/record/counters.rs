@@ -5,6 +5,7 @@ use std::time::Duration;
 use bincode::{Decode, Encode};
 
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{Doubt, Kept, Reading, Why};
 use crate::store::error::Error;
@@ -31,6 +32,21 @@ pub(in crate::store) struct Counters {
     pub(in crate::store) time: Option<Kept>,
     /// The sum over all entries of the due table and the backlogs (see `entry_sum`). `None` in a store of a release that kept none.
     pub(in crate::store) waiting: Option<u64>,
+    /// How many attempts have ended: the number of the newest.
+    pub(in crate::store) attempts: u64,
+    /// Every attempt up to this number is in the index of attempts.
+    pub(in crate::store) attempts_indexed: u64,
+    /// The part of the log whose attempts are not in the index. `None`: there is none.
+    pub(in crate::store) unlisted: Option<Unlisted>,
+}
+
+/// The part of a log whose attempts are not in the index, in a store of a release that had no such index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Unlisted {
+    /// The attempts of all deliveries up to this one are in the index.
+    pub(in crate::store) after: DeliveryKey,
+    /// The last event that was published by the release before.
+    pub(in crate::store) until: EventKey,
 }
 
 #[derive(Encode, Decode)]
@@ -43,6 +59,14 @@ struct CountersForm {
     pending: u64,
     swept: u64,
     indexed: u64,
+}
+
+/// Counters of attempts; `unlisted`: an event's key, a webhook's number, and another event's key.
+#[derive(Default, Encode, Decode)]
+struct AttemptsForm {
+    attempts: u64,
+    indexed: u64,
+    unlisted: Option<(u64, u32, u64)>,
 }
 
 /// Times and durations are in microseconds.
@@ -67,14 +91,24 @@ pub(in crate::store) fn write_counters(key: &[u8], counters: &Counters, out: &mu
         swept: counters.swept,
         indexed: counters.indexed,
     };
-    close_as(SUMMED, key, &(form, counters.time.map(time_form), counters.waiting), out);
+    let attempts = AttemptsForm {
+        attempts: counters.attempts,
+        indexed: counters.attempts_indexed,
+        unlisted: counters.unlisted.map(|Unlisted { after, until }| (after.event.0, after.endpoint.0, until.0)),
+    };
+    close_as(LISTED, key, &(form, counters.time.map(time_form), counters.waiting, attempts), out);
 }
 
 pub(in crate::store) fn read_counters(key: &[u8], bytes: &[u8]) -> Result<Counters, Error> {
-    let (form, time, waiting): (CountersForm, Option<TimeForm>, Option<u64>) = match intact("state", key, bytes)? {
-        (VERSION, content) => (decode("state", content)?, None, None),
-        (SUMMED, content) => decode("state", content)?,
+    let (form, time, waiting, attempts): Forms = match intact("state", key, bytes)? {
+        (VERSION, content) => without_attempts((decode("state", content)?, None, None)),
+        (SUMMED, content) => without_attempts(decode("state", content)?),
+        (LISTED, content) => decode("state", content)?,
         _ => return Err(unknown_version("state")),
+    };
+    let unlisted = |(event, endpoint, until)| Unlisted {
+        after: DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) },
+        until: EventKey(until),
     };
     Ok(Counters {
         last_key: form.last_key,
@@ -87,8 +121,19 @@ pub(in crate::store) fn read_counters(key: &[u8], bytes: &[u8]) -> Result<Counte
         indexed: form.indexed,
         time: time.map(kept).transpose()?,
         waiting,
+        attempts: attempts.attempts,
+        attempts_indexed: attempts.indexed,
+        unlisted: attempts.unlisted.map(unlisted),
     })
 }
+
+/// Of a store whose log is in no index of attempts.
+fn without_attempts((form, time, waiting): (CountersForm, Option<TimeForm>, Option<u64>)) -> Forms {
+    let attempts = AttemptsForm { unlisted: Some((0, 0, form.last_key)), ..AttemptsForm::default() };
+    (form, time, waiting, attempts)
+}
+
+type Forms = (CountersForm, Option<TimeForm>, Option<u64>, AttemptsForm);
 
 impl Counters {
     /// Adds an entry to the sum over all entries that wait.
@@ -134,3 +179,6 @@ coded!(why_code, why: Why in "state" { 0 = Ahead, 1 = Behind, 2 = Early, 3 = Awa
 
 /// The version with a time and a sum. The version before ends with the counters.
 const SUMMED: u8 = 2;
+
+/// The version with what is known of the index of attempts.
+const LISTED: u8 = 3;

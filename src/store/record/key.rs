@@ -4,7 +4,7 @@
 //! writes, so that a batch touches few pages.
 
 use crate::domain::delivery::tally::Hour;
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 
 pub(in crate::store) type LogKey = [u8; 14];
@@ -12,6 +12,7 @@ pub(in crate::store) type DueKey = [u8; 20];
 pub(in crate::store) type BacklogKey = [u8; 12];
 pub(in crate::store) type TimeKey = [u8; 16];
 pub(in crate::store) type IndexKey = [u8; 17];
+pub(in crate::store) type AttemptIndexKey = [u8; 27];
 pub(in crate::store) type HourKey = [u8; 8];
 
 /// What counts for the statistics of a webhook's hour, as the journal holds it.
@@ -116,6 +117,9 @@ pub(in crate::store) fn index_key(scope: Scope, event: EventKey, endpoint: Endpo
 /// The first byte of an index row.
 pub(in crate::store) const SCOPES: std::ops::RangeInclusive<u8> = 1..=3;
 
+/// The first byte of a row of the index of attempts: that of a webhook's deliveries, or of a tenant's.
+pub(in crate::store) const ATTEMPT_SCOPES: std::ops::RangeInclusive<u8> = 1..=2;
+
 /// Whether an index row names an event, not a delivery.
 pub(in crate::store) fn is_event_row(row: &IndexKey) -> bool {
     row[0] == *SCOPES.end()
@@ -123,6 +127,27 @@ pub(in crate::store) fn is_event_row(row: &IndexKey) -> bool {
 
 pub(in crate::store) fn read_index_key(bytes: &IndexKey) -> DeliveryKey {
     DeliveryKey { event: EventKey(be64(&bytes[5..13])), endpoint: EndpointNo(be32(&bytes[13..])) }
+}
+
+/// The row of an attempt in the list of a webhook or of a tenant.
+pub(in crate::store) fn attempt_index_key(scope: Scope, attempt: AttemptKey) -> AttemptIndexKey {
+    let AttemptKey { started_at, delivery: DeliveryKey { event, endpoint }, number } = attempt;
+    let owner = index_key(scope, event, endpoint);
+    let mut bytes = [0; 27];
+    bytes[..OWNER_BYTES].copy_from_slice(&owner[..OWNER_BYTES]);
+    bytes[5..13].copy_from_slice(&started_at.as_micros().to_be_bytes());
+    bytes[13..21].copy_from_slice(&event.0.to_be_bytes());
+    bytes[21..25].copy_from_slice(&endpoint.0.to_be_bytes());
+    bytes[25..].copy_from_slice(&number.to_be_bytes());
+    bytes
+}
+
+pub(in crate::store) fn read_attempt_index_key(bytes: &AttemptIndexKey) -> AttemptKey {
+    AttemptKey {
+        started_at: Timestamp::from_micros(be64(&bytes[5..13])),
+        delivery: DeliveryKey { event: EventKey(be64(&bytes[13..21])), endpoint: EndpointNo(be32(&bytes[21..25])) },
+        number: u16::from_be_bytes([bytes[25], bytes[26]]),
+    }
 }
 
 fn be64(bytes: &[u8]) -> u64 {
@@ -154,6 +179,8 @@ mod tests {
             prop_assert_eq!(read_hour_key(&hour_key(Hour(endpoint), key.endpoint)), (Hour(endpoint), key.endpoint));
             prop_assert_eq!(read_time_key(&time_key(at, key.event)), (at, key.event));
             prop_assert_eq!(read_index_key(&index_key(Scope::Tenant(TenantNo(endpoint)), key.event, key.endpoint)), key);
+            let attempt = AttemptKey { started_at: at, delivery: key, number };
+            prop_assert_eq!(read_attempt_index_key(&attempt_index_key(Scope::Tenant(TenantNo(7)), attempt)), attempt);
         }
 
         #[test]
@@ -163,6 +190,11 @@ mod tests {
             prop_assert_eq!(due_key(at, delivery(x, e)).cmp(&due_key(bt, delivery(y, f))), order);
             prop_assert_eq!(log_key(delivery(x, e), 0).cmp(&log_key(delivery(y, f), 0)), (x, e).cmp(&(y, f)));
             prop_assert_eq!(hour_key(Hour(e), EndpointNo(f)).cmp(&hour_key(Hour(f), EndpointNo(e))), (e, f).cmp(&(f, e)));
+            let row = |started_at, event, endpoint| {
+                let attempt = AttemptKey { started_at, delivery: delivery(event, endpoint), number: 1 };
+                attempt_index_key(Scope::Endpoint(EndpointNo(1)), attempt)
+            };
+            prop_assert_eq!(row(at, x, e).cmp(&row(bt, y, f)), order);
             prop_assert_eq!(backlog_key(EndpointNo(e), x).cmp(&backlog_key(EndpointNo(f), y)), (e, x).cmp(&(f, y)));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bincode::{BorrowDecode, Decode, Encode};
 use bytes::Bytes;
 
-use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
+use super::codec::{VERSION, close_as, coded, decode, decode_first, intact, unknown, unknown_version};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
 use crate::domain::id::DeliveryKey;
@@ -125,6 +125,17 @@ pub(in crate::store) fn read_attempt(key: &LogKey, bytes: &[u8]) -> Result<Attem
     match intact("log", key, bytes)? {
         (SECOND, content) => attempt(decode::<AttemptForm<'_, ResultForm<'_>>>("log", content)?),
         (VERSION, content) => attempt(decode::<AttemptForm<'_, FirstResultForm<'_>>>("log", content)?),
+        _ => Err(unknown_version("log")),
+    }
+}
+
+/// Reads only when an attempt started.
+pub(in crate::store) fn read_attempt_start(key: &LogKey, bytes: &[u8]) -> Result<Timestamp, Error> {
+    match intact("log", key, bytes)? {
+        (SECOND | VERSION, content) => {
+            let (_, _, started_at): (u16, u8, u64) = decode_first("log", content)?;
+            Ok(Timestamp::from_micros(started_at))
+        }
         _ => Err(unknown_version("log")),
     }
 }

@@ -11,6 +11,7 @@
 mod audit;
 mod codec;
 mod counters;
+mod ended;
 mod event;
 mod finding;
 mod job;
@@ -27,11 +28,12 @@ mod pinned;
 
 pub(super) use super::message::tenant::Listing;
 pub(super) use audit::{Chain, audit_hash, read_audit, read_chain, write_audit, write_chain};
-pub(super) use counters::{Counters, read_counters, write_counters};
+pub(super) use counters::{Counters, Unlisted, read_counters, write_counters};
+pub(super) use ended::{read_ended, write_ended};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use finding::{read_finding, write_finding};
 pub(super) use job::{Job, Task, read_job, write_job};
-pub(super) use log::{read_attempt, read_delivery, write_attempt, write_delivery};
+pub(super) use log::{read_attempt, read_attempt_start, read_delivery, write_attempt, write_delivery};
 pub(super) use plain::{
     Fanout, Follows, Meta, Named, Quarantined, read_bytes, read_fanout, read_follows, read_meta, read_named, read_number,
     read_quarantined, write_bytes, write_fanout, write_follows, write_meta, write_named, write_number, write_quarantined,

@@ -20,7 +20,7 @@ use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
 use crate::domain::dialect::EventType;
 use crate::domain::event::{Attributes, Content, Event};
-use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::schema::Schema;
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
@@ -139,12 +139,18 @@ fn small_records_are_pinned() {
         indexed: 9,
         time: None,
         waiting: None,
+        attempts: 0,
+        attempts_indexed: 0,
+        unlisted: Some(Unlisted { after: DeliveryKey { event: EventKey(0), endpoint: EndpointNo(0) }, until: KEY.event }),
     };
     assert_eq!(read_counters(&[0], &stored("counters-1")).unwrap(), counters, "of the first version");
     let doubt = Some(Doubt { why: timekeeper::Why::Behind, off: Duration::from_secs(3_600), held: Duration::from_secs(60) });
     let last = Reading { wall: AT, boot: Duration::from_micros(987_654_321) };
     let time = Some(Kept { boot_id: NODE.0, last, now: LATER, lead: Duration::from_millis(5), doubt });
     let counters = Counters { time, waiting: Some(10), ..counters };
+    assert_eq!(read_counters(&[0], &stored("counters-2")).unwrap(), counters, "of the second version");
+    let unlisted = Some(Unlisted { after: KEY, until: EventKey(u64::MAX) });
+    let counters = Counters { attempts: 70_000, attempts_indexed: 300, unlisted, ..counters };
     pinned(
         "counters",
         |out| write_counters(&[0], &counters, out),
@@ -165,6 +171,13 @@ fn small_records_are_pinned() {
     let what = Some("hookwheel.redb.journal.aside-9".into());
     let finding = Finding { kind: Kind::Lost, at: AT, batches: 2, events: 300, rows: 0, what };
     pinned("finding", |out| write_finding(7, &finding, out), |was, out| write_finding(7, &read_finding(7, was).unwrap(), out));
+    let attempt = AttemptKey { started_at: AT, delivery: KEY, number: 3 };
+    let ended = |out: &mut Vec<u8>| write_ended(9, attempt, TENANT, out);
+    pinned("ended", ended, |was, out| {
+        let read = read_ended(9, was).unwrap();
+        assert_eq!(read, (attempt, TENANT));
+        write_ended(9, read.0, read.1, out);
+    });
     let named = Named { event: KEY.event.0, deliveries: 2, content: [9; 32], until: AT.as_millis() };
     pinned("named", |out| write_named(b"n", &named, out), |was, out| write_named(b"n", &read_named(b"n", was).unwrap(), out));
     let fanout = Fanout { after: 1_000, until: 10_000, made: 999 };

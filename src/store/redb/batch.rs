@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::entry_sum;
-use super::journaled_table::{Backlog, Due, Log};
+use super::journaled_table::{Backlog, Due, Ended, Log};
 use super::state::Memory;
 use super::tables::Tables;
 use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
-use crate::domain::id::{ByEndpoint, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{AttemptKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Attempt;
@@ -23,10 +23,10 @@ use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record;
-use crate::store::record::key::{DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of};
+use crate::store::record::key::{AttemptIndexKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of};
 use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
-use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry};
 use crate::store::shared::registry::Entry;
 use crate::store::writer::schedule::Armed;
 
@@ -54,6 +54,10 @@ pub(in crate::store) struct After {
     pub(in crate::store) changed: ByEndpoint<Arc<Endpoint>>,
     pub(in crate::store) committed: Committed,
     pub(in crate::store) index: Vec<IndexEntry>,
+    /// Attempts that ended, in the order of their numbers.
+    pub(in crate::store) attempted: Vec<EndedAttempt>,
+    /// Rows of the index of attempts that go with what retention took.
+    pub(in crate::store) unindexed: Vec<AttemptIndexKey>,
     /// Whether a flush of the index's tail ended.
     pub(in crate::store) flushed: bool,
     /// Rows that retention took.
@@ -128,6 +132,16 @@ impl Batch<'_, '_> {
         self.put_log(key, attempt.number, &bytes);
         self.memory.scratch = bytes;
         Ok(())
+    }
+
+    /// Lets listings find an attempt that ended.
+    pub(in crate::store) fn list_attempt(&mut self, key: AttemptKey, owner: TenantNo) {
+        self.memory.counters.attempts += 1;
+        let (number, mut bytes) = (self.memory.counters.attempts, std::mem::take(&mut self.memory.scratch));
+        record::write_ended(number, key, owner, &mut bytes);
+        self.tables.put::<Ended>(&number.to_be_bytes(), &bytes);
+        self.memory.scratch = bytes;
+        self.after.attempted.push(EndedAttempt { key, owner });
     }
 
     /// A new delivery: due now when there is a permit for it, else in its endpoint's backlog under its event's key.

@@ -3,7 +3,7 @@
 use redb::{Key, ReadOnlyTable, Value};
 
 use super::journal::item::Table;
-use super::schema::{BACKLOG, DUE, Def, EVENT, LOG, NAME, NAME_END};
+use super::schema::{BACKLOG, DUE, Def, ENDED, EVENT, LOG, NAME, NAME_END};
 use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
 
 /// A journaled table.
@@ -53,7 +53,7 @@ macro_rules! journaled {
 journaled! {
     Event, event: [u8; 8] => EVENT, u64, &'static [u8] {
         fn table_key(key: &[u8]) -> u64 {
-            key.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+            number(key)
         }
     }
     Log, log: LogKey => LOG, &'static LogKey, &'static [u8]
@@ -61,6 +61,16 @@ journaled! {
     Backlog, backlog: BacklogKey => BACKLOG, &'static BacklogKey, &'static [u8]
     Name, name: [u8] => NAME, &'static [u8], &'static [u8]
     NameEnd, name_end: TimeKey => NAME_END, &'static TimeKey, &'static [u8]
+    Ended, ended: [u8; 8] => ENDED, u64, &'static [u8] {
+        fn table_key(key: &[u8]) -> u64 {
+            number(key)
+        }
+    }
+}
+
+/// A number as keys have it.
+fn number(key: &[u8]) -> u64 {
+    key.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
 }
 
 /// Runs a macro for every journaled table.
@@ -72,6 +82,7 @@ macro_rules! each_journaled {
         $run!($crate::store::redb::journaled_table::Backlog);
         $run!($crate::store::redb::journaled_table::Name);
         $run!($crate::store::redb::journaled_table::NameEnd);
+        $run!($crate::store::redb::journaled_table::Ended);
     };
 }
 pub(in crate::store) use each_journaled;

@@ -18,6 +18,8 @@
 //! | `job` | endpoint 4 | what is done to its waiting deliveries, cursors | disable, delete, purge | job |
 //! | `revisit` | milliseconds 8, event 8 | – | retention | retention |
 //! | `index` | scope 1, owner 4, event 8, endpoint 4 | – | index, in large batches | retention |
+//! | `attempt_index` | scope 1, owner 4, microseconds 8, event 8, endpoint 4, number 2 | – | index, in large batches | retention |
+//! | `ended` | number 8 | an attempt that ended and is not in `attempt_index` yet | finish | index |
 //! | `endpoint` | endpoint 4 | webhook, secrets sealed; of a deleted one what its log shows | create, change, count | job, sweep |
 //! | `tenant` | tenant 4 | provider and tenant, what the config file and what the API says of it, how far its deletion has come | first use, config, PUT, DELETE | its deletion |
 //! | `key` | SHA-256 32 | API key | keys | keys, config |
@@ -31,7 +33,7 @@
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, TableError};
 
-use crate::store::record::key::{BacklogKey, DueKey, HourKey, IndexKey, LogKey, TimeKey};
+use crate::store::record::key::{AttemptIndexKey, BacklogKey, DueKey, HourKey, IndexKey, LogKey, TimeKey};
 
 pub(in crate::store) type Def<K, V = &'static [u8]> = TableDefinition<'static, K, V>;
 
@@ -66,6 +68,8 @@ pub(in crate::store) const FANOUT: Def<u64> = TableDefinition::new("fanout");
 pub(in crate::store) const JOB: Def<u32> = TableDefinition::new("job");
 pub(in crate::store) const REVISIT: Def<&'static TimeKey, ()> = TableDefinition::new("revisit");
 pub(in crate::store) const INDEX: Def<&'static IndexKey, ()> = TableDefinition::new("index");
+pub(in crate::store) const ATTEMPT_INDEX: Def<&'static AttemptIndexKey, ()> = TableDefinition::new("attempt_index");
+pub(in crate::store) const ENDED: Def<u64> = TableDefinition::new("ended");
 pub(in crate::store) const ENDPOINT: Def<u32> = TableDefinition::new("endpoint");
 pub(in crate::store) const TENANT: Def<u32> = TableDefinition::new("tenant");
 pub(in crate::store) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
@@ -78,7 +82,7 @@ pub(in crate::store) const HOUR: Def<&'static HourKey> = TableDefinition::new("h
 pub(in crate::store) const AUDIT: Def<u64> = TableDefinition::new("audit");
 
 /// Tables that came after the version.
-pub(in crate::store) const LATER: [&str; 2] = ["hour", "audit"];
+pub(in crate::store) const LATER: [&str; 4] = ["hour", "audit", "attempt_index", "ended"];
 
 pub(in crate::store) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
 pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
@@ -110,6 +114,8 @@ macro_rules! every_table {
         $run!($crate::store::redb::schema::EVENT);
         $run!($crate::store::redb::schema::LOG);
         $run!($crate::store::redb::schema::INDEX);
+        $run!($crate::store::redb::schema::ATTEMPT_INDEX);
+        $run!($crate::store::redb::schema::ENDED);
         $run!($crate::store::redb::schema::NAME);
         $run!($crate::store::redb::schema::NAME_END);
         $run!($crate::store::redb::schema::LAST_TIME);
@@ -121,7 +127,7 @@ macro_rules! every_table {
 pub(in crate::store) use every_table;
 
 /// Their names.
-pub(in crate::store) const NAMES: [&str; 22] = [
+pub(in crate::store) const NAMES: [&str; 24] = [
     "meta",
     "state",
     "event",
@@ -134,6 +140,8 @@ pub(in crate::store) const NAMES: [&str; 22] = [
     "job",
     "revisit",
     "index",
+    "attempt_index",
+    "ended",
     "endpoint",
     "tenant",
     "key",

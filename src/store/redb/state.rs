@@ -58,6 +58,8 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) unlisted: HashSet<EndpointNo>,
     /// How often a slice of a job is done.
     pub(in crate::store) job_pace: Pace,
+    /// How often a slice of the log is listed whose attempts no index holds.
+    pub(in crate::store) relist_pace: Pace,
     pub(in crate::store) scratch: Vec<u8>,
     /// The metrics of the providers that the writer has met.
     pub(in crate::store) metrics: Known,

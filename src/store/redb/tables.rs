@@ -13,13 +13,13 @@ use super::journal::memtable::Memtable;
 use super::journaled_table::{Before, Event, Journaled, each_journaled};
 use super::lazy_txn::Txn;
 use super::schema::{
-    self, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX, JOB, JOURNALED, KEY,
-    LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
+    self, ATTEMPT_INDEX, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDED, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX,
+    JOB, JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
 };
 use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
-use crate::store::record::key::{HourKey, IndexKey, TimeKey};
+use crate::store::record::key::{AttemptIndexKey, HourKey, IndexKey, TimeKey};
 use crate::store::record::{self, Chain, Counters, Follows};
 
 /// The tables of one batch, opened when first asked for.
@@ -53,6 +53,7 @@ opened_when_asked! {
     job: u32, &'static [u8] = JOB,
     revisit: &'static TimeKey, () = REVISIT,
     index: &'static IndexKey, () = INDEX,
+    attempt_index: &'static AttemptIndexKey, () = ATTEMPT_INDEX,
     endpoint: u32, &'static [u8] = ENDPOINT,
     tenant: u32, &'static [u8] = TENANT,
     key: &'static [u8; 32], &'static [u8] = KEY,
@@ -233,9 +234,21 @@ impl<'txn> Tables<'txn> {
         Ok(())
     }
 
-    /// Writes at most so many of the rows that are left of a flush of the index.
+    /// Writes at most so many of the rows of each table that are left of a flush of the index.
     pub(in crate::store) fn flush_index(&mut self, rows: &index::Rows, most: usize) -> Result<(), Error> {
-        rows.write(self.index()?, most)
+        rows.write(self, most)
+    }
+
+    /// Forgets at most so many of the attempts that ended and that the index holds: those up to the number `indexed`, of which 0 means
+    /// none. All that was kept back must have been written.
+    pub(in crate::store) fn forget_ended(&mut self, indexed: u64, most: usize) -> Result<(), Error> {
+        if indexed == 0 {
+            return Ok(());
+        }
+        self.begin()?;
+        let table = &mut Counted::of(self.txn.get()?.open_table(ENDED)?, &self.grown);
+        let gone = table.range(..=indexed)?.take(most).map(|row| Ok(row?.0.value())).collect::<Result<Vec<u64>, Error>>()?;
+        remove_sorted(table, &gone, |number| *number)
     }
 
     /// Begins the transaction. Whatever the journal holds is part of it, but for what a checkpoint has brought in by then.

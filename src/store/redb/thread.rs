@@ -189,6 +189,8 @@ impl Writer {
         let commit = batch.commit_target();
         if commit == Commit::Tables {
             batch.tables.flush()?;
+            let counters = &batch.memory.counters;
+            batch.tables.forget_ended(counters.attempts_indexed, slice_rows(batch.after.attempted.len()))?;
             self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
             batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
             // Of a checkpoint before this commit.
@@ -211,7 +213,7 @@ impl Writer {
 
     /// Memory first, then those who deliver, then those who wait.
     fn tell(&mut self, after: After) {
-        self.memory.listed += after.index.len();
+        self.memory.listed += after.index.len() + after.attempted.len();
         self.shared.committed(&after, &self.memory);
         if !after.committed.is_empty() {
             (self.on_commit)(after.committed);
@@ -235,6 +237,7 @@ impl Writer {
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
             || !memory.deletions.is_empty()
+            || memory.counters.unlisted.is_some()
             || memory.flushing.as_ref().is_some_and(|flushing| flushing.hurries)
             || memory.sweep.has_more();
         if busy {
@@ -304,6 +307,8 @@ impl Batch<'_, '_> {
         self.disarm_ended();
         self.notify_of_failures()?;
         self.sweep()?;
+        self.unindex_attempts()?;
+        self.relist(is_awaited)?;
         self.start_flush();
         self.flush()?;
         self.notify_of_pressure()
@@ -350,8 +355,10 @@ impl Shared {
             let mut registry = self.registry_mut();
             after.changed.values().for_each(|endpoint| registry.put(endpoint.clone()));
         }
-        if !after.index.is_empty() {
-            self.tail_mut().entries.extend_from_slice(&after.index);
+        if !(after.index.is_empty() && after.attempted.is_empty()) {
+            let mut tail = self.tail_mut();
+            tail.entries.extend_from_slice(&after.index);
+            tail.attempts.extend_from_slice(&after.attempted);
         }
         after.attempts.iter().for_each(|(entry, attempt)| entry.live.last.note(*attempt));
         self.pending.store(memory.counters.pending, Relaxed);

@@ -87,6 +87,14 @@ pub(in crate::store) fn failed(outcome: &Outcome, dialect: &Dialect) -> Option<C
     }
 }
 
+/// When an attempt counts as started. No two attempts of a delivery start in one millisecond, nor in another order than that of their
+/// numbers, since their ids tell them apart by their starts alone. So an attempt that began earlier, since the clock went back, counts
+/// from the millisecond behind the start of the newest one before it.
+pub(in crate::store) fn starts_at(started_at: Timestamp, newest: Option<&Attempt>) -> Timestamp {
+    let next = newest.map(|newest| Timestamp::from_millis(newest.started_at.as_millis() + 1));
+    next.map_or(started_at, |next| started_at.max(next))
+}
+
 /// What the end of an attempt makes of its delivery, whose entry was taken out, and of its webhook.
 pub(in crate::store) fn judge(delivery: Delivery, facts: &Facts<'_>) -> Judged {
     let was_pending = delivery.is_pending();

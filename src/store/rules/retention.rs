@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::delivery::Delivery;
-use crate::domain::id::EventKey;
+use crate::domain::id::{DeliveryKey, EventKey};
 use crate::domain::time::Timestamp;
 
 /// Which finished deliveries may go.
@@ -42,18 +42,20 @@ pub(in crate::store) enum Then {
     LookAgain(Timestamp),
 }
 
-/// What of an event may go. `rows` are those of its deliveries that have a row.
+/// What of an event may go. `rows` are those of its deliveries that have a row; `stays` says which of them stay whatever their age.
 pub(in crate::store) fn look(
     event: EventKey,
     kept: Kept,
     rows: Vec<Delivery>,
+    stays: impl Fn(DeliveryKey) -> bool,
     removal: Removal,
     retention: Duration,
     now: Timestamp,
 ) -> Looked {
     let may_go = |since: Timestamp| removal == Removal::Now || since + retention <= now;
     let own_rows = count(&rows);
-    let (go, stay): (Vec<_>, Vec<_>) = rows.into_iter().partition(|delivery| delivery.ended_at().is_some_and(may_go));
+    let goes = |delivery: &Delivery| delivery.ended_at().is_some_and(may_go) && !stays(delivery.key);
+    let (go, stay): (Vec<_>, Vec<_>) = rows.into_iter().partition(goes);
     let own_left = own_rows.saturating_sub(count(&go));
     let removed = kept.removed.saturating_add(count(&go));
     // Such a delivery is as published: nothing of it has ended.
@@ -130,7 +132,7 @@ const AUDIT_SHARE: u64 = 16;
 mod tests {
     use super::*;
     use crate::domain::delivery::{End, QueuePosition};
-    use crate::domain::id::{DeliveryKey, EndpointNo};
+    use crate::domain::id::EndpointNo;
 
     const DAY: Duration = Duration::from_secs(86_400);
     const PUBLISHED: Timestamp = Timestamp::from_secs(1_000);
@@ -150,7 +152,7 @@ mod tests {
     }
 
     fn looked(kept: Kept, rows: Vec<Delivery>, removal: Removal, now: Timestamp) -> (usize, u32, Then) {
-        let Looked { go, removed, then } = look(event(), kept, rows, removal, DAY, now);
+        let Looked { go, removed, then } = look(event(), kept, rows, |_| false, removal, DAY, now);
         (go.len(), removed, then)
     }
 
@@ -184,6 +186,15 @@ mod tests {
         let rows = || vec![ended(1, PUBLISHED), ended(2, PUBLISHED)];
         assert_eq!(looked(TWO, rows(), Removal::Aged, PUBLISHED), (0, 0, Then::LookAgain(PUBLISHED + DAY)));
         assert_eq!(looked(TWO, rows(), Removal::Now, PUBLISHED), (2, 2, Then::Forget));
+    }
+
+    #[test]
+    fn a_delivery_that_is_to_stay_keeps_its_event() {
+        let now = PUBLISHED + DAY;
+        let rows = vec![ended(1, PUBLISHED), ended(2, PUBLISHED)];
+        let stays = |key: DeliveryKey| key.endpoint == EndpointNo(2);
+        let Looked { go, removed, then } = look(event(), TWO, rows, stays, Removal::Now, DAY, now);
+        assert_eq!((go.len(), removed, then), (1, 1, Then::LookAgain(now + Duration::from_millis(1))));
     }
 
     #[test]

@@ -1,7 +1,12 @@
-//! The entries that listings must show and that are not in the index table yet.
+//! The entries that listings must show and that are not in the tables of the index yet.
 
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
-use crate::store::record::key::{IndexKey, Scope, index_key};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::store::record::key::{AttemptIndexKey, IndexKey, Scope, attempt_index_key, index_key};
+
+/// What a flush writes: an entry, and its rows of `N` bytes in one table of the index.
+pub(in crate::store) trait Indexed<const N: usize>: Copy {
+    fn rows(&self) -> impl Iterator<Item = [u8; N]>;
+}
 
 /// An event, or a delivery of an event, that listings must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,43 +47,79 @@ impl Entry {
         };
         [Some(first), second].into_iter().flatten()
     }
+}
 
-    pub(in crate::store) fn rows(&self) -> impl Iterator<Item = IndexKey> + use<> {
+impl Indexed<{ size_of::<IndexKey>() }> for Entry {
+    fn rows(&self) -> impl Iterator<Item = IndexKey> {
         let DeliveryKey { event, endpoint } = self.key;
         self.scopes().map(move |scope| index_key(scope, event, endpoint))
     }
 }
 
-/// Entries that are on disk in their own tables but not in the index.
+/// An attempt that ended, and the tenant whose list shows it beside that of its webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct EndedAttempt {
+    pub(in crate::store) key: AttemptKey,
+    pub(in crate::store) owner: TenantNo,
+}
+
+impl EndedAttempt {
+    /// The scopes whose listings show it.
+    pub(in crate::store) fn scopes(&self) -> [Scope; 2] {
+        [Scope::Tenant(self.owner), Scope::Endpoint(self.key.delivery.endpoint)]
+    }
+}
+
+impl Indexed<{ size_of::<AttemptIndexKey>() }> for EndedAttempt {
+    fn rows(&self) -> impl Iterator<Item = AttemptIndexKey> {
+        let key = self.key;
+        self.scopes().into_iter().map(move |scope| attempt_index_key(scope, key))
+    }
+}
+
+/// What is on disk in its own tables but not in those of the index.
 #[derive(Default)]
 pub(in crate::store) struct Tail {
     pub(in crate::store) entries: Vec<Entry>,
+    /// Attempts in the order of their ends.
+    pub(in crate::store) attempts: Vec<EndedAttempt>,
 }
 
-/// A flush under way: the rows that are still to be written, and how far the index will then reach.
-pub(in crate::store) struct Flush {
-    entries: Vec<Entry>,
+impl Tail {
+    pub(in crate::store) fn len(&self) -> usize {
+        self.entries.len() + self.attempts.len()
+    }
+}
+
+/// The flush of one table under way: the rows that are still to be written, and how far the table will then reach.
+pub(in crate::store) struct Flush<E, const N: usize> {
+    entries: Vec<E>,
     /// The rows of `entries` from the last to the first, made when the first rows are taken.
-    rows: Vec<IndexRow>,
-    /// How many entries of the tail the flush writes.
+    rows: Vec<([u8; N], ())>,
+    pub(in crate::store) reaches: Reach,
+}
+
+/// What is written once a flush of one table has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Reach {
+    /// How many entries of the tail the table then holds.
     pub(in crate::store) count: usize,
+    /// The last event key, or the number of the last attempt, that the table then holds.
     pub(in crate::store) up_to: u64,
 }
 
-/// A row of the index.
-pub(in crate::store) type IndexRow = (IndexKey, ());
-
-impl Flush {
-    /// A flush of `entries`, which must be on disk before its first row is. `up_to` is the last event key that the index will
-    /// then hold.
-    pub(in crate::store) fn new(entries: Vec<Entry>, up_to: u64) -> Self {
-        Self { count: entries.len(), entries, rows: Vec::new(), up_to }
+impl<E: Indexed<N>, const N: usize> Flush<E, N> {
+    /// A flush of `entries`, which must be on disk before its first row is. `up_to` is the last event key, or the number of the last
+    /// attempt, that the table will then hold.
+    pub(in crate::store) fn new(entries: Vec<E>, up_to: u64) -> Self {
+        Self { reaches: Reach { count: entries.len(), up_to }, entries, rows: Vec::new() }
     }
 
     /// Takes the next rows, at most `most`, in order.
-    pub(in crate::store) fn take(&mut self, most: usize) -> Vec<IndexRow> {
+    pub(in crate::store) fn take(&mut self, most: usize) -> Vec<([u8; N], ())> {
         if !self.entries.is_empty() {
-            self.rows = std::mem::take(&mut self.entries).iter().flat_map(Entry::rows).map(|row| (row, ())).collect();
+            let entries = std::mem::take(&mut self.entries);
+            self.rows = entries.iter().flat_map(Indexed::rows).map(|row| (row, ())).collect();
             self.rows.sort_unstable_by(|a, b| b.cmp(a));
         }
         let mut next = self.rows.split_off(self.rows.len().saturating_sub(most));

@@ -1,5 +1,7 @@
 //! What lists take: where a page begins, a window of time, and filters that can match something.
 
+mod attempts;
+
 use serde_json::{Value, json};
 
 use crate::harness::api::text;
@@ -15,10 +17,10 @@ async fn an_empty_cursor_is_the_first_page_of_every_list() {
     let event = acme.publish_new("order.paid").await;
     let webhooks_log = format!("/v1/webhooks/{webhook}/deliveries");
     let explained = format!("/v1/events/{event}/explain");
-    for path in ["/v1/events", "/v1/webhooks", "/v1/deliveries", "/v1/event-types", &webhooks_log, &explained] {
+    for path in ["/v1/events", "/v1/webhooks", "/v1/deliveries", "/v1/attempts", "/v1/event-types", &webhooks_log, &explained] {
         is_first_page(&acme, path).await;
     }
-    for path in ["/v1/admin/keys", "/v1/admin/webhooks", "/v1/admin/deliveries"] {
+    for path in ["/v1/admin/keys", "/v1/admin/webhooks", "/v1/admin/deliveries", "/v1/admin/attempts"] {
         is_first_page(&operator, path).await;
     }
 }

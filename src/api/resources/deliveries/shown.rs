@@ -35,10 +35,11 @@ pub(in crate::api) fn document(node: Node, view: &View) -> document::Delivery {
     }
 }
 
-/// An attempt, as someone of this rank sees it.
-pub(in crate::api) fn attempt(attempt: &Attempt, rank: Rank) -> document::Attempt {
+/// An attempt with this id, as someone of this rank sees it.
+pub(in crate::api) fn attempt(id: String, attempt: &Attempt, rank: Rank) -> document::Attempt {
     let failure = attempt.outcome.result.as_ref().err();
     document::Attempt {
+        id,
         number: attempt.number,
         trigger: trigger(attempt.trigger).into(),
         started_at: attempt.started_at.into(),

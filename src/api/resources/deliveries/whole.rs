@@ -146,14 +146,15 @@ impl Wholes {
             if !std::mem::replace(&mut first, false) {
                 into.push(b',');
             }
-            document::write(&attempt_of(&attempt, self.rank), into);
+            let id = self.store.node().attempt_id(attempt.key(self.keys[index]));
+            document::write(&attempt_of(id, &attempt, self.rank), into);
         }
         Ok(Step::Printed(At::Attempt { index, number: number.saturating_add(read), last, first }))
     }
 }
 
 /// Of a byte, a string of JSON makes up to six.
-fn space(room: usize) -> Space {
+pub(super) fn space(room: usize) -> Space {
     Space { room, printed: 6 }
 }
 

@@ -23,7 +23,8 @@ impl Batch<'_, '_> {
         if let Some(webhook) = judged.webhook.take() {
             self.set_endpoint(Arc::new(webhook))?;
         }
-        let attempt = finished.attempt(judged.delivery.attempts, judged.error);
+        let started_at = outcome::starts_at(finished.started_at, earlier.as_ref());
+        let attempt = Finished { started_at, ..finished }.attempt(judged.delivery.attempts, judged.error);
         self.after.attempts.push((entry.clone(), attempt.end()));
         self.log(&entry.endpoint, judged, earlier, attempt, &dialect)
     }
@@ -74,6 +75,7 @@ impl Batch<'_, '_> {
             self.write_attempt(delivery.key, &earlier)?;
         }
         self.write_row(&delivery, Some(&attempt))?;
+        self.list_attempt(attempt.key(delivery.key), endpoint.tenant_no);
         self.mark_attempt(&delivery, &attempt.outcome, judged.ends, judged.at);
         self.measure_attempt(endpoint, &delivery, &attempt, judged.ends.then_some(judged.at));
         if judged.leaves_pending {

@@ -68,6 +68,12 @@ impl Batch<'_, '_> {
     /// A slice of the tenant's deliveries; true when there was none.
     fn erase_deliveries(&mut self, running: &mut RunningDeletion) -> Result<bool, Error> {
         let found = self.index_rows(Scope::Tenant(running.no))?;
+        // Attempts that were under way may have ended since the tail was written out.
+        let unlisted = self.unlisted_of(found.iter().map(|key| key.event));
+        if found.iter().any(|key| unlisted.contains(key)) {
+            self.hurry_flush();
+            return Ok(false);
+        }
         let piece = self.piece();
         for keys in found.chunk_by(|one, next| one.event == next.event) {
             if self.has_removed_enough() || self.is_spent(&piece) {
@@ -105,7 +111,8 @@ impl Batch<'_, '_> {
         if delivery.is_pending() {
             self.end_waiting(delivery.clone(), newest.as_ref(), End::WebhookDeleted)?;
         }
-        self.remove_delivery(&delivery, no)?;
+        let attempts = self.logged(key, key)?.attempts;
+        self.remove_delivery(&delivery, &attempts, no)?;
         Ok(counts)
     }
 
@@ -121,8 +128,9 @@ impl Batch<'_, '_> {
                 continue;
             };
             // Deliveries that no index row names any more.
-            for delivery in self.deliveries_of(key.event)? {
-                self.remove_delivery(&delivery, running.no)?;
+            let left = self.deliveries_of(key.event)?;
+            for delivery in &left.deliveries {
+                self.remove_delivery(delivery, &left.attempts, running.no)?;
             }
             self.remove_event(&stored, running.no)?;
             running.note(|deletion| deletion.events += 1);

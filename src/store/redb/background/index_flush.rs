@@ -7,14 +7,14 @@
 //! ```
 //!
 //! An index row lands on its owner's leaf, so a batch touches as many leaves as it has owners. The tail gathers entries until
-//! they are many; a crash loses none, since the tail is read again from the tables behind `indexed`.
-
-use std::sync::PoisonError;
+//! they are many; a crash loses none, since the tail is read again from the tables: what was published behind `indexed`, and the
+//! attempts that `ended` holds. Attempts have a table of their own in the index, by their starts.
 
 use crate::store::error::Error;
 use crate::store::redb::batch::Batch;
-use crate::store::redb::tables::index::Flushing;
-use crate::store::shared::index_tail::{Entry, Flush};
+use crate::store::redb::bulk::remove_sorted;
+use crate::store::redb::tables::index::{Ended, Flushing, Rows};
+use crate::store::shared::index_tail::{EndedAttempt, Entry, Flush, Indexed};
 
 impl Batch<'_, '_> {
     /// Starts writing the tail out when it is long. One that has become twice as long waits for no checkpoint.
@@ -24,7 +24,7 @@ impl Batch<'_, '_> {
     }
 
     fn tail_len(&self) -> usize {
-        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.len()
+        self.shared.tail_mut().len()
     }
 
     /// Writes the tail out however short it is, and without waiting for checkpoints: retention goes no further than the index.
@@ -41,20 +41,23 @@ impl Batch<'_, '_> {
         if self.after.flushed {
             return;
         }
-        let Some(entries) = self.tail_of(least) else { return };
+        let Some((entries, attempts)) = self.tail_of(least) else { return };
         // A fan-out adds deliveries of its event later, and those of this batch are not in the tail yet, so the index is whole
         // only before them.
         let fanning = self.memory.fanouts.iter().map(|running| running.event);
         let added = self.after.index.iter().map(|entry| entry.key.event);
         let open = fanning.chain(added).map(|event| event.0.saturating_sub(1)).min();
         let up_to = self.known_key.min(open.unwrap_or(u64::MAX)).max(self.memory.counters.indexed);
-        self.memory.flushing = Some(Flushing::of(Flush::new(entries, up_to), hurries));
+        // Those of this batch are not in the tail yet either.
+        let newest = self.memory.counters.attempts.saturating_sub(self.after.attempted.len() as u64);
+        let rows = Rows::of(Flush::new(entries, up_to), Flush::new(attempts, newest));
+        self.memory.flushing = Some(Flushing::of(rows, hurries));
     }
 
     /// A copy of the tail, when it has so many entries: readers wait for its lock.
-    fn tail_of(&self, least: usize) -> Option<Vec<Entry>> {
-        let tail = self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner);
-        (tail.entries.len() >= least).then(|| tail.entries.clone())
+    fn tail_of(&self, least: usize) -> Option<(Vec<Entry>, Vec<EndedAttempt>)> {
+        let tail = self.shared.tail_mut();
+        (tail.len() >= least).then(|| (tail.entries.clone(), tail.attempts.clone()))
     }
 
     /// Goes on with the flush under way. Checkpoints write it, beside the writer; what hurries, and what comes with a batch that
@@ -62,15 +65,21 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
         let Some(flushing) = &self.memory.flushing else { return Ok(()) };
         if flushing.hurries || self.tables.are_touched() || self.tables.memtable.is_too_long() {
-            self.tables.flush_index(&flushing.rows, slice_rows(self.after.index.len()))?;
+            let added = self.after.index.len() + self.after.attempted.len();
+            self.tables.flush_index(&flushing.rows, slice_rows(added))?;
         }
         // What a checkpoint has taken is written when that has ended.
-        let Some((count, up_to)) = flushing.ended(self.tables.memtable.awaits_checkpoint()) else { return Ok(()) };
+        let Some(Ended { listed, attempts }) = flushing.ended(self.tables.memtable.awaits_checkpoint()) else { return Ok(()) };
         self.memory.flushing = None;
-        self.after.flushed = true;
-        self.memory.counters.indexed = up_to;
+        (self.after.flushed, self.after.dirty) = (true, true);
+        self.memory.counters.indexed = listed.up_to;
+        self.memory.counters.attempts_indexed = attempts.up_to;
         let shared = self.shared.clone();
-        self.answer(move || drop(shared.tail.lock().unwrap_or_else(PoisonError::into_inner).entries.drain(..count)));
+        self.answer(move || {
+            let mut tail = shared.tail_mut();
+            tail.entries.drain(..listed.count);
+            tail.attempts.drain(..attempts.count);
+        });
         Ok(())
     }
 
@@ -89,6 +98,16 @@ impl Batch<'_, '_> {
         }
         Ok(())
     }
+
+    /// Removes the rows of the attempts that went with their deliveries in this batch.
+    pub(in crate::store) fn unindex_attempts(&mut self) -> Result<(), Error> {
+        let mut gone = std::mem::take(&mut self.after.unindexed);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        gone.sort_unstable();
+        remove_sorted(self.tables.attempt_index()?, &gone, |row| row)
+    }
 }
 
 /// Rows to write in a commit that adds so many entries to the tail: twice what they come to, so that the tail grows no longer than
@@ -97,7 +116,7 @@ pub(in crate::store) fn slice_rows(added: usize) -> usize {
     SLICE.max(added * ROWS_OF_ENTRY * 2)
 }
 
-/// Entries in memory before they are written, 16 bytes each. With many endpoints every row touches a page of its own, so the
+/// Entries in memory before they are written, 16 bytes each, those of attempts 32. With many endpoints every row touches a page of its own, so the
 /// more are written at once the fewer pages each costs; a restart reads them again.
 pub(in crate::store) const TAIL: usize = 131_072;
 

@@ -6,5 +6,6 @@ pub(in crate::store) mod erase;
 pub(in crate::store) mod fanout;
 pub(in crate::store) mod index_flush;
 pub(in crate::store) mod pace;
+pub(in crate::store) mod relist;
 pub(in crate::store) mod resolve;
 pub(in crate::store) mod retention;

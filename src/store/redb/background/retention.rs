@@ -4,6 +4,7 @@
 //! and go at once. An event with deliveries that ended late, or have not ended, is noted in `revisit` for the time when the
 //! first of them may go. So the hot path writes no row for retention's sake.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -11,18 +12,26 @@ use std::time::Duration;
 use redb::ReadableTable;
 
 use crate::domain::delivery::{Delivery, End, QueuePosition};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::record::StoredEvent;
 use crate::store::record::key::{DELIVERY_ROW, TimeKey, log_key, read_log_key, read_time_key, time_key};
 use crate::store::redb::apply::publish::id_name;
+use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::{Event, Log, Name, NameEnd};
 use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
 use crate::store::rules::retention::{self, Kept, Looked, Removal, Then};
-use crate::store::shared::index_tail::Entry as IndexEntry;
+use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Indexed};
 use crate::store::{listed_under, record};
+
+/// What the log holds of one event, in the order of its deliveries.
+#[derive(Default)]
+pub(in crate::store) struct OfEvent {
+    pub(in crate::store) deliveries: Vec<Delivery>,
+    pub(in crate::store) attempts: Vec<AttemptKey>,
+}
 
 impl Batch<'_, '_> {
     /// A slice of retention, once a minute and as long as there is more.
@@ -111,18 +120,23 @@ impl Batch<'_, '_> {
         let again = self.due_revisits()?;
         let came = self.next_events(self.memory.counters.swept, newest.min(self.memory.counters.indexed))?;
         let more = came.len() + again.len() >= SLICE || (newest > self.memory.counters.indexed && self.memory.flushing.is_some());
+        let unlisted = self.unlisted_of(again.iter().map(|key| read_time_key(key).1).chain(came.iter().copied()));
+        if !unlisted.is_empty() && self.memory.flushing.is_some() {
+            self.hurry_flush();
+            return Ok(true);
+        }
         for key in again {
             if self.has_removed_enough() {
                 return Ok(true);
             }
             self.tables.revisit()?.remove(&key)?;
-            self.look_again(read_time_key(&key).1, Removal::Aged)?;
+            self.look_again(read_time_key(&key).1, &unlisted, Removal::Aged)?;
         }
         for event in came {
             if self.has_removed_enough() {
                 return Ok(true);
             }
-            self.look_again(event, Removal::Aged)?;
+            self.look_again(event, &unlisted, Removal::Aged)?;
             self.memory.counters.swept = event.0;
         }
         Ok(more)
@@ -133,11 +147,12 @@ impl Batch<'_, '_> {
         self.hurry_flush();
         let came = self.next_events(self.memory.counters.swept, self.memory.counters.indexed)?;
         let none_came = came.is_empty();
+        let unlisted = self.unlisted_of(came.iter().copied());
         for event in came {
             if self.has_removed_enough() {
                 return Ok(true);
             }
-            self.look_again(event, Removal::Now)?;
+            self.look_again(event, &unlisted, Removal::Now)?;
             self.memory.counters.swept = self.memory.counters.swept.max(event.0);
         }
         Ok(!none_came || self.memory.flushing.is_some() || self.evict_revisits()?)
@@ -151,10 +166,11 @@ impl Batch<'_, '_> {
             found.push(*row?.0.value());
         }
         let before = self.after.removed;
+        let unlisted = self.unlisted_of(found.iter().map(|key| read_time_key(key).1));
         for key in &found {
             self.memory.sweep.early = *key;
             // What stays keeps its time: a later one would lie before this pass again, and the pass would never end.
-            if self.look(read_time_key(key).1, Removal::Now)? == Then::Forget {
+            if self.look(read_time_key(key).1, &unlisted, Removal::Now)? == Then::Forget {
                 self.tables.revisit()?.remove(key)?;
             }
         }
@@ -189,23 +205,33 @@ impl Batch<'_, '_> {
         Ok(found)
     }
 
-    fn look_again(&mut self, event: EventKey, removal: Removal) -> Result<(), Error> {
+    /// The deliveries of these events and of older ones with an attempt that the index does not hold yet. They stay until it does:
+    /// a flush would bring rows of attempts that are gone.
+    pub(in crate::store) fn unlisted_of(&self, events: impl Iterator<Item = EventKey>) -> HashSet<DeliveryKey> {
+        let Some(newest) = events.max() else { return HashSet::new() };
+        let tail = self.shared.tail_mut();
+        let deliveries = tail.attempts.iter().chain(&self.after.attempted).map(|ended| ended.key.delivery);
+        deliveries.filter(|delivery| delivery.event <= newest).collect()
+    }
+
+    fn look_again(&mut self, event: EventKey, unlisted: &HashSet<DeliveryKey>, removal: Removal) -> Result<(), Error> {
         self.after.dirty = true;
-        match self.look(event, removal)? {
+        match self.look(event, unlisted, removal)? {
             Then::Forget => Ok(()),
             Then::LookAgain(at) => self.revisit(event, at),
         }
     }
 
     /// Removes the deliveries of an event that may go, and the event with the last of them.
-    fn look(&mut self, event: EventKey, removal: Removal) -> Result<Then, Error> {
+    fn look(&mut self, event: EventKey, unlisted: &HashSet<DeliveryKey>, removal: Removal) -> Result<Then, Error> {
         let Some(mut stored) = self.event(event)? else { return Ok(Then::Forget) };
-        let rows = self.deliveries_of(event)?;
+        let OfEvent { deliveries: rows, attempts } = self.deliveries_of(event)?;
         let kept = Kept { deliveries: stored.deliveries, removed: stored.removed };
-        let Looked { go, removed, then } = retention::look(event, kept, rows, removal, self.memory.limits.retention, self.now);
+        let (stays, age) = (|key| unlisted.contains(&key), self.memory.limits.retention);
+        let Looked { go, removed, then } = retention::look(event, kept, rows, stays, removal, age, self.now);
         for delivery in &go {
-            let owner = self.entry_or_tombstone(delivery.key.endpoint)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no);
-            self.remove_delivery(delivery, owner)?;
+            let owner = self.owner(delivery.key.endpoint)?;
+            self.remove_delivery(delivery, &attempts, owner)?;
         }
         stored.removed = removed;
         match then {
@@ -220,27 +246,45 @@ impl Batch<'_, '_> {
         Ok(then)
     }
 
-    pub(in crate::store) fn deliveries_of(&mut self, event: EventKey) -> Result<Vec<Delivery>, Error> {
-        let first = log_key(DeliveryKey { event, endpoint: EndpointNo(0) }, 0);
-        let last = log_key(DeliveryKey { event, endpoint: EndpointNo(u32::MAX) }, u16::MAX);
-        let mut found = Vec::new();
+    pub(in crate::store) fn deliveries_of(&mut self, event: EventKey) -> Result<OfEvent, Error> {
+        let of = |endpoint| DeliveryKey { event, endpoint: EndpointNo(endpoint) };
+        self.logged(of(0), of(u32::MAX))
+    }
+
+    /// What the log holds of the deliveries from the first to the last of these, which are of one event.
+    pub(in crate::store) fn logged(&mut self, first: DeliveryKey, last: DeliveryKey) -> Result<OfEvent, Error> {
+        let (first, last) = (log_key(first, 0), log_key(last, u16::MAX));
+        let mut found = OfEvent::default();
         self.tables.each::<Log>((Bound::Included(&first), Bound::Included(&last)), |key, row| {
-            let (key, number) = read_log_key(key);
-            if number == DELIVERY_ROW {
-                found.extend(intact(Some(record::read_delivery(key, row)))?.map(|(delivery, _)| delivery));
+            match read_log_key(key) {
+                (delivery, DELIVERY_ROW) => {
+                    let Some((read, newest)) = intact(Some(record::read_delivery(delivery, row)))? else { return Ok(true) };
+                    found.deliveries.push(read);
+                    found.attempts.extend(newest.map(|newest| newest.key(delivery)));
+                }
+                _ => found.attempts.extend(attempt_in(key, row)?),
             }
             Ok(true)
         })?;
         Ok(found)
     }
 
-    /// Removes a delivery with its attempts, and its tenant's and its webhook's row of the index.
-    pub(in crate::store) fn remove_delivery(&mut self, delivery: &Delivery, owner: TenantNo) -> Result<(), Error> {
+    /// Removes a delivery with its attempts, and its tenant's and its webhook's rows of the index, which must hold them all. `attempts`
+    /// are those of the delivery, perhaps among those of others, in the order of the deliveries.
+    pub(in crate::store) fn remove_delivery(
+        &mut self,
+        delivery: &Delivery,
+        attempts: &[AttemptKey],
+        owner: TenantNo,
+    ) -> Result<(), Error> {
         let key = delivery.key;
         self.after.removed += usize::from(delivery.attempts) + 1;
         for number in 0..=delivery.attempts {
             self.tables.remove::<Log>(&log_key(key, number))?;
         }
+        let first = attempts.partition_point(|attempt| attempt.delivery < key);
+        let own = attempts[first..].iter().take_while(|attempt| attempt.delivery == key);
+        own.for_each(|attempt| self.after.unindexed.extend(EndedAttempt { key: *attempt, owner }.rows()));
         self.unindex(IndexEntry::delivery(key, owner))
     }
 

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase};
+use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 
 use super::chain;
 use super::load::read_findings;
@@ -18,17 +18,20 @@ use super::recovery::{Journals, noted, recover};
 use super::trial::{Pages, thorough_trial};
 use crate::clock;
 use crate::domain::delivery::{QueuePosition, State};
-use crate::domain::id::{DeliveryKey, EventKey, Node};
+use crate::domain::id::{AttemptKey, DeliveryKey, EventKey, Node};
 use crate::store::error::Error;
 use crate::store::record::key::{
-    BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_backlog_key, read_due_key, read_index_key,
-    read_log_key, waiting,
+    BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_attempt_index_key, read_backlog_key,
+    read_due_key, read_index_key, read_log_key, waiting,
 };
 use crate::store::record::{self, Counters};
+use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::mend::quarantine::Glance;
 use crate::store::redb::mend::sums::Waiting;
-use crate::store::redb::schema::{self, BACKLOG, COUNTERS, DUE, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION};
+use crate::store::redb::schema::{
+    self, ATTEMPT_INDEX, BACKLOG, COUNTERS, DUE, Def, ENDED, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION,
+};
 use crate::store::redb::site::check_version;
 
 /// What a check found.
@@ -100,6 +103,7 @@ pub(in crate::store) fn report(database: &Database, path: &Path, pages: Pages) -
     check.read_entries()?;
     check.read_log()?;
     check.read_index()?;
+    check.read_attempts()?;
     check.count()?;
     check.add_up()?;
     check.report.faults.extend(chain::judge(&check.txn, Node(meta.node))?.map(|broken| broken.to_string()));
@@ -235,6 +239,45 @@ impl Check {
         Ok(())
     }
 
+    /// Lists show every attempt that the log holds, and no other: of each the index has two rows, or `ended` has one. Rows of damaged
+    /// records may be missing or too many, and what is still to be listed may be.
+    fn read_attempts(&mut self) -> Result<(), Error> {
+        let counters = self.counters()?.unwrap_or_default();
+        let damaged = self.report.quarantined > 0 || !self.report.faults.is_empty();
+        if damaged || counters.unlisted.is_some() {
+            return Ok(());
+        }
+        let mut listed = self.listed_attempts(counters.attempts_indexed)?;
+        for row in schema::read(&self.txn, LOG)?.range::<&LogKey>(..)? {
+            let (key, value) = row?;
+            let Some(attempt) = attempt_in(key.value(), value.value())? else { continue };
+            match listed.remove(&attempt) {
+                None => self.report.faults.push(format!("{} is in no list", attempt_name(attempt))),
+                Some(rows) if rows != 2 => self.report.faults.push(format!("{} has {rows} rows in lists", attempt_name(attempt))),
+                Some(_) => {}
+            }
+        }
+        let gone = listed.into_keys().map(|attempt| format!("the index names {}, which the log does not hold", attempt_name(attempt)));
+        self.report.faults.extend(gone);
+        Ok(())
+    }
+
+    /// The attempts that lists show, each with the number of its rows in the index. An attempt that is on its way into the index counts as
+    /// one with both.
+    fn listed_attempts(&self, indexed: u64) -> Result<HashMap<AttemptKey, u8>, Error> {
+        let mut listed = HashMap::new();
+        let Some((index, ended)) = opened(&self.txn, ATTEMPT_INDEX)?.zip(opened(&self.txn, ENDED)?) else { return Ok(listed) };
+        for row in index.iter()? {
+            let rows: &mut u8 = listed.entry(read_attempt_index_key(row?.0.value())).or_default();
+            *rows = rows.saturating_add(1);
+        }
+        for row in ended.range(indexed.saturating_add(1)..)? {
+            let (number, value) = row?;
+            listed.insert(record::read_ended(number.value(), value.value())?.0, 2);
+        }
+        Ok(listed)
+    }
+
     fn all_events(&self) -> Result<HashSet<u64>, Error> {
         let keys = schema::read(&self.txn, EVENT)?;
         keys.range::<u64>(..)?.map(|row| Ok(row?.0.value())).collect()
@@ -258,6 +301,21 @@ impl Check {
         }
         Ok(())
     }
+}
+
+/// A table that a store of this version may lack.
+fn opened<K: redb::Key + 'static, V: redb::Value + 'static>(
+    txn: &ReadTransaction,
+    definition: Def<K, V>,
+) -> Result<Option<ReadOnlyTable<K, V>>, Error> {
+    match schema::read(txn, definition) {
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        table => Ok(Some(table?)),
+    }
+}
+
+fn attempt_name(attempt: AttemptKey) -> String {
+    format!("attempt {} of {}", attempt.number, name(attempt.delivery))
 }
 
 fn name(key: DeliveryKey) -> String {

@@ -22,13 +22,13 @@ use crate::store::record::{self, Chain, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
-    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE, STATE,
-    TENANT,
+    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE,
+    STATE, TENANT,
 };
 use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
 use crate::store::shared::catalogue;
-use crate::store::shared::index_tail::{Entry as IndexEntry, Tail};
+use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Tail};
 use crate::store::shared::registry::Registry;
 use crate::store::writer::schedule::Schedule;
 
@@ -103,6 +103,8 @@ pub(in crate::store) fn read_memory(
 ) -> Result<Memory, Error> {
     let txn = database.begin_read()?;
     let (time, newest) = (read_time(&counters, moment), EventKey(counters.last_key));
+    let ended = schema::read(&txn, ENDED)?.last()?.map_or(0, |(number, _)| number.value());
+    let counters = Counters { attempts: counters.attempts.max(ended), ..counters };
     let mut memory = Memory {
         counters,
         schedule: Schedule::new(time.now()),
@@ -124,6 +126,7 @@ pub(in crate::store) fn read_memory(
         tombstones_swept: 0,
         unlisted: Default::default(),
         job_pace: Default::default(),
+        relist_pace: Default::default(),
         scratch: Vec::new(),
         metrics: Default::default(),
         memtable: Memtable::default(),
@@ -216,7 +219,18 @@ pub(in crate::store) fn read_tail(database: &Database, registry: &Registry, node
     };
     let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
     entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, indexed)?);
-    Ok(Tail { entries })
+    Ok(Tail { entries, attempts: read_ended_attempts(&txn, memory.counters.attempts_indexed)? })
+}
+
+/// The attempts that ended and that the index does not hold, in the order of their ends.
+fn read_ended_attempts(txn: &ReadTransaction, indexed: u64) -> Result<Vec<EndedAttempt>, Error> {
+    let mut attempts = Vec::new();
+    for row in schema::read(txn, ENDED)?.range(indexed.saturating_add(1)..)? {
+        let (number, value) = row?;
+        let ended = intact(Some(record::read_ended(number.value(), value.value())))?;
+        attempts.extend(ended.map(|(key, owner)| EndedAttempt { key, owner }));
+    }
+    Ok(attempts)
 }
 
 fn read_event_tail(

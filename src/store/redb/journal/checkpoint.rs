@@ -8,12 +8,14 @@ use std::thread::JoinHandle;
 
 use redb::Database;
 
+use super::item::Table;
 use super::job::Job;
 use super::memtable::Memtable;
 use super::unflushed::Unflushed;
 use crate::store::error::Error;
 use crate::store::record;
 use crate::store::redb::abort::PanicEndsAll;
+use crate::store::redb::background::index_flush::slice_rows;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::schema::COUNTERS;
 use crate::store::redb::tables::Tables;
@@ -78,13 +80,16 @@ fn make(database: &Database, shared: &Shared, job: Job) {
 /// rows then. The counters stay those of the journal: the index stands further than they say until the flush is over.
 pub(in crate::store) fn bring_in(database: &Database, unflushed: Unflushed, index: Option<(Rows, usize)>) -> Result<u64, Error> {
     let (counters, number) = (unflushed.counters().map(|row| record::read_counters(&[COUNTERS], row)), unflushed.number());
+    let ended = unflushed.changes().map(|changes| changes.count(Table::Ended)).sum();
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, Memtable::of(unflushed));
     tables.flush()?;
     if let Some((rows, most)) = index {
         tables.flush_index(&rows, most)?;
     }
-    let live_bytes = tables.put_counters(&counters.transpose()?.unwrap_or_default(), number)?;
+    let counters = counters.transpose()?.unwrap_or_default();
+    tables.forget_ended(counters.attempts_indexed, slice_rows(ended))?;
+    let live_bytes = tables.put_counters(&counters, number)?;
     drop(tables);
     txn.commit()?;
     Ok(live_bytes)

@@ -12,6 +12,7 @@ pub(in crate::store) enum Table {
     Backlog,
     Name,
     NameEnd,
+    Ended,
 }
 
 /// A changed row: its key, and the value that was put; `None`: the row was taken out.
@@ -28,7 +29,7 @@ pub(in crate::store) struct Form {
 }
 
 /// Of each table in the order of [`Table::ALL`]. Tags keep their meaning, for a start after an upgrade reads what the release before
-/// wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far.
+/// wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far, and neither `A` nor `a`.
 const FORMS: [Form; Table::ALL.len()] = [
     Form { tags: *b"Ee", key_bytes: Some(size_of::<u64>()), has_values: true },
     Form { tags: *b"Ll", key_bytes: Some(size_of::<LogKey>()), has_values: true },
@@ -36,6 +37,7 @@ const FORMS: [Form; Table::ALL.len()] = [
     Form { tags: *b"Bb", key_bytes: Some(size_of::<BacklogKey>()), has_values: true },
     Form { tags: *b"Nn", key_bytes: None, has_values: true },
     Form { tags: *b"Xx", key_bytes: Some(size_of::<TimeKey>()), has_values: true },
+    Form { tags: *b"Aa", key_bytes: Some(size_of::<u64>()), has_values: true },
 ];
 
 impl Form {
@@ -46,7 +48,8 @@ impl Form {
 }
 
 impl Table {
-    pub(in crate::store) const ALL: [Self; 6] = [Self::Event, Self::Log, Self::Due, Self::Backlog, Self::Name, Self::NameEnd];
+    pub(in crate::store) const ALL: [Self; 7] =
+        [Self::Event, Self::Log, Self::Due, Self::Backlog, Self::Name, Self::NameEnd, Self::Ended];
 
     /// The table that a tag stands for; `None`: it stands for none.
     pub(in crate::store) fn of_tag(tag: u8) -> Option<Self> {
@@ -66,7 +69,7 @@ impl Table {
 
     /// Whether new rows come behind all others.
     pub(in crate::store) fn is_appended(self) -> bool {
-        self == Self::Event
+        matches!(self, Self::Event | Self::Ended)
     }
 
     /// Writes an item.

@@ -4,6 +4,8 @@
 //! published to. A delivery of which nothing is left but that its event counts it gets its entry back where it is certain whose it
 //! was: from the index, or since exactly as many webhooks match as are missing. What belongs to no event any more is taken out.
 //!
+//! The index of attempts is emptied, and made anew from the log while the service runs.
+//!
 //! This reads the whole log and all events, so it is done where damage was found, never at a usual start.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -20,9 +22,11 @@ use crate::store::record::key::{
     BacklogKey, DELIVERY_ROW, DueKey, LogKey, Scope, TimeKey, backlog_key, due_key, index_key, log_key, read_backlog_key,
     read_due_key, read_log_key, read_time_key, time_key, waiting as waits_for,
 };
-use crate::store::record::{self, Counters, StoredEvent, WebhookFacts};
+use crate::store::record::{self, Counters, StoredEvent, Unlisted, WebhookFacts};
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::schema::{self, BACKLOG, DUE, ENDPOINT, EVENT, FANOUT, INDEX, LOG, REVISIT, TENANT};
+use crate::store::redb::schema::{
+    self, ATTEMPT_INDEX, BACKLOG, DUE, ENDED, ENDPOINT, EVENT, FANOUT, INDEX, LOG, REVISIT, TENANT,
+};
 use crate::store::redb::tables::Tables;
 
 /// What mending came to.
@@ -223,6 +227,9 @@ impl Plan {
         let named = entries.iter().map(|(key, _)| key.endpoint.0).chain(facts.webhooks.keys().map(|no| no.0));
         counters.last_endpoint = named.fold(counters.last_endpoint, u32::max);
         counters.last_tenant = tenants.last()?.map_or(0, |(no, _)| no.value()).max(counters.last_tenant);
+        // The index of attempts is made anew from the log, in the background.
+        (counters.attempts, counters.attempts_indexed) = (0, 0);
+        counters.unlisted = Some(Unlisted { after: START, until: EventKey(counters.last_key) });
         Ok(())
     }
 
@@ -254,6 +261,10 @@ impl Plan {
             for row in &self.rows {
                 log.remove(row)?;
             }
+            txn.delete_table(ATTEMPT_INDEX)?;
+            txn.delete_table(ENDED)?;
+            txn.open_table(ATTEMPT_INDEX)?;
+            txn.open_table(ENDED)?;
             let mut revisits = txn.open_table(REVISIT)?;
             for revisit in &self.revisits {
                 revisits.insert(revisit, ())?;
@@ -364,3 +375,6 @@ where
     }
     Ok(found)
 }
+
+/// Before all deliveries.
+const START: DeliveryKey = DeliveryKey { event: EventKey::MIN, endpoint: EndpointNo(0) };

@@ -3,11 +3,13 @@
 //! Bare keys are judged by what they could mean: a time that can come, numbers that were given. What they point to is not looked
 //! up here.
 
+use std::ops::RangeInclusive;
+
 use crate::domain::id::{AuditKey, EndpointNo, EventKey, Node, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record;
-use crate::store::record::key::{DELIVERY_ROW, LogKey, SCOPES, read_due_key, read_log_key, read_time_key};
+use crate::store::record::key::{ATTEMPT_SCOPES, DELIVERY_ROW, LogKey, SCOPES, read_due_key, read_log_key, read_time_key};
 use crate::store::redb::schema::{AUDITED, COUNTERS, FOLLOWS, IDENTITY, JOURNAL_ID, JOURNALED, SEAL, SECOND};
 
 /// Judges a row by its table's name, its key and its value, as they stand in the file; numbers in keys are little-endian there.
@@ -20,7 +22,9 @@ pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Re
         "revisit" => plausible(table, read_time_key(&fixed(table, key)?).0),
         "name_end" => plausible(table, read_time_key(&fixed(table, key)?).0),
         "backlog" => backlog(table, value),
-        "index" => index(table, key),
+        "index" => scoped(table, key, SCOPES),
+        "attempt_index" => scoped(table, key, ATTEMPT_SCOPES),
+        "ended" => record::read_ended(long(table, key)?, value).map(drop),
         "name" => record::read_named(key, value).map(drop),
         "fanout" => record::read_fanout(&long(table, key)?.to_be_bytes(), value).map(drop),
         "job" => record::read_job(&short(table, key)?.to_be_bytes(), value).map(drop),
@@ -65,8 +69,8 @@ fn backlog(table: &'static str, value: &[u8]) -> Result<(), Error> {
     if fits { Ok(()) } else { Err(Error::Damaged { table, why: "its value is no event key" }) }
 }
 
-fn index(table: &'static str, key: &[u8]) -> Result<(), Error> {
-    let known = key.first().is_some_and(|scope| SCOPES.contains(scope));
+fn scoped(table: &'static str, key: &[u8], scopes: RangeInclusive<u8>) -> Result<(), Error> {
+    let known = key.first().is_some_and(|scope| scopes.contains(scope));
     if known { Ok(()) } else { Err(Error::Damaged { table, why: "its scope is unknown" }) }
 }
 

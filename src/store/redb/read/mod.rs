@@ -1,6 +1,7 @@
 //! Reading, outside the writer: each call has a snapshot of its own, and what is committed but not in the tables yet. Besides,
 //! `metrics.rs` has what the writer counts, next to what is counted by reading.
 
+pub(in crate::store) mod attempts;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod begin;
 pub(in crate::store) mod merged;

@@ -62,7 +62,7 @@ impl Reader {
     }
 
     /// Where deliveries are listed; nowhere for tenants that nobody knows.
-    fn delivery_scopes(&self, of: &Of) -> Vec<Scope> {
+    pub(super) fn delivery_scopes(&self, of: &Of) -> Vec<Scope> {
         let registry = self.shared.registry();
         let tenant = |owned: &Owned| registry.tenant(&owned.provider, &owned.tenant).map(Scope::Tenant);
         match of {

@@ -14,9 +14,13 @@ use crate::store::record::key::{DELIVERY_ROW, log_key};
 use crate::store::{Error, Owned};
 
 /// The room that is left for rows that are read one after the other.
-struct Left(Space);
+pub(super) struct Left(Space);
 
 impl Left {
+    pub(super) fn of(space: Space) -> Self {
+        Self(space)
+    }
+
     /// Reads a row, and takes its room. A row that has no room is not read.
     fn read<T>(&mut self, row: &[u8], read: impl FnOnce(&[u8]) -> Result<T, Error>) -> Result<Fit<T>, Error> {
         let needed = row.len().saturating_mul(1 + self.0.printed) + MEMBERS_BYTES;
@@ -27,7 +31,7 @@ impl Left {
     }
 
     /// Looks for each key, until a row has no room. `Needs` when that is the first row.
-    fn fill<K, T>(
+    pub(super) fn fill<K, T>(
         mut self,
         keys: impl IntoIterator<Item = K>,
         look: impl Fn(&mut Self, K) -> Result<Option<Fit<T>>, Error>,
@@ -84,7 +88,7 @@ impl Reader {
 
 impl Snapshot<'_> {
     /// An attempt before the newest has a row of its own, and the newest is in the delivery's row.
-    fn attempt(&self, key: DeliveryKey, number: u16, left: &mut Left) -> Result<Option<Fit<Attempt>>, Error> {
+    pub(super) fn attempt(&self, key: DeliveryKey, number: u16, left: &mut Left) -> Result<Option<Fit<Attempt>>, Error> {
         let position = log_key(key, number);
         let older = self.log_row(&position, |row| left.read(row, |row| record::read_attempt(&position, row)));
         if let Some(older) = intact(older.transpose())? {

@@ -9,7 +9,7 @@ use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::intact;
-use crate::store::message::view::{Attempt, Filter, Status, View, status};
+use crate::store::message::view::{Attempt, AttemptFilter, Filter, Status, View, status};
 use crate::store::record::key::{
     DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
 };
@@ -144,15 +144,18 @@ impl<'a> Snapshot<'a> {
         };
         let error = newest.and_then(|attempt| attempt.error);
         let Some(endpoint) = self.webhook(key.endpoint)? else { return Ok(None) };
-        let (event_id, kind) = match self.event(key.event) {
-            Ok(Some(stored)) => (stored.event.id, stored.event.kind),
-            Ok(None) => return Ok(None),
-            // Of a damaged one it is still told what became of its deliveries.
-            Err(Error::Damaged { .. }) => (self.reader.shared.node.event_id(key.event).into(), Box::default()),
-            Err(fault) => return Err(fault),
-        };
+        let Some((event_id, kind)) = self.event_name(key.event)? else { return Ok(None) };
         let status = status(&delivery, endpoint.is_active());
         Ok(Some(View { delivery, event_id, kind, endpoint, status, error }))
+    }
+
+    /// An event's id and type. Of a damaged event it is still told what became of its deliveries.
+    pub(super) fn event_name(&self, key: EventKey) -> Result<Option<(Box<str>, Box<str>)>, Error> {
+        match self.event(key) {
+            Ok(stored) => Ok(stored.map(|stored| (stored.event.id, stored.event.kind))),
+            Err(Error::Damaged { .. }) => Ok(Some((self.reader.shared.node.event_id(key).into(), Box::default()))),
+            Err(fault) => Err(fault),
+        }
     }
 
     pub(super) fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
@@ -277,6 +280,14 @@ pub(super) fn matches(view: &View, filter: &Filter) -> bool {
         && filter.test.is_none_or(|test| test == view.delivery.is_test())
 }
 
+/// Whether an attempt passes a filter, but for its event and its window of time.
+pub(super) fn matches_attempt(attempt: &Attempt, filter: &AttemptFilter) -> bool {
+    let code = attempt.outcome.result.as_ref().ok().map(|response| response.status);
+    filter.succeeded.is_none_or(|succeeded| succeeded == attempt.error.is_none())
+        && filter.code.is_none_or(|wanted| Some(wanted) == code)
+        && filter.class.is_none_or(|class| class.holds(attempt.error, code))
+}
+
 /// The event keys that a filter leaves, both included.
 pub(super) fn window(filter: &Filter) -> (EventKey, EventKey) {
     let oldest = filter.since.map_or(EventKey::MIN, EventKey::at);
@@ -302,4 +313,4 @@ fn index_of(bound: &Bound<IndexKey>) -> IndexKey {
 pub(in crate::store) const LOOK: usize = 10_000;
 
 /// Scopes that each entry of the tail is compared with one by one: as fast as one look-up.
-const SCOPES_COMPARED: usize = 4;
+pub(super) const SCOPES_COMPARED: usize = 4;

@@ -13,7 +13,8 @@ use redb::{Database, ReadTransaction, ReadableDatabase};
 use super::index::Rows;
 use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
-use crate::domain::id::{DeliveryKey, EndpointNo, TenantNo};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, TenantNo};
+use crate::domain::time::Timestamp;
 use crate::store::record::key::hour_key;
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
@@ -21,9 +22,9 @@ use crate::store::redb::journal::entry::{Changes, Head};
 use crate::store::redb::journal::item;
 use crate::store::redb::journal::job::Job;
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
-use crate::store::redb::journaled_table::{Backlog, Due, Log, Name, NameEnd};
+use crate::store::redb::journaled_table::{Backlog, Due, Ended, Log, Name, NameEnd};
 use crate::store::redb::schema::{self};
-use crate::store::shared::index_tail::{Entry, Flush};
+use crate::store::shared::index_tail::{EndedAttempt, Entry, Flush, Indexed};
 
 /// What a batch may do.
 #[derive(Clone, Debug)]
@@ -80,6 +81,7 @@ macro_rules! for_table {
             item::Table::Backlog => $run!(Backlog),
             item::Table::Name => $run!(Name),
             item::Table::NameEnd => $run!(NameEnd),
+            item::Table::Ended => $run!(Ended),
         }
     };
 }
@@ -200,7 +202,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
 /// A key of a table as the journal has it.
 fn key_bytes<T: Journaled>(key: &<T::K as Value>::SelfType<'_>) -> Vec<u8> {
     let mut bytes = T::K::as_bytes(key).as_ref().to_vec();
-    if T::TABLE == item::Table::Event {
+    if T::TABLE.is_appended() {
         // redb keeps a number little-endian.
         bytes.reverse();
     }
@@ -353,7 +355,9 @@ proptest! {
         let (mut model, mut memtable) = (Model::default(), Memtable::default());
         let (mut journal, mut looks) = (Vec::new(), Vec::new());
         let entries: Vec<Entry> = (0..listed).map(entry).collect();
-        let mut index = Rows::of(Flush::new(entries.clone(), listed));
+        let ended: Vec<EndedAttempt> = (0..listed / 2).map(ended).collect();
+        let flush_of_all = || Rows::of(Flush::new(entries.clone(), listed), Flush::new(ended.clone(), listed));
+        let mut index = flush_of_all();
         for (number, (batch, then)) in (1..).zip(batches) {
             let txn = Txn::of(&database);
             let mut tables = Tables::of(&txn, memtable);
@@ -395,12 +399,13 @@ proptest! {
             let mut unflushed = Unflushed::default();
             (1..).zip(found(&database, &journal)).for_each(|(number, changes)| unflushed.push(number, changes));
             memtable = Memtable::of(unflushed);
-            index = Rows::of(Flush::new(entries.clone(), listed));
+            index = flush_of_all();
         }
         let counted = flush(&database, memtable, &index);
         prop_assert_eq!(counted, stored_bytes(&database.begin_read().unwrap()).unwrap());
         prop_assert_eq!(rows(&database), model);
-        prop_assert_eq!(self::index(&database), entries.iter().flat_map(Entry::rows).collect::<BTreeSet<_>>());
+        prop_assert_eq!(self::index(&database), entries.iter().flat_map(Indexed::rows).collect::<BTreeSet<_>>());
+        prop_assert_eq!(attempts(&database), ended.iter().flat_map(Indexed::rows).collect::<BTreeSet<_>>());
         looks.into_iter().for_each(Look::check);
     }
 }
@@ -411,6 +416,39 @@ fn entry(number: u64) -> Entry {
         EndpointNo(0) => Entry::event(EventKey(number), TenantNo(1)),
         endpoint => Entry::delivery(DeliveryKey { event: EventKey(number), endpoint }, TenantNo(1)),
     }
+}
+
+/// Attempts of two webhooks.
+fn ended(number: u64) -> EndedAttempt {
+    let endpoint = EndpointNo(u32::try_from(number % 2).unwrap());
+    let delivery = DeliveryKey { event: EventKey(number), endpoint };
+    EndedAttempt { key: AttemptKey { started_at: Timestamp::from_micros(1_000 - number), delivery, number: 1 }, owner: TenantNo(1) }
+}
+
+/// The rows of the index of attempts.
+fn attempts(database: &Database) -> BTreeSet<AttemptIndexKey> {
+    let txn = database.begin_read().unwrap();
+    txn.open_table(ATTEMPT_INDEX).unwrap().iter().unwrap().map(|row| *row.unwrap().0.value()).collect()
+}
+
+/// Of the attempts that ended, those that the index holds are forgotten, some at a time.
+#[test]
+fn attempts_that_the_index_holds_are_forgotten_in_pieces() {
+    let database = Database::builder().create_with_backend(InMemoryBackend::new()).unwrap();
+    let forgotten = |indexed: u64, most: usize| {
+        let txn = Txn::of(&database);
+        create_all(&txn).unwrap();
+        let mut tables = Tables::of(&txn, Memtable::default());
+        for number in 1..=40_u64 {
+            tables.put::<Ended>(&number.to_be_bytes(), b"x");
+        }
+        tables.flush().unwrap();
+        tables.forget_ended(indexed, most).unwrap();
+        drop(tables);
+        txn.commit().unwrap();
+        all::<Ended>(&database.begin_read().unwrap()).len()
+    };
+    assert_eq!([forgotten(0, 100), forgotten(25, 10), forgotten(25, 100), forgotten(u64::MAX, 100)], [40, 30, 15, 0]);
 }
 
 /// The rows of the index.

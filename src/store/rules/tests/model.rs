@@ -711,7 +711,7 @@ impl Model {
     fn look_again(&mut self, event: EventKey, removal: Removal) {
         let Some(kept) = self.events.get(&event).copied() else { return };
         let rows: Vec<_> = self.rows.values().filter(|delivery| delivery.key.event == event).cloned().collect();
-        let looked = retention::look(event, kept, rows, removal, RETENTION, self.now);
+        let looked = retention::look(event, kept, rows, |_| false, removal, RETENTION, self.now);
         for delivery in &looked.go {
             self.rows.remove(&delivery.key);
             self.alive.remove(&delivery.key);
