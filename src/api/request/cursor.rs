@@ -91,7 +91,7 @@ impl Cursor for DeliveryKey {
 }
 
 impl Cursor for AttemptKey {
-    const TAG: u8 = 0x16;
+    const TAG: u8 = 0x17;
 
     fn put(&self, into: &mut Vec<u8>) {
         into.extend_from_slice(&self.started_at.as_micros().to_be_bytes());

@@ -40,7 +40,7 @@ pub(in crate::store) type Def<K, V = &'static [u8]> = TableDefinition<'static, K
 /// The version of the store's layout. A release that changes it reads the older ones. 2: a tenant's record says whether the
 /// config file lists it, there is a table of event types, and tables of keys alone have no values. 3: part of it may stand in the
 /// journal. 4: a record's checksum covers its key, the tables name the run whose journal follows, what was found damaged has tables
-/// of its own. A store of version 4 may lack those of [`LATER`], and gets them when it is opened. 5: records of tenants, keys, events,
+/// of its own. A store of version 4 or 5 may lack those of [`LATER`], and gets them when it is opened. 5: records of tenants, keys, events,
 /// webhooks and event types have members that a release before would take for damage.
 pub(in crate::store) const STORE_VERSION: u32 = 5;
 
