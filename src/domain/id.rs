@@ -170,7 +170,11 @@ impl Node {
         let bits = bits(ATTEMPT, id)?;
         let rest = (bits & ((1 << ATTEMPT_REST_BITS) - 1)) ^ self.stretched();
         let started_ms = u64::try_from(bits >> ATTEMPT_REST_BITS).ok()?;
-        Some(AttemptId { started_ms, event_low: low(rest >> u32::BITS) & EVENT_LOW, endpoint: EndpointNo(u32::try_from(rest & u128::from(u32::MAX)).ok()?) })
+        Some(AttemptId {
+            started_ms,
+            event_low: low(rest >> u32::BITS) & EVENT_LOW,
+            endpoint: EndpointNo(u32::try_from(rest & u128::from(u32::MAX)).ok()?),
+        })
     }
 
     /// As many bits as an attempt's id has beside its time.
@@ -345,7 +349,12 @@ mod tests {
 
     #[test]
     fn the_form_of_our_own_ids_is_known() {
-        for own in ["att_01K0000000000000000000000A", "evt_01K0000000000000000000000A", "dlv_01K0000000000000000000000A", "wh_01K0000000000000000000000A"] {
+        for own in [
+            "att_01K0000000000000000000000A",
+            "evt_01K0000000000000000000000A",
+            "dlv_01K0000000000000000000000A",
+            "wh_01K0000000000000000000000A",
+        ] {
             assert!(has_own_form(own), "{own}");
         }
         for free in ["evt_abc123", "event_01K0000000000000000000000A", "01K0000000000000000000000A", "evt_", "evt"] {

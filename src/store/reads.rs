@@ -12,7 +12,10 @@ use super::handle::Store;
 use super::message::audit::{AuditFilter, AuditPage};
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
-use super::message::view::{Attempt, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage, WebhookView};
+use super::message::view::{
+    Attempt, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage,
+    WebhookView,
+};
 use super::redb::read::Reader;
 use super::redb::read::begin::Begin;
 use super::redb::read::sizes::TableSize;

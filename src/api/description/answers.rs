@@ -13,7 +13,7 @@ use crate::api::document::delivery::{Reason, Status, Whole};
 use crate::api::document::event::{Event, Line, SchemaError};
 use crate::api::document::explained::Explained;
 use crate::api::document::members::Members;
-use crate::api::document::moment::Moment;
+use crate::api::document::moment::{Exact, Moment};
 use crate::api::document::problem::Problem;
 use crate::api::document::stats::Decimal;
 use crate::api::document::webhook::WebhookStatus;
@@ -181,6 +181,20 @@ impl JsonSchema for Moment {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "format": "date-time"})
+    }
+}
+
+impl JsonSchema for Exact {
+    fn schema_name() -> Cow<'static, str> {
+        "Exact".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        Moment::json_schema(generator)
     }
 }
 

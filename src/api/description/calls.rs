@@ -10,7 +10,7 @@ use super::bodies::{
 use super::operation::{Operation, Tag, operation};
 use crate::api::document::audit;
 use crate::api::document::backup::Backups;
-use crate::api::document::delivery::{Row, Whole};
+use crate::api::document::delivery::{AttemptRow, Row, Whole};
 use crate::api::document::event::Accepted;
 use crate::api::document::event_type::{EventType, Imported};
 use crate::api::document::key;
@@ -20,6 +20,7 @@ use crate::api::document::status::{ClockAccepted, Health, Reloaded, Status, Tabl
 use crate::api::document::tenant::Tenant;
 use crate::api::document::webhook::{self, FilterTested, Purging, Recovered, WebhookSecret};
 use crate::api::request::route::Call;
+use crate::domain::delivery::outcome::Class;
 
 /// The description of a call. `None`: it has none yet.
 pub(super) fn described(call: Call) -> Option<Operation> {
@@ -145,6 +146,9 @@ fn of_deliveries(call: Call) -> Option<Operation> {
         Call::CancelDelivery => {
             of("cancelDelivery", "End a delivery that waits").empty(204, "It has ended as failed.").refuses(&[409, 507])
         }
+        Call::ListAttempts => attempts(of("listAttempts", "List the tenant's attempts, newest first"))
+            .answer::<Page<AttemptRow>>(200, "A page of attempts."),
+        Call::ShowAttempt => of("getAttempt", "Show an attempt").answer::<AttemptRow>(200, "The attempt."),
         Call::Stats => of("getStatistics", "Show what deliveries and attempts came to, by hour or day")
             .more("At most 500,000 webhooks times hours in a call; an operator is not limited.")
             .query("by", "How long each part is.", with_default(json!({"enum": ["hour", "day"]}), "hour"))
@@ -193,6 +197,9 @@ fn of_admin(call: Call) -> Option<Operation> {
             .query("tenant", TENANT, target())
             .query("webhook", "Those of this webhook.", id())
             .answer::<Page<Row>>(200, "A page of deliveries, each with its provider and tenant."),
+        Call::ListAllAttempts => attempts(of("listAllAttempts", "List attempts over tenants, newest first"))
+            .query("tenant", TENANT, target())
+            .answer::<Page<AttemptRow>>(200, "A page of attempts, each with its provider and tenant."),
         Call::ListAudit => of("listAudit", "List every change, newest first")
             .paged()
             .query("actor", "Those by this key, user or file: its id or name.", text())
@@ -296,6 +303,23 @@ fn filtered(operation: Operation) -> Operation {
         .window()
         .query("event", "Those of this event.", id())
         .query("test", "Tests alone, or none.", json!({"type": "boolean"}))
+}
+
+/// A list of attempts takes these.
+fn attempts(operation: Operation) -> Operation {
+    operation
+        .paged()
+        .query("webhook", "Those of this webhook.", id())
+        .query("event", "Those of this event.", id())
+        .query("status", "Those that ended so.", json!({"enum": ["succeeded", "failed"]}))
+        .query("code", "Those whose response had this status.", json!({"type": "integer", "minimum": 100, "maximum": 599}))
+        .query("class", "Those with this `error`, or with a status of these hundreds.", json!({"enum": classes()}))
+        .window()
+}
+
+fn classes() -> Vec<String> {
+    let statuses = (1..=5).map(|hundreds| format!("{hundreds}xx"));
+    Class::ALL.map(|class| class.name().to_owned()).into_iter().chain(statuses).collect()
 }
 
 fn text() -> Value {

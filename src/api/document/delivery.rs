@@ -128,6 +128,7 @@ pub(crate) struct Attempt {
 
 /// An attempt in a list of attempts, or by its id: `GET /v1/attempts`, `GET /v1/attempts/{id}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct AttemptRow {
     #[serde(flatten)]
     pub(crate) attempt: Attempt,

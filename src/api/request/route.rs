@@ -274,7 +274,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/webhooks", Need::ReadTenants, Call::ListAllWebhooks),
     route(Verb::Get, "/v1/admin/deliveries", Need::ReadTenants, Call::ListAllDeliveries),
     route(Verb::Get, "/v1/admin/audit", Need::Operator, Call::ListAudit),
- route(Verb::Get, "/v1/admin/attempts", Need::ReadTenants, Call::ListAllAttempts),
+    route(Verb::Get, "/v1/admin/attempts", Need::ReadTenants, Call::ListAllAttempts),
     route(Verb::Get, "/v1/admin/tenants", Need::ReadTenants, Call::ListTenants),
     route(Verb::Get, "/v1/admin/tenants/{provider}/{id}", Need::ReadTenants, Call::ShowTenant),
     route(Verb::Put, "/v1/admin/tenants/{provider}/{id}", Need::ManageTenants, Call::PutTenant),

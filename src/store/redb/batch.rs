@@ -23,7 +23,9 @@ use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::progress::Fact;
 use crate::store::record;
-use crate::store::record::key::{AttemptIndexKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of};
+use crate::store::record::key::{
+    AttemptIndexKey, DELIVERY_ROW, DueKey, backlog_key, due_key, log_key, read_backlog_key, waiting as delivery_of,
+};
 use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry};

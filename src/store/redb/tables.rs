@@ -13,8 +13,8 @@ use super::journal::memtable::Memtable;
 use super::journaled_table::{Before, Event, Journaled, each_journaled};
 use super::lazy_txn::Txn;
 use super::schema::{
-    self, ATTEMPT_INDEX, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDED, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR, INDEX,
-    JOB, JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
+    self, ATTEMPT_INDEX, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDED, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR,
+    INDEX, JOB, JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
 };
 use crate::domain::id::EventKey;
 use crate::store::error::Error;

@@ -14,8 +14,7 @@ use crate::store::redb::schema::{ATTEMPT_INDEX, COUNTERS, ENDED, STATE};
 use crate::store::redb::site;
 use crate::store::{AttemptClass, AttemptFilter, record};
 
-const ALL: AttemptFilter =
-    AttemptFilter { succeeded: None, code: None, class: None, since: None, until: None, event: None };
+const ALL: AttemptFilter = AttemptFilter { succeeded: None, code: None, class: None, since: None, until: None, event: None };
 
 /// Fills a store with deliveries of up to three attempts, the starts of which follow no order. Gives the deliveries.
 fn filled(lab: &Lab, events: usize) -> Vec<DeliveryKey> {
@@ -29,7 +28,7 @@ fn filled(lab: &Lab, events: usize) -> Vec<DeliveryKey> {
     lab.told();
     let failed = ready.iter().enumerate().filter(|(number, _)| number % 3 > 0).map(|(_, one)| one.key);
     for key in failed {
-        lab.runtime.block_on(lab.store.retry(key)).unwrap();
+        lab.runtime.block_on(lab.store.by_test().retry(key)).unwrap();
     }
     for (number, one) in lab.ready().iter().enumerate() {
         lab.finish_at(one, [500, 204][number % 2], began);
@@ -44,7 +43,9 @@ fn logged(reader: &Reader, deliveries: &[DeliveryKey]) -> BTreeSet<AttemptKey> {
     for key in deliveries {
         let Some(view) = reader.delivery_by_key(*key).unwrap() else { continue };
         let space = Space { room: usize::MAX, printed: 0 };
-        let Fit::Fits(attempts) = reader.attempts(*key, 1..=view.delivery.attempts, space).unwrap() else { panic!("there is room") };
+        let Fit::Fits(attempts) = reader.attempts(*key, 1..=view.delivery.attempts, space).unwrap() else {
+            panic!("there is room")
+        };
         found.extend(attempts.into_iter().flatten().map(|attempt| attempt.key(*key)));
     }
     found
@@ -125,7 +126,7 @@ fn what_goes_for_want_of_room_goes_from_the_lists_of_attempts() {
     let lab = Lab::new();
     let deliveries = filled(&lab, 12);
     let count = compare(&lab.store.reader, &deliveries);
-    let limits = Limits { retention: YEARS, max_bytes: 1, memory: 1 << 28, connection_idle: YEARS };
+    let limits = Limits { max_bytes: 1, ..options(lab.folder.path()).limits };
     lab.store.set_limits(limits);
     let deadline = clock::steady() + Duration::from_secs(10);
     let left = |reader: &Reader| logged(reader, &deliveries).len();

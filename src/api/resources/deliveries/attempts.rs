@@ -104,7 +104,12 @@ impl Asked {
 }
 
 /// A page; `event`: the event that was asked for, which may be none of theirs.
-async fn found(store: &Store, of: Of, asked: &Asked, event: Option<Option<crate::domain::id::EventKey>>) -> Result<AttemptPage, Problem> {
+async fn found(
+    store: &Store,
+    of: Of,
+    asked: &Asked,
+    event: Option<Option<crate::domain::id::EventKey>>,
+) -> Result<AttemptPage, Problem> {
     let event = match event {
         Some(None) => return Ok(AttemptPage::default()),
         Some(found) => found,
@@ -239,7 +244,9 @@ mod tests {
 
     #[test]
     fn filters_of_attempts_are_typed() {
-        let Ok(typed) = asked("status=failed&code=503&class=5xx&since=10m&webhook=wh_1&event=order-1") else { panic!("it is taken") };
+        let Ok(typed) = asked("status=failed&code=503&class=5xx&since=10m&webhook=wh_1&event=order-1") else {
+            panic!("it is taken")
+        };
         assert_eq!((typed.filter.succeeded, typed.filter.code), (Some(false), Some(503)));
         assert_eq!((typed.filter.class, typed.filter.since), (Some(AttemptClass::Hundreds(5)), Some(Timestamp::from_secs(400))));
         assert_eq!((typed.webhook.as_deref(), typed.event.as_deref(), typed.limit), (Some("wh_1"), Some("order-1"), 50));
@@ -249,9 +256,18 @@ mod tests {
 
     #[test]
     fn a_filter_of_attempts_that_says_nothing_is_refused() {
-        for bad in
-            ["status=held", "status=", "code=99", "class=6xx", "class=xx", "class=05xx", "class=slow", "until=x", "webhook=a.b", "type=a"]
-        {
+        for bad in [
+            "status=held",
+            "status=",
+            "code=99",
+            "class=6xx",
+            "class=xx",
+            "class=05xx",
+            "class=slow",
+            "until=x",
+            "webhook=a.b",
+            "type=a",
+        ] {
             assert!(asked(bad).is_err(), "{bad}");
         }
     }

@@ -21,8 +21,8 @@ use crate::domain::delivery::{QueuePosition, State};
 use crate::domain::id::{AttemptKey, DeliveryKey, EventKey, Node};
 use crate::store::error::Error;
 use crate::store::record::key::{
-    BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_attempt_index_key, read_backlog_key,
-    read_due_key, read_index_key, read_log_key, waiting,
+    BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_attempt_index_key, read_backlog_key, read_due_key,
+    read_index_key, read_log_key, waiting,
 };
 use crate::store::record::{self, Counters};
 use crate::store::redb::background::relist::attempt_in;
@@ -257,7 +257,8 @@ impl Check {
                 Some(_) => {}
             }
         }
-        let gone = listed.into_keys().map(|attempt| format!("the index names {}, which the log does not hold", attempt_name(attempt)));
+        let gone =
+            listed.into_keys().map(|attempt| format!("the index names {}, which the log does not hold", attempt_name(attempt)));
         self.report.faults.extend(gone);
         Ok(())
     }

@@ -64,12 +64,10 @@ impl Reader {
     /// The first of these attempts, in their order, as many as there is room for. `None` for an attempt that is gone, or damaged.
     pub(crate) fn attempts_by_key(&self, keys: &[AttemptKey], space: Space) -> Result<Fit<Vec<Option<AttemptView>>>, Error> {
         let snapshot = Snapshot::of(self, &[])?;
-        Left::of(space).fill(keys.iter().copied(), |left, key| {
-            match snapshot.attempt(key.delivery, key.number, left)? {
-                Some(Fit::Fits(attempt)) => Ok(snapshot.attempt_view(key, attempt)?.map(Fit::Fits)),
-                Some(Fit::Needs(bytes)) => Ok(Some(Fit::Needs(bytes))),
-                None => Ok(None),
-            }
+        Left::of(space).fill(keys.iter().copied(), |left, key| match snapshot.attempt(key.delivery, key.number, left)? {
+            Some(Fit::Fits(attempt)) => Ok(snapshot.attempt_view(key, attempt)?.map(Fit::Fits)),
+            Some(Fit::Needs(bytes)) => Ok(Some(Fit::Needs(bytes))),
+            None => Ok(None),
         })
     }
 

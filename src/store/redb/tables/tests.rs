@@ -422,7 +422,10 @@ fn entry(number: u64) -> Entry {
 fn ended(number: u64) -> EndedAttempt {
     let endpoint = EndpointNo(u32::try_from(number % 2).unwrap());
     let delivery = DeliveryKey { event: EventKey(number), endpoint };
-    EndedAttempt { key: AttemptKey { started_at: Timestamp::from_micros(1_000 - number), delivery, number: 1 }, owner: TenantNo(1) }
+    EndedAttempt {
+        key: AttemptKey { started_at: Timestamp::from_micros(1_000 - number), delivery, number: 1 },
+        owner: TenantNo(1),
+    }
 }
 
 /// The rows of the index of attempts.

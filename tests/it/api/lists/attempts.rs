@@ -76,7 +76,8 @@ async fn attempts_are_listed_newest_first_and_found_by_their_ids() {
     }
     assert_eq!(in_deliveries.len(), 5);
 
-    let of = |wanted: &dyn Fn(&Value) -> bool| all.iter().filter(|row| wanted(row)).map(|row| text(&row["id"])).collect::<Vec<_>>();
+    let of =
+        |wanted: &dyn Fn(&Value) -> bool| all.iter().filter(|row| wanted(row)).map(|row| text(&row["id"])).collect::<Vec<_>>();
     let middle = text(&all[2]["started_at"]);
     let lists: [(String, Vec<String>); 11] = [
         (format!("webhook={bad}"), of(&|row| row["webhook_id"] == *bad)),
