@@ -237,7 +237,7 @@ mod tests {
     fn an_event_shows_its_data_byte_for_byte() {
         let mut printed = Vec::new();
         print(&event(1 << 16, "{\"a\" : 1e999}"), &mut printed);
-        let expected = r#"{"id":"evt_1","type":"a.b","created_at":"1970-01-01T00:00:00Z","occurred_at":null,"tenant":"*","attributes":{"n":7},"connection":null,"data":{"a" : 1e999}}"#;
+        let expected = r#"{"id":"evt_1","type":"a.b","created_at":"1970-01-01T00:00:00.001000Z","occurred_at":null,"tenant":"*","attributes":{"n":7},"connection":null,"data":{"a" : 1e999}}"#;
         assert_eq!(String::from_utf8(printed).unwrap(), expected);
     }
 
