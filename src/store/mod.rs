@@ -44,8 +44,6 @@ pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
-pub(crate) use message::view::{Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, Status, View, WebhookFilter, WebhookView, status};
-pub(crate) use message::tenant::{NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{
     Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, Status, View,
     WebhookFilter, WebhookView, status,
