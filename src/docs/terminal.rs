@@ -210,11 +210,11 @@ mod tests {
 
     #[test]
     fn paragraphs_are_wrapped_and_code_is_not() {
-        let long = "word ".repeat(12);
+        let long = "words ".repeat(12);
         let page = shown(&format!("# Title\n\n{long}\n\n```sh\n{}\n```", "x".repeat(60)));
         let lines: Vec<&str> = page.lines().collect();
         assert_eq!(lines[..2], ["Title", "====="]);
-        assert_eq!(lines[3], "word word word word word word word word");
+        assert_eq!(lines[3], "words words words words words words");
         assert_eq!(lines.last(), Some(&&*format!("    {}", "x".repeat(60))));
     }
 

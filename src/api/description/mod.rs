@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use self::calls::described;
 use self::operation::{Answer, Content, Operation, Parameter, Tag};
 use self::schemas::Schemas;
-use crate::api::request::route::{Need, ROUTES, Route};
+use crate::api::request::route::{Need, ROUTES, Route, Verb};
 
 /// The whole document.
 fn document() -> Value {
@@ -147,9 +147,14 @@ fn content(answer: &Answer, example: Option<&Value>, schemas: &mut Schemas) -> V
 /// The problems that the call may be answered with.
 fn statuses_of_problems(route: &Route, operation: &Operation) -> Vec<u16> {
     let of_all: &[u16] = if route.need == Need::Open { &[] } else { &[400, 401, 403, 404, 429, 500, 503] };
-    let of_reading: &[u16] = if operation.body.is_some() { &[408, 413, 415, 422] } else { &[] };
+    let of_method: &[u16] = match route.verb {
+        Verb::Get => &[],
+        Verb::Delete => &[408, 413],
+        Verb::Post | Verb::Put | Verb::Patch => &[408, 413, 415],
+    };
+    let of_body: &[u16] = if operation.body.is_some() { &[422] } else { &[] };
     let of_query: &[u16] = if operation.parameters.is_empty() { &[] } else { &[422] };
-    [of_all, of_reading, of_query, &operation.refusals].concat()
+    [of_all, of_method, of_body, of_query, &operation.refusals].concat()
 }
 
 /// What the caller must be, in words.
