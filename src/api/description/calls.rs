@@ -176,7 +176,7 @@ fn of_admin(call: Call) -> Option<Operation> {
         Call::Status => of("getStatus", "Show how the service is").answer::<Status>(200, "Its state and counts."),
         Call::Reload => of("reloadConfig", "Read the config files again")
             .answer::<Reloaded>(200, "What changed.")
-            .refuses(&[409]),
+            .refuses(&[409, 422]),
         Call::AcceptClock => of("acceptClock", "Trust the wall clock again").answer::<ClockAccepted>(200, "Whether it was doubted."),
         Call::BeginBackup => of("beginBackup", "Begin a backup")
             .body::<BackupPath>()
