@@ -262,9 +262,9 @@ pub(crate) struct TestRun {
     pub(crate) done: oneshot::Receiver<()>,
 }
 
-/// What [`Store::recover`] brings back.
+/// What [`Commands::recover`] brings back.
 ///
-/// [`Store::recover`]: crate::store::Store::recover
+/// [`Commands::recover`]: crate::store::commands::Commands::recover
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recover {
     /// Whether deliveries that failed run again.

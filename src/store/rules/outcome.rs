@@ -180,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn attempts_of_a_delivery_start_in_milliseconds_of_their_own() {
+        let newest = Attempt {
+            number: 1,
+            trigger: crate::domain::delivery::Trigger::Schedule,
+            started_at: Timestamp::from_micros(5_999),
+            url: "https://example.com/".into(),
+            request_headers: crate::domain::headers::Headers::default(),
+            outcome: answered(500),
+            error: Some(Class::Status),
+        };
+        let starts = |micros| starts_at(Timestamp::from_micros(micros), Some(&newest)).as_micros();
+        assert_eq!([starts(5_000), starts(5_999), starts(1), starts(6_000), starts(9_001)], [6_000, 6_000, 6_000, 6_000, 9_001]);
+        assert_eq!(starts_at(Timestamp::from_micros(7), None), Timestamp::from_micros(7));
+    }
+
+    #[test]
     fn a_first_attempt_whose_entry_stood_needs_no_read() {
         assert!(!needs_row(true, true));
         assert!(needs_row(true, false) && needs_row(false, true));

@@ -46,6 +46,16 @@ async fn a_killed_store_of_version_3_opens_with_all_that_its_journal_holds() {
     assert_eq!((of("vault.closed", "held"), of("scrap.sold", "failed")), (13, 1));
     assert!(of("vault.closed", "succeeded") == 3 && of("sale.made", "succeeded") >= 4, "{deliveries:?}");
 
+    let logged: u64 = deliveries.iter().filter_map(|one| one["attempts"].as_u64()).sum();
+    let listed = crate::harness::eventually("every attempt in the list", WITHIN, async || {
+        let listed = all(&acme, "/v1/attempts").await;
+        (listed.len() as u64 >= logged).then_some(listed)
+    })
+    .await;
+    assert!(listed.is_sorted_by_key(|row| std::cmp::Reverse(text(&row["started_at"]))), "newest first");
+    let earlier = listed.last().expect("there are some");
+    assert_eq!(&acme.get(&format!("/v1/attempts/{}", text(&earlier["id"]))).await.expect(200), earlier);
+
     let webhooks = all(&acme, "/v1/webhooks").await;
     let status = |name: &str| webhooks.iter().find(|one| one["name"] == name).map(|one| text(&one["status"]));
     assert_eq!([status("till"), status("vault"), status("gone")], [Some("active".into()), Some("disabled".into()), None]);
