@@ -185,6 +185,8 @@ pub(crate) struct Provider {
     pub(crate) validate: Validate,
     /// Whether an event for a tenant that does not exist makes it.
     pub(crate) create_tenants: bool,
+    /// Which of the last three the file sets. The API may not change those.
+    pub(crate) sets: Vec<&'static str>,
     pub(crate) keys: Vec<Key>,
     pub(crate) tenants: Vec<Tenant>,
 }

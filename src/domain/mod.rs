@@ -12,6 +12,7 @@ pub(crate) mod exit;
 pub(crate) mod headers;
 pub(crate) mod id;
 pub(crate) mod json;
+pub(crate) mod provider;
 pub(crate) mod rate;
 pub(crate) mod refusal;
 pub(crate) mod resource;

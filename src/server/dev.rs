@@ -219,6 +219,7 @@ fn provider(url: &str) -> Provider {
         unknown_types: None,
         validate: Validate::Off,
         create_tenants: false,
+        sets: Vec::new(),
         keys: Vec::new(),
         tenants: vec![tenant],
     }

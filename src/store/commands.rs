@@ -23,6 +23,7 @@ use super::{Denied, Error, Owned};
 use crate::domain::access::Role;
 use crate::domain::dialect::EventType;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::provider::{ProviderChange, ProviderSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::secret::Secret;
@@ -220,6 +221,12 @@ impl Commands<'_> {
     /// Describes a tenant, and makes one that is not there. Answers the tenant, and whether it was made.
     pub(crate) async fn describe_tenant(self, new: NewTenant) -> Result<(Tenant, bool), Denied> {
         self.store.ask(self.store.line_of_owned(&new.owned), |to| Op::DescribeTenant(Box::new(new), self.by.clone(), to)).await?
+    }
+
+    /// Changes what the API says of a provider, and answers it.
+    pub(crate) async fn set_provider(self, provider: &str, change: ProviderChange) -> Result<ProviderSettings, Denied> {
+        let line = self.store.line_of_owned(&Owned::all_of(provider));
+        self.store.ask(line, |to| Op::SetProvider(provider.into(), change, self.by.clone(), to)).await?
     }
 
     /// Deletes a tenant: its webhooks, keys and secrets at once, the rest of it a slice in each commit. Answers how far that has come.

@@ -408,6 +408,20 @@ enum Scope {
     Manage,
 }
 
+/// What is changed of a provider. A member that is null lets the dialect or the default say it again.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct ProviderChanges {
+    /// What becomes of an event whose data does not match the schema of its type: `off`, `warn` or `refuse`.
+    #[schemars(regex(pattern = r"^(off|warn|refuse)$"))]
+    validate: Option<String>,
+    /// What becomes of event types that the catalogue does not have: `allow` or `refuse`.
+    #[schemars(regex(pattern = r"^(allow|refuse)$"))]
+    unknown_types: Option<String>,
+    /// Whether an event for a tenant that does not exist makes it.
+    create_tenants: Option<bool>,
+}
+
 /// What is said of a tenant. PUT sets all of it.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

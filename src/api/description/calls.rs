@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::answers::{EventFeed, ExplainedPage, OpenApi, Page, RotatedWebhook, Tests, Webhook, WholeEvent};
 use super::bodies::{
-    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewWebhook, Nothing, OpenApiDocument, Purge,
-    Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
+    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewWebhook, Nothing, OpenApiDocument,
+    ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
 };
 use super::operation::{Operation, Tag, operation};
 use crate::api::document::audit;
@@ -17,7 +17,7 @@ use crate::api::document::key;
 use crate::api::document::session::Connection;
 use crate::api::document::stats::{OfWebhook, Part};
 use crate::api::document::status::{ClockAccepted, Health, Reloaded, Status, Tables};
-use crate::api::document::tenant::Tenant;
+use crate::api::document::tenant::{Provider, Tenant};
 use crate::api::document::webhook::{self, FilterTested, Purging, Recovered, WebhookSecret};
 use crate::api::request::route::Call;
 use crate::domain::delivery::outcome::Class;
@@ -207,6 +207,15 @@ fn of_admin(call: Call) -> Option<Operation> {
             .query("call", "Those by this call, as in `POST /v1/webhooks`.", text())
             .window()
             .answer::<Page<audit::Entry>>(200, "A page of changes."),
+        Call::ListProviders => of("listProviders", "List providers, by name")
+            .paged()
+            .answer::<Page<Provider>>(200, "A page of providers."),
+        Call::ShowProvider => of("getProvider", "Show a provider").answer::<Provider>(200, "The provider."),
+        Call::PatchProvider => of("patchProvider", "Change what is said of a provider")
+            .more("What the config file sets can be changed only there.")
+            .body::<ProviderChanges>()
+            .answer::<Provider>(200, "The provider as it is now.")
+            .refuses(&[409, 507]),
         Call::ListTenants => of("listTenants", "List tenants, oldest first")
             .paged()
             .query("provider", "Those of this provider.", id())

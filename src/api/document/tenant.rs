@@ -1,4 +1,4 @@
-//! Tenants: the customers of providers.
+//! Providers, and tenants: their customers.
 
 use std::collections::BTreeMap;
 
@@ -60,6 +60,22 @@ impl TenantOwner {
             Self::Api => "api",
         }
     }
+}
+
+/// A system that emits events and speaks one dialect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Provider {
+    pub(crate) name: String,
+    pub(crate) dialect: String,
+    /// What becomes of an event whose data does not match the schema of its type: `off`, `warn` or `refuse`.
+    pub(crate) validate: String,
+    /// What becomes of event types that the catalogue does not have: `allow` or `refuse`.
+    pub(crate) unknown_types: String,
+    /// Whether an event for a tenant that does not exist makes it.
+    pub(crate) create_tenants: bool,
+    /// Which of the three the config file sets, so that they can be changed only there.
+    pub(crate) set_by_file: Vec<String>,
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
 use crate::domain::access::{Key, KeyHash, Maker, Role, Terms};
 use crate::domain::dialect::Dialect;
+use crate::domain::provider::ProviderSettings;
 use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
 use crate::domain::schema::Validate;
@@ -57,6 +58,8 @@ pub(crate) struct Provider {
     pub(crate) create_tenants: bool,
     /// What becomes of an event whose data does not match the schema of its type.
     pub(crate) validate: Validate,
+    /// Which of `validate`, `unknown_types` and `create_tenants` the config file sets.
+    pub(crate) sets: Vec<&'static str>,
     /// What published types were probably meant as.
     pub(crate) judged: Arc<Judged>,
     /// Of the tenants that the config file lists.
@@ -140,7 +143,8 @@ impl Provider {
     pub(crate) fn new(name: &str, dialect: Arc<Dialect>) -> Self {
         let (listed, environment) = (HashMap::new(), ENVIRONMENT.into());
         let (create_tenants, validate, judged) = (false, Validate::Off, Arc::default());
-        Self { name: name.into(), dialect, create_tenants, validate, judged, listed, described: None, environment }
+        let sets = Vec::new();
+        Self { name: name.into(), dialect, create_tenants, validate, sets, judged, listed, described: None, environment }
     }
 
     fn of(provider: &checked::Provider, dialect: Arc<Dialect>) -> Self {
@@ -150,12 +154,25 @@ impl Provider {
         });
         let listed = listed.collect();
         let (create_tenants, validate) = (provider.create_tenants, provider.validate);
-        Self { listed, create_tenants, validate, ..Self::new(&provider.name, dialect) }
+        let sets = provider.sets.clone();
+        Self { listed, create_tenants, validate, sets, ..Self::new(&provider.name, dialect) }
     }
 
     /// The same provider with another dialect.
     pub(crate) fn speaking(&self, dialect: Arc<Dialect>) -> Self {
         Self { dialect, judged: Arc::default(), ..self.clone() }
+    }
+
+    /// The same provider with what the API says of it, where the config file says nothing.
+    pub(crate) fn with_settings(self, settings: &ProviderSettings) -> Self {
+        let is_free = |name: &str| !self.sets.contains(&name);
+        let validate = settings.validate.filter(|_| is_free("validate")).unwrap_or(self.validate);
+        let create_tenants = settings.create_tenants.filter(|_| is_free("create_tenants")).unwrap_or(self.create_tenants);
+        let dialect = match settings.unknown_types.filter(|_| is_free("unknown_types")) {
+            Some(unknown_types) => Arc::new(self.dialect.with_unknown_types(unknown_types)),
+            None => self.dialect.clone(),
+        };
+        Self { validate, create_tenants, ..self.speaking(dialect) }
     }
 
     /// The same provider with what the API says of its tenants.

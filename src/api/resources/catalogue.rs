@@ -36,7 +36,7 @@ impl Catalogues {
             return merged.provider.clone();
         }
         let speaking = if added.catalogue.is_empty() { Provider::clone(&from) } else { speaking(&from, &added.catalogue) };
-        let provider = Arc::new(speaking.with_tenants(added.tenants.clone()));
+        let provider = Arc::new(speaking.with_settings(&added.settings).with_tenants(added.tenants.clone()));
         known.insert(from.name.clone(), Merged { from, added, provider: provider.clone() });
         provider
     }
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn a_provider_is_put_together_once_until_something_changes() {
         let (catalogues, from) = (Catalogues::default(), provider("acme", dialect("$data", Numbers::AsPublished)));
-        let added = |name: &str| Added { catalogue: Arc::new([named(name, 1)]), tenants: None };
+        let added = |name: &str| Added { catalogue: Arc::new([named(name, 1)]), ..Added::default() };
         let own = added("a");
         let first = catalogues.merged(from.clone(), own.clone());
         assert!(Arc::ptr_eq(&first, &catalogues.merged(from.clone(), own)));

@@ -48,6 +48,7 @@ impl Owners<'_> {
     fn provider(&mut self, mut table: Table, names: &mut Names<String>) -> Option<Provider> {
         let name = table.id("name", "\"acme\"", self.faults);
         let dialect = self.dialect(&mut table);
+        let sets = ["validate", "unknown_types", "create_tenants"].into_iter().filter(|key| table.has(key)).collect();
         let unknown_types = word(&mut table, "unknown_types", &UNKNOWN_TYPES, self.faults).map(|word| word.value);
         let validate = word(&mut table, "validate", &VALIDATE, self.faults).map_or(Validate::Off, |word| word.value);
         let create_tenants = table.boolean("create_tenants", self.faults).is_some_and(|create| create.value);
@@ -57,7 +58,7 @@ impl Owners<'_> {
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.location, &what, "one [[provider]] holds the tenants of both", self.faults);
-        Some(Provider { name: name.value, dialect, unknown_types, validate, create_tenants, keys, tenants })
+        Some(Provider { name: name.value, dialect, unknown_types, validate, create_tenants, sets, keys, tenants })
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -189,7 +190,8 @@ pub(in crate::config) fn default_owner() -> Provider {
     let (name, dialect) = (DEFAULT_OWNER.to_owned(), DEFAULT_DIALECT.to_owned());
     let mut tenants = Vec::new();
     default_tenant(&mut tenants);
-    Provider { name, dialect, unknown_types: None, validate: Validate::Off, create_tenants: false, keys: Vec::new(), tenants }
+    let (sets, keys) = (Vec::new(), Vec::new());
+    Provider { name, dialect, unknown_types: None, validate: Validate::Off, create_tenants: false, sets, keys, tenants }
 }
 
 fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {

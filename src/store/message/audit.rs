@@ -108,6 +108,7 @@ pub(crate) enum ObjectKind {
     /// The wall clock, which the operator says is right.
     Clock,
     Backup,
+    Provider,
 }
 
 impl ObjectKind {
@@ -121,6 +122,7 @@ impl ObjectKind {
             Self::Config => "config",
             Self::Clock => "clock",
             Self::Backup => "backup",
+            Self::Provider => "provider",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::domain::delivery::{QueuePosition, Trigger};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::provider::{ProviderChange, ProviderSettings};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner};
 use crate::domain::webhook::secret::Secret;
@@ -50,6 +51,7 @@ pub(in crate::store) enum Op {
     RevokeKey(Box<str>, By, oneshot::Sender<Result<(), Denied>>),
     /// When keys were used last.
     KeyUses(Vec<(KeyHash, Timestamp)>),
+    SetProvider(Box<str>, ProviderChange, By, oneshot::Sender<Result<ProviderSettings, Denied>>),
     /// The answer is the tenant, and whether it was made.
     DescribeTenant(Box<NewTenant>, By, oneshot::Sender<Result<(Tenant, bool), Denied>>),
     /// The answer is the tenant, with how far its deletion has come.

@@ -40,6 +40,7 @@ pub(super) use plain::{
 };
 pub(super) use tally::{read_mark, read_tally, write_mark, write_tally};
 pub(super) use tenant::{
-    read_connection, read_event_type, read_key, read_tenant, write_connection, write_event_type, write_key, write_tenant,
+    read_connection, read_event_type, read_key, read_provider, read_tenant, write_connection, write_event_type, write_key,
+    write_provider, write_tenant,
 };
 pub(super) use webhook::{WebhookFacts, check_endpoint, read_endpoint, read_webhook_facts, show_webhook, write_endpoint};

@@ -18,10 +18,11 @@ use crate::domain::channels::Channels;
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
-use crate::domain::dialect::EventType;
+use crate::domain::dialect::{EventType, UnknownTypes};
 use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
-use crate::domain::schema::Schema;
+use crate::domain::provider::ProviderSettings;
+use crate::domain::schema::{Schema, Validate};
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
@@ -302,6 +303,11 @@ fn records_of_tenants_and_providers_are_pinned() {
     }
     assert_eq!(read_tenant(TENANT, &stored("tenant-1")).unwrap(), bare, "of the first version");
 
+    let settings =
+        ProviderSettings { validate: Some(Validate::Warn), unknown_types: Some(UnknownTypes::Refuse), create_tenants: None };
+    let again = |was: &[u8], out: &mut Vec<u8>| write_provider(b"deck", &read_provider(b"deck", was).unwrap(), out);
+    pinned("provider", |out| write_provider(b"deck", &settings, out), again);
+
     let scopes = Scopes { publish: true, read: false, manage: true };
     let roles = [
         (Role::Operator, "key-operator"),
@@ -479,13 +485,13 @@ fn codes() {
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone, Listing::Deleting].map(listing_code), [0, 1, 2, 3]);
     assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
-    use ObjectKind::{Backup, Clock, Config, EventType};
+    use ObjectKind::{Backup, Clock, Config, EventType, Provider};
     assert_eq!(
         [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
         [0, 1, 2, 3]
     );
-    assert_eq!([EventType, Config, Clock, Backup].map(object_kind_code), [4, 5, 6, 7]);
-    assert!(actor_kind(3).is_err() && object_kind(8).is_err());
+    assert_eq!([EventType, Config, Clock, Backup, Provider].map(object_kind_code), [4, 5, 6, 7, 8]);
+    assert!(actor_kind(3).is_err() && object_kind(9).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(

@@ -7,10 +7,11 @@ use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
 use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
-use crate::domain::dialect::EventType;
+use crate::domain::dialect::{EventType, UnknownTypes};
 use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::provider::ProviderSettings;
 use crate::domain::rate::{Per, Rate};
-use crate::domain::schema::Schema;
+use crate::domain::schema::{Schema, Validate};
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
@@ -57,6 +58,14 @@ struct TenantForm<'a> {
     name: &'a str,
     metadata: Vec<(&'a str, &'a str)>,
     rate_limit: Option<(u32, u8)>,
+}
+
+/// What the API says of a provider.
+#[derive(Encode, Decode)]
+struct ProviderForm {
+    validate: Option<u8>,
+    unknown_types: Option<u8>,
+    create_tenants: Option<bool>,
 }
 
 #[derive(Encode, BorrowDecode)]
@@ -233,6 +242,20 @@ fn made(MadeKeyForm { key, maker, by_provider }: MadeKeyForm) -> ReadKey {
     ReadKey::of(key, maker)
 }
 
+pub(in crate::store) fn write_provider(name: &[u8], settings: &ProviderSettings, out: &mut Vec<u8>) {
+    let (validate, unknown_types) = (settings.validate.map(validate_code), settings.unknown_types.map(unknown_types_code));
+    close(name, &ProviderForm { validate, unknown_types, create_tenants: settings.create_tenants }, out);
+}
+
+pub(in crate::store) fn read_provider(name: &[u8], bytes: &[u8]) -> Result<ProviderSettings, Error> {
+    let form: ProviderForm = open("provider", name, bytes)?;
+    Ok(ProviderSettings {
+        validate: form.validate.map(validate).transpose()?,
+        unknown_types: form.unknown_types.map(unknown_types).transpose()?,
+        create_tenants: form.create_tenants,
+    })
+}
+
 pub(in crate::store) fn write_connection(name: &[u8], connection: &Connection, out: &mut Vec<u8>) {
     let form = ConnectionForm {
         opened_at: connection.opened_at.as_micros(),
@@ -277,6 +300,10 @@ pub(in crate::store) fn read_event_type(key: &[u8], bytes: &[u8]) -> Result<Even
     let (name, description, example) = (name.into(), description.into(), example.into());
     Ok(EventType { name, description, example, ours: false, version, schema, deprecated })
 }
+
+coded!(validate_code, validate: Validate in "provider" { 0 = Off, 1 = Warn, 2 = Refuse });
+
+coded!(unknown_types_code, unknown_types: UnknownTypes in "provider" { 0 = Pass, 1 = Refuse });
 
 coded!(listing_code, listing: Listing in "tenant" { 0 = Never, 1 = Listed, 2 = Gone, 3 = Deleting });
 

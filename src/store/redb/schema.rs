@@ -22,6 +22,7 @@
 //! | `ended` | number 8 | an attempt that ended and is not in `attempt_index` yet | finish | index |
 //! | `endpoint` | endpoint 4 | webhook, secrets sealed; of a deleted one what its log shows | create, change, count | job, sweep |
 //! | `tenant` | tenant 4 | provider and tenant, what the config file and what the API says of it, how far its deletion has come | first use, config, PUT, DELETE | its deletion |
+//! | `provider` | provider | what the API says of it | PATCH | – |
 //! | `key` | SHA-256 32 | API key | keys | keys, config |
 //! | `last_time` | text | microseconds | accept (unique times) | – |
 //! | `connection` | provider, tenant, id | URLs that it pins | open, accept | close, sweep |
@@ -80,9 +81,10 @@ pub(in crate::store) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new
 pub(in crate::store) const HOUR: Def<&'static HourKey> = TableDefinition::new("hour");
 
 pub(in crate::store) const AUDIT: Def<u64> = TableDefinition::new("audit");
+pub(in crate::store) const PROVIDER: Def<&'static [u8]> = TableDefinition::new("provider");
 
 /// Tables that came after the version.
-pub(in crate::store) const LATER: [&str; 4] = ["hour", "audit", "attempt_index", "ended"];
+pub(in crate::store) const LATER: [&str; 5] = ["hour", "audit", "provider", "attempt_index", "ended"];
 
 pub(in crate::store) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
 pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
@@ -101,6 +103,7 @@ macro_rules! small_table {
         $run!($crate::store::redb::schema::TENANT);
         $run!($crate::store::redb::schema::KEY);
         $run!($crate::store::redb::schema::EVENT_TYPE);
+        $run!($crate::store::redb::schema::PROVIDER);
         $run!($crate::store::redb::schema::QUARANTINE);
         $run!($crate::store::redb::schema::FINDING);
     };
@@ -127,7 +130,7 @@ macro_rules! every_table {
 pub(in crate::store) use every_table;
 
 /// Their names.
-pub(in crate::store) const NAMES: [&str; 24] = [
+pub(in crate::store) const NAMES: [&str; 25] = [
     "meta",
     "state",
     "event",
@@ -150,6 +153,7 @@ pub(in crate::store) const NAMES: [&str; 24] = [
     "event_type",
     "hour",
     "audit",
+    "provider",
     "quarantine",
     "finding",
 ];

@@ -14,7 +14,7 @@ use super::journaled_table::{Before, Event, Journaled, each_journaled};
 use super::lazy_txn::Txn;
 use super::schema::{
     self, ATTEMPT_INDEX, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDED, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR,
-    INDEX, JOB, JOURNALED, KEY, LAST_TIME, REVISIT, SECOND, STATE, TENANT, every_table,
+    INDEX, JOB, JOURNALED, KEY, LAST_TIME, PROVIDER, REVISIT, SECOND, STATE, TENANT, every_table,
 };
 use crate::domain::id::EventKey;
 use crate::store::error::Error;
@@ -62,6 +62,7 @@ opened_when_asked! {
     event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
     hour: &'static HourKey, &'static [u8] = HOUR,
     audit: u64, &'static [u8] = AUDIT,
+    provider: &'static [u8], &'static [u8] = PROVIDER,
 }
 
 impl<'txn> Tables<'txn> {

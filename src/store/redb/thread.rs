@@ -291,6 +291,7 @@ impl Batch<'_, '_> {
             Op::RevokeKey(id, by, to) => answered!(to, self.revoke_key(&id, &by)?),
             Op::DescribeTenant(new, by, to) => answered!(to, self.describe_tenant(*new, &by)?),
             Op::Limits(limits) => self.memory.limits = limits,
+            Op::SetProvider(name, change, by, to) => answered!(to, Ok(self.set_provider(&name, change, &by)?)),
             Op::DeleteTenant(owned, by, to) => answered!(to, self.delete_tenant(owned, &by)?),
             Op::AcceptClock(by, to) => answered!(to, Ok(self.accept_clock(&by)?)),
             Op::Flush(path, by, to) => answered!(to, Ok(self.flush_for(&path, by.as_deref())?)),

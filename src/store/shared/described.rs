@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::catalogue::Catalogue;
+use crate::domain::provider::ProviderSettings;
 use crate::domain::rate::Rate;
 use crate::domain::tenant::Profile;
 
@@ -12,6 +13,7 @@ use crate::domain::tenant::Profile;
 pub(crate) struct Added {
     pub(crate) catalogue: Catalogue,
     pub(crate) tenants: Option<Tenants>,
+    pub(crate) settings: ProviderSettings,
 }
 
 /// The described tenants of a provider, by their ids. Usually there are none.
@@ -35,7 +37,7 @@ impl Described {
 
 impl Added {
     pub(crate) fn is_empty(&self) -> bool {
-        self.catalogue.is_empty() && self.tenants.is_none()
+        self.catalogue.is_empty() && self.tenants.is_none() && self.settings == ProviderSettings::default()
     }
 
     /// Whether both are of the same time.
@@ -45,6 +47,6 @@ impl Added {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             _ => false,
         };
-        Arc::ptr_eq(&self.catalogue, &other.catalogue) && same_tenants
+        Arc::ptr_eq(&self.catalogue, &other.catalogue) && same_tenants && self.settings == other.settings
     }
 }

@@ -13,6 +13,7 @@ use super::revoked::Revoked;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
 use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
+use crate::domain::provider::ProviderSettings;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
@@ -43,6 +44,8 @@ pub(in crate::store) struct Registry {
     made: HashMap<Box<str>, usize>,
     revoked: Revoked,
     catalogues: HashMap<Box<str>, Catalogue>,
+    /// What the API says of providers. Usually there are none.
+    provider_settings: HashMap<Box<str>, ProviderSettings>,
     /// By provider, the tenants that the API described.
     described: HashMap<Box<str>, Tenants>,
 }
@@ -224,7 +227,13 @@ impl Registry {
 
     /// What the API added to a provider.
     pub(in crate::store) fn added(&self, provider: &str) -> Added {
-        Added { catalogue: self.catalogue(provider), tenants: self.described.get(provider).cloned() }
+        let (catalogue, tenants) = (self.catalogue(provider), self.described.get(provider).cloned());
+        let settings = self.provider_settings.get(provider).copied().unwrap_or_default();
+        Added { catalogue, tenants, settings }
+    }
+
+    pub(in crate::store) fn put_provider(&mut self, provider: Box<str>, settings: ProviderSettings) {
+        self.provider_settings.insert(provider, settings);
     }
 
     pub(in crate::store) fn listing(&self, no: TenantNo) -> Listing {

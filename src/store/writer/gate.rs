@@ -34,7 +34,11 @@ impl Op {
             Self::KeyUses(_) => false,
             Self::Webhook(change, ..) => change.takes_room(),
             Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,
-            Self::OpenConnection(..) | Self::PutEventType(..) | Self::AddKey(..) | Self::DescribeTenant(..) => true,
+            Self::OpenConnection(..)
+            | Self::PutEventType(..)
+            | Self::AddKey(..)
+            | Self::DescribeTenant(..)
+            | Self::SetProvider(..) => true,
         }
     }
 
@@ -46,6 +50,7 @@ impl Op {
             Self::Test(_, _, to) => drop(to.send(Err(denied))),
             Self::Recover(_, _, _, to) => drop(to.send(Err(denied))),
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
+            Self::SetProvider(_, _, _, to) => drop(to.send(Err(denied))),
             Self::DescribeTenant(_, _, to) => drop(to.send(Err(denied))),
             _ => debug_assert!(false, "what takes no room is not refused"),
         }

@@ -157,3 +157,44 @@ async fn a_deleted_tenant_is_gone_with_all_that_was_its() {
     service.cli(&["tenants", "put", "deck/new"]).expect(0);
     service.stop_and_check().await;
 }
+
+#[tokio::test]
+async fn a_provider_is_changed_where_the_file_says_nothing() {
+    let mut service = Service::start(&config().provider_line("validate = \"warn\"")).await;
+    let (operator, deck) = (service.operator(), service.provider("deck"));
+    let event = json!({ "type": "a", "data": 1, "tenant": "unheard-of" });
+    deck.publish(&event).await.problem(404, &["unheard-of"]);
+    let path = "/v1/admin/providers/deck";
+    let changed = operator.patch(path, &json!({ "create_tenants": true, "unknown_types": "refuse" })).await.expect(200);
+    let expected = json!({
+        "name": "deck", "dialect": "loud", "validate": "warn", "unknown_types": "refuse", "create_tenants": true,
+        "set_by_file": ["validate"],
+    });
+    assert_eq!(changed, expected);
+    deck.publish(&event).await.problem(422, &["/type"]);
+    operator.patch(path, &json!({ "unknown_types": null })).await.expect(200);
+    service.kill9();
+    service.start_again().await;
+
+    let (operator, deck) = (service.operator(), service.provider("deck"));
+    deck.publish(&event).await.expect(202);
+    assert_eq!(operator.get("/v1/admin/tenants/deck/unheard-of").await.expect(200)["owner"], json!("api"));
+    operator.patch(path, &json!({ "validate": "off" })).await.problem(409, &["validate", ".toml", "reload"]);
+    operator
+        .patch(path, &json!({ "unknown_types": "pass", "create_tenants": 1 }))
+        .await
+        .problem(422, &["/unknown_types", "/create_tenants"]);
+    operator.patch("/v1/admin/providers/dock", &json!({})).await.problem(404, &["deck"]);
+    deck.get("/v1/admin/providers").await.problem(403, &["operator"]);
+    let listed = operator.get("/v1/admin/providers?limit=1").await.expect(200);
+    assert_eq!((&listed["data"][0]["name"], listed["next"].is_string()), (&json!("deck"), true), "{listed}");
+    operator.patch(path, &json!({ "create_tenants": null })).await.expect(200);
+    deck.publish(&json!({ "type": "a", "data": 1, "tenant": "another" })).await.problem(404, &["another"]);
+    let told = operator.get("/v1/admin/audit?object=provider").await.expect(200);
+    assert_eq!(
+        (&told["data"][0]["before"], &told["data"][0]["after"]),
+        (&json!({ "create_tenants": true }), &json!({})),
+        "{told}"
+    );
+    service.stop_and_check().await;
+}

@@ -46,6 +46,7 @@ async fn calls_take_the_parameters_and_members_that_are_described() {
         let (taken, members) = (parameters(&operation), members(&operation));
         let at = path.replace("{provider}", "shop");
         let at = match path.as_str() {
+            path if path.starts_with("/v1/admin/providers/") => at.replace("{id}", "shop"),
             path if path.starts_with("/v1/admin/tenants/") => at.replace("{id}", "acme"),
             path if path.starts_with("/v1/webhooks/") => at.replace("{id}", &webhook),
             path if path.starts_with("/v1/events/") => at.replace("{id}", &event),

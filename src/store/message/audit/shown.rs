@@ -7,7 +7,9 @@ use super::document::Document;
 use super::{Change, FileChanges, Object, ObjectKind};
 use crate::domain::access::{Key, Role};
 use crate::domain::delivery::State;
-use crate::domain::dialect::EventType;
+use crate::domain::dialect::{EventType, UnknownTypes};
+use crate::domain::provider::ProviderSettings;
+use crate::domain::schema::Validate;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Endpoint, LiveSecret, WebhookState};
 use crate::store::Owned;
@@ -94,6 +96,26 @@ pub(in crate::store) fn tenant_deleted(tenant: &Tenant, webhooks: usize, keys: &
     let keys: Vec<&str> = keys.iter().map(|key| &*key.id).collect();
     let before = of_tenant(tenant).with("webhooks", webhooks).with("keys", keys);
     Change { object: tenant_object(&tenant.owned), before: Some(before), after: None }
+}
+
+/// A provider of which the API says something else now. `None`: it says the same.
+pub(in crate::store) fn provider(name: &str, before: &ProviderSettings, after: &ProviderSettings) -> Option<Change> {
+    let (was, is) = of_provider(before).differences(of_provider(after));
+    changed(alone(ObjectKind::Provider, name), was, is)
+}
+
+fn of_provider(settings: &ProviderSettings) -> Document {
+    let validate = settings.validate.map(|validate| match validate {
+        Validate::Off => "off",
+        Validate::Warn => "warn",
+        Validate::Refuse => "refuse",
+    });
+    let unknown_types = settings.unknown_types.map(|unknown| match unknown {
+        UnknownTypes::Pass => "allow",
+        UnknownTypes::Refuse => "refuse",
+    });
+    let document = Document::default().with_some("validate", validate).with_some("unknown_types", unknown_types);
+    document.with_some("create_tenants", settings.create_tenants)
 }
 
 /// An event type of a provider that was added, changed or taken away. `None`: it is as it was.

@@ -6,6 +6,7 @@ pub(in crate::store) mod event_types;
 pub(in crate::store) mod keys;
 pub(in crate::store) mod operational;
 pub(in crate::store) mod outcome;
+pub(in crate::store) mod providers;
 pub(in crate::store) mod publish;
 pub(in crate::store) mod purge;
 pub(in crate::store) mod resend;

@@ -22,8 +22,8 @@ use crate::store::record::{self, Chain, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
-    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, QUARANTINE,
-    STATE, TENANT,
+    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, PROVIDER,
+    QUARANTINE, STATE, TENANT,
 };
 use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
@@ -77,6 +77,11 @@ pub(in crate::store) fn read_registry(database: &Database, sealer: &Sealer) -> R
         let (name, value) = row?;
         let Some(provider) = catalogue::provider_of(name.value()) else { continue };
         registry.put_event_type(provider.into(), record::read_event_type(name.value(), value.value())?);
+    }
+    for row in schema::read(&txn, PROVIDER)?.range::<&[u8]>(..)? {
+        let (name, value) = row?;
+        let settings = record::read_provider(name.value(), value.value())?;
+        registry.put_provider(String::from_utf8_lossy(name.value()).into(), settings);
     }
     let counters =
         schema::read(&txn, STATE)?.get(COUNTERS)?.map(|row| record::read_counters(&[COUNTERS], row.value())).transpose()?;

@@ -36,6 +36,7 @@ pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Re
         "event_type" => record::read_event_type(key, value).map(drop),
         "hour" => record::read_tally(&fixed(table, key)?, value).map(drop),
         "audit" => record::read_audit(AuditKey(long(table, key)?), value).map(drop),
+        "provider" => record::read_provider(key, value).map(drop),
         "quarantine" => record::read_quarantined(&long(table, key)?.to_be_bytes(), value).map(drop),
         "finding" => record::read_finding(long(table, key)?, value).map(drop),
         _ => Ok(()),
