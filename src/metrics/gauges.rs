@@ -54,16 +54,18 @@ pub(crate) struct Now {
 pub(crate) enum DisabledFor {
     Failures,
     Gone,
+    Held,
     ByHand,
 }
 
 impl DisabledFor {
-    const ALL: [Self; 3] = [Self::Failures, Self::Gone, Self::ByHand];
+    const ALL: [Self; 4] = [Self::Failures, Self::Gone, Self::Held, Self::ByHand];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Failures => "failures",
             Self::Gone => "gone",
+            Self::Held => "held",
             Self::ByHand => "by_hand",
         }
     }

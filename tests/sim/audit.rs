@@ -189,6 +189,9 @@ impl World {
             was_off: false,
             failures: endpoint.failures,
             dialect: self.dialects[new.provider].clone(),
+            is_ordered: endpoint.definition.settings.ordered,
+            was_switched: false,
+            newest_sent: EventKey(0),
         };
         let no = endpoint.no;
         if self.book.hooks.insert(no, hook).is_none() {
@@ -230,7 +233,7 @@ impl World {
         match change {
             Change::Enable => (hook.stands, hook.failures) = (Stands::Active, 0),
             Change::Disable => hook.disable(),
-            Change::Rotate => {}
+            Change::Rotate | Change::Order(_) => {}
             Change::Retype(kinds) => hook.kinds = kinds.to_vec(),
         }
         self.book.wait_freely(no);
@@ -359,6 +362,9 @@ impl World {
     fn look_at_hook(&mut self, no: EndpointNo) -> Held {
         let found = self.process().stepped.store.webhook_no(no);
         let doubted = self.doubts.hooks.remove(&no);
+        if let Some(endpoint) = &found {
+            self.book.switch_order(no, endpoint.definition.settings.ordered);
+        }
         let Some(hook) = self.book.hooks.get_mut(&no) else { return Ok(()) };
         let is = found.as_ref().map_or(Stands::Deleted, |endpoint| Stands::of(endpoint.state));
         let failures = found.as_ref().map_or(hook.failures, |endpoint| endpoint.failures);
@@ -408,7 +414,9 @@ impl World {
                 for endpoint in self.store().webhooks(&owned(of, tenant), EndpointNo(0), 1_000_000) {
                     if !self.book.hooks.contains_key(&endpoint.no) {
                         let kinds = endpoint.definition.events.iter().map(super::publishers::kind).collect();
-                        let new = NewHook { provider: of, tenant, name: endpoint.definition.name.clone(), kinds: &[] };
+                        let definition = &endpoint.definition;
+                        let (name, is_ordered) = (definition.name.clone(), definition.settings.ordered);
+                        let new = NewHook { provider: of, tenant, name, kinds: &[], is_ordered };
                         self.know_hook(&new, &endpoint, endpoint.is_file_owned());
                         self.book.hooks.get_mut(&endpoint.no).expect("it was just made known").kinds = kinds;
                     }

@@ -41,6 +41,11 @@ pub(super) struct Hook {
     pub(super) was_off: bool,
     pub(super) failures: u32,
     pub(super) dialect: Arc<Dialect>,
+    pub(super) is_ordered: bool,
+    /// Whether it was made ordered, or not ordered any more, after it was made. Then attempts that were under way end out of order.
+    pub(super) was_switched: bool,
+    /// The newest event that was sent to it and not brought back by anybody.
+    pub(super) newest_sent: EventKey,
 }
 
 /// Whether deliveries go out.
@@ -206,6 +211,17 @@ impl Book {
     pub(super) fn wait_freely(&mut self, no: EndpointNo) {
         let Some(hook) = self.hooks.get_mut(&no).filter(|hook| hook.stands != Stands::Active) else { return };
         hook.was_off = true;
+        self.wait_for_nothing(no);
+    }
+
+    /// What waits for a webhook that was made ordered comes when it is its turn.
+    pub(super) fn switch_order(&mut self, no: EndpointNo, is_ordered: bool) {
+        let Some(hook) = self.hooks.get_mut(&no).filter(|hook| hook.is_ordered != is_ordered) else { return };
+        (hook.is_ordered, hook.was_switched) = (is_ordered, true);
+        self.wait_for_nothing(no);
+    }
+
+    fn wait_for_nothing(&mut self, no: EndpointNo) {
         for (key, known) in &mut self.deliveries {
             if key.endpoint == no {
                 known.not_before = Timestamp::EPOCH;
@@ -241,6 +257,11 @@ impl Book {
 }
 
 impl Hook {
+    /// Whether all that is sent to it must be in order.
+    pub(super) fn is_strict(&self) -> bool {
+        self.is_ordered && !self.was_switched
+    }
+
     pub(super) fn disable(&mut self) {
         self.stands = match self.stands {
             Stands::Active => Stands::Disabled,

@@ -11,6 +11,7 @@ mod book;
 mod dialects;
 mod draw;
 mod faults;
+mod order;
 mod process;
 mod publishers;
 mod receivers;

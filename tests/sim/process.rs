@@ -81,6 +81,8 @@ pub(super) enum Change {
     Disable,
     Rotate,
     Retype(&'static [&'static str]),
+    /// Whether its deliveries are made in order.
+    Order(bool),
 }
 
 /// What becomes of a delivery.
@@ -97,6 +99,8 @@ pub(super) struct NewHook {
     pub(super) tenant: usize,
     pub(super) name: Box<str>,
     pub(super) kinds: &'static [&'static str],
+    /// Whether its deliveries are made in order.
+    pub(super) is_ordered: bool,
 }
 
 impl Asked {

@@ -11,7 +11,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::webhook::endpoint::{Definition, Owner};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
-use crate::domain::webhook::settings::WebhookSettings;
+use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::stepped::Lost;
 use crate::store::{DesiredState, FileWebhook, NewWebhook, Owned, Publication, Purge, Store};
 
@@ -23,7 +23,13 @@ impl World {
             self.file.push(new);
         }
         if self.is_wide {
-            let wide = |number| NewHook { provider: 0, tenant: 0, name: format!("wide{number}").into(), kinds: &[WIDE] };
+            let wide = |number| NewHook {
+                provider: 0,
+                tenant: 0,
+                name: format!("wide{number}").into(),
+                kinds: &[WIDE],
+                is_ordered: false,
+            };
             self.file.extend((0..WIDE_HOOKS).map(wide));
         }
     }
@@ -35,6 +41,7 @@ impl World {
             tenant: index(self.draw.below(TENANTS as u64)),
             name: name.into(),
             kinds: self.draw.pick(&SUBSCRIPTIONS),
+            is_ordered: self.draw.chance(300),
         }
     }
 
@@ -127,7 +134,7 @@ impl World {
             return Ok(());
         }
         let no = self.draw.pick(&hooks);
-        match self.draw.below(24) {
+        match self.draw.below(25) {
             0 => self.change(no, Change::Disable),
             1..=5 => {
                 let disabled = |hook: &&Hook| hook.stands == Stands::Disabled;
@@ -145,6 +152,10 @@ impl World {
             11 => self.purge(no),
             12 | 13 => self.test(no),
             14 => self.wish(Wish::Cancel),
+            24 => {
+                let is_ordered = self.draw.chance(500);
+                self.change(no, Change::Order(is_ordered));
+            }
             20 | 21 => return self.recover(&hooks, Lost::Failed),
             22 | 23 => return self.recover(&hooks, Lost::Missed),
             _ => self.wish(Wish::Retry),
@@ -163,6 +174,10 @@ impl World {
                 Change::Retype(kinds) => {
                     let redefine = move |old: &Definition| Definition { events: patterns(kinds), ..old.clone() };
                     store.by_test().update_webhook(no, redefine).await
+                }
+                Change::Order(is) => {
+                    let settings = move |old: &Definition| old.settings.with(&[Setting::Ordered(is)]);
+                    store.by_test().update_webhook(no, move |old| Definition { settings: settings(old), ..old.clone() }).await
                 }
             })
         };
@@ -201,7 +216,7 @@ impl World {
             let number = self.draw.below(6);
             let new = self.draw_hook(format!("file{number}"));
             match self.file.iter_mut().find(|old| old.name == new.name) {
-                Some(old) => old.kinds = new.kinds,
+                Some(old) => (old.kinds, old.is_ordered) = (new.kinds, new.is_ordered),
                 None => self.file.push(new),
             }
         }
@@ -291,7 +306,7 @@ pub(super) fn definition(new: &NewHook) -> Definition {
         description: "".into(),
         url,
         events: patterns(new.kinds),
-        settings: WebhookSettings::none(),
+        settings: WebhookSettings::none().with(&[Setting::Ordered(new.is_ordered)]),
     }
 }
 

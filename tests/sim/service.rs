@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::book::{Is, Window};
+use super::book::{Hook, Is, Window};
 use super::process::{Process, Running, Sent};
 use super::world::{Happening, Held, World, law};
 use crate::deliver::queues::HealthSignal;
-use crate::domain::delivery::{QueuePosition, State};
+use crate::domain::delivery::{Cause, Delivery, QueuePosition, State};
 use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo};
 use crate::domain::time::Timestamp;
@@ -101,6 +101,10 @@ impl World {
             law!(in_time, "{key:?} is due at {at}, and not from {} to {}", window.from, window.to);
             known.not_before = at;
         }
+        if matches!(view.delivery.state, State::Pending(QueuePosition::Backlog(_))) {
+            // It waits for its webhook or for its turn, and for no time.
+            known.not_before = Timestamp::EPOCH;
+        }
         Ok(())
     }
 
@@ -149,6 +153,8 @@ impl World {
         let process = self.process();
         let own = process.running.values().filter(|running| running.ready.key.endpoint == no).count();
         let (all, limits) = (process.running.len(), process.limits);
+        let is_strict = self.book.hooks.get(&no).is_some_and(Hook::is_strict);
+        law!(own <= 1 || !is_strict, "{own} attempts at once go to {no}, which is ordered");
         law!(own <= limits.per_endpoint, "{own} attempts at once go to {no}, of {} at most", limits.per_endpoint);
         law!(all <= limits.in_flight, "{all} attempts are made at once, of {} at most", limits.in_flight);
         Ok(())
@@ -169,6 +175,7 @@ impl World {
         ready.permit.release();
         let started_at = self.process().stepped.store.now();
         self.look_at_begin(&ready, started_at)?;
+        self.look_at_order(&begun.delivery)?;
         let key = ready.key;
         let dialect = self.process().stepped.store.dialect(&begun.endpoint.provider);
         let mood = self.moods.get(&key.endpoint).copied().unwrap_or(super::receivers::Mood::Good);
@@ -196,6 +203,17 @@ impl World {
             let first = ready.known.is_some();
             law!(first || known.is_doubted || known.state == Is::Pending, "{key:?} is {:?}, and is attempted", known.state);
             law!(known.not_before <= now, "{key:?} waits until {}, and is attempted at {now}", known.not_before);
+        }
+        Ok(())
+    }
+
+    /// To an ordered webhook events are sent as they were published, but for what somebody brings back.
+    fn look_at_order(&mut self, delivery: &Delivery) -> Held {
+        let (key, cause) = (delivery.key, delivery.run.cause);
+        let Some(hook) = self.book.hooks.get_mut(&key.endpoint).filter(|hook| hook.is_strict()) else { return Ok(()) };
+        if cause == Cause::Publish {
+            let newest = std::mem::replace(&mut hook.newest_sent, key.event);
+            law!(newest <= key.event, "{} is sent to {} behind {}", key.event.0, key.endpoint, newest.0);
         }
         Ok(())
     }

@@ -85,7 +85,7 @@ impl Day {
     fn config(&self) -> DesiredState {
         let webhooks = ["first", "second"].map(|name| FileWebhook {
             owned: owned(0, 0),
-            definition: definition(&NewHook { provider: 0, tenant: 0, name: name.into(), kinds: &["*"] }),
+            definition: definition(&NewHook { provider: 0, tenant: 0, name: name.into(), kinds: &["*"], is_ordered: false }),
             secret: None,
             fresh_secret: Some(Secret::new("whsec_drawn")),
             overlap: Duration::ZERO,

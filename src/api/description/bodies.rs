@@ -142,6 +142,12 @@ pub(in crate::api) struct Settings {
     /// The share of the events that is delivered, above 0 and at most 1. The event's id decides.
     #[schemars(skip_serializing_if = "Option::is_none", extend("exclusiveMinimum" = 0, "maximum" = 1))]
     sample: Option<f64>,
+    /// Whether deliveries are made one at a time, in the order of publication.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    ordered: Option<bool>,
+    /// What follows in an ordered webhook when a delivery has failed: `next` goes on, `hold` disables the webhook.
+    #[schemars(skip_serializing_if = "Option::is_none", regex(pattern = "^(next|hold)$"))]
+    on_failure: Option<String>,
 }
 
 /// A password, a token, or client credentials with which a token is asked for (RFC 6749 section 4.4).

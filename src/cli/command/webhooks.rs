@@ -382,6 +382,8 @@ const ORDER: &[&str] = &[
     "concurrency",
     "rate_limit",
     "sample",
+    "ordered",
+    "on_failure",
     "headers",
     "auth",
     "tls",

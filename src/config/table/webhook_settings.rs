@@ -9,7 +9,7 @@ use crate::config::source::secret_file;
 use crate::config::source::shape::Shape;
 use crate::domain::json::quote;
 use crate::domain::refusal::Refusal;
-use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, Setting, TIMEOUTS, WebhookSettings, is_sealed};
+use crate::domain::webhook::settings::{CONCURRENCIES, NAMES, OnFailure, Setting, TIMEOUTS, WebhookSettings, is_sealed};
 
 /// Takes all settings that a webhook's table has. `judge` says what stands against a setting besides its form.
 pub(super) fn settings(table: &mut Table, judge: impl Fn(&Setting) -> Vec<Refusal>, faults: &mut Faults) -> Arc<WebhookSettings> {
@@ -126,6 +126,8 @@ fn shape(name: &str) -> Shape {
         "timeout" => Shape::Duration(TIMEOUTS),
         "rate_limit" => Shape::Text,
         "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
+        "ordered" => Shape::Boolean,
+        "on_failure" => Shape::words(&OnFailure::ALL.map(|what| (what.name(), what))),
         "concurrency" => Shape::Integer((*CONCURRENCIES.start()).into()..=(*CONCURRENCIES.end()).into()),
         _ => Shape::Any,
     }
@@ -143,6 +145,8 @@ fn remedy(name: &str) -> Remedy {
         "concurrency" => "4",
         "rate_limit" => "\"10/s\"",
         "sample" => "0.1",
+        "ordered" => "true",
+        "on_failure" => "\"hold\"",
         "tls" => "{ client_cert = { file = \"tls/client.pem\" }, client_key = { file = \"tls/client.key\" } }",
         "auth" => "{ type = \"bearer\", token = { file = \"keys/token\" } }",
         "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",

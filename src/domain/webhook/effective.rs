@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::{WebhookSettings, disable_json, rate_json, retry_json};
+use super::settings::{OnFailure, WebhookSettings, disable_json, rate_json, retry_json};
 use crate::domain::delivery::retry::Retry;
 use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::units::duration_text;
@@ -50,13 +50,16 @@ pub(crate) fn effective_json(settings: &WebhookSettings, dialect: &Dialect, per_
     let timeout = one("timeout", &format!("\"{}\"", duration_text(rules.timeout)), settings.timeout.is_some());
     let retry = one("retry", &retry_json(rules.retry), settings.retry.is_some());
     let disable = one("disable", &disable_json(rules.disable), settings.disable.is_some());
-    let count = settings.concurrency.map_or(per_endpoint, usize::from);
-    let concurrency = one("concurrency", &count.to_string(), settings.concurrency.is_some());
+    let count = if settings.ordered { 1 } else { settings.concurrency.map_or(per_endpoint, usize::from) };
+    let concurrency = one("concurrency", &count.to_string(), settings.concurrency.is_some() || settings.ordered);
     let rate = settings.rate_limit.map_or_else(|| "null".into(), rate_json);
     let rate_limit = one("rate_limit", &rate, settings.rate_limit.is_some());
     let share = settings.sample.map_or_else(|| "1".into(), |sample| sample.to_string());
     let sample = one("sample", &share, settings.sample.is_some());
-    format!("{{{timeout},{retry},{disable},{concurrency},{rate_limit},{sample}}}")
+    let ordered = one("ordered", &settings.ordered.to_string(), settings.ordered);
+    let what = format!("\"{}\"", settings.on_failure.unwrap_or(OnFailure::Next).name());
+    let on_failure = one("on_failure", &what, settings.on_failure.is_some());
+    format!("{{{timeout},{retry},{disable},{concurrency},{rate_limit},{sample},{ordered},{on_failure}}}")
 }
 
 #[cfg(test)]
@@ -79,5 +82,10 @@ mod tests {
         assert_eq!(shown["concurrency"], serde_json::json!({ "value": 16, "origin": "default" }));
         assert_eq!(shown["rate_limit"], serde_json::json!({ "value": null, "origin": "default" }));
         assert_eq!(shown["sample"], serde_json::json!({ "value": 1, "origin": "default" }));
+        assert_eq!(shown["on_failure"], serde_json::json!({ "value": "next", "origin": "default" }));
+        let ordered = WebhookSettings { ordered: true, concurrency: Some(9), ..WebhookSettings::default() };
+        let shown: serde_json::Value = serde_json::from_str(&effective_json(&ordered, &dialect, 16)).expect("JSON");
+        assert_eq!(shown["concurrency"], serde_json::json!({ "value": 1, "origin": "webhook" }), "one at a time");
+        assert_eq!(shown["ordered"], serde_json::json!({ "value": true, "origin": "webhook" }));
     }
 }

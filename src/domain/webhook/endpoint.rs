@@ -82,6 +82,8 @@ pub(crate) enum Why {
     Failures(u32),
     /// The endpoint answered 410.
     Gone,
+    /// It is ordered, a delivery failed, and what comes behind it is to be held.
+    Held,
     ByHand,
 }
 
@@ -91,6 +93,7 @@ impl Why {
         match self {
             Self::Failures(count) => format!("{count} consecutive failures"),
             Self::Gone => "the endpoint answered 410 Gone".into(),
+            Self::Held => "a delivery failed, and `on_failure` is `hold`".into(),
             Self::ByHand => "disabled by hand".into(),
         }
     }
@@ -150,7 +153,7 @@ impl Endpoint {
             WebhookState::Disabled { why, .. } | WebhookState::Removed { disabled: Some((_, why)), .. } => Some(why),
             WebhookState::Active | WebhookState::Removed { disabled: None, .. } | WebhookState::Deleted { .. } => None,
         };
-        matches!(why, Some(Why::Failures(_) | Why::Gone))
+        matches!(why, Some(Why::Failures(_) | Why::Gone | Why::Held))
     }
 
     /// The URL that a delivery made at `made_at` is sent to: the one that a connection pinned, if that still counts, else the

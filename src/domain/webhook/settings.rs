@@ -46,8 +46,32 @@ pub(crate) struct WebhookSettings {
     pub(crate) rate_limit: Option<Rate>,
     /// Which share of its events the webhook gets. `None`: all of them.
     pub(crate) sample: Option<Sample>,
+    /// Whether deliveries are made one at a time, in the order of publication.
+    pub(crate) ordered: bool,
+    /// What follows in an ordered webhook when a delivery has failed. `None`: the next.
+    pub(crate) on_failure: Option<OnFailure>,
     /// How attempts leave the relay. `None`: as those of a webhook that says nothing about it.
     pub(crate) egress: Option<Arc<Egress>>,
+}
+
+/// What follows in an ordered webhook when a delivery has failed for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// The delivery behind it.
+    Next,
+    /// Nothing: the webhook is disabled, and what comes behind is held.
+    Hold,
+}
+
+impl OnFailure {
+    pub(crate) const ALL: [Self; 2] = [Self::Next, Self::Hold];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Next => "next",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// One setting with its value; an empty value takes the setting away.
@@ -62,6 +86,8 @@ pub(crate) enum Setting {
     Concurrency(Option<u16>),
     RateLimit(Option<Rate>),
     Sample(Option<Sample>),
+    Ordered(bool),
+    OnFailure(Option<OnFailure>),
     Egress(Part),
 }
 
@@ -108,6 +134,8 @@ impl WebhookSettings {
             Setting::Concurrency(concurrency) => self.concurrency = concurrency,
             Setting::RateLimit(rate) => self.rate_limit = rate,
             Setting::Sample(sample) => self.sample = sample,
+            Setting::Ordered(ordered) => self.ordered = ordered,
+            Setting::OnFailure(on_failure) => self.on_failure = on_failure,
             Setting::Egress(part) => self.egress = Egress::with(self.egress.as_deref(), part),
         }
     }
@@ -137,13 +165,21 @@ impl WebhookSettings {
         let concurrency = self.concurrency.map(|count| Member { name: CONCURRENCY, json: count.to_string().into() });
         let rate_limit = self.rate_limit.map(|rate| Member { name: RATE_LIMIT, json: rate_json(rate).into() });
         let sample = self.sample.map(|sample| Member { name: SAMPLE, json: sample.to_string().into() });
-        let members = [filter, channels, metadata, timeout, retry, disable, concurrency, rate_limit, sample];
-        members.into_iter().flatten().collect()
+        let ordered = self.ordered.then_some(Member { name: ORDERED, json: "true".into() });
+        let on_failure = self.on_failure.map(|what| Member { name: ON_FAILURE, json: quoted(what.name()).into() });
+        let attempts = [timeout, retry, disable, concurrency, rate_limit];
+        let members = [filter, channels, metadata].into_iter().chain(attempts).chain([sample, ordered, on_failure]);
+        members.flatten().collect()
     }
 
     /// Whether the webhook leaves out any of the events that it subscribes to.
     pub(crate) fn narrows(&self) -> bool {
         self.filter.is_some() || !self.channels.is_empty() || self.sample.is_some()
+    }
+
+    /// Whether a delivery that has failed holds back those behind it for good.
+    pub(crate) fn holds_behind_failures(&self) -> bool {
+        self.ordered && self.on_failure == Some(OnFailure::Hold)
     }
 
     /// Whether the webhook gets events of these channels.
@@ -195,6 +231,8 @@ impl Setting {
             CONCURRENCY => is_given.then(|| attempts::concurrency(json)).transpose().map(Self::Concurrency),
             RATE_LIMIT => is_given.then(|| attempts::rate(json)).transpose().map(Self::RateLimit),
             SAMPLE => is_given.then(|| sample(json)).transpose().map(Self::Sample),
+            ORDERED => is_given.then(|| ordered(json)).transpose().map(|is| Self::Ordered(is == Some(true))),
+            ON_FAILURE => is_given.then(|| on_failure(json)).transpose().map(Self::OnFailure),
             _ => {
                 let unknown = || Err(vec![Refusal::new("", "there is no such setting")]);
                 Part::read(name, json).map_or_else(unknown, |part| part.map(Self::Egress))
@@ -230,6 +268,21 @@ fn sample(json: &str) -> Read<Sample> {
     share.ok_or_else(|| refused("is not a number above 0 and up to 1"))
 }
 
+fn ordered(json: &str) -> Read<bool> {
+    serde_json::from_str(json).map_err(|_| refused("is neither true nor false"))
+}
+
+/// `"hold"`, or `"next"`.
+fn on_failure(json: &str) -> Read<OnFailure> {
+    let name = read::text(json)?;
+    let named = OnFailure::ALL.into_iter().find(|what| what.name() == name);
+    named.ok_or_else(|| refused("is neither `next` nor `hold`"))
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
 const FILTER: &str = "filter";
 const CHANNELS: &str = "channels";
 const METADATA: &str = "metadata";
@@ -239,6 +292,8 @@ const DISABLE: &str = "disable";
 const CONCURRENCY: &str = "concurrency";
 const RATE_LIMIT: &str = "rate_limit";
 const SAMPLE: &str = "sample";
+const ORDERED: &str = "ordered";
+const ON_FAILURE: &str = "on_failure";
 
 /// The name of every setting, in the order in which answers show them.
 pub(crate) const NAMES: &[&str] = &[
@@ -251,6 +306,8 @@ pub(crate) const NAMES: &[&str] = &[
     CONCURRENCY,
     RATE_LIMIT,
     SAMPLE,
+    ORDERED,
+    ON_FAILURE,
     egress::HEADERS,
     egress::AUTH,
     egress::TLS,
@@ -271,6 +328,8 @@ mod tests {
         (CONCURRENCY, "4"),
         (RATE_LIMIT, "\"600/m\""),
         (SAMPLE, "0.25"),
+        (ORDERED, "true"),
+        (ON_FAILURE, "\"hold\""),
         (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
         (egress::AUTH, r#"{"token":"a-key-of-its-own","type":"bearer"}"#),
         (egress::TLS, AUTHORITY),
@@ -332,6 +391,7 @@ mod tests {
         assert_eq!(refused(FILTER, r#"{"data":{"n":{"$gt":[]}}}"#), "/data/n/$gt");
         assert_eq!([refused(CHANNELS, r#"["a b"]"#), refused(METADATA, r#"{"a":1}"#)], ["/0", "/a"]);
         assert_eq!(refused("filters", "{}"), "");
+        assert_eq!([refused(ORDERED, "1"), refused(ON_FAILURE, "\"stop\"")], ["", ""]);
         for wrong in ["0", "-1", "1.1", "\"0.5\"", "true"] {
             let told = Setting::read(SAMPLE, wrong).expect_err(wrong);
             assert_eq!(told[0].reason, "is not a number above 0 and up to 1");

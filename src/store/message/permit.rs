@@ -43,7 +43,8 @@ impl Live {
 
     /// Notes what the webhook's settings say about its queue.
     pub(crate) fn note(&self, settings: &WebhookSettings) {
-        self.concurrency.store(settings.concurrency.unwrap_or(0), Relaxed);
+        let concurrency = if settings.ordered { Some(1) } else { settings.concurrency };
+        self.concurrency.store(concurrency.unwrap_or(0), Relaxed);
         self.rate_limit.store(settings.rate_limit.map_or(0, Rate::to_bits), Relaxed);
     }
 

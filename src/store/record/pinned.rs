@@ -402,6 +402,7 @@ fn webhooks() {
     let forms = [
         (Owner::File, WebhookState::Active, "endpoint-active"),
         (Owner::Operator, WebhookState::Disabled { at: LATER, why: Why::Failures(10) }, "endpoint-disabled"),
+        (Owner::Operator, WebhookState::Disabled { at: LATER, why: Why::Held }, "endpoint-held"),
         (Owner::Key("key_1".into()), WebhookState::Deleted { at: LATER }, "endpoint-deleted"),
         (Owner::File, WebhookState::Removed { at: LATER, disabled: None }, "endpoint-removed"),
         (Owner::File, WebhookState::Removed { at: LATER, disabled: Some((AT, Why::Gone)) }, "endpoint-removed-disabled"),

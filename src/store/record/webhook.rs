@@ -301,6 +301,7 @@ fn disabled_form((at, why): (Timestamp, Why)) -> (u64, u8, u32) {
         Why::Failures(count) => (0, count),
         Why::Gone => (1, 0),
         Why::ByHand => (2, 0),
+        Why::Held => (4, 0),
     };
     (at.as_micros(), why, count)
 }
@@ -328,6 +329,7 @@ fn disabled((at, why, count): (u64, u8, u32)) -> Result<(Timestamp, Why), Error>
         0 => Why::Failures(count),
         1 => Why::Gone,
         2 => Why::ByHand,
+        4 => Why::Held,
         _ => return Err(unknown("endpoint")),
     };
     Ok((Timestamp::from_micros(at), why))

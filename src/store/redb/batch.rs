@@ -194,9 +194,10 @@ impl Batch<'_, '_> {
         }
     }
 
-    /// Puts a pending delivery at the end of its endpoint's backlog.
+    /// Puts a pending delivery at the end of its endpoint's backlog, or at the place of its event where that is ordered.
     pub(in crate::store) fn park(&mut self, delivery: Delivery) -> Result<Delivery, Error> {
-        let number = self.next_key().0;
+        let key = delivery.key;
+        let number = if self.memory.order.is_ordered(key.endpoint) { key.event.0 } else { self.next_key().0 };
         self.put_backlog(delivery.key, number);
         Ok(delivery.placed(QueuePosition::Backlog(number)))
     }
@@ -296,6 +297,7 @@ impl Batch<'_, '_> {
     /// A delivery is pending no more: its entry went, and its end is counted.
     pub(in crate::store) fn leaves_pending(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
+        self.memory.order.ended(delivery.key);
         let (swept, retention) = (EventKey(self.memory.counters.swept), self.memory.limits.retention);
         if let Some(at) = retention::revisit(delivery, swept, retention) {
             self.revisit(delivery.key.event, at)?;
@@ -360,6 +362,10 @@ impl Batch<'_, '_> {
         self.memory.counters.note_put(entry_sum::of_backlog(&entry, value));
         self.tables.put::<Backlog>(&entry, value);
         self.memory.backlogs.entry(key.endpoint).or_default().more = true;
+        if self.memory.order.is_ordered(key.endpoint) {
+            self.memory.order.parked(key, number);
+            return;
+        }
         let said = (key.endpoint, true);
         if self.after.committed.backlogs.last() != Some(&said) {
             self.after.committed.backlogs.push(said);

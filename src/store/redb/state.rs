@@ -19,6 +19,7 @@ use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::key::TimeKey;
 use crate::store::record::{Chain, Counters, Fanout, Job};
 use crate::store::shared::revoked::Revoked;
+use crate::store::writer::order::Order;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;
 
@@ -29,6 +30,7 @@ pub(in crate::store) struct Memory {
     /// Of the boot that the time counts from.
     pub(in crate::store) boot_id: u64,
     pub(in crate::store) schedule: Schedule,
+    pub(in crate::store) order: Order,
     /// How far each endpoint's backlog was read; an endpoint without a backlog is not here.
     pub(in crate::store) backlogs: ByEndpoint<Cursor>,
     pub(in crate::store) fanouts: VecDeque<RunningFanout>,
@@ -82,6 +84,9 @@ pub(in crate::store) struct Cursor {
     pub(in crate::store) more: bool,
     /// Up to this event, deliveries may have been under way when the webhook was disabled last: 0 where it was not.
     pub(in crate::store) doubted: u64,
+    /// Up to this event, a delivery that stands under its event's key may have a row: 0 where none has, as the entries are of this
+    /// run of the service, in which the webhook was never ordered.
+    pub(in crate::store) unsure: u64,
 }
 
 /// A fan-out under way.

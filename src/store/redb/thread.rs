@@ -236,6 +236,7 @@ impl Writer {
             || memory.schedule.has_expired()
             || !memory.fanouts.is_empty()
             || !memory.jobs.is_empty()
+            || memory.order.has_open()
             || !memory.deletions.is_empty()
             || memory.counters.unlisted.is_some()
             || memory.flushing.as_ref().is_some_and(|flushing| flushing.hurries)
@@ -274,7 +275,7 @@ impl Batch<'_, '_> {
             Op::Accept(publication, to) => answered!(to, self.accept(*publication)?),
             Op::AcceptAll(all, to) => answered!(to, all.into_iter().map(|one| self.accept(one)).collect::<Result<_, _>>()?),
             Op::Refill(endpoint) => self.refill(endpoint)?,
-            Op::Recheck(ready) => self.after.committed.ready.push(*ready),
+            Op::Recheck(ready) => self.recheck(*ready),
             Op::Webhook(op, by, to) => answered!(to, self.webhook(*op, &by)?),
             Op::Sync(file, by, to) => answered!(to, self.sync(*file, &by)?),
             Op::Retry(key, by, to) => answered!(to, self.retry(key, &by)?),
@@ -312,7 +313,8 @@ impl Batch<'_, '_> {
         self.relist(is_awaited)?;
         self.start_flush();
         self.flush()?;
-        self.notify_of_pressure()
+        self.notify_of_pressure()?;
+        self.release_in_order()
     }
 
     /// Decides where this batch is committed. It goes to the tables, with all that the journal holds, when it touched a table or is

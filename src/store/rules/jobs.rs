@@ -1,4 +1,4 @@
-//! What a job does to the deliveries that wait for a webhook which was disabled, removed, deleted or purged.
+//! What a job does to the deliveries that wait for a webhook which was disabled, removed, deleted, purged or made ordered.
 //!
 //! A webhook has one job. A further job that is asked for while it runs is joined to it, and the joined job begins anew.
 
@@ -26,15 +26,19 @@ impl Job {
         }
     }
 
-    /// Whether the job also goes through the webhook's backlog.
-    pub(in crate::store) fn ends_backlog(&self) -> bool {
-        self.task == Task::End || self.purged > 0
+    /// Whether the job also goes through the webhook's backlog: to end what waits there, or to bring what an ordered webhook has there
+    /// into order.
+    pub(in crate::store) fn walks_backlog(&self, is_ordered: bool) -> bool {
+        let orders = self.task == Task::Park && is_ordered && self.after_number < u64::MAX;
+        self.task == Task::End || self.purged > 0 || orders
     }
 
-    /// One job for this one and a later one of the same webhook. It begins anew.
+    /// One job for this one and a later one of the same webhook. It begins anew, but for a backlog that the later one has no business
+    /// with.
     pub(in crate::store) fn joined(self, later: Self) -> Self {
         let (task, until) = if later.task == Task::None { (self.task, self.until) } else { (later.task, later.until) };
-        Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, ..later }
+        let after_number = self.after_number.min(later.after_number);
+        Self { task, until, purged: self.purged.max(later.purged), cancelled: self.cancelled, after_number, ..later }
     }
 }
 
@@ -83,7 +87,17 @@ mod tests {
         let deleted = PURGE.joined(Job { task: Task::End, ..PARK });
         assert_eq!(deleted.fate(EventKey(5), false), Some(Fate::End(End::WebhookDeleted)));
         assert_eq!(deleted.fate(EventKey(99), false), Some(Fate::End(End::WebhookDeleted)), "a fan-out may reach it later");
-        assert!(deleted.ends_backlog() && !PARK.ends_backlog());
+        assert!(deleted.walks_backlog(false) && !PARK.walks_backlog(false));
+    }
+
+    #[test]
+    fn an_order_goes_through_the_backlog_also_when_its_webhook_is_disabled_meanwhile() {
+        let (order, disabled) = (Job { after_number: 0, ..PARK }, Job { after_number: u64::MAX, ..PARK });
+        assert!(order.walks_backlog(true) && !order.walks_backlog(false));
+        assert!(!disabled.walks_backlog(true), "what an ordered webhook has there is in order");
+        let underway = Job { after_number: 7, ..order };
+        assert_eq!(underway.joined(disabled).after_number, 7);
+        assert_eq!(disabled.joined(order).after_number, 0);
     }
 
     #[test]

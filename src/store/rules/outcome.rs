@@ -31,6 +31,8 @@ pub(in crate::store) struct Facts<'a> {
     pub(in crate::store) ended_at: Timestamp,
     /// Whether a purge is to end the delivery.
     pub(in crate::store) is_purged: bool,
+    /// Whether the delivery may wait for a further attempt in the due table: its webhook is not ordered, or it is its turn.
+    pub(in crate::store) has_turn: bool,
     /// A random number in [0, 1) for the next delay; only read when the attempt failed.
     pub(in crate::store) draw: f64,
     pub(in crate::store) now: Timestamp,
@@ -102,7 +104,8 @@ pub(in crate::store) fn judge(delivery: Delivery, facts: &Facts<'_>) -> Judged {
     let ended = Ended { outcome: facts.outcome, at, draw: facts.draw };
     let rules = facts.endpoint.effective(facts.dialect);
     let (delivery, effect) = delivery.attempted(ended, rules);
-    let webhook = counted(facts.endpoint, effect, &rules.disable, facts.now);
+    let counted = counted(facts.endpoint, effect, &rules.disable, facts.now);
+    let webhook = if was_pending { held(counted, &delivery, facts) } else { counted };
     let is_active = webhook.as_ref().unwrap_or(facts.endpoint).is_active();
     let (delivery, wait) = waits(delivery, is_active, facts);
     let error = failed(facts.outcome, facts.dialect);
@@ -131,13 +134,23 @@ fn counted(endpoint: &Endpoint, effect: Effect, disable: &Disable, now: Timestam
     Some(if effect.gone { counted.disabled(Why::Gone, now) } else { counted })
 }
 
+/// The webhook that `counted` is, or that stands, disabled where it is to hold what comes behind a delivery that failed.
+fn held(counted: Option<Endpoint>, delivery: &Delivery, facts: &Facts<'_>) -> Option<Endpoint> {
+    let has_failed = matches!(delivery.state, State::Failed { .. }) && !delivery.is_test();
+    if !has_failed || !facts.endpoint.definition.settings.holds_behind_failures() || facts.endpoint.is_deleted() {
+        return counted;
+    }
+    let endpoint = counted.unwrap_or_else(|| facts.endpoint.clone());
+    Some(endpoint.disabled(Why::Held, facts.now))
+}
+
 /// Where a delivery waits whose attempt failed. One that is being purged ends instead, unless it is a test.
 fn waits(delivery: Delivery, is_active: bool, facts: &Facts<'_>) -> (Delivery, Option<Wait>) {
     let State::Pending(QueuePosition::Due(at)) = delivery.state else { return (delivery, None) };
     if facts.is_purged && !delivery.is_test() {
         return (delivery.ended(End::Cancelled, facts.now), None);
     }
-    let wait = waiting::wait(&delivery, is_active, at);
+    let wait = waiting::wait(&delivery, is_active && facts.has_turn, at);
     (delivery, Some(wait))
 }
 
@@ -146,12 +159,15 @@ const CLOCK_JUMP: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::fixture::{answered, dialect, refused};
     use super::*;
     use crate::domain::dialect::Counted;
     use crate::domain::id::{EndpointNo, EventKey};
     use crate::domain::webhook::endpoint::WebhookState;
     use crate::domain::webhook::endpoint::fixture::endpoint;
+    use crate::domain::webhook::settings::{OnFailure, WebhookSettings};
 
     const KEY: DeliveryKey = DeliveryKey { event: EventKey(5 << 16), endpoint: EndpointNo(1) };
     const NOW: Timestamp = Timestamp::from_secs(100);
@@ -163,7 +179,10 @@ mod tests {
 
     fn judged(delivery: Delivery, endpoint: &Endpoint, outcome: &Outcome) -> Judged {
         let dialect = dialect();
-        judge(delivery, &Facts { endpoint, dialect: &dialect, outcome, ended_at: NOW, is_purged: false, draw: 0.5, now: NOW })
+        judge(
+            delivery,
+            &Facts { endpoint, dialect: &dialect, outcome, ended_at: NOW, is_purged: false, has_turn: true, draw: 0.5, now: NOW },
+        )
     }
 
     /// Judges failed attempts until the delivery has ended.
@@ -276,12 +295,54 @@ mod tests {
             outcome: &outcome,
             ended_at: NOW,
             is_purged: false,
+            has_turn: true,
             draw: 0.0,
             now: NOW,
         };
         let judged = judge(published(), &facts);
         assert!(judged.webhook.is_some_and(|webhook| !webhook.is_active()));
         assert_eq!(judged.wait, Some(Wait::Backlog));
+    }
+
+    fn ordered(on_failure: Option<OnFailure>) -> Endpoint {
+        let mut ordered = endpoint(&["*"]);
+        ordered.definition.settings = Arc::new(WebhookSettings { ordered: true, on_failure, ..WebhookSettings::default() });
+        ordered
+    }
+
+    #[test]
+    fn a_failed_delivery_disables_an_ordered_webhook_that_is_to_hold() {
+        let mut webhook = ordered(Some(OnFailure::Hold));
+        let judged = judged(published(), &webhook, &answered(500));
+        assert!(judged.webhook.is_none() && judged.wait.is_some(), "it has not failed yet");
+        fail(&mut webhook);
+        assert_eq!((webhook.failures, webhook.state), (1, WebhookState::Disabled { at: NOW, why: Why::Held }));
+        for on_failure in [None, Some(OnFailure::Next)] {
+            let mut webhook = ordered(on_failure);
+            fail(&mut webhook);
+            assert!(webhook.is_active());
+        }
+        let settings = WebhookSettings { on_failure: Some(OnFailure::Hold), ..WebhookSettings::default() };
+        let mut webhook = endpoint(&["*"]);
+        webhook.definition.settings = Arc::new(settings);
+        fail(&mut webhook);
+        assert!(webhook.is_active(), "it is not ordered");
+    }
+
+    #[test]
+    fn a_failure_out_of_turn_waits_in_the_backlog() {
+        let (endpoint, outcome, dialect) = (ordered(None), refused(), dialect());
+        let facts = Facts {
+            endpoint: &endpoint,
+            dialect: &dialect,
+            outcome: &outcome,
+            ended_at: NOW,
+            is_purged: false,
+            has_turn: false,
+            draw: 0.0,
+            now: NOW,
+        };
+        assert_eq!(judge(published(), &facts).wait, Some(Wait::Backlog));
     }
 
     #[test]
@@ -309,6 +370,7 @@ mod tests {
             outcome: &outcome,
             ended_at: NOW,
             is_purged: true,
+            has_turn: true,
             draw: 0.0,
             now: NOW,
         };

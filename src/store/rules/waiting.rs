@@ -33,14 +33,15 @@ pub(in crate::store) enum CameDue {
     Queue,
     /// It is a test that somebody waits for: it goes to the queue in any case.
     QueueTest,
-    /// A purge, or the job of the webhook's disabling or deletion, comes to it. But a test ends as expired: a restart cut it short, so
+    /// A purge, or the job of the webhook's disabling, deletion or ordering, comes to it. But a test ends as expired: a restart cut it short, so
     /// nobody waits for it, and the job may have passed it by while somebody did.
     LeaveUnlessTest,
 }
 
-/// Whether a new delivery may go to its webhook's queue. One that is being purged waits for the purge to end it.
+/// Whether a new delivery may go to its webhook's queue. One that is being purged waits for the purge to end it, and one of an
+/// ordered webhook for its turn.
 pub(in crate::store) fn may_start(endpoint: &Endpoint, is_purged: bool) -> bool {
-    endpoint.is_active() && !is_purged
+    endpoint.is_active() && !is_purged && !endpoint.definition.settings.ordered
 }
 
 /// Whether a purge that takes the deliveries of events up to `up_to` is to end the delivery of this event. `None`: no purge runs.
@@ -48,10 +49,10 @@ pub(in crate::store) fn is_purged(event: EventKey, up_to: Option<EventKey>) -> b
     up_to.is_some_and(|up_to| event <= up_to)
 }
 
-/// Where a delivery waits that is due `at`, by whether its webhook is active. A test waits in the due table in any case, since it
-/// is sent to a disabled webhook too.
-pub(in crate::store) fn wait(delivery: &Delivery, is_active: bool, at: Timestamp) -> Wait {
-    if is_active || delivery.is_test() { Wait::Due(at) } else { Wait::Backlog }
+/// Where a delivery waits that is due `at`. `goes_on`: its webhook is active, and where that is ordered it is the delivery's turn. A
+/// test waits in the due table in any case, since it is sent to a disabled webhook too, and out of turn.
+pub(in crate::store) fn wait(delivery: &Delivery, goes_on: bool, at: Timestamp) -> Wait {
+    if goes_on || delivery.is_test() { Wait::Due(at) } else { Wait::Backlog }
 }
 
 /// How a delivery without a row is parked. `read_up_to` is the number up to which its webhook's backlog was read, `None` where the
@@ -60,9 +61,10 @@ pub(in crate::store) fn park_without_row(event: EventKey, read_up_to: Option<u64
     if read_up_to.is_some_and(|number| event.0 <= number) { Parked::Numbered } else { Parked::UnderEvent }
 }
 
-/// What becomes of a delivery whose due time has come. `is_asked_test`: it is a test that was asked for since the start.
-pub(in crate::store) fn came_due(endpoint: &Endpoint, is_asked_test: bool, is_purged: bool) -> CameDue {
-    match (is_asked_test, endpoint.is_active() && !is_purged) {
+/// What becomes of a delivery whose due time has come. `is_asked_test`: it is a test that was asked for since the start. `is_left`: a
+/// purge is to end it, or its webhook is ordered and another delivery has the turn.
+pub(in crate::store) fn came_due(endpoint: &Endpoint, is_asked_test: bool, is_left: bool) -> CameDue {
+    match (is_asked_test, endpoint.is_active() && !is_left) {
         (true, _) => CameDue::QueueTest,
         (false, true) => CameDue::Queue,
         (false, false) => CameDue::LeaveUnlessTest,
@@ -76,11 +78,14 @@ pub(in crate::store) fn expires(delivery: &Delivery) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::domain::delivery::{End, QueuePosition};
     use crate::domain::id::{DeliveryKey, EndpointNo};
     use crate::domain::webhook::endpoint::Why;
     use crate::domain::webhook::endpoint::fixture::endpoint;
+    use crate::domain::webhook::settings::WebhookSettings;
 
     const AT: Timestamp = Timestamp::from_millis(9);
     const KEY: DeliveryKey = DeliveryKey { event: EventKey(5), endpoint: EndpointNo(1) };
@@ -98,6 +103,9 @@ mod tests {
         let disabled = endpoint(&["*"]).disabled(Why::ByHand, AT);
         assert!(may_start(&endpoint(&["*"]), false));
         assert!(!may_start(&endpoint(&["*"]), true) && !may_start(&disabled, false));
+        let mut ordered = endpoint(&["*"]);
+        ordered.definition.settings = Arc::new(WebhookSettings { ordered: true, ..WebhookSettings::default() });
+        assert!(!may_start(&ordered, false), "it has its turn when no other is before it");
     }
 
     #[test]

@@ -218,7 +218,9 @@ fn effective() -> Value {
         "disable": { "value": { "consecutive": 10, "count": "deliveries" }, "origin": "dialect" },
         "concurrency": { "value": 16, "origin": "default" },
         "rate_limit": { "value": null, "origin": "default" },
-        "sample": { "value": 1, "origin": "default" }
+        "sample": { "value": 1, "origin": "default" },
+        "ordered": { "value": false, "origin": "default" },
+        "on_failure": { "value": "next", "origin": "default" }
     })
 }
 

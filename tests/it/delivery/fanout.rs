@@ -2,6 +2,7 @@
 
 mod channels;
 mod filters;
+mod ordered;
 mod sample;
 mod settings;
 

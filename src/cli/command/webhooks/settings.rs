@@ -48,6 +48,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "SHARE")]
     sample: Option<String>,
 
+    /// Whether its deliveries are made one at a time, in the order of publication: true or false
+    #[arg(long, value_name = "BOOL")]
+    ordered: Option<String>,
+
+    /// What follows when a delivery of an ordered one has failed: next, or hold to disable it; null for next
+    #[arg(long, value_name = "WHAT")]
+    on_failure: Option<String>,
+
     /// What each attempt is sent with besides, as in {"X-Api-Key":"…"}: JSON, @FILE, or - for stdin; null for nothing. Shown masked
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     headers: Option<Secret>,
@@ -80,6 +88,8 @@ impl Settings {
             ("concurrency", json("--concurrency", &self.concurrency)?),
             ("rate_limit", self.rate_limit.as_deref().map(text)),
             ("sample", json("--sample", &self.sample)?),
+            ("ordered", json("--ordered", &self.ordered)?),
+            ("on_failure", self.on_failure.as_deref().map(text)),
             ("headers", secret_json("--headers", self.headers.as_ref())?),
             ("auth", secret_json("--auth", self.auth.as_ref())?),
             ("tls", secret_json("--tls", self.tls.as_ref())?),

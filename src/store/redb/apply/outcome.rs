@@ -53,6 +53,7 @@ impl Batch<'_, '_> {
             outcome: &finished.outcome,
             ended_at: finished.ended_at,
             is_purged: self.is_purged(finished.key),
+            has_turn: self.memory.order.has_turn(finished.key),
             draw: if has_failed { crate::store::writer::random::unit()? } else { 0.0 },
             now: self.now,
         })

@@ -80,7 +80,7 @@ impl Batch<'_, '_> {
         self.memory.purges.remove(&endpoint);
         if self.memory.backlogs.contains_key(&endpoint) {
             // Nothing was read of it meanwhile.
-            self.after.committed.backlogs.push((endpoint, true));
+            self.announce_backlog(endpoint);
         }
         if let Some(entry) = self.entry(endpoint) {
             let (webhook, name) = (entry.endpoint.id.clone(), entry.endpoint.definition.name.clone());

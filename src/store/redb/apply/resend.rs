@@ -115,8 +115,12 @@ impl Batch<'_, '_> {
         Ok(true)
     }
 
-    /// Puts a delivery that is due `at` into its webhook's queue where that has room, else into the backlog.
+    /// Puts a delivery that is due `at` into its webhook's queue where that has room and it is the delivery's turn, else into the
+    /// backlog. A test has its turn at any time.
     fn permit_or_park(&mut self, entry: &Entry, delivery: Delivery, at: Timestamp, lane: Lane) -> Result<Delivery, Error> {
+        if !self.memory.order.has_turn(delivery.key) && !delivery.is_test() {
+            return self.park(delivery);
+        }
         match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
             Some(permit) => {
                 self.put_due(delivery.key, at);

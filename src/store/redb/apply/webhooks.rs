@@ -110,6 +110,7 @@ impl Batch<'_, '_> {
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
         self.after.changed.insert(endpoint.no, endpoint.clone());
+        self.follow_order(before.as_deref(), &endpoint)?;
         let Some(before) = before else { return Ok(()) };
         self.shared.measure_disabled(before.state, endpoint.state);
         if before.definition.settings.rate_limit != endpoint.definition.settings.rate_limit {
@@ -117,6 +118,18 @@ impl Batch<'_, '_> {
         }
         let follows = webhooks::follows(before.state, endpoint.state);
         follows.map_or(Ok(()), |follows| self.state_changed(follows, endpoint))
+    }
+
+    /// Begins or ends the order of a webhook's deliveries, as its setting says.
+    fn follow_order(&mut self, before: Option<&Endpoint>, after: &Endpoint) -> Result<(), Error> {
+        let is_ordered = |endpoint: &Endpoint| endpoint.definition.settings.ordered && !endpoint.is_deleted();
+        match (before.map(is_ordered), is_ordered(after)) {
+            (None, true) => self.memory.order.add(after.no),
+            (Some(false), true) => self.start_order(after.no)?,
+            (Some(true), false) => self.end_order(after.no),
+            _ => {}
+        }
+        Ok(())
     }
 
     fn state_changed(&mut self, follows: Follows, endpoint: Arc<Endpoint>) -> Result<(), Error> {
@@ -142,7 +155,7 @@ impl Batch<'_, '_> {
         if let Some(cursor) = self.memory.backlogs.get_mut(&endpoint.no) {
             cursor.after = 0;
             cursor.more = true;
-            self.after.committed.backlogs.push((endpoint.no, true));
+            self.announce_backlog(endpoint.no);
         }
         self.notify_state(endpoint)
     }
@@ -160,7 +173,7 @@ impl Batch<'_, '_> {
         let (webhook, name, standing) = (endpoint.id.clone(), endpoint.definition.name.clone(), endpoint.state);
         let tenant = format!("{}/{}", endpoint.provider, endpoint.tenant);
         self.answer(move || match standing {
-            WebhookState::Disabled { why: Why::Failures(_) | Why::Gone, .. } => {
+            WebhookState::Disabled { why: Why::Failures(_) | Why::Gone | Why::Held, .. } => {
                 warn!(%webhook, %name, tenant, reason, "a webhook was disabled");
             }
             WebhookState::Removed { .. } => info!(%webhook, %name, tenant, reason, "a webhook was removed"),

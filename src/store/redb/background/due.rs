@@ -1,5 +1,6 @@
 //! Bringing deliveries back: what the wheel fires, what the due table holds next, what an endpoint's backlog holds next.
 
+use std::collections::HashSet;
 use std::ops::Bound;
 
 use crate::domain::delivery::{End, QueuePosition};
@@ -9,9 +10,9 @@ use crate::store::error::{Error, intact};
 use crate::store::message::command::{Lane, Ready};
 use crate::store::message::permit::QueuePermit;
 use crate::store::record;
-use crate::store::record::key::{DueKey, due_key, read_due_key};
+use crate::store::record::key::{DELIVERY_ROW, DueKey, due_key, log_key, read_due_key};
 use crate::store::redb::batch::Batch;
-use crate::store::redb::journaled_table::Due;
+use crate::store::redb::journaled_table::{Due, Log};
 use crate::store::rules::waiting::{self, CameDue};
 use crate::store::writer::schedule::Armed;
 
@@ -56,14 +57,26 @@ impl Batch<'_, '_> {
     /// The backlogs that were found at the start are asked for like all others.
     fn announce(&mut self) {
         if !std::mem::replace(&mut self.memory.announced, true) {
-            self.after.committed.backlogs.extend(self.memory.backlogs.keys().map(|no| (*no, true)));
+            let found: Vec<EndpointNo> = self.memory.backlogs.keys().copied().collect();
+            found.into_iter().for_each(|no| self.announce_backlog(no));
         }
     }
 
-    /// Queues the next piece of an endpoint's backlog, as much as has permits.
+    /// Queues a delivery whose attempt looks whether it is still due. One of an ordered webhook that has lost its turn comes back by
+    /// its entry.
+    pub(in crate::store) fn recheck(&mut self, ready: Ready) {
+        if ready.is_test || self.memory.order.has_turn(ready.key) {
+            self.after.committed.ready.push(ready);
+        }
+    }
+
+    /// Queues the next piece of an endpoint's backlog, as much as has permits. Of an ordered one each delivery is released by itself.
     pub(in crate::store) fn refill(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
         let Some(entry) = self.entry(endpoint).filter(|entry| entry.endpoint.is_active()) else { return Ok(()) };
         let Some(mut cursor) = self.memory.backlogs.get(&endpoint).copied() else { return Ok(()) };
+        if self.memory.order.is_ordered(endpoint) {
+            return Ok(());
+        }
         if self.memory.purges.contains_key(&endpoint) {
             // Asked for again when the purge has come to its end.
             return Ok(());
@@ -89,19 +102,27 @@ impl Batch<'_, '_> {
                 since,
             });
         }
-        self.read_ahead(&mut ready)?;
+        self.read_ahead(&mut ready, cursor.unsure)?;
         self.after.committed.ready.append(&mut ready);
         self.memory.backlogs.insert(endpoint, cursor);
         self.after.committed.backlogs.push((endpoint, cursor.more));
         Ok(())
     }
 
-    /// Reads the events of deliveries that have no row, in the order of the table, so that their attempts need not. Only such a
-    /// one stands in its backlog under its event's key.
-    fn read_ahead(&mut self, ready: &mut [Ready]) -> Result<(), Error> {
+    /// Reads the events of deliveries that have no row, in the order of the table, so that their attempts need not. Such a delivery
+    /// stands in its backlog under its event's key. So may one with a row, if its event is none after `unsure`.
+    pub(in crate::store) fn read_ahead(&mut self, ready: &mut [Ready], unsure: u64) -> Result<(), Error> {
+        let stands_under_event = |ready: &Ready| ready.position == QueuePosition::Backlog(ready.key.event.0);
+        let mut with_row = HashSet::new();
+        for key in ready.iter().filter(|ready| ready.key.event.0 <= unsure && stands_under_event(ready)).map(|ready| ready.key) {
+            let has_row = self.tables.row::<Log, _>(&log_key(key, DELIVERY_ROW), |_| Ok(()))?.is_some();
+            with_row.extend(has_row.then_some(key));
+        }
         let (node, bodies) = (self.shared.node, &self.shared.bodies);
-        let fresh =
-            ready.iter_mut().filter(|ready| ready.position == QueuePosition::Backlog(ready.key.event.0) && !ready.needs_recheck);
+        let is_fresh = |ready: &&mut Ready| {
+            stands_under_event(ready) && !ready.needs_recheck && (with_row.is_empty() || !with_row.contains(&ready.key))
+        };
+        let fresh = ready.iter_mut().filter(is_fresh);
         self.tables.each_event(fresh.map(|ready| (ready.key.event, ready)), |ready, record| {
             ready.known = bodies.find_fresh(ready.key.event);
             if ready.known.is_none() && bodies.fits(record.len()) {
@@ -113,11 +134,13 @@ impl Batch<'_, '_> {
     }
 
     /// A due delivery goes to its endpoint's queue, or to its backlog when there is no permit. One whose webhook is disabled,
-    /// deleted or being purged is left to the job that settles it; a test that was asked for is not.
+    /// deleted or being purged, or was not ordered when it came to the due table, is left to the job that settles it; a test that was
+    /// asked for is not.
     fn fall_due(&mut self, key: DeliveryKey, at: Timestamp) -> Result<(), Error> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
-        let (is_asked_test, is_purged) = (self.memory.tests.contains_key(&key), self.is_purged(key));
-        match waiting::came_due(&entry.endpoint, is_asked_test, is_purged) {
+        let is_asked_test = self.memory.tests.contains_key(&key);
+        let is_left = self.is_purged(key) || !self.memory.order.has_turn(key);
+        match waiting::came_due(&entry.endpoint, is_asked_test, is_left) {
             CameDue::QueueTest => {
                 let permit = QueuePermit::acquire_beyond(&self.shared.queue_budget, &entry.live);
                 self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);

@@ -38,6 +38,7 @@ impl Batch<'_, '_> {
             && let Some(running) = self.memory.fanouts.pop_front()
         {
             looked += self.fan_one(running)?;
+            self.memory.order.fanned();
         }
         Ok(())
     }

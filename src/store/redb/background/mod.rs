@@ -5,6 +5,7 @@ pub(in crate::store) mod due;
 pub(in crate::store) mod erase;
 pub(in crate::store) mod fanout;
 pub(in crate::store) mod index_flush;
+pub(in crate::store) mod order;
 pub(in crate::store) mod pace;
 pub(in crate::store) mod relist;
 pub(in crate::store) mod resolve;

@@ -1,4 +1,5 @@
-//! What happens to the deliveries that were waiting when their webhook was disabled, deleted or purged: parked, or ended.
+//! What happens to the deliveries that were waiting when their webhook was disabled, deleted, purged or made ordered: parked, or
+//! ended.
 //!
 //! A job walks the due table once, and for a deletion or a purge the webhook's backlog too, in slices, at most one in each batch. It
 //! stands in its own table until it is done, so a crash repeats what was left. Only events published before are its business: later
@@ -23,10 +24,11 @@ use crate::store::rules::jobs::{self, Fate};
 
 impl Batch<'_, '_> {
     pub(in crate::store) fn park_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
-        let until = self.newest_key().0;
-        let cursor = self.memory.backlogs.entry(endpoint).or_default();
-        (cursor.after, cursor.doubted) = (0, until);
-        self.start_job(endpoint, Job { task: Task::Park, until, ..Job::default() })
+        self.doubt_backlog(endpoint);
+        self.memory.order.stop(endpoint);
+        // What an ordered webhook has in its backlog is in order.
+        let after_number = if self.memory.order.is_ordered(endpoint) { u64::MAX } else { 0 };
+        self.start_job(endpoint, Job { task: Task::Park, until: self.newest_key().0, after_number, ..Job::default() })
     }
 
     pub(in crate::store) fn end_pending(&mut self, endpoint: EndpointNo) -> Result<(), Error> {
@@ -89,6 +91,7 @@ impl Batch<'_, '_> {
         if running.job.purged > 0 {
             self.end_purge(running.endpoint, running.job.cancelled);
         }
+        self.memory.order.open(running.endpoint);
         Ok(())
     }
 
@@ -105,20 +108,23 @@ impl Batch<'_, '_> {
             return self.walk_backlog(running);
         }
         self.walk_due(running)?;
-        Ok(running.job.after == WALKED && !running.job.ends_backlog())
+        let is_ordered = self.memory.order.is_ordered(running.endpoint);
+        Ok(running.job.after == WALKED && !running.job.walks_backlog(is_ordered))
     }
 
     /// Looks at a slice of the due table. New entries stand at the end of what is due: one is added by each publication.
     fn walk_due(&mut self, running: &mut RunningJob) -> Result<(), Error> {
         let after: DueKey = running.job.after;
-        // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue.
-        let active = self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
+        // Enabled meanwhile: what is due later keeps its time, and what was due was taken out of its queue. Of an ordered webhook all
+        // goes to the backlog, which has the order.
+        let is_ordered = self.memory.order.is_ordered(running.endpoint);
+        let keeps_time = !is_ordered && self.entry(running.endpoint).is_some_and(|entry| entry.endpoint.is_active());
         let mut theirs = Vec::new();
         let (mut looked, mut last) = (0, after);
         self.tables.each::<Due>((Bound::Excluded(&after), Bound::Unbounded), |bytes, _| {
             let (at, key) = read_due_key(bytes);
             if key.endpoint == running.endpoint {
-                let fate = running.job.fate(key.event, !active || at <= self.now);
+                let fate = running.job.fate(key.event, !keeps_time || at <= self.now);
                 theirs.extend(fate.map(|fate| (key, at, fate)));
             }
             (looked, last) = (looked + 1, *bytes);
@@ -137,7 +143,8 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Looks at a slice of the webhook's backlog, where the job ends what waits there; true when it was the last.
+    /// Looks at a slice of the webhook's backlog, where the job ends what waits there, or brings it into order; true when it was the
+    /// last.
     fn walk_backlog(&mut self, running: &mut RunningJob) -> Result<bool, Error> {
         let job = &mut running.job;
         let theirs = self.backlog_past(running.endpoint, job.after_number, SLICE)?;
@@ -146,12 +153,24 @@ impl Batch<'_, '_> {
             if self.is_spent(&piece) {
                 return Ok(false);
             }
-            if let Some(fate @ Fate::End(_)) = job.fate(key.event, true) {
-                self.settle(job, *key, QueuePosition::Backlog(*number), fate)?;
+            match job.fate(key.event, true) {
+                Some(fate @ Fate::End(_)) => self.settle(job, *key, QueuePosition::Backlog(*number), fate)?,
+                Some(Fate::Park) if *number != key.event.0 => self.put_in_order(*key, *number)?,
+                _ => {}
             }
             job.after_number = *number;
         }
         Ok(theirs.len() < SLICE)
+    }
+
+    /// Moves a delivery of an ordered webhook to the place of its event in the backlog.
+    fn put_in_order(&mut self, key: DeliveryKey, number: u64) -> Result<(), Error> {
+        let Some((delivery, newest)) = self.row(key)?.filter(|_| self.memory.order.is_ordered(key.endpoint)) else {
+            return Ok(());
+        };
+        self.take_entry(key, QueuePosition::Backlog(number))?;
+        let parked = self.park(delivery)?;
+        self.write_row(&parked, newest.as_ref())
     }
 
     /// Parks or ends one waiting delivery, or leaves it where it is.

@@ -30,6 +30,7 @@ use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, 
 use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Tail};
 use crate::store::shared::registry::Registry;
+use crate::store::writer::order::Order;
 use crate::store::writer::schedule::Schedule;
 
 /// The tenants whose deletion was under way. Nothing came in for them since.
@@ -113,9 +114,10 @@ pub(in crate::store) fn read_memory(
     let mut memory = Memory {
         counters,
         schedule: Schedule::new(time.now()),
+        order: Order::default(),
         time,
         boot_id: moment.boot_id,
-        backlogs: read_backlogs(&schema::read(&txn, BACKLOG)?)?,
+        backlogs: read_backlogs(&schema::read(&txn, BACKLOG)?, counters.last_key)?,
         fanouts: Default::default(),
         jobs: Default::default(),
         purges: Default::default(),
@@ -180,13 +182,66 @@ pub(in crate::store) fn missing_jobs(registry: &Registry, memory: &Memory, due: 
     waited_for.into_iter().filter_map(missing).filter(|running| !has_job(running.endpoint)).collect()
 }
 
-/// Which endpoints have a backlog: one look an endpoint, whatever its length.
-fn read_backlogs(table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>) -> Result<ByEndpoint<Cursor>, Error> {
+/// Which webhooks are ordered, and which delivery of each had its turn: the one that waits for an attempt in the due table. Where
+/// several wait there, a job that was to bring them into order was lost, so it begins anew.
+pub(in crate::store) fn read_order(
+    database: &Database,
+    registry: &Registry,
+    memory: &mut Memory,
+    due: &ByEndpoint<u64>,
+) -> Result<(), Error> {
+    let ordered = || registry.entries().map(|entry| &entry.endpoint).filter(|endpoint| endpoint.definition.settings.ordered);
+    ordered().for_each(|endpoint| memory.order.add(endpoint.no));
+    let waited_for = ordered().filter(|endpoint| endpoint.is_active() && due.contains_key(&endpoint.no));
+    let mut found: ByEndpoint<Vec<DeliveryKey>> = waited_for.map(|endpoint| (endpoint.no, Vec::new())).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let txn = database.begin_read()?;
+    let log = schema::read(&txn, LOG)?;
+    for row in schema::read(&txn, DUE)?.range::<&DueKey>(..)? {
+        let (_, key) = read_due_key(row?.0.value());
+        if let Some(theirs) = found.get_mut(&key.endpoint).filter(|theirs| theirs.len() < 2)
+            && !is_test(&log, key)?
+        {
+            theirs.push(key);
+        }
+    }
+    for (no, theirs) in found {
+        let parks = memory.jobs.iter().any(|running| running.endpoint == no && running.job.task == Task::Park);
+        match theirs[..] {
+            [only] if !parks => memory.order.resume(only),
+            [_, _] if !parks => put_in_order(memory, no),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn is_test(log: &impl ReadableTable<&'static LogKey, &'static [u8]>, key: DeliveryKey) -> Result<bool, Error> {
+    let row = log.get(&log_key(key, DELIVERY_ROW))?;
+    let row = intact(row.map(|row| record::read_delivery(key, row.value())))?;
+    Ok(row.is_some_and(|(delivery, _)| delivery.is_test()))
+}
+
+fn put_in_order(memory: &mut Memory, endpoint: EndpointNo) {
+    let job = Job { task: Task::Park, until: memory.counters.last_key, ..Job::default() };
+    match memory.jobs.iter_mut().find(|running| running.endpoint == endpoint) {
+        Some(running) => running.job = running.job.joined(job),
+        None => memory.jobs.push_back(RunningJob { endpoint, job }),
+    }
+}
+
+/// Which endpoints have a backlog: one look an endpoint, whatever its length. `newest`: no event that stands there is newer.
+fn read_backlogs(
+    table: &impl ReadableTable<&'static BacklogKey, &'static [u8]>,
+    newest: u64,
+) -> Result<ByEndpoint<Cursor>, Error> {
     let mut found = ByEndpoint::default();
     let mut from = EndpointNo(0);
     while let Some(row) = table.range::<&BacklogKey>(&backlog_key(from, 0)..)?.next() {
         let (endpoint, _) = read_backlog_key(row?.0.value());
-        found.insert(endpoint, Cursor { more: true, ..Cursor::default() });
+        found.insert(endpoint, Cursor { more: true, unsure: newest, ..Cursor::default() });
         from = EndpointNo(endpoint.0.saturating_add(1));
     }
     Ok(found)

@@ -8,7 +8,7 @@ use std::path::Path;
 use redb::{Database, ReadTransaction, ReadableDatabase, TableHandle};
 
 use super::founding::{self, found};
-use super::load::{missing_jobs, read_findings, read_memory, read_registry, read_tail};
+use super::load::{missing_jobs, read_findings, read_memory, read_order, read_registry, read_tail};
 use super::recovery::{self, Journals, Recovered, recover, twice};
 use super::trial::{Pages, thorough_trial, trial};
 use super::upgrade;
@@ -66,6 +66,7 @@ pub(in crate::store) fn open(site: Site<'_>, limits: Limits, moment: Moment) -> 
     let (registry, counters) = read_registry(&database, &sealer)?;
     let mut memory = read_memory(&database, counters, limits, moment)?;
     memory.jobs.extend(missing_jobs(&registry, &memory, &due));
+    read_order(&database, &registry, &mut memory, &due)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
     let (findings, quarantined) = read_findings(&database)?;
     findings.iter().for_each(|finding| tracing::error!("{finding}; `hookwheel doctor` says more"));

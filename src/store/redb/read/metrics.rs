@@ -84,6 +84,7 @@ impl Shared {
         self.metrics.gauges.webhook_disabled(match why {
             Why::Failures(_) => DisabledFor::Failures,
             Why::Gone => DisabledFor::Gone,
+            Why::Held => DisabledFor::Held,
             Why::ByHand => DisabledFor::ByHand,
         });
     }

@@ -154,6 +154,7 @@ impl Model {
             outcome,
             ended_at: self.now,
             is_purged: self.is_purged(key),
+            has_turn: true,
             draw: 0.5,
             now: self.now,
         };
@@ -609,7 +610,7 @@ impl Model {
             running.after = Some((*at, *key));
         }
         running.is_due_walked = slice.len() < SLICE;
-        running.is_due_walked && !running.job.ends_backlog()
+        running.is_due_walked && !running.job.walks_backlog(false)
     }
 
     fn walk_backlog(&mut self, running: &mut Running) -> bool {
