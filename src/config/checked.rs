@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::{Dialect, UnknownTypes};
 use crate::domain::schema::Validate;
+use crate::domain::webhook::egress::ByProxy;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
@@ -141,7 +142,7 @@ pub(crate) struct Backup {
 }
 
 /// `[delivery]`: how the relay reaches others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Delivery {
     /// The most attempts at once, over all endpoints.
     pub(crate) in_flight: usize,
@@ -159,6 +160,8 @@ pub(crate) struct Delivery {
     pub(crate) ca_file: Option<PathBuf>,
     /// Name servers; empty: those of the system.
     pub(crate) resolvers: Vec<SocketAddr>,
+    /// What attempts go through, unless their webhook says otherwise.
+    pub(crate) proxy: Option<Arc<ByProxy>>,
     pub(crate) danger_allow_http: bool,
     /// How long a connection of the API stays open without an event.
     pub(crate) connection_idle: Duration,

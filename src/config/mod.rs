@@ -295,13 +295,15 @@ secret_file = "keys/signing"
     #[test]
     fn the_packaged_file_is_valid_with_every_comment_opened() {
         let folder = Folder::new(&opened(EXAMPLE));
-        for name in ["ops", "acme", "tenant-1", "decisions"] {
+        for name in ["ops", "acme", "tenant-1", "decisions", "receiver", "token"] {
             folder.write(&format!("keys/{name}"), format!("{name}_0123456789abcdefghijklmnop"), 0o600);
         }
         folder.write("keys/notify", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", 0o600);
         let (certificate, key) = fixture::certificate();
         folder.write("tls/cert.pem", &certificate, 0o644);
         folder.write("tls/internal-ca.pem", &certificate, 0o644);
+        folder.write("tls/client.pem", &certificate, 0o644);
+        folder.write("tls/client.key", &key, 0o600);
         folder.write("tls/key.pem", key, 0o640);
         let config = folder.load().expect("valid");
         assert_eq!(config.webhooks().count(), 2);

@@ -1,7 +1,7 @@
 //! Connects to a target: resolves the name, judges every address, dials an address that was judged, and shakes hands.
 //!
-//! This is the only way from the process to an endpoint. The address that is dialled is the very address that was judged, and
-//! proxies named in the environment are not used. A connector never changes: a changed setting or file makes a new connector, and
+//! This is the only way from the process to an endpoint. The address that is dialled, or that a proxy is asked for, is the very address
+//! that was judged. Proxies named in the environment are not used. A connector never changes: a changed setting or file makes a new connector, and
 //! connections of the old connector are not used again.
 
 mod lookups;
@@ -11,6 +11,7 @@ mod resolve;
 mod sources;
 mod tls;
 pub(crate) mod tls_words;
+pub(super) mod tunnel;
 pub(crate) mod way;
 
 #[cfg(test)]
@@ -31,13 +32,15 @@ use super::seldom::Seldom;
 use super::shortage::Shortage;
 use crate::clock;
 use crate::domain::delivery::outcome::{Class, Failure};
-use crate::domain::webhook::target::{Guard, Host, LOCALHOST, OPENED_BY, Refused, Target};
+use crate::domain::webhook::egress::Proxy;
+use crate::domain::webhook::target::{Guard, Host, LOCALHOST, OPENED_BY, REFUSED, Refused, Schemes, Target};
 use lookups::{Known, Lookups};
 pub(crate) use race::DIALLING_MAX;
-use race::Race;
+use race::{Late as _, Race};
 use resolve::Resolver;
 use sources::Sources;
 use tls::Tls;
+use tunnel::{Closed, Via};
 use way::Way;
 
 /// The settings that a connector is made of.
@@ -56,6 +59,8 @@ pub(crate) struct Options {
 pub(crate) struct Connector {
     id: u64,
     options: Options,
+    /// By which a proxy of the operator's is judged: it may be anywhere but here.
+    open_guard: Guard,
     sources: Sources,
     resolver: Resolver,
     tls: Tls,
@@ -89,14 +94,19 @@ impl Connector {
         let sources = Sources::look(options.ca_file.as_deref());
         let resolver = Resolver::new(&options.resolvers, options.connect_timeout).map_err(Error::Resolver)?;
         let tls = Tls::new(options.ca_file.as_deref())?;
-        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), options, sources, resolver, tls })
+        let open_guard = options.guard.open();
+        Ok(Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), options, open_guard, sources, resolver, tls })
     }
 
     /// Makes a fresh connection to `target` by `way`. The lookup, TCP and TLS each end within `connect_timeout`.
     ///
     /// The connection is boxed since it is large and moves with each attempt.
     pub(crate) async fn connect(&self, target: &Target, way: &Way) -> Result<Box<Connection>, Unconnected> {
-        let tcp = self.reach(target).await?;
+        let (tcp, via) = match way.proxy() {
+            None => (self.reach(&self.options.guard, target).await?, None),
+            // The future is boxed since few webhooks need so much state.
+            Some(proxy) => Box::pin(self.through(proxy, target)).await?,
+        };
         self.judge_ends(&tcp)?;
         let stream = if target.is_tls() {
             let shaking = async { Ok(tls::handshake(&self.tls.connector(way.tls.as_deref())?, target.host(), tcp).await?) };
@@ -104,7 +114,7 @@ impl Connector {
         } else {
             Stream::Plain(tcp)
         };
-        Ok(Box::new(Connection::open(stream, target, way, self.id)))
+        Ok(Box::new(Connection::open(stream, target, (way, via), self.id)))
     }
 
     /// Whether this connector made `connection`, so that its guard and certificates applied.
@@ -127,39 +137,86 @@ impl Connector {
         Self::new(self.options.clone())
     }
 
-    /// Connects over TCP to the target's own address, or to one that its name leads to. Each address is judged before it is
-    /// dialled.
-    async fn reach(&self, target: &Target) -> Result<TcpStream, Unconnected> {
+    /// Connects to the proxy, and for a target with TLS through it to the target.
+    async fn through(&self, proxy: &Proxy, target: &Target) -> Result<(TcpStream, Option<Box<Via>>), Unconnected> {
+        let addresses = self.stage("looking up the name", self.judged(target)).await?;
+        if !target.is_tls() {
+            let address = *addresses.first().ok_or_else(Unconnected::no_address)?;
+            let via = Via { address, authorization: proxy.authorization() };
+            return Ok((self.reach_proxy(proxy).await?, Some(Box::new(via))));
+        }
+        let mut unreached = Unconnected::no_address();
+        for address in addresses.into_iter().take(ASKED_MAX) {
+            let tcp = self.reach_proxy(proxy).await?;
+            let opening = async { Ok(tunnel::open(tcp, proxy, address).await) };
+            match self.stage("the proxy's answer to CONNECT", opening).await? {
+                Ok(tcp) => return Ok((tcp, None)),
+                Err(Closed::Failed(failure)) => return Err(failure.into()),
+                Err(Closed::Unreached(failure)) => unreached = failure.into(),
+            }
+        }
+        Err(unreached)
+    }
+
+    /// All addresses of the target, each judged, those of IPv4 first: a proxy may have no way to the others.
+    async fn judged(&self, target: &Target) -> Result<Vec<SocketAddr>, Unconnected> {
+        let (guard, port) = (&self.options.guard, target.port());
+        let mut found = match target.host() {
+            Host::Ip(ip) => {
+                let address = SocketAddr::new(*ip, port);
+                judge(guard, target, address)?;
+                vec![address]
+            }
+            host if host.is_local_name() => local(guard, target)?,
+            Host::Domain(name) => {
+                let mut lookups = Lookups::start(&self.resolver, name, port, |address| judge(guard, target, address));
+                let mut found = lookups.first().await?;
+                while !lookups.is_over() {
+                    found.extend(lookups.next().await?);
+                }
+                found
+            }
+        };
+        found.sort_by_key(SocketAddr::is_ipv6);
+        Ok(found)
+    }
+
+    /// Connects to the proxy. One that the operator named may be anywhere; any other is judged like an endpoint.
+    async fn reach_proxy(&self, proxy: &Proxy) -> Result<TcpStream, Unconnected> {
+        let guard = if proxy.is_operators { &self.open_guard } else { &self.options.guard };
+        let target =
+            Target::parse(proxy.origin(), Schemes { http: true }, guard).map_err(|reason| match reason.can_be_opened() {
+                true => Failure::new(Class::Policy, format!("the proxy: {REFUSED}")),
+                false => Failure::new(Class::Policy, format!("the proxy: {reason}")),
+            })?;
+        self.reach(guard, &target).await.map_err(|unconnected| match unconnected {
+            // The details are sentences about an endpoint, which the proxy is here.
+            Unconnected::Failed(Failure { class, detail }) => {
+                Failure::new(class, format!("the proxy: {}", detail.replace("the endpoint", "it"))).into()
+            }
+            shortage => shortage,
+        })
+    }
+
+    /// Connects over TCP to the target's own address, or to one that its name leads to. Each address is judged by `guard` before it
+    /// is dialled.
+    async fn reach(&self, guard: &Guard, target: &Target) -> Result<TcpStream, Unconnected> {
         let (patience, port) = (self.options.connect_timeout, target.port());
         let tcp = match target.host() {
             Host::Ip(ip) => {
                 let address = SocketAddr::new(*ip, port);
-                self.judge(target, address)?;
+                judge(guard, target, address)?;
                 Race::new(&[address]).run(&mut Known, patience).await?
             }
-            host if host.is_local_name() => Race::new(&self.local(target)?).run(&mut Known, patience).await?,
+            host if host.is_local_name() => Race::new(&local(guard, target)?).run(&mut Known, patience).await?,
             Host::Domain(name) => {
-                let mut lookups = Lookups::start(&self.resolver, name, port, |address| self.judge(target, address));
+                let mut lookups = Lookups::start(&self.resolver, name, port, |address| judge(guard, target, address));
                 let first = self.stage("looking up the name", lookups.first()).await?;
                 Race::new(&first).run(&mut lookups, patience).await?
             }
         };
         tcp.set_nodelay(true).map_err(|error| unreachable(&error))?;
         Ok(tcp)
-    }
-
-    /// The loopback addresses that the operator opened for `target`. Fails when there are none.
-    fn local(&self, target: &Target) -> Result<Vec<SocketAddr>, Unconnected> {
-        let all = LOCALHOST.map(|ip| SocketAddr::new(ip, target.port()));
-        let open: Vec<_> = all.into_iter().filter(|address| self.options.guard.judge_for(target, *address).is_ok()).collect();
-        if open.is_empty() {
-            self.judge(target, all[0])?;
-        }
-        Ok(open)
-    }
-
-    fn judge(&self, target: &Target, address: SocketAddr) -> Result<(), Unconnected> {
-        self.options.guard.judge_for(target, address).map_err(|refused| refuse(address, refused).into())
     }
 
     fn judge_ends(&self, tcp: &TcpStream) -> Result<(), Failure> {
@@ -173,6 +230,20 @@ impl Connector {
         let late = |_| Failure::new(Class::Timeout, format!("{what} took longer than {patience:?}"));
         timeout(patience, work).await.map_err(late)?
     }
+}
+
+/// The loopback addresses that the operator opened for `target`. Fails when there are none.
+fn local(guard: &Guard, target: &Target) -> Result<Vec<SocketAddr>, Unconnected> {
+    let all = LOCALHOST.map(|ip| SocketAddr::new(ip, target.port()));
+    let open: Vec<_> = all.into_iter().filter(|address| guard.judge_for(target, *address).is_ok()).collect();
+    if open.is_empty() {
+        judge(guard, target, all[0])?;
+    }
+    Ok(open)
+}
+
+fn judge(guard: &Guard, target: &Target, address: SocketAddr) -> Result<(), Unconnected> {
+    guard.judge_for(target, address).map_err(|refused| refuse(address, refused).into())
 }
 
 /// Makes the failure of a refused address. The operator's log gets the address, the cause and the setting that opens it; the
@@ -217,5 +288,8 @@ pub(crate) enum Error {
     #[error("found no authority to trust; install the package ca-certificates, or name certificates by ca_file or SSL_CERT_FILE")]
     Roots(#[source] rustls::Error),
 }
+
+/// How many of a target's addresses a proxy is asked for.
+const ASKED_MAX: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);

@@ -35,6 +35,7 @@ use super::shortage::Shortage;
 use super::tokens::Tokens;
 use crate::clock;
 use crate::domain::id::{DeliveryKey, EndpointNo};
+use crate::domain::webhook::egress::ByProxy;
 use crate::domain::webhook::target::Guard;
 use crate::store::{Committed, Ready, Store};
 
@@ -68,6 +69,8 @@ pub(crate) struct Settings {
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
     pub(crate) response_capture: usize,
+    /// What the attempts of webhooks go through that say nothing about it.
+    pub(crate) proxy: Option<Arc<ByProxy>>,
     /// Whether plain http is allowed for dialects that ask for https.
     pub(crate) danger_allow_http: bool,
 }
@@ -81,9 +84,15 @@ impl Settings {
         match self.connector.renewed() {
             Ok(connector) => {
                 info!("{} has changed and was read again", path.display());
-                let Self { guard, limits, response_capture, danger_allow_http, .. } = &*self;
-                let (guard, limits, response_capture) = (guard.clone(), *limits, *response_capture);
-                let renewed = Self { connector, guard, limits, response_capture, danger_allow_http: *danger_allow_http };
+                let Self { guard, limits, response_capture, proxy, danger_allow_http, .. } = &*self;
+                let renewed = Self {
+                    connector,
+                    guard: guard.clone(),
+                    limits: *limits,
+                    response_capture: *response_capture,
+                    proxy: proxy.clone(),
+                    danger_allow_http: *danger_allow_http,
+                };
                 Some((self, renewed))
             }
             Err(cause) => {

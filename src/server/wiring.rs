@@ -37,7 +37,14 @@ pub(super) fn pump(config: &Config, own: &[SocketAddr]) -> Result<pump::Settings
     let plan = descriptors::plan(delivery.in_flight);
     let limits = queues::Limits { in_flight: plan.attempts, per_endpoint: delivery.in_flight_per_endpoint, kept: plan.kept };
     let capture = usize::try_from(delivery.response_capture.bytes()).unwrap_or(usize::MAX);
-    Ok(pump::Settings { connector, guard, limits, response_capture: capture, danger_allow_http: delivery.danger_allow_http })
+    Ok(pump::Settings {
+        connector,
+        guard,
+        limits,
+        response_capture: capture,
+        proxy: delivery.proxy.clone(),
+        danger_allow_http: delivery.danger_allow_http,
+    })
 }
 
 pub(super) fn api(config: &Config, own: &[SocketAddr]) -> Option<Settings> {

@@ -139,6 +139,9 @@ pub(in crate::api) struct Settings {
     /// A certificate that is shown to the endpoint, and authorities that are trusted for it. Answers show the key masked.
     #[schemars(skip_serializing_if = "Option::is_none")]
     tls: Option<OwnTls>,
+    /// The proxy that attempts leave through, `http://[user:pass@]host:port`, or `none`. Answers show the password masked.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    proxy: Option<String>,
     /// The share of the events that is delivered, above 0 and at most 1. The event's id decides.
     #[schemars(skip_serializing_if = "Option::is_none", extend("exclusiveMinimum" = 0, "maximum" = 1))]
     sample: Option<f64>,

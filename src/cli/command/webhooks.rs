@@ -387,6 +387,7 @@ const ORDER: &[&str] = &[
     "headers",
     "auth",
     "tls",
+    "proxy",
     "description",
     "status",
     "is_active",

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::domain::access::KeyHash;
 use crate::domain::webhook::secret::Secret;
 
-use super::files::{self, made_in, shown};
+use super::files::{self, Contents, made_in, shown};
 use crate::config::fault::{Faults, Placed, Remedy};
 use crate::config::table::value::Wrong;
 use crate::domain::units::Size;
@@ -56,9 +56,18 @@ pub(crate) fn check_mode(path: &Path, mode: u32) -> Result<(), Wrong> {
 /// Reads a credential of any form, such as a password with spaces or a private key as PEM, from a file as private as any secret's.
 pub(in crate::config) fn credential(path: &Path) -> Result<Secret, Wrong> {
     let recipe = Remedy::advice("put the credential into it, and nothing else");
-    let bytes = private(path, CREDENTIAL_FILE_MAX, &recipe)?;
-    let wrong = |what: &str| Wrong::new(format!("the secret file {} {what}", path.display()), recipe.clone());
-    match str::from_utf8(without_line_end(&bytes)) {
+    text(path, &private(path, CREDENTIAL_FILE_MAX, &recipe)?, &recipe)
+}
+
+/// Reads a certificate as PEM, which everybody may read.
+pub(in crate::config) fn certificate(path: &Path) -> Result<Secret, Wrong> {
+    let recipe = Remedy::advice("put the certificate into it");
+    text(path, &contents(path, CREDENTIAL_FILE_MAX, &recipe)?.bytes, &recipe)
+}
+
+fn text(path: &Path, bytes: &[u8], recipe: &Remedy) -> Result<Secret, Wrong> {
+    let wrong = |what: &str| Wrong::new(format!("the file {} {what}", path.display()), recipe.clone());
+    match str::from_utf8(without_line_end(bytes)) {
         Ok("") => Err(wrong("is empty")),
         Ok(text) => Ok(Secret::new(text)),
         Err(_) => Err(wrong("holds no text")),
@@ -79,13 +88,17 @@ fn read(path: &Path, recipe: &Remedy) -> Result<Secret, Wrong> {
 
 /// The bytes of a file that others can neither read nor change.
 fn private(path: &Path, bytes_max: Size, recipe: &Remedy) -> Result<Zeroizing<Vec<u8>>, Wrong> {
-    let contents = files::read(path, bytes_max).map_err(|error| {
-        let message = format!("cannot read the secret file {}: {error}", path.display());
-        Wrong::new(message, error.remedy(path, recipe.clone()))
-    })?;
+    let contents = contents(path, bytes_max, recipe)?;
     let bytes = Zeroizing::new(contents.bytes);
     check_mode(path, contents.mode)?;
     Ok(bytes)
+}
+
+fn contents(path: &Path, bytes_max: Size, recipe: &Remedy) -> Result<Contents, Wrong> {
+    files::read(path, bytes_max).map_err(|error| {
+        let message = format!("cannot read the secret file {}: {error}", path.display());
+        Wrong::new(message, error.remedy(path, recipe.clone()))
+    })
 }
 
 /// The text without one line end behind it, which editors and `echo` leave.

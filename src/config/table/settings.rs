@@ -2,17 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::section::{Section, quoted, quoted_list};
+use super::value::{Wrong, string};
 use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
 use crate::config::checked::{Backup, Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
 use crate::config::fault::{Faults, Location, Placed};
 use crate::config::source::document::Table;
 use crate::config::source::pem;
 use crate::domain::units::{Size, duration_text};
+use crate::domain::webhook::egress::{ByProxy, Proxy};
 
 /// Every key of the three tables, in the order of the documentation. The environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
@@ -29,6 +32,7 @@ pub(crate) const KEYS: [(&str, &[&str]); 3] = [
             "allow_private",
             "ca_file",
             "resolvers",
+            "proxy",
             "danger_allow_http",
             "connection_idle",
             "rotation_overlap",
@@ -131,6 +135,7 @@ pub(crate) fn delivery(mut section: Section<'_>) -> Delivery {
         allow_private: networks(&mut section, "allow_private"),
         ca_file: ca_file(&mut section),
         resolvers: resolvers(&mut section),
+        proxy: proxy(&mut section),
         danger_allow_http: section.boolean("danger_allow_http", false),
         connection_idle: section.duration("connection_idle", DAY, SECOND..=30 * DAY),
         rotation_overlap: section.duration("rotation_overlap", DAY, Duration::ZERO..=30 * DAY),
@@ -163,6 +168,20 @@ fn ca_file(section: &mut Section<'_>) -> Option<PathBuf> {
     let file = section.optional_path("ca_file")?;
     pem::trusted_certificates(&file, section.faults);
     Some(file.value)
+}
+
+/// The proxy for all webhooks. It is shown with a masked password.
+fn proxy(section: &mut Section<'_>) -> Option<Arc<ByProxy>> {
+    let taken = section.table.take("proxy", section.faults, |value, _| {
+        let text = string(value, PROXY_EXAMPLE)?;
+        Proxy::parse(&text).map_err(|why| Wrong::new(why, PROXY_EXAMPLE))
+    });
+    let placed = taken.map(|proxy| proxy.map(|proxy| Some(Arc::new(ByProxy::Through(proxy.of_operator())))));
+    let masked = |by: &Option<Arc<ByProxy>>| match by.as_deref() {
+        Some(ByProxy::Through(proxy)) => quoted(proxy.masked()),
+        Some(ByProxy::Straight) | None => String::new(),
+    };
+    section.note("proxy", placed, None, masked).value
 }
 
 fn resolvers(section: &mut Section<'_>) -> Vec<SocketAddr> {
@@ -214,3 +233,5 @@ const CONNECT_TIMEOUT_LEAST: Duration = Duration::from_millis(10);
 const RESPONSE_CAPTURE_MOST: Size = Size::mib(1);
 
 const DNS_PORT: u16 = 53;
+
+const PROXY_EXAMPLE: &str = "proxy = \"http://proxy.internal:3128\"";

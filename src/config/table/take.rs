@@ -294,7 +294,7 @@ fn unknown_remedy(entry: &Entry, path: &str, known: &[String]) -> Remedy {
 }
 
 fn is_secret(key: &str) -> bool {
-    ["secret", "key", "token", "password"].iter().any(|word| key.to_lowercase().contains(word))
+    ["secret", "key", "token", "password", "proxy"].iter().any(|word| key.to_lowercase().contains(word))
 }
 
 #[cfg(test)]

@@ -25,10 +25,10 @@ pub(super) fn settings(table: &mut Table, judge: impl Fn(&Setting) -> Vec<Refusa
 fn setting(table: &mut Table, name: &str, judge: impl Fn(&Setting) -> Vec<Refusal>, faults: &mut Faults) -> Option<Setting> {
     faults.record(&table.path, name, || shape(name));
     let taken = table.take(name, faults, |value, location| {
-        let value = if is_sealed(name) { with_files(value, location)? } else { value };
+        let value = if is_sealed(name) { with_files(name, value, location)? } else { value };
         let setting = Setting::read(name, &whole_json(name, &value)?).map_err(|refusals| wrong(name, &refusals))?;
         let refusals = judge(&setting);
-        if refusals.is_empty() { Ok(setting) } else { Err(wrong(name, &refusals)) }
+        if refusals.is_empty() { Ok(setting.of_operator()) } else { Err(wrong(name, &refusals)) }
     });
     taken.map(|setting| setting.value)
 }
@@ -38,11 +38,13 @@ fn wrong(name: &str, refusals: &[Refusal]) -> Wrong {
 }
 
 /// Puts the content of a file in place of each member `{ file = "PATH" }`, so that a credential need not stand in the config.
-fn with_files(value: Value, location: &Location) -> Result<Value, Wrong> {
+fn with_files(name: &str, value: Value, location: &Location) -> Result<Value, Wrong> {
     let Value::Table(mut table) = value else { return Ok(value) };
     for entry in &mut table.entries {
         if let Some(path) = file_of(&entry.value.value) {
-            let read = secret_file::credential(&location.resolve(path));
+            let path = location.resolve(path);
+            let is_public = name == "tls" && ["client_cert", "ca"].contains(&&*entry.key);
+            let read = if is_public { secret_file::certificate(&path) } else { secret_file::credential(&path) };
             let credential = read.map_err(|wrong| Wrong::new(format!("cannot be used: {}", wrong.message), wrong.remedy))?;
             entry.value.value = Value::String(credential.expose().to_owned());
         }
@@ -124,7 +126,7 @@ fn shape(name: &str) -> Shape {
         "metadata" => Shape::NamedTexts,
         "headers" | "auth" | "tls" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
-        "rate_limit" => Shape::Text,
+        "rate_limit" | "proxy" => Shape::Text,
         "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
         "ordered" => Shape::Boolean,
         "on_failure" => Shape::words(&OnFailure::ALL.map(|what| (what.name(), what))),
@@ -147,6 +149,7 @@ fn remedy(name: &str) -> Remedy {
         "sample" => "0.1",
         "ordered" => "true",
         "on_failure" => "\"hold\"",
+        "proxy" => "\"http://proxy.internal:3128\"",
         "tls" => "{ client_cert = { file = \"tls/client.pem\" }, client_key = { file = \"tls/client.key\" } }",
         "auth" => "{ type = \"bearer\", token = { file = \"keys/token\" } }",
         "headers" => "{ X-Api-Key = { file = \"keys/receiver\" } }",

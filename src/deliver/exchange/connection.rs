@@ -26,6 +26,7 @@ use super::request::Request;
 use super::stream::Stream;
 use super::words::{self, Place};
 use crate::clock;
+use crate::deliver::connect::tunnel::{self, Via};
 use crate::deliver::connect::way::Way;
 use crate::deliver::cut::Cut;
 use crate::domain::delivery::outcome::{Class, Failure, Response};
@@ -80,6 +81,8 @@ pub(crate) struct Connection {
     sending: Sending,
     origin: Target,
     way: Way,
+    /// What each request says besides, when the other end is a proxy.
+    via: Option<Box<Via>>,
     connector: u64,
     opened: Instant,
     used: bool,
@@ -104,14 +107,20 @@ struct Sending {
 }
 
 impl Connection {
-    /// Speaks HTTP over a stream that was connected by `way`. `connector` is the id of the connector that made it.
-    pub(in crate::deliver) fn open(stream: Stream, target: &Target, way: &Way, connector: u64) -> Self {
+    /// Speaks HTTP over a stream that was connected by `way`, and ends at a proxy where `via` is given. `connector` is the id of the connector that made it.
+    pub(in crate::deliver) fn open(
+        stream: Stream,
+        target: &Target,
+        (way, via): (&Way, Option<Box<Via>>),
+        connector: u64,
+    ) -> Self {
         Self {
             stream: Some(stream),
             received: BytesMut::new(),
             sending: Sending::default(),
             origin: target.clone(),
             way: way.clone(),
+            via,
             connector,
             opened: clock::steady(),
             used: false,
@@ -161,7 +170,8 @@ impl Connection {
         let mut scanner = Scanner::default();
         let head = timeout_at(bounds.deadline.at.into(), self.head_of_response(request, reused, &mut scanner)).await;
         let place = self.place(&scanner);
-        match head.unwrap_or_else(|_| Err(bounds.deadline.missed(place.missing()))) {
+        let head = head.unwrap_or_else(|_| Err(bounds.deadline.missed(place.missing())));
+        match head.and_then(|head| self.of_endpoint(head)) {
             Ok(head) => Ok(self.answer(head, bounds).await),
             Err(failure) => {
                 self.close();
@@ -170,12 +180,20 @@ impl Connection {
         }
     }
 
+    /// The head, unless it is a proxy's own refusal.
+    fn of_endpoint(&self, head: Head) -> Result<Head, Failure> {
+        match self.via.as_ref().and_then(|_| tunnel::refused(head.status)) {
+            Some(failure) => Err(failure),
+            None => Ok(head),
+        }
+    }
+
     /// Sends a request and waits for the head of its response.
     async fn head_of_response(&mut self, request: &Request<'_>, reused: bool, scanner: &mut Scanner) -> Result<Head, Failure> {
         if reused {
             self.check_idle().await?;
         }
-        self.sending.begin(request);
+        self.sending.begin(request, self.via.as_deref());
         let mut large = None;
         loop {
             if self.received.len() > PLAIN_BYTES_MAX && large.is_none() {
@@ -302,8 +320,8 @@ impl Connection {
 }
 
 impl Sending {
-    fn begin(&mut self, request: &Request<'_>) {
-        request.write_head(&mut self.head);
+    fn begin(&mut self, request: &Request<'_>, via: Option<&Via>) {
+        request.write_head(via, &mut self.head);
         self.body = request.body();
         (self.sent, self.over, self.failed) = (0, false, false);
     }

@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
+use crate::deliver::connect::tunnel::Via;
 use crate::deliver::connect::way::Way;
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::{Headers, is_token};
@@ -71,13 +72,19 @@ impl<'a> Request<'a> {
         self.body.clone()
     }
 
-    /// Writes the request line and the headers (RFC 9112 section 3). Names are in lower case, as in HTTP/2.
-    pub(in crate::deliver) fn write_head(&self, to: &mut Vec<u8>) {
+    /// Writes the request line and the headers (RFC 9112 section 3). Names are in lower case, as in HTTP/2. A proxy, if there is one,
+    /// is asked for the address that was judged; the `host` header has the name.
+    pub(in crate::deliver) fn write_head(&self, via: Option<&Via>, to: &mut Vec<u8>) {
         to.clear();
+        let path = self.target.path_and_query();
         // Writing into memory cannot fail.
-        let _ = write!(to, "POST {} HTTP/1.1\r\n", self.target.path_and_query());
+        let _ = match via {
+            None => write!(to, "POST {path} HTTP/1.1\r\n"),
+            Some(via) => write!(to, "POST http://{}{path} HTTP/1.1\r\n", via.address),
+        };
         let authorization = self.authorization.iter().map(|value| (AUTHORIZATION, value.expose()));
-        for (name, value) in self.headers.iter().chain(authorization) {
+        let of_proxy = via.and_then(|via| via.authorization.as_ref()).map(|value| (PROXY_AUTHORIZATION, value.expose()));
+        for (name, value) in self.headers.iter().chain(authorization).chain(of_proxy) {
             to.extend(name.bytes().map(|byte| byte.to_ascii_lowercase()));
             to.extend_from_slice(b": ");
             to.extend_from_slice(value.as_bytes());
@@ -97,6 +104,9 @@ fn check(name: &str, value: &str) -> Result<(), Failure> {
 fn unsendable(what: &str) -> Failure {
     Failure::new(Class::Policy, format!("{what} cannot be sent over HTTP; nothing was sent"))
 }
+
+/// The header that shows credentials to a proxy. It is added to a request on its way and is never logged.
+const PROXY_AUTHORIZATION: &str = "proxy-authorization";
 
 /// The `user-agent` of requests whose dialect sets none.
 pub(crate) const USER_AGENT: &str = concat!("hookwheel/", env!("CARGO_PKG_VERSION"));
@@ -127,7 +137,7 @@ mod tests {
         let target = target("https://example.com:8443/hook?a=b");
         let request = Request::new(&target, &dialect.iter().copied().collect(), Bytes::from_static(b"{}")).unwrap();
         let mut written = b"left from before".to_vec();
-        request.write_head(&mut written);
+        request.write_head(None, &mut written);
         String::from_utf8(written).unwrap()
     }
 
@@ -147,7 +157,7 @@ mod tests {
         request.authorize(Secret::new("Bearer first"));
         request.authorize(Secret::new("Bearer second"));
         let mut written = Vec::new();
-        request.write_head(&mut written);
+        request.write_head(None, &mut written);
         let head = String::from_utf8(written).unwrap();
         assert!(head.ends_with("\r\nauthorization: Bearer second\r\n\r\n") && !head.contains("first"), "{head}");
         assert!(!format!("{request:?}").contains("second"));

@@ -43,6 +43,7 @@ fn settings() -> Settings {
     let guard = Guard { allow: vec!["127.0.0.0/8".parse().unwrap()], own: Vec::new() };
     let options = Options { guard: guard.clone(), connect_timeout: PAUSE, resolvers: Vec::new(), ca_file: None };
     Settings {
+        proxy: None,
         connector: Connector::new(options).unwrap(),
         guard,
         limits: Limits { in_flight: 8, per_endpoint: 4, kept: 4 },

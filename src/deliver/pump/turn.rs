@@ -197,7 +197,7 @@ impl Pump {
         let body = event.content.body();
         let headers = self.headers(begun, event, dialect, &body);
         let mut request = match Request::new(target, &headers, body) {
-            Ok(request) => request.by(Way::new(begun.endpoint.definition.settings.egress.as_deref())),
+            Ok(request) => request.by(Way::new(begun.endpoint.definition.settings.egress.as_deref(), settings.proxy.as_ref())),
             Err(failure) => return Ok((unsent(failure), headers, url.into())),
         };
         let limits = attempt::Limits {

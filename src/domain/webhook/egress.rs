@@ -5,12 +5,14 @@
 
 pub(crate) mod auth;
 mod headers;
+mod proxy;
 mod tls;
 
 use std::sync::Arc;
 
 pub(crate) use auth::{Auth, ClientCredentials};
 pub(crate) use headers::ExtraHeaders;
+pub(crate) use proxy::{ByProxy, Proxy};
 pub(crate) use tls::{OwnTls, TlsId};
 
 use super::secret::Secret;
@@ -29,6 +31,8 @@ pub(crate) struct Egress {
     pub(crate) auth: Option<Auth>,
     /// Shared with the connections that were made with it.
     pub(crate) tls: Option<Arc<OwnTls>>,
+    /// `None`: as the config says for all. Shared with the connections that were made through it.
+    pub(crate) proxy: Option<Arc<ByProxy>>,
 }
 
 /// One part of the way out with its value; an empty value takes the part away.
@@ -37,6 +41,9 @@ pub(crate) enum Part {
     Headers(ExtraHeaders),
     Auth(Option<Auth>),
     Tls(Option<Arc<OwnTls>>),
+    Proxy(Option<ByProxy>),
+    /// Whether the operator named the proxy that is set. No caller of the API gives it: it follows from who the caller is.
+    IsOperatorsProxy(bool),
 }
 
 impl Part {
@@ -47,6 +54,8 @@ impl Part {
             HEADERS if !is_given => Ok(Self::Headers(ExtraHeaders::default())),
             HEADERS => ExtraHeaders::read(json).map(Self::Headers),
             AUTH => is_given.then(|| Auth::read(json)).transpose().map(Self::Auth),
+            PROXY => is_given.then(|| ByProxy::read(json)).transpose().map(Self::Proxy),
+            IS_OPERATORS_PROXY => Ok(Self::IsOperatorsProxy(json == "true")),
             TLS => is_given.then(|| OwnTls::read(json).map(Arc::new)).transpose().map(Self::Tls),
             _ => return None,
         })
@@ -57,7 +66,15 @@ impl Part {
         match self {
             Self::Headers(headers) => headers.conflicts(dialect),
             Self::Auth(auth) => auth.iter().flat_map(|auth| auth.conflicts(dialect)).collect(),
-            Self::Tls(_) => Vec::new(),
+            Self::Tls(_) | Self::Proxy(_) | Self::IsOperatorsProxy(_) => Vec::new(),
+        }
+    }
+
+    /// The part as the operator gives it, who may name a proxy at an address of a private network.
+    pub(super) fn of_operator(self) -> Self {
+        match self {
+            Self::Proxy(Some(ByProxy::Through(proxy))) => Self::Proxy(Some(ByProxy::Through(proxy.of_operator()))),
+            other => other,
         }
     }
 
@@ -78,6 +95,8 @@ impl Egress {
             Part::Headers(headers) => changed.headers = headers,
             Part::Auth(auth) => changed.auth = auth,
             Part::Tls(tls) => changed.tls = tls,
+            Part::Proxy(proxy) => changed.proxy = proxy.map(Arc::new),
+            Part::IsOperatorsProxy(is) => changed.proxy = changed.proxy.map(|proxy| proxy.of_operator(is)),
         }
         (changed != Self::default()).then(|| Arc::new(changed))
     }
@@ -87,7 +106,8 @@ impl Egress {
         let headers = (!self.headers.is_empty()).then(|| Member { name: HEADERS, json: self.headers.masked_json().into() });
         let auth = self.auth.as_ref().map(|auth| Member { name: AUTH, json: auth.masked_json().into() });
         let tls = self.tls.as_ref().map(|tls| Member { name: TLS, json: tls.masked_json().into() });
-        headers.into_iter().chain(auth).chain(tls).collect()
+        let proxy = self.proxy.as_ref().map(|proxy| Member { name: PROXY, json: quoted(&proxy.text(true)).into() });
+        headers.into_iter().chain(auth).chain(tls).chain(proxy).collect()
     }
 
     /// The parts that are set, each as JSON that [`Part::read`] reads.
@@ -95,7 +115,10 @@ impl Egress {
         let headers = (!self.headers.is_empty()).then(|| (HEADERS, self.headers.json()));
         let auth = self.auth.as_ref().map(|auth| (AUTH, auth.json()));
         let tls = self.tls.as_ref().map(|tls| (TLS, tls.json()));
-        headers.into_iter().chain(auth).chain(tls).collect()
+        let proxy = self.proxy.as_ref().map(|proxy| (PROXY, Secret::new(quoted(&proxy.text(false)))));
+        let is_operators = self.proxy.as_ref().is_some_and(|proxy| proxy.is_operators());
+        let is_operators = is_operators.then(|| (IS_OPERATORS_PROXY, Secret::new("true")));
+        headers.into_iter().chain(auth).chain(tls).chain(proxy).chain(is_operators).collect()
     }
 
     /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it, and credentials of `auth` stand
@@ -140,10 +163,19 @@ const MASKED: &str =
 pub(super) const HEADERS: &str = "headers";
 pub(super) const AUTH: &str = "auth";
 pub(super) const TLS: &str = "tls";
+pub(super) const PROXY: &str = "proxy";
+
+/// The store alone has a setting of this name.
+const IS_OPERATORS_PROXY: &str = "proxy.is_operators";
+
+/// Text as JSON.
+fn quoted(text: &Secret) -> String {
+    serde_json::Value::from(text.expose()).to_string()
+}
 
 /// Whether the setting of this name is a part of the way out, so that its value is sealed on disk.
 pub(super) fn is_part(name: &str) -> bool {
-    [HEADERS, AUTH, TLS].contains(&name)
+    [HEADERS, AUTH, TLS, PROXY, IS_OPERATORS_PROXY].contains(&name)
 }
 
 #[cfg(test)]

@@ -248,6 +248,14 @@ impl Setting {
         }
     }
 
+    /// The setting as the operator gives it, who may do more than others.
+    pub(crate) fn of_operator(self) -> Self {
+        match self {
+            Self::Egress(part) => Self::Egress(part.of_operator()),
+            other => other,
+        }
+    }
+
     /// The URL in the setting that must be fit for a webhook, with its pointer inside the value.
     pub(crate) fn url(&self) -> Option<(&'static str, &str)> {
         match self {
@@ -311,6 +319,7 @@ pub(crate) const NAMES: &[&str] = &[
     egress::HEADERS,
     egress::AUTH,
     egress::TLS,
+    egress::PROXY,
 ];
 
 #[cfg(test)]
@@ -333,6 +342,7 @@ mod tests {
         (egress::HEADERS, r#"{"X-Api-Key":"a-key-of-its-own"}"#),
         (egress::AUTH, r#"{"token":"a-key-of-its-own","type":"bearer"}"#),
         (egress::TLS, AUTHORITY),
+        (egress::PROXY, r#""http://u:a%2Dkey%2Dof%2Dits%2Down@proxy.test:3128""#),
     ];
 
     /// A certificate that signs itself, made for this test.

@@ -34,6 +34,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "headers",
     "auth",
     "tls",
+    "proxy",
 ];
 
 /// The members of PATCH.
@@ -59,6 +60,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "headers",
     "auth",
     "tls",
+    "proxy",
 ];
 
 /// What was given; what was wrong is noted in the form and left out here.
@@ -184,7 +186,7 @@ fn fitting(name: &str, setting: Setting, rules: Rules<'_>, form: &mut Form<'_>) 
     let url = setting.url().and_then(|(pointer, url)| Some(Refusal::new(pointer, target(url, rules).err()?)));
     refusals.extend(url);
     refusals.into_iter().for_each(|refusal| form.note_at(Wrong::inside(name, refusal)));
-    setting
+    if rules.rank == Rank::Operator { setting.of_operator() } else { setting }
 }
 
 /// One setting, if it is there. What is wrong with it is noted.

@@ -69,6 +69,11 @@ pub(crate) struct Settings {
     /// what the config says. The key is shown masked
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     tls: Option<Secret>,
+
+    /// The proxy that attempts leave through, http://[user:pass@]host:port, or none; null for what the config says. The password is
+    /// shown masked
+    #[arg(long, value_name = "URL", value_parser = hidden)]
+    proxy: Option<Secret>,
 }
 
 /// Settings as members of a request. They go out as they were written, with every digit.
@@ -93,6 +98,7 @@ impl Settings {
             ("headers", secret_json("--headers", self.headers.as_ref())?),
             ("auth", secret_json("--auth", self.auth.as_ref())?),
             ("tls", secret_json("--tls", self.tls.as_ref())?),
+            ("proxy", self.proxy.as_ref().map(|url| text(url.expose()))),
         ];
         Ok(Members(members.into_iter().filter_map(|(name, json)| Some((name, json?))).collect()))
     }

@@ -19,6 +19,7 @@ async fn no_credential_is_seen_in_any_answer_log_metric_or_file() {
     let receiver = Receiver::start().await;
     receiver.script("/a", [Reply::status(500), Reply::OK]);
     let config = Config::retrying(&["50ms"]).server("log_level = \"trace\"");
+    let config = config.delivery("proxy = \"http://u:canary-of-a-proxy@127.0.0.1:9\"");
     let config =
         config.webhook("file", &receiver.url("/file"), &["*"]).webhook_line(FILE).file("keys/header", "canary-of-a-file");
     let mut service = Service::start(&config).await;
@@ -26,8 +27,10 @@ async fn no_credential_is_seen_in_any_answer_log_metric_or_file() {
     receiver.script("/token", [Reply::OK.body(r#"{"access_token":"canary-of-a-server"}"#)]);
     receiver.script("/broken", [Reply::status(400).body(r#"{"error":"canary","error_description":"canary"}"#)]);
     let made = subscribe(&acme, &receiver.url("/a"), settings()).await;
-    subscribe(&acme, &receiver.url("/b"), json!({ "auth": oauth2(&receiver.url("/token")) })).await;
-    subscribe(&acme, &receiver.url("/c"), json!({ "auth": oauth2(&receiver.url("/broken")) })).await;
+    subscribe(&acme, &receiver.url("/b"), json!({ "auth": oauth2(&receiver.url("/token")), "proxy": "none" })).await;
+    subscribe(&acme, &receiver.url("/c"), json!({ "auth": oauth2(&receiver.url("/broken")), "proxy": "none" })).await;
+    let through = "http://u:canary-of-its-own@127.0.0.1:9";
+    subscribe(&acme, &receiver.url("/d"), json!({ "proxy": through })).await;
     let event = acme.publish_new("a").await;
     receiver.wait_for("/a", 2, WITHIN).await;
     receiver.wait_for("/b", 1, WITHIN).await;
@@ -66,7 +69,7 @@ async fn no_credential_is_seen_in_any_answer_log_metric_or_file() {
 /// A credential in each setting that has some.
 fn settings() -> Value {
     let password = json!({ "type": "basic", "username": "u", "password": "canary-of-a-password" });
-    json!({ "headers": { "X-Api-Key": "canary-of-a-header" }, "auth": password })
+    json!({ "headers": { "X-Api-Key": "canary-of-a-header" }, "auth": password, "proxy": "none" })
 }
 
 fn oauth2(token_url: &str) -> Value {
@@ -74,7 +77,7 @@ fn oauth2(token_url: &str) -> Value {
 }
 
 /// The same settings in the config file.
-const FILE: &str = "headers = { X-Api-Key = { file = \"keys/header\" } }";
+const FILE: &str = "headers = { X-Api-Key = { file = \"keys/header\" } }\nproxy = \"none\"";
 
 /// What the API says about the webhook, its deliveries and the service.
 async fn answers(service: &Service, id: &str, event: &str) -> String {
@@ -94,7 +97,7 @@ async fn answers(service: &Service, id: &str, event: &str) -> String {
     for delivery in acme.deliveries_of(event).await {
         said += &acme.delivery(&text(&delivery["id"])).await.to_string();
     }
-    for path in ["/v1/admin/webhooks", "/v1/admin/status", "/metrics"] {
+    for path in ["/v1/admin/webhooks", "/v1/admin/status", "/v1/admin/audit", "/metrics"] {
         said += &operator.get(path).await.text();
     }
     said + &acme.post(&format!("/v1/webhooks/{id}/test"), &json!({})).await.text()
@@ -113,6 +116,8 @@ async fn refusals(service: &Service, id: &str) -> String {
         json!({ "auth": { "type": "oauth2", "client_secret": "canary" } }),
         json!({ "auth": { "type": "canary" } }),
         json!({ "tls": { "client_key": "canary" } }),
+        json!({ "proxy": "http://u:canary@host:port" }),
+        json!({ "proxy": "https://u:canary@proxy.test:1" }),
         json!({ "tls": { "client_cert": "canary", "client_key": "-----BEGIN PRIVATE KEY-----\ncanary" } }),
     ] {
         let answer = acme.patch(&path, &wrong).await;

@@ -3,6 +3,7 @@
 mod auth;
 mod canary;
 mod headers;
+mod proxy;
 mod tls;
 
 use serde_json::{Value, json};

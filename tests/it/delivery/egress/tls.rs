@@ -39,16 +39,20 @@ async fn each_webhook_shows_its_own_certificate_and_no_other() {
     let failed = failure(&acme, &distrusted).await;
     assert!(text(&failed["detail"]).contains("issuer is not trusted"), "the authority of one is not trusted for all: {failed}");
 
-    // The next attempt uses the kept connection, and one after the certificate was taken away does not.
-    acme.publish_new("a").await;
-    let sent = receiver.wait_for("/good", 2, WITHIN).await;
-    assert_eq!(sent[0].connection, sent[1].connection);
+    // Soon an attempt uses a kept connection, and none after the certificate was taken away does.
+    let mut sent = receiver.received("/good");
+    while sent.len() < 20 && !sent.windows(2).any(|pair| pair[0].connection == pair[1].connection) {
+        acme.publish_new("a").await;
+        sent = receiver.wait_for("/good", sent.len() + 1, WITHIN).await;
+    }
+    let count = sent.len();
+    assert!(count < 20, "no connection was used again");
     let path = format!("/v1/webhooks/{}", text(&good["id"]));
     acme.patch(&path, &json!({ "tls": { "ca": ca } })).await.expect(200);
     acme.publish_new("a").await;
     let failed = failure(&acme, &good).await;
     assert!(text(&failed["detail"]).contains("demands a client certificate"), "{failed}");
-    assert_eq!(receiver.received("/good").len(), 2);
+    assert_eq!(receiver.received("/good").len(), count);
 }
 
 #[tokio::test]
