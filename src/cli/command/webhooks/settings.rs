@@ -70,8 +70,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "JSON", value_parser = hidden)]
     tls: Option<Secret>,
 
-    /// The proxy that attempts leave through, http://[user:pass@]host:port, or none; null for what the config says. The password is
-    /// shown masked
+    /// The proxy that attempts leave through, as in http://user:pass@host:3128, or none; null for what the config says. The password
+    /// is shown masked
     #[arg(long, value_name = "URL", value_parser = hidden)]
     proxy: Option<Secret>,
 }
