@@ -7,7 +7,6 @@ mod cancel;
 mod catalogue;
 mod cut;
 mod damage;
-mod deletion;
 mod flips;
 mod index;
 mod keys;

@@ -1,5 +1,7 @@
 //! What stays of webhooks that were deleted: for their log all that it shows, and nothing else.
 
+mod deletion;
+
 use ::redb::ReadableDatabase as _;
 
 use super::*;

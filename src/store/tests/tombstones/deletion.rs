@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ::redb::{ReadableDatabase, ReadableTable, TableHandle};
 
-use super::*;
 use crate::domain::access::Scopes;
 use crate::store::redb::schema::{TENANT, every_table};
 use crate::store::stepped::Stepped;
+use crate::store::tests::*;
 
 fn gone() -> Owned {
     Owned { provider: "shop".into(), tenant: "gone".into() }
