@@ -1,6 +1,7 @@
 //! The laws: what the store answers and shows is held against the book.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::book::{Cause, Hook, Is, Known, Published, Stands};
@@ -388,7 +389,11 @@ impl World {
         for (key, outcome, at) in told {
             let view = self.process().stepped.reader().delivery_by_key(key)?;
             let known = self.book.deliveries.get(&key);
-            let is_in = view.zip(known).is_some_and(|(view, known)| view.delivery.attempts > known.attempts);
+            let is_in = match view {
+                Some(view) => known.is_some_and(|known| view.delivery.attempts > known.attempts),
+                // Retention may have taken it by now, and its statistics are kept for longer.
+                None => self.is_counted(key.endpoint, Brought::from_outcome(&outcome))?,
+            };
             if is_in {
                 applied += 1;
                 self.book.finished(key, &outcome, at);
@@ -397,6 +402,14 @@ impl World {
         }
         law!(applied == 0 || applied == count, "a crash left {applied} of {count} outcomes of one batch");
         Ok(())
+    }
+
+    /// Whether the statistics have more attempts of a kind than the book.
+    fn is_counted(&mut self, no: EndpointNo, brought: Brought) -> Held<bool> {
+        let made = self.book.attempts.get(&(no, brought)).copied().unwrap_or(0);
+        let hours = self.hours();
+        let tally = self.process().stepped.reader().tally(&[no].into(), hours)?;
+        Ok(tally.attempts.get(&brought).is_some_and(|counted| *counted > made))
     }
 
     /// After the first turn of a life: what was asked before it and not answered was done, or was not.
@@ -576,13 +589,17 @@ impl World {
         self.check()
     }
 
+    /// The hours of which the store may have statistics.
+    fn hours(&mut self) -> RangeInclusive<Hour> {
+        let last = Hour::from_time(self.store().now() + Duration::from_secs(3_600));
+        Hour(Hour::from_time(self.began).0.saturating_sub(1))..=last
+    }
+
     /// The statistics are the sums of the log.
     fn compare_statistics(&mut self) -> Held {
-        let (store, reader) = (self.store(), self.process().stepped.reader().clone());
-        let (first, last) = (Hour(0), Hour::from_time(store.now() + Duration::from_secs(3_600)));
-        let from = Hour(Hour::from_time(self.began).0.saturating_sub(1)).max(first);
+        let (reader, hours) = (self.process().stepped.reader().clone(), self.hours());
         for no in self.book.hooks.iter().filter(|(_, hook)| hook.stands != Stands::Deleted).map(|(no, _)| *no) {
-            let tally = reader.tally(&[no].into(), from..=last)?;
+            let tally = reader.tally(&[no].into(), hours.clone())?;
             let made = self.book.attempts.iter().filter(|((of, _), _)| *of == no);
             let made: BTreeMap<Brought, u64> = made.map(|((_, brought), count)| (*brought, *count)).collect();
             law!(tally.attempts == made, "the statistics of {no} say {:?}, and {made:?} attempts were made", tally.attempts);
