@@ -300,8 +300,9 @@ const BOUND_BYTES: u64 = 512 << 20;
 const KEYS: usize = 20;
 const WEBHOOKS: usize = 60;
 
-/// The most memory that 1,200 deleted webhooks may still take: for those under way, and for pages of the store.
-const COME_AND_GONE_BYTES: u64 = 20 << 20;
+/// The most memory that 1,200 deleted webhooks may still take: for those under way, and for pages of the store, in which the audit
+/// log has some 16 KiB of each. The webhooks themselves would take about as much again.
+const COME_AND_GONE_BYTES: u64 = 32 << 20;
 
 /// The buffer is small, so that the system keeps little of what is not read.
 const SMALL_BUFFER: u32 = 4 << 10;
