@@ -1,11 +1,12 @@
 //! The TLS of a webhook: a certificate by which the endpoint knows the relay, and authorities that the relay trusts for it.
 
+mod pem;
+
 use std::fmt;
 use std::sync::Arc;
 
 use rustls::InconsistentKeys;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use serde_json::{Map, Value};
@@ -15,12 +16,12 @@ use super::secret;
 use crate::domain::refusal::Refusal;
 use crate::domain::text::mask::mask;
 use crate::domain::webhook::secret::Secret;
-use crate::domain::webhook::settings::read::{Object, Read, refused, text};
+use crate::domain::webhook::settings::read::{Object, Read, text};
 
 /// A client certificate with its key, authorities, or both. All of it was read and fits together.
 #[derive(Clone)]
 pub(crate) struct OwnTls {
-    /// The PEM texts as they were given, by their names.
+    /// The sections that were given, written anew as PEM, by the names of their texts.
     given: Given,
     certified: Option<Arc<CertifiedKey>>,
     authorities: Vec<CertificateDer<'static>>,
@@ -45,9 +46,9 @@ impl OwnTls {
     pub(super) fn read(raw: &str) -> Read<Self> {
         let mut object = Object::read(raw)?;
         let (has_cert, has_key) = (object.has(CERT), object.has(KEY));
-        let cert = object.take(CERT, |raw| pem(&text(raw)?).and_then(|pem| Ok((certificates(&pem)?, pem))));
-        let key = object.take(KEY, |raw| secret(raw).and_then(|pem| Ok((private_key(&pem)?, pem))));
-        let ca = object.take(CA, |raw| pem(&text(raw)?).and_then(|pem| Ok((authorities(&pem)?, pem))));
+        let cert = object.take(CERT, |raw| pem::certificates(&text(raw)?));
+        let key = object.take(KEY, |raw| pem::private_key(secret(raw)?.expose()));
+        let ca = object.take(CA, |raw| pem::authorities(&text(raw)?));
         let missing = match (has_cert, has_key) {
             (true, false) => Some(KEY),
             (false, true) => Some(CERT),
@@ -125,43 +126,6 @@ impl fmt::Debug for OwnTls {
     }
 }
 
-fn pem(text: &str) -> Read<Box<str>> {
-    match text.len() {
-        0 => Err(refused("is empty; it holds certificates as PEM")),
-        bytes if bytes > PEM_BYTES_MAX => Err(refused(format!("has {bytes} bytes; at most 64 KiB are taken"))),
-        _ => Ok(text.into()),
-    }
-}
-
-fn certificates(pem: &str) -> Read<Vec<CertificateDer<'static>>> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
-    match read {
-        Ok(none) if none.is_empty() => {
-            Err(refused("holds no certificate; one stands between -----BEGIN CERTIFICATE----- and its end"))
-        }
-        Ok(chain) => Ok(chain),
-        Err(_) => Err(refused("holds a certificate that is not PEM")),
-    }
-}
-
-fn authorities(pem: &str) -> Read<Vec<CertificateDer<'static>>> {
-    let all = certificates(pem)?;
-    match all.iter().position(|one| webpki::anchor_from_trusted_cert(one).is_err()) {
-        Some(at) => Err(refused(format!("holds a certificate that cannot be read, number {}", at + 1))),
-        None => Ok(all),
-    }
-}
-
-fn private_key(pem: &Secret) -> Read<PrivateKeyDer<'static>> {
-    let no_key = "holds no private key; one stands unencrypted between -----BEGIN PRIVATE KEY----- and its end";
-    match pem.expose() {
-        "" => Err(refused("is empty; it holds a private key as PEM")),
-        text if text.len() > PEM_BYTES_MAX => Err(refused("has more than 64 KiB")),
-        text if text.contains("ENCRYPTED") => Err(refused("is encrypted; give the key without a password, the relay seals it")),
-        text => PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| refused(no_key)),
-    }
-}
-
 /// Puts a chain and a key together. The key must be that of the chain's first certificate.
 fn fitted(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Read<Arc<CertifiedKey>> {
     let wrong = |name, reason| vec![Refusal::new("", reason).inside(name)];
@@ -177,9 +141,6 @@ fn fitted(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> R
 const CERT: &str = "client_cert";
 const KEY: &str = "client_key";
 const CA: &str = "ca";
-
-/// The most bytes of one PEM text: far above a chain of certificates with large keys.
-const PEM_BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -211,6 +172,39 @@ pub(super) mod tests {
         assert!(tls.certified().is_some());
         let only = OwnTls::read(&json(&[(CA, &cert)])).expect("valid");
         assert!(only.certified().is_none() && only != tls);
+    }
+
+    #[test]
+    fn nothing_around_the_sections_is_kept() {
+        let (cert, key) = identity();
+        let around = |pem: &str| format!("Bag Attributes\n  friendlyName: of the client\n# subject=CN\n{pem}# the end\n");
+        let bare = OwnTls::read(&json(&[(CERT, &cert), (KEY, &key), (CA, &cert)])).expect("valid");
+        let tls = OwnTls::read(&json(&[(CERT, &around(&cert)), (KEY, &around(&key)), (CA, &around(&cert))])).expect("valid");
+        assert_eq!((tls.json().expose(), tls.masked_json()), (bare.json().expose(), bare.masked_json()));
+        assert_eq!(tls, bare);
+    }
+
+    #[test]
+    fn a_section_in_the_wrong_text_is_refused() {
+        let (cert, key) = identity();
+        let (both, indented) = (format!("{cert}{key}"), format!("{cert}{}", key.replace("-----BEGIN", " -----BEGIN")));
+        let other = format!("{cert}-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n");
+        for (members, why) in [
+            (
+                &[(CERT, &*both), (KEY, &*key)][..],
+                "/client_cert holds a private key, which would be shown in answers; its place is client_key",
+            ),
+            (&[(CERT, &indented), (KEY, &key)], "/client_cert holds a private key"),
+            (&[(CA, &both)], "/ca holds a private key, which would be shown in answers; its place is client_key"),
+            (&[(CA, &other)], "/ca holds a section that is no CERTIFICATE"),
+            (&[(CERT, &cert), (KEY, &both)], "/client_key holds another section besides the private key"),
+            (&[(CERT, &cert), (KEY, &key.repeat(2))], "/client_key holds 2 private keys"),
+        ] {
+            let told = told(members);
+            assert!(told.len() == 1 && told[0].starts_with(why), "wanted {why}: {told:?}");
+        }
+        let parameters = format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{key}");
+        assert!(OwnTls::read(&json(&[(CERT, &cert), (KEY, &parameters)])).is_ok());
     }
 
     #[test]
