@@ -187,7 +187,7 @@ enum Style {
     Form,
 }
 
-/// PEM texts: `client_cert` and `client_key` together, `ca`, or all of them.
+/// PEM texts of at most 16 KiB each: `client_cert` and `client_key` together, `ca`, or all of them.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct OwnTls {

@@ -219,6 +219,8 @@ pub(super) mod tests {
             (&[], "/client_cert is missing"),
             (&[(CERT, ""), (KEY, &key)], "/client_cert is empty"),
             (&[(CERT, &cert), (KEY, "")], "/client_key is empty"),
+            (&[(CA, &"x".repeat(16_385))], "/ca has 16385 bytes; at most 16 KiB are taken"),
+            (&[(CERT, &cert), (KEY, &"x".repeat(16_385))], "/client_key has 16385 bytes; at most 16 KiB are taken"),
             (&[(CERT, "text"), (KEY, &key)], "/client_cert holds no certificate"),
             (&[(CERT, bad), (KEY, &key)], "/client_cert begins with a certificate that cannot be read"),
             (&[(CERT, &cert), (KEY, &cert)], "/client_key holds no private key"),

@@ -77,7 +77,7 @@ fn listed(text: &str) -> Read<Vec<CertificateDer<'static>>> {
 fn bounded(text: &str, empty: &'static str) -> Read<()> {
     match text.len() {
         0 => Err(refused(empty)),
-        bytes if bytes > PEM_BYTES_MAX => Err(refused(format!("has {bytes} bytes; at most 64 KiB are taken"))),
+        bytes if bytes > PEM_BYTES_MAX => Err(refused(format!("has {bytes} bytes; at most 16 KiB are taken"))),
         _ => Ok(()),
     }
 }
@@ -115,5 +115,5 @@ const EC_PARAMETERS: &str = "EC PARAMETERS";
 /// How many bytes a line of 64 characters stands for.
 const LINE_BYTES: usize = 48;
 
-/// The most bytes of one PEM text: far above a chain of certificates with large keys.
-const PEM_BYTES_MAX: usize = 64 << 10;
+/// The most bytes of one PEM text: some ten certificates. All of them are sealed anew whenever the webhook is written.
+const PEM_BYTES_MAX: usize = 16 << 10;
