@@ -21,23 +21,35 @@ use std::time::{Duration, Instant};
 use crate::clock;
 use crate::deliver::connect::Unconnected;
 use crate::domain::delivery::outcome::Failure;
+use crate::domain::id::TenantNo;
+use crate::domain::webhook::egress::TlsId;
 use crate::domain::webhook::egress::auth::client_credentials::CredentialsId;
 use crate::domain::webhook::secret::Secret;
 use answer::Granted;
 
 /// The tokens of all credentials that were used lately.
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Mutex<HashMap<CredentialsId, Arc<Slot>>>);
+pub(super) struct Tokens(Mutex<HashMap<TokenKey, Arc<Slot>>>);
+
+/// Who may share a token: the webhooks of one tenant that ask with the same credentials by the same way. A server may bind a token to
+/// the client certificate that was shown (RFC 8705), and what one tenant obtained is not given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TokenKey {
+    pub(super) tenant: TenantNo,
+    pub(super) credentials: CredentialsId,
+    /// `None` for the TLS of webhooks that say nothing about it.
+    pub(super) tls: Option<TlsId>,
+}
 
 /// A token that an attempt may use.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) value: Secret,
-    /// Tells it from the tokens that were asked for before and after it with the same credentials.
+    /// Tells it from the tokens that were asked for before and after it with the same key.
     number: u64,
 }
 
-/// What is known of one set of credentials.
+/// What is known of the token of one key.
 #[derive(Debug, Default)]
 struct Slot {
     /// Held by the one attempt that asks for a token.
@@ -61,17 +73,17 @@ struct Kept {
 }
 
 impl Tokens {
-    /// A token for these credentials. `refused` is the token that the endpoint has refused, which is not given again. `ask` asks the
+    /// A token for those who share `key`. `refused` is the token that the endpoint has refused, which is not given again. `ask` asks the
     /// authorization server, if that is necessary and nobody else does it at the same time.
     ///
     /// Fails as asking failed. Those who waited for it meanwhile fail too, and do not ask one after the other.
     pub(super) async fn token(
         &self,
-        id: CredentialsId,
+        key: TokenKey,
         refused: Option<&Token>,
         ask: impl Future<Output = Result<Granted, Unconnected>>,
     ) -> Result<Token, Unconnected> {
-        let slot = self.slot(id);
+        let slot = self.slot(key);
         if let Some(token) = slot.kept(refused, clock::steady()) {
             return Ok(token);
         }
@@ -88,11 +100,11 @@ impl Tokens {
         self.all().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.kept(None, now).is_some());
     }
 
-    fn slot(&self, id: CredentialsId) -> Arc<Slot> {
-        self.all().entry(id).or_default().clone()
+    fn slot(&self, key: TokenKey) -> Arc<Slot> {
+        self.all().entry(key).or_default().clone()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<CredentialsId, Arc<Slot>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<TokenKey, Arc<Slot>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -46,7 +46,7 @@ impl Authorized<'_> {
     }
 
     async fn token(&self, refused: Option<&Token>) -> Result<Token, Unconnected> {
-        let had = self.tokens.token(self.asking.credentials.id(), refused, self.asking.ask(self.bounds));
+        let had = self.tokens.token(self.asking.key(), refused, self.asking.ask(self.bounds));
         let had = timeout_at(self.bounds.deadline.at.into(), had).await;
         had.unwrap_or_else(|_| Err(late(self.bounds).into()))
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::webhook::egress::{ByProxy, Egress, OwnTls, Proxy};
+use crate::domain::webhook::egress::{ByProxy, Egress, OwnTls, Proxy, TlsId};
 
 /// By which way a connection goes. The default is the way of a webhook that says nothing about it, straight to the endpoint.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -17,6 +17,11 @@ impl Way {
     pub(crate) fn new(egress: Option<&Egress>, for_all: Option<&Arc<ByProxy>>) -> Self {
         let Some(egress) = egress else { return Self { tls: None, by: for_all.cloned() } };
         Self { tls: egress.tls.clone(), by: egress.proxy.as_ref().or(for_all).cloned() }
+    }
+
+    /// Tells apart the client certificates that are shown by this way, and whom it trusts. `None` for the service's own TLS.
+    pub(in crate::deliver) fn tls_id(&self) -> Option<TlsId> {
+        self.tls.as_ref().map(|tls| tls.id())
     }
 
     pub(super) fn proxy(&self) -> Option<&Proxy> {

@@ -229,7 +229,7 @@ impl Pump {
             None => attempt(connector, kept, request, limits).await,
             Some(credentials) => {
                 let way = request.way.clone();
-                let asking = Asking { credentials, connector, way: &way, guard, schemes };
+                let asking = Asking { tenant: begun.endpoint.tenant_no, credentials, connector, way: &way, guard, schemes };
                 // The future is boxed since few webhooks need so much state.
                 Box::pin(attempt_authorized(connector, kept, request, limits, (&self.tokens, asking))).await
             }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::TokenKey;
 use super::answer::{self, ANSWER_BYTES_MAX, Granted};
 use crate::deliver::connect::way::Way;
 use crate::deliver::connect::{Connector, Unconnected};
@@ -10,6 +11,7 @@ use crate::deliver::exchange::connection::Bounds;
 use crate::deliver::exchange::request::Request;
 use crate::domain::delivery::outcome::{Class, Failure};
 use crate::domain::headers::Headers;
+use crate::domain::id::TenantNo;
 use crate::domain::webhook::egress::ClientCredentials;
 use crate::domain::webhook::egress::auth::AUTHORIZATION;
 use crate::domain::webhook::target::{Guard, REFUSED, Reason, Schemes, Target};
@@ -17,6 +19,8 @@ use crate::domain::webhook::target::{Guard, REFUSED, Reason, Schemes, Target};
 /// Where a token is asked for, and by which rules.
 #[derive(Clone, Copy)]
 pub(in crate::deliver) struct Asking<'a> {
+    /// The tenant for whose webhook the token is.
+    pub(in crate::deliver) tenant: TenantNo,
     pub(in crate::deliver) credentials: &'a ClientCredentials,
     pub(in crate::deliver) connector: &'a Connector,
     /// The way of the webhook's attempts. A server may bind its tokens to the client certificate (RFC 8705).
@@ -26,6 +30,11 @@ pub(in crate::deliver) struct Asking<'a> {
 }
 
 impl Asking<'_> {
+    /// Who may use the token too.
+    pub(in crate::deliver) fn key(self) -> TokenKey {
+        TokenKey { tenant: self.tenant, credentials: self.credentials.id(), tls: self.way.tls_id() }
+    }
+
     /// Asks once. Every failure is of the class `auth`.
     pub(in crate::deliver) async fn ask(self, bounds: Bounds<'_>) -> Result<Granted, Unconnected> {
         let target = Target::parse(&self.credentials.token_url, self.schemes, self.guard);
