@@ -21,10 +21,14 @@ impl Cut {
         self.rings.notify_waiters();
     }
 
+    pub(super) fn is_made(&self) -> bool {
+        self.is_made.load(Ordering::SeqCst)
+    }
+
     pub(super) async fn made(&self) {
         // The notification is registered before the flag is read, so that a cut between the two still wakes this task.
         let rings = self.rings.notified();
-        if !self.is_made.load(Ordering::SeqCst) {
+        if !self.is_made() {
             rings.await;
         }
     }

@@ -76,7 +76,8 @@ impl Tokens {
     /// A token for those who share `key`. `refused` is the token that the endpoint has refused, which is not given again. `ask` asks the
     /// authorization server, if that is necessary and nobody else does it at the same time.
     ///
-    /// Fails as asking failed. Those who waited for it meanwhile fail too, and do not ask one after the other.
+    /// Fails as asking failed. Those who waited for it meanwhile fail too, and do not ask one after the other. Whoever drops this call
+    /// leaves the turn to the next.
     pub(super) async fn token(
         &self,
         key: TokenKey,

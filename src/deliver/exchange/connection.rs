@@ -43,6 +43,13 @@ pub(crate) struct Bounds<'a> {
     pub(crate) cut: &'a Cut,
 }
 
+impl Bounds<'_> {
+    /// Whether the attempt is over by its own deadline or by a stop, whatever its peers do.
+    pub(in crate::deliver) fn are_over(self) -> bool {
+        self.cut.is_made() || clock::steady() >= self.deadline.at
+    }
+}
+
 /// The moment when an attempt must be over, and the time from the attempt's start to it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

@@ -35,11 +35,18 @@ impl Asking<'_> {
         TokenKey { tenant: self.tenant, credentials: self.credentials.id(), tls: self.way.tls_id() }
     }
 
-    /// Asks once. Every failure is of the class `auth`.
+    /// Asks once. Every failure is of the class `auth`, and is shared with those who wait for the same token.
+    ///
+    /// A failure because the asker's own time is over says nothing about the server. Then this never ends: the asker lets go of it by
+    /// its own deadline or stop, and the next who waits asks.
     pub(in crate::deliver) async fn ask(self, bounds: Bounds<'_>) -> Result<Granted, Unconnected> {
         let target = Target::parse(&self.credentials.token_url, self.schemes, self.guard);
         let target = target.map_err(|reason| refused(&reason))?;
-        self.exchange(&target, Bounds { capture: ANSWER_BYTES_MAX, ..bounds }).await.map_err(|unconnected| match unconnected {
+        let came = self.exchange(&target, Bounds { capture: ANSWER_BYTES_MAX, ..bounds }).await;
+        if came.is_err() && bounds.are_over() {
+            return std::future::pending().await;
+        }
+        came.map_err(|unconnected| match unconnected {
             Unconnected::Failed(Failure { detail, .. }) => {
                 let host = target.host();
                 Failure::new(Class::Auth, format!("asking {host} for an access token failed: {detail}")).into()

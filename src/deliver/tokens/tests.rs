@@ -2,21 +2,30 @@
 
 use std::cell::Cell;
 
+use super::asking::Asking;
 use super::*;
 use crate::deliver::connect::way::Way;
+use crate::deliver::connect::{Connector, Options};
+use crate::deliver::cut::Cut;
+use crate::deliver::exchange::connection::{Bounds, Deadline};
 use crate::domain::delivery::outcome::Class;
-use crate::domain::webhook::egress::Auth;
+use crate::domain::webhook::egress::{Auth, ClientCredentials};
+use crate::domain::webhook::target::{Guard, Schemes};
 
 fn key(secret: &str) -> TokenKey {
     TokenKey { tenant: TenantNo(1), credentials: credentials(secret), tls: None }
 }
 
 fn credentials(secret: &str) -> CredentialsId {
-    let raw = format!(r#"{{"type":"oauth2","token_url":"https://a.test/","client_id":"i","client_secret":"{secret}"}}"#);
+    read("https://a.test/", secret).id()
+}
+
+fn read(url: &str, secret: &str) -> ClientCredentials {
+    let raw = format!(r#"{{"type":"oauth2","token_url":"{url}","client_id":"i","client_secret":"{secret}"}}"#);
     let part = crate::domain::webhook::settings::Setting::read("auth", &raw).expect("valid");
     let settings = crate::domain::webhook::settings::WebhookSettings::none().with(&[part]);
     match settings.egress.as_ref().and_then(|egress| egress.auth.clone()) {
-        Some(Auth::OAuth2(credentials)) => credentials.id(),
+        Some(Auth::OAuth2(credentials)) => *credentials,
         other => panic!("{other:?}"),
     }
 }
@@ -129,6 +138,66 @@ async fn who_gives_up_lets_the_next_ask() {
     let given_up = tokio::time::timeout(Duration::from_millis(5), never).await;
     assert!(given_up.is_err());
     assert_eq!(had(&tokens, key("a"), None, &server).await.value.expose(), "t1");
+}
+
+/// A server whose first answer stays unfinished. Each other answer has a token.
+async fn slow_at_first(listener: tokio::net::TcpListener) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let body = r#"{"access_token":"t","token_type":"Bearer"}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let (mut unfinished, _) = listener.accept().await.expect("a connection");
+    unfinished.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{").await.expect("sent");
+    while let Ok((mut stream, _)) = listener.accept().await {
+        stream.read(&mut [0; 4_096]).await.expect("a request");
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+    }
+}
+
+/// Runs `with` an asking at a server on this machine that is [`slow_at_first`].
+async fn at_slow_server<T>(with: impl AsyncFnOnce(Asking<'_>) -> T) -> T {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let url = format!("http://{}/", listener.local_addr().expect("bound"));
+    let server = tokio::spawn(slow_at_first(listener));
+    let guard = Guard { allow: vec!["127.0.0.0/8".parse().expect("a network")], own: Vec::new() };
+    let resolvers = vec!["127.0.0.1:9".parse().expect("an address")];
+    let options = Options { guard: guard.clone(), connect_timeout: Duration::from_secs(5), resolvers, ca_file: None };
+    let (connector, way) = (Connector::new(options).expect("made"), Way::default());
+    let credentials = read(&url, "a");
+    let schemes = Schemes { http: true };
+    let asking =
+        Asking { tenant: TenantNo(1), credentials: &credentials, connector: &connector, way: &way, guard: &guard, schemes };
+    let came = with(asking).await;
+    server.abort();
+    came
+}
+
+fn within(millis: u64, cut: &Cut) -> Bounds<'_> {
+    let after = Duration::from_millis(millis);
+    Bounds { deadline: Deadline { at: clock::steady() + after, after }, capture: 1_024, cut }
+}
+
+#[tokio::test]
+async fn whose_own_deadline_ends_lets_the_next_ask() {
+    let (tokens, cut) = (Tokens::default(), Cut::new());
+    let (late, had) = at_slow_server(async |asking| {
+        let ask = async |millis| {
+            let bounds = within(millis, &cut);
+            tokio::time::timeout_at(bounds.deadline.at.into(), tokens.token(asking.key(), None, asking.ask(bounds))).await
+        };
+        tokio::join!(ask(100), ask(5_000))
+    })
+    .await;
+    assert!(!matches!(late, Ok(Ok(_))), "nothing came in its time");
+    assert_eq!(had.expect("in time").expect("a token").value.expose(), "t");
+}
+
+#[tokio::test]
+async fn a_stop_while_a_token_is_asked_for_is_no_failure() {
+    let cut = Cut::new();
+    cut.make();
+    let patience = Duration::from_millis(200);
+    let came = at_slow_server(async |asking| tokio::time::timeout(patience, asking.ask(within(5_000, &cut))).await).await;
+    assert!(came.is_err(), "{came:?}");
 }
 
 #[tokio::test]
