@@ -27,9 +27,15 @@ use crate::domain::webhook::egress::auth::client_credentials::CredentialsId;
 use crate::domain::webhook::secret::Secret;
 use answer::Granted;
 
-/// The tokens of all credentials that were used lately.
+/// The tokens that were used lately: at most [`SLOTS_MAX`].
 #[derive(Debug, Default)]
-pub(super) struct Tokens(Mutex<HashMap<TokenKey, Arc<Slot>>>);
+pub(super) struct Tokens(Mutex<HashMap<TokenKey, Used>>);
+
+#[derive(Debug)]
+struct Used {
+    slot: Arc<Slot>,
+    last: Instant,
+}
 
 /// Who may share a token: the webhooks of one tenant that ask with the same credentials by the same way. A server may bind a token to
 /// the client certificate that was shown (RFC 8705), and what one tenant obtained is not given to another.
@@ -84,8 +90,9 @@ impl Tokens {
         refused: Option<&Token>,
         ask: impl Future<Output = Result<Granted, Unconnected>>,
     ) -> Result<Token, Unconnected> {
-        let slot = self.slot(key);
-        if let Some(token) = slot.kept(refused, clock::steady()) {
+        let now = clock::steady();
+        let slot = self.slot(key, now);
+        if let Some(token) = slot.kept(refused, now) {
             return Ok(token);
         }
         let before = slot.asked().count;
@@ -96,16 +103,27 @@ impl Tokens {
         slot.keep(ask.await)
     }
 
-    /// Forgets tokens that may not be used any more, and credentials that nobody uses.
+    /// Forgets tokens that may not be used any more, and those that nobody has used for [`UNUSED_MAX`].
     pub(super) fn tidy(&self, now: Instant) {
-        self.all().retain(|_, slot| Arc::strong_count(slot) > 1 || slot.kept(None, now).is_some());
+        let is_fresh = |used: &Used| now.saturating_duration_since(used.last) < UNUSED_MAX && used.slot.kept(None, now).is_some();
+        self.all().retain(|_, used| Arc::strong_count(&used.slot) > 1 || is_fresh(used));
     }
 
-    fn slot(&self, key: TokenKey) -> Arc<Slot> {
-        self.all().entry(key).or_default().clone()
+    /// The slot of a key, which is used at `now`. A new slot takes the place of the one that was not used for longest, if there are
+    /// too many.
+    fn slot(&self, key: TokenKey, now: Instant) -> Arc<Slot> {
+        let mut all = self.all();
+        if all.len() >= SLOTS_MAX && !all.contains_key(&key) {
+            // All are looked at, which costs less than the answer that the new slot has to wait for.
+            let oldest = all.iter().min_by_key(|(_, used)| used.last).map(|(key, _)| *key);
+            oldest.map(|oldest| all.remove(&oldest));
+        }
+        let used = all.entry(key).or_insert_with(|| Used { slot: Arc::default(), last: now });
+        used.last = now;
+        used.slot.clone()
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<TokenKey, Arc<Slot>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<TokenKey, Used>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,6 +168,12 @@ impl Slot {
 
 /// How long before its end a token is asked for again, so that none ends on its way.
 const MARGIN: Duration = Duration::from_secs(30);
+
+/// How long a token is kept that nobody uses, however long the server says that it is good.
+const UNUSED_MAX: Duration = Duration::from_secs(600);
+
+/// The most tokens that are kept, over all tenants.
+const SLOTS_MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -201,6 +201,33 @@ async fn a_stop_while_a_token_is_asked_for_is_no_failure() {
 }
 
 #[tokio::test]
+async fn a_token_that_nobody_uses_for_ten_minutes_is_forgotten() {
+    let (tokens, server) = (Tokens::default(), Server::new(HOUR));
+    had(&tokens, key("a"), None, &server).await;
+    let used = clock::steady();
+    tokens.tidy(used + UNUSED_MAX - Duration::from_secs(9));
+    assert_eq!(tokens.all().len(), 1);
+    tokens.tidy(used + UNUSED_MAX);
+    assert_eq!(tokens.all().len(), 0, "although it is good for an hour");
+}
+
+#[tokio::test]
+async fn of_too_many_tokens_the_least_recently_used_is_forgotten() {
+    let (tokens, server) = (Tokens::default(), Server::new(HOUR));
+    let one = key("a");
+    let of = |tenant: usize| TokenKey { tenant: TenantNo(u32::try_from(tenant).expect("few")), ..one };
+    let keys: Vec<_> = (0..=SLOTS_MAX).map(of).collect();
+    for key in &keys[..SLOTS_MAX] {
+        had(&tokens, *key, None, &server).await;
+    }
+    had(&tokens, keys[0], None, &server).await;
+    had(&tokens, keys[SLOTS_MAX], None, &server).await;
+    let is_kept = |at: usize| tokens.all().contains_key(&keys[at]);
+    assert_eq!([0, 1, 2, SLOTS_MAX].map(is_kept), [true, false, true, true]);
+    assert_eq!(tokens.all().len(), SLOTS_MAX);
+}
+
+#[tokio::test]
 async fn old_tokens_are_forgotten() {
     let (tokens, server) = (Tokens::default(), Server::new(HOUR));
     had(&tokens, key("a"), None, &server).await;
