@@ -200,8 +200,12 @@ impl<W> Queues<W> {
         (queue.slow, queue.answers) = match sign {
             HealthSignal::Good => (false, true),
             HealthSignal::Slow => (true, false),
-            HealthSignal::Neutral => (queue.slow, queue.answers),
+            HealthSignal::Neutral | HealthSignal::Unsent => (queue.slow, queue.answers),
         };
+        if sign == HealthSignal::Unsent {
+            self.give_back(no);
+        }
+        let queue = self.endpoints.get_mut(&no)?;
         if queue.is_empty() {
             queue.pace.forget(now);
         }

@@ -85,7 +85,7 @@ impl Pump {
         in_flight.dec();
         match made {
             Ok(Ok(attempted)) => self.record(ready, attempted).await,
-            Ok(Err(Unmade::NotDue)) => HealthSignal::Neutral,
+            Ok(Err(Unmade::NotDue)) => HealthSignal::Unsent,
             Ok(Err(Unmade::CutOff)) => {
                 self.cut_off.fetch_add(1, Relaxed);
                 HealthSignal::Neutral
@@ -93,7 +93,7 @@ impl Pump {
             Ok(Err(Unmade::Shortage(shortage))) => {
                 ready.permit.reacquire();
                 self.postpone(ready, shortage);
-                HealthSignal::Neutral
+                HealthSignal::Unsent
             }
             Err(_) => {
                 // The panic's message may hold a part of an event, so it is not logged.

@@ -37,6 +37,11 @@ impl Pace {
         self.whole_at = Some(self.whole_at.map_or(now, |at| at.max(now)) + rate.interval());
     }
 
+    /// Gives a permit back that was used for nothing.
+    fn give_back(&mut self, rate: Rate) {
+        self.whole_at = self.whole_at.and_then(|at| at.checked_sub(rate.interval()));
+    }
+
     /// Forgets what is over at `now`.
     pub(super) fn forget(&mut self, now: Instant) {
         self.whole_at = self.whole_at.filter(|at| *at > now);
@@ -73,6 +78,15 @@ impl<W> Queues<W> {
         if let Some(at) = queue.paced_until.take() {
             self.paced.remove(&(at, no));
             self.enter(no);
+        }
+    }
+
+    /// Gives an endpoint the permit back of a turn in which nothing was sent. If it waits for a permit, it takes its turn at once.
+    pub(super) fn give_back(&mut self, no: EndpointNo) {
+        let Some(queue) = self.endpoints.get_mut(&no) else { return };
+        if let Some(rate) = queue.rate_limit() {
+            queue.pace.give_back(rate);
+            self.repace(no);
         }
     }
 
@@ -205,6 +219,19 @@ mod tests {
         limit(&live, None);
         queues.take_over(repaced());
         assert_eq!((run(&mut queues, now).len(), queues.wakes_at()), (19, None));
+    }
+
+    #[test]
+    fn a_turn_in_which_nothing_was_sent_uses_no_permit_up() {
+        let (mut queues, live, now) = (queues(), Arc::new(Live::default()), clock::steady());
+        limit(&live, Some("1/m"));
+        (1..=4).for_each(|event| queues.push(Ready::of(key(1, event), Lane::Due, now, &live)));
+        assert!(queues.start(now).is_some() && queues.start(now).is_none());
+        assert!(queues.wakes_at().is_some(), "the second waits for its permit");
+        let next = queues.finish(key(1, 1), HealthSignal::Unsent, now).expect("it has the permit of the first");
+        assert_eq!(next.key, key(1, 2));
+        assert!(queues.finish(next.key, HealthSignal::Good, now).is_none());
+        assert_eq!((queues.start(now).is_none(), queues.wakes_at()), (true, Some(now + Duration::from_secs(60))));
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub(crate) enum HealthSignal {
     Slow,
     /// The attempt ended in another way: the endpoint keeps the slots that it has.
     Neutral,
+    /// No attempt was made: the endpoint keeps its slots, and gets the permit of its rate limit back.
+    Unsent,
 }
 
 impl HealthSignal {
