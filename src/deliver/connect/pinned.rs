@@ -74,10 +74,12 @@ impl ServerCertVerifier for Either {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.usual.verify_server_cert(shown, intermediates, name, ocsp_response, now) {
-            Err(why) if has_no_issuer(&why) => self.own.verify_server_cert(shown, intermediates, name, ocsp_response, now),
-            other => other,
-        }
+        let usual = self.usual.verify_server_cert(shown, intermediates, name, ocsp_response, now);
+        // An own authority may have the name of a usual one, whose key does not fit then. So it is asked after every failure.
+        usual.or_else(|usual| {
+            let own = self.own.verify_server_cert(shown, intermediates, name, ocsp_response, now);
+            own.map_err(|own| if has_no_issuer(&own) { usual } else { own })
+        })
     }
 
     fn verify_tls12_signature(

@@ -83,11 +83,15 @@ async fn trusting(ca: &Ca, folder: &Path) -> (Options, Dns) {
 }
 
 async fn post(options: Options, url: &str) -> Result<u16, Failure> {
+    post_by(&Way::default(), options, url).await
+}
+
+async fn post_by(way: &Way, options: Options, url: &str) -> Result<u16, Failure> {
     use crate::deliver::cut::Cut;
     use crate::deliver::exchange::connection::{Bounds, Deadline};
     use crate::deliver::exchange::request::Request;
     let target = target(url);
-    let mut connection = Connector::new(options).unwrap().connect(&target, &Way::default()).await.map_err(failed)?;
+    let mut connection = Connector::new(options).unwrap().connect(&target, way).await.map_err(failed)?;
     let request = Request::new(&target, &Headers::default(), "{}".into())?;
     let after = Duration::from_secs(5);
     let deadline = Deadline { at: clock::steady() + after, after };
@@ -240,6 +244,34 @@ async fn a_certificate_in_the_ca_file_is_trusted_for_its_names() {
     let issued = shown_by_nobody_known();
     let pem = pem_of(&issued.chain[0]);
     assert_eq!(post_trusting(&pem, issued, NAME).await, Ok(204), "its issuer is not listed");
+}
+
+/// The way of a webhook with authorities of its own.
+fn way_trusting(pem: &str) -> Way {
+    use crate::domain::webhook::settings::{Setting, WebhookSettings};
+    let tls = Setting::read("tls", &serde_json::json!({ "ca": pem }).to_string()).unwrap();
+    Way::new(WebhookSettings::none().with(&[tls]).egress.as_deref(), None)
+}
+
+#[tokio::test]
+async fn a_webhooks_authority_may_have_the_name_of_a_usual_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (usual, own) = (root(ca_params("root")), root(ca_params("root")));
+    let way = way_trusting(&own.pem());
+    let mut expired = leaf_params(&[NAME]);
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    let with = async |shown: Shown| {
+        let (port, _) = serve(shown, &[]).await;
+        let (options, _dns) = trusting(&usual, folder.path()).await;
+        post_by(&way, options, &format!("https://{NAME}:{port}/")).await.map_err(|failure| failure.detail)
+    };
+    for known in [&usual, &own] {
+        assert_eq!(with(shown(known, &leaf_params(&[NAME]), &[])).await, Ok(204));
+        let told = with(shown(known, &expired, &[])).await.unwrap_err();
+        assert!(told.contains("it has expired"), "{told}");
+    }
+    let told = with(shown(&own, &leaf_params(&["other.test"]), &[])).await.unwrap_err();
+    assert!(told.contains("it is for"), "the own authority's word is the more specific: {told}");
 }
 
 fn shown_by_nobody_known() -> Shown {
