@@ -112,13 +112,20 @@ pub(crate) struct AttemptId {
 }
 
 impl AttemptId {
-    /// The deliveries that the attempt may be of, the newest first, down to those of the event `oldest`. Their events lie 49.7 days
-    /// apart, so there are as many as the kept events span such times, and one or two more.
-    pub(crate) fn deliveries(self, oldest: EventKey) -> impl Iterator<Item = DeliveryKey> {
+    /// The deliveries that the attempt may be of, the newest first, of events from `oldest` to `newest`. Their events lie 49.7 days
+    /// apart, so there are as many as these two span such times, and two more at most, whatever start the id names.
+    pub(crate) fn deliveries(self, oldest: EventKey, newest: EventKey) -> impl Iterator<Item = DeliveryKey> {
         // An event may be a little younger than its attempt, where the clock went back.
-        let newest = (self.started_ms >> (EVENT_LOW_BITS - COUNTER_BITS)).saturating_add(1).min(u64::MAX >> EVENT_LOW_BITS);
-        let events = (0..=newest).rev().map(move |high| EventKey((high << EVENT_LOW_BITS) | self.event_low));
-        events.take_while(move |event| *event >= oldest).map(move |event| DeliveryKey { event, endpoint: self.endpoint })
+        let last = (self.started_ms >> (EVENT_LOW_BITS - COUNTER_BITS)).saturating_add(1).min(newest.0 >> EVENT_LOW_BITS);
+        let events =
+            (oldest.0 >> EVENT_LOW_BITS..=last).rev().map(move |high| EventKey((high << EVENT_LOW_BITS) | self.event_low));
+        let are_kept = events.filter(move |event| (oldest..=newest).contains(event));
+        are_kept.map(move |event| DeliveryKey { event, endpoint: self.endpoint })
+    }
+
+    /// The webhook that the attempt was sent to.
+    pub(crate) fn endpoint(self) -> EndpointNo {
+        self.endpoint
     }
 
     /// Whether it is the id of an attempt that started at this time, of one of its deliveries.
@@ -293,7 +300,7 @@ mod tests {
             let read = node.read_attempt_id(&text).unwrap();
             proptest::prop_assert!(read.is_of(started_at) && has_own_form(&text));
             let oldest = EventKey::at(started_at - std::time::Duration::from_millis(kept));
-            let meant: Vec<_> = read.deliveries(oldest).collect();
+            let meant: Vec<_> = read.deliveries(oldest, EventKey::MAX).collect();
             proptest::prop_assert_eq!(meant.iter().filter(|key| **key == delivery).count(), 1);
             proptest::prop_assert!(meant.len() <= 18, "{}", meant.len());
             proptest::prop_assert_eq!(&node.attempt_id(AttemptKey { started_at, delivery: meant[0], number: 1 }), &text);
@@ -310,13 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn an_id_with_a_forged_start_names_few_deliveries() {
+        let delivery = DeliveryKey { event: EventKey(0x0199_0000_1234_0001), endpoint: EndpointNo(7) };
+        let oldest = EventKey::at(Timestamp::from_millis(delivery.event.time().as_millis() - 3 * MONTH_MS));
+        for start in [0, MONTH_MS, (1 << 48) - 1] {
+            let started_at = Timestamp::from_millis(start);
+            let id = Node(1).read_attempt_id(&Node(1).attempt_id(AttemptKey { started_at, delivery, number: 1 })).unwrap();
+            let meant: Vec<_> = id.deliveries(oldest, delivery.event).collect();
+            assert!(meant.len() <= 3, "{} of an attempt at {start}", meant.len());
+        }
+    }
+
+    #[test]
     fn an_attempt_may_have_started_before_its_event() {
         let delivery = DeliveryKey { event: EventKey::at(Timestamp::from_millis(1 << 32)), endpoint: EndpointNo(1) };
         let started_at = Timestamp::from_millis((1 << 32) - 1);
         let text = Node(1).attempt_id(AttemptKey { started_at, delivery, number: 1 });
-        assert!(Node(1).read_attempt_id(&text).unwrap().deliveries(EventKey::MIN).any(|meant| meant == delivery));
+        assert!(Node(1).read_attempt_id(&text).unwrap().deliveries(EventKey::MIN, EventKey::MAX).any(|meant| meant == delivery));
         let foreign = Node(2).read_attempt_id(&text).unwrap();
-        assert!(foreign.deliveries(EventKey::MIN).all(|meant| meant != delivery));
+        assert!(foreign.deliveries(EventKey::MIN, EventKey::MAX).all(|meant| meant != delivery));
         assert_eq!(Node(1).read_attempt_id(&Node(1).delivery_id(delivery)), None);
     }
 

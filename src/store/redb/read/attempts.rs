@@ -3,6 +3,7 @@
 //! A list is found by the index of attempts and its tail. The list of one event goes over its deliveries, unless those are very many.
 
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 
 use redb::ReadOnlyTable;
 
@@ -24,7 +25,11 @@ impl Reader {
     pub(crate) fn attempt_key(&self, id: &str) -> Result<Option<AttemptKey>, Error> {
         let Some(id) = self.shared.node.read_attempt_id(id) else { return Ok(None) };
         let snapshot = Snapshot::of(self, &[])?;
-        for delivery in id.deliveries(snapshot.oldest_event()?) {
+        if snapshot.webhook(id.endpoint())?.is_none() {
+            return Ok(None);
+        }
+        let (oldest, newest) = snapshot.events_span()?;
+        for delivery in id.deliveries(oldest, newest) {
             let found = snapshot.attempts_of(delivery)?.into_iter().find(|attempt| id.is_of(attempt.started_at));
             if found.is_some() {
                 return Ok(found);
@@ -153,10 +158,14 @@ impl Reader {
 }
 
 impl Snapshot<'_> {
-    /// The oldest event of the tables; the first key of all when there is none.
-    fn oldest_event(&self) -> Result<EventKey, Error> {
+    /// Between which keys all events are. Events that no table holds yet are of this moment, or follow the newest of the tables.
+    fn events_span(&self) -> Result<(EventKey, EventKey), Error> {
         let events = schema::read(self.txn(), EVENT)?;
-        Ok(events.range::<u64>(..)?.next().transpose()?.map_or(EventKey::MIN, |(key, _)| EventKey(key.value())))
+        let mut kept = events.range::<u64>(..)?;
+        let oldest = kept.next().transpose()?.map(|(key, _)| EventKey(key.value()));
+        let newest = kept.next_back().transpose()?.map(|(key, _)| EventKey(key.value())).or(oldest);
+        let soon = self.shared().dial.now().max(newest.map_or(Timestamp::EPOCH, EventKey::time)) + NEW_FOR;
+        Ok((oldest.unwrap_or(EventKey::MIN), EventKey::at(soon)))
     }
 
     /// All attempts of a delivery that are kept.
@@ -220,3 +229,6 @@ fn indexed(
     let rows = if first < end { Some(table.range::<&AttemptIndexKey>(&first..&end)?) } else { None };
     Ok(rows.into_iter().flat_map(Iterator::rev).map(|row| Ok(read_attempt_index_key(row?.0.value()))))
 }
+
+/// Longer than events wait until they stand in a table.
+const NEW_FOR: Duration = Duration::from_secs(3600);
