@@ -76,6 +76,13 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) flushing: Option<Flushing>,
 }
 
+impl Memory {
+    /// The number of the tenant of this name with whose deletion an event goes. Another tenant may be known by the name.
+    pub(in crate::store) fn erasing(&self, provider: &[u8], tenant: &[u8], event: EventKey) -> Option<TenantNo> {
+        self.deletions.iter().find(|running| running.erases(provider, tenant, event)).map(|running| running.no)
+    }
+}
+
 /// The place in a backlog after which the next piece is read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::store) struct Cursor {
@@ -109,9 +116,12 @@ pub(in crate::store) struct RunningJob {
 pub(in crate::store) struct RunningDeletion {
     pub(in crate::store) no: TenantNo,
     pub(in crate::store) tenant: Tenant,
-    /// The newest event that may be the tenant's.
+    /// The newest event that may be the tenant's. All events that came after the deletion began are younger, also those of a tenant
+    /// that the config file lists under the same name meanwhile.
     pub(in crate::store) until: EventKey,
     pub(in crate::store) erased: Erased,
+    /// The last idempotency key that was looked at.
+    pub(in crate::store) name: Vec<u8>,
     /// The last webhook that was looked at for what is left of it.
     pub(in crate::store) looked_at: u32,
 }
@@ -131,9 +141,16 @@ pub(in crate::store) enum Erased {
 }
 
 impl RunningDeletion {
-    /// `until`: the newest key that was given.
-    pub(in crate::store) fn new(no: TenantNo, tenant: Tenant, until: EventKey) -> Self {
-        Self { no, tenant, until, erased: Erased::Nothing, looked_at: 0 }
+    /// `deletion`: what the tenant's row says of it. No later event has a key of the millisecond in which it began.
+    pub(in crate::store) fn new(no: TenantNo, tenant: Tenant, deletion: Deletion) -> Self {
+        let until = EventKey::up_to(deletion.since);
+        Self { no, tenant, until, erased: Erased::Nothing, name: Vec::new(), looked_at: 0 }
+    }
+
+    /// Whether an event of the tenant with this name goes with the deletion.
+    fn erases(&self, provider: &[u8], tenant: &[u8], event: EventKey) -> bool {
+        let owned = &self.tenant.owned;
+        event <= self.until && owned.tenant.as_bytes() == tenant && owned.provider.as_bytes() == provider
     }
 
     pub(in crate::store) fn note(&mut self, count: impl FnOnce(&mut Deletion)) {

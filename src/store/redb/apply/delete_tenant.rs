@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role};
+use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::audit::{Origin, shown};
 use crate::store::record::Listing;
@@ -38,11 +39,19 @@ impl Batch<'_, '_> {
             let deleted = webhooks::delete_with_tenant(&webhook, self.now);
             self.set_endpoint(Arc::new(deleted))?;
         }
-        let deletion = Deletion { since: self.now, events: 0, deliveries: 0 };
+        let deletion = Deletion { since: self.now.max(self.newest_key().time()), events: 0, deliveries: 0 };
         let deleting = Tenant { listing: Listing::Deleting, deletion: Some(deletion), ..kept };
         self.put_tenant(no, &deleting)?;
-        self.memory.deletions.push_back(RunningDeletion::new(no, deleting.clone(), self.newest_key()));
+        let running = RunningDeletion::new(no, deleting.clone(), deletion);
+        self.give_keys_behind(running.until);
+        self.memory.deletions.push_back(running);
         Ok(Ok(deleting))
+    }
+
+    /// Gives later events keys behind this one, so that the key alone tells which events a deletion erases, also after a crash.
+    fn give_keys_behind(&mut self, key: EventKey) {
+        self.memory.counters.last_key = key.0;
+        self.after.dirty = true;
     }
 
     /// The kept keys of a tenant as this transaction has them.

@@ -209,6 +209,7 @@ impl Batch<'_, '_> {
     fn known(&mut self, publication: &Publication) -> Result<Option<Result<Accepted, Refusal>>, Error> {
         if let Some(key) = &publication.idempotency_key
             && let Some(named) = self.named(&key_name(publication, key))?
+            && !self.is_being_erased(&publication.provider, publication.listed_under(), &named)
             && publish::answers(&named, self.now)
         {
             let taken = Refusal::KeyTaken;
@@ -243,22 +244,31 @@ impl Batch<'_, '_> {
     fn named_event(&mut self, publication: &Publication, id: &str) -> Result<Option<Named>, Error> {
         let Some(tenant) = &publication.tenant else { return self.named_of_provider(&publication.provider, id) };
         let own = self.named(&id_name(&publication.provider, id, Some(tenant)))?;
-        match own {
+        match own.filter(|named| !self.is_being_erased(&publication.provider, tenant, named)) {
             Some(named) => Ok(Some(named)),
             None => self.named(&id_name(&publication.provider, id, None)),
         }
     }
 
-    /// For all tenants: any tenant's event with this id is in the way.
+    /// For all tenants: any tenant's event with this id is in the way, unless it is being erased with its tenant.
     fn named_of_provider(&mut self, provider: &str, id: &str) -> Result<Option<Named>, Error> {
         let first = id_name(provider, id, None);
         let behind = [b"i", provider.as_bytes(), SEPARATOR, id.as_bytes(), BEHIND_SEPARATOR].concat();
-        let mut found = None;
+        let (mut found, memory) = (None, &*self.memory);
         self.tables.each::<journaled::Name>((Bound::Included(&first), Bound::Excluded(&behind)), |name, row| {
-            found = Some(record::read_named(name, row));
-            Ok(false)
+            let named = intact(Some(record::read_named(name, row)))?;
+            let is_erased =
+                |named: &Named| memory.erasing(provider.as_bytes(), &name[first.len()..], EventKey(named.event)).is_some();
+            found = named.filter(|named| !is_erased(named));
+            Ok(found.is_none())
         })?;
-        intact(found)
+        Ok(found)
+    }
+
+    /// Whether the event that has this name goes with its tenant, which is being deleted. Then the name is free: the tenant that the
+    /// config file lists under the same name again is another one, and an answer for the erased event would tell of no delivery.
+    fn is_being_erased(&self, provider: &str, tenant: &str, named: &Named) -> bool {
+        self.memory.erasing(provider.as_bytes(), tenant.as_bytes(), EventKey(named.event)).is_some()
     }
 
     fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {

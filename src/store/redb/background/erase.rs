@@ -16,8 +16,8 @@ use crate::domain::delivery::End;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
-use crate::store::record;
 use crate::store::record::key::{IndexKey, Scope, TimeKey, index_key, read_index_key, time_key};
+use crate::store::record::{self, Named};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::{Name, NameEnd};
 use crate::store::redb::state::{Erased, RunningDeletion};
@@ -45,7 +45,7 @@ impl Batch<'_, '_> {
             Erased::Waits => self.memory.flushing.is_none() && !self.after.flushed,
             Erased::Indexed => self.erase_deliveries(running)?,
             Erased::Deliveries => self.erase_events(running)?,
-            Erased::Events => self.erase_names(&running.tenant.owned, running.no)?,
+            Erased::Events => self.erase_names(running)?,
             Erased::Names => return self.erase_tombstones(running),
         };
         if is_done {
@@ -150,23 +150,42 @@ impl Batch<'_, '_> {
         Ok(found)
     }
 
-    /// A slice of the connections and idempotency keys under the tenant's name; true when there was none. Those of a tenant that the
-    /// config file has made anew under the name stay.
-    fn erase_names(&mut self, owned: &Owned, no: TenantNo) -> Result<bool, Error> {
-        if self.shared.registry().tenant(&owned.provider, &owned.tenant) != Some(no) {
-            return Ok(true);
-        }
-        let of_tenant = [owned.provider.as_bytes(), &[0], owned.tenant.as_bytes(), &[0]].concat();
-        let connections = self.connections_named(&of_tenant)?;
+    /// A slice of the connections and idempotency keys under the tenant's name; true when all were looked at.
+    fn erase_names(&mut self, running: &mut RunningDeletion) -> Result<bool, Error> {
+        let Owned { provider, tenant } = &running.tenant.owned;
+        let of_tenant = [provider.as_bytes(), &[0], tenant.as_bytes(), &[0]].concat();
+        // Those of a tenant that the config file has made anew under the name stay.
+        let is_known_by_name = self.shared.registry().tenant(provider, tenant) == Some(running.no);
+        let connections = if is_known_by_name { self.connections_named(&of_tenant)? } else { Vec::new() };
         for name in &connections {
             self.tables.connection()?.remove(&**name)?;
         }
-        let keys = self.names_that_begin(&[b"k", &*of_tenant].concat())?;
-        for (name, end) in &keys {
+        let are_looked_at = self.erase_keys(running, &[b"k", &*of_tenant].concat())?;
+        Ok(connections.is_empty() && are_looked_at)
+    }
+
+    /// A slice of the idempotency keys, each with the row that tells its end; true when all were looked at.
+    fn erase_keys(&mut self, running: &mut RunningDeletion, first: &[u8]) -> Result<bool, Error> {
+        let mut found = Vec::new();
+        let (mut looked, mut last) = (0, std::mem::take(&mut running.name));
+        let behind = last.clone();
+        let from = if behind.is_empty() { Bound::Included(first) } else { Bound::Excluded(&*behind) };
+        self.tables.each::<Name>((from, Bound::Unbounded), |name, row| {
+            if !name.starts_with(first) {
+                return Ok(false);
+            }
+            // A damaged one is left to retention. One that was used again meanwhile is that of another tenant under the name.
+            let named = intact(Some(record::read_named(name, row)))?.filter(|named| named.event <= running.until.0);
+            found.extend(named.map(|named| (name.to_vec(), end_of(&named))));
+            (looked, last) = (looked + 1, name.to_vec());
+            Ok(looked < NAMES && found.len() < SLICE)
+        })?;
+        for (name, end) in &found {
             self.tables.remove::<Name>(name)?;
             self.tables.remove::<NameEnd>(end)?;
         }
-        Ok(connections.is_empty() && keys.is_empty())
+        running.name = last;
+        Ok(looked == 0)
     }
 
     fn connections_named(&mut self, first: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
@@ -175,20 +194,6 @@ impl Batch<'_, '_> {
             found.push(row?.0.value().to_vec());
         }
         found.retain(|name| name.starts_with(first));
-        Ok(found)
-    }
-
-    /// Idempotency keys, each with the key of the row that tells its end. A damaged one is left to retention.
-    fn names_that_begin(&mut self, first: &[u8]) -> Result<Vec<(Vec<u8>, TimeKey)>, Error> {
-        let mut found = Vec::new();
-        self.tables.each::<Name>((Bound::Included(first), Bound::Unbounded), |name, row| {
-            let is_theirs = name.starts_with(first);
-            if let Some(named) = intact(Some(record::read_named(name, row)))?.filter(|_| is_theirs) {
-                let end = time_key(Timestamp::from_millis(named.until), EventKey(named.event));
-                found.push((name.to_vec(), end));
-            }
-            Ok(is_theirs && found.len() < SLICE)
-        })?;
         Ok(found)
     }
 
@@ -231,8 +236,16 @@ fn is_own(event: &crate::domain::event::Event, owned: &Owned) -> bool {
     *event.provider == *owned.provider && event.tenant.as_deref() == Some(&*owned.tenant)
 }
 
+/// The key of the row that tells when an idempotency key ends.
+fn end_of(named: &Named) -> TimeKey {
+    time_key(Timestamp::from_millis(named.until), EventKey(named.event))
+}
+
 /// Deliveries, events or names in one commit.
 const SLICE: usize = 500;
+
+/// Idempotency keys looked at in one commit.
+const NAMES: usize = 5_000;
 
 /// Webhooks looked at in one commit.
 const WEBHOOKS: usize = 2_000;

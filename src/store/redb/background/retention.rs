@@ -296,9 +296,18 @@ impl Batch<'_, '_> {
         self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
         let tenant = event.tenant.as_deref();
         if self.shared.node.event_key(&event.id) != Some(event.key) {
-            self.tables.remove::<Name>(&id_name(&event.provider, &event.id, tenant))?;
+            self.forget_id(&id_name(&event.provider, &event.id, tenant), event.key)?;
         }
         self.unindex(IndexEntry::event(event.key, owner))
+    }
+
+    /// Unless another event was given the id since, as is possible while its tenant is being deleted.
+    fn forget_id(&mut self, name: &[u8], event: EventKey) -> Result<(), Error> {
+        let named = intact(self.tables.row::<Name, _>(name, |row| Ok(record::read_named(name, row)))?)?;
+        if named.is_none_or(|named| EventKey(named.event) == event) {
+            self.tables.remove::<Name>(name)?;
+        }
+        Ok(())
     }
 
     /// Idempotency keys whose day has passed; true when there are more.

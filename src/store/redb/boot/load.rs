@@ -34,12 +34,12 @@ use crate::store::writer::order::Order;
 use crate::store::writer::schedule::Schedule;
 
 /// The tenants whose deletion was under way. Nothing came in for them since.
-fn read_deletions(txn: &ReadTransaction, newest: EventKey) -> Result<VecDeque<RunningDeletion>, Error> {
+fn read_deletions(txn: &ReadTransaction) -> Result<VecDeque<RunningDeletion>, Error> {
     let mut found = VecDeque::new();
     for row in schema::read(txn, TENANT)?.range::<u32>(..)? {
         let (no, row) = row?;
         let (no, tenant) = (TenantNo(no.value()), record::read_tenant(TenantNo(no.value()), row.value())?);
-        found.extend(tenant.deletion.is_some().then(|| RunningDeletion::new(no, tenant, newest)));
+        found.extend(tenant.deletion.map(|deletion| RunningDeletion::new(no, tenant, deletion)));
     }
     Ok(found)
 }
@@ -108,9 +108,11 @@ pub(in crate::store) fn read_memory(
     moment: Moment,
 ) -> Result<Memory, Error> {
     let txn = database.begin_read()?;
-    let (time, newest) = (read_time(&counters, moment), EventKey(counters.last_key));
+    let (time, deletions) = (read_time(&counters, moment), read_deletions(&txn)?);
     let ended = schema::read(&txn, ENDED)?.last()?.map_or(0, |(number, _)| number.value());
-    let counters = Counters { attempts: counters.attempts.max(ended), ..counters };
+    // Counters that were derived from rows may not know the keys that a deletion skipped.
+    let last_key = deletions.iter().map(|running| running.until.0).fold(counters.last_key, u64::max);
+    let counters = Counters { attempts: counters.attempts.max(ended), last_key, ..counters };
     let mut memory = Memory {
         counters,
         schedule: Schedule::new(time.now()),
@@ -139,7 +141,7 @@ pub(in crate::store) fn read_memory(
         memtable: Memtable::default(),
         flushing: None,
         audit: read_chain(&txn)?,
-        deletions: read_deletions(&txn, newest)?,
+        deletions,
         erase_pace: Default::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {
@@ -278,7 +280,7 @@ pub(in crate::store) fn read_tail(database: &Database, registry: &Registry, node
         None => Ok(IndexEntry::delivery(key, owner_of(&webhooks, key.endpoint)?)),
     };
     let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
-    entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, indexed)?);
+    entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, memory)?);
     Ok(Tail { entries, attempts: read_ended_attempts(&txn, memory.counters.attempts_indexed)? })
 }
 
@@ -297,15 +299,17 @@ fn read_event_tail(
     table: &impl ReadableTable<u64, &'static [u8]>,
     registry: &Registry,
     node: Node,
-    indexed: EventKey,
+    memory: &Memory,
 ) -> Result<Vec<IndexEntry>, Error> {
     let mut entries = Vec::new();
-    for row in table.range(indexed.0.saturating_add(1)..)? {
+    for row in table.range(memory.counters.indexed.saturating_add(1)..)? {
         let (key, value) = row?;
         let key = EventKey(key.value());
         let Some(stored) = intact(Some(record::read_event(key, node, value.value())))? else { continue };
         let event = stored.event;
-        let owner = registry.tenant(&event.provider, listed_under(event.tenant.as_deref())).filter(|_| !event.test);
+        let (provider, tenant) = (&*event.provider, listed_under(event.tenant.as_deref()));
+        let erasing = memory.erasing(provider.as_bytes(), tenant.as_bytes(), key);
+        let owner = erasing.or_else(|| registry.tenant(provider, tenant)).filter(|_| !event.test);
         entries.extend(owner.map(|owner| IndexEntry::event(key, owner)));
     }
     Ok(entries)

@@ -64,6 +64,16 @@ fn is_there(store: &Store) -> bool {
     store.reader.tenant(&gone()).unwrap().is_some()
 }
 
+/// Whether any tenant is being deleted, as the table has it.
+fn is_deleting(store: &Store) -> bool {
+    let txn = store.reader.database.begin_read().unwrap();
+    let table = schema::read(&txn, TENANT).unwrap();
+    let read = |(no, row): (::redb::AccessGuard<'_, u32>, ::redb::AccessGuard<'_, &[u8]>)| {
+        record::read_tenant(crate::domain::id::TenantNo(no.value()), row.value()).unwrap()
+    };
+    table.iter().unwrap().any(|row| read(row.unwrap()).deletion.is_some())
+}
+
 /// In which tables the text stands.
 fn tables_with(folder: &TempDir, text: &str) -> Vec<&'static str> {
     let database = ::redb::Database::open(path(folder.path())).unwrap();
@@ -201,17 +211,58 @@ fn the_config_file_may_list_a_tenant_that_is_being_deleted() {
     let file = DesiredState { dialects, tenants: vec![owned(), gone()], webhooks, ..DesiredState::default() };
     lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
     lab.publish_to(&gone(), "order.new");
-    wait_until("the old one is gone", || {
-        let txn = lab.store.reader.database.begin_read().unwrap();
-        let table = schema::read(&txn, TENANT).unwrap();
-        let read = |(no, row): (::redb::AccessGuard<'_, u32>, ::redb::AccessGuard<'_, &[u8]>)| {
-            record::read_tenant(crate::domain::id::TenantNo(no.value()), row.value()).unwrap()
-        };
-        table.iter().unwrap().all(|row| read(row.unwrap()).deletion.is_none())
-    });
+    wait_until("the old one is gone", || !is_deleting(&lab.store));
     let keys = lab.store.reader.event_keys(&gone(), EventKey::MIN, usize::MAX).unwrap();
     assert_eq!(keys.len(), 2, "its own, and the one for all tenants");
     assert_eq!(lab.store.webhooks(&gone(), Default::default(), 10).len(), 1);
+    let report = check(&path(lab.stopped().write().path())).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn a_tenant_that_is_listed_again_gets_no_answer_of_the_erased() {
+    let folder = filled().stopped().write();
+    let again = || {
+        let publication = publication(Some("gone"), "order.paid");
+        Publication { id: Some("gone-3".into()), idempotency_key: Some("k3".into()), ..publication }
+    };
+    let by_key = || Publication { idempotency_key: Some("k4".into()), ..publication(Some("gone"), "order.paid") };
+    let (taken, killed) = {
+        let mut stepped = Stepped::open(&options(&path(folder.path())), 3).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let store = stepped.store.clone();
+        drop(runtime.spawn(async move { store.by_test().delete_tenant(gone()).await }));
+        wait_until("the deletion waits for the writer", || stepped.is_asked());
+        stepped.turn().unwrap();
+        let store = stepped.store.clone();
+        let webhooks = vec![FileWebhook { owned: gone(), ..from_file(("new", "*")) }];
+        let dialects = vec![("shop".into(), standard())];
+        let file = DesiredState { dialects, tenants: vec![owned(), gone()], webhooks, ..DesiredState::default() };
+        drop(runtime.spawn(async move { store.by_test().sync(file).await.map(drop) }));
+        wait_until("the file waits for the writer", || stepped.is_asked());
+        stepped.turn().unwrap();
+        let store = stepped.store.clone();
+        let taken = runtime.spawn(async move {
+            let by_id = store.accept_one(again()).await.unwrap();
+            (by_id, store.accept_one(by_key()).await.unwrap())
+        });
+        while !taken.is_finished() {
+            if stepped.is_asked() {
+                stepped.turn().unwrap();
+            }
+        }
+        (runtime.block_on(taken).unwrap(), Image::of(folder.path()))
+    };
+    assert!(!taken.0.repeated && !taken.1.repeated, "they are new: {taken:?}");
+    assert_eq!((taken.0.deliveries, taken.1.deliveries), (1, 1), "and are delivered");
+    let lab = Lab::open(killed.write()).unwrap();
+    wait_until("the old tenant is erased", || !is_deleting(&lab.store));
+    for (publication, first) in [(again(), &taken.0), (by_key(), &taken.1)] {
+        let repeated = lab.runtime.block_on(lab.store.accept_one(publication)).unwrap();
+        assert_eq!((repeated.repeated, &repeated.id, repeated.deliveries), (true, &first.id, 1));
+    }
+    let old = Publication { idempotency_key: Some("k5".into()), ..publication(Some("gone"), "order.paid") };
+    assert!(!lab.runtime.block_on(lab.store.accept_one(old)).unwrap().repeated, "the old keys are erased");
     let report = check(&path(lab.stopped().write().path())).unwrap();
     assert!(report.is_clean(), "{report}");
 }
