@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use redb::Database;
 
 use super::background::index_flush::slice_rows;
+use super::background::relist::has_room;
 use super::batch::{After, Batch};
 use super::boot::recovery;
 use super::journal::checkpoint::Checkpoints;
@@ -31,6 +32,7 @@ use crate::store::error::Error;
 use crate::store::message::audit::{Origin, shown};
 use crate::store::message::command::{Committed, Op};
 use crate::store::record;
+use crate::store::rules::retention;
 use crate::store::shared::dial;
 use crate::store::writer::gate::refusal;
 use crate::store::writer::inbox::{Inbox, Rest};
@@ -238,7 +240,7 @@ impl Writer {
             || !memory.jobs.is_empty()
             || memory.order.has_open()
             || !memory.deletions.is_empty()
-            || memory.counters.unlisted.is_some()
+            || self.may_relist()
             || memory.flushing.as_ref().is_some_and(|flushing| flushing.hurries)
             || memory.sweep.has_more();
         if busy {
@@ -247,6 +249,14 @@ impl Writer {
         let next = memory.schedule.wake_at(self.turned_at).min(memory.sweep.wake_at());
         let checkpoint = if memory.memtable.awaits_checkpoint() { Some(now + LOOK_AFTER) } else { self.checkpoint_at };
         checkpoint.map_or(next, |at| next.min(at))
+    }
+
+    /// Whether attempts are to be listed for which there is room. Without room nothing is done, so nothing is to wake for.
+    fn may_relist(&self) -> bool {
+        let (memory, shared) = (&self.memory, &self.shared);
+        let live_bytes = memory.counters.live_bytes;
+        let allocated = retention::allocated(live_bytes, shared.space.journal_bytes(), memory.limits.max_bytes);
+        memory.counters.unlisted.is_some() && has_room(memory, shared, allocated)
     }
 }
 

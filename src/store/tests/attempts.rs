@@ -12,6 +12,7 @@ use crate::store::redb::medium::Medium;
 use crate::store::redb::read::Reader;
 use crate::store::redb::schema::{ATTEMPT_INDEX, COUNTERS, ENDED, STATE};
 use crate::store::redb::site;
+use crate::store::stepped::Stepped;
 use crate::store::{AttemptClass, AttemptFilter, record};
 
 const ALL: AttemptFilter = AttemptFilter { succeeded: None, code: None, class: None, since: None, until: None, event: None };
@@ -163,6 +164,31 @@ fn the_attempts_of_an_older_store_are_listed_after_a_while() {
     let folder = lab.stopped().write();
     assert!(check(&path(folder.path())).unwrap().is_clean());
     assert_eq!(kept_counters(folder.path()).unlisted, None);
+}
+
+#[test]
+fn the_attempts_of_an_older_store_wait_until_it_has_room() {
+    let lab = Lab::new();
+    filled(&lab, 12);
+    let folder = lab.stopped().write();
+    without_index(folder.path());
+    let usual = options(&path(folder.path()));
+    let full = Options { limits: Limits { max_bytes: 1, ..usual.limits }, ..options(&path(folder.path())) };
+    let mut stepped = Stepped::open(&full, 7).unwrap();
+    let mut turns = 0;
+    while turns < 8 || stepped.wake_at() <= clock::steady() {
+        stepped.turn().unwrap();
+        turns += 1;
+        assert!(turns < 1_000, "the writer has nothing to do");
+    }
+    let copy = Image::of(folder.path()).write();
+    assert!(kept_counters(copy.path()).unlisted.is_some(), "the index takes no room");
+    stepped.close().unwrap();
+    let mut stepped = Stepped::open(&usual, 7).unwrap();
+    (0..20).for_each(|_| drop(stepped.turn().unwrap()));
+    stepped.close().unwrap();
+    assert!(check(&path(folder.path())).unwrap().is_clean());
+    assert_eq!(kept_counters(folder.path()).unlisted, None, "it goes on once there is room");
 }
 
 #[test]

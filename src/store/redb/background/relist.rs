@@ -2,15 +2,20 @@
 //!
 //! Each slice lists the attempts of the next deliveries, while new attempts come into the index by its tail. Until the last slice is
 //! done, lists lack attempts of deliveries that no slice has come to. A slice that is done twice changes nothing.
+//!
+//! The index takes room that events may need more, so there is no slice while the store is full, or the disk nearly is.
 
 use std::ops::Bound;
 
 use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, TenantNo};
+use crate::store::Shared;
 use crate::store::error::{Error, intact};
+use crate::store::message::publication::Pressure;
 use crate::store::record::key::{AttemptIndexKey, DELIVERY_ROW, LogKey, log_key, read_log_key};
 use crate::store::record::{self, Unlisted};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::Log;
+use crate::store::redb::state::Memory;
 use crate::store::redb::tables::index::put_rows;
 use crate::store::shared::index_tail::{EndedAttempt, Indexed};
 
@@ -27,7 +32,7 @@ impl Batch<'_, '_> {
     /// One slice, while there is a part of the log that is not listed; while others wait for this commit, not in every one.
     pub(in crate::store) fn relist(&mut self, is_awaited: bool) -> Result<(), Error> {
         let Some(unlisted) = self.memory.counters.unlisted else { return Ok(()) };
-        if !self.memory.relist_pace.begin(self.steady, is_awaited) {
+        if !has_room(self.memory, &self.shared, self.allocated()) || !self.memory.relist_pace.begin(self.steady, is_awaited) {
             return Ok(());
         }
         let slice = self.unlisted_slice(unlisted)?;
@@ -71,6 +76,11 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn owner(&mut self, no: EndpointNo) -> Result<TenantNo, Error> {
         Ok(self.entry_or_tombstone(no)?.map_or(TenantNo(0), |entry| entry.endpoint.tenant_no))
     }
+}
+
+/// Whether the part of the log that is not listed may be listed, in a store that takes so many bytes of the disk.
+pub(in crate::store) fn has_room(memory: &Memory, shared: &Shared, allocated: u64) -> bool {
+    shared.pressure() == Pressure::None && allocated <= memory.limits.max_bytes
 }
 
 /// The attempt that a row of the log holds. `None`: the row is that of a delivery without an attempt, or is damaged.
