@@ -4,6 +4,7 @@
 //! into the same commit as the change, so that a crash leaves both or neither. A change that nobody asked for, as a webhook that
 //! failures disable, has no origin and no row: an operational event tells of it.
 
+pub(in crate::store) mod consequences;
 pub(in crate::store) mod document;
 pub(in crate::store) mod shown;
 

@@ -17,6 +17,7 @@ use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Attempt;
 use crate::store::Shared;
 use crate::store::error::{Error, intact};
+use crate::store::message::audit::consequences::Consequences;
 use crate::store::message::cached::CachedEvent;
 use crate::store::message::command::{Committed, Lane, Ready};
 use crate::store::message::last::LastAttempt;
@@ -75,6 +76,8 @@ pub(in crate::store) struct After {
     /// Due entries of deliveries that ended without an attempt.
     pub(in crate::store) disarmed: HashSet<DueKey>,
     pub(in crate::store) facts: Vec<Fact>,
+    /// What the operation that is being applied changed beside what was asked for.
+    pub(in crate::store) consequences: Consequences,
     pub(in crate::store) answers: Vec<Box<dyn FnOnce() + Send>>,
 }
 

@@ -1,6 +1,7 @@
 //! The audit log: a row in the commit of each change, the chain of rows, what is removed, and that no secret is in it.
 
 use super::*;
+use crate::domain::access::Scopes;
 use crate::domain::id::AuditKey;
 use crate::domain::webhook::settings::Setting;
 use crate::store::message::audit::Row;
@@ -95,6 +96,42 @@ fn a_config_file_that_changes_something_leaves_one_row() {
     let reload = FileChanges { changed: vec!["setting delivery.in_flight".into()], ..FileChanges::default() };
     let told = sync([("ledger", "order.a")].map(from_file).to_vec(), Some(reload)).pop();
     assert_eq!(told.as_deref(), Some(r#"config  - {"added":[],"changed":["setting delivery.in_flight"],"removed":[]}"#));
+}
+
+#[test]
+fn what_goes_or_comes_back_with_its_tenant_has_its_own_rows() {
+    let lab = Lab::new();
+    let left = || Owned { tenant: "left".into(), ..owned() };
+    let sync = |tenants: Vec<Owned>, changes: Option<FileChanges>| {
+        let dialects = vec![("shop".into(), standard())];
+        let file = DesiredState { dialects, tenants, file: "h.toml".into(), changes, ..DesiredState::default() };
+        lab.runtime.block_on(lab.store.by_test().sync(file)).unwrap();
+    };
+    sync(vec![owned(), left()], None);
+    let role = Role::Tenant { provider: "shop".into(), tenant: "left".into(), scopes: Scopes::ALL };
+    let key = Key { role, ..key("key_left") };
+    lab.runtime.block_on(lab.store.by_test().add_key(NewKey { key, by: None })).unwrap();
+    lab.create_for(left(), "w", "*");
+    let since = |count: usize| told(&lab.store).split_off(count);
+    let count = told(&lab.store).len();
+    let reload = FileChanges { removed: vec!["tenant shop/left".into()], ..FileChanges::default() };
+    sync(vec![owned()], Some(reload));
+    let gone = since(count);
+    let summary = r#"config  - {"added":[],"changed":[],"removed":["tenant shop/left","key key_left"]}"#;
+    assert_eq!((gone.len(), &*gone[0]), (3, summary));
+    assert!(gone[1].starts_with(r#"key k {"name":"k","of":"shop/left""#) && gone[1].ends_with(" -"), "{gone:?}");
+    assert!(gone[2].starts_with(r#"webhook w {"status":"active"} {"status":"removed""#), "{gone:?}");
+    let count = told(&lab.store).len();
+    let described = NewTenant { owned: left(), profile: Default::default(), restores: true };
+    lab.runtime.block_on(lab.store.by_test().describe_tenant(described)).unwrap();
+    let back = since(count);
+    assert_eq!((back.len(), &*back[0]), (2, r#"tenant  {"status":"removed"} {"status":"active"}"#));
+    assert!(back[1].starts_with(r#"webhook w {"status":"removed""#) && back[1].ends_with(r#" {"status":"active"}"#), "{back:?}");
+    let count = told(&lab.store).len();
+    lab.runtime.block_on(lab.store.by_test().delete_tenant(left())).unwrap();
+    let deleted = since(count);
+    assert_eq!((deleted.len(), &*deleted[0]), (2, r#"tenant  {"name":"","metadata":{},"webhooks":1,"keys":0} -"#));
+    assert!(deleted[1].starts_with(r#"webhook w {"name":"w""#) && deleted[1].ends_with(" -"), "{deleted:?}");
 }
 
 #[test]

@@ -3,8 +3,11 @@
 //! **Secrets.** No function here reads the text of a secret, the hash of a key or a header's value: a changed secret is shown as a
 //! member `secret` that says no more than that it is another one. Settings of a webhook are printed as answers print them.
 
+use std::collections::HashSet;
+
 use super::document::Document;
 use super::{Change, FileChanges, Object, ObjectKind};
+use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role};
 use crate::domain::delivery::State;
 use crate::domain::dialect::{EventType, UnknownTypes};
@@ -91,10 +94,25 @@ pub(in crate::store) fn tenant(before: Option<&Tenant>, after: &Tenant) -> Optio
     }
 }
 
-/// A tenant that is being deleted, with so many webhooks and these keys.
-pub(in crate::store) fn tenant_deleted(tenant: &Tenant, webhooks: usize, keys: &[Key]) -> Change {
-    let keys: Vec<&str> = keys.iter().map(|key| &*key.id).collect();
+/// A tenant that the config file says something else of. `None`: the same as before.
+pub(in crate::store) fn tenant_moved(before: &Tenant, listing: Listing) -> Option<Change> {
+    let of = |listing: Listing| Document::default().with("status", tenant_status(listing));
+    let (was, is) = of(before.listing).differences(of(listing));
+    changed(tenant_object(&before.owned), was, is)
+}
+
+fn tenant_status(listing: Listing) -> &'static str {
+    match listing {
+        Listing::Never | Listing::Listed => "active",
+        Listing::Gone => "removed",
+        Listing::Deleting => "deleting",
+    }
+}
+
+/// A tenant that is being deleted, with so many webhooks and keys. Each has a row of its own, but for so many that are `unlisted`.
+pub(in crate::store) fn tenant_deleted(tenant: &Tenant, (webhooks, keys): (usize, usize), unlisted: usize) -> Change {
     let before = of_tenant(tenant).with("webhooks", webhooks).with("keys", keys);
+    let before = before.with_some("without_row", some_of(unlisted));
     Change { object: tenant_object(&tenant.owned), before: Some(before), after: None }
 }
 
@@ -116,6 +134,10 @@ fn of_provider(settings: &ProviderSettings) -> Document {
     });
     let document = Document::default().with_some("validate", validate).with_some("unknown_types", unknown_types);
     document.with_some("create_tenants", settings.create_tenants)
+}
+
+fn some_of(count: usize) -> Option<usize> {
+    (count > 0).then_some(count)
 }
 
 /// An event type of a provider that was added, changed or taken away. `None`: it is as it was.
@@ -155,15 +177,43 @@ impl FileChanges {
     pub(in crate::store) fn key_revoked(&mut self, key: &Key) {
         self.removed.push(format!("key {}", key.id));
     }
+
+    /// These, and those of the others that are of an object which is not among these.
+    fn joined(self, brought: Self) -> Self {
+        let told: HashSet<String> =
+            [&self.added, &self.changed, &self.removed].into_iter().flatten().map(|one| named(one)).collect();
+        let with = |mut mine: Vec<String>, theirs: Vec<String>| {
+            mine.extend(theirs.into_iter().filter(|one| !told.contains(&named(one))));
+            mine
+        };
+        Self {
+            added: with(self.added, brought.added),
+            changed: with(self.changed, brought.changed),
+            removed: with(self.removed, brought.removed),
+        }
+    }
 }
 
-/// What the config file brought about: what a reload found `changed` in the file, else what was `brought` about in the store.
+/// The kind and name of a change, without the fields that differ. A reload names a webhook of the default tenant by its name alone.
+fn named(change: &str) -> String {
+    let name = change.split_once(": ").map_or(change, |(name, _)| name);
+    name.replacen(&format!("webhook {DEFAULT_OWNER}/{DEFAULT_OWNER}/"), "webhook ", 1)
+}
+
+/// What the config file brought about: what a reload found `changed` in the file, and what else was `brought` about in the store, as
+/// keys that are revoked with their tenant. Each key and webhook that went has a row of its own, but for so many that are `unlisted`.
 /// `None`: all was as the file has it.
-pub(in crate::store) fn config(path: &str, changed: Option<FileChanges>, brought: FileChanges) -> Option<Change> {
-    let told = changed.unwrap_or(brought);
-    let is_nothing = told == FileChanges::default();
+pub(in crate::store) fn config(
+    path: &str,
+    changed: Option<FileChanges>,
+    brought: FileChanges,
+    unlisted: usize,
+) -> Option<Change> {
+    let told = changed.unwrap_or_default().joined(brought);
+    let is_nothing = told == FileChanges::default() && unlisted == 0;
     let FileChanges { added, changed, removed } = told;
     let after = Document::default().with("added", added).with("changed", changed).with("removed", removed);
+    let after = after.with_some("without_row", some_of(unlisted));
     (!is_nothing).then(|| Change { object: alone(ObjectKind::Config, path), before: None, after: Some(after) })
 }
 
@@ -361,6 +411,31 @@ mod tests {
         assert_eq!((before.as_deref(), after.as_deref()), (Some("{}"), Some(r#"{"replaced":["headers"]}"#)));
         let (_, after) = texts(webhook(None, &of("canary-1-canary")));
         assert!(after.is_some_and(|after| after.contains("Authorization") && !after.contains("canary")));
+    }
+
+    #[test]
+    fn a_reload_is_shown_with_what_else_it_brought_about() {
+        let of = |added: &[&str], changed: &[&str], removed: &[&str]| {
+            let [added, changed, removed] =
+                [added, changed, removed].map(|names| names.iter().map(ToString::to_string).collect());
+            FileChanges { added, changed, removed }
+        };
+        let changed = of(&["webhook a"], &["webhook acme/t1/b: url events"], &["tenant acme/t2"]);
+        let added = ["webhook default/default/a"];
+        let brought = of(&added, &["webhook acme/t1/b"], &["tenant acme/t2", "key key_1", "webhook acme/t1/a"]);
+        let (_, after) = texts(config("h.toml", Some(changed), brought, 2));
+        let removed = r#"["tenant acme/t2","key key_1","webhook acme/t1/a"],"without_row":2}"#;
+        let others = r#"{"added":["webhook a"],"changed":["webhook acme/t1/b: url events"],"removed":"#;
+        assert_eq!(after, Some(format!("{others}{removed}")));
+        assert_eq!(config("h.toml", None, FileChanges::default(), 0), None);
+    }
+
+    #[test]
+    fn a_deletion_says_how_much_has_no_row() {
+        let tenant = Tenant::new(Owned { provider: "acme".into(), tenant: "t1".into() }, None);
+        let (before, after) = texts(Some(tenant_deleted(&tenant, (600, 2), 102)));
+        let shown = r#"{"name":"","metadata":{},"webhooks":600,"keys":2,"without_row":102}"#;
+        assert_eq!((before.as_deref(), after), (Some(shown), None));
     }
 
     #[test]

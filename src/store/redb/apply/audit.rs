@@ -12,6 +12,12 @@ impl Batch<'_, '_> {
         change.map_or(Ok(()), |change| self.put_audit(by, change))
     }
 
+    /// Notes what else an operation changed, a row for each object, behind the row of what was asked for.
+    pub(in crate::store) fn audit_consequences(&mut self, by: &Origin) -> Result<(), Error> {
+        let noted = std::mem::take(&mut self.after.consequences);
+        noted.into_changes().into_iter().try_for_each(|change| self.put_audit(by, change))
+    }
+
     fn put_audit(&mut self, by: &Origin, change: Change) -> Result<(), Error> {
         let (chain, at) = (self.memory.audit, self.now);
         let key = AuditKey::next(AuditKey(chain.newest), at);

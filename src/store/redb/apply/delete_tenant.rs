@@ -1,8 +1,6 @@
 //! The deletion of a tenant, inside the writer: its webhooks, keys and secrets go in one commit. What is kept of it goes afterwards, a
 //! slice in each commit: see [`erase`](crate::store::redb::background::erase).
 
-use std::sync::Arc;
-
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role};
 use crate::domain::id::EventKey;
@@ -31,14 +29,17 @@ impl Batch<'_, '_> {
         }
         let keys = self.keys_of(&owned)?;
         let mine = self.webhooks_of(&owned);
-        self.audit(by, Some(shown::tenant_deleted(&kept, mine.len(), &keys)))?;
+        let counts = (mine.len(), keys.len());
         for key in keys {
             self.drop_key(key.hash)?;
+            self.after.consequences.note(|| Some(shown::key_revoked(&key)));
         }
         for webhook in mine {
-            let deleted = webhooks::delete_with_tenant(&webhook, self.now);
-            self.set_endpoint(Arc::new(deleted))?;
+            self.follow(webhooks::delete_with_tenant(&webhook, self.now))?;
         }
+        let unlisted = self.after.consequences.unlisted();
+        self.audit(by, Some(shown::tenant_deleted(&kept, counts, unlisted)))?;
+        self.audit_consequences(by)?;
         let deletion = Deletion { since: self.now.max(self.newest_key().time()), events: 0, deliveries: 0 };
         let deleting = Tenant { listing: Listing::Deleting, deletion: Some(deletion), ..kept };
         self.put_tenant(no, &deleting)?;

@@ -31,6 +31,7 @@ impl Batch<'_, '_> {
         self.after.keys_made += usize::from(key.maker.is_provider());
         self.memory.revoked.remove(&key.hash);
         self.audit(by, Some(shown::key_made(&key)))?;
+        self.audit_consequences(by)?;
         let shared = self.shared.clone();
         self.answer(move || shared.registry_mut().put_key(Arc::new(key), None));
         Ok(Ok(()))

@@ -91,6 +91,7 @@ impl Batch<'_, '_> {
         let kept = self.kept_tenant(no, &new.owned)?;
         let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept.clone() };
         self.audit(by, shown::tenant(listing.map(|_| &kept), &described))?;
+        self.audit_consequences(by)?;
         self.write_tenant(no, &described)?;
         // Who publishes may read it, so it is shown once it is on disk. A config file later in this batch has its say by then.
         let (shared, shown) = (self.shared.clone(), described.clone());
@@ -109,6 +110,7 @@ impl Batch<'_, '_> {
             if self.has_left(&key.role, left) {
                 self.drop_key(key.hash)?;
                 brought.key_revoked(&key);
+                self.after.consequences.note(|| Some(shown::key_revoked(&key)));
             } else {
                 self.make_tenant_of(&key.role)?;
             }
@@ -139,6 +141,8 @@ impl Batch<'_, '_> {
         let listing = tenants::made_for(self.shared.registry().listing(no));
         if let Some(listing) = listing {
             let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+            let kept = self.kept_tenant(no, &owned)?;
+            self.after.consequences.note(|| shown::tenant_moved(&kept, listing));
             self.put_listing(no, &owned, listing)?;
             self.follow_owners()?;
         }

@@ -29,6 +29,7 @@ impl Batch<'_, '_> {
         if let Ok(after) = &answer {
             self.audit(by, shown::webhook(before.as_deref(), after))?;
         }
+        self.audit_consequences(by)?;
         Ok(answer)
     }
 
@@ -72,10 +73,12 @@ impl Batch<'_, '_> {
         let at = config_sync::after_all(self.newest_key(), self.now);
         for endpoint in known.into_values().filter_map(|known| config_sync::unnamed(&known, at)) {
             brought.removed(&endpoint);
-            self.set_endpoint(Arc::new(endpoint))?;
+            self.follow(endpoint)?;
         }
         self.follow_owners()?;
-        self.audit(by, shown::config(&file.file, file.changes, brought))?;
+        let unlisted = self.after.consequences.unlisted();
+        self.audit(by, shown::config(&file.file, file.changes, brought, unlisted))?;
+        self.audit_consequences(by)?;
         Ok(Ok(kept))
     }
 
@@ -88,10 +91,15 @@ impl Batch<'_, '_> {
 
     /// Removes webhooks made by the API whose provider or tenant went, and restores those whose came back.
     pub(in crate::store) fn follow_owners(&mut self) -> Result<(), Error> {
-        for endpoint in self.to_follow(config_sync::after_all(self.newest_key(), self.now)) {
-            self.set_endpoint(Arc::new(endpoint))?;
-        }
-        Ok(())
+        let at = config_sync::after_all(self.newest_key(), self.now);
+        self.to_follow(at).into_iter().try_for_each(|endpoint| self.follow(endpoint))
+    }
+
+    /// Writes a webhook that goes or comes back as a consequence of another change.
+    pub(in crate::store) fn follow(&mut self, endpoint: Endpoint) -> Result<(), Error> {
+        let before = self.entry(endpoint.no).map(|entry| entry.endpoint);
+        self.after.consequences.note(|| shown::webhook(before.as_deref(), &endpoint));
+        self.set_endpoint(Arc::new(endpoint))
     }
 
     fn to_follow(&self, at: Timestamp) -> Vec<Endpoint> {
