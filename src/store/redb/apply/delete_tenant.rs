@@ -27,26 +27,30 @@ impl Batch<'_, '_> {
         if listing == Some(Listing::Deleting) {
             return Ok(Ok(kept));
         }
-        let keys = self.keys_of(&owned)?;
-        let mine = self.webhooks_of(&owned);
-        let counts = (mine.len(), keys.len());
-        for key in keys {
-            self.drop_key(key.hash)?;
-            self.after.consequences.note(|| Some(shown::key_revoked(&key)));
-        }
-        for webhook in mine {
-            self.follow(webhooks::delete_with_tenant(&webhook, self.now))?;
-        }
-        let unlisted = self.after.consequences.unlisted();
-        self.audit(by, Some(shown::tenant_deleted(&kept, counts, unlisted)))?;
-        self.audit_consequences(by)?;
         let deletion = Deletion { since: self.now.max(self.newest_key().time()), events: 0, deliveries: 0 };
-        let deleting = Tenant { listing: Listing::Deleting, deletion: Some(deletion), ..kept };
+        let deleting = Tenant { listing: Listing::Deleting, deletion: Some(deletion), ..kept.clone() };
         self.put_tenant(no, &deleting)?;
         let running = RunningDeletion::new(no, deleting.clone(), deletion);
         self.give_keys_behind(running.until);
         self.memory.deletions.push_back(running);
+        self.put_away(&owned, &kept, by)?;
         Ok(Ok(deleting))
+    }
+
+    /// Revokes the keys and deletes the webhooks of a tenant that is being deleted.
+    fn put_away(&mut self, owned: &Owned, kept: &Tenant, by: &Origin) -> Result<(), Error> {
+        let (keys, webhooks) = (self.keys_of(owned)?, self.webhooks_of(owned));
+        let counts = (webhooks.len(), keys.len());
+        for key in keys {
+            self.drop_key(key.hash)?;
+            self.after.consequences.note(|| Some(shown::key_revoked(&key)));
+        }
+        for webhook in webhooks {
+            self.follow(webhooks::delete_with_tenant(&webhook, self.now))?;
+        }
+        let unlisted = self.after.consequences.unlisted();
+        self.audit(by, Some(shown::tenant_deleted(kept, counts, unlisted)))?;
+        self.audit_consequences(by)
     }
 
     /// Gives later events keys behind this one, so that the key alone tells which events a deletion erases, also after a crash.

@@ -13,6 +13,7 @@ use crate::store::error::Error;
 use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
+use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync::{self, Identity};
 use crate::store::rules::webhooks::{self, Follows, Standing};
@@ -151,6 +152,8 @@ impl Batch<'_, '_> {
                 self.park_pending(endpoint.no)?;
                 self.fell_asleep(&endpoint)?;
             }
+            // What waits for it ends as the tenant's deliveries are erased.
+            Follows::Deleted if self.shared.registry().listing(endpoint.tenant_no) == Listing::Deleting => {}
             Follows::Deleted => self.end_pending(endpoint.no)?,
         }
         self.after.committed.state_changes.push(endpoint);

@@ -209,6 +209,7 @@ impl Batch<'_, '_> {
         }
         for no in theirs {
             self.tables.endpoint()?.remove(no)?;
+            self.memory.backlogs.remove(&EndpointNo(no));
         }
         running.looked_at = last.unwrap_or(running.looked_at);
         Ok(last.is_none())

@@ -1,7 +1,7 @@
 //! What memory must know of a store before its writer runs: webhooks, tenants, keys, how far each work has come, and what the index
 //! does not have yet.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
@@ -166,7 +166,14 @@ pub(in crate::store) fn read_memory(
 /// its row tells of a purge. When that row is lost, the deliveries that the purge had still to end are sent: no delivery says that it
 /// was to end, since a purge writes one row however many wait. The damaged row is a finding, so the operator hears of it and may
 /// purge again.
-pub(in crate::store) fn missing_jobs(registry: &Registry, memory: &Memory, due: &ByEndpoint<u64>) -> Vec<RunningJob> {
+///
+/// What waits for a webhook of a tenant that is being deleted has none: it ends as the tenant's deliveries are erased.
+pub(in crate::store) fn missing_jobs(
+    database: &Database,
+    registry: &Registry,
+    memory: &Memory,
+    due: &ByEndpoint<u64>,
+) -> Result<Vec<RunningJob>, Error> {
     let missing = |endpoint: &EndpointNo| {
         let task = match registry.entry(*endpoint) {
             // Deleted, or its row is lost: nobody knows where to send what waits for it.
@@ -177,11 +184,35 @@ pub(in crate::store) fn missing_jobs(registry: &Registry, memory: &Memory, due: 
         let job = Job { task, until: memory.counters.last_key, ..Job::default() };
         Some(RunningJob { endpoint: *endpoint, job })
     };
-    let has_job = |no: EndpointNo| memory.jobs.iter().any(|running| running.endpoint == no);
+    let with_job: HashSet<EndpointNo> = memory.jobs.iter().map(|running| running.endpoint).collect();
     let mut waited_for: Vec<&EndpointNo> = due.keys().chain(memory.backlogs.keys()).collect();
     waited_for.sort_unstable();
     waited_for.dedup();
-    waited_for.into_iter().filter_map(missing).filter(|running| !has_job(running.endpoint)).collect()
+    let mut jobs: Vec<_> = waited_for.into_iter().filter(|no| !with_job.contains(no)).filter_map(missing).collect();
+    let erased = erased_with_tenant(database, memory, jobs.iter().map(|running| running.endpoint))?;
+    jobs.retain(|running| !erased.contains(&running.endpoint));
+    Ok(jobs)
+}
+
+/// Those of the webhooks whose tenant is being deleted.
+fn erased_with_tenant(
+    database: &Database,
+    memory: &Memory,
+    webhooks: impl Iterator<Item = EndpointNo>,
+) -> Result<HashSet<EndpointNo>, Error> {
+    let deleting: HashSet<TenantNo> = memory.deletions.iter().map(|running| running.no).collect();
+    let mut found = HashSet::new();
+    if deleting.is_empty() {
+        return Ok(found);
+    }
+    let txn = database.begin_read()?;
+    let table = schema::read(&txn, ENDPOINT)?;
+    for no in webhooks {
+        if deleting.contains(&owner_of(&table, no)?) {
+            found.insert(no);
+        }
+    }
+    Ok(found)
 }
 
 /// Which webhooks are ordered, and which delivery of each had its turn: the one that waits for an attempt in the due table. Where

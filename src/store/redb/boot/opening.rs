@@ -65,7 +65,7 @@ pub(in crate::store) fn open(site: Site<'_>, limits: Limits, moment: Moment) -> 
     let journal = recovery::begin(&database, site, &recovered, &counters)?;
     let (registry, counters) = read_registry(&database, &sealer)?;
     let mut memory = read_memory(&database, counters, limits, moment)?;
-    memory.jobs.extend(missing_jobs(&registry, &memory, &due));
+    memory.jobs.extend(missing_jobs(&database, &registry, &memory, &due)?);
     read_order(&database, &registry, &mut memory, &due)?;
     let tail = read_tail(&database, &registry, node, &memory)?;
     let (findings, quarantined) = read_findings(&database)?;

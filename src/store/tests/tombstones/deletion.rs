@@ -266,3 +266,30 @@ fn a_tenant_that_is_listed_again_gets_no_answer_of_the_erased() {
     let report = check(&path(lab.stopped().write().path())).unwrap();
     assert!(report.is_clean(), "{report}");
 }
+
+#[test]
+fn what_waits_for_a_deleted_tenant_ends_without_jobs() {
+    let folder = filled().stopped().write();
+    let killed = {
+        let mut stepped = Stepped::open(&options(&path(folder.path())), 3).unwrap();
+        while stepped.is_at_work() {
+            stepped.turn().unwrap();
+        }
+        let runtime = Runtime::new().unwrap();
+        let store = stepped.store.clone();
+        drop(runtime.spawn(async move { store.by_test().delete_tenant(gone()).await }));
+        wait_until("it waits for the writer", || stepped.is_asked());
+        stepped.turn().unwrap();
+        assert!(!stepped.is_at_work(), "no job walks all that is due");
+        Image::of(folder.path())
+    };
+    let folder = killed.write();
+    let mut stepped = Stepped::open(&options(&path(folder.path())), 3).unwrap();
+    assert!(!stepped.is_at_work(), "nor after a start");
+    while stepped.store.has_tenant("shop", "gone") {
+        stepped.turn().unwrap();
+    }
+    stepped.close().unwrap();
+    let report = check(&path(folder.path())).unwrap();
+    assert!(report.is_clean(), "{report}");
+}
