@@ -203,6 +203,10 @@ fn a_check_names_the_first_row_that_was_tampered_with() {
     assert!(newest[0].contains("ends too early"), "{newest:?}");
     let all = tampered(&|rows| keys.iter().for_each(|key| rows.remove(*key)));
     assert!(all[0].contains("is empty, and should not be"), "{all:?}");
+    let folder = image.write();
+    redb_table::drop_rows(&path(folder.path()));
+    let table = faults(&folder);
+    assert!(table.iter().any(|fault| fault.contains("is empty, and should not be")), "its table is gone: {table:?}");
 }
 
 #[test]
@@ -351,6 +355,15 @@ mod redb_table {
         let txn = database.begin_write().unwrap();
         change(&mut Rows(txn.open_table(AUDIT).unwrap()));
         txn.commit().unwrap();
+    }
+
+    /// Takes the table away, and leaves what is said of its rows.
+    pub(super) fn drop_rows(path: &Path) {
+        let database = Database::open(path).unwrap();
+        let txn = database.begin_write().unwrap();
+        txn.delete_table(AUDIT).unwrap();
+        txn.commit().unwrap();
+        recount(&database).unwrap();
     }
 
     /// Makes a store of a release that had no audit log.

@@ -31,7 +31,7 @@ pub(in crate::store) fn judge(txn: &ReadTransaction, node: Node) -> Result<Optio
     let kept = twice(&schema::read(txn, STATE)?, AUDITED, record::read_chain);
     let (chain, is_known) = kept.ok().flatten().map_or((Chain::default(), false), |chain| (chain, true));
     let (mut expected, mut last) = (chain.anchor, None);
-    let Some(table) = rows(txn)? else { return Ok(None) };
+    let Some(table) = rows(txn)? else { return Ok((chain.head != chain.anchor).then_some(Broken::Emptied)) };
     for row in table.range::<u64>(..)? {
         let (key, row) = row?;
         let (key, row) = (AuditKey(key.value()), row.value());
@@ -46,7 +46,7 @@ pub(in crate::store) fn judge(txn: &ReadTransaction, node: Node) -> Result<Optio
     Ok((expected != chain.head).then(|| last.map_or(Broken::Emptied, |key| Broken::Short(node.audit_id(key)))))
 }
 
-/// The table of the log. `None` in a store of this version that was never opened by a release that has the log.
+/// The table of the log. `None` in a store that was never opened by a release that has the log, or from which somebody took it out.
 fn rows(txn: &ReadTransaction) -> Result<Option<ReadOnlyTable<u64, &'static [u8]>>, Error> {
     match schema::read(txn, AUDIT) {
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
