@@ -11,6 +11,7 @@
 //! A worker is a task with at most one connection to one endpoint. When an attempt has ended it takes the endpoint's next
 //! delivery. When there is none it waits for a while with the connection open, and then ends.
 
+mod settings;
 mod turn;
 
 #[cfg(test)]
@@ -22,21 +23,19 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot, watch};
-use tracing::{error, info, warn};
+use tracing::error;
 
+pub(crate) use self::settings::Settings;
 use super::complaints::Complaints;
-use super::connect::Connector;
 use super::cut::Cut;
 use super::exchange::connection::Connection;
 use super::postponed::{PAUSE, Postponed};
-use super::queues::{HealthSignal, Limits, Queues, Start, State};
+use super::queues::{HealthSignal, Queues, Start, State};
 use super::seldom::Seldom;
 use super::shortage::Shortage;
 use super::tokens::Tokens;
 use crate::clock;
 use crate::domain::id::{DeliveryKey, EndpointNo};
-use crate::domain::webhook::egress::ByProxy;
-use crate::domain::webhook::target::Guard;
 use crate::store::{Committed, Ready, Store};
 
 /// Runs attempts until it is stopped.
@@ -60,49 +59,6 @@ pub(crate) struct Pump {
     refusals: Seldom,
     complaints: Complaints,
     tokens: Tokens,
-}
-
-/// The settings of attempts. They are replaced as a whole by a reload, and when a file that the connector was made of has
-/// changed.
-pub(crate) struct Settings {
-    pub(crate) connector: Connector,
-    pub(crate) guard: Guard,
-    pub(crate) limits: Limits,
-    pub(crate) response_capture: usize,
-    /// What the attempts of webhooks go through that say nothing about it.
-    pub(crate) proxy: Option<Arc<ByProxy>>,
-    /// Whether plain http is allowed for dialects that ask for https.
-    pub(crate) danger_allow_http: bool,
-}
-
-impl Settings {
-    /// If a file of the connector has changed: these settings, and the same settings with a new connector. `None` when no file
-    /// has changed, or when the new content cannot be used.
-    fn renewed(self: Arc<Self>) -> Option<(Arc<Self>, Self)> {
-        static SAID: Seldom = Seldom::new();
-        let path = self.connector.outdated_by()?;
-        match self.connector.renewed() {
-            Ok(connector) => {
-                info!("{} has changed and was read again", path.display());
-                let Self { guard, limits, response_capture, proxy, danger_allow_http, .. } = &*self;
-                let renewed = Self {
-                    connector,
-                    guard: guard.clone(),
-                    limits: *limits,
-                    response_capture: *response_capture,
-                    proxy: proxy.clone(),
-                    danger_allow_http: *danger_allow_http,
-                };
-                Some((self, renewed))
-            }
-            Err(cause) => {
-                if SAID.is_time(clock::steady()) {
-                    warn!("{} has changed and cannot be used, so what it held before still counts: {cause}", path.display());
-                }
-                None
-            }
-        }
-    }
 }
 
 impl Pump {

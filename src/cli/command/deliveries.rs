@@ -123,7 +123,7 @@ impl Deliveries {
 impl List {
     fn run(self, out: &Out) -> Result<Exit, Failure> {
         let service = self.whose.service()?;
-        let find = |webhook| webhooks::find_among(&service, self.whose.tenant(), webhook);
+        let find = |webhook| webhooks::find::find_among(&service, self.whose.tenant(), webhook);
         let webhook = self.webhook.as_ref().map(find).transpose()?;
         let of = [("tenant", self.tenant().map(str::to_owned)), ("webhook", webhook)];
         let answer = service.ask(Call::get("/v1/admin/deliveries").query(self.query().into_iter().chain(of)))?;

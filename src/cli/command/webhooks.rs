@@ -1,6 +1,7 @@
 //! `webhooks`: the subscribed endpoints.
 
 pub(in crate::cli) mod edit;
+pub(in crate::cli) mod find;
 pub(in crate::cli) mod purge;
 pub(in crate::cli) mod settings;
 pub(in crate::cli) mod trial;
@@ -15,13 +16,14 @@ use url::{ParseError, Url};
 use zeroize::Zeroizing;
 
 use super::webhooks::edit::Edit;
+use super::webhooks::find::find;
 use super::webhooks::purge::Purge;
 use super::webhooks::settings::{Given, Settings};
 use super::webhooks::trial::Test;
 use crate::api::document::members::Members;
-use crate::api::document::webhook::{Found, ShownOnce, Webhook, WebhookSecret};
+use crate::api::document::webhook::{ShownOnce, Webhook, WebhookSecret};
 use crate::cli::args::{self, Target};
-use crate::cli::client::{Answer, Call, Error, Everything, Served, Service};
+use crate::cli::client::{Answer, Call, Everything, Served};
 use crate::cli::named::Name;
 use crate::cli::output::exit::{Exit, Failure};
 use crate::cli::output::hint::Hint;
@@ -30,7 +32,6 @@ use crate::cli::output::table::Column;
 use crate::cli::output::words::json_line;
 use crate::cli::output::words::{in_cell, record};
 use crate::cli::whose::{TENANT, Whose, is_one, listed};
-use crate::domain::id::has_own_form;
 
 /// List, add and change webhooks: the endpoints that events are delivered to
 #[derive(Debug, Subcommand)]
@@ -293,44 +294,6 @@ fn shown_once(answer: &Answer, out: &Out) -> Result<Exit, Failure> {
         out.note("The secret is shown once; give it to whoever runs the endpoint.");
     }
     Ok(Exit::Ok)
-}
-
-/// The service, and the id of a webhook: an id is found in every tenant, a name in the target alone.
-pub(crate) fn find(target: &Target, webhook: &Name) -> Result<(Service, String), Failure> {
-    let service = target.reach.service()?;
-    let id = find_among(&service, Some(target.tenant()), webhook)?;
-    Ok((service, id))
-}
-
-/// The id of a webhook of one tenant, of all of a provider, or with `None` of all.
-pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<String, Failure> {
-    if has_own_form(webhook.as_str()) {
-        return Ok(webhook.as_str().to_owned());
-    }
-    let found = named(service, whose, webhook)?;
-    let ids: Vec<&str> = found.iter().map(|webhook| webhook.id.as_str()).collect();
-    match whose.filter(|_| ids.is_empty()) {
-        Some(whose) => Err(nowhere(service, whose, webhook)?),
-        None => webhook.only(&ids, "webhook", Hint::service("webhooks list --all")),
-    }
-}
-
-/// The webhooks of this name, of one tenant, of all of a provider, or with `None` of all.
-fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Found>, Error> {
-    let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]);
-    service.rows(WEBHOOKS, &filters.collect::<Vec<_>>())
-}
-
-/// The failure for a name that no webhook of `whose` has. It names another tenant that has such a webhook, if there is one.
-fn nowhere(service: &Service, whose: &str, webhook: &Name) -> Result<Failure, Error> {
-    let elsewhere = named(service, None, webhook)?;
-    Ok(match elsewhere.first().map(|found| tenant_of(&found.provider, &found.tenant)) {
-        Some(other) => {
-            let message = format!("no webhook of {whose} is named `{webhook}`, but one of {other} is");
-            Failure::negative(message, Hint::again_with_value("--tenant", other))
-        }
-        None => Failure::negative(format!("no webhook is named `{webhook}`"), Hint::tenants("webhooks list")),
-    })
 }
 
 /// `PROVIDER/TENANT` of a row.

@@ -11,13 +11,15 @@ use super::*;
 use crate::config::dialect::read_all;
 use crate::config::fault::Faults;
 use crate::deliver::attempt::tests::PANICS_ONCE;
-use crate::deliver::connect::Options;
+use crate::deliver::connect::{Connector, Options};
+use crate::deliver::queues::Limits;
 use crate::domain::delivery::outcome::Class;
 use crate::domain::delivery::retry::{Policy, Retry};
 use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::WebhookSettings;
+use crate::domain::webhook::target::Guard;
 use crate::store::{self, DesiredState, FileWebhook, Filter, Fit, Of, Owned, Publication, Space, View};
 
 /// An endpoint that answers every request with 200.

@@ -18,6 +18,7 @@ pub(in crate::store) mod backup;
 pub(in crate::store) mod batch;
 pub(in crate::store) mod boot;
 pub(in crate::store) mod bulk;
+pub(in crate::store) mod committed;
 pub(in crate::store) mod counted;
 pub(in crate::store) mod entry_sum;
 pub(in crate::store) mod journal;

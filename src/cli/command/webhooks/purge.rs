@@ -39,7 +39,7 @@ enum Waiting {
 
 impl Purge {
     pub(crate) fn run(self, out: &Out) -> Result<Exit, Failure> {
-        let (service, id) = webhooks::find(&self.target, &self.webhook)?;
+        let (service, id) = webhooks::find::find(&self.target, &self.webhook)?;
         let status = self.status.status().name();
         let wish = Wish { status, until: self.until.as_deref() };
         let answer = service.ask(Call::post(format!("/v1/webhooks/{id}/purge"), json_line(&wish)))?;
