@@ -37,7 +37,11 @@ impl World {
 
     /// What a person has cancelled stays so, and tests are not made again.
     fn look_at_found(&mut self, what: Lost, found: &[DeliveryKey]) -> Held {
-        for key in found.iter().filter(|_| what == Lost::Failed) {
+        for key in found {
+            if what == Lost::Missed {
+                self.look_at_missed(*key)?;
+                continue;
+            }
             let view = self.process().stepped.reader().delivery_by_key(*key)?;
             let view = view.ok_or_else(|| Broken(format!("{key:?} is to be recovered, and is not there")))?;
             let is_lost = matches!(view.delivery.state, State::Failed { end, .. } if end != End::Cancelled);
@@ -46,6 +50,12 @@ impl World {
             self.compare(*key, &view)?;
         }
         Ok(())
+    }
+
+    /// A delivery that was made for a missed event before can be missed again when retention took it.
+    fn look_at_missed(&mut self, key: DeliveryKey) -> Held {
+        let is_known = self.book.deliveries.get(&key).is_some_and(|known| !known.is_gone);
+        if is_known { self.look_at_missing(key) } else { Ok(()) }
     }
 
     /// As many were brought back as wait now and did not before.

@@ -20,6 +20,8 @@ use tokio::net::{TcpStream, UnixStream};
 pub(crate) struct Client {
     address: Address,
     headers: Vec<(String, String)>,
+    /// Whether it asks another program than the relay, whose answers nobody has described.
+    is_of_another: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -30,7 +32,12 @@ pub(crate) enum Address {
 
 impl Client {
     pub(crate) fn new(address: Address) -> Self {
-        Self { address, headers: Vec::new() }
+        Self { address, headers: Vec::new(), is_of_another: false }
+    }
+
+    /// A client of another program than the relay.
+    pub(crate) fn of_another(address: Address) -> Self {
+        Self { is_of_another: true, ..Self::new(address) }
     }
 
     pub(crate) fn with_key(self, key: &str) -> Self {
@@ -85,13 +92,15 @@ impl Client {
             Address::Tcp(address) => handshake(TcpStream::connect(address).await?).await,
             Address::Unix(path) => handshake(UnixStream::connect(path).await?).await,
         };
-        Ok(Connection { sender: sender.map_err(io::Error::other)?, headers: self.headers.clone() })
+        let sender = sender.map_err(io::Error::other)?;
+        Ok(Connection { sender, headers: self.headers.clone(), is_of_another: self.is_of_another })
     }
 }
 
 pub(crate) struct Connection {
     sender: SendRequest<Full<Bytes>>,
     headers: Vec<(String, String)>,
+    is_of_another: bool,
 }
 
 impl Connection {
@@ -116,7 +125,9 @@ impl Connection {
         let (head, body) = self.sender.send_request(request).await.map_err(io::Error::other)?.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let answer = Answer { status: head.status.as_u16(), headers: head.headers, body };
-        described::check(&method, path, &answer);
+        if !self.is_of_another {
+            described::check(&method, path, &answer);
+        }
         Ok(answer)
     }
 }

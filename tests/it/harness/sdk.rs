@@ -50,7 +50,7 @@ impl Sdk {
 
     /// Sends a request past the relay, as a forger or a replay would. Returns the status of the answer.
     pub(crate) async fn status(&self, path: &str, headers: &[(String, String)], body: &str) -> u16 {
-        let client = Client::new(Address::Tcp(self.address));
+        let client = Client::of_another(Address::Tcp(self.address));
         let client = headers.iter().fold(client, |client, (name, value)| client.with_header(name, value));
         client.send(http::Method::POST, path, "application/json", body.to_owned().into()).await.status
     }
