@@ -16,7 +16,7 @@ pub(crate) use proxy::{ByProxy, Proxy};
 pub(crate) use tls::{OwnTls, TlsId};
 
 use super::secret::Secret;
-use super::settings::Member;
+use super::settings::member::Member;
 use super::settings::read::{Read, refused, text};
 use crate::domain::dialect::Dialect;
 use crate::domain::headers::Headers;

@@ -4,14 +4,15 @@
 //! [`Setting::read`] and print it with [`WebhookSettings::members`], so a new setting is taken, shown and kept everywhere at once.
 
 mod attempts;
+pub(crate) mod member;
 pub(super) mod read;
 
-use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 pub(crate) use attempts::{CONCURRENCIES, TIMEOUTS, disable_json, rate_json, retry_json};
 
+use member::Member;
 use read::{Read, refused};
 
 use super::egress::{self, Egress, Part};
@@ -89,13 +90,6 @@ pub(crate) enum Setting {
     Ordered(bool),
     OnFailure(Option<OnFailure>),
     Egress(Part),
-}
-
-/// A setting as a member of an object: its name, and its value in JSON, with secret values masked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Member<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) json: Cow<'a, str>,
 }
 
 /// A setting as the store keeps it.

@@ -32,7 +32,7 @@ impl Batch<'_, '_> {
     /// One slice, while there is a part of the log that is not listed; while others wait for this commit, not in every one.
     pub(in crate::store) fn relist(&mut self, is_awaited: bool) -> Result<(), Error> {
         let Some(unlisted) = self.memory.counters.unlisted else { return Ok(()) };
-        if !has_room(self.memory, &self.shared, self.allocated()) || !self.memory.relist_pace.begin(self.steady, is_awaited) {
+        if !has_room(self.memory, self.shared, self.allocated()) || !self.memory.relist_pace.begin(self.steady, is_awaited) {
             return Ok(());
         }
         let slice = self.unlisted_slice(unlisted)?;

@@ -36,6 +36,9 @@ pub(in crate::store) struct Snapshot<'a> {
     scopes: Vec<Scope>,
 }
 
+/// An event's id and type.
+type IdAndType = (Box<str>, Box<str>);
+
 impl<'a> Snapshot<'a> {
     pub(in crate::store) fn txn(&self) -> &ReadTransaction {
         &self.txn
@@ -150,7 +153,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// An event's id and type. Of a damaged event it is still told what became of its deliveries.
-    pub(super) fn event_name(&self, key: EventKey) -> Result<Option<(Box<str>, Box<str>)>, Error> {
+    pub(super) fn event_name(&self, key: EventKey) -> Result<Option<IdAndType>, Error> {
         match self.event(key) {
             Ok(stored) => Ok(stored.map(|stored| (stored.event.id, stored.event.kind))),
             Err(Error::Damaged { .. }) => Ok(Some((self.reader.shared.node.event_id(key).into(), Box::default()))),
