@@ -115,6 +115,8 @@ impl Day {
         let answer = self.ask(Question::Publish(Vec::new()), async move { Answer::Published(store.accept(all).await) });
         let Answer::Published(results) = answer else { unreachable!("events were published") };
         results.into_iter().for_each(|result| assert_eq!(result.expect("accepted").deliveries, 2));
+        // The service looks every two seconds. Without a look the room only shrinks by what is taken in.
+        self.stepped.store.look_at_disk().expect("a look at the disk");
         self.hands.advance(STEP);
     }
 
