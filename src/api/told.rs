@@ -83,7 +83,7 @@ fn refused_for(problem: &Problem) -> Option<RefusedFor> {
         Problem::TooFast { .. } | Problem::RateLimited { .. } => Some(RefusedFor::Rate),
         Problem::Unavailable(STOPPING) | Problem::Refused(Refusal::Closing) => Some(RefusedFor::Stopping),
         Problem::Refused(refusal) => match refusal {
-            Refusal::IdTaken(_) | Refusal::KeyTaken => Some(RefusedFor::Conflict),
+            Refusal::IdTaken(_) | Refusal::UidTaken { .. } | Refusal::KeyTaken => Some(RefusedFor::Conflict),
             Refusal::Full => Some(RefusedFor::Full),
             Refusal::DiskLow => Some(RefusedFor::DiskLow),
             Refusal::NoTenant(_) | Refusal::TenantRemoved(_) | Refusal::NoLink { .. } => Some(RefusedFor::Invalid),

@@ -22,6 +22,7 @@ use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
 use crate::domain::rate::{NoRate, Rate};
 use crate::domain::time::Timestamp;
+use crate::domain::uid::{Uid, is_id_or_uid};
 use crate::domain::units::parse_duration;
 use crate::domain::webhook::pattern::{Pattern, check_type_name};
 
@@ -100,6 +101,16 @@ pub(crate) fn one_tenant(text: &str) -> Result<(String, String), String> {
 /// Checks an id or a provider's name, which a path or a header can hold without escapes.
 pub(crate) fn id(text: &str) -> Result<String, String> {
     if is_name(text) { Ok(text.to_owned()) } else { Err("an id is 1 to 64 of A-Za-z0-9_-".into()) }
+}
+
+/// Checks an id or a uid.
+pub(crate) fn id_or_uid(text: &str) -> Result<String, String> {
+    if is_id_or_uid(text) { Ok(text.to_owned()) } else { Err("an id or a uid is 1 to 256 of A-Za-z0-9-_.".into()) }
+}
+
+/// Checks a uid.
+pub(crate) fn uid(text: &str) -> Result<String, String> {
+    Uid::parse(text).map(|uid| uid.to_string()).map_err(|reason| format!("a uid {reason}"))
 }
 
 /// Checks the name of an event type.

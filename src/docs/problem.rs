@@ -74,14 +74,14 @@ problem_types! {
         cause "The webhook, key or tenant stands in the config file, and the file alone changes it. Enable, test, retry and, without `secret_file`, rotate-secret work all the same.",
         remedy "Change the file that `detail` names and run `hookwheel reload`.";
     IdTaken: 409 "id-taken" "The id was used for another event",
-        cause "An event with this `id`, or with this `Idempotency-Key`, was published before with other content.",
-        remedy "Give the new event an id of its own. To repeat a publication send the very same `type`, `tenant`, `occurred_at`, `attributes`, `channels`, `connection` and bytes of `data`: that is answered 200 with the first answer.";
+        cause "An event with this `id`, `uid` or `Idempotency-Key` was published before with other content.",
+        remedy "Give the new event an id or uid of its own. To repeat a publication send the very same `uid`, `type`, `tenant`, `occurred_at`, `attributes`, `channels`, `connection` and bytes of `data`: that is answered 200 with the first answer.";
     Limit: 409 "limit-reached" "A limit is reached",
         cause "The key, provider or tenant has as many webhooks, keys or event types as it may have. `detail` names the limit.",
         remedy "Delete what is not used, then call again.";
     NameTaken: 409 "name-taken" "The name is taken",
-        cause "Another webhook of the tenant has this name, and in this dialect or file a webhook is found by its name.",
-        remedy "Take another name, or delete the other webhook first.";
+        cause "Another webhook of the tenant has this name or `uid`, or another tenant of the provider has this `uid`. By it one is to be found.",
+        remedy "Take another one, or take it away from the holder that `detail` names.";
     Removed: 409 "removed" "It was taken out of the config file",
         cause "The webhook, or its tenant or provider, stood in the config file and was taken out. Its log is kept, and nothing is sent to it.",
         remedy "Put it back into the file and run `hookwheel reload`, or delete the webhook.";

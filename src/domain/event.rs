@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::channels::{CHANNEL_BYTES, Channels, OF_EVENT_MAX};
 use super::id::EventKey;
 use super::time::Timestamp;
+use super::uid::Uid;
 
 /// What a publisher says about an event besides its data: names with JSON scalars (string, number, true, false, null). The
 /// scalars are kept as they were written, so that `7` and `"7"` stay different.
@@ -30,6 +31,8 @@ pub(crate) struct Event {
     pub(crate) key: EventKey,
     /// The id on the wire: the publisher's own, or `evt_` and a ULID.
     pub(crate) id: Box<str>,
+    /// The publisher's second name for it, which goes into no request.
+    pub(crate) uid: Option<Uid>,
     pub(crate) provider: Arc<str>,
     /// The tenant that the event is for. `None` for all tenants of the provider.
     pub(crate) tenant: Option<Box<str>>,
@@ -58,7 +61,8 @@ impl Event {
     /// How many bytes of memory the event takes: its content, attributes and channels, and a flat amount for everything else.
     pub(crate) fn bytes(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(attribute_bytes).sum();
-        self.content.bytes.len() + attributes + self.channels.bytes() + self.schema_errors.len() + EVENT_BYTES
+        let uid = self.uid.as_ref().map_or(0, |uid| uid.as_str().len());
+        self.content.bytes.len() + attributes + self.channels.bytes() + self.schema_errors.len() + uid + EVENT_BYTES
     }
 }
 
@@ -136,6 +140,7 @@ pub(crate) mod fixture {
         Event {
             key: EventKey(key),
             id: "evt_1".into(),
+            uid: None,
             provider: "acme".into(),
             tenant: None,
             kind: "a.b".into(),
@@ -204,6 +209,8 @@ mod tests {
         assert_eq!(plain.bytes() - fixture::event(1, 0).bytes(), 1_000);
         let judged = Event { schema_errors: "[{}]".into(), ..plain.clone() };
         assert_eq!(judged.bytes() - plain.bytes(), 4);
+        let called = Event { uid: Uid::parse("order").ok(), ..plain.clone() };
+        assert_eq!(called.bytes() - plain.bytes(), 5);
     }
 
     #[test]

@@ -124,6 +124,13 @@ pub(crate) enum Denied {
     NameOfRemoved { name: Box<str>, id: Box<str> },
     #[error("the webhook `{0}` of the config file has the name of one that the API made; name it otherwise, or delete that one")]
     NameTakenByApi(Box<str>),
+    #[error("the uid `{uid}` is that of {holder}; take another, or take it away from that one first")]
+    UidTaken { uid: Box<str>, holder: Box<str> },
+    #[error(
+        "the webhook `{webhook}` of the config file has the uid `{uid}`, which is that of {holder}; take another, or take it away from \
+         that one first"
+    )]
+    UidTakenByApi { webhook: Box<str>, uid: Box<str>, holder: Box<str> },
     #[error("this key, or a revoked one, has made {0} webhooks, which is the limit; delete one first")]
     TooMany(u32),
     #[error("no such open connection")]

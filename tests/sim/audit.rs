@@ -112,7 +112,7 @@ impl World {
                 law!(!is_known, "publication {number} was taken twice, now as {accepted:?}");
                 self.accepted(number, &accepted)
             }
-            Err(Refusal::IdTaken(_) | Refusal::KeyTaken) => {
+            Err(Refusal::IdTaken(_) | Refusal::UidTaken { .. } | Refusal::KeyTaken) => {
                 let others = self.book.published[published.first..].iter().filter(|other| other.first == published.first);
                 let differs = others.clone().any(|other| other.content != published.content);
                 law!(differs, "publication {number} was refused, and nothing else has its id or its key");

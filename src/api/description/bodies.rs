@@ -20,6 +20,9 @@ pub(super) struct NewEvent {
     /// The event's id on the wire and in the API, unique in the tenant while the event is kept. Absent: the service makes one.
     #[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,64}$"))]
     id: Option<String>,
+    /// A second name of your own, unique in the tenant while the event is kept. It is taken wherever the id is, and goes to no webhook.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-]{1,256}$"))]
+    uid: Option<String>,
     /// When it happened, with any offset. Absent: when it was published.
     #[schemars(extend("format" = "date-time"))]
     occurred_at: Option<String>,
@@ -103,6 +106,10 @@ enum Switched {
 #[derive(JsonSchema)]
 #[schemars(inline)]
 pub(in crate::api) struct Settings {
+    /// A second name of your own, which no other webhook of the tenant has. Every path and filter that takes its id takes it too.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-]{1,256}$"))]
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
     /// Which of the events that match by type are sent, by their content: a JSON filter of at most 16 KiB and 16 levels.
     #[schemars(skip_serializing_if = "Option::is_none")]
     filter: Option<Map<String, Value>>,

@@ -77,6 +77,7 @@ fn of_webhooks(call: Call) -> Option<Operation> {
             .paged()
             .expands()
             .query("name", "Those of this name.", json!({"type": "string"}))
+            .query("uid", "The one of this uid.", id())
             .query("metadata", METADATA, metadata())
             .answer::<Page<Webhook>>(200, "A page of webhooks."),
         Call::ShowWebhook => of("getWebhook", "Show a webhook").expands().answer::<Webhook>(200, "The webhook."),
@@ -190,6 +191,7 @@ fn of_admin(call: Call) -> Option<Operation> {
             .paged()
             .query("tenant", TENANT, target())
             .query("name", "Those of this name.", json!({"type": "string"}))
+            .query("uid", "Those of this uid, of each tenant one at most.", id())
             .query("failing", "Those whose last deliveries failed, or the others.", json!({"type": "boolean"}))
             .query("metadata", METADATA, metadata())
             .answer::<Page<webhook::Webhook>>(200, "A page of webhooks, each with its provider and tenant."),
@@ -336,7 +338,7 @@ fn text() -> Value {
 }
 
 fn id() -> Value {
-    json!({"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"})
+    json!({"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,256}$"})
 }
 
 fn target() -> Value {

@@ -48,6 +48,9 @@ pub(crate) struct Line<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Event<'a> {
     pub(crate) id: &'a str,
+    /// The publisher's second name for it. Absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) uid: Option<&'a str>,
     #[serde(rename = "type")]
     pub(crate) kind: &'a str,
     pub(crate) created_at: Exact,

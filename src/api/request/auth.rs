@@ -19,7 +19,7 @@ use crate::api::response::problem::Problem;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes};
 use crate::domain::webhook::endpoint::{Endpoint, Owner};
-use crate::store::{OPERATOR_PROVIDER, Owned};
+use crate::store::{OPERATOR_PROVIDER, Owned, Owners};
 
 /// Who made a request, and which tenant the request is about.
 #[derive(Clone, Debug)]
@@ -159,6 +159,18 @@ impl Caller {
         // The operator's own webhooks belong to a provider that no config names, so a target cannot name them.
         let operators = self.rank == Rank::Operator && *endpoint.provider == *OPERATOR_PROVIDER;
         self.anywhere || own || operators
+    }
+
+    /// Whose webhooks the caller may see, but for what [`Self::sees`] leaves out.
+    pub(crate) fn owners(&self) -> Owners {
+        if self.anywhere {
+            return Owners::All;
+        }
+        let provider: Box<str> = (&*self.provider.name).into();
+        match self.tenant() {
+            Some(tenant) => Owners::Tenant(Owned { provider, tenant: tenant.into() }),
+            None => Owners::Provider(provider),
+        }
     }
 
     /// The maker that is recorded with a key that this caller makes.

@@ -12,6 +12,7 @@ use super::entrance::{Entrance, Way};
 use super::params::Query;
 use super::route::Call;
 use super::settings::{Provider, Settings};
+use super::target::TARGET;
 use crate::api::Api;
 use crate::api::http::slots::Slot;
 use crate::api::response::answer::Rooms;
@@ -22,7 +23,7 @@ use crate::docs::problem::ProblemType;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{Actor, Commands, Denied, Origin, Refusal, WebhookView};
+use crate::store::{Actor, Commands, Denied, Origin, Owners, Refusal, Store, WebhookView};
 
 /// A request at work.
 pub(crate) struct Context<'a> {
@@ -115,9 +116,9 @@ impl Context<'_> {
         self.webhook_by_id(self.id)
     }
 
+    /// The webhook with this id or uid, if the caller sees it.
     pub(crate) fn webhook_by_id(&self, id: &str) -> Result<Arc<Endpoint>, Problem> {
-        let found = self.api.store.webhook(id).filter(|endpoint| self.caller.sees(endpoint));
-        found.ok_or(Problem::NotFound(Resource::Webhook))
+        webhook_of(&self.api.store, &self.caller.owners(), id, |endpoint| self.caller.sees(endpoint))
     }
 
     /// A webhook with the end of its newest attempt. Where the log cannot be read, that is left out: the call itself is done.
@@ -163,6 +164,28 @@ impl Context<'_> {
         format!(
             "{what} was taken out of the config file {file}; put it back there and run `hookwheel reload`, or delete the webhook"
         )
+    }
+}
+
+/// The webhook with this id or uid among those of some owners, if it is seen. An id goes first.
+///
+/// Fails when there is none, and when several tenants have a webhook with the uid.
+pub(crate) fn webhook_of(
+    store: &Store,
+    of: &Owners,
+    id: &str,
+    is_seen: impl Fn(&Endpoint) -> bool,
+) -> Result<Arc<Endpoint>, Problem> {
+    if let Some(found) = store.webhook(id).filter(|endpoint| is_seen(endpoint)) {
+        return Ok(found);
+    }
+    let mut found = store.webhooks_with_uid(of, id, is_seen);
+    match (found.pop(), found.pop()) {
+        (Some(one), None) => Ok(one),
+        (Some(_), Some(_)) => Err(Problem::Wrong(format!(
+            "webhooks of several tenants have the uid `{id}`; name the tenant in {TARGET}, or the webhook by its id"
+        ))),
+        (None, _) => Err(Problem::NotFound(Resource::Webhook)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::response::problem::Problem;
 use crate::api::response::wrong::{Wrong, pointer};
 use crate::config::moment::parse_moment;
-use crate::domain::id::is_name;
+use crate::domain::uid::is_id_or_uid;
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
@@ -194,9 +194,11 @@ impl Query {
         self.read_or_say(name, |text| parse_moment(text, now).map_err(|wrong| wrong.to_string()))
     }
 
-    /// An id of ours or of a publisher; what can be none is noted.
+    /// An id of ours or of a publisher, or a uid; what can be none is noted.
     pub(crate) fn id(&mut self, name: &str) -> Option<String> {
-        self.read_with(name, "is no id: 1 to 64 of A-Za-z0-9_-", |text| is_name(text).then(|| text.to_owned()))
+        self.read_with(name, "is neither an id nor a uid: 1 to 256 of A-Za-z0-9-_.", |text| {
+            is_id_or_uid(text).then(|| text.to_owned())
+        })
     }
 
     pub(crate) fn boolean(&mut self, name: &str) -> Option<bool> {

@@ -95,8 +95,8 @@ pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
     query.finish()?;
     let whose = whose.check(context)?;
-    let is_theirs = |endpoint: &Arc<Endpoint>| whose.holds(&endpoint.provider, &endpoint.tenant);
-    let known = |id: String| store.webhook(&id).filter(is_theirs).ok_or(Problem::NotFound(Resource::Webhook));
+    let is_theirs = |endpoint: &Endpoint| whose.holds(&endpoint.provider, &endpoint.tenant);
+    let known = |id: String| context::webhook_of(store, &whose.owners(), &id, is_theirs);
     let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
     let tenants = whose.tenants(store).await?;
     let found = match with_event(store, &tenants, filter, event).await? {
@@ -200,7 +200,7 @@ mod tests {
             "type=b*",
             "type=",
             "event=",
-            "event=a.b",
+            "event=a/b",
             "stats=failed",
             "cursor=abc",
         ] {

@@ -19,6 +19,7 @@ use crate::domain::event::Event;
 use crate::domain::id::EventKey;
 use crate::domain::json::quote;
 use crate::domain::resource::Resource;
+use crate::domain::uid::Uid;
 use crate::domain::units::parse_duration;
 use crate::store::{Fit, Owned, Space, Store};
 
@@ -174,6 +175,7 @@ fn space(room: usize) -> Space {
 fn print(event: &Event, into: &mut Vec<u8>) {
     let known = document::Event {
         id: &event.id,
+        uid: event.uid.as_ref().map(Uid::as_str),
         kind: &event.kind,
         created_at: event.key.time().into(),
         occurred_at: event.occurred_at.map(Into::into),
@@ -219,6 +221,7 @@ mod tests {
         Event {
             key: EventKey(key),
             id: "evt_1".into(),
+            uid: None,
             provider: "acme".into(),
             tenant: None,
             kind: "a.b".into(),

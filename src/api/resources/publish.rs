@@ -28,6 +28,7 @@ use crate::domain::json::{self, Field, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 use crate::domain::webhook::pattern::check_type_name;
 use crate::store::{Accepted, Publication};
 
@@ -90,7 +91,7 @@ impl Reader<'_> {
         let mut form = Form::read(body, MEMBERS)?;
         let tenant = self.tenant(&mut form)?;
         let kind = kind(&mut form);
-        let id = id(&mut form);
+        let (id, uid) = (id(&mut form), uid(&mut form));
         let occurred_at = form.time("occurred_at");
         let attributes = attributes(&mut form);
         let connection = connection(&mut form, self.dialect());
@@ -104,6 +105,7 @@ impl Reader<'_> {
             tenant,
             kind: kind.unwrap_or_default(),
             id,
+            uid,
             occurred_at,
             attributes,
             connection,
@@ -184,6 +186,7 @@ impl Reader<'_> {
             makes_tenant: self.caller.makes_tenant(),
             environment,
             id: draft.id,
+            uid: draft.uid,
             kind: draft.kind.into(),
             data,
             occurred_at: draft.occurred_at,
@@ -210,7 +213,7 @@ impl Reader<'_> {
 
     /// What makes two publications the same; nothing where nobody will compare.
     fn content(&self, draft: &Draft<'_>) -> [u8; 32] {
-        if draft.id.is_none() && self.idempotency_key.is_none() {
+        if draft.id.is_none() && draft.uid.is_none() && self.idempotency_key.is_none() {
             return [0; 32];
         }
         let mut hash = Sha256::new();
@@ -233,6 +236,10 @@ impl Reader<'_> {
             put(None);
             draft.channels.iter().for_each(|channel| put(Some(channel.as_bytes())));
         }
+        // Two absent parts, which channels never begin with.
+        if let Some(uid) = &draft.uid {
+            [None, None, Some(uid.as_str().as_bytes())].into_iter().for_each(&mut put);
+        }
         hash.finalize().into()
     }
 }
@@ -242,6 +249,7 @@ struct Draft<'a> {
     tenant: Option<Box<str>>,
     kind: Cow<'a, str>,
     id: Option<Box<str>>,
+    uid: Option<Uid>,
     occurred_at: Option<Timestamp>,
     attributes: Attributes,
     connection: Option<Box<str>>,
@@ -273,6 +281,11 @@ fn id(form: &mut Form<'_>) -> Option<Box<str>> {
         form.note("id", "has the form of an id that hookwheel makes; leave it out, or take one of your own, like order-4711");
     }
     Some(id.into())
+}
+
+fn uid(form: &mut Form<'_>) -> Option<Uid> {
+    let uid = form.text("uid")?;
+    Uid::parse(&uid).map_err(|reason| form.note("uid", reason)).ok()
 }
 
 fn connection(form: &mut Form<'_>, dialect: &Dialect) -> Option<Box<str>> {
@@ -346,7 +359,7 @@ fn refused(refusals: impl IntoIterator<Item = Refusal>) -> Problem {
 }
 
 /// The members of a published event.
-const MEMBERS: &[&str] = &["type", "data", "id", "occurred_at", "attributes", "connection", "channels", "tenant"];
+const MEMBERS: &[&str] = &["type", "data", "id", "uid", "occurred_at", "attributes", "connection", "channels", "tenant"];
 
 /// Stands for the id that the store will give, which any header can hold.
 const ANY_ID: &str = "evt_00000000000000000000000000";

@@ -196,7 +196,7 @@ fn kind_of_refusal(refusal: &Refusal) -> ProblemType {
     match refusal {
         Refusal::KeyRevoked => ProblemType::NoKey,
         Refusal::NoTenant(_) | Refusal::TenantRemoved(_) => ProblemType::NotFound,
-        Refusal::IdTaken(_) | Refusal::KeyTaken => ProblemType::IdTaken,
+        Refusal::IdTaken(_) | Refusal::UidTaken { .. } | Refusal::KeyTaken => ProblemType::IdTaken,
         Refusal::NoLink { .. } => ProblemType::Invalid,
         Refusal::Full => ProblemType::StoreFull,
         Refusal::DiskLow => ProblemType::DiskLow,
@@ -227,7 +227,11 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::TenantDeleting(_)
         | Denied::DefaultTenant
         | Denied::ConnectionOpen(_) => ProblemType::WrongState,
-        Denied::NameTaken(_) | Denied::NameOfRemoved { .. } | Denied::NameTakenByApi(_) => ProblemType::NameTaken,
+        Denied::NameTaken(_)
+        | Denied::NameOfRemoved { .. }
+        | Denied::NameTakenByApi(_)
+        | Denied::UidTaken { .. }
+        | Denied::UidTakenByApi { .. } => ProblemType::NameTaken,
         Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,
         Denied::Full => ProblemType::StoreFull,
         Denied::DiskLow => ProblemType::DiskLow,
@@ -335,6 +339,7 @@ mod tests {
     fn each_refusal_has_its_status() {
         for (refusal, status) in [
             (Refusal::IdTaken("a".into()), 409),
+            (Refusal::UidTaken { uid: "u".into(), holder: "a".into() }, 409),
             (Refusal::KeyTaken, 409),
             (Refusal::Full, 507),
             (Refusal::DiskLow, 507),
@@ -356,6 +361,7 @@ mod tests {
             (Denied::DefaultTenant, 409),
             (Denied::NoEventType, 404),
             (Denied::FileOwned, 409),
+            (Denied::UidTaken { uid: "u".into(), holder: "wh_1".into() }, 409),
             (Denied::TooMany(5), 409),
             (Denied::Full, 507),
             (Denied::DiskLow, 507),

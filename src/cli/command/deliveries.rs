@@ -54,11 +54,11 @@ pub(crate) struct List {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     until: Option<String>,
 
-    /// Only those of this event
-    #[arg(long, value_name = "ID", value_parser = args::id)]
+    /// Only those of this event, by its id or its uid
+    #[arg(long, value_name = "ID", value_parser = args::id_or_uid)]
     event: Option<String>,
 
-    /// Only those to this webhook, by its id or its name
+    /// Only those to this webhook, by its id, its name or its uid
     #[arg(long, value_name = "WEBHOOK")]
     webhook: Option<Name>,
 

@@ -35,6 +35,10 @@ pub(crate) struct Send {
     #[arg(long, value_parser = args::id)]
     id: Option<String>,
 
+    /// A second name for it, unique in the tenant, which goes to no webhook
+    #[arg(long, value_parser = args::uid)]
+    uid: Option<String>,
+
     /// When it happened [default: now]
     #[arg(long, value_name = "TIME", value_parser = args::time)]
     occurred_at: Option<String>,
@@ -74,6 +78,8 @@ struct Event<'a> {
     kind: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     occurred_at: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -118,7 +124,7 @@ impl Send {
     /// A call without an answer may have published the event.
     fn unanswered(&self, error: Error) -> Failure {
         let is_lost = matches!(error, Error::Silent { .. } | Error::Broken { .. });
-        let can_be_repeated = self.id.is_some() || self.idempotency_key.is_some();
+        let can_be_repeated = self.id.is_some() || self.uid.is_some() || self.idempotency_key.is_some();
         let failure = Failure::from(error);
         match (is_lost, can_be_repeated) {
             (false, _) => failure,
@@ -140,6 +146,7 @@ impl Send {
         let event = Event {
             kind: &self.kind,
             id: self.id.as_deref(),
+            uid: self.uid.as_deref(),
             occurred_at: self.occurred_at.as_deref(),
             attributes,
             connection: self.connection.as_deref(),

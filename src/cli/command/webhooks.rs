@@ -74,7 +74,7 @@ pub(crate) struct List {
 
 #[derive(Args, Debug)]
 pub(crate) struct One {
-    /// Its id or its name
+    /// Its id, its name or its uid
     webhook: Name,
 
     #[command(flatten)]
@@ -112,7 +112,7 @@ pub(crate) struct Add {
 
 #[derive(Args, Debug)]
 pub(crate) struct Rotate {
-    /// Its id or its name
+    /// Its id, its name or its uid
     webhook: Name,
 
     /// Take the new secret from this file (- for stdin) [default: made by the service]
@@ -332,6 +332,7 @@ const COLUMNS: [Column; 8] = [
 /// The members of a webhook in the order a person asks for them.
 const ORDER: &[&str] = &[
     "id",
+    "uid",
     "name",
     "provider",
     "tenant",

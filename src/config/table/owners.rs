@@ -1,8 +1,10 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
 use crate::domain::schema::Validate;
+use crate::domain::uid::Uid;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::UID;
 
 use super::judge::{Judge, Spoken};
 use super::keys::{Keys, OwnerKind};
@@ -20,6 +22,21 @@ pub(crate) struct Owners<'a> {
     pub(crate) judge: &'a Judge,
     pub(crate) keys: Keys,
     pub(crate) faults: &'a mut Faults,
+}
+
+/// What the webhooks of one tenant are called, each with its place.
+#[derive(Default)]
+struct Called {
+    names: Names<String>,
+    uids: Names<Uid>,
+}
+
+impl Called {
+    fn of(webhooks: &[Webhook]) -> Self {
+        let names = webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.location.clone()));
+        let uids = webhooks.iter().filter_map(|webhook| Some((webhook.settings.uid.clone()?, webhook.location.clone())));
+        Self { names: Names::with(names), uids: Names::with(uids) }
+    }
 }
 
 impl Owners<'_> {
@@ -79,7 +96,7 @@ impl Owners<'_> {
         let rate_limit = table.rate("rate_limit", self.faults).map(|rate| rate.value);
         let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
         let webhooks = table.tables("webhook", self.faults);
-        let webhooks = self.webhooks(webhooks, spoken, &mut Names::default());
+        let webhooks = self.webhooks(webhooks, spoken, &mut Called::default());
         table.finish(self.faults);
         let id = id?;
         let what = format!("the tenant `{}`", id.value);
@@ -88,11 +105,11 @@ impl Owners<'_> {
         Some(Tenant { id: id.value, environment, rate_limit, keys, webhooks })
     }
 
-    fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, names: &mut Names<String>) -> Vec<Webhook> {
-        tables.into_iter().filter_map(|table| self.webhook(table, spoken, names)).collect()
+    fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, called: &mut Called) -> Vec<Webhook> {
+        tables.into_iter().filter_map(|table| self.webhook(table, spoken, called)).collect()
     }
 
-    fn webhook(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Webhook> {
+    fn webhook(&mut self, mut table: Table, spoken: Spoken<'_>, called: &mut Called) -> Option<Webhook> {
         let location = table.location.clone();
         let name = table.label("name", "\"billing\"", self.faults);
         if !table.has("url") {
@@ -102,11 +119,17 @@ impl Owners<'_> {
         let events = self.events(&mut table, spoken);
         let description = table.string("description", self.faults).map(|text| text.value);
         let secret = self.secret(&mut table, "secret_file", spoken.dialect);
+        let uid_location = table.entry(UID).map(|entry| entry.value.location.clone());
         let settings = settings(&mut table, |setting| self.judge.setting(setting, spoken.dialect), self.faults);
         table.finish(self.faults);
         let (name, description) = (name?, description.unwrap_or_default());
         let what = format!("the webhook `{}`", name.value);
-        names.once(name.value.clone(), &name.location, &what, "give each webhook of a tenant a name of its own", self.faults);
+        let advice = "give each webhook of a tenant a name of its own";
+        called.names.once(name.value.clone(), &name.location, &what, advice, self.faults);
+        if let (Some(uid), Some(location)) = (&settings.uid, uid_location) {
+            let (what, advice) = (format!("the uid `{uid}`"), "give each webhook of a tenant a uid of its own, or none");
+            called.uids.once(uid.clone(), &location, &what, advice, self.faults);
+        }
         Some(Webhook { name: name.value, url: url?, events: events?, description, secret, settings, location })
     }
 
@@ -116,10 +139,9 @@ impl Owners<'_> {
         let provider = self.default_provider(&location, providers);
         let unknown_types = provider.unknown_types;
         let tenant = default_tenant(&mut provider.tenants);
-        let judged = tenant.webhooks.iter().map(|webhook| (webhook.name.clone(), webhook.location.clone()));
-        let mut names = Names::with(judged);
+        let mut called = Called::of(&tenant.webhooks);
         let spoken = Spoken { dialect: DEFAULT_DIALECT, unknown_types };
-        tenant.webhooks.extend(self.webhooks(tables, spoken, &mut names));
+        tenant.webhooks.extend(self.webhooks(tables, spoken, &mut called));
     }
 
     fn default_provider<'p>(&mut self, location: &Location, providers: &'p mut Vec<Provider>) -> &'p mut Provider {

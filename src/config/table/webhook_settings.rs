@@ -126,7 +126,7 @@ fn shape(name: &str) -> Shape {
         "metadata" => Shape::NamedTexts,
         "headers" | "auth" | "tls" => Shape::NamedCredentials,
         "timeout" => Shape::Duration(TIMEOUTS),
-        "rate_limit" | "proxy" => Shape::Text,
+        "uid" | "rate_limit" | "proxy" => Shape::Text,
         "sample" => Shape::Number(f64::MIN_POSITIVE..=1.0),
         "ordered" => Shape::Boolean,
         "on_failure" => Shape::words(&OnFailure::ALL.map(|what| (what.name(), what))),
@@ -139,6 +139,7 @@ fn shape(name: &str) -> Shape {
 fn remedy(name: &str) -> Remedy {
     let example = match name {
         FILTER => "{ data = { amount = { \"$gt\" = 100 } } }",
+        "uid" => "\"billing-1\"",
         "channels" => "[\"project-7\"]",
         "metadata" => "{ plan = \"pro\" }",
         "timeout" => "\"10s\"",

@@ -26,10 +26,13 @@ use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::event::Event;
 use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
+use crate::domain::uid::Uid;
 
 /// The settings of one webhook. The default has none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct WebhookSettings {
+    /// The webhook's second name, which no other webhook of its tenant has.
+    pub(crate) uid: Option<Uid>,
     /// Which of the events that the webhook subscribes to it gets. `None`: all of them.
     pub(crate) filter: Option<Arc<Filter>>,
     /// Of which channels the webhook gets events. Empty: of all, and those without a channel.
@@ -78,6 +81,7 @@ impl OnFailure {
 /// One setting with its value; an empty value takes the setting away.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Setting {
+    Uid(Option<Uid>),
     Filter(Option<Arc<Filter>>),
     Channels(Channels),
     Metadata(Metadata),
@@ -119,6 +123,7 @@ impl WebhookSettings {
 
     fn put(&mut self, setting: Setting) {
         match setting {
+            Setting::Uid(uid) => self.uid = uid,
             Setting::Filter(filter) => self.filter = filter,
             Setting::Channels(channels) => self.channels = channels,
             Setting::Metadata(metadata) => self.metadata = metadata,
@@ -150,6 +155,7 @@ impl WebhookSettings {
 
     /// The settings that are set and hold no credential.
     fn plain(&self) -> Vec<Member<'_>> {
+        let uid = self.uid.as_ref().map(|uid| Member { name: UID, json: quoted(uid.as_str()).into() });
         let filter = self.filter.as_ref().map(|filter| Member { name: FILTER, json: filter.text().into() });
         let channels = (!self.channels.is_empty()).then(|| Member { name: CHANNELS, json: self.channels.json().into() });
         let metadata = (!self.metadata.is_empty()).then(|| Member { name: METADATA, json: self.metadata.json().into() });
@@ -162,7 +168,7 @@ impl WebhookSettings {
         let ordered = self.ordered.then_some(Member { name: ORDERED, json: "true".into() });
         let on_failure = self.on_failure.map(|what| Member { name: ON_FAILURE, json: quoted(what.name()).into() });
         let attempts = [timeout, retry, disable, concurrency, rate_limit];
-        let members = [filter, channels, metadata].into_iter().chain(attempts).chain([sample, ordered, on_failure]);
+        let members = [uid, filter, channels, metadata].into_iter().chain(attempts).chain([sample, ordered, on_failure]);
         members.flatten().collect()
     }
 
@@ -215,6 +221,7 @@ impl Setting {
     pub(crate) fn read(name: &str, json: &str) -> Result<Self, Vec<Refusal>> {
         let is_given = json != "null";
         match name {
+            UID => is_given.then(|| uid(json)).transpose().map(Self::Uid),
             FILTER => is_given.then(|| Filter::parse(json).map(Arc::new)).transpose().map(Self::Filter),
             CHANNELS => Channels::read(json, OF_WEBHOOK_MAX).map(Self::Channels),
             METADATA if !is_given => Ok(Self::Metadata(Metadata::default())),
@@ -264,6 +271,11 @@ pub(crate) fn is_sealed(name: &str) -> bool {
     egress::is_part(name)
 }
 
+/// `"billing.eu"`.
+fn uid(json: &str) -> Read<Uid> {
+    Uid::parse(&read::text(json)?).map_err(refused)
+}
+
 /// `0.1`: the share of its events that a webhook gets.
 fn sample(json: &str) -> Read<Sample> {
     let share = serde_json::from_str(json).ok().and_then(Sample::new);
@@ -285,6 +297,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+pub(crate) const UID: &str = "uid";
 const FILTER: &str = "filter";
 const CHANNELS: &str = "channels";
 const METADATA: &str = "metadata";
@@ -299,6 +312,7 @@ const ON_FAILURE: &str = "on_failure";
 
 /// The name of every setting, in the order in which answers show them.
 pub(crate) const NAMES: &[&str] = &[
+    UID,
     FILTER,
     CHANNELS,
     METADATA,
@@ -322,6 +336,7 @@ mod tests {
 
     /// A value for each setting, as it is printed again.
     const EXAMPLES: &[(&str, &str)] = &[
+        (UID, r#""billing.eu""#),
         (FILTER, r#"{"data": {"amount": {"$gt": 100}}}"#),
         (CHANNELS, r#"["project-1","project-2"]"#),
         (METADATA, r#"{"plan":"pro"}"#),
@@ -395,6 +410,7 @@ mod tests {
         assert_eq!(refused(FILTER, r#"{"data":{"n":{"$gt":[]}}}"#), "/data/n/$gt");
         assert_eq!([refused(CHANNELS, r#"["a b"]"#), refused(METADATA, r#"{"a":1}"#)], ["/0", "/a"]);
         assert_eq!(refused("filters", "{}"), "");
+        assert_eq!([refused(UID, "1"), refused(UID, r#""a/b""#), refused(UID, r#""wh_01K0000000000000000000000A""#)], [""; 3]);
         assert_eq!([refused(ORDERED, "1"), refused(ON_FAILURE, "\"stop\"")], ["", ""]);
         for wrong in ["0", "-1", "1.1", "\"0.5\"", "true"] {
             let told = Setting::read(SAMPLE, wrong).expect_err(wrong);

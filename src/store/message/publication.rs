@@ -9,6 +9,7 @@ use crate::domain::channels::Channels;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Attributes, attribute_bytes};
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 
 /// An event as a publisher sent it. All checks that need no store were made.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Publication {
     pub(crate) environment: Arc<str>,
     /// The publisher's own id. `None` when the store makes one.
     pub(crate) id: Option<Box<str>>,
+    /// The publisher's second name for the event.
+    pub(crate) uid: Option<Uid>,
     pub(crate) kind: Box<str>,
     /// The data as the dialect prints it: byte for byte, or by ECMAScript's rules.
     pub(crate) data: Bytes,
@@ -31,7 +34,7 @@ pub(crate) struct Publication {
     pub(crate) connection: Option<Box<str>>,
     pub(crate) channels: Channels,
     pub(crate) idempotency_key: Option<Box<str>>,
-    /// The SHA-256 over everything that makes two publications the same. It is read only when there is an `id` or an
+    /// The SHA-256 over everything that makes two publications the same. It is read only when there is an `id`, a `uid` or an
     /// `idempotency_key`.
     pub(crate) content: [u8; 32],
     /// The name of the only webhook that gets the event, where the dialect routes by an attribute.
@@ -60,6 +63,7 @@ impl Publication {
             makes_tenant: true,
             environment: "Production".into(),
             id: None,
+            uid: None,
             kind: kind.into(),
             data,
             occurred_at: None,
@@ -111,6 +115,8 @@ pub(crate) struct Unwanted {
 pub(crate) enum Refusal {
     #[error("an event with id `{0}` exists with other content")]
     IdTaken(Box<str>),
+    #[error("the uid `{uid}` is that of the event {holder}, which has other content or another id")]
+    UidTaken { uid: Box<str>, holder: Box<str> },
     #[error("this Idempotency-Key was used with other content")]
     KeyTaken,
     #[error("what may not be deleted yet fills the store; events are taken again when deliveries end or `max_bytes` is raised")]

@@ -7,6 +7,7 @@ use crate::domain::delivery::{Delivery, State, Trigger};
 use crate::domain::headers::Headers;
 use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
@@ -91,6 +92,7 @@ pub(crate) enum Owners {
 pub(crate) struct WebhookFilter {
     pub(crate) of: Owners,
     pub(crate) name: Option<Box<str>>,
+    pub(crate) uid: Option<Uid>,
     /// `true` lists only webhooks that fail, `false` only those that do not.
     pub(crate) failing: Option<bool>,
     /// Names and values that the webhook's metadata has, all of them.

@@ -8,6 +8,7 @@ use crate::domain::channels::Channels;
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 use crate::store::error::Error;
 
 /// An event, with the number of deliveries that it has.
@@ -67,6 +68,9 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
     };
     let key = event.key.0.to_be_bytes();
     let channels: ChannelsForm<'_> = event.channels.iter().collect();
+    if let Some(uid) = &event.uid {
+        return close_as(WITH_UID, &key, &(form, (channels, &*event.schema_errors), uid.as_str()), out);
+    }
     match (&*event.schema_errors, channels.is_empty()) {
         ("", true) => close(&key, &form, out),
         ("", false) => close_as(WITH_CHANNELS, &key, &(form, channels), out),
@@ -75,13 +79,15 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
 }
 
 pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
-    let (form, (channels, schema_errors)) = forms(key, bytes)?;
+    let Forms { event: form, channels, schema_errors, uid } = forms(key, bytes)?;
+    let uid = uid.map(|uid| Uid::parse(uid).map_err(|why| Error::Damaged { table: "event", why })).transpose()?;
     let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
     let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
         .ok_or(Error::Damaged { table: "event", why: "its body is shorter than it says" })?;
     let event = Event {
         key,
         id: form.id.map_or_else(|| node.event_id(key).into(), Into::into),
+        uid,
         provider: form.provider.into(),
         tenant: form.tenant.map(Into::into),
         kind: form.kind.into(),
@@ -97,14 +103,26 @@ pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> R
     Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
 }
 
-fn forms(key: EventKey, bytes: &[u8]) -> Result<(EventForm<'_>, JudgedForm<'_>), Error> {
+/// What is read of a record of any version.
+struct Forms<'a> {
+    event: EventForm<'a>,
+    channels: ChannelsForm<'a>,
+    schema_errors: &'a str,
+    uid: Option<&'a str>,
+}
+
+impl<'a> Forms<'a> {
+    fn of(event: EventForm<'a>, (channels, schema_errors): JudgedForm<'a>, uid: Option<&'a str>) -> Self {
+        Self { event, channels, schema_errors, uid }
+    }
+}
+
+fn forms(key: EventKey, bytes: &[u8]) -> Result<Forms<'_>, Error> {
     match intact("event", &key.0.to_be_bytes(), bytes)? {
-        (JUDGED, content) => decode("event", content),
-        (WITH_CHANNELS, content) => {
-            let (form, channels) = decode("event", content)?;
-            Ok((form, (channels, "")))
-        }
-        (VERSION, content) => Ok((decode("event", content)?, (Vec::new(), ""))),
+        (WITH_UID, content) => decode("event", content).map(|(event, judged, uid)| Forms::of(event, judged, Some(uid))),
+        (JUDGED, content) => decode("event", content).map(|(event, judged)| Forms::of(event, judged, None)),
+        (WITH_CHANNELS, content) => decode("event", content).map(|(event, channels)| Forms::of(event, (channels, ""), None)),
+        (VERSION, content) => decode("event", content).map(|event| Forms::of(event, (Vec::new(), ""), None)),
         _ => Err(unknown_version("event")),
     }
 }
@@ -114,6 +132,9 @@ const WITH_CHANNELS: u8 = 2;
 
 /// The version of an event that did not match the schema of its type. Other events are written in the versions before.
 const JUDGED: u8 = 3;
+
+/// The version of an event that has a uid, with the fields of the version before. Other events are written in the versions before.
+const WITH_UID: u8 = 4;
 
 /// A place in a body as 32 bits. A body is at most 16 MiB, so every place fits.
 fn narrow(place: usize) -> u32 {

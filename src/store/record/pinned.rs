@@ -27,6 +27,7 @@ use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::domain::time::timekeeper::{self, Doubt, Kept, Reading};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
+use crate::domain::uid::Uid;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
@@ -73,6 +74,7 @@ fn event() -> StoredEvent {
     let event = Event {
         key: KEY.event,
         id: "order-1".into(),
+        uid: None,
         provider: "decisio".into(),
         tenant: Some("t1".into()),
         kind: "order.made".into(),
@@ -245,6 +247,9 @@ fn events() {
     plain.event.schema_errors = r#"[{"pointer":"/data/n","detail":"it is not of type \"string\""}]"#.into();
     pinned("event-judged", |out| write_event(&plain, NODE, out), again);
     assert_eq!(read_event(KEY.event, NODE, &stored("event-judged")).unwrap().event.schema_errors, plain.event.schema_errors);
+    with_channels.event.uid = Uid::parse("order.7").ok();
+    pinned("event-uid", |out| write_event(&with_channels, NODE, out), again);
+    assert_eq!(read_event(KEY.event, NODE, &stored("event-uid")).unwrap().event.uid, with_channels.event.uid);
 }
 
 #[test]

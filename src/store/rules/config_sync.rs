@@ -9,8 +9,9 @@ use super::webhooks::rotated;
 use crate::domain::access::Role;
 use crate::domain::id::EventKey;
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::Endpoint;
+use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::Setting;
 use crate::store::message::command::FileWebhook;
 use crate::store::record::Listing;
 use crate::store::{Denied, Owned};
@@ -39,6 +40,20 @@ pub(in crate::store) fn identity(endpoint: &Endpoint) -> Option<Identity> {
 /// Why the file is not taken whose webhook has the name of one that the API made.
 pub(in crate::store) fn taken(FileWebhook { owned: Owned { provider, tenant }, definition, .. }: &FileWebhook) -> Denied {
     Denied::NameTakenByApi(format!("{provider}/{tenant}/{}", definition.name).into())
+}
+
+/// Why the file is not taken whose webhook has the uid of one that the API made.
+pub(in crate::store) fn uid_taken(file: &FileWebhook, holder: &Endpoint) -> Denied {
+    let FileWebhook { owned: Owned { provider, tenant }, definition, .. } = file;
+    let webhook = format!("{provider}/{tenant}/{}", definition.name).into();
+    let uid = definition.settings.uid.as_ref().map(ToString::to_string).unwrap_or_default();
+    Denied::UidTakenByApi { webhook, uid: uid.into(), holder: holder.id.clone() }
+}
+
+/// A webhook that the file does not name any more, without its uid, which another webhook of the file has.
+pub(in crate::store) fn without_uid(endpoint: Endpoint) -> Endpoint {
+    let settings = endpoint.definition.settings.with(&[Setting::Uid(None)]);
+    Endpoint { definition: Definition { settings, ..endpoint.definition }, ..endpoint }
 }
 
 /// A webhook as the file has it; `None`: it is that already.
@@ -100,7 +115,7 @@ mod tests {
     use super::*;
     use crate::domain::access::Scopes;
     use crate::domain::webhook::endpoint::fixture::endpoint;
-    use crate::domain::webhook::endpoint::{Definition, LiveSecret, Owner, WebhookState, Why};
+    use crate::domain::webhook::endpoint::{LiveSecret, Owner, WebhookState, Why};
 
     const NOW: Timestamp = Timestamp::from_secs(50);
     const HOUR: Duration = Duration::from_secs(3600);

@@ -15,6 +15,7 @@ use crate::domain::event::{Content, Event};
 use crate::domain::id::{EventKey, Node};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::message::publication::{Accepted, Publication, Refusal, Unwanted};
 use crate::store::record::{Listing, Named};
@@ -44,6 +45,8 @@ pub(in crate::store) enum Spread {
 pub(in crate::store) struct Names {
     /// Under its id.
     pub(in crate::store) id: Option<Named>,
+    /// Under its uid.
+    pub(in crate::store) uid: Option<Named>,
     /// Under its `Idempotency-Key`, and until when that answers.
     pub(in crate::store) key: Option<(Named, Timestamp)>,
 }
@@ -56,6 +59,14 @@ pub(in crate::store) fn answers(named: &Named, now: Timestamp) -> bool {
 /// Whether a publication repeats the one that used its name before; `taken` where it has other content.
 pub(in crate::store) fn repeats(publication: &Publication, named: &Named, taken: Refusal) -> Result<(), Refusal> {
     if named.content == publication.content { Ok(()) } else { Err(taken) }
+}
+
+/// Whether a publication repeats the event `holder` that has its uid: by content, and by its id where that is given. Else the refusal
+/// names the holder.
+pub(in crate::store) fn repeats_uid(publication: &Publication, uid: &Uid, named: &Named, holder: &str) -> Result<(), Refusal> {
+    let is_same_id = publication.id.as_deref().is_none_or(|id| id == holder);
+    let taken = || Refusal::UidTaken { uid: uid.as_str().into(), holder: holder.into() };
+    if named.content == publication.content && is_same_id { Ok(()) } else { Err(taken()) }
 }
 
 /// Whether the registry must be asked for whom a publication names: one that makes its tenant and names no webhook is never
@@ -116,6 +127,7 @@ pub(in crate::store) fn event(publication: Publication, key: EventKey, node: Nod
     Event {
         key,
         id,
+        uid: publication.uid,
         provider: publication.provider,
         tenant: publication.tenant,
         kind: publication.kind,
@@ -136,6 +148,7 @@ pub(in crate::store) fn names(publication: &Publication, key: EventKey, deliveri
     let until = now + IDEMPOTENCY_KEPT;
     Names {
         id: publication.id.is_some().then_some(named),
+        uid: publication.uid.is_some().then_some(named),
         key: publication.idempotency_key.is_some().then_some((Named { until: until.as_millis(), ..named }, until)),
     }
 }
@@ -192,14 +205,27 @@ mod tests {
     }
 
     #[test]
+    fn a_uid_repeats_its_own_event_alone() {
+        let uid = Uid::parse("u").expect("a uid");
+        let same = Publication { uid: Some(uid.clone()), content: [1; 32], ..publication("a") };
+        let with_id = |id: &str| Publication { id: Some(id.into()), ..same.clone() };
+        let taken = || Err(Refusal::UidTaken { uid: "u".into(), holder: "e1".into() });
+        let repeats = |publication: &Publication| repeats_uid(publication, &uid, &NAMED, "e1");
+        assert_eq!([repeats(&same), repeats(&with_id("e1"))], [Ok(()), Ok(())]);
+        assert_eq!([repeats(&with_id("e2")), repeats(&Publication { content: [2; 32], ..same.clone() })], [taken(), taken()]);
+    }
+
+    #[test]
     fn an_idempotency_key_answers_for_a_day_and_an_id_for_ever() {
         let named = Publication { id: Some("e1".into()), idempotency_key: Some("k".into()), ..publication("a") };
-        let Names { id: Some(id), key: Some((key, until)) } = names(&named, KEY, 2, NOW) else { panic!("both were given") };
+        let Names { id: Some(id), uid: None, key: Some((key, until)) } = names(&named, KEY, 2, NOW) else { panic!("both were given") };
         assert_eq!(until, NOW + Duration::from_secs(86_400));
         assert!(answers(&key, Timestamp::from_millis(86_400_999)) && !answers(&key, until));
         assert!(answers(&id, until + Duration::from_secs(1 << 30)));
         assert_eq!((id.event, id.deliveries, key.event, key.deliveries), (KEY.0, 2, KEY.0, 2));
-        assert_eq!(names(&publication("a"), KEY, 2, NOW), Names { id: None, key: None });
+        assert_eq!(names(&publication("a"), KEY, 2, NOW), Names { id: None, uid: None, key: None });
+        let called = Publication { uid: Uid::parse("u").ok(), ..publication("a") };
+        assert_eq!(names(&called, KEY, 2, NOW).uid.map(|named| (named.event, named.until)), Some((KEY.0, u64::MAX)));
     }
 
     #[test]

@@ -21,11 +21,18 @@ pub(in crate::store) struct Identity {
     pub(in crate::store) owned: Owned,
 }
 
+/// The other webhooks of the tenant that have what a webhook is to be called. The default has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::store) struct Holders<'a> {
+    pub(in crate::store) of_name: Option<&'a Endpoint>,
+    pub(in crate::store) of_uid: Option<&'a Endpoint>,
+}
+
 /// What is known where a webhook is to be made.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store) struct Standing<'a> {
-    /// The webhook of the tenant that has the name already.
-    pub(in crate::store) holder: Option<&'a Endpoint>,
+    /// What others have of what it is to be called.
+    pub(in crate::store) holders: Holders<'a>,
     /// What the config file says of the tenant; `None`: there is none of that name.
     pub(in crate::store) tenant: Option<Listing>,
     /// Webhooks of the tenant that [`counts`] says; only read where [`is_limited`].
@@ -61,9 +68,8 @@ pub(in crate::store) fn counts(owner: &Owner, maker: &Owner, is_kept: bool) -> b
 
 /// Whether a webhook may be made.
 pub(in crate::store) fn may_create(new: &NewWebhook, standing: Standing<'_>) -> Result<(), Denied> {
-    if let Some(holder) = standing.holder {
-        return Err(taken(holder));
-    }
+    standing.holders.of_name.map_or(Ok(()), |holder| Err(taken(holder)))?;
+    standing.holders.of_uid.map_or(Ok(()), |holder| Err(uid_taken(holder)))?;
     tenants::may_make_for(&new.owned.tenant, standing.tenant)?;
     if standing.tenant == Some(Listing::Gone) && !new.restores {
         return Err(Denied::TenantRemoved(new.owned.tenant.clone()));
@@ -104,16 +110,17 @@ pub(in crate::store) fn created(
     }
 }
 
-/// Gives a webhook another definition. `holder` is another webhook of the tenant that has the definition's name.
+/// Gives a webhook another definition. `holders` are other webhooks that have the definition's name or uid.
 pub(in crate::store) fn update(
     endpoint: &Endpoint,
     definition: Definition,
-    holder: Option<&Endpoint>,
+    holders: Holders<'_>,
     now: Timestamp,
 ) -> Result<Endpoint, Denied> {
-    if let Some(holder) = holder.filter(|_| definition.name != endpoint.definition.name) {
-        return Err(taken(holder));
-    }
+    // Two of one name, in a store of before names were unique, stay what they are.
+    let of_name = holders.of_name.filter(|_| definition.name != endpoint.definition.name);
+    of_name.map_or(Ok(()), |holder| Err(taken(holder)))?;
+    holders.of_uid.map_or(Ok(()), |holder| Err(uid_taken(holder)))?;
     let mut changed = own(endpoint)?;
     changed.definition = definition;
     changed.changed_at = now;
@@ -182,6 +189,12 @@ fn taken(holder: &Endpoint) -> Denied {
     if holder.is_removed() { Denied::NameOfRemoved { name, id } } else { Denied::NameTaken(name) }
 }
 
+/// Why a uid cannot be had.
+fn uid_taken(holder: &Endpoint) -> Denied {
+    let uid = holder.definition.settings.uid.as_ref().map(ToString::to_string).unwrap_or_default();
+    Denied::UidTaken { uid: uid.into(), holder: holder.id.clone() }
+}
+
 /// A webhook that the API may change: the config file keeps its own to itself.
 fn own(endpoint: &Endpoint) -> Result<Endpoint, Denied> {
     match (endpoint.is_file_owned(), endpoint.is_removed()) {
@@ -202,6 +215,7 @@ const SECRETS_MAX: usize = 10;
 mod tests {
     use super::*;
     use crate::domain::webhook::endpoint::fixture::endpoint;
+    use crate::domain::webhook::settings::{Setting, WebhookSettings};
 
     const NOW: Timestamp = Timestamp::from_secs(50);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -238,8 +252,11 @@ mod tests {
 
     #[test]
     fn a_name_is_had_once_and_the_holder_is_told_of() {
-        let standing = Standing { holder: None, tenant: None, made: 0 };
-        let held = |holder: &Endpoint| may_create(&new(Owner::Operator, 0), Standing { holder: Some(holder), ..standing });
+        let standing = Standing { holders: Holders::default(), tenant: None, made: 0 };
+        let held = |holder: &Endpoint| {
+            let holders = Holders { of_name: Some(holder), of_uid: None };
+            may_create(&new(Owner::Operator, 0), Standing { holders, ..standing })
+        };
         assert_eq!(held(&named("till")), Err(Denied::NameTaken("till".into())));
         let removed = Denied::NameOfRemoved { name: "till".into(), id: "wh_1".into() };
         assert_eq!(held(&named("till").removed(NOW)), Err(removed));
@@ -248,14 +265,16 @@ mod tests {
 
     #[test]
     fn a_tenant_out_of_the_file_gets_a_webhook_only_by_who_may_restore_it() {
-        let gone = Standing { holder: None, tenant: Some(Listing::Gone), made: 0 };
+        let gone = Standing { holders: Holders::default(), tenant: Some(Listing::Gone), made: 0 };
         assert_eq!(may_create(&new(key("k"), 0), gone), Err(Denied::TenantRemoved("t1".into())));
         assert_eq!(may_create(&NewWebhook { restores: true, ..new(Owner::Operator, 0) }, gone), Ok(()));
     }
 
     #[test]
     fn a_key_makes_as_many_webhooks_as_its_limit() {
-        let made = |owner, limit, made| may_create(&new(owner, limit), Standing { holder: None, tenant: None, made });
+        let made = |owner, limit, made| {
+            may_create(&new(owner, limit), Standing { holders: Holders::default(), tenant: None, made })
+        };
         assert_eq!([0, 4].map(|count| made(key("k"), 5, count)), [Ok(()), Ok(())]);
         assert_eq!([5, 9].map(|count| made(key("k"), 5, count)), [Err(Denied::TooMany(5)), Err(Denied::TooMany(5))]);
         assert_eq!(made(key("k"), 0, 99), Ok(()), "0 is no limit");
@@ -282,16 +301,29 @@ mod tests {
     #[test]
     fn another_definition_is_taken_unless_its_name_is_held() {
         let (other, holder) = (named("other").definition, named("other"));
-        let changed = update(&named("till"), other.clone(), None, NOW).expect("the name is free");
+        let held = |holder| Holders { of_name: Some(holder), of_uid: None };
+        let changed = update(&named("till"), other.clone(), Holders::default(), NOW).expect("the name is free");
         assert_eq!((&changed.definition, changed.changed_at), (&other, NOW));
-        assert_eq!(update(&named("till"), other, Some(&holder), NOW).err(), Some(Denied::NameTaken("other".into())));
-        let same = update(&named("till"), named("till").definition, Some(&named("till")), NOW);
+        assert_eq!(update(&named("till"), other, held(&holder), NOW).err(), Some(Denied::NameTaken("other".into())));
+        let same = update(&named("till"), named("till").definition, held(&named("till")), NOW);
         assert!(same.is_ok(), "two of one name stay what they are");
     }
 
     #[test]
+    fn a_uid_is_had_once_and_the_holder_is_told_of() {
+        let uid = Setting::read("uid", "\"main\"").expect("a uid");
+        let mut holder = named("other");
+        holder.definition.settings = WebhookSettings::none().with(&[uid]);
+        let taken = Denied::UidTaken { uid: "main".into(), holder: "wh_1".into() };
+        let holders = Holders { of_name: None, of_uid: Some(&holder) };
+        assert_eq!(update(&named("till"), holder.definition.clone(), holders, NOW).err(), Some(taken.clone()));
+        let standing = Standing { holders, tenant: None, made: 0 };
+        assert_eq!(may_create(&new(Owner::Operator, 0), standing), Err(taken));
+    }
+
+    #[test]
     fn the_api_changes_no_webhook_of_the_file() {
-        assert_eq!(update(&of_file(), named("till").definition, None, NOW).err(), Some(Denied::FileOwned));
+        assert_eq!(update(&of_file(), named("till").definition, Holders::default(), NOW).err(), Some(Denied::FileOwned));
         assert_eq!(disable(&of_file(), NOW).err(), Some(Denied::FileOwned));
         assert_eq!(delete(&of_file(), NOW).err(), Some(Denied::FileOwned));
         assert_eq!(disable(&of_file().removed(NOW), NOW).err(), Some(Denied::Removed));
@@ -318,7 +350,7 @@ mod tests {
     fn a_deleted_webhook_is_not_there() {
         let gone = named("till").deleted(NOW);
         let denied = [
-            update(&gone, gone.definition.clone(), None, NOW),
+            update(&gone, gone.definition.clone(), Holders::default(), NOW),
             enable(&gone),
             disable(&gone, NOW),
             delete(&gone, NOW),

@@ -35,6 +35,13 @@ impl Store {
         self.shared.registry().by_id(id).map(|entry| entry.endpoint.clone())
     }
 
+    /// The webhooks of some owners with this uid: none, one, or of several tenants the first two.
+    pub(crate) fn webhooks_with_uid(&self, of: &Owners, uid: &str, is_seen: impl Fn(&Endpoint) -> bool) -> Vec<Arc<Endpoint>> {
+        let registry = self.shared.registry();
+        let seen = registry.with_uid(of, uid).map(|entry| &entry.endpoint).filter(|endpoint| is_seen(endpoint));
+        seen.take(2).cloned().collect()
+    }
+
     /// The webhook with this number, unless it was deleted.
     pub(crate) fn webhook_no(&self, no: EndpointNo) -> Option<Arc<Endpoint>> {
         self.shared.webhook_no(no)

@@ -70,6 +70,8 @@ struct Subscriptions {
     by_pattern: HashMap<Box<str>, BTreeSet<EndpointNo>>,
     /// The webhooks that have a name, by their names.
     named: HashMap<Box<str>, BTreeSet<EndpointNo>>,
+    /// The webhooks that have a uid, by their uids.
+    uids: HashMap<Box<str>, BTreeSet<EndpointNo>>,
     /// The settings of the webhooks that leave out some events that they subscribe to.
     narrowing: Narrowing,
 }
@@ -128,6 +130,19 @@ impl Registry {
     pub(in crate::store) fn named(&self, audience: Audience<'_>, name: &str) -> impl Iterator<Item = &Entry> {
         let held = self.subscriptions(audience).and_then(|held| held.named.get(name));
         held.into_iter().flatten().filter_map(|no| self.entry(*no))
+    }
+
+    /// The webhooks of some owners with one uid, of each tenant one at most.
+    pub(in crate::store) fn with_uid<'a>(&'a self, of: &Owners, uid: &'a str) -> impl Iterator<Item = &'a Entry> {
+        let (one, all) = match of {
+            Owners::All => (None, Some(self.of_provider.values())),
+            Owners::Provider(provider) => (self.of_provider.get(provider), None),
+            Owners::Tenant(Owned { provider, tenant }) => {
+                (self.tenant(provider, tenant).and_then(|no| self.of_tenant.get(&no)), None)
+            }
+        };
+        let held = one.into_iter().chain(all.into_iter().flatten()).filter_map(move |held| held.uids.get(uid));
+        held.flatten().filter_map(|no| self.entry(*no))
     }
 
     /// The webhooks of one name that want an event type, sorted by number.
@@ -324,6 +339,9 @@ impl Subscriptions {
         if !endpoint.definition.name.is_empty() {
             self.named.entry(endpoint.definition.name.clone()).or_default().insert(endpoint.no);
         }
+        if let Some(uid) = &endpoint.definition.settings.uid {
+            self.uids.entry(uid.as_str().into()).or_default().insert(endpoint.no);
+        }
         if endpoint.definition.settings.narrows() {
             self.narrowing.insert(endpoint.no, endpoint.definition.settings.clone());
         }
@@ -337,6 +355,9 @@ impl Subscriptions {
         self.all.remove(&endpoint.no);
         self.narrowing.remove(&endpoint.no);
         take_out(&mut self.named, &endpoint.definition.name, endpoint.no);
+        if let Some(uid) = &endpoint.definition.settings.uid {
+            take_out(&mut self.uids, uid.as_str(), endpoint.no);
+        }
         for text in endpoint.definition.events.iter().map(Pattern::to_string) {
             take_out(&mut self.by_pattern, &text, endpoint.no);
         }
@@ -382,6 +403,7 @@ mod tests {
     use super::*;
     use crate::domain::webhook::endpoint::Definition;
     use crate::domain::webhook::endpoint::fixture::endpoint;
+    use crate::domain::webhook::settings::{Setting, WebhookSettings};
 
     #[test]
     fn a_removed_webhook_is_listed_and_matches_nothing() {
@@ -429,6 +451,24 @@ mod tests {
         assert_eq!(registry.named(all, "a").map(|entry| entry.endpoint.no).collect::<Vec<_>>(), [EndpointNo(1)]);
         registry.put(Arc::new(Endpoint::clone(&one(1, "a", &["x"])).deleted(Timestamp::EPOCH)));
         assert_eq!(registry.named(all, "a").count(), 0);
+    }
+
+    #[test]
+    fn a_uid_is_found_with_its_owner_and_goes_with_its_webhook() {
+        let mut registry = Registry::default();
+        let with = |uid: &str, settings: &Arc<WebhookSettings>| settings.with(&[Setting::read("uid", uid).expect("a uid")]);
+        let mut one = endpoint(&["*"]);
+        one.definition.settings = with("\"main\"", &one.definition.settings);
+        let found = |registry: &Registry, of: Owners, uid: &str| registry.with_uid(&of, uid).count();
+        let of_provider = || Owners::Provider(endpoint(&[]).provider);
+        registry.put(Arc::new(one.clone()));
+        assert_eq!([found(&registry, of_provider(), "main"), found(&registry, Owners::All, "main")], [1, 1]);
+        assert_eq!([found(&registry, Owners::Provider("shop".into()), "main"), found(&registry, Owners::All, "other")], [0, 0]);
+        one.definition.settings = with("\"other\"", &one.definition.settings);
+        registry.put(Arc::new(one.clone()));
+        assert_eq!([found(&registry, Owners::All, "main"), found(&registry, of_provider(), "other")], [0, 1]);
+        registry.put(Arc::new(one.deleted(Timestamp::EPOCH)));
+        assert_eq!(found(&registry, Owners::All, "other"), 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Webhooks as lists show them: which of them fail, how their newest attempts ended, and how a list goes on.
 
 mod filters;
+mod uids;
 
 use super::*;
 use crate::domain::delivery::outcome::Class;
@@ -21,7 +22,7 @@ fn names(store: &Store, filter: WebhookFilter) -> Vec<String> {
 }
 
 fn all() -> WebhookFilter {
-    WebhookFilter { of: Owners::All, name: None, failing: None, metadata: Vec::new() }
+    WebhookFilter { of: Owners::All, name: None, uid: None, failing: None, metadata: Vec::new() }
 }
 
 fn failing(store: &Store) -> Vec<String> {

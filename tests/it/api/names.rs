@@ -1,5 +1,7 @@
 //! What is named by its id or its name: a blank name means nothing, and one that two have means neither.
 
+mod uids;
+
 use serde_json::json;
 
 use crate::harness::api::text;

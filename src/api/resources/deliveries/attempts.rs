@@ -1,6 +1,7 @@
 //! Attempts: lists of them, newest first, and one by its id.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -9,7 +10,7 @@ use super::whole::space;
 use crate::api::document;
 use crate::api::document::delivery::{AttemptRow, Owner};
 use crate::api::request::auth::Rank;
-use crate::api::request::context::Context;
+use crate::api::request::context::{Context, webhook_of};
 use crate::api::request::cursor;
 use crate::api::request::params::Query;
 use crate::api::request::whose::Whose;
@@ -30,8 +31,7 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut query = context.query(PARAMETERS);
     let asked = Asked::from_query(&mut query, store.now());
     query.finish()?;
-    let is_theirs = |endpoint: &Endpoint| context.caller.sees(endpoint);
-    let of = asked.webhook(store, is_theirs)?.unwrap_or(Of::Tenant(owned.clone()));
+    let of = asked.webhook(|id| context.webhook_by_id(id))?.unwrap_or(Of::Tenant(owned.clone()));
     let event = match &asked.event {
         Some(id) => Some(store.event_by_id(&owned, id).await?),
         None => None,
@@ -48,7 +48,8 @@ pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let (asked, whose) = (Asked::from_query(&mut query, store.now()), Whose::from_query(&mut query));
     query.finish()?;
     let whose = whose.check(context)?;
-    let webhook = asked.webhook(store, |endpoint| whose.holds(&endpoint.provider, &endpoint.tenant))?;
+    let is_theirs = |endpoint: &Endpoint| whose.holds(&endpoint.provider, &endpoint.tenant);
+    let webhook = asked.webhook(|id| webhook_of(store, &whose.owners(), id, is_theirs))?;
     let tenants = whose.tenants(store).await?;
     let event = match &asked.event {
         Some(id) => Some(store.event_of_any(tenants.clone(), id.clone()).await?.map(|event| event.key)),
@@ -95,11 +96,10 @@ impl Asked {
         Self { limit, before, filter, webhook, event }
     }
 
-    /// The webhook that is named, if the caller may see it.
-    fn webhook(&self, store: &Store, is_theirs: impl Fn(&Endpoint) -> bool) -> Result<Option<Of>, Problem> {
-        let Some(id) = &self.webhook else { return Ok(None) };
-        let found = store.webhook(id).filter(|endpoint| is_theirs(endpoint)).ok_or(Problem::NotFound(Resource::Webhook))?;
-        Ok(Some(Of::Webhook(found.no)))
+    /// The webhook that is named, as `find` finds it.
+    fn webhook(&self, find: impl Fn(&str) -> Result<Arc<Endpoint>, Problem>) -> Result<Option<Of>, Problem> {
+        let found = self.webhook.as_deref().map(find).transpose()?;
+        Ok(found.map(|found| Of::Webhook(found.no)))
     }
 }
 

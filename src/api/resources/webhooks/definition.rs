@@ -8,6 +8,7 @@ use crate::api::request::settings::Settings;
 use crate::api::response::wrong::Wrong;
 use crate::domain::dialect::Dialect;
 use crate::domain::refusal::Refusal;
+use crate::domain::uid::Uid;
 use crate::domain::webhook::endpoint::Definition;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{NAMES, Setting, WebhookSettings};
@@ -20,6 +21,7 @@ pub(in crate::api) const DEFINITION: &[&str] = &[
     "name",
     "description",
     "secret",
+    "uid",
     "filter",
     "channels",
     "metadata",
@@ -46,6 +48,7 @@ pub(in crate::api) const PATCHED: &[&str] = &[
     "status",
     "is_active",
     "secret",
+    "uid",
     "filter",
     "channels",
     "metadata",
@@ -251,6 +254,11 @@ pub(in crate::api) fn name_of(query: &mut Query) -> Option<String> {
         name if name.trim().is_empty() => Err("is blank; a webhook without a name is found by its id".into()),
         name => check_line(name, NAME_CHARS_MAX).map(|()| name.to_owned()),
     })
+}
+
+/// The `uid` of a query, as far as a webhook can have it.
+pub(in crate::api) fn uid_of(query: &mut Query) -> Option<Uid> {
+    query.read_or_say("uid", |uid| Uid::parse(uid).map_err(Into::into))
 }
 
 /// Entries of `events`.

@@ -1,6 +1,6 @@
 //! The webhooks of many tenants, for an operator or their provider: which of them fail, and how.
 
-use super::definition::name_of;
+use super::definition::{name_of, uid_of};
 use super::show::document;
 use crate::api::request::context::Context;
 use crate::api::request::cursor;
@@ -12,15 +12,16 @@ use crate::domain::id::EndpointNo;
 use crate::store::WebhookFilter;
 
 /// `GET /v1/admin/webhooks`: all of them, oldest first, each with its provider, tenant and owner, its failures in a row and its last
-/// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?failing=true` those that fail,
+/// result; `?tenant=` those of one or of a provider, `?name=` those of a name, `?uid=` those of a uid, `?failing=true` those that fail,
 /// `?metadata.NAME=VALUE` those whose metadata has that.
 pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
-    let mut query = context.query(&["limit", "cursor", "tenant", "name", "failing", "metadata.*"]);
+    let mut query = context.query(&["limit", "cursor", "tenant", "name", "uid", "failing", "metadata.*"]);
     let metadata = query.under("metadata.");
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    let (whose, name, failing) = (Whose::from_query(&mut query), name_of(&mut query), query.boolean("failing"));
+    let (whose, name, uid) = (Whose::from_query(&mut query), name_of(&mut query), uid_of(&mut query));
+    let failing = query.boolean("failing");
     query.finish()?;
-    let filter = WebhookFilter { of: whose.check(context)?.owners(), name: name.map(Into::into), failing, metadata };
+    let filter = WebhookFilter { of: whose.check(context)?.owners(), name: name.map(Into::into), uid, failing, metadata };
     let found = context.api.store.webhooks_where(filter, after, limit).await?;
     let next = found.next.as_ref().map(cursor::encode);
     let rows = documents(|view| Ok(document(view)));

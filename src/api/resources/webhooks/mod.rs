@@ -30,6 +30,7 @@ use crate::domain::dialect::Dialect;
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
+use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::{NewWebhook, Owners, Recover, WebhookFilter, WebhookView};
 use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
 use expand::{Expand, expand, expand_of};
@@ -69,25 +70,27 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
 }
 
-/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store, and
+/// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store, `?uid=` one by its uid, and
 /// `?metadata.NAME=VALUE` those whose metadata has that.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = context.caller.owned()?;
-    let mut query = context.query(&["limit", "cursor", "name", "expand", "metadata.*"]);
+    let mut query = context.query(&["limit", "cursor", "name", "uid", "expand", "metadata.*"]);
     let metadata = query.under("metadata.");
     let expand = expand_of(&mut query);
     let (limit, after) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
-    let name = definition::name_of(&mut query);
+    let (name, uid) = (definition::name_of(&mut query), definition::uid_of(&mut query));
     query.finish()?;
     let (store, dialect, is_tenant) = (&context.api.store, context.dialect().clone(), context.caller.is_tenant());
     let (found, next) = match name {
         Some(name) => {
             let mut found = store.webhooks_named(&owned, &name);
+            let is_meant = |settings: &WebhookSettings| uid.is_none() || settings.uid == uid;
+            found.retain(|endpoint| is_meant(&endpoint.definition.settings));
             found.retain(|endpoint| endpoint.definition.settings.metadata.has_all(&metadata));
             (store.webhook_views(found).await?, None)
         }
         None => {
-            let filter = WebhookFilter { of: Owners::Tenant(owned), name: None, failing: None, metadata };
+            let filter = WebhookFilter { of: Owners::Tenant(owned), name: None, uid, failing: None, metadata };
             let page = store.webhooks_where(filter, after, limit).await?;
             (page.views, page.next)
         }

@@ -128,6 +128,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         makes_tenant: false,
         environment,
         id: None,
+        uid: None,
         data: Bytes::copy_from_slice(&data),
         kind,
         occurred_at: None,

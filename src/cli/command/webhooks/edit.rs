@@ -14,7 +14,7 @@ use crate::cli::output::words::json_line;
 
 #[derive(Args, Debug)]
 pub(crate) struct Edit {
-    /// Its id or its name
+    /// Its id, its name or its uid
     webhook: Name,
 
     /// Where deliveries are sent from now on

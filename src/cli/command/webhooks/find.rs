@@ -1,4 +1,4 @@
-//! Finds the webhook that a command names, by its id or by its name.
+//! Finds the webhook that a command names, by its id, by its name or by its uid. A name goes before a uid.
 
 use super::{WEBHOOKS, tenant_of};
 use crate::api::document::webhook::Found;
@@ -8,8 +8,9 @@ use crate::cli::named::Name;
 use crate::cli::output::exit::Failure;
 use crate::cli::output::hint::Hint;
 use crate::domain::id::has_own_form;
+use crate::domain::uid::Uid;
 
-/// The service, and the id of a webhook: an id is found in every tenant, a name in the target alone.
+/// The service, and the id of a webhook: an id is found in every tenant, a name or a uid in the target alone.
 pub(crate) fn find(target: &Target, webhook: &Name) -> Result<(Service, String), Failure> {
     let service = target.reach.service()?;
     let id = find_among(&service, Some(target.tenant()), webhook)?;
@@ -29,10 +30,14 @@ pub(crate) fn find_among(service: &Service, whose: Option<&str>, webhook: &Name)
     }
 }
 
-/// The webhooks of this name, of one tenant, of all of a provider, or with `None` of all.
+/// The webhooks of this name, or where there is none of this uid, of one tenant, of all of a provider, or with `None` of all.
 fn named(service: &Service, whose: Option<&str>, webhook: &Name) -> Result<Vec<Found>, Error> {
-    let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([("name", webhook.as_str())]);
-    service.rows(WEBHOOKS, &filters.collect::<Vec<_>>())
+    let called = |filter| {
+        let filters = whose.map(|whose| ("tenant", whose)).into_iter().chain([(filter, webhook.as_str())]);
+        service.rows(WEBHOOKS, &filters.collect::<Vec<_>>())
+    };
+    let found = called("name")?;
+    if found.is_empty() && Uid::parse(webhook.as_str()).is_ok() { called("uid") } else { Ok(found) }
 }
 
 /// The failure for a name that no webhook of `whose` has. It names another tenant that has such a webhook, if there is one.

@@ -15,7 +15,7 @@ use crate::cli::output::words::json_line;
 
 #[derive(Args, Debug)]
 pub(crate) struct Purge {
-    /// Its id or its name
+    /// Its id, its name or its uid
     webhook: Name,
 
     /// What waits: pending while the webhook is active, else held

@@ -12,6 +12,10 @@ use crate::domain::webhook::secret::Secret;
 
 #[derive(Args, Debug, Default)]
 pub(crate) struct Settings {
+    /// A second name that is taken wherever its id is; null for none
+    #[arg(long)]
+    uid: Option<String>,
+
     /// Only events that this filter matches: JSON, @FILE, or - for stdin; null for every event
     #[arg(long, value_name = "JSON")]
     filter: Option<String>,
@@ -84,6 +88,7 @@ impl Settings {
     pub(crate) fn given(&self) -> Result<Given, Failure> {
         let json = |option, given: &Option<String>| given.as_deref().map(|json| args::json_of(option, json)).transpose();
         let members = [
+            ("uid", self.uid.as_deref().map(text)),
             ("filter", json("--filter", &self.filter)?),
             ("channels", self.channels.as_deref().map(list)),
             ("metadata", json("--metadata", &self.metadata)?),

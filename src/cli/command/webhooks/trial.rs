@@ -14,7 +14,7 @@ use crate::cli::output::print::Out;
 
 #[derive(Args, Debug)]
 pub(crate) struct Test {
-    /// Its id or its name
+    /// Its id, its name or its uid
     webhook: Name,
 
     /// The event type

@@ -7,6 +7,7 @@ use redb::ReadableTable;
 use crate::domain::event::Event;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
+use crate::domain::uid::Uid;
 use crate::store::Owned;
 use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;
@@ -215,12 +216,37 @@ impl Batch<'_, '_> {
             let taken = Refusal::KeyTaken;
             return self.repeated(publication, named, taken).map(Some);
         }
-        let Some(id) = &publication.id else { return Ok(None) };
-        if self.is_made_here(id)? {
-            return Ok(Some(Err(Refusal::IdTaken(id.clone()))));
+        if let Some(id) = &publication.id
+            && let Some(known) = self.known_by_id(publication, id)?
+        {
+            return Ok(Some(known));
         }
-        let named = self.named_event(publication, id)?;
-        named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.clone()))).transpose()
+        let Some(uid) = &publication.uid else { return Ok(None) };
+        self.known_by_uid(publication, uid)
+    }
+
+    fn known_by_id(&mut self, publication: &Publication, id: &str) -> Result<Option<Result<Accepted, Refusal>>, Error> {
+        if self.is_made_here(id)? {
+            return Ok(Some(Err(Refusal::IdTaken(id.into()))));
+        }
+        let named = self.named_event(NameOf::Id, publication, id)?;
+        named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.into()))).transpose()
+    }
+
+    /// The first answer again, or the conflict, when the uid was used before, or is the id of another event: by its id an event is
+    /// found first.
+    fn known_by_uid(&mut self, publication: &Publication, uid: &Uid) -> Result<Option<Result<Accepted, Refusal>>, Error> {
+        let Some(named) = self.named_event(NameOf::Uid, publication, uid.as_str())? else {
+            let is_id = self.named_event(NameOf::Id, publication, uid.as_str())?.is_some();
+            let taken = || Refusal::UidTaken { uid: uid.as_str().into(), holder: uid.as_str().into() };
+            return Ok(is_id.then(|| Err(taken())));
+        };
+        let key = EventKey(named.event);
+        let holder = self.event(key)?.map_or_else(|| self.shared.node.event_id(key).into(), |kept| kept.event.id);
+        Ok(Some(match publish::repeats_uid(publication, uid, &named, &holder) {
+            Ok(()) => Ok(publish::repeated(publication, &named, holder)),
+            Err(refusal) => Err(refusal),
+        }))
     }
 
     /// Whether an event that had no id of its publisher's was given this one, or may still be.
@@ -240,20 +266,20 @@ impl Batch<'_, '_> {
         Ok(Ok(publish::repeated(publication, &named, id)))
     }
 
-    /// An event with this id among those that its publisher's id must differ from.
-    fn named_event(&mut self, publication: &Publication, id: &str) -> Result<Option<Named>, Error> {
-        let Some(tenant) = &publication.tenant else { return self.named_of_provider(&publication.provider, id) };
-        let own = self.named(&id_name(&publication.provider, id, Some(tenant)))?;
+    /// An event with this id or uid among those that its publisher's must differ from.
+    fn named_event(&mut self, of: NameOf, publication: &Publication, id: &str) -> Result<Option<Named>, Error> {
+        let Some(tenant) = &publication.tenant else { return self.named_of_provider(of, &publication.provider, id) };
+        let own = self.named(&event_name(of, &publication.provider, id, Some(tenant)))?;
         match own.filter(|named| !self.is_being_erased(&publication.provider, tenant, named)) {
             Some(named) => Ok(Some(named)),
-            None => self.named(&id_name(&publication.provider, id, None)),
+            None => self.named(&event_name(of, &publication.provider, id, None)),
         }
     }
 
-    /// For all tenants: any tenant's event with this id is in the way, unless it is being erased with its tenant.
-    fn named_of_provider(&mut self, provider: &str, id: &str) -> Result<Option<Named>, Error> {
-        let first = id_name(provider, id, None);
-        let behind = [b"i", provider.as_bytes(), SEPARATOR, id.as_bytes(), BEHIND_SEPARATOR].concat();
+    /// For all tenants: any tenant's event with this id or uid is in the way, unless it is being erased with its tenant.
+    fn named_of_provider(&mut self, of: NameOf, provider: &str, id: &str) -> Result<Option<Named>, Error> {
+        let first = event_name(of, provider, id, None);
+        let behind = [of.tag(), provider.as_bytes(), SEPARATOR, id.as_bytes(), BEHIND_SEPARATOR].concat();
         let (mut found, memory) = (None, &*self.memory);
         self.tables.each::<journaled::Name>((Bound::Included(&first), Bound::Excluded(&behind)), |name, row| {
             let named = intact(Some(record::read_named(name, row)))?;
@@ -278,7 +304,10 @@ impl Batch<'_, '_> {
     fn name(&mut self, publication: &Publication, event: EventKey, deliveries: u32) {
         let names = publish::names(publication, event, deliveries, self.now);
         if let Some((id, named)) = publication.id.as_ref().zip(names.id) {
-            self.put_named(&id_name(&publication.provider, id, publication.tenant.as_deref()), named);
+            self.put_named(&event_name(NameOf::Id, &publication.provider, id, publication.tenant.as_deref()), named);
+        }
+        if let Some((uid, named)) = publication.uid.as_ref().zip(names.uid) {
+            self.put_named(&event_name(NameOf::Uid, &publication.provider, uid.as_str(), publication.tenant.as_deref()), named);
         }
         if let Some((key, (named, until))) = publication.idempotency_key.as_ref().zip(names.key) {
             let name = key_name(publication, key);
@@ -305,10 +334,26 @@ fn count(matching: usize) -> u32 {
     u32::try_from(matching).unwrap_or(u32::MAX)
 }
 
-/// Provider first and tenant last, so that one range holds an id over all tenants.
-pub(in crate::store) fn id_name(provider: &str, id: &str, tenant: Option<&str>) -> Vec<u8> {
+/// By which of its names an event is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum NameOf {
+    Id,
+    Uid,
+}
+
+impl NameOf {
+    fn tag(self) -> &'static [u8] {
+        match self {
+            Self::Id => b"i",
+            Self::Uid => b"u",
+        }
+    }
+}
+
+/// Provider first and tenant last, so that one range holds an id or a uid over all tenants.
+pub(in crate::store) fn event_name(of: NameOf, provider: &str, id: &str, tenant: Option<&str>) -> Vec<u8> {
     let tenant = tenant.unwrap_or_default();
-    [b"i", provider.as_bytes(), SEPARATOR, id.as_bytes(), SEPARATOR, tenant.as_bytes()].concat()
+    [of.tag(), provider.as_bytes(), SEPARATOR, id.as_bytes(), SEPARATOR, tenant.as_bytes()].concat()
 }
 
 fn key_name(publication: &Publication, key: &str) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use crate::domain::id::{EndpointNo, EventKey, webhook_id};
+use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
@@ -13,11 +13,12 @@ use crate::store::error::Error;
 use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
+use crate::store::message::view::Owners;
 use crate::store::record::Listing;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::config_sync::{self, Identity};
-use crate::store::rules::webhooks::{self, Follows, Standing};
-use crate::store::shared::registry::{Audience, Registry};
+use crate::store::rules::webhooks::{self, Follows, Holders, Standing};
+use crate::store::shared::registry::{Audience, Entry, Registry};
 use crate::store::{Denied, Owned, record};
 
 type Answer = Result<Result<Arc<Endpoint>, Denied>, Error>;
@@ -59,6 +60,9 @@ impl Batch<'_, '_> {
         if let Some(taken) = self.taken_by_api(&file.webhooks, &known) {
             return Ok(Err(config_sync::taken(taken)));
         }
+        if let Some((webhook, holder)) = self.uid_taken_by_api(&file.webhooks) {
+            return Ok(Err(config_sync::uid_taken(webhook, &holder)));
+        }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let mut brought = FileChanges::default();
         let left = self.list_tenants(&file.tenants, &mut brought)?;
@@ -72,15 +76,34 @@ impl Batch<'_, '_> {
             kept.push(new);
         }
         let at = config_sync::after_all(self.newest_key(), self.now);
-        for endpoint in known.into_values().filter_map(|known| config_sync::unnamed(&known, at)) {
-            brought.removed(&endpoint);
-            self.follow(endpoint)?;
+        for known in known.into_values() {
+            self.sync_unnamed(&known, at, &mut brought)?;
         }
         self.follow_owners()?;
         let unlisted = self.after.consequences.unlisted();
         self.audit(by, shown::config(&file.file, file.changes, brought, unlisted))?;
         self.audit_consequences(by)?;
         Ok(Ok(kept))
+    }
+
+    /// A webhook of the file whose uid is that of one that the API made, with that one. Of two in the file no two have the same.
+    fn uid_taken_by_api<'f>(&self, file: &'f [FileWebhook]) -> Option<(&'f FileWebhook, Arc<Endpoint>)> {
+        let held = |webhook: &FileWebhook| self.uid_holder(&webhook.owned, &webhook.definition, EndpointNo(0));
+        let mut held = file.iter().filter_map(|webhook| Some((webhook, held(webhook)?)));
+        held.find(|(_, holder)| !holder.is_file_owned())
+    }
+
+    /// A webhook that the file does not name: it is removed, and gives its uid to the one of the file that has it by then.
+    fn sync_unnamed(&mut self, known: &Endpoint, at: Timestamp, brought: &mut FileChanges) -> Result<(), Error> {
+        let owned = Owned { provider: known.provider.clone(), tenant: known.tenant.clone() };
+        let has_lost = self.uid_holder(&owned, &known.definition, known.no).is_some();
+        let removed = config_sync::unnamed(known, at);
+        removed.iter().for_each(|removed| brought.removed(removed));
+        match (removed, has_lost) {
+            (Some(removed), false) => self.follow(removed),
+            (None, false) => Ok(()),
+            (removed, true) => self.follow(config_sync::without_uid(removed.unwrap_or_else(|| known.clone()))),
+        }
     }
 
     /// One that is new in the file while the API made a webhook of that name. One that was there before names were unique stays.
@@ -193,9 +216,10 @@ impl Batch<'_, '_> {
     }
 
     fn create(&mut self, new: NewWebhook) -> Answer {
-        let holder = self.holder(&new.owned, &new.definition.name, EndpointNo(0));
+        let of_name = self.holder(&new.owned, &new.definition.name, EndpointNo(0));
+        let of_uid = self.uid_holder(&new.owned, &new.definition, EndpointNo(0));
         let standing = Standing {
-            holder: holder.as_deref(),
+            holders: Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() },
             tenant: self.shared.registry().listing_of(&new.owned.provider, &new.owned.tenant),
             // A maker without a limit may have made a hundred thousand: they are not looked through in vain.
             made: if webhooks::is_limited(&new) { self.count_made(&new) } else { 0 },
@@ -238,8 +262,9 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(no) else { return Ok(Err(Denied::NoWebhook)) };
         let owned = Owned { provider: entry.endpoint.provider.clone(), tenant: entry.endpoint.tenant.clone() };
         let definition = redefine(&entry.endpoint.definition);
-        let holder = self.holder(&owned, &definition.name, no);
-        self.change(no, |endpoint, now| webhooks::update(endpoint, definition, holder.as_deref(), now))
+        let (of_name, of_uid) = (self.holder(&owned, &definition.name, no), self.uid_holder(&owned, &definition, no));
+        let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
+        self.change(no, |endpoint, now| webhooks::update(endpoint, definition, holders, now))
     }
 
     /// The webhook of a tenant that has this name, but for one of them. Many may have none.
@@ -249,10 +274,31 @@ impl Batch<'_, '_> {
         }
         let registry = self.shared.registry();
         let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
+        let known = registry.named(Audience::Tenant(tenant), name);
+        self.one_of(tenant, known, but, |endpoint| *endpoint.definition.name == *name)
+    }
+
+    /// The webhook of a tenant that has the uid of this definition, but for one of them.
+    fn uid_holder(&self, owned: &Owned, definition: &Definition, but: EndpointNo) -> Option<Arc<Endpoint>> {
+        let uid = definition.settings.uid.as_ref()?;
+        let of = Owners::Tenant(owned.clone());
+        let registry = self.shared.registry();
+        let tenant = registry.tenant(&owned.provider, &owned.tenant)?;
+        let known = registry.with_uid(&of, uid.as_str());
+        self.one_of(tenant, known, but, |endpoint| endpoint.definition.settings.uid.as_ref() == Some(uid))
+    }
+
+    /// The first of those that memory knows and this batch has left as they are, and of those that it has changed.
+    fn one_of<'r>(
+        &self,
+        tenant: TenantNo,
+        known: impl Iterator<Item = &'r Entry>,
+        but: EndpointNo,
+        is_called: impl Fn(&Endpoint) -> bool,
+    ) -> Option<Arc<Endpoint>> {
         let changed = &self.after.changed;
-        let known = registry.named(Audience::Tenant(tenant), name).map(|entry| &entry.endpoint);
-        let known = known.filter(|endpoint| !changed.contains_key(&endpoint.no));
-        let fresh = changed.values().filter(|endpoint| endpoint.tenant_no == tenant && *endpoint.definition.name == *name);
+        let known = known.map(|entry| &entry.endpoint).filter(|endpoint| !changed.contains_key(&endpoint.no));
+        let fresh = changed.values().filter(|endpoint| endpoint.tenant_no == tenant && is_called(endpoint));
         known.chain(fresh).find(|endpoint| endpoint.no != but && !endpoint.is_deleted()).cloned()
     }
 

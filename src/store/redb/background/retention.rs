@@ -17,7 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::record::StoredEvent;
 use crate::store::record::key::{DELIVERY_ROW, TimeKey, log_key, read_log_key, read_time_key, time_key};
-use crate::store::redb::apply::publish::id_name;
+use crate::store::redb::apply::publish::{NameOf, event_name};
 use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::{Event, Log, Name, NameEnd};
@@ -288,7 +288,7 @@ impl Batch<'_, '_> {
         self.unindex(IndexEntry::delivery(key, owner))
     }
 
-    /// Removes an event with its id, which its owner lists under its number.
+    /// Removes an event with its id and its uid, which its owner lists under its number.
     pub(in crate::store) fn remove_event(&mut self, stored: &StoredEvent, owner: TenantNo) -> Result<(), Error> {
         let event = &stored.event;
         self.tables.remove::<Event>(&event.key.0.to_be_bytes())?;
@@ -296,7 +296,10 @@ impl Batch<'_, '_> {
         self.memory.counters.events = self.memory.counters.events.saturating_sub(1);
         let tenant = event.tenant.as_deref();
         if self.shared.node.event_key(&event.id) != Some(event.key) {
-            self.forget_id(&id_name(&event.provider, &event.id, tenant), event.key)?;
+            self.forget_id(&event_name(NameOf::Id, &event.provider, &event.id, tenant), event.key)?;
+        }
+        if let Some(uid) = &event.uid {
+            self.forget_id(&event_name(NameOf::Uid, &event.provider, uid.as_str(), tenant), event.key)?;
         }
         self.unindex(IndexEntry::event(event.key, owner))
     }

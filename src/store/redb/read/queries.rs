@@ -6,21 +6,24 @@ use crate::domain::event::Event;
 use crate::domain::id::DeliveryKey;
 use crate::store::message::view::{Filter, Of, Page, View};
 use crate::store::record::key::Scope;
+use crate::store::redb::apply::publish::NameOf;
 use crate::store::{Error, Owned};
 
 impl Reader {
-    /// The event with an id that one of the tenants has, or that is for all tenants of its provider, without its content. It looks
-    /// once for each tenant.
+    /// The event with an id or a uid that one of the tenants has, or that is for all tenants of its provider, without its content. It
+    /// looks once or twice for each tenant: an event's id goes before the uid of any other.
     pub(crate) fn event_by_id(&self, tenants: &[Owned], id: &str) -> Result<Option<Event>, Error> {
         let snapshot = Snapshot::of(self, &[])?;
         if let Some(key) = self.shared.node.event_key(id) {
-            let found = snapshot.bare_event(key, id)?;
+            let found = snapshot.bare_event(NameOf::Id, key, id)?;
             return Ok(found.filter(|event| tenants.iter().any(|owned| is_of(event, owned))));
         }
-        for owned in tenants {
-            let Some(key) = snapshot.named(owned, id)? else { continue };
-            if let Some(event) = snapshot.bare_event(key, id)?.filter(|event| is_of(event, owned)) {
-                return Ok(Some(event));
+        for of in [NameOf::Id, NameOf::Uid] {
+            for owned in tenants {
+                let Some(key) = snapshot.named(of, owned, id)? else { continue };
+                if let Some(event) = snapshot.bare_event(of, key, id)?.filter(|event| is_of(event, owned)) {
+                    return Ok(Some(event));
+                }
             }
         }
         Ok(None)

@@ -14,7 +14,7 @@ use crate::store::record::key::{
     DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
 };
 use crate::store::record::{self, StoredEvent};
-use crate::store::redb::apply::publish::id_name;
+use crate::store::redb::apply::publish::{NameOf, event_name};
 use crate::store::redb::journal::item::Table;
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
 use crate::store::redb::read::{Reader, merged};
@@ -71,10 +71,13 @@ impl<'a> Snapshot<'a> {
         copy
     }
 
-    /// Without its content.
-    pub(super) fn bare_event(&self, key: EventKey, id: &str) -> Result<Option<Event>, Error> {
+    /// The event with this key, without its content, if that is its id or its uid.
+    pub(super) fn bare_event(&self, of: NameOf, key: EventKey, id: &str) -> Result<Option<Event>, Error> {
         let found = self.event(key)?.map(|stored| Event { content: Content::default(), ..stored.event });
-        Ok(found.filter(|event| *event.id == *id))
+        Ok(found.filter(|event| match of {
+            NameOf::Id => *event.id == *id,
+            NameOf::Uid => event.uid.as_ref().is_some_and(|uid| uid.as_str() == id),
+        }))
     }
 
     pub(in crate::store) fn event(&self, key: EventKey) -> Result<Option<StoredEvent>, Error> {
@@ -161,18 +164,23 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    pub(super) fn named(&self, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
-        let table = schema::read(&self.txn, NAME)?;
+    /// The event of a tenant, or of all tenants of its provider, that has this id or uid.
+    pub(super) fn named(&self, of: NameOf, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
         for tenant in [Some(&*owned.tenant), None] {
-            let name = id_name(&owned.provider, id, tenant);
-            if let Some(Some(row)) = self.unflushed.find(Table::Name, &name) {
-                return Ok(Some(EventKey(record::read_named(&name, row)?.event)));
-            }
-            if let Some(row) = table.get(&*name)? {
-                return Ok(Some(EventKey(record::read_named(&name, row.value())?.event)));
+            let name = event_name(of, &owned.provider, id, tenant);
+            if let Some(found) = self.name_row(&name)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
+    }
+
+    fn name_row(&self, name: &[u8]) -> Result<Option<EventKey>, Error> {
+        let read = |row: &[u8]| record::read_named(name, row).map(|named| EventKey(named.event));
+        match self.unflushed.find(Table::Name, name) {
+            Some(row) => row.map(read).transpose(),
+            None => schema::read(&self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose(),
+        }
     }
 
     /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.

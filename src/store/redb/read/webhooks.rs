@@ -105,10 +105,12 @@ impl Snapshot<'_> {
     }
 }
 
-/// Whether a webhook has the name and the metadata that a filter asks for.
+/// Whether a webhook has the name, the uid and the metadata that a filter asks for.
 fn is_meant(entry: &Entry, filter: &WebhookFilter) -> bool {
     let definition = &entry.endpoint.definition;
-    filter.name.as_ref().is_none_or(|name| *name == definition.name) && definition.settings.metadata.has_all(&filter.metadata)
+    filter.name.as_ref().is_none_or(|name| *name == definition.name)
+        && filter.uid.as_ref().is_none_or(|uid| definition.settings.uid.as_ref() == Some(uid))
+        && definition.settings.metadata.has_all(&filter.metadata)
 }
 
 /// Webhooks that are taken out of the registry at once: readers of all calls wait for its lock.
