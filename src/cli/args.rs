@@ -20,9 +20,9 @@ use crate::config::Flag;
 use crate::config::moment::parse_moment;
 use crate::domain::event::check_idempotency_key;
 use crate::domain::id::is_name;
+use crate::domain::id::uid::{Uid, is_id_or_uid};
 use crate::domain::rate::{NoRate, Rate};
 use crate::domain::time::Timestamp;
-use crate::domain::uid::{Uid, is_id_or_uid};
 use crate::domain::units::parse_duration;
 use crate::domain::webhook::pattern::{Pattern, check_type_name};
 

@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::channels::{CHANNEL_BYTES, Channels, OF_EVENT_MAX};
 use super::id::EventKey;
+use super::id::uid::Uid;
 use super::time::Timestamp;
-use super::uid::Uid;
 
 /// What a publisher says about an event besides its data: names with JSON scalars (string, number, true, false, null). The
 /// scalars are kept as they were written, so that `7` and `"7"` stay different.

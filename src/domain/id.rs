@@ -5,6 +5,8 @@
 //! half the node. An attempt's id is made of its start, the lower bits of its event's key, and its endpoint's number. So ids need no
 //! index, sort by their time, and differ between stores.
 
+pub(crate) mod uid;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};

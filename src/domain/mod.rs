@@ -22,6 +22,5 @@ pub(crate) mod template;
 pub(crate) mod tenant;
 pub(crate) mod text;
 pub(crate) mod time;
-pub(crate) mod uid;
 pub(crate) mod units;
 pub(crate) mod webhook;

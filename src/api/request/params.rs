@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::response::problem::Problem;
 use crate::api::response::wrong::{Wrong, pointer};
 use crate::config::moment::parse_moment;
-use crate::domain::uid::is_id_or_uid;
+use crate::domain::id::uid::is_id_or_uid;
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;

@@ -17,9 +17,9 @@ use crate::budget::PartyShare;
 use crate::clock;
 use crate::domain::event::Event;
 use crate::domain::id::EventKey;
+use crate::domain::id::uid::Uid;
 use crate::domain::json::quote;
 use crate::domain::resource::Resource;
-use crate::domain::uid::Uid;
 use crate::domain::units::parse_duration;
 use crate::store::{Fit, Owned, Space, Store};
 

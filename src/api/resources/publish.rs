@@ -23,12 +23,12 @@ use crate::api::response::wrong::{Wrong, escaped};
 use crate::domain::channels::{Channels, OF_EVENT_MAX};
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{ATTRIBUTES_BYTES_MAX, ATTRIBUTES_MAX, Attributes, check_idempotency_key};
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{has_own_form, is_name};
 use crate::domain::json::{self, Field, Kind};
 use crate::domain::refusal::Refusal;
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
-use crate::domain::uid::Uid;
 use crate::domain::webhook::pattern::check_type_name;
 use crate::store::{Accepted, Publication};
 

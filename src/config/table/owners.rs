@@ -1,7 +1,7 @@
 //! Reads `[operator]`, `[[provider]]` with their tenants and webhooks, and the top-level `[[webhook]]`.
 
+use crate::domain::id::uid::Uid;
 use crate::domain::schema::Validate;
-use crate::domain::uid::Uid;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::UID;

@@ -24,9 +24,9 @@ use crate::domain::channels::{Channels, OF_WEBHOOK_MAX};
 use crate::domain::delivery::retry::Retry;
 use crate::domain::dialect::{Dialect, Disable};
 use crate::domain::event::Event;
+use crate::domain::id::uid::Uid;
 use crate::domain::rate::Rate;
 use crate::domain::refusal::Refusal;
-use crate::domain::uid::Uid;
 
 /// The settings of one webhook. The default has none.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -8,8 +8,8 @@ use crate::domain::access::Key;
 use crate::domain::channels::Channels;
 use crate::domain::dialect::Dialect;
 use crate::domain::event::{Attributes, attribute_bytes};
+use crate::domain::id::uid::Uid;
 use crate::domain::time::Timestamp;
-use crate::domain::uid::Uid;
 
 /// An event as a publisher sent it. All checks that need no store were made.
 #[derive(Clone, Debug)]

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use super::codec::{VERSION, close, close_as, decode, intact, unknown_version};
 use crate::domain::channels::Channels;
 use crate::domain::event::{Content, Event};
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
-use crate::domain::uid::Uid;
 use crate::store::error::Error;
 
 /// An event, with the number of deliveries that it has.

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use super::tenants;
 use crate::domain::event::{Content, Event};
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{EventKey, Node};
 use crate::domain::template::Facts;
 use crate::domain::time::Timestamp;
-use crate::domain::uid::Uid;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::message::publication::{Accepted, Publication, Refusal, Unwanted};
 use crate::store::record::{Listing, Named};
@@ -218,7 +218,9 @@ mod tests {
     #[test]
     fn an_idempotency_key_answers_for_a_day_and_an_id_for_ever() {
         let named = Publication { id: Some("e1".into()), idempotency_key: Some("k".into()), ..publication("a") };
-        let Names { id: Some(id), uid: None, key: Some((key, until)) } = names(&named, KEY, 2, NOW) else { panic!("both were given") };
+        let Names { id: Some(id), uid: None, key: Some((key, until)) } = names(&named, KEY, 2, NOW) else {
+            panic!("both were given")
+        };
         assert_eq!(until, NOW + Duration::from_secs(86_400));
         assert!(answers(&key, Timestamp::from_millis(86_400_999)) && !answers(&key, until));
         assert!(answers(&id, until + Duration::from_secs(1 << 30)));

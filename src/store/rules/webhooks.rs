@@ -272,9 +272,8 @@ mod tests {
 
     #[test]
     fn a_key_makes_as_many_webhooks_as_its_limit() {
-        let made = |owner, limit, made| {
-            may_create(&new(owner, limit), Standing { holders: Holders::default(), tenant: None, made })
-        };
+        let made =
+            |owner, limit, made| may_create(&new(owner, limit), Standing { holders: Holders::default(), tenant: None, made });
         assert_eq!([0, 4].map(|count| made(key("k"), 5, count)), [Ok(()), Ok(())]);
         assert_eq!([5, 9].map(|count| made(key("k"), 5, count)), [Err(Denied::TooMany(5)), Err(Denied::TooMany(5))]);
         assert_eq!(made(key("k"), 0, 99), Ok(()), "0 is no limit");

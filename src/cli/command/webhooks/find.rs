@@ -8,7 +8,7 @@ use crate::cli::named::Name;
 use crate::cli::output::exit::Failure;
 use crate::cli::output::hint::Hint;
 use crate::domain::id::has_own_form;
-use crate::domain::uid::Uid;
+use crate::domain::id::uid::Uid;
 
 /// The service, and the id of a webhook: an id is found in every tenant, a name or a uid in the target alone.
 pub(crate) fn find(target: &Target, webhook: &Name) -> Result<(Service, String), Failure> {

@@ -5,9 +5,9 @@ use std::ops::Bound;
 use redb::ReadableTable;
 
 use crate::domain::event::Event;
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::domain::uid::Uid;
 use crate::store::Owned;
 use crate::store::error::{Error, intact};
 use crate::store::message::progress::Fact;

@@ -1,6 +1,6 @@
 //! Second names: each names one thing while that is kept, and is free afterwards.
 
-use crate::domain::uid::Uid;
+use crate::domain::id::uid::Uid;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::settings::Setting;
 use crate::store::tests::*;

@@ -43,7 +43,7 @@ async fn every_path_and_filter_takes_a_webhooks_uid() {
     let other = service.tenant("shop", "other");
     other.get("/v1/webhooks/main.eu").await.problem(404, &[]);
     other.post("/v1/webhooks", &hook(&receiver.url("/c"), "main.eu")).await.expect(201);
-    service.operator().get("/v1/webhooks/main.eu").await.problem(400, &["several tenants", "hookwheel-tenant"]);
+    service.operator().get("/v1/webhooks/main.eu").await.problem(422, &["several tenants", "Hookwheel-Tenant"]);
     let shown = service.cli(&["webhooks", "show", "main.eu", "--tenant", "shop/acme", "--json"]).expect(0).json();
     assert_eq!(shown["id"], json!(id));
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::id::has_own_form;
+use super::has_own_form;
 
 /// 1 to [`BYTES_MAX`] of `A-Za-z0-9-_.`, and no id of hookwheel's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
