@@ -96,7 +96,7 @@ impl Batch<'_, '_> {
 
     /// Begins a piece of work that writes rows anew.
     pub(in crate::store) fn piece(&self) -> Piece {
-        Piece(self.tables.memtable.batch_bytes())
+        Piece(self.tables.memtable.current.bytes().len())
     }
 
     /// Whether it has written as much as one batch should, however few rows that were: each holds what was answered last.

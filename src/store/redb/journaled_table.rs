@@ -1,31 +1,74 @@
-//! The journaled tables by their types.
+//! The journaled tables, each of them said once: its rows in the tables and its items in the journal.
 
 use redb::{Key, ReadOnlyTable, Value};
 
-use super::journal::item::Table;
-use super::schema::{BACKLOG, DUE, Def, ENDED, EVENT, LOG, NAME, NAME_END};
+use super::journal::item::Form;
+use super::schema::{self, Def, journaled_tables};
 use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
 
-/// A journaled table.
+/// A journaled table by its types.
 pub(in crate::store) trait Journaled: Sized + 'static {
-    /// The bytes of a key.
-    type Key: ?Sized + AsRef<[u8]>;
-    type K: Key + 'static;
+    type K: TableKey;
     type V: Value + 'static;
 
     const TABLE: Table;
     const DEFINITION: Def<Self::K, Self::V>;
 
-    /// A key as its table takes it.
-    fn table_key(key: &[u8]) -> <Self::K as Value>::SelfType<'_> {
-        Self::K::from_bytes(key)
-    }
-
     fn before(all: &mut Before) -> &mut Option<ReadOnlyTable<Self::K, Self::V>>;
 }
 
+/// The key of a journaled table.
+pub(in crate::store) trait TableKey: Key + 'static {
+    /// A key as the journal has it, in bytes that sort as the keys do.
+    type Bytes: ?Sized + AsRef<[u8]>;
+
+    /// The length of each key; `None`: they vary in length.
+    const BYTES: Option<usize>;
+
+    /// A key as its table takes it.
+    fn of(bytes: &[u8]) -> Self::SelfType<'_> {
+        Self::from_bytes(bytes)
+    }
+}
+
+/// The bytes of a table's key.
+pub(in crate::store) type KeyBytes<T> = <<T as Journaled>::K as TableKey>::Bytes;
+
+impl<const N: usize> TableKey for &'static [u8; N] {
+    type Bytes = [u8; N];
+    const BYTES: Option<usize> = Some(N);
+}
+
+impl TableKey for &'static [u8] {
+    type Bytes = [u8];
+    const BYTES: Option<usize> = None;
+}
+
+impl TableKey for u64 {
+    type Bytes = [u8; 8];
+    const BYTES: Option<usize> = Some(8);
+
+    fn of(bytes: &[u8]) -> u64 {
+        bytes.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    }
+}
+
 macro_rules! journaled {
-    ($($table:ident, $name:ident: $key:ty => $definition:ident, $k:ty, $v:ty $({ $($more:item)* })?)*) => {
+    ($($constant:ident $name:ident: $k:ty => $v:ty, $table:ident $tags:literal;)*) => {
+        /// The tables that the journal may hold changes of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(in crate::store) enum Table {
+            $($table),*
+        }
+
+        impl Table {
+            pub(in crate::store) const ALL: [Self; FORMS.len()] = [$(Self::$table),*];
+        }
+
+        /// Of each table in the order of [`Table::ALL`].
+        pub(in crate::store) const FORMS: &[Form] =
+            &[$(Form { tags: *$tags, key_bytes: <$k>::BYTES, has_values: size_of::<$v>() > 0 }),*];
+
         /// The journaled tables as they were before a batch, each opened when first asked for.
         #[derive(Default)]
         pub(in crate::store) struct Before {
@@ -35,13 +78,11 @@ macro_rules! journaled {
         $(pub(in crate::store) struct $table;
 
         impl Journaled for $table {
-            type Key = $key;
             type K = $k;
             type V = $v;
 
             const TABLE: Table = Table::$table;
-            const DEFINITION: Def<$k, $v> = $definition;
-            $($($more)*)?
+            const DEFINITION: Def<$k, $v> = schema::$constant;
 
             fn before(all: &mut Before) -> &mut Option<ReadOnlyTable<$k, $v>> {
                 &mut all.$name
@@ -49,40 +90,4 @@ macro_rules! journaled {
         })*
     };
 }
-
-journaled! {
-    Event, event: [u8; 8] => EVENT, u64, &'static [u8] {
-        fn table_key(key: &[u8]) -> u64 {
-            number(key)
-        }
-    }
-    Log, log: LogKey => LOG, &'static LogKey, &'static [u8]
-    Due, due: DueKey => DUE, &'static DueKey, ()
-    Backlog, backlog: BacklogKey => BACKLOG, &'static BacklogKey, &'static [u8]
-    Name, name: [u8] => NAME, &'static [u8], &'static [u8]
-    NameEnd, name_end: TimeKey => NAME_END, &'static TimeKey, &'static [u8]
-    Ended, ended: [u8; 8] => ENDED, u64, &'static [u8] {
-        fn table_key(key: &[u8]) -> u64 {
-            number(key)
-        }
-    }
-}
-
-/// A number as keys have it.
-fn number(key: &[u8]) -> u64 {
-    key.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
-}
-
-/// Runs a macro for every journaled table.
-macro_rules! each_journaled {
-    ($run:ident) => {
-        $run!($crate::store::redb::journaled_table::Event);
-        $run!($crate::store::redb::journaled_table::Log);
-        $run!($crate::store::redb::journaled_table::Due);
-        $run!($crate::store::redb::journaled_table::Backlog);
-        $run!($crate::store::redb::journaled_table::Name);
-        $run!($crate::store::redb::journaled_table::NameEnd);
-        $run!($crate::store::redb::journaled_table::Ended);
-    };
-}
-pub(in crate::store) use each_journaled;
+journaled_tables!(journaled);

@@ -59,35 +59,60 @@ pub(in crate::store) const SECOND: u8 = 16;
 
 pub(in crate::store) const META: Def<u8> = TableDefinition::new("meta");
 pub(in crate::store) const STATE: Def<u8> = TableDefinition::new("state");
-pub(in crate::store) const EVENT: Def<u64> = TableDefinition::new("event");
-pub(in crate::store) const LOG: Def<&'static LogKey> = TableDefinition::new("log");
-pub(in crate::store) const DUE: Def<&'static DueKey, ()> = TableDefinition::new("due");
-pub(in crate::store) const BACKLOG: Def<&'static BacklogKey> = TableDefinition::new("backlog");
-pub(in crate::store) const NAME: Def<&'static [u8]> = TableDefinition::new("name");
-pub(in crate::store) const NAME_END: Def<&'static TimeKey> = TableDefinition::new("name_end");
-pub(in crate::store) const FANOUT: Def<u64> = TableDefinition::new("fanout");
-pub(in crate::store) const JOB: Def<u32> = TableDefinition::new("job");
-pub(in crate::store) const REVISIT: Def<&'static TimeKey, ()> = TableDefinition::new("revisit");
-pub(in crate::store) const INDEX: Def<&'static IndexKey, ()> = TableDefinition::new("index");
-pub(in crate::store) const ATTEMPT_INDEX: Def<&'static AttemptIndexKey, ()> = TableDefinition::new("attempt_index");
-pub(in crate::store) const ENDED: Def<u64> = TableDefinition::new("ended");
-pub(in crate::store) const ENDPOINT: Def<u32> = TableDefinition::new("endpoint");
-pub(in crate::store) const TENANT: Def<u32> = TableDefinition::new("tenant");
-pub(in crate::store) const KEY: Def<&'static [u8; 32]> = TableDefinition::new("key");
-pub(in crate::store) const LAST_TIME: Def<&'static [u8]> = TableDefinition::new("last_time");
-pub(in crate::store) const CONNECTION: Def<&'static [u8]> = TableDefinition::new("connection");
-pub(in crate::store) const EVENT_TYPE: Def<&'static [u8]> = TableDefinition::new("event_type");
+pub(in crate::store) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
+pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
 
-pub(in crate::store) const HOUR: Def<&'static HourKey> = TableDefinition::new("hour");
+/// Gives a macro the tables that the journal may hold changes of, each with its type and with the tags of its items in the journal:
+/// of a row that was put, and of one that was taken out. Tags keep their meaning, for a start after an upgrade reads what the
+/// release before wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far, and neither `A` nor `a`.
+macro_rules! journaled_tables {
+    ($run:ident) => {
+        $run! {
+            EVENT event: u64 => &'static [u8], Event b"Ee";
+            LOG log: &'static LogKey => &'static [u8], Log b"Ll";
+            DUE due: &'static DueKey => (), Due b"DT";
+            BACKLOG backlog: &'static BacklogKey => &'static [u8], Backlog b"Bb";
+            NAME name: &'static [u8] => &'static [u8], Name b"Nn";
+            NAME_END name_end: &'static TimeKey => &'static [u8], NameEnd b"Xx";
+            ENDED ended: u64 => &'static [u8], Ended b"Aa";
+        }
+    };
+}
+pub(in crate::store) use journaled_tables;
 
-pub(in crate::store) const AUDIT: Def<u64> = TableDefinition::new("audit");
-pub(in crate::store) const PROVIDER: Def<&'static [u8]> = TableDefinition::new("provider");
+/// Gives a macro the other tables that batches change.
+macro_rules! other_tables {
+    ($run:ident) => {
+        $run! {
+            FANOUT fanout: u64 => &'static [u8];
+            JOB job: u32 => &'static [u8];
+            REVISIT revisit: &'static TimeKey => ();
+            INDEX index: &'static IndexKey => ();
+            ATTEMPT_INDEX attempt_index: &'static AttemptIndexKey => ();
+            ENDPOINT endpoint: u32 => &'static [u8];
+            TENANT tenant: u32 => &'static [u8];
+            KEY key: &'static [u8; 32] => &'static [u8];
+            LAST_TIME last_time: &'static [u8] => &'static [u8];
+            CONNECTION connection: &'static [u8] => &'static [u8];
+            EVENT_TYPE event_type: &'static [u8] => &'static [u8];
+            HOUR hour: &'static HourKey => &'static [u8];
+            AUDIT audit: u64 => &'static [u8];
+            PROVIDER provider: &'static [u8] => &'static [u8];
+        }
+    };
+}
+pub(in crate::store) use other_tables;
+
+macro_rules! define {
+    ($($constant:ident $name:ident: $key:ty => $value:ty $(, $table:ident $tags:literal)?;)*) => {
+        $(pub(in crate::store) const $constant: Def<$key, $value> = TableDefinition::new(stringify!($name));)*
+    };
+}
+journaled_tables!(define);
+other_tables!(define);
 
 /// Tables that came after the version.
 pub(in crate::store) const LATER: [&str; 5] = ["hour", "audit", "provider", "attempt_index", "ended"];
-
-pub(in crate::store) const QUARANTINE: Def<u64> = TableDefinition::new("quarantine");
-pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
 
 /// Runs a macro for every table that a start reads whole.
 macro_rules! small_table {

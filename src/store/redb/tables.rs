@@ -9,18 +9,16 @@ use redb::{AccessGuard, Cursor, ReadOnlyTable, ReadableDatabase, ReadableTable, 
 
 use super::bulk::{append_sorted, compare, put_sorted, remove_sorted};
 use super::counted::{Counted, Grown};
+use super::journal::entry::Changes;
 use super::journal::memtable::Memtable;
-use super::journaled_table::{Before, Event, Journaled, each_journaled};
+use super::journaled_table::{self, Before, Event, Journaled, KeyBytes, TableKey};
 use super::lazy_txn::Txn;
-use super::schema::{
-    self, ATTEMPT_INDEX, AUDIT, AUDITED, CONNECTION, COUNTERS, ENDED, ENDPOINT, EVENT_TYPE, FANOUT, FINDING, FOLLOWS, HOUR,
-    INDEX, JOB, JOURNALED, KEY, LAST_TIME, PROVIDER, REVISIT, SECOND, STATE, TENANT, every_table,
-};
+use super::schema::{self, COUNTERS, ENDED, FINDING, JOURNALED, SECOND, STATE, every_table, journaled_tables, other_tables};
 use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
 use crate::store::record::key::{AttemptIndexKey, HourKey, IndexKey, TimeKey};
-use crate::store::record::{self, Chain, Counters, Follows};
+use crate::store::record::{self, Counters};
 
 /// The tables of one batch, opened when first asked for.
 pub(in crate::store) struct Tables<'txn> {
@@ -32,7 +30,7 @@ pub(in crate::store) struct Tables<'txn> {
 }
 
 macro_rules! opened_when_asked {
-    ($($name:ident: $key:ty, $value:ty = $definition:ident),* $(,)?) => {
+    ($($constant:ident $name:ident: $key:ty => $value:ty;)*) => {
         /// Tables that the journal holds no changes of.
         #[derive(Default)]
         struct Others<'txn> {
@@ -42,28 +40,13 @@ macro_rules! opened_when_asked {
         impl<'txn> Tables<'txn> {
             $(pub(in crate::store) fn $name(&mut self) -> Result<&mut Counted<'txn, $key, $value>, Error> {
                 self.begin()?;
-                Counted::opened(&mut self.others.$name, self.txn, $definition, &self.grown)
+                Counted::opened(&mut self.others.$name, self.txn, schema::$constant, &self.grown)
             })*
         }
     };
 }
 
-opened_when_asked! {
-    fanout: u64, &'static [u8] = FANOUT,
-    job: u32, &'static [u8] = JOB,
-    revisit: &'static TimeKey, () = REVISIT,
-    index: &'static IndexKey, () = INDEX,
-    attempt_index: &'static AttemptIndexKey, () = ATTEMPT_INDEX,
-    endpoint: u32, &'static [u8] = ENDPOINT,
-    tenant: u32, &'static [u8] = TENANT,
-    key: &'static [u8; 32], &'static [u8] = KEY,
-    last_time: &'static [u8], &'static [u8] = LAST_TIME,
-    connection: &'static [u8], &'static [u8] = CONNECTION,
-    event_type: &'static [u8], &'static [u8] = EVENT_TYPE,
-    hour: &'static HourKey, &'static [u8] = HOUR,
-    audit: u64, &'static [u8] = AUDIT,
-    provider: &'static [u8], &'static [u8] = PROVIDER,
-}
+other_tables!(opened_when_asked);
 
 impl<'txn> Tables<'txn> {
     pub(in crate::store) fn of(txn: &'txn Txn<'txn>, memtable: Memtable) -> Self {
@@ -72,12 +55,12 @@ impl<'txn> Tables<'txn> {
     }
 
     /// Puts a row, in place of the one that has its key.
-    pub(in crate::store) fn put<T: Journaled>(&mut self, key: &T::Key, value: &[u8]) {
+    pub(in crate::store) fn put<T: Journaled>(&mut self, key: &KeyBytes<T>, value: &[u8]) {
         self.memtable.current.change(T::TABLE, (key.as_ref(), Some(value)));
     }
 
     /// Takes a row out; false when it is not there.
-    pub(in crate::store) fn take<T: Journaled>(&mut self, key: &T::Key) -> Result<bool, Error> {
+    pub(in crate::store) fn take<T: Journaled>(&mut self, key: &KeyBytes<T>) -> Result<bool, Error> {
         let stands = self.row::<T, _>(key, |_| Ok(()))?.is_some();
         if stands {
             self.memtable.current.change(T::TABLE, (key.as_ref(), None));
@@ -86,7 +69,7 @@ impl<'txn> Tables<'txn> {
     }
 
     /// Takes a row out, if it is there, and lets the batch go to the tables: no journal holds that a row of the table was taken out.
-    pub(in crate::store) fn remove<T: Journaled>(&mut self, key: &T::Key) -> Result<(), Error> {
+    pub(in crate::store) fn remove<T: Journaled>(&mut self, key: &KeyBytes<T>) -> Result<(), Error> {
         self.begin()?;
         self.memtable.current.change(T::TABLE, (key.as_ref(), None));
         Ok(())
@@ -95,37 +78,36 @@ impl<'txn> Tables<'txn> {
     /// A row as `read` reads its value; `None`: there is none.
     pub(in crate::store) fn row<T: Journaled, R>(
         &mut self,
-        key: &T::Key,
+        key: &KeyBytes<T>,
         read: impl FnOnce(&[u8]) -> Result<R, Error>,
     ) -> Result<Option<R>, Error> {
         if let Some(found) = self.memtable.find(T::TABLE, key.as_ref()) {
             return found.map(read).transpose();
         }
-        let row = opened::<T>(&mut self.before, self.txn)?.get(T::table_key(key.as_ref()))?;
+        let row = opened::<T>(&mut self.before, self.txn)?.get(T::K::of(key.as_ref()))?;
         row.map(|row| read(T::V::as_bytes(&row.value()).as_ref())).transpose()
     }
 
     /// Reads the rows with keys between two bounds, in order, as long as `read` says that it wants more.
     pub(in crate::store) fn each<T: Journaled>(
         &mut self,
-        (first, last): (Bound<&T::Key>, Bound<&T::Key>),
+        (first, last): (Bound<&KeyBytes<T>>, Bound<&KeyBytes<T>>),
         mut read: impl FnMut(<T::K as Value>::SelfType<'_>, &[u8]) -> Result<bool, Error>,
     ) -> Result<(), Error> {
         let (first, last) = (first.map(AsRef::as_ref), last.map(AsRef::as_ref));
         let table = opened::<T>(&mut self.before, self.txn)?;
-        let mut kept =
-            table.range::<<T::K as Value>::SelfType<'_>>((first.map(T::table_key), last.map(T::table_key)))?.peekable();
+        let mut kept = table.range::<<T::K as Value>::SelfType<'_>>((first.map(T::K::of), last.map(T::K::of)))?.peekable();
         let mut changed = self.memtable.newest(T::TABLE, first, last).peekable();
         loop {
             let order = match (changed.peek(), kept.peek()) {
                 (None, None) => return Ok(()),
-                (Some((key, _)), Some(Ok((kept, _)))) => compare::<T::K>(&T::table_key(key), &kept.value()),
+                (Some((key, _)), Some(Ok((kept, _)))) => compare::<T::K>(&T::K::of(key), &kept.value()),
                 (Some(_), None) => Less,
                 (_, Some(_)) => Greater,
             };
             let kept = if order == Less { None } else { kept.next().transpose()? };
             let wants_more = match changed.next_if(|_| order != Greater) {
-                Some((key, value)) => value.map_or(Ok(true), |value| read(T::table_key(key), value)),
+                Some((key, value)) => value.map_or(Ok(true), |value| read(T::K::of(key), value)),
                 None => kept.map_or(Ok(true), |(key, value)| read(key.value(), T::V::as_bytes(&value.value()).as_ref())),
             };
             if !wants_more? {
@@ -165,8 +147,8 @@ impl<'txn> Tables<'txn> {
         let before = kept.and_then(Result::ok).map_or(counters.live_bytes, |kept| kept.live_bytes);
         let live_bytes = before.saturating_add_signed(self.grown.take());
         let counters = Counters { live_bytes, ..*counters };
-        self.put_state(&[COUNTERS], |key, bytes| record::write_counters(key, &counters, bytes))?;
-        self.put_state(&[JOURNALED, JOURNALED + SECOND], |key, bytes| record::write_number(key, &journaled, bytes))?;
+        self.put_state(COUNTERS, &counters, record::write_counters)?;
+        self.put_twice(JOURNALED, &journaled, record::write_number)?;
         Ok(live_bytes)
     }
 
@@ -175,23 +157,16 @@ impl<'txn> Tables<'txn> {
         self.grown.by()
     }
 
-    /// Writes which run the journal is of.
-    pub(in crate::store) fn put_follows(&mut self, follows: &Follows) -> Result<(), Error> {
-        self.put_state(&[FOLLOWS, FOLLOWS + SECOND], |key, bytes| record::write_follows(key, follows, bytes))
+    /// Writes a row of `state` that stands twice.
+    pub(in crate::store) fn put_twice<R>(&mut self, key: u8, row: &R, write: Write<R>) -> Result<(), Error> {
+        [key, key + SECOND].into_iter().try_for_each(|key| self.put_state(key, row, write))
     }
 
-    /// Writes where the chain of the audit log begins and ends.
-    pub(in crate::store) fn put_chain(&mut self, chain: &Chain) -> Result<(), Error> {
-        self.put_state(&[AUDITED, AUDITED + SECOND], |key, bytes| record::write_chain(key, chain, bytes))
-    }
-
-    fn put_state(&mut self, keys: &[u8], write: impl Fn(&[u8], &mut Vec<u8>)) -> Result<(), Error> {
+    fn put_state<R>(&mut self, key: u8, row: &R, write: Write<R>) -> Result<(), Error> {
         self.begin()?;
-        let (mut table, mut bytes) = (self.txn.get()?.open_table(STATE)?, Vec::new());
-        for key in keys {
-            write(&[*key], &mut bytes);
-            table.insert(key, &*bytes)?;
-        }
+        let mut bytes = Vec::new();
+        write(&[key], row, &mut bytes);
+        self.txn.get()?.open_table(STATE)?.insert(key, &*bytes)?;
         Ok(())
     }
 
@@ -211,11 +186,6 @@ impl<'txn> Tables<'txn> {
         self.grown.is_changed() || !self.memtable.current.is_empty()
     }
 
-    /// Has all that was kept back go in, whatever else the batch does.
-    pub(in crate::store) fn touch(&mut self) -> Result<(), Error> {
-        self.begin()
-    }
-
     /// Whether the transaction has begun, so that all that was kept back must go in too.
     pub(in crate::store) fn are_touched(&self) -> bool {
         self.txn.has_begun()
@@ -224,20 +194,14 @@ impl<'txn> Tables<'txn> {
     /// Writes all that was kept back, by this batch and in the journal. No row is read behind it.
     pub(in crate::store) fn flush(&mut self) -> Result<(), Error> {
         self.begin()?;
+        let all = &self.memtable.take_all();
         macro_rules! flush {
-            ($table:ty) => {
-                self.flush_table::<$table>()?;
+            ($($constant:ident $name:ident: $k:ty => $v:ty, $table:ident $tags:literal;)*) => {
+                $(self.flush_table::<journaled_table::$table>(all)?;)*
             };
         }
-        each_journaled!(flush);
-        self.flush_marks()?;
-        drop(self.memtable.take_current());
-        Ok(())
-    }
-
-    /// Writes at most so many of the rows of each table that are left of a flush of the index.
-    pub(in crate::store) fn flush_index(&mut self, rows: &index::Rows, most: usize) -> Result<(), Error> {
-        rows.write(self, most)
+        journaled_tables!(flush);
+        self.flush_marks(all)
     }
 
     /// Forgets at most so many of the attempts that ended and that the index holds: those up to the number `indexed`, of which 0 means
@@ -252,36 +216,37 @@ impl<'txn> Tables<'txn> {
         remove_sorted(table, &gone, |number| *number)
     }
 
-    /// Begins the transaction. Whatever the journal holds is part of it, but for what a checkpoint has brought in by then.
-    fn begin(&mut self) -> Result<(), Error> {
+    /// Begins the transaction, so that all that was kept back goes in, whatever else the batch does. What a checkpoint has brought in
+    /// by then is no longer kept back.
+    pub(in crate::store) fn begin(&mut self) -> Result<(), Error> {
         if !self.txn.has_begun() {
-            self.memtable.thaw()?;
+            self.memtable.thaw(true)?;
             self.txn.get()?;
-            self.memtable.gather();
             self.before = Before::default();
         }
         Ok(())
     }
 
-    /// Writes what was kept back of one table.
-    fn flush_table<T: Journaled>(&mut self) -> Result<(), Error> {
-        let changes = &mut self.memtable.current;
+    /// Writes the changes of one table.
+    fn flush_table<T: Journaled>(&mut self, changes: &Changes) -> Result<(), Error> {
         if changes.count(T::TABLE) == 0 {
             return Ok(());
         }
-        changes.sort(T::TABLE);
         let table = &mut Counted::of(self.txn.get()?.open_table(T::DEFINITION)?, &self.grown);
         let (mut put, mut taken) = (Vec::new(), Vec::new());
         for (key, value) in changes.newest(T::TABLE, Bound::Unbounded, Bound::Unbounded) {
             match value {
-                Some(value) => put.push((T::table_key(key), T::V::from_bytes(value))),
+                Some(value) => put.push((T::K::of(key), T::V::from_bytes(value))),
                 None => taken.push(key),
             }
         }
-        remove_sorted(table, &taken, |key| T::table_key(key))?;
+        remove_sorted(table, &taken, |key| T::K::of(key))?;
         if T::TABLE.is_appended() { append_sorted(table, &put) } else { put_sorted(table, &put) }
     }
 }
+
+/// How a row is written under its key.
+type Write<R> = fn(&[u8], &R, &mut Vec<u8>);
 
 /// A table as it was before the batch.
 fn opened<'t, T: Journaled>(before: &'t mut Before, txn: &Txn<'_>) -> Result<&'t ReadOnlyTable<T::K, T::V>, Error> {

@@ -136,17 +136,14 @@ impl Writer {
     /// Begins a checkpoint when it is time and none is under way; waits for that one when far too much has gathered meanwhile.
     fn checkpoint(&mut self) -> Result<(), Error> {
         let (memtable, bytes) = (&mut self.memory.memtable, self.journal.half_bytes());
-        if bytes > 2 * JOURNAL_BYTES {
-            memtable.thaw()?;
-        }
-        let under_way = memtable.is_frozen()?;
-        if let Some(live_bytes) = memtable.take_live_bytes() {
+        memtable.thaw(bytes > 2 * JOURNAL_BYTES)?;
+        if let Some(live_bytes) = memtable.live_bytes.take() {
             self.memory.counters.live_bytes = live_bytes;
             self.views.show(&memtable.unflushed);
         }
         let late = self.checkpoint_at.is_some_and(|at| at <= self.shared.clock.steady());
         let full = bytes > JOURNAL_BYTES || self.journal.changed_bytes() > CHECKPOINT_BYTES;
-        if !under_way && (late || full) {
+        if !memtable.awaits_checkpoint() && (late || full) {
             let index_rows = slice_rows(std::mem::take(&mut self.memory.listed));
             let index = self.memory.flushing.as_mut().and_then(|flushing| flushing.share(index_rows));
             self.checkpoints.begin(Job { index, ..memtable.freeze() });
@@ -159,7 +156,7 @@ impl Writer {
     /// Whether the tables have all that the journal holds; else they have it now, and meanwhile more may have come.
     pub(in crate::store) fn is_finished(&mut self) -> Result<bool, Error> {
         let memtable = &mut self.memory.memtable;
-        memtable.thaw()?;
+        memtable.thaw(true)?;
         if memtable.unflushed.is_empty() {
             return Ok(true);
         }
@@ -196,7 +193,7 @@ impl Writer {
             self.shared.space.admit(usize::try_from(batch.tables.grown()).unwrap_or(0));
             batch.memory.counters.live_bytes = batch.tables.put_counters(&batch.memory.counters, self.journal.skip())?;
             // Of a checkpoint before this commit.
-            batch.tables.memtable.take_live_bytes();
+            batch.tables.memtable.live_bytes = None;
         }
         let Batch { tables, memory, after, .. } = batch;
         memory.memtable = tables.memtable;
@@ -341,7 +338,7 @@ impl Batch<'_, '_> {
     /// Has this batch committed to the tables, with all that the journal holds.
     fn go_to_tables(&mut self) -> Result<(), Error> {
         self.after.dirty = true;
-        self.tables.touch()
+        self.tables.begin()
     }
 
     /// Brings all into the tables for a backup that somebody asked for, or that is made by itself.

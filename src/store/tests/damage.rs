@@ -7,7 +7,7 @@ use crate::store::message::finding::Kind;
 use crate::store::record::key::DueKey;
 use crate::store::redb::journal::file as journal;
 use crate::store::redb::journal::item::Table;
-use crate::store::redb::journaled_table::{Event, Journaled};
+use crate::store::redb::journaled_table::TableKey;
 
 /// 27 events in the journal alone, of which the ones in the middle are damaged.
 #[test]
@@ -265,7 +265,7 @@ fn flip_commits(image: &mut Image, which: &[usize]) -> Vec<String> {
     for which in which {
         let (at, number) = places[*which];
         let of = journal.whole.iter().find(|(head, _)| head.number == number).unwrap();
-        ids.extend(of.1.rows(Table::Event).map(|(key, _)| node.event_id(EventKey(Event::table_key(key)))));
+        ids.extend(of.1.rows(Table::Event).map(|(key, _)| node.event_id(EventKey(u64::of(key)))));
         image.file(".journal")[at + 60] ^= 4;
     }
     ids

@@ -5,6 +5,7 @@ use crate::store::error::Error;
 use crate::store::message::audit::{Change, Origin, Row};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
+use crate::store::redb::schema::AUDITED;
 
 impl Batch<'_, '_> {
     /// Notes a change that this batch makes. `None`: everything is as it was, so there is nothing to note.
@@ -28,6 +29,6 @@ impl Batch<'_, '_> {
         self.tables.audit()?.insert(key.0, &*bytes)?;
         self.shared.space.admit(bytes.len());
         self.memory.audit = chain.with(key, &bytes);
-        self.tables.put_chain(&self.memory.audit)
+        self.tables.put_twice(AUDITED, &self.memory.audit, record::write_chain)
     }
 }

@@ -18,6 +18,7 @@ use crate::store::record;
 use crate::store::record::key::{HourKey, hour_key};
 use crate::store::redb::batch::Batch;
 use crate::store::redb::bulk::put_sorted;
+use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::tables::Tables;
 
 impl Batch<'_, '_> {
@@ -66,9 +67,9 @@ impl Batch<'_, '_> {
 
 impl Tables<'_> {
     /// Adds up what was marked, row by row.
-    pub(in crate::store) fn flush_marks(&mut self) -> Result<(), Error> {
+    pub(in crate::store) fn flush_marks(&mut self, changes: &Changes) -> Result<(), Error> {
         let mut sums = BTreeMap::<HourKey, Tally>::new();
-        for mark in self.memtable.current.marks() {
+        for mark in changes.marks() {
             let Some(mark) = intact(Some(record::read_mark(mark)))? else { continue };
             sums.entry(hour_key(mark.hour, mark.endpoint)).or_default().count(&mark);
         }

@@ -6,7 +6,9 @@ use tracing::warn;
 
 use crate::domain::id::AuditKey;
 use crate::store::error::Error;
+use crate::store::record;
 use crate::store::redb::batch::Batch;
+use crate::store::redb::schema::AUDITED;
 use crate::store::rules::retention;
 
 impl Batch<'_, '_> {
@@ -31,7 +33,7 @@ impl Batch<'_, '_> {
     fn forget_audit_row(&mut self, key: AuditKey, row: &[u8]) -> Result<(), Error> {
         self.tables.audit()?.remove(key.0)?;
         self.memory.audit = self.memory.audit.without(key, row);
-        self.tables.put_chain(&self.memory.audit)
+        self.tables.put_twice(AUDITED, &self.memory.audit, record::write_chain)
     }
 
     fn oldest_audit(&mut self) -> Result<Vec<(AuditKey, Vec<u8>)>, Error> {

@@ -66,7 +66,7 @@ impl Batch<'_, '_> {
         let Some(flushing) = &self.memory.flushing else { return Ok(()) };
         if flushing.hurries || self.tables.are_touched() || self.tables.memtable.is_too_long() {
             let added = self.after.index.len() + self.after.attempted.len();
-            self.tables.flush_index(&flushing.rows, slice_rows(added))?;
+            flushing.rows.write(&mut self.tables, slice_rows(added))?;
         }
         // What a checkpoint has taken is written when that has ended.
         let Some(Ended { listed, attempts }) = flushing.ended(self.tables.memtable.awaits_checkpoint()) else { return Ok(()) };

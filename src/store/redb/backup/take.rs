@@ -22,7 +22,7 @@ use crate::store::redb::backend::Disk;
 use crate::store::redb::boot::trial::{Pages, pages_of};
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
-use crate::store::redb::schema::{self, COUNTERS, STATE, STORE_VERSION};
+use crate::store::redb::schema::{self, COUNTERS, FOLLOWS, STATE, STORE_VERSION};
 use crate::store::redb::site::refused;
 use crate::store::redb::tables::Tables;
 
@@ -112,7 +112,7 @@ pub(in crate::store) fn compare_pages(copy: &Path, watch: &mut dyn Watch) -> Res
 fn follow_none(database: &Database) -> Result<(), Error> {
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, Default::default());
-    tables.put_follows(&Follows { run: getrandom::u64()?, before: 0, open: false })?;
+    tables.put_twice(FOLLOWS, &Follows { run: getrandom::u64()?, before: 0, open: false }, record::write_follows)?;
     drop(tables);
     txn.commit()
 }

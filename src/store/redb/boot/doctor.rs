@@ -17,7 +17,7 @@ use crate::store::message::finding::Finding;
 use crate::store::record::{self, Quarantined};
 use crate::store::redb::journal::file;
 use crate::store::redb::journal::item::Table;
-use crate::store::redb::journaled_table::{Event, Journaled};
+use crate::store::redb::journaled_table::TableKey;
 use crate::store::redb::lazy_txn::Txn;
 use crate::store::redb::medium::Medium;
 use crate::store::redb::schema::{self, FINDING, QUARANTINE, STORE_VERSION};
@@ -130,7 +130,7 @@ fn read_aside(database: &Database, path: PathBuf, node: Node) -> Result<Aside, E
     for (_, changes) in file::read(&aside.path)?.whole.iter().filter(|(_, changes)| !changes.are_none()) {
         aside.commits += 1;
         for (key, row) in changes.rows(Table::Event) {
-            let (key, Some(row)) = (Event::table_key(key), row) else { continue };
+            let (key, Some(row)) = (u64::of(key), row) else { continue };
             let Ok(stored) = record::read_event(EventKey(key), node, row) else { continue };
             let is_same = |row: &[u8]| {
                 let other = record::read_event(EventKey(key), node, row);

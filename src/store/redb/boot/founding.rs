@@ -14,7 +14,7 @@ use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Follows, Meta};
 use crate::store::redb::journal::file;
 use crate::store::redb::lazy_txn::Txn;
-use crate::store::redb::schema::{IDENTITY, JOURNAL_ID, META, SEAL, SECOND, STORE_VERSION};
+use crate::store::redb::schema::{FOLLOWS, IDENTITY, JOURNAL_ID, META, SEAL, SECOND, STORE_VERSION};
 use crate::store::redb::site::{KEY, SEAL_TEXT, Site, VERSION, database, write_version};
 use crate::store::redb::tables::{self, Tables};
 
@@ -49,7 +49,7 @@ pub(in crate::store) fn found(database: &Database, sealer: &Sealer) -> Result<Me
     tables::create_all(&txn)?;
     put_identity(&txn, meta, &sealer.seal(SEAL_TEXT.as_bytes(), SEAL_TEXT)?, getrandom::u64()?)?;
     let mut tables = Tables::of(&txn, Default::default());
-    tables.put_follows(&Follows { run: getrandom::u64()?, before: 0, open: false })?;
+    tables.put_twice(FOLLOWS, &Follows { run: getrandom::u64()?, before: 0, open: false }, record::write_follows)?;
     tables.put_counters(&record::Counters { waiting: Some(0), ..Default::default() }, 0)?;
     drop(tables);
     txn.commit()?;

@@ -130,7 +130,7 @@ fn take_in(database: &Database, changes: Vec<Changes>, recovered: &Recovered, fi
     if let Some(counters) = counters {
         tables.put_counters(&counters, recovered.number)?;
     }
-    tables.put_follows(&recovered.follows)?;
+    tables.put_twice(FOLLOWS, &recovered.follows, record::write_follows)?;
     for finding in findings {
         tables.put_finding(finding)?;
     }
@@ -148,7 +148,7 @@ fn kept_counters(database: &Database) -> Result<Option<Counters>, Error> {
 fn note(database: &Database, follows: Follows, counters: Option<(&Counters, u64)>) -> Result<(), Error> {
     let txn = Txn::of(database);
     let mut tables = Tables::of(&txn, Memtable::default());
-    tables.put_follows(&follows)?;
+    tables.put_twice(FOLLOWS, &follows, record::write_follows)?;
     if let Some((counters, number)) = counters {
         tables.put_counters(counters, number)?;
     }

@@ -20,10 +20,10 @@ use crate::store::error::Error;
 use crate::store::files::{failed, private};
 use crate::store::redb::journal::entry::Changes;
 use crate::store::redb::journal::file;
-use crate::store::redb::journaled_table::{Journaled, each_journaled};
+use crate::store::redb::journaled_table::{self, Journaled, TableKey};
 use crate::store::redb::mend::judge;
 use crate::store::redb::mend::quarantine::name_of;
-use crate::store::redb::schema::{self, Def, every_table};
+use crate::store::redb::schema::{self, Def, every_table, journaled_tables};
 use crate::store::redb::site::check_version;
 
 /// What was salvaged.
@@ -164,11 +164,11 @@ impl Salvage<'_> {
 
     fn changes(&mut self, txn: &ReadTransaction, changes: &Changes, path: &Path) -> Result<(), Error> {
         macro_rules! salvage {
-            ($table:ty) => {
-                self.journaled::<$table>(txn, changes, path)?;
+            ($($constant:ident $name:ident: $k:ty => $v:ty, $table:ident $tags:literal;)*) => {
+                $(self.journaled::<journaled_table::$table>(txn, changes, path)?;)*
             };
         }
-        each_journaled!(salvage);
+        journaled_tables!(salvage);
         Ok(())
     }
 
@@ -176,7 +176,7 @@ impl Salvage<'_> {
     fn journaled<T: Journaled>(&mut self, txn: &ReadTransaction, changes: &Changes, path: &Path) -> Result<(), Error> {
         let name = name_of(T::DEFINITION);
         for (key, value) in changes.rows(T::TABLE) {
-            let (key, Some(value)) = (T::table_key(key), value) else { continue };
+            let (key, Some(value)) = (T::K::of(key), value) else { continue };
             let in_table = unharmed(|| -> Result<bool, Error> {
                 let row = schema::read(txn, T::DEFINITION)?.get(&key)?;
                 Ok(row.is_some_and(|row| T::V::as_bytes(&row.value()).as_ref() == value))

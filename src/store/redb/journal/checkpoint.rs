@@ -85,7 +85,7 @@ pub(in crate::store) fn bring_in(database: &Database, unflushed: Unflushed, inde
     let mut tables = Tables::of(&txn, Memtable::of(unflushed));
     tables.flush()?;
     if let Some((rows, most)) = index {
-        tables.flush_index(&rows, most)?;
+        rows.write(&mut tables, most)?;
     }
     let counters = counters.transpose()?.unwrap_or_default();
     tables.forget_ended(counters.attempts_indexed, slice_rows(ended))?;

@@ -11,7 +11,7 @@
 //! little-endian, keys as in the tables. The writer and readers look into the same bytes until the tables have them. `hwj1`, of
 //! stores before version 4, has neither base nor the checksum before; it is read and not written.
 
-use std::cmp::Ordering::{Equal, Less};
+use std::cmp::Ordering::{self, Equal, Less};
 use std::ops::{Bound, Range, RangeBounds};
 
 use super::item::{Row, Table, position, read_counted, write_counted};
@@ -76,13 +76,6 @@ impl Default for Changes {
     }
 }
 
-/// Shows no bytes, since they hold events.
-impl std::fmt::Debug for Changes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Changes({} events, {} bytes)", self.count(Table::Event), self.bytes.len())
-    }
-}
-
 impl Changes {
     pub(in crate::store) fn with_room(bytes: usize) -> Self {
         let mut room = Vec::with_capacity(bytes.max(HEAD_BYTES));
@@ -118,10 +111,9 @@ impl Changes {
         let upon = head.upon.unwrap_or_default();
         self.bytes[..4].copy_from_slice(&len);
         self.bytes[8..12].copy_from_slice(&FORM);
-        self.bytes[12..20].copy_from_slice(&head.store.to_le_bytes());
-        self.bytes[20..28].copy_from_slice(&head.run.to_le_bytes());
-        self.bytes[28..36].copy_from_slice(&head.number.to_le_bytes());
-        self.bytes[36..44].copy_from_slice(&upon.base.to_le_bytes());
+        for (place, number) in self.bytes[12..44].chunks_exact_mut(8).zip([head.store, head.run, head.number, upon.base]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
         self.bytes[44..HEAD_BYTES].copy_from_slice(&upon.before.to_le_bytes());
         let crc = crc32c::crc32c(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&crc.to_le_bytes());
@@ -241,7 +233,7 @@ impl Changes {
 
     fn newest_of<'a>(&'a self, table: Table, items: &'a [Item]) -> impl Iterator<Item = Row<'a>> {
         let bytes = &*self.bytes;
-        let is_one_row = move |a: &Item, b: &Item| a.prefix == b.prefix && a.key(bytes) == b.key(bytes);
+        let is_one_row = move |a: &Item, b: &Item| a.order(bytes, b.prefix, b.key(bytes)) == Equal;
         items.chunk_by(is_one_row).filter_map(move |changes| {
             let (first, last) = (changes.first()?.row(table, bytes), changes.last()?.row(table, bytes));
             let is_over = table.is_put_once() && first.1.is_some() && last.1.is_none();
@@ -252,7 +244,7 @@ impl Changes {
     /// What was done last with the row of `key`: the value that was put, or `Some(None)` when it was taken out.
     pub(in crate::store) fn find(&self, table: Table, key: &[u8]) -> Option<Option<&[u8]>> {
         let (bytes, items, wanted) = (&*self.bytes, &self.items[table as usize], prefix(table, key));
-        let is_its = |item: &&Item| item.prefix == wanted && item.key(bytes) == key;
+        let is_its = |item: &&Item| item.order(bytes, wanted, key) == Equal;
         let (sorted, unsorted) = items.all.split_at(items.sorted);
         let newest = unsorted.iter().rev().find(is_its).or_else(|| {
             // Most changes are of a time of their own.
@@ -276,30 +268,28 @@ impl Changes {
 impl Items {
     fn sort(&mut self, bytes: &[u8]) {
         if self.sorted < self.all.len() {
-            self.all.sort_by(|a, b| a.prefix.cmp(&b.prefix).then_with(|| a.key(bytes).cmp(b.key(bytes))));
+            self.all.sort_by(|a, b| a.order(bytes, b.prefix, b.key(bytes)));
             self.sorted = self.all.len();
         }
     }
 
     /// How many of those that are in order stand before the ones from `first` on.
     fn count_before(&self, table: Table, bytes: &[u8], first: Bound<&[u8]>) -> usize {
-        let (key, is_with_its) = match first {
+        let (key, most) = match first {
             Bound::Unbounded => return 0,
-            Bound::Included(key) => (key, false),
-            Bound::Excluded(key) => (key, true),
+            Bound::Included(key) => (key, Less),
+            Bound::Excluded(key) => (key, Equal),
         };
         let wanted = prefix(table, key);
-        self.all[..self.sorted].partition_point(|item| match item.prefix.cmp(&wanted) {
-            Equal => item.key(bytes) < key || (is_with_its && item.key(bytes) == key),
-            order => order == Less,
-        })
+        self.all[..self.sorted].partition_point(|item| item.order(bytes, wanted, key) <= most)
     }
 }
 
 impl Item {
     #[inline]
     fn at(at: usize, table: Table, (key, value): Row<'_>) -> Self {
-        let begin = position(at + table.form().key_at());
+        let len_bytes = if table.form().key_bytes.is_none() { size_of::<u32>() } else { 0 };
+        let begin = position(at + 1 + len_bytes);
         Self { prefix: prefix(table, key), key: (begin, begin + position(key.len())), is_put: value.is_some() }
     }
 
@@ -310,6 +300,12 @@ impl Item {
     #[inline]
     fn key(self, bytes: &[u8]) -> &[u8] {
         &bytes[self.key.0 as usize..self.key.1 as usize]
+    }
+
+    /// How its key stands to another, which has this prefix.
+    #[inline]
+    fn order(self, bytes: &[u8], prefix: u128, key: &[u8]) -> Ordering {
+        self.prefix.cmp(&prefix).then_with(|| self.key(bytes).cmp(key))
     }
 
     fn row(self, table: Table, bytes: &[u8]) -> Row<'_> {

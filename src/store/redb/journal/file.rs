@@ -122,7 +122,7 @@ impl Journal {
 }
 
 /// What stands in a journal's file.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::store) struct Contents {
     pub(in crate::store) file: Bytes,
     /// All whole changes, as they stand.

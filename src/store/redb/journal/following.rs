@@ -26,7 +26,7 @@ pub(in crate::store) struct Watermark {
 }
 
 /// What is to be made of a journal.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(in crate::store) struct Following {
     /// What goes on from the tables, in order.
     pub(in crate::store) changes: Vec<Changes>,

@@ -1,19 +1,8 @@
 //! The one form in which the journal, the writer's memory and the readers' view hold a change of any journaled table: its table,
 //! its key, and the value that was put, or none when the row was taken out.
 
-use crate::store::record::key::{BacklogKey, DueKey, LogKey, TimeKey};
-
-/// The tables that the journal may hold changes of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Table {
-    Event,
-    Log,
-    Due,
-    Backlog,
-    Name,
-    NameEnd,
-    Ended,
-}
+use crate::store::redb::journaled_table::FORMS;
+pub(in crate::store) use crate::store::redb::journaled_table::Table;
 
 /// A changed row: its key, and the value that was put; `None`: the row was taken out.
 pub(in crate::store) type Row<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -21,36 +10,14 @@ pub(in crate::store) type Row<'a> = (&'a [u8], Option<&'a [u8]>);
 /// How the items of one table look on disk.
 pub(in crate::store) struct Form {
     /// The tags of a row that was put, and of one that was taken out.
-    tags: [u8; 2],
+    pub(in crate::store) tags: [u8; 2],
     /// The length of its keys; `None`: the length of each stands before it.
     pub(in crate::store) key_bytes: Option<usize>,
     /// Whether its rows hold more than their keys.
     pub(in crate::store) has_values: bool,
 }
 
-/// Of each table in the order of [`Table::ALL`]. Tags keep their meaning, for a start after an upgrade reads what the release before
-/// wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far, and neither `A` nor `a`.
-const FORMS: [Form; Table::ALL.len()] = [
-    Form { tags: *b"Ee", key_bytes: Some(size_of::<u64>()), has_values: true },
-    Form { tags: *b"Ll", key_bytes: Some(size_of::<LogKey>()), has_values: true },
-    Form { tags: *b"DT", key_bytes: Some(size_of::<DueKey>()), has_values: false },
-    Form { tags: *b"Bb", key_bytes: Some(size_of::<BacklogKey>()), has_values: true },
-    Form { tags: *b"Nn", key_bytes: None, has_values: true },
-    Form { tags: *b"Xx", key_bytes: Some(size_of::<TimeKey>()), has_values: true },
-    Form { tags: *b"Aa", key_bytes: Some(size_of::<u64>()), has_values: true },
-];
-
-impl Form {
-    /// Where the key of an item begins in it.
-    pub(in crate::store) fn key_at(&self) -> usize {
-        1 + if self.key_bytes.is_none() { size_of::<u32>() } else { 0 }
-    }
-}
-
 impl Table {
-    pub(in crate::store) const ALL: [Self; 7] =
-        [Self::Event, Self::Log, Self::Due, Self::Backlog, Self::Name, Self::NameEnd, Self::Ended];
-
     /// The table that a tag stands for; `None`: it stands for none.
     pub(in crate::store) fn of_tag(tag: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| table.form().tags.contains(&tag))

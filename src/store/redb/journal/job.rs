@@ -25,19 +25,18 @@ impl Job {
 }
 
 impl UnderWay {
-    /// What it yielded, once it has ended.
-    pub(in crate::store) fn ended(&self) -> Option<Result<u64, Error>> {
-        match self.0.try_recv() {
+    /// What it yielded, once it has ended. With `waits` it waits for that.
+    pub(in crate::store) fn ended(&self, waits: bool) -> Option<Result<u64, Error>> {
+        match if waits { self.wait() } else { self.0.try_recv() } {
             Ok(made) => Some(made),
             Err(mpsc::TryRecvError::Empty) => None,
             Err(mpsc::TryRecvError::Disconnected) => unreachable!("the thread ends with the process"),
         }
     }
 
-    /// Waits for its end.
-    pub(in crate::store) fn wait(&self) -> Result<u64, Error> {
+    fn wait(&self) -> Result<Result<u64, Error>, mpsc::TryRecvError> {
         #[cfg(test)]
         super::checkpoint::by_hand::make_kept();
-        self.0.recv().expect("the thread ends with the process")
+        Ok(self.0.recv()?)
     }
 }

@@ -12,15 +12,13 @@ use crate::store::error::Error;
 /// Rows that were put or taken out and are not in the tables yet.
 #[derive(Default)]
 pub(in crate::store) struct Memtable {
-    /// The changes of this batch, behind those that it has gathered.
+    /// The changes of this batch.
     pub(in crate::store) current: Changes,
-    /// Bytes of what it has gathered.
-    gathered: usize,
     /// What earlier batches have committed to the journal; the first of it may be on its way into the tables.
     pub(in crate::store) unflushed: Unflushed,
     checkpoint: Option<UnderWay>,
-    /// The bytes of all rows after the checkpoint that ended last, until somebody asks.
-    live_bytes: Option<u64>,
+    /// The bytes of all rows after the checkpoint that ended last, until somebody takes them.
+    pub(in crate::store) live_bytes: Option<u64>,
 }
 
 impl Memtable {
@@ -51,30 +49,20 @@ impl Memtable {
         newest.take_while(move |(key, _)| RangeBounds::<[u8]>::contains(&(Bound::Unbounded, last), *key))
     }
 
-    /// Makes all that the journal holds part of this batch, which is to be committed to the tables.
-    pub(in crate::store) fn gather(&mut self) {
-        if !self.unflushed.is_empty() {
-            let bytes = self.batch_bytes();
-            self.current = Changes::joined(self.unflushed.changes().chain([&self.current]));
-            self.gathered = self.current.bytes().len() - bytes;
-            self.unflushed = Unflushed::default();
-        }
-    }
-
-    /// Bytes of what this batch itself has changed.
-    pub(in crate::store) fn batch_bytes(&self) -> usize {
-        self.current.bytes().len() - self.gathered
-    }
-
     /// Whether this batch's changes are more than the journal takes at once: they go into the tables instead.
     pub(in crate::store) fn is_too_long(&self) -> bool {
-        self.batch_bytes() as u64 > CHECKPOINT_BYTES
+        self.current.bytes().len() as u64 > CHECKPOINT_BYTES
     }
 
-    /// Takes this batch's changes: they are sealed for the journal, or the tables have them.
+    /// Takes this batch's changes, to be sealed for the journal.
     pub(in crate::store) fn take_current(&mut self) -> Changes {
-        self.gathered = 0;
         std::mem::replace(&mut self.current, Changes::with_room(ROOM_BYTES))
+    }
+
+    /// Takes all that the journal holds and this batch's changes, to be brought into the tables.
+    pub(in crate::store) fn take_all(&mut self) -> Changes {
+        let (earlier, current) = (std::mem::take(&mut self.unflushed), self.take_current());
+        Changes::joined(earlier.changes().chain([&current]))
     }
 
     /// Hands all that the journal holds to a checkpoint; the one before must have ended.
@@ -90,29 +78,14 @@ impl Memtable {
         self.checkpoint.is_some()
     }
 
-    /// Whether a checkpoint is under way.
-    pub(in crate::store) fn is_frozen(&mut self) -> Result<bool, Error> {
-        self.thaw_by(UnderWay::ended)?;
-        Ok(self.awaits_checkpoint())
-    }
-
-    /// Waits for the checkpoint under way.
-    pub(in crate::store) fn thaw(&mut self) -> Result<(), Error> {
-        self.thaw_by(|under_way| Some(under_way.wait()))
-    }
-
-    fn thaw_by(&mut self, ended: impl FnOnce(&UnderWay) -> Option<Result<u64, Error>>) -> Result<(), Error> {
-        if let Some(live_bytes) = self.checkpoint.as_ref().and_then(ended) {
+    /// Forgets what the checkpoint under way has brought in, if it has ended; with `waits` it waits for that.
+    pub(in crate::store) fn thaw(&mut self, waits: bool) -> Result<(), Error> {
+        if let Some(live_bytes) = self.checkpoint.as_ref().and_then(|under_way| under_way.ended(waits)) {
             self.live_bytes = Some(live_bytes?);
             self.unflushed.drop_frozen();
             self.checkpoint = None;
         }
         Ok(())
-    }
-
-    /// The bytes of all rows after a checkpoint that has ended since it was last asked.
-    pub(in crate::store) fn take_live_bytes(&mut self) -> Option<u64> {
-        self.live_bytes.take()
     }
 }
 

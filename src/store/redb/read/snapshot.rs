@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, Value};
 
 use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::event::{Content, Event};
@@ -15,10 +15,10 @@ use crate::store::record::key::{
 };
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::{NameOf, event_name};
-use crate::store::redb::journal::item::Table;
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
+use crate::store::redb::journaled_table::{self as journaled, Journaled, KeyBytes, TableKey};
 use crate::store::redb::read::{Reader, merged};
-use crate::store::redb::schema::{self, BACKLOG, DUE, EVENT, INDEX, LOG, NAME};
+use crate::store::redb::schema::{self, INDEX};
 use crate::store::shared::Shared;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{Error, Owned};
@@ -90,10 +90,7 @@ impl<'a> Snapshot<'a> {
         key: EventKey,
         read: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        if let Some(row) = self.unflushed.find(Table::Event, &key.0.to_be_bytes()) {
-            return row.map(read).transpose();
-        }
-        schema::read(&self.txn, EVENT)?.get(key.0)?.map(|row| read(row.value())).transpose()
+        self.journaled_row::<journaled::Event, _>(&key.0.to_be_bytes(), read)
     }
 
     pub(in crate::store) fn row(&self, key: DeliveryKey) -> Result<Option<(Delivery, Option<Attempt>)>, Error> {
@@ -107,24 +104,31 @@ impl<'a> Snapshot<'a> {
         key: &LogKey,
         read: impl FnOnce(&[u8]) -> Result<T, Error>,
     ) -> Result<Option<T>, Error> {
-        if let Some(row) = self.unflushed.find(Table::Log, key) {
+        self.journaled_row::<journaled::Log, _>(key, read)
+    }
+
+    /// A row of a journaled table, as `read` reads its value: as the journal has it, else as the table does.
+    fn journaled_row<T: Journaled, R>(
+        &self,
+        key: &KeyBytes<T>,
+        read: impl FnOnce(&[u8]) -> Result<R, Error>,
+    ) -> Result<Option<R>, Error> {
+        if let Some(row) = self.unflushed.find(T::TABLE, key.as_ref()) {
             return row.map(read).transpose();
         }
-        schema::read(&self.txn, LOG)?.get(key)?.map(|row| read(row.value())).transpose()
+        let row = schema::read(&self.txn, T::DEFINITION)?.get(T::K::of(key.as_ref()))?;
+        row.map(|row| read(T::V::as_bytes(&row.value()).as_ref())).transpose()
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
     pub(in crate::store) fn stands(&self, key: DeliveryKey, position: QueuePosition) -> Result<bool, Error> {
-        Ok(match position {
-            QueuePosition::Due(at) => match self.unflushed.find(Table::Due, &due_key(at, key)) {
-                Some(due) => due.is_some(),
-                None => schema::read(&self.txn, DUE)?.get(&due_key(at, key))?.is_some(),
-            },
-            QueuePosition::Backlog(number) => match self.unflushed.find(Table::Backlog, &backlog_key(key.endpoint, number)) {
-                Some(parked) => parked.is_some(),
-                None => schema::read(&self.txn, BACKLOG)?.get(&backlog_key(key.endpoint, number))?.is_some(),
-            },
-        })
+        let row = match position {
+            QueuePosition::Due(at) => self.journaled_row::<journaled::Due, _>(&due_key(at, key), |_| Ok(())),
+            QueuePosition::Backlog(number) => {
+                self.journaled_row::<journaled::Backlog, _>(&backlog_key(key.endpoint, number), |_| Ok(()))
+            }
+        };
+        Ok(row?.is_some())
     }
 
     /// A delivery by its row, or as published when it has none but waits.
@@ -177,10 +181,7 @@ impl<'a> Snapshot<'a> {
 
     fn name_row(&self, name: &[u8]) -> Result<Option<EventKey>, Error> {
         let read = |row: &[u8]| record::read_named(name, row).map(|named| EventKey(named.event));
-        match self.unflushed.find(Table::Name, name) {
-            Some(row) => row.map(read).transpose(),
-            None => schema::read(&self.txn, NAME)?.get(name)?.map(|row| read(row.value())).transpose(),
-        }
+        self.journaled_row::<journaled::Name, _>(name, read)
     }
 
     /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.

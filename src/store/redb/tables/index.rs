@@ -65,7 +65,7 @@ impl Rows {
     }
 
     /// Writes at most so many of the rows of each table that are left.
-    pub(super) fn write(&self, tables: &mut Tables<'_>, most: usize) -> Result<(), Error> {
+    pub(in crate::store) fn write(&self, tables: &mut Tables<'_>, most: usize) -> Result<(), Error> {
         self.listed.write(tables.index()?, most)?;
         self.attempts.write(tables.attempt_index()?, most)
     }

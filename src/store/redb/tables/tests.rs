@@ -15,7 +15,7 @@ use super::*;
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::store::record::key::hour_key;
+use crate::store::record::key::{AttemptIndexKey, HourKey, IndexKey, hour_key};
 use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::journal::checkpoint::bring_in;
 use crate::store::redb::journal::entry::{Changes, Head};
@@ -23,7 +23,7 @@ use crate::store::redb::journal::item;
 use crate::store::redb::journal::job::Job;
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
 use crate::store::redb::journaled_table::{Backlog, Due, Ended, Log, Name, NameEnd};
-use crate::store::redb::schema::{self};
+use crate::store::redb::schema::{ATTEMPT_INDEX, HOUR, INDEX};
 use crate::store::shared::index_tail::{EndedAttempt, Entry, Flush, Indexed};
 
 /// What a batch may do.
@@ -180,7 +180,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
         Do::ReadEvents(keys) => {
             let mut found = Vec::new();
             let keys = || keys.iter().map(|no| key(item::Table::Event, *no));
-            let of = keys().map(|key| (EventKey(Event::table_key(&key)), key));
+            let of = keys().map(|key| (EventKey(u64::of(&key)), key));
             let read = |key, record: &[u8]| {
                 found.push((key, record.to_vec()));
                 Ok(())
@@ -279,7 +279,7 @@ fn flush(database: &Database, memtable: Memtable, index: &Rows) -> u64 {
     let mut tables = Tables::of(&txn, memtable);
     tables.flush().unwrap();
     while index.ended().is_none() {
-        tables.flush_index(index, 3).unwrap();
+        index.write(&mut tables, 3).unwrap();
     }
     let counted = tables.put_counters(&Counters::default(), 0).unwrap();
     drop(tables);
@@ -383,11 +383,12 @@ proptest! {
                 memtable.unflushed.push(number, changes);
             }
             looks.push(Look::now(&memtable.unflushed, &database, &model));
-            if !to_tables && then == Then::Freeze && !memtable.is_frozen().unwrap() {
+            memtable.thaw(false).unwrap();
+            if !to_tables && then == Then::Freeze && !memtable.awaits_checkpoint() {
                 begin(&database, Job { index: Some((index.clone(), index_rows)), ..memtable.freeze() });
             }
         }
-        memtable.thaw().unwrap();
+        memtable.thaw(true).unwrap();
         if let End::Crash(cut) | End::CrashInCheckpoint(cut) = end {
             if matches!(end, End::CrashInCheckpoint(_)) {
                 drop(memtable.freeze());

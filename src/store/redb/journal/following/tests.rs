@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::store::record::Counters;
 use crate::store::redb::journal::entry::Upon;
-use crate::store::redb::journaled_table::{Event, Journaled};
+use crate::store::redb::journaled_table::TableKey;
 
 const STORE: u64 = 7;
 const RUN: u64 = 8;
@@ -38,7 +38,7 @@ fn written(run: u64, base: u64, count: u64) -> Vec<Entry> {
 
 /// The number of the event in changes that hold one.
 fn number(changes: &Changes) -> u64 {
-    changes.rows(Table::Event).map(|(key, _)| Event::table_key(key)).sum()
+    changes.rows(Table::Event).map(|(key, _)| u64::of(key)).sum()
 }
 
 fn judged(whole: Vec<Entry>, tables: &Watermark) -> (Vec<u64>, Vec<Wrong>) {
