@@ -105,6 +105,13 @@ pub(crate) struct AttemptKey {
     pub(crate) number: u16,
 }
 
+impl AttemptKey {
+    /// The place before all attempts that started at this time.
+    pub(crate) const fn first_at(started_at: Timestamp) -> Self {
+        Self { started_at, delivery: DeliveryKey { event: EventKey::MIN, endpoint: EndpointNo(0) }, number: 0 }
+    }
+}
+
 /// What the id of an attempt says. The event's key is known but for its upper bits, of which few can be meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AttemptId {

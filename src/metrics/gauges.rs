@@ -23,6 +23,7 @@ pub(crate) struct Gauges {
     journal_bytes: IntGauge,
     network: IntGauge,
     socket: IntGauge,
+    streams: IntGauge,
     reload_success: IntGauge,
     reload_timestamp: Gauge,
     backups: [IntCounter; 2],
@@ -47,6 +48,8 @@ pub(crate) struct Now {
     pub(crate) network: usize,
     /// Connections to the admin socket.
     pub(crate) socket: usize,
+    /// Live streams of deliveries.
+    pub(crate) streams: usize,
 }
 
 /// Why a webhook was disabled.
@@ -98,6 +101,7 @@ impl Gauges {
             journal_bytes: make.whole("journal_bytes", "What the journal takes of the disk."),
             network: sides("client"),
             socket: sides("admin_socket"),
+            streams: make.whole("streams_open", "Live streams of deliveries that are open."),
             reload_success: make
                 .whole("config_last_reload_success", "Whether the last reload of the config was taken; 1 at the start."),
             reload_timestamp: make.gauge("config_last_reload_timestamp_seconds", "When the config was taken last, in Unix time."),
@@ -144,6 +148,7 @@ impl Gauges {
         self.journal_bytes.set(signed(now.journal_bytes));
         self.network.set(signed(now.network as u64));
         self.socket.set(signed(now.socket as u64));
+        self.streams.set(signed(now.streams as u64));
     }
 }
 

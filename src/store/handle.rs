@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 use super::files::WatchedFile;
+use super::message::change::{Missed, Passed, Reached};
 use super::message::command::{Finished, Limits, Op, OutcomeRoom, Ready};
 use super::message::finding::Finding;
 use super::message::progress::Fact;
@@ -193,6 +194,15 @@ impl Store {
         Feed::of(&self.shared.feeds, || owners.map(number))
     }
 
+    /// Follows the changes of all deliveries from this moment on, and tells how far the log has come: everything up to there is in
+    /// the log, and everything behind it comes to the follower. There is one follower at a time. Fails while the store closes.
+    pub(crate) async fn follow(&self) -> Result<(Follower, Reached), Error> {
+        let follower = Follower::new(self.clone());
+        let (to, answer) = oneshot::channel();
+        self.inbox.request(self.inbox.line("", ""), Op::Follow(to), 0).map_err(|_| Error::Stopping)?;
+        Ok((follower, answer.await.map_err(|_| Error::Stopping)?))
+    }
+
     pub(crate) fn health(&self) -> Health {
         self.shared.health(self.inbox.len())
     }
@@ -257,6 +267,40 @@ impl Store {
         *self.shared.shortage.write().unwrap_or_else(PoisonError::into_inner) = shortage;
     }
 }
+
+/// Follows the changes of deliveries. Dropping it ends that.
+pub(crate) struct Follower(Store);
+
+impl Follower {
+    fn new(store: Store) -> Self {
+        store.shared.followed.begin();
+        Self(store)
+    }
+
+    /// Waits until there is a change. It may be given up at any moment.
+    pub(crate) async fn wait(&self) {
+        self.0.shared.followed.wait().await;
+    }
+
+    /// The next changes in the order of commits, with all that is shown of them, at most [`CHANGES_TAKEN`], and the rows before them
+    /// that gave way since nobody took them. A change of which the log does not hold the event any more is left out. What is taken is
+    /// lost when this is given up.
+    pub(crate) async fn take(&mut self) -> Result<(Vec<Passed>, Vec<Missed>), Error> {
+        let taken = self.0.shared.followed.take(CHANGES_TAKEN);
+        let changes = taken.changes;
+        let passed = self.0.aside(move |reader| reader.passed(&changes)).await?;
+        Ok((passed, taken.missed))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.0.shared.followed.end();
+    }
+}
+
+/// So many changes are read at once, each with an attempt of at most some hundred kilobytes.
+const CHANGES_TAKEN: usize = 64;
 
 /// What was read at opening and waits for the writer.
 pub(crate) struct Unstarted {

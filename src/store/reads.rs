@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::handle::Store;
 use super::message::audit::{AuditFilter, AuditPage};
+use super::message::change::Ended;
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{
@@ -24,6 +25,7 @@ use crate::budget::Share;
 use crate::domain::delivery::tally::{Hour, Tally};
 use crate::domain::event::Event;
 use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::metrics::Now;
 
@@ -110,6 +112,23 @@ impl Store {
         space: Space,
     ) -> Result<Fit<Vec<Option<AttemptView>>>, Error> {
         self.aside(move |reader| reader.attempts_by_key(&keys, space)).await
+    }
+
+    /// The attempts with numbers past `after`, up to `up_to`, in the order of commits. A call looks at a bounded number. `None`: not all
+    /// of them are known by their numbers any more.
+    pub(crate) async fn ended_after(&self, of: Of, after: u64, up_to: u64) -> Result<Option<Ended>, Error> {
+        self.aside(move |reader| Ok(reader.ended_after(&of, after, up_to))).await
+    }
+
+    /// At most `limit` attempts that started past `after` and before `end`, in the order of their starts.
+    pub(crate) async fn started_after(
+        &self,
+        of: Of,
+        after: AttemptKey,
+        end: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<AttemptKey>, Error> {
+        self.aside(move |reader| reader.started_after(&of, after, end, limit)).await
     }
 
     /// The first attempts of a delivery with these numbers, as many as there is room for. `None` stands for an attempt that is gone,

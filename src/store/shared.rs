@@ -5,6 +5,7 @@ pub(in crate::store) mod catalogue;
 pub(in crate::store) mod described;
 pub(in crate::store) mod dial;
 pub(in crate::store) mod feeds;
+pub(in crate::store) mod followed;
 pub(in crate::store) mod held;
 pub(in crate::store) mod index_tail;
 pub(in crate::store) mod known;
@@ -31,6 +32,7 @@ use super::record::seal::Sealer;
 use super::shared::backups::Backups;
 use super::shared::dial::Dial;
 use super::shared::feeds::Feeds;
+use super::shared::followed::Followed;
 use super::shared::held::Held;
 use super::shared::index_tail::Tail;
 use super::shared::registry::Registry;
@@ -57,6 +59,7 @@ pub(super) struct Shared {
     pub(super) tail: Mutex<Tail>,
     pub(super) facts: broadcast::Sender<Fact>,
     pub(super) feeds: Arc<Feeds>,
+    pub(super) followed: Arc<Followed>,
     /// The dialect of providers that the config does not name any more.
     standard: Arc<Dialect>,
     pub(super) clock: Clock,
@@ -162,6 +165,7 @@ impl Shared {
             tail: Mutex::new(tail),
             facts: broadcast::Sender::new(FACTS),
             feeds: Arc::default(),
+            followed: Arc::default(),
             standard,
             start: clock.steady(),
             clock,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::audit::{FileChanges, Origin};
+use super::change::Reached;
 #[cfg(test)]
 use super::permit::Live;
 use super::permit::QueuePermit;
@@ -62,6 +63,8 @@ pub(in crate::store) enum Op {
     /// Brings all that the journal holds into the tables, for a backup to this path. It is answered when they have it. `By` is
     /// `None` for a backup that is made by itself.
     Flush(PathBuf, Option<By>, oneshot::Sender<Result<(), Denied>>),
+    /// Begins to queue the changes of deliveries. The answer is how far the log had come before.
+    Follow(oneshot::Sender<Reached>),
 }
 
 /// Who asks for a change.

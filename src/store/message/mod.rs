@@ -1,8 +1,9 @@
-//! What goes into the store and what comes out: commands, publications, views of deliveries, and facts for watchers.
+//! What goes into the store and what comes out: commands, publications, views of deliveries and their changes, and facts for watchers.
 
 pub(in crate::store) mod audit;
 pub(in crate::store) mod backup;
 pub(in crate::store) mod cached;
+pub(in crate::store) mod change;
 pub(in crate::store) mod command;
 pub(in crate::store) mod finding;
 pub(in crate::store) mod last;

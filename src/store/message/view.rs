@@ -142,6 +142,30 @@ impl Filter {
     pub(in crate::store) fn needs_look(&self) -> bool {
         self.status.is_some() || self.kind.is_some() || self.code.is_some() || self.test.is_some()
     }
+
+    /// Whether a delivery passes the filter.
+    pub(crate) fn holds(&self, view: &View) -> bool {
+        let (oldest, newest) = self.window();
+        (oldest..=newest).contains(&view.delivery.key.event) && self.matches(view)
+    }
+
+    /// Whether a delivery passes the filter, but for its window of time and its event.
+    pub(in crate::store) fn matches(&self, view: &View) -> bool {
+        self.status.is_none_or(|status| status == view.status)
+            && self.kind.as_ref().is_none_or(|kind| kind.matches(&view.kind))
+            && self.code.is_none_or(|code| Some(code) == view.delivery.code)
+            && self.test.is_none_or(|test| test == view.delivery.is_test())
+    }
+
+    /// The event keys that the filter leaves, both included.
+    pub(in crate::store) fn window(&self) -> (EventKey, EventKey) {
+        let oldest = self.since.map_or(EventKey::MIN, EventKey::at);
+        let newest = self.until.map_or(EventKey::MAX, EventKey::up_to);
+        match self.event {
+            Some(event) => (oldest.max(event), newest.min(event)),
+            None => (oldest, newest),
+        }
+    }
 }
 
 /// An attempt with what names it.

@@ -19,6 +19,7 @@ use crate::store::Shared;
 use crate::store::error::{Error, intact};
 use crate::store::message::audit::consequences::Consequences;
 use crate::store::message::cached::CachedEvent;
+use crate::store::message::change::Change;
 use crate::store::message::command::{Committed, Lane, Ready};
 use crate::store::message::last::LastAttempt;
 use crate::store::message::permit::QueuePermit;
@@ -76,6 +77,8 @@ pub(in crate::store) struct After {
     /// Due entries of deliveries that ended without an attempt.
     pub(in crate::store) disarmed: HashSet<DueKey>,
     pub(in crate::store) facts: Vec<Fact>,
+    /// The changes of deliveries. `None` while nobody follows them.
+    pub(in crate::store) changes: Option<Vec<Change>>,
     /// What the operation that is being applied changed beside what was asked for.
     pub(in crate::store) consequences: Consequences,
     pub(in crate::store) answers: Vec<Box<dyn FnOnce() + Send>>,
@@ -154,7 +157,13 @@ impl Batch<'_, '_> {
         let Some(entry) = self.entry(key.endpoint) else { return Ok(()) };
         self.memory.counters.pending += 1;
         self.list(key, &entry);
-        match self.permit_of_new(key, &entry) {
+        let permit = self.permit_of_new(key, &entry);
+        if self.is_followed() {
+            let at = key.event.time();
+            let position = if permit.is_some() { QueuePosition::Due(at) } else { QueuePosition::Backlog(key.event.0) };
+            self.changed_of(entry.endpoint.clone(), &Delivery::published(key, position), None, None);
+        }
+        match permit {
             Some(permit) => self.ready_new(key, known, permit),
             None => self.park_new(key)?,
         }

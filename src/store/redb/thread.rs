@@ -176,7 +176,7 @@ impl Writer {
             now,
             steady,
             known_key,
-            after: After::default(),
+            after: After::noting(self.shared.followed.is_followed()),
         };
         batch.load()?;
         let is_awaited = !ops.is_empty();
@@ -210,12 +210,15 @@ impl Writer {
         time.now()
     }
 
-    /// Memory first, then those who deliver, then those who wait.
+    /// Memory first, then those who deliver, then those who follow, then those who wait.
     fn tell(&mut self, after: After) {
         self.memory.listed += after.index.len() + after.attempted.len();
         self.shared.committed(&after, &self.memory);
         if !after.committed.is_empty() {
             (self.on_commit)(after.committed);
+        }
+        if let Some(changes) = after.changes {
+            self.shared.followed.publish(changes);
         }
         after.answers.into_iter().for_each(|answer| answer());
         if after.published {
@@ -303,6 +306,7 @@ impl Batch<'_, '_> {
             Op::DeleteTenant(owned, by, to) => answered!(to, self.delete_tenant(owned, &by)?),
             Op::AcceptClock(by, to) => answered!(to, Ok(self.accept_clock(&by)?)),
             Op::Flush(path, by, to) => answered!(to, Ok(self.flush_for(&path, by.as_deref())?)),
+            Op::Follow(to) => self.begin_following(to),
         }
         Ok(())
     }

@@ -83,11 +83,20 @@ pub(in crate::store) struct Tail {
     pub(in crate::store) entries: Vec<Entry>,
     /// Attempts in the order of their ends.
     pub(in crate::store) attempts: Vec<EndedAttempt>,
+    /// The number of the newest attempt that ended, which is the last of `attempts` where that has any.
+    pub(in crate::store) ended: u64,
 }
 
 impl Tail {
     pub(in crate::store) fn len(&self) -> usize {
         self.entries.len() + self.attempts.len()
+    }
+
+    /// At most `most` attempts with numbers past `after`, in order. `None`: not all of them are here any more.
+    pub(in crate::store) fn ended_after(&self, after: u64, most: usize) -> Option<&[EndedAttempt]> {
+        let wanted = usize::try_from(self.ended.checked_sub(after)?).ok()?;
+        let first = self.attempts.len().checked_sub(wanted)?;
+        Some(&self.attempts[first..first + wanted.min(most)])
     }
 }
 

@@ -25,6 +25,7 @@ impl Op {
             Self::Finish(_) | Self::Refill(_) | Self::Recheck(_) | Self::Limits(_) | Self::AcceptClock(..) | Self::Flush(..) => {
                 false
             }
+            Self::Follow(_) => false,
             // Without the content of the config file there would be no service, and so nothing that could free room.
             Self::Sync(..) => false,
             // What ends can be deleted before its age.

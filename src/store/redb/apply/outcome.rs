@@ -77,6 +77,7 @@ impl Batch<'_, '_> {
         }
         self.write_row(&delivery, Some(&attempt))?;
         self.list_attempt(attempt.key(delivery.key), endpoint.tenant_no);
+        self.changed(&delivery, attempt.error, Some(attempt.key(delivery.key)))?;
         self.mark_attempt(&delivery, &attempt.outcome, judged.ends, judged.at);
         self.measure_attempt(endpoint, &delivery, &attempt, judged.ends.then_some(judged.at));
         if judged.leaves_pending {

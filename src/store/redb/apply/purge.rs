@@ -72,6 +72,7 @@ impl Batch<'_, '_> {
             self.disarm(delivery.key, at);
         }
         self.write_row(&delivery, newest)?;
+        self.changed(&delivery, newest.and_then(|newest| newest.error), None)?;
         self.finished(&delivery)
     }
 

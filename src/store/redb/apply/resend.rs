@@ -69,6 +69,7 @@ impl Batch<'_, '_> {
         let delivery = Delivery::test(key, key.event.time());
         self.put_due(key, key.event.time());
         self.write_row(&delivery, None)?;
+        self.changed_of(entry.endpoint.clone(), &delivery, None, None);
         self.memory.counters.pending += 1;
         self.list(key, &entry);
         let (done, waits) = oneshot::channel();
@@ -86,6 +87,7 @@ impl Batch<'_, '_> {
         }
         self.memory.counters.pending += u64::from(joins_pending);
         let delivery = self.permit_or_park(entry, delivery, at, lane)?;
+        self.changed_of(entry.endpoint.clone(), &delivery, newest.and_then(|newest| newest.error), None);
         self.write_row(&delivery, newest)
     }
 

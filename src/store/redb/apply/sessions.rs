@@ -85,11 +85,12 @@ impl Batch<'_, '_> {
             Some(permit) => {
                 self.write_row(&delivery, None)?;
                 self.ready_new(key, None, permit);
-                Ok(())
+                self.changed(&delivery, None, None)
             }
             None => {
                 let parked = self.park(delivery)?;
-                self.write_row(&parked, None)
+                self.write_row(&parked, None)?;
+                self.changed(&parked, None, None)
             }
         }
     }

@@ -13,6 +13,7 @@ use std::ops::Bound;
 
 use crate::domain::delivery::{Delivery, End, QueuePosition};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::store::Attempt;
 use crate::store::error::Error;
 use crate::store::message::command::Dropped;
 use crate::store::record::key::{DueKey, due_key, read_due_key};
@@ -188,6 +189,7 @@ impl Batch<'_, '_> {
             }
             Fate::Park => {
                 self.take_entry(key, position)?;
+                self.tell_held(&delivery, newest.as_ref())?;
                 if fresh {
                     return self.park_new(key);
                 }
@@ -195,6 +197,15 @@ impl Batch<'_, '_> {
                 self.write_row(&parked, newest.as_ref())
             }
         }
+    }
+
+    /// Notes that a delivery is held, where its webhook is switched off: a job also parks what is sent again soon.
+    fn tell_held(&mut self, delivery: &Delivery, newest: Option<&Attempt>) -> Result<(), Error> {
+        let is_active = self.entry(delivery.key.endpoint).is_some_and(|entry| entry.endpoint.is_active());
+        if is_active {
+            return Ok(());
+        }
+        self.changed(delivery, newest.and_then(|newest| newest.error), None)
     }
 
     /// Ends a webhook's tests, which are sent as long as it is only disabled.

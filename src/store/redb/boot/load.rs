@@ -312,7 +312,8 @@ pub(in crate::store) fn read_tail(database: &Database, registry: &Registry, node
     };
     let mut entries = keys.into_iter().map(delivery).collect::<Result<Vec<_>, Error>>()?;
     entries.extend(read_event_tail(&schema::read(&txn, EVENT)?, registry, node, memory)?);
-    Ok(Tail { entries, attempts: read_ended_attempts(&txn, memory.counters.attempts_indexed)? })
+    let attempts = read_ended_attempts(&txn, memory.counters.attempts_indexed)?;
+    Ok(Tail { entries, attempts, ended: memory.counters.attempts })
 }
 
 /// The attempts that ended and that the index does not hold, in the order of their ends.

@@ -11,7 +11,7 @@ use super::Reader;
 use super::merged;
 use super::rows::Left;
 use super::snapshot::{LOOK, SCOPES_COMPARED, Snapshot, matches_attempt};
-use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{AttemptKey, DeliveryKey, EventKey};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::error::intact;
@@ -118,7 +118,7 @@ impl Reader {
 
     /// The attempts in the tail that listings of these scopes show. The writer waits for the tail after each commit: of many scopes
     /// each is looked up in a copy.
-    fn ended_in(&self, scopes: &[Scope]) -> Vec<AttemptKey> {
+    pub(super) fn ended_in(&self, scopes: &[Scope]) -> Vec<AttemptKey> {
         let tail = self.shared.tail_mut();
         if scopes.len() <= SCOPES_COMPARED {
             let theirs = tail.attempts.iter().filter(|ended| ended.scopes().iter().any(|scope| scopes.contains(scope)));
@@ -192,7 +192,7 @@ impl Snapshot<'_> {
         Ok(self.whole_attempt(key)?.is_some_and(|attempt| matches_attempt(&attempt, filter)))
     }
 
-    fn whole_attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, Error> {
+    pub(super) fn whole_attempt(&self, key: AttemptKey) -> Result<Option<Attempt>, Error> {
         let position = log_key(key.delivery, key.number);
         let older = self.log_row(&position, |row| record::read_attempt(&position, row));
         if let Some(older) = intact(older.transpose())? {
@@ -218,11 +218,7 @@ fn indexed(
     filter: &AttemptFilter,
     before: Option<AttemptKey>,
 ) -> Result<impl Iterator<Item = Result<AttemptKey, Error>>, Error> {
-    let first_at = |started_at| AttemptKey {
-        started_at,
-        delivery: DeliveryKey { event: EventKey::MIN, endpoint: EndpointNo(0) },
-        number: 0,
-    };
+    let first_at = AttemptKey::first_at;
     let first = first_at(filter.since.unwrap_or(Timestamp::EPOCH));
     let end = filter.until.map(first_at).into_iter().chain(before).min().unwrap_or(first_at(Timestamp::from_micros(u64::MAX)));
     let [first, end] = [first, end].map(|key| attempt_index_key(scope, key));

@@ -4,6 +4,7 @@
 pub(in crate::store) mod attempts;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod begin;
+pub(in crate::store) mod followed;
 pub(in crate::store) mod merged;
 pub(in crate::store) mod metrics;
 pub(in crate::store) mod queries;

@@ -1,7 +1,7 @@
 //! Events and deliveries by their ids, and lists of deliveries: each query takes one snapshot.
 
 use super::Reader;
-use super::snapshot::{LOOK, Snapshot, is_of, matches};
+use super::snapshot::{LOOK, Snapshot, is_of};
 use crate::domain::event::Event;
 use crate::domain::id::DeliveryKey;
 use crate::store::message::view::{Filter, Of, Page, View};
@@ -58,7 +58,7 @@ impl Reader {
                 return Ok(page);
             }
             page.next = Some(key);
-            page.views.extend(snapshot.view(key)?.filter(|view| matches(view, filter)));
+            page.views.extend(snapshot.view(key)?.filter(|view| filter.matches(view)));
         }
         page.next = if whole { None } else { last };
         Ok(page)

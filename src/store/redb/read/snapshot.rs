@@ -9,7 +9,7 @@ use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::event::{Content, Event};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::intact;
-use crate::store::message::view::{Attempt, AttemptFilter, Filter, Status, View, status};
+use crate::store::message::view::{Attempt, AttemptFilter, Filter, View, status};
 use crate::store::record::key::{
     DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
 };
@@ -37,7 +37,7 @@ pub(in crate::store) struct Snapshot<'a> {
 }
 
 /// An event's id and type.
-type IdAndType = (Box<str>, Box<str>);
+pub(super) type IdAndType = (Box<str>, Box<str>);
 
 impl<'a> Snapshot<'a> {
     pub(in crate::store) fn txn(&self) -> &ReadTransaction {
@@ -211,7 +211,7 @@ impl<'a> Snapshot<'a> {
         before: Option<DeliveryKey>,
         look: usize,
     ) -> Result<Vec<DeliveryKey>, Error> {
-        let (oldest, newest) = window(filter);
+        let (oldest, newest) = filter.window();
         let upper = before.map_or(Bound::Included(ceiling(newest)), |before| Bound::Excluded(before.min(ceiling(newest))));
         let floor = DeliveryKey { event: oldest, endpoint: EndpointNo(0) };
         let table = schema::read(&self.txn, INDEX)?;
@@ -284,30 +284,12 @@ pub(super) fn is_of(event: &Event, owned: &Owned) -> bool {
     *event.provider == *owned.provider && event.tenant.as_ref().is_none_or(|tenant| *tenant == owned.tenant)
 }
 
-/// Whether a delivery passes a filter, but for its window of time.
-pub(super) fn matches(view: &View, filter: &Filter) -> bool {
-    filter.status.is_none_or(|status: Status| status == view.status)
-        && filter.kind.as_ref().is_none_or(|kind| kind.matches(&view.kind))
-        && filter.code.is_none_or(|code| Some(code) == view.delivery.code)
-        && filter.test.is_none_or(|test| test == view.delivery.is_test())
-}
-
 /// Whether an attempt passes a filter, but for its event and its window of time.
 pub(super) fn matches_attempt(attempt: &Attempt, filter: &AttemptFilter) -> bool {
     let code = attempt.outcome.result.as_ref().ok().map(|response| response.status);
     filter.succeeded.is_none_or(|succeeded| succeeded == attempt.error.is_none())
         && filter.code.is_none_or(|wanted| Some(wanted) == code)
         && filter.class.is_none_or(|class| class.holds(attempt.error, code))
-}
-
-/// The event keys that a filter leaves, both included.
-pub(super) fn window(filter: &Filter) -> (EventKey, EventKey) {
-    let oldest = filter.since.map_or(EventKey::MIN, EventKey::at);
-    let newest = filter.until.map_or(EventKey::MAX, EventKey::up_to);
-    match filter.event {
-        Some(event) => (oldest.max(event), newest.min(event)),
-        None => (oldest, newest),
-    }
 }
 
 pub(super) fn ceiling(event: EventKey) -> DeliveryKey {

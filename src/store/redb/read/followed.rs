@@ -1,0 +1,100 @@
+//! What is shown of changes, and what passed since a reader was here last.
+//!
+//! The newest attempts are in the tail of the index in the order of commits, across restarts too. Older ones are found by the index,
+//! which has them in the order of their starts.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Bound;
+
+use super::Reader;
+use super::snapshot::{IdAndType, LOOK, Snapshot};
+use crate::domain::id::{AttemptKey, EventKey};
+use crate::domain::time::Timestamp;
+use crate::store::Error;
+use crate::store::message::change::{Change, Ended, Passed};
+use crate::store::message::view::{Of, View, status};
+use crate::store::record::key::{AttemptIndexKey, Scope, attempt_index_key, read_attempt_index_key};
+use crate::store::redb::schema::{self, ATTEMPT_INDEX};
+use crate::store::shared::index_tail::EndedAttempt;
+
+impl Reader {
+    /// The changes with all that is shown of them. Those of which the event is gone are left out.
+    pub(in crate::store) fn passed(&self, changes: &[Change]) -> Result<Vec<Passed>, Error> {
+        let snapshot = Snapshot::of(self, &[])?;
+        let (mut names, mut passed) = (HashMap::new(), Vec::with_capacity(changes.len()));
+        for change in changes {
+            passed.extend(snapshot.passed(change, &mut names)?);
+        }
+        Ok(passed)
+    }
+
+    /// The attempts with numbers past `after`, up to `up_to`, that lists of `of` show, in the order of commits. A call looks at a
+    /// bounded number. `None`: not all of them are known by their numbers any more.
+    pub(crate) fn ended_after(&self, of: &Of, after: u64, up_to: u64) -> Option<Ended> {
+        let scopes: HashSet<Scope> = self.delivery_scopes(of).into_iter().collect();
+        let most = usize::try_from(up_to.saturating_sub(after)).unwrap_or(usize::MAX).min(LOOK);
+        let looked = self.shared.tail_mut().ended_after(after, most)?.to_vec();
+        let is_theirs = |ended: &EndedAttempt| ended.scopes().iter().any(|scope| scopes.contains(scope));
+        let numbered = (after + 1..).zip(&looked).filter(|(_, ended)| is_theirs(ended));
+        let attempts = numbered.map(|(number, ended)| (number, ended.key)).collect();
+        Some(Ended { attempts, looked_to: after + looked.len() as u64 })
+    }
+
+    /// At most `limit` attempts that lists of `of` show and that started past `after` and before `end`, in the order of their starts.
+    pub(crate) fn started_after(
+        &self,
+        of: &Of,
+        after: AttemptKey,
+        end: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<AttemptKey>, Error> {
+        let scopes = self.delivery_scopes(of);
+        // An attempt leaves the tail after the commit that puts it into the index, so it is here or in the snapshot.
+        let in_tail = self.ended_in(&scopes);
+        let snapshot = Snapshot::of(self, &[])?;
+        let table = schema::read(snapshot.txn(), ATTEMPT_INDEX)?;
+        let mut found: BTreeSet<AttemptKey> = in_tail.into_iter().filter(|key| *key > after && key.started_at < end).collect();
+        for scope in scopes {
+            let first = attempt_index_key(scope, after);
+            let last = attempt_index_key(scope, AttemptKey { started_at: end, ..LEAST });
+            if first >= last {
+                continue;
+            }
+            let rows = table.range::<&AttemptIndexKey>((Bound::Excluded(&first), Bound::Excluded(&last)))?;
+            for row in rows.take(limit) {
+                found.insert(read_attempt_index_key(row?.0.value()));
+            }
+            while found.len() > limit {
+                found.pop_last();
+            }
+        }
+        Ok(found.into_iter().take(limit).collect())
+    }
+}
+
+impl Snapshot<'_> {
+    /// A change with all that is shown of it. `None`: its event is gone. `names` keeps what was read of events.
+    fn passed(&self, change: &Change, names: &mut HashMap<EventKey, IdAndType>) -> Result<Option<Passed>, Error> {
+        let Some((event_id, kind)) = self.known_name(change.delivery.key.event, names)? else { return Ok(None) };
+        let attempt = match change.attempt {
+            Some(key) => self.whole_attempt(key)?.map(|attempt| (key, attempt)),
+            None => None,
+        };
+        let status = status(&change.delivery, change.endpoint.is_active());
+        let (delivery, endpoint, error) = (change.delivery.clone(), change.endpoint.clone(), change.error);
+        let view = View { delivery, event_id, kind, endpoint, status, error };
+        Ok(Some(Passed { view, attempt, reached: change.reached }))
+    }
+
+    fn known_name(&self, event: EventKey, names: &mut HashMap<EventKey, IdAndType>) -> Result<Option<IdAndType>, Error> {
+        if let Some(known) = names.get(&event) {
+            return Ok(Some(known.clone()));
+        }
+        let name = self.event_name(event)?;
+        name.iter().for_each(|name| drop(names.insert(event, name.clone())));
+        Ok(name)
+    }
+}
+
+/// The first attempt that there could be.
+pub(in crate::store) const LEAST: AttemptKey = AttemptKey::first_at(Timestamp::EPOCH);
