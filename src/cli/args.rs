@@ -39,7 +39,7 @@ impl Reach {
         self.service_for(None)
     }
 
-    fn service_for(&self, tenant: Option<&str>) -> Result<Service, Error> {
+    pub(crate) fn service_for(&self, tenant: Option<&str>) -> Result<Service, Error> {
         // An empty variable is as good as none.
         let named = self.socket.clone().or_else(|| env::var_os(SOCKET_VARIABLE)).filter(|path| !path.is_empty());
         Service::new(named.map(PathBuf::from), tenant)

@@ -4,6 +4,7 @@
 
 mod answer;
 pub(in crate::cli) mod sockets;
+pub(in crate::cli) mod stream;
 pub(in crate::cli) mod wait;
 pub(in crate::cli) mod watch;
 
@@ -42,6 +43,8 @@ pub(crate) struct Call {
     /// The path with its query.
     path: String,
     idempotency_key: Option<String>,
+    /// Where a stream goes on.
+    last_event_id: Option<String>,
     body: Bytes,
     timeout: Duration,
 }
@@ -93,7 +96,7 @@ impl Call {
     }
 
     fn new(method: Method, path: impl Into<String>, body: Bytes) -> Self {
-        Self { method, path: path.into(), idempotency_key: None, body, timeout: TIMEOUT }
+        Self { method, path: path.into(), idempotency_key: None, last_event_id: None, body, timeout: TIMEOUT }
     }
 
     fn request(self, tenant: Option<&str>) -> Result<Request<Full<Bytes>>, http::Error> {
@@ -103,6 +106,9 @@ impl Call {
         }
         if let Some(key) = self.idempotency_key {
             request = request.header("idempotency-key", key);
+        }
+        if let Some(id) = self.last_event_id {
+            request = request.header("last-event-id", id);
         }
         // Also without a body: nothing but JSON is ever sent, and `dev` wants to hear it.
         if self.method == Method::POST || self.method == Method::PUT {

@@ -52,6 +52,7 @@ enum Command {
     Webhooks(command::webhooks::Webhooks),
     #[command(subcommand, visible_alias = "delivery")]
     Deliveries(command::deliveries::Deliveries),
+    Tail(command::operate::tail::Tail),
     #[command(subcommand, visible_alias = "event-type")]
     EventTypes(command::event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
@@ -89,6 +90,7 @@ impl Command {
             Self::Send(send) => send.run(out),
             Self::Webhooks(webhooks) => webhooks.run(out),
             Self::Deliveries(deliveries) => deliveries.run(out),
+            Self::Tail(tail) => tail.run(out),
             Self::EventTypes(types) => types.run(out),
             Self::Keys(keys) => keys.run(out),
             Self::Tenants(tenants) => tenants.run(out),
@@ -235,6 +237,8 @@ mod tests {
             "hookwheel deliveries show ../keys",
             "hookwheel deliveries list --status broken",
             "hookwheel deliveries list --all --tenant a/b",
+            "hookwheel tail --status broken",
+            "hookwheel tail --all --tenant a/b",
             "hookwheel event-types put a*",
             "hookwheel event-types delete",
             "hookwheel keys revoke",

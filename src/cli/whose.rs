@@ -24,6 +24,11 @@ impl Whose {
         self.target.reach.service()
     }
 
+    /// The service, for a call that names its tenant in a header; `None`: it is about everyone.
+    pub(crate) fn service_for(&self, tenant: Option<&str>) -> Result<Service, Error> {
+        self.target.reach.service_for(tenant)
+    }
+
     /// The tenant or provider that the list is about, the default one where none was named; `None`: it is about everyone.
     pub(crate) fn tenant(&self) -> Option<&str> {
         (!self.all).then(|| self.target.tenant())

@@ -91,7 +91,7 @@ pub(crate) struct One {
 
 /// A word of the API as an option takes it.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Word {
+pub(crate) enum Word {
     Pending,
     Succeeded,
     Failed,
@@ -99,7 +99,7 @@ enum Word {
 }
 
 impl Word {
-    fn status(self) -> Status {
+    pub(crate) fn status(self) -> Status {
         match self {
             Self::Pending => Status::Pending,
             Self::Succeeded => Status::Succeeded,

@@ -152,7 +152,7 @@ fn fate(attempted: &Attempted, paint: Paint) -> String {
 }
 
 /// To the next whole second: a wait of 4.999 s is one of 5 s to a person.
-fn rounded(time: Duration) -> Duration {
+pub(super) fn rounded(time: Duration) -> Duration {
     if time < Duration::from_secs(1) { time } else { Duration::from_secs((time + Duration::from_millis(500)).as_secs()) }
 }
 

@@ -9,5 +9,6 @@ pub(in crate::cli) mod print;
 pub(in crate::cli) mod progress;
 pub(in crate::cli) mod shown;
 pub(in crate::cli) mod table;
+pub(in crate::cli) mod tail_log;
 pub(in crate::cli) mod usage;
 pub(in crate::cli) mod words;

@@ -8,6 +8,7 @@ mod keys;
 mod laptop;
 mod looking;
 mod sending;
+mod tail;
 mod tenants;
 mod trouble;
 mod verify;
