@@ -52,6 +52,7 @@ use request::key_changes::KeyChanges;
 use request::rate::limits::RateLimits;
 use request::route::{Call, Need, Routes};
 use resources::catalogue::Catalogues;
+use resources::deliveries::stream::{Live, READERS_MAX};
 use response::answer::{Answer, Rooms};
 use response::no_key::NoKey;
 use response::problem::{CROWDED, Problem, STOPPING};
@@ -87,6 +88,7 @@ pub(crate) struct Api {
     rate_limits: RateLimits,
     told: Told,
     calls: Calls,
+    live: Arc<Live>,
 }
 
 /// Asks whoever owns the config to reload it.
@@ -130,6 +132,7 @@ impl Api {
             rate_limits: RateLimits::default(),
             told: Told::default(),
             calls,
+            live: Live::new(READERS_MAX),
         }
     }
 
@@ -172,7 +175,7 @@ impl Api {
     async fn handle(
         &self,
         way: Way,
-        slot: &Slot,
+        slot: &Arc<Slot>,
         head: &Parts,
         body: &mut Incoming,
         call: &mut Option<Call>,
@@ -302,6 +305,7 @@ impl Api {
             Call::TestFilter => resources::webhooks::filter_test(context).await,
             Call::ListWebhookDeliveries => resources::deliveries::list_of_webhook(context).await,
             Call::ListDeliveries => resources::deliveries::list(context).await,
+            Call::StreamDeliveries => resources::deliveries::stream::stream(context).await,
             Call::ShowDelivery => resources::deliveries::show(context).await,
             Call::CancelDelivery => resources::deliveries::cancel(context).await,
             Call::RetryDelivery => resources::deliveries::retry(context).await,

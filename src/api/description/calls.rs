@@ -139,6 +139,15 @@ fn of_deliveries(call: Call) -> Option<Operation> {
         Call::ListDeliveries => {
             filtered(of("listDeliveries", "List the tenant's deliveries, newest first")).answer::<Page<Row>>(200, DELIVERIES)
         }
+        Call::StreamDeliveries => by_delivery(of("streamDeliveries", "Follow deliveries and attempts as they happen"))
+            .more(STREAM)
+            .query("webhook", "Those to this webhook.", id())
+            .header(
+                "Last-Event-ID",
+                "Goes on behind this `id`, without a gap as long as the log has it.",
+                json!({"type": "string"}),
+            )
+            .text(200, "Events, until the caller or the service ends it.", &["text/event-stream"]),
         Call::ShowDelivery => of("getDelivery", "Show a delivery with every attempt")
             .answer::<Whole>(200, "The delivery, with requests and responses."),
         Call::RetryDelivery => of("retryDelivery", "Send a delivery again")
@@ -306,8 +315,12 @@ fn other(call: Call) -> Option<Operation> {
 
 /// A list of deliveries takes these.
 fn filtered(operation: Operation) -> Operation {
+    by_delivery(operation.paged())
+}
+
+/// What is about deliveries takes these filters.
+fn by_delivery(operation: Operation) -> Operation {
     operation
-        .paged()
         .query("status", "Those in this state.", json!({"enum": ["pending", "succeeded", "failed", "held"]}))
         .query("type", "Those of events of this type: a name, `prefix.*` or `*`.", json!({"type": "string"}))
         .query("code", "Those whose newest response had this status.", json!({"type": "integer", "minimum": 100, "maximum": 599}))
@@ -364,3 +377,12 @@ const NDJSON: &str = "application/x-ndjson";
 const DELIVERIES: &str = "A page of deliveries.";
 const TENANT: &str = "Of this tenant, `PROVIDER/TENANT`, or of all of a provider, `PROVIDER/*`.";
 const METADATA: &str = "Those whose metadata has the name behind the point with this value, as in `metadata.plan=pro`.";
+const STREAM: &str = "Server-sent events. `delivery` has a delivery as `GET /v1/deliveries` lists it, whenever one is made, ends, is held or is \
+    to be sent again. `attempt` has an attempt as `GET /v1/attempts` lists it, when it has ended. `lost` has `{\"count\"}`: so many rows \
+    passed while the reader was more than 10,000 rows behind (or 32 MiB), whatever its filters; the stream goes on. A comment comes every \
+    15 s. Of an operator or a provider that names no single tenant, each row has its `provider` and `tenant`. A filter judges a delivery as \
+    the change left it, and an attempt by its delivery.\n\n\
+    Each event has an `id`. `Last-Event-ID` goes on behind it: of what passed meanwhile comes every attempt and every end, each delivery as \
+    it stands by then, and some may come twice. Those that wait in the backlog of a webhook when it is disabled are not told one by one. \
+    A reader may be slow; after ten minutes without a byte taken it is cut off. At most 1,000 streams are open at once; one more is a 503 \
+    with `Retry-After`. A stream ends when its key is revoked or expires, when its tenant is deleted, and when the service stops.";

@@ -32,7 +32,7 @@ pub(crate) struct Context<'a> {
     pub(crate) call: Call,
     pub(crate) way: Way,
     pub(crate) caller: Caller,
-    pub(crate) slot: &'a Slot,
+    pub(crate) slot: &'a Arc<Slot>,
     /// The id in the path; empty where it has none.
     pub(crate) id: &'a str,
     /// The provider in the path; empty where it has none.

@@ -2,6 +2,7 @@
 
 pub(in crate::api) mod attempts;
 mod shown;
+pub(in crate::api) mod stream;
 pub(in crate::api) mod whole;
 
 use std::sync::Arc;

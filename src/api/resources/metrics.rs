@@ -12,8 +12,8 @@ use crate::metrics::{Format, Now, print};
 /// Answers in the form that `Accept` asks for.
 pub(crate) async fn show(api: &Api, settings: &Settings, headers: &HeaderMap) -> Result<Reply, Problem> {
     let measured = api.store.measured().await?;
-    let now =
-        Now { store_limit_bytes: settings.store_bytes_max, network: api.network.len(), socket: api.socket.len(), ..measured };
+    let (network, socket, streams) = (api.network.len(), api.socket.len(), api.live.readers());
+    let now = Now { store_limit_bytes: settings.store_bytes_max, network, socket, streams, ..measured };
     let metrics = api.store.metrics();
     // A provider that has done nothing yet is counted as nothing, so that its first event is seen as a rise.
     settings.providers().for_each(|provider| drop(metrics.providers.of(&provider.name)));

@@ -21,6 +21,17 @@ use crate::budget::{Budget, PartyShare};
 
 /// The content of a large answer.
 pub(crate) trait Source: Send + 'static {
+    /// The room that each piece begins with, in bytes.
+    const PIECE: usize = PIECE_BYTES;
+
+    /// Whether pieces may be long in coming, so that no room is held meanwhile.
+    const WAITS: bool = false;
+
+    /// Waits until there is a piece behind the first. Only a source that [`Self::WAITS`] is asked.
+    fn ready(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// Makes the next piece of some 50 KiB. Rows that need more than `room` bytes of memory are not made; if such a row is the
     /// next, its need is returned. Between two calls it holds no row that it has read and not printed.
     fn next(&mut self, room: usize) -> impl Future<Output = Result<Next, Problem>> + Send;
@@ -33,11 +44,15 @@ trait Following: Send {
 }
 
 impl<S: Source> Following for S {
-    fn render(self: Box<Self>, mut room: PartyShare, rooms: Rooms) -> Rendering {
+    fn render(mut self: Box<Self>, mut room: PartyShare, rooms: Rooms) -> Rendering {
         Box::pin(async move {
-            if room.bytes() < PIECE_BYTES {
+            if S::WAITS {
+                room.shrink(0);
+                self.ready().await;
+            }
+            if room.bytes() < S::PIECE {
                 drop(room);
-                room = rooms.take(PIECE_BYTES, LONG).await.ok_or(Broken)?;
+                room = rooms.take(S::PIECE, LONG).await.ok_or(Broken)?;
             }
             // The log says why the store could not be read.
             next(self, room, rooms, LONG).await.map_err(|_| Broken)
@@ -136,14 +151,14 @@ pub(crate) fn try_room(bytes: usize, rooms: &Rooms) -> Option<PartyShare> {
     rooms.budget.answers().try_take(rooms.party, bytes)
 }
 
-async fn begin_within(source: impl Source, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
-    let room = rooms.take(PIECE_BYTES, patience).await.ok_or(CROWDED)?;
+async fn begin_within<S: Source>(source: S, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
+    let room = rooms.take(S::PIECE, patience).await.ok_or(CROWDED)?;
     next(Box::new(source), room, rooms, patience).await
 }
 
 /// Makes the next piece. When it needs more room than there is, the room is given back first, so that who waits holds nothing.
 async fn next<S: Source>(mut source: Box<S>, mut room: PartyShare, rooms: Rooms, patience: Duration) -> Result<Piece, Problem> {
-    let mut within = PIECE_BYTES;
+    let mut within = S::PIECE;
     loop {
         match source.next(within).await? {
             Next::Needs(bytes) => {

@@ -1,14 +1,14 @@
 //! A reply: a status, headers, and a body that is whole or begun.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::answer::{self, Answer, Piece, Rooms, Source};
 use super::problem::Problem;
 use crate::api::document;
-use crate::api::http::leaving::LAST_BYTES;
+use crate::api::http::leaving::{LAST_BYTES, Unhurried};
 use crate::budget::PartyShare;
 
 /// What is sent back for a request.
@@ -27,6 +27,8 @@ pub(crate) struct Rest {
     /// The room that a whole body takes. `None` when the body is small or more follows.
     room: Option<PartyShare>,
     unread: Option<answer::Unread>,
+    /// Whether its reader may be slow.
+    is_stream: bool,
 }
 
 impl std::fmt::Debug for Rest {
@@ -44,7 +46,15 @@ impl Reply {
     /// A reply whose JSON may be large. It is printed piece by piece, each with room of its own.
     pub(crate) async fn rendered(status: StatusCode, source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
         let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
-        Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
+        Ok(Self { rest: Rest { room, unread, is_stream: false }, ..Self::json(status, bytes) })
+    }
+
+    /// A reply of server-sent events, which goes on as long as its source does. Its reader may be slow.
+    pub(crate) async fn stream(source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
+        let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
+        let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_STORE), (ACCEL_BUFFERING, NO)];
+        let rest = Rest { room, unread, is_stream: true };
+        Ok(Self { rest, ..Self::new(StatusCode::OK, HeaderMap::from_iter(headers), bytes) })
     }
 
     /// A reply with JSON that is already printed.
@@ -80,7 +90,7 @@ impl Reply {
     pub(crate) fn ndjson(body: Vec<u8>, room: Option<PartyShare>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
-        Self { rest: Rest { room, unread: None }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
+        Self { rest: Rest { room, ..Rest::default() }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
     }
 
     pub(crate) fn no_content() -> Self {
@@ -90,13 +100,22 @@ impl Reply {
 
 impl From<Reply> for Response<Answer> {
     fn from(reply: Reply) -> Self {
-        let Rest { room, unread } = reply.rest;
+        let Rest { room, unread, is_stream } = reply.rest;
         let mut response = Response::new(Answer::new(Piece { bytes: reply.body, room, unread }));
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers;
+        if is_stream {
+            response.extensions_mut().insert(Unhurried);
+        }
         response
     }
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Has proxies that know it pass on each piece at once.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const NO: HeaderValue = HeaderValue::from_static("no");

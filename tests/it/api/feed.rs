@@ -1,5 +1,7 @@
 //! The feed that a subscriber polls instead of receiving, and its long poll.
 
+mod live;
+
 use std::time::{Duration, Instant};
 
 use serde_json::json;

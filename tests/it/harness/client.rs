@@ -1,6 +1,7 @@
 //! A small HTTP/1.1 client for the API, over TCP and over the admin socket. Each answer is held against the description of the API.
 
 mod described;
+pub(crate) mod stream;
 
 use std::io;
 use std::net::SocketAddr;

@@ -18,12 +18,12 @@ use crate::api::response::answer::{Next, Source};
 use crate::api::response::page::{Frame, Row, Rows, page};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
-use crate::domain::id::AttemptKey;
+use crate::domain::id::{AttemptKey, Node};
 use crate::domain::json::quote;
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
-use crate::store::{AttemptClass, AttemptFilter, AttemptPage, AttemptView, Fit, Of, Status, Store};
+use crate::store::{Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Fit, Of, Status, Store};
 
 /// `GET /v1/attempts`: of all webhooks of the tenant, newest first; `?webhook=` those of a webhook, `?event=` those of an event.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
@@ -186,15 +186,27 @@ impl Rows for Attempts {
 }
 
 fn row(store: &Store, view: &AttemptView, rank: Rank, has_owner: bool) -> AttemptRow {
-    let node = store.node();
     let owner = || Owner { provider: view.endpoint.provider.to_string(), tenant: view.endpoint.tenant.to_string() };
+    let shown = shown(store.node(), view.key, &view.attempt, (&view.event_id, &view.kind), &view.endpoint, rank);
+    AttemptRow { owner: has_owner.then(owner), ..shown }
+}
+
+/// An attempt of an event with this id and type, as someone of this rank sees it, without its provider and tenant.
+pub(super) fn shown(
+    node: Node,
+    key: AttemptKey,
+    attempt: &Attempt,
+    (event_id, event_type): (&str, &str),
+    endpoint: &Endpoint,
+    rank: Rank,
+) -> AttemptRow {
     AttemptRow {
-        attempt: attempt_of(node.attempt_id(view.key), &view.attempt, rank),
-        delivery_id: node.delivery_id(view.key.delivery),
-        event_id: view.event_id.to_string(),
-        event_type: view.kind.to_string(),
-        webhook_id: view.endpoint.id.to_string(),
-        owner: has_owner.then(owner),
+        attempt: attempt_of(node.attempt_id(key), attempt, rank),
+        delivery_id: node.delivery_id(key.delivery),
+        event_id: event_id.into(),
+        event_type: event_type.into(),
+        webhook_id: endpoint.id.to_string(),
+        owner: None,
     }
 }
 
