@@ -17,10 +17,11 @@ use super::response::no_key::NoKey;
 use super::response::problem::{Problem, STOPPING};
 use crate::clock;
 use crate::domain::access::{Key, Role};
+use crate::domain::id::Node;
 use crate::domain::time::minute::Minute;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::metrics::{Metrics, RefusedFor};
-use crate::store::{Owned, Refusal};
+use crate::store::{Owned, Refusal, Replay};
 
 /// What was counted and not yet said.
 #[derive(Debug, Default)]
@@ -124,6 +125,12 @@ pub(crate) fn webhook(what: &str, caller: &Caller, endpoint: &Endpoint) {
     let Endpoint { id, provider, tenant, definition, .. } = endpoint;
     let tenant = format_args!("{provider}/{tenant}");
     info!(webhook = %id, name = &*definition.name, %tenant, by = actor(caller), "a webhook was {what}");
+}
+
+/// A replay was begun, paused, resumed or cancelled.
+pub(crate) fn replay(what: &str, caller: &Caller, node: Node, replay: &Replay) {
+    let (id, tenant) = (node.replay_id(replay.no), format_args!("{}/{}", replay.owned.provider, replay.owned.tenant));
+    info!(replay = id, %tenant, matched = replay.matched, done = replay.done, by = actor(caller), "a replay was {what}");
 }
 
 /// A delivery was ended by hand.

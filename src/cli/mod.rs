@@ -53,6 +53,8 @@ enum Command {
     #[command(subcommand, visible_alias = "delivery")]
     Deliveries(command::deliveries::Deliveries),
     Tail(command::operate::tail::Tail),
+    #[command(subcommand, visible_alias = "replays")]
+    Replay(command::operate::replay::Replay),
     #[command(subcommand, visible_alias = "event-type")]
     EventTypes(command::event_types::EventTypes),
     #[command(subcommand, visible_alias = "key")]
@@ -91,6 +93,7 @@ impl Command {
             Self::Webhooks(webhooks) => webhooks.run(out),
             Self::Deliveries(deliveries) => deliveries.run(out),
             Self::Tail(tail) => tail.run(out),
+            Self::Replay(replay) => replay.run(out),
             Self::EventTypes(types) => types.run(out),
             Self::Keys(keys) => keys.run(out),
             Self::Tenants(tenants) => tenants.run(out),

@@ -4,7 +4,8 @@
 //! ```text
 //!   manual ──┐  asked for by a person, first
 //!   due ─────┼──▶ endpoint: at most `per_endpoint` at once ──▶ ring of endpoints that may start ──▶ `in_flight` over all
-//!   backlog ─┘  alternates with due
+//!   backlog ─┤  alternates with due
+//!   replayed ┘  last, in at most half of the slots
 //! ```
 //!
 //! An endpoint at its limit is not in the ring, so it holds nobody up. An endpoint whose last attempt timed out or did not
@@ -115,6 +116,7 @@ impl<W> Queues<W> {
             Lane::Manual => queue.manual.push_back(ready),
             Lane::Due => queue.due.push_back(ready),
             Lane::Backlog => queue.backlog.push_back(ready),
+            Lane::Replay => queue.replayed.push_back(ready),
         }
         self.enter(no);
     }
@@ -274,7 +276,8 @@ impl<W> Queues<W> {
     fn enter(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
         let waits = queue.in_ring || queue.paced_until.is_some();
-        if !waits && !queue.is_empty() && queue.running.len() < queue.slots(self.limits.per_endpoint) {
+        if !waits && queue.has_startable(self.limits.per_endpoint) && queue.running.len() < queue.slots(self.limits.per_endpoint)
+        {
             queue.in_ring = true;
             self.ring.push_back(no);
         }
@@ -304,11 +307,11 @@ impl<W> Queues<W> {
         let may_start = self.has_slot(no) && self.has_permit(no, now);
         let queue = self.endpoints.get_mut(&no)?;
         queue.in_ring = false;
-        let ready = if may_start { queue.pop_startable()? } else { return None };
+        let ready = if may_start { queue.pop_startable(self.limits.per_endpoint)? } else { return None };
         if let Some(rate) = queue.rate_limit() {
             queue.pace.spend(rate, now);
         }
-        queue.running.push(Running { key: ready.key, since: now, waits: false });
+        queue.running.push(Running { key: ready.key, since: now, waits: false, is_replayed: ready.lane == Lane::Replay });
         self.in_flight += 1;
         self.enter(no);
         self.request_refill(no);

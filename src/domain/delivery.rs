@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::delivery::outcome::{Outcome, Response};
 use super::dialect::Counted;
-use super::id::DeliveryKey;
+use super::id::{DeliveryKey, ReplayNo};
 use super::time::Timestamp;
 use super::webhook::effective::Effective;
 use super::webhook::endpoint::Count;
@@ -48,6 +48,16 @@ pub(crate) struct Delivery {
     pub(crate) code: Option<u16>,
     /// Made by `recover` after its event's fan-out, so not among the deliveries that the event counts.
     pub(crate) recovered: bool,
+    /// The replay that started its run, if one did.
+    pub(crate) replay: Option<Replayed>,
+}
+
+/// That a replay sent a delivery again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) no: ReplayNo,
+    /// Whether no attempt of the run has ended yet, so that the replay waits for it.
+    pub(crate) waits: bool,
 }
 
 /// Where a delivery stands.
@@ -154,6 +164,7 @@ impl Delivery {
             succeeded_at: None,
             code: None,
             recovered: false,
+            replay: None,
         }
     }
 
@@ -218,11 +229,17 @@ impl Delivery {
         if !self.is_pending() {
             let cause = if self.is_test() { Cause::Test } else { Cause::Manual };
             self.run = Run { cause, before: self.attempts, draw: None };
+            self.replay = None;
         }
         self.by_hand = true;
         self.url = None;
         self.state = State::Pending(QueuePosition::Due(now));
         self
+    }
+
+    /// As [`Self::retried_by_hand`], for a delivery that has ended and that a replay sends again.
+    pub(crate) fn replayed(self, no: ReplayNo, now: Timestamp) -> Self {
+        Self { replay: Some(Replayed { no, waits: true }), ..self.retried_by_hand(now) }
     }
 
     /// Fails for good without an attempt.

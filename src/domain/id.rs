@@ -58,6 +58,23 @@ impl AuditKey {
     }
 }
 
+/// A replay's place in the order in which replays were asked for. It is drawn from the keys of events, so every event with a smaller
+/// key was published before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ReplayNo(pub(crate) u64);
+
+impl ReplayNo {
+    /// When the replay was asked for, to the millisecond.
+    pub(crate) fn time(self) -> Timestamp {
+        EventKey(self.0).time()
+    }
+
+    /// The last moment of the millisecond in which the replay was asked for.
+    pub(crate) fn asked_at(self) -> Timestamp {
+        Timestamp::from_micros(self.time().as_micros() + 999)
+    }
+}
+
 /// A webhook's number in this store. A number is given once and never again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct EndpointNo(pub(crate) u32);
@@ -175,6 +192,16 @@ impl Node {
         id(AUDIT, (u128::from(key.0) << 64) | u128::from(self.0))
     }
 
+    pub(crate) fn replay_id(self, no: ReplayNo) -> String {
+        id(REPLAY, (u128::from(no.0) << 64) | u128::from(self.0))
+    }
+
+    /// The number in a replay's id. `None` when the text is no such id of this store.
+    pub(crate) fn replay_no(self, id: &str) -> Option<ReplayNo> {
+        let bits = bits(REPLAY, id)?;
+        (low(bits) == self.0).then(|| ReplayNo(high(bits)))
+    }
+
     pub(crate) fn attempt_id(self, attempt: AttemptKey) -> String {
         let DeliveryKey { event, endpoint } = attempt.delivery;
         let rest = (u128::from(event.0 & EVENT_LOW) << u32::BITS) | u128::from(endpoint.0);
@@ -222,7 +249,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 /// Whether `id` has the form of an id that hookwheel makes: one of its prefixes and a ULID.
 pub(crate) fn has_own_form(id: &str) -> bool {
-    [EVENT, DELIVERY, ATTEMPT, WEBHOOK, KEY, AUDIT].into_iter().any(|prefix| bits(prefix, id).is_some())
+    [EVENT, DELIVERY, ATTEMPT, WEBHOOK, KEY, AUDIT, REPLAY].into_iter().any(|prefix| bits(prefix, id).is_some())
 }
 
 fn id(prefix: &str, bits: u128) -> String {
@@ -263,6 +290,7 @@ const ATTEMPT: &str = "att_";
 const WEBHOOK: &str = "wh_";
 const KEY: &str = "key_";
 const AUDIT: &str = "aud_";
+const REPLAY: &str = "rpl_";
 
 /// The bits of the counter: 65,536 events in one millisecond. Beyond that keys run ahead of the clock, and stay in order.
 const COUNTER_BITS: u32 = 16;
@@ -287,6 +315,7 @@ mod tests {
         let key = DeliveryKey { event: EventKey(0x0199_0000_1234_0001), endpoint: EndpointNo(7) };
         assert_eq!(node.delivery_key(&node.delivery_id(key)), Some(key));
         assert_eq!(node.event_key(&node.event_id(key.event)), Some(key.event));
+        assert_eq!(node.replay_no(&node.replay_id(ReplayNo(7 << 16))), Some(ReplayNo(7 << 16)));
     }
 
     const MONTH_MS: u64 = 30 * 86_400_000;

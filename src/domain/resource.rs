@@ -12,6 +12,7 @@ pub(crate) enum Resource {
     EventType,
     Key,
     Connection,
+    Replay,
     /// A webhook's secret, which exists only if the dialect signs.
     Secret,
     /// A path of the API.
@@ -19,7 +20,7 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Provider,
         Self::Tenant,
         Self::Webhook,
@@ -29,6 +30,7 @@ impl Resource {
         Self::EventType,
         Self::Key,
         Self::Connection,
+        Self::Replay,
         Self::Secret,
         Self::Path,
     ];
@@ -45,6 +47,7 @@ impl Resource {
             Self::EventType => "event type",
             Self::Key => "key",
             Self::Connection => "connection",
+            Self::Replay => "replay",
             Self::Secret => "secret",
             Self::Path => "path",
         }

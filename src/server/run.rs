@@ -106,6 +106,7 @@ where
     until_loaded(&store).await;
     notify::ready("ready");
     info!("ready");
+    watching.spawn(store.clone().drive_replays());
     watching.spawn(backup::watch(store.clone(), backups_seen));
     let watcher = watching.spawn(ready(Running { store: store.clone() }));
     let admin_socket = config.server.admin_socket.clone();

@@ -14,6 +14,7 @@ use super::message::command::{
     Asked, By, DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp,
 };
 use super::message::publication::Publication;
+use super::message::replay::{NewReplay, Replay, ReplayOp, ReplaySlice};
 use super::message::session::{NewConnection, Opened};
 use super::message::tenant::{NewTenant, Tenant};
 use super::redb::backup::online::{Begun, NotBegun};
@@ -75,6 +76,11 @@ impl Store {
     /// Brings all that was answered so far into the tables, for a backup to this path.
     pub(super) async fn flush(&self, path: &Path, by: Option<By>) -> Result<(), Denied> {
         self.ask(Line::COMMON, |to| Op::Flush(path.into(), by, to)).await?
+    }
+
+    /// Sends again what a piece of a replay's walk has found.
+    pub(super) async fn replay_slice(&self, owned: &Owned, slice: ReplaySlice) -> Result<(), Denied> {
+        self.ask(self.line_of_owned(owned), |to| Op::ReplaySlice(slice, to)).await?
     }
 
     fn line_of_owned(&self, owned: &Owned) -> Line {
@@ -190,6 +196,31 @@ impl Commands<'_> {
         asked: Option<Box<Asked>>,
     ) -> Result<u64, Denied> {
         self.store.ask(self.store.line_of_webhook(no), |to| Op::Recover(no, found, asked, to)).await?
+    }
+
+    /// Begins a replay.
+    pub(crate) async fn begin_replay(self, new: NewReplay) -> Result<Arc<Replay>, Denied> {
+        let owned = new.owned.clone();
+        self.replay_op(&owned, ReplayOp::Create(Box::new(new))).await
+    }
+
+    /// Has a replay send nothing more until it is resumed.
+    pub(crate) async fn pause_replay(self, replay: &Replay) -> Result<Arc<Replay>, Denied> {
+        self.replay_op(&replay.owned, ReplayOp::Pause(replay.no)).await
+    }
+
+    /// Has a replay go on.
+    pub(crate) async fn resume_replay(self, replay: &Replay) -> Result<Arc<Replay>, Denied> {
+        self.replay_op(&replay.owned, ReplayOp::Resume(replay.no)).await
+    }
+
+    /// Has a replay send nothing more.
+    pub(crate) async fn cancel_replay(self, replay: &Replay) -> Result<Arc<Replay>, Denied> {
+        self.replay_op(&replay.owned, ReplayOp::Cancel(replay.no)).await
+    }
+
+    async fn replay_op(self, owned: &Owned, op: ReplayOp) -> Result<Arc<Replay>, Denied> {
+        self.store.ask(self.store.line_of_owned(owned), |to| Op::Replay(op, self.by.clone(), to)).await?
     }
 
     /// Sets one event type of a provider, beside those of its dialect or in place of one.

@@ -81,6 +81,7 @@ impl Store {
         let around = Surroundings { dial: Dial::new(&opened.memory.time, clock.clone()), clock: clock.clone(), space };
         let shared = Arc::new(Shared::new(opened.registry, opened.tail, whose, options.standard.clone(), around, found));
         shared.budget.resize(options.limits.memory);
+        shared.replays.show(&opened.memory.replays.all());
         let reader = Reader { database: Arc::new(opened.database), views: Arc::default(), shared: shared.clone() };
         let store = Self { reader, shared, inbox: Arc::new(Inbox::new(clock.clone())), writer: Arc::default() };
         Ok((store, Unstarted { memory: opened.memory, journal: opened.journal }))

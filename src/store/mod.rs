@@ -22,6 +22,7 @@ mod message;
 mod reads;
 mod record;
 mod redb;
+mod replays;
 mod rules;
 mod shared;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub(crate) use message::command::{
 pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
+pub(crate) use message::replay::{NewReplay, Replay, ReplayFilter, ReplayState};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{
@@ -134,6 +136,12 @@ pub(crate) enum Denied {
     UidTakenByApi { webhook: Box<str>, uid: Box<str>, holder: Box<str> },
     #[error("this key, or a revoked one, has made {0} webhooks, which is the limit; delete one first")]
     TooMany(u32),
+    #[error("no such replay")]
+    NoReplay,
+    #[error("the replay has ended already")]
+    ReplayEnded,
+    #[error("this tenant has {0} replays that have not ended, which is the limit; wait for one of them, or cancel it")]
+    TooManyReplays(usize),
     #[error("no such open connection")]
     NoConnection,
     #[error("the connection `{0}` is open with another link; close it first")]

@@ -11,6 +11,7 @@ pub(in crate::store) mod index_tail;
 pub(in crate::store) mod known;
 pub(in crate::store) mod last_use;
 pub(in crate::store) mod registry;
+pub(in crate::store) mod replays;
 pub(in crate::store) mod revoked;
 pub(in crate::store) mod space;
 
@@ -36,6 +37,7 @@ use super::shared::followed::Followed;
 use super::shared::held::Held;
 use super::shared::index_tail::Tail;
 use super::shared::registry::Registry;
+use super::shared::replays::Replays;
 use super::shared::space::Space;
 use crate::budget::{self, Budget};
 use crate::clock::Clock;
@@ -82,6 +84,7 @@ pub(super) struct Shared {
     pub(super) full: AtomicBool,
     pub(super) space: Space,
     pub(super) backups: Backups,
+    pub(super) replays: Replays,
     pub(super) found: Found,
     journal_lost: bool,
     /// The webhooks whose secrets come from files.
@@ -182,6 +185,7 @@ impl Shared {
             full: AtomicBool::new(false),
             space,
             backups: Backups::default(),
+            replays: Replays::default(),
             found,
             journal_lost,
             from_file: RwLock::default(),

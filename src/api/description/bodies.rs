@@ -324,6 +324,46 @@ enum Recovered {
     Missed,
 }
 
+/// What is sent again, and how fast.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct NewReplay {
+    filter: NewReplayFilter,
+    /// The most deliveries that are sent in a time: `100/s`, `600/m`. Absent: as many as the endpoints take.
+    #[schemars(regex(pattern = r"^[1-9][0-9]{0,6}/[smh]$"))]
+    rate: Option<String>,
+    /// Only count what matches.
+    dry_run: Option<bool>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct NewReplayFilter {
+    /// The id of the one webhook whose deliveries are sent again. Absent: all active webhooks of the tenant.
+    webhook: Option<String>,
+    /// Those of events of this type: a name, `prefix.*` or `*`.
+    r#type: Option<String>,
+    /// Those that ended so. Absent: both.
+    status: Option<Ended>,
+    /// Those whose newest response had this status.
+    #[schemars(range(min = 100, max = 599))]
+    code: Option<u16>,
+    /// Those of events published since then: a time, or how long ago: `2026-04-20T14:32:00Z`, `10m`.
+    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    since: String,
+    /// The same; absent: now.
+    #[schemars(regex(pattern = r"^([0-9]{4}-[0-9]{2}-[0-9]{2}T.+|0|([0-9]+(w|d|h|m|s|ms))+)$"))]
+    until: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+#[schemars(inline)]
+enum Ended {
+    Succeeded,
+    Failed,
+}
+
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Purge {

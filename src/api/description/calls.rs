@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use super::answers::{EventFeed, ExplainedPage, OpenApi, Page, RotatedWebhook, Tests, Webhook, WholeEvent};
 use super::bodies::{
-    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewWebhook, Nothing, OpenApiDocument,
-    ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
+    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewReplay, NewWebhook, Nothing,
+    OpenApiDocument, ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
 };
 use super::operation::{Operation, Tag, operation};
 use crate::api::document::audit;
 use crate::api::document::backup::Backups;
+use crate::api::document::delivery::replay::{Replay, ReplayCount};
 use crate::api::document::delivery::{AttemptRow, Row, Whole};
 use crate::api::document::event::Accepted;
 use crate::api::document::event_type::{EventType, Imported};
@@ -159,6 +160,30 @@ fn of_deliveries(call: Call) -> Option<Operation> {
         Call::ListAttempts => attempts(of("listAttempts", "List the tenant's attempts, newest first"))
             .answer::<Page<AttemptRow>>(200, "A page of attempts."),
         Call::ShowAttempt => of("getAttempt", "Show an attempt").answer::<AttemptRow>(200, "The attempt."),
+        Call::BeginReplay => of("beginReplay", "Send many deliveries again")
+            .more(
+                "Deliveries that have ended by now are sent again with their ids and stored bytes, the oldest event first. The replay goes \
+                 on in the background, over restarts too, and takes at most half of a webhook's slots. A tenant has at most 10 that \
+                 have not ended.",
+            )
+            .body::<NewReplay>()
+            .answer::<Replay>(202, "The replay, which runs.")
+            .answer::<ReplayCount>(200, "With `dry_run`: how many deliveries match.")
+            .refuses(&[409, 507]),
+        Call::ListReplays => replays(of("listReplays", "List the tenant's replays, newest first"))
+            .answer::<Page<Replay>>(200, "A page of replays."),
+        Call::ShowReplay => of("getReplay", "Show a replay").answer::<Replay>(200, "The replay, and how far it has come."),
+        Call::PauseReplay => of("pauseReplay", "Have a replay send nothing more for now")
+            .more("What it has sent goes on.")
+            .answer::<Replay>(200, "The replay, which is paused.")
+            .refuses(&[409]),
+        Call::ResumeReplay => of("resumeReplay", "Have a replay go on")
+            .answer::<Replay>(200, "The replay, which runs.")
+            .refuses(&[409]),
+        Call::CancelReplay => of("cancelReplay", "Have a replay send nothing more")
+            .more("What it has sent goes on.")
+            .answer::<Replay>(200, "The replay, which is cancelled.")
+            .refuses(&[409]),
         Call::Stats => of("getStatistics", "Show what deliveries and attempts came to, by hour or day")
             .more("At most 500,000 webhooks times hours in a call; an operator is not limited.")
             .query("by", "How long each part is.", with_default(json!({"enum": ["hour", "day"]}), "hour"))
@@ -211,6 +236,9 @@ fn of_admin(call: Call) -> Option<Operation> {
         Call::ListAllAttempts => attempts(of("listAllAttempts", "List attempts over tenants, newest first"))
             .query("tenant", TENANT, target())
             .answer::<Page<AttemptRow>>(200, "A page of attempts, each with its provider and tenant."),
+        Call::ListAllReplays => replays(of("listAllReplays", "List replays over tenants, newest first"))
+            .query("tenant", TENANT, target())
+            .answer::<Page<Replay>>(200, "A page of replays, each with its tenant."),
         Call::ListAudit => of("listAudit", "List every change, newest first")
             .paged()
             .query("actor", "Those by this key, user or file: its id or name.", text())
@@ -327,6 +355,11 @@ fn by_delivery(operation: Operation) -> Operation {
         .window()
         .query("event", "Those of this event.", id())
         .query("test", "Tests alone, or none.", json!({"type": "boolean"}))
+}
+
+/// A list of replays takes these.
+fn replays(operation: Operation) -> Operation {
+    operation.paged().query("state", "Those in this state.", json!({"enum": ["running", "paused", "done", "cancelled"]}))
 }
 
 /// A list of attempts takes these.

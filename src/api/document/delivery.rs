@@ -1,5 +1,7 @@
 //! Deliveries: as rows of the log, and one with all its attempts.
 
+pub(crate) mod replay;
+
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};

@@ -173,6 +173,12 @@ impl Caller {
         }
     }
 
+    /// Whether this caller can see what belongs to a tenant and to none of its webhooks.
+    pub(crate) fn sees_tenant(&self, owned: &Owned) -> bool {
+        let own = *owned.provider == *self.provider.name && self.tenant().is_none_or(|tenant| *tenant == *owned.tenant);
+        self.anywhere || own
+    }
+
     /// The maker that is recorded with a key that this caller makes.
     pub(crate) fn maker(&self) -> Maker {
         let id = self.key.as_ref().map(|key| key.id.clone());

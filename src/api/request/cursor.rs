@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::params::Query;
-use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, TenantNo};
+use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::time::Timestamp;
 
 /// A place in a list.
@@ -87,6 +87,18 @@ impl Cursor for DeliveryKey {
         let (event, endpoint) = bytes.split_first_chunk()?;
         let endpoint = EndpointNo(u32::from_be_bytes(endpoint.try_into().ok()?));
         Some(Self { event: EventKey(u64::from_be_bytes(*event)), endpoint })
+    }
+}
+
+impl Cursor for ReplayNo {
+    const TAG: u8 = 0x1a;
+
+    fn put(&self, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.0.to_be_bytes());
+    }
+
+    fn take(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(|bytes| Self(u64::from_be_bytes(bytes)))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Deliveries: the log with its filters, one with all its attempts, retry and end by hand.
 
 pub(in crate::api) mod attempts;
+pub(in crate::api) mod replays;
 mod shown;
 pub(in crate::api) mod stream;
 pub(in crate::api) mod whole;

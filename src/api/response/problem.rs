@@ -214,12 +214,14 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NoKey
         | Denied::NoConnection
         | Denied::NoEventType
+        | Denied::NoReplay
         | Denied::NoTenant => ProblemType::NotFound,
         Denied::FileOwned | Denied::SecretFromFile | Denied::KeyInFile | Denied::TenantInFile => ProblemType::FileOwned,
         Denied::Disabled => ProblemType::Disabled,
         Denied::Removed | Denied::TenantRemoved(_) => ProblemType::Removed,
         Denied::Deleted
         | Denied::Ended
+        | Denied::ReplayEnded
         | Denied::NothingHeld
         | Denied::NothingPending
         | Denied::BeingPurged
@@ -232,6 +234,7 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NameTakenByApi(_)
         | Denied::UidTaken { .. }
         | Denied::UidTakenByApi { .. } => ProblemType::NameTaken,
+        Denied::TooManyReplays(_) => ProblemType::Limit,
         Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,
         Denied::Full => ProblemType::StoreFull,
         Denied::DiskLow => ProblemType::DiskLow,
@@ -248,6 +251,7 @@ fn missing_of(denied: &Denied) -> Option<Resource> {
         Denied::NoTenant => Some(Resource::Tenant),
         Denied::NoConnection => Some(Resource::Connection),
         Denied::NoEventType => Some(Resource::EventType),
+        Denied::NoReplay => Some(Resource::Replay),
         _ => None,
     }
 }

@@ -105,6 +105,7 @@ fn list_of(missing: Resource) -> Option<Hint> {
         Resource::Delivery | Resource::Attempt => Some(Hint::service("deliveries list --all")),
         Resource::EventType => Some(Hint::tenants("event-types list")),
         Resource::Key => Some(Hint::service("keys list")),
+        Resource::Replay => Some(Hint::service("replay list --all")),
         Resource::Provider | Resource::Event | Resource::Connection | Resource::Secret | Resource::Path => None,
     }
 }

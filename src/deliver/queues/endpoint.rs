@@ -1,4 +1,4 @@
-//! The queue of one endpoint: what waits for it, in three lanes, what is under way, and how it did last.
+//! The queue of one endpoint: what waits for it, in four lanes, what is under way, and how it did last.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ pub(super) struct Running {
     pub(super) since: Instant,
     /// Whether the attempt waits for memory, before anything was sent.
     pub(super) waits: bool,
+    /// Whether a replay sent the delivery again.
+    pub(super) is_replayed: bool,
 }
 
 /// The deliveries of one endpoint that wait in memory, and its attempts under way.
@@ -29,6 +31,7 @@ pub(super) struct Queue<W> {
     pub(super) manual: VecDeque<Ready>,
     pub(super) due: VecDeque<Ready>,
     pub(super) backlog: VecDeque<Ready>,
+    pub(super) replayed: VecDeque<Ready>,
     pub(super) backlog_next: bool,
     /// The attempts under way, the oldest first.
     pub(super) running: Vec<Running>,
@@ -59,6 +62,7 @@ impl<W> Default for Queue<W> {
             manual: VecDeque::new(),
             due: VecDeque::new(),
             backlog: VecDeque::new(),
+            replayed: VecDeque::new(),
             backlog_next: false,
             running: Vec::new(),
             repeated: Vec::new(),
@@ -79,15 +83,30 @@ impl<W> Default for Queue<W> {
 
 impl<W> Queue<W> {
     pub(super) fn is_empty(&self) -> bool {
+        self.is_without_new() && self.replayed.is_empty()
+    }
+
+    /// Whether nothing waits but what replays sent again.
+    fn is_without_new(&self) -> bool {
         self.manual.is_empty() && self.due.is_empty() && self.backlog.is_empty()
     }
 
+    /// Whether something waits for which there is a slot. Replays have at most half of the slots, and one at least.
+    pub(super) fn has_startable(&self, per_endpoint: usize) -> bool {
+        !self.is_without_new() || (!self.replayed.is_empty() && self.has_slot_for_replays(per_endpoint))
+    }
+
+    fn has_slot_for_replays(&self, per_endpoint: usize) -> bool {
+        let theirs = self.running.iter().filter(|running| running.is_replayed).count();
+        theirs < (self.slots(per_endpoint) / 2).max(1)
+    }
+
     pub(super) fn lanes(&mut self) -> impl Iterator<Item = &mut VecDeque<Ready>> {
-        [&mut self.manual, &mut self.due, &mut self.backlog].into_iter()
+        [&mut self.manual, &mut self.due, &mut self.backlog, &mut self.replayed].into_iter()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.manual.len() + self.due.len() + self.backlog.len()
+        self.manual.len() + self.due.len() + self.backlog.len() + self.replayed.len()
     }
 
     pub(super) fn is_forgettable(&self) -> bool {
@@ -136,9 +155,9 @@ impl<W> Queue<W> {
     }
 
     /// Takes the next delivery that is not under way. A delivery may be queued twice: by its entry, and by a person.
-    pub(super) fn pop_startable(&mut self) -> Option<Ready> {
+    pub(super) fn pop_startable(&mut self, per_endpoint: usize) -> Option<Ready> {
         loop {
-            let ready = self.pop()?;
+            let ready = self.pop(per_endpoint)?;
             if !self.is_running(ready.key) {
                 return Some(ready);
             }
@@ -146,14 +165,15 @@ impl<W> Queue<W> {
         }
     }
 
-    pub(super) fn pop(&mut self) -> Option<Ready> {
+    fn pop(&mut self, per_endpoint: usize) -> Option<Ready> {
         if let Some(first) = self.manual.pop_front() {
             return Some(first);
         }
         let (first, second) =
             if self.backlog_next { (&mut self.backlog, &mut self.due) } else { (&mut self.due, &mut self.backlog) };
         self.backlog_next = !self.backlog_next;
-        first.pop_front().or_else(|| second.pop_front())
+        let next = first.pop_front().or_else(|| second.pop_front());
+        next.or_else(|| if self.has_slot_for_replays(per_endpoint) { self.replayed.pop_front() } else { None })
     }
 }
 

@@ -291,3 +291,33 @@ fn an_endpoint_that_was_emptied_asks_for_its_backlog() {
     queues.drop_waiting(&Dropped::one(key(1, 1)));
     assert_eq!(queues.refills(), [EndpointNo(1)]);
 }
+
+#[test]
+fn replays_go_last_and_take_half_of_the_slots() {
+    let (mut queues, now) = (queues(100, 4), clock::steady());
+    push(&mut queues, Lane::Replay, 1, 1..=9);
+    assert_eq!(start(&mut queues, now), [(1, 1), (1, 2)], "half of four");
+    push(&mut queues, Lane::Due, 1, 11..=15);
+    assert_eq!(start(&mut queues, now), [(1, 11), (1, 12)], "the other half is free for what is new");
+    let next = queues.finish(key(1, 1), HealthSignal::Good, now).map(|ready| ready.key.event.0);
+    assert_eq!(next, Some(13), "what is new goes first");
+    for event in [2, 11, 12, 13] {
+        queues.finish(key(1, event), HealthSignal::Good, now);
+        start(&mut queues, now);
+    }
+    let running =
+        |queues: &Queues<u32>| queues.endpoints[&EndpointNo(1)].running.iter().map(|one| one.key.event.0).collect::<Vec<_>>();
+    assert_eq!(running(&queues), [14, 15, 3, 4]);
+    queues.finish(key(1, 14), HealthSignal::Good, now);
+    assert_eq!((start(&mut queues, now), queues.held_back(now + OLD)), (Vec::new(), Duration::ZERO), "a replay is never late");
+    queues.finish(key(1, 3), HealthSignal::Good, now);
+    assert_eq!(running(&queues), [15, 4, 5]);
+}
+
+#[test]
+fn a_replay_has_one_slot_at_least() {
+    let (mut queues, now) = (queues(100, 1), clock::steady());
+    push(&mut queues, Lane::Replay, 1, 1..=2);
+    assert_eq!(start(&mut queues, now), [(1, 1)]);
+    assert_eq!(queues.finish(key(1, 1), HealthSignal::Good, now).map(|ready| ready.key.event.0), Some(2));
+}

@@ -110,6 +110,7 @@ pub(crate) enum ObjectKind {
     Clock,
     Backup,
     Provider,
+    Replay,
 }
 
 impl ObjectKind {
@@ -124,6 +125,7 @@ impl ObjectKind {
             Self::Clock => "clock",
             Self::Backup => "backup",
             Self::Provider => "provider",
+            Self::Replay => "replay",
         }
     }
 }

@@ -13,6 +13,7 @@ use super::change::Reached;
 use super::permit::Live;
 use super::permit::QueuePermit;
 use super::publication::{Accepted, Publication, Refusal};
+use super::replay::{Replay, ReplayOp, ReplaySlice};
 use super::session::{NewConnection, Opened};
 use super::tenant::{NewTenant, Tenant};
 use crate::domain::access::{Key, KeyHash};
@@ -44,6 +45,9 @@ pub(in crate::store) enum Op {
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     /// Deliveries to bring back, a slice of what was asked for. The first slice is empty and says what that was.
     Recover(EndpointNo, Vec<Recovered>, Option<Box<Asked>>, oneshot::Sender<Result<u64, Denied>>),
+    Replay(ReplayOp, By, oneshot::Sender<Result<Arc<Replay>, Denied>>),
+    /// A piece of a replay's walk, to be sent again.
+    ReplaySlice(ReplaySlice, oneshot::Sender<Result<(), Denied>>),
     OpenConnection(NewConnection, oneshot::Sender<Result<Opened, Denied>>),
     CloseConnection(Owned, Box<str>, oneshot::Sender<Result<(), Denied>>),
     PutEventType(Box<str>, EventType, By, oneshot::Sender<Result<(), Denied>>),
@@ -223,6 +227,8 @@ pub(crate) enum Lane {
     Backlog,
     /// Deliveries that a person asked for. They go first, and also when the webhook is disabled.
     Manual,
+    /// Deliveries that a replay sent again. They go last, and take at most half of the webhook's slots.
+    Replay,
 }
 
 /// An attempt that ended, on its way into the log.

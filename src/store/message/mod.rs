@@ -10,6 +10,7 @@ pub(in crate::store) mod last;
 pub(in crate::store) mod permit;
 pub(in crate::store) mod progress;
 pub(in crate::store) mod publication;
+pub(in crate::store) mod replay;
 pub(in crate::store) mod session;
 pub(in crate::store) mod tenant;
 pub(in crate::store) mod view;

@@ -1,5 +1,9 @@
 //! The records of jobs: what is done, piece by piece, to the deliveries that wait for a webhook.
 
+mod replay;
+
+pub(in crate::store) use replay::{read_replay, write_replay};
+
 use super::codec::{VERSION, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::store::error::Error;
 

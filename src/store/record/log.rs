@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::codec::{VERSION, close_as, coded, decode, decode_first, intact, unknown, unknown_version};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
-use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
-use crate::domain::id::DeliveryKey;
+use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Replayed, Run, State, Trigger};
+use crate::domain::id::{DeliveryKey, ReplayNo};
 use crate::domain::time::Timestamp;
 use crate::store::Attempt;
 use crate::store::error::Error;
@@ -29,6 +29,9 @@ struct DeliveryForm<'a, R> {
     recovered: bool,
     newest: Option<AttemptForm<'a, R>>,
 }
+
+/// What the third version adds at the end: the number of a replay, and whether the replay waits for the first attempt.
+type ReplayedForm = (u64, bool);
 
 #[derive(Clone, Copy, Encode, Decode)]
 enum StateForm {
@@ -88,11 +91,20 @@ pub(in crate::store) fn write_delivery(delivery: &Delivery, newest: Option<&Atte
         recovered: delivery.recovered,
         newest: newest.map(attempt_form),
     };
-    close_as(SECOND, &log_key(delivery.key, DELIVERY_ROW), &form, out);
+    let key = log_key(delivery.key, DELIVERY_ROW);
+    match delivery.replay {
+        None => close_as(SECOND, &key, &form, out),
+        Some(Replayed { no, waits }) => close_as(REPLAYED, &key, &(form, (no.0, waits)), out),
+    }
 }
 
 pub(in crate::store) fn read_delivery(key: DeliveryKey, bytes: &[u8]) -> Result<(Delivery, Option<Attempt>), Error> {
     match intact("log", &log_key(key, DELIVERY_ROW), bytes)? {
+        (REPLAYED, content) => {
+            let (form, (no, waits)) = decode::<(DeliveryForm<'_, ResultForm<'_>>, ReplayedForm)>("log", content)?;
+            let (delivery, newest) = delivery(key, form)?;
+            Ok((Delivery { replay: Some(Replayed { no: ReplayNo(no), waits }), ..delivery }, newest))
+        }
         (SECOND, content) => delivery(key, decode::<DeliveryForm<'_, ResultForm<'_>>>("log", content)?),
         (VERSION, content) => delivery(key, decode::<DeliveryForm<'_, FirstResultForm<'_>>>("log", content)?),
         _ => Err(unknown_version("log")),
@@ -113,6 +125,7 @@ fn delivery<'a, R: Into<ResultForm<'a>>>(
         succeeded_at: form.succeeded_at.map(Timestamp::from_micros),
         code: form.code,
         recovered: form.recovered,
+        replay: None,
     };
     Ok((delivery, form.newest.map(attempt).transpose()?))
 }
@@ -214,3 +227,6 @@ coded!(class_code, class: Class in "log" {
 
 /// The version in which a response says what was wrong with its body.
 const SECOND: u8 = 2;
+
+/// The version of a delivery that a replay sent again. Every other delivery is written in the version before.
+const REPLAYED: u8 = 3;

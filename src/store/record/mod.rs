@@ -32,7 +32,7 @@ pub(super) use counters::{Counters, Unlisted, read_counters, write_counters};
 pub(super) use ended::{read_ended, write_ended};
 pub(super) use event::{StoredEvent, read_event, write_event};
 pub(super) use finding::{read_finding, write_finding};
-pub(super) use job::{Job, Task, read_job, write_job};
+pub(super) use job::{Job, Task, read_job, read_replay, write_job, write_replay};
 pub(super) use log::{read_attempt, read_attempt_start, read_delivery, write_attempt, write_delivery};
 pub(super) use plain::{
     Fanout, Follows, Meta, Named, Quarantined, read_bytes, read_fanout, read_follows, read_meta, read_named, read_number,

@@ -17,11 +17,11 @@ use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::channels::Channels;
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
-use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Run, State, Trigger};
+use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Replayed, Run, State, Trigger};
 use crate::domain::dialect::{EventType, UnknownTypes};
 use crate::domain::event::{Attributes, Content, Event};
 use crate::domain::id::uid::Uid;
-use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, Node, ReplayNo, TenantNo};
 use crate::domain::provider::ProviderSettings;
 use crate::domain::schema::{Schema, Validate};
 use crate::domain::tenant::Profile;
@@ -32,6 +32,7 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
 use crate::store::message::finding::{Finding, Kind};
+use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState, Walk};
 use crate::store::message::session::Connection;
 use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::Listing;
@@ -121,6 +122,7 @@ fn delivery(state: State) -> Delivery {
         succeeded_at: Some(LATER),
         code: Some(503),
         recovered: true,
+        replay: None,
     }
 }
 
@@ -265,6 +267,10 @@ fn the_log() {
     let plain = Delivery { succeeded_at: Some(AT), ..Delivery::published(KEY, QueuePosition::Backlog(5)) };
     pinned("delivery-parked", |out| write_delivery(&plain, None, out), again);
     let succeeded = Delivery { state: State::Succeeded { at: AT }, ..plain };
+    let replay = Some(Replayed { no: ReplayNo(KEY.event.0), waits: true });
+    let replayed = Delivery { replay, ..due };
+    pinned("delivery-replayed", |out| write_delivery(&replayed, Some(&response()), out), again);
+    assert_eq!(read_delivery(KEY, &stored("delivery-replayed")).unwrap().0, replayed);
     pinned("delivery-succeeded", |out| write_delivery(&succeeded, None, out), again);
 
     let again = |was: &[u8], out: &mut Vec<u8>| write_attempt(KEY, &read_attempt(&log_key(KEY, 3), was).unwrap(), out);
@@ -282,6 +288,38 @@ fn a_log_of_the_first_version_is_read() {
     assert_eq!(read_attempt(&log_key(KEY, 3), &stored("attempt-response-1")).unwrap().outcome, without);
     let (due, newest) = read_delivery(KEY, &stored("delivery-due-1")).unwrap();
     assert_eq!((due.attempts, newest.map(|newest| newest.outcome)), (3, Some(without)));
+}
+
+#[test]
+fn records_of_replays_are_pinned() {
+    let filter = ReplayFilter {
+        webhook: Some((EndpointNo(7), "wh_1".into())),
+        kind: Some(Pattern::parse("order.*").unwrap()),
+        succeeded: Some(false),
+        code: Some(503),
+        since: AT,
+        until: LATER,
+    };
+    let walk = Walk { after: KEY, last: EventKey(KEY.event.0 + 9), is_over: false };
+    let no = ReplayNo(KEY.event.0 + 10);
+    let replay = Replay {
+        no,
+        owned: Owned { provider: "decisio".into(), tenant: "t1".into() },
+        tenant: TENANT,
+        filter,
+        rate: Some("100/s".parse().unwrap()),
+        state: ReplayState::Paused,
+        reason: Some(ReplayReason::WebhookInactive),
+        matched: 70_000,
+        sent: 300,
+        done: 290,
+        failed: 7,
+        walk,
+        waiting: [(EndpointNo(7), 10)].into(),
+        ended_at: Some(LATER),
+    };
+    pinned("replay", |out| write_replay(&replay, out), |was, out| write_replay(&read_replay(no, was).unwrap(), out));
+    assert_eq!(read_replay(no, &stored("replay")).unwrap(), replay);
 }
 
 #[test]
@@ -491,13 +529,13 @@ fn codes() {
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone, Listing::Deleting].map(listing_code), [0, 1, 2, 3]);
     assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
-    use ObjectKind::{Backup, Clock, Config, EventType, Provider};
+    use ObjectKind::{Backup, Clock, Config, EventType, Provider, Replay};
     assert_eq!(
         [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
         [0, 1, 2, 3]
     );
-    assert_eq!([EventType, Config, Clock, Backup, Provider].map(object_kind_code), [4, 5, 6, 7, 8]);
-    assert!(actor_kind(3).is_err() && object_kind(9).is_err());
+    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay].map(object_kind_code), [4, 5, 6, 7, 8, 9]);
+    assert!(actor_kind(3).is_err() && object_kind(10).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(

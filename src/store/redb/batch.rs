@@ -32,6 +32,7 @@ use crate::store::rules::retention;
 use crate::store::rules::waiting::{self, Parked, Wait};
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry};
 use crate::store::shared::registry::Entry;
+use crate::store::writer::replays::Changed;
 use crate::store::writer::schedule::Armed;
 
 /// The changes of one commit, before that. Most batches go to the journal and need no transaction of the tables.
@@ -76,6 +77,8 @@ pub(in crate::store) struct After {
     pub(in crate::store) attempts: Vec<(Entry, LastAttempt)>,
     /// Due entries of deliveries that ended without an attempt.
     pub(in crate::store) disarmed: HashSet<DueKey>,
+    /// Replays that moved.
+    pub(in crate::store) replays: Vec<Changed>,
     pub(in crate::store) facts: Vec<Fact>,
     /// The changes of deliveries. `None` while nobody follows them.
     pub(in crate::store) changes: Option<Vec<Change>>,
@@ -310,6 +313,9 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn leaves_pending(&mut self, delivery: &Delivery) -> Result<(), Error> {
         self.memory.counters.pending = self.memory.counters.pending.saturating_sub(1);
         self.memory.order.ended(delivery.key);
+        if let Some(replayed) = delivery.replay {
+            self.memory.replays.ended(replayed.no, delivery, self.now);
+        }
         let (swept, retention) = (EventKey(self.memory.counters.swept), self.memory.limits.retention);
         if let Some(at) = retention::revisit(delivery, swept, retention) {
             self.revisit(delivery.key.event, at)?;

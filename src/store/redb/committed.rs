@@ -28,6 +28,9 @@ impl Shared {
             tail.attempts.extend_from_slice(&after.attempted);
             tail.ended = memory.counters.attempts;
         }
+        if !after.replays.is_empty() {
+            self.replays.show(&after.replays);
+        }
         after.attempts.iter().for_each(|(entry, attempt)| entry.live.last.note(*attempt));
         self.pending.store(memory.counters.pending, Relaxed);
         self.events.store(memory.counters.events, Relaxed);

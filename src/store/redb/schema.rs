@@ -29,6 +29,7 @@
 //! | `event_type` | provider, name | event type | PUT | – |
 //! | `hour` | hour 4, endpoint 4 | statistics | finish, by its marks | sweep |
 //! | `audit` | milliseconds 6, number 2 | who changed what, and the hash of the row before | every change that somebody asked for | sweep |
+//! | `replay` | replay 8 | what is sent again, and how far that has come | replays, and every outcome of theirs | sweep, the tenant's deletion |
 //! | `quarantine` | number 8 | a damaged row of another table, as it stood | open | – |
 //! | `finding` | number 8 | what was found wrong, and is told until somebody has seen it | open | `doctor --acknowledge` |
 
@@ -64,7 +65,8 @@ pub(in crate::store) const FINDING: Def<u64> = TableDefinition::new("finding");
 
 /// Gives a macro the tables that the journal may hold changes of, each with its type and with the tags of its items in the journal:
 /// of a row that was put, and of one that was taken out. Tags keep their meaning, for a start after an upgrade reads what the
-/// release before wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far, and neither `A` nor `a`.
+/// release before wrote. That release knows no `e`, `l`, `n` and `x`, which are never written so far, and none of
+/// `A`, `a`, `R` and `r`.
 macro_rules! journaled_tables {
     ($run:ident) => {
         $run! {
@@ -75,6 +77,7 @@ macro_rules! journaled_tables {
             NAME name: &'static [u8] => &'static [u8], Name b"Nn";
             NAME_END name_end: &'static TimeKey => &'static [u8], NameEnd b"Xx";
             ENDED ended: u64 => &'static [u8], Ended b"Aa";
+            REPLAY replay: u64 => &'static [u8], Replay b"Rr";
         }
     };
 }
@@ -112,7 +115,7 @@ journaled_tables!(define);
 other_tables!(define);
 
 /// Tables that came after the version.
-pub(in crate::store) const LATER: [&str; 5] = ["hour", "audit", "provider", "attempt_index", "ended"];
+pub(in crate::store) const LATER: [&str; 6] = ["hour", "audit", "provider", "attempt_index", "ended", "replay"];
 
 /// Runs a macro for every table that a start reads whole.
 macro_rules! small_table {
@@ -129,6 +132,7 @@ macro_rules! small_table {
         $run!($crate::store::redb::schema::KEY);
         $run!($crate::store::redb::schema::EVENT_TYPE);
         $run!($crate::store::redb::schema::PROVIDER);
+        $run!($crate::store::redb::schema::REPLAY);
         $run!($crate::store::redb::schema::QUARANTINE);
         $run!($crate::store::redb::schema::FINDING);
     };
@@ -155,7 +159,7 @@ macro_rules! every_table {
 pub(in crate::store) use every_table;
 
 /// Their names.
-pub(in crate::store) const NAMES: [&str; 25] = [
+pub(in crate::store) const NAMES: [&str; 26] = [
     "meta",
     "state",
     "event",
@@ -179,6 +183,7 @@ pub(in crate::store) const NAMES: [&str; 25] = [
     "hour",
     "audit",
     "provider",
+    "replay",
     "quarantine",
     "finding",
 ];

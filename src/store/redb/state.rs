@@ -20,6 +20,7 @@ use crate::store::record::key::TimeKey;
 use crate::store::record::{Chain, Counters, Fanout, Job};
 use crate::store::shared::revoked::Revoked;
 use crate::store::writer::order::Order;
+use crate::store::writer::replays::Replays;
 use crate::store::writer::schedule::Schedule;
 use crate::store::writer::throttle::Notices;
 
@@ -68,6 +69,7 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) memtable: Memtable,
     /// The tenants that are being deleted.
     pub(in crate::store) deletions: VecDeque<RunningDeletion>,
+    pub(in crate::store) replays: Replays,
     /// How often a slice of a deletion is done.
     pub(in crate::store) erase_pace: Pace,
     /// Where the chain of the audit log begins and ends.

@@ -293,6 +293,8 @@ impl Batch<'_, '_> {
             Op::Purge(no, purge, by, to) => answered!(to, self.purge(no, purge, &by)?),
             Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
             Op::Recover(no, found, asked, to) => answered!(to, self.recover(no, &found, asked.as_deref())?),
+            Op::Replay(op, by, to) => answered!(to, self.replay(op, &by)?),
+            Op::ReplaySlice(slice, to) => answered!(to, Ok(self.replay_slice(&slice)?)),
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),
             Op::PutEventType(provider, event_type, by, to) => answered!(to, self.put_event_type(&provider, event_type, &by)?),
@@ -325,7 +327,8 @@ impl Batch<'_, '_> {
         self.start_flush();
         self.flush()?;
         self.notify_of_pressure()?;
-        self.release_in_order()
+        self.release_in_order()?;
+        self.keep_replays()
     }
 
     /// Decides where this batch is committed. It goes to the tables, with all that the journal holds, when it touched a table or is

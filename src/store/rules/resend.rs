@@ -1,7 +1,9 @@
 //! What people ask for about deliveries: that they are made again, are tried out, or are ended before they were made.
 
+pub(in crate::store) mod replay;
+
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, State};
-use crate::domain::id::{DeliveryKey, EventKey};
+use crate::domain::id::{DeliveryKey, EventKey, ReplayNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
 use crate::store::Denied;
@@ -74,6 +76,12 @@ pub(in crate::store) fn recover(endpoint: &Endpoint, has_purge: bool) -> Result<
 /// Runs a delivery again that failed; `None`: it has not, or it is a test, or a person ended it.
 pub(in crate::store) fn recover_failed(delivery: Delivery, now: Timestamp) -> Option<Restarted> {
     delivery.is_recoverable().then(|| restarted(delivery, now))
+}
+
+/// Runs a delivery again that has ended, for a replay.
+pub(in crate::store) fn replayed(delivery: Delivery, no: ReplayNo, now: Timestamp) -> Restarted {
+    let at = Timestamp::from_millis(now.as_millis());
+    Restarted { taken: None, delivery: delivery.replayed(no, at), at, joins_pending: true }
 }
 
 /// Makes the delivery of an event that its webhook never got; `None`: it did, or the event is gone.

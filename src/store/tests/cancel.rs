@@ -1,5 +1,7 @@
 //! Deliveries that are ended by hand: one, and all of a webhook.
 
+mod replays;
+
 use std::collections::HashSet;
 use std::sync::mpsc::Sender;
 

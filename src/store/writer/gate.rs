@@ -3,6 +3,7 @@
 use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
 use crate::store::message::publication::Pressure;
+use crate::store::message::replay::ReplayOp;
 
 /// Why an operation may not go on: it needs room in the store, and there is none. `None`: it may.
 pub(in crate::store) fn refusal(op: &Op, pressure: Pressure) -> Option<Denied> {
@@ -30,11 +31,12 @@ impl Op {
             Self::Sync(..) => false,
             // What ends can be deleted before its age.
             Self::Cancel(..) | Self::Purge(..) => false,
+            Self::Replay(op, ..) => matches!(op, ReplayOp::Create(_)),
             Self::CloseConnection(..) | Self::DeleteTenant(..) | Self::RevokeKey(..) | Self::DropEventType(..) => false,
             // A row that stands is written anew.
             Self::KeyUses(_) => false,
             Self::Webhook(change, ..) => change.takes_room(),
-            Self::Retry(..) | Self::Test(..) | Self::Recover(..) => true,
+            Self::Retry(..) | Self::Test(..) | Self::Recover(..) | Self::ReplaySlice(..) => true,
             Self::OpenConnection(..)
             | Self::PutEventType(..)
             | Self::AddKey(..)
@@ -50,6 +52,8 @@ impl Op {
             Self::Retry(_, _, to) | Self::PutEventType(_, _, _, to) | Self::AddKey(_, _, to) => drop(to.send(Err(denied))),
             Self::Test(_, _, to) => drop(to.send(Err(denied))),
             Self::Recover(_, _, _, to) => drop(to.send(Err(denied))),
+            Self::Replay(_, _, to) => drop(to.send(Err(denied))),
+            Self::ReplaySlice(_, to) => drop(to.send(Err(denied))),
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
             Self::SetProvider(_, _, _, to) => drop(to.send(Err(denied))),
             Self::DescribeTenant(_, _, to) => drop(to.send(Err(denied))),

@@ -6,6 +6,7 @@ pub(in crate::store) mod inbox;
 pub(in crate::store) mod order;
 pub(in crate::store) mod publishing;
 pub(in crate::store) mod random;
+pub(in crate::store) mod replays;
 pub(in crate::store) mod schedule;
 pub(in crate::store) mod throttle;
 pub(in crate::store) mod turns;

@@ -8,4 +8,5 @@ mod faults;
 mod limits;
 mod memory;
 mod opening;
+mod replay;
 mod upgrade;

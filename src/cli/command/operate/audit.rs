@@ -24,7 +24,7 @@ pub(crate) struct Audit {
     actor: Option<String>,
 
     /// Only changes of this object: its id, PROVIDER/TENANT for all of a tenant, or a kind: webhook, delivery, key, tenant, event_type,
-    /// config, clock, backup
+    /// config, clock, backup, replay
     #[arg(long, value_name = "OBJECT")]
     object: Option<String>,
 

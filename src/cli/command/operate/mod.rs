@@ -1,5 +1,6 @@
-//! What only the operator asks of a running service.
+//! What the operator asks of a running service.
 
 pub(in crate::cli) mod audit;
 pub(in crate::cli) mod clock;
+pub(in crate::cli) mod replay;
 pub(in crate::cli) mod tail;

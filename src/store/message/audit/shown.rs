@@ -17,6 +17,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Endpoint, LiveSecret, WebhookState};
 use crate::store::Owned;
 use crate::store::message::command::{Asked, Purge};
+use crate::store::message::replay::{Replay, ReplayFilter};
 use crate::store::message::tenant::{Listing, Tenant};
 
 /// A webhook that was made (`before` is `None`), deleted, or changed otherwise. `None`: it is as it was.
@@ -48,6 +49,33 @@ pub(in crate::store) fn purge(webhook: &Endpoint, Purge { held, until }: &Purge)
     let purged = Document::default().with("purge", if *held { "held" } else { "pending" });
     let purged = purged.with_some("until", until.map(Timestamp::rfc3339_secs));
     Change { object: webhook_object(webhook), before: None, after: Some(purged) }
+}
+
+/// A replay that began, with what it is to send again.
+pub(in crate::store) fn replay_begun(id: String, replay: &Replay) -> Change {
+    let ReplayFilter { webhook, kind, succeeded, code, since, until } = &replay.filter;
+    let after = Document::default()
+        .with_some("webhook", webhook.as_ref().map(|(_, id)| &**id))
+        .with_some("type", kind.as_ref().map(ToString::to_string))
+        .with_some("status", succeeded.map(|succeeded| if succeeded { "succeeded" } else { "failed" }))
+        .with_some("code", *code)
+        .with("since", since.rfc3339_secs())
+        .with("until", until.rfc3339_secs())
+        .with_some("rate", replay.rate.map(|rate| rate.to_string()))
+        .with("matched", replay.matched)
+        .with("state", replay.state.name());
+    Change { object: replay_object(id, replay), before: None, after: Some(after) }
+}
+
+/// A replay that was paused, resumed or cancelled. `None`: it was so before.
+pub(in crate::store) fn replay_moved(id: String, before: &Replay, after: &Replay) -> Option<Change> {
+    let of = |replay: &Replay| Document::default().with("state", replay.state.name());
+    let (was, is) = of(before).differences(of(after));
+    changed(replay_object(id, after), was, is)
+}
+
+fn replay_object(id: String, replay: &Replay) -> Object {
+    Object { kind: ObjectKind::Replay, id: id.into(), name: "".into(), owner: Some(replay.owned.clone()) }
 }
 
 /// What was done to a delivery by hand.

@@ -33,6 +33,7 @@ impl Batch<'_, '_> {
         let running = RunningDeletion::new(no, deleting.clone(), deletion);
         self.give_keys_behind(running.until);
         self.memory.deletions.push_back(running);
+        self.memory.replays.forget_tenant(no);
         self.put_away(&owned, &kept, by)?;
         Ok(Ok(deleting))
     }

@@ -20,6 +20,9 @@ impl Batch<'_, '_> {
         let dialect = self.dialect(&entry.endpoint.provider);
         let facts = self.facts(&finished, &entry.endpoint, &dialect)?;
         let mut judged = outcome::judge(delivery, &facts);
+        if judged.delivery.replay.is_some() {
+            self.note_replayed(&mut judged);
+        }
         if let Some(webhook) = judged.webhook.take() {
             self.set_endpoint(Arc::new(webhook))?;
         }

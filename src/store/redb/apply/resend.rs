@@ -80,7 +80,13 @@ impl Batch<'_, '_> {
     }
 
     /// Moves a delivery's one entry to now, or gives it one.
-    fn restart(&mut self, entry: &Entry, restarted: Restarted, newest: Option<&Attempt>, lane: Lane) -> Result<(), Error> {
+    pub(in crate::store) fn restart(
+        &mut self,
+        entry: &Entry,
+        restarted: Restarted,
+        newest: Option<&Attempt>,
+        lane: Lane,
+    ) -> Result<(), Error> {
         let Restarted { taken, delivery, at, joins_pending } = restarted;
         if let Some(position) = taken {
             self.take_entry(delivery.key, position)?;

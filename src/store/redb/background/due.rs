@@ -94,7 +94,7 @@ impl Batch<'_, '_> {
             ready.push(Ready {
                 key,
                 position: QueuePosition::Backlog(number),
-                lane: Lane::Backlog,
+                lane: self.lane_of(key, entry.endpoint.tenant_no, Lane::Backlog)?,
                 known: None,
                 is_test: false,
                 needs_recheck: key.event.0 <= cursor.doubted,
@@ -146,7 +146,10 @@ impl Batch<'_, '_> {
                 self.ready(key, QueuePosition::Due(at), Lane::Manual, permit);
             }
             CameDue::Queue => match QueuePermit::acquire(&self.shared.queue_budget, &entry.live) {
-                Some(permit) => self.ready(key, QueuePosition::Due(at), Lane::Due, permit),
+                Some(permit) => {
+                    let lane = self.lane_of(key, entry.endpoint.tenant_no, Lane::Due)?;
+                    self.ready(key, QueuePosition::Due(at), lane, permit);
+                }
                 None => self.overflow(key, at)?,
             },
             CameDue::LeaveUnlessTest => self.expire_test(key, at)?,

@@ -8,5 +8,6 @@ pub(in crate::store) mod index_flush;
 pub(in crate::store) mod order;
 pub(in crate::store) mod pace;
 pub(in crate::store) mod relist;
+pub(in crate::store) mod replay;
 pub(in crate::store) mod resolve;
 pub(in crate::store) mod retention;

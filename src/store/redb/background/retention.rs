@@ -50,6 +50,7 @@ impl Batch<'_, '_> {
         }
         if minute && aging {
             self.close_idle_connections()?;
+            self.memory.replays.forget_old(self.now - self.memory.limits.retention);
         }
         if aging && (minute || self.memory.sweep.is_first()) {
             self.forget_tombstones()?;

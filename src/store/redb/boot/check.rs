@@ -18,7 +18,7 @@ use super::recovery::{Journals, noted, recover};
 use super::trial::{Pages, thorough_trial};
 use crate::clock;
 use crate::domain::delivery::{QueuePosition, State};
-use crate::domain::id::{AttemptKey, DeliveryKey, EventKey, Node};
+use crate::domain::id::{AttemptKey, DeliveryKey, EventKey, Node, ReplayNo};
 use crate::store::error::Error;
 use crate::store::record::key::{
     BacklogKey, DELIVERY_ROW, DueKey, IndexKey, LogKey, is_event_row, read_attempt_index_key, read_backlog_key, read_due_key,
@@ -30,7 +30,7 @@ use crate::store::redb::counted::stored_bytes;
 use crate::store::redb::mend::quarantine::Glance;
 use crate::store::redb::mend::sums::Waiting;
 use crate::store::redb::schema::{
-    self, ATTEMPT_INDEX, BACKLOG, COUNTERS, DUE, Def, ENDED, EVENT, FANOUT, INDEX, LOG, STATE, STORE_VERSION,
+    self, ATTEMPT_INDEX, BACKLOG, COUNTERS, DUE, Def, ENDED, EVENT, FANOUT, INDEX, LOG, REPLAY, STATE, STORE_VERSION,
 };
 use crate::store::redb::site::check_version;
 
@@ -98,13 +98,15 @@ pub(in crate::store) fn report(database: &Database, path: &Path, pages: Pages) -
     let wrong = recovered.wrong.iter().map(|wrong| noted(*wrong, None, clock::now()).to_string());
     report.faults.extend(wrong);
     report.faults.extend(Glance::of_all(&txn, meta.store_version)?.faults);
-    let mut check = Check { txn, report, entries: HashMap::new(), events: HashMap::new(), listed: HashSet::new() };
+    let mut check =
+        Check { txn, report, entries: HashMap::new(), events: HashMap::new(), listed: HashSet::new(), replayed: HashMap::new() };
     check.read_events(Node(meta.node))?;
     check.read_entries()?;
     check.read_log()?;
     check.read_index()?;
     check.read_attempts()?;
     check.count()?;
+    check.count_replays()?;
     check.add_up()?;
     check.report.faults.extend(chain::judge(&check.txn, Node(meta.node))?.map(|broken| broken.to_string()));
     Ok(check.report)
@@ -119,6 +121,8 @@ struct Check {
     events: HashMap<EventKey, (u32, u32)>,
     /// Events that a list must show.
     listed: HashSet<EventKey>,
+    /// How many pending deliveries each replay has sent.
+    replayed: HashMap<ReplayNo, u64>,
 }
 
 impl Check {
@@ -179,6 +183,9 @@ impl Check {
             }
             Ok((delivery, _)) => {
                 self.belongs(key, !delivery.recovered);
+                if let (true, Some(replayed)) = (delivery.is_pending(), delivery.replay) {
+                    *self.replayed.entry(replayed.no).or_default() += 1;
+                }
                 match delivery.state {
                     State::Pending(position) if places == [position] => None,
                     State::Pending(position) => Some(format!("is pending at {position:?}, but its entries are {places:?}")),
@@ -215,6 +222,23 @@ impl Check {
             let short = found < said && running.get(key.0)?.is_none();
             if short || found > said {
                 self.report.faults.push(format!("event {:016x} says {said} deliveries and has {found}", key.0));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a replay has sent and not counted as ended is pending. Rows of damaged records may be missing.
+    fn count_replays(&mut self) -> Result<(), Error> {
+        let damaged = self.report.quarantined > 0 || !self.report.faults.is_empty();
+        let Some(table) = opened(&self.txn, REPLAY)?.filter(|_| !damaged) else { return Ok(()) };
+        for row in table.iter()? {
+            let (no, value) = row?;
+            let no = ReplayNo(no.value());
+            let replay = record::read_replay(no, value.value())?;
+            let (said, found) = (replay.sent - replay.done, self.replayed.get(&no).copied().unwrap_or_default());
+            if said != found {
+                let name = format!("replay {:016x}", no.0);
+                self.report.faults.push(format!("{name} says that {said} of its deliveries are pending, and {found} are"));
             }
         }
         Ok(())

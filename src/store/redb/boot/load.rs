@@ -7,12 +7,13 @@ use std::sync::Arc;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::recovery::twice;
-use crate::domain::id::{AuditKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AuditKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, Node, ReplayNo, TenantNo};
 use crate::domain::time::timekeeper::TimeKeeper;
 use crate::store::error::{Error, intact};
 use crate::store::listed_under;
 use crate::store::message::command::Limits;
 use crate::store::message::finding::Finding;
+use crate::store::message::replay::Replay;
 use crate::store::record::key::{
     BacklogKey, DELIVERY_ROW, DueKey, LogKey, backlog_key, due_key, log_key, read_backlog_key, read_due_key, read_log_key,
     waiting,
@@ -23,7 +24,7 @@ use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
     self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, PROVIDER,
-    QUARANTINE, STATE, TENANT,
+    QUARANTINE, REPLAY, STATE, TENANT,
 };
 use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
@@ -31,6 +32,7 @@ use crate::store::shared::catalogue;
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Tail};
 use crate::store::shared::registry::Registry;
 use crate::store::writer::order::Order;
+use crate::store::writer::replays::Replays;
 use crate::store::writer::schedule::Schedule;
 
 /// The tenants whose deletion was under way. Nothing came in for them since.
@@ -40,6 +42,16 @@ fn read_deletions(txn: &ReadTransaction) -> Result<VecDeque<RunningDeletion>, Er
         let (no, row) = row?;
         let (no, tenant) = (TenantNo(no.value()), record::read_tenant(TenantNo(no.value()), row.value())?);
         found.extend(tenant.deletion.map(|deletion| RunningDeletion::new(no, tenant, deletion)));
+    }
+    Ok(found)
+}
+
+/// All replays that are kept. One that runs goes on where its row says.
+fn read_replays(txn: &ReadTransaction) -> Result<Vec<Replay>, Error> {
+    let mut found = Vec::new();
+    for row in schema::read(txn, REPLAY)?.range::<u64>(..)? {
+        let (no, row) = row?;
+        found.push(record::read_replay(ReplayNo(no.value()), row.value())?);
     }
     Ok(found)
 }
@@ -142,6 +154,7 @@ pub(in crate::store) fn read_memory(
         flushing: None,
         audit: read_chain(&txn)?,
         deletions,
+        replays: Replays::of(read_replays(&txn)?),
         erase_pace: Default::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {

@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::domain::id::{AuditKey, EndpointNo, EventKey, Node, TenantNo};
+use crate::domain::id::{AuditKey, EndpointNo, EventKey, Node, ReplayNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::error::Error;
 use crate::store::record;
@@ -37,6 +37,7 @@ pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Re
         "hour" => record::read_tally(&fixed(table, key)?, value).map(drop),
         "audit" => record::read_audit(AuditKey(long(table, key)?), value).map(drop),
         "provider" => record::read_provider(key, value).map(drop),
+        "replay" => record::read_replay(ReplayNo(long(table, key)?), value).map(drop),
         "quarantine" => record::read_quarantined(&long(table, key)?.to_be_bytes(), value).map(drop),
         "finding" => record::read_finding(long(table, key)?, value).map(drop),
         _ => Ok(()),

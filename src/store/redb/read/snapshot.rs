@@ -242,9 +242,13 @@ impl<'a> Snapshot<'a> {
         Ok(found.into_iter().map(|(no, theirs)| (no, theirs.into_iter().rev().collect())).collect())
     }
 
+    /// The deliveries of what is listed that the index does not have yet, in no order.
+    pub(super) fn deliveries_in_tail(&self) -> impl Iterator<Item = DeliveryKey> {
+        self.tail.iter().filter(|entry| !entry.is_event()).map(|entry| entry.key)
+    }
+
     fn in_tail(&self, floor: DeliveryKey, upper: Bound<DeliveryKey>, look: usize) -> Vec<DeliveryKey> {
-        let deliveries = self.tail.iter().filter(|entry| !entry.is_event()).map(|entry| entry.key);
-        let mut found: Vec<_> = deliveries.filter(|key| *key >= floor && is_below(*key, upper)).collect();
+        let mut found: Vec<_> = self.deliveries_in_tail().filter(|key| *key >= floor && is_below(*key, upper)).collect();
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.truncate(look);
         found

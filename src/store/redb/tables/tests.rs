@@ -22,7 +22,7 @@ use crate::store::redb::journal::entry::{Changes, Head};
 use crate::store::redb::journal::item;
 use crate::store::redb::journal::job::Job;
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
-use crate::store::redb::journaled_table::{Backlog, Due, Ended, Log, Name, NameEnd};
+use crate::store::redb::journaled_table::{Backlog, Due, Ended, Log, Name, NameEnd, Replay};
 use crate::store::redb::schema::{ATTEMPT_INDEX, HOUR, INDEX};
 use crate::store::shared::index_tail::{EndedAttempt, Entry, Flush, Indexed};
 
@@ -82,6 +82,7 @@ macro_rules! for_table {
             item::Table::Name => $run!(Name),
             item::Table::NameEnd => $run!(NameEnd),
             item::Table::Ended => $run!(Ended),
+            item::Table::Replay => $run!(Replay),
         }
     };
 }
@@ -202,7 +203,7 @@ fn apply(change: Do, tables: &mut Tables<'_>, model: &mut Model) {
 /// A key of a table as the journal has it.
 fn key_bytes<T: Journaled>(key: &<T::K as Value>::SelfType<'_>) -> Vec<u8> {
     let mut bytes = T::K::as_bytes(key).as_ref().to_vec();
-    if T::TABLE.is_appended() {
+    if T::TABLE.is_appended() || T::TABLE == item::Table::Replay {
         // redb keeps a number little-endian.
         bytes.reverse();
     }

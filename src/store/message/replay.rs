@@ -1,0 +1,222 @@
+//! A replay: deliveries that have ended and are sent again, many of them, by one request that goes on in the background.
+//!
+//! ```text
+//!   POST /v1/replays ─▶ counted ─▶ row ─▶ walk: a piece is read ─▶ a slice is sent again, one commit ─▶ … ─▶ walk ended
+//!                                          ▲   while too many wait, the rate or the disk says so: later │
+//!                                          └────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! **What matches.** Deliveries that had ended when the replay was asked for, of events published in its window, whose webhook is
+//! active. A delivery that was pending or held then is on its way, so it does not match; nor does a test. The window and the moment of
+//! the question are fixed at the beginning, so a replay comes to an end however much is published meanwhile, and never sends again
+//! what it has sent.
+//!
+//! **What is sent.** The same ids and stored bytes, with a fresh timestamp and signature, as by a retry of each delivery. What has
+//! become of a delivery since the question is looked at again when the walk comes to it: one that was sent again by somebody else, that
+//! retention took, or whose webhook is not active any more is left out, and counts as skipped.
+//!
+//! **What is counted.** `done` moves in the commit in which a delivery ends, `failed` with it. A delivery in the log names the replay
+//! that sent it, so both are exact over crashes. When the walk has ended, `skipped` is what of `matched` was not sent.
+//!
+//! **How much waits.** At most [`WAITING_MAX`] deliveries of a replay wait for their first attempt, and one for each ordered webhook. A
+//! delivery that waits for a retry does not count, as with events: an endpoint that is down for a day holds a replay up for no day.
+//! Deliveries that are held since their webhook was disabled do not count either.
+//!
+//! **What stops it.** The replay of one webhook pauses when that is disabled or removed, and is cancelled when that is deleted. While
+//! the store takes no events, nothing is sent again. To pause or to cancel sends nothing more; what was sent goes on by its schedule.
+
+use std::collections::BTreeMap;
+
+use crate::domain::delivery::{Delivery, State};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
+use crate::domain::rate::Rate;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::Pattern;
+use crate::store::Owned;
+
+/// A replay, and how far it has come.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Replay {
+    pub(crate) no: ReplayNo,
+    pub(crate) owned: Owned,
+    pub(in crate::store) tenant: TenantNo,
+    pub(crate) filter: ReplayFilter,
+    /// The most deliveries that are sent in a time. `None`: as many as the endpoints take.
+    pub(crate) rate: Option<Rate>,
+    pub(crate) state: ReplayState,
+    /// Why it is paused or cancelled, unless somebody asked for it.
+    pub(crate) reason: Option<ReplayReason>,
+    /// How many deliveries matched when it was asked for.
+    pub(crate) matched: u64,
+    /// How many deliveries it has sent again so far.
+    pub(crate) sent: u64,
+    /// How many of those have ended, and how many of them failed.
+    pub(crate) done: u64,
+    pub(crate) failed: u64,
+    pub(in crate::store) walk: Walk,
+    /// How many deliveries of each webhook wait for their first attempt.
+    pub(in crate::store) waiting: BTreeMap<EndpointNo, u32>,
+    /// When it was done or cancelled.
+    pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// How far a replay has gone through the deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Walk {
+    /// Every delivery up to this one was looked at.
+    pub(in crate::store) after: DeliveryKey,
+    /// The last event of the window.
+    pub(in crate::store) last: EventKey,
+    pub(in crate::store) is_over: bool,
+}
+
+/// Which deliveries a replay sends again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReplayFilter {
+    /// The webhook with its id, which is kept for a webhook that is deleted. `None`: all webhooks of the tenant.
+    pub(crate) webhook: Option<(EndpointNo, Box<str>)>,
+    pub(crate) kind: Option<Pattern>,
+    /// `true` takes only deliveries that succeeded, `false` only those that failed.
+    pub(crate) succeeded: Option<bool>,
+    /// The status of the newest response.
+    pub(crate) code: Option<u16>,
+    /// The window of the events' publication, both ends included.
+    pub(crate) since: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+/// What a replay is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplayState {
+    Running,
+    Paused,
+    /// All that it has sent has ended, and nothing is left to send.
+    Done,
+    Cancelled,
+}
+
+/// Why a replay stopped by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReplayReason {
+    /// Its webhook was disabled, or taken out of the config file.
+    WebhookInactive,
+    WebhookDeleted,
+}
+
+/// A replay that is asked for, with what was counted for it.
+#[derive(Clone, Debug)]
+pub(crate) struct NewReplay {
+    pub(crate) owned: Owned,
+    pub(crate) filter: ReplayFilter,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) matched: u64,
+}
+
+/// What somebody asks of the replays.
+#[derive(Clone, Debug)]
+pub(in crate::store) enum ReplayOp {
+    Create(Box<NewReplay>),
+    Pause(ReplayNo),
+    Resume(ReplayNo),
+    Cancel(ReplayNo),
+}
+
+/// A piece of a replay's walk, to be sent in one commit.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct ReplaySlice {
+    pub(in crate::store) no: ReplayNo,
+    /// Where the walk stood when the piece was read. A slice that begins elsewhere changes nothing.
+    pub(in crate::store) from: DeliveryKey,
+    pub(in crate::store) piece: WalkPiece,
+}
+
+/// What a look at a piece of the deliveries found, the oldest event first.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::store) struct WalkPiece {
+    pub(in crate::store) found: Vec<DeliveryKey>,
+    /// Every delivery up to this one was looked at.
+    pub(in crate::store) up_to: DeliveryKey,
+    /// Whether nothing of the window comes behind it.
+    pub(in crate::store) is_last: bool,
+}
+
+impl ReplayFilter {
+    /// Whether it takes a delivery as it stands, but for its event's type. `asked_at` is when the replay was asked for.
+    pub(in crate::store) fn takes(&self, delivery: &Delivery, asked_at: Timestamp) -> bool {
+        let (at, succeeded) = match delivery.state {
+            State::Pending(_) => return false,
+            State::Succeeded { at } => (at, true),
+            State::Failed { at, .. } => (at, false),
+        };
+        at <= asked_at
+            && !delivery.is_test()
+            && self.succeeded.is_none_or(|wanted| wanted == succeeded)
+            && self.code.is_none_or(|code| Some(code) == delivery.code)
+    }
+
+    /// The events of the window, as the key before the first and the last.
+    pub(in crate::store) fn events(&self) -> (EventKey, EventKey) {
+        (EventKey(EventKey::at(self.since).0.saturating_sub(1)), EventKey::up_to(self.until))
+    }
+}
+
+impl ReplayState {
+    pub(crate) const ALL: [Self; 4] = [Self::Running, Self::Paused, Self::Done, Self::Cancelled];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Done => "done",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether it sends nothing more, whatever is asked.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Done | Self::Cancelled)
+    }
+}
+
+impl ReplayReason {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::WebhookInactive => "webhook_inactive",
+            Self::WebhookDeleted => "webhook_deleted",
+        }
+    }
+}
+
+impl Replay {
+    /// What of the matching deliveries was not sent. It is known when the walk has ended.
+    pub(crate) fn skipped(&self) -> u64 {
+        if self.walk.is_over { self.matched.saturating_sub(self.sent) } else { 0 }
+    }
+
+    /// Whether there is something for the walk to do.
+    pub(in crate::store) fn walks(&self) -> bool {
+        self.state == ReplayState::Running && !self.walk.is_over
+    }
+
+    /// Whether it can have sent a delivery: one of its webhook, or of a webhook of its tenant, of an event that the walk has passed.
+    pub(in crate::store) fn may_have_sent(&self, key: DeliveryKey, tenant: TenantNo) -> bool {
+        let is_its = match &self.filter.webhook {
+            Some((no, _)) => *no == key.endpoint,
+            None => tenant == self.tenant,
+        };
+        is_its && key <= self.walk.after && self.done < self.sent
+    }
+
+    /// How many deliveries wait for their first attempt of the webhooks for which `counts` holds.
+    pub(in crate::store) fn waiting(&self, counts: impl Fn(EndpointNo) -> bool) -> u32 {
+        self.waiting.iter().filter(|(no, _)| counts(**no)).map(|(_, count)| *count).sum()
+    }
+}
+
+/// The most deliveries of one replay that wait for their first attempt: enough to keep quick endpoints busy between two commits, and
+/// few enough to be soon over when the replay is paused.
+pub(in crate::store) const WAITING_MAX: u32 = 512;

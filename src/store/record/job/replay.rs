@@ -1,0 +1,93 @@
+//! The record of a replay.
+
+use bincode::{BorrowDecode, Encode};
+
+use super::super::codec::{close, coded, open, unknown};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
+use crate::domain::rate::Rate;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::Pattern;
+use crate::store::Owned;
+use crate::store::error::Error;
+use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState, Walk};
+
+#[derive(Encode, BorrowDecode)]
+struct ReplayForm<'a> {
+    provider: &'a str,
+    tenant: &'a str,
+    tenant_no: u32,
+    webhook: Option<(u32, &'a str)>,
+    kind: Option<String>,
+    succeeded: Option<bool>,
+    code: Option<u16>,
+    since: u64,
+    until: u64,
+    rate: Option<u32>,
+    state: u8,
+    reason: Option<u8>,
+    /// Matched, sent, done, failed.
+    counts: (u64, u64, u64, u64),
+    /// The event and the webhook that the walk has come to, the last event, and whether the walk is over.
+    walk: (u64, u32, u64, bool),
+    waiting: Vec<(u32, u32)>,
+    ended_at: Option<u64>,
+}
+
+pub(in crate::store) fn write_replay(replay: &Replay, out: &mut Vec<u8>) {
+    let ReplayFilter { webhook, kind, succeeded, code, since, until } = &replay.filter;
+    let Walk { after, last, is_over } = replay.walk;
+    let form = ReplayForm {
+        provider: &replay.owned.provider,
+        tenant: &replay.owned.tenant,
+        tenant_no: replay.tenant.0,
+        webhook: webhook.as_ref().map(|(no, id)| (no.0, &**id)),
+        kind: kind.as_ref().map(ToString::to_string),
+        succeeded: *succeeded,
+        code: *code,
+        since: since.as_micros(),
+        until: until.as_micros(),
+        rate: replay.rate.map(Rate::to_bits),
+        state: state_code(replay.state),
+        reason: replay.reason.map(reason_code),
+        counts: (replay.matched, replay.sent, replay.done, replay.failed),
+        walk: (after.event.0, after.endpoint.0, last.0, is_over),
+        waiting: replay.waiting.iter().map(|(no, count)| (no.0, *count)).collect(),
+        ended_at: replay.ended_at.map(Timestamp::as_micros),
+    };
+    close(&replay.no.0.to_be_bytes(), &form, out);
+}
+
+pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay, Error> {
+    let form: ReplayForm<'_> = open("replay", &no.0.to_be_bytes(), bytes)?;
+    let pattern = |text: String| Pattern::parse(&text).map_err(|_| unknown("replay"));
+    let filter = ReplayFilter {
+        webhook: form.webhook.map(|(no, id)| (EndpointNo(no), id.into())),
+        kind: form.kind.map(pattern).transpose()?,
+        succeeded: form.succeeded,
+        code: form.code,
+        since: Timestamp::from_micros(form.since),
+        until: Timestamp::from_micros(form.until),
+    };
+    let (event, endpoint, last, is_over) = form.walk;
+    let after = DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) };
+    let (matched, sent, done, failed) = form.counts;
+    Ok(Replay {
+        no,
+        owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
+        tenant: TenantNo(form.tenant_no),
+        filter,
+        rate: form.rate.map(|bits| Rate::from_bits(bits).ok_or_else(|| unknown("replay"))).transpose()?,
+        state: state(form.state)?,
+        reason: form.reason.map(reason).transpose()?,
+        matched,
+        sent,
+        done,
+        failed,
+        walk: Walk { after, last: EventKey(last), is_over },
+        waiting: form.waiting.into_iter().map(|(no, count)| (EndpointNo(no), count)).collect(),
+        ended_at: form.ended_at.map(Timestamp::from_micros),
+    })
+}
+
+coded!(state_code, state: ReplayState in "replay" { 0 = Running, 1 = Paused, 2 = Done, 3 = Cancelled });
+coded!(reason_code, reason: ReplayReason in "replay" { 0 = WebhookInactive, 1 = WebhookDeleted });
