@@ -200,6 +200,7 @@ impl Api {
         }
         request::entrance::check_encoding(&head.method, &head.headers)?;
         caller.provider = self.catalogues.provider(caller.provider, &self.store);
+        caller.resolve()?;
         let is_ndjson = request::entrance::is_ndjson(&head.headers);
         let (bytes_max, carrier) = (found.call.body_bytes_max(is_ndjson), Carrier::from_version(head.version));
         let taken = self.room.take(body, bytes_max, carrier, || self.party(&caller)).await?;

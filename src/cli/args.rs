@@ -85,8 +85,10 @@ impl Target {
 /// Checks `PROVIDER/TENANT` or `PROVIDER/*`.
 pub(crate) fn tenant(text: &str) -> Result<String, String> {
     match text.split_once('/') {
-        Some((provider, tenant)) if is_name(provider) && (tenant == "*" || is_name(tenant)) => Ok(text.to_owned()),
-        _ => Err("a tenant is PROVIDER/TENANT, as in acme/customer-1; each is 1 to 64 of A-Za-z0-9_-".into()),
+        Some((provider, tenant)) if is_name(provider) && (tenant == "*" || is_id_or_uid(tenant)) => Ok(text.to_owned()),
+        _ => {
+            Err("a tenant is PROVIDER/TENANT, as in acme/customer-1: a name of 1 to 64 of A-Za-z0-9_-, and an id or a uid".into())
+        }
     }
 }
 

@@ -199,6 +199,8 @@ pub(crate) struct Provider {
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) environment: String,
+    /// How long its events and deliveries are kept; absent: as long as those of others.
+    pub(crate) retention: Option<Duration>,
     /// How often an event may be published for it; absent: as often as the service takes them.
     pub(crate) rate_limit: Option<Rate>,
     pub(crate) keys: Vec<Key>,

@@ -196,7 +196,11 @@ fn tenants(config: &Config) -> Vec<(String, &Tenant)> {
 }
 
 fn tenant_changes(old: &Tenant, new: &Tenant) -> Option<Vec<&'static str>> {
-    changed(&[("environment", old.environment != new.environment), ("rate_limit", old.rate_limit != new.rate_limit)])
+    changed(&[
+        ("environment", old.environment != new.environment),
+        ("retention", old.retention != new.retention),
+        ("rate_limit", old.rate_limit != new.rate_limit),
+    ])
 }
 
 /// The default provider is there whether the files speak of it or not.

@@ -211,7 +211,7 @@ fn provider(url: &str) -> Provider {
         location: Location::Default,
     };
     let (id, environment) = (DEFAULT_OWNER.into(), "Production".into());
-    let tenant = Tenant { id, environment, rate_limit: None, keys: Vec::new(), webhooks: vec![webhook] };
+    let tenant = Tenant { id, environment, retention: None, rate_limit: None, keys: Vec::new(), webhooks: vec![webhook] };
     let (name, dialect) = (DEFAULT_OWNER.into(), DEFAULT_DIALECT.into());
     Provider {
         name,

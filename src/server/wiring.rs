@@ -1,8 +1,9 @@
 //! Turns the config into the settings of each room.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::api::Settings;
 use crate::config::checked::{Config, DEFAULT_DIALECT, DEFAULT_OWNER, Provider, Tenant, Webhook};
@@ -79,6 +80,7 @@ pub(super) fn file(config: &Config) -> Result<DesiredState, Error> {
     Ok(DesiredState {
         dialects: dialects(config),
         tenants: tenants(config),
+        retentions: retentions(config),
         keys: file_keys(config),
         webhooks: webhooks(config)?,
         file: file_path(config).into(),
@@ -111,6 +113,16 @@ fn tenants(config: &Config) -> Vec<Owned> {
     all.filter(|owned| (&*owned.provider, &*owned.tenant) != (DEFAULT_OWNER, DEFAULT_OWNER)).collect()
 }
 
+/// How long events are kept of the tenants for which the config says so.
+fn retentions(config: &Config) -> HashMap<Owned, Duration> {
+    let all = config.providers.iter().flat_map(|provider| provider.tenants.iter().map(move |tenant| (provider, tenant)));
+    all.filter_map(|(provider, tenant)| {
+        let owned = Owned { provider: provider.name.as_str().into(), tenant: tenant.id.as_str().into() };
+        Some((owned, tenant.retention?))
+    })
+    .collect()
+}
+
 /// The webhooks of the config, and the operator's own.
 fn webhooks(config: &Config) -> Result<Vec<FileWebhook>, Error> {
     let named = config.webhooks().map(|(provider, tenant, webhook)| from_file(config, provider, tenant, webhook));
@@ -131,7 +143,7 @@ fn from_file(config: &Config, provider: &Provider, tenant: &Tenant, webhook: &We
         },
         secret: webhook.secret.clone(),
         fresh_secret: fresh_secret(&dialect)?,
-        overlap: if overlap { config.delivery.rotation_overlap } else { std::time::Duration::ZERO },
+        overlap: if overlap { config.delivery.rotation_overlap } else { Duration::ZERO },
     })
 }
 

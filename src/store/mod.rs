@@ -66,6 +66,8 @@ pub(crate) use redb::read::sizes::TableSize;
 pub(crate) use rules::event_types::{CATALOGUE_BYTES_MAX, EVENT_TYPES_MAX};
 pub(crate) use shared::Health;
 use shared::Shared;
+#[cfg(test)]
+pub(crate) use shared::described::KnownTenants;
 pub(crate) use shared::described::{Added, Described, Tenants};
 pub(crate) use shared::dial::{consequence, described};
 
@@ -174,6 +176,8 @@ pub(crate) enum Denied {
     TenantRemoved(Box<str>),
     #[error("this tenant belongs to the config file; change it there and run `hookwheel reload`")]
     TenantInFile,
+    #[error("the uid `{uid}` is the id of another tenant, by which that is found; take another")]
+    UidIsId { uid: Box<str> },
     #[error("no such tenant")]
     NoTenant,
     #[error("the tenant `{0}` is being deleted; try again when that has come to its end, which `hookwheel tenants show` tells")]

@@ -34,8 +34,8 @@ pub(super) struct NewEvent {
     /// Narrows who gets the event: a webhook with channels gets it only if it has one of these.
     #[schemars(length(min = 1, max = 5), inner(regex(pattern = r"^[A-Za-z0-9_.-]{1,128}$")))]
     channels: Option<Vec<String>>,
-    /// Whom the event is for: a tenant's id, or `*` for all tenants of the provider. A tenant's key may leave it out.
-    #[schemars(regex(pattern = r"^([A-Za-z0-9_-]{1,64}|\*)$"))]
+    /// Whom the event is for: a tenant's id or uid, or `*` for all tenants of the provider. A tenant's key may leave it out.
+    #[schemars(regex(pattern = r"^([A-Za-z0-9_.-]{1,256}|\*)$"))]
     tenant: Option<String>,
 }
 
@@ -489,6 +489,12 @@ pub(super) struct TenantProfile {
     name: Option<String>,
     /// Names and texts of your own, at most 50 with 4 KiB.
     metadata: Option<BTreeMap<String, String>>,
+    /// A second name of your own, which no other tenant of the provider has.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_.-]{1,256}$"))]
+    uid: Option<String>,
+    /// How long its events and deliveries are kept, from `1s` to `3650d`. Absent: as long as those of others.
+    #[schemars(regex(pattern = r"^([0-9]+(w|d|h|m|s|ms))+$"))]
+    retention: Option<String>,
     /// How often an event may be published for it: `1000/s`, `600/m`, `50/h`.
     #[schemars(regex(pattern = r"^[1-9][0-9]{0,5}/[smh]$"))]
     rate_limit: Option<String>,

@@ -260,7 +260,7 @@ fn of_admin(call: Call) -> Option<Operation> {
             .query("provider", "Those of this provider.", id())
             .query(
                 "search",
-                "Those whose id or name holds this text.",
+                "Those whose id, uid or name holds this text.",
                 json!({"type": "string", "minLength": 1, "maxLength": 128}),
             )
             .answer::<Page<Tenant>>(200, "A page of tenants."),

@@ -197,7 +197,7 @@ fn examples() -> Map<String, Value> {
     serde_json::from_str(include_str!("examples.json")).expect("examples.json is a JSON object")
 }
 
-const TARGET_PATTERN: &str = r"^[A-Za-z0-9_-]{1,64}/([A-Za-z0-9_-]{1,64}|\*)$";
+const TARGET_PATTERN: &str = r"^[A-Za-z0-9_-]{1,64}/([A-Za-z0-9_.-]{1,256}|\*)$";
 
 const ABOUT: &str = "\
 A webhook relay: applications publish events, and hookwheel keeps each on disk, signs it and POSTs it to every webhook that subscribes, \

@@ -11,6 +11,9 @@ use super::moment::Moment;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(crate) struct Tenant {
     pub(crate) id: String,
+    /// A second name, which every path takes in place of the id.
+    #[serde(default)]
+    pub(crate) uid: Option<String>,
     pub(crate) provider: String,
     /// For people; empty for a tenant without one.
     pub(crate) name: String,
@@ -18,6 +21,9 @@ pub(crate) struct Tenant {
     pub(crate) environment: String,
     /// The caller's own names and texts.
     pub(crate) metadata: BTreeMap<String, String>,
+    /// How long its events and deliveries are kept, as in `30d`; null: as long as those of others.
+    #[serde(default)]
+    pub(crate) retention: Option<String>,
     /// How often an event may be published for it, as in `1000/s`; null: as often as the service takes them.
     pub(crate) rate_limit: Option<String>,
     pub(crate) owner: TenantOwner,

@@ -18,6 +18,8 @@ use crate::api::response::no_key::NoKey;
 use crate::api::response::problem::Problem;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes};
+use crate::domain::id::is_name;
+use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::{Endpoint, Owner};
 use crate::store::{OPERATOR_PROVIDER, Owned, Owners};
 
@@ -105,6 +107,19 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
 }
 
 impl Caller {
+    /// Finds the tenant whose uid the request names. Fails when what it names can be no tenant's id.
+    pub(crate) fn resolve(&mut self) -> Result<(), Problem> {
+        let Target::Tenant(named) = &self.target else { return Ok(()) };
+        let id = self.provider.tenant_called(named);
+        if !is_name(id) {
+            return Err(Problem::Unknown { what: Resource::Tenant, name: named.clone(), near: None });
+        }
+        if *id != **named {
+            self.target = Target::Tenant(id.into());
+        }
+        Ok(())
+    }
+
     /// Fails with 403 when this caller may not make a call that needs `need`.
     pub(crate) fn may(&self, need: Need, entrance: Entrance) -> Result<(), Problem> {
         match (need, self.rank) {

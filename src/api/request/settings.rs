@@ -194,8 +194,13 @@ impl Provider {
         self.listed.get(tenant).map_or_else(|| self.described(tenant)?.rate_limit, |listed| listed.rate_limit)
     }
 
+    /// The id of the provider's tenant that this text names, by its id or its uid. A text that names none stays as it is.
+    pub(crate) fn tenant_called<'a>(&'a self, text: &'a str) -> &'a str {
+        self.described.as_ref().and_then(|known| known.ids.get(text)).map_or(text, |id| id)
+    }
+
     fn described(&self, tenant: &str) -> Option<&Described> {
-        self.described.as_ref()?.get(tenant)
+        self.described.as_ref()?.described.get(tenant)
     }
 }
 
@@ -258,6 +263,7 @@ pub(crate) mod fixture {
     use crate::domain::dialect::{Api, Counted, Delivery, Disable, EventRules, EventTypes, SecretPolicy, Success, WebhookField};
     use crate::domain::template::{Body, Numbers, Precision};
     use crate::domain::webhook::secret::Format;
+    use crate::store::KnownTenants;
 
     /// A dialect that demands and signs nothing; tests set what they need.
     pub(crate) fn dialect(template: &str, numbers: Numbers) -> Dialect {
@@ -334,8 +340,11 @@ pub(crate) mod fixture {
     #[test]
     fn the_file_has_its_say_of_a_tenant_before_the_api() {
         let described = |environment: &str| Described { environment: Some(environment.into()), rate_limit: None };
-        let tenants = ["t1", "t2"].map(|id| (id.into(), described("Staging")));
-        let acme = Provider::clone(settings(Vec::new()).provider("acme").unwrap()).with_tenants(Some(Arc::new(tenants.into())));
+        let described = ["t1", "t2"].map(|id| (id.into(), described("Staging"))).into();
+        let ids = [("crm.1".into(), "t1".into())].into();
+        let tenants = Arc::new(KnownTenants { described, ids });
+        let acme = Provider::clone(settings(Vec::new()).provider("acme").unwrap()).with_tenants(Some(tenants));
+        assert_eq!(["crm.1", "t1", "crm.2"].map(|text| acme.tenant_called(text)), ["t1", "t1", "crm.2"]);
         let environments = ["t1", "t2", "t3"].map(|id| acme.environment(Some(id)).to_string());
         assert_eq!(environments, ["Sandbox", "Staging", "Production"]);
         assert_eq!(acme.rate_limit("t1").map(|rate| rate.to_string()).as_deref(), Some("2/h"));

@@ -4,6 +4,7 @@ use http::HeaderMap;
 
 use crate::api::response::problem::Problem;
 use crate::domain::id::is_name;
+use crate::domain::id::uid::is_id_or_uid;
 
 /// The tenants that a request is about, of the provider that its caller acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,11 +39,11 @@ pub(crate) fn named(headers: &HeaderMap) -> Result<Option<(&str, Target)>, Probl
     Ok(Some((provider, Target::of(tenant))))
 }
 
-/// `PROVIDER/TENANT`, or `PROVIDER/*` for all of them, of which the tenant is `None`.
+/// `PROVIDER/TENANT`, by the tenant's id or uid, or `PROVIDER/*` for all of them, of which the tenant is `None`.
 pub(crate) fn target_parts(target: &str) -> Option<(&str, Option<&str>)> {
     let (provider, tenant) = target.trim().split_once('/')?;
     let tenant = (tenant != "*").then_some(tenant);
-    (is_name(provider) && tenant.is_none_or(is_name)).then_some((provider, tenant))
+    (is_name(provider) && tenant.is_none_or(is_id_or_uid)).then_some((provider, tenant))
 }
 
 /// The header that names a target.

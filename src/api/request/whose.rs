@@ -31,16 +31,17 @@ impl Whose {
         Self { provider: Some(provider), tenant: None }
     }
 
-    /// Reads the tenant that a path names. The tenant need not exist. Fails when its provider does not exist, or when the caller's
+    /// Reads the tenant that a path names, by its id or its uid. The tenant need not exist. Fails when its provider does not exist, or when the caller's
     /// key is for other tenants.
     pub(crate) fn named(context: &Context<'_>, provider: &str, tenant: &str) -> Result<Owned, Problem> {
-        if !(is_name(provider) && is_name(tenant)) {
+        let tenant = context.api.store.tenant_called(provider, tenant);
+        if !(is_name(provider) && is_name(&tenant)) {
             return Err(Problem::NotFound(Resource::Tenant));
         }
         if context.caller.rank == Rank::Operator {
             context.settings.known_provider(provider)?;
         }
-        let owned = Owned { provider: provider.into(), tenant: tenant.into() };
+        let owned = Owned { provider: provider.into(), tenant };
         let named = Self { provider: Some(owned.provider.clone()), tenant: Some(owned.tenant.clone()) };
         named.within(&context.caller).map(|_| owned)
     }
@@ -48,12 +49,15 @@ impl Whose {
     /// Fails when the provider does not exist, and when an operator names a tenant that nobody knows, since an empty list would
     /// hide that the name is misspelt.
     pub(crate) fn check(self, context: &Context<'_>) -> Result<Self, Problem> {
-        let named = self.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
+        let called = |(provider, tenant): (&Box<str>, &Box<str>)| context.api.store.tenant_called(provider, tenant);
+        let tenant = self.provider.as_ref().zip(self.tenant.as_ref()).map(called);
+        let this = Self { tenant, ..self };
+        let named = this.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
         if let (Some(provider), Rank::Operator) = (named, context.caller.rank) {
             context.settings.known_provider(provider)?;
-            self.tenant.as_deref().map_or(Ok(()), |tenant| context.known_tenant(provider, tenant))?;
+            this.tenant.as_deref().map_or(Ok(()), |tenant| context.known_tenant(provider, tenant))?;
         }
-        self.within(&context.caller)
+        this.within(&context.caller)
     }
 
     /// Narrows the tenants to those that the caller's key may see. For a provider's key the tenants of others do not exist.

@@ -22,10 +22,12 @@ use crate::api::told;
 use crate::clock;
 use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Beyond, Key, Maker, Role, Scopes, Terms};
+use crate::domain::id::uid::is_id_or_uid;
 use crate::domain::id::{is_name, key_id};
 use crate::domain::rate::NoRate;
+use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
-use crate::store::{Denied, NewKey};
+use crate::store::{Denied, NewKey, Store};
 
 /// `GET /v1/admin/keys`: all that the caller may see by id, without their texts, which nobody keeps.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
@@ -51,6 +53,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
         Rank::Provider(scopes) | Rank::Tenant(scopes) => role_below(&mut form, &context.caller, scopes)?,
     };
     form.finish()?;
+    let role = resolved(role, &context.api.store)?;
     let text = text(random::bytes()?);
     let id = key_id(now, random::bytes()?).into();
     let (name, hash, maker) = (name.into(), hash(text.as_bytes()), context.caller.maker());
@@ -221,9 +224,16 @@ fn scopes(form: &mut Form<'_>) -> Option<Scopes> {
     Some(parsed.unwrap_or(Scopes::NONE))
 }
 
+/// The role, of the tenant whose uid was named. Fails when there is none, and the text can be no id either.
+fn resolved(role: Role, store: &Store) -> Result<Role, Problem> {
+    let Role::Tenant { provider, tenant, scopes } = role else { return Ok(role) };
+    let tenant = store.tenant_called(&provider, &tenant);
+    if is_name(&tenant) { Ok(Role::Tenant { provider, tenant, scopes }) } else { Err(Problem::NotFound(Resource::Tenant)) }
+}
+
 fn check_tenant(name: &str, form: &mut Form<'_>) {
-    if !is_name(name) {
-        form.note("tenant", "is not 1 to 64 of A-Za-z0-9_-");
+    if !is_id_or_uid(name) {
+        form.note("tenant", "is neither an id nor a uid: 1 to 256 of A-Za-z0-9-_.");
     }
 }
 
@@ -428,7 +438,7 @@ mod tests {
         ] {
             assert_eq!(taken(body, scopes, header), Err(403), "{body}");
         }
-        for body in [r#"{"tenant":"a.b"}"#, r#"{"tenant":"t1","scopes":["write"]}"#, r#"{"tenant":"t1","scopes":[]}"#] {
+        for body in [r#"{"tenant":"a/b"}"#, r#"{"tenant":"t1","scopes":["write"]}"#, r#"{"tenant":"t1","scopes":[]}"#] {
             assert_eq!(taken(body, all, None), Err(422), "{body}");
         }
     }
@@ -439,7 +449,7 @@ mod tests {
             r#"{"operator":1}"#,
             r#"{"operator":true,"tenant":"t1"}"#,
             r#"{"provider":"acm"}"#,
-            r#"{"tenant":"a.b"}"#,
+            r#"{"tenant":"a/b"}"#,
             r#"{"scopes":["write"]}"#,
             r#"{"scopes":[]}"#,
             r#"{"operator":true,"scopes":["read"]}"#,

@@ -124,15 +124,16 @@ impl Reader<'_> {
         let given = form.text("tenant");
         match (&self.caller.target, given) {
             (Target::Tenant(own), None) => Ok(Some(own.clone())),
-            (Target::Tenant(own), Some(given)) if **own == *given => Ok(Some(own.clone())),
+            (Target::Tenant(own), Some(given)) if **own == *self.caller.provider.tenant_called(&given) => Ok(Some(own.clone())),
             (Target::Tenant(_), Some(_)) => Err(self.not_its_tenant()),
             (Target::All, None) => Ok(None),
             (Target::All | Target::Unnamed, Some(given)) if given == "*" => Ok(None),
             (Target::All | Target::Unnamed, Some(given)) => {
-                if !is_name(&given) {
-                    form.note("tenant", format!("is neither `*` nor {NAME}"));
+                let id = self.caller.provider.tenant_called(&given);
+                if !is_name(id) {
+                    form.note("tenant", format!("is neither `*`, nor the uid of a tenant, nor an id: {NAME}"));
                 }
-                Ok(Some(given.into()))
+                Ok(Some(id.into()))
             }
             (Target::Unnamed, None) => {
                 form.note("tenant", self.missing_tenant());

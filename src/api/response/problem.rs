@@ -233,6 +233,7 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NameOfRemoved { .. }
         | Denied::NameTakenByApi(_)
         | Denied::UidTaken { .. }
+        | Denied::UidIsId { .. }
         | Denied::UidTakenByApi { .. } => ProblemType::NameTaken,
         Denied::TooManyReplays(_) => ProblemType::Limit,
         Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,

@@ -39,7 +39,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "NAME", value_parser = args::id)]
     provider: Option<String>,
 
-    /// Only those whose id or name holds this text, in small or capital letters
+    /// Only those whose id, uid or name holds this text, in small or capital letters
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
 
@@ -74,6 +74,14 @@ pub(crate) struct Put {
     /// A name and a text of your own, as in plan=gold; may be repeated
     #[arg(long, value_name = "NAME=TEXT", value_parser = metadata)]
     metadata: Vec<(String, String)>,
+
+    /// A second name, taken wherever its id is
+    #[arg(long, value_parser = args::uid)]
+    uid: Option<String>,
+
+    /// How long its events and deliveries are kept, as in 30d [default: retention of the config]
+    #[arg(long, value_name = "TIME", value_parser = retention)]
+    retention: Option<String>,
 
     /// How often an event may be published for it, as in 1000/s, 600/m or 50/h [default: as often as the service takes them]
     #[arg(long, value_name = "RATE", value_parser = args::rate)]
@@ -169,7 +177,14 @@ impl Put {
     fn body(&self) -> String {
         let metadata = self.metadata.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let (name, environment) = (self.name.as_deref(), self.environment.as_deref());
-        json_line(&Wish { name, environment, metadata, rate_limit: self.rate_limit.map(|rate| rate.to_string()) })
+        json_line(&Wish {
+            name,
+            environment,
+            metadata,
+            uid: self.uid.as_deref(),
+            retention: self.retention.as_deref(),
+            rate_limit: self.rate_limit.map(|rate| rate.to_string()),
+        })
     }
 }
 
@@ -182,6 +197,10 @@ struct Wish<'a> {
     environment: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate_limit: Option<String>,
 }
@@ -201,6 +220,10 @@ fn metadata(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
+fn retention(text: &str) -> Result<String, String> {
+    args::duration(text).map(|_| text.to_owned())
+}
+
 const COLUMNS: [Column; 6] = [
     Column::kept("TENANT"),
     Column::text("NAME", 1),
@@ -211,7 +234,8 @@ const COLUMNS: [Column; 6] = [
 ];
 
 /// The members of a tenant in the order a person asks for them.
-const ORDER: &[&str] = &["id", "provider", "name", "environment", "rate_limit", "metadata", "owner", "removed"];
+const ORDER: &[&str] =
+    &["id", "uid", "provider", "name", "environment", "retention", "rate_limit", "metadata", "owner", "removed"];
 
 #[cfg(test)]
 mod tests {
@@ -232,9 +256,25 @@ mod tests {
             line.put.body()
         };
         assert_eq!(body(&[]), "{}");
-        let given = ["--name", "Customer", "--metadata", "plan=gold=x", "--metadata", "b=", "--rate-limit", "600/m"];
-        assert_eq!(body(&given), r#"{"name":"Customer","metadata":{"b":"","plan":"gold=x"},"rate_limit":"600/m"}"#);
-        for bad in [["--metadata", "=x"], ["--rate-limit", "fast"]] {
+        let given = [
+            "--name",
+            "Customer",
+            "--metadata",
+            "plan=gold=x",
+            "--metadata",
+            "b=",
+            "--rate-limit",
+            "600/m",
+            "--uid",
+            "crm.1",
+            "--retention",
+            "30d",
+        ];
+        assert_eq!(
+            body(&given),
+            r#"{"name":"Customer","metadata":{"b":"","plan":"gold=x"},"uid":"crm.1","retention":"30d","rate_limit":"600/m"}"#
+        );
+        for bad in [["--metadata", "=x"], ["--uid", "a/b"], ["--retention", "7"], ["--rate-limit", "fast"]] {
             assert!(Line::try_parse_from([&["put", "acme/t1"][..], &bad].concat()).is_err(), "{bad:?}");
         }
         assert!(Line::try_parse_from(["put", "acme/*"]).is_err());

@@ -8,6 +8,7 @@ use crate::config::checked::{Config, Key, Operator, Provider, Setting, Tenant, U
 use crate::config::dialect::built_in;
 use crate::config::fault::Location;
 use crate::config::source::places::Places;
+use crate::domain::units::duration_text;
 
 /// Everything that the files, the environment and the flags come to.
 pub(crate) fn whole(config: &Config) -> Value {
@@ -64,6 +65,7 @@ fn tenant(tenant: &Tenant, places: &Places, provider: &[&str]) -> Value {
     let shown = json!({
         "id": tenant.id,
         "environment": tenant.environment,
+        "retention": tenant.retention.map(duration_text),
         "rate_limit": tenant.rate_limit.map(|rate| rate.to_string()),
         "keys": keys(&tenant.keys, places, &path),
         "webhooks": tenant.webhooks.iter().map(|one| webhook(one, places, &path)).collect::<Vec<_>>(),

@@ -2,6 +2,7 @@
 
 use crate::domain::id::uid::Uid;
 use crate::domain::schema::Validate;
+use crate::domain::tenant::RETENTIONS;
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::UID;
@@ -75,7 +76,17 @@ impl Owners<'_> {
         let name = name?;
         let what = format!("the provider `{}`", name.value);
         names.once(name.value.clone(), &name.location, &what, "one [[provider]] holds the tenants of both", self.faults);
+        self.check_default(&name, &tenants);
         Some(Provider { name: name.value, dialect, unknown_types, validate, create_tenants, sets, keys, tenants })
+    }
+
+    /// The default tenant is there without the file, so what the file said of its retention would outlast the file.
+    fn check_default(&mut self, provider: &Placed<String>, tenants: &[Tenant]) {
+        let is_kept_apart = |tenant: &Tenant| tenant.id == DEFAULT_OWNER && tenant.retention.is_some();
+        if provider.value == DEFAULT_OWNER && tenants.iter().any(is_kept_apart) {
+            let message = "the tenant `default/default` has a `retention` of its own, which only the API can give it";
+            self.faults.add(&provider.location, message, Remedy::advice("say it as `retention` under [storage]"));
+        }
     }
 
     fn dialect(&mut self, table: &mut Table) -> String {
@@ -93,6 +104,7 @@ impl Owners<'_> {
     fn tenant(&mut self, mut table: Table, spoken: Spoken<'_>, names: &mut Names<String>) -> Option<Tenant> {
         let id = table.id("id", "\"acme\"", self.faults);
         let environment = table.has("environment").then(|| table.label("environment", "\"Sandbox\"", self.faults));
+        let retention = table.duration("retention", RETENTIONS, self.faults);
         let rate_limit = table.rate("rate_limit", self.faults).map(|rate| rate.value);
         let keys = self.keys.take(&mut table, OwnerKind::Tenant, self.faults);
         let webhooks = table.tables("webhook", self.faults);
@@ -102,7 +114,8 @@ impl Owners<'_> {
         let what = format!("the tenant `{}`", id.value);
         names.once(id.value.clone(), &id.location, &what, "one [[provider.tenant]] holds the webhooks of both", self.faults);
         let environment = environment.flatten().map_or_else(|| DEFAULT_ENVIRONMENT.to_owned(), |given| given.value);
-        Some(Tenant { id: id.value, environment, rate_limit, keys, webhooks })
+        let retention = retention.map(|retention| retention.value);
+        Some(Tenant { id: id.value, environment, retention, rate_limit, keys, webhooks })
     }
 
     fn webhooks(&mut self, tables: Vec<Table>, spoken: Spoken<'_>, called: &mut Called) -> Vec<Webhook> {
@@ -220,7 +233,7 @@ fn default_tenant(tenants: &mut Vec<Tenant>) -> &mut Tenant {
     let at = tenants.iter().position(|tenant| tenant.id == DEFAULT_OWNER).unwrap_or(tenants.len());
     if at == tenants.len() {
         let (id, environment) = (DEFAULT_OWNER.to_owned(), DEFAULT_ENVIRONMENT.to_owned());
-        tenants.push(Tenant { id, environment, rate_limit: None, keys: Vec::new(), webhooks: Vec::new() });
+        tenants.push(Tenant { id, environment, retention: None, rate_limit: None, keys: Vec::new(), webhooks: Vec::new() });
     }
     &mut tenants[at]
 }

@@ -16,6 +16,8 @@ impl Uid {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         match text {
             _ if !is_id_or_uid(text) => Err("is not 1 to 256 of A-Za-z0-9-_."),
+            // Whoever sends a path with such a segment takes it for the folder or the one above.
+            "." | ".." => Err("is a segment that paths leave out; take a name"),
             _ if has_own_form(text) => Err("has the form of an id that hookwheel makes; take one of your own, like order-4711"),
             _ => Ok(Self(text.into())),
         }
@@ -47,10 +49,10 @@ mod tests {
 
     #[test]
     fn a_uid_is_plain_and_bounded() {
-        for good in ["a", "order.4711-b_C", "evt_1", "..", &"x".repeat(256)] {
+        for good in ["a", "order.4711-b_C", "evt_1", "...", &"x".repeat(256)] {
             assert_eq!(Uid::parse(good).map(|uid| uid.to_string()).as_deref(), Ok(good));
         }
-        for bad in ["", "a b", "a/b", "é", "*", "a:b", &"x".repeat(257)] {
+        for bad in ["", "a b", "a/b", "é", "*", "a:b", ".", "..", &"x".repeat(257)] {
             assert!(Uid::parse(bad).is_err(), "{bad}");
         }
     }

@@ -1,6 +1,6 @@
 //! The commands to the writer, each with the channel for its answer.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -91,6 +91,8 @@ pub(crate) struct DesiredState {
     pub(crate) dialects: Dialects,
     /// The tenants that the file lists. A tenant that was listed before and is not any more is taken out.
     pub(crate) tenants: Vec<Owned>,
+    /// How long events are kept of the tenants of the file for which it says so.
+    pub(crate) retentions: HashMap<Owned, Duration>,
     /// The file's keys. Events that came with a key that the file had before, and has not any more, are refused.
     pub(crate) keys: HashSet<KeyHash>,
     pub(crate) webhooks: Vec<FileWebhook>,

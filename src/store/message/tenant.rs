@@ -1,6 +1,7 @@
 //! Tenants: what is kept of one, and what is asked of it.
 
-use crate::domain::id::TenantNo;
+use crate::domain::id::uid::Uid;
+use crate::domain::id::{EventKey, TenantNo};
 use crate::domain::tenant::Profile;
 use crate::domain::time::Timestamp;
 use crate::store::Owned;
@@ -30,6 +31,9 @@ pub(crate) struct Tenant {
     pub(crate) profile: Profile,
     /// How far its deletion has come. `None`: it is not being deleted.
     pub(crate) deletion: Option<Deletion>,
+    /// Up to which of its events they were gone through for their age, since the tenant's retention was set or taken away. `None`: the
+    /// pass over the events of all tenants is enough.
+    pub(in crate::store) aged: Option<EventKey>,
 }
 
 /// How far the deletion of a tenant has come.
@@ -45,7 +49,8 @@ pub(crate) struct Deletion {
 impl Tenant {
     /// A tenant of which nothing is said.
     pub(crate) fn new(owned: Owned, created_at: Option<Timestamp>) -> Self {
-        Self { owned, listing: Listing::Never, created_at, updated_at: None, profile: Profile::default(), deletion: None }
+        let (listing, profile) = (Listing::Never, Profile::default());
+        Self { owned, listing, created_at, updated_at: None, profile, deletion: None, aged: None }
     }
 
     /// Whether the config file lists it, and so says all that is said of it.
@@ -83,14 +88,15 @@ pub(crate) struct TenantFilter {
     pub(crate) provider: Option<Box<str>>,
     /// The one of this id.
     pub(crate) tenant: Option<Box<str>>,
-    /// Those whose id or name holds this text, in lower case.
+    /// Those whose id, uid or name holds this text, in lower case.
     pub(crate) search: Option<Box<str>>,
 }
 
 impl TenantFilter {
     pub(in crate::store) fn takes(&self, tenant: &Tenant) -> bool {
         let Owned { provider, tenant: id } = &tenant.owned;
-        let holds = |search: &str| [&**id, &*tenant.profile.name].iter().any(|text| text.to_lowercase().contains(search));
+        let uid = tenant.profile.uid.as_ref().map_or("", Uid::as_str);
+        let holds = |search: &str| [&**id, uid, &*tenant.profile.name].iter().any(|text| text.to_lowercase().contains(search));
         self.provider.as_ref().is_none_or(|named| named == provider)
             && self.tenant.as_ref().is_none_or(|named| named == id)
             && self.search.as_deref().is_none_or(holds)
@@ -102,12 +108,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_looks_into_id_and_name_whatever_their_case() {
+    fn a_search_looks_into_id_uid_and_name_whatever_their_case() {
         let owned = Owned { provider: "acme".into(), tenant: "T-17".into() };
         let mut tenant = Tenant::new(owned, None);
         tenant.profile.name = "Weiß & Söhne".into();
+        tenant.profile.uid = Uid::parse("CRM.9").ok();
         let found = |search: &str| TenantFilter { search: Some(search.into()), ..TenantFilter::default() }.takes(&tenant);
-        assert_eq!(["t-1", "söhne", "acme", "18"].map(found), [true, true, false, false]);
+        assert_eq!(["t-1", "söhne", "crm.", "acme", "18"].map(found), [true, true, true, false, false]);
         let of = |provider: &str| TenantFilter { provider: Some(provider.into()), ..TenantFilter::default() }.takes(&tenant);
         assert_eq!([of("acme"), of("deck")], [true, false]);
     }

@@ -332,6 +332,8 @@ fn records_of_tenants_and_providers_are_pinned() {
         environment: Some("Sandbox".into()),
         name: "Customer 1".into(),
         metadata: [("plan".into(), "gold".into())].into(),
+        uid: None,
+        retention: None,
         rate_limit: Some("600/m".parse().unwrap()),
     };
     let bare = Tenant::new(owned, None);
@@ -341,6 +343,12 @@ fn records_of_tenants_and_providers_are_pinned() {
     let deletion = Some(Deletion { since: LATER, events: 7, deliveries: 300 });
     let deleted = Tenant { listing: Listing::Deleting, deletion, ..tenant.clone() };
     pinned("tenant-deleted", |out| write_tenant(TENANT, &deleted, out), again);
+    let profile =
+        Profile { uid: Uid::parse("crm.17").ok(), retention: Some(Duration::from_secs(300)), ..deleted.profile.clone() };
+    let called = Tenant { profile, aged: Some(EventKey(70_000)), ..deleted };
+    pinned("tenant-called", |out| write_tenant(TENANT, &called, out), again);
+    let called = Tenant { deletion: None, aged: None, ..called };
+    pinned("tenant-called-plain", |out| write_tenant(TENANT, &called, out), again);
     for of_second in ["tenant-2", "tenant-2/3"] {
         assert_eq!(read_tenant(TENANT, &stored(of_second)).unwrap(), gone, "{of_second}");
     }

@@ -2,13 +2,15 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bincode::{BorrowDecode, Decode, Encode};
 
 use super::codec::{VERSION, close, close_as, coded, decode, intact, open, unknown, unknown_version};
 use crate::domain::access::{Key, Maker, Role, Scopes, Terms};
 use crate::domain::dialect::{EventType, UnknownTypes};
-use crate::domain::id::{EndpointNo, TenantNo};
+use crate::domain::id::uid::Uid;
+use crate::domain::id::{EndpointNo, EventKey, TenantNo};
 use crate::domain::provider::ProviderSettings;
 use crate::domain::rate::{Per, Rate};
 use crate::domain::schema::{Schema, Validate};
@@ -101,8 +103,18 @@ struct DeletedTenantForm<'a> {
     deliveries: u64,
 }
 
+/// A tenant with a uid or a retention of its own, or whose events are gone through for their age.
+#[derive(Encode, BorrowDecode)]
+struct CalledTenantForm<'a> {
+    tenant: TenantForm<'a>,
+    deletion: Option<(u64, u64, u64)>,
+    uid: Option<&'a str>,
+    retention: Option<u64>,
+    aged: Option<u64>,
+}
+
 pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Vec<u8>) {
-    let Tenant { owned, listing, created_at, updated_at, profile, deletion } = tenant;
+    let Tenant { owned, listing, created_at, updated_at, profile, deletion, aged } = tenant;
     let form = TenantForm {
         provider: &owned.provider,
         tenant: &owned.tenant,
@@ -114,6 +126,12 @@ pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Ve
         metadata: profile.metadata.iter().map(|(name, text)| (&**name, &**text)).collect(),
         rate_limit: profile.rate_limit.map(rate_parts),
     };
+    if profile.uid.is_some() || profile.retention.is_some() || aged.is_some() {
+        let deletion = deletion.map(|deletion| (deletion.since.as_micros(), deletion.events, deletion.deliveries));
+        let (uid, retention) = (profile.uid.as_ref().map(Uid::as_str), profile.retention.map(micros));
+        let form = CalledTenantForm { tenant: form, deletion, uid, retention, aged: aged.map(|aged| aged.0) };
+        return close_as(CALLED_TENANT_VERSION, &no.0.to_be_bytes(), &form, out);
+    }
     match deletion {
         None => close_as(TENANT_VERSION, &no.0.to_be_bytes(), &form, out),
         Some(Deletion { since, events, deliveries }) => {
@@ -126,6 +144,7 @@ pub(in crate::store) fn write_tenant(no: TenantNo, tenant: &Tenant, out: &mut Ve
 
 pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<Tenant, Error> {
     let (provider, tenant, code): (&str, &str, u8) = match intact("tenant", &no.0.to_be_bytes(), bytes)? {
+        (CALLED_TENANT_VERSION, content) => return called(decode("tenant", content)?),
         (TENANT_VERSION, content) => return described(decode("tenant", content)?),
         (DELETED_TENANT_VERSION, content) => {
             let DeletedTenantForm { tenant, since, events, deliveries } = decode("tenant", content)?;
@@ -143,11 +162,26 @@ pub(in crate::store) fn read_tenant(no: TenantNo, bytes: &[u8]) -> Result<Tenant
     Ok(Tenant { listing: listing(code)?, ..Tenant::new(owned, None) })
 }
 
+fn called(form: CalledTenantForm<'_>) -> Result<Tenant, Error> {
+    let known = described(form.tenant)?;
+    let uid = form.uid.map(|uid| Uid::parse(uid).map_err(|why| Error::Damaged { table: "tenant", why })).transpose()?;
+    let profile = Profile { uid, retention: form.retention.map(Duration::from_micros), ..known.profile };
+    let deletion =
+        form.deletion.map(|(since, events, deliveries)| Deletion { since: Timestamp::from_micros(since), events, deliveries });
+    Ok(Tenant { profile, deletion, aged: form.aged.map(EventKey), ..known })
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn described(form: TenantForm<'_>) -> Result<Tenant, Error> {
     let profile = Profile {
         environment: form.environment.map(Into::into),
         name: form.name.into(),
         metadata: form.metadata.into_iter().map(|(name, text)| (name.into(), text.into())).collect(),
+        uid: None,
+        retention: None,
         rate_limit: form.rate_limit.map(|parts| rate("tenant", parts)).transpose()?,
     };
     Ok(Tenant {
@@ -157,6 +191,7 @@ fn described(form: TenantForm<'_>) -> Result<Tenant, Error> {
         updated_at: form.updated_at.map(Timestamp::from_micros),
         profile,
         deletion: None,
+        aged: None,
     })
 }
 
@@ -326,6 +361,9 @@ const TENANT_VERSION: u8 = 3;
 
 /// The version of a tenant that is being deleted. Other tenants keep the version before.
 const DELETED_TENANT_VERSION: u8 = 4;
+
+/// The version of a tenant with a uid or a retention of its own. Other tenants keep the versions before.
+const CALLED_TENANT_VERSION: u8 = 5;
 
 /// The version of a tenant with what the config file says of it. In the version before a tenant was its two names.
 const UNDESCRIBED_TENANT_VERSION: u8 = 2;

@@ -11,10 +11,12 @@ use super::state::Memory;
 use super::tables::Tables;
 use crate::domain::delivery::{Delivery, QueuePosition};
 use crate::domain::dialect::Dialect;
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{AttemptKey, ByEndpoint, DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Attempt;
+use crate::store::Owned;
 use crate::store::Shared;
 use crate::store::error::{Error, intact};
 use crate::store::message::audit::consequences::Consequences;
@@ -57,6 +59,8 @@ pub(in crate::store) struct After {
     /// Whether what the counters say is to last, though no row changes. Rows tell it themselves.
     pub(in crate::store) dirty: bool,
     pub(in crate::store) changed: ByEndpoint<Arc<Endpoint>>,
+    /// The uids that were given to tenants.
+    pub(in crate::store) called: Vec<(Owned, Uid)>,
     pub(in crate::store) committed: Committed,
     pub(in crate::store) index: Vec<IndexEntry>,
     /// Attempts that ended, in the order of their numbers.
@@ -316,7 +320,7 @@ impl Batch<'_, '_> {
         if let Some(replayed) = delivery.replay {
             self.memory.replays.ended(replayed.no, delivery, self.now);
         }
-        let (swept, retention) = (EventKey(self.memory.counters.swept), self.memory.limits.retention);
+        let (retention, swept) = self.age_of(delivery.key)?;
         if let Some(at) = retention::revisit(delivery, swept, retention) {
             self.revisit(delivery.key.event, at)?;
         }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::background::ages::Ages;
 use super::background::pace::Pace;
 use super::journal::memtable::Memtable;
 use super::tables::index::Flushing;
@@ -70,6 +71,8 @@ pub(in crate::store) struct Memory {
     /// The tenants that are being deleted.
     pub(in crate::store) deletions: VecDeque<RunningDeletion>,
     pub(in crate::store) replays: Replays,
+    /// The tenants with a retention of their own.
+    pub(in crate::store) ages: Ages,
     /// How often a slice of a deletion is done.
     pub(in crate::store) erase_pace: Pace,
     /// Where the chain of the audit log begins and ends.

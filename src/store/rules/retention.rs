@@ -42,6 +42,13 @@ pub(in crate::store) enum Then {
     LookAgain(Timestamp),
 }
 
+/// How long an event is kept, and each of its deliveries from its end: those of an event for all tenants are kept as each tenant says.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::store) struct Ages<F> {
+    pub(in crate::store) event: Duration,
+    pub(in crate::store) of: F,
+}
+
 /// What of an event may go. `rows` are those of its deliveries that have a row; `stays` says which of them stay whatever their age.
 pub(in crate::store) fn look(
     event: EventKey,
@@ -49,22 +56,25 @@ pub(in crate::store) fn look(
     rows: Vec<Delivery>,
     stays: impl Fn(DeliveryKey) -> bool,
     removal: Removal,
-    retention: Duration,
+    ages: &Ages<impl Fn(DeliveryKey) -> Duration>,
     now: Timestamp,
 ) -> Looked {
-    let may_go = |since: Timestamp| removal == Removal::Now || since + retention <= now;
+    let may_go = |since: Timestamp, age: Duration| removal == Removal::Now || since + age <= now;
     let own_rows = count(&rows);
-    let goes = |delivery: &Delivery| delivery.ended_at().is_some_and(may_go) && !stays(delivery.key);
+    let goes = |delivery: &Delivery| {
+        let is_old = |ended| may_go(ended, (ages.of)(delivery.key));
+        delivery.ended_at().is_some_and(is_old) && !stays(delivery.key)
+    };
     let (go, stay): (Vec<_>, Vec<_>) = rows.into_iter().partition(goes);
     let own_left = own_rows.saturating_sub(count(&go));
     let removed = kept.removed.saturating_add(count(&go));
     // Such a delivery is as published: nothing of it has ended.
     let without_row = kept.deliveries.saturating_sub(removed).saturating_sub(own_left);
     // An event without deliveries counts from its publication.
-    let then = if stay.is_empty() && without_row == 0 && may_go(event.time()) {
+    let then = if stay.is_empty() && without_row == 0 && may_go(event.time(), ages.event) {
         Then::Forget
     } else {
-        Then::LookAgain(next_look(event, &stay, without_row > 0, retention, now))
+        Then::LookAgain(next_look(event, &stay, without_row > 0, ages, now))
     };
     Looked { go, removed, then }
 }
@@ -101,11 +111,18 @@ pub(in crate::store) fn is_far_over(allocated: u64, max_bytes: u64) -> bool {
     allocated > max_bytes + (max_bytes / 16).max(FAR_BYTES)
 }
 
-fn next_look(event: EventKey, stay: &[Delivery], has_unfinished: bool, retention: Duration, now: Timestamp) -> Timestamp {
+fn next_look(
+    event: EventKey,
+    stay: &[Delivery],
+    has_unfinished: bool,
+    ages: &Ages<impl Fn(DeliveryKey) -> Duration>,
+    now: Timestamp,
+) -> Timestamp {
     let unfinished = now + UNFINISHED_AGAIN;
-    let ends = stay.iter().map(|delivery| delivery.ended_at().map_or(unfinished, |ended| ended + retention));
+    let next = |delivery: &Delivery| delivery.ended_at().map_or(unfinished, |ended| ended + (ages.of)(delivery.key));
+    let ends = stay.iter().map(next);
     let earliest = ends.chain(has_unfinished.then_some(unfinished)).min();
-    earliest.unwrap_or(event.time() + retention).max(now + Duration::from_millis(1))
+    earliest.unwrap_or(event.time() + ages.event).max(now + Duration::from_millis(1))
 }
 
 /// How many of these the event counts: one that was recovered is none of its own.
@@ -151,8 +168,12 @@ mod tests {
         pending(endpoint).ended(End::Exhausted, at)
     }
 
+    fn ages() -> Ages<impl Fn(DeliveryKey) -> Duration> {
+        Ages { event: DAY, of: |_| DAY }
+    }
+
     fn looked(kept: Kept, rows: Vec<Delivery>, removal: Removal, now: Timestamp) -> (usize, u32, Then) {
-        let Looked { go, removed, then } = look(event(), kept, rows, |_| false, removal, DAY, now);
+        let Looked { go, removed, then } = look(event(), kept, rows, |_| false, removal, &ages(), now);
         (go.len(), removed, then)
     }
 
@@ -189,11 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn each_delivery_of_an_event_for_all_tenants_has_its_own_age() {
+        let now = PUBLISHED + DAY / 2;
+        let ages = Ages { event: DAY, of: |key: DeliveryKey| if key.endpoint == EndpointNo(1) { DAY / 2 } else { DAY * 2 } };
+        let rows = vec![ended(1, PUBLISHED), ended(2, PUBLISHED)];
+        let Looked { go, removed, then } = look(event(), TWO, rows, |_| false, Removal::Aged, &ages, now);
+        assert_eq!((go[0].key.endpoint, go.len(), removed), (EndpointNo(1), 1, 1));
+        assert_eq!(then, Then::LookAgain(PUBLISHED + DAY * 2));
+    }
+
+    #[test]
     fn a_delivery_that_is_to_stay_keeps_its_event() {
         let now = PUBLISHED + DAY;
         let rows = vec![ended(1, PUBLISHED), ended(2, PUBLISHED)];
         let stays = |key: DeliveryKey| key.endpoint == EndpointNo(2);
-        let Looked { go, removed, then } = look(event(), TWO, rows, stays, Removal::Now, DAY, now);
+        let Looked { go, removed, then } = look(event(), TWO, rows, stays, Removal::Now, &ages(), now);
         assert_eq!((go.len(), removed, then), (1, 1, Then::LookAgain(now + Duration::from_millis(1))));
     }
 

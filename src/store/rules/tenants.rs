@@ -1,8 +1,12 @@
 //! Tenants as the config file lists them: who left it and who came.
 
-use crate::store::Denied;
+use std::time::Duration;
+
+use crate::domain::id::EventKey;
+use crate::domain::id::uid::Uid;
 use crate::store::message::publication::Refusal;
 use crate::store::record::Listing;
+use crate::store::{Denied, Tenant};
 
 impl Listing {
     /// What it is after the file was read again, which lists the tenant or does not.
@@ -37,6 +41,22 @@ pub(in crate::store) fn may_describe(tenant: &str, listing: Option<Listing>, res
         Some(Listing::Gone) if !restores => Err(Denied::TenantRemoved(tenant.into())),
         _ => Ok(()),
     }
+}
+
+/// Whether a tenant may have a uid. `holder` is the id of another tenant that has it, and `is_id` says that it is the id of another.
+pub(in crate::store) fn may_be_called(uid: &Uid, holder: Option<&str>, is_id: bool) -> Result<(), Denied> {
+    let text = || Box::from(uid.as_str());
+    match holder {
+        Some(holder) => Err(Denied::UidTaken { uid: text(), holder: holder.into() }),
+        None if is_id => Err(Denied::UidIsId { uid: text() }),
+        None => Ok(()),
+    }
+}
+
+/// Up to which event those of a tenant were gone through for their age once its retention is `after`: a changed one counts for what
+/// stands, so it begins anew, also when it was taken away.
+pub(in crate::store) fn aged(before: &Tenant, after: Option<Duration>) -> Option<EventKey> {
+    if before.profile.retention == after { before.aged } else { Some(EventKey::MIN) }
 }
 
 /// Whether events can be published for a tenant. `listing` is what the config file says of it; `None`: there is none.
@@ -113,6 +133,24 @@ mod tests {
         for listing in [None, Some(Listing::Never), Some(Listing::Gone)] {
             assert_eq!(may_describe("t1", listing, true), Ok(()), "{listing:?}");
         }
+    }
+
+    #[test]
+    fn a_uid_is_had_once_and_is_nobodys_id() {
+        let uid = Uid::parse("u").expect("a uid");
+        assert_eq!(may_be_called(&uid, None, false), Ok(()));
+        assert_eq!(may_be_called(&uid, Some("t2"), false), Err(Denied::UidTaken { uid: "u".into(), holder: "t2".into() }));
+        assert_eq!(may_be_called(&uid, None, true), Err(Denied::UidIsId { uid: "u".into() }));
+    }
+
+    #[test]
+    fn a_changed_retention_counts_for_what_stands() {
+        let owned = crate::store::Owned { provider: "acme".into(), tenant: "t1".into() };
+        let mut tenant = Tenant { aged: Some(EventKey(7)), ..Tenant::new(owned, None) };
+        tenant.profile.retention = Some(Duration::from_secs(60));
+        assert_eq!(aged(&tenant, Some(Duration::from_secs(60))), Some(EventKey(7)));
+        assert_eq!([aged(&tenant, Some(Duration::from_secs(61))), aged(&tenant, None)], [Some(EventKey::MIN); 2]);
+        assert_eq!(aged(&Tenant::new(tenant.owned, None), None), None);
     }
 
     #[test]

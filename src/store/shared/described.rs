@@ -16,8 +16,23 @@ pub(crate) struct Added {
     pub(crate) settings: ProviderSettings,
 }
 
-/// The described tenants of a provider, by their ids. Usually there are none.
-pub(crate) type Tenants = Arc<HashMap<Box<str>, Described>>;
+/// The tenants of a provider of which anything is said that requests must know. Usually there are none.
+pub(crate) type Tenants = Arc<KnownTenants>;
+
+/// What requests must know of the tenants of a provider.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownTenants {
+    /// By their ids.
+    pub(crate) described: HashMap<Box<str>, Described>,
+    /// Their ids by their uids. A uid that is the id of another tenant is not here: there is none it names.
+    pub(crate) ids: HashMap<Box<str>, Box<str>>,
+}
+
+impl KnownTenants {
+    pub(in crate::store) fn is_empty(&self) -> bool {
+        self.described.is_empty() && self.ids.is_empty()
+    }
+}
 
 /// What publishing for a tenant needs to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -96,6 +96,11 @@ impl Store {
         self.shared.registry().tenant(provider, tenant).is_some()
     }
 
+    /// The id of a provider's tenant that this text names, by its id or its uid. A text that names none stays as it is.
+    pub(crate) fn tenant_called(&self, provider: &str, text: &str) -> Box<str> {
+        self.shared.registry().tenant_called(provider, text).into()
+    }
+
     /// Fails when the tenant does not exist, or was taken out of the config file.
     pub(crate) fn check_tenant(&self, owned: &Owned) -> Result<(), Refusal> {
         tenants::existing(&owned.tenant, self.shared.registry().listing_of(&owned.provider, &owned.tenant))

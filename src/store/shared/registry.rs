@@ -12,6 +12,7 @@ use super::last_use::LastUse;
 use super::revoked::Revoked;
 use crate::domain::access::{Key, KeyHash};
 use crate::domain::dialect::{Dialect, EventType};
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{ByEndpoint, EndpointNo, TenantNo};
 use crate::domain::provider::ProviderSettings;
 use crate::domain::time::Timestamp;
@@ -46,8 +47,10 @@ pub(in crate::store) struct Registry {
     catalogues: HashMap<Box<str>, Catalogue>,
     /// What the API says of providers. Usually there are none.
     provider_settings: HashMap<Box<str>, ProviderSettings>,
-    /// By provider, the tenants that the API described.
+    /// By provider, the tenants that the API described or gave a uid.
     described: HashMap<Box<str>, Tenants>,
+    /// The uids of tenants. Usually there are none.
+    tenant_uids: HashMap<TenantNo, Uid>,
 }
 
 /// A key, and when it was used last.
@@ -215,6 +218,7 @@ impl Registry {
             Listing::Listed | Listing::Gone | Listing::Deleting => self.listings.insert(no, tenant.listing),
         };
         self.describe(tenant);
+        self.call(no, tenant);
     }
 
     /// Forgets a tenant. One that the config file has made anew under its name stays.
@@ -223,6 +227,52 @@ impl Registry {
         self.of_tenant.remove(&no);
         let known = self.tenants.get_mut(provider).filter(|tenants| tenants.get(tenant) == Some(&no));
         known.into_iter().for_each(|tenants| _ = tenants.remove(tenant));
+        if self.tenant_uids.remove(&no).is_some() || !self.tenant_uids.is_empty() {
+            self.list_uids(provider);
+        }
+    }
+
+    /// Notes the uid of a tenant. One that is being deleted has none any more.
+    fn call(&mut self, no: TenantNo, tenant: &Tenant) {
+        let uid = tenant.profile.uid.clone().filter(|_| tenant.deletion.is_none());
+        let before = match &uid {
+            Some(uid) => self.tenant_uids.insert(no, uid.clone()),
+            None => self.tenant_uids.remove(&no),
+        };
+        // A new tenant may have the id that is the uid of another one.
+        let is_new = |uids: &HashMap<TenantNo, Uid>| uids.values().any(|uid| *uid.as_str() == *tenant.owned.tenant);
+        if before != uid || is_new(&self.tenant_uids) {
+            self.list_uids(&tenant.owned.provider);
+        }
+    }
+
+    /// Makes the list of a provider's uids anew.
+    fn list_uids(&mut self, provider: &str) {
+        let Some(tenants) = self.tenants.get(provider) else { return };
+        let uid = |(id, no): (&Box<str>, &TenantNo)| Some((Box::from(self.tenant_uids.get(no)?.as_str()), id.clone()));
+        let ids: HashMap<Box<str>, Box<str>> = match self.tenant_uids.is_empty() {
+            true => HashMap::new(),
+            false => tenants.iter().filter_map(uid).filter(|(uid, _)| !tenants.contains_key(uid)).collect(),
+        };
+        let known = self.described.entry(provider.into()).or_default();
+        if known.ids != ids {
+            Arc::make_mut(known).ids = ids;
+        }
+        if known.is_empty() {
+            self.described.remove(provider);
+        }
+    }
+
+    /// The tenant of a provider that has this uid, also where another tenant has it as its id.
+    pub(in crate::store) fn tenant_with_uid(&self, provider: &str, uid: &Uid) -> Option<(TenantNo, &str)> {
+        let mut tenants = self.tenants.get(provider)?.iter();
+        let (id, no) = tenants.find(|(_, no)| self.tenant_uids.get(no) == Some(uid))?;
+        Some((*no, id))
+    }
+
+    /// The id of a provider's tenant that this text names, by its id or its uid. A text that names none stays as it is.
+    pub(in crate::store) fn tenant_called<'a>(&'a self, provider: &str, text: &'a str) -> &'a str {
+        self.described.get(provider).and_then(|known| known.ids.get(text)).map_or(text, |id| id)
     }
 
     /// Keeps what publishing for a tenant needs to know. What the config file lists, the file describes.
@@ -231,11 +281,11 @@ impl Registry {
         match Described::of(&tenant.profile).filter(|_| !tenant.is_from_file() && tenant.deletion.is_none()) {
             Some(described) => {
                 let known = self.described.entry(provider.clone()).or_default();
-                Arc::make_mut(known).insert(id.clone(), described);
+                Arc::make_mut(known).described.insert(id.clone(), described);
             }
             None => {
-                let known = self.described.get_mut(provider).filter(|known| known.contains_key(id));
-                known.into_iter().for_each(|known| _ = Arc::make_mut(known).remove(id));
+                let known = self.described.get_mut(provider).filter(|known| known.described.contains_key(id));
+                known.into_iter().for_each(|known| _ = Arc::make_mut(known).described.remove(id));
             }
         }
     }

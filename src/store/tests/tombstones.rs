@@ -1,5 +1,6 @@
 //! What stays of webhooks that were deleted: for their log all that it shows, and nothing else.
 
+mod ages;
 mod deletion;
 
 use ::redb::ReadableDatabase as _;

@@ -50,13 +50,13 @@ async fn a_window_may_be_told_by_how_long_ago_it_was() {
             ("since=30", "?since: is neither a time like"),
             ("since=2026-03-01", "has no time of day"),
             ("since=1969-01-01T00:00:00Z", "is outside the range of times"),
-            ("event=a.b", "?event: is no id"),
+            ("event=a/b", "?event: is neither an id nor a uid"),
             ("type=b*", "?type"),
         ] {
             client.get(&format!("{path}?{query}")).await.problem(422, &[wrong]);
         }
     }
-    service.operator().get("/v1/admin/deliveries?webhook=a.b").await.problem(422, &["?webhook: is no id"]);
+    service.operator().get("/v1/admin/deliveries?webhook=a/b").await.problem(422, &["?webhook: is neither an id nor a uid"]);
     let long = format!("/v1/webhooks?name={}", "n".repeat(129));
     acme.get(&long).await.problem(422, &["?name: is longer than 128 characters"]);
 

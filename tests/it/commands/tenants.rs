@@ -26,7 +26,7 @@ async fn a_tenant_is_described_and_stays_so() {
 
     let shown = service.cli(&["tenants", "show", "deck/new", "--json"]).expect(0).json();
     let expected = json!({
-        "id": "new", "provider": "deck", "name": "Neue Kunden", "environment": "Staging", "metadata": { "plan": "gold" },
+        "id": "new", "uid": null, "retention": null, "provider": "deck", "name": "Neue Kunden", "environment": "Staging", "metadata": { "plan": "gold" },
         "rate_limit": null, "owner": "api", "removed": false, "created_at": shown["created_at"], "updated_at": shown["updated_at"],
     });
     assert_eq!(shown, expected);
@@ -50,6 +50,46 @@ async fn a_tenant_is_described_and_stays_so() {
     assert_eq!((&core["owner"], &core["environment"]), (&json!("file"), &json!("Sandbox")));
     service.cli(&["tenants", "show", "deck/corf"]).expect(1).complains(&["did you mean `core`?", "(404)"]);
     service.cli(&["tenants", "put", "dock/new"]).expect(1).complains(&["did you mean `deck`?"]);
+}
+
+#[tokio::test]
+async fn a_tenants_uid_is_taken_wherever_its_id_is() {
+    let mut service = Service::start(&config()).await;
+    let put = ["tenants", "put", "deck/new", "--uid", "crm.4711", "--retention", "36h"];
+    let made = service.cli(&put).expect(0);
+    assert!(made.stdout.lines().any(|line| line.starts_with("retention") && line.ends_with("36h")), "{made:?}");
+    service.kill9();
+    service.start_again().await;
+    let json = service.cli(&["tenants", "show", "deck/crm.4711", "--json"]).expect(0).json();
+    assert_eq!((&json["id"], &json["uid"], &json["retention"]), (&json!("new"), &json!("crm.4711"), &json!("36h")));
+    let operator = service.operator();
+    let put = async |path: &str, body: &str| operator.send(Method::PUT, path, "application/json", body.to_owned().into()).await;
+    put("/v1/admin/tenants/deck/other", r#"{"uid":"crm.4711"}"#).await.problem(409, &["`crm.4711`", "new"]);
+    put("/v1/admin/tenants/deck/other", r#"{"uid":"new"}"#).await.problem(409, &["`new`", "the id of another tenant"]);
+    put("/v1/admin/tenants/deck/other", r#"{"retention":"3651d"}"#).await.problem(422, &["/retention", "3650d"]);
+    put("/v1/admin/tenants/shop/other", r#"{"uid":"crm.4711"}"#).await.expect(201);
+    let found = service.cli(&["tenants", "list", "--search", "CRM.", "--provider", "deck"]).expect(0);
+    assert!(found.stdout.lines().count() == 2 && found.stdout.contains("deck/new"), "{found:?}");
+
+    let called = service.admin().with_header("hookwheel-tenant", "deck/crm.4711");
+    let hook = called.subscribe("https://example.com/", &["*"]).await;
+    let event = called.publish(&json!({ "type": "a", "data": 1 })).await.expect(202);
+    assert_eq!(event["deliveries"], 1);
+    service.provider("deck").publish(&json!({ "type": "a", "data": 1, "tenant": "crm.4711" })).await.expect(202);
+    service.cli(&["send", "a", "--tenant", "deck/crm.4711"]).expect(0);
+    let new = service.admin().with_header("hookwheel-tenant", "deck/new");
+    assert_eq!(new.get(&format!("/v1/webhooks/{hook}")).await.expect(200)["id"], json!(hook));
+    let listed = operator.get("/v1/admin/deliveries?tenant=deck/crm.4711").await.expect(200);
+    assert_eq!(listed["data"].as_array().map(Vec::len), Some(3), "{listed}");
+    let unknown = service.admin().with_header("hookwheel-tenant", "deck/crm.1");
+    unknown.get("/v1/webhooks").await.problem(404, &["crm.1"]);
+    service.provider("deck").publish(&json!({ "type": "a", "data": 1, "tenant": "crm.1" })).await.problem(422, &["/tenant"]);
+
+    put("/v1/admin/tenants/deck/crm.4711", r#"{"name":"n"}"#).await.expect(200);
+    operator.get("/v1/admin/tenants/deck/crm.4711").await.problem(404, &[]);
+    put("/v1/admin/tenants/deck/other", r#"{"uid":"crm.4711"}"#).await.expect(201);
+    operator.delete("/v1/admin/tenants/deck/crm.4711").await.expect(202);
+    put("/v1/admin/tenants/deck/new", r#"{"uid":"crm.4711"}"#).await.expect(200);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Tenants, for the operator, or for a provider its own: listed, shown, described.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -17,14 +18,16 @@ use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
 use crate::docs::problem::ProblemType;
+use crate::domain::id::uid::Uid;
 use crate::domain::id::{TenantNo, is_name};
 use crate::domain::rate::NoRate;
 use crate::domain::resource::Resource;
-use crate::domain::tenant::Profile;
+use crate::domain::tenant::{Profile, RETENTIONS};
+use crate::domain::units::{duration_text, parse_duration};
 use crate::store::{Denied, NewTenant, Owned, Tenant};
 
-/// `GET /v1/admin/tenants`: all that the caller may see, oldest first; `?provider=` those of one, `?search=` those whose id or name
-/// holds a text.
+/// `GET /v1/admin/tenants`: all that the caller may see, oldest first; `?provider=` those of one, `?search=` those whose id, uid or
+/// name holds a text.
 pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
     let mut query = context.query(&["limit", "cursor", "provider", "search"]);
     let (limit, after): (usize, TenantNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
@@ -57,7 +60,7 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
 /// `PUT /v1/admin/tenants/{provider}/{id}`: replaces the description of a tenant, or makes the tenant.
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let owned = Whose::named(context, context.provider, context.id)?;
-    let profile = read(Form::read_or_empty(&context.body, &["environment", "name", "metadata", "rate_limit"])?)?;
+    let profile = read(Form::read_or_empty(&context.body, MEMBERS)?)?;
     context.api.key_changes.take(&context.caller, clock::steady())?;
     let new = NewTenant { owned, profile, restores: context.caller.rank == Rank::Operator };
     let described = context.commands().describe_tenant(new).await;
@@ -109,8 +112,17 @@ fn read(mut form: Form<'_>) -> Result<Profile, Problem> {
     let rate_limit = form
         .text("rate_limit")
         .and_then(|text| text.parse().map_err(|wrong: NoRate| form.note("rate_limit", wrong.to_string())).ok());
+    let uid = form.text("uid").and_then(|text| Uid::parse(&text).map_err(|reason| form.note("uid", reason)).ok());
+    let retention = form.text("retention").and_then(|text| retention(&text).map_err(|told| form.note("retention", told)).ok());
     form.finish()?;
-    Ok(Profile { environment, name, metadata, rate_limit })
+    Ok(Profile { environment, name, metadata, uid, retention, rate_limit })
+}
+
+/// How long events are kept, as in `30d`.
+fn retention(text: &str) -> Result<Duration, String> {
+    let read = parse_duration(text).map_err(|_| "is not a duration with its unit, like 12h or 30d".to_owned())?;
+    let (least, most) = (duration_text(*RETENTIONS.start()), duration_text(*RETENTIONS.end()));
+    if RETENTIONS.contains(&read) { Ok(read) } else { Err(format!("is {text}, outside {least} to {most}")) }
 }
 
 fn line(member: &str, text: &str, chars_max: usize, form: &mut Form<'_>) -> Box<str> {
@@ -151,10 +163,12 @@ fn document(tenant: &Tenant, settings: &Settings) -> document::Tenant {
     let rate_limit = if of_file { file.and_then(|file| file.rate_limit(id)) } else { profile.rate_limit };
     document::Tenant {
         id: id.to_string(),
+        uid: profile.uid.as_ref().map(ToString::to_string),
         provider: provider.to_string(),
         name: profile.name.to_string(),
         environment: environment.to_string(),
         metadata: profile.metadata.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect(),
+        retention: profile.retention.map(duration_text),
         rate_limit: rate_limit.map(|rate| rate.to_string()),
         owner: if of_file { TenantOwner::File } else { TenantOwner::Api },
         removed: tenant.has_left_file(),
@@ -167,6 +181,9 @@ fn document(tenant: &Tenant, settings: &Settings) -> document::Tenant {
         }),
     }
 }
+
+/// The members of PUT.
+const MEMBERS: &[&str] = &["environment", "name", "metadata", "uid", "retention", "rate_limit"];
 
 const ENVIRONMENT_CHARS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 128;
@@ -181,7 +198,7 @@ mod tests {
     use super::*;
 
     fn taken(body: &str) -> Result<Profile, String> {
-        let form = Form::read(body.as_bytes(), &["environment", "name", "metadata", "rate_limit"]).unwrap();
+        let form = Form::read(body.as_bytes(), MEMBERS).unwrap();
         read(form).map_err(|problem| problem.detail())
     }
 
@@ -193,7 +210,13 @@ mod tests {
         assert_eq!((profile.environment.as_deref(), &*profile.name), (Some("Sandbox"), "Customer 1"));
         assert_eq!(profile.metadata.get("plan").map(|text| &**text), Some("gold"));
         assert_eq!(profile.rate_limit.map(|rate| rate.to_string()).as_deref(), Some("600/m"));
-        assert_eq!(taken(r#"{"environment":null,"name":null,"metadata":null,"rate_limit":null}"#), Ok(Profile::default()));
+        let profile = taken(r#"{"uid":"crm.17","retention":"36h"}"#).unwrap();
+        assert_eq!(profile.uid.map(|uid| uid.to_string()).as_deref(), Some("crm.17"));
+        assert_eq!(profile.retention, Some(Duration::from_secs(36 * 3_600)));
+        assert_eq!(
+            taken(r#"{"environment":null,"name":null,"metadata":null,"uid":null,"retention":null,"rate_limit":null}"#),
+            Ok(Profile::default())
+        );
     }
 
     #[test]
@@ -205,6 +228,10 @@ mod tests {
             (r#"{"name":"a\u0000"}"#.to_owned(), "/name"),
             (r#"{"metadata":{"a":1}}"#.to_owned(), "/metadata"),
             (format!(r#"{{"metadata":{{"a":"{long}"}}}}"#), "/metadata"),
+            (r#"{"uid":"a/b"}"#.to_owned(), "/uid"),
+            (r#"{"retention":"7"}"#.to_owned(), "/retention"),
+            (r#"{"retention":"1ms"}"#.to_owned(), "/retention"),
+            (r#"{"retention":"3651d"}"#.to_owned(), "/retention"),
             (r#"{"rate_limit":"fast"}"#.to_owned(), "/rate_limit"),
             (r#"{"rate_limit":"0/s"}"#.to_owned(), "/rate_limit"),
         ] {

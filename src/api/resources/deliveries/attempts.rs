@@ -277,7 +277,7 @@ mod tests {
             "class=05xx",
             "class=slow",
             "until=x",
-            "webhook=a.b",
+            "webhook=a/b",
             "type=a",
         ] {
             assert!(asked(bad).is_err(), "{bad}");

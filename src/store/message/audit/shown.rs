@@ -14,6 +14,7 @@ use crate::domain::dialect::{EventType, UnknownTypes};
 use crate::domain::provider::ProviderSettings;
 use crate::domain::schema::Validate;
 use crate::domain::time::Timestamp;
+use crate::domain::units::duration_text;
 use crate::domain::webhook::endpoint::{Endpoint, LiveSecret, WebhookState};
 use crate::store::Owned;
 use crate::store::message::command::{Asked, Purge};
@@ -359,6 +360,8 @@ fn of_tenant(tenant: &Tenant) -> Document {
             "metadata",
             profile.metadata.iter().map(|(name, text)| (&**name, &**text)).collect::<std::collections::BTreeMap<_, _>>(),
         )
+        .with_some("uid", profile.uid.as_ref().map(ToString::to_string))
+        .with_some("retention", profile.retention.map(duration_text))
         .with_some("rate_limit", profile.rate_limit.map(|rate| rate.to_string()))
 }
 

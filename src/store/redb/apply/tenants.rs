@@ -4,12 +4,15 @@
 //! with what the file says now: only the step out of the file takes keys and webhooks away, so that an operator may go on with
 //! a tenant that left, by making a key or a webhook for it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use redb::ReadableTable;
 
 use crate::domain::access::{Key, KeyHash, Role};
 use crate::domain::id::TenantNo;
+use crate::domain::id::uid::Uid;
+use crate::domain::tenant::Profile;
 use crate::store::error::{Error, intact};
 use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::record::Listing;
@@ -23,9 +26,14 @@ impl Batch<'_, '_> {
     pub(in crate::store) fn list_tenants(
         &mut self,
         listed: &[Owned],
+        retentions: &HashMap<Owned, Duration>,
         brought: &mut FileChanges,
     ) -> Result<HashSet<TenantNo>, Error> {
-        let listed = listed.iter().map(|owned| self.listed_no(owned)).collect::<Result<HashSet<_>, _>>()?;
+        let numbers = listed.iter().map(|owned| self.listed_no(owned)).collect::<Result<Vec<_>, _>>()?;
+        for (no, owned) in numbers.iter().zip(listed) {
+            self.keep_as_listed(*no, owned, retentions.get(owned).copied())?;
+        }
+        let listed = numbers.into_iter().collect();
         let moved = self.moved_tenants(&listed);
         for (no, owned, listing) in &moved {
             self.put_listing(*no, owned, *listing)?;
@@ -73,6 +81,9 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_tenant(no, tenant, &mut bytes);
         self.tables.tenant()?.insert(no.0, &*bytes)?;
+        if self.memory.ages.note(no, tenant) {
+            self.memory.sweep.more = true;
+        }
         Ok(())
     }
 
@@ -87,9 +98,16 @@ impl Batch<'_, '_> {
         if let Err(denied) = tenants::may_describe(tenant, listing, new.restores) {
             return Ok(Err(denied));
         }
+        if let Err(denied) = self.may_be_called(&new) {
+            return Ok(Err(denied));
+        }
         let no = self.make_tenant(provider, tenant)?;
         let kept = self.kept_tenant(no, &new.owned)?;
-        let described = Tenant { profile: new.profile, updated_at: Some(self.now), ..kept.clone() };
+        let aged = tenants::aged(&kept, new.profile.retention);
+        let described = Tenant { profile: new.profile, updated_at: Some(self.now), aged, ..kept.clone() };
+        if let Some(uid) = &described.profile.uid {
+            self.after.called.push((new.owned.clone(), uid.clone()));
+        }
         self.audit(by, shown::tenant(listing.map(|_| &kept), &described))?;
         self.audit_consequences(by)?;
         self.write_tenant(no, &described)?;
@@ -101,6 +119,29 @@ impl Batch<'_, '_> {
             registry.put_tenant(no, &Tenant { listing, ..shown });
         });
         Ok(Ok((described, listing.is_none())))
+    }
+
+    /// Whether the tenant may have its uid, also by what this batch has given to others.
+    fn may_be_called(&self, new: &NewTenant) -> Result<(), Denied> {
+        let (Owned { provider, tenant }, Some(uid)) = (&new.owned, &new.profile.uid) else { return Ok(()) };
+        let registry = self.shared.registry();
+        let known = registry.tenant_with_uid(provider, uid).map(|(_, id)| id);
+        let is_of = |(owned, called): &&(Owned, Uid)| owned.provider == *provider && called == uid;
+        let fresh = self.after.called.iter().filter(is_of).map(|(owned, _)| &*owned.tenant);
+        let holder = known.into_iter().chain(fresh).find(|id| **id != **tenant);
+        let is_id = *uid.as_str() != **tenant && registry.tenant(provider, uid.as_str()).is_some();
+        tenants::may_be_called(uid, holder, is_id)
+    }
+
+    /// Keeps the events of tenants as long as the file says, of those that it lists.
+    fn keep_as_listed(&mut self, no: TenantNo, owned: &Owned, retention: Option<Duration>) -> Result<(), Error> {
+        if self.memory.ages.of(no) == retention {
+            return Ok(());
+        }
+        let kept = self.kept_tenant(no, owned)?;
+        let aged = tenants::aged(&kept, retention);
+        let profile = Profile { retention, ..kept.profile.clone() };
+        self.put_tenant(no, &Tenant { profile, aged, ..kept })
     }
 
     /// Revokes the kept keys of tenants that just left, and of providers that the file does not name. Of the others each makes its

@@ -65,7 +65,7 @@ impl Batch<'_, '_> {
         }
         self.shared.registry_mut().dialects = file.dialects.into_iter().collect();
         let mut brought = FileChanges::default();
-        let left = self.list_tenants(&file.tenants, &mut brought)?;
+        let left = self.list_tenants(&file.tenants, &file.retentions, &mut brought)?;
         self.revoke_left(&left, &mut brought)?;
         self.know_file_keys(file.keys);
         let mut kept = Vec::with_capacity(file.webhooks.len());

@@ -1,5 +1,6 @@
 //! Long work, of which each batch does a slice after its commands, so that no publisher waits for all of it. One file each.
 
+pub(in crate::store) mod ages;
 pub(in crate::store) mod audit;
 pub(in crate::store) mod due;
 pub(in crate::store) mod erase;

@@ -22,7 +22,7 @@ use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::{Event, Log, Name, NameEnd};
 use crate::store::redb::state::{EVERY, EVERY_WHEN_LOW, Memory};
-use crate::store::rules::retention::{self, Kept, Looked, Removal, Then};
+use crate::store::rules::retention::{self, Ages, Kept, Looked, Removal, Then};
 use crate::store::shared::index_tail::{EndedAttempt, Entry as IndexEntry, Indexed};
 use crate::store::{listed_under, record};
 
@@ -62,8 +62,9 @@ impl Batch<'_, '_> {
             let audit = due && self.forget_audit(minute)?;
             let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
+            let own = due && self.sweep_own_ages(minute || self.memory.sweep.is_first())?;
             let evicted = over && self.evict_in_turn()?;
-            self.memory.sweep.more = names || hours || audit || held || aged || evicted;
+            self.memory.sweep.more = names || hours || audit || held || aged || own || evicted;
             self.memory.sweep.begun |= due;
         } else if !aging {
             // What is left waits for the first minute after the doubt: a writer that looked at once again would never sleep.
@@ -215,7 +216,12 @@ impl Batch<'_, '_> {
         deliveries.filter(|delivery| delivery.event <= newest).collect()
     }
 
-    fn look_again(&mut self, event: EventKey, unlisted: &HashSet<DeliveryKey>, removal: Removal) -> Result<(), Error> {
+    pub(in crate::store) fn look_again(
+        &mut self,
+        event: EventKey,
+        unlisted: &HashSet<DeliveryKey>,
+        removal: Removal,
+    ) -> Result<(), Error> {
         self.after.dirty = true;
         match self.look(event, unlisted, removal)? {
             Then::Forget => Ok(()),
@@ -228,8 +234,9 @@ impl Batch<'_, '_> {
         let Some(mut stored) = self.event(event)? else { return Ok(Then::Forget) };
         let OfEvent { deliveries: rows, attempts } = self.deliveries_of(event)?;
         let kept = Kept { deliveries: stored.deliveries, removed: stored.removed };
-        let (stays, age) = (|key| unlisted.contains(&key), self.memory.limits.retention);
-        let Looked { go, removed, then } = retention::look(event, kept, rows, stays, removal, age, self.now);
+        let (stays, ages) = (|key| unlisted.contains(&key), self.kept_for(&stored.event, &rows)?);
+        let ages = Ages { event: ages.event, of: |key| ages.of(key) };
+        let Looked { go, removed, then } = retention::look(event, kept, rows, stays, removal, &ages, self.now);
         for delivery in &go {
             let owner = self.owner(delivery.key.endpoint)?;
             self.remove_delivery(delivery, &attempts, owner)?;
@@ -362,15 +369,15 @@ impl Batch<'_, '_> {
     /// How many of a disabled webhook's held deliveries ended, at most `most`.
     fn expire_backlog(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
         let Some(entry) = self.entry(endpoint).filter(|entry| !entry.endpoint.is_active()) else { return Ok(0) };
-        let expired = self.expire_oldest(endpoint, most)?;
+        let expired = self.expire_oldest(endpoint, self.held_for(entry.endpoint.tenant_no), most)?;
         if expired > 0 && self.memory.notices.expired.is_news(endpoint, self.now) {
             self.notify_failed(&entry.endpoint, u32::try_from(expired).unwrap_or(u32::MAX), End::Expired)?;
         }
         Ok(expired)
     }
 
-    fn expire_oldest(&mut self, endpoint: EndpointNo, most: usize) -> Result<usize, Error> {
-        let oldest = retention::oldest_kept(self.memory.limits.retention, self.now);
+    fn expire_oldest(&mut self, endpoint: EndpointNo, age: Duration, most: usize) -> Result<usize, Error> {
+        let oldest = retention::oldest_kept(age, self.now);
         let mut found = self.backlog_past(endpoint, 0, most)?;
         found.retain(|(number, _)| *number <= oldest.0);
         let piece = self.piece();

@@ -21,6 +21,7 @@ use crate::store::record::key::{
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Chain, Counters, Job, Task};
 use crate::store::redb::apply::tombstones::owner_of;
+use crate::store::redb::background::ages::Ages;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
     self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, PROVIDER,
@@ -35,15 +36,16 @@ use crate::store::writer::order::Order;
 use crate::store::writer::replays::Replays;
 use crate::store::writer::schedule::Schedule;
 
-/// The tenants whose deletion was under way. Nothing came in for them since.
-fn read_deletions(txn: &ReadTransaction) -> Result<VecDeque<RunningDeletion>, Error> {
-    let mut found = VecDeque::new();
+/// The tenants whose deletion was under way, and those with a retention of their own. Nothing came in for the former since.
+fn read_tenants(txn: &ReadTransaction) -> Result<(VecDeque<RunningDeletion>, Ages), Error> {
+    let (mut found, mut ages) = (VecDeque::new(), Ages::default());
     for row in schema::read(txn, TENANT)?.range::<u32>(..)? {
         let (no, row) = row?;
         let (no, tenant) = (TenantNo(no.value()), record::read_tenant(TenantNo(no.value()), row.value())?);
+        ages.note(no, &tenant);
         found.extend(tenant.deletion.map(|deletion| RunningDeletion::new(no, tenant, deletion)));
     }
-    Ok(found)
+    Ok((found, ages))
 }
 
 /// All replays that are kept. One that runs goes on where its row says.
@@ -120,7 +122,7 @@ pub(in crate::store) fn read_memory(
     moment: Moment,
 ) -> Result<Memory, Error> {
     let txn = database.begin_read()?;
-    let (time, deletions) = (read_time(&counters, moment), read_deletions(&txn)?);
+    let (time, (deletions, ages)) = (read_time(&counters, moment), read_tenants(&txn)?);
     let ended = schema::read(&txn, ENDED)?.last()?.map_or(0, |(number, _)| number.value());
     // Counters that were derived from rows may not know the keys that a deletion skipped.
     let last_key = deletions.iter().map(|running| running.until.0).fold(counters.last_key, u64::max);
@@ -155,6 +157,7 @@ pub(in crate::store) fn read_memory(
         audit: read_chain(&txn)?,
         deletions,
         replays: Replays::of(read_replays(&txn)?),
+        ages,
         erase_pace: Default::default(),
     };
     for row in schema::read(&txn, FANOUT)?.range::<u64>(..)? {

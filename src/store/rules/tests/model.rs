@@ -19,7 +19,7 @@ use crate::store::rules::jobs::{self, Fate};
 use crate::store::rules::outcome::{self, Facts, Found};
 use crate::store::rules::publish::{self, Spread};
 use crate::store::rules::resend::{self, Missed, Restarted, Stopped};
-use crate::store::rules::retention::{self, Kept, Removal, Then};
+use crate::store::rules::retention::{self, Ages, Kept, Removal, Then};
 use crate::store::rules::waiting::{self, CameDue, Parked, Wait};
 use crate::store::rules::webhooks::{self, Follows};
 
@@ -712,7 +712,8 @@ impl Model {
     fn look_again(&mut self, event: EventKey, removal: Removal) {
         let Some(kept) = self.events.get(&event).copied() else { return };
         let rows: Vec<_> = self.rows.values().filter(|delivery| delivery.key.event == event).cloned().collect();
-        let looked = retention::look(event, kept, rows, |_| false, removal, RETENTION, self.now);
+        let ages = Ages { event: RETENTION, of: |_| RETENTION };
+        let looked = retention::look(event, kept, rows, |_| false, removal, &ages, self.now);
         for delivery in &looked.go {
             self.rows.remove(&delivery.key);
             self.alive.remove(&delivery.key);
