@@ -14,8 +14,8 @@ use super::message::change::Ended;
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{
-    Attempt, AttemptFilter, AttemptPage, AttemptView, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter, WebhookPage,
-    WebhookView,
+    Attempt, AttemptFilter, AttemptPage, AttemptView, Counts, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter,
+    WebhookPage, WebhookView,
 };
 use super::redb::read::Reader;
 use super::redb::read::begin::Begin;
@@ -86,6 +86,12 @@ impl Store {
         limit: usize,
     ) -> Result<Page, Error> {
         self.aside(move |reader| reader.deliveries(&of, &filter, before, limit)).await
+    }
+
+    /// How many deliveries a filter leaves by their status, which the filter itself does not name, among a bounded number of the
+    /// newest.
+    pub(crate) async fn delivery_counts(&self, of: Of, filter: Filter) -> Result<Counts, Error> {
+        self.aside(move |reader| reader.delivery_counts(&of, &filter)).await
     }
 
     /// An attempt by its id. Whose it is, its webhook tells.

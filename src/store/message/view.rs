@@ -251,6 +251,30 @@ pub(crate) struct Page {
     pub(crate) next: Option<DeliveryKey>,
 }
 
+/// How many deliveries a filter leaves, whatever their status is, among a bounded number of the newest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// By status, in the order of [`Status::ALL`]. Tests are not among them.
+    pub(crate) by_status: [u64; 4],
+    pub(crate) tests: u64,
+    /// Whether there are older deliveries, which were not looked at.
+    pub(crate) is_cut: bool,
+}
+
+impl Counts {
+    pub(in crate::store) fn add(&mut self, delivery: &Delivery, active: bool) {
+        if delivery.is_test() {
+            self.tests += 1;
+        } else {
+            self.by_status[status(delivery, active) as usize] += 1;
+        }
+    }
+
+    pub(crate) fn of(&self, status: Status) -> u64 {
+        self.by_status[status as usize]
+    }
+}
+
 /// What was read, or how many bytes of memory it takes to read and print it.
 #[derive(Debug)]
 pub(crate) enum Fit<T> {

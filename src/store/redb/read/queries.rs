@@ -4,7 +4,7 @@ use super::Reader;
 use super::snapshot::{LOOK, Snapshot, is_of};
 use crate::domain::event::Event;
 use crate::domain::id::DeliveryKey;
-use crate::store::message::view::{Filter, Of, Page, View};
+use crate::store::message::view::{Counts, Filter, Of, Page, View};
 use crate::store::record::key::Scope;
 use crate::store::redb::apply::publish::NameOf;
 use crate::store::{Error, Owned};
@@ -62,6 +62,22 @@ impl Reader {
         }
         page.next = if whole { None } else { last };
         Ok(page)
+    }
+
+    /// How many deliveries a filter leaves by their status, which the filter itself does not name, among the newest [`LOOK`].
+    pub(crate) fn delivery_counts(&self, of: &Of, filter: &Filter) -> Result<Counts, Error> {
+        let snapshot = Snapshot::of(self, &self.delivery_scopes(of))?;
+        let keys = snapshot.delivery_keys(filter, None, LOOK)?;
+        let mut counts = Counts { is_cut: keys.len() == LOOK, ..Counts::default() };
+        for key in keys {
+            let Some(delivery) = snapshot.delivery(key)? else { continue };
+            let Some(endpoint) = snapshot.webhook(key.endpoint)? else { continue };
+            let is_of_code = filter.code.is_none_or(|code| Some(code) == delivery.code);
+            if is_of_code && snapshot.is_of_kind(key, filter)? {
+                counts.add(&delivery, endpoint.is_active());
+            }
+        }
+        Ok(counts)
     }
 
     /// Where deliveries are listed; nowhere for tenants that nobody knows.

@@ -159,6 +159,12 @@ impl<'a> Snapshot<'a> {
         Ok(Some(View { delivery, event_id, kind, endpoint, status, error }))
     }
 
+    /// Whether a delivery's event has a type that a filter wants. The event is read only where the filter asks for that.
+    pub(super) fn is_of_kind(&self, key: DeliveryKey, filter: &Filter) -> Result<bool, Error> {
+        let Some(wanted) = &filter.kind else { return Ok(true) };
+        Ok(self.event_name(key.event)?.is_some_and(|(_, kind)| wanted.matches(&kind)))
+    }
+
     /// An event's id and type. Of a damaged event it is still told what became of its deliveries.
     pub(super) fn event_name(&self, key: EventKey) -> Result<Option<IdAndType>, Error> {
         match self.event(key) {
