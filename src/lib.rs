@@ -11,6 +11,7 @@ mod metrics;
 mod wheel;
 
 mod store;
+mod ui;
 
 mod api;
 mod deliver;

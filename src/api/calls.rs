@@ -15,26 +15,39 @@ pub(crate) struct Calls {
     known: Vec<OfCall>,
     /// Of requests whose path or method is unknown.
     none: OfCall,
+    /// Of pages and forms of the dashboard.
+    pages: OfCall,
+}
+
+/// What a request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Its path or method is unknown, or nobody has looked at them.
+    Unknown,
+    Call(Call),
+    /// A page or a form of the dashboard.
+    Page,
 }
 
 impl Calls {
     pub(crate) fn new(metrics: &Metrics) -> Self {
-        Self { known: labels().map(|label| metrics.api.of(label)).collect(), none: metrics.api.of("none".into()) }
+        Self {
+            known: labels().map(|label| metrics.api.of(label)).collect(),
+            none: metrics.api.of("none".into()),
+            pages: metrics.api.of("/ui".into()),
+        }
     }
 
     /// Counts a request that began then; of one that should have published an event also why it did not.
-    pub(crate) fn count(
-        &self,
-        call: Option<Call>,
-        reply: &Result<Reply, Problem>,
-        began: Instant,
-        told: &Told,
-        metrics: &Metrics,
-    ) {
-        let of_call = call.and_then(|call| self.known.get(call as usize)).unwrap_or(&self.none);
+    pub(crate) fn count(&self, asked: Asked, reply: &Result<Reply, Problem>, began: Instant, told: &Told, metrics: &Metrics) {
+        let of_call = match asked {
+            Asked::Unknown => &self.none,
+            Asked::Page => &self.pages,
+            Asked::Call(call) => self.known.get(call as usize).unwrap_or(&self.none),
+        };
         let status = reply.as_ref().map_or_else(Problem::status, |reply| reply.status);
         of_call.answered(status.as_u16(), clock::steady().saturating_duration_since(began), &metrics.api);
-        if let (Some(Call::Publish), Err(problem)) = (call, reply) {
+        if let (Asked::Call(Call::Publish), Err(problem)) = (asked, reply) {
             told.event_refused(problem, metrics);
         }
     }

@@ -15,6 +15,7 @@ mod calls;
 mod description;
 pub(crate) mod document;
 mod http;
+mod pages;
 mod random;
 mod request;
 mod resources;
@@ -39,10 +40,12 @@ pub(crate) use request::entrance::Entrance;
 pub(crate) use request::settings::Settings;
 pub(crate) use told::tell;
 
-use calls::Calls;
+use calls::{Asked, Calls};
 use http::body::{BodyBudget, discard};
 use http::carrier::Carrier;
 use http::slots::{Group, Slot, Slots};
+use pages::session::Sessions;
+use pages::table::Pages;
 use request::auth::{Caller, Keys};
 use request::context::Context;
 use request::creations::Creations;
@@ -89,6 +92,8 @@ pub(crate) struct Api {
     told: Told,
     calls: Calls,
     live: Arc<Live>,
+    pages: Pages,
+    sessions: Sessions,
 }
 
 /// Asks whoever owns the config to reload it.
@@ -133,6 +138,8 @@ impl Api {
             told: Told::default(),
             calls,
             live: Live::new(READERS_MAX),
+            pages: Pages::new(),
+            sessions: Sessions::default(),
         }
     }
 
@@ -159,7 +166,7 @@ impl Api {
     /// Answers one request, whatever it is. The answer says so when it is the connection's last: what of its body is not taken
     /// in could be read as a request.
     async fn answer(self: Arc<Self>, way: Way, slot: Arc<Slot>, request: Request<Incoming>) -> Response<Answer> {
-        let (began, mut call) = (clock::steady(), None);
+        let (began, mut call) = (clock::steady(), Asked::Unknown);
         let (head, mut body) = request.into_parts();
         let reply = self.handle(way, &slot, &head, &mut body, &mut call).await;
         self.calls.count(call, &reply, began, &self.told, self.store.metrics());
@@ -171,19 +178,25 @@ impl Api {
         reply.into()
     }
 
-    /// Does what a request asks; `call` is what that was, once it is known.
+    /// Does what a request asks; `asked` is what that was, once it is known.
     async fn handle(
         &self,
         way: Way,
         slot: &Arc<Slot>,
         head: &Parts,
         body: &mut Incoming,
-        call: &mut Option<Call>,
+        asked: &mut Asked,
     ) -> Result<Reply, Problem> {
         let entrance = way.entrance;
+        let found = self.routes.find(&head.method, head.uri.path());
+        if found.is_err() && entrance != Entrance::Admin && self.pages.has(head.uri.path()) {
+            *asked = Asked::Page;
+            // It is seldom and large, and the other requests need not carry it.
+            return Ok(Box::pin(pages::answer(self, way, slot, head, body)).await);
+        }
         entrance.check(&head.method, &head.headers)?;
-        let found = self.routes.find(&head.method, head.uri.path())?;
-        *call = Some(found.call);
+        let found = found?;
+        *asked = Asked::Call(found.call);
         if found.need == Need::Open {
             return self.open(found.call, found.id);
         }
@@ -260,6 +273,11 @@ impl Api {
         self.parties.hash_one(caller.party())
     }
 
+    /// Whom the bodies of somebody count for who has not shown a key.
+    fn party_of(&self, from: Group) -> u64 {
+        self.parties.hash_one(from)
+    }
+
     /// Where the room for a caller's answers comes from.
     fn rooms(&self, caller: &Caller) -> Rooms {
         Rooms { budget: self.store.budget().clone(), party: self.party(caller) }
@@ -333,6 +351,7 @@ impl Api {
             Call::Status => Ok(resources::admin::status(self).await),
             Call::Reload => resources::admin::reload(context).await,
             Call::AcceptClock => resources::admin::accept_clock(context).await,
+            Call::CreateLoginLink => resources::admin::login_links::create(context),
             Call::BeginBackup => resources::admin::backups::begin(context).await,
             Call::ListTables => resources::admin::tables(context).await,
             Call::ShowBackups => Ok(resources::admin::backups::show(self)),

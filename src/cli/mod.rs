@@ -66,6 +66,7 @@ enum Command {
     Compact(command::storage::compact::Compact),
     Status(command::status::Status),
     Reload(command::status::Reload),
+    LoginLink(command::operate::login_link::LoginLink),
     Audit(command::operate::audit::Audit),
     #[command(subcommand)]
     Clock(command::operate::clock::Clock),
@@ -102,6 +103,7 @@ impl Command {
             Self::Compact(compact) => compact.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
+            Self::LoginLink(link) => link.run(out),
             Self::Audit(audit) => audit.run(out),
             Self::Clock(clock) => clock.run(out),
             Self::Dialects(dialects) => dialects.run(out),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use rustls::sign::CertifiedKey;
 
+use crate::config::site::{Host, Site};
 use crate::domain::access::{KeyHash, Scopes};
 use crate::domain::dialect::{Dialect, UnknownTypes};
 use crate::domain::schema::Validate;
@@ -53,6 +54,10 @@ pub(crate) struct Server {
     pub(crate) audit_retention: Duration,
     /// From where `/metrics` is answered without a key.
     pub(crate) metrics_allow: Vec<IpNet>,
+    /// The URL of the dashboard as people type it. `None`: the address that is listened on.
+    pub(crate) public_url: Option<Site>,
+    /// Further hosts that the dashboard answers to.
+    pub(crate) hosts: Vec<Host>,
 }
 
 /// Which events the log holds, and in which form.

@@ -22,6 +22,7 @@ mod fixture;
 pub(crate) mod moment;
 pub(crate) mod reload;
 mod schema;
+pub(crate) mod site;
 pub(crate) mod source;
 mod table;
 

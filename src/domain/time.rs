@@ -71,6 +71,11 @@ impl Timestamp {
         MICROS.timestamp_to_string(&self.moment())
     }
 
+    /// Prints `20 Apr 2026, 14:32:00 UTC`, for people who read a page.
+    pub(crate) fn utc_words(self) -> String {
+        TimeZone::UTC.to_datetime(self.moment()).strftime("%-d %b %Y, %H:%M:%S UTC").to_string()
+    }
+
     /// Prints `14:32:00` as a clock in `zone` shows it, for lines on a terminal.
     pub(crate) fn clock_face(self, zone: &TimeZone) -> String {
         zone.to_datetime(self.moment()).strftime("%H:%M:%S").to_string()

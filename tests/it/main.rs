@@ -7,3 +7,4 @@ mod delivery;
 mod harness;
 mod process;
 mod store;
+mod ui;

@@ -213,6 +213,9 @@ fn of_admin(call: Call) -> Option<Operation> {
             .answer::<Reloaded>(200, "What changed.")
             .refuses(&[409, 422]),
         Call::AcceptClock => of("acceptClock", "Trust the wall clock again").answer::<ClockAccepted>(200, "Whether it was doubted."),
+        Call::CreateLoginLink => of("createLoginLink", "Make a link that signs in to the dashboard")
+            .more("It works once, for 15 minutes. Whoever opens it first is signed in as the operator, for 12 hours.")
+            .answer::<key::LoginLink>(201, "The link."),
         Call::BeginBackup => of("beginBackup", "Begin a backup")
             .body::<BackupPath>()
             .answer::<Backups>(202, "The backup is under way.")

@@ -97,6 +97,16 @@ pub(crate) mod fixture {
     }
 }
 
+/// A link that signs its first user in to the dashboard as the operator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct LoginLink {
+    /// It works once. Whoever has it may sign in.
+    pub(crate) url: String,
+    /// When it opens nothing any more, used or not.
+    pub(crate) expires_at: Moment,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

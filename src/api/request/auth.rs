@@ -65,6 +65,11 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         }
     }
 
+    /// Returns on whose behalf a key acts that was shown before. Fails when it is not known, or not any more.
+    pub(crate) fn caller_by(&self, hash: &KeyHash, headers: &HeaderMap) -> Result<Caller, Problem> {
+        self.caller_with(self.find(hash).ok_or(Problem::NoKey(NoKey::Unknown))?, headers)
+    }
+
     /// Fails when the caller's key was revoked after [`Keys::caller`] accepted it.
     pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
         let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());

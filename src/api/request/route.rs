@@ -128,6 +128,7 @@ pub(crate) enum Call {
     ShowTenant,
     PutTenant,
     DeleteTenant,
+    CreateLoginLink,
 }
 
 /// The calls of one path, at most one for each method.
@@ -286,6 +287,7 @@ pub(crate) const ROUTES: &[Route] = &[
     route(Verb::Get, "/v1/admin/status", Need::Operator, Call::Status),
     route(Verb::Post, "/v1/admin/reload", Need::Operator, Call::Reload),
     route(Verb::Post, "/v1/admin/clock/accept", Need::Operator, Call::AcceptClock),
+    route(Verb::Post, "/v1/admin/login-links", Need::AdminSocket, Call::CreateLoginLink),
     route(Verb::Post, "/v1/admin/backup", Need::AdminSocket, Call::BeginBackup),
     route(Verb::Get, "/v1/admin/backup", Need::Operator, Call::ShowBackups),
     route(Verb::Get, "/v1/admin/tables", Need::Operator, Call::ListTables),

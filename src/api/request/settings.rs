@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::judged::Judged;
+use crate::api::pages::sites::Sites;
 use crate::api::response::problem::Problem;
 use crate::config::checked::{self, Config};
 use crate::config::dangers::Dangers;
@@ -47,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) rotation_overlap: Duration,
     /// Judges the literal addresses of new URLs.
     pub(crate) guard: Guard,
+    /// By which names a browser may call the dashboard.
+    pub(crate) sites: Sites,
 }
 
 /// A provider: its dialect, and what is known of its tenants.
@@ -97,6 +100,7 @@ impl Settings {
             store_bytes_max: config.storage.max_bytes.bytes(),
             per_endpoint: config.delivery.in_flight_per_endpoint,
             rotation_overlap: config.delivery.rotation_overlap,
+            sites: Sites::new(config, guard.own.first().copied().unwrap_or(config.server.listen)),
             guard,
         })
     }
@@ -321,6 +325,7 @@ pub(crate) mod fixture {
             per_endpoint: 16,
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),
+            sites: Sites::default(),
         }
     }
 

@@ -6,6 +6,8 @@ mod shown;
 pub(in crate::api) mod stream;
 pub(in crate::api) mod whole;
 
+pub(in crate::api) use shown::{attempt as attempt_shown, body as body_shown, next_attempt_at, reason};
+
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -20,7 +22,7 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::domain::dialect::Dialect;
-use crate::domain::id::Node;
+use crate::domain::id::{DeliveryKey, Node};
 use crate::domain::resource::Resource;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
@@ -65,7 +67,7 @@ pub(crate) async fn cancel(context: &Context<'_>) -> Result<Reply, Problem> {
 }
 
 /// The delivery that the path names, if the caller sees its webhook.
-async fn found(context: &Context<'_>) -> Result<View, Problem> {
+pub(in crate::api) async fn found(context: &Context<'_>) -> Result<View, Problem> {
     let view = context.api.store.delivery(context.id).await?.filter(|view| context.caller.sees(&view.endpoint));
     view.ok_or(Problem::NotFound(Resource::Delivery))
 }
@@ -91,7 +93,24 @@ async fn list_of(context: &Context<'_>, dialect: &Dialect, of: Of, owned: &Owned
 /// those of one or of a provider, `?webhook=` those of a webhook.
 pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let (store, node) = (&context.api.store, context.api.store.node());
-    let mut query = context.query(&[PARAMETERS, &["tenant", "webhook"]].concat());
+    let found = match search(context, context.query(PARAMETERS_OF_ALL)).await? {
+        Some(Searched { of, filter, before, limit }) => store.deliveries(of, filter, before, limit).await?,
+        None => store::Page::default(),
+    };
+    page(context, Frame::default(), lines(node, found, row_with_owner)).await
+}
+
+/// A search over the deliveries of several tenants.
+pub(in crate::api) struct Searched {
+    pub(in crate::api) of: Of,
+    pub(in crate::api) filter: Filter,
+    pub(in crate::api) before: Option<DeliveryKey>,
+    pub(in crate::api) limit: usize,
+}
+
+/// Reads what is searched for, of the tenants that the caller may see. `None`: the query names an event that none of them has.
+pub(in crate::api) async fn search(context: &Context<'_>, mut query: Query) -> Result<Option<Searched>, Problem> {
+    let store = &context.api.store;
     let (limit, before) = (query.limit(), cursor::from_query(&mut query));
     let (filter, whose) = (filter(&mut query, store.now()), Whose::from_query(&mut query));
     let [event, webhook] = ["event", "webhook"].map(|name| query.id(name));
@@ -101,11 +120,8 @@ pub(crate) async fn list_all(context: &Context<'_>) -> Result<Reply, Problem> {
     let known = |id: String| context::webhook_of(store, &whose.owners(), &id, is_theirs);
     let webhook = webhook.map(known).transpose()?.map(|endpoint| Of::Webhook(endpoint.no));
     let tenants = whose.tenants(store).await?;
-    let found = match with_event(store, &tenants, filter, event).await? {
-        Some(filter) => store.deliveries(webhook.unwrap_or(Of::Tenants(tenants)), filter, before, limit).await?,
-        None => store::Page::default(),
-    };
-    page(context, Frame::default(), lines(node, found, row_with_owner)).await
+    let filter = with_event(store, &tenants, filter, event).await?;
+    Ok(filter.map(|filter| Searched { of: webhook.unwrap_or(Of::Tenants(tenants)), filter, before, limit }))
 }
 
 /// A filter for an event that one of the tenants has; `None` when none of them has it.
@@ -167,10 +183,13 @@ fn owned(endpoint: &Endpoint) -> Owned {
 
 const PARAMETERS: &[&str] = &["limit", "cursor", "status", "type", "code", "since", "until", "event", "test"];
 
+/// The parameters of a list over tenants.
+pub(in crate::api) const PARAMETERS_OF_ALL: &[&str] =
+    &["limit", "cursor", "status", "type", "code", "since", "until", "event", "test", "tenant", "webhook"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::id::DeliveryKey;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000);
 

@@ -93,6 +93,11 @@ impl Reply {
         Self { rest: Rest { room, ..Rest::default() }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
     }
 
+    /// The same reply, whose body takes room in memory until it is sent.
+    pub(crate) fn with_room(self, room: Option<PartyShare>) -> Self {
+        Self { rest: Rest { room, ..Rest::default() }, ..self }
+    }
+
     pub(crate) fn no_content() -> Self {
         Self::new(StatusCode::NO_CONTENT, HeaderMap::new(), Bytes::new())
     }

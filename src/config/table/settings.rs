@@ -12,14 +12,30 @@ use super::value::{Wrong, string};
 use crate::budget::{BYTES_DEFAULT, BYTES_LEAST, BYTES_MOST};
 use crate::config::checked::{Backup, Delivery, Log, LogFormat, LogLevel, Server, Storage, Tls};
 use crate::config::fault::{Faults, Location, Placed};
+use crate::config::site::{Host, Site};
 use crate::config::source::document::Table;
 use crate::config::source::pem;
+use crate::config::source::shape::Shape;
 use crate::domain::units::{Size, duration_text};
 use crate::domain::webhook::egress::{ByProxy, Proxy};
 
 /// Every key of the three tables, in the order of the documentation. The environment variables are named after them.
 pub(crate) const KEYS: [(&str, &[&str]); 3] = [
-    ("server", &["listen", "tls_cert", "tls_key", "admin_socket", "log_format", "log_level", "metrics_allow", "audit_retention"]),
+    (
+        "server",
+        &[
+            "listen",
+            "public_url",
+            "hosts",
+            "tls_cert",
+            "tls_key",
+            "admin_socket",
+            "log_format",
+            "log_level",
+            "metrics_allow",
+            "audit_retention",
+        ],
+    ),
     ("storage", &["path", "retention", "max_bytes", "backup"]),
     (
         "delivery",
@@ -44,6 +60,7 @@ pub(crate) const KEYS: [(&str, &[&str]); 3] = [
 pub(crate) fn server(mut section: Section<'_>) -> Server {
     let listen = section.table.address("listen", section.faults);
     let listen = section.note("listen", listen, LISTEN, |listen| quoted(listen)).value;
+    let (public_url, hosts) = (public_url(&mut section), hosts(&mut section));
     let tls = tls(&mut section);
     let admin_socket = section.path("admin_socket", ADMIN_SOCKET);
     check_socket(&mut section, &admin_socket);
@@ -53,7 +70,27 @@ pub(crate) fn server(mut section: Section<'_>) -> Server {
     let audit_retention = section.duration("audit_retention", 90 * DAY, DAY..=3_650 * DAY);
     section.finish();
     let log = Log { format, level };
-    Server { listen, tls, admin_socket: admin_socket.value, log, audit_retention, metrics_allow }
+    Server { listen, tls, admin_socket: admin_socket.value, log, audit_retention, metrics_allow, public_url, hosts }
+}
+
+fn public_url(section: &mut Section<'_>) -> Option<Site> {
+    section.faults.record(&section.table.path, "public_url", || Shape::Text);
+    let taken = section.table.take("public_url", section.faults, |value, _| {
+        let text = string(value, PUBLIC_URL_EXAMPLE)?;
+        Site::parse(&text).map_err(|why| Wrong::new(format!("holds `{text}`, which {why}"), PUBLIC_URL_EXAMPLE))
+    });
+    let placed = taken.map(|site| site.map(Some));
+    section.note("public_url", placed, None, |site| site.as_ref().map_or_else(String::new, quoted)).value
+}
+
+fn hosts(section: &mut Section<'_>) -> Vec<Host> {
+    section.faults.record(&section.table.path, "hosts", || Shape::list(Shape::Text));
+    let hosts = section.table.list("hosts", section.faults, HOSTS_EXAMPLE, |value| {
+        let text = string(value, format!("hosts = {HOSTS_EXAMPLE}"))?;
+        Host::parse(&text).map_err(|why| Wrong::new(format!("holds `{text}`, which {why}"), format!("hosts = {HOSTS_EXAMPLE}")))
+    });
+    let hosts = hosts.map(|list| list.map(|items| items.into_iter().map(|item| item.value).collect()));
+    section.note("hosts", hosts, Vec::new(), |hosts| quoted_list(hosts)).value
 }
 
 fn tls(section: &mut Section<'_>) -> Option<Tls> {
@@ -233,5 +270,9 @@ const CONNECT_TIMEOUT_LEAST: Duration = Duration::from_millis(10);
 const RESPONSE_CAPTURE_MOST: Size = Size::mib(1);
 
 const DNS_PORT: u16 = 53;
+
+const PUBLIC_URL_EXAMPLE: &str = "public_url = \"https://hooks.example.com\"";
+
+const HOSTS_EXAMPLE: &str = "[\"hooks.internal\"]";
 
 const PROXY_EXAMPLE: &str = "proxy = \"http://proxy.internal:3128\"";

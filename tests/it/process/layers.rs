@@ -11,7 +11,7 @@ pub(super) const ROWS: [&[&str]; 8] = [
     &["api", "deliver"],
     &["store"],
     &["wheel", "clock", "config"],
-    &["budget", "docs", "metrics"],
+    &["budget", "docs", "metrics", "ui"],
     &["domain"],
 ];
 
@@ -19,7 +19,8 @@ pub(super) const ROWS: [&[&str]; 8] = [
 pub(super) const STORE_ROWS: [&str; 8] = ["redb", "writer", "shared", "rules", "record", "message", "files", "error"];
 
 /// Names that only files with these beginnings may use, and why.
-const RESERVED: [(&str, &[&str], &str); 13] = [
+const RESERVED: [(&str, &[&str], &str); 14] = [
+    ("maud", &["ui"], "everyone else gives values to a page and gets its text"),
     ("pulldown_cmark", &["docs"], "everyone else gets a page as HTML or as text"),
     ("bincode", &["store/record"], "so that the form on disk can be replaced in one place"),
     ("redb", &["store"], "the store's interface speaks the domain"),
@@ -44,32 +45,40 @@ const RESERVED: [(&str, &[&str], &str); 13] = [
 ];
 
 /// Names that no file of these rooms may use besides what they may not import, and why: these rooms decide, and others act.
-const PURE: [(&str, &[&str], &[&str], &str); 1] = [(
-    "store/rules",
-    &["domain", "store"],
-    &[
-        "redb",
-        "tokio",
-        "clock",
-        "std::fs",
-        "std::net",
-        "std::thread",
-        "std::process",
-        "std::io",
-        "Mutex",
-        "RwLock",
-        "Instant",
-        "getrandom",
-        "random",
-        "Batch",
-        "Shared",
-        "store::handle",
-        "store::writer",
-        "store::shared",
-        "tracing",
-    ],
-    "a rule takes values and returns values, so that every engine can call it",
-)];
+const PURE: [(&str, &[&str], &[&str], &str); 2] = [
+    (
+        "ui",
+        &["domain"],
+        &["tokio", "clock", "std::fs", "std::net", "std::process", "Mutex", "RwLock", "Instant", "getrandom", "http", "tracing"],
+        "a page takes values and returns text, so that every page can be shown to a test",
+    ),
+    (
+        "store/rules",
+        &["domain", "store"],
+        &[
+            "redb",
+            "tokio",
+            "clock",
+            "std::fs",
+            "std::net",
+            "std::thread",
+            "std::process",
+            "std::io",
+            "Mutex",
+            "RwLock",
+            "Instant",
+            "getrandom",
+            "random",
+            "Batch",
+            "Shared",
+            "store::handle",
+            "store::writer",
+            "store::shared",
+            "tracing",
+        ],
+        "a rule takes values and returns values, so that every engine can call it",
+    ),
+];
 
 /// Files that may know only one part of another room, the room, that part, and why.
 const FRONTS: [(&str, &str, &str, &str); 1] =

@@ -98,7 +98,7 @@ pub(in crate::api) fn body(body: &[u8]) -> document::Body<'_> {
 }
 
 /// Why it failed for good, or why it is held.
-fn reason(view: &View) -> Option<Reason> {
+pub(in crate::api) fn reason(view: &View) -> Option<Reason> {
     match (view.delivery.state, view.endpoint.state) {
         (State::Failed { end, .. }, _) => Some(Reason::Ended(end)),
         (State::Pending(_), _) if view.status != Status::Held => None,
@@ -110,7 +110,7 @@ fn reason(view: &View) -> Option<Reason> {
 }
 
 /// A held delivery has no next attempt, and one in its endpoint's queue no time for it.
-fn next_attempt_at(view: &View) -> Option<Timestamp> {
+pub(in crate::api) fn next_attempt_at(view: &View) -> Option<Timestamp> {
     match (view.status, view.delivery.state) {
         (Status::Pending, State::Pending(QueuePosition::Due(at))) => Some(at),
         _ => None,

@@ -1,0 +1,224 @@
+//! One request of somebody who is signed in: what a page reads with, and what a form does.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method};
+use percent_encoding::percent_decode_str;
+
+use super::form::Form;
+use super::session::{By, Session};
+use super::table::{Name, Page};
+use super::{Asked, Found, deliveries, delivery, html};
+use crate::api::request::auth::{Caller, Rank};
+use crate::api::request::context::Context;
+use crate::api::request::route::{Call, Need, ROUTES};
+use crate::api::request::target::target_parts;
+use crate::api::response::problem::Problem;
+use crate::api::response::reply::Reply;
+use crate::domain::resource::Resource;
+use crate::ui::frame::{Scope, Theme, Viewer};
+use crate::ui::href::Links;
+
+/// The parameters of a page.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parameters {
+    /// `in`: the tenants that the viewer looks at.
+    pub(super) scope: Option<String>,
+    /// `attempt` of a delivery's page, and `done`, which says what the viewer just did.
+    pub(super) attempt: Option<u16>,
+    pub(super) done: Option<String>,
+    /// All others, as a call of the API takes them, with `tenant` for `in`. A field that was left empty is left out.
+    query: String,
+}
+
+impl Parameters {
+    pub(super) fn read(query: Option<&str>) -> Self {
+        let mut read = Self::default();
+        let mut others = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match &*name {
+                _ if value.is_empty() => {}
+                "in" => {
+                    others.append_pair("tenant", &value);
+                    read.scope = Some(value.into_owned());
+                }
+                "attempt" => read.attempt = value.parse().ok(),
+                "done" => read.done = Some(value.into_owned()),
+                _ => drop(others.append_pair(&name, value.trim())),
+            }
+        }
+        read.query = others.finish();
+        read
+    }
+}
+
+/// The headers of a call that names the tenants of a scope.
+pub(super) fn named(header: &'static str, scope: Option<&str>) -> Result<HeaderMap, Problem> {
+    let Some(scope) = scope else { return Ok(HeaderMap::new()) };
+    if target_parts(scope).is_none() {
+        return Err(Problem::field("?in", "is neither PROVIDER/TENANT nor PROVIDER/*"));
+    }
+    let value = HeaderValue::from_str(scope).map_err(|_| Problem::NotFound(Resource::Tenant))?;
+    let name = http::HeaderName::try_from(header).map_err(|_| Problem::NotFound(Resource::Tenant))?;
+    Ok([(name, value)].into_iter().collect())
+}
+
+/// A request of somebody who is signed in.
+pub(super) struct Visit<'a> {
+    asked: &'a Asked<'a>,
+    session: &'a Session,
+    cookie: &'a str,
+    pub(super) parameters: &'a Parameters,
+    /// The id in the path, still percent-encoded.
+    id: &'a str,
+    form: Form,
+}
+
+impl<'a> Visit<'a> {
+    pub(super) fn new(asked: &'a Asked<'a>, found: &'a Found, parameters: &'a Parameters, id: &'a str, form: Form) -> Self {
+        Self { asked, session: &found.session, cookie: &found.cookie, parameters, id, form }
+    }
+
+    /// Answers the request; what is wrong is a page too.
+    pub(super) async fn answer(&self, page: Page, caller: Result<Caller, Problem>) -> Reply {
+        let known = caller.as_ref().ok().cloned();
+        let name = name(self.session.by, known.as_ref());
+        let viewer = self.viewer(&name, known.as_ref());
+        match caller {
+            Ok(caller) => self.page(page, &viewer, caller).await,
+            Err(problem) => Err(problem),
+        }
+        .unwrap_or_else(|problem| html::within(&viewer, &problem))
+    }
+
+    async fn page(&self, page: Page, viewer: &Viewer<'_>, caller: Caller) -> Result<Reply, Problem> {
+        if self.asked.head.method == Method::POST && !self.session.sent(self.form.value("csrf")) {
+            return Err(Problem::Forbidden(OLD_FORM.into()));
+        }
+        self.asked.api.rate_limits.take_of_key(caller.key.as_deref())?;
+        caller.may(page.need.unwrap_or(Need::Operator), self.asked.way.entrance)?;
+        let id = percent_decode_str(self.id).decode_utf8().map_err(|_| Problem::NotFound(Resource::Path))?;
+        let context = self.context(caller, &id);
+        match page.name {
+            Name::SignOut => Ok(self.sign_out()),
+            Name::SetTheme => Ok(self.set_theme()),
+            Name::Home => Ok(html::see_other(&viewer.links().to("/ui/deliveries", &[]))),
+            Name::Deliveries => deliveries::show(self, viewer, &context).await,
+            Name::Delivery => delivery::show(self, viewer, &context).await,
+            Name::RetryDelivery => self.retry(viewer.links(), context).await,
+            Name::Root | Name::Asset | Name::SignIn | Name::TrySignIn | Name::UseLink => Err(Problem::NotFound(Resource::Path)),
+        }
+    }
+
+    /// Sends a page, once there is room for it.
+    pub(super) async fn page_of(&self, context: &Context<'_>, html: String) -> Result<Reply, Problem> {
+        html::page(html, &context.rooms()).await
+    }
+
+    /// The request as a call of the API reads it, without a body.
+    fn context<'c>(&'c self, caller: Caller, id: &'c str) -> Context<'c> {
+        let Asked { api, settings, way, slot, head, .. } = *self.asked;
+        let user = if let By::Link(user) = self.session.by { user } else { way.user };
+        Context {
+            api,
+            settings,
+            call: Call::ListAllDeliveries,
+            way: crate::api::request::entrance::Way { user, ..way },
+            caller,
+            slot,
+            id,
+            provider: "",
+            query: Some(&self.parameters.query),
+            headers: &head.headers,
+            is_ndjson: false,
+            body: Bytes::new(),
+        }
+    }
+
+    /// Does what a call of the API does, with its rights. Its answer is left to the page that is shown next.
+    async fn call(&self, call: Call, context: Context<'_>) -> Result<(), Problem> {
+        let need = ROUTES.iter().find(|route| route.call == call).map_or(Need::Operator, |route| route.need);
+        context.caller.may(need, self.asked.way.entrance)?;
+        let context = Context { call, query: None, ..context };
+        self.asked.api.call(call, context).await.map(drop)
+    }
+
+    async fn retry(&self, links: Links<'_>, context: Context<'_>) -> Result<Reply, Problem> {
+        let id = context.id;
+        self.call(Call::RetryDelivery, context).await?;
+        Ok(html::see_other(&links.to(&links_free(id), &[("done", "retry")])))
+    }
+
+    fn sign_out(&self) -> Reply {
+        self.asked.api.sessions.close(self.cookie);
+        let mut reply = html::see_other("/ui/login");
+        html::unset_session(&mut reply, &self.asked.site);
+        reply
+    }
+
+    fn set_theme(&self) -> Reply {
+        let mut reply = html::see_other(super::sign_in::own_path(self.form.value("to")));
+        let theme = Theme::parse(self.form.value("theme")).unwrap_or_default();
+        html::set_theme(&mut reply, theme, &self.asked.site);
+        reply
+    }
+
+    fn viewer<'v>(&'v self, name: &'v str, caller: Option<&'v Caller>) -> Viewer<'v> {
+        let scope = self.scope(caller);
+        Viewer { name, theme: self.asked.theme, scope, csrf: &self.session.csrf, here: self.asked.here() }
+    }
+
+    fn scope<'v>(&'v self, caller: Option<&'v Caller>) -> Scope<'v> {
+        let given = self.parameters.scope.as_deref();
+        match caller.map(|caller| (caller.rank, caller)) {
+            Some((Rank::Operator, _)) | None => {
+                let mut providers: Vec<&str> = self.asked.settings.providers().map(|provider| &*provider.name).collect();
+                providers.sort_unstable();
+                providers.truncate(PROVIDERS_SHOWN);
+                Scope { given, only: None, providers }
+            }
+            Some((Rank::Provider(_), caller)) => Scope { given, only: None, providers: vec![&caller.provider.name] },
+            Some((Rank::Tenant(_), caller)) => Scope { given: None, only: caller.tenant(), providers: Vec::new() },
+        }
+    }
+}
+
+/// The path of a delivery's page.
+fn links_free(id: &str) -> String {
+    Links::default().to_one("/ui/deliveries", id)
+}
+
+/// How somebody signed in, in words.
+fn name(by: By, caller: Option<&Caller>) -> String {
+    match (by, caller.and_then(|caller| caller.key.as_deref())) {
+        (By::Dev, _) => "dev".into(),
+        (By::Link(Some(user)), _) => format!("operator, uid {user}"),
+        (By::Link(None), _) => "operator".into(),
+        (By::Key(_), Some(key)) => format!("key {}", key.name),
+        (By::Key(_), None) => "key".into(),
+    }
+}
+
+const OLD_FORM: &str = "this form is of an earlier session, so nothing was done; go back, load the page again and send it";
+
+/// How many providers the choice of a scope lists. Others are reached by their name.
+const PROVIDERS_SHOWN: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_empty_is_no_filter() {
+        let read = Parameters::read(Some("type=&code=+503+&in=acme%2Ft1&attempt=2&done=retry"));
+        assert_eq!(read.query, "code=503&tenant=acme%2Ft1");
+        assert_eq!((read.scope.as_deref(), read.attempt, read.done.as_deref()), (Some("acme/t1"), Some(2), Some("retry")));
+    }
+
+    #[test]
+    fn a_scope_that_names_no_tenants_is_refused() {
+        assert!(named("Hookwheel-Tenant", Some("acme/t1")).is_ok() && named("Hookwheel-Tenant", None).is_ok());
+        for bad in ["acme", "a/b/c", "/", "a/b\r\nx: y", "../etc"] {
+            assert!(named("Hookwheel-Tenant", Some(bad)).is_err(), "{bad:?}");
+        }
+    }
+}
