@@ -49,7 +49,7 @@ pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{
     Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Counts, Filter, Fit, Of, Owners, Page, Space, Status, View,
-    WebhookFilter, WebhookView, status,
+    WebhookFilter, WebhookPage, WebhookView, status,
 };
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::backup::compact::{Compacted, compact};

@@ -187,6 +187,11 @@ fn rows(links: Links<'_>, deliveries: &Deliveries<'_>) -> Markup {
     if deliveries.rows.is_empty() {
         return none(links, deliveries);
     }
+    table(links, &deliveries.rows, deliveries.now)
+}
+
+/// A table of deliveries.
+pub(crate) fn table(links: Links<'_>, rows: &[Row<'_>], now: Timestamp) -> Markup {
     html! {
         div class="tw" {
             table role="table" class="cards" {
@@ -197,7 +202,7 @@ fn rows(links: Links<'_>, deliveries: &Deliveries<'_>) -> Markup {
                     }
                     th role="columnheader" scope="col" class="num" { "Created" }
                 } }
-                tbody role="rowgroup" { @for one in &deliveries.rows { (row(links, one, deliveries.now)) } }
+                tbody role="rowgroup" { @for one in rows { (row(links, one, now)) } }
             }
         }
     }

@@ -43,15 +43,17 @@ impl Theme {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Deliveries,
+    Webhooks,
 }
 
 impl Place {
-    const ALL: [Self; 1] = [Self::Deliveries];
+    const ALL: [Self; 2] = [Self::Deliveries, Self::Webhooks];
 
     /// Its path, its icon and its name.
     fn about(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::Deliveries => ("/ui/deliveries", "list", "Deliveries"),
+            Self::Webhooks => ("/ui/webhooks", "hook", "Webhooks"),
         }
     }
 }
@@ -89,18 +91,16 @@ impl Viewer<'_> {
 /// A whole page. `place` is the page of the rail that it belongs to.
 pub(crate) fn page(viewer: &Viewer<'_>, place: Option<Place>, title: &str, main: &Markup) -> String {
     let rail = rail(viewer, place);
-    let body = html! {
-        body class="app" { (SKIP) (rail) main id="main" tabindex="-1" { (main) } }
-    };
-    document(viewer.theme, title, &body)
+    document(viewer.theme, title, "app", &html! { (SKIP) (rail) main id="main" tabindex="-1" { (main) } })
 }
 
 /// A page without the rail, for somebody who is not signed in.
 pub(crate) fn bare(theme: Theme, title: &str, main: &Markup) -> String {
-    document(theme, title, &html! { body class="bare" { (SKIP) main id="main" { (BRAND_OF_BARE) (main) } } })
+    document(theme, title, "bare", &html! { (SKIP) main id="main" { (BRAND_OF_BARE) (main) } })
 }
 
-fn document(theme: Theme, title: &str, body: &Markup) -> String {
+/// The whole document; `look` is the class of its body.
+fn document(theme: Theme, title: &str, look: &str, body: &Markup) -> String {
     let drawings = drawings(&body.0);
     let page = html! {
         (DOCTYPE)
@@ -113,8 +113,7 @@ fn document(theme: Theme, title: &str, body: &Markup) -> String {
                 link rel="icon" href=(ICON.path()) type="image/svg+xml";
                 link rel="stylesheet" href=(STYLE.path());
             }
-            (body)
-            (drawings)
+            body class=(look) { (body) (drawings) }
         }
     };
     page.0

@@ -18,3 +18,5 @@ mod icon;
 pub(crate) mod login;
 pub(crate) mod part;
 mod text;
+pub(crate) mod webhook;
+pub(crate) mod webhooks;

@@ -15,6 +15,15 @@ pub(crate) enum Mark {
     Failed,
     Pending,
     Held,
+    /// A webhook that is sent to and answers.
+    Active,
+    /// A webhook that is sent to, and whose newest attempt or deliveries failed.
+    Failing,
+    /// A webhook that failures disabled.
+    DisabledByFailures,
+    Disabled,
+    /// A webhook that was taken out of the config file.
+    Removed,
 }
 
 impl Mark {
@@ -24,28 +33,37 @@ impl Mark {
             Self::Failed => "Failed",
             Self::Pending => "Pending",
             Self::Held => "Held",
+            Self::Active => "Active",
+            Self::Failing => "Failing",
+            Self::DisabledByFailures | Self::Disabled => "Disabled",
+            Self::Removed => "Removed",
         }
     }
 
-    /// The class of its colour, which is also the name of its icon.
-    fn class(self) -> &'static str {
+    /// The class of its colour, and the name of its icon.
+    pub(crate) fn look(self) -> (&'static str, &'static str) {
         match self {
-            Self::Succeeded => "ok",
-            Self::Failed => "bad",
-            Self::Pending => "wait",
-            Self::Held => "hold",
+            Self::Succeeded | Self::Active => ("ok", "ok"),
+            Self::Failed => ("bad", "bad"),
+            Self::Pending => ("wait", "wait"),
+            Self::Held => ("hold", "hold"),
+            Self::Failing => ("warn", "warn"),
+            Self::DisabledByFailures => ("bad", "off"),
+            Self::Disabled | Self::Removed => ("", "off"),
         }
     }
 }
 
 /// A state in a row.
 pub(crate) fn state(mark: Mark) -> Markup {
-    html! { span class={ "st " (mark.class()) } { (icon(mark.class())) (mark.word()) } }
+    let (class, name) = mark.look();
+    html! { span class={ "st " (class) } { (icon(name)) (mark.word()) } }
 }
 
 /// A state beside a heading.
 pub(crate) fn pill(mark: Mark) -> Markup {
-    html! { span class={ "st pill " (mark.class()) } { (icon(mark.class())) (mark.word()) } }
+    let (class, name) = mark.look();
+    html! { span class={ "st pill " (class) } { (icon(name)) (mark.word()) } }
 }
 
 /// How an attempt was answered.

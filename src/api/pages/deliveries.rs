@@ -44,7 +44,7 @@ async fn read(store: &Store, searched: Searched) -> Result<(store::Page, store::
     Ok((found, store.delivery_counts(of, counted).await?))
 }
 
-fn row<'a>(view: &'a View, dialect: &Dialect, webhook: &'a str, id: String) -> Row<'a> {
+pub(super) fn row<'a>(view: &'a View, dialect: &Dialect, webhook: &'a str, id: String) -> Row<'a> {
     Row {
         id,
         kind: &view.kind,

@@ -19,6 +19,8 @@ mod sign_in;
 pub(in crate::api) mod sites;
 pub(in crate::api) mod table;
 mod visit;
+mod webhook;
+mod webhooks;
 
 use std::sync::Arc;
 

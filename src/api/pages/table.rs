@@ -30,6 +30,11 @@ pub(super) enum Name {
     Deliveries,
     Delivery,
     RetryDelivery,
+    Webhooks,
+    Webhook,
+    EnableWebhook,
+    DisableWebhook,
+    TestWebhook,
 }
 
 /// The table, prepared for finding a page by its path. At most one page and one form have the same path.
@@ -100,6 +105,11 @@ pub(super) const PAGES: &[Page] = &[
     page(Verb::Get, "/ui/deliveries", Need::Read, Name::Deliveries),
     page(Verb::Get, "/ui/deliveries/{id}", Need::Read, Name::Delivery),
     page(Verb::Post, "/ui/deliveries/{id}/retry", Need::Manage, Name::RetryDelivery),
+    page(Verb::Get, "/ui/webhooks", Need::Read, Name::Webhooks),
+    page(Verb::Get, "/ui/webhooks/{id}", Need::Read, Name::Webhook),
+    page(Verb::Post, "/ui/webhooks/{id}/enable", Need::Manage, Name::EnableWebhook),
+    page(Verb::Post, "/ui/webhooks/{id}/disable", Need::Manage, Name::DisableWebhook),
+    page(Verb::Post, "/ui/webhooks/{id}/test", Need::Manage, Name::TestWebhook),
 ];
 
 #[cfg(test)]

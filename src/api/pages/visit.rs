@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::form::Form;
 use super::session::{By, Session};
 use super::table::{Name, Page};
-use super::{Asked, Found, deliveries, delivery, html};
+use super::{Asked, Found, deliveries, delivery, html, webhook, webhooks};
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
 use crate::api::request::route::{Call, Need, ROUTES};
@@ -104,7 +104,21 @@ impl<'a> Visit<'a> {
             Name::Home => Ok(html::see_other(&viewer.links().to("/ui/deliveries", &[]))),
             Name::Deliveries => deliveries::show(self, viewer, &context).await,
             Name::Delivery => delivery::show(self, viewer, &context).await,
-            Name::RetryDelivery => self.retry(viewer.links(), context).await,
+            Name::RetryDelivery => {
+                let to = viewer.links().to(&one("/ui/deliveries", &id), &[("done", "retry")]);
+                self.act(Call::RetryDelivery, context, &to).await
+            }
+            Name::Webhooks => webhooks::show(self, viewer, &context).await,
+            Name::Webhook => webhook::show(self, viewer, &context).await,
+            Name::EnableWebhook => {
+                let to = viewer.links().to(&one("/ui/webhooks", &id), &[("done", "enable")]);
+                self.act(Call::EnableWebhook, context, &to).await
+            }
+            Name::DisableWebhook => {
+                let to = viewer.links().to(&one("/ui/webhooks", &id), &[("done", "disable")]);
+                self.act(Call::DisableWebhook, context, &to).await
+            }
+            Name::TestWebhook => webhook::test(viewer, &context).await,
             Name::Root | Name::Asset | Name::SignIn | Name::TrySignIn | Name::UseLink => Err(Problem::NotFound(Resource::Path)),
         }
     }
@@ -134,18 +148,13 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// Does what a call of the API does, with its rights. Its answer is left to the page that is shown next.
-    async fn call(&self, call: Call, context: Context<'_>) -> Result<(), Problem> {
+    /// Does what a call of the API does, with its rights, and goes on to a page that shows what came of it.
+    async fn act(&self, call: Call, context: Context<'_>, to: &str) -> Result<Reply, Problem> {
         let need = ROUTES.iter().find(|route| route.call == call).map_or(Need::Operator, |route| route.need);
         context.caller.may(need, self.asked.way.entrance)?;
         let context = Context { call, query: None, ..context };
-        self.asked.api.call(call, context).await.map(drop)
-    }
-
-    async fn retry(&self, links: Links<'_>, context: Context<'_>) -> Result<Reply, Problem> {
-        let id = context.id;
-        self.call(Call::RetryDelivery, context).await?;
-        Ok(html::see_other(&links.to(&links_free(id), &[("done", "retry")])))
+        self.asked.api.call(call, context).await?;
+        Ok(html::see_other(to))
     }
 
     fn sign_out(&self) -> Reply {
@@ -182,9 +191,9 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// The path of a delivery's page.
-fn links_free(id: &str) -> String {
-    Links::default().to_one("/ui/deliveries", id)
+/// The path of the page of one thing.
+fn one(folder: &str, id: &str) -> String {
+    Links::default().to_one(folder, id)
 }
 
 /// How somebody signed in, in words.

@@ -147,3 +147,54 @@ fn counts(page: &str) -> Vec<String> {
     let counts = tabs.split("<span class=\"count").skip(1);
     counts.filter_map(|rest| Some(rest.split('>').nth(1)?.split('<').next()?.to_owned())).collect()
 }
+
+#[tokio::test]
+async fn a_disabled_webhook_is_seen_tested_and_enabled() {
+    let (service, receiver) = (Service::start(&Config::retrying(&["1h"]).tenant("bolt")).await, Receiver::start().await);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let browser = Browser::signed_in(&service, "shop-acme").await;
+    let path = format!("/ui/webhooks/{webhook}");
+    assert!(browser.page("/ui/webhooks").await.contains("Active"));
+    let tested = browser.post(&format!("{path}/test"), &[]).await;
+    assert!(tested.status == 303 && location(&tested).starts_with("/ui/deliveries/dlv_"), "{tested:?}");
+    assert!(browser.page(location(&tested)).await.contains("<span class=\"tag\">test</span>"));
+    let disabled = browser.post(&format!("{path}/disable"), &[]).await;
+    assert_eq!((disabled.status, location(&disabled)), (303, &*format!("{path}?done=disable")));
+    assert!(browser.page(location(&disabled)).await.contains("held until it is enabled"));
+    let event = acme.publish_new("order.paid").await;
+    let held = acme.delivery_when(&event, "held").await;
+    let page = browser.page(&format!("/ui/deliveries/{}", text(&held["id"]))).await;
+    assert!(page.contains("Held") && page.contains("when the webhook is enabled"), "{page}");
+    assert!(browser.page("/ui/webhooks?failing=false").await.contains(&format!("{path}/enable")), "by hand is no failure");
+    let enabled = browser.post(&format!("{path}/enable"), &[]).await;
+    assert!(browser.page(location(&enabled)).await.contains("What was held is being sent"));
+    acme.delivery_when(&event, "succeeded").await;
+    let page = browser.page(&path).await;
+    assert!(page.contains("order.paid") && page.contains("100 %"), "{page}");
+    let audit = service.operator().get("/v1/admin/audit").await.expect(200);
+    let calls: Vec<&str> = audit["data"].as_array().expect("rows").iter().filter_map(|row| row["call"].as_str()).collect();
+    assert!(calls.contains(&"POST /v1/webhooks/{id}/enable") && calls.contains(&"POST /v1/webhooks/{id}/disable"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn webhooks_in_trouble_come_first() {
+    let (service, receiver) = (Service::start(&Config::retrying(&["1h"])).await, Receiver::start().await);
+    receiver.script("/bad", [Reply::status(500)]);
+    let acme = service.acme();
+    acme.subscribe(&receiver.url("/good"), &["order.*"]).await;
+    let bad = acme.subscribe(&receiver.url("/bad"), &["order.*"]).await;
+    acme.publish_new("order.paid").await;
+    receiver.wait_for("/bad", 1, WITHIN).await;
+    receiver.wait_for("/good", 1, WITHIN).await;
+    let browser = Browser::signed_in(&service, OPERATOR).await;
+    let failing = || async { browser.page("/ui/webhooks").await.contains("</svg>Failing").then_some(()) };
+    crate::harness::eventually("the failure is noted", WITHIN, failing).await;
+    let all = browser.page("/ui/webhooks").await;
+    let [first, second] = ["/bad", "/good"].map(|path| all.find(&receiver.url(path)).expect("both are listed"));
+    assert!(first < second, "{all}");
+    let only = browser.page("/ui/webhooks?failing=true").await;
+    assert!(only.contains(&receiver.url("/bad")) && !only.contains(&receiver.url("/good")), "{only}");
+    let page = browser.page(&format!("/ui/webhooks/{bad}")).await;
+    assert!(page.contains("</svg>Failing") && page.contains("500"), "{page}");
+}

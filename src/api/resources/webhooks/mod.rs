@@ -37,11 +37,13 @@ use expand::{Expand, expand, expand_of};
 use show::Shown;
 
 pub(crate) use everywhere::list_all;
+pub(in crate::api) use everywhere::search;
 pub(crate) use filter_test::filter_test;
 pub(crate) use purge::purge;
 pub(crate) use secrets::{rotate_secret, show_secret};
 pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};
+pub(in crate::api) use {stats::of_day, trial::tested};
 
 /// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {

@@ -10,8 +10,9 @@ use crate::api::request::context::{self, Context};
 use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::delivery::tally::{Hour, Tally};
+use crate::domain::id::EndpointNo;
 use crate::domain::units::parse_duration;
-use crate::store::STATISTICS_KEPT;
+use crate::store::{STATISTICS_KEPT, Store};
 
 /// `GET /v1/webhooks/{id}/stats`: deliveries that finished within `window`, 24 h unless given. It is counted by the hour, so the
 /// hour in which the window begins counts whole.
@@ -25,6 +26,13 @@ pub(crate) async fn stats(context: &Context<'_>) -> Result<Reply, Problem> {
     let hours = Hour::from_time(now - window)..=Hour::from_time(now);
     let sum = context.api.store.tally(Arc::new([endpoint.no].into()), hours).await?;
     Ok(context::document(StatusCode::OK, dialect, &document(&sum)))
+}
+
+/// What a webhook's deliveries came to in the last 24 h.
+pub(in crate::api) async fn of_day(store: &Store, no: EndpointNo) -> Result<OfWebhook, Problem> {
+    let now = store.now();
+    let sum = store.tally(Arc::new([no].into()), Hour::from_time(now - WINDOW)..=Hour::from_time(now)).await?;
+    Ok(document(&sum))
 }
 
 fn document(tally: &Tally) -> OfWebhook {
@@ -58,7 +66,6 @@ const WINDOW_MAX: Duration = STATISTICS_KEPT;
 mod tests {
     use super::*;
     use crate::domain::delivery::tally::{Brought, Mark};
-    use crate::domain::id::EndpointNo;
 
     fn printed(ends: &[(bool, u32)]) -> String {
         let mut tally = Tally::default();

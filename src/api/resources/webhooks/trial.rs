@@ -59,10 +59,18 @@ pub(crate) async fn test_all(context: &Context<'_>) -> Result<Reply, Problem> {
 }
 
 async fn one(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<Reply, Problem> {
-    let dialect = context.dialect_of(endpoint);
+    let key = ended(context, endpoint, wish).await?;
+    whole::one(context, &context.dialect_of(endpoint), key).await
+}
+
+/// Tests the webhook that the path names, with an event of a type that it subscribes to. Returns the test's delivery.
+pub(in crate::api) async fn tested(context: &Context<'_>) -> Result<DeliveryKey, Problem> {
+    ended(context, &*context.webhook()?, &Wish { kind: None, data: None }).await
+}
+
+async fn ended(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<DeliveryKey, Problem> {
     let run = start(context, endpoint, wish).await?;
-    let key = finished(run, patience(endpoint, &dialect)).await?;
-    whole::one(context, &dialect, key).await
+    finished(run, patience(endpoint, &context.dialect_of(endpoint))).await
 }
 
 async fn start(context: &Context<'_>, endpoint: &Endpoint, wish: &Wish<'_>) -> Result<TestRun, Problem> {
