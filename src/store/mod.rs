@@ -36,7 +36,7 @@ pub(crate) use error::Error;
 pub(crate) use handle::{Follower, Machine, Options, Store};
 pub(crate) use message::audit::{Actor, AuditFilter, FileChanges, Origin, Row as AuditRow};
 pub(crate) use message::backup::{BackupEnded, BackupRunning, Manifest, SealingKey};
-pub(crate) use message::change::{Missed, Passed, Reached};
+pub(crate) use message::change::{EndedAt, Missed, Passed, Reached};
 pub(crate) use message::command::{
     Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, Recover,
     TestRun,

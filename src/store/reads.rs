@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::handle::Store;
 use super::message::audit::{AuditFilter, AuditPage};
-use super::message::change::Ended;
+use super::message::change::{Ended, EndedAt, Unsent};
 use super::message::command::Ready;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{
@@ -135,6 +135,12 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<AttemptKey>, Error> {
         self.aside(move |reader| reader.started_after(&of, after, end, limit)).await
+    }
+
+    /// At most `limit` deliveries that ended without an attempt behind `after` and up to `last`, in the order of their ends. A call looks at
+    /// a bounded number.
+    pub(crate) async fn unsent_after(&self, of: Of, after: EndedAt, last: Timestamp, limit: usize) -> Result<Unsent, Error> {
+        self.aside(move |reader| reader.unsent_after(&of, after, last, limit)).await
     }
 
     /// The first attempts of a delivery with these numbers, as many as there is room for. `None` stands for an attempt that is gone,

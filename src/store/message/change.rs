@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::domain::delivery::Delivery;
 use crate::domain::delivery::outcome::Class;
-use crate::domain::id::AttemptKey;
+use crate::domain::id::{AttemptKey, DeliveryKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::message::view::{Attempt, View};
@@ -63,4 +63,15 @@ pub(crate) struct Ended {
     pub(crate) attempts: Vec<(u64, AttemptKey)>,
     /// The number of the last attempt that was looked at.
     pub(crate) looked_to: u64,
+}
+
+/// A place among the deliveries that ended without an attempt: when one ended, to the millisecond, and which.
+pub(crate) type EndedAt = (Timestamp, DeliveryKey);
+
+/// A piece of the deliveries that ended without an attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) deliveries: Vec<DeliveryKey>,
+    /// The last one that was looked at. `None`: there are no more.
+    pub(crate) looked_to: Option<EndedAt>,
 }

@@ -20,6 +20,7 @@
 //! | `index` | scope 1, owner 4, event 8, endpoint 4 | – | index, in large batches | retention |
 //! | `attempt_index` | scope 1, owner 4, microseconds 8, event 8, endpoint 4, number 2 | – | index, in large batches | retention |
 //! | `ended` | number 8 | an attempt that ended and is not in `attempt_index` yet | finish | index |
+//! | `unsent` | milliseconds 8, event 8, endpoint 4: a delivery that ended without an attempt, and when | – | cancel, purge, delete, retention | sweep |
 //! | `endpoint` | endpoint 4 | webhook, secrets sealed; of a deleted one what its log shows | create, change, count | job, sweep |
 //! | `tenant` | tenant 4 | provider and tenant, what the config file and what the API says of it, how far its deletion has come | first use, config, PUT, DELETE | its deletion |
 //! | `provider` | provider | what the API says of it | PATCH | – |
@@ -92,6 +93,7 @@ macro_rules! other_tables {
             REVISIT revisit: &'static TimeKey => ();
             INDEX index: &'static IndexKey => ();
             ATTEMPT_INDEX attempt_index: &'static AttemptIndexKey => ();
+            UNSENT unsent: &'static DueKey => ();
             ENDPOINT endpoint: u32 => &'static [u8];
             TENANT tenant: u32 => &'static [u8];
             KEY key: &'static [u8; 32] => &'static [u8];
@@ -115,7 +117,7 @@ journaled_tables!(define);
 other_tables!(define);
 
 /// Tables that came after the version.
-pub(in crate::store) const LATER: [&str; 6] = ["hour", "audit", "provider", "attempt_index", "ended", "replay"];
+pub(in crate::store) const LATER: [&str; 7] = ["hour", "audit", "provider", "attempt_index", "ended", "replay", "unsent"];
 
 /// Runs a macro for every table that a start reads whole.
 macro_rules! small_table {
@@ -148,6 +150,7 @@ macro_rules! every_table {
         $run!($crate::store::redb::schema::INDEX);
         $run!($crate::store::redb::schema::ATTEMPT_INDEX);
         $run!($crate::store::redb::schema::ENDED);
+        $run!($crate::store::redb::schema::UNSENT);
         $run!($crate::store::redb::schema::NAME);
         $run!($crate::store::redb::schema::NAME_END);
         $run!($crate::store::redb::schema::LAST_TIME);
@@ -159,7 +162,7 @@ macro_rules! every_table {
 pub(in crate::store) use every_table;
 
 /// Their names.
-pub(in crate::store) const NAMES: [&str; 26] = [
+pub(in crate::store) const NAMES: [&str; 27] = [
     "meta",
     "state",
     "event",
@@ -174,6 +177,7 @@ pub(in crate::store) const NAMES: [&str; 26] = [
     "index",
     "attempt_index",
     "ended",
+    "unsent",
     "endpoint",
     "tenant",
     "key",

@@ -17,7 +17,7 @@ use super::schema::{self, COUNTERS, ENDED, FINDING, JOURNALED, SECOND, STATE, ev
 use crate::domain::id::EventKey;
 use crate::store::error::Error;
 use crate::store::message::finding::Finding;
-use crate::store::record::key::{AttemptIndexKey, HourKey, IndexKey, TimeKey};
+use crate::store::record::key::{AttemptIndexKey, DueKey, HourKey, IndexKey, TimeKey};
 use crate::store::record::{self, Counters};
 
 /// The tables of one batch, opened when first asked for.

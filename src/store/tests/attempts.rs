@@ -1,5 +1,7 @@
 //! Lists of attempts: in the order of their starts, wherever the attempts stand, and whatever takes some of them away.
 
+mod followed;
+
 use std::collections::BTreeSet;
 
 use ::redb::ReadableDatabase;

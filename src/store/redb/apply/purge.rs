@@ -16,6 +16,7 @@ use crate::store::message::audit::shown::Done;
 use crate::store::message::audit::{Origin, shown};
 use crate::store::message::command::{Dropped, Purge};
 use crate::store::record::Job;
+use crate::store::record::key::due_key;
 use crate::store::redb::batch::Batch;
 use crate::store::rules::resend::{self, Stopped};
 use crate::store::rules::waiting;
@@ -72,6 +73,7 @@ impl Batch<'_, '_> {
             self.disarm(delivery.key, at);
         }
         self.write_row(&delivery, newest)?;
+        self.tables.unsent()?.insert(&due_key(self.now, delivery.key), ())?;
         self.changed(&delivery, newest.and_then(|newest| newest.error), None)?;
         self.finished(&delivery)
     }

@@ -16,7 +16,7 @@ use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey, TenantNo}
 use crate::domain::time::Timestamp;
 use crate::store::error::{Error, intact};
 use crate::store::record::StoredEvent;
-use crate::store::record::key::{DELIVERY_ROW, TimeKey, log_key, read_log_key, read_time_key, time_key};
+use crate::store::record::key::{DELIVERY_ROW, DueKey, TimeKey, due_key, log_key, read_log_key, read_time_key, time_key};
 use crate::store::redb::apply::publish::{NameOf, event_name};
 use crate::store::redb::background::relist::attempt_in;
 use crate::store::redb::batch::Batch;
@@ -59,12 +59,13 @@ impl Batch<'_, '_> {
         if due || over {
             let names = due && self.forget_names()?;
             let hours = due && self.forget_hours()?;
+            let unsent = due && self.forget_unsent()?;
             let audit = due && self.forget_audit(minute)?;
             let held = due && self.expire_held(minute || self.memory.sweep.is_first())?;
             let aged = due && self.sweep_aged()?;
             let own = due && self.sweep_own_ages(minute || self.memory.sweep.is_first())?;
             let evicted = over && self.evict_in_turn()?;
-            self.memory.sweep.more = names || hours || audit || held || aged || own || evicted;
+            self.memory.sweep.more = names || hours || unsent || audit || held || aged || own || evicted;
             self.memory.sweep.begun |= due;
         } else if !aging {
             // What is left waits for the first minute after the doubt: a writer that looked at once again would never sleep.
@@ -319,6 +320,20 @@ impl Batch<'_, '_> {
             self.tables.remove::<Name>(name)?;
         }
         Ok(())
+    }
+
+    /// Ends without an attempt that are older than what has ended is kept; true when there are more.
+    fn forget_unsent(&mut self) -> Result<bool, Error> {
+        let first_kept = AttemptKey::first_at(self.now - self.memory.limits.retention);
+        let end = due_key(first_kept.started_at, first_kept.delivery);
+        let mut found: Vec<DueKey> = Vec::new();
+        for row in self.tables.unsent()?.range::<&DueKey>(..&end)?.take(NAMES) {
+            found.push(*row?.0.value());
+        }
+        for key in &found {
+            self.tables.unsent()?.remove(key)?;
+        }
+        Ok(found.len() == NAMES)
     }
 
     /// Idempotency keys whose day has passed; true when there are more.

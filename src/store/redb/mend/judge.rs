@@ -18,7 +18,7 @@ pub(in crate::store) fn row(table: &'static str, key: &[u8], value: &[u8]) -> Re
         "meta" | "state" => single(table, key, value),
         "event" => record::read_event(EventKey(long(table, key)?), Node(0), value).map(drop),
         "log" => log(fixed(table, key)?, value),
-        "due" => plausible(table, read_due_key(&fixed(table, key)?).0),
+        "due" | "unsent" => plausible(table, read_due_key(&fixed(table, key)?).0),
         "revisit" => plausible(table, read_time_key(&fixed(table, key)?).0),
         "name_end" => plausible(table, read_time_key(&fixed(table, key)?).0),
         "backlog" => backlog(table, value),

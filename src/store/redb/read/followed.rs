@@ -8,13 +8,15 @@ use std::ops::Bound;
 
 use super::Reader;
 use super::snapshot::{IdAndType, LOOK, Snapshot};
-use crate::domain::id::{AttemptKey, EventKey};
+use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
-use crate::store::message::change::{Change, Ended, Passed};
+use crate::store::message::change::{Change, Ended, EndedAt, Passed, Unsent};
 use crate::store::message::view::{Of, View, status};
-use crate::store::record::key::{AttemptIndexKey, Scope, attempt_index_key, read_attempt_index_key};
-use crate::store::redb::schema::{self, ATTEMPT_INDEX};
+use crate::store::record::key::{
+    AttemptIndexKey, DueKey, Scope, attempt_index_key, due_key, read_attempt_index_key, read_due_key,
+};
+use crate::store::redb::schema::{self, ATTEMPT_INDEX, UNSENT};
 use crate::store::shared::index_tail::EndedAttempt;
 
 impl Reader {
@@ -70,6 +72,30 @@ impl Reader {
         }
         Ok(found.into_iter().take(limit).collect())
     }
+
+    /// At most `limit` deliveries that lists of `of` show and that ended without an attempt behind `after` and up to `last`, in the order
+    /// of their ends. A call looks at a bounded number.
+    pub(crate) fn unsent_after(&self, of: &Of, after: EndedAt, last: Timestamp, limit: usize) -> Result<Unsent, Error> {
+        let scopes: HashSet<Scope> = self.delivery_scopes(of).into_iter().collect();
+        let snapshot = Snapshot::of(self, &[])?;
+        let mut unsent = Unsent::default();
+        let (first, last) = (due_key(after.0, after.1), due_key(last, MOST));
+        if first >= last {
+            return Ok(unsent);
+        }
+        let table = schema::read(snapshot.txn(), UNSENT)?;
+        for row in table.range::<&DueKey>((Bound::Excluded(&first), Bound::Included(&last)))?.take(LOOK) {
+            let (at, key) = read_due_key(row?.0.value());
+            let owner = snapshot.webhook(key.endpoint)?.map(|endpoint| Scope::Tenant(endpoint.tenant_no));
+            let is_theirs = scopes.contains(&Scope::Endpoint(key.endpoint)) || owner.is_some_and(|owner| scopes.contains(&owner));
+            unsent.deliveries.extend(is_theirs.then_some(key));
+            unsent.looked_to = Some((at, key));
+            if unsent.deliveries.len() == limit {
+                break;
+            }
+        }
+        Ok(unsent)
+    }
 }
 
 impl Snapshot<'_> {
@@ -95,6 +121,9 @@ impl Snapshot<'_> {
         Ok(name)
     }
 }
+
+/// The last delivery that there could be.
+const MOST: DeliveryKey = DeliveryKey { event: EventKey::MAX, endpoint: EndpointNo(u32::MAX) };
 
 /// The first attempt that there could be.
 pub(in crate::store) const LEAST: AttemptKey = AttemptKey::first_at(Timestamp::EPOCH);
