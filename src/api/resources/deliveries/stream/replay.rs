@@ -9,7 +9,7 @@ use super::cursor::Place;
 use super::frame::{Frame, Look};
 use crate::api::response::problem::Problem;
 use crate::domain::id::{AttemptKey, DeliveryKey};
-use crate::store::{AttemptView, Filter, Fit, Of, Reached, Store, View};
+use crate::store::{AttemptView, EndedAt, Filter, Fit, Of, Reached, Store, View};
 
 /// The reading of one gap.
 pub(super) struct Replay {
@@ -23,10 +23,12 @@ pub(super) struct Replay {
     found: VecDeque<(AttemptKey, Reached)>,
 }
 
-/// How the next attempts are found.
+/// What is found next, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// In the order of commits, behind the attempt with this number.
+    /// First the deliveries that ended without an attempt, behind this place.
+    Unsent(EndedAt),
+    /// Then the attempts: in the order of commits, behind the attempt with this number.
     Numbers(u64),
     /// In the order of starts, behind this attempt.
     Starts(AttemptKey),
@@ -35,9 +37,8 @@ enum Step {
 
 impl Replay {
     pub(super) fn new(of: Of, since: Reached, until: Reached) -> Self {
-        let is_known = since.attempts <= until.attempts;
-        let step = if is_known { Step::Numbers(since.attempts) } else { Step::by_starts(since) };
-        Self { of, since, until, step, found: VecDeque::new() }
+        let first = AttemptKey::first_at(since.at);
+        Self { of, since, until, step: Step::Unsent((since.at, first.delivery)), found: VecDeque::new() }
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -58,6 +59,9 @@ impl Replay {
         room: usize,
         into: &mut Vec<u8>,
     ) -> Result<Option<usize>, Problem> {
+        if let Step::Unsent(after) = self.step {
+            return self.print_unsent(after, store, filter, look, into).await.map(|()| None);
+        }
         if self.found.is_empty() {
             self.find(store).await?;
         }
@@ -92,10 +96,32 @@ impl Replay {
         Ok(None)
     }
 
+    /// Prints deliveries that ended without an attempt. A reader that breaks off meanwhile begins with them again.
+    async fn print_unsent(
+        &mut self,
+        after: EndedAt,
+        store: &Store,
+        filter: &Filter,
+        look: Look,
+        into: &mut Vec<u8>,
+    ) -> Result<(), Problem> {
+        let unsent = store.unsent_after(self.of.clone(), after, self.until.at, CHUNK / 2).await?;
+        self.step = match unsent.looked_to {
+            Some(last) => Step::Unsent(last),
+            None if self.since.attempts <= self.until.attempts => Step::Numbers(self.since.attempts),
+            None => Step::by_starts(self.since),
+        };
+        let views = store.deliveries_by_key(unsent.deliveries).await?;
+        for view in views.into_iter().flatten().filter(|view| filter.holds(view)) {
+            into.extend_from_slice(&Frame::delivery(store.node(), &view, &self.place()).text(look));
+        }
+        Ok(())
+    }
+
     /// Finds the next attempts.
     async fn find(&mut self, store: &Store) -> Result<(), Problem> {
         match self.step {
-            Step::Done => {}
+            Step::Unsent(_) | Step::Done => {}
             Step::Numbers(after) if after >= self.until.attempts => self.step = Step::Done,
             Step::Numbers(after) => match store.ended_after(self.of.clone(), after, self.until.attempts).await? {
                 Some(ended) => {

@@ -45,6 +45,8 @@ pub(super) struct Ring {
     /// Drawn at the begin. 0 for a ring that nobody fills.
     id: u32,
     rows: VecDeque<Arc<Row>>,
+    /// A reader that is so many rows behind loses what is older.
+    rows_max: usize,
     bytes: usize,
     /// The number of the newest row.
     newest: u64,
@@ -111,7 +113,7 @@ impl Ring {
     /// A ring of rows behind `reached`.
     pub(super) fn begin(reached: Reached) -> Result<Self, Problem> {
         let id = u32::from_be_bytes(random::bytes()?).max(1);
-        Ok(Self { id, reached, ..Self::default() })
+        Ok(Self { id, reached, rows_max: ROWS_MAX, ..Self::default() })
     }
 
     /// Whether somebody fills it.
@@ -131,7 +133,7 @@ impl Ring {
         let row = Row { view, frame, place, number };
         self.bytes += row.bytes();
         self.rows.push_back(Arc::new(row));
-        while (self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX)
+        while (self.rows.len() > self.rows_max || self.bytes > BYTES_MAX)
             && let Some(oldest) = self.rows.pop_front()
         {
             self.bytes -= oldest.bytes();
@@ -232,7 +234,7 @@ impl At {
     }
 }
 
-/// A reader that is so many rows behind loses what is older.
+/// The most rows of a ring.
 const ROWS_MAX: usize = 10_000;
 
 /// Rows with large responses are fewer.
@@ -240,3 +242,154 @@ const BYTES_MAX: usize = 32 << 20;
 
 /// So many rows are looked at under the lock.
 const READ_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::delivery::{Delivery, QueuePosition};
+    use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, Node};
+    use crate::domain::time::Timestamp;
+    use crate::domain::webhook::endpoint::fixture::endpoint;
+    use crate::store::{Filter, Status};
+
+    fn ring(rows_max: usize) -> Ring {
+        Ring { rows_max, ..Ring::begin(Reached { attempts: 5, at: Timestamp::from_secs(9) }).expect("random bytes") }
+    }
+
+    fn tenant(number: u8) -> Owned {
+        Owned { provider: "acme".into(), tenant: format!("t{number}").into() }
+    }
+
+    fn view(number: u64, tenant: u8) -> Arc<View> {
+        let key = DeliveryKey { event: EventKey(number), endpoint: EndpointNo(1) };
+        let mut endpoint = endpoint(&["*"]);
+        endpoint.tenant = self::tenant(tenant).tenant;
+        let delivery = Delivery::published(key, QueuePosition::Backlog(number));
+        let (event_id, kind) = ("evt_1".into(), if number % 2 == 0 { "a.even".into() } else { "a.odd".into() });
+        Arc::new(View { delivery, event_id, kind, endpoint: Arc::new(endpoint), status: Status::Pending, error: None })
+    }
+
+    fn add(ring: &mut Ring, number: u64, tenant: u8) {
+        let (view, place) =
+            (view(number, tenant), ring.next_place(Reached { attempts: 5 + number, at: Timestamp::from_secs(number) }));
+        let frame = Frame::delivery(Node(1), &view, &place);
+        ring.add(view, frame, place);
+    }
+
+    fn asked(scope: Scope) -> Asked {
+        Asked { scope, filter: Filter::default(), webhook: None }
+    }
+
+    /// Reads to the end: the events that are shown, and how many rows were lost.
+    fn read(ring: &Ring, at: &mut At, asked: &Asked) -> (Vec<u64>, u64) {
+        let (mut shown, mut lost) = (Vec::new(), 0);
+        loop {
+            let found = ring.read(&asked.scope, &at.place).expect("the same ring");
+            for row in &found.rows {
+                let (missed, is_shown) = at.pass(row, asked);
+                lost += missed;
+                shown.extend(is_shown.then_some(row.view.delivery.key.event.0));
+            }
+            let is_end = found.is_end();
+            lost += at.pass_end(found);
+            if is_end {
+                return (shown, lost);
+            }
+        }
+    }
+
+    #[test]
+    fn a_reader_that_falls_behind_is_told_exactly_what_it_lost() {
+        let (mut ring, asked) = (ring(10), asked(Scope::Tenant(tenant(1))));
+        let (mut at, _) = ring.enter(&asked.scope, None);
+        (0..30).for_each(|number| add(&mut ring, number, u8::from(number % 3 == 0)));
+        assert_eq!(read(&ring, &mut at, &asked), (vec![21, 24, 27], 7));
+        (30..60).for_each(|number| add(&mut ring, number, 7));
+        assert_eq!(read(&ring, &mut at, &asked), (vec![], 0), "what others lost is none of its business");
+        add(&mut ring, 60, 1);
+        (61..90).for_each(|number| add(&mut ring, number, 7));
+        assert_eq!(read(&ring, &mut at, &asked), (vec![], 1), "also when nothing of its own came behind");
+    }
+
+    #[test]
+    fn rows_that_never_came_are_lost_too() {
+        let (mut ring, asked) = (ring(10), asked(Scope::All));
+        let (mut at, _) = ring.enter(&asked.scope, None);
+        add(&mut ring, 1, 1);
+        ring.miss(&Missed { endpoint: view(1, 1).endpoint.clone(), rows: 4 });
+        assert_eq!(read(&ring, &mut at, &asked), (vec![1], 4));
+        add(&mut ring, 2, 1);
+        assert_eq!(read(&ring, &mut at, &asked), (vec![2], 0), "each is told once");
+    }
+
+    #[test]
+    fn large_rows_give_way_sooner() {
+        let mut ring = ring(1_000);
+        add(&mut ring, 0, 1);
+        ring.bytes = BYTES_MAX;
+        add(&mut ring, 1, 1);
+        assert_eq!((ring.rows.len(), ring.first()), (1, 2));
+    }
+
+    #[test]
+    fn filters_are_each_readers_own() {
+        let mut ring = ring(10);
+        let even = Filter { kind: crate::domain::webhook::pattern::Pattern::parse("a.even").ok(), ..Filter::default() };
+        let readers = [
+            asked(Scope::All),
+            Asked { filter: even, ..asked(Scope::All) },
+            Asked { webhook: Some(EndpointNo(9)), ..asked(Scope::All) },
+        ];
+        let mut places: Vec<At> = readers.iter().map(|asked| ring.enter(&asked.scope, None).0).collect();
+        (0..4).for_each(|number| add(&mut ring, number, 1));
+        let shown = readers.iter().zip(&mut places).map(|(asked, at)| read(&ring, at, asked));
+        assert_eq!(shown.collect::<Vec<_>>(), [(vec![0, 1, 2, 3], 0), (vec![0, 2], 0), (vec![], 0)]);
+    }
+
+    #[test]
+    fn another_ring_is_read_on_from_the_log() {
+        let (mut old, mut new) = (ring(3), ring(3));
+        new.id = old.id.wrapping_add(1).max(1);
+        (0..9).for_each(|number| add(&mut old, number, 1));
+        let seen = |row| Place { ring: old.id, row, reached: Reached { attempts: 7, at: Timestamp::EPOCH } };
+        assert!(new.enter(&Scope::All, Some(seen(9))).1.is_some() && new.read(&Scope::All, &seen(9)).is_none());
+        assert_eq!(old.enter(&Scope::All, Some(seen(4))).1, Some(seen(4).reached), "the ring has passed it by");
+        let (mut at, missed) = old.enter(&Scope::All, Some(seen(7)));
+        assert_eq!((missed, read(&old, &mut at, &asked(Scope::All))), (None, (vec![7, 8], 0)));
+        assert!(old.enter(&Scope::All, Some(seen(99))).1.is_some(), "no row has that number yet");
+    }
+
+    proptest! {
+        /// Whatever comes and whenever it is read, a reader is shown each row of its scope once and in order, or is told that it is lost.
+        #[test]
+        fn what_is_shown_and_lost_is_all_that_came(
+            steps in proptest::collection::vec((0..3u8, 0..12usize, any::<bool>()), 1..40),
+            rows_max in 1..20usize,
+        ) {
+            let mut ring = ring(rows_max);
+            let scopes = [Scope::All, Scope::Provider("acme".into()), Scope::Tenant(tenant(1))];
+            for scope in scopes {
+                let asked = asked(scope.clone());
+                let (mut at, _) = ring.enter(&scope, None);
+                let (mut came, mut shown, mut lost, mut number) = (Vec::new(), Vec::new(), 0, 0);
+                for (tenant, count, comes_back) in &steps {
+                    for _ in 0..*count {
+                        number += 1;
+                        add(&mut ring, number, *tenant);
+                        came.extend((*tenant == 1 || scope.is_of_many()).then_some(number));
+                    }
+                    let (more, missed) = read(&ring, &mut at, &asked);
+                    lost += missed;
+                    shown.extend(more);
+                    if *comes_back {
+                        at = ring.enter(&scope, Some(at.place)).0;
+                    }
+                }
+                prop_assert_eq!(shown.len() as u64 + lost, came.len() as u64);
+                prop_assert!(shown.is_sorted_by(|a, b| a < b) && shown.iter().all(|one| came.contains(one)));
+            }
+        }
+    }
+}
