@@ -21,6 +21,7 @@ mod relay;
 mod report;
 mod run;
 mod site;
+mod streams;
 mod turns;
 
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) load: Load,
     /// The one run to make; `None`: all.
     pub(crate) only: Option<Run>,
+    /// How many live streams of hookwheel are read meanwhile.
+    pub(crate) streams: u32,
 }
 
 /// Why nothing could be measured.

@@ -9,7 +9,7 @@ use super::receiver::Receiver;
 use super::relay::Relay;
 use super::report::{Measured, Run, per};
 use super::site::Site;
-use super::{Error, Plan};
+use super::{Error, Plan, streams};
 
 /// Makes one run of a plan.
 pub(super) fn measure(run: Run, plan: &Plan) -> Result<Measured, Error> {
@@ -18,6 +18,9 @@ pub(super) fn measure(run: Run, plan: &Plan) -> Result<Measured, Error> {
     let relay = Relay::start(run, plan, &load, receiver.port)?;
     // Forward-only looks at no key, and gets a text of the same length.
     let key = relay.site.as_ref().map_or_else(|| "0".repeat(64), |site| site.publisher_key.clone());
+    if run == Run::Store {
+        streams::read(plan.streams, relay.address, &key)?;
+    }
     let before = spent(&relay);
     let published = publish(relay.address, &key, load, receiver.book.clone())?;
     let received = receiver.finish(published.events);

@@ -70,6 +70,10 @@ pub(crate) struct Bench {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=BATCH_MAX))]
     batch: u64,
 
+    /// How many live streams are read off meanwhile
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=STREAMS_MAX))]
+    streams: u32,
+
     /// Where the store lies [default: the current folder]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -113,9 +117,10 @@ impl Bench {
             fan_out: self.fan_out,
             data: self.data()?,
         };
+        let streams = self.streams;
         let dir = self.dir.unwrap_or_else(|| ".".into());
         let dir = fs::canonicalize(&dir).map_err(|cause| file_failure("use the folder", &dir, &cause))?;
-        Ok(Plan { dir, load, only: self.only.map(Only::run) })
+        Ok(Plan { dir, load, only: self.only.map(Only::run), streams })
     }
 
     /// The failing share hangs, resets and answers 500 in turn.
@@ -188,6 +193,9 @@ fn share(text: &str) -> Result<f64, String> {
     let read = text.parse().ok().filter(|share| (0.0..1.0).contains(share));
     read.ok_or_else(|| "a share is a number from 0 to less than 1, as in 0.2".into())
 }
+
+/// The API keeps so many open.
+const STREAMS_MAX: i64 = 1_000;
 
 /// The API takes 2,048 at once; some are for whoever asks for the status.
 const CONNECTIONS_MAX: i64 = 2_000;
