@@ -66,10 +66,12 @@ pub(in crate::api) struct Live {
 struct State {
     ring: Ring,
     readers: usize,
+    /// The number of the last reader that came.
+    last: u64,
 }
 
 /// The place of one reader among the streams. Dropping it gives the place back.
-pub(in crate::api) struct Seat(Arc<Live>);
+pub(in crate::api) struct Seat(Arc<Live>, u64);
 
 impl Live {
     pub(in crate::api) fn new(readers_max: usize) -> Arc<Self> {
@@ -98,7 +100,8 @@ impl Live {
         let mut state = self.lock();
         let is_free = state.readers < self.readers_max;
         state.readers += usize::from(is_free);
-        is_free.then(|| Seat(self.clone()))
+        state.last += 1;
+        is_free.then(|| Seat(self.clone(), state.last))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

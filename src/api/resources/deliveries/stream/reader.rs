@@ -92,7 +92,7 @@ impl Stream {
             if self.bell.changed().await.is_err() {
                 pending::<()>().await;
             }
-            sleep(GATHER).await;
+            sleep(GATHER + SPREAD * u32::try_from(self.seat.1 % SPREAD_OVER).unwrap_or(0)).await;
         };
         tokio::select! {
             () = rung => {}
@@ -220,6 +220,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// How long a reader waits for more when there is a row, so that many rows are one write.
 const GATHER: Duration = Duration::from_millis(30);
+
+/// Readers wait differently long, so that they do not all print at the same moment, which attempts would feel.
+const SPREAD: Duration = Duration::from_millis(2);
+const SPREAD_OVER: u64 = 16;
 
 /// The longest frame that tells of lost rows.
 const LOST_BYTES: usize = 128;
