@@ -307,6 +307,7 @@ impl Api {
             Call::ListEvents => resources::events::list(context).await,
             Call::ShowEvent => resources::events::show(context).await,
             Call::ExplainEvent => resources::explain::explain(context).await,
+            Call::ReplayEvent => resources::publish::again::replay(context).await,
             Call::CreateWebhook => resources::webhooks::create(context).await,
             Call::ListWebhooks => resources::webhooks::list(context).await,
             Call::ShowWebhook => resources::webhooks::show(context).await,
@@ -376,7 +377,7 @@ impl Call {
     fn body_bytes_max(self, is_ndjson: bool) -> usize {
         match self {
             Self::Publish if is_ndjson => NDJSON_BYTES_MAX,
-            Self::Publish => EVENT_BYTES_MAX,
+            Self::Publish | Self::ReplayEvent => EVENT_BYTES_MAX,
             Self::TestFilter => EVENT_BYTES_MAX + BODY_BYTES_MAX,
             Self::PutEventType => EVENT_TYPE_BYTES_MAX,
             Self::ImportEventTypes => DOCUMENT_BYTES_MAX,

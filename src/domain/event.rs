@@ -49,8 +49,32 @@ pub(crate) struct Event {
     /// What was wrong with the data by the schema of its type, as a JSON array of objects with `pointer` and `detail`. Empty when
     /// nothing was, or when no schema was asked.
     pub(crate) schema_errors: Box<str>,
+    /// The events that it was made of, and that were made of it. `None`, as for nearly every event: there is none.
+    pub(crate) links: Option<Box<Links>>,
     pub(crate) content: Content,
 }
+
+/// How an event belongs to others, since it was published again, perhaps with other data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Links {
+    /// The id of the event that it is a replay of.
+    pub(crate) replay_of: Option<Box<str>>,
+    /// The ids of its own replays, oldest first: the newest [`REPLAYS_KEPT`].
+    pub(crate) replays: Vec<Box<str>>,
+}
+
+impl Links {
+    /// Notes one more replay of the event.
+    pub(crate) fn add_replay(&mut self, id: Box<str>) {
+        if self.replays.len() >= REPLAYS_KEPT {
+            self.replays.remove(0);
+        }
+        self.replays.push(id);
+    }
+}
+
+/// How many replays an event names.
+pub(crate) const REPLAYS_KEPT: usize = 20;
 
 impl Event {
     /// The most bytes of memory that an event takes whose record has `length` bytes.
@@ -151,6 +175,7 @@ pub(crate) mod fixture {
             channels: Channels::default(),
             test: false,
             schema_errors: "".into(),
+            links: None,
             content: Content::new(vec![b'x'; bytes], Some(0..bytes), b""),
         }
     }
@@ -168,6 +193,16 @@ mod tests {
         for key in ["", " ", " a", "a ", "a\tb", "a\nb", "é", "\u{7f}", &"x".repeat(256)] {
             assert!(check_idempotency_key(key).is_err(), "{key:?}");
         }
+    }
+
+    #[test]
+    fn an_event_names_its_newest_replays() {
+        let mut links = Links::default();
+        (0..=REPLAYS_KEPT).for_each(|number| links.add_replay(number.to_string().into()));
+        assert_eq!(
+            (links.replays.len(), &*links.replays[0], links.replays.last().map(|last| &**last)),
+            (REPLAYS_KEPT, "1", Some("20"))
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::message::audit::Origin;
 use super::message::command::{
     Asked, By, DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp,
 };
-use super::message::publication::Publication;
-use super::message::replay::{NewReplay, Replay, ReplayOp, ReplaySlice};
+use super::message::publication::{Accepted, Publication};
+use super::message::replay::{EventReplay, NewReplay, NotReplayed, Replay, ReplayOp, ReplaySlice};
 use super::message::session::{NewConnection, Opened};
 use super::message::tenant::{NewTenant, Tenant};
 use super::redb::backup::online::{Begun, NotBegun};
@@ -217,6 +217,14 @@ impl Commands<'_> {
     /// Has a replay send nothing more.
     pub(crate) async fn cancel_replay(self, replay: &Replay) -> Result<Arc<Replay>, Denied> {
         self.replay_op(&replay.owned, ReplayOp::Cancel(replay.no)).await
+    }
+
+    /// Publishes an event again as a new one. Both name the other.
+    pub(crate) async fn replay_event(self, replay: EventReplay) -> Result<Accepted, NotReplayed> {
+        let (line, bytes) =
+            (self.store.inbox.line(&replay.publication.provider, replay.publication.listed_under()), replay.publication.bytes());
+        let asked = self.store.ask_with(line, bytes, |to| Op::ReplayEvent(Box::new(replay), self.by.clone(), to)).await;
+        asked.map_err(NotReplayed::Denied)?
     }
 
     async fn replay_op(self, owned: &Owned, op: ReplayOp) -> Result<Arc<Replay>, Denied> {

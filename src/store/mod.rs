@@ -44,7 +44,7 @@ pub(crate) use message::command::{
 pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
-pub(crate) use message::replay::{NewReplay, Replay, ReplayFilter, ReplayState};
+pub(crate) use message::replay::{EventReplay, NewReplay, NotReplayed, Replay, ReplayFilter, ReplayState};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{
@@ -138,6 +138,8 @@ pub(crate) enum Denied {
     UidTakenByApi { webhook: Box<str>, uid: Box<str>, holder: Box<str> },
     #[error("this key, or a revoked one, has made {0} webhooks, which is the limit; delete one first")]
     TooMany(u32),
+    #[error("no such event")]
+    NoEvent,
     #[error("no such replay")]
     NoReplay,
     #[error("the replay has ended already")]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::handle::Store;
 use super::message::replay::{Replay, ReplayFilter, ReplaySlice, WAITING_MAX};
-use super::redb::read::replay::Way;
+use super::redb::read::recover::replay::Way;
 use super::{Denied, Error, Owned};
 use crate::domain::id::ReplayNo;
 use crate::domain::rate::Rate;
@@ -54,7 +54,10 @@ impl Store {
         for replay in running {
             match self.replay_one(&replay, paces).await {
                 Ok(next) => wait = wait.min(next),
-                Err(fault) => tracing::error!("deliveries to send again cannot be read: {fault}"),
+                Err(fault) => {
+                    tracing::error!("deliveries to send again cannot be read: {fault}");
+                    tokio::time::sleep(AFTER_FAULT).await;
+                }
             }
         }
         wait
@@ -69,10 +72,10 @@ impl Store {
             return Ok(pace.map_or(LOOK_AGAIN, |(rate, pace)| pace.wait(rate, now)));
         }
         let waiting = replay.waiting(|no| self.webhook_no(no).is_some_and(|webhook| webhook.is_active()));
-        if waiting > WAITING_MAX / 2 {
+        if waiting > WAITING_MAX - SLICE {
             return Ok(LOOK_AGAIN);
         }
-        let limit = allowed.min((WAITING_MAX - waiting) as usize);
+        let limit = allowed.min(SLICE as usize);
         let sent = self.send_piece(replay, limit).await?;
         if let Some(rate) = replay.rate {
             paces.entry(replay.no).and_modify(|pace| pace.spend(rate, sent, now));
@@ -135,8 +138,14 @@ fn burst(rate: Rate) -> usize {
 /// What may be sent at once is a tenth of a second's worth.
 const BURST: Duration = Duration::from_millis(100);
 
+/// How many deliveries one commit sends again. New events wait for that commit.
+const SLICE: u32 = 64;
+
 /// How often a replay looks that waits for room, for the disk, or for its endpoints.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// How long to wait when the store could not be read. The log tells of it each time.
+const AFTER_FAULT: Duration = Duration::from_secs(10);
 
 /// How long to sleep while no replay runs. A new one rings the bell.
 const IDLE: Duration = Duration::from_secs(60);

@@ -324,6 +324,16 @@ enum Recovered {
     Missed,
 }
 
+/// What is different from the event that is published again.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct EventReplay {
+    /// Absent: the data of the old event.
+    data: Option<Value>,
+    /// The id of the only webhook that gets it. Absent: those that match.
+    webhook: Option<String>,
+}
+
 /// What is sent again, and how fast.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]

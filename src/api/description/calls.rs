@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::answers::{EventFeed, ExplainedPage, OpenApi, Page, RotatedWebhook, Tests, Webhook, WholeEvent};
 use super::bodies::{
-    BackupPath, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewReplay, NewWebhook, Nothing,
+    BackupPath, EventReplay, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewReplay, NewWebhook, Nothing,
     OpenApiDocument, ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
 };
 use super::operation::{Operation, Tag, operation};
@@ -57,6 +57,15 @@ fn of_events(call: Call) -> Option<Operation> {
             .query("wait", "How long to wait for an event where there is none yet, at most `60s`.", duration())
             .answer::<EventFeed>(200, "A page of events."),
         Call::ShowEvent => of("getEvent", "Show an event").answer::<WholeEvent>(200, "The event."),
+        Call::ReplayEvent => of("replayEvent", "Publish an event again, perhaps with other data")
+            .more(
+                "A new event with an id of its own, with the type, attributes, channels and `occurred_at` of the old one; `replay_of` and \
+                 `replays` link both. Without `webhook` those get it that match now; a webhook that is named gets it whatever it \
+                 subscribes to.",
+            )
+            .body_or_none::<EventReplay>()
+            .answer::<Accepted<'_>>(202, "It is on disk.")
+            .refuses(&[409, 507]),
         Call::ExplainEvent => of("explainEvent", "Tell why each webhook got an event, or did not")
             .more("Computed by the webhooks as they are now; `changed_since` marks those that were changed after the event.")
             .paged()

@@ -57,6 +57,12 @@ pub(crate) struct Event<'a> {
     pub(crate) occurred_at: Option<Exact>,
     /// `*` for an event of all tenants.
     pub(crate) tenant: &'a str,
+    /// The event that it is a replay of. Absent for an event that is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replay_of: Option<&'a str>,
+    /// Its own replays, oldest first, at most the newest 20. Absent where there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replays: Vec<&'a str>,
 }
 
 /// What the publisher of an event wrote: JSON as text.

@@ -180,6 +180,8 @@ fn print(event: &Event, into: &mut Vec<u8>) {
         created_at: event.key.time().into(),
         occurred_at: event.occurred_at.map(Into::into),
         tenant: event.tenant.as_deref().unwrap_or("*"),
+        replay_of: event.links.as_ref().and_then(|links| links.replay_of.as_deref()),
+        replays: event.links.iter().flat_map(|links| &links.replays).map(|id| &**id).collect(),
     };
     let attributes = event.attributes.iter().map(|(name, scalar)| (name.as_str(), &**scalar));
     known.write(
@@ -232,6 +234,7 @@ mod tests {
             channels: Channels::default(),
             test: false,
             schema_errors: "".into(),
+            links: None,
             content: Content::new(Vec::new(), None, data.as_bytes()),
         }
     }

@@ -1,5 +1,6 @@
 //! `POST /v1/events`: takes one event in. The way every event comes, so nothing here builds a tree or copies the data.
 
+pub(in crate::api) mod again;
 #[cfg(test)]
 mod tests;
 pub(super) mod validation;

@@ -215,6 +215,7 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NoConnection
         | Denied::NoEventType
         | Denied::NoReplay
+        | Denied::NoEvent
         | Denied::NoTenant => ProblemType::NotFound,
         Denied::FileOwned | Denied::SecretFromFile | Denied::KeyInFile | Denied::TenantInFile => ProblemType::FileOwned,
         Denied::Disabled => ProblemType::Disabled,
@@ -253,6 +254,7 @@ fn missing_of(denied: &Denied) -> Option<Resource> {
         Denied::NoConnection => Some(Resource::Connection),
         Denied::NoEventType => Some(Resource::EventType),
         Denied::NoReplay => Some(Resource::Replay),
+        Denied::NoEvent => Some(Resource::Event),
         _ => None,
     }
 }

@@ -111,6 +111,7 @@ pub(crate) enum ObjectKind {
     Backup,
     Provider,
     Replay,
+    Event,
 }
 
 impl ObjectKind {
@@ -126,6 +127,7 @@ impl ObjectKind {
             Self::Backup => "backup",
             Self::Provider => "provider",
             Self::Replay => "replay",
+            Self::Event => "event",
         }
     }
 }

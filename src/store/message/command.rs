@@ -13,7 +13,7 @@ use super::change::Reached;
 use super::permit::Live;
 use super::permit::QueuePermit;
 use super::publication::{Accepted, Publication, Refusal};
-use super::replay::{Replay, ReplayOp, ReplaySlice};
+use super::replay::{EventReplay, NotReplayed, Replay, ReplayOp, ReplaySlice};
 use super::session::{NewConnection, Opened};
 use super::tenant::{NewTenant, Tenant};
 use crate::domain::access::{Key, KeyHash};
@@ -45,6 +45,8 @@ pub(in crate::store) enum Op {
     Test(EndpointNo, Box<Publication>, oneshot::Sender<Result<TestRun, Denied>>),
     /// Deliveries to bring back, a slice of what was asked for. The first slice is empty and says what that was.
     Recover(EndpointNo, Vec<Recovered>, Option<Box<Asked>>, oneshot::Sender<Result<u64, Denied>>),
+    /// Publishes an event again, perhaps with other data.
+    ReplayEvent(Box<EventReplay>, By, oneshot::Sender<Result<Accepted, NotReplayed>>),
     Replay(ReplayOp, By, oneshot::Sender<Result<Arc<Replay>, Denied>>),
     /// A piece of a replay's walk, to be sent again.
     ReplaySlice(ReplaySlice, oneshot::Sender<Result<(), Denied>>),

@@ -32,7 +32,8 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::pattern::Pattern;
-use crate::store::Owned;
+use crate::store::message::publication::{Publication, Refusal};
+use crate::store::{Denied, Owned};
 
 /// A replay, and how far it has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +111,22 @@ pub(crate) struct NewReplay {
     pub(crate) filter: ReplayFilter,
     pub(crate) rate: Option<Rate>,
     pub(crate) matched: u64,
+}
+
+/// An event that is to be published again, as a new event.
+#[derive(Debug)]
+pub(crate) struct EventReplay {
+    pub(crate) original: EventKey,
+    pub(crate) publication: Publication,
+    /// The only webhook that gets it, whatever it subscribes to. `None`: those that match.
+    pub(crate) webhook: Option<EndpointNo>,
+}
+
+/// Why an event was not published again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotReplayed {
+    Denied(Denied),
+    Refused(Refusal),
 }
 
 /// What somebody asks of the replays.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::codec::{VERSION, close, close_as, decode, intact, unknown_version};
 use crate::domain::channels::Channels;
-use crate::domain::event::{Content, Event};
+use crate::domain::event::{Content, Event, Links};
 use crate::domain::id::uid::Uid;
 use crate::domain::id::{EventKey, Node};
 use crate::domain::time::Timestamp;
@@ -43,6 +43,9 @@ struct EventForm<'a> {
 /// The field that the second version adds at the end.
 type ChannelsForm<'a> = Vec<&'a str>;
 
+/// What the fifth version adds at the end: the id of the event that it is a replay of, and those of its own replays.
+type LinkedForm<'a> = (Option<&'a str>, Vec<&'a str>);
+
 /// The fields that the third version adds at the end: the channels, and what was wrong by the schema of the event's type.
 type JudgedForm<'a> = (ChannelsForm<'a>, &'a str);
 
@@ -68,6 +71,11 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
     };
     let key = event.key.0.to_be_bytes();
     let channels: ChannelsForm<'_> = event.channels.iter().collect();
+    if let Some(links) = &event.links {
+        let linked: LinkedForm<'_> = (links.replay_of.as_deref(), links.replays.iter().map(|id| &**id).collect());
+        let uid = event.uid.as_ref().map(Uid::as_str);
+        return close_as(LINKED, &key, &(form, (channels, &*event.schema_errors), uid, linked), out);
+    }
     if let Some(uid) = &event.uid {
         return close_as(WITH_UID, &key, &(form, (channels, &*event.schema_errors), uid.as_str()), out);
     }
@@ -79,7 +87,7 @@ pub(in crate::store) fn write_event(stored: &StoredEvent, node: Node, out: &mut 
 }
 
 pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> Result<StoredEvent, Error> {
-    let Forms { event: form, channels, schema_errors, uid } = forms(key, bytes)?;
+    let Forms { event: form, channels, schema_errors, uid, linked } = forms(key, bytes)?;
     let uid = uid.map(|uid| Uid::parse(uid).map_err(|why| Error::Damaged { table: "event", why })).transpose()?;
     let places = (form.body_end as usize, form.data.0 as usize..form.data.1 as usize);
     let content = Content::from_parts(Bytes::copy_from_slice(form.bytes), places.0, places.1)
@@ -98,6 +106,7 @@ pub(in crate::store) fn read_event(key: EventKey, node: Node, bytes: &[u8]) -> R
         channels: Channels::new(channels),
         test: form.test,
         schema_errors: schema_errors.into(),
+        links: linked.map(links),
         content,
     };
     Ok(StoredEvent { event, deliveries: form.deliveries, removed: form.removed })
@@ -109,16 +118,19 @@ struct Forms<'a> {
     channels: ChannelsForm<'a>,
     schema_errors: &'a str,
     uid: Option<&'a str>,
+    linked: Option<LinkedForm<'a>>,
 }
 
 impl<'a> Forms<'a> {
     fn of(event: EventForm<'a>, (channels, schema_errors): JudgedForm<'a>, uid: Option<&'a str>) -> Self {
-        Self { event, channels, schema_errors, uid }
+        Self { event, channels, schema_errors, uid, linked: None }
     }
 }
 
 fn forms(key: EventKey, bytes: &[u8]) -> Result<Forms<'_>, Error> {
     match intact("event", &key.0.to_be_bytes(), bytes)? {
+        (LINKED, content) => decode("event", content)
+            .map(|(event, judged, uid, linked)| Forms { linked: Some(linked), ..Forms::of(event, judged, uid) }),
         (WITH_UID, content) => decode("event", content).map(|(event, judged, uid)| Forms::of(event, judged, Some(uid))),
         (JUDGED, content) => decode("event", content).map(|(event, judged)| Forms::of(event, judged, None)),
         (WITH_CHANNELS, content) => decode("event", content).map(|(event, channels)| Forms::of(event, (channels, ""), None)),
@@ -135,6 +147,13 @@ const JUDGED: u8 = 3;
 
 /// The version of an event that has a uid, with the fields of the version before. Other events are written in the versions before.
 const WITH_UID: u8 = 4;
+
+/// The version of an event that is a replay of another, or has replays. Other events are written in the versions before.
+const LINKED: u8 = 5;
+
+fn links((replay_of, replays): LinkedForm<'_>) -> Box<Links> {
+    Box::new(Links { replay_of: replay_of.map(Into::into), replays: replays.into_iter().map(Into::into).collect() })
+}
 
 /// A place in a body as 32 bits. A body is at most 16 MiB, so every place fits.
 fn narrow(place: usize) -> u32 {

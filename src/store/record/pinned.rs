@@ -19,7 +19,7 @@ use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::delivery::tally::{Brought, Hour, Mark, Tally};
 use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Replayed, Run, State, Trigger};
 use crate::domain::dialect::{EventType, UnknownTypes};
-use crate::domain::event::{Attributes, Content, Event};
+use crate::domain::event::{Attributes, Content, Event, Links};
 use crate::domain::id::uid::Uid;
 use crate::domain::id::{AttemptKey, AuditKey, DeliveryKey, EndpointNo, EventKey, Node, ReplayNo, TenantNo};
 use crate::domain::provider::ProviderSettings;
@@ -86,6 +86,7 @@ fn event() -> StoredEvent {
         channels: Channels::default(),
         test: true,
         schema_errors: "".into(),
+        links: None,
         content,
     };
     StoredEvent { event, deliveries: 300, removed: 2 }
@@ -252,6 +253,10 @@ fn events() {
     with_channels.event.uid = Uid::parse("order.7").ok();
     pinned("event-uid", |out| write_event(&with_channels, NODE, out), again);
     assert_eq!(read_event(KEY.event, NODE, &stored("event-uid")).unwrap().event.uid, with_channels.event.uid);
+    let links = Links { replay_of: Some("order-1".into()), replays: vec!["evt_1".into(), "evt_2".into()] };
+    with_channels.event.links = Some(links.into());
+    pinned("event-linked", |out| write_event(&with_channels, NODE, out), again);
+    assert_eq!(read_event(KEY.event, NODE, &stored("event-linked")).unwrap().event.links, with_channels.event.links);
 }
 
 #[test]
@@ -537,13 +542,13 @@ fn codes() {
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone, Listing::Deleting].map(listing_code), [0, 1, 2, 3]);
     assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
-    use ObjectKind::{Backup, Clock, Config, EventType, Provider, Replay};
+    use ObjectKind::{Backup, Clock, Config, Event, EventType, Provider, Replay};
     assert_eq!(
         [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
         [0, 1, 2, 3]
     );
-    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay].map(object_kind_code), [4, 5, 6, 7, 8, 9]);
-    assert!(actor_kind(3).is_err() && object_kind(10).is_err());
+    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay, Event].map(object_kind_code), [4, 5, 6, 7, 8, 9, 10]);
+    assert!(actor_kind(3).is_err() && object_kind(11).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(

@@ -294,6 +294,7 @@ impl Batch<'_, '_> {
             Op::Test(no, publication, to) => answered!(to, self.test(no, *publication)?),
             Op::Recover(no, found, asked, to) => answered!(to, self.recover(no, &found, asked.as_deref())?),
             Op::Replay(op, by, to) => answered!(to, self.replay(op, &by)?),
+            Op::ReplayEvent(replay, by, to) => answered!(to, self.replay_event(*replay, &by)?),
             Op::ReplaySlice(slice, to) => answered!(to, Ok(self.replay_slice(&slice)?)),
             Op::OpenConnection(new, to) => answered!(to, self.open_connection(&new)?),
             Op::CloseConnection(owned, id, to) => answered!(to, self.close_connection(&owned, &id)?),

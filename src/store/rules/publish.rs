@@ -138,6 +138,7 @@ pub(in crate::store) fn event(publication: Publication, key: EventKey, node: Nod
         channels: publication.channels,
         test: publication.test,
         schema_errors: publication.schema_errors,
+        links: None,
         content: Content::new(rendered.bytes, rendered.data, &publication.data),
     }
 }

@@ -3,7 +3,7 @@
 use crate::store::Denied;
 use crate::store::message::command::{Op, WebhookOp};
 use crate::store::message::publication::Pressure;
-use crate::store::message::replay::ReplayOp;
+use crate::store::message::replay::{NotReplayed, ReplayOp};
 
 /// Why an operation may not go on: it needs room in the store, and there is none. `None`: it may.
 pub(in crate::store) fn refusal(op: &Op, pressure: Pressure) -> Option<Denied> {
@@ -36,7 +36,7 @@ impl Op {
             // A row that stands is written anew.
             Self::KeyUses(_) => false,
             Self::Webhook(change, ..) => change.takes_room(),
-            Self::Retry(..) | Self::Test(..) | Self::Recover(..) | Self::ReplaySlice(..) => true,
+            Self::Retry(..) | Self::Test(..) | Self::Recover(..) | Self::ReplaySlice(..) | Self::ReplayEvent(..) => true,
             Self::OpenConnection(..)
             | Self::PutEventType(..)
             | Self::AddKey(..)
@@ -54,6 +54,7 @@ impl Op {
             Self::Recover(_, _, _, to) => drop(to.send(Err(denied))),
             Self::Replay(_, _, to) => drop(to.send(Err(denied))),
             Self::ReplaySlice(_, to) => drop(to.send(Err(denied))),
+            Self::ReplayEvent(_, _, to) => drop(to.send(Err(NotReplayed::Denied(denied)))),
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
             Self::SetProvider(_, _, _, to) => drop(to.send(Err(denied))),
             Self::DescribeTenant(_, _, to) => drop(to.send(Err(denied))),

@@ -11,6 +11,7 @@ use crate::config::checked::DEFAULT_OWNER;
 use crate::domain::access::{Key, Role};
 use crate::domain::delivery::State;
 use crate::domain::dialect::{EventType, UnknownTypes};
+use crate::domain::event::Event;
 use crate::domain::provider::ProviderSettings;
 use crate::domain::schema::Validate;
 use crate::domain::time::Timestamp;
@@ -73,6 +74,14 @@ pub(in crate::store) fn replay_moved(id: String, before: &Replay, after: &Replay
     let of = |replay: &Replay| Document::default().with("state", replay.state.name());
     let (was, is) = of(before).differences(of(after));
     changed(replay_object(id, after), was, is)
+}
+
+/// An event that was published again, as the event `made`.
+pub(in crate::store) fn event_replayed(event: &Event, made: &str, webhook: Option<&Endpoint>) -> Change {
+    let owner = event.tenant.as_ref().map(|tenant| Owned { provider: (&*event.provider).into(), tenant: tenant.clone() });
+    let object = Object { kind: ObjectKind::Event, id: event.id.clone(), name: "".into(), owner };
+    let after = Document::default().with("replayed_as", made).with_some("webhook", webhook.map(|webhook| &*webhook.id));
+    Change { object, before: None, after: Some(after) }
 }
 
 fn replay_object(id: String, replay: &Replay) -> Object {

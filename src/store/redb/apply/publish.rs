@@ -129,7 +129,7 @@ impl Batch<'_, '_> {
         Ok(no)
     }
 
-    fn published(&mut self, event: &Event, accepted: &Accepted) {
+    pub(in crate::store) fn published(&mut self, event: &Event, accepted: &Accepted) {
         self.after.published = true;
         let at = self.now;
         self.fact(|| Fact::Published {

@@ -8,6 +8,7 @@
 //! has ended.
 
 mod asked;
+mod event;
 
 use crate::domain::delivery::Replayed;
 use crate::domain::id::{DeliveryKey, EndpointNo, ReplayNo, TenantNo};

@@ -9,7 +9,6 @@ pub(in crate::store) mod merged;
 pub(in crate::store) mod metrics;
 pub(in crate::store) mod queries;
 pub(in crate::store) mod recover;
-pub(in crate::store) mod replay;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod sizes;
 pub(in crate::store) mod snapshot;

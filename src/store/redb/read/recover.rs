@@ -1,6 +1,8 @@
 //! Finds what failed or was missed in a window of time, a slice at a time. Each slice is read in a snapshot of its own and brought
 //! back before the next one is looked for, so that neither memory nor the file grows with the window.
 
+pub(in crate::store) mod replay;
+
 use super::Reader;
 use super::snapshot::Snapshot;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};

@@ -166,7 +166,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// An event's id and type. Of a damaged event it is still told what became of its deliveries.
-    pub(super) fn event_name(&self, key: EventKey) -> Result<Option<IdAndType>, Error> {
+    pub(in crate::store) fn event_name(&self, key: EventKey) -> Result<Option<IdAndType>, Error> {
         match self.event(key) {
             Ok(stored) => Ok(stored.map(|stored| (stored.event.id, stored.event.kind))),
             Err(Error::Damaged { .. }) => Ok(Some((self.reader.shared.node.event_id(key).into(), Box::default()))),
@@ -249,7 +249,7 @@ impl<'a> Snapshot<'a> {
     }
 
     /// The deliveries of what is listed that the index does not have yet, in no order.
-    pub(super) fn deliveries_in_tail(&self) -> impl Iterator<Item = DeliveryKey> {
+    pub(in crate::store) fn deliveries_in_tail(&self) -> impl Iterator<Item = DeliveryKey> {
         self.tail.iter().filter(|entry| !entry.is_event()).map(|entry| entry.key)
     }
 

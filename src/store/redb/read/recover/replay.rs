@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::Reader;
-use super::snapshot::Snapshot;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
 use crate::store::message::replay::{Replay, ReplayFilter, WalkPiece};
 use crate::store::record::key::{IndexKey, Scope, index_key, read_index_key};
+use crate::store::redb::read::Reader;
+use crate::store::redb::read::snapshot::Snapshot;
 use crate::store::redb::schema::{self, INDEX};
 
 /// A walk over deliveries, and where it stands.
@@ -46,7 +46,8 @@ impl Reader {
     pub(in crate::store) fn to_replay(&self, way: &Way, limit: usize) -> Result<WalkPiece, Error> {
         let scope = way.scope();
         let snapshot = Snapshot::of(self, &[scope])?;
-        let (keys, is_last) = snapshot.delivery_keys_behind(scope, way.after, way.last, LOOK)?;
+        let (keys, is_last) =
+            snapshot.delivery_keys_behind(scope, way.after, way.last, limit.saturating_mul(LOOKED).clamp(LOOK_MIN, LOOK))?;
         let mut piece = WalkPiece { found: Vec::new(), up_to: way.after, is_last: false };
         for key in keys {
             if piece.found.len() == limit {
@@ -108,5 +109,9 @@ fn of_scope(scope: Scope, key: DeliveryKey) -> DeliveryKey {
     }
 }
 
-/// Rows of the index that one piece looks at.
+/// The most rows of the index that one piece looks at.
 const LOOK: usize = 2_000;
+
+/// How many rows a piece looks at for each delivery that it may find, and the least that it looks at.
+const LOOKED: usize = 4;
+const LOOK_MIN: usize = 256;
