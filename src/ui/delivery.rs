@@ -110,9 +110,9 @@ fn head(viewer: &Viewer<'_>, delivery: &Delivery<'_>) -> Markup {
                 }
                 p class="muted" {
                     "To "
-                    a href=(links.to("/ui/deliveries", &[("webhook", delivery.webhook_id)])) { (Outside(delivery.webhook)) }
+                    a href=(links.to_one("/ui/webhooks", delivery.webhook_id)) { (Outside(delivery.webhook)) }
                     ", from event "
-                    a href=(links.to("/ui/deliveries", &[("event", delivery.event_id)])) { code { (Outside(delivery.event_id)) } }
+                    a href=(theirs.to_one("/ui/events", delivery.event_id)) { code { (Outside(delivery.event_id)) } }
                 }
             }
             @if delivery.may_retry {

@@ -12,6 +12,7 @@ pub(crate) mod asset;
 pub(crate) mod deliveries;
 pub(crate) mod delivery;
 pub(crate) mod error;
+pub(crate) mod event;
 pub(crate) mod frame;
 pub(crate) mod href;
 mod icon;

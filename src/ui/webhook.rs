@@ -142,7 +142,10 @@ fn told(webhook: &Webhook<'_>) -> Markup {
 fn failing(webhook: &Webhook<'_>) -> Markup {
     html! {
         b { @match webhook.failures { 0 => "The newest attempt failed", count => { (count) " failed in a row" } } }
-        @if let Some((last, at)) = webhook.last { ", the last with " (answer(last)) ", " (moment(at, webhook.now)) }
+        @if let Some((last, at)) = webhook.last {
+            @if webhook.failures > 0 { ", the last with " } @else { " with " }
+            (answer(last)) ", " (moment(at, webhook.now))
+        }
         "."
         @if webhook.disabled_at > 0 { " At " (webhook.disabled_at) " in a row it is disabled, and its events are held." }
     }

@@ -181,7 +181,7 @@ fn pairs(headers: &document::Headers) -> Vec<(&str, &str)> {
 }
 
 /// The event of a delivery. `None` once it is gone.
-async fn event(store: &Store, rooms: &Rooms, key: EventKey) -> Result<Option<Event>, Problem> {
+pub(super) async fn event(store: &Store, rooms: &Rooms, key: EventKey) -> Result<Option<Event>, Problem> {
     let mut room = READ_BYTES;
     loop {
         let _held = answer::room(room, rooms).await?;

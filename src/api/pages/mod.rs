@@ -11,6 +11,7 @@
 
 mod deliveries;
 mod delivery;
+mod event;
 mod form;
 mod guard;
 mod html;

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 use super::form::Form;
 use super::session::{By, Session};
 use super::table::{Name, Page};
-use super::{Asked, Found, deliveries, delivery, html, webhook, webhooks};
+use super::{Asked, Found, deliveries, delivery, event, html, webhook, webhooks};
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
 use crate::api::request::route::{Call, Need, ROUTES};
@@ -108,6 +108,7 @@ impl<'a> Visit<'a> {
                 let to = viewer.links().to(&one("/ui/deliveries", &id), &[("done", "retry")]);
                 self.act(Call::RetryDelivery, context, &to).await
             }
+            Name::Event => event::show(self, viewer, &context).await,
             Name::Webhooks => webhooks::show(self, viewer, &context).await,
             Name::Webhook => webhook::show(self, viewer, &context).await,
             Name::EnableWebhook => {

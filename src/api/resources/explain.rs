@@ -20,35 +20,43 @@ use crate::store::{Status, View};
 
 /// `GET /v1/events/{id}/explain`: each webhook of the tenant, oldest first.
 pub(crate) async fn explain(context: &Context<'_>) -> Result<Reply, Problem> {
-    let (event, owned) = (events::find(context).await?, context.caller.owned()?);
+    let event = events::find(context).await?;
     let frame = Frame::new(context.dialect()).telling(SCHEMA_ERRORS, &event.schema_errors);
     let mut query = context.query(&["limit", "cursor"]);
     let (limit, after): (usize, EndpointNo) = (query.limit(), cursor::from_query(&mut query).unwrap_or_default());
     query.finish()?;
+    let rows = explained(context, &event, after, limit).await?;
+    let rows = Listed::new(rows, limit, |(no, _)| cursor::encode(no), documents(|(_, one): &(_, Explained)| Ok(one.clone())));
+    page(context, frame, rows).await
+}
+
+/// What is said of the webhooks of the caller's tenant behind `after`: of one more than `limit`, if there are so many.
+pub(in crate::api) async fn explained(
+    context: &Context<'_>,
+    event: &Event,
+    after: EndpointNo,
+    limit: usize,
+) -> Result<Vec<(EndpointNo, Explained)>, Problem> {
     let (store, node) = (&context.api.store, context.api.store.node());
-    let endpoints = store.webhooks(&owned, after, limit + 1);
+    let endpoints = store.webhooks(&context.caller.owned()?, after, limit + 1);
     let keys = endpoints.iter().map(|endpoint| DeliveryKey { event: event.key, endpoint: endpoint.no }).collect();
     let views = store.deliveries_by_key(keys).await?;
     let link = context.dialect().link(&event.attributes);
-    let differing = differing(context, &event, &endpoints[..endpoints.len().min(limit)]).await?;
-    let rows = Listed::new(
-        endpoints.into_iter().zip(views).collect(),
-        limit,
-        |(endpoint, _)| cursor::encode(&endpoint.no),
-        documents(move |(endpoint, view): &(Arc<Endpoint>, Option<View>)| {
-            Ok(Explained {
-                webhook_id: endpoint.id.to_string(),
-                name: endpoint.definition.name.to_string(),
-                url: endpoint.definition.url.to_string(),
-                sent: view.is_some(),
-                why: verdict(&event, &Judged::of(endpoint, link.as_deref(), &differing), view.as_ref()),
-                changed_since: is_changed(&event, endpoint),
-                delivery_id: view.as_ref().map(|view| node.delivery_id(view.delivery.key)),
-                delivery_status: view.as_ref().map(|view| view.status.name().into()),
-            })
-        }),
-    );
-    page(context, frame, rows).await
+    let differing = differing(context, event, &endpoints[..endpoints.len().min(limit)]).await?;
+    let told = endpoints.iter().zip(&views).map(|(endpoint, view)| {
+        let told = Explained {
+            webhook_id: endpoint.id.to_string(),
+            name: endpoint.definition.name.to_string(),
+            url: endpoint.definition.url.to_string(),
+            sent: view.is_some(),
+            why: verdict(event, &Judged::of(endpoint, link.as_deref(), &differing), view.as_ref()),
+            changed_since: is_changed(event, endpoint),
+            delivery_id: view.as_ref().map(|view| node.delivery_id(view.delivery.key)),
+            delivery_status: view.as_ref().map(|view| view.status.name().into()),
+        };
+        (endpoint.no, told)
+    });
+    Ok(told.collect())
 }
 
 /// Where the filters of webhooks do not match the event: for each such webhook the pointer inside its filter.

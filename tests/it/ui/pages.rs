@@ -198,3 +198,33 @@ async fn webhooks_in_trouble_come_first() {
     let page = browser.page(&format!("/ui/webhooks/{bad}")).await;
     assert!(page.contains("</svg>Failing") && page.contains("500"), "{page}");
 }
+
+#[tokio::test]
+async fn an_event_tells_why_each_webhook_got_it_or_did_not() {
+    let (service, receiver) = (Service::start(&Config::quick().tenant("bolt")).await, Receiver::start().await);
+    let acme = service.acme();
+    acme.subscribe(&receiver.url("/all"), &["*"]).await;
+    let narrow = json!({ "url": receiver.url("/narrow"), "events": ["*"], "filter": { "data": { "amount": { "$gte": 100 } } } });
+    acme.post("/v1/webhooks", &narrow).await.expect(201);
+    acme.subscribe(&receiver.url("/other"), &["invoice.*"]).await;
+    let event = acme.publish_new("order.paid").await;
+    let delivery = text(&acme.delivery_when(&event, "succeeded").await["id"]);
+    let browser = Browser::signed_in(&service, OPERATOR).await;
+    let found = browser.get(&format!("/ui/events/{event}")).await;
+    assert_eq!(location(&found), format!("/ui/events/{event}?in=shop/acme"), "whose it is, is found");
+    let page = browser.page(location(&found)).await;
+    for told in [
+        "it matches; delivered",
+        "its filter does not match at",
+        "is none of its event types: invoice.*",
+        &delivery,
+        "&quot;a&quot;:1",
+    ] {
+        assert!(page.contains(told), "{told} is not in {page}");
+    }
+    assert_eq!(page.matches("Not sent").count(), 2, "{page}");
+    let from_delivery = browser.page(&format!("/ui/deliveries/{delivery}")).await;
+    assert!(from_delivery.contains(&format!("href=\"/ui/events/{event}?in=shop/acme\"")), "{from_delivery}");
+    let bolt = Browser::signed_in(&service, "shop-bolt").await;
+    assert_eq!(bolt.get(&format!("/ui/events/{event}")).await.status, 404);
+}
