@@ -273,6 +273,22 @@ fn what_is_held_for_a_tenant_waits_as_long_as_it_says() {
     shifted.expect("and goes as old as what ended then", &[(event, false)]);
 }
 
+/// An attempt that ended just before its delivery goes is not in the index yet. If the delivery went all the same, the index would
+/// name an attempt of which nothing is left.
+#[test]
+fn what_the_index_does_not_hold_yet_stays_until_it_does() {
+    let mut shifted = Shifted::new();
+    shifted.keep("short", Some(Duration::from_secs(1)));
+    shifted.create("short");
+    let event = shifted.publish(Some("short"), "a");
+    shifted.pass(HOUR);
+    shifted.expect("it is pending", &[(event, true)]);
+    shifted.finish(200, |_| true);
+    shifted.pass(HOUR);
+    shifted.expect("it has ended", &[(event, false)]);
+    shifted.check();
+}
+
 /// Whatever retentions are set in whatever order: what has not ended stays, and what has ended goes exactly when its tenant says.
 #[test]
 fn retentions_that_change_take_nothing_unfinished_and_all_that_is_old() {
