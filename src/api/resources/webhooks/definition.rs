@@ -120,6 +120,12 @@ impl Given {
         self.over(&nothing)
     }
 
+    /// The definition that was given, with the settings of `before` that were not: for a caller whose answers do not show them.
+    pub(in crate::api) fn whole_beside_settings_of(self, before: &Definition) -> Definition {
+        let settings = before.settings.with(&self.settings);
+        Definition { settings, ..self.whole() }
+    }
+
     /// What was given over what was there.
     pub(in crate::api) fn over(self, definition: &Definition) -> Definition {
         Definition {

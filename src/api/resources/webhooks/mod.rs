@@ -26,7 +26,7 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::api::told;
 use crate::clock;
-use crate::domain::dialect::Dialect;
+use crate::domain::dialect::{Dialect, WebhookField};
 use crate::domain::webhook::endpoint::{Definition, Endpoint};
 use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
@@ -113,7 +113,8 @@ pub(crate) async fn show(context: &Context<'_>) -> Result<Reply, Problem> {
     Ok(answer(context, &endpoint, expand).await)
 }
 
-/// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret.
+/// `PUT /v1/webhooks/{id}`: sets all that create sets but the secret. Settings that the answer does not show stay, unless they are
+/// named: the caller cannot know of them.
 pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let (endpoint, expand) = (context.webhook()?, expand(context)?);
     let dialect = context.dialect_of(&endpoint);
@@ -121,8 +122,15 @@ pub(crate) async fn put(context: &Context<'_>) -> Result<Reply, Problem> {
     let given = Given::take(&mut form, rules(context, &dialect, &endpoint.definition.events));
     secrets::refuse(&mut form);
     form.finish()?;
-    let changed = context.commands().update_webhook(endpoint.no, move |_| given.whole()).await;
+    let are_hidden = !shows_settings(context, &dialect, expand);
+    let redefine = move |before: &Definition| if are_hidden { given.whole_beside_settings_of(before) } else { given.whole() };
+    let changed = context.commands().update_webhook(endpoint.no, redefine).await;
     Ok(answer(context, &changed.map_err(|denied| context.denied(&endpoint, denied))?, expand).await)
+}
+
+/// Whether the answer to this request shows the settings of a webhook.
+fn shows_settings(context: &Context<'_>, dialect: &Dialect, expand: Expand) -> bool {
+    !context.caller.is_tenant() || expand == Expand::Settings || dialect.api.webhook.contains(&WebhookField::Settings)
 }
 
 /// `PATCH /v1/webhooks/{id}`: sets what is given; `status` or `is_active` switches it on or off.

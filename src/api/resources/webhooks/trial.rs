@@ -148,6 +148,7 @@ fn publication(endpoint: &Endpoint, provider: &Arc<Provider>, wish: &Wish<'_>, n
         link: None,
         test: true,
         schema_errors: Box::default(),
+        is_refused: false,
         by: None,
     })
 }

@@ -104,4 +104,12 @@ async fn a_face_that_a_document_fixes_shows_a_uid_only_when_asked() {
     let plain = inner(&tenant.get("/v1/webhooks/deck.1").await.expect(200));
     let asked = inner(&tenant.get("/v1/webhooks/deck.1?expand=settings").await.expect(200));
     assert_eq!((plain.get("uid"), &asked["uid"]), (None, &json!("deck.1")));
+    // A PUT by the same face leaves what it does not show; one that shows settings sets all of them.
+    let plain = json!({ "url": "https://example.com/new", "events": ["a"], "name": "n" }).to_string();
+    let put = async |path: &str| tenant.send(Method::PUT, path, "application/json", plain.clone().into()).await.expect(200);
+    put("/v1/webhooks/deck.1").await;
+    let kept = inner(&tenant.get("/v1/webhooks/deck.1?expand=settings").await.expect(200));
+    assert_eq!((&kept["uid"], &kept["url"]), (&json!("deck.1"), &json!("https://example.com/new")));
+    put("/v1/webhooks/deck.1?expand=settings").await;
+    tenant.get("/v1/webhooks/deck.1").await.problem(404, &[]);
 }
