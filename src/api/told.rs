@@ -87,7 +87,9 @@ fn refused_for(problem: &Problem) -> Option<RefusedFor> {
             Refusal::IdTaken(_) | Refusal::UidTaken { .. } | Refusal::KeyTaken => Some(RefusedFor::Conflict),
             Refusal::Full => Some(RefusedFor::Full),
             Refusal::DiskLow => Some(RefusedFor::DiskLow),
-            Refusal::NoTenant(_) | Refusal::TenantRemoved(_) | Refusal::NoLink { .. } => Some(RefusedFor::Invalid),
+            Refusal::NoTenant(_) | Refusal::TenantRemoved(_) | Refusal::NoLink { .. } | Refusal::Schema { .. } => {
+                Some(RefusedFor::Invalid)
+            }
             Refusal::Busy | Refusal::JournalLost | Refusal::KeyRevoked | Refusal::Closing => None,
         },
         _ if problem.status().is_client_error() => {

@@ -42,11 +42,16 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
     validation::judge(&context.caller.provider, &mut publication).await?;
     let mut judge = Judge::new(&context.caller.provider, &context.api.store);
     let near = judge.known(&publication.kind);
-    let schema_errors = publication.schema_errors.clone();
+    let schema_errors = told_errors(&publication);
     let mut accepted = context.api.store.accept_one(publication).await.map_err(|refusal| context.refused(refusal))?;
     let near = judge.or_near(near, &mut accepted);
     let published = Published { accepted, near, schema_errors };
     Ok(Reply::document(published.status(), &published.document()))
+}
+
+/// What the answer says was wrong with the data. The first answer to an event, which is given again, said nothing of a newer schema.
+pub(crate) fn told_errors(publication: &Publication) -> Box<str> {
+    if publication.is_refused { Box::default() } else { publication.schema_errors.clone() }
 }
 
 /// An event on disk, and what is told beside that.
@@ -199,6 +204,7 @@ impl Reader<'_> {
             content,
             test: false,
             schema_errors: Box::default(),
+            is_refused: false,
             by: self.caller.key.clone(),
         })
     }

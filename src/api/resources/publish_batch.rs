@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::task::yield_now;
 
 use super::near::Judge;
-use super::publish::{Published, Reader, idempotency_key, validation};
+use super::publish::{Published, Reader, idempotency_key, told_errors, validation};
 use crate::api::Api;
 use crate::api::document;
 use crate::api::document::event::{Accepted, Line};
@@ -102,7 +102,7 @@ fn publish_slice(
     let mut results = Vec::with_capacity(lines.len());
     for line in lines {
         results.push(line.map(|publication| {
-            let told = (judge.known(&publication.kind), publication.schema_errors.clone());
+            let told = (judge.known(&publication.kind), told_errors(&publication));
             good.push(publication);
             told
         }));

@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::no_key::NoKey;
 use super::wrong::{Wrong, pointer};
+use crate::api::document::event::SchemaError;
 use crate::api::document::problem as told;
 use crate::config::fault::{Fault, Faults};
 use crate::docs::problem::ProblemType;
@@ -197,7 +198,7 @@ fn kind_of_refusal(refusal: &Refusal) -> ProblemType {
         Refusal::KeyRevoked => ProblemType::NoKey,
         Refusal::NoTenant(_) | Refusal::TenantRemoved(_) => ProblemType::NotFound,
         Refusal::IdTaken(_) | Refusal::UidTaken { .. } | Refusal::KeyTaken => ProblemType::IdTaken,
-        Refusal::NoLink { .. } => ProblemType::Invalid,
+        Refusal::NoLink { .. } | Refusal::Schema { .. } => ProblemType::Invalid,
         Refusal::Full => ProblemType::StoreFull,
         Refusal::DiskLow => ProblemType::DiskLow,
         Refusal::Busy => ProblemType::Busy,
@@ -269,9 +270,16 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match &refusal {
             Refusal::NoLink { attribute, .. } => Self::field(format!("/attributes{}", pointer(attribute)), refusal.to_string()),
+            Refusal::Schema { errors } => Self::Fields(wrong_fields(errors)),
             _ => Self::Refused(refusal),
         }
     }
+}
+
+/// What the schema of an event's type found wrong.
+fn wrong_fields(errors: &str) -> Vec<Wrong> {
+    let errors: Vec<SchemaError<'_>> = serde_json::from_str(errors).unwrap_or_default();
+    errors.into_iter().map(|error| Wrong::new(error.pointer, error.detail)).collect()
 }
 
 impl From<store::Error> for Problem {

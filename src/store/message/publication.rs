@@ -43,6 +43,9 @@ pub(crate) struct Publication {
     pub(crate) test: bool,
     /// What is kept with the event as [`crate::domain::event::Event::schema_errors`].
     pub(crate) schema_errors: Box<str>,
+    /// Whether the schema of its type refuses it, for what `schema_errors` says. Then it is taken only as a repetition of an event that
+    /// was accepted before, by another schema.
+    pub(crate) is_refused: bool,
     /// The key that the event came with. When that is revoked, events that still wait are refused.
     pub(crate) by: Option<Arc<Key>>,
 }
@@ -75,6 +78,7 @@ impl Publication {
             link: None,
             test: false,
             schema_errors: Box::default(),
+            is_refused: false,
             by: None,
         }
     }
@@ -117,6 +121,11 @@ pub(crate) enum Refusal {
     IdTaken(Box<str>),
     #[error("the uid `{uid}` is that of the event {holder}, which has other content or another id")]
     UidTaken { uid: Box<str>, holder: Box<str> },
+    #[error("the data does not match the schema of its type")]
+    Schema {
+        /// What was wrong, as [`Publication::schema_errors`] has it.
+        errors: Box<str>,
+    },
     #[error("this Idempotency-Key was used with other content")]
     KeyTaken,
     #[error("what may not be deleted yet fills the store; events are taken again when deliveries end or `max_bytes` is raised")]

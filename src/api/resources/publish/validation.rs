@@ -68,12 +68,22 @@ fn apply(validate: Validate, publication: &mut Publication, refusals: Vec<Refusa
     let wrong: Vec<Wrong> = refusals.into_iter().map(|refusal| Wrong::inside("data", refusal)).collect();
     match validate {
         _ if wrong.is_empty() => Ok(()),
+        // An event that was accepted before is answered as before: the writer finds it by its name.
+        Validate::Refuse if has_name(publication) => {
+            (publication.schema_errors, publication.is_refused) = (printed(&wrong), true);
+            Ok(())
+        }
         Validate::Refuse => Err(Problem::Fields(wrong)),
         Validate::Warn | Validate::Off => {
             publication.schema_errors = printed(&wrong);
             Ok(())
         }
     }
+}
+
+/// Whether the event has a name by which the same event may have been accepted before.
+fn has_name(publication: &Publication) -> bool {
+    publication.id.is_some() || publication.uid.is_some() || publication.idempotency_key.is_some()
 }
 
 fn printed(wrong: &[Wrong]) -> Box<str> {
@@ -129,6 +139,14 @@ mod tests {
         let problem = judge(&refuse, &mut wrong).await.expect_err("refused");
         assert!(matches!(&problem, Problem::Fields(wrong) if wrong[0].pointer == "/data"), "{problem:?}");
         assert!(look(&refuse, &publication(&refuse, "free", "1")).is_none(), "no schema costs nothing");
+    }
+
+    #[tokio::test]
+    async fn one_with_a_name_is_left_to_the_writer() {
+        let provider = judging(Validate::Refuse);
+        let mut named = Publication { id: Some("e1".into()), ..publication(&provider, "n", "\"x\"") };
+        judge(&provider, &mut named).await.expect("it may be a repetition");
+        assert!(named.is_refused && named.schema_errors.contains("/data"), "{named:?}");
     }
 
     #[tokio::test]

@@ -32,6 +32,9 @@ impl Batch<'_, '_> {
         if let Some(known) = self.known(&publication)? {
             return Ok(known);
         }
+        if publication.is_refused {
+            return Ok(Err(Refusal::Schema { errors: publication.schema_errors }));
+        }
         if let Some(refusal) = self.misdirected(&publication) {
             return Ok(Err(refusal));
         }

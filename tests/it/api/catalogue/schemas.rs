@@ -54,6 +54,23 @@ async fn data_that_does_not_match_is_refused_with_its_pointers() {
 }
 
 #[tokio::test]
+async fn an_event_that_was_accepted_is_answered_again_whatever_a_newer_schema_says() {
+    let service = Service::start(&config("refuse")).await;
+    let tenant = service.tenant("s", "t");
+    let event = |name: &str, value: &str| json!({ "type": "order.paid", "data": { "id": 7 }, name: value });
+    let first = tenant.publish(&event("id", "o-1")).await.expect(202);
+    tenant.publish(&event("uid", "u.1")).await.expect(202);
+    put(&service.provider("s"), "order.paid", &json!({ "schema": order() })).await.expect(201);
+    assert_eq!(tenant.publish(&event("id", "o-1")).await.expect(200), first);
+    tenant.publish(&event("uid", "u.1")).await.expect(200);
+    tenant.publish(&event("id", "o-2")).await.problem(422, &["/data/id", "it is not of type"]);
+    let lines = format!("{}\n{}\n", event("id", "o-1"), event("id", "o-2"));
+    let (_, results) = tenant.publish_lines(&lines).await;
+    assert_eq!(results.iter().map(|one| &one["status"]).collect::<Vec<_>>(), [200, 422]);
+    assert_eq!(results[1]["errors"][0]["pointer"], "/data/id");
+}
+
+#[tokio::test]
 async fn a_line_that_does_not_match_stops_no_other() {
     let service = Service::start(&config("refuse")).await;
     put(&service.provider("s"), "order.paid", &json!({ "schema": order() })).await.expect(201);
