@@ -307,6 +307,8 @@ const NAME_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -337,7 +339,7 @@ mod tests {
             let text = node.attempt_id(AttemptKey { started_at, delivery, number: 3 });
             let read = node.read_attempt_id(&text).unwrap();
             proptest::prop_assert!(read.is_of(started_at) && has_own_form(&text));
-            let oldest = EventKey::at(started_at - std::time::Duration::from_millis(kept));
+            let oldest = EventKey::at(started_at - Duration::from_millis(kept));
             let meant: Vec<_> = read.deliveries(oldest, EventKey::MAX).collect();
             proptest::prop_assert_eq!(meant.iter().filter(|key| **key == delivery).count(), 1);
             proptest::prop_assert!(meant.len() <= 18, "{}", meant.len());
@@ -474,5 +476,16 @@ mod tests {
         assert_eq!((one, two), (0x9e37_79b9_7f4a_7c15, 0x3c6e_f372_fe94_f82a));
         assert_eq!(of(&|to| to.write(&[1])), one);
         assert_ne!(of(&|to| to.write(&[1, 2])), of(&|to| to.write(&[2, 1])));
+    }
+
+    #[test]
+    fn keys_of_the_audit_log_ascend_whatever_the_clock_does() {
+        let at = Timestamp::from_secs(1_000);
+        let first = AuditKey::next(AuditKey(0), at);
+        let still = AuditKey::next(first, at);
+        let back = AuditKey::next(still, at - Duration::from_secs(60));
+        assert!(AuditKey::at(at) <= first && first < still && still < back, "{first:?} {still:?} {back:?}");
+        let [one, other] = [first, still].map(|key| Node(7).audit_id(key));
+        assert!(one < other, "ids sort as their keys do: {one} {other}");
     }
 }

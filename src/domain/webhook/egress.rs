@@ -166,7 +166,7 @@ pub(super) const TLS: &str = "tls";
 pub(super) const PROXY: &str = "proxy";
 
 /// The store alone has a setting of this name.
-const IS_OPERATORS_PROXY: &str = "proxy.is_operators";
+pub(super) const IS_OPERATORS_PROXY: &str = "proxy.is_operators";
 
 /// Text as JSON.
 fn quoted(text: &Secret) -> String {

@@ -333,6 +333,9 @@ pub(crate) const NAMES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dialect::tests::dialect;
+    use crate::domain::event::Content;
+    use crate::domain::event::fixture::event;
 
     /// A value for each setting, as it is printed again.
     const EXAMPLES: &[(&str, &str)] = &[
@@ -425,5 +428,49 @@ mod tests {
         assert!(settings.narrows() && settings.takes(&of(&["b", "c"])));
         assert!(!settings.takes(&of(&["c"])) && !settings.takes(&of(&[])));
         assert!(WebhookSettings::default().takes(&of(&[])) && WebhookSettings::default().takes(&of(&["c"])));
+    }
+
+    #[test]
+    fn an_event_passes_only_where_channels_sample_and_filter_let_it() {
+        let event = |channels: &[&str]| Event {
+            channels: Channels::new(channels.iter().copied()),
+            content: Content::new(b"{\"n\":1}".to_vec(), Some(0..7), b""),
+            ..event(1, 0)
+        };
+        let passes = |settings: &[(&str, &str)], channels: &[&str]| {
+            let changes: Vec<_> = settings.iter().map(|(name, json)| Setting::read(name, json).expect(name)).collect();
+            WebhookSettings::default().with(&changes).lets_through(&event(channels))
+        };
+        assert!(passes(&[], &["a"]) && passes(&[(CHANNELS, "[\"a\"]")], &["a"]));
+        assert!(!passes(&[(CHANNELS, "[\"a\"]")], &["b"]));
+        assert!(passes(&[(FILTER, "{\"data\":{\"n\":1}}"), (SAMPLE, "1")], &[]));
+        assert!(!passes(&[(FILTER, "{\"data\":{\"n\":2}}")], &[]) && !passes(&[(SAMPLE, "0.0001")], &[]));
+    }
+
+    #[test]
+    fn what_the_operator_may_name_alone_is_marked_as_the_operators() {
+        let proxy = || Setting::read(egress::PROXY, "\"http://10.0.0.1:3128\"").expect("a proxy");
+        let is_operators = |setting: Setting| {
+            let settings = WebhookSettings::default().with(&[setting]);
+            settings.kept().iter().any(|one| one.name() == egress::IS_OPERATORS_PROXY)
+        };
+        assert!(!is_operators(proxy()) && is_operators(proxy().of_operator()));
+        let plain = Setting::read(CONCURRENCY, "4").expect("a number");
+        assert!(matches!(plain.of_operator(), Setting::Concurrency(Some(_))), "all else is as it was");
+    }
+
+    #[test]
+    fn a_setting_tells_its_url_and_what_stands_against_it() {
+        let read = |name, json| Setting::read(name, json).expect(json);
+        let oauth2 = r#"{"type":"oauth2","token_url":"https://a.test/","client_id":"i","client_secret":"s"}"#;
+        assert_eq!(read(egress::AUTH, oauth2).url(), Some(("/token_url", "https://a.test/")));
+        assert_eq!([read(egress::PROXY, "\"none\"").url(), read(CONCURRENCY, "4").url()], [None; 2]);
+        let standard = &dialect();
+        let own = format!("{{\"{}\":\"mine\"}}", standard.headers[0].name.as_str());
+        let signed = read(egress::HEADERS, &own).conflicts(standard);
+        assert_eq!(signed.len(), 1, "the dialect sends it: {signed:?}");
+        for (name, json) in [(egress::AUTH, oauth2), (egress::PROXY, "\"none\""), (CONCURRENCY, "4")] {
+            assert_eq!(read(name, json).conflicts(standard), [], "{name}");
+        }
     }
 }

@@ -213,4 +213,23 @@ mod tests {
         let newest = EventKey::at(NOW + HOUR);
         assert!(after_all(newest, NOW) > newest.time() && after_all(EventKey::MIN, NOW) > NOW);
     }
+
+    #[test]
+    fn a_webhook_without_its_uid_keeps_all_else() {
+        let uid = Setting::read("uid", "\"billing\"").expect("a uid");
+        let settings = known().definition.settings.with(&[uid]);
+        let named = Endpoint { definition: Definition { settings, ..known().definition }, ..known() };
+        let bare = without_uid(named);
+        assert_eq!((bare.definition.settings.uid.is_none(), bare.definition == known().definition), (true, true));
+    }
+
+    #[test]
+    fn a_file_that_names_what_the_api_has_is_refused_by_name() {
+        let name = format!("acme/t1/{}", known().definition.name);
+        assert_eq!(taken(&file(None)), Denied::NameTakenByApi(name.as_str().into()));
+        let settings = known().definition.settings.with(&[Setting::read("uid", "\"billing\"").expect("a uid")]);
+        let of_file = FileWebhook { definition: Definition { settings, ..known().definition }, ..file(None) };
+        let expected = Denied::UidTakenByApi { webhook: name.into(), uid: "billing".into(), holder: known().id };
+        assert_eq!(uid_taken(&of_file, &known()), expected);
+    }
 }

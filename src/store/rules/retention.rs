@@ -262,4 +262,10 @@ mod tests {
         assert!(!is_far_over(max + FAR_BYTES, max) && is_far_over(max + FAR_BYTES + 1, max));
         assert!(!is_far_over((320 << 20) + (20 << 20), 320 << 20), "a sixteenth of a large store");
     }
+
+    #[test]
+    fn the_audit_log_has_a_share_of_the_store() {
+        assert_eq!(audit_bytes_max(64 << 20), (64 << 20) / AUDIT_SHARE);
+        assert!(audit_bytes_max(u64::MAX) < u64::MAX / 2, "events have most of it");
+    }
 }

@@ -181,4 +181,20 @@ mod tests {
         assert!(told("\"http://:sesame@proxy.test:3128\"").starts_with("has a password without"));
         assert_eq!(told("7"), "is not a string");
     }
+
+    #[test]
+    fn credentials_of_a_proxy_are_text_without_control_characters() {
+        assert_eq!(told("\"http://u%0a:p@proxy.test:3128\""), "has a control character in its credentials");
+        assert_eq!(told("\"http://u:%ff@proxy.test:3128\""), "has credentials that are no text");
+    }
+
+    #[test]
+    fn the_operators_proxy_is_marked_and_no_proxy_stays_none() {
+        let read = |url: &str| ByProxy::read(&format!("\"{url}\"")).expect(url);
+        let through = read("http://10.0.0.1:80");
+        assert!(!through.is_operators() && through.of_operator(true).is_operators());
+        assert!(!through.of_operator(true).of_operator(false).is_operators());
+        let straight = read("none");
+        assert_eq!(*straight.of_operator(true), straight);
+    }
 }

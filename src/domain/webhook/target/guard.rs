@@ -183,4 +183,13 @@ mod tests {
         assert_eq!(Refused::Range(Range::Loopback).cause(), "loopback");
         assert_eq!(Refused::NotNamed.cause(), "not among the addresses that a single label or this port needs");
     }
+
+    #[test]
+    fn an_open_guard_refuses_the_relay_itself_alone() {
+        let open = guard(&[], &["127.0.0.1:8080"]).open();
+        for to in ["10.0.0.1:80", "127.0.0.1:81", "[fd00::1]:80", "8.8.8.8:443"] {
+            assert_eq!(judge(&open, to), Ok(()), "{to}");
+        }
+        assert_eq!(judge(&open, "127.0.0.1:8080"), Err(Refused::Own));
+    }
 }

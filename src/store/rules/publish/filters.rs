@@ -86,6 +86,8 @@ fn keep_by_filter<'f>(found: &mut Vec<EndpointNo>, filter: impl Fn(&EndpointNo) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::fixture::event;
+    use crate::store::rules::fixture::publication;
 
     fn kept(filters: &[(u32, &str)], data: &str) -> Vec<u32> {
         let filter = |text: &str| Some(Arc::new(Filter::parse(text).expect("a filter")));
@@ -151,5 +153,19 @@ mod tests {
         let nodes = vec!["{\"$gt\":1}"; 100].join(",");
         let filter = format!("{{\"data\":{{\"$or\":[{nodes}]}}}}");
         assert_eq!(kept(&[(1, &filter), (2, r#"{"data":{"$gt":1}}"#)], &list), [1, 3]);
+    }
+
+    #[test]
+    fn an_event_is_judged_as_its_publication_was() {
+        let mut publication = publication("a.b");
+        let key = EventKey(5 << 16);
+        publication.channels = Channels::new(["a"]);
+        let facts = Facts::of(&publication, Node(7), key);
+        let published = Event { id: Node(7).event_id(key).into(), channels: Channels::new(["a"]), ..event(key.0, 0) };
+        let again = Facts::of_event(&published, b"{}");
+        assert_eq!((facts.id.place(), facts.kind, facts.data), (again.id.place(), again.kind, again.data));
+        assert_eq!((facts.attributes, facts.channels), (again.attributes, again.channels));
+        publication.id = Some("evt_1".into());
+        assert_eq!(Facts::of(&publication, Node(7), key).id.place(), Id::Given("evt_1").place(), "an id that was given");
     }
 }
