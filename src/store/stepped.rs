@@ -66,6 +66,11 @@ impl Stepped {
         async move { store.by_test().recover_slice(no, found, None).await }
     }
 
+    /// Lets the disk be nearly full, or have room again.
+    pub(crate) fn set_disk_low(&self, is_low: bool) {
+        self.store.shared.space.set_low(is_low);
+    }
+
     /// When the writer has something to do, though nobody asks for anything.
     pub(crate) fn wake_at(&self) -> Instant {
         self.writer.wake_at()

@@ -29,6 +29,8 @@ pub(super) struct Doubts {
     pub(super) hooks: BTreeSet<EndpointNo>,
     /// Deliveries of events that their webhooks had never got, which were to be made.
     pub(super) missed: BTreeSet<DeliveryKey>,
+    /// How many rows of the audit log what was asked may have left.
+    pub(super) changes: usize,
 }
 
 impl World {
@@ -48,7 +50,9 @@ impl World {
         if changes > 1 && answered.iter().any(|(question, _)| matches!(question, Question::Sync(_))) {
             self.doubts.hooks.extend(self.book.hooks.keys().copied());
         }
+        self.look_at_rows(&answered)?;
         for (question, answer) in answered {
+            self.look_at_room(&question, &answer)?;
             self.answered(question, answer)?;
         }
         Ok(())
@@ -108,6 +112,7 @@ impl World {
                 Ok(())
             }
             Ok(accepted) => {
+                law!(!self.is_disk_low, "the disk is nearly full, and publication {number} was taken");
                 let is_known = earlier.is_some_and(|earlier| self.is_remembered(&earlier));
                 law!(!is_known, "publication {number} was taken twice, now as {accepted:?}");
                 self.accepted(number, &accepted)
@@ -118,7 +123,12 @@ impl World {
                 law!(differs, "publication {number} was refused, and nothing else has its id or its key");
                 Ok(())
             }
-            Err(Refusal::Full) if self.is_tight() => Ok(()),
+            Err(refusal @ (Refusal::Full | Refusal::DiskLow)) => {
+                let is_right = if refusal == Refusal::Full { self.is_tight() } else { self.is_disk_low };
+                law!(is_right, "publication {number} was refused though there is room: {refusal}");
+                self.book.published[number].is_refused = true;
+                Ok(())
+            }
             Err(refusal) => Err(Broken(format!("publication {number} was refused: {refusal}"))),
         }
     }
@@ -182,6 +192,7 @@ impl World {
 
     fn know_hook(&mut self, new: &NewHook, endpoint: &Endpoint, is_from_file: bool) {
         let hook = Hook {
+            id: endpoint.id.clone(),
             provider: new.provider,
             tenant: new.tenant,
             kinds: new.kinds.to_vec(),
@@ -301,7 +312,7 @@ impl World {
     }
 
     /// Whether the store has little room, so that what has ended goes before its age.
-    fn is_tight(&self) -> bool {
+    pub(super) fn is_tight(&self) -> bool {
         self.limits.max_bytes <= TIGHT_BYTES
     }
 
@@ -414,18 +425,20 @@ impl World {
 
     /// After the first turn of a life: what was asked before it and not answered was done, or was not.
     pub(super) fn resolve_asked(&mut self) -> Held {
-        self.find_new_hooks();
+        self.find_new_hooks()?;
         self.find_new_events()?;
         self.doubts.missed.clear();
         self.audit()
     }
 
     /// Webhooks whose making was not answered.
-    fn find_new_hooks(&mut self) {
+    fn find_new_hooks(&mut self) -> Held {
         for of in 0..super::dialects::PROVIDERS {
             for tenant in 0..super::dialects::TENANTS {
                 for endpoint in self.store().webhooks(&owned(of, tenant), EndpointNo(0), 1_000_000) {
                     if !self.book.hooks.contains_key(&endpoint.no) {
+                        let is_unmade = self.book.unmade.contains(&endpoint.definition.name);
+                        law!(!is_unmade, "{} was denied, and is there", endpoint.id);
                         let kinds = endpoint.definition.events.iter().map(super::publishers::kind).collect();
                         let definition = &endpoint.definition;
                         let (name, is_ordered) = (definition.name.clone(), definition.settings.ordered);
@@ -436,6 +449,7 @@ impl World {
                 }
             }
         }
+        Ok(())
     }
 
     /// Events that are there though nobody was answered: somebody must have asked for each, and it is there once.
@@ -478,8 +492,10 @@ impl World {
         };
         let number = content.strip_prefix(r#"{"n":"#).and_then(|rest| rest.split(',').next()?.parse::<usize>().ok());
         let mut all = self.book.published.iter().enumerate();
-        let found = all.find(|(_, one)| Some(one.content) == number && one.key.is_none()).map(|(at, _)| at);
-        let Some(found) = found else { return Err(Broken(format!("the event {} with {content} is there twice", key.0))) };
+        let found = all.find(|(_, one)| Some(one.content) == number && one.key.is_none() && !one.is_refused).map(|(at, _)| at);
+        let Some(found) = found else {
+            return Err(Broken(format!("the event {} with {content} is there twice, or was refused", key.0)));
+        };
         let known = self.book.earlier(found).is_some_and(|earlier| self.is_remembered(earlier));
         law!(!known, "publication {found} was taken twice, the second time as {}", key.0);
         self.book.published[found].key = Some(key);
@@ -512,6 +528,7 @@ impl World {
         self.touched.extend(self.book.hooks.keys().copied());
         self.look_at_hooks()?;
         self.compare_lists(&attempts)?;
+        self.compare_rows()?;
         self.compare_statistics()
     }
 

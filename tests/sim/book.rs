@@ -1,7 +1,7 @@
 //! What must be true: the book keeps every answer that was given and every outcome that was committed, and says what follows from
 //! them by rules of its own, which are written without a look at those of the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::domain::delivery::outcome::Outcome;
 use crate::domain::delivery::retry::Policy;
 use crate::domain::delivery::tally::Brought;
 use crate::domain::dialect::{Counted, Dialect};
-use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
+use crate::domain::id::{AuditKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::WebhookState;
 
@@ -24,6 +24,10 @@ pub(super) struct Book {
     pub(super) attempts: BTreeMap<(EndpointNo, Brought), u64>,
     /// The newest key of an event that is known.
     pub(super) newest: EventKey,
+    /// The rows of the audit log that were seen, with their times.
+    pub(super) rows: BTreeMap<AuditKey, Timestamp>,
+    /// The names of webhooks that were not made for want of room.
+    pub(super) unmade: BTreeSet<Box<str>>,
     /// The time of the writer's last turn in this life.
     pub(super) turned: Timestamp,
     /// The latest time that anything committed bears.
@@ -32,6 +36,7 @@ pub(super) struct Book {
 
 /// A webhook.
 pub(super) struct Hook {
+    pub(super) id: Box<str>,
     pub(super) provider: usize,
     pub(super) tenant: usize,
     pub(super) kinds: Vec<&'static str>,
@@ -85,6 +90,8 @@ pub(super) struct Published {
     /// Once it was answered, or was found after a crash.
     pub(super) key: Option<EventKey>,
     pub(super) answer: Option<(Box<str>, u32)>,
+    /// Whether it was refused for want of room.
+    pub(super) is_refused: bool,
 }
 
 /// A delivery.

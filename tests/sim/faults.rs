@@ -112,6 +112,7 @@ impl World {
         let Process { asked, told, .. } = process;
         self.doubts.told.extend(told);
         for asked in asked {
+            self.doubts.changes += asked.what.rows_max();
             self.doubts.hooks.extend(asked.what.hook());
             match asked.what {
                 Question::Delivery(key, _) => drop(self.book.deliveries.get_mut(&key).map(|known| known.is_doubted = true)),
@@ -162,6 +163,8 @@ impl World {
             stepped,
         });
         self.is_fresh = true;
+        self.set_disk_low(self.is_disk_low);
+        self.look_at_unanswered_rows()?;
         self.sync();
         self.turn()
     }

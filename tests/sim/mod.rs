@@ -8,7 +8,9 @@
 
 mod audit;
 mod book;
+mod deletion;
 mod dialects;
+mod disk;
 mod draw;
 mod faults;
 mod order;
@@ -16,6 +18,7 @@ mod process;
 mod publishers;
 mod receivers;
 mod recoveries;
+mod rows;
 mod service;
 mod steady;
 mod world;

@@ -49,7 +49,7 @@ pub(super) struct Asked {
     answering: Pin<Box<dyn Future<Output = Answer>>>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) enum Question {
     /// Events, by their numbers in the book.
     Publish(Vec<usize>),
@@ -121,6 +121,24 @@ impl Question {
     /// Whether webhooks may be others after it.
     pub(super) fn changes_hooks(&self) -> bool {
         matches!(self, Self::Hook(..) | Self::Create(..) | Self::Sync(..) | Self::Delete(..))
+    }
+
+    /// How many rows of the audit log it leaves at most.
+    pub(super) fn rows_max(&self) -> usize {
+        match self {
+            Self::Publish(_) | Self::Test(_) | Self::Recover(..) => 0,
+            Self::Hook(..) | Self::Create(_) | Self::Delete(_) | Self::Delivery(..) | Self::Purge(..) => 1,
+            Self::Sync(file) => 1 + file.len(),
+        }
+    }
+
+    /// Whether it is about this delivery, by itself or among others.
+    pub(super) fn is_about(&self, key: DeliveryKey) -> bool {
+        match self {
+            Self::Delivery(of, _) => *of == key,
+            Self::Recover(_, _, found) => found.contains(&key),
+            _ => false,
+        }
     }
 
     /// The webhook that it is about.

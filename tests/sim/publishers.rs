@@ -76,6 +76,7 @@ impl World {
             first: number,
             key: None,
             answer: None,
+            is_refused: false,
         };
         self.book.published.push(published);
         number
@@ -87,7 +88,7 @@ impl World {
         let back = self.draw.below(50.min(count as u64));
         let earlier = self.book.published[count - 1 - usize::try_from(back).expect("a small number")].clone();
         let content = if self.draw.chance(100) { count } else { earlier.content };
-        self.book.published.push(Published { content, key: None, answer: None, ..earlier });
+        self.book.published.push(Published { content, key: None, answer: None, is_refused: false, ..earlier });
         count
     }
 
@@ -193,6 +194,7 @@ impl World {
     fn create(&mut self) {
         let number = self.draw.bits() % 100_000;
         let new = self.draw_hook(format!("made{number}"));
+        self.book.unmade.remove(&new.name);
         self.step(|| format!("creates {new:?}"));
         let asked = NewWebhook {
             owned: owned(new.provider, new.tenant),

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::audit::{Doubts, TIGHT_BYTES};
 use super::book::Book;
 use super::dialects::dialects;
+use super::disk;
 use super::draw::Draw;
 use super::process::{NewHook, Process};
 use super::receivers::Mood;
@@ -65,6 +66,8 @@ pub(super) struct World {
     pub(super) attempts: u64,
     /// Whether the last phase has begun, in which no fault happens and every receiver answers with success.
     pub(super) is_calm: bool,
+    /// Whether the disk is nearly full.
+    pub(super) is_disk_low: bool,
     /// Whether this seed has events that go to more webhooks than one batch of the writer takes.
     pub(super) is_wide: bool,
     pub(super) pace: Pace,
@@ -117,6 +120,8 @@ pub(super) enum Happening {
     Stop,
     /// The power fails at one of the next writes or syncs.
     Fuse,
+    /// The disk becomes nearly full, or has room again.
+    Disk,
     Start,
     Audit,
     /// A turn of the writer of the process with this number, as are the entries below.
@@ -196,6 +201,7 @@ impl World {
             life: 0,
             attempts: 0,
             is_calm: false,
+            is_disk_low: false,
             is_wide: false,
             pace,
             trace,
@@ -223,6 +229,7 @@ impl World {
             (self.pace.crash, Happening::Fuse),
             (self.pace.crash, Happening::Stop),
             (self.pace.jump, Happening::Jump),
+            (disk::WITH_ROOM, Happening::Disk),
             (AUDITS, Happening::Audit),
         ] {
             let wait = self.draw.wait(mean);
@@ -297,6 +304,10 @@ impl World {
             Happening::Kill => self.again(self.pace.crash, happening, Self::kill),
             Happening::Stop => self.again(self.pace.crash, happening, Self::stop),
             Happening::Fuse => self.again(self.pace.crash, happening, Self::fuse),
+            Happening::Disk => {
+                self.change_disk();
+                Ok(())
+            }
             Happening::Audit => {
                 self.note(AUDITS, happening);
                 self.audit()
@@ -322,6 +333,7 @@ impl World {
         self.step(|| "calm".into());
         self.is_calm = true;
         self.moods.values_mut().for_each(|mood| *mood = Mood::Good);
+        self.set_disk_low(false);
         // The process is killed so that a failure of power that was already under way cannot happen in the calm phase.
         if self.process.is_some() { self.kill_with(store::Surge::Keeps) } else { Ok(()) }
     }

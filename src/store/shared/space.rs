@@ -93,6 +93,12 @@ impl Space {
         error.is_disk_full() && self.release("the disk is full")
     }
 
+    /// Lets the disk be nearly full, or have any room again, until the next look.
+    #[cfg(test)]
+    pub(in crate::store) fn set_low(&self, is_low: bool) {
+        self.left.store(if is_low { -1 } else { i64::MAX }, Relaxed);
+    }
+
     fn find(&self, live_bytes: u64) -> Result<Found, Error> {
         let folder = folder(&self.store);
         let disk = rustix::fs::statvfs(folder).map_err(|cause| failed("ask for the free space of", folder, cause.into()))?;
