@@ -1,6 +1,6 @@
 //! Replays, inside the writer: each slice of a walk sends deliveries again in one commit, and each outcome counts in its own.
 //!
-//! What a replay is and what it promises stands at [`Replay`](crate::store::message::replay::Replay). The pieces of a walk are read
+//! What a replay is and what it promises stands at [`Replay`]. The pieces of a walk are read
 //! outside the writer, and come in as slices. A slice says where the walk stood when it was read; one that comes late changes nothing.
 //!
 //! The row of a replay is written once in each batch that moved it, beside the rows of its deliveries and into the same commit. So what
