@@ -89,10 +89,13 @@ pub(crate) enum End {
     Expired,
     /// Ended by hand before it was delivered.
     Cancelled,
+    /// It had not ended in the relay from which it was imported, and is sent when somebody asks for it.
+    Imported,
 }
 
 impl End {
-    pub(crate) const ALL: [Self; 5] = [Self::Exhausted, Self::Gone, Self::WebhookDeleted, Self::Expired, Self::Cancelled];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Exhausted, Self::Gone, Self::WebhookDeleted, Self::Expired, Self::Cancelled, Self::Imported];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -101,6 +104,7 @@ impl End {
             Self::WebhookDeleted => "webhook_deleted",
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
+            Self::Imported => "imported",
         }
     }
 }

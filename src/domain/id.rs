@@ -36,6 +36,17 @@ impl EventKey {
         Self::at(now).max(Self(last.0.saturating_add(1)))
     }
 
+    /// Which of its millisecond's keys it is.
+    #[expect(clippy::cast_possible_truncation, reason = "the low 16 bits")]
+    pub(crate) fn number(self) -> u16 {
+        self.0 as u16
+    }
+
+    /// The key of a millisecond with this number.
+    pub(crate) fn numbered(ms: u64, number: u16) -> Self {
+        Self((ms << COUNTER_BITS) | u64::from(number))
+    }
+
     /// When the event was published, to the millisecond.
     pub(crate) fn time(self) -> Timestamp {
         Timestamp::from_millis(self.0 >> COUNTER_BITS)

@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 use super::handle::Store;
 use super::message::audit::Origin;
 use super::message::command::{
-    Asked, By, DesiredState, Limits, NewKey, NewWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp,
+    Asked, By, DesiredState, Limits, NewKey, NewWebhook, OldWebhook, Op, Purge, Recover, Recovered, TestRun, WebhookOp,
 };
+use super::message::history::{Old, Taken};
 use super::message::publication::{Accepted, Publication};
 use super::message::replay::{EventReplay, NewReplay, NotReplayed, Replay, ReplayOp, ReplaySlice};
 use super::message::session::{NewConnection, Opened};
@@ -71,6 +72,11 @@ impl Store {
         if !uses.is_empty() {
             self.inbox.event(Op::KeyUses(uses));
         }
+    }
+
+    /// Brings all that was answered so far into the tables, so that a walk over them sees it.
+    pub(crate) async fn settle(&self) -> Result<(), Denied> {
+        self.flush(Path::new(""), None).await
     }
 
     /// Brings all that was answered so far into the tables, for a backup to this path.
@@ -278,6 +284,16 @@ impl Commands<'_> {
         self.store.ask(Line::COMMON, |to| Op::AcceptClock(self.by.clone(), to)).await?
     }
 
+    /// Takes parts of the history of another relay, all of a few, each whole or not at all. Answers what became of each.
+    pub(crate) async fn take_history(self, parts: Vec<Old>) -> Result<Vec<Taken>, Denied> {
+        self.store.ask(Line::COMMON, |to| Op::History(parts, self.by.clone(), to)).await?
+    }
+
+    /// Takes over a webhook of another relay, in the place of the one that has its id here.
+    pub(crate) async fn import_webhook(self, no: Option<EndpointNo>, webhook: OldWebhook) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Import { no, webhook: Box::new(webhook) }).await
+    }
+
     /// Takes the place of the backup under way, and looks whether a file can be written to `path` and has room there.
     pub(crate) async fn begin_backup(self, path: PathBuf) -> Result<Begun, NotBegun> {
         self.store.prepare_backup(path, Some(self.by.clone())).await
@@ -286,6 +302,7 @@ impl Commands<'_> {
     async fn webhook_op(self, op: WebhookOp) -> Result<Arc<Endpoint>, Denied> {
         let line = match (&op, op.no()) {
             (WebhookOp::Create(new), _) => self.store.line_of_owned(&new.owned),
+            (WebhookOp::Import { webhook, .. }, _) => self.store.line_of_owned(&webhook.owned),
             (_, no) => no.map_or(Line::COMMON, |no| self.store.line_of_webhook(no)),
         };
         self.store.ask(line, |to| Op::Webhook(Box::new(op), self.by.clone(), to)).await?

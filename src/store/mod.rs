@@ -38,9 +38,10 @@ pub(crate) use message::audit::{Actor, AuditFilter, FileChanges, Origin, Row as 
 pub(crate) use message::backup::{BackupEnded, BackupRunning, Manifest, SealingKey};
 pub(crate) use message::change::{EndedAt, Missed, Passed, Reached};
 pub(crate) use message::command::{
-    Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, Purge, Ready, Recover,
-    TestRun,
+    Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, OldWebhook, Purge,
+    Ready, Recover, TestRun,
 };
+pub(crate) use message::history::{Named as EventName, Old, OldDelivery, OldEvent, Row as HistoryRow, Taken};
 pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};

@@ -12,6 +12,7 @@ use super::handle::Store;
 use super::message::audit::{AuditFilter, AuditPage};
 use super::message::change::{Ended, EndedAt, Unsent};
 use super::message::command::Ready;
+use super::message::history::Piece;
 use super::message::tenant::{Tenant, TenantFilter, TenantPage};
 use super::message::view::{
     Attempt, AttemptFilter, AttemptPage, AttemptView, Counts, Filter, Fit, Of, Owners, Page, Space, View, WebhookFilter,
@@ -213,6 +214,16 @@ impl Store {
         hours: RangeInclusive<Hour>,
     ) -> Result<BTreeMap<Hour, Tally>, Error> {
         self.aside(move |reader| reader.tallies(&webhooks, hours)).await
+    }
+
+    /// The newest event that the tables hold.
+    pub(crate) async fn newest_event(&self) -> Result<EventKey, Error> {
+        self.aside(Reader::newest_event).await
+    }
+
+    /// The history behind a row, of events up to `until`, until it has about `bytes`. The walk begins behind [`Store::settle`].
+    pub(crate) async fn history(&self, after: DeliveryKey, until: EventKey, bytes: usize) -> Result<Piece, Error> {
+        self.aside(move |reader| reader.history(after, until, bytes)).await
     }
 
     /// What each table takes of the store's file. Reads all of them.

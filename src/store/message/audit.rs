@@ -112,6 +112,8 @@ pub(crate) enum ObjectKind {
     Provider,
     Replay,
     Event,
+    /// Events and deliveries that were taken over from another relay.
+    History,
 }
 
 impl ObjectKind {
@@ -128,6 +130,7 @@ impl ObjectKind {
             Self::Provider => "provider",
             Self::Replay => "replay",
             Self::Event => "event",
+            Self::History => "history",
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::audit::{FileChanges, Origin};
 use super::change::Reached;
+use super::history::{Old, Taken};
 #[cfg(test)]
 use super::permit::Live;
 use super::permit::QueuePermit;
@@ -24,7 +25,7 @@ use crate::domain::headers::Headers;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::domain::provider::{ProviderChange, ProviderSettings};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner};
+use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState};
 use crate::domain::webhook::secret::Secret;
 use crate::store::message::cached::CachedEvent;
 use crate::store::{Attempt, Denied, Owned};
@@ -71,6 +72,8 @@ pub(in crate::store) enum Op {
     Flush(PathBuf, Option<By>, oneshot::Sender<Result<(), Denied>>),
     /// Begins to queue the changes of deliveries. The answer is how far the log had come before.
     Follow(oneshot::Sender<Reached>),
+    /// Parts of the history of another relay. The answer says what became of each.
+    History(Vec<Old>, By, oneshot::Sender<Result<Vec<Taken>, Denied>>),
 }
 
 /// Who asks for a change.
@@ -108,11 +111,23 @@ pub(crate) struct DesiredState {
 /// A change of one webhook.
 pub(in crate::store) enum WebhookOp {
     Create(NewWebhook),
-    Update { no: EndpointNo, redefine: Redefine },
+    Update {
+        no: EndpointNo,
+        redefine: Redefine,
+    },
     Enable(EndpointNo),
     Disable(EndpointNo),
     Delete(EndpointNo),
-    Rotate { no: EndpointNo, secret: Secret, overlap: Duration },
+    Rotate {
+        no: EndpointNo,
+        secret: Secret,
+        overlap: Duration,
+    },
+    /// Takes over a webhook of another relay, in the place of the one that has its id here. `None`: there is none.
+    Import {
+        no: Option<EndpointNo>,
+        webhook: Box<OldWebhook>,
+    },
 }
 
 impl WebhookOp {
@@ -120,6 +135,7 @@ impl WebhookOp {
     pub(in crate::store) fn no(&self) -> Option<EndpointNo> {
         match self {
             Self::Create(_) => None,
+            Self::Import { no, .. } => *no,
             Self::Update { no, .. } | Self::Enable(no) | Self::Disable(no) | Self::Delete(no) | Self::Rotate { no, .. } => {
                 Some(*no)
             }
@@ -152,6 +168,24 @@ pub(crate) struct NewWebhook {
     pub(crate) file_keys: Vec<Box<str>>,
     /// Whether the webhook brings back a tenant that was taken out of the config file.
     pub(crate) restores: bool,
+}
+
+/// A webhook of another relay, with its id and what became of it there.
+#[derive(Clone, Debug)]
+pub(crate) struct OldWebhook {
+    pub(crate) id: Box<str>,
+    pub(crate) owned: Owned,
+    pub(crate) definition: Definition,
+    pub(crate) owner: Owner,
+    pub(crate) created_at: Timestamp,
+    pub(crate) changed_at: Timestamp,
+    /// Active, or disabled.
+    pub(crate) state: WebhookState,
+    pub(crate) failures: u32,
+    /// The secrets, the newest first. `None`: they are not known, so that a webhook that is there keeps its own.
+    pub(crate) secrets: Option<Vec<LiveSecret>>,
+    /// The secret of a new webhook whose secrets are not known. `None` where its dialect signs nothing.
+    pub(crate) fresh_secret: Option<Secret>,
 }
 
 /// A webhook as the config file has it.

@@ -6,6 +6,7 @@ pub(in crate::store) mod cached;
 pub(in crate::store) mod change;
 pub(in crate::store) mod command;
 pub(in crate::store) mod finding;
+pub(in crate::store) mod history;
 pub(in crate::store) mod last;
 pub(in crate::store) mod permit;
 pub(in crate::store) mod progress;

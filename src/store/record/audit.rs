@@ -111,4 +111,5 @@ coded!(actor_kind_code, actor_kind: ActorKind in "audit" { 0 = Key, 1 = Socket, 
 
 coded!(object_kind_code, object_kind: ObjectKind in "audit" {
     0 = Webhook, 1 = Delivery, 2 = Key, 3 = Tenant, 4 = EventType, 5 = Config, 6 = Clock, 7 = Backup, 8 = Provider, 9 = Replay, 10 = Event,
+    11 = History,
 });

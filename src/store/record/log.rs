@@ -218,7 +218,7 @@ fn state(form: StateForm) -> Result<State, Error> {
     })
 }
 
-coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted, 3 = Expired, 4 = Cancelled });
+coded!(end_code, end: End in "log" { 0 = Exhausted, 1 = Gone, 2 = WebhookDeleted, 3 = Expired, 4 = Cancelled, 5 = Imported });
 coded!(cause_code, cause: Cause in "log" { 0 = Publish, 1 = Manual, 2 = Test });
 coded!(trigger_code, trigger: Trigger in "log" { 0 = Schedule, 1 = Manual, 2 = Test });
 coded!(class_code, class: Class in "log" {

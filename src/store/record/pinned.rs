@@ -534,7 +534,7 @@ fn codes() {
     use Class::{Connect, Dns, Policy, Reset, Status, Timeout, Tls};
     assert_eq!([Dns, Connect, Tls, Timeout, Reset, Status, Policy].map(class_code), [0, 1, 2, 3, 4, 5, 6]);
     assert_eq!([Class::Response, Class::Internal, Class::Auth].map(class_code), [7, 8, 9]);
-    assert_eq!([End::Exhausted, End::Gone, End::WebhookDeleted, End::Expired, End::Cancelled].map(end_code), [0, 1, 2, 3, 4]);
+    assert_eq!(End::ALL.map(end_code), [0, 1, 2, 3, 4, 5]);
     assert_eq!([Cause::Publish, Cause::Manual, Cause::Test].map(cause_code), [0, 1, 2]);
     let failures = [Dns, Class::Internal].map(|class| brought_code(Brought::Failure(class)));
     assert_eq!((failures, brought_code(Brought::Status(4))), ([16, 24], 4));
@@ -542,19 +542,19 @@ fn codes() {
     assert_eq!([Task::None, Task::Park, Task::End].map(task_code), [0, 1, 2]);
     assert_eq!([Listing::Never, Listing::Listed, Listing::Gone, Listing::Deleting].map(listing_code), [0, 1, 2, 3]);
     assert_eq!([ActorKind::Key, ActorKind::Socket, ActorKind::File].map(actor_kind_code), [0, 1, 2]);
-    use ObjectKind::{Backup, Clock, Config, Event, EventType, Provider, Replay};
+    use ObjectKind::{Backup, Clock, Config, Event, EventType, History, Provider, Replay};
     assert_eq!(
         [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
         [0, 1, 2, 3]
     );
-    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay, Event].map(object_kind_code), [4, 5, 6, 7, 8, 9, 10]);
+    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay, Event, History].map(object_kind_code), [4, 5, 6, 7, 8, 9, 10, 11]);
     assert!(actor_kind(3).is_err() && object_kind(11).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(
         why(4).is_err()
             && class(10).is_err()
-            && end(5).is_err()
+            && end(6).is_err()
             && cause(3).is_err()
             && trigger(3).is_err()
             && listing(4).is_err()

@@ -308,6 +308,7 @@ impl Batch<'_, '_> {
             Op::SetProvider(name, change, by, to) => answered!(to, Ok(self.set_provider(&name, change, &by)?)),
             Op::DeleteTenant(owned, by, to) => answered!(to, self.delete_tenant(owned, &by)?),
             Op::AcceptClock(by, to) => answered!(to, Ok(self.accept_clock(&by)?)),
+            Op::History(parts, by, to) => answered!(to, Ok(self.take_history(parts, &by)?)),
             Op::Flush(path, by, to) => answered!(to, Ok(self.flush_for(&path, by.as_deref())?)),
             Op::Follow(to) => self.begin_following(to),
         }

@@ -56,7 +56,9 @@ pub(in crate::store) fn storage_low((reason, cause): (&str, Refusal), allocated:
 /// test by its answer; who cancels a delivery knows.
 pub(in crate::store) fn counts(delivery: &Delivery) -> Option<End> {
     match delivery.state {
-        State::Failed { end: End::Expired | End::Cancelled, .. } | State::Pending(_) | State::Succeeded { .. } => None,
+        State::Failed { end: End::Expired | End::Cancelled | End::Imported, .. }
+        | State::Pending(_)
+        | State::Succeeded { .. } => None,
         State::Failed { end, .. } => (!delivery.is_test()).then_some(end),
     }
 }
@@ -124,7 +126,7 @@ mod tests {
         let ended = |end| counts(&pending.clone().ended(end, NOW));
         let told = [End::Exhausted, End::Gone, End::WebhookDeleted];
         assert_eq!(told.map(ended), told.map(Some));
-        assert_eq!([End::Expired, End::Cancelled].map(ended), [None, None]);
+        assert_eq!([End::Expired, End::Cancelled, End::Imported].map(ended), [None, None, None]);
         assert_eq!(counts(&pending), None);
         assert_eq!(counts(&Delivery::test(key, NOW).ended(End::Exhausted, NOW)), None, "its caller has the answer");
     }

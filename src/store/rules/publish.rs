@@ -7,6 +7,7 @@
 //! [`Pressure::refusal`]: crate::store::message::publication::Pressure::refusal
 
 pub(in crate::store) mod filters;
+pub(in crate::store) mod history;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::domain::id::{EndpointNo, TenantNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
-use crate::store::message::command::NewWebhook;
+use crate::store::message::command::{NewWebhook, OldWebhook};
 use crate::store::record::Listing;
 use crate::store::{Denied, Owned};
 
@@ -78,6 +78,33 @@ pub(in crate::store) fn may_create(new: &NewWebhook, standing: Standing<'_>) -> 
         return Err(Denied::TooMany(new.limit));
     }
     Ok(())
+}
+
+/// Whether a webhook of another relay may be taken over that is not here yet.
+pub(in crate::store) fn may_import(owned: &Owned, holders: Holders<'_>, listing: Option<Listing>) -> Result<(), Denied> {
+    holders.of_name.map_or(Ok(()), |holder| Err(taken(holder)))?;
+    holders.of_uid.map_or(Ok(()), |holder| Err(uid_taken(holder)))?;
+    tenants::may_make_for(&owned.tenant, listing)
+}
+
+/// A webhook of another relay, new here.
+pub(in crate::store) fn imported(no: EndpointNo, tenant_no: TenantNo, old: OldWebhook) -> Endpoint {
+    let OldWebhook { id, owned, definition, owner, created_at, changed_at, state, failures, secrets, fresh_secret } = old;
+    let identity = Identity { no, id, tenant_no, owned };
+    let made = created(identity, definition, owner, fresh_secret, created_at);
+    Endpoint { changed_at, state, failures, secrets: secrets.unwrap_or(made.secrets), ..made }
+}
+
+/// The webhook with the id of one of another relay, made what that one is. `holders` are others of the tenant that have its name or uid.
+pub(in crate::store) fn overwritten(
+    endpoint: &Endpoint,
+    old: OldWebhook,
+    holders: Holders<'_>,
+    now: Timestamp,
+) -> Result<Endpoint, Denied> {
+    let changed = update(endpoint, old.definition, holders, now)?;
+    let secrets = old.secrets.unwrap_or_else(|| changed.secrets.clone());
+    Ok(Endpoint { state: old.state, failures: old.failures, owner: old.owner, secrets, ..changed })
 }
 
 /// A webhook whose tenant is deleted, also one that the config file owned and does not name any more.

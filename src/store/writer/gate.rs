@@ -41,6 +41,7 @@ impl Op {
             | Self::PutEventType(..)
             | Self::AddKey(..)
             | Self::DescribeTenant(..)
+            | Self::History(..)
             | Self::SetProvider(..) => true,
         }
     }
@@ -58,6 +59,7 @@ impl Op {
             Self::OpenConnection(_, to) => drop(to.send(Err(denied))),
             Self::SetProvider(_, _, _, to) => drop(to.send(Err(denied))),
             Self::DescribeTenant(_, _, to) => drop(to.send(Err(denied))),
+            Self::History(_, _, to) => drop(to.send(Err(denied))),
             _ => debug_assert!(false, "what takes no room is not refused"),
         }
     }
@@ -66,7 +68,7 @@ impl Op {
 impl WebhookOp {
     fn takes_room(&self) -> bool {
         match self {
-            Self::Create(_) | Self::Update { .. } => true,
+            Self::Create(_) | Self::Update { .. } | Self::Import { .. } => true,
             // A secret that is known to others must go even when the disk is full. Enabling a webhook lets its deliveries end.
             Self::Rotate { .. } | Self::Enable(_) | Self::Disable(_) | Self::Delete(_) => false,
         }

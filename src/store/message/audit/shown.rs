@@ -267,6 +267,13 @@ pub(in crate::store) fn clock(accepted: Timestamp) -> Change {
     Change { object: alone(ObjectKind::Clock, "clock"), before: Some(of("doubted")), after: Some(after) }
 }
 
+/// Events and deliveries of another relay, by their numbers, that became history of this one.
+pub(in crate::store) fn history((events, deliveries): (u64, u64)) -> Change {
+    let object = Object { kind: ObjectKind::History, id: "import".into(), name: "".into(), owner: None };
+    let after = Document::default().with("events", events).with("deliveries", deliveries);
+    Change { object, before: None, after: Some(after) }
+}
+
 /// A backup was begun.
 pub(in crate::store) fn backup(path: &str) -> Change {
     Change { object: alone(ObjectKind::Backup, path), before: None, after: Some(Document::default().with("path", path)) }

@@ -1,5 +1,7 @@
 //! Publishing, inside the writer: ids and idempotency, the body, the webhooks that match, their deliveries.
 
+mod history;
+
 use std::ops::Bound;
 
 use redb::ReadableTable;
@@ -280,7 +282,7 @@ impl Batch<'_, '_> {
     }
 
     /// For all tenants: any tenant's event with this id or uid is in the way, unless it is being erased with its tenant.
-    fn named_of_provider(&mut self, of: NameOf, provider: &str, id: &str) -> Result<Option<Named>, Error> {
+    pub(in crate::store) fn named_of_provider(&mut self, of: NameOf, provider: &str, id: &str) -> Result<Option<Named>, Error> {
         let first = event_name(of, provider, id, None);
         let behind = [of.tag(), provider.as_bytes(), SEPARATOR, id.as_bytes(), BEHIND_SEPARATOR].concat();
         let (mut found, memory) = (None, &*self.memory);
@@ -300,7 +302,7 @@ impl Batch<'_, '_> {
         self.memory.erasing(provider.as_bytes(), tenant.as_bytes(), EventKey(named.event)).is_some()
     }
 
-    fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
+    pub(in crate::store) fn named(&mut self, name: &[u8]) -> Result<Option<Named>, Error> {
         intact(self.tables.row::<journaled::Name, _>(name, |row| record::read_named(name, row)).transpose())
     }
 
@@ -319,7 +321,7 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn put_named(&mut self, name: &[u8], named: Named) {
+    pub(in crate::store) fn put_named(&mut self, name: &[u8], named: Named) {
         let mut bytes = Vec::new();
         record::write_named(name, &named, &mut bytes);
         self.tables.put::<journaled::Name>(name, &bytes);

@@ -11,7 +11,7 @@ use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState
 use crate::domain::webhook::secret::Secret;
 use crate::store::error::Error;
 use crate::store::message::audit::{FileChanges, Origin, shown};
-use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, Redefine, WebhookOp};
+use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, OldWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
 use crate::store::message::view::Owners;
 use crate::store::record::Listing;
@@ -42,6 +42,7 @@ impl Batch<'_, '_> {
             WebhookOp::Enable(no) => self.change(no, |endpoint, _| webhooks::enable(endpoint)),
             WebhookOp::Disable(no) => self.change(no, webhooks::disable),
             WebhookOp::Delete(no) => self.change(no, webhooks::delete),
+            WebhookOp::Import { no, webhook } => self.import(no, *webhook),
             WebhookOp::Rotate { no, secret, overlap } => {
                 let is_from_file = self.shared.secret_from_file(no);
                 self.change(no, |endpoint, now| webhooks::rotate(endpoint, secret, overlap, is_from_file, now))
@@ -228,6 +229,25 @@ impl Batch<'_, '_> {
             Ok(()) => self.make(new.owned, new.definition, new.owner, new.secret).map(Ok),
             Err(denied) => Ok(Err(denied)),
         }
+    }
+
+    fn import(&mut self, no: Option<EndpointNo>, old: OldWebhook) -> Answer {
+        let known = self.webhook_called(&old.id).map(|endpoint| endpoint.no).or(no);
+        let but = known.unwrap_or(EndpointNo(0));
+        let of_name = self.holder(&old.owned, &old.definition.name, but);
+        let of_uid = self.uid_holder(&old.owned, &old.definition, but);
+        let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
+        if let Some(known) = known {
+            return self.change(known, |endpoint, now| webhooks::overwritten(endpoint, old, holders, now));
+        }
+        let listing = self.shared.registry().listing_of(&old.owned.provider, &old.owned.tenant);
+        if let Err(denied) = webhooks::may_import(&old.owned, holders, listing) {
+            return Ok(Err(denied));
+        }
+        let tenant_no = self.make_tenant(&old.owned.provider, &old.owned.tenant)?;
+        self.memory.counters.last_endpoint += 1;
+        let no = EndpointNo(self.memory.counters.last_endpoint);
+        self.put_changed(webhooks::imported(no, tenant_no, old)).map(Ok)
     }
 
     fn count_made(&self, new: &NewWebhook) -> usize {

@@ -1,5 +1,7 @@
 //! A snapshot: one consistent look at the store, outside the writer.
 
+mod history;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Bound;
 
@@ -11,7 +13,7 @@ use crate::domain::id::{DeliveryKey, EndpointNo, EventKey};
 use crate::store::error::intact;
 use crate::store::message::view::{Attempt, AttemptFilter, Filter, View, status};
 use crate::store::record::key::{
-    DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key,
+    DELIVERY_ROW, IndexKey, LogKey, Scope, backlog_key, due_key, index_key, log_key, read_index_key, read_log_key,
 };
 use crate::store::record::{self, StoredEvent};
 use crate::store::redb::apply::publish::{NameOf, event_name};
@@ -118,6 +120,18 @@ impl<'a> Snapshot<'a> {
         }
         let row = schema::read(&self.txn, T::DEFINITION)?.get(T::K::of(key.as_ref()))?;
         row.map(|row| read(T::V::as_bytes(&row.value()).as_ref())).transpose()
+    }
+
+    /// What was answered under a name of an event.
+    pub(super) fn named_row(&self, name: &[u8]) -> Result<Option<record::Named>, Error> {
+        self.journaled_row::<journaled::Name, _>(name, |row| record::read_named(name, row))
+    }
+
+    /// The deliveries whose rows were written behind the snapshot of the tables.
+    pub(super) fn unflushed_deliveries(&self) -> BTreeSet<DeliveryKey> {
+        let rows = self.unflushed.changes().flat_map(|changes| changes.rows(journaled::Table::Log));
+        let keys = rows.filter_map(|(key, _)| <&LogKey>::try_from(key).ok().map(read_log_key));
+        keys.filter(|(_, number)| *number == DELIVERY_ROW).map(|(key, _)| key).collect()
     }
 
     /// Whether a delivery's entry stands where it is thought to wait.
