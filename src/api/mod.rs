@@ -354,6 +354,8 @@ impl Api {
             Call::AcceptClock => resources::admin::accept_clock(context).await,
             Call::CreateLoginLink => resources::admin::login_links::create(context),
             Call::BeginBackup => resources::admin::backups::begin(context).await,
+            Call::Export => resources::admin::export::export(context).await,
+            Call::Import => resources::admin::import::import(context).await,
             Call::ListTables => resources::admin::tables(context).await,
             Call::ShowBackups => Ok(resources::admin::backups::show(self)),
             Call::ListAllWebhooks => resources::webhooks::list_all(context).await,
@@ -377,6 +379,7 @@ impl Call {
     fn body_bytes_max(self, is_ndjson: bool) -> usize {
         match self {
             Self::Publish if is_ndjson => NDJSON_BYTES_MAX,
+            Self::Import => NDJSON_BYTES_MAX,
             Self::Publish | Self::ReplayEvent => EVENT_BYTES_MAX,
             Self::TestFilter => EVENT_BYTES_MAX + BODY_BYTES_MAX,
             Self::PutEventType => EVENT_TYPE_BYTES_MAX,

@@ -64,6 +64,8 @@ enum Command {
     Backup(command::storage::backup::Backup),
     Restore(command::storage::restore::Restore),
     Compact(command::storage::compact::Compact),
+    Export(command::storage::transfer::export::Export),
+    Import(command::storage::transfer::import::Import),
     Status(command::status::Status),
     Reload(command::status::Reload),
     LoginLink(command::operate::login_link::LoginLink),
@@ -101,6 +103,8 @@ impl Command {
             Self::Backup(backup) => backup.run(out),
             Self::Restore(restore) => restore.run(out),
             Self::Compact(compact) => compact.run(out),
+            Self::Export(export) => export.run(out),
+            Self::Import(import) => import.run(out),
             Self::Status(status) => status.run(out),
             Self::Reload(reload) => reload.run(out),
             Self::LoginLink(link) => link.run(out),
@@ -176,6 +180,9 @@ output error, 75 an address is taken (try again), 77 permission denied,
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -226,6 +233,47 @@ mod tests {
         }
     }
 
+    /// The tests of the built binary are read, not run: a command stands at the beginning of a list of arguments.
+    #[test]
+    fn every_command_is_run_by_a_test_and_with_json() {
+        let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"));
+        let runs = |words: &[String]| -> Vec<&str> {
+            let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+            let begins = [format!("[{}, ", quoted.join(", ")), format!("[{}]", quoted.join(", "))];
+            let found = begins.iter().flat_map(|begin| sources.match_indices(begin.as_str()));
+            found.filter_map(|(at, _)| sources[at..].split(']').next()).collect()
+        };
+        let leaves = leaves(&Cli::command(), &[]);
+        assert!(leaves.len() > 40 && runs(&["soup".to_owned()]).is_empty(), "{leaves:?}");
+        let unrun: Vec<_> = leaves.iter().filter(|words| runs(words).is_empty() && !ENDLESS.contains(&&*words[0])).collect();
+        assert!(unrun.is_empty(), "no test in tests/it runs {unrun:?}");
+        let json = |words: &&Vec<String>| runs(words).iter().any(|run| run.contains("\"--json\""));
+        let silent: Vec<_> = leaves.iter().filter(|words| !ENDLESS.contains(&&*words[0]) && !json(words)).collect();
+        assert!(silent.is_empty(), "no test in tests/it asks for --json of {silent:?}");
+    }
+
+    /// What these print does not come to an end. Tests start them as processes of their own.
+    const ENDLESS: [&str; 3] = ["serve", "dev", "tail"];
+
+    /// The commands that have none below them, each by its words.
+    fn leaves(command: &clap::Command, above: &[String]) -> Vec<Vec<String>> {
+        let below: Vec<_> = command.get_subcommands().filter(|command| !command.is_hide_set()).collect();
+        let words = |command: &clap::Command| [above, &[command.get_name().to_owned()]].concat();
+        let all = below.into_iter().map(|command| match leaves(command, &words(command)) {
+            deeper if deeper.is_empty() => vec![words(command)],
+            deeper => deeper,
+        });
+        all.flatten().collect()
+    }
+
+    /// All sources of a folder, each run of white space as one blank.
+    fn sources(folder: &Path) -> String {
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let texts = entries.map(|path| if path.is_dir() { sources(&path) } else { fs::read_to_string(&path).expect("a source") });
+        let all = texts.collect::<Vec<_>>().join("\n");
+        all.split_whitespace().collect::<Vec<_>>().join(" ").replace("[ \"", "[\"")
+    }
+
     #[test]
     fn lines_that_make_no_sense_are_wrong_usage() {
         let lines = [
@@ -259,6 +307,10 @@ mod tests {
             "hookwheel check --store f -c g",
             "hookwheel doctor --store f -c g",
             "hookwheel dev --data d --ephemeral",
+            "hookwheel export",
+            "hookwheel export f --with-secrets",
+            "hookwheel import f --provider acme",
+            "hookwheel import f --from soup",
             "hookwheel dev --fail-rate 1.5",
             "hookwheel dev --forward-to ftp://x",
             "hookwheel audit --limit 0",

@@ -99,11 +99,12 @@ fn problem(name: &str) -> Option<String> {
 const PROBLEMS: &str = "problems";
 
 /// The guides, in the order in which they are listed.
-const GUIDES: [(&str, &str); 4] = [
+const GUIDES: [(&str, &str); 5] = [
     ("publish", include_str!("guides/publish.md")),
     ("verify", include_str!("guides/verify.md")),
     ("operate", include_str!("guides/operate.md")),
     ("upgrade", include_str!("guides/upgrade.md")),
+    ("move", include_str!("guides/move.md")),
 ];
 
 const FIRST: &str = "\

@@ -516,3 +516,7 @@ pub(super) struct BackupPath {
     /// An absolute path on the service's machine.
     path: String,
 }
+
+/// One line of an export. Its `kind` says which members it has.
+#[derive(JsonSchema)]
+pub(super) struct ExportLine(Map<String, Value>);

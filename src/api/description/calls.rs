@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::answers::{EventFeed, ExplainedPage, OpenApi, Page, RotatedWebhook, Tests, Webhook, WholeEvent};
 use super::bodies::{
-    BackupPath, EventReplay, EventTypeDefinition, FilterTest, NewConnection, NewEvent, NewKey, NewReplay, NewWebhook, Nothing,
-    OpenApiDocument, ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest, WebhooksTest,
+    BackupPath, EventReplay, EventTypeDefinition, ExportLine, FilterTest, NewConnection, NewEvent, NewKey, NewReplay, NewWebhook,
+    Nothing, OpenApiDocument, ProviderChanges, Purge, Recovery, Rotation, TenantProfile, WebhookChanges, WebhookTest,
+    WebhooksTest,
 };
 use super::operation::{Operation, Tag, operation};
 use crate::api::document::audit;
@@ -230,6 +231,25 @@ fn of_admin(call: Call) -> Option<Operation> {
             .answer::<Backups>(202, "The backup is under way.")
             .refuses(&[409, 507]),
         Call::ShowBackups => of("getBackups", "Show the backup under way and the last one").answer::<Backups>(200, "Both."),
+        Call::Export => of("exportRelay", "Show what another relay would need to go on, a piece at a time")
+            .more(
+                "One JSON object a line, each with its `kind`; the last line, of the kind `page`, says where the next piece begins. At the \
+                 admin socket alone. `hookwheel export` makes a file of all pieces.",
+            )
+            .query("cursor", "The `next` of the piece before.", text())
+            .query("secrets", "Whether keys, secrets and credentials are shown.", json!({"type": "boolean"}))
+            .query("log", "Whether events and deliveries follow.", json!({"type": "boolean"}))
+            .text(200, "The lines.", &[NDJSON]),
+        Call::Import => of("importRelay", "Take lines of an export")
+            .more(
+                "Each line is taken whole or not at all, and has one result, in order: its `status` is `added`, `changed`, `left` (it was \
+                 there already) or `refused`, with why. At most 10,000 lines and 16 MiB. At the admin socket alone. Events and deliveries \
+                 become history, and are sent to nobody before somebody asks for it.",
+            )
+            .body::<ExportLine>()
+            .body_as(NDJSON, json!({"type": "string", "description": "The lines of an export."}))
+            .text(200, "One result a line.", &[NDJSON])
+            .refuses(&[413, 507]),
         Call::ListTables => of("listTables", "Show what each table of the store takes")
             .more("The call reads the whole store.")
             .answer::<Tables>(200, "Rows and bytes of each table."),

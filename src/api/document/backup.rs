@@ -1,5 +1,7 @@
 //! Backups: the one under way, and how the last one ended.
 
+pub(crate) mod export;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,8 @@
 
 pub(in crate::api) mod audit;
 pub(in crate::api) mod backups;
+pub(in crate::api) mod export;
+pub(in crate::api) mod import;
 pub(in crate::api) mod login_links;
 pub(in crate::api) mod providers;
 pub(in crate::api) mod tenants;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::StatusCode;
 use tokio::task::yield_now;
 
 use super::near::Judge;
@@ -46,7 +47,7 @@ pub(crate) async fn publish(context: &Context<'_>) -> Result<Reply, Problem> {
     for (_, slice) in under_way {
         answer.add_all(slice.await, &mut judge, context.api);
     }
-    Ok(Reply::ndjson(answer.bytes, room))
+    Ok(Reply::ndjson(StatusCode::ACCEPTED, answer.bytes, room))
 }
 
 /// The results so far.
@@ -164,7 +165,7 @@ fn line<'a>(published: &Published, accepted: Accepted<'a>) -> Line<'a> {
 }
 
 /// The lines without their ends; what follows the last end is a line only if it is not empty.
-fn lines(body: &Bytes) -> Result<Vec<Bytes>, Problem> {
+pub(super) fn lines(body: &Bytes) -> Result<Vec<Bytes>, Problem> {
     let ends = memchr::memchr_iter(b'\n', body).count();
     let count = ends + usize::from(body.last().is_some_and(|last| *last != b'\n'));
     if count > LINES_MAX {

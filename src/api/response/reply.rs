@@ -87,10 +87,11 @@ impl Reply {
         true
     }
 
-    pub(crate) fn ndjson(body: Vec<u8>, room: Option<PartyShare>) -> Self {
+    /// A reply of lines, each one JSON object.
+    pub(crate) fn ndjson(status: StatusCode, body: Vec<u8>, room: Option<PartyShare>) -> Self {
         let mut headers = HeaderMap::with_capacity(1);
         headers.insert(CONTENT_TYPE, NDJSON);
-        Self { rest: Rest { room, ..Rest::default() }, ..Self::new(StatusCode::ACCEPTED, headers, body.into()) }
+        Self { rest: Rest { room, ..Rest::default() }, ..Self::new(status, headers, body.into()) }
     }
 
     /// The same reply, whose body takes room in memory until it is sent.

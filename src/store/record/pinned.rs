@@ -547,8 +547,11 @@ fn codes() {
         [ObjectKind::Webhook, ObjectKind::Delivery, ObjectKind::Key, ObjectKind::Tenant].map(object_kind_code),
         [0, 1, 2, 3]
     );
-    assert_eq!([EventType, Config, Clock, Backup, Provider, Replay, Event, History].map(object_kind_code), [4, 5, 6, 7, 8, 9, 10, 11]);
-    assert!(actor_kind(3).is_err() && object_kind(11).is_err());
+    assert_eq!(
+        [EventType, Config, Clock, Backup, Provider, Replay, Event, History].map(object_kind_code),
+        [4, 5, 6, 7, 8, 9, 10, 11]
+    );
+    assert!(actor_kind(3).is_err() && object_kind(12).is_err());
     use timekeeper::Why::{Ahead, Away, Behind, Early};
     assert_eq!([Ahead, Behind, Early, Away].map(why_code), [0, 1, 2, 3]);
     assert!(

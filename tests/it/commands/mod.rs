@@ -3,6 +3,8 @@
 mod about;
 mod audit;
 mod cli;
+mod complete;
+mod day;
 mod docs;
 mod keys;
 mod laptop;
@@ -10,5 +12,6 @@ mod looking;
 mod sending;
 mod tail;
 mod tenants;
+mod transfer;
 mod trouble;
 mod verify;

@@ -92,7 +92,7 @@ fn not_deleted(denied: Denied, Owned { provider, tenant }: &Owned, context: &Con
 }
 
 /// Where the config file has the say, its name.
-fn of_file(denied: Denied, settings: &Settings) -> Problem {
+pub(super) fn of_file(denied: Denied, settings: &Settings) -> Problem {
     match denied {
         Denied::TenantInFile => Problem::Told(
             ProblemType::FileOwned,
@@ -102,7 +102,7 @@ fn of_file(denied: Denied, settings: &Settings) -> Problem {
     }
 }
 
-fn read(mut form: Form<'_>) -> Result<Profile, Problem> {
+pub(super) fn read(mut form: Form<'_>) -> Result<Profile, Problem> {
     let environment = form.text("environment").map(|text| line("environment", &text, ENVIRONMENT_CHARS_MAX, &mut form));
     if environment.as_deref().is_some_and(|text| text.trim().is_empty()) {
         form.note("environment", "is blank; leave it out for Production");
@@ -183,7 +183,7 @@ fn document(tenant: &Tenant, settings: &Settings) -> document::Tenant {
 }
 
 /// The members of PUT.
-const MEMBERS: &[&str] = &["environment", "name", "metadata", "uid", "retention", "rate_limit"];
+pub(super) const MEMBERS: &[&str] = &["environment", "name", "metadata", "uid", "retention", "rate_limit"];
 
 const ENVIRONMENT_CHARS_MAX: usize = 64;
 const NAME_CHARS_MAX: usize = 128;

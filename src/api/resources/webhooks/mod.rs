@@ -32,7 +32,8 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::secret::Secret;
 use crate::domain::webhook::settings::WebhookSettings;
 use crate::store::{NewWebhook, Owners, Recover, WebhookFilter, WebhookView};
-use definition::{DEFINITION, Given, PATCHED, Rules, Switch};
+pub(in crate::api) use definition::{DEFINITION, Given, Rules};
+use definition::{PATCHED, Switch};
 use expand::{Expand, expand, expand_of};
 use show::Shown;
 

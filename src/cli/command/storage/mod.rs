@@ -3,3 +3,4 @@
 pub(in crate::cli) mod backup;
 pub(in crate::cli) mod compact;
 pub(in crate::cli) mod restore;
+pub(in crate::cli) mod transfer;
