@@ -1,6 +1,8 @@
 //! The description of the API and the API know the same: parameters, members of bodies, and problems. What answers look like,
 //! every test checks that asks the service (`tests/it/harness/client/described.rs`).
 
+mod calls;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
