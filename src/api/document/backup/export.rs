@@ -191,6 +191,12 @@ pub(crate) struct Event {
     pub(crate) test: bool,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) schema_errors: String,
+    /// The id of the event that it is a replay of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replay_of: Option<String>,
+    /// The ids of its newest replays, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) replays: Vec<String>,
     /// The hash by which a repeated publication is known, in hex. Null where the publisher gave no id.
     pub(crate) content_sha256: Option<String>,
     pub(crate) deliveries: u32,

@@ -120,6 +120,7 @@ async fn calls_of_the_command_line_are_answered_as_described() {
     let webhook = acme.subscribe(&receiver.url("/"), &["*"]).await;
     let event = acme.publish_new("a.b").await;
     let delivery = acme.delivery_when(&event, "succeeded").await;
+    acme.post(&format!("/v1/events/{event}/replay"), &json!({})).await.expect(202);
     for path in ["", "/api/admin", "/problems/store-full"] {
         assert_eq!(service.stranger().get(&format!("/docs{path}")).await.status, 200, "{path}");
     }

@@ -196,6 +196,8 @@ pub(in crate::api) fn event(event: &event::Event, content: [u8; 32], deliveries:
         channels: event.channels.iter().map(str::to_owned).collect(),
         test: event.test,
         schema_errors: event.schema_errors.to_string(),
+        replay_of: event.links.as_ref().and_then(|links| links.replay_of.as_deref()).map(Into::into),
+        replays: event.links.iter().flat_map(|links| &links.replays).map(ToString::to_string).collect(),
         content_sha256: (content != [0; 32]).then(|| hex::encode(content)),
         deliveries,
         content: bytes(all),

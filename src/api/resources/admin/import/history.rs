@@ -11,7 +11,7 @@ use crate::api::response::problem::Problem;
 use crate::domain::channels::Channels;
 use crate::domain::delivery::outcome::{self, Failure, Response};
 use crate::domain::delivery::{Delivery, QueuePosition, Run, State};
-use crate::domain::event::{Content, Event};
+use crate::domain::event::{Content, Event, Links, REPLAYS_KEPT};
 use crate::domain::id::uid::Uid;
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, has_own_form, is_name};
 use crate::domain::time::Timestamp;
@@ -29,6 +29,11 @@ pub(super) fn event(line: export::Event) -> Refused<Old> {
         hex::decode_to_slice(given, &mut hash).map_err(|_| Problem::field("/content_sha256", "is not 64 hex digits"))?;
     }
     let uid = line.uid.as_deref().map(Uid::parse).transpose().map_err(|reason| Problem::field("/uid", reason))?;
+    let links = Links {
+        replay_of: line.replay_of.map(Into::into),
+        replays: line.replays.into_iter().take(REPLAYS_KEPT).map(Into::into).collect(),
+    };
+    let links = (links != Links::default()).then(|| Box::new(links));
     let event = Event {
         key: EventKey::numbered(line.published.ms, line.published.number),
         id: line.id.into(),
@@ -43,6 +48,7 @@ pub(super) fn event(line: export::Event) -> Refused<Old> {
         channels: Channels::new(line.channels),
         test: line.test,
         schema_errors: line.schema_errors.into(),
+        links,
         content,
     };
     Ok(Old::Event(Box::new(OldEvent { event, content: hash, deliveries: line.deliveries })))
