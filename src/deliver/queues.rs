@@ -326,7 +326,7 @@ impl<W> Queues<W> {
 
     fn request_refill(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
-        if queue.on_disk && !queue.refill_requested && queue.backlog.len() < LOW && queue.len() < FULL {
+        if queue.on_disk && !queue.refill_requested && queue.backlog.len() < LOW && queue.len() - queue.replayed.len() < FULL {
             queue.refill_requested = true;
             self.refills.push(no);
         }

@@ -79,11 +79,6 @@ impl ReplayNo {
     pub(crate) fn time(self) -> Timestamp {
         EventKey(self.0).time()
     }
-
-    /// The last moment of the millisecond in which the replay was asked for.
-    pub(crate) fn asked_at(self) -> Timestamp {
-        Timestamp::from_micros(self.time().as_micros() + 999)
-    }
 }
 
 /// A webhook's number in this store. A number is given once and never again.

@@ -147,6 +147,8 @@ pub(crate) enum Denied {
     ReplayEnded,
     #[error("this tenant has {0} replays that have not ended, which is the limit; wait for one of them, or cancel it")]
     TooManyReplays(usize),
+    #[error("deliveries of this tenant are being counted for another replay; try again when that has its answer")]
+    CountUnderWay,
     #[error("no such open connection")]
     NoConnection,
     #[error("the connection `{0}` is open with another link; close it first")]

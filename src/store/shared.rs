@@ -2,6 +2,7 @@
 
 pub(in crate::store) mod backups;
 pub(in crate::store) mod catalogue;
+pub(in crate::store) mod counts;
 pub(in crate::store) mod described;
 pub(in crate::store) mod dial;
 pub(in crate::store) mod feeds;

@@ -237,7 +237,7 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::UidTaken { .. }
         | Denied::UidIsId { .. }
         | Denied::UidTakenByApi { .. } => ProblemType::NameTaken,
-        Denied::TooManyReplays(_) => ProblemType::Limit,
+        Denied::TooManyReplays(_) | Denied::CountUnderWay => ProblemType::Limit,
         Denied::TooMany(_) | Denied::TooManyTypes(_) | Denied::CatalogueFull(_) | Denied::TooManyKeys(_) => ProblemType::Limit,
         Denied::Full => ProblemType::StoreFull,
         Denied::DiskLow => ProblemType::DiskLow,

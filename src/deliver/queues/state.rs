@@ -36,6 +36,6 @@ impl<W> Queues<W> {
 
 impl<W> Queue<W> {
     fn waiting(&self) -> usize {
-        self.manual.len() + self.due.len() + self.backlog.len() + self.repeated.len()
+        self.len() + self.repeated.len()
     }
 }

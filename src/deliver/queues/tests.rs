@@ -321,3 +321,13 @@ fn a_replay_has_one_slot_at_least() {
     assert_eq!(start(&mut queues, now), [(1, 1)]);
     assert_eq!(queues.finish(key(1, 1), HealthSignal::Good, now).map(|ready| ready.key.event.0), Some(2));
 }
+
+#[test]
+fn what_replays_have_in_memory_keeps_no_backlog_on_disk() {
+    let (mut queues, now) = (queues(1, 1), clock::steady());
+    push(&mut queues, Lane::Replay, 1, 1..=FULL as u64 + 9);
+    queues.backlog(EndpointNo(1), true);
+    assert_eq!(queues.state().queued, FULL + 9);
+    start(&mut queues, now);
+    assert_eq!(queues.refills(), [EndpointNo(1)]);
+}

@@ -86,6 +86,14 @@ impl QueuePermit {
         own.max(shared.min(PERMITS.saturating_sub(budget.waiting.load(Relaxed))))
     }
 
+    /// How many of those a replay may have: half, since what is published goes first.
+    pub(in crate::store) fn for_replays(budget: &QueueBudget, live: &Live) -> usize {
+        let waiting = live.waiting();
+        let own = (OWN_PERMITS / 2).saturating_sub(waiting) as usize;
+        let shared = (ENDPOINT_PERMITS / 2).saturating_sub(waiting) as usize;
+        own.max(shared.min(PERMITS.saturating_sub(budget.waiting.load(Relaxed))))
+    }
+
     /// Takes a permit beyond the bound, for a delivery that a person asked for and waits for.
     pub(in crate::store) fn acquire_beyond(budget: &Arc<QueueBudget>, live: &Arc<Live>) -> Self {
         let permit = Self { budget: budget.clone(), live: live.clone(), is_taken: AtomicBool::new(false) };
@@ -138,10 +146,16 @@ mod tests {
     fn an_endpoint_has_its_own_permits_whatever_the_others_do() {
         let (budget, live, other) = (Arc::default(), Arc::default(), Arc::default());
         assert_eq!(QueuePermit::available(&budget, &live), ENDPOINT_PERMITS as usize);
+        assert_eq!(QueuePermit::for_replays(&budget, &live), ENDPOINT_PERMITS as usize / 2);
         let _others: Vec<_> = (0..PERMITS - 10).map(|_| QueuePermit::acquire_beyond(&budget, &other)).collect();
         assert_eq!((QueuePermit::available(&budget, &live), QueuePermit::available(&budget, &other)), (OWN_PERMITS as usize, 0));
         let mut own: Vec<_> = std::iter::from_fn(|| QueuePermit::acquire(&budget, &live)).collect();
         assert_eq!((own.len(), QueuePermit::available(&budget, &live)), (OWN_PERMITS as usize, 0));
+        assert_eq!(
+            QueuePermit::for_replays(&budget, &Live::default()),
+            OWN_PERMITS as usize / 2,
+            "half of its own are for new events"
+        );
         own.truncate(12);
         assert_eq!(QueuePermit::available(&budget, &live), 20);
         let left = |act: fn(&QueuePermit)| {

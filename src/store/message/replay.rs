@@ -7,9 +7,9 @@
 //! ```
 //!
 //! **What matches.** Deliveries that had ended when the replay was asked for, of events published in its window, whose webhook is
-//! active. A delivery that was pending or held then is on its way, so it does not match; nor does a test. The window and the moment of
-//! the question are fixed at the beginning, so a replay comes to an end however much is published meanwhile, and never sends again
-//! what it has sent.
+//! active. A delivery that was pending or held then is on its way, so it does not match; nor does a test, nor one that a person ended by
+//! cancelling or purging it. The window and the moment of the question are fixed before the deliveries are counted, so a replay comes to
+//! an end however much is published meanwhile, and never sends again what it has sent.
 //!
 //! **What is sent.** The same ids and stored bytes, with a fresh timestamp and signature, as by a retry of each delivery. What has
 //! become of a delivery since the question is looked at again when the walk comes to it: one that was sent again by somebody else, that
@@ -18,22 +18,31 @@
 //! **What is counted.** `done` moves in the commit in which a delivery ends, `failed` with it. A delivery in the log names the replay
 //! that sent it, so both are exact over crashes. When the walk has ended, `skipped` is what of `matched` was not sent.
 //!
-//! **How much waits.** At most [`WAITING_MAX`] deliveries of a replay wait for their first attempt, and one for each ordered webhook. A
-//! delivery that waits for a retry does not count, as with events: an endpoint that is down for a day holds a replay up for no day.
-//! Deliveries that are held since their webhook was disabled do not count either.
+//! **How much waits.** At most [`WAITING_MAX`](waiting::WAITING_MAX) deliveries of a replay wait for their first attempt, and of each webhook no more than
+//! places are [still free](waiting). An ordered webhook gets the next one when nothing else of its own waits. A delivery that waits for
+//! a retry does not count, nor does one that is held since its webhook was disabled.
 //!
-//! **What stops it.** The replay of one webhook pauses when that is disabled or removed, and is cancelled when that is deleted. While
-//! the store takes no events, nothing is sent again. To pause or to cancel sends nothing more; what was sent goes on by its schedule.
+//! **Who waits for whom.** A webhook that is slow, ordered, being purged, or full of its own events takes no more for now. The walk goes
+//! on without it, and it gets [a walk of its own](walk) from where it was left: a row read once stays read, the others do not wait, and
+//! at most [`BEHIND_MAX`](walk::BEHIND_MAX) such places stand in the row of the replay. A webhook that is disabled while it is behind is
+//! left out with what was still to come.
+//!
+//! **What stops it.** The replay of one webhook pauses in the commit in which that is disabled or removed, and is cancelled in the one
+//! in which it is deleted, also when it is paused. While the store takes no events, nothing is sent again. To pause or to cancel sends
+//! nothing more; what was sent goes on by its schedule.
 
-use std::collections::BTreeMap;
+pub(in crate::store) mod waiting;
+pub(in crate::store) mod walk;
 
-use crate::domain::delivery::{Delivery, State};
+use crate::domain::delivery::{Delivery, End, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::message::publication::{Publication, Refusal};
 use crate::store::{Denied, Owned};
+use waiting::Waiting;
+use walk::{Course, Walk};
 
 /// A replay, and how far it has come.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,21 +63,12 @@ pub(crate) struct Replay {
     /// How many of those have ended, and how many of them failed.
     pub(crate) done: u64,
     pub(crate) failed: u64,
+    /// Only what had ended by this moment is sent again.
+    pub(in crate::store) asked_at: Timestamp,
     pub(in crate::store) walk: Walk,
-    /// How many deliveries of each webhook wait for their first attempt.
-    pub(in crate::store) waiting: BTreeMap<EndpointNo, u32>,
+    pub(in crate::store) waiting: Waiting,
     /// When it was done or cancelled.
     pub(crate) ended_at: Option<Timestamp>,
-}
-
-/// How far a replay has gone through the deliveries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) struct Walk {
-    /// Every delivery up to this one was looked at.
-    pub(in crate::store) after: DeliveryKey,
-    /// The last event of the window.
-    pub(in crate::store) last: EventKey,
-    pub(in crate::store) is_over: bool,
 }
 
 /// Which deliveries a replay sends again.
@@ -110,6 +110,8 @@ pub(crate) struct NewReplay {
     pub(crate) owned: Owned,
     pub(crate) filter: ReplayFilter,
     pub(crate) rate: Option<Rate>,
+    /// The moment before the count.
+    pub(crate) asked_at: Timestamp,
     pub(crate) matched: u64,
 }
 
@@ -143,7 +145,8 @@ pub(in crate::store) enum ReplayOp {
 pub(in crate::store) struct ReplaySlice {
     pub(in crate::store) no: ReplayNo,
     /// Where the walk stood when the piece was read. A slice that begins elsewhere changes nothing.
-    pub(in crate::store) from: DeliveryKey,
+    pub(in crate::store) from: Walk,
+    pub(in crate::store) course: Course,
     pub(in crate::store) piece: WalkPiece,
 }
 
@@ -158,10 +161,12 @@ pub(in crate::store) struct WalkPiece {
 }
 
 impl ReplayFilter {
-    /// Whether it takes a delivery as it stands, but for its event's type. `asked_at` is when the replay was asked for.
+    /// Whether it takes a delivery as it stands, but for its event's type. `asked_at` is when the replay was asked for. What a person
+    /// ended comes back by a retry of its own alone.
     pub(in crate::store) fn takes(&self, delivery: &Delivery, asked_at: Timestamp) -> bool {
         let (at, succeeded) = match delivery.state {
             State::Pending(_) => return false,
+            State::Failed { end: End::Cancelled, .. } => return false,
             State::Succeeded { at } => (at, true),
             State::Failed { at, .. } => (at, false),
         };
@@ -211,12 +216,17 @@ impl ReplayReason {
 impl Replay {
     /// What of the matching deliveries was not sent. It is known when the walk has ended.
     pub(crate) fn skipped(&self) -> u64 {
-        if self.walk.is_over { self.matched.saturating_sub(self.sent) } else { 0 }
+        if self.walk.is_over() { self.matched.saturating_sub(self.sent) } else { 0 }
     }
 
     /// Whether there is something for the walk to do.
     pub(in crate::store) fn walks(&self) -> bool {
-        self.state == ReplayState::Running && !self.walk.is_over
+        self.state == ReplayState::Running && !self.walk.is_over()
+    }
+
+    /// Whether it has not ended, or has sent a delivery that has not.
+    pub(in crate::store) fn is_open(&self) -> bool {
+        !self.state.is_final() || self.done < self.sent
     }
 
     /// Whether it can have sent a delivery: one of its webhook, or of a webhook of its tenant, of an event that the walk has passed.
@@ -227,13 +237,4 @@ impl Replay {
         };
         is_its && key <= self.walk.after && self.done < self.sent
     }
-
-    /// How many deliveries wait for their first attempt of the webhooks for which `counts` holds.
-    pub(in crate::store) fn waiting(&self, counts: impl Fn(EndpointNo) -> bool) -> u32 {
-        self.waiting.iter().filter(|(no, _)| counts(**no)).map(|(_, count)| *count).sum()
-    }
 }
-
-/// The most deliveries of one replay that wait for their first attempt: enough to keep quick endpoints busy between two commits, and
-/// few enough to be soon over when the replay is paused.
-pub(in crate::store) const WAITING_MAX: u32 = 512;

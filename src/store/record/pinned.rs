@@ -32,7 +32,8 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
 use crate::store::message::finding::{Finding, Kind};
-use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState, Walk};
+use crate::store::message::replay::walk::Walk;
+use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState};
 use crate::store::message::session::Connection;
 use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::Listing;
@@ -305,7 +306,8 @@ fn records_of_replays_are_pinned() {
         since: AT,
         until: LATER,
     };
-    let walk = Walk { after: KEY, last: EventKey(KEY.event.0 + 9), is_over: false };
+    let behind = [(EndpointNo(9), EventKey(KEY.event.0 - 5))].into();
+    let walk = Walk { after: KEY, last: EventKey(KEY.event.0 + 9), is_through: false, behind };
     let no = ReplayNo(KEY.event.0 + 10);
     let replay = Replay {
         no,
@@ -319,8 +321,9 @@ fn records_of_replays_are_pinned() {
         sent: 300,
         done: 290,
         failed: 7,
+        asked_at: LATER,
         walk,
-        waiting: [(EndpointNo(7), 10)].into(),
+        waiting: [(EndpointNo(7), 10)].into_iter().collect(),
         ended_at: Some(LATER),
     };
     pinned("replay", |out| write_replay(&replay, out), |was, out| write_replay(&read_replay(no, was).unwrap(), out));

@@ -114,6 +114,7 @@ async fn a_bad_replay_is_told_what_is_wrong_with_it() {
         (json!({}), "/filter/since"),
         (json!({ "since": "soon" }), "/filter/since"),
         (json!({ "since": "1h", "until": "2h" }), "/filter/until"),
+        (json!({ "since": "2100-01-01T00:00:00Z", "until": "2101-01-01T00:00:00Z" }), "/filter/since"),
         (json!({ "since": "1h", "status": "pending" }), "/filter/status"),
         (json!({ "since": "1h", "code": 99 }), "/filter/code"),
         (json!({ "since": "1h", "type": "b*" }), "/filter/type"),
@@ -142,7 +143,11 @@ async fn the_command_line_starts_a_replay_and_waits_for_it() {
     let dry = cli(&["replay", "start", "--webhook", "billing", "--since", "1h", "--dry-run"]).expect(0);
     assert_eq!(dry.stdout, format!("{FEW} deliveries would be sent again\n"));
     let waited = cli(&["replay", "start", "--webhook", "billing", "--since", "1h", "--status", "succeeded", "--wait"]).expect(0);
-    assert!(waited.stdout.ends_with(&format!("done: {FEW} of {FEW} deliveries sent again, 0 failed\n")), "{}", waited.stdout);
+    assert!(
+        waited.stdout.ends_with(&format!("done: {FEW} of {FEW} deliveries have ended again, 0 failed\n")),
+        "{}",
+        waited.stdout
+    );
     assert_eq!(receiver.received("/a").len(), 2 * FEW);
     let id = waited.stdout.split("  ").next().expect("an id");
     assert_eq!(cli(&["replay", "show", id, "--json"]).expect(0).json()["state"], "done");

@@ -35,12 +35,16 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     if let Some(webhook) = &webhook {
         sends_to(context, webhook)?;
     }
-    let matched = context.api.store.count_replay(&owned, &filter).await?;
+    let (store, asked_at) = (&context.api.store, context.api.store.now());
+    if !is_dry {
+        store.may_begin_replay(&owned)?;
+    }
+    let matched = store.count_replay(&owned, &filter, asked_at).await??;
     if is_dry {
         let count = ReplayCount { matched, filter: shown_filter(&filter) };
         return Ok(context::document(StatusCode::OK, context.dialect(), &count));
     }
-    let begun = context.commands().begin_replay(NewReplay { owned, filter, rate, matched }).await;
+    let begun = context.commands().begin_replay(NewReplay { owned, filter, rate, asked_at, matched }).await;
     let replay =
         begun.map_err(|denied| webhook.map_or_else(|| denied.clone().into(), |of| context.denied(&of, denied.clone())))?;
     told::replay("begun", &context.caller, context.api.store.node(), &replay);
@@ -112,7 +116,7 @@ impl AskedFilter {
         let (since, until) = (inner.when("since", now).unwrap_or_default(), inner.when("until", now));
         match until {
             Some(until) if until < since => inner.note("until", BEFORE_SINCE),
-            None if now < since => inner.note("since", "is in the future"),
+            _ if now < since => inner.note("since", "is in the future"),
             _ => {}
         }
         let kind = inner.text("type").and_then(|text| Pattern::parse(&text).map_err(|wrong| inner.note("type", wrong)).ok());

@@ -283,7 +283,7 @@ fn line(replay: &Document) -> String {
     let Document { id, state, matched, done, failed, skipped, .. } = replay;
     let reason = replay.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     let skipped = if *skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-    format!("{id}  {}{reason}: {done} of {} sent again, {failed} failed{skipped}", state.name(), deliveries(*matched))
+    format!("{id}  {}{reason}: {done} of {} have ended again, {failed} failed{skipped}", state.name(), deliveries(*matched))
 }
 
 fn deliveries(count: u64) -> String {
@@ -367,8 +367,8 @@ mod tests {
     #[test]
     fn a_replay_is_told_in_one_line() {
         let paused = Document { reason: Some("webhook_inactive".into()), skipped: 2, ..replay(ReplayState::Paused, 1) };
-        assert_eq!(line(&paused), "rpl_1  paused (webhook_inactive): 5 of 7 deliveries sent again, 1 failed, 2 skipped");
-        assert_eq!(line(&replay(ReplayState::Done, 0)), "rpl_1  done: 5 of 7 deliveries sent again, 0 failed");
+        assert_eq!(line(&paused), "rpl_1  paused (webhook_inactive): 5 of 7 deliveries have ended again, 1 failed, 2 skipped");
+        assert_eq!(line(&replay(ReplayState::Done, 0)), "rpl_1  done: 5 of 7 deliveries have ended again, 0 failed");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::domain::time::Timestamp;
 use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::error::Error;
-use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState, Walk};
+use crate::store::message::replay::walk::Walk;
+use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState};
 
 #[derive(Encode, BorrowDecode)]
 struct ReplayForm<'a> {
@@ -27,15 +28,20 @@ struct ReplayForm<'a> {
     reason: Option<u8>,
     /// Matched, sent, done, failed.
     counts: (u64, u64, u64, u64),
-    /// The event and the webhook that the walk has come to, the last event, and whether the walk is over.
+    /// Only what had ended by this moment is sent again.
+    asked_at: u64,
+    /// The event and the webhook that the walk has come to, the last event, and whether nothing comes behind.
     walk: (u64, u32, u64, bool),
+    /// The webhooks that are behind, each with the event that it has come to.
+    behind: Vec<(u32, u64)>,
+    /// How many deliveries of each webhook wait for their first attempt.
     waiting: Vec<(u32, u32)>,
     ended_at: Option<u64>,
 }
 
 pub(in crate::store) fn write_replay(replay: &Replay, out: &mut Vec<u8>) {
     let ReplayFilter { webhook, kind, succeeded, code, since, until } = &replay.filter;
-    let Walk { after, last, is_over } = replay.walk;
+    let Walk { after, last, is_through, behind } = &replay.walk;
     let form = ReplayForm {
         provider: &replay.owned.provider,
         tenant: &replay.owned.tenant,
@@ -50,8 +56,10 @@ pub(in crate::store) fn write_replay(replay: &Replay, out: &mut Vec<u8>) {
         state: state_code(replay.state),
         reason: replay.reason.map(reason_code),
         counts: (replay.matched, replay.sent, replay.done, replay.failed),
-        walk: (after.event.0, after.endpoint.0, last.0, is_over),
-        waiting: replay.waiting.iter().map(|(no, count)| (no.0, *count)).collect(),
+        asked_at: replay.asked_at.as_micros(),
+        walk: (after.event.0, after.endpoint.0, last.0, *is_through),
+        behind: behind.iter().map(|(no, event)| (no.0, event.0)).collect(),
+        waiting: replay.waiting.iter().map(|(no, count)| (no.0, count)).collect(),
         ended_at: replay.ended_at.map(Timestamp::as_micros),
     };
     close(&replay.no.0.to_be_bytes(), &form, out);
@@ -68,7 +76,8 @@ pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay
         since: Timestamp::from_micros(form.since),
         until: Timestamp::from_micros(form.until),
     };
-    let (event, endpoint, last, is_over) = form.walk;
+    let (event, endpoint, last, is_through) = form.walk;
+    let behind = form.behind.into_iter().map(|(no, event)| (EndpointNo(no), EventKey(event))).collect();
     let after = DeliveryKey { event: EventKey(event), endpoint: EndpointNo(endpoint) };
     let (matched, sent, done, failed) = form.counts;
     Ok(Replay {
@@ -83,7 +92,8 @@ pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay
         sent,
         done,
         failed,
-        walk: Walk { after, last: EventKey(last), is_over },
+        asked_at: Timestamp::from_micros(form.asked_at),
+        walk: Walk { after, last: EventKey(last), is_through, behind },
         waiting: form.waiting.into_iter().map(|(no, count)| (EndpointNo(no), count)).collect(),
         ended_at: form.ended_at.map(Timestamp::from_micros),
     })

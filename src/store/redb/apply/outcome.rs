@@ -19,9 +19,10 @@ impl Batch<'_, '_> {
         let Some((delivery, earlier)) = self.take_attempted(&finished)? else { return Ok(()) };
         let dialect = self.dialect(&entry.endpoint.provider);
         let facts = self.facts(&finished, &entry.endpoint, &dialect)?;
+        let had_failed = matches!(delivery.state, State::Failed { .. });
         let mut judged = outcome::judge(delivery, &facts);
         if judged.delivery.replay.is_some() {
-            self.note_replayed(&mut judged);
+            self.note_replayed(&mut judged, had_failed);
         }
         if let Some(webhook) = judged.webhook.take() {
             self.set_endpoint(Arc::new(webhook))?;

@@ -166,6 +166,9 @@ impl Batch<'_, '_> {
     }
 
     fn state_changed(&mut self, follows: Follows, endpoint: Arc<Endpoint>) -> Result<(), Error> {
+        if !endpoint.is_active() {
+            self.stop_replays(&endpoint);
+        }
         match follows {
             Follows::Woken => self.woken(&endpoint)?,
             Follows::StaysDisabled => {}

@@ -10,13 +10,15 @@
 mod asked;
 mod event;
 
-use crate::domain::delivery::Replayed;
-use crate::domain::id::{DeliveryKey, EndpointNo, ReplayNo, TenantNo};
+use crate::domain::delivery::{Replayed, State};
+use crate::domain::id::{DeliveryKey, ReplayNo, TenantNo};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::error::Error;
 use crate::store::message::command::Lane;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::publication::Pressure;
-use crate::store::message::replay::{Replay, ReplaySlice};
+use crate::store::message::replay::walk::Course;
+use crate::store::message::replay::{Replay, ReplayReason, ReplaySlice};
 use crate::store::record;
 use crate::store::redb::batch::Batch;
 use crate::store::redb::journaled_table::Replay as ReplayTable;
@@ -29,15 +31,15 @@ impl Batch<'_, '_> {
     /// Sends the deliveries again that a piece of a walk has found, or the first of them, as far as there is room.
     pub(in crate::store) fn replay_slice(&mut self, slice: &ReplaySlice) -> Result<(), Error> {
         let found = self.memory.replays.find(slice.no);
-        let Some(mut replay) = found.filter(|replay| replay.walks() && replay.walk.after == slice.from).cloned() else {
+        let Some(mut replay) = found.filter(|replay| replay.walks() && replay.walk == slice.from).cloned() else {
             return Ok(());
         };
         if self.shared.pressure() != Pressure::None {
             return Ok(());
         }
-        let is_whole = self.send_again(&mut replay, &slice.piece.found)?;
+        let is_whole = self.send_again(&mut replay, slice.course, &slice.piece.found)?;
         if is_whole {
-            replay.come_to(&slice.piece, self.now);
+            replay.come_to(slice.course, &slice.piece, self.now);
         }
         if self.memory.replays.find(slice.no) != Some(&replay) {
             self.memory.replays.put(replay);
@@ -45,21 +47,22 @@ impl Batch<'_, '_> {
         Ok(())
     }
 
-    /// Sends deliveries again in their order; true when none had to wait.
-    fn send_again(&mut self, replay: &mut Replay, found: &[DeliveryKey]) -> Result<bool, Error> {
+    /// Sends deliveries again in their order; true when the walk did not have to stay before one.
+    fn send_again(&mut self, replay: &mut Replay, course: Course, found: &[DeliveryKey]) -> Result<bool, Error> {
         let piece = self.piece();
         for key in found {
             if self.is_spent(&piece) {
                 return Ok(false);
             }
+            if course.is_none() && replay.walk.is_behind(key.endpoint) {
+                replay.walk.pass(course, *key);
+                continue;
+            }
             match self.send_one_again(replay, *key)? {
-                Step::Send => replay.send(*key),
-                Step::Skip => replay.walk.after = *key,
+                Step::Send => replay.send(course, *key),
+                Step::Skip => replay.walk.pass(course, *key),
+                Step::Wait if replay.leave_behind(course, *key) => {}
                 Step::Wait => return Ok(false),
-                Step::Stop(state, reason) => {
-                    replay.stop(state, reason, self.now);
-                    return Ok(false);
-                }
             }
         }
         Ok(true)
@@ -67,13 +70,14 @@ impl Batch<'_, '_> {
 
     fn send_one_again(&mut self, replay: &Replay, key: DeliveryKey) -> Result<Step, Error> {
         let (entry, row) = (self.entry(key.endpoint), self.row(key)?);
-        let room = |entry: &Entry| QueuePermit::available(&self.shared.queue_budget, &entry.live);
         let found = Found {
             webhook: entry.as_ref().map(|entry| &*entry.endpoint),
             delivery: row.as_ref().map(|(delivery, _)| delivery),
             is_purged: self.memory.purges.contains_key(&key.endpoint),
-            has_room: entry.as_ref().is_some_and(|entry| room(entry) > 0),
-            waiting: replay.waiting(|no| self.sends_to(no)),
+            has_room: match &entry {
+                Some(entry) => self.has_room_for_replays(entry)?,
+                None => false,
+            },
         };
         let step = step(replay, &found);
         if let (Step::Send, Some(entry), Some((delivery, newest))) = (step, entry, row) {
@@ -82,9 +86,15 @@ impl Batch<'_, '_> {
         Ok(step)
     }
 
-    /// Whether deliveries to a webhook are made, and not held.
-    fn sends_to(&self, no: EndpointNo) -> bool {
-        self.entry(no).is_some_and(|entry| entry.endpoint.is_active())
+    /// Whether a webhook's queue has room for what is sent again. An ordered one has when nothing of its own waits, so that new events
+    /// go first.
+    fn has_room_for_replays(&mut self, entry: &Entry) -> Result<bool, Error> {
+        let no = entry.endpoint.no;
+        if !self.memory.order.is_ordered(no) {
+            return Ok(QueuePermit::for_replays(&self.shared.queue_budget, &entry.live) > 0);
+        }
+        let after = self.memory.order.next_after(no);
+        after.map_or(Ok(false), |after| Ok(self.backlog_past(no, after, 1)?.is_empty()))
     }
 
     /// The lane of a delivery that comes back: that of replays when one sent it again. Only for deliveries that a replay may have sent
@@ -98,12 +108,27 @@ impl Batch<'_, '_> {
         Ok(if is_known { Lane::Replay } else { otherwise })
     }
 
-    /// Notes an outcome of a delivery that a replay sent again. An attempt that outlived the delivery's end counts for nothing.
-    pub(in crate::store) fn note_replayed(&mut self, judged: &mut Judged) {
+    /// Notes an outcome of a delivery that a replay sent again. `had_failed` says that the delivery was ended while the attempt was under
+    /// way: then only a success counts.
+    pub(in crate::store) fn note_replayed(&mut self, judged: &mut Judged, had_failed: bool) {
         let was_pending = judged.wait.is_some() || judged.leaves_pending;
-        let (Some(replayed), true) = (&mut judged.delivery.replay, was_pending) else { return };
-        if std::mem::replace(&mut replayed.waits, false) {
-            self.memory.replays.attempted(replayed.no, judged.delivery.key.endpoint);
+        let Some(replayed) = &mut judged.delivery.replay else { return };
+        if was_pending {
+            if std::mem::replace(&mut replayed.waits, false) {
+                self.memory.replays.attempted(replayed.no, judged.delivery.key.endpoint);
+            }
+        } else if had_failed && matches!(judged.delivery.state, State::Succeeded { .. }) {
+            self.memory.replays.succeeded_late(replayed.no);
+        }
+    }
+
+    /// Has the replays follow a webhook that was disabled, removed or deleted, and says in the log, once it is true, which of them stopped.
+    pub(in crate::store) fn stop_replays(&mut self, webhook: &Endpoint) {
+        for replay in self.memory.replays.webhook_stopped(webhook, self.now) {
+            let (id, tenant) =
+                (self.shared.node.replay_id(replay.no), format!("{}/{}", replay.owned.provider, replay.owned.tenant));
+            let (state, reason) = (replay.state.name(), replay.reason.map(ReplayReason::name));
+            self.answer(move || tracing::info!(replay = id, tenant, state, reason, "a replay stopped by itself"));
         }
     }
 

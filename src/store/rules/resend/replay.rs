@@ -1,11 +1,15 @@
 //! How a replay goes on: by what was asked, by what its walk found, and by how its deliveries end.
 
+use std::collections::HashMap;
+
 use crate::domain::delivery::{Delivery, Replayed, State};
-use crate::domain::id::{DeliveryKey, EndpointNo, ReplayNo, TenantNo};
+use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Denied;
-use crate::store::message::replay::{NewReplay, Replay, ReplayReason, ReplayState, WAITING_MAX, Walk, WalkPiece};
+use crate::store::message::replay::waiting::Waiting;
+use crate::store::message::replay::walk::{Course, Walk};
+use crate::store::message::replay::{NewReplay, Replay, ReplayReason, ReplayState, WalkPiece};
 
 /// What a walk does with the next delivery that it found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +18,8 @@ pub(in crate::store) enum Step {
     Send,
     /// The delivery is left out.
     Skip,
-    /// The walk stays before the delivery for now.
+    /// The webhook takes no more for now.
     Wait,
-    /// The replay stops.
-    Stop(ReplayState, ReplayReason),
 }
 
 /// What is known of the delivery that a walk has come to.
@@ -29,25 +31,25 @@ pub(in crate::store) struct Found<'a> {
     pub(in crate::store) delivery: Option<&'a Delivery>,
     /// Whether a purge of the webhook is under way.
     pub(in crate::store) is_purged: bool,
-    /// Whether the webhook's queue has room for one more.
+    /// Whether the webhook's queue has room for one more. For an ordered webhook: whether nothing of its own waits.
     pub(in crate::store) has_room: bool,
-    /// How many deliveries of the replay wait for their first attempt, without held ones.
-    pub(in crate::store) waiting: u32,
 }
 
 /// A replay that was asked for, as it begins. `no` is a new key, so all that matched was published before.
 pub(in crate::store) fn begin(new: NewReplay, no: ReplayNo, tenant: TenantNo) -> Replay {
-    let NewReplay { owned, filter, rate, matched } = new;
+    let NewReplay { owned, filter, rate, asked_at, matched } = new;
     let (before, last) = filter.events();
     let walk = Walk {
         after: DeliveryKey { event: before, endpoint: EndpointNo(u32::MAX) },
-        last: last.min(crate::domain::id::EventKey(no.0)),
-        is_over: matched == 0,
+        last: last.min(EventKey(no.0)),
+        is_through: matched == 0,
+        behind: Default::default(),
     };
     let state = if matched == 0 { ReplayState::Done } else { ReplayState::Running };
     let ended_at = (matched == 0).then(|| no.time());
-    let (reason, waiting) = (None, Default::default());
-    Replay { no, owned, tenant, filter, rate, state, reason, matched, sent: 0, done: 0, failed: 0, walk, waiting, ended_at }
+    let (reason, waiting) = (None, Waiting::default());
+    let (sent, done, failed) = (0, 0, 0);
+    Replay { no, owned, tenant, filter, rate, state, reason, matched, sent, done, failed, asked_at, walk, waiting, ended_at }
 }
 
 /// Whether a tenant may begin one more replay; `unfinished` is how many of its replays are running or paused.
@@ -55,61 +57,72 @@ pub(in crate::store) fn may_begin(unfinished: usize) -> Result<(), Denied> {
     if unfinished < UNFINISHED_MAX { Ok(()) } else { Err(Denied::TooManyReplays(UNFINISHED_MAX)) }
 }
 
-/// What a walk does with the next delivery that it found.
+/// What a walk does with the next delivery that it found. What a webhook that is not active would get is left out.
 pub(in crate::store) fn step(replay: &Replay, found: &Found<'_>) -> Step {
-    let is_of_one = replay.filter.webhook.is_some();
-    let Some(webhook) = found.webhook else { return stopped(is_of_one, ReplayState::Cancelled, ReplayReason::WebhookDeleted) };
-    match webhook.state {
-        WebhookState::Active => {}
-        WebhookState::Deleted { .. } => return stopped(is_of_one, ReplayState::Cancelled, ReplayReason::WebhookDeleted),
-        WebhookState::Disabled { .. } | WebhookState::Removed { .. } => {
-            return stopped(is_of_one, ReplayState::Paused, ReplayReason::WebhookInactive);
-        }
-    }
-    if !found.delivery.is_some_and(|delivery| replay.filter.takes(delivery, replay.no.asked_at())) {
+    let Some(webhook) = found.webhook.filter(|webhook| webhook.is_active()) else { return Step::Skip };
+    if !found.delivery.is_some_and(|delivery| replay.takes(delivery)) {
         return Step::Skip;
     }
-    let is_ordered = webhook.definition.settings.ordered;
-    let has_turn = if is_ordered { !replay.waiting.contains_key(&webhook.no) } else { found.has_room };
-    if found.is_purged || !has_turn || found.waiting >= WAITING_MAX { Step::Wait } else { Step::Send }
-}
-
-/// A replay of one webhook stops with it. One of many webhooks leaves out what it cannot send.
-fn stopped(is_of_one: bool, state: ReplayState, reason: ReplayReason) -> Step {
-    if is_of_one { Step::Stop(state, reason) } else { Step::Skip }
+    let is_due = !webhook.definition.settings.ordered || replay.waiting.of(webhook.no) == 0;
+    let has_room = found.has_room && is_due && replay.waiting.room_of(webhook.no) > 0;
+    if found.is_purged || !has_room { Step::Wait } else { Step::Send }
 }
 
 impl Replay {
-    /// Notes that a delivery was sent again.
-    pub(in crate::store) fn send(&mut self, key: DeliveryKey) {
-        self.sent += 1;
-        self.matched = self.matched.max(self.sent);
-        *self.waiting.entry(key.endpoint).or_default() += 1;
-        self.walk.after = key;
+    /// Whether it sends a delivery again, as that stands.
+    fn takes(&self, delivery: &Delivery) -> bool {
+        delivery.replay.is_none_or(|replayed| replayed.no != self.no) && self.filter.takes(delivery, self.asked_at)
     }
 
-    /// Notes how far the walk has come.
-    pub(in crate::store) fn come_to(&mut self, piece: &WalkPiece, now: Timestamp) {
-        self.walk.after = self.walk.after.max(piece.up_to);
-        self.walk.is_over |= piece.is_last;
+    /// Notes that a delivery was sent again.
+    pub(in crate::store) fn send(&mut self, course: Course, key: DeliveryKey) {
+        self.sent += 1;
+        self.matched = self.matched.max(self.sent);
+        self.waiting.add(key.endpoint);
+        self.walk.pass(course, key);
+    }
+
+    /// Goes on without the webhook of a delivery. False: the walk has to wait, since it is of that webhook alone, since nothing more may
+    /// wait, or since too many webhooks are behind.
+    pub(in crate::store) fn leave_behind(&mut self, course: Course, key: DeliveryKey) -> bool {
+        let is_of_one = course.is_some() || self.filter.webhook.is_some();
+        !is_of_one && self.waiting.room() > 0 && self.walk.leave_behind(key)
+    }
+
+    /// Notes how far a course of the walk has come.
+    pub(in crate::store) fn come_to(&mut self, course: Course, piece: &WalkPiece, now: Timestamp) {
+        self.walk.come_to(course, piece.up_to, piece.is_last);
         self.end_if_done(now);
     }
 
+    /// Notes that a webhook was disabled, removed or deleted; whether that changes anything. What it has still to get is left out, and
+    /// the replay of that webhook alone stops.
+    pub(in crate::store) fn webhook_stopped(&mut self, webhook: EndpointNo, is_deleted: bool, now: Timestamp) -> bool {
+        if self.state.is_final() {
+            return false;
+        }
+        let was_behind = self.walk.behind.remove(&webhook).is_some();
+        let waited = self.waiting.forget(webhook);
+        let is_its = self.filter.webhook.as_ref().is_some_and(|(no, _)| *no == webhook);
+        match (is_its, is_deleted, self.state) {
+            (true, true, _) => self.stop(ReplayState::Cancelled, ReplayReason::WebhookDeleted, now),
+            (true, false, ReplayState::Running) => self.stop(ReplayState::Paused, ReplayReason::WebhookInactive, now),
+            _ if was_behind => self.end_if_done(now),
+            _ => return waited,
+        }
+        true
+    }
+
     /// Stops it for a reason of its own.
-    pub(in crate::store) fn stop(&mut self, state: ReplayState, reason: ReplayReason, now: Timestamp) {
+    fn stop(&mut self, state: ReplayState, reason: ReplayReason, now: Timestamp) {
         self.state = state;
         self.reason = Some(reason);
         self.ended_at = state.is_final().then_some(now);
     }
 
     /// Notes that the first attempt of a delivery has ended, or that it will have none.
-    pub(in crate::store) fn attempted(&mut self, endpoint: EndpointNo) {
-        if let Some(count) = self.waiting.get_mut(&endpoint) {
-            *count -= 1;
-            if *count == 0 {
-                self.waiting.remove(&endpoint);
-            }
-        }
+    pub(in crate::store) fn attempted(&mut self, webhook: EndpointNo) {
+        self.waiting.take(webhook);
     }
 
     /// Notes that a delivery has ended.
@@ -122,8 +135,13 @@ impl Replay {
         self.end_if_done(now);
     }
 
+    /// Notes that a delivery which counts as failed succeeded after all: an attempt was under way when it was ended.
+    pub(in crate::store) fn succeeded_late(&mut self) {
+        self.failed = self.failed.saturating_sub(1);
+    }
+
     fn end_if_done(&mut self, now: Timestamp) {
-        if self.walk.is_over && self.done == self.sent && !self.state.is_final() {
+        if self.walk.is_over() && self.done == self.sent && !self.state.is_final() {
             (self.state, self.reason, self.ended_at) = (ReplayState::Done, None, Some(now));
         }
     }
@@ -157,16 +175,28 @@ impl Replay {
     }
 }
 
-/// Which of the ended replays are forgotten. `ended` are all that have ended, oldest first.
+/// Which of the ended replays are forgotten. `ended` are all that have ended, oldest first. Where all tenants together have too many,
+/// those with the most give some of theirs.
 pub(in crate::store) fn forgotten<'a>(ended: impl DoubleEndedIterator<Item = &'a Replay>, oldest: Timestamp) -> Vec<ReplayNo> {
-    let mut kept = std::collections::HashMap::<TenantNo, usize>::new();
-    let mut all = 0;
-    let mut is_forgotten = |replay: &&Replay| {
+    let ended: Vec<&Replay> = ended.rev().collect();
+    let (most, mut kept) = (kept_of_each(&ended), HashMap::<TenantNo, usize>::new());
+    let is_forgotten = |replay: &&Replay| {
         let theirs = kept.entry(replay.tenant).or_default();
-        (*theirs, all) = (*theirs + 1, all + 1);
-        *theirs > ENDED_MAX || all > ALL_ENDED_MAX || replay.ended_at.is_some_and(|at| at < oldest)
+        *theirs += 1;
+        *theirs > most || replay.ended_at.is_some_and(|at| at < oldest)
     };
-    ended.rev().filter(|replay| is_forgotten(replay)).map(|replay| replay.no).collect()
+    ended.into_iter().filter(is_forgotten).map(|replay| replay.no).collect()
+}
+
+/// How many ended replays each tenant may have.
+fn kept_of_each(ended: &[&Replay]) -> usize {
+    if ended.len() <= ALL_ENDED_MAX {
+        return ENDED_MAX;
+    }
+    let mut counts = HashMap::<TenantNo, usize>::new();
+    ended.iter().for_each(|replay| *counts.entry(replay.tenant).or_default() += 1);
+    let fits = |most: &usize| counts.values().map(|count| count.min(most)).sum::<usize>() <= ALL_ENDED_MAX;
+    (1..=ENDED_MAX).rev().find(fits).unwrap_or(1)
 }
 
 /// The most replays of a tenant that are running or paused.
@@ -175,7 +205,7 @@ pub(in crate::store) const UNFINISHED_MAX: usize = 10;
 /// The most replays of a tenant that are shown after they have ended, the newest.
 pub(in crate::store) const ENDED_MAX: usize = 100;
 
-/// The same over all tenants. They are in memory, some 400 bytes each.
+/// The same over all tenants, where each may have one all the same. They are in memory, some 400 bytes each.
 pub(in crate::store) const ALL_ENDED_MAX: usize = 10_000;
 
 #[cfg(test)]
@@ -184,15 +214,16 @@ mod tests {
 
     use super::*;
     use crate::domain::delivery::{End, QueuePosition};
-    use crate::domain::id::EventKey;
     use crate::domain::webhook::endpoint::Why;
     use crate::domain::webhook::endpoint::fixture::endpoint;
     use crate::store::Owned;
     use crate::store::message::replay::ReplayFilter;
+    use crate::store::message::replay::waiting::WAITING_MAX;
 
     const NO: ReplayNo = ReplayNo(1_000 << 16);
     const TENANT: TenantNo = TenantNo(3);
     const NOW: Timestamp = Timestamp::from_millis(2_000);
+    const ASKED: Timestamp = Timestamp::from_millis(1_000);
 
     fn key(event: u64, webhook: u32) -> DeliveryKey {
         DeliveryKey { event: EventKey(event << 16), endpoint: EndpointNo(webhook) }
@@ -211,7 +242,7 @@ mod tests {
 
     fn replay(webhook: Option<u32>, matched: u64) -> Replay {
         let owned = Owned { provider: "acme".into(), tenant: "t1".into() };
-        begin(NewReplay { owned, filter: filter(webhook), rate: None, matched }, NO, TENANT)
+        begin(NewReplay { owned, filter: filter(webhook), rate: None, asked_at: ASKED, matched }, NO, TENANT)
     }
 
     fn ended(at: u64) -> Delivery {
@@ -219,7 +250,7 @@ mod tests {
     }
 
     fn steps(replay: &Replay, webhook: Option<&Endpoint>, delivery: Option<&Delivery>) -> Step {
-        step(replay, &Found { webhook, delivery, is_purged: false, has_room: true, waiting: replay.waiting(|_| true) })
+        step(replay, &Found { webhook, delivery, is_purged: false, has_room: true })
     }
 
     #[test]
@@ -242,48 +273,85 @@ mod tests {
     }
 
     #[test]
-    fn the_replay_of_one_webhook_stops_with_it_and_that_of_many_goes_on() {
+    fn what_a_person_ended_is_left_out() {
+        let cancelled =
+            Delivery::published(key(5, 1), QueuePosition::Backlog(0)).ended(End::Cancelled, Timestamp::from_millis(900));
+        assert_eq!(steps(&replay(None, 9), Some(&endpoint(&["*"])), Some(&cancelled)), Step::Skip);
+    }
+
+    #[test]
+    fn what_the_replay_itself_sent_is_left_out_also_within_the_same_moment() {
+        let sent = Delivery { replay: Some(Replayed { no: NO, waits: false }), ..ended(1_000) };
+        assert_eq!(steps(&replay(None, 9), Some(&endpoint(&["*"])), Some(&sent)), Step::Skip);
+        let by_another = Delivery { replay: Some(Replayed { no: ReplayNo(NO.0 - 1), waits: false }), ..sent };
+        assert_eq!(steps(&replay(None, 9), Some(&endpoint(&["*"])), Some(&by_another)), Step::Send);
+    }
+
+    #[test]
+    fn a_webhook_that_is_not_active_is_left_out() {
         let (disabled, gone) = (endpoint(&["*"]).disabled(Why::ByHand, NOW), endpoint(&["*"]).deleted(NOW));
-        let (one, many, delivery) = (replay(Some(1), 9), replay(None, 9), ended(9));
-        let (paused, cancelled) = (
-            Step::Stop(ReplayState::Paused, ReplayReason::WebhookInactive),
-            Step::Stop(ReplayState::Cancelled, ReplayReason::WebhookDeleted),
-        );
-        for (webhook, stops) in [(Some(&disabled), paused), (Some(&gone), cancelled), (None, cancelled)] {
-            assert_eq!(steps(&one, webhook, Some(&delivery)), stops);
-            assert_eq!(steps(&many, webhook, Some(&delivery)), Step::Skip);
+        for webhook in [Some(&disabled), Some(&gone), None] {
+            assert_eq!(steps(&replay(None, 9), webhook, Some(&ended(9))), Step::Skip);
         }
     }
 
     #[test]
-    fn a_walk_waits_for_room_and_purges_and_the_order_of_a_webhook() {
+    fn the_replay_of_one_webhook_stops_with_it_and_that_of_many_goes_on() {
+        let stopped = |mut replay: Replay, is_deleted| {
+            replay.send(None, key(5, 1));
+            assert!(replay.webhook_stopped(EndpointNo(1), is_deleted, NOW));
+            (replay.state, replay.reason, replay.waiting.total())
+        };
+        let paused = (ReplayState::Paused, Some(ReplayReason::WebhookInactive), 0);
+        let cancelled = (ReplayState::Cancelled, Some(ReplayReason::WebhookDeleted), 0);
+        assert_eq!([false, true].map(|is_deleted| stopped(replay(Some(1), 9), is_deleted)), [paused, cancelled]);
+        let by_hand = replay(Some(1), 9).paused().expect("it runs");
+        assert_eq!(stopped(by_hand.clone(), true), cancelled, "a paused one goes with its webhook too");
+        assert_eq!(stopped(by_hand, false), (ReplayState::Paused, None, 0));
+        assert_eq!([false, true].map(|is_deleted| stopped(replay(None, 9), is_deleted)), [(ReplayState::Running, None, 0); 2]);
+        assert!(!replay(None, 9).webhook_stopped(EndpointNo(1), true, NOW), "nothing of it is known");
+    }
+
+    #[test]
+    fn a_webhook_that_stops_while_it_is_behind_ends_the_walk() {
+        let mut all = replay(None, 3);
+        assert!(all.leave_behind(None, key(5, 1)));
+        all.come_to(None, &WalkPiece { found: Vec::new(), up_to: key(900, 9), is_last: true }, NOW);
+        assert_eq!((all.state, all.skipped()), (ReplayState::Running, 0));
+        all.webhook_stopped(EndpointNo(1), false, NOW);
+        assert_eq!((all.state, all.skipped()), (ReplayState::Done, 3));
+    }
+
+    #[test]
+    fn a_webhook_waits_for_room_and_purges_and_the_order_of_its_deliveries() {
         let (mut all, active, delivery) = (replay(None, 9), endpoint(&["*"]), ended(9));
-        let found = Found { webhook: Some(&active), delivery: Some(&delivery), is_purged: false, has_room: true, waiting: 0 };
-        let waits =
-            [Found { is_purged: true, ..found }, Found { has_room: false, ..found }, Found { waiting: WAITING_MAX, ..found }];
-        assert_eq!(waits.map(|found| step(&all, &found)), [Step::Wait; 3]);
+        let found = Found { webhook: Some(&active), delivery: Some(&delivery), is_purged: false, has_room: true };
+        let waits = [Found { is_purged: true, ..found }, Found { has_room: false, ..found }];
+        assert_eq!(waits.map(|found| step(&all, &found)), [Step::Wait; 2]);
         let mut ordered = active.clone();
         ordered.definition.settings = std::sync::Arc::new(crate::domain::webhook::settings::WebhookSettings {
             ordered: true,
             ..crate::domain::webhook::settings::WebhookSettings::default()
         });
-        let of_ordered = Found { webhook: Some(&ordered), has_room: false, ..found };
-        assert_eq!(step(&all, &of_ordered), Step::Send, "it waits in the backlog for its turn");
-        all.send(DeliveryKey { endpoint: ordered.no, ..key(4, 1) });
-        assert_eq!(step(&all, &of_ordered), Step::Wait, "one at a time");
+        all.send(None, DeliveryKey { endpoint: ordered.no, ..key(4, 1) });
+        let of_ordered = Found { webhook: Some(&ordered), ..found };
+        assert_eq!([&found, &of_ordered].map(|found| step(&all, found)), [Step::Send, Step::Wait], "one at a time");
+        (0..WAITING_MAX / 2 - 1).for_each(|_| all.send(None, DeliveryKey { endpoint: active.no, ..key(4, 1) }));
+        assert_eq!(step(&all, &found), Step::Wait, "half of the places are for others");
+        assert!(all.leave_behind(None, key(4, 1)) && !replay(Some(1), 9).leave_behind(None, key(4, 1)));
     }
 
     #[test]
     fn the_end_of_the_last_delivery_ends_the_replay_and_the_rest_was_skipped() {
         let mut all = replay(None, 3);
-        all.send(key(5, 1));
-        all.send(key(6, 2));
-        all.come_to(&WalkPiece { found: Vec::new(), up_to: key(900, 9), is_last: true }, NOW);
-        assert_eq!((all.state, all.skipped(), all.waiting(|_| true)), (ReplayState::Running, 1, 2));
+        all.send(None, key(5, 1));
+        all.send(None, key(6, 2));
+        all.come_to(None, &WalkPiece { found: Vec::new(), up_to: key(900, 9), is_last: true }, NOW);
+        assert_eq!((all.state, all.skipped(), all.waiting.total()), (ReplayState::Running, 1, 2));
         all.attempted(EndpointNo(1));
         let attempted = Delivery { replay: Some(Replayed { no: NO, waits: false }), ..ended(9) };
         all.ended(&attempted, NOW);
-        assert_eq!((all.state, all.done, all.failed, all.waiting(|_| true)), (ReplayState::Running, 1, 1, 1));
+        assert_eq!((all.state, all.done, all.failed, all.waiting.total()), (ReplayState::Running, 1, 1, 1));
         let other = Delivery {
             key: key(6, 2),
             state: State::Succeeded { at: NOW },
@@ -292,7 +360,7 @@ mod tests {
         };
         all.ended(&other, NOW);
         assert_eq!((all.state, all.done, all.failed, all.ended_at), (ReplayState::Done, 2, 1, Some(NOW)));
-        assert!(all.waiting.is_empty());
+        assert_eq!(all.waiting, Waiting::default());
     }
 
     #[test]
@@ -325,6 +393,12 @@ mod tests {
         let many: Vec<Replay> = (0..ENDED_MAX as u64 + 2).map(|no| of(no, 5_000 + no)).collect();
         assert_eq!(forgotten(many.iter(), Timestamp::EPOCH), [ReplayNo(1), ReplayNo(0)]);
         assert_eq!(forgotten(many[..3].iter(), Timestamp::from_millis(5_001)), [ReplayNo(0)]);
+        let busy = (0..200).flat_map(|tenant| (0..60).map(move |_| TenantNo(tenant)));
+        let rare = std::iter::once(TenantNo(900));
+        let many: Vec<Replay> = rare.chain(busy).zip(0..).map(|(tenant, no)| Replay { tenant, ..of(no, 5_000) }).collect();
+        let gone = forgotten(many.iter(), Timestamp::EPOCH);
+        assert!(!gone.contains(&ReplayNo(0)), "the only one of its tenant, though the oldest of all");
+        assert_eq!(many.len() - gone.len(), 200 * 49 + 1);
         assert_eq!(may_begin(UNFINISHED_MAX), Err(Denied::TooManyReplays(UNFINISHED_MAX)));
     }
 
@@ -337,7 +411,7 @@ mod tests {
                 match what {
                     0 => {
                         let key = key(number as u64 + 1, webhook);
-                        replay.send(key);
+                        replay.send(None, key);
                         open.push((key, true));
                     }
                     1 => {
@@ -353,7 +427,7 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(replay.sent - replay.done, open.len() as u64);
-                prop_assert_eq!(replay.waiting(|_| true) as usize, open.iter().filter(|(_, waits)| *waits).count());
+                prop_assert_eq!(replay.waiting.total() as usize, open.iter().filter(|(_, waits)| *waits).count());
                 prop_assert!(replay.matched >= replay.sent && replay.failed <= replay.done);
             }
         }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::id::ReplayNo;
-use crate::store::message::replay::{NewReplay, Replay, ReplayFilter, ReplayReason, ReplayState, WAITING_MAX};
+use crate::store::message::replay::waiting::WAITING_MAX;
+use crate::store::message::replay::walk::Course;
+use crate::store::message::replay::{NewReplay, Replay, ReplayFilter, ReplayReason, ReplayState};
+use crate::store::replays::{Driver, Moved};
 
 impl Lab {
     /// A store with so many deliveries of `ledger`, all of which have succeeded.
@@ -34,8 +37,9 @@ impl Lab {
     }
 
     fn try_replay(&self, filter: ReplayFilter) -> Result<Arc<Replay>, Denied> {
-        let matched = self.runtime.block_on(self.store.count_replay(&owned(), &filter)).unwrap();
-        let new = NewReplay { owned: owned(), filter, rate: None, matched };
+        let asked_at = self.store.now();
+        let matched = self.runtime.block_on(self.store.count_replay(&owned(), &filter, asked_at)).unwrap().unwrap();
+        let new = NewReplay { owned: owned(), filter, rate: None, asked_at, matched };
         self.runtime.block_on(self.store.by_test().begin_replay(new))
     }
 
@@ -47,19 +51,24 @@ impl Lab {
         self.store.shared.replays.find(no).expect("it is kept")
     }
 
-    /// Has a replay send as long as it may.
+    /// Has a replay send as long as it may, in all its courses.
     fn drive(&self, no: ReplayNo) {
         loop {
             let before = self.now_of(no);
-            let room = WAITING_MAX - before.waiting(|_| true);
-            if !before.walks() || room == 0 {
+            if !before.walks() {
                 return;
             }
-            self.runtime.block_on(self.store.send_piece(&before, room as usize)).unwrap();
+            for course in before.walk.courses() {
+                self.send_piece(no, course);
+            }
             if self.now_of(no).walk == before.walk {
                 return;
             }
         }
+    }
+
+    fn send_piece(&self, no: ReplayNo, course: Course) -> Moved {
+        self.runtime.block_on(self.store.send_piece(&self.now_of(no), course, WAITING_MAX as usize)).unwrap()
     }
 
     /// Drives a replay, and ends what it sends, until nothing more is sent. Returns how often each delivery was sent.
@@ -115,29 +124,140 @@ fn a_replay_takes_what_its_filter_says() {
     lab.publish_many("sale.made", 4);
     lab.deliver_all_of("till", 4);
     let kind = |text: &str| Some(Pattern::parse(text).unwrap());
-    let count = |filter: ReplayFilter| lab.runtime.block_on(lab.store.count_replay(&owned(), &filter)).unwrap();
+    let count =
+        |filter: ReplayFilter| lab.runtime.block_on(lab.store.count_replay(&owned(), &filter, lab.store.now())).unwrap().unwrap();
     assert_eq!(count(all()), 14, "each for its webhook and for `all`");
     assert_eq!(count(ReplayFilter { kind: kind("order.*"), ..all() }), 6);
     assert_eq!([Some(200), Some(500)].map(|code| count(ReplayFilter { code, ..all() })), [14, 0]);
     assert_eq!([true, false].map(|is| count(ReplayFilter { succeeded: Some(is), ..all() })), [14, 0]);
     assert_eq!(count(ReplayFilter { since: clock::now() + Duration::from_secs(9), ..all() }), 0);
     let none = Owned { tenant: "nobody".into(), ..owned() };
-    assert_eq!(lab.runtime.block_on(lab.store.count_replay(&none, &all())).unwrap(), 0);
+    assert_eq!(lab.runtime.block_on(lab.store.count_replay(&none, &all(), lab.store.now())).unwrap(), Ok(0));
 }
 
 #[test]
 fn few_deliveries_wait_however_many_are_sent() {
-    let count = 2 * WAITING_MAX as usize + 100;
+    let (half, count) = (WAITING_MAX as usize / 2, WAITING_MAX as usize + 100);
     let lab = Lab::delivered(count);
     let no = lab.replay(lab.of_webhook("ledger")).no;
     lab.drive(no);
     let ready = lab.ready();
-    assert_eq!((ready.len(), lab.now_of(no).sent), (WAITING_MAX as usize, u64::from(WAITING_MAX)));
+    assert_eq!((ready.len(), lab.now_of(no).sent), (half, half as u64));
     ready.iter().for_each(|one| lab.finish(one, 500));
     lab.told();
     lab.drive(no);
-    assert_eq!(lab.ready().len(), WAITING_MAX as usize, "what waits for a retry holds nothing up");
-    assert_eq!((lab.now_of(no).done, lab.now_of(no).waiting(|_| true)), (0, WAITING_MAX));
+    assert_eq!(lab.ready().len(), half, "what waits for a retry holds nothing up");
+    assert_eq!((lab.now_of(no).done, lab.now_of(no).waiting.total()), (0, WAITING_MAX / 2));
+}
+
+#[test]
+fn a_webhook_that_stands_still_holds_no_other_up() {
+    let count = WAITING_MAX as usize;
+    let lab = Lab::delivered(count);
+    let no = lab.replay(all()).no;
+    let (ledger, still) = (lab.webhook("ledger"), lab.webhook("all"));
+    let (mut done, mut left) = (0, Vec::new());
+    for _ in 0..20 {
+        lab.drive(no);
+        let (of_ledger, of_still): (Vec<_>, Vec<_>) = lab.ready().into_iter().partition(|one| one.key.endpoint == ledger);
+        of_ledger.iter().for_each(|one| lab.finish(one, 200));
+        lab.told();
+        done += of_ledger.len();
+        left.extend(of_still);
+    }
+    assert_eq!((done, lab.now_of(no).walk.is_behind(still)), (count, true), "{} of the other wait", left.len());
+    let again = Lab::open(lab.killed().write()).unwrap();
+    again.told();
+    again.run_replay(no);
+    assert_eq!(figures(&again.now_of(no)), (ReplayState::Done, [2 * count as u64, 2 * count as u64, 0, 0]));
+    assert_eq!((again.attempts_of("ledger"), again.attempts_of("all")), (vec![2; count], vec![2; count]));
+    again.must_be_sound();
+}
+
+/// Drives replays until each slice that was begun has ended.
+fn drive_once(lab: &Lab, driver: &mut Driver) -> usize {
+    lab.runtime.block_on(async {
+        driver.begin_slices();
+        let mut begun = 0;
+        while let Some(Ok(sent)) = driver.slices.join_next().await {
+            driver.note(sent);
+            begun += 1;
+        }
+        begun
+    })
+}
+
+#[test]
+fn each_tenant_has_one_slice_under_way() {
+    let lab = Lab::delivered(3);
+    let other = Owned { tenant: "other".into(), ..owned() };
+    let theirs = lab.create_for(other.clone(), "theirs", "*");
+    lab.publish_to(&other, "order.paid");
+    lab.ready_of(theirs, 1).iter().for_each(|one| lab.finish(one, 200));
+    lab.told();
+    let new = NewReplay { owned: other, filter: all(), rate: None, asked_at: lab.store.now(), matched: 1 };
+    let others = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap().no;
+    let mine = [lab.replay(lab.of_webhook("ledger")).no, lab.replay(lab.of_webhook("all")).no];
+    let mut driver = Driver::new(lab.store.clone());
+    lab.runtime.block_on(async {
+        driver.begin_slices();
+        driver.begin_slices();
+    });
+    assert_eq!(driver.slices.len(), 2, "one of each tenant, also while they are under way");
+    drive_once(&lab, &mut driver);
+    let sent = || [others, mine[0], mine[1]].map(|no| lab.now_of(no).sent);
+    assert_eq!(sent(), [1, 3, 0]);
+    drive_once(&lab, &mut driver);
+    assert_eq!(sent(), [1, 3, 3], "its replays take turns");
+}
+
+#[test]
+fn a_replay_that_may_send_nothing_reads_nothing() {
+    let lab = Lab::delivered(WAITING_MAX as usize);
+    let no = lab.replay(lab.of_webhook("ledger")).no;
+    let mut driver = Driver::new(lab.store.clone());
+    let slices = (0..50).take_while(|_| drive_once(&lab, &mut driver) > 0).count();
+    assert!(slices < 10 && lab.now_of(no).sent >= u64::from(WAITING_MAX / 2 - 64), "{slices} slices");
+    assert_eq!(drive_once(&lab, &mut driver), 0, "its webhook has all that it may have");
+    lab.store.shared.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    lab.ready().iter().for_each(|one| lab.finish(one, 200));
+    assert_eq!(drive_once(&lab, &mut driver), 0, "the store is full");
+}
+
+#[test]
+fn a_piece_goes_up_to_the_next_delivery_that_matches() {
+    let lab = Lab::delivered(3);
+    lab.publish_many("sale.made", 4);
+    lab.deliver_all_of("till", 4);
+    let kind = Some(Pattern::parse("order.*").unwrap());
+    let no = lab.replay(ReplayFilter { kind, ..lab.of_webhook("all") }).no;
+    lab.runtime.block_on(lab.store.send_piece(&lab.now_of(no), None, 2)).unwrap();
+    assert!(!lab.now_of(no).walk.is_over());
+    lab.runtime.block_on(lab.store.send_piece(&lab.now_of(no), None, 1)).unwrap();
+    assert!(lab.now_of(no).walk.is_over(), "the rate ends what is sent, and not what is looked at");
+}
+
+#[test]
+fn an_ordered_webhook_gets_its_new_events_first() {
+    let lab = Lab::delivered(2);
+    let queue = lab.create("queue", "order.*");
+    lab.publish_many("order.paid", 2);
+    lab.deliver_all_of("queue", 2);
+    let ordered = |definition: &Definition| {
+        let settings = Arc::new(WebhookSettings { ordered: true, ..WebhookSettings::default() });
+        Definition { settings, ..definition.clone() }
+    };
+    lab.runtime.block_on(lab.store.by_test().update_webhook(queue, ordered)).unwrap();
+    let no = lab.replay(lab.of_webhook("queue")).no;
+    lab.publish_many("order.paid", 3);
+    for left in (0..3).rev() {
+        lab.drive(no);
+        assert_eq!(lab.now_of(no).sent, 0, "{left} new events are left behind the next");
+        lab.ready_of(queue, 1).iter().for_each(|one| lab.finish(one, 200));
+        lab.told();
+    }
+    lab.drive(no);
+    assert_eq!(lab.now_of(no).sent, 1);
 }
 
 #[test]
@@ -188,57 +308,94 @@ fn a_delivery_that_is_ended_by_hand_counts_as_failed_once() {
     let ready = lab.ready();
     lab.cancel(ready[0].key).unwrap();
     assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [1, 1, 1, 0]));
-    lab.finish(&ready[0], 200);
+    lab.finish(&ready[0], 500);
     lab.told();
     assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [1, 1, 1, 0]), "its attempt was under way");
     lab.must_be_sound();
 }
 
 #[test]
+fn a_delivery_that_succeeds_after_it_was_ended_by_hand_counts_as_no_failure() {
+    let lab = Lab::delivered(1);
+    let no = lab.replay(lab.of_webhook("ledger")).no;
+    lab.drive(no);
+    let ready = lab.ready();
+    lab.cancel(ready[0].key).unwrap();
+    lab.finish(&ready[0], 200);
+    lab.told();
+    let of = Of::Webhook(lab.webhook("ledger"));
+    let failed = Filter { status: Some(Status::Failed), ..Filter::default() };
+    assert_eq!(lab.store.reader.deliveries(&of, &failed, None, 9).unwrap().views.len(), 0);
+    assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [1, 1, 0, 0]), "as the log says");
+    lab.must_be_sound();
+}
+
+#[test]
+fn a_tenant_counts_for_one_caller_at_a_time() {
+    let lab = Lab::delivered(3);
+    let (owner, filter, now) = (owned(), all(), lab.store.now());
+    let mut first = Box::pin(lab.store.count_replay(&owner, &filter, now));
+    let (second, first) = lab.runtime.block_on(async {
+        // Its first poll begins the count.
+        let under_way = std::future::poll_fn(|task| std::task::Poll::Ready(first.as_mut().poll(task).is_pending())).await;
+        assert!(under_way);
+        (lab.store.count_replay(&owner, &filter, now).await.unwrap(), first.await.unwrap())
+    });
+    assert_eq!((second, first), (Err(Denied::CountUnderWay), Ok(6)));
+    drop(lab.store.count_replay(&owner, &filter, now));
+    assert_eq!(lab.runtime.block_on(lab.store.count_replay(&owner, &filter, now)).unwrap(), Ok(6), "a turn ends with its caller");
+}
+
+#[test]
 fn the_replay_of_a_disabled_webhook_pauses_and_goes_on_when_it_is_resumed() {
     let lab = Lab::delivered(5);
     let no = lab.replay(lab.of_webhook("all")).no;
-    lab.runtime.block_on(lab.store.by_test().disable_webhook(lab.webhook("all"))).unwrap();
     lab.drive(no);
+    lab.ready();
+    lab.runtime.block_on(lab.store.by_test().disable_webhook(lab.webhook("all"))).unwrap();
     let paused = lab.now_of(no);
-    assert_eq!((paused.state, paused.reason, paused.sent), (ReplayState::Paused, Some(ReplayReason::WebhookInactive), 0));
+    let shown = (paused.state, paused.reason, paused.sent, paused.waiting.total());
+    assert_eq!(shown, (ReplayState::Paused, Some(ReplayReason::WebhookInactive), 5, 0), "also when its walk is over");
     let resume = || lab.runtime.block_on(lab.store.by_test().resume_replay(&paused)).map(|replay| replay.state);
     assert_eq!((resume(), lab.try_replay(lab.of_webhook("all")).map(drop)), (Err(Denied::Disabled), Err(Denied::Disabled)));
     lab.runtime.block_on(lab.store.by_test().enable_webhook(lab.webhook("all"))).unwrap();
     assert_eq!(resume(), Ok(ReplayState::Running));
-    lab.run_replay(no);
+    lab.deliver_all_of("all", 5);
     assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [5, 5, 0, 0]));
 }
 
 #[test]
-fn held_deliveries_do_not_hold_a_replay_of_many_webhooks_up() {
+fn held_deliveries_take_no_place_in_a_replay_of_many_webhooks() {
     let lab = Lab::delivered(5);
     let no = lab.replay(all()).no;
     lab.drive(no);
-    assert_eq!(lab.now_of(no).waiting.len(), 2);
+    assert_eq!(lab.now_of(no).waiting.total(), 10);
     lab.runtime.block_on(lab.store.by_test().disable_webhook(lab.webhook("all"))).unwrap();
-    let active = |no| lab.store.webhook_no(no).is_some_and(|webhook| webhook.is_active());
-    assert_eq!((lab.now_of(no).waiting(active), lab.now_of(no).waiting(|_| true)), (5, 10));
+    let waiting = &lab.now_of(no).waiting;
+    assert_eq!((waiting.total(), waiting.of(lab.webhook("all"))), (5, 0));
 }
 
 #[test]
 fn the_replay_of_a_deleted_webhook_is_cancelled() {
-    let lab = Lab::delivered(WAITING_MAX as usize + 9);
+    let count = WAITING_MAX as usize;
+    let lab = Lab::delivered(count);
     let all_webhook = lab.webhook("all");
-    lab.deliver();
     let filter = lab.of_webhook("all");
-    let no = lab.replay(filter).no;
+    let (no, paused) = (lab.replay(filter.clone()).no, lab.replay(filter));
+    lab.runtime.block_on(lab.store.by_test().pause_replay(&paused)).unwrap();
     lab.drive(no);
     let sent = lab.now_of(no).sent;
+    assert!(sent > 0);
     lab.runtime.block_on(lab.store.by_test().delete_webhook(all_webhook)).unwrap();
     let deadline = clock::steady() + Duration::from_secs(20);
     while lab.now_of(no).done < sent {
         assert!(clock::steady() < deadline, "what was sent ends with its webhook");
         lab.told();
     }
-    lab.drive(no);
-    let ended = lab.now_of(no);
-    assert_eq!((ended.state, ended.reason, ended.failed), (ReplayState::Cancelled, Some(ReplayReason::WebhookDeleted), sent));
+    let ended = [no, paused.no].map(|no| lab.now_of(no));
+    let states = ended.each_ref().map(|replay| (replay.state, replay.reason));
+    assert_eq!(states, [(ReplayState::Cancelled, Some(ReplayReason::WebhookDeleted)); 2], "also a paused one");
+    assert_eq!(ended[0].failed, sent);
 }
 
 #[test]
@@ -246,7 +403,7 @@ fn pausing_and_cancelling_send_nothing_more() {
     let lab = Lab::delivered(5);
     let replay = lab.replay(lab.of_webhook("ledger"));
     let paused = lab.runtime.block_on(lab.store.by_test().pause_replay(&replay)).unwrap();
-    lab.runtime.block_on(lab.store.send_piece(&replay, 5)).unwrap();
+    lab.runtime.block_on(lab.store.send_piece(&replay, None, 5)).unwrap();
     assert_eq!((paused.state, lab.now_of(replay.no).sent, lab.ready().len()), (ReplayState::Paused, 0, 0));
     let cancelled = lab.runtime.block_on(lab.store.by_test().cancel_replay(&replay)).unwrap();
     assert!(cancelled.ended_at.is_some());
@@ -271,7 +428,7 @@ fn a_tenant_has_few_replays_at_once_and_they_go_with_it() {
     lab.publish_to(&other, "order.paid");
     lab.ready_of(no, 1).iter().for_each(|one| lab.finish(one, 200));
     lab.told();
-    let new = NewReplay { owned: other.clone(), filter: all(), rate: None, matched: 1 };
+    let new = NewReplay { owned: other.clone(), filter: all(), rate: None, asked_at: lab.store.now(), matched: 1 };
     let theirs = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap();
     lab.drive(theirs.no);
     assert_eq!(lab.now_of(theirs.no).sent, 1);
@@ -295,8 +452,8 @@ fn an_ordered_webhook_gets_one_replayed_delivery_at_a_time_and_in_order() {
     let mut events = Vec::new();
     for _ in 0..4 {
         lab.drive(no);
-        let ready = lab.ready();
-        assert_eq!((ready.len(), lab.now_of(no).waiting(|_| true)), (1, 1));
+        let ready = lab.ready_of(ledger, 1);
+        assert_eq!((ready.len(), lab.now_of(no).waiting.total()), (1, 1));
         events.push(ready[0].key.event);
         lab.finish(&ready[0], 200);
         lab.told();
@@ -312,7 +469,7 @@ fn nothing_is_sent_again_while_the_store_is_full() {
     let no = lab.replay(lab.of_webhook("ledger")).no;
     lab.store.shared.full.store(true, std::sync::atomic::Ordering::Relaxed);
     let replay = lab.now_of(no);
-    lab.runtime.block_on(lab.store.send_piece(&replay, 3)).unwrap();
+    lab.runtime.block_on(lab.store.send_piece(&replay, None, 3)).unwrap();
     assert_eq!((lab.now_of(no).state, lab.now_of(no).sent), (ReplayState::Running, 0));
     lab.run_replay(no);
     assert_eq!(lab.now_of(no).state, ReplayState::Done, "there is room again");

@@ -5,75 +5,100 @@ use std::ops::Bound;
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::pattern::Pattern;
 use crate::store::Error;
+use crate::store::message::replay::walk::Course;
 use crate::store::message::replay::{Replay, ReplayFilter, WalkPiece};
 use crate::store::record::key::{IndexKey, Scope, index_key, read_index_key};
 use crate::store::redb::read::Reader;
 use crate::store::redb::read::snapshot::Snapshot;
 use crate::store::redb::schema::{self, INDEX};
 
-/// A walk over deliveries, and where it stands.
+/// A course of a walk over deliveries, and where it stands.
 #[derive(Clone, Debug)]
 pub(in crate::store) struct Way {
-    pub(in crate::store) filter: ReplayFilter,
-    pub(in crate::store) tenant: TenantNo,
+    filter: ReplayFilter,
+    scope: Scope,
     /// Only what had ended by this time matches.
-    pub(in crate::store) asked_at: Timestamp,
+    asked_at: Timestamp,
     pub(in crate::store) after: DeliveryKey,
-    pub(in crate::store) last: EventKey,
+    last: EventKey,
+    /// Webhooks whose deliveries another course looks at.
+    without: BTreeSet<EndpointNo>,
 }
 
 impl Way {
-    pub(in crate::store) fn of(replay: &Replay) -> Self {
-        let (filter, asked_at) = (replay.filter.clone(), replay.no.asked_at());
-        Self { filter, tenant: replay.tenant, asked_at, after: replay.walk.after, last: replay.walk.last }
+    pub(in crate::store) fn of(replay: &Replay, course: Course) -> Self {
+        let (filter, (after, last)) = (replay.filter.clone(), replay.walk.stretch(course));
+        let scope = course.map_or_else(|| scope_of(&filter, replay.tenant), Scope::Endpoint);
+        let without = if course.is_none() { replay.walk.behind.keys().copied().collect() } else { BTreeSet::new() };
+        Self { filter, scope, asked_at: replay.asked_at, after, last, without }
     }
 
-    /// The walk of a replay that is not asked for yet, and would be at `asked_at`.
+    /// The walk of a replay that is not begun yet, and was asked for at `asked_at`.
     pub(in crate::store) fn whole(filter: ReplayFilter, tenant: TenantNo, asked_at: Timestamp) -> Self {
         let (before, last) = filter.events();
         let after = DeliveryKey { event: before, endpoint: EndpointNo(u32::MAX) };
-        Self { filter, tenant, asked_at, after, last }
-    }
-
-    fn scope(&self) -> Scope {
-        self.filter.webhook.as_ref().map_or(Scope::Tenant(self.tenant), |(no, _)| Scope::Endpoint(*no))
+        Self { scope: scope_of(&filter, tenant), filter, asked_at, after, last, without: BTreeSet::new() }
     }
 }
 
+fn scope_of(filter: &ReplayFilter, tenant: TenantNo) -> Scope {
+    filter.webhook.as_ref().map_or(Scope::Tenant(tenant), |(no, _)| Scope::Endpoint(*no))
+}
+
 impl Reader {
-    /// The next piece of a walk, with at most `limit` deliveries. Deliveries of webhooks that are not active do not match.
+    /// The next piece of a walk, with at most `limit` deliveries, up to before the next that matches. Deliveries of webhooks that are
+    /// not active do not match.
     pub(in crate::store) fn to_replay(&self, way: &Way, limit: usize) -> Result<WalkPiece, Error> {
-        let scope = way.scope();
-        let snapshot = Snapshot::of(self, &[scope])?;
-        let (keys, is_last) =
-            snapshot.delivery_keys_behind(scope, way.after, way.last, limit.saturating_mul(LOOKED).clamp(LOOK_MIN, LOOK))?;
+        let snapshot = Snapshot::of(self, &[way.scope])?;
+        let look = limit.saturating_mul(LOOKED).clamp(LOOK_MIN, LOOK);
+        let (keys, is_last) = snapshot.delivery_keys_behind(way.scope, way.after, way.last, look)?;
         let mut piece = WalkPiece { found: Vec::new(), up_to: way.after, is_last: false };
+        let mut kinds = Kinds::default();
         for key in keys {
-            if piece.found.len() == limit {
+            if kinds.read >= EVENTS_READ {
                 return Ok(piece);
             }
-            piece.up_to = key;
-            if snapshot.is_replayed(key, way)? {
+            if snapshot.is_replayed(key, way, &mut kinds)? {
+                if piece.found.len() == limit {
+                    return Ok(piece);
+                }
                 piece.found.push(key);
             }
+            piece.up_to = key;
         }
         Ok(WalkPiece { is_last, ..piece })
     }
 }
 
+/// The events whose types a piece has looked at. Keys come by event, so the last one answers for all deliveries of its event.
+#[derive(Debug, Default)]
+struct Kinds {
+    last: Option<(EventKey, bool)>,
+    read: usize,
+}
+
 impl Snapshot<'_> {
-    fn is_replayed(&self, key: DeliveryKey, way: &Way) -> Result<bool, Error> {
+    fn is_replayed(&self, key: DeliveryKey, way: &Way, kinds: &mut Kinds) -> Result<bool, Error> {
         let is_active = self.shared().webhook_no(key.endpoint).is_some_and(|endpoint| endpoint.is_active());
-        // The replay of one webhook stops when that is not active; the writer says how.
-        if !is_active && way.filter.webhook.is_none() {
+        // The replay of one webhook stops with it, so it leaves nothing out.
+        if way.without.contains(&key.endpoint) || (!is_active && way.filter.webhook.is_none()) {
             return Ok(false);
         }
-        let takes = self.row(key)?.is_some_and(|(delivery, _)| way.filter.takes(&delivery, way.asked_at));
-        match &way.filter.kind {
-            Some(kind) if takes => Ok(self.event_name(key.event)?.is_some_and(|(_, name)| kind.matches(&name))),
-            _ => Ok(takes),
+        if !self.row(key)?.is_some_and(|(delivery, _)| way.filter.takes(&delivery, way.asked_at)) {
+            return Ok(false);
         }
+        way.filter.kind.as_ref().map_or(Ok(true), |kind| self.event_matches(key.event, kind, kinds))
+    }
+
+    fn event_matches(&self, event: EventKey, kind: &Pattern, kinds: &mut Kinds) -> Result<bool, Error> {
+        if let Some((_, is_of_kind)) = kinds.last.filter(|(last, _)| *last == event) {
+            return Ok(is_of_kind);
+        }
+        let is_of_kind = self.event_name(event)?.is_some_and(|(_, name)| kind.matches(&name));
+        (kinds.last, kinds.read) = (Some((event, is_of_kind)), kinds.read + 1);
+        Ok(is_of_kind)
     }
 
     /// Keys of a scope's deliveries behind `after` and up to the event `last`, the oldest event first, and whether no more come. Of the
@@ -115,3 +140,6 @@ const LOOK: usize = 2_000;
 /// How many rows a piece looks at for each delivery that it may find, and the least that it looks at.
 const LOOKED: usize = 4;
 const LOOK_MIN: usize = 256;
+
+/// The most events whose types one piece looks at. Each is read with its content, which may be a megabyte.
+const EVENTS_READ: usize = 256;
