@@ -98,6 +98,20 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    /// Whether a key of this role may do everything that one of `other` may, for the same tenant or provider.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Operator, Self::Operator) => true,
+            (Self::Provider { provider, scopes }, Self::Provider { provider: of, scopes: others }) => {
+                provider == of && scopes.lacking(*others).is_empty()
+            }
+            (Self::Tenant { provider, tenant, scopes }, Self::Tenant { provider: of, tenant: of_tenant, scopes: others }) => {
+                (provider, tenant) == (of, of_tenant) && scopes.lacking(*others).is_empty()
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn provider(&self) -> Option<&str> {
         match self {
             Self::Operator => None,
@@ -181,6 +195,27 @@ mod tests {
         let ended = [99, 100, 101].map(|at| terms.have_ended(Timestamp::from_secs(at)));
         assert_eq!(ended, [false, true, true]);
         assert!(!Terms::default().have_ended(end));
+    }
+
+    #[test]
+    fn a_role_covers_only_what_it_may_do_itself() {
+        let of = |names: &[&str]| Scopes::parse(names.iter().copied()).expect("scopes");
+        let tenant = |tenant: &str, scopes| Role::Tenant { provider: "shop".into(), tenant: tenant.into(), scopes };
+        let provider = |provider: &str, scopes| Role::Provider { provider: provider.into(), scopes };
+        let reads = tenant("acme", of(&["read"]));
+        for (role, covers) in [
+            (tenant("acme", of(&["read"])), true),
+            (tenant("acme", of(&["manage"])), true),
+            (tenant("acme", of(&["publish"])), false),
+            (tenant("bolt", Scopes::ALL), false),
+            (provider("shop", Scopes::ALL), false),
+            (Role::Operator, false),
+        ] {
+            assert_eq!(role.covers(&reads), covers, "{role:?}");
+        }
+        assert!(provider("shop", Scopes::ALL).covers(&provider("shop", Scopes::PUBLISH)));
+        assert!(!provider("other", Scopes::ALL).covers(&provider("shop", Scopes::PUBLISH)));
+        assert!(Role::Operator.covers(&Role::Operator));
     }
 
     #[test]

@@ -70,10 +70,10 @@ impl<F: Fn(&KeyHash) -> Option<Arc<Key>>> Keys<'_, F> {
         self.caller_with(self.find(hash).ok_or(Problem::NoKey(NoKey::Unknown))?, headers)
     }
 
-    /// Fails when the caller's key was revoked after [`Keys::caller`] accepted it.
+    /// Fails when the caller's key was revoked after [`Keys::caller`] accepted it, or lost a right that it had then.
     pub(crate) fn check_again(&self, caller: &Caller) -> Result<(), Problem> {
-        let known = caller.key.as_ref().is_none_or(|key| self.find(&key.hash).is_some());
-        if known { Ok(()) } else { Err(Problem::NoKey(NoKey::Revoked)) }
+        let stands = |key: &Arc<Key>| self.find(&key.hash).is_some_and(|found| found.role.covers(&key.role));
+        if caller.key.as_ref().is_none_or(stands) { Ok(()) } else { Err(Problem::NoKey(NoKey::Revoked)) }
     }
 
     /// Finds a key by its hash. The hashes are compared once more in constant time, so that the time of an answer tells nothing

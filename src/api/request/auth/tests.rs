@@ -96,6 +96,21 @@ fn a_revoked_key_is_found_out_by_a_second_look() {
 }
 
 #[test]
+fn a_key_that_lost_a_right_is_found_out_by_a_second_look() {
+    let with = |role: Role| settings(vec![key(ACME, role)]);
+    let none = |_: &KeyHash| None;
+    let (before, scopes) = (with(tenant("acme", "t1", Scopes::ALL)), Scopes::parse(["read"]).unwrap());
+    let shown = headers(&[("x-api-key", ACME)]);
+    let caller = Keys { settings: &before, kept: none }.caller(Entrance::Tcp, &shown, || true).unwrap();
+    for (role, expected) in
+        [(tenant("acme", "t1", Scopes::ALL), 200), (tenant("acme", "t1", scopes), 401), (tenant("acme", "t2", Scopes::ALL), 401)]
+    {
+        let after = with(role.clone());
+        assert_eq!(status(Keys { settings: &after, kept: none }.check_again(&caller)), expected, "{role:?}");
+    }
+}
+
+#[test]
 fn scopes_open_what_they_name() {
     let may = |scopes: &[&str], need| {
         let mut caller = caller(Entrance::Tcp, &[("x-api-key", ACME)]).unwrap();
