@@ -21,7 +21,7 @@ use tokio::time::sleep;
 
 use super::ahead::Length;
 use super::drive::{Ends, GIVES_WAY_WITHIN, drive};
-use super::leaving::{Leaving, Unhurried, Watch};
+use super::leaving::{Leaving, Watch};
 use super::pace::Pace;
 use super::shutdown::Stop;
 use super::slots::Slot;
@@ -44,9 +44,6 @@ where
         let answered = answer(request);
         async move {
             let (response, now) = (answered.await, clock::steady());
-            if response.extensions().get::<Unhurried>().is_some() {
-                pace.unhurried();
-            }
             pace.answered(now, has_body && !response.status().is_success());
             slot.rests(now);
             Ok::<_, Infallible>(response.map(|body| Leaving::new(body, OnItsWay { pace, slot, works: Cell::new(false) })))

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::drive::{Ends, GIVES_WAY_WITHIN, drive};
 use super::h1::{HEAD_BYTES_MAX, HEADERS_MAX};
-use super::leaving::{Leaving, PART_BYTES, Unhurried};
+use super::leaving::{Leaving, PART_BYTES};
 use super::shutdown::Stop;
 use super::slots::Slot;
 use super::streams::Streams;
@@ -38,16 +38,13 @@ where
 {
     let streams = Streams::new(slot.clone(), clock::steady());
     let service = service_fn(|request: Request<Incoming>| {
-        let mut under_way = streams.begin(clock::steady());
+        let under_way = streams.begin(clock::steady());
         let answered = (request.headers().len() <= HEADERS_MAX).then(|| answer(request));
         async move {
             let response = match answered {
                 Some(answered) => answered.await,
                 None => too_many_headers(),
             };
-            if response.extensions().get::<Unhurried>().is_some() {
-                under_way.unhurried();
-            }
             under_way.answered(clock::steady());
             Ok::<_, Infallible>(response.map(|body| Leaving::ending_small(body, under_way)))
         }

@@ -21,10 +21,6 @@ pub(in crate::api) trait Watch {
     fn over(&self) {}
 }
 
-/// Marks an answer, in the extensions of its response, whose peer may be slow, since it holds little room and holds up nobody.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::api) struct Unhurried;
-
 /// A body whose parts are watched. The library drops it after the last part.
 pub(in crate::api) struct Leaving<B, W: Watch> {
     body: B,

@@ -27,8 +27,6 @@ struct State {
     ahead: Ahead,
     /// Whether a part of the next head came before the answer had left.
     next_began: bool,
-    /// Whether the peer may be slow in taking the answer.
-    is_unhurried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +42,7 @@ enum Phase {
 impl Pace {
     /// A new connection, which must send its first head within [`HEAD_MAX`].
     pub(crate) fn new(now: Instant) -> Self {
-        let state =
-            State { phase: Phase::Head, since: now, unread: false, ahead: Ahead::new(), next_began: false, is_unhurried: false };
-        Self(Mutex::new(state))
+        Self(Mutex::new(State { phase: Phase::Head, since: now, unread: false, ahead: Ahead::new(), next_began: false }))
     }
 
     /// Takes note of bytes that came in. `now` is called only when the phase changes.
@@ -64,14 +60,9 @@ impl Pace {
     /// Takes note that a request's head is complete.
     pub(crate) fn began(&self, body: Length) {
         self.change(|state| {
-            (state.phase, state.is_unhurried) = (Phase::Busy, false);
+            state.phase = Phase::Busy;
             state.ahead.began(body);
         });
-    }
-
-    /// Takes note that the peer may be slow in taking the answer that is made.
-    pub(crate) fn unhurried(&self) {
-        self.change(|state| state.is_unhurried = true);
     }
 
     /// Takes note that the answer is made. `unread` says that its body was perhaps not read to the end.
@@ -125,7 +116,6 @@ impl Pace {
             Phase::Idle => IDLE_MAX,
             Phase::Head => HEAD_MAX,
             Phase::Busy => BUSY_MAX,
-            Phase::Sending if state.is_unhurried => UNREAD_MAX,
             Phase::Sending => STALLED_MAX,
             Phase::Closing => LINGER_MAX,
         };
@@ -146,9 +136,6 @@ pub(in crate::api) const IDLE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a part of a long answer may wait for its peer. It holds room that others wait for.
 pub(in crate::api) const STALLED_MAX: Duration = Duration::from_secs(30);
-
-/// How long a part of a live stream may wait for its peer, which is told afterwards what it has lost.
-pub(in crate::api) const UNREAD_MAX: Duration = Duration::from_secs(600);
 
 /// The time from the first byte of a request to the end of its head.
 pub(in crate::api) const HEAD_MAX: Duration = Duration::from_secs(10);
@@ -215,23 +202,6 @@ mod tests {
         pace.received(b"GET", || later(81));
         pace.sent(later(82));
         assert_eq!(pace.deadline(), later(82) + HEAD_MAX, "its next request has begun");
-    }
-
-    #[test]
-    fn the_peer_of_a_stream_may_be_slow() {
-        let start = Instant::now();
-        let later = |secs| start + Duration::from_secs(secs);
-        let pace = Pace::new(start);
-        pace.began(NO_BODY);
-        pace.unhurried();
-        pace.answered(start, false);
-        pace.taken(later(5));
-        assert_eq!(pace.deadline(), later(5) + UNREAD_MAX);
-        pace.sent(later(7));
-        pace.began(NO_BODY);
-        pace.answered(later(8), false);
-        pace.taken(later(9));
-        assert_eq!(pace.deadline(), later(9) + STALLED_MAX, "the next answer is no stream");
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! nothing could keep its answers in memory by sending further requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::leaving::Watch;
-use super::pace::{BUSY_MAX, HEAD_MAX, IDLE_MAX, STALLED_MAX, UNREAD_MAX};
+use super::pace::{BUSY_MAX, HEAD_MAX, IDLE_MAX, STALLED_MAX};
 use super::slots::Slot;
 use crate::clock;
 
@@ -38,7 +38,7 @@ impl Streams {
             let number = state.next;
             state.next += 1;
             state.under_way.push((number, now + BUSY_MAX));
-            UnderWay { streams: self.clone(), number, stalled_max: STALLED_MAX }
+            UnderWay { streams: self.clone(), number }
         })
     }
 
@@ -56,16 +56,9 @@ impl Streams {
 pub(in crate::api) struct UnderWay {
     streams: Arc<Streams>,
     number: u64,
-    /// How long a part of the answer may wait for the peer.
-    stalled_max: Duration,
 }
 
 impl UnderWay {
-    /// Takes note that the peer may be slow in taking the answer.
-    pub(in crate::api) fn unhurried(&mut self) {
-        self.stalled_max = UNREAD_MAX;
-    }
-
     /// Takes note that the answer is made and only has to be sent.
     pub(in crate::api) fn answered(&self, now: Instant) {
         self.set_deadline(now + IDLE_MAX);
@@ -93,7 +86,7 @@ impl UnderWay {
 
 impl Watch for UnderWay {
     fn taken(&self) {
-        self.set_deadline(clock::steady() + self.stalled_max);
+        self.set_deadline(clock::steady() + STALLED_MAX);
     }
 
     fn waits(&self) {
@@ -109,6 +102,8 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::answer::{self, Answer, Piece, Rooms, Source};
 use super::problem::Problem;
 use crate::api::document;
-use crate::api::http::leaving::{LAST_BYTES, Unhurried};
+use crate::api::http::leaving::LAST_BYTES;
 use crate::budget::PartyShare;
 
 /// What is sent back for a request.
@@ -27,8 +27,6 @@ pub(crate) struct Rest {
     /// The room that a whole body takes. `None` when the body is small or more follows.
     room: Option<PartyShare>,
     unread: Option<answer::Unread>,
-    /// Whether its reader may be slow.
-    is_stream: bool,
 }
 
 impl std::fmt::Debug for Rest {
@@ -46,15 +44,14 @@ impl Reply {
     /// A reply whose JSON may be large. It is printed piece by piece, each with room of its own.
     pub(crate) async fn rendered(status: StatusCode, source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
         let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
-        Ok(Self { rest: Rest { room, unread, is_stream: false }, ..Self::json(status, bytes) })
+        Ok(Self { rest: Rest { room, unread }, ..Self::json(status, bytes) })
     }
 
-    /// A reply of server-sent events, which goes on as long as its source does. Its reader may be slow.
+    /// A reply of server-sent events, which goes on as long as its source does.
     pub(crate) async fn stream(source: impl Source, rooms: Rooms) -> Result<Self, Problem> {
         let Piece { bytes, room, unread } = answer::begin(source, rooms).await?;
         let headers = [(CONTENT_TYPE, EVENT_STREAM), (CACHE_CONTROL, NO_STORE), (ACCEL_BUFFERING, NO)];
-        let rest = Rest { room, unread, is_stream: true };
-        Ok(Self { rest, ..Self::new(StatusCode::OK, HeaderMap::from_iter(headers), bytes) })
+        Ok(Self { rest: Rest { room, unread }, ..Self::new(StatusCode::OK, HeaderMap::from_iter(headers), bytes) })
     }
 
     /// A reply with JSON that is already printed.
@@ -106,13 +103,10 @@ impl Reply {
 
 impl From<Reply> for Response<Answer> {
     fn from(reply: Reply) -> Self {
-        let Rest { room, unread, is_stream } = reply.rest;
+        let Rest { room, unread } = reply.rest;
         let mut response = Response::new(Answer::new(Piece { bytes: reply.body, room, unread }));
         *response.status_mut() = reply.status;
         *response.headers_mut() = reply.headers;
-        if is_stream {
-            response.extensions_mut().insert(Unhurried);
-        }
         response
     }
 }
