@@ -314,6 +314,7 @@ pub(crate) const ROUTES: &[Route] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::id::uid::Uid;
 
     fn found(method: Method, path: &str) -> Result<(Call, String), Problem> {
         Routes::new().find(&method, path).map(|found| (found.call, found.id.to_owned()))
@@ -325,6 +326,16 @@ mod tests {
             let path = path.replace("{id}", "wh_1").replace("{provider}", "acme");
             let method = Method::from_bytes(route.verb.name().as_bytes()).unwrap();
             assert_eq!(Routes::new().find(&method, &path).unwrap().call, route.call, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_uid_is_a_word_of_a_path() {
+        for of in ["/v1/webhooks/", "/v1/events/", "/v1/admin/tenants/{provider}/"] {
+            let behind = ROUTES.iter().filter_map(|route| route.path.strip_prefix(of));
+            for word in behind.filter_map(|rest| rest.split('/').next()).filter(|word| !word.starts_with('{')) {
+                assert!(Uid::parse(word).is_err(), "{of}{word} is a call of its own");
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! A second name of a tenant, a webhook or an event, which its owner chooses.
 //!
 //! Wherever an id is taken, the uid is taken too. An id goes first: a text that is the id of one and the uid of another names the
-//! one whose id it is. A uid never has the form of an id that hookwheel makes, so of webhooks no two can be meant.
+//! one whose id it is. A uid never has the form of an id that hookwheel makes, so of webhooks no two can be meant; and of a tenant's events
+//! none is published with an id that is another's uid, or the reverse.
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ impl Uid {
             _ if !is_id_or_uid(text) => Err("is not 1 to 256 of A-Za-z0-9-_."),
             // Whoever sends a path with such a segment takes it for the folder or the one above.
             "." | ".." => Err("is a segment that paths leave out; take a name"),
+            TEST => Err("is a word of the API, which has a call of its own at that path; take another name"),
             _ if has_own_form(text) => Err("has the form of an id that hookwheel makes; take one of your own, like order-4711"),
             _ => Ok(Self(text.into())),
         }
@@ -40,6 +42,9 @@ pub(crate) fn is_id_or_uid(text: &str) -> bool {
     (1..=BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
+/// `POST /v1/webhooks/test` tests many webhooks, so a webhook of this name could not be reached by it.
+const TEST: &str = "test";
+
 /// The longest uid, in bytes.
 const BYTES_MAX: usize = 256;
 
@@ -52,7 +57,7 @@ mod tests {
         for good in ["a", "order.4711-b_C", "evt_1", "...", &"x".repeat(256)] {
             assert_eq!(Uid::parse(good).map(|uid| uid.to_string()).as_deref(), Ok(good));
         }
-        for bad in ["", "a b", "a/b", "é", "*", "a:b", ".", "..", &"x".repeat(257)] {
+        for bad in ["", "a b", "a/b", "é", "*", "a:b", ".", "..", "test", &"x".repeat(257)] {
             assert!(Uid::parse(bad).is_err(), "{bad}");
         }
     }

@@ -75,6 +75,8 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) ages: Ages,
     /// How often a slice of a deletion is done.
     pub(in crate::store) erase_pace: Pace,
+    /// Whether any event has, or had since the start, a uid.
+    pub(in crate::store) has_uids: bool,
     /// Where the chain of the audit log begins and ends.
     pub(in crate::store) audit: Chain,
     /// Rows of the index that are on their way into it.

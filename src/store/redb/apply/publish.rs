@@ -234,8 +234,18 @@ impl Batch<'_, '_> {
         if self.is_made_here(id)? {
             return Ok(Some(Err(Refusal::IdTaken(id.into()))));
         }
-        let named = self.named_event(NameOf::Id, publication, id)?;
-        named.map(|named| self.repeated(publication, named, Refusal::IdTaken(id.into()))).transpose()
+        let taken = Refusal::IdTaken(id.into());
+        match self.named_event(NameOf::Id, publication, id)? {
+            Some(named) => self.repeated(publication, named, taken).map(Some),
+            // By that text the other event was found until now.
+            None if self.is_uid(publication, id)? => Ok(Some(Err(taken))),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether an event has a text as its uid. It looks for it only where any event has a uid.
+    fn is_uid(&mut self, publication: &Publication, text: &str) -> Result<bool, Error> {
+        Ok(self.memory.has_uids && self.named_event(NameOf::Uid, publication, text)?.is_some())
     }
 
     /// The first answer again, or the conflict, when the uid was used before, or is the id of another event: by its id an event is
@@ -312,6 +322,7 @@ impl Batch<'_, '_> {
             self.put_named(&event_name(NameOf::Id, &publication.provider, id, publication.tenant.as_deref()), named);
         }
         if let Some((uid, named)) = publication.uid.as_ref().zip(names.uid) {
+            self.memory.has_uids = true;
             self.put_named(&event_name(NameOf::Uid, &publication.provider, uid.as_str(), publication.tenant.as_deref()), named);
         }
         if let Some((key, (named, until))) = publication.idempotency_key.as_ref().zip(names.key) {
@@ -347,7 +358,8 @@ pub(in crate::store) enum NameOf {
 }
 
 impl NameOf {
-    fn tag(self) -> &'static [u8] {
+    /// What such a name begins with.
+    pub(in crate::store) fn tag(self) -> &'static [u8] {
         match self {
             Self::Id => b"i",
             Self::Uid => b"u",

@@ -20,12 +20,13 @@ use crate::store::record::key::{
 };
 use crate::store::record::seal::Sealer;
 use crate::store::record::{self, Chain, Counters, Job, Task};
+use crate::store::redb::apply::publish::NameOf;
 use crate::store::redb::apply::tombstones::owner_of;
 use crate::store::redb::background::ages::Ages;
 use crate::store::redb::journal::memtable::Memtable;
 use crate::store::redb::schema::{
-    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, PROVIDER,
-    QUARANTINE, REPLAY, STATE, TENANT,
+    self, AUDIT, AUDITED, BACKLOG, COUNTERS, DUE, ENDED, ENDPOINT, EVENT, EVENT_TYPE, FANOUT, FINDING, JOB, KEY, LOG, NAME,
+    PROVIDER, QUARANTINE, REPLAY, STATE, TENANT,
 };
 use crate::store::redb::site::Moment;
 use crate::store::redb::state::{Cursor, Memory, RunningDeletion, RunningFanout, RunningJob, Sweep};
@@ -56,6 +57,13 @@ fn read_replays(txn: &ReadTransaction) -> Result<Vec<Replay>, Error> {
         found.push(record::read_replay(ReplayNo(no.value()), row.value())?);
     }
     Ok(found)
+}
+
+/// Whether any event has a uid.
+fn has_uids(txn: &ReadTransaction) -> Result<bool, Error> {
+    let tag = NameOf::Uid.tag();
+    let first = schema::read(txn, NAME)?.range::<&[u8]>(tag..)?.next().transpose()?;
+    Ok(first.is_some_and(|(name, _)| name.value().starts_with(tag)))
 }
 
 /// Where the chain of the audit log begins and ends. When nothing tells it any more, it is as the rows that are left say, which a
@@ -154,6 +162,7 @@ pub(in crate::store) fn read_memory(
         metrics: Default::default(),
         memtable: Memtable::default(),
         flushing: None,
+        has_uids: has_uids(&txn)?,
         audit: read_chain(&txn)?,
         deletions,
         replays: Replays::of(read_replays(&txn)?),

@@ -99,7 +99,7 @@ fn an_events_uid_names_it_and_repeats_its_answer() {
 }
 
 #[test]
-fn an_id_goes_before_a_uid_and_no_uid_is_the_id_of_another() {
+fn no_uid_of_an_event_is_the_id_of_another_nor_the_reverse() {
     let lab = Lab::new();
     let publish = |publication| lab.runtime.block_on(lab.store.accept_one(publication));
     let called = publish(publication(Some("acme"), "one", "1")).unwrap();
@@ -108,7 +108,12 @@ fn an_id_goes_before_a_uid_and_no_uid_is_the_id_of_another() {
     let refused = Refusal::UidTaken { uid: "two".into(), holder: "two".into() };
     assert_eq!(publish(publication(Some("acme"), "two", "3")), Err(refused));
     let found = |text: &str| lab.store.reader.event_by_id(&[owned()], text).unwrap().map(|event| event.id);
-    assert_eq!(found("one"), Some(called.id));
-    publish(plain("one")).unwrap();
-    assert_eq!(found("one"), Some("one".into()), "the event whose id it is");
+    assert_eq!(publish(plain("one")), Err(Refusal::IdTaken("one".into())));
+    assert_eq!(found("one"), Some(called.id.clone()), "it means what it meant");
+    let both = Publication { id: Some("three".into()), ..publication(Some("acme"), "three", "4") };
+    assert_eq!(publish(both).map(|accepted| accepted.id), Ok("three".into()), "of one event they may be the same");
+    lab.settle();
+    let again = Lab::open(lab.killed().write()).unwrap();
+    let refused = again.runtime.block_on(again.store.accept_one(plain("one")));
+    assert_eq!(refused, Err(Refusal::IdTaken("one".into())), "after a start");
 }
