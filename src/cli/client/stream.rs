@@ -38,7 +38,7 @@ impl Service {
     pub(crate) fn follow<F>(&self, call: &Call, mut show: impl FnMut(Seen<'_>) -> Result<(), F>) -> Result<(), Ended<F>> {
         self.runtime.block_on(async {
             let mut interrupted = pin!(tokio::signal::ctrl_c());
-            let mut following = Following { service: self, call, last_id: None, was_open: false };
+            let mut following = Following { service: self, call, last_id: None, was_open: false, was_good: false };
             let mut pause = PAUSE_MIN;
             let mut is_away = false;
             loop {
@@ -48,7 +48,7 @@ impl Service {
                 };
                 match ended {
                     Ended::Asked(error) if following.was_open && may_pass(&error) => {
-                        pause = if is_away { (pause * 2).min(PAUSE_MAX) } else { PAUSE_MIN };
+                        pause = following.pause_behind(pause);
                         if !std::mem::replace(&mut is_away, true) {
                             show(Seen::Broke(error)).map_err(Ended::Shown)?;
                         }
@@ -57,7 +57,7 @@ impl Service {
                 }
                 tokio::select! {
                     _ = &mut interrupted => return Ok(()),
-                    () = sleep(pause) => {}
+                    () = sleep(drawn(pause)) => {}
                 }
             }
         })
@@ -70,9 +70,16 @@ struct Following<'a> {
     call: &'a Call,
     last_id: Option<String>,
     was_open: bool,
+    /// Whether the last connection brought an event.
+    was_good: bool,
 }
 
 impl Following<'_> {
+    /// How long to wait behind a connection: longer each time, until one brings an event.
+    fn pause_behind(&mut self, pause: Duration) -> Duration {
+        if std::mem::take(&mut self.was_good) { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) }
+    }
+
     /// Reads one connection to its end, and says why it ended.
     async fn once<F>(&mut self, show: &mut impl FnMut(Seen<'_>) -> Result<(), F>, is_away: &mut bool) -> Ended<F> {
         let (mut body, broken) = match self.open().await {
@@ -95,6 +102,7 @@ impl Following<'_> {
                 return Ended::Asked(broken("an event has no end".into()));
             }
             while let Some(event) = events.next() {
+                self.was_good = true;
                 if let Err(failure) = show(Seen::Event(&event.kind, &event.data)) {
                     return Ended::Shown(failure);
                 }
@@ -127,6 +135,12 @@ impl Following<'_> {
         let body = response.into_body().collect().await.map_err(|error| broken(error.to_string()))?.to_bytes();
         Err(Error::Refused(Answer { status, body, socket }.problem()))
     }
+}
+
+/// From half of a pause to all of it, so that readers who lost the same service do not come back together.
+fn drawn(pause: Duration) -> Duration {
+    let draw = getrandom::u32().unwrap_or(u32::MAX);
+    pause / 2 + pause.mul_f64(f64::from(draw) / f64::from(u32::MAX)) / 2
 }
 
 /// One event of a stream.
@@ -181,6 +195,20 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_until_a_connection_brings_an_event() {
+        let service = Service::new(None, None).expect("a runtime");
+        let call = Call::get("/v1/deliveries/stream");
+        let mut following = Following { service: &service, call: &call, last_id: None, was_open: true, was_good: false };
+        let mut pauses = vec![PAUSE_MIN];
+        for was_good in [false, false, false, false, false, true, false] {
+            following.was_good = was_good;
+            pauses.push(following.pause_behind(pauses[pauses.len() - 1]));
+        }
+        assert_eq!(pauses.iter().map(Duration::as_millis).collect::<Vec<_>>(), [200, 400, 800, 1600, 3200, 5000, 200, 400]);
+        assert!((0..99).map(|_| drawn(PAUSE_MAX)).all(|drawn| (PAUSE_MAX / 2..=PAUSE_MAX).contains(&drawn)));
+    }
 
     #[test]
     fn events_come_out_of_any_pieces() {

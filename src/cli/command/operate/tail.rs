@@ -17,6 +17,7 @@ use crate::cli::output::tail_log::Lines;
 use crate::cli::output::words::count;
 use crate::cli::whose::Whose;
 use crate::clock;
+use crate::config::moment::parse_moment;
 use crate::domain::id::has_own_form;
 
 /// Follow deliveries and attempts as they happen, until ^C
@@ -87,13 +88,18 @@ impl Tail {
             ("status", self.status.map(|word| word.status().name().to_owned())),
             ("type", self.kind.clone()),
             ("code", self.code.map(|code| code.to_string())),
-            ("since", self.since.clone()),
-            ("until", self.until.clone()),
+            ("since", self.since.as_deref().map(at_once)),
+            ("until", self.until.as_deref().map(at_once)),
             ("event", self.event.clone()),
             ("webhook", self.webhook.as_ref().map(find).transpose()?),
             ("test", self.test.map(|test| test.to_string())),
         ])
     }
+}
+
+/// The moment that a text names by now. As time goes on, and the stream is asked for again, it stays the same.
+fn at_once(text: &str) -> String {
+    parse_moment(text, clock::now()).map_or_else(|_| text.to_owned(), |moment| moment.to_string())
 }
 
 /// Shows what comes.
@@ -124,7 +130,7 @@ impl Shown<'_> {
             "attempt" => Some(self.lines.attempt(&read::<AttemptRow>(data)?)),
             "lost" => {
                 let rows = count(read::<Lost>(data)?.count, "row");
-                self.out.note(format!("{rows} passed too fast to be shown; `hookwheel deliveries list` has them"));
+                self.out.note(format!("{rows} passed too fast, whatever the filters; `hookwheel deliveries list` has them"));
                 None
             }
             _ => None,
@@ -157,6 +163,13 @@ fn with_type(kind: &str, data: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_ago_stays_where_it_was() {
+        let named = at_once("10m");
+        assert!(parse_moment(&named, clock::now()).is_ok_and(|moment| moment < clock::now()) && named != "10m", "{named}");
+        assert_eq!(at_once(&named), named);
+    }
 
     #[test]
     fn a_line_says_of_which_kind_it_is() {
