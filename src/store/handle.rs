@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, oneshot};
 
 use super::files::WatchedFile;
-use super::message::change::{Missed, Passed, Reached};
+use super::message::change::{Advance, Change, Reached};
 use super::message::command::{Finished, Limits, Op, OutcomeRoom, Ready};
 use super::message::finding::Finding;
 use super::message::progress::Fact;
@@ -24,6 +24,7 @@ use super::redb::state::Memory;
 use super::redb::thread::{OnCommit, Writer};
 use super::shared::dial::{self, Dial};
 use super::shared::feeds::Feed;
+use super::shared::followed::Queued;
 use super::shared::space::Space;
 use super::shared::{Found, Health, Shared, Surroundings, Whose};
 use super::writer::inbox::{Full, Inbox};
@@ -270,37 +271,48 @@ impl Store {
 }
 
 /// Follows the changes of deliveries. Dropping it ends that.
-pub(crate) struct Follower(Store);
+pub(crate) struct Follower {
+    store: Store,
+    /// Changes that were taken and not read yet, since those before them were large.
+    rest: Vec<Change>,
+}
 
 impl Follower {
     fn new(store: Store) -> Self {
         store.shared.followed.begin();
-        Self(store)
+        Self { store, rest: Vec::new() }
     }
 
     /// Waits until there is a change. It may be given up at any moment.
     pub(crate) async fn wait(&self) {
-        self.0.shared.followed.wait().await;
+        if self.rest.is_empty() {
+            self.store.shared.followed.wait().await;
+        }
     }
 
-    /// The next changes in the order of commits, with all that is shown of them, at most [`CHANGES_TAKEN`], and the rows before them
-    /// that gave way since nobody took them. A change of which the log does not hold the event any more is left out. What is taken is
-    /// lost when this is given up.
-    pub(crate) async fn take(&mut self) -> Result<(Vec<Passed>, Vec<Missed>), Error> {
-        let taken = self.0.shared.followed.take(CHANGES_TAKEN);
-        let changes = taken.changes;
-        let passed = self.0.aside(move |reader| reader.passed(&changes)).await?;
-        Ok((passed, taken.missed))
+    /// The next changes in the order of commits, with all that is shown of them, at most [`CHANGES_TAKEN`] and few where they are large,
+    /// and the rows that will never come. What is taken is lost when this is given up.
+    pub(crate) async fn take(&mut self) -> Result<Advance, Error> {
+        let queued = match std::mem::take(&mut self.rest) {
+            rest if rest.is_empty() => self.store.shared.followed.take(CHANGES_TAKEN),
+            changes => Queued { changes, missed: Vec::new() },
+        };
+        let Queued { changes, missed } = queued;
+        let read = move |reader: &Reader| reader.passed(&changes).map(|read| (read, changes));
+        let ((mut taken, count), mut all) = self.store.aside(read).await?;
+        self.rest = all.split_off(count);
+        taken.missed.extend(missed);
+        Ok(taken)
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.0.shared.followed.end();
+        self.store.shared.followed.end();
     }
 }
 
-/// So many changes are read at once, each with an attempt of at most some hundred kilobytes.
+/// So many changes are read at once.
 const CHANGES_TAKEN: usize = 64;
 
 /// What was read at opening and waits for the writer.

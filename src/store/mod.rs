@@ -36,7 +36,7 @@ pub(crate) use error::Error;
 pub(crate) use handle::{Follower, Machine, Options, Store};
 pub(crate) use message::audit::{Actor, AuditFilter, FileChanges, Origin, Row as AuditRow};
 pub(crate) use message::backup::{BackupEnded, BackupRunning, Manifest, SealingKey};
-pub(crate) use message::change::{EndedAt, Missed, Passed, Reached};
+pub(crate) use message::change::{Advance, EndedAt, Missed, Passed, Reached};
 pub(crate) use message::command::{
     Committed, DesiredState, Dialects, Dropped, FileWebhook, Finished, Lane, Limits, NewKey, NewWebhook, OldWebhook, Purge,
     Ready, Recover, TestRun,
@@ -49,8 +49,8 @@ pub(crate) use message::replay::{EventReplay, NewReplay, NotReplayed, Replay, Re
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{
-    Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Counts, Filter, Fit, Of, Owners, Page, Space, Status, View,
-    WebhookFilter, WebhookPage, WebhookView, status,
+    Attempt, AttemptClass, AttemptFilter, AttemptPage, AttemptView, Counts, Facts, Filter, Fit, Of, Owners, Page, Space, Status,
+    View, WebhookFilter, WebhookPage, WebhookView, status,
 };
 pub(crate) use redb::apply::tallies::KEPT as STATISTICS_KEPT;
 pub(crate) use redb::backup::compact::{Compacted, compact};

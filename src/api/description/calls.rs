@@ -444,10 +444,12 @@ const TENANT: &str = "Of this tenant, `PROVIDER/TENANT`, or of all of a provider
 const METADATA: &str = "Those whose metadata has the name behind the point with this value, as in `metadata.plan=pro`.";
 const STREAM: &str = "Server-sent events. `delivery` has a delivery as `GET /v1/deliveries` lists it, whenever one is made, ends, is held or is \
     to be sent again. `attempt` has an attempt as `GET /v1/attempts` lists it, when it has ended. `lost` has `{\"count\"}`: so many rows \
-    passed while the reader was more than 10,000 rows behind (or 32 MiB), whatever its filters; the stream goes on. A comment comes every \
+    that the caller may see passed, whatever its filters, while it was more than 10,000 rows of all tenants behind (or 32 MiB); the stream \
+    goes on. A comment comes every \
     15 s. Of an operator or a provider that names no single tenant, each row has its `provider` and `tenant`. A filter judges a delivery as \
     the change left it, and an attempt by its delivery.\n\n\
     Each event has an `id`. `Last-Event-ID` goes on behind it: of what passed meanwhile comes every attempt and every end, each delivery as \
     it stands by then, and some may come twice. Those that wait in the backlog of a webhook when it is disabled are not told one by one. \
-    A reader may be slow; after ten minutes without a byte taken it is cut off. At most 1,000 streams are open at once; one more is a 503 \
-    with `Retry-After`. A stream ends when its key is revoked or expires, when its tenant is deleted, and when the service stops.";
+    The connection of a reader that takes nothing for 30 s is closed. At most 1,000 streams are open at once, of them at most 250 of one \
+    tenant or provider, and 50 are kept for operators; one more is a 503 with `Retry-After`. A stream ends when its key is revoked, expires \
+    or loses a right, when its tenant is deleted, and when the service stops.";

@@ -27,6 +27,7 @@ use crate::domain::id::is_name;
 use extend::Sources;
 
 pub(crate) use print::effective;
+pub(crate) use read::TIMEOUT_MAX;
 
 /// The names and files of the dialects that are compiled in.
 pub(crate) fn built_in() -> &'static [(&'static str, &'static str)] {

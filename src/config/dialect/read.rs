@@ -334,4 +334,7 @@ const DEFAULT_CONSECUTIVE: u32 = 10;
 const WEBHOOKS_PER_KEY_MAX: u64 = 1_000_000;
 
 /// The least and the most time that an attempt may be given. An attempt may hold one of its webhook's slots for all of it.
-const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(300);
+const TIMEOUTS: RangeInclusive<Duration> = Duration::from_millis(10)..=TIMEOUT_MAX;
+
+/// The longest timeout of an attempt.
+pub(crate) const TIMEOUT_MAX: Duration = Duration::from_secs(300);

@@ -48,7 +48,29 @@ pub(crate) struct Passed {
     pub(crate) reached: Reached,
 }
 
-/// Rows of one tenant that nobody took in time.
+impl Passed {
+    /// How many rows a reader is shown.
+    pub(crate) fn rows(&self) -> u64 {
+        1 + u64::from(self.attempt.is_some())
+    }
+
+    /// How many bytes the attempt takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.attempt.as_ref().map_or(0, |(_, attempt)| attempt.request_headers.bytes() + attempt.outcome.bytes())
+    }
+}
+
+/// What followed in the order of commits.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Advance {
+    pub(crate) passed: Vec<Passed>,
+    /// Rows that will never come: nobody took them in time, or the log does not hold what they show any more.
+    pub(crate) missed: Vec<Missed>,
+    /// How far the log had come with the last change. `None`: there was no change.
+    pub(crate) reached: Option<Reached>,
+}
+
+/// Rows of one tenant that will never come.
 #[derive(Clone, Debug)]
 pub(crate) struct Missed {
     /// One of the tenant's webhooks.

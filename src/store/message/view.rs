@@ -25,7 +25,30 @@ pub(crate) struct View {
     pub(crate) error: Option<Class>,
 }
 
+/// What filters judge of a delivery. `K` holds the type of its event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts<K> {
+    pub(crate) event: EventKey,
+    pub(crate) kind: K,
+    pub(crate) status: Status,
+    /// The status of the newest response.
+    pub(crate) code: Option<u16>,
+    pub(crate) is_test: bool,
+}
+
 impl View {
+    /// What filters judge.
+    pub(crate) fn facts(&self) -> Facts<&str> {
+        let View { delivery, kind, status, .. } = self;
+        Facts { event: delivery.key.event, kind, status: *status, code: delivery.code, is_test: delivery.is_test() }
+    }
+
+    /// The same without the view.
+    pub(crate) fn kept_facts(&self) -> Facts<Box<str>> {
+        let Facts { event, kind, status, code, is_test } = self.facts();
+        Facts { event, kind: kind.into(), status, code, is_test }
+    }
+
     /// The URL that the delivery is, or was, sent to.
     pub(crate) fn url(&self) -> &str {
         let pinned = self.delivery.url.as_deref();
@@ -144,17 +167,22 @@ impl Filter {
     }
 
     /// Whether a delivery passes the filter.
-    pub(crate) fn holds(&self, view: &View) -> bool {
+    pub(crate) fn holds(&self, facts: &Facts<impl AsRef<str>>) -> bool {
+        self.has_event(facts.event) && self.matches(facts)
+    }
+
+    /// Whether it may hold deliveries of an event.
+    pub(crate) fn has_event(&self, event: EventKey) -> bool {
         let (oldest, newest) = self.window();
-        (oldest..=newest).contains(&view.delivery.key.event) && self.matches(view)
+        (oldest..=newest).contains(&event)
     }
 
     /// Whether a delivery passes the filter, but for its window of time and its event.
-    pub(in crate::store) fn matches(&self, view: &View) -> bool {
-        self.status.is_none_or(|status| status == view.status)
-            && self.kind.as_ref().is_none_or(|kind| kind.matches(&view.kind))
-            && self.code.is_none_or(|code| Some(code) == view.delivery.code)
-            && self.test.is_none_or(|test| test == view.delivery.is_test())
+    pub(in crate::store) fn matches(&self, facts: &Facts<impl AsRef<str>>) -> bool {
+        self.status.is_none_or(|status| status == facts.status)
+            && self.kind.as_ref().is_none_or(|kind| kind.matches(facts.kind.as_ref()))
+            && self.code.is_none_or(|code| Some(code) == facts.code)
+            && self.test.is_none_or(|test| test == facts.is_test)
     }
 
     /// The event keys that the filter leaves, both included.

@@ -86,6 +86,8 @@ pub(in crate::store) struct After {
     pub(in crate::store) facts: Vec<Fact>,
     /// The changes of deliveries. `None` while nobody follows them.
     pub(in crate::store) changes: Option<Vec<Change>>,
+    /// The last deleted webhook of which a change was noted: many in a row are of the same.
+    pub(in crate::store) tombstone: Option<(EndpointNo, Arc<Endpoint>)>,
     /// What the operation that is being applied changed beside what was asked for.
     pub(in crate::store) consequences: Consequences,
     pub(in crate::store) answers: Vec<Box<dyn FnOnce() + Send>>,

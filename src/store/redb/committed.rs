@@ -9,7 +9,7 @@ use super::batch::{After, Batch};
 use super::state::Memory;
 use crate::domain::delivery::Delivery;
 use crate::domain::delivery::outcome::Class;
-use crate::domain::id::AttemptKey;
+use crate::domain::id::{AttemptKey, EndpointNo};
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::store::Shared;
 use crate::store::error::Error;
@@ -66,10 +66,21 @@ impl Batch<'_, '_> {
         if !self.is_followed() {
             return Ok(());
         }
-        if let Some(entry) = self.entry_or_tombstone(delivery.key.endpoint)? {
-            self.changed_of(entry.endpoint, delivery, error, attempt);
+        if let Some(endpoint) = self.known_or_deleted(delivery.key.endpoint)? {
+            self.changed_of(endpoint, delivery, error, attempt);
         }
         Ok(())
+    }
+
+    /// A webhook as this transaction has it, also a deleted one.
+    fn known_or_deleted(&mut self, no: EndpointNo) -> Result<Option<Arc<Endpoint>>, Error> {
+        if let Some(entry) = self.entry(no) {
+            return Ok(Some(entry.endpoint));
+        }
+        if self.after.tombstone.as_ref().is_none_or(|(last, _)| *last != no) {
+            self.after.tombstone = self.entry_or_tombstone(no)?.map(|entry| (no, entry.endpoint));
+        }
+        Ok(self.after.tombstone.as_ref().map(|(_, endpoint)| endpoint.clone()))
     }
 
     /// The same where the webhook is at hand.

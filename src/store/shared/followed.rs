@@ -33,7 +33,7 @@ struct Queue {
 }
 
 /// What was queued since the last call, in order.
-pub(in crate::store) struct Taken {
+pub(in crate::store) struct Queued {
     pub(in crate::store) changes: Vec<Change>,
     /// The rows that gave way before the first of these changes, by tenant.
     pub(in crate::store) missed: Vec<Missed>,
@@ -78,7 +78,7 @@ impl Followed {
     }
 
     /// Takes at most `most` changes.
-    pub(in crate::store) fn take(&self, most: usize) -> Taken {
+    pub(in crate::store) fn take(&self, most: usize) -> Queued {
         self.lock().take(most)
     }
 
@@ -106,10 +106,10 @@ impl Queue {
         self.missed.entry(change.endpoint.tenant_no).or_insert_with(none).rows += change.rows();
     }
 
-    fn take(&mut self, most: usize) -> Taken {
+    fn take(&mut self, most: usize) -> Queued {
         let changes: Vec<Change> = self.changes.drain(..most.min(self.changes.len())).collect();
         self.rows -= changes.iter().map(Change::rows).sum::<u64>();
-        Taken { changes, missed: self.missed.drain().map(|(_, missed)| missed).collect() }
+        Queued { changes, missed: self.missed.drain().map(|(_, missed)| missed).collect() }
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    fn numbers(taken: &Taken) -> Vec<u64> {
+    fn numbers(taken: &Queued) -> Vec<u64> {
         taken.changes.iter().map(|change| change.delivery.key.event.0).collect()
     }
 

@@ -11,7 +11,7 @@ use super::snapshot::{IdAndType, LOOK, Snapshot};
 use crate::domain::id::{AttemptKey, DeliveryKey, EndpointNo, EventKey};
 use crate::domain::time::Timestamp;
 use crate::store::Error;
-use crate::store::message::change::{Change, Ended, EndedAt, Passed, Unsent};
+use crate::store::message::change::{Advance, Change, Ended, EndedAt, Missed, Passed, Unsent};
 use crate::store::message::view::{Of, View, status};
 use crate::store::record::key::{
     AttemptIndexKey, DueKey, Scope, attempt_index_key, due_key, read_attempt_index_key, read_due_key,
@@ -20,14 +20,26 @@ use crate::store::redb::schema::{self, ATTEMPT_INDEX, UNSENT};
 use crate::store::shared::index_tail::EndedAttempt;
 
 impl Reader {
-    /// The changes with all that is shown of them. Those of which the event is gone are left out.
-    pub(in crate::store) fn passed(&self, changes: &[Change]) -> Result<Vec<Passed>, Error> {
+    /// The first of these changes with all that is shown of them, and how many they are. What they kept of responses takes little more
+    /// than [`BYTES_MAX`]. A row is missed of which the log does not hold the event or the attempt any more.
+    pub(in crate::store) fn passed(&self, changes: &[Change]) -> Result<(Advance, usize), Error> {
         let snapshot = Snapshot::of(self, &[])?;
-        let (mut names, mut passed) = (HashMap::new(), Vec::with_capacity(changes.len()));
+        let (mut names, mut taken, mut count, mut bytes) = (HashMap::new(), Advance::default(), 0, 0);
         for change in changes {
-            passed.extend(snapshot.passed(change, &mut names)?);
+            if bytes > BYTES_MAX {
+                break;
+            }
+            let passed = snapshot.passed(change, &mut names)?;
+            let shown = passed.as_ref().map_or(0, Passed::rows);
+            bytes += passed.as_ref().map_or(0, Passed::bytes);
+            taken.passed.extend(passed);
+            if shown < change.rows() {
+                taken.missed.push(Missed { endpoint: change.endpoint.clone(), rows: change.rows() - shown });
+            }
+            taken.reached = Some(change.reached);
+            count += 1;
         }
-        Ok(passed)
+        Ok((taken, count))
     }
 
     /// The attempts with numbers past `after`, up to `up_to`, that lists of `of` show, in the order of commits. A call looks at a
@@ -63,11 +75,16 @@ impl Reader {
                 continue;
             }
             let rows = table.range::<&AttemptIndexKey>((Bound::Excluded(&first), Bound::Excluded(&last)))?;
-            for row in rows.take(limit) {
-                found.insert(read_attempt_index_key(row?.0.value()));
-            }
-            while found.len() > limit {
-                found.pop_last();
+            for row in rows {
+                let key = read_attempt_index_key(row?.0.value());
+                // Those behind it in this scope are later still.
+                if found.len() >= limit && found.last().is_none_or(|latest| key > *latest) {
+                    break;
+                }
+                found.insert(key);
+                if found.len() > limit {
+                    found.pop_last();
+                }
             }
         }
         Ok(found.into_iter().take(limit).collect())
@@ -121,6 +138,9 @@ impl Snapshot<'_> {
         Ok(name)
     }
 }
+
+/// When responses of so many bytes were read, the rest is left for the next time.
+const BYTES_MAX: usize = 1 << 20;
 
 /// The last delivery that there could be.
 const MOST: DeliveryKey = DeliveryKey { event: EventKey::MAX, endpoint: EndpointNo(u32::MAX) };

@@ -18,9 +18,10 @@ impl Reader {
             let found = snapshot.bare_event(NameOf::Id, key, id)?;
             return Ok(found.filter(|event| tenants.iter().any(|owned| is_of(event, owned))));
         }
+        let names = snapshot.names()?;
         for of in [NameOf::Id, NameOf::Uid] {
             for owned in tenants {
-                let Some(key) = snapshot.named(of, owned, id)? else { continue };
+                let Some(key) = names.event(of, owned, id)? else { continue };
                 if let Some(event) = snapshot.bare_event(of, key, id)?.filter(|event| is_of(event, owned)) {
                     return Ok(Some(event));
                 }
@@ -58,7 +59,7 @@ impl Reader {
                 return Ok(page);
             }
             page.next = Some(key);
-            page.views.extend(snapshot.view(key)?.filter(|view| filter.matches(view)));
+            page.views.extend(snapshot.view(key)?.filter(|view| filter.matches(&view.facts())));
         }
         page.next = if whole { None } else { last };
         Ok(page)

@@ -20,7 +20,7 @@ use crate::store::redb::apply::publish::{NameOf, event_name};
 use crate::store::redb::journal::unflushed::{Unflushed, journaled};
 use crate::store::redb::journaled_table::{self as journaled, Journaled, KeyBytes, TableKey};
 use crate::store::redb::read::{Reader, merged};
-use crate::store::redb::schema::{self, INDEX};
+use crate::store::redb::schema::{self, INDEX, NAME};
 use crate::store::shared::Shared;
 use crate::store::shared::index_tail::Entry as IndexEntry;
 use crate::store::{Error, Owned};
@@ -36,6 +36,32 @@ pub(in crate::store) struct Snapshot<'a> {
     tail: Vec<IndexEntry>,
     /// What is listed.
     scopes: Vec<Scope>,
+}
+
+/// The names of events, of which many are looked up in one snapshot.
+pub(super) struct Names<'a> {
+    unflushed: &'a Unflushed,
+    table: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Names<'_> {
+    /// The event of a tenant, or of all tenants of its provider, that has this id or uid.
+    pub(super) fn event(&self, of: NameOf, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
+        for tenant in [Some(&*owned.tenant), None] {
+            if let Some(found) = self.find(&event_name(of, &owned.provider, id, tenant))? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find(&self, name: &[u8]) -> Result<Option<EventKey>, Error> {
+        let read = |row: &[u8]| record::read_named(name, row).map(|named| EventKey(named.event));
+        match self.unflushed.find(journaled::Name::TABLE, name) {
+            Some(row) => row.map(read).transpose(),
+            None => self.table.get(name)?.map(|row| read(row.value())).transpose(),
+        }
+    }
 }
 
 /// An event's id and type.
@@ -188,20 +214,10 @@ impl<'a> Snapshot<'a> {
         }
     }
 
-    /// The event of a tenant, or of all tenants of its provider, that has this id or uid.
-    pub(super) fn named(&self, of: NameOf, owned: &Owned, id: &str) -> Result<Option<EventKey>, Error> {
-        for tenant in [Some(&*owned.tenant), None] {
-            let name = event_name(of, &owned.provider, id, tenant);
-            if let Some(found) = self.name_row(&name)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
-    fn name_row(&self, name: &[u8]) -> Result<Option<EventKey>, Error> {
-        let read = |row: &[u8]| record::read_named(name, row).map(|named| EventKey(named.event));
-        self.journaled_row::<journaled::Name, _>(name, read)
+    /// The names of events.
+    pub(super) fn names(&self) -> Result<Names<'_>, Error> {
+        let table = schema::read(&self.txn, NAME)?;
+        Ok(Names { unflushed: &self.unflushed, table })
     }
 
     /// Event keys of a scope after the first of two and up to the second, oldest first: the index, then what is not in it yet.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::api::text;
 use crate::harness::client::stream::Event;
-use crate::harness::config::Config;
+use crate::harness::config::{Config, FILE};
 use crate::harness::receiver::{Receiver, Reply};
 use crate::harness::service::Service;
 
@@ -229,6 +229,51 @@ async fn a_stream_ends_with_its_key_and_with_its_tenant() {
     admin.delete("/v1/admin/tenants/shop/gone").await.expect(202);
     assert!(of_tenant.ended(Duration::from_secs(3)).await, "the tenant is deleted");
     assert!(!stays.ended(Duration::from_millis(100)).await);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_its_key_loses_the_right_to_it() {
+    let service = Service::start(&Config::quick().tenant("bolt")).await;
+    let mut loses = service.acme().stream(STREAM).await;
+    let mut stays = service.tenant("shop", "bolt").stream(STREAM).await;
+    let file = service.folder().join(FILE);
+    let text = std::fs::read_to_string(&file).expect("the config");
+    let (key, less) = ("secret_file = \"keys/shop-acme\"", "secret_file = \"keys/shop-acme\", scopes = [\"publish\"]");
+    assert!(text.contains(key), "{text}");
+    std::fs::write(&file, text.replace(key, less)).expect("written");
+    service.cli(&["reload"]).expect(0);
+    assert!(loses.ended(Duration::from_secs(3)).await, "a new request is refused as well");
+    service.acme().try_stream(STREAM).await.err().expect("no scope").problem(403, &["read"]);
+    assert!(!stays.ended(Duration::from_millis(600)).await);
+}
+
+#[tokio::test]
+async fn a_tenant_has_a_share_of_the_streams() {
+    let service = Service::start(&Config::quick()).await;
+    let (acme, mut streams) = (service.acme(), Vec::new());
+    for _ in 0..250 {
+        streams.push(acme.stream(STREAM).await);
+    }
+    acme.try_stream(STREAM).await.err().expect("it has its share").problem(503, &["250", "share"]);
+    service.operator().stream(STREAM).await;
+    streams.pop();
+    let began = Instant::now();
+    while acme.try_stream(STREAM).await.is_err() {
+        assert!(began.elapsed() < Duration::from_secs(3), "a place comes back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn the_operators_own_webhook_is_in_no_tenants_stream() {
+    let receiver = Receiver::start().await;
+    let service = Service::start(&Config::quick().notify(&receiver.url("/"))).await;
+    let webhooks = service.operator().get("/v1/admin/webhooks").await.expect(200);
+    let own = webhooks["data"].as_array().expect("a list").iter().find(|webhook| webhook["tenant"] != "acme").cloned();
+    let path = format!("{STREAM}?webhook={}", text(&own.expect("that of the operator")["id"]));
+    service.operator().stream(&path).await;
+    let named = service.operator().with_header("hookwheel-tenant", "shop/acme");
+    named.try_stream(&path).await.err().expect("of another").problem(404, &["webhook"]);
 }
 
 #[tokio::test]

@@ -14,8 +14,22 @@ pub(super) struct Place {
     pub(super) ring: u32,
     /// The row of the ring, from 1.
     pub(super) row: u64,
-    /// Everything up to here has passed.
+    /// Every attempt that ended up to here has passed.
     pub(super) reached: Reached,
+    /// Every delivery that ended without an attempt up to this time has passed.
+    pub(super) unsent: Timestamp,
+}
+
+impl Place {
+    /// A place in the log alone, up to which everything has passed.
+    pub(super) fn in_log(reached: Reached) -> Self {
+        Self { reached, unsent: reached.at, ..Self::default() }
+    }
+
+    /// The place of the row behind this one in the ring.
+    pub(super) fn next(self, reached: Reached) -> Self {
+        Self { ring: self.ring, row: self.row + 1, ..Self::in_log(reached) }
+    }
 }
 
 impl Cursor for Place {
@@ -26,15 +40,17 @@ impl Cursor for Place {
         into.extend_from_slice(&self.row.to_be_bytes());
         into.extend_from_slice(&self.reached.attempts.to_be_bytes());
         into.extend_from_slice(&self.reached.at.as_micros().to_be_bytes());
+        into.extend_from_slice(&self.unsent.as_micros().to_be_bytes());
     }
 
     fn take(bytes: &[u8]) -> Option<Self> {
         let (ring, rest) = bytes.split_first_chunk()?;
         let (row, rest) = rest.split_first_chunk()?;
-        let (attempts, at) = rest.split_first_chunk()?;
-        let at = Timestamp::from_micros(u64::from_be_bytes(at.try_into().ok()?));
+        let (attempts, rest) = rest.split_first_chunk()?;
+        let (at, unsent) = rest.split_first_chunk()?;
+        let [at, unsent] = [*at, unsent.try_into().ok()?].map(|micros| Timestamp::from_micros(u64::from_be_bytes(micros)));
         let reached = Reached { attempts: u64::from_be_bytes(*attempts), at };
-        Some(Self { ring: u32::from_be_bytes(*ring), row: u64::from_be_bytes(*row), reached })
+        Some(Self { ring: u32::from_be_bytes(*ring), row: u64::from_be_bytes(*row), reached, unsent })
     }
 }
 
@@ -59,9 +75,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_place_comes_back(ring: u32, row: u64, attempts: u64, micros: u64) {
-            let reached = Reached { attempts, at: Timestamp::from_micros(micros) };
-            let place = Place { ring, row, reached };
+        fn a_place_comes_back(ring: u32, row: u64, attempts: u64, micros: [u64; 2]) {
+            let [at, unsent] = micros.map(Timestamp::from_micros);
+            let place = Place { ring, row, reached: Reached { attempts, at }, unsent };
             prop_assert_eq!(decode(&encode(&place)), Some(place));
         }
     }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::cursor::Place;
 use super::frame::{self, Look};
-use super::replay::Replay;
+use super::replay::{Replay, Shown};
 use super::ring::{At, Scope};
 use super::{Asked, Seat};
 use crate::api::http::shutdown::Stop;
@@ -35,6 +35,8 @@ pub(super) struct Stream {
     /// When something was sent last, and the place that it told.
     sent: Instant,
     told: Option<Place>,
+    /// Whether the last piece had all that the ring had by then.
+    has_caught_up: bool,
     has_ended: bool,
 }
 
@@ -58,7 +60,7 @@ impl Access {
         Self { store, settings, caller, tenant, stop: api.stop.clone(), slot }
     }
 
-    /// Whether the key is still taken, and the tenant still there.
+    /// Whether the key still has its rights, and the tenant is still there.
     fn stands(&self) -> bool {
         let settings = self.settings.borrow().clone();
         let keys = Keys { settings: &settings, kept: |hash: &KeyHash| self.store.key(hash) };
@@ -77,39 +79,41 @@ impl Access {
 
 impl Stream {
     pub(super) fn new(seat: Seat, asked: Asked, look: Look, access: Access, at: At, replay: Option<Replay>) -> Self {
-        let (bell, sent) = (seat.0.bell.subscribe(), Instant::from_std(clock::steady()));
-        Self { seat, asked, look, access, at, replay, bell, sent, told: None, has_ended: false }
+        let (bell, sent) = (seat.live.bell.subscribe(), Instant::from_std(clock::steady()));
+        Self { seat, asked, look, access, at, replay, bell, sent, told: None, has_caught_up: true, has_ended: false }
     }
 
-    /// Waits until the ring has more, it is time for a comment, or a look at the key is due.
+    /// Waits until the ring has more, it is time for a comment, or a look at the key is due. A reader that had all waits a while longer,
+    /// so that many rows are one piece, and so that it is woken a few times a second however many rows come.
     async fn news(&mut self) {
         // What comes from here on rings.
         self.bell.mark_unchanged();
-        if self.seat.0.lock().ring.has_behind(&self.at.place) {
-            return;
-        }
+        let (bell, has_more) = (&mut self.bell, self.seat.has_behind(&self.at.place));
+        let gather = GATHER + self.seat.spread();
         let rung = async {
-            if self.bell.changed().await.is_err() {
+            if !has_more && bell.changed().await.is_err() {
                 pending::<()>().await;
             }
-            sleep(GATHER + SPREAD * u32::try_from(self.seat.1 % SPREAD_OVER).unwrap_or(0)).await;
+            sleep(gather).await;
         };
         tokio::select! {
-            () = rung => {}
+            () = rung => self.has_caught_up = false,
             () = sleep_until((self.sent + BEAT_EVERY).min(Instant::from_std(clock::steady()) + LOOK_EVERY)) => {}
             () = Access::ended(&mut self.access.stop, &self.access.slot) => self.has_ended = true,
         }
     }
 
+    /// Whether there is nothing to send yet.
     fn is_idle(&self) -> bool {
         let is_late = Instant::from_std(clock::steady()) >= self.sent + BEAT_EVERY;
-        self.replay.is_none() && !is_late && !self.has_ended && !self.seat.0.lock().ring.has_behind(&self.at.place)
+        let has_rows = !self.has_caught_up && self.seat.has_behind(&self.at.place);
+        self.replay.is_none() && !is_late && !self.has_ended && !has_rows
     }
 
     /// Prints what the ring has behind the reader's place, as much as fits. False: the ring is another one.
     fn print(&mut self, room: usize, into: &mut Vec<u8>) -> Result<bool, usize> {
         loop {
-            let Some(found) = self.seat.0.lock().ring.read(&self.asked.scope, &self.at.place) else { return Ok(false) };
+            let Some(found) = self.seat.read(&self.asked.scope, &self.at.place) else { return Ok(false) };
             for row in &found.rows {
                 let before = self.at.clone();
                 let (lost, is_shown) = self.at.pass(row, &self.asked);
@@ -129,6 +133,7 @@ impl Stream {
             let lost = self.at.pass_end(found);
             self.tell_lost(lost, into);
             if is_end {
+                self.has_caught_up = true;
                 return Ok(true);
             }
         }
@@ -144,7 +149,9 @@ impl Stream {
     /// Prints the next piece of what passed while the reader was away.
     async fn print_replay(&mut self, room: usize, into: &mut Vec<u8>) -> Result<Option<usize>, Problem> {
         let Some(replay) = &mut self.replay else { return Ok(None) };
-        let needs = replay.print(&self.access.store, &self.asked.filter, self.look, room, into).await?;
+        let shown = Shown { filter: &self.asked.filter, look: self.look, room };
+        let _turn = self.seat.catch_up().await;
+        let needs = replay.print(&self.access.store, &shown, into).await?;
         if replay.is_over() {
             self.replay = None;
             frame::id(&self.at.place, into);
@@ -161,17 +168,23 @@ impl Stream {
         } else if now >= self.sent + BEAT_EVERY {
             self.sent = now;
             into.extend_from_slice(frame::BEAT);
-            if self.told != Some(self.at.place) {
-                frame::id(&self.at.place, into);
-                self.told = Some(self.at.place);
+            let place = self.place();
+            if self.told != Some(place) {
+                frame::id(&place, into);
+                self.told = Some(place);
             }
         }
+    }
+
+    /// Where the reader goes on if the stream breaks off here.
+    fn place(&self) -> Place {
+        place_of(&self.at, self.replay.as_ref())
     }
 
     /// The first piece: how the reader comes back.
     fn begin(&mut self, into: &mut Vec<u8>) {
         into.extend_from_slice(frame::RETRY);
-        let place = self.replay.as_ref().map_or(self.at.place, Replay::place);
+        let place = self.place();
         frame::id(&place, into);
         self.told = Some(place);
     }
@@ -212,6 +225,11 @@ impl Source for Stream {
     }
 }
 
+/// Where a reader is that reads the log first: not in the ring yet, however far that is.
+fn place_of(at: &At, replay: Option<&Replay>) -> Place {
+    replay.map_or(at.place, Replay::place)
+}
+
 /// After so long without a row a comment says that the stream lives.
 const BEAT_EVERY: Duration = Duration::from_secs(15);
 
@@ -221,9 +239,22 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a reader waits for more when there is a row, so that many rows are one write.
 const GATHER: Duration = Duration::from_millis(30);
 
-/// Readers wait differently long, so that they do not all print at the same moment, which attempts would feel.
-const SPREAD: Duration = Duration::from_millis(2);
-const SPREAD_OVER: u64 = 16;
-
 /// The longest frame that tells of lost rows.
 const LOST_BYTES: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::super::ring::Ring;
+    use super::*;
+    use crate::domain::time::Timestamp;
+    use crate::store::{Of, Reached};
+
+    #[test]
+    fn a_reader_of_the_log_is_told_no_place_of_the_ring() {
+        let [since, until] = [7, 90].map(|attempts| Reached { attempts, at: Timestamp::from_secs(attempts) });
+        let (at, missed) = Ring::begin(until).expect("random bytes").enter(&Scope::All, Some(Place::in_log(since)));
+        let replay = missed.map(|seen| Replay::new(Of::Tenants([].into()), seen, at.place.reached));
+        assert_eq!(place_of(&at, replay.as_ref()), Place::in_log(since), "it has read nothing yet");
+        assert_eq!(place_of(&at, None).reached, until);
+    }
+}

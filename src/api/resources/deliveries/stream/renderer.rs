@@ -6,11 +6,12 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::Live;
+use super::cursor::Place;
 use super::frame::Frame;
-use super::ring::Ring;
+use super::ring::{Printed, Ring};
 use crate::api::request::context::aside;
 use crate::domain::id::Node;
-use crate::store::{Follower, Missed, Passed, Reached};
+use crate::store::{Advance, Follower, Passed, Reached};
 
 /// Fills the ring until nobody reads it, or the store ends.
 pub(super) async fn run(live: Arc<Live>, node: Node, mut follower: Follower) {
@@ -19,10 +20,10 @@ pub(super) async fn run(live: Arc<Live>, node: Node, mut follower: Follower) {
             () = follower.wait() => if !follow(&live, node, &mut follower).await { break },
             () = live.left.notified() => {}
         }
-        if live.lock().readers == 0 {
+        if live.readers() == 0 {
             let _turn = live.turning.lock().await;
             // A reader may have come meanwhile.
-            if live.lock().readers == 0 {
+            if live.readers() == 0 {
                 return end(&live, follower);
             }
         }
@@ -41,40 +42,40 @@ fn end(live: &Live, follower: Follower) {
 /// Brings the next changes into the ring. False once nothing more comes.
 async fn follow(live: &Arc<Live>, node: Node, follower: &mut Follower) -> bool {
     let taken = follower.take().await.inspect_err(|error| tracing::warn!("the live streams end: {error}"));
-    let Ok((passed, missed)) = taken else { return false };
-    let is_few = passed.len() < FEW;
-    let goes_on = fill(live, node, passed, missed).await;
+    let Ok(taken) = taken else { return false };
+    let is_few = taken.passed.len() < FEW;
+    let goes_on = fill(live, node, taken).await;
     if is_few {
         sleep(PAUSE).await;
     }
     goes_on
 }
 
-/// Prints the rows where that holds up no request, and adds them. False once the runtime ends.
-async fn fill(live: &Arc<Live>, node: Node, passed: Vec<Passed>, missed: Vec<Missed>) -> bool {
+/// Prints the rows where that holds up no request, and adds them at once. False once the runtime ends.
+async fn fill(live: &Arc<Live>, node: Node, taken: Advance) -> bool {
     let into = live.clone();
     let added = aside(move || {
-        missed.iter().for_each(|missed| into.lock().ring.miss(missed));
-        passed.into_iter().for_each(|passed| add(&into, node, passed));
+        let mut place = into.lock().ring.newest_place();
+        let Advance { passed, missed, reached } = taken;
+        let rows = passed.into_iter().flat_map(|passed| printed(node, passed, &mut place)).collect();
+        into.lock().ring.extend(&missed, rows, reached);
         into.bell.send_replace(());
     });
     added.await.is_ok()
 }
 
-/// Adds the rows of one change: the attempt, and the delivery as the attempt left it. A reader that has seen the attempt alone comes
-/// back for both.
-fn add(live: &Live, node: Node, passed: Passed) {
-    let Passed { view, attempt, reached } = passed;
-    let view = Arc::new(view);
+/// The rows of one change: the attempt, and the delivery as the attempt left it. A reader that has seen the attempt alone comes back
+/// for both. `place` is that of the last row.
+fn printed(node: Node, Passed { view, attempt, reached }: Passed, place: &mut Place) -> Vec<Printed> {
+    let (view, mut rows) = (Arc::new(view), Vec::with_capacity(2));
     if let Some((key, attempt)) = attempt {
         let before = Reached { attempts: reached.attempts.saturating_sub(1), ..reached };
-        let place = live.lock().ring.next_place(before);
-        let frame = Frame::attempt(node, &view, (key, &attempt), &place);
-        live.lock().ring.add(view.clone(), frame, place);
+        *place = place.next(before);
+        rows.push(Printed { frame: Frame::attempt(node, &view, (key, &attempt), place), view: view.clone(), place: *place });
     }
-    let place = live.lock().ring.next_place(reached);
-    let frame = Frame::delivery(node, &view, &place);
-    live.lock().ring.add(view, frame, place);
+    *place = place.next(reached);
+    rows.push(Printed { frame: Frame::delivery(node, &view, place), view, place: *place });
+    rows
 }
 
 /// With fewer changes than this, the task rests, so that more come together.

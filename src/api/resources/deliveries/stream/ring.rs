@@ -2,6 +2,9 @@
 //!
 //! Each row knows its number among all rows, among those of its provider and among those of its tenant. A reader that finds a gap in
 //! the numbers of its scope has lost exactly as many rows, whether the ring passed it by or the task that fills the ring was late.
+//!
+//! A row keeps of its webhook only the number and the owner. A webhook's settings may be large and change often, and 10,000 rows would
+//! keep as many versions of them.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,7 +14,9 @@ use super::cursor::Place;
 use super::frame::Frame;
 use crate::api::random;
 use crate::api::response::problem::Problem;
-use crate::store::{Missed, Owned, Reached, View};
+use crate::domain::id::EndpointNo;
+use crate::domain::webhook::endpoint::Endpoint;
+use crate::store::{Facts, Missed, Owned, Reached, View};
 
 /// Whose rows a reader is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +30,9 @@ pub(super) enum Scope {
 #[derive(Debug)]
 pub(super) struct Row {
     /// The delivery as the change left it, by which the row is judged.
-    pub(super) view: Arc<View>,
+    facts: Facts<Box<str>>,
+    owner: Arc<Owned>,
+    webhook: EndpointNo,
     pub(super) frame: Frame,
     pub(super) place: Place,
     number: Numbers,
@@ -39,6 +46,13 @@ struct Numbers {
     tenant: u64,
 }
 
+/// A row that was printed and is not in the ring yet.
+pub(super) struct Printed {
+    pub(super) view: Arc<View>,
+    pub(super) frame: Frame,
+    pub(super) place: Place,
+}
+
 /// The rows, and the counts of all that there were.
 #[derive(Default)]
 pub(super) struct Ring {
@@ -50,10 +64,12 @@ pub(super) struct Ring {
     bytes: usize,
     /// The number of the newest row.
     newest: u64,
+    /// Behind the row with this number rows are missing that never came.
+    hole: Option<u64>,
     reached: Reached,
     all: u64,
     providers: HashMap<Box<str>, u64>,
-    tenants: HashMap<Owned, u64>,
+    tenants: HashMap<Arc<Owned>, u64>,
 }
 
 /// Where a reader is.
@@ -67,7 +83,10 @@ pub(super) struct At {
 
 /// What a reader finds when it goes on.
 pub(super) struct Found {
+    /// Those of its scope.
     pub(super) rows: Vec<Arc<Row>>,
+    /// The last row that was looked at, if there was any.
+    last: Option<Place>,
     /// Where it is when it has passed all of these rows, if these were the last.
     end: Option<At>,
 }
@@ -97,7 +116,7 @@ impl Scope {
 impl Row {
     /// Whether the row belongs to a scope.
     fn is_in(&self, scope: &Scope) -> bool {
-        scope.has(&self.view.endpoint.provider, &self.view.endpoint.tenant)
+        scope.has(&self.owner.provider, &self.owner.tenant)
     }
 
     fn number_in(&self, scope: &Scope) -> u64 {
@@ -121,16 +140,24 @@ impl Ring {
         self.id != 0
     }
 
-    /// The place of the row that comes next, which is printed into it.
-    pub(super) fn next_place(&self, reached: Reached) -> Place {
-        Place { ring: self.id, row: self.newest + 1, reached }
+    /// The place behind which the next rows are printed.
+    pub(super) fn newest_place(&self) -> Place {
+        Place { row: self.newest, ..self.end(&Scope::All).place }
     }
 
-    /// Adds a row at the place that [`Self::next_place`] gave.
-    pub(super) fn add(&mut self, view: Arc<View>, frame: Frame, place: Place) {
-        let number = self.count(&view.endpoint.provider, &view.endpoint.tenant, 1);
-        (self.newest, self.reached) = (place.row, place.reached);
-        let row = Row { view, frame, place, number };
+    /// Adds what came at once: first the rows that will never come, then rows at places that follow each other. So no reader comes
+    /// between two of them.
+    pub(super) fn extend(&mut self, missed: &[Missed], rows: Vec<Printed>, reached: Option<Reached>) {
+        missed.iter().for_each(|missed| self.miss(missed));
+        rows.into_iter().for_each(|row| self.add(row));
+        self.reached = reached.unwrap_or(self.reached);
+    }
+
+    fn add(&mut self, printed: Printed) {
+        let Printed { view, frame, place } = printed;
+        let (owner, number) = self.count(&view.endpoint, 1);
+        self.newest = place.row;
+        let row = Row { facts: view.kept_facts(), owner, webhook: view.endpoint.no, frame, place, number };
         self.bytes += row.bytes();
         self.rows.push_back(Arc::new(row));
         while (self.rows.len() > self.rows_max || self.bytes > BYTES_MAX)
@@ -141,17 +168,22 @@ impl Ring {
     }
 
     /// Counts rows that will never come.
-    pub(super) fn miss(&mut self, missed: &Missed) {
-        self.count(&missed.endpoint.provider, &missed.endpoint.tenant, missed.rows);
+    fn miss(&mut self, missed: &Missed) {
+        self.hole = Some(self.newest);
+        self.count(&missed.endpoint, missed.rows);
     }
 
-    fn count(&mut self, provider: &str, tenant: &str, rows: u64) -> Numbers {
+    fn count(&mut self, of: &Endpoint, rows: u64) -> (Arc<Owned>, Numbers) {
         self.all += rows;
-        let of_provider = self.providers.entry(provider.into()).or_default();
+        let of_provider = self.providers.entry(of.provider.clone()).or_default();
         *of_provider += rows;
-        let of_tenant = self.tenants.entry(Owned { provider: provider.into(), tenant: tenant.into() }).or_default();
-        *of_tenant += rows;
-        Numbers { all: self.all, provider: *of_provider, tenant: *of_tenant }
+        let owner = Owned { provider: of.provider.clone(), tenant: of.tenant.clone() };
+        let (owner, of_tenant) = match self.tenants.get_key_value(&owner) {
+            Some((known, count)) => (known.clone(), *count + rows),
+            None => (Arc::new(owner), rows),
+        };
+        self.tenants.insert(owner.clone(), of_tenant);
+        (owner, Numbers { all: self.all, provider: *of_provider, tenant: of_tenant })
     }
 
     fn counted(&self, scope: &Scope) -> u64 {
@@ -164,20 +196,20 @@ impl Ring {
 
     /// Where a reader begins: behind the last row that it has seen if the ring knows that, else at the end. The second is how far the
     /// reader has seen the log, where it has to read on in that first.
-    pub(super) fn enter(&self, scope: &Scope, seen: Option<Place>) -> (At, Option<Reached>) {
-        let is_here = |seen: &Place| seen.ring == self.id && self.holds_all_behind(seen.row);
+    pub(super) fn enter(&self, scope: &Scope, seen: Option<Place>) -> (At, Option<Place>) {
+        let is_here = |seen: &Place| self.is_open() && seen.ring == self.id && self.holds_all_behind(seen.row);
         match seen {
             Some(seen) if is_here(&seen) => {
                 let mut behind = self.rows.iter().skip_while(|row| row.place.row <= seen.row).filter(|row| row.is_in(scope));
                 let counted = behind.next().map_or_else(|| self.counted(scope), |row| row.number_in(scope) - 1);
                 (At { place: seen, counted }, None)
             }
-            seen => (self.end(scope), seen.map(|seen| seen.reached)),
+            seen => (self.end(scope), seen),
         }
     }
 
     fn holds_all_behind(&self, row: u64) -> bool {
-        row <= self.newest && row + 1 >= self.first()
+        row <= self.newest && row + 1 >= self.first() && self.hole.is_none_or(|hole| row > hole)
     }
 
     /// The number of the oldest row that there is, or of the next one.
@@ -186,7 +218,8 @@ impl Ring {
     }
 
     fn end(&self, scope: &Scope) -> At {
-        At { place: Place { ring: self.id, row: self.newest, reached: self.reached }, counted: self.counted(scope) }
+        let place = Place { ring: self.id, row: self.newest, ..Place::in_log(self.reached) };
+        At { place, counted: self.counted(scope) }
     }
 
     /// Whether there are rows behind a place, or this ring is another one.
@@ -194,39 +227,39 @@ impl Ring {
         self.id != place.ring || place.row < self.newest
     }
 
-    /// At most [`READ_MAX`] rows behind a place. `None`: the ring is another one.
+    /// The rows of a scope among [`READ_MAX`] rows behind a place. `None`: the ring is another one.
     pub(super) fn read(&self, scope: &Scope, place: &Place) -> Option<Found> {
         if self.id != place.ring {
             return None;
         }
         let first = usize::try_from((place.row + 1).saturating_sub(self.first())).unwrap_or(usize::MAX);
-        let rows: Vec<_> = self.rows.iter().skip(first).take(READ_MAX).cloned().collect();
-        let is_end = rows.last().map_or(place.row, |row| row.place.row) == self.newest;
-        Some(Found { rows, end: is_end.then(|| self.end(scope)) })
+        let behind = || self.rows.range(first.min(self.rows.len())..).take(READ_MAX);
+        let last = behind().last().map(|row| row.place);
+        let is_end = last.unwrap_or(*place).row == self.newest;
+        let rows = behind().filter(|row| row.is_in(scope)).cloned().collect();
+        Some(Found { rows, last, end: is_end.then(|| self.end(scope)) })
     }
 }
 
 impl Row {
     fn bytes(&self) -> usize {
-        self.frame.bytes() + size_of::<Self>() + size_of::<View>()
+        self.frame.bytes() + self.facts.kind.len() + size_of::<Self>()
     }
 }
 
 impl At {
-    /// Goes over a row. Gives how many rows of the scope were lost before it, and whether it is one that is shown.
+    /// Goes over a row of the scope. Gives how many rows of the scope were lost before it, and whether it is one that is shown.
     pub(super) fn pass(&mut self, row: &Row, asked: &Asked) -> (u64, bool) {
         self.place = row.place;
-        if !row.is_in(&asked.scope) {
-            return (0, false);
-        }
         let lost = (row.number_in(&asked.scope) - 1).saturating_sub(self.counted);
         self.counted = row.number_in(&asked.scope);
-        let is_wanted = asked.webhook.is_none_or(|no| no == row.view.endpoint.no) && asked.filter.holds(&row.view);
+        let is_wanted = asked.webhook.is_none_or(|no| no == row.webhook) && asked.filter.holds(&row.facts);
         (lost, is_wanted)
     }
 
     /// Goes to the end of what was found. Gives how many rows of the scope were lost on the way.
     pub(super) fn pass_end(&mut self, found: Found) -> u64 {
+        self.place = found.last.unwrap_or(self.place);
         let Some(end) = found.end else { return 0 };
         let lost = end.counted.saturating_sub(self.counted);
         *self = end;
@@ -272,10 +305,23 @@ mod tests {
     }
 
     fn add(ring: &mut Ring, number: u64, tenant: u8) {
-        let (view, place) =
-            (view(number, tenant), ring.next_place(Reached { attempts: 5 + number, at: Timestamp::from_secs(number) }));
-        let frame = Frame::delivery(Node(1), &view, &place);
-        ring.add(view, frame, place);
+        extend(ring, &[], &[(number, tenant)]);
+    }
+
+    /// Adds what one commit of the event with the highest number brought.
+    fn extend(ring: &mut Ring, missed: &[Missed], rows: &[(u64, u8)]) {
+        let newest = rows.iter().map(|(number, _)| *number).max().unwrap_or(0);
+        let reached = Reached { attempts: 5 + newest, at: Timestamp::from_secs(newest) };
+        let printed = |(at, (number, tenant)): (u64, &(u64, u8))| {
+            let (view, place) = (view(*number, *tenant), Place { row: at, reached, ..ring.newest_place() });
+            Printed { frame: Frame::delivery(Node(1), &view, &place), view, place }
+        };
+        let rows = (ring.newest + 1..).zip(rows).map(printed).collect();
+        ring.extend(missed, rows, Some(reached));
+    }
+
+    fn missed(rows: u64) -> Missed {
+        Missed { endpoint: view(1, 1).endpoint.clone(), rows }
     }
 
     fn asked(scope: Scope) -> Asked {
@@ -290,7 +336,7 @@ mod tests {
             for row in &found.rows {
                 let (missed, is_shown) = at.pass(row, asked);
                 lost += missed;
-                shown.extend(is_shown.then_some(row.view.delivery.key.event.0));
+                shown.extend(is_shown.then_some(row.facts.event.0));
             }
             let is_end = found.is_end();
             lost += at.pass_end(found);
@@ -318,7 +364,7 @@ mod tests {
         let (mut ring, asked) = (ring(10), asked(Scope::All));
         let (mut at, _) = ring.enter(&asked.scope, None);
         add(&mut ring, 1, 1);
-        ring.miss(&Missed { endpoint: view(1, 1).endpoint.clone(), rows: 4 });
+        extend(&mut ring, &[missed(4)], &[]);
         assert_eq!(read(&ring, &mut at, &asked), (vec![1], 4));
         add(&mut ring, 2, 1);
         assert_eq!(read(&ring, &mut at, &asked), (vec![2], 0), "each is told once");
@@ -353,12 +399,41 @@ mod tests {
         let (mut old, mut new) = (ring(3), ring(3));
         new.id = old.id.wrapping_add(1).max(1);
         (0..9).for_each(|number| add(&mut old, number, 1));
-        let seen = |row| Place { ring: old.id, row, reached: Reached { attempts: 7, at: Timestamp::EPOCH } };
+        let seen = |row| Place { ring: old.id, row, ..Place::in_log(Reached { attempts: 7, at: Timestamp::EPOCH }) };
         assert!(new.enter(&Scope::All, Some(seen(9))).1.is_some() && new.read(&Scope::All, &seen(9)).is_none());
-        assert_eq!(old.enter(&Scope::All, Some(seen(4))).1, Some(seen(4).reached), "the ring has passed it by");
+        assert_eq!(old.enter(&Scope::All, Some(seen(4))).1, Some(seen(4)), "the ring has passed it by");
         let (mut at, missed) = old.enter(&Scope::All, Some(seen(7)));
         assert_eq!((missed, read(&old, &mut at, &asked(Scope::All))), (None, (vec![7, 8], 0)));
         assert!(old.enter(&Scope::All, Some(seen(99))).1.is_some(), "no row has that number yet");
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_behind_missed_rows_reads_the_log() {
+        let (mut ring, asked) = (ring(10), asked(Scope::All));
+        add(&mut ring, 1, 1);
+        let seen = Place { row: ring.newest, ..ring.newest_place() };
+        extend(&mut ring, &[missed(4)], &[(2, 1)]);
+        let (mut at, gap) = ring.enter(&asked.scope, Some(seen));
+        assert_eq!((gap, read(&ring, &mut at, &asked)), (Some(seen), (vec![], 0)), "the log has all five");
+        let behind = ring.newest_place();
+        add(&mut ring, 3, 1);
+        assert_eq!(ring.enter(&asked.scope, Some(behind)).1, None, "nothing was missed since");
+    }
+
+    #[test]
+    fn no_reader_has_a_place_in_a_ring_that_nobody_fills() {
+        let unfilled = Ring::default();
+        let seen = Place::in_log(Reached { attempts: 7, at: Timestamp::EPOCH });
+        assert_eq!(unfilled.enter(&Scope::All, Some(seen)).1, Some(seen));
+    }
+
+    #[test]
+    fn a_row_keeps_no_version_of_its_webhook() {
+        let (mut ring, view) = (ring(10), view(1, 1));
+        let place = Place { row: 1, ..ring.newest_place() };
+        let printed = Printed { frame: Frame::delivery(Node(1), &view, &place), view: view.clone(), place };
+        ring.extend(&[], vec![printed], None);
+        assert_eq!((ring.rows.len(), Arc::strong_count(&view.endpoint)), (1, 1));
     }
 
     proptest! {
