@@ -331,6 +331,19 @@ fn a_delivery_that_succeeds_after_it_was_ended_by_hand_counts_as_no_failure() {
 }
 
 #[test]
+fn what_ends_between_the_question_and_the_beginning_is_left_out() {
+    let lab = Lab::delivered(2);
+    lab.publish_many("order.paid", 1);
+    let (filter, asked_at) = (lab.of_webhook("ledger"), lab.store.now());
+    std::thread::sleep(Duration::from_millis(5));
+    lab.deliver_all_of("ledger", 1);
+    let new = NewReplay { owned: owned(), filter, rate: None, asked_at, matched: 2 };
+    let no = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap().no;
+    assert_eq!(lab.run_replay(no).len(), 2);
+    assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [2, 2, 0, 0]));
+}
+
+#[test]
 fn a_tenant_counts_for_one_caller_at_a_time() {
     let lab = Lab::delivered(3);
     let (owner, filter, now) = (owned(), all(), lab.store.now());

@@ -5,7 +5,6 @@ use std::ops::Bound;
 
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, TenantNo};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::pattern::Pattern;
 use crate::store::Error;
 use crate::store::message::replay::walk::Course;
 use crate::store::message::replay::{Replay, ReplayFilter, WalkPiece};
@@ -79,6 +78,18 @@ struct Kinds {
     read: usize,
 }
 
+impl Kinds {
+    /// Whether an event is of the wanted type. `read` is called where the event is not the last one.
+    fn has(&mut self, event: EventKey, read: impl FnOnce() -> Result<bool, Error>) -> Result<bool, Error> {
+        if let Some((_, is_wanted)) = self.last.filter(|(last, _)| *last == event) {
+            return Ok(is_wanted);
+        }
+        let is_wanted = read()?;
+        (self.last, self.read) = (Some((event, is_wanted)), self.read + 1);
+        Ok(is_wanted)
+    }
+}
+
 impl Snapshot<'_> {
     fn is_replayed(&self, key: DeliveryKey, way: &Way, kinds: &mut Kinds) -> Result<bool, Error> {
         let is_active = self.shared().webhook_no(key.endpoint).is_some_and(|endpoint| endpoint.is_active());
@@ -89,16 +100,8 @@ impl Snapshot<'_> {
         if !self.row(key)?.is_some_and(|(delivery, _)| way.filter.takes(&delivery, way.asked_at)) {
             return Ok(false);
         }
-        way.filter.kind.as_ref().map_or(Ok(true), |kind| self.event_matches(key.event, kind, kinds))
-    }
-
-    fn event_matches(&self, event: EventKey, kind: &Pattern, kinds: &mut Kinds) -> Result<bool, Error> {
-        if let Some((_, is_of_kind)) = kinds.last.filter(|(last, _)| *last == event) {
-            return Ok(is_of_kind);
-        }
-        let is_of_kind = self.event_name(event)?.is_some_and(|(_, name)| kind.matches(&name));
-        (kinds.last, kinds.read) = (Some((event, is_of_kind)), kinds.read + 1);
-        Ok(is_of_kind)
+        let Some(kind) = &way.filter.kind else { return Ok(true) };
+        kinds.has(key.event, || Ok(self.event_name(key.event)?.is_some_and(|(_, name)| kind.matches(&name))))
     }
 
     /// Keys of a scope's deliveries behind `after` and up to the event `last`, the oldest event first, and whether no more come. Of the
@@ -143,3 +146,16 @@ const LOOK_MIN: usize = 256;
 
 /// The most events whose types one piece looks at. Each is read with its content, which may be a megabyte.
 const EVENTS_READ: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_of_an_event_is_read_once_for_all_its_deliveries() {
+        let mut kinds = Kinds::default();
+        let found: Vec<bool> =
+            [1, 1, 1, 2, 2, 3].map(|event| kinds.has(EventKey(event), || Ok(event != 2))).into_iter().flatten().collect();
+        assert_eq!((found, kinds.read), (vec![true, true, true, false, false, true], 3));
+    }
+}
