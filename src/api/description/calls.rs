@@ -173,8 +173,9 @@ fn of_deliveries(call: Call) -> Option<Operation> {
         Call::BeginReplay => of("beginReplay", "Send many deliveries again")
             .more(
                 "Deliveries that have ended by now are sent again with their ids and stored bytes, the oldest event first. The replay goes \
-                 on in the background, over restarts too, and takes at most half of a webhook's slots. A tenant has at most 10 that \
-                 have not ended.",
+                 on in the background, over restarts too, and takes at most half of a webhook's slots, or its only one. A webhook that \
+                 takes no more for a time holds no other up. What a person cancelled or purged is left out. An `until` in the future \
+                 counts as now. A tenant has at most 10 that have not ended, and counts for one at a time.",
             )
             .body::<NewReplay>()
             .answer::<Replay>(202, "The replay, which runs.")
