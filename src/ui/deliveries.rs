@@ -72,7 +72,7 @@ impl Counts {
     }
 
     /// A count as text. One of many that were not all looked at may be larger.
-    fn told(self, count: u64) -> String {
+    pub(super) fn told(self, count: u64) -> String {
         if self.is_cut { format!("{}+", number(count)) } else { number(count) }
     }
 }

@@ -9,6 +9,7 @@
 //! room reads no store, no clock and no request: `api::pages` does, and hands in what is to be shown.
 
 pub(crate) mod asset;
+pub(crate) mod choose;
 pub(crate) mod deliveries;
 pub(crate) mod delivery;
 pub(crate) mod error;
@@ -18,6 +19,6 @@ pub(crate) mod href;
 mod icon;
 pub(crate) mod login;
 pub(crate) mod part;
-mod text;
+pub(crate) mod text;
 pub(crate) mod webhook;
 pub(crate) mod webhooks;

@@ -1,5 +1,9 @@
 //! A webhook: is it well, what rules it, and does it answer a test?
 
+pub(crate) mod form;
+pub(crate) mod question;
+pub(crate) mod secret;
+
 use maud::{Markup, html};
 
 use super::deliveries::{Row, table};
@@ -42,6 +46,8 @@ pub(crate) struct Webhook<'a> {
     /// What the viewer just did, or empty.
     pub(crate) done: &'a str,
     pub(crate) may_manage: bool,
+    /// Whether its deliveries are signed.
+    pub(crate) is_signed: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -105,15 +111,19 @@ fn head(viewer: &Viewer<'_>, webhook: &Webhook<'_>) -> Markup {
 fn acts(viewer: &Viewer<'_>, webhook: &Webhook<'_>) -> Markup {
     let path = Links::default().to_one("/ui/webhooks", webhook.id);
     let to = |what: &str| viewer.links().to(&format!("{path}/{what}"), &[]);
+    let is_of_file = webhook.place.is_some();
     html! {
         @if webhook.mark != Mark::Removed {
             (act(&to("test"), viewer.csrf, "", &html! { (icon("test")) "Send test event" }))
         }
         @match webhook.mark {
             Mark::Disabled | Mark::DisabledByFailures => (act(&to("enable"), viewer.csrf, "primary", &html! { "Enable" })),
-            Mark::Removed => {}
+            _ if is_of_file || webhook.mark == Mark::Removed => {}
             _ => (act(&to("disable"), viewer.csrf, "", &html! { (icon("off")) "Disable, hold its events" })),
         }
+        @if !is_of_file && webhook.mark != Mark::Removed { a class="btn" href=(to("edit")) { "Edit" } }
+        @if webhook.is_signed { a class="btn" href=(to("rotate")) { (icon("key")) "Rotate secret…" } }
+        @if !is_of_file || webhook.mark == Mark::Removed { a class="btn" href=(to("delete")) { (icon("x")) "Delete…" } }
     }
 }
 
@@ -121,6 +131,10 @@ fn acts(viewer: &Viewer<'_>, webhook: &Webhook<'_>) -> Markup {
 fn told(webhook: &Webhook<'_>) -> Markup {
     match (webhook.done, webhook.stopped) {
         ("enable", None) => banner("ok", "ok", "Done", &html! { "It is enabled. What was held is being sent." }),
+        ("create", _) => {
+            banner("ok", "ok", "Done", &html! { b { "Webhook created." } " It receives events published from now on." })
+        }
+        ("edit", _) => banner("ok", "ok", "Done", &html! { "It is changed. What is published from now on goes by it." }),
         ("disable", Some(_)) => banner("", "off", "Done", &html! { "It is disabled. Its events are held until it is enabled." }),
         (_, Some((since, why))) => {
             let (class, name) = webhook.mark.look();
@@ -223,6 +237,7 @@ mod tests {
             deliveries: Vec::new(),
             done: "",
             may_manage: true,
+            is_signed: true,
             now: NOW,
         }
     }
@@ -237,7 +252,7 @@ mod tests {
 
     #[test]
     fn trouble_is_told_first() {
-        let page = show(&viewer(None), &webhook("a"));
+        let page = show(&viewer(None), &Webhook { place: None, ..webhook("a") });
         for words in
             ["4 failed in a row", "timeout", "At 10 in a row it is disabled", "99.5 %", "212 ms", "/ui/webhooks/wh_1/disable"]
         {
@@ -256,6 +271,16 @@ mod tests {
         let rate = |succeeded, failed| Day { succeeded, failed, ..Day::default() }.rate();
         assert_eq!(rate(0, 0), None);
         assert_eq!([rate(9_999, 1), rate(3, 0), rate(2, 1)].map(Option::unwrap), ["99.9 %", "100 %", "66.6 %"]);
+    }
+
+    #[test]
+    fn a_webhook_of_the_config_file_is_changed_there_alone() {
+        let acts = |place| show(&viewer(None), &Webhook { place, ..webhook("a") });
+        let of_file = acts(Some("conf.d/billing.toml"));
+        for act in ["edit", "delete", "disable"].map(|act| format!("/ui/webhooks/wh_1/{act}\"")) {
+            assert!(acts(None).contains(&act) && !of_file.contains(&act), "{act}");
+        }
+        assert!(of_file.contains("/ui/webhooks/wh_1/rotate\"") && of_file.contains("/ui/webhooks/wh_1/test\""));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::frame::{Place, Viewer, page};
 use super::href::Links;
-use super::part::{Answer, Mark, act, answer, moment, state};
+use super::icon::icon;
+use super::part::{Answer, Mark, answer, banner, moment, state, token};
 use super::text::{Outside, beginning};
 use crate::domain::time::Timestamp;
 
@@ -19,6 +20,8 @@ pub(crate) struct Webhooks<'a> {
     pub(crate) is_later: bool,
     /// Whether the viewer may switch webhooks on and off.
     pub(crate) may_manage: bool,
+    /// Whether the viewer just deleted one.
+    pub(crate) was_deleted: bool,
     pub(crate) now: Timestamp,
 }
 
@@ -43,13 +46,19 @@ pub(crate) struct Row<'a> {
 pub(crate) fn show(viewer: &Viewer<'_>, webhooks: &Webhooks<'_>) -> String {
     let links = viewer.links();
     let main = html! {
-        div class="head" { div {
+        div class="head" {
+          div {
             h1 { "Webhooks" }
             p class="muted" {
                 "Where events are sent. Disabled and failing ones come first on each page. As of " (webhooks.now.utc_words()) ", "
                 a href=(viewer.here) { "reload" } "."
             }
-        } }
+          }
+          @if webhooks.may_manage {
+              div class="acts" { a class="btn primary" href=(links.to("/ui/webhooks/new", &[])) { (icon("plus")) "Add webhook" } }
+          }
+        }
+        @if webhooks.was_deleted { (banner("ok", "ok", "Done", &html! { "The webhook is deleted. Its log stays for as long as logs are kept." })) }
         section aria-label="Filter" {
             nav class="tabs" aria-label="Status" {
                 (tab(links, "All", "", webhooks.failing))
@@ -73,10 +82,12 @@ fn rows(viewer: &Viewer<'_>, webhooks: &Webhooks<'_>) -> Markup {
             (_, true) => "None of the webhooks that were looked at. Look further.",
             ("true", _) => "No webhook fails.",
             _ if webhooks.is_later => "There are no more webhooks.",
-            _ => "There are no webhooks yet. `hookwheel webhooks add URL --events 'invoice.*'` adds one, and so does the API.",
+            _ => "There are no webhooks yet. Add one, and it receives what is published from then on.",
         } } };
     }
     html! {
+        // The buttons of all rows send this one form, so that a page of many rows stays light.
+        form id="rows" method="post" hidden { (token(viewer.csrf)) }
         div class="tw" { table role="table" class="cards" {
             caption class="vh" { "Webhooks, those in trouble first" }
             thead role="rowgroup" { tr role="row" {
@@ -114,7 +125,7 @@ fn row(viewer: &Viewer<'_>, row: &Row<'_>, webhooks: &Webhooks<'_>) -> Markup {
             td role="cell" class="num nw end top" { @if let Some((_, at)) = row.last { (moment(at, webhooks.now)) } }
             td role="cell" class="act end" {
                 @if webhooks.may_manage && matches!(row.mark, Mark::Disabled | Mark::DisabledByFailures) {
-                    (act(&links.to(&format!("{path}/enable"), &[]), viewer.csrf, "quiet", &enable))
+                    button class="quiet" form="rows" formaction=(links.to(&format!("{path}/enable"), &[])) { (enable) }
                 }
             }
         }
@@ -170,7 +181,7 @@ mod tests {
     }
 
     fn webhooks(rows: Vec<Row<'_>>) -> Webhooks<'_> {
-        Webhooks { rows, failing: "", next: Some("c".into()), is_later: true, may_manage: true, now: NOW }
+        Webhooks { rows, failing: "", next: Some("c".into()), is_later: true, may_manage: true, was_deleted: false, now: NOW }
     }
 
     #[test]

@@ -89,7 +89,8 @@ fn owner(endpoint: &Endpoint) -> (&str, &str) {
     (&endpoint.provider, &endpoint.tenant)
 }
 
-fn told(counts: store::Counts) -> Counts {
+/// The counts as a page shows them.
+pub(super) fn told(counts: store::Counts) -> Counts {
     Counts {
         succeeded: counts.of(Status::Succeeded),
         failed: counts.of(Status::Failed),

@@ -20,6 +20,11 @@ impl Form {
     pub(super) fn value(&self, name: &str) -> &str {
         self.0.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
     }
+
+    /// All values of a field, in the order in which they came.
+    pub(super) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(given, _)| given == name).map(|(_, value)| &**value)
+    }
 }
 
 /// Reads the form of a request. Fails for another media type, and for a form above its bound.
@@ -51,6 +56,7 @@ mod tests {
     fn the_fields_of_a_form_are_decoded() {
         let form = Form::parse(b"csrf=a%2Bb&to=%2Fui%2F&csrf=second&empty=");
         assert_eq!([form.value("csrf"), form.value("to"), form.value("empty"), form.value("none")], ["a+b", "/ui/", "", ""]);
+        assert_eq!(form.values("csrf").collect::<Vec<_>>(), ["a+b", "second"]);
         assert_eq!(Form::parse(&b"a=1&".repeat(1_000)).0.len(), FIELDS_MAX);
     }
 }

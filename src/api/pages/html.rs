@@ -15,6 +15,7 @@ use crate::domain::resource::Resource;
 use crate::ui::asset;
 use crate::ui::error::{self, Wrong};
 use crate::ui::frame::{Theme, Viewer};
+use crate::ui::href::Links;
 
 use super::session::SESSION_LASTS;
 
@@ -67,6 +68,11 @@ pub(super) fn unknown_host(theme: Theme) -> Reply {
 
 const UNKNOWN_HOST: &str = "The dashboard answers to loopback, and to the names that the config file gives it.\n\
      Set `public_url = \"https://…\"` in [server], or add the name to `hosts`, and run `hookwheel reload`.";
+
+/// The path of the page of one thing.
+pub(super) fn path(folder: &str, id: &str) -> String {
+    Links::default().to_one(folder, id)
+}
 
 /// The way to another page.
 pub(super) fn see_other(path: &str) -> Reply {

@@ -136,7 +136,9 @@ impl Asked<'_> {
             By::Dev => keys.caller(Entrance::Dev, &headers, || true),
         }?;
         self.slot.show(|| Group::Party(self.api.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
-        Ok(Caller { provider: self.api.catalogues.provider(caller.provider, &self.api.store), ..caller })
+        let mut caller = Caller { provider: self.api.catalogues.provider(caller.provider, &self.api.store), ..caller };
+        caller.resolve()?;
+        Ok(caller)
     }
 
     fn keys(&self) -> Keys<'_, impl Fn(&KeyHash) -> Option<Arc<Key>>> {

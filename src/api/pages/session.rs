@@ -16,6 +16,8 @@ use crate::api::random;
 use crate::api::request::auth::hash;
 use crate::api::response::problem::Problem;
 use crate::domain::access::KeyHash;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::secret::Secret;
 
 /// The sessions and the links that are open.
 #[derive(Debug, Default)]
@@ -33,6 +35,25 @@ struct Kept {
     session: Session,
     /// When it ends, since the machine was booted.
     until: Duration,
+    /// The secret that was made last, until the session has seen it.
+    unseen: Option<Unseen>,
+}
+
+/// A webhook's secret that was just made, and that its maker is shown once.
+#[derive(Clone, Debug)]
+pub(super) struct Unseen {
+    /// The id of the webhook.
+    pub(super) webhook: Box<str>,
+    pub(super) secret: Secret,
+    pub(super) made: Made,
+}
+
+/// How a secret came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Made {
+    WithWebhook,
+    /// By a rotation. The old secret signs beside it until then; with `None` it signs nothing more.
+    ByRotation(Option<Timestamp>),
 }
 
 /// A session.
@@ -71,7 +92,7 @@ impl Sessions {
         open.sessions.retain(|_, kept| kept.until > now);
         open.make_room(|kept| kept.session.by == by, SESSIONS_EACH_MAX);
         open.make_room(|_| true, SESSIONS_MAX);
-        open.sessions.insert(hash(text.as_bytes()), Kept { session: session.clone(), until: now + SESSION_LASTS });
+        open.sessions.insert(hash(text.as_bytes()), Kept { session: session.clone(), until: now + SESSION_LASTS, unseen: None });
         Ok((text, session))
     }
 
@@ -79,6 +100,19 @@ impl Sessions {
     pub(super) fn find(&self, cookie: &str, now: Duration) -> Option<Session> {
         let open = self.lock();
         open.sessions.get(&hash(cookie.as_bytes())).filter(|kept| kept.until > now).map(|kept| kept.session.clone())
+    }
+
+    /// Keeps a secret until its maker has seen it. One of before that was not seen is dropped.
+    pub(super) fn keep(&self, cookie: &str, unseen: Unseen) {
+        if let Some(kept) = self.lock().sessions.get_mut(&hash(cookie.as_bytes())) {
+            kept.unseen = Some(unseen);
+        }
+    }
+
+    /// Takes the secret of a webhook that the session has not seen. There is none the next time.
+    pub(super) fn take_unseen(&self, cookie: &str, webhook: &str) -> Option<Unseen> {
+        let mut open = self.lock();
+        open.sessions.get_mut(&hash(cookie.as_bytes()))?.unseen.take_if(|unseen| *unseen.webhook == *webhook)
     }
 
     pub(super) fn close(&self, cookie: &str) {
@@ -199,6 +233,17 @@ mod tests {
         assert_eq!(sessions.lock().sessions.len(), SESSIONS_MAX);
         (0..100).for_each(|_| drop(sessions.link(None, NOW).unwrap()));
         assert_eq!(sessions.lock().links.len(), LINKS_MAX);
+    }
+
+    #[test]
+    fn a_new_secret_is_seen_once_by_its_maker_alone() {
+        let sessions = Sessions::default();
+        let [(maker, _), (other, _)] = [1, 2].map(|_| sessions.open(By::Dev, NOW).unwrap());
+        let unseen = Unseen { webhook: "wh_1".into(), secret: Secret::new("whsec_1"), made: Made::WithWebhook };
+        sessions.keep(&maker, unseen);
+        assert!(sessions.take_unseen(&other, "wh_1").is_none() && sessions.take_unseen(&maker, "wh_2").is_none());
+        assert_eq!(sessions.take_unseen(&maker, "wh_1").unwrap().secret.expose(), "whsec_1");
+        assert!(sessions.take_unseen(&maker, "wh_1").is_none(), "it was seen");
     }
 
     #[test]

@@ -32,7 +32,16 @@ pub(super) enum Name {
     RetryDelivery,
     Event,
     Webhooks,
+    NewWebhook,
+    AddWebhook,
     Webhook,
+    EditWebhook,
+    ChangeWebhook,
+    AskRotate,
+    RotateSecret,
+    NewSecret,
+    AskDelete,
+    DeleteWebhook,
     EnableWebhook,
     DisableWebhook,
     TestWebhook,
@@ -108,7 +117,16 @@ pub(super) const PAGES: &[Page] = &[
     page(Verb::Post, "/ui/deliveries/{id}/retry", Need::Manage, Name::RetryDelivery),
     page(Verb::Get, "/ui/events/{id}", Need::Read, Name::Event),
     page(Verb::Get, "/ui/webhooks", Need::Read, Name::Webhooks),
+    page(Verb::Get, "/ui/webhooks/new", Need::Manage, Name::NewWebhook),
+    page(Verb::Post, "/ui/webhooks/new", Need::Manage, Name::AddWebhook),
     page(Verb::Get, "/ui/webhooks/{id}", Need::Read, Name::Webhook),
+    page(Verb::Get, "/ui/webhooks/{id}/edit", Need::Manage, Name::EditWebhook),
+    page(Verb::Post, "/ui/webhooks/{id}/edit", Need::Manage, Name::ChangeWebhook),
+    page(Verb::Get, "/ui/webhooks/{id}/rotate", Need::Manage, Name::AskRotate),
+    page(Verb::Post, "/ui/webhooks/{id}/rotate", Need::Manage, Name::RotateSecret),
+    page(Verb::Get, "/ui/webhooks/{id}/secret", Need::Read, Name::NewSecret),
+    page(Verb::Get, "/ui/webhooks/{id}/delete", Need::Manage, Name::AskDelete),
+    page(Verb::Post, "/ui/webhooks/{id}/delete", Need::Manage, Name::DeleteWebhook),
     page(Verb::Post, "/ui/webhooks/{id}/enable", Need::Manage, Name::EnableWebhook),
     page(Verb::Post, "/ui/webhooks/{id}/disable", Need::Manage, Name::DisableWebhook),
     page(Verb::Post, "/ui/webhooks/{id}/test", Need::Manage, Name::TestWebhook),
@@ -131,10 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_a_form_and_never_a_page() {
+    fn a_change_is_a_form_or_the_page_that_shows_it() {
         let changing = [Need::Manage, Need::Publish, Need::Catalogue, Need::ManageTenants, Need::AdminSocket];
-        let changing = PAGES.iter().filter(|page| page.need.is_some_and(|need| changing.contains(&need)));
-        assert!(changing.into_iter().all(|page| page.verb == Verb::Post));
+        for page in PAGES.iter().filter(|page| page.need.is_some_and(|need| changing.contains(&need))) {
+            let is_form = |other: &Page| other.path == page.path && other.verb == Verb::Post && other.need == page.need;
+            assert!(PAGES.iter().any(is_form), "{}", page.path);
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@ use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
 use super::form::Form;
-use super::session::{By, Session};
+use super::session::{By, Session, Unseen};
 use super::table::{Name, Page};
+use super::webhook::{edit, question};
 use super::{Asked, Found, deliveries, delivery, event, html, webhook, webhooks};
 use crate::api::request::auth::{Caller, Rank};
 use crate::api::request::context::Context;
@@ -16,7 +17,6 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::resource::Resource;
 use crate::ui::frame::{Scope, Theme, Viewer};
-use crate::ui::href::Links;
 
 /// The parameters of a page.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,7 @@ pub(super) struct Visit<'a> {
     pub(super) parameters: &'a Parameters,
     /// The id in the path, still percent-encoded.
     id: &'a str,
-    form: Form,
+    pub(super) form: Form,
 }
 
 impl<'a> Visit<'a> {
@@ -105,18 +105,27 @@ impl<'a> Visit<'a> {
             Name::Deliveries => deliveries::show(self, viewer, &context).await,
             Name::Delivery => delivery::show(self, viewer, &context).await,
             Name::RetryDelivery => {
-                let to = viewer.links().to(&one("/ui/deliveries", &id), &[("done", "retry")]);
+                let to = viewer.links().to(&html::path("/ui/deliveries", &id), &[("done", "retry")]);
                 self.act(Call::RetryDelivery, context, &to).await
             }
             Name::Event => event::show(self, viewer, &context).await,
             Name::Webhooks => webhooks::show(self, viewer, &context).await,
             Name::Webhook => webhook::show(self, viewer, &context).await,
+            Name::NewWebhook => edit::new(self, viewer, &context).await,
+            Name::AddWebhook => edit::add(self, viewer, context).await,
+            Name::EditWebhook => edit::edit(self, viewer, &context).await,
+            Name::ChangeWebhook => edit::change(self, viewer, context).await,
+            Name::AskRotate => question::ask_rotate(self, viewer, &context).await,
+            Name::RotateSecret => question::rotate(self, viewer, context).await,
+            Name::NewSecret => question::secret(self, viewer, &context).await,
+            Name::AskDelete => question::ask_delete(self, viewer, &context).await,
+            Name::DeleteWebhook => question::delete(self, viewer, context).await,
             Name::EnableWebhook => {
-                let to = viewer.links().to(&one("/ui/webhooks", &id), &[("done", "enable")]);
+                let to = viewer.links().to(&html::path("/ui/webhooks", &id), &[("done", "enable")]);
                 self.act(Call::EnableWebhook, context, &to).await
             }
             Name::DisableWebhook => {
-                let to = viewer.links().to(&one("/ui/webhooks", &id), &[("done", "disable")]);
+                let to = viewer.links().to(&html::path("/ui/webhooks", &id), &[("done", "disable")]);
                 self.act(Call::DisableWebhook, context, &to).await
             }
             Name::TestWebhook => webhook::test(viewer, &context).await,
@@ -151,11 +160,26 @@ impl<'a> Visit<'a> {
 
     /// Does what a call of the API does, with its rights, and goes on to a page that shows what came of it.
     async fn act(&self, call: Call, context: Context<'_>, to: &str) -> Result<Reply, Problem> {
-        let need = ROUTES.iter().find(|route| route.call == call).map_or(Need::Operator, |route| route.need);
-        context.caller.may(need, self.asked.way.entrance)?;
-        let context = Context { call, query: None, ..context };
+        let context = self.as_call(call, Bytes::new(), context)?;
         self.asked.api.call(call, context).await?;
         Ok(html::see_other(to))
+    }
+
+    /// The request as this call of the API reads it. Fails when the viewer has no right to make that call.
+    pub(super) fn as_call<'c>(&self, call: Call, body: Bytes, context: Context<'c>) -> Result<Context<'c>, Problem> {
+        let need = ROUTES.iter().find(|route| route.call == call).map_or(Need::Operator, |route| route.need);
+        context.caller.may(need, self.asked.way.entrance)?;
+        Ok(Context { call, query: None, body, ..context })
+    }
+
+    /// Keeps a secret until the session has seen it.
+    pub(super) fn keep(&self, unseen: Unseen) {
+        self.asked.api.sessions.keep(self.cookie, unseen);
+    }
+
+    /// Takes the secret of a webhook that the session has not seen.
+    pub(super) fn take_unseen(&self, webhook: &str) -> Option<Unseen> {
+        self.asked.api.sessions.take_unseen(self.cookie, webhook)
     }
 
     fn sign_out(&self) -> Reply {
@@ -190,11 +214,6 @@ impl<'a> Visit<'a> {
             Some((Rank::Tenant(_), caller)) => Scope { given: None, only: caller.tenant(), providers: Vec::new() },
         }
     }
-}
-
-/// The path of the page of one thing.
-fn one(folder: &str, id: &str) -> String {
-    Links::default().to_one(folder, id)
 }
 
 /// How somebody signed in, in words.

@@ -1,5 +1,10 @@
 //! The page of a webhook, and its test.
 
+pub(super) mod edit;
+pub(super) mod question;
+
+use std::time::Duration;
+
 use super::deliveries::{called, row};
 use super::html;
 use super::visit::Visit;
@@ -51,6 +56,7 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
         deliveries: newest.collect(),
         done: visit.parameters.done.as_deref().unwrap_or_default(),
         may_manage: context.caller.may(Need::Manage, context.way.entrance).is_ok(),
+        is_signed: dialect.signature.is_some(),
         now: store.now(),
     };
     visit.page_of(context, shown(viewer, &page)).await
@@ -59,14 +65,25 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
 /// What counts for its attempts, by its own settings or by its dialect.
 fn rules(endpoint: &Endpoint, dialect: &Dialect) -> Vec<(&'static str, String)> {
     let rules = endpoint.effective(dialect);
-    let disabled = match rules.disable.consecutive {
+    in_words(dialect, rules.timeout, rules.retry.retries(), rules.disable.consecutive)
+}
+
+/// What counts for the attempts of a webhook that sets nothing of its own.
+fn rules_of(dialect: &Dialect) -> Vec<(&'static str, String)> {
+    let mut rules = in_words(dialect, dialect.delivery.timeout, dialect.retry.retries(), dialect.disable.consecutive);
+    rules.extend(dialect.signature.as_ref().map(|signature| ("Signature", format!("in the header {}", signature.header))));
+    rules
+}
+
+fn in_words(dialect: &Dialect, timeout: Duration, retries: u32, failures: u32) -> Vec<(&'static str, String)> {
+    let disabled = match failures {
         0 => "never by failures".to_owned(),
         count => format!("after {count} failures in a row"),
     };
-    let attempts = rules.retry.retries().saturating_add(1);
+    let attempts = retries.saturating_add(1);
     vec![
         ("Dialect", dialect.name.to_string()),
-        ("Timeout", duration_text(rules.timeout)),
+        ("Timeout", duration_text(timeout)),
         ("Attempts", format!("at most {attempts} of a delivery")),
         ("Disabled", disabled),
     ]

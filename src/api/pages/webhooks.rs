@@ -30,6 +30,7 @@ pub(super) async fn show(visit: &Visit<'_>, viewer: &Viewer<'_>, context: &Conte
         next: found.next.as_ref().map(cursor::encode),
         is_later: query.text("cursor").is_some(),
         may_manage: context.caller.may(Need::Manage, context.way.entrance).is_ok(),
+        was_deleted: visit.parameters.done.as_deref() == Some("delete"),
         now: context.api.store.now(),
     };
     visit.page_of(context, shown(viewer, &page)).await

@@ -44,12 +44,18 @@ pub(crate) use purge::purge;
 pub(crate) use secrets::{rotate_secret, show_secret};
 pub(crate) use stats::stats;
 pub(crate) use trial::{test_all, test_one};
-pub(in crate::api) use {stats::of_day, trial::tested};
+pub(in crate::api) use {secrets::rotated, stats::of_day, trial::tested};
 
 /// `POST /v1/webhooks`: the one answer, besides a rotation's, that shows the secret.
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
-    let (owned, owner, dialect) = (context.caller.owned()?, context.caller.owner(), context.dialect());
     let expand = expand(context)?;
+    let (endpoint, secret) = created(context).await?;
+    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
+}
+
+/// Makes the webhook that the body defines. Returns it with its secret, which is `None` where the dialect signs nothing.
+pub(in crate::api) async fn created(context: &Context<'_>) -> Result<(Arc<Endpoint>, Option<Secret>), Problem> {
+    let (owned, owner, dialect) = (context.caller.owned()?, context.caller.owner(), context.dialect());
     let mut form = Form::read(&context.body, DEFINITION)?;
     let given = Given::take(&mut form, rules(context, dialect, &[]));
     let secret = secrets::take_or_make(&mut form, dialect)?;
@@ -70,7 +76,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let made = context.commands().create_webhook(new).await.inspect_err(|_| context.api.creations.give_back(&context.caller));
     let endpoint = made?;
     told::webhook("made", &context.caller, &endpoint);
-    Ok(with_secret(context, StatusCode::CREATED, &endpoint, secret.as_ref(), expand, []).await)
+    Ok((endpoint, secret))
 }
 
 /// `GET /v1/webhooks`, oldest first; `?name=` finds one by its name, or several of an earlier release's store, `?uid=` one by its uid, and

@@ -1,5 +1,6 @@
 //! Signing secrets in requests and answers: taken or made, shown once, rotated.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -14,11 +15,34 @@ use crate::api::response::problem::Problem;
 use crate::api::response::reply::Reply;
 use crate::domain::dialect::Dialect;
 use crate::domain::resource::Resource;
+use crate::domain::time::Timestamp;
+use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::secret::Secret;
 
 /// `POST /v1/webhooks/{id}/rotate-secret`: a new secret; the old one also signs for the overlap, where the dialect can say two.
 pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Problem> {
-    let (endpoint, expand) = (context.webhook()?, expand(context)?);
+    let expand = expand(context)?;
+    let Rotated { endpoint, secret, previous_until } = rotated(context).await?;
+    let overlaps = context.dialect_of(&endpoint).signature.as_ref().is_some_and(|signature| signature.overlap);
+    let until = previous_until.map_or(Member::Null, |until| Member::Moment(until.into()));
+    let note = (!overlaps).then_some(("note", Member::Text(NO_OVERLAP.into())));
+    let more = [("previous_secret_until", until)].into_iter().chain(note);
+    Ok(with_secret(context, StatusCode::OK, &endpoint, Some(&secret), expand, more).await)
+}
+
+/// A webhook whose secret was rotated.
+#[derive(Debug)]
+pub(in crate::api) struct Rotated {
+    pub(in crate::api) endpoint: Arc<Endpoint>,
+    /// The new secret.
+    pub(in crate::api) secret: Secret,
+    /// Until when the old secret signs beside the new one. `None`: it signs nothing more.
+    pub(in crate::api) previous_until: Option<Timestamp>,
+}
+
+/// Gives the webhook that the path names the secret of the body, or else a new one.
+pub(in crate::api) async fn rotated(context: &Context<'_>) -> Result<Rotated, Problem> {
+    let endpoint = context.webhook()?;
     let dialect = context.dialect_of(&endpoint);
     let signature = dialect.signature.as_ref();
     let signature = signature.ok_or_else(|| Problem::Conflict(format!("the dialect {} signs nothing", dialect.name)))?;
@@ -32,11 +56,8 @@ pub(crate) async fn rotate_secret(context: &Context<'_>) -> Result<Reply, Proble
     let overlap = if signature.overlap { asked } else { Duration::ZERO };
     let until = context.api.store.now() + overlap;
     let secret = secret.ok_or(Problem::Random)?;
-    let changed = context.commands().rotate_secret(endpoint.no, secret.clone(), overlap).await?;
-    let until = if overlap.is_zero() { Member::Null } else { Member::Moment(until.into()) };
-    let note = (!signature.overlap).then_some(("note", Member::Text(NO_OVERLAP.into())));
-    let more = [("previous_secret_until", until)].into_iter().chain(note);
-    Ok(with_secret(context, StatusCode::OK, &changed, Some(&secret), expand, more).await)
+    let endpoint = context.commands().rotate_secret(endpoint.no, secret.clone(), overlap).await?;
+    Ok(Rotated { endpoint, secret, previous_until: (!overlap.is_zero()).then_some(until) })
 }
 
 /// `GET /v1/webhooks/{id}/secret`, at the admin socket: the secret that signs now.
