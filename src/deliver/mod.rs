@@ -9,6 +9,7 @@ pub(crate) mod pump;
 pub(crate) mod queues;
 pub(crate) mod shortage;
 
+mod permits;
 mod postponed;
 mod seldom;
 mod tokens;

@@ -208,9 +208,7 @@ impl<W> Queues<W> {
             self.give_back(no);
         }
         let queue = self.endpoints.get_mut(&no)?;
-        if queue.is_empty() {
-            queue.pace.forget(now);
-        }
+        queue.forget_paces(now);
         self.enter(no);
         self.request_refill(no);
         let alone = self.ring.front().is_none_or(|first| *first == no);
@@ -252,9 +250,7 @@ impl<W> Queues<W> {
             // Workers are added and taken at the end, so the oldest are at the front.
             let old = queue.idle.iter().take_while(|idle| now.saturating_duration_since(idle.since) > kept).count();
             retired.extend(queue.idle.drain(..old).map(|idle| idle.worker));
-            if queue.is_empty() {
-                queue.pace.forget(now);
-            }
+            queue.forget_paces(now);
         }
         self.idle -= retired.len();
         self.endpoints.retain(|_, queue| !queue.is_forgettable());

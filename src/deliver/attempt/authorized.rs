@@ -6,43 +6,67 @@ use super::{Limits, Started, exchange};
 use crate::deliver::connect::{Connector, Unconnected};
 use crate::deliver::exchange::connection::{Bounds, Connection};
 use crate::deliver::exchange::request::Request;
+use crate::deliver::permits::Permits;
 use crate::deliver::shortage::Shortage;
 use crate::deliver::tokens::asking::Asking;
 use crate::deliver::tokens::{Token, Tokens};
 use crate::domain::delivery::outcome::{Class, Failure, Outcome, Response};
 use crate::domain::webhook::egress::auth::bearer;
 
-/// Makes one attempt as [`super::attempt`] does, with a token in its `Authorization` header.
-pub(crate) async fn attempt_authorized(
+/// Makes one attempt as [`super::attempt`] does, with a token in its `Authorization` header. `None` when the rate limit lets nothing be
+/// sent soon after the token came: nothing was sent. To wait for a permit costs nothing of the attempt's time.
+pub(crate) async fn attempt_authorized<W>(
     connector: &Connector,
     kept: &mut Option<Box<Connection>>,
     request: &mut Request<'_>,
     limits: Limits<'_>,
-    (tokens, asking): (&Tokens, Asking<'_>),
-) -> Result<Outcome, Shortage> {
+    (tokens, asking, permits): (&Tokens, Asking<'_>, &Permits<'_, W>),
+) -> Result<Option<Outcome>, Shortage> {
     let started = Started::new(limits);
-    let authorized = Authorized { connector, limits, bounds: started.bounds, tokens, asking };
-    started.ended(authorized.send(kept, request).await)
+    let mut authorized = Authorized { connector, limits, bounds: started.bounds, tokens, asking, permits };
+    match authorized.send(kept, request).await.transpose() {
+        Some(result) => started.ended(result).map(Some),
+        None => Ok(None),
+    }
 }
 
-struct Authorized<'a> {
+struct Authorized<'a, W> {
     connector: &'a Connector,
     limits: Limits<'a>,
     bounds: Bounds<'a>,
     tokens: &'a Tokens,
     asking: Asking<'a>,
+    permits: &'a Permits<'a, W>,
 }
 
-impl Authorized<'_> {
-    async fn send(&self, kept: &mut Option<Box<Connection>>, request: &mut Request<'_>) -> Result<Response, Unconnected> {
+impl<W> Authorized<'_, W> {
+    async fn send(
+        &mut self,
+        kept: &mut Option<Box<Connection>>,
+        request: &mut Request<'_>,
+    ) -> Result<Option<Response>, Unconnected> {
         let token = self.token(None).await?;
+        if !self.is_permitted().await {
+            return Ok(None);
+        }
         let response = self.send_with(&token, kept, request).await?;
         if response.status != UNAUTHORIZED {
-            return Ok(response);
+            return Ok(Some(response));
         }
         // The token may have been revoked before its time.
         let token = self.token(Some(&token)).await.map_err(after_refusal)?;
-        self.send_with(&token, kept, request).await
+        if !self.is_permitted().await {
+            // The next attempt shows the new token.
+            return Ok(Some(response));
+        }
+        self.send_with(&token, kept, request).await.map(Some)
+    }
+
+    /// Waits for the permit of a request, by which the deadline is put off. False when there is none soon.
+    async fn is_permitted(&mut self) -> bool {
+        let waited = self.permits.take().await;
+        self.bounds.deadline.at += waited.unwrap_or_default();
+        waited.is_some()
     }
 
     async fn token(&self, refused: Option<&Token>) -> Result<Token, Unconnected> {

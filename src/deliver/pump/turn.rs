@@ -1,6 +1,7 @@
 //! The turn of one delivery: read it, send it, and hand the outcome to the store.
 //!
-//! A turn ends in one of four ways: recorded, no longer due, cut off by a stop, or postponed for a shortage of this machine. A
+//! A turn ends in one of five ways: recorded, no longer due, cut off by a stop, postponed for a shortage of this machine, or without
+//! a permit of the webhook's rate limit. A
 //! panic in it is recorded as a failed attempt, so that the delivery goes on by its schedule.
 
 use std::any::Any;
@@ -12,6 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::oneshot::Sender;
 use tracing::{error, warn};
 
 use super::{Pump, Settings};
@@ -22,6 +24,7 @@ use crate::deliver::attempt::{self, attempt};
 use crate::deliver::connect::way::Way;
 use crate::deliver::exchange::connection::Connection;
 use crate::deliver::exchange::request::Request;
+use crate::deliver::permits::Permits;
 use crate::deliver::queues::HealthSignal;
 use crate::deliver::shortage::Shortage;
 use crate::deliver::tokens::asking::Asking;
@@ -32,7 +35,7 @@ use crate::domain::event::Event;
 use crate::domain::headers::Headers;
 use crate::domain::template::{AttemptFacts, Facts};
 use crate::domain::time::Timestamp;
-use crate::domain::webhook::egress::Egress;
+use crate::domain::webhook::egress::ClientCredentials;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{OPENED_BY, REFUSED, Reason, Schemes, Target};
 use crate::store::{Begin, Begun, Error, Finished, Lane, Ready};
@@ -69,6 +72,8 @@ enum Unmade {
     /// A stop ended the attempt before it had a status. It is made again after the next start.
     CutOff,
     Shortage(Shortage),
+    /// The rate limit lets nothing be sent soon, after other waits. The delivery waits in its queue again.
+    Paced,
 }
 
 impl Pump {
@@ -94,6 +99,12 @@ impl Pump {
                 ready.permit.reacquire();
                 self.postpone(ready, shortage);
                 HealthSignal::Unsent
+            }
+            Ok(Err(Unmade::Paced)) => {
+                ready.permit.reacquire();
+                // It is kept apart until this turn ends.
+                self.queues().push(ready);
+                HealthSignal::Neutral
             }
             Err(_) => {
                 // The panic's message may hold a part of an event, so it is not logged.
@@ -141,12 +152,16 @@ impl Pump {
             Ok(_) => return Err(Unmade::NotDue),
             Err(fault) => return Ok(self.unreadable(ready, &fault)),
         };
-        ready.permit.release();
         let dialect = self.store.dialect(&begun.endpoint.provider);
+        let permits = Permits { queues: &self.queues, live: ready.permit.live(), no: ready.key.endpoint };
+        if token_of(&begun.endpoint).is_none() {
+            permits.take().await.ok_or(Unmade::Paced)?;
+        }
+        ready.permit.release();
         let (trigger, started_at) = (begun.delivery.trigger(), self.store.now());
         let settings = self.settings();
         let capture = self.store.capture(settings.response_capture);
-        let (outcome, request_headers, url) = self.send((&settings, &capture), &begun, &dialect, kept, parsed).await?;
+        let (outcome, request_headers, url) = self.send((&settings, &capture, &permits), &begun, &dialect, kept, parsed).await?;
         let sign = HealthSignal::from_outcome(&outcome, &dialect);
         if sign != HealthSignal::Good {
             self.complaints.add(&begun.endpoint, &outcome, clock::steady());
@@ -176,7 +191,7 @@ impl Pump {
 
     async fn send(
         &self,
-        (settings, capture): (&Settings, &Capture),
+        (settings, capture, permits): (&Settings, &Capture, &Permits<'_, Sender<Ready>>),
         begun: &Begun,
         dialect: &Dialect,
         kept: &mut Option<Box<Connection>>,
@@ -208,7 +223,7 @@ impl Pump {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = self.attempt((settings, schemes), kept, &mut request, begun, limits) => outcome.map_err(Unmade::Shortage)?,
+            outcome = self.attempt((settings, schemes, permits), kept, &mut request, begun, limits) => outcome?,
             () = self.cut.made() => return Err(Unmade::CutOff),
         };
         Ok((outcome, request.into_headers(), url.into()))
@@ -217,21 +232,21 @@ impl Pump {
     /// Makes the attempt, with an access token where the webhook asks for one.
     async fn attempt(
         &self,
-        (settings, schemes): (&Settings, Schemes),
+        (settings, schemes, permits): (&Settings, Schemes, &Permits<'_, Sender<Ready>>),
         kept: &mut Option<Box<Connection>>,
         request: &mut Request<'_>,
         begun: &Begun,
         limits: attempt::Limits<'_>,
-    ) -> Result<Outcome, Shortage> {
+    ) -> Result<Outcome, Unmade> {
         let Settings { connector, guard, .. } = settings;
-        let egress = begun.endpoint.definition.settings.egress.as_deref();
-        match egress.and_then(Egress::client_credentials) {
-            None => attempt(connector, kept, request, limits).await,
+        match token_of(&begun.endpoint) {
+            None => attempt(connector, kept, request, limits).await.map_err(Unmade::Shortage),
             Some(credentials) => {
                 let way = request.way.clone();
                 let asking = Asking { tenant: begun.endpoint.tenant_no, credentials, connector, way: &way, guard, schemes };
                 // The future is boxed since few webhooks need so much state.
-                Box::pin(attempt_authorized(connector, kept, request, limits, (&self.tokens, asking))).await
+                let made = Box::pin(attempt_authorized(connector, kept, request, limits, (&self.tokens, asking, permits))).await;
+                made.map_err(Unmade::Shortage)?.ok_or(Unmade::Paced)
             }
         }
     }
@@ -312,6 +327,11 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
         Err(panic) => Poll::Ready(Err(panic)),
     })
     .await
+}
+
+/// What a webhook's access tokens are asked for with, if its attempts show one.
+fn token_of(endpoint: &Endpoint) -> Option<&ClientCredentials> {
+    endpoint.definition.settings.egress.as_deref()?.client_credentials()
 }
 
 /// The headers of an attempt as the log keeps them: without what is secret in them for the dialect or the webhook.

@@ -15,7 +15,7 @@ impl<W> Queues<W> {
                 WebhookState::Removed { .. } | WebhookState::Deleted { .. } => self.clear(endpoint.no, true),
             }
         }
-        committed.repaced.iter().for_each(|no| self.repace(*no));
+        committed.repaced.iter().for_each(|no| self.change_rate(*no));
         committed.dropped.iter().for_each(|dropped| self.drop_waiting(dropped));
         let changed = |key: DeliveryKey| {
             committed.state_changes.iter().any(|endpoint| endpoint.no == key.endpoint)

@@ -48,7 +48,10 @@ pub(super) struct Queue<W> {
     pub(super) refill_requested: bool,
     pub(super) deleted: bool,
     pub(super) in_ring: bool,
+    /// How much of the rate limit the starts have used up.
     pub(super) pace: Pace,
+    /// How much of it the requests that left have used up.
+    pub(super) sent: Pace,
     /// When the rate limit lets the next attempt start, while the endpoint waits for that and not in the ring.
     pub(super) paced_until: Option<Instant>,
     pub(super) idle: Vec<Idle<W>>,
@@ -74,6 +77,7 @@ impl<W> Default for Queue<W> {
             deleted: false,
             in_ring: false,
             pace: Pace::default(),
+            sent: Pace::default(),
             paced_until: None,
             idle: Vec::new(),
             live: None,
@@ -110,7 +114,7 @@ impl<W> Queue<W> {
     }
 
     pub(super) fn is_forgettable(&self) -> bool {
-        let remembers = (self.slow || self.pace.is_used()) && !self.deleted;
+        let remembers = (self.slow || self.pace.is_used() || self.sent.is_used()) && !self.deleted;
         let remembers = remembers || self.on_disk || self.in_ring || self.paced_until.is_some();
         self.is_empty() && self.running.is_empty() && self.idle.is_empty() && !remembers
     }
@@ -128,6 +132,14 @@ impl<W> Queue<W> {
     /// How often an attempt may start. `None`: as often as there is a slot.
     pub(super) fn rate_limit(&self) -> Option<Rate> {
         self.live.as_ref()?.rate_limit()
+    }
+
+    /// Forgets what of the rate limit is free again at `now`, if nothing waits.
+    pub(super) fn forget_paces(&mut self, now: Instant) {
+        if self.is_empty() {
+            self.pace.forget(now);
+            self.sent.forget(now);
+        }
     }
 
     /// Whether neither the endpoint's limit of slots nor an old attempt keeps it from a further slot.

@@ -6,8 +6,11 @@
 //!
 //! A permit is no object: [`Pace`] is the generic cell rate algorithm, which keeps one moment for each endpoint. An endpoint that
 //! waits for its next permit is not in the ring and has no slot for it, so it holds nobody up and is not held back by this relay.
+//!
+//! An endpoint has two paces. One is of the starts, which keeps deliveries from slots that they could not use. The other is of the
+//! requests as they leave, since an attempt may wait for other things after its start, and may send a second request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Queues;
 use crate::domain::id::EndpointNo;
@@ -42,6 +45,11 @@ impl Pace {
         self.whole_at = self.whole_at.and_then(|at| at.checked_sub(rate.interval()));
     }
 
+    /// Gives no permit before another pace does.
+    fn keep_behind(&mut self, other: Self) {
+        self.whole_at = self.whole_at.max(other.whole_at);
+    }
+
     /// Forgets what is over at `now`.
     pub(super) fn forget(&mut self, now: Instant) {
         self.whole_at = self.whole_at.filter(|at| *at > now);
@@ -72,8 +80,16 @@ impl<W> Queues<W> {
         }
     }
 
-    /// Lets an endpoint whose rate limit changed take its turn at once, which finds when its next attempt may start by the new one.
-    pub(super) fn repace(&mut self, no: EndpointNo) {
+    /// Lets an endpoint whose rate limit changed go by the new one at once: what was sent before does not count.
+    pub(super) fn change_rate(&mut self, no: EndpointNo) {
+        if let Some(queue) = self.endpoints.get_mut(&no) {
+            queue.sent = Pace::default();
+            self.repace(no);
+        }
+    }
+
+    /// Lets an endpoint that waits for a permit take its turn at once, which finds when its next attempt may start.
+    fn repace(&mut self, no: EndpointNo) {
         let Some(queue) = self.endpoints.get_mut(&no) else { return };
         if let Some(at) = queue.paced_until.take() {
             self.paced.remove(&(at, no));
@@ -88,6 +104,18 @@ impl<W> Queues<W> {
             queue.pace.give_back(rate);
             self.repace(no);
         }
+    }
+
+    /// Takes the permit of a request of this endpoint, and returns when the request may leave. `None` when that is later than
+    /// `patience` from now; then no permit is taken, and the endpoint's next attempt starts when there is one.
+    pub(crate) fn permit(&mut self, no: EndpointNo, now: Instant, patience: Duration) -> Option<Instant> {
+        let Some(queue) = self.endpoints.get_mut(&no) else { return Some(now) };
+        let Some(rate) = queue.rate_limit() else { return Some(now) };
+        let at = queue.sent.next_at(rate).map_or(now, |at| at.max(now));
+        let permitted = (at <= now + patience).then_some(at);
+        permitted.inspect(|at| queue.sent.spend(rate, *at));
+        queue.pace.keep_behind(queue.sent);
+        permitted
     }
 
     /// Whether an endpoint's rate limit lets an attempt start. Otherwise it waits among the paced ones until it does.
@@ -110,7 +138,6 @@ const SLICE: usize = 1_024;
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
 
     use super::super::{HealthSignal, Limits};
     use super::*;
@@ -232,6 +259,53 @@ mod tests {
         assert_eq!(next.key, key(1, 2));
         assert!(queues.finish(next.key, HealthSignal::Good, now).is_none());
         assert_eq!((queues.start(now).is_none(), queues.wakes_at()), (true, Some(now + Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn requests_that_waited_leave_no_faster_than_the_rate() {
+        let (mut queues, live, began) = (queues(), Arc::new(Live::default()), clock::steady());
+        limit(&live, Some("10/s"));
+        (0..40).for_each(|event| queues.push(Ready::of(key(1, event), Lane::Due, began, &live)));
+        let (patience, mut now) = (Duration::from_secs(1), began);
+        while queues.in_flight() < 16 {
+            queues.wake(now);
+            while queues.start(now).is_some() {}
+            now = queues.wakes_at().unwrap_or(now);
+        }
+        let now = began + Duration::from_secs(5);
+        let mut leave = || queues.permit(EndpointNo(1), now, patience).map(|at| at.duration_since(now).as_millis());
+        let left: Vec<_> = (0..21).map(|_| leave()).collect();
+        let expected: Vec<_> = [Some(0); 9].into_iter().chain((0..=10).map(|tenth| Some(tenth * 100))).chain([None]).collect();
+        assert_eq!(left, expected);
+        assert!(queues.finish(key(1, 0), HealthSignal::Good, now).is_none(), "the next attempt would have no permit");
+        assert!(queues.wakes_at() > Some(now));
+    }
+
+    #[test]
+    fn a_second_request_of_an_attempt_uses_a_permit_up() {
+        let (mut queues, live, now) = (queues(), Arc::new(Live::default()), clock::steady());
+        limit(&live, Some("2/s"));
+        (1..=2).for_each(|event| queues.push(Ready::of(key(1, event), Lane::Due, now, &live)));
+        assert!(queues.start(now).is_some());
+        let patience = Duration::from_secs(1);
+        assert_eq!([(); 2].map(|()| queues.permit(EndpointNo(1), now, patience)), [Some(now); 2]);
+        assert!(queues.finish(key(1, 1), HealthSignal::Good, now).is_none());
+        assert_eq!(queues.wakes_at(), Some(now + Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn a_request_without_a_permit_soon_takes_none() {
+        let (mut queues, live, now) = (queues(), Arc::new(Live::default()), clock::steady());
+        limit(&live, Some("1/h"));
+        queues.push(Ready::of(key(1, 1), Lane::Due, now, &live));
+        let patience = Duration::from_secs(1);
+        let permit = |queues: &mut Queues<u32>, now| queues.permit(EndpointNo(1), now, patience);
+        assert_eq!([(); 3].map(|()| permit(&mut queues, now)), [Some(now), None, None]);
+        let later = now + Duration::from_secs(3_600);
+        assert_eq!(permit(&mut queues, later), Some(later));
+        limit(&live, Some("10/s"));
+        queues.take_over(Committed { repaced: vec![EndpointNo(1)], ..Committed::default() });
+        assert_eq!(permit(&mut queues, later), Some(later), "a faster rate counts at once");
     }
 
     #[test]

@@ -111,6 +111,39 @@ async fn after_a_401_the_token_is_had_anew_and_the_attempt_goes_on() {
 }
 
 #[tokio::test]
+async fn attempts_that_waited_for_a_token_keep_the_rate_limit() {
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let acme = service.acme();
+    receiver.script("/token", [granted("t-1", 3600).after(Duration::from_secs(2))]);
+    let more = json!({ "auth": oauth2(&receiver, json!({})), "rate_limit": "5/s", "concurrency": 16 });
+    subscribe(&acme, &receiver.url("/a"), more).await;
+    let lines: String = (0..14).map(|number| json!({ "type": "a", "data": number }).to_string() + "\n").collect();
+    acme.publish_lines(&lines).await;
+    let sent = receiver.wait_for("/a", 14, WITHIN).await;
+    let spread = sent[13].at - sent[0].at;
+    assert!(spread >= Duration::from_millis(1_700), "5 at once, and 9 behind them: {spread:?}");
+    for event in acme.get("/v1/deliveries").await.expect(200)["data"].as_array().expect("a list") {
+        assert_eq!(event["attempts"], 1, "waiting costs no attempt: {event}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_with_a_new_token_counts_for_the_rate_limit() {
+    let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
+    let acme = service.acme();
+    receiver.script("/token", [granted("t", 3600)]);
+    receiver.script("/a", [Reply::status(401)]);
+    let more = json!({ "auth": oauth2(&receiver, json!({})), "rate_limit": "4/s" });
+    subscribe(&acme, &receiver.url("/a"), more).await;
+    for _ in 0..4 {
+        acme.publish_new("a").await;
+    }
+    let sent = receiver.wait_for("/a", 8, WITHIN).await;
+    let spread = sent[7].at - sent[0].at;
+    assert!(spread >= Duration::from_millis(900), "4 at once, and 4 behind them: {spread:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_cannot_be_had_is_a_failed_attempt_of_its_own_class() {
     let (service, receiver) = (Service::start(&Config::retrying(&[])).await, Receiver::start().await);
     let acme = service.acme();
