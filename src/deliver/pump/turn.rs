@@ -154,7 +154,7 @@ impl Pump {
         };
         let dialect = self.store.dialect(&begun.endpoint.provider);
         let permits = Permits { queues: &self.queues, live: ready.permit.live(), no: ready.key.endpoint };
-        if token_of(&begun.endpoint).is_none() {
+        if token_of(&begun.endpoint, &dialect).is_none() {
             permits.take().await.ok_or(Unmade::Paced)?;
         }
         ready.permit.release();
@@ -223,7 +223,7 @@ impl Pump {
         };
         let outcome = tokio::select! {
             biased;
-            outcome = self.attempt((settings, schemes, permits), kept, &mut request, begun, limits) => outcome?,
+            outcome = self.attempt((settings, schemes, permits), kept, &mut request, (begun, dialect), limits) => outcome?,
             () = self.cut.made() => return Err(Unmade::CutOff),
         };
         Ok((outcome, request.into_headers(), url.into()))
@@ -235,11 +235,11 @@ impl Pump {
         (settings, schemes, permits): (&Settings, Schemes, &Permits<'_, Sender<Ready>>),
         kept: &mut Option<Box<Connection>>,
         request: &mut Request<'_>,
-        begun: &Begun,
+        (begun, dialect): (&Begun, &Dialect),
         limits: attempt::Limits<'_>,
     ) -> Result<Outcome, Unmade> {
         let Settings { connector, guard, .. } = settings;
-        match token_of(&begun.endpoint) {
+        match token_of(&begun.endpoint, dialect) {
             None => attempt(connector, kept, request, limits).await.map_err(Unmade::Shortage),
             Some(credentials) => {
                 let way = request.way.clone();
@@ -330,8 +330,8 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Sen
 }
 
 /// What a webhook's access tokens are asked for with, if its attempts show one.
-fn token_of(endpoint: &Endpoint) -> Option<&ClientCredentials> {
-    endpoint.definition.settings.egress.as_deref()?.client_credentials()
+fn token_of<'e>(endpoint: &'e Endpoint, dialect: &Dialect) -> Option<&'e ClientCredentials> {
+    endpoint.definition.settings.egress.as_deref()?.client_credentials(dialect)
 }
 
 /// The headers of an attempt as the log keeps them: without what is secret in them for the dialect or the webhook.

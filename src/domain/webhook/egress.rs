@@ -121,10 +121,12 @@ impl Egress {
         headers.into_iter().chain(auth).chain(tls).chain(proxy).chain(is_operators).collect()
     }
 
-    /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it, and credentials of `auth` stand
-    /// in the place of an `Authorization` among the headers.
+    /// Adds the headers of an attempt. A header that the dialect sends stays as the dialect has it, also an `Authorization`: the receiver
+    /// verifies the signature by it. Else credentials of `auth` stand in the place of an `Authorization` among the headers.
     pub(crate) fn add_to(&self, headers: &mut Headers) {
-        if let Some(authorization) = self.auth.as_ref().and_then(Auth::authorization) {
+        if let Some(authorization) = self.auth.as_ref().and_then(Auth::authorization)
+            && headers.get(AUTHORIZATION).is_none()
+        {
             headers.push(AUTHORIZATION, authorization.expose());
         }
         self.headers.add_to(headers, self.auth.is_some());
@@ -137,10 +139,11 @@ impl Egress {
         both.then(|| (HEADERS, reason()))
     }
 
-    /// What a token is asked for with, if an authorization server gives the token of each attempt.
-    pub(crate) fn client_credentials(&self) -> Option<&ClientCredentials> {
+    /// What a token is asked for with, if an authorization server gives the token of each attempt. A dialect that sends an
+    /// `Authorization` itself has no use for a token.
+    pub(crate) fn client_credentials(&self, dialect: &Dialect) -> Option<&ClientCredentials> {
         match &self.auth {
-            Some(Auth::OAuth2(credentials)) => Some(credentials),
+            Some(Auth::OAuth2(credentials)) if !auth::is_sent_by(dialect) => Some(credentials),
             _ => None,
         }
     }
@@ -181,6 +184,7 @@ pub(super) fn is_part(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::dialect::tests::dialect;
 
     fn egress(parts: &[(&str, &str)]) -> Egress {
         let put = |egress: Option<Arc<Egress>>, (name, json): &(&str, &str)| {
@@ -202,11 +206,14 @@ mod tests {
         let both = egress(&[headers, (AUTH, r#"{"type":"bearer","token":"t"}"#)]);
         assert_eq!(sent(&both), ["authorization: Bearer t", "X-A: b"]);
         assert!(both.contradiction().is_some_and(|(name, _)| name == HEADERS));
+        let mut signed: Headers = [("Authorization", "of the dialect")].into_iter().collect();
+        both.add_to(&mut signed);
+        assert_eq!(signed.iter().collect::<Vec<_>>(), [("Authorization", "of the dialect"), ("X-A", "b")]);
         let oauth2 = r#"{"type":"oauth2","token_url":"https://a.test/","client_id":"i","client_secret":"s"}"#;
         let asked = egress(&[headers, (AUTH, oauth2)]);
         assert_eq!(sent(&asked), ["X-A: b"], "the token is not there yet");
         assert!(asked.hides("Authorization") && asked.hides("x-a") && !asked.hides("x-b"));
-        assert!(asked.client_credentials().is_some() && both.client_credentials().is_none());
+        assert!(asked.client_credentials(&dialect()).is_some() && both.client_credentials(&dialect()).is_none());
     }
 
     #[test]

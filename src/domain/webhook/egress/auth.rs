@@ -81,10 +81,14 @@ impl Auth {
 
     /// Refuses the credentials when the dialect sends credentials of its own.
     pub(super) fn conflicts(&self, dialect: &Dialect) -> Vec<Refusal> {
-        let is_taken = HeaderName::parse(AUTHORIZATION).is_ok_and(|name| dialect.sends(&name));
         let reason = || format!("sets {AUTHORIZATION}, a header that the dialect {} sends itself", dialect.name);
-        is_taken.then(|| Refusal::new("", reason())).into_iter().collect()
+        is_sent_by(dialect).then(|| Refusal::new("", reason())).into_iter().collect()
     }
+}
+
+/// Whether the dialect sends an `Authorization` itself.
+pub(super) fn is_sent_by(dialect: &Dialect) -> bool {
+    HeaderName::parse(AUTHORIZATION).is_ok_and(|name| dialect.sends(&name))
 }
 
 /// The value of `Authorization` for a user name and a password (RFC 7617 section 2).

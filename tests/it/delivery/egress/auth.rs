@@ -111,6 +111,30 @@ async fn after_a_401_the_token_is_had_anew_and_the_attempt_goes_on() {
 }
 
 #[tokio::test]
+async fn a_dialect_that_comes_later_keeps_its_own_authorization() {
+    let receiver = Receiver::start().await;
+    let signed = "extends = \"standard\"\n[dialect.signed.signature]\nheader = \"Authorization\"\n";
+    let of_dialect = |name: &str| {
+        let config = Config::bare().dialect("quick", "extends = \"standard\"\n", &["1h"]).dialect("signed", signed, &["1h"]);
+        config.provider("shop", name).tenant("acme")
+    };
+    let service = Service::start(&of_dialect("quick")).await;
+    let acme = service.acme();
+    receiver.script("/token", [granted("t-1", 3600)]);
+    subscribe(&acme, &receiver.url("/basic"), json!({ "auth": { "type": "bearer", "token": "of-the-webhook" } })).await;
+    subscribe(&acme, &receiver.url("/oauth2"), json!({ "auth": oauth2(&receiver, json!({})) })).await;
+    of_dialect("signed").write(service.folder());
+    service.cli(&["reload"]).expect(0);
+    acme.publish_new("a").await;
+    for path in ["/basic", "/oauth2"] {
+        let sent = receiver.wait_for(path, 1, WITHIN).await.remove(0);
+        let shown: Vec<_> = sent.headers.iter().filter(|(name, _)| name == "authorization").map(|(_, value)| value).collect();
+        assert!(matches!(&shown[..], [signature] if signature.starts_with("v1,")), "{path}: {shown:?}");
+    }
+    assert_eq!(receiver.received("/token").len(), 0, "a token would be asked for in vain");
+}
+
+#[tokio::test]
 async fn attempts_that_waited_for_a_token_keep_the_rate_limit() {
     let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
     let acme = service.acme();
