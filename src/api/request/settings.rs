@@ -21,6 +21,8 @@ use crate::domain::resource::Resource;
 use crate::domain::schema::Validate;
 use crate::domain::text::nearest::nearest;
 use crate::domain::time::Timestamp;
+use crate::domain::webhook::effective::Defaults;
+use crate::domain::webhook::egress::ByProxy;
 use crate::domain::webhook::endpoint::Endpoint;
 use crate::domain::webhook::target::{Guard, Schemes};
 use crate::store::{Described, Tenants};
@@ -42,8 +44,8 @@ pub(crate) struct Settings {
     pub(crate) metrics_allow: Vec<IpNet>,
     /// `[storage] max_bytes`.
     pub(crate) store_bytes_max: u64,
-    /// `[delivery] in_flight_per_endpoint`.
-    pub(crate) per_endpoint: usize,
+    /// What counts for every webhook that says nothing else.
+    pub(crate) defaults: Defaults,
     /// How long an old secret signs beside a new one.
     pub(crate) rotation_overlap: Duration,
     /// Judges the literal addresses of new URLs.
@@ -98,7 +100,10 @@ impl Settings {
             dangers: Dangers::of(config),
             metrics_allow: config.server.metrics_allow.clone(),
             store_bytes_max: config.storage.max_bytes.bytes(),
-            per_endpoint: config.delivery.in_flight_per_endpoint,
+            defaults: Defaults {
+                per_endpoint: config.delivery.in_flight_per_endpoint,
+                has_proxy: matches!(config.delivery.proxy.as_deref(), Some(ByProxy::Through(_))),
+            },
             rotation_overlap: config.delivery.rotation_overlap,
             sites: Sites::new(config, guard.own.first().copied().unwrap_or(config.server.listen)),
             guard,
@@ -322,7 +327,7 @@ pub(crate) mod fixture {
             dangers: Dangers::default(),
             metrics_allow: Vec::new(),
             store_bytes_max: u64::MAX,
-            per_endpoint: 16,
+            defaults: Defaults { per_endpoint: 16, has_proxy: false },
             rotation_overlap: Duration::from_secs(86_400),
             guard: Guard::default(),
             sites: Sites::default(),

@@ -106,8 +106,13 @@ impl Egress {
         let headers = (!self.headers.is_empty()).then(|| Member { name: HEADERS, json: self.headers.masked_json().into() });
         let auth = self.auth.as_ref().map(|auth| Member { name: AUTH, json: auth.masked_json().into() });
         let tls = self.tls.as_ref().map(|tls| Member { name: TLS, json: tls.masked_json().into() });
-        let proxy = self.proxy.as_ref().map(|proxy| Member { name: PROXY, json: quoted(&proxy.text(true)).into() });
+        let proxy = self.masked_proxy_json().map(|json| Member { name: PROXY, json: json.into() });
         headers.into_iter().chain(auth).chain(tls).chain(proxy).collect()
+    }
+
+    /// The proxy that is set, or `none`, as JSON with a masked password.
+    pub(super) fn masked_proxy_json(&self) -> Option<String> {
+        self.proxy.as_ref().map(|proxy| quoted(&proxy.text(true)))
     }
 
     /// The parts that are set, each as JSON that [`Part::read`] reads.

@@ -105,9 +105,9 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Reply, Problem> {
         }
     };
     let next = next.as_ref().map(cursor::encode);
-    let per_endpoint = context.settings.per_endpoint;
+    let defaults = context.settings.defaults;
     let print = move |view: &WebhookView, into: &mut Vec<u8>| {
-        document::write(&shown(Shown { view, secret: None, expand, per_endpoint }, &dialect, is_tenant), into);
+        document::write(&shown(Shown { view, secret: None, expand, defaults }, &dialect, is_tenant), into);
         Ok(())
     };
     let rows = Listed::found(found, next, |view| cursor::encode(&view.endpoint.no), print);
@@ -237,7 +237,7 @@ async fn with_secret(
 ) -> Reply {
     let (dialect, view, is_tenant) = (context.dialect_of(endpoint), context.view(endpoint).await, context.caller.is_tenant());
     let Members(mut members) =
-        shown(Shown { view: &view, secret, expand, per_endpoint: context.settings.per_endpoint }, &dialect, is_tenant);
+        shown(Shown { view: &view, secret, expand, defaults: context.settings.defaults }, &dialect, is_tenant);
     more.into_iter().for_each(|member| members.push(member));
     context::document(status, &dialect, &Members(members))
 }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::expand::Expand;
 use crate::api::document::webhook::{Member, Webhook, WebhookStatus};
 use crate::domain::dialect::{Dialect, WebhookField};
-use crate::domain::webhook::effective::effective_json;
+use crate::domain::webhook::effective::{Defaults, effective_json};
 use crate::domain::webhook::endpoint::{Endpoint, Owner, WebhookState};
 use crate::domain::webhook::secret::Secret;
 use crate::store::WebhookView;
@@ -21,8 +21,8 @@ pub(in crate::api) struct Shown<'a> {
     pub(in crate::api) secret: Option<&'a Secret>,
     /// Whether the settings are shown although the dialect leaves them out.
     pub(in crate::api) expand: Expand,
-    /// How many attempts the config lets each webhook have at once.
-    pub(in crate::api) per_endpoint: usize,
+    /// What counts where the webhook says nothing.
+    pub(in crate::api) defaults: Defaults,
 }
 
 impl<'a> Shown<'a> {
@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
     fn settings(self, dialect: &Dialect) -> Vec<(&'static str, Member<'a>)> {
         let settings = &self.view.endpoint.definition.settings;
         let members = settings.members().into_iter().map(|one| (one.name, one.json.into_owned()));
-        let all = members.chain([("effective", effective_json(settings, dialect, self.per_endpoint))]);
+        let all = members.chain([("effective", effective_json(settings, dialect, self.defaults))]);
         all.filter_map(|(name, json)| Some((name, Member::Json(RawValue::from_string(json).ok()?)))).collect()
     }
 

@@ -52,8 +52,10 @@ async fn the_config_names_a_proxy_for_all_and_a_webhook_goes_without() {
     let service =
         Service::start_with(&config, &[("HTTP_PROXY", "http://127.0.0.1:9"), ("http_proxy", "http://127.0.0.1:9")]).await;
     let acme = service.acme();
-    subscribe(&acme, &receiver.url("/through"), json!({})).await;
-    subscribe(&acme, &receiver.url("/straight"), json!({ "proxy": "none" })).await;
+    let through = subscribe(&acme, &receiver.url("/through"), json!({})).await;
+    assert_eq!(through["effective"]["proxy"], json!({ "value": "set by the operator", "origin": "default" }));
+    let straight = subscribe(&acme, &receiver.url("/straight"), json!({ "proxy": "none" })).await;
+    assert_eq!(straight["effective"]["proxy"], json!({ "value": "none", "origin": "webhook" }));
     let event = text(&acme.publish(&json!({ "type": "a", "data": 1 })).await.expect(202)["id"]);
     receiver.wait_for("/straight", 1, WITHIN).await;
     crate::harness::eventually("both succeed", WITHIN, || async {
