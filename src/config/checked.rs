@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) places: Places,
     /// The files that were read, in their order.
     pub(crate) files: Vec<PathBuf>,
+    /// Those of the files that hold credentials and that everyone can read.
+    pub(crate) exposed: Vec<PathBuf>,
 }
 
 /// `[server]`: where the relay is reached.

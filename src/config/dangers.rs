@@ -1,6 +1,7 @@
 //! Warnings about a config that is valid and may still harm. `check`, the start and `status` tell them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -18,6 +19,8 @@ pub(crate) struct Dangers {
     /// The address of a listener without TLS that is not loopback.
     in_the_clear: Option<SocketAddr>,
     certificate: Option<Validity>,
+    /// The files of the config that hold credentials and that everyone can read.
+    exposed: Vec<PathBuf>,
 }
 
 /// The time from which and until which a certificate is valid (RFC 5280 section 4.1.2.5).
@@ -35,6 +38,7 @@ impl Dangers {
             everywhere: config.delivery.allow_private.iter().filter(|net| net.prefix_len() == 0).copied().collect(),
             in_the_clear: (tls.is_none() && !listen.ip().is_loopback()).then_some(listen),
             certificate: tls.and_then(validity),
+            exposed: config.exposed.clone(),
         }
     }
 
@@ -44,10 +48,17 @@ impl Dangers {
         let net = |net: &IpNet| format!("[delivery] allow_private = {net} opens every private address to every webhook");
         let listen =
             |listen| format!("[server] listen = {listen} takes keys and events in the clear: it has no tls_cert and tls_key");
+        let exposed = |file: &PathBuf| {
+            let file = file.display();
+            format!(
+                "{file} holds headers or credentials of webhooks and everyone can read it: chmod 0640 {file}, or name a file by {{ file = \"PATH\" }}"
+            )
+        };
         let mut warnings: Vec<String> = self.http.then_some(http).into_iter().collect();
         warnings.extend(self.everywhere.iter().map(net));
         warnings.extend(self.in_the_clear.map(listen));
         warnings.extend(self.certificate.and_then(|validity| validity.warning(now)));
+        warnings.extend(self.exposed.iter().map(exposed));
         warnings
     }
 }
@@ -116,6 +127,30 @@ mod tests {
         assert!(said("2026-03-02T12:00:00Z").contains("ends in 29 d, at 2026-04-01T00:00:00Z"));
         assert!(said("2026-04-01T00:00:00Z").contains("ended at 2026-04-01T00:00:00Z"));
         assert!(said("2025-12-31T23:59:59Z").contains("valid from 2026-01-01T00:00:00Z on, and not yet"));
+    }
+
+    #[test]
+    fn credentials_in_a_config_that_everyone_can_read_are_told_of() {
+        let webhook = |line: &str| format!("[[webhook]]\nname = \"w\"\nurl = \"https://a.test/\"\nevents = [\"*\"]\n{line}\n");
+        for (line, is_told) in [
+            ("", false),
+            ("headers = { X-Key = \"sesame\" }", true),
+            ("headers = { X-Key = { file = \"keys/secret\" } }", false),
+            ("auth = { type = \"basic\", username = \"u\", password = \"sesame\" }", true),
+            ("auth = { type = \"bearer\", token = { file = \"keys/secret\" } }", false),
+            ("proxy = \"http://u:sesame@proxy.test:1\"", true),
+            ("proxy = \"http://proxy.test:1\"", false),
+            ("[delivery]\nproxy = \"http://u:sesame@proxy.test:1\"", true),
+        ] {
+            let folder = Folder::new("");
+            folder.write("keys/secret", "sesame", 0o600);
+            for (mode, is_open) in [(0o644, true), (0o640, false), (0o600, false)] {
+                folder.write("hookwheel.toml", webhook(line), mode);
+                let said = Dangers::of(&folder.load().expect(line)).warnings(Timestamp::EPOCH).join("|");
+                assert_eq!(said.contains("everyone can read it"), is_told && is_open, "{line}, {mode:o}: {said}");
+                assert!(!said.contains("sesame"), "{said}");
+            }
+        }
     }
 
     #[test]

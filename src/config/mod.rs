@@ -66,7 +66,7 @@ where
 }
 
 fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
-    let Gathered { mut root, files, complete } = gathered;
+    let Gathered { mut root, files, exposed, complete } = gathered;
     let places = Places::new(&root);
     let mut settings = Vec::new();
     let server = table::settings::server(section("server", &mut root, said, faults, &mut settings));
@@ -79,7 +79,7 @@ fn check(gathered: Gathered, said: &[Said], faults: &mut Faults) -> Config {
     let mut owners = Owners { judge: &judge, keys: Keys::default(), faults };
     let (operator, providers) = (owners.operator(&mut root), owners.providers(&mut root));
     root.finish(faults);
-    Config { server, storage, delivery, operator, providers, dialects: judge.dialects, settings, places, files }
+    Config { server, storage, delivery, operator, providers, dialects: judge.dialects, settings, places, files, exposed }
 }
 
 /// Takes one of the three tables of single values, with what stands over it.

@@ -18,7 +18,7 @@ use crate::domain::units::duration_text;
 pub(crate) fn schema() -> Value {
     let mut faults = Faults::recording();
     let root = document::parse(Path::new("hookwheel.toml"), EVERY_TABLE, &mut faults).unwrap_or_default();
-    let gathered = Gathered { root, files: Vec::new(), complete: true };
+    let gathered = Gathered { root, ..Gathered::nothing() };
     let config = super::check(gathered, &[], &mut faults);
     let book = Book { asked: faults.asked(), defaults: &config.settings };
     let mut schema = book.table("");

@@ -7,7 +7,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::document::{Entry, Source, Table, Value, parse};
-use super::files::{self, Unreadable, made_in, shown};
+use super::files::{self, Contents, Unreadable, made_in, shown};
+use super::inline::holds_credentials;
+use super::secret_file::OTHERS_READ;
 use crate::config::fault::{Faults, Location, Placed, Remedy};
 use crate::domain::units::Size;
 
@@ -16,6 +18,8 @@ use crate::domain::units::Size;
 pub(crate) struct Gathered {
     pub(crate) root: Table,
     pub(crate) files: Vec<PathBuf>,
+    /// Those of the files that hold credentials and that everyone can read.
+    pub(crate) exposed: Vec<PathBuf>,
     /// Whether every file could be read. Only then a name that no file defines is surely wrong.
     pub(crate) complete: bool,
 }
@@ -35,7 +39,12 @@ pub(crate) fn gather(main: &Path, faults: &mut Faults) -> Gathered {
     gathered.complete &= beside.is_some();
     for path in std::iter::once(main.to_owned()).chain(beside.unwrap_or_default()) {
         match read(&path, faults) {
-            Some(table) => join(&mut gathered.root, table, faults),
+            Some((table, mode)) => {
+                if mode & OTHERS_READ != 0 && holds_credentials(&table) {
+                    gathered.exposed.push(path.clone());
+                }
+                join(&mut gathered.root, table, faults);
+            }
             None => gathered.complete = false,
         }
         gathered.files.push(path);
@@ -66,9 +75,13 @@ fn is_config(path: &Path) -> bool {
     !hidden && path.extension() == Some(OsStr::new("toml"))
 }
 
-fn read(path: &Path, faults: &mut Faults) -> Option<Table> {
+/// The content of a file, with its permissions.
+fn read(path: &Path, faults: &mut Faults) -> Option<(Table, u32)> {
     match files::read(path, FILE_MAX) {
-        Ok(contents) => text(path, contents.bytes, faults).and_then(|text| parse(path, &text, faults)),
+        Ok(Contents { bytes, mode }) => {
+            let table = text(path, bytes, faults).and_then(|text| parse(path, &text, faults));
+            table.map(|table| (table, mode))
+        }
         Err(error) => {
             faults.add(&Location::file(path), format!("cannot read the config: {error}"), error.remedy(path, example(path)));
             None

@@ -3,6 +3,7 @@
 pub(crate) mod document;
 pub(crate) mod files;
 pub(crate) mod gather;
+mod inline;
 pub(crate) mod layers;
 pub(crate) mod pem;
 pub(crate) mod places;

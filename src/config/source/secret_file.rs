@@ -121,7 +121,8 @@ const CREDENTIAL_FILE_MAX: Size = Size::kib(64);
 
 const GROUP_READ: u32 = 0o040;
 const GROUP_WRITE: u32 = 0o020;
-const OTHERS_READ: u32 = 0o004;
+/// The bit of a file's mode that lets everyone read it.
+pub(super) const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 
 #[cfg(test)]
