@@ -33,7 +33,7 @@ const STAYS: usize = 1;
 #[test]
 fn a_tenant_that_is_deleted_through_crashes_leaves_nothing_and_takes_nothing_of_others() {
     let lives: usize = (0..SEEDS).map(|seed| Stage::new(seed).play()).sum();
-    assert!(lives > 3 * SEEDS as usize, "{lives} lives are too few crashes");
+    assert!(lives as u64 > 3 * SEEDS, "{lives} lives are too few crashes");
 }
 
 struct Stage {
@@ -220,7 +220,7 @@ impl Stage {
         }
         let events = self.store().health().events;
         let expected = self.events.get(&STAYS).map_or(0, BTreeSet::len);
-        assert_eq!(events as usize, expected, "seed {seed}: events that are kept");
+        assert_eq!(events, expected as u64, "seed {seed}: events that are kept");
         self.look_at_kept(STAYS);
     }
 

@@ -49,8 +49,8 @@ impl Whose {
     /// Fails when the provider does not exist, and when an operator names a tenant that nobody knows, since an empty list would
     /// hide that the name is misspelt.
     pub(crate) fn check(self, context: &Context<'_>) -> Result<Self, Problem> {
-        let called = |(provider, tenant): (&Box<str>, &Box<str>)| context.api.store.tenant_called(provider, tenant);
-        let tenant = self.provider.as_ref().zip(self.tenant.as_ref()).map(called);
+        let named = self.provider.as_deref().zip(self.tenant.as_deref());
+        let tenant = named.map(|(provider, tenant)| context.api.store.tenant_called(provider, tenant));
         let this = Self { tenant, ..self };
         let named = this.provider.as_deref().filter(|name| *name != OPERATOR_PROVIDER);
         if let (Some(provider), Rank::Operator) = (named, context.caller.rank) {

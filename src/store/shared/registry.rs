@@ -249,10 +249,10 @@ impl Registry {
     /// Makes the list of a provider's uids anew.
     fn list_uids(&mut self, provider: &str) {
         let Some(tenants) = self.tenants.get(provider) else { return };
-        let uid = |(id, no): (&Box<str>, &TenantNo)| Some((Box::from(self.tenant_uids.get(no)?.as_str()), id.clone()));
+        let uid = |id: &str, no: &TenantNo| Some((Box::from(self.tenant_uids.get(no)?.as_str()), Box::from(id)));
         let ids: HashMap<Box<str>, Box<str>> = match self.tenant_uids.is_empty() {
             true => HashMap::new(),
-            false => tenants.iter().filter_map(uid).filter(|(uid, _)| !tenants.contains_key(uid)).collect(),
+            false => tenants.iter().filter_map(|(id, no)| uid(id, no)).filter(|(uid, _)| !tenants.contains_key(uid)).collect(),
         };
         let known = self.described.entry(provider.into()).or_default();
         if known.ids != ids {

@@ -26,7 +26,7 @@ impl LoginLink {
             true => out.line(answer.text()?)?,
             false => {
                 out.line(&url)?;
-                out.note(&format!("it works once, until {expires_at}"));
+                out.note(format!("it works once, until {expires_at}"));
             }
         }
         Ok(Exit::Ok)

@@ -115,7 +115,10 @@ impl Shown<'_> {
             Seen::Event(kind, data) => self.event(kind, data),
             Seen::Open if self.out.json => self.out.line(json!({ "type": "ready" })),
             Seen::Open if is_first => Ok(()),
-            Seen::Open => Ok(self.out.note("connected again; what passed meanwhile follows")),
+            Seen::Open => {
+                self.out.note("connected again; what passed meanwhile follows");
+                Ok(())
+            }
             Seen::Broke(error) => {
                 self.out.note(format!("{error}; connecting again"));
                 if self.out.json { self.out.line(json!({ "type": "reconnecting" })) } else { Ok(()) }

@@ -234,7 +234,7 @@ impl Ring {
         }
         let first = usize::try_from((place.row + 1).saturating_sub(self.first())).unwrap_or(usize::MAX);
         let behind = || self.rows.range(first.min(self.rows.len())..).take(READ_MAX);
-        let last = behind().last().map(|row| row.place);
+        let last = behind().next_back().map(|row| row.place);
         let is_end = last.unwrap_or(*place).row == self.newest;
         let rows = behind().filter(|row| row.is_in(scope)).cloned().collect();
         Some(Found { rows, last, end: is_end.then(|| self.end(scope)) })
@@ -300,7 +300,7 @@ mod tests {
         let mut endpoint = endpoint(&["*"]);
         endpoint.tenant = self::tenant(tenant).tenant;
         let delivery = Delivery::published(key, QueuePosition::Backlog(number));
-        let (event_id, kind) = ("evt_1".into(), if number % 2 == 0 { "a.even".into() } else { "a.odd".into() });
+        let (event_id, kind) = ("evt_1".into(), if number.is_multiple_of(2) { "a.even".into() } else { "a.odd".into() });
         Arc::new(View { delivery, event_id, kind, endpoint: Arc::new(endpoint), status: Status::Pending, error: None })
     }
 

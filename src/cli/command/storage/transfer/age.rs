@@ -58,7 +58,7 @@ impl<W: Write> Sealing<W> {
         let wrapped = STANDARD_NO_PAD.encode(wrapped.map_err(|_| Error::Header)?);
         let head = format!("{MAGIC}\n-> scrypt {} {WORK}\n{wrapped}\n---", STANDARD_NO_PAD.encode(salt));
         let tag = STANDARD_NO_PAD.encode(mac(&derived(&*file_key, &[], b"header")[..], &[head.as_bytes()]));
-        write!(to, "{head} {tag}\n")?;
+        writeln!(to, "{head} {tag}")?;
         to.write_all(&nonce)?;
         Ok(Self { to, stream: Stream::new(&*file_key, &nonce), plain: Zeroizing::new(Vec::with_capacity(CHUNK)) })
     }
