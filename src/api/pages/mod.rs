@@ -1,8 +1,8 @@
 //! The dashboard: pages for a browser, by the same calls and with the same rights as the API.
 //!
 //! ```text
-//!  host known? ─▶ page known? ─▶ form of our own? ─▶ session ─▶ its key still valid? ─▶ token of the form ─▶ may it? ─▶ page
-//!     421            404, 405         403            sign-in        sign-in                  403               403
+//!  host known? ─▶ page known? ─▶ form of our own? ─▶ form read ─▶ session ─▶ its key still valid? ─▶ token of the form ─▶ may it? ─▶ page
+//!     421            404, 405         403             413, 415     sign-in        sign-in                  403               403
 //! ```
 //!
 //! **What changes something** is a form, and each is carried out as the call of the API that does the same: with its rights, rates, bounds and
@@ -25,8 +25,8 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use http::Method;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 
 use super::Api;
@@ -49,7 +49,7 @@ use visit::{Parameters, Visit};
 /// A request for a page, of a browser that called the service by a known name.
 struct Asked<'a> {
     api: &'a Api,
-    settings: &'a Settings,
+    settings: Arc<Settings>,
     way: Way,
     slot: &'a Arc<Slot>,
     head: &'a Parts,
@@ -72,39 +72,46 @@ pub(in crate::api) async fn answer(api: &Api, way: Way, slot: &Arc<Slot>, head: 
     let Some(site) = guard::host(head).and_then(|host| settings.sites.visited(host)) else {
         return html::unknown_host(theme);
     };
-    let asked = Asked { api, settings: &settings, way, slot, head, site, theme };
+    let asked = Asked { api, settings, way, slot, head, site, theme };
     asked.answer(body).await.unwrap_or_else(|problem| html::outside(theme, &problem))
 }
 
 impl Asked<'_> {
-    async fn answer(&self, body: &mut Incoming) -> Result<Reply, Problem> {
+    /// Reads the form before it asks who sends it, since a form may take minutes to come, and a session or a key may end meanwhile.
+    async fn answer(mut self, body: &mut Incoming) -> Result<Reply, Problem> {
         let (page, id) = self.api.pages.find(&self.head.method, self.head.uri.path())?;
         if self.head.method == Method::POST && !guard::is_own_form(&self.head.headers, &self.site) {
             return Err(Problem::Forbidden(FOREIGN.into()));
         }
+        let form = if self.head.method == Method::POST { form::read(&self, body).await? } else { Form::default() };
+        self.settings = self.api.settings.borrow().clone();
         match page.name {
             Name::Root => Ok(html::see_other("/ui/")),
             Name::Asset => html::asset(id),
-            Name::SignIn => Ok(sign_in::show(self)),
-            Name::TrySignIn => sign_in::with_key(self, &self.form(body).await?).await,
-            Name::UseLink => sign_in::by_link(self),
-            _ => self.signed_in(page, id, body).await,
+            Name::SignIn => Ok(sign_in::show(&self)),
+            Name::TrySignIn => sign_in::with_key(&self, &form).await,
+            Name::UseLink => sign_in::by_link(&self),
+            _ => self.signed_in(page, id, form).await,
         }
     }
 
-    /// Answers somebody who is signed in, and leads anybody else to where one signs in.
-    async fn signed_in(&self, page: Page, id: &str, body: &mut Incoming) -> Result<Reply, Problem> {
+    /// Answers somebody who is signed in, and leads anybody else to where one signs in. To sign out needs no more than the session.
+    async fn signed_in(&self, page: Page, id: &str, form: Form) -> Result<Reply, Problem> {
         let Some(found) = self.session()? else { return Ok(self.to_sign_in()) };
         let parameters = Parameters::read(self.head.uri.query());
-        let caller = match self.caller(&found.session, parameters.scope.as_deref()).await {
+        let visit = Visit::new(self, &found, &parameters, id, form);
+        if page.name == Name::SignOut && visit.is_of_session() {
+            return Ok(visit.sign_out());
+        }
+        let viewer = match self.viewer(&found.session).await {
             Err(Problem::NoKey(_)) => {
                 self.api.sessions.close(&found.cookie);
                 return Ok(self.to_sign_in());
             }
-            caller => caller,
+            viewer => viewer?,
         };
-        let form = if self.head.method == Method::POST { self.form(body).await? } else { Form::default() };
-        let mut reply = Visit::new(self, &found, &parameters, id, form).answer(page, caller).await;
+        let caller = self.caller(&found.session, &viewer, parameters.scope.as_deref());
+        let mut reply = visit.answer(page, &viewer, caller).await;
         if found.is_new {
             html::set_session(&mut reply, &found.cookie, &self.site);
         }
@@ -125,28 +132,33 @@ impl Asked<'_> {
         Ok(Some(Found { cookie, session, is_new: true }))
     }
 
-    /// On whose behalf a session acts, for the tenants of its scope. Fails when its key was revoked or has expired.
-    async fn caller(&self, session: &Session, scope: Option<&str>) -> Result<Caller, Problem> {
+    /// Who a session belongs to, whatever the request names. Fails when its key was revoked or has expired.
+    async fn viewer(&self, session: &Session) -> Result<Caller, Problem> {
         self.api.store.catch_up().await?;
-        let headers = visit::named(TARGET, scope)?;
-        let keys = self.keys();
-        let caller = match session.by {
-            By::Key(hash) => keys.caller_by(&hash, &headers),
-            By::Link(_) => keys.caller(Entrance::Admin, &headers, || true),
-            By::Dev => keys.caller(Entrance::Dev, &headers, || true),
-        }?;
-        self.slot.show(|| Group::Party(self.api.party(&caller))).map_err(|_| Problem::Unavailable(CROWDED))?;
+        self.acting(session, &HeaderMap::new())
+    }
+
+    /// On whose behalf the viewer acts, for the tenants of a scope. Fails when the viewer asks too much, or may not look at those tenants.
+    fn caller(&self, session: &Session, viewer: &Caller, scope: Option<&str>) -> Result<Caller, Problem> {
+        self.slot.show(|| Group::Party(self.api.party(viewer))).map_err(|_| Problem::Unavailable(CROWDED))?;
+        self.api.rate_limits.take_of_key(viewer.key.as_deref())?;
+        let caller = self.acting(session, &visit::named(TARGET, scope)?)?;
         let mut caller = Caller { provider: self.api.catalogues.provider(caller.provider, &self.api.store), ..caller };
         caller.resolve()?;
         Ok(caller)
     }
 
-    fn keys(&self) -> Keys<'_, impl Fn(&KeyHash) -> Option<Arc<Key>>> {
-        Keys { settings: self.settings, kept: |hash: &KeyHash| self.api.store.key(hash) }
+    fn acting(&self, session: &Session, headers: &HeaderMap) -> Result<Caller, Problem> {
+        let keys = self.keys();
+        match session.by {
+            By::Key(hash) => keys.caller_by(&hash, headers),
+            By::Link(_) => keys.caller(Entrance::Admin, headers, || true),
+            By::Dev => keys.caller(Entrance::Dev, headers, || true),
+        }
     }
 
-    async fn form(&self, body: &mut Incoming) -> Result<Form, Problem> {
-        form::read(self, body).await
+    fn keys(&self) -> Keys<'_, impl Fn(&KeyHash) -> Option<Arc<Key>>> {
+        Keys { settings: &self.settings, kept: |hash: &KeyHash| self.api.store.key(hash) }
     }
 
     /// The way to sign in, and from there back to the page that was asked for.

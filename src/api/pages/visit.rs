@@ -78,11 +78,12 @@ impl<'a> Visit<'a> {
         Self { asked, session: &found.session, cookie: &found.cookie, parameters, id, form }
     }
 
-    /// Answers the request; what is wrong is a page too.
-    pub(super) async fn answer(&self, page: Page, caller: Result<Caller, Problem>) -> Reply {
-        let known = caller.as_ref().ok().cloned();
-        let name = name(self.session.by, known.as_ref());
-        let viewer = self.viewer(&name, known.as_ref());
+    /// Answers the request; what is wrong is a page too. `known` is the viewer, whatever tenants the request names, and `caller` is the
+    /// viewer with those tenants.
+    pub(super) async fn answer(&self, page: Page, known: &Caller, caller: Result<Caller, Problem>) -> Reply {
+        let given = caller.as_ref().ok().and_then(|caller| self.scope_of(caller));
+        let name = name(self.session.by, known);
+        let viewer = self.viewer(&name, known, given.as_deref());
         match caller {
             Ok(caller) => self.page(page, &viewer, caller).await,
             Err(problem) => Err(problem),
@@ -90,16 +91,19 @@ impl<'a> Visit<'a> {
         .unwrap_or_else(|problem| html::within(&viewer, &problem))
     }
 
+    /// The tenants that the request names, by their ids. `None` when it names none.
+    fn scope_of(&self, caller: &Caller) -> Option<String> {
+        self.parameters.scope.as_ref().map(|_| format!("{}/{}", caller.provider.name, caller.tenant().unwrap_or("*")))
+    }
+
     async fn page(&self, page: Page, viewer: &Viewer<'_>, caller: Caller) -> Result<Reply, Problem> {
-        if self.asked.head.method == Method::POST && !self.session.sent(self.form.value("csrf")) {
+        if self.asked.head.method == Method::POST && !self.is_of_session() {
             return Err(Problem::Forbidden(OLD_FORM.into()));
         }
-        self.asked.api.rate_limits.take_of_key(caller.key.as_deref())?;
         caller.may(page.need.unwrap_or(Need::Operator), self.asked.way.entrance)?;
         let id = percent_decode_str(self.id).decode_utf8().map_err(|_| Problem::NotFound(Resource::Path))?;
         let context = self.context(caller, &id);
         match page.name {
-            Name::SignOut => Ok(self.sign_out()),
             Name::SetTheme => Ok(self.set_theme()),
             Name::Home => Ok(html::see_other(&viewer.links().to("/ui/deliveries", &[]))),
             Name::Deliveries => deliveries::show(self, viewer, &context).await,
@@ -129,7 +133,9 @@ impl<'a> Visit<'a> {
                 self.act(Call::DisableWebhook, context, &to).await
             }
             Name::TestWebhook => webhook::test(viewer, &context).await,
-            Name::Root | Name::Asset | Name::SignIn | Name::TrySignIn | Name::UseLink => Err(Problem::NotFound(Resource::Path)),
+            Name::Root | Name::Asset | Name::SignIn | Name::TrySignIn | Name::UseLink | Name::SignOut => {
+                Err(Problem::NotFound(Resource::Path))
+            }
         }
     }
 
@@ -140,11 +146,11 @@ impl<'a> Visit<'a> {
 
     /// The request as a call of the API reads it, without a body.
     fn context<'c>(&'c self, caller: Caller, id: &'c str) -> Context<'c> {
-        let Asked { api, settings, way, slot, head, .. } = *self.asked;
+        let Asked { api, way, slot, head, .. } = *self.asked;
         let user = if let By::Link(user) = self.session.by { user } else { way.user };
         Context {
             api,
-            settings,
+            settings: &self.asked.settings,
             call: Call::ListAllDeliveries,
             way: crate::api::request::entrance::Way { user, ..way },
             caller,
@@ -182,11 +188,17 @@ impl<'a> Visit<'a> {
         self.asked.api.sessions.take_unseen(self.cookie, webhook)
     }
 
-    fn sign_out(&self) -> Reply {
+    /// Signs the viewer out. It needs no right.
+    pub(super) fn sign_out(&self) -> Reply {
         self.asked.api.sessions.close(self.cookie);
         let mut reply = html::see_other("/ui/login");
         html::unset_session(&mut reply, &self.asked.site);
         reply
+    }
+
+    /// Whether the form carries the token of its session.
+    pub(super) fn is_of_session(&self) -> bool {
+        self.session.sent(self.form.value("csrf"))
     }
 
     fn set_theme(&self) -> Reply {
@@ -196,29 +208,29 @@ impl<'a> Visit<'a> {
         reply
     }
 
-    fn viewer<'v>(&'v self, name: &'v str, caller: Option<&'v Caller>) -> Viewer<'v> {
-        let scope = self.scope(caller);
+    fn viewer<'v>(&'v self, name: &'v str, known: &'v Caller, given: Option<&'v str>) -> Viewer<'v> {
+        let scope = self.scope(known, given);
         Viewer { name, theme: self.asked.theme, scope, csrf: &self.session.csrf, here: self.asked.here() }
     }
 
-    fn scope<'v>(&'v self, caller: Option<&'v Caller>) -> Scope<'v> {
-        let given = self.parameters.scope.as_deref();
-        match caller.map(|caller| (caller.rank, caller)) {
-            Some((Rank::Operator, _)) | None => {
+    /// What the viewer may choose from: by the viewer's rank alone, whatever the request names.
+    fn scope<'v>(&'v self, known: &'v Caller, given: Option<&'v str>) -> Scope<'v> {
+        match known.rank {
+            Rank::Operator => {
                 let mut providers: Vec<&str> = self.asked.settings.providers().map(|provider| &*provider.name).collect();
                 providers.sort_unstable();
                 providers.truncate(PROVIDERS_SHOWN);
                 Scope { given, only: None, providers }
             }
-            Some((Rank::Provider(_), caller)) => Scope { given, only: None, providers: vec![&caller.provider.name] },
-            Some((Rank::Tenant(_), caller)) => Scope { given: None, only: caller.tenant(), providers: Vec::new() },
+            Rank::Provider(_) => Scope { given, only: None, providers: vec![&known.provider.name] },
+            Rank::Tenant(_) => Scope { given: None, only: known.tenant(), providers: Vec::new() },
         }
     }
 }
 
 /// How somebody signed in, in words.
-fn name(by: By, caller: Option<&Caller>) -> String {
-    match (by, caller.and_then(|caller| caller.key.as_deref())) {
+fn name(by: By, known: &Caller) -> String {
+    match (by, known.key.as_deref()) {
         (By::Dev, _) => "dev".into(),
         (By::Link(Some(user)), _) => format!("operator, uid {user}"),
         (By::Link(None), _) => "operator".into(),

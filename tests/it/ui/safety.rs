@@ -1,8 +1,11 @@
 //! What is refused: forms of other sites, names of other hosts, and other tenants' things, on every path of the table of pages.
 
-use http::Method;
+use std::time::Duration;
 
-use super::browser::{Browser, OWN};
+use http::Method;
+use serde_json::json;
+
+use super::browser::{Browser, OWN, location};
 use crate::harness::api::{WITHIN, text};
 use crate::harness::config::{Config, OPERATOR};
 use crate::harness::receiver::Receiver;
@@ -107,6 +110,66 @@ async fn another_tenants_things_are_on_no_path() {
     }
     let own = Browser::signed_in(&service, "shop-bolt").await;
     assert!(own.page(&format!("/ui/deliveries/{delivery}")).await.contains("secret.thing"), "its own tenant sees it");
+}
+
+#[tokio::test]
+async fn who_may_not_look_is_named_no_provider_of_others() {
+    let service = Service::start(&Config::quick().provider("rival", "standard").tenant("rivals-tenant")).await;
+    let operator = Browser::signed_in(&service, OPERATOR).await;
+    assert!(operator.page("/ui/deliveries").await.contains("rival"), "an operator chooses among all providers");
+    let browser = Browser::signed_in(&service, "shop-acme").await;
+    for scope in ["any/thing", "shop/*", "x", "a/b/c", "%2F"] {
+        let answer = browser.get(&format!("/ui/deliveries?in={scope}")).await;
+        assert!([403, 422].contains(&answer.status), "{scope}: {}", answer.status);
+        assert!(!answer.text().contains("rival"), "{scope}: {}", answer.text());
+        assert!(!answer.text().contains("id=\"scope\""), "a tenant has nothing to choose: {scope}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_key_shows_nothing_whatever_the_page_names() {
+    let service = Service::start(&Config::quick()).await;
+    let (browser, key) = of_new_key(&service).await;
+    browser.page("/ui/deliveries").await;
+    service.admin().delete(&format!("/v1/admin/keys/{key}")).await.expect(204);
+    for scope in ["x", "any/thing", "shop/acme"] {
+        let answer = browser.get(&format!("/ui/deliveries?in={scope}")).await;
+        assert!(answer.status == 303 && location(&answer).starts_with("/ui/login"), "{scope}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_comes_after_its_key_was_revoked_does_nothing() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let (service, receiver) = (Service::start(&Config::quick()).await, Receiver::start().await);
+    let acme = service.acme();
+    let webhook = acme.subscribe(&receiver.url("/a"), &["*"]).await;
+    let (browser, key) = of_new_key(&service).await;
+    let body = format!("csrf={}", browser.csrf().await);
+    let head = format!(
+        "POST /ui/webhooks/{webhook}/disable HTTP/1.1\r\nhost: 127.0.0.1\r\norigin: {}\r\nconnection: close\r\ncookie: {}\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n",
+        OWN.1,
+        browser.cookie.clone().expect("a session"),
+        body.len(),
+    );
+    let (early, last) = body.split_at(body.len() - 1);
+    let mut stream = service.connect().await;
+    stream.write_all(format!("{head}{early}").as_bytes()).await.expect("sent");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    service.admin().delete(&format!("/v1/admin/keys/{key}")).await.expect(204);
+    stream.write_all(last.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.starts_with("HTTP/1.1 303") && answer.contains("location: /ui/login"), "{answer}");
+    assert_eq!(acme.get(&format!("/v1/webhooks/{webhook}")).await.expect(200)["status"], "active");
+}
+
+/// A browser of a key of `shop/acme` that was just made, and the id of that key.
+async fn of_new_key(service: &Service) -> (Browser, String) {
+    let new = json!({ "name": "viewer", "provider": "shop", "tenant": "acme", "scopes": ["read", "manage"] });
+    let key = service.admin().post("/v1/admin/keys", &new).await.expect(201);
+    (Browser::signed_in_with(service, key["key"].as_str().expect("a key")).await, text(&key["id"]))
 }
 
 #[tokio::test]
