@@ -11,7 +11,7 @@ pub(crate) struct Links<'a> {
 
 impl Links<'_> {
     /// The link to a page, by its path and the parameters that are not empty.
-    pub(crate) fn to(&self, path: &str, parameters: &[(&str, &str)]) -> String {
+    pub(crate) fn to(self, path: &str, parameters: &[(&str, &str)]) -> String {
         let scope = ("in", self.scope.unwrap_or_default());
         let given = parameters.iter().chain([&scope]).filter(|(_, value)| !value.is_empty());
         let mut link = path.to_owned();
@@ -25,7 +25,7 @@ impl Links<'_> {
     }
 
     /// The link to the page of one thing, by its id.
-    pub(crate) fn to_one(&self, folder: &str, id: &str) -> String {
+    pub(crate) fn to_one(self, folder: &str, id: &str) -> String {
         self.to(&format!("{folder}/{}", utf8_percent_encode(id, IN_PATH)), &[])
     }
 }

@@ -185,16 +185,16 @@ pub(crate) fn code(id: &str, label: &str, content: &Markup) -> Markup {
 
 /// Headers as they were sent, one a line, up to [`HEADERS_BYTES_MAX`].
 pub(crate) fn headers<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Markup {
-    let mut left = HEADERS_BYTES_MAX;
+    let begun = headers.scan(HEADERS_BYTES_MAX, |left, (name, value)| {
+        let shown = (*left > 0).then(|| (beginning(name, *left).0, beginning(value, *left)))?;
+        *left = left.saturating_sub(shown.0.len() + shown.1.0.len());
+        Some(shown)
+    });
     html! {
-        @for (name, value) in headers {
-            @let ((name, _), (value, cut)) = (beginning(name, left), beginning(value, left));
-            @if left > 0 {
-                span class="muted" { (Outside(name)) ":" } " " (Outside(value))
-                @if cut > 0 { span class="muted" { "… " (bytes(cut)) " more" } }
-                "\n"
-            }
-            @let _ = { left = left.saturating_sub(name.len() + value.len()); };
+        @for (name, (value, cut)) in begun {
+            span class="muted" { (Outside(name)) ":" } " " (Outside(value))
+            @if cut > 0 { span class="muted" { "… " (bytes(cut)) " more" } }
+            "\n"
         }
     }
 }

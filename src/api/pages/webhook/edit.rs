@@ -30,9 +30,8 @@ pub(in crate::api::pages) async fn new(visit: &Visit<'_>, viewer: &Viewer<'_>, c
             choose::tenant(viewer, "/ui/webhooks/new", "Add webhook", "A webhook belongs to one tenant, and gets its events.");
         return visit.page_of(context, page).await;
     };
-    let typed = Typed { all: true, ..Typed::default() };
-    let dialect = context.dialect();
-    visit.page_of(context, show(viewer, &page(context, dialect, (&owned, None), typed, Vec::new()))).await
+    let form = page(context, context.dialect(), (&owned, None), Typed::default(), Vec::new());
+    visit.page_of(context, show(viewer, &form)).await
 }
 
 /// `POST /ui/webhooks/new`: leads to the page that shows the secret once.
