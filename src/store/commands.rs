@@ -290,8 +290,13 @@ impl Commands<'_> {
     }
 
     /// Takes over a webhook of another relay, in the place of the one that has its id here.
-    pub(crate) async fn import_webhook(self, no: Option<EndpointNo>, webhook: OldWebhook) -> Result<Arc<Endpoint>, Denied> {
-        self.webhook_op(WebhookOp::Import { no, webhook: Box::new(webhook) }).await
+    pub(crate) async fn import_webhook(
+        self,
+        no: Option<EndpointNo>,
+        webhook: OldWebhook,
+        redefine: impl FnOnce(&Definition) -> Definition + Send + 'static,
+    ) -> Result<Arc<Endpoint>, Denied> {
+        self.webhook_op(WebhookOp::Import { no, webhook: Box::new(webhook), redefine: Box::new(redefine) }).await
     }
 
     /// Takes the place of the backup under way, and looks whether a file can be written to `path` and has room there.

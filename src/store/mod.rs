@@ -65,6 +65,7 @@ pub(crate) use redb::medium::{Medium, Power, Surge};
 pub(crate) use redb::read::begin::{Begin, Begun};
 pub(crate) use redb::read::sizes::TableSize;
 pub(crate) use rules::event_types::{CATALOGUE_BYTES_MAX, EVENT_TYPES_MAX};
+pub(crate) use rules::webhooks::SECRETS_MAX;
 pub(crate) use shared::Health;
 use shared::Shared;
 #[cfg(test)]
@@ -124,6 +125,8 @@ pub(crate) enum Denied {
         "this webhook, or its tenant or provider, was taken out of the config file; put it back there and run `hookwheel reload`"
     )]
     Removed,
+    #[error("the webhook {0} is there already, of another tenant")]
+    OfOtherTenant(Box<str>),
     #[error("a webhook named `{0}` exists already")]
     NameTaken(Box<str>),
     #[error("`{name}` is the name of {id}, which was taken out of the config file; delete that one first")]
@@ -172,6 +175,8 @@ pub(crate) enum Denied {
     KeyInFile,
     #[error("the key that this key was to be made with was revoked")]
     KeyRevoked,
+    #[error("the key {0} was revoked here")]
+    KeyWasRevoked(Box<str>),
     #[error("keys of this provider have made {0} keys, which is the limit; revoke those that are not used")]
     TooManyKeys(usize),
     #[error(

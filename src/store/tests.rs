@@ -143,7 +143,7 @@ impl Lab {
             maker: Maker::NOT_KEPT,
             terms: Terms::default(),
         };
-        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by: None })).unwrap();
+        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by: None, is_imported: false })).unwrap();
         let event_type = EventType {
             name: "order.paid".into(),
             description: "paid".into(),

@@ -60,7 +60,7 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
     let key = Key { id, name, role, hash, created_at: now, maker, terms };
     let by = context.caller.key.as_ref().map(|key| key.hash);
     context.api.key_changes.take(&context.caller, clock::steady())?;
-    context.commands().add_key(NewKey { key: key.clone(), by }).await.map_err(denied)?;
+    context.commands().add_key(NewKey { key: key.clone(), by, is_imported: false }).await.map_err(denied)?;
     told::key_made(&context.caller, &key);
     Ok(Reply::document(StatusCode::CREATED, &document::NewKey { known: document(&key, None), key: text.to_string() }))
 }
@@ -305,8 +305,8 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// What a call that makes a key takes.
 const MEMBERS: &[&str] = &["name", "operator", "provider", "tenant", "scopes", "description", "expires_at", "rate_limit"];
 
-const NAME_CHARS_MAX: usize = 128;
-const DESCRIPTION_CHARS_MAX: usize = 1_024;
+pub(super) const NAME_CHARS_MAX: usize = 128;
+pub(super) const DESCRIPTION_CHARS_MAX: usize = 1_024;
 
 /// Ids of keys with one name that an answer lists.
 const TOLD_MAX: usize = 20;

@@ -228,6 +228,8 @@ fn kind_of_denial(denied: &Denied) -> ProblemType {
         | Denied::NothingPending
         | Denied::BeingPurged
         | Denied::KeyRevoked
+        | Denied::KeyWasRevoked(_)
+        | Denied::OfOtherTenant(_)
         | Denied::TenantDeleting(_)
         | Denied::DefaultTenant
         | Denied::ConnectionOpen(_) => ProblemType::WrongState,

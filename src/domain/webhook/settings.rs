@@ -198,6 +198,12 @@ impl WebhookSettings {
         self.egress.as_ref().and_then(|egress| egress.contradiction())
     }
 
+    /// These settings with the credentials of others in the place of their own.
+    pub(crate) fn with_credentials_of(&self, other: &Self) -> Arc<Self> {
+        let changed = Self { egress: other.egress.clone(), ..self.clone() };
+        if changed == Self::default() { Self::none() } else { Arc::new(changed) }
+    }
+
     /// The names of the settings that differ between two webhooks, in the order of [`NAMES`].
     pub(crate) fn differences(&self, other: &Self) -> Vec<&'static str> {
         let (mine, theirs) = (self.kept(), other.kept());

@@ -123,10 +123,12 @@ pub(in crate::store) enum WebhookOp {
         secret: Secret,
         overlap: Duration,
     },
-    /// Takes over a webhook of another relay, in the place of the one that has its id here. `None`: there is none.
+    /// Takes over a webhook of another relay. One that has its id here stands, and only gets the definition that `redefine` makes.
+    /// `None`: there is none.
     Import {
         no: Option<EndpointNo>,
         webhook: Box<OldWebhook>,
+        redefine: Redefine,
     },
 }
 
@@ -152,6 +154,8 @@ pub(crate) struct NewKey {
     pub(crate) key: Key,
     /// The key that makes it.
     pub(crate) by: Option<KeyHash>,
+    /// Whether it comes from another relay: then it brings back no revoked key and no tenant.
+    pub(crate) is_imported: bool,
 }
 
 /// A webhook to be made.
@@ -170,7 +174,7 @@ pub(crate) struct NewWebhook {
     pub(crate) restores: bool,
 }
 
-/// A webhook of another relay, with its id and what became of it there.
+/// A webhook of another relay, with its id and what became of it there: what one is that is new here.
 #[derive(Clone, Debug)]
 pub(crate) struct OldWebhook {
     pub(crate) id: Box<str>,
@@ -182,7 +186,7 @@ pub(crate) struct OldWebhook {
     /// Active, or disabled.
     pub(crate) state: WebhookState,
     pub(crate) failures: u32,
-    /// The secrets, the newest first. `None`: they are not known, so that a webhook that is there keeps its own.
+    /// The secrets, the newest first. `None`: they are not known.
     pub(crate) secrets: Option<Vec<LiveSecret>>,
     /// The secret of a new webhook whose secrets are not known. `None` where its dialect signs nothing.
     pub(crate) fresh_secret: Option<Secret>,

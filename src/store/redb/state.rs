@@ -58,6 +58,9 @@ pub(in crate::store) struct Memory {
     pub(in crate::store) connections_swept: Vec<u8>,
     /// The webhook after which the next sweep of tombstones goes on; 0: the first.
     pub(in crate::store) tombstones_swept: u32,
+    /// The ids of the webhooks that were deleted and whose tombstones were kept at the first import since the start, and of those
+    /// deleted since. `None` until then.
+    pub(in crate::store) buried: Option<HashSet<Box<str>>>,
     /// Webhooks that are being deleted and had no delivery which the tail of the index could name.
     pub(in crate::store) unlisted: HashSet<EndpointNo>,
     /// How often a slice of a job is done.

@@ -10,6 +10,10 @@ use crate::store::record::Listing;
 pub(in crate::store) struct Standing {
     /// Whether the key that it is made with was revoked: it may have left the config file just now.
     pub(in crate::store) is_maker_revoked: bool,
+    /// Whether an import brings the key.
+    pub(in crate::store) is_imported: bool,
+    /// Whether the key itself was revoked here.
+    pub(in crate::store) is_revoked: bool,
     /// What the config file says of the key's tenant; `None`: there is none of that name.
     pub(in crate::store) tenant: Option<Listing>,
     /// Kept keys that were made with keys of the key's provider.
@@ -22,8 +26,14 @@ pub(in crate::store) fn may_add(key: &Key, standing: Standing) -> Result<(), Den
     if standing.is_maker_revoked {
         return Err(Denied::KeyRevoked);
     }
+    if standing.is_imported && standing.is_revoked {
+        return Err(Denied::KeyWasRevoked(key.id.clone()));
+    }
     let Role::Tenant { tenant, .. } = &key.role else { return Ok(()) };
     tenants::may_make_for(tenant, standing.tenant)?;
+    if standing.is_imported {
+        tenants::may_import_for(tenant, standing.tenant)?;
+    }
     match (key.maker.is_provider(), standing.tenant) {
         (false, _) => Ok(()),
         (true, Some(Listing::Gone)) => Err(Denied::TenantRemoved(tenant.clone())),
@@ -41,7 +51,7 @@ mod tests {
     use crate::domain::access::{Maker, Scopes, Terms};
     use crate::domain::time::Timestamp;
 
-    const FREE: Standing = Standing { is_maker_revoked: false, tenant: None, made: 0 };
+    const FREE: Standing = Standing { is_maker_revoked: false, is_imported: false, is_revoked: false, tenant: None, made: 0 };
 
     fn key(maker: Maker, role: Role) -> Key {
         Key {
@@ -61,6 +71,18 @@ mod tests {
 
     fn by_provider() -> Key {
         key(Maker::Provider("key_p".into()), of_tenant())
+    }
+
+    #[test]
+    fn an_import_brings_back_no_revoked_key_and_no_tenant() {
+        let imported = Standing { is_imported: true, ..FREE };
+        let of_operator = key(Maker::Operator(None), of_tenant());
+        assert_eq!(may_add(&of_operator, imported), Ok(()));
+        let revoked = Standing { is_revoked: true, ..imported };
+        assert_eq!(may_add(&of_operator, revoked), Err(Denied::KeyWasRevoked(of_operator.id.clone())));
+        let gone = Standing { tenant: Some(Listing::Gone), ..imported };
+        assert_eq!(may_add(&of_operator, gone), Err(Denied::TenantRemoved("t1".into())));
+        assert_eq!(may_add(&of_operator, Standing { is_imported: false, ..gone }), Ok(()), "the operator restores it");
     }
 
     #[test]

@@ -73,6 +73,13 @@ pub(in crate::store) fn may_make_for(tenant: &str, listing: Option<Listing>) -> 
     if listing == Some(Listing::Deleting) { Err(Denied::TenantDeleting(tenant.into())) } else { Ok(()) }
 }
 
+/// Whether a key or a webhook of another relay may be taken over for a tenant: it brings no tenant back that was taken out of the config
+/// file.
+pub(in crate::store) fn may_import_for(tenant: &str, listing: Option<Listing>) -> Result<(), Denied> {
+    may_make_for(tenant, listing)?;
+    if listing == Some(Listing::Gone) { Err(Denied::TenantRemoved(tenant.into())) } else { Ok(()) }
+}
+
 /// Whether a tenant may be deleted. What the config file lists is the file's, and so are webhooks of a tenant that it does not list:
 /// those of the default tenant, which is always there. `listing` is what the file says of the tenant; `None`: there is none.
 pub(in crate::store) fn may_delete(listing: Option<Listing>, is_default: bool) -> Result<(), Denied> {

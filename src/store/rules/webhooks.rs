@@ -84,7 +84,7 @@ pub(in crate::store) fn may_create(new: &NewWebhook, standing: Standing<'_>) -> 
 pub(in crate::store) fn may_import(owned: &Owned, holders: Holders<'_>, listing: Option<Listing>) -> Result<(), Denied> {
     holders.of_name.map_or(Ok(()), |holder| Err(taken(holder)))?;
     holders.of_uid.map_or(Ok(()), |holder| Err(uid_taken(holder)))?;
-    tenants::may_make_for(&owned.tenant, listing)
+    tenants::may_import_for(&owned.tenant, listing)
 }
 
 /// A webhook of another relay, new here.
@@ -95,16 +95,28 @@ pub(in crate::store) fn imported(no: EndpointNo, tenant_no: TenantNo, old: OldWe
     Endpoint { changed_at, state, failures, secrets: secrets.unwrap_or(made.secrets), ..made }
 }
 
-/// The webhook with the id of one of another relay, made what that one is. `holders` are others of the tenant that have its name or uid.
+/// A webhook that stands, given the definition that an import brings for its id. Its state, its maker, its secrets and its credentials
+/// stay. `holders` are others of the tenant that have the name or uid of the definition.
+///
+/// Fails where the webhook is of another tenant, was deleted, or was taken out of the config file.
 pub(in crate::store) fn overwritten(
     endpoint: &Endpoint,
-    old: OldWebhook,
+    owned: &Owned,
+    definition: Definition,
     holders: Holders<'_>,
     now: Timestamp,
 ) -> Result<Endpoint, Denied> {
-    let changed = update(endpoint, old.definition, holders, now)?;
-    let secrets = old.secrets.unwrap_or_else(|| changed.secrets.clone());
-    Ok(Endpoint { state: old.state, failures: old.failures, owner: old.owner, secrets, ..changed })
+    if (&endpoint.provider, &endpoint.tenant) != (&owned.provider, &owned.tenant) {
+        return Err(Denied::OfOtherTenant(endpoint.id.clone()));
+    }
+    if endpoint.is_deleted() {
+        return Err(Denied::Deleted);
+    }
+    if endpoint.is_removed() {
+        return Err(Denied::Removed);
+    }
+    let settings = definition.settings.with_credentials_of(&endpoint.definition.settings);
+    update(endpoint, Definition { settings, ..definition }, holders, now)
 }
 
 /// A webhook whose tenant is deleted, also one that the config file owned and does not name any more.
@@ -236,7 +248,7 @@ fn there(endpoint: &Endpoint) -> Result<Endpoint, Denied> {
 }
 
 /// Live secrets of one webhook: each is a signature in the header of every attempt.
-const SECRETS_MAX: usize = 10;
+pub(crate) const SECRETS_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {
@@ -295,6 +307,34 @@ mod tests {
         let gone = Standing { holders: Holders::default(), tenant: Some(Listing::Gone), made: 0 };
         assert_eq!(may_create(&new(key("k"), 0), gone), Err(Denied::TenantRemoved("t1".into())));
         assert_eq!(may_create(&NewWebhook { restores: true, ..new(Owner::Operator, 0) }, gone), Ok(()));
+    }
+
+    #[test]
+    fn an_import_changes_no_state_and_no_secret_of_a_webhook_that_stands() {
+        let owned = Owned { provider: named("till").provider, tenant: named("till").tenant };
+        let auth = Setting::read("headers", r#"{"X-A":"b"}"#).expect("headers");
+        let mut stands = named("till").disabled(Why::Gone, NOW);
+        stands.secrets = vec![LiveSecret { secret: Secret::new("own"), until: None }];
+        stands.definition.settings = WebhookSettings::none().with(&[auth]);
+        let told = named("other").definition;
+        let taken = overwritten(&stands, &owned, told.clone(), Holders::default(), NOW).expect("it is theirs");
+        assert_eq!((taken.state, &taken.owner), (stands.state, &stands.owner));
+        assert_eq!(taken.secrets[0].secret.expose(), "own");
+        assert_eq!(taken.definition.name, told.name);
+        assert_eq!(taken.definition.settings, stands.definition.settings, "its credentials stay");
+        let denied = |webhook: &Endpoint, owned: &Owned| overwritten(webhook, owned, told.clone(), Holders::default(), NOW).err();
+        assert_eq!(denied(&stands.clone().deleted(NOW), &owned), Some(Denied::Deleted));
+        assert_eq!(denied(&stands.clone().removed(NOW), &owned), Some(Denied::Removed));
+        let other = Owned { tenant: "another".into(), ..owned };
+        assert_eq!(denied(&stands, &other), Some(Denied::OfOtherTenant(stands.id.clone())));
+    }
+
+    #[test]
+    fn an_import_brings_back_no_tenant_that_left_the_config_file() {
+        let owned = Owned { provider: "acme".into(), tenant: "t1".into() };
+        let import = |listing| may_import(&owned, Holders::default(), listing);
+        assert_eq!(import(Some(Listing::Gone)), Err(Denied::TenantRemoved("t1".into())));
+        assert_eq!([None, Some(Listing::Never), Some(Listing::Listed)].map(import), [Ok(()), Ok(()), Ok(())]);
     }
 
     #[test]

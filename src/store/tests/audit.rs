@@ -110,7 +110,7 @@ fn what_goes_or_comes_back_with_its_tenant_has_its_own_rows() {
     sync(vec![owned(), left()], None);
     let role = Role::Tenant { provider: "shop".into(), tenant: "left".into(), scopes: Scopes::ALL };
     let key = Key { role, ..key("key_left") };
-    lab.runtime.block_on(lab.store.by_test().add_key(NewKey { key, by: None })).unwrap();
+    lab.runtime.block_on(lab.store.by_test().add_key(NewKey { key, by: None, is_imported: false })).unwrap();
     lab.create_for(left(), "w", "*");
     let since = |count: usize| told(&lab.store).split_off(count);
     let count = told(&lab.store).len();
@@ -146,7 +146,7 @@ fn no_secret_reaches_the_audit_log_or_its_bytes() {
     lab.runtime.block_on(lab.store.by_test().rotate_secret(no, Secret::new(canary(2)), Duration::from_secs(60))).unwrap();
     let hash = *b"canary-canary-canary-canary-hash";
     let key = Key { hash, ..key("key_9") };
-    lab.runtime.block_on(lab.store.by_test().add_key(NewKey { key, by: None })).unwrap();
+    lab.runtime.block_on(lab.store.by_test().add_key(NewKey { key, by: None, is_imported: false })).unwrap();
     lab.runtime.block_on(lab.store.by_test().revoke_key("key_9")).unwrap();
     let file = FileWebhook { secret: Some(Secret::new(canary(3))), ..from_file(("signed", "*")) };
     let dialects = vec![("shop".into(), standard())];

@@ -108,7 +108,7 @@ fn a_key_whose_time_is_over_is_none() {
 
 impl Lab {
     fn add(&self, key: Key, by: Option<KeyHash>) -> Result<(), Denied> {
-        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by }))
+        self.runtime.block_on(self.store.by_test().add_key(NewKey { key, by, is_imported: false }))
     }
 }
 

@@ -136,7 +136,8 @@ async fn no_secret_is_seen_in_a_file_that_is_not_to_hold_any_nor_in_a_log() {
     assert_eq!((&webhook["status"], &webhook["headers"]), (&json!("disabled"), &Value::Null));
     fs::write(other.folder().join("p"), "correct horse\n").expect("written");
     let told = import(&other, &file, &["--passphrase-file", "p"]).expect(0).json();
-    assert_eq!(told["changed"], 2, "the secrets are what they were: {told}");
+    assert_eq!((&told["changed"], &told["added"]), (&json!(0), &json!(1)), "the key alone is new: {told}");
+    assert!(told.to_string().contains("never changes its secrets, headers"), "it says what stays: {told}");
     for path in [&plain, &file] {
         let mode = fs::metadata(path).expect("there").permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", path.display());
@@ -147,6 +148,38 @@ async fn no_secret_is_seen_in_a_file_that_is_not_to_hold_any_nor_in_a_log() {
     for log in [service.stderr(), other.stderr(), format!("{told}")] {
         words.iter().for_each(|word| assert!(!log.contains(word), "a log shows a secret"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_import_over_what_stands_changes_what_is_told_and_brings_nothing_back() {
+    let receiver = Receiver::start().await;
+    let (service, _) = lived(&receiver).await;
+    let (beta, admin) = (service.admin().with_header("hookwheel-tenant", TENANT), service.admin());
+    let good = service.cli(&["webhooks", "show", "good", "--tenant", TENANT, "--json"]).expect(0).json();
+    let path = format!("/v1/webhooks/{}", text(&good["id"]));
+    let good = beta.patch(&path, &json!({ "description": "first" })).await.expect(200);
+    let (plain, file) = (export(&service, "relay.ndjson"), sealed(&service, "relay.age", "correct horse"));
+    beta.patch(&path, &json!({ "description": "later", "status": "active" })).await.expect(200);
+    service.cli(&["webhooks", "rotate-secret", "good", "--tenant", TENANT]).expect(0);
+    service.cli(&["webhooks", "delete", "bad", "--tenant", TENANT]).expect(0);
+    service.cli(&["keys", "revoke", "ci"]).expect(0);
+    let secret = || service.cli(&["webhooks", "secret", "good", "--tenant", TENANT]).expect(0).stdout;
+    let before = secret();
+    for (file, more) in [(&plain, &[][..]), (&file, &["--passphrase-file", "passphrase"][..])] {
+        let told = import(&service, file, more).expect(1);
+        let told = told.json();
+        assert!(told["notes"].to_string().contains("was deleted here"), "{told}");
+        assert!(told["faults"].as_array().is_some_and(|faults| faults.iter().all(|fault| fault["kind"] == "delivery")), "{told}");
+        let now = service.cli(&["webhooks", "show", "good", "--tenant", TENANT, "--json"]).expect(0).json();
+        assert_eq!((&now["status"], &now["description"]), (&json!("active"), &good["description"]), "{now}");
+        assert_eq!(secret(), before);
+        let keys = admin.get("/v1/admin/keys").await.expect(200).to_string();
+        assert!(!keys.contains("\"ci\""), "the revoked key is there: {keys}");
+        beta.patch(&path, &json!({ "description": "later" })).await.expect(200);
+    }
+    beta.publish_new("a.z").await;
+    let sent = receiver.wait_for("/good", 3, WITHIN).await;
+    assert_eq!(sent[2].header("x-canary"), CANARY, "its headers stay");
 }
 
 /// A file with so many events of the default tenant.

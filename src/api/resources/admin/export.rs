@@ -142,11 +142,11 @@ impl Export<'_> {
     }
 }
 
-/// Whether a tenant has a line: what the config file lists is the file's, and the default tenant is always there.
+/// Whether a tenant has a line: what the config file lists, or listed, is the file's, and the default tenant is always there.
 fn is_told(tenant: &Tenant) -> bool {
     let is_default = (&*tenant.owned.provider, &*tenant.owned.tenant) == (DEFAULT_OWNER, DEFAULT_OWNER);
     let says_nothing = is_default && tenant.profile == Profile::default();
-    !tenant.is_from_file() && tenant.deletion.is_none() && !says_nothing
+    !tenant.is_from_file() && !tenant.has_left_file() && tenant.deletion.is_none() && !says_nothing
 }
 
 impl Place {

@@ -19,12 +19,14 @@ use crate::api::request::context::Context;
 use crate::api::request::params::Form;
 use crate::api::request::whose::Whose;
 use crate::api::resources::event_types;
+use crate::api::resources::keys::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX};
 use crate::api::resources::publish_batch::lines;
 use crate::api::response::problem::{Problem, STOPPING};
 use crate::api::response::reply::Reply;
 use crate::domain::access::{Key, KeyHash, Maker, Role, Scopes, Terms};
+use crate::domain::id::{has_own_form, is_name};
 use crate::domain::resource::Resource;
-use crate::store::{NewKey, NewTenant, Old, Taken};
+use crate::store::{Denied, NewKey, NewTenant, Old, Taken};
 
 /// Takes every line; one that is refused stops no other.
 pub(crate) async fn import(context: &Context<'_>) -> Result<Reply, Problem> {
@@ -169,8 +171,11 @@ impl Import<'_> {
         if kept.as_ref().is_some_and(|kept| kept.profile == profile && !kept.has_left_file()) {
             return Ok(done(Status::Left));
         }
-        let new = NewTenant { owned, profile, restores: true };
+        let new = NewTenant { owned, profile, restores: false };
         let described = self.context.commands().describe_tenant(new).await;
+        if matches!(described, Err(Denied::TenantRemoved(_))) {
+            return Ok(left(OUT_OF_FILE.into()));
+        }
         described.map_err(|denied| tenants::of_file(denied, self.context.settings))?;
         Ok(done(if kept.is_some() { Status::Changed } else { Status::Added }))
     }
@@ -186,8 +191,8 @@ impl Import<'_> {
             Some(kept) if records::key(kept) == line => Ok(done(Status::Left)),
             Some(kept) => Err(Problem::Conflict(format!("the key {} is there already, and is another one", kept.id))),
             None => {
-                self.context.commands().add_key(NewKey { key, by: None }).await?;
-                Ok(done(Status::Added))
+                let added = self.context.commands().add_key(NewKey { key, by: None, is_imported: true }).await;
+                kept_away(added.map(|()| done(Status::Added)))
             }
         }
     }
@@ -207,8 +212,18 @@ fn key_of(line: &export::Key) -> Refused<Key> {
         Scopes::parse(line.scopes.iter().map(String::as_str))
             .ok_or_else(|| Problem::field("/scopes", format!("is not a list of some of {}", Scopes::NAMES.join(", "))))
     };
+    if !(has_own_form(&line.id) && line.id.starts_with("key_")) {
+        return Err(Problem::field("/id", "is no id of a key: key_ and a ULID"));
+    }
+    if line.tenant.as_deref().is_some_and(|tenant| !is_name(tenant)) {
+        return Err(Problem::field("/tenant", "is not 1 to 64 of A-Za-z0-9_-"));
+    }
+    if line.name.chars().count() > NAME_CHARS_MAX || line.description.chars().count() > DESCRIPTION_CHARS_MAX {
+        return Err(Problem::field("/name", "or the description is longer than a key may have"));
+    }
     let role = match (&line.provider, &line.tenant) {
-        (None, _) => Role::Operator,
+        (None, None) => Role::Operator,
+        (None, Some(_)) => return Err(Problem::field("/provider", "is missing, and the key is of a tenant")),
         (Some(provider), None) => Role::Provider { provider: provider.as_str().into(), scopes: scopes()? },
         (Some(provider), Some(tenant)) => {
             Role::Tenant { provider: provider.as_str().into(), tenant: tenant.as_str().into(), scopes: scopes()? }
@@ -264,9 +279,26 @@ fn done(status: Status) -> Imported {
     Imported { status, detail: None, id: None }
 }
 
+/// What stays as it is here.
+fn left(detail: String) -> Imported {
+    Imported { status: Status::Left, detail: Some(detail), id: None }
+}
+
+/// What became of a line that would bring back what was put away here: it is left, and the answer says so.
+fn kept_away(result: Result<Imported, Denied>) -> Refused<Imported> {
+    match result {
+        Err(Denied::Deleted) => Ok(left("it was deleted here, and stays so".into())),
+        Err(Denied::KeyWasRevoked(_)) => Ok(left("it was revoked here, and stays so".into())),
+        Err(Denied::Removed | Denied::TenantRemoved(_)) => Ok(left(OUT_OF_FILE.into())),
+        result => Ok(result?),
+    }
+}
+
 fn refused(detail: String) -> Imported {
     Imported { status: Status::Refused, detail: Some(detail), id: None }
 }
+
+const OUT_OF_FILE: &str = "it, or its tenant or provider, was taken out of the config file here, and stays so";
 
 /// Parts of the history that one commit takes, and the bytes of their lines unless one alone has more.
 const TOGETHER: usize = 256;

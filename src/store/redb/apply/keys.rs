@@ -17,11 +17,11 @@ impl Batch<'_, '_> {
     /// Keeps a key, unless the one that it is made with is not valid any more: it may have left the config file just now.
     pub(in crate::store) fn add_key(
         &mut self,
-        NewKey { key, by: maker }: NewKey,
+        NewKey { key, by: maker, is_imported }: NewKey,
         by: &Origin,
     ) -> Result<Result<(), Denied>, Error> {
         let is_maker_revoked = maker.is_some_and(|hash| self.memory.revoked.contains(&hash));
-        if let Err(denied) = keys::may_add(&key, self.standing(&key, is_maker_revoked)) {
+        if let Err(denied) = keys::may_add(&key, Standing { is_maker_revoked, is_imported, ..self.standing(&key) }) {
             return Ok(Err(denied));
         }
         self.make_tenant_of(&key.role)?;
@@ -39,13 +39,15 @@ impl Batch<'_, '_> {
 
     /// What is known where a key is to be kept. Of the keys of this batch memory learns after the commit, so they count for every
     /// provider.
-    fn standing(&self, key: &Key, is_maker_revoked: bool) -> Standing {
+    fn standing(&self, key: &Key) -> Standing {
         let registry = self.shared.registry();
         let (tenant, made) = match &key.role {
             Role::Tenant { provider, tenant, .. } => (registry.listing_of(provider, tenant), registry.keys_made(provider)),
             Role::Operator | Role::Provider { .. } => (None, 0),
         };
-        Standing { is_maker_revoked, tenant, made: made + self.after.keys_made }
+        let is_revoked = self.memory.revoked.contains(&key.hash);
+        let made = made + self.after.keys_made;
+        Standing { is_maker_revoked: false, is_imported: false, is_revoked, tenant, made }
     }
 
     /// Writes down when keys were used last. A key that was revoked meanwhile has no row any more.

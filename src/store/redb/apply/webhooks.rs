@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use redb::ReadableTable;
 use tracing::{info, warn};
 
 use crate::domain::id::{EndpointNo, EventKey, TenantNo, webhook_id};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Definition, Endpoint, Owner, WebhookState, Why};
 use crate::domain::webhook::secret::Secret;
-use crate::store::error::Error;
+use crate::store::error::{Error, intact};
 use crate::store::message::audit::{FileChanges, Origin, shown};
 use crate::store::message::command::{DesiredState, FileWebhook, NewWebhook, OldWebhook, Redefine, WebhookOp};
 use crate::store::message::progress::Fact;
@@ -42,7 +43,7 @@ impl Batch<'_, '_> {
             WebhookOp::Enable(no) => self.change(no, |endpoint, _| webhooks::enable(endpoint)),
             WebhookOp::Disable(no) => self.change(no, webhooks::disable),
             WebhookOp::Delete(no) => self.change(no, webhooks::delete),
-            WebhookOp::Import { no, webhook } => self.import(no, *webhook),
+            WebhookOp::Import { no, webhook, redefine } => self.import(no, *webhook, redefine),
             WebhookOp::Rotate { no, secret, overlap } => {
                 let is_from_file = self.shared.secret_from_file(no);
                 self.change(no, |endpoint, now| webhooks::rotate(endpoint, secret, overlap, is_from_file, now))
@@ -142,6 +143,9 @@ impl Batch<'_, '_> {
         let mut bytes = Vec::new();
         record::write_endpoint(&endpoint, &self.shared.sealer, &mut bytes)?;
         self.tables.endpoint()?.insert(endpoint.no.0, &*bytes)?;
+        if endpoint.is_deleted() {
+            self.memory.buried.iter_mut().for_each(|buried| _ = buried.insert(endpoint.id.clone()));
+        }
         self.after.changed.insert(endpoint.no, endpoint.clone());
         self.follow_order(before.as_deref(), &endpoint)?;
         let Some(before) = before else { return Ok(()) };
@@ -234,15 +238,17 @@ impl Batch<'_, '_> {
         }
     }
 
-    fn import(&mut self, no: Option<EndpointNo>, old: OldWebhook) -> Answer {
+    fn import(&mut self, no: Option<EndpointNo>, old: OldWebhook, redefine: Redefine) -> Answer {
         let known = self.webhook_called(&old.id).map(|endpoint| endpoint.no).or(no);
-        let but = known.unwrap_or(EndpointNo(0));
-        let of_name = self.holder(&old.owned, &old.definition.name, but);
-        let of_uid = self.uid_holder(&old.owned, &old.definition, but);
-        let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
-        if let Some(known) = known {
-            return self.change(known, |endpoint, now| webhooks::overwritten(endpoint, old, holders, now));
+        if let Some(entry) = known.and_then(|no| self.entry(no)) {
+            return self.import_over(&entry.endpoint, &old.owned, redefine);
         }
+        if self.is_buried(&old.id)? {
+            return Ok(Err(Denied::Deleted));
+        }
+        let of_name = self.holder(&old.owned, &old.definition.name, EndpointNo(0));
+        let of_uid = self.uid_holder(&old.owned, &old.definition, EndpointNo(0));
+        let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
         let listing = self.shared.registry().listing_of(&old.owned.provider, &old.owned.tenant);
         if let Err(denied) = webhooks::may_import(&old.owned, holders, listing) {
             return Ok(Err(denied));
@@ -251,6 +257,30 @@ impl Batch<'_, '_> {
         self.memory.counters.last_endpoint += 1;
         let no = EndpointNo(self.memory.counters.last_endpoint);
         self.put_changed(webhooks::imported(no, tenant_no, old)).map(Ok)
+    }
+
+    /// Whether a webhook with this id was deleted here, as far as its tombstone is kept. The first question reads all tombstones.
+    fn is_buried(&mut self, id: &str) -> Result<bool, Error> {
+        if self.memory.buried.is_none() {
+            let mut buried = HashSet::new();
+            for row in self.tables.endpoint()?.range::<u32>(..)? {
+                let (no, value) = row?;
+                let read = record::read_endpoint(EndpointNo(no.value()), &self.shared.sealer, value.value());
+                let read = intact(Some(read))?;
+                buried.extend(read.filter(Endpoint::is_deleted).map(|endpoint| endpoint.id));
+            }
+            self.memory.buried = Some(buried);
+        }
+        Ok(self.memory.buried.as_ref().is_some_and(|buried| buried.contains(id)))
+    }
+
+    /// Gives a webhook that stands what an import tells of its definition.
+    fn import_over(&mut self, stands: &Endpoint, owned: &Owned, redefine: Redefine) -> Answer {
+        let definition = redefine(&stands.definition);
+        let of_name = self.holder(owned, &definition.name, stands.no);
+        let of_uid = self.uid_holder(owned, &definition, stands.no);
+        let holders = Holders { of_name: of_name.as_deref(), of_uid: of_uid.as_deref() };
+        self.change(stands.no, |endpoint, now| webhooks::overwritten(endpoint, owned, definition, holders, now))
     }
 
     fn count_made(&self, new: &NewWebhook) -> usize {

@@ -155,6 +155,7 @@ pub(in crate::store) fn read_memory(
         announced: false,
         connections_swept: Vec::new(),
         tombstones_swept: 0,
+        buried: None,
         unlisted: Default::default(),
         job_pace: Default::default(),
         relist_pace: Default::default(),

@@ -17,7 +17,7 @@ fn key(id: &str, byte: u8) -> NewKey {
     let role = Role::Tenant { provider: "shop".into(), tenant: "gone".into(), scopes: Scopes::ALL };
     let (maker, terms) = (Maker::NOT_KEPT, Terms::default());
     let key = Key { id: id.into(), name: "k".into(), role, hash: [byte; 32], created_at: clock::now(), maker, terms };
-    NewKey { key, by: None }
+    NewKey { key, by: None, is_imported: false }
 }
 
 /// A store in which `gone` has webhooks, a key, a connection, events of its own and of all tenants, some delivered, some failed, some

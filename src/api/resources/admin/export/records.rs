@@ -164,11 +164,12 @@ fn owner(owner: &Owner) -> WebhookOwner {
     }
 }
 
-/// What disabled a webhook, also where the config file stops it besides.
+/// What disabled a webhook. One that the config file stops is disabled for another relay too, which knows nothing of that file.
 fn disabled(state: WebhookState) -> Option<Disabled> {
     let (at, why) = match state {
         WebhookState::Disabled { at, why } | WebhookState::Removed { disabled: Some((at, why)), .. } => (at, why),
-        WebhookState::Active | WebhookState::Removed { disabled: None, .. } | WebhookState::Deleted { .. } => return None,
+        WebhookState::Removed { at, disabled: None } => (at, endpoint::Why::ByHand),
+        WebhookState::Active | WebhookState::Deleted { .. } => return None,
     };
     let why = match why {
         endpoint::Why::Failures(count) => Why::Failures(count),
@@ -281,3 +282,17 @@ fn as_written(json: &str) -> Box<RawValue> {
 
 /// A part of a webhook's settings that no caller gives.
 const IS_OPERATORS_PROXY: &str = "proxy.is_operators";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    #[test]
+    fn what_the_config_file_stops_is_disabled_in_an_export() {
+        let at = Timestamp::from_secs(5);
+        let told = disabled(WebhookState::Removed { at, disabled: None }).map(|told| told.why);
+        assert_eq!(told, Some(Why::ByHand));
+        assert_eq!(disabled(WebhookState::Active), None);
+    }
+}

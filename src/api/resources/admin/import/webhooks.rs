@@ -1,6 +1,6 @@
-//! Lines about webhooks: judged as those that are made, and put in the place of the one with the same id.
+//! Lines about webhooks: judged as those that are made, and of one that stands only what its line tells is changed.
 
-use super::{Refused, done};
+use super::{OUT_OF_FILE, Refused, done, kept_away};
 use crate::api::document::backup::export::{self, Imported, Status, WebhookOwner};
 use crate::api::random;
 use crate::api::request::auth::Rank;
@@ -14,7 +14,8 @@ use crate::domain::dialect::Dialect;
 use crate::domain::id::{has_own_form, is_name};
 use crate::domain::webhook::endpoint::{Definition, Endpoint, LiveSecret, Owner, WebhookState, Why};
 use crate::domain::webhook::pattern::Pattern;
-use crate::store::{OldWebhook, Owned};
+use crate::domain::webhook::settings::is_sealed;
+use crate::store::{OldWebhook, Owned, SECRETS_MAX};
 
 pub(super) async fn import(context: &Context<'_>, line: export::Webhook) -> Refused<Imported> {
     let provider = context.settings.known_provider(&line.provider)?.clone();
@@ -22,23 +23,50 @@ pub(super) async fn import(context: &Context<'_>, line: export::Webhook) -> Refu
     if line.owner == WebhookOwner::File {
         return of_file(context, &line);
     }
-    let known = context.api.store.webhook(&line.id);
-    let old = read(context, &provider.dialect, &line)?;
-    if known.as_ref().is_some_and(|known| (&known.provider, &known.tenant) != (&old.owned.provider, &old.owned.tenant)) {
-        return Err(Problem::Conflict(format!("the webhook {} is there already, of another tenant", line.id)));
+    let (old, given) = read(context, &provider.dialect, &line)?;
+    let redefine = move |before: &Definition| told(&given, before);
+    let Some(known) = context.api.store.webhook(&line.id) else {
+        let imported = context.commands().import_webhook(None, old, redefine).await;
+        let detail = line.secrets.is_none().then(|| left_to_do(&line));
+        return kept_away(imported.map(|_| Imported { detail, ..done(Status::Added) }));
+    };
+    let detail = stays(&known, &old, &line);
+    let is_of_another = (&known.provider, &known.tenant) != (&old.owned.provider, &old.owned.tenant);
+    if !is_of_another && redefine(&known.definition) == known.definition {
+        return Ok(Imported { detail, ..done(Status::Left) });
     }
-    if known.as_ref().is_some_and(|known| is_same(known, &old, &line)) {
-        return Ok(done(Status::Left));
+    let imported = context.commands().import_webhook(Some(known.no), old, redefine).await;
+    match kept_away(imported.map(|_| Imported { detail, ..done(Status::Changed) })) {
+        Err(Problem::Denied(denied)) => Err(context.denied(&known, denied)),
+        result => result,
     }
-    let (is_new, without_secrets) = (known.is_none(), line.secrets.is_none());
-    let no = known.as_ref().map(|known| known.no);
-    let imported = context.commands().import_webhook(no, old).await;
-    imported.map_err(|denied| match &known {
-        Some(known) => context.denied(known, denied),
-        None => denied.into(),
-    })?;
-    let status = if is_new { Status::Added } else { Status::Changed };
-    Ok(Imported { detail: (is_new && without_secrets).then(|| left_to_do(&line)), ..done(status) })
+}
+
+/// What the line tells, over what stands. Credentials stay, and so does what the line does not name.
+fn told(given: &Given, before: &Definition) -> Definition {
+    let after = given.clone().over(before);
+    let settings = after.settings.with_credentials_of(&before.settings);
+    Definition { settings, ..after }
+}
+
+/// What of a webhook that stands is otherwise in the file, and stays. `None`: nothing is.
+fn stays(known: &Endpoint, old: &OldWebhook, line: &export::Webhook) -> Option<String> {
+    let secrets = |all: &[LiveSecret]| all.iter().map(|held| (held.secret.clone(), held.until)).collect::<Vec<_>>();
+    let has_other_secrets = old.secrets.as_ref().is_some_and(|wanted| secrets(wanted) != secrets(&known.secrets));
+    let was_disabled = line.disabled.is_some();
+    let mut names: Vec<&str> = Vec::new();
+    if known.is_removed() {
+        return Some(OUT_OF_FILE.into());
+    }
+    if was_disabled == known.is_active() {
+        names.push("its state");
+    }
+    if has_other_secrets {
+        names.push("its secrets");
+    }
+    let is_sealed = |name: &&str| is_sealed(name) && !line.left_out.iter().any(|left_out| left_out == name);
+    names.extend(known.definition.settings.differences(&old.definition.settings).into_iter().filter(is_sealed));
+    (!names.is_empty()).then(|| format!("an import never changes {}: they stay as they are here", names.join(", ")))
 }
 
 /// What a person has to do about a webhook whose secrets are not in the file.
@@ -75,21 +103,7 @@ fn read_name(line: &export::Webhook) -> Refused<String> {
     Ok(form.text("name").unwrap_or_default().into_owned())
 }
 
-/// Whether a webhook is what its line says; of a line without secrets what is no secret.
-fn is_same(known: &Endpoint, old: &OldWebhook, line: &export::Webhook) -> bool {
-    let (is, wanted) = (&known.definition, &old.definition);
-    let same_words =
-        (&is.name, &is.description, &is.url, &is.events) == (&wanted.name, &wanted.description, &wanted.url, &wanted.events);
-    let differing = is.settings.differences(&wanted.settings);
-    let same_settings = differing.iter().all(|name| line.left_out.iter().any(|left_out| left_out == name));
-    let secrets = |all: &[LiveSecret]| all.iter().map(|held| (held.secret.clone(), held.until)).collect::<Vec<_>>();
-    let same_secrets = old.secrets.as_ref().is_none_or(|wanted| secrets(wanted) == secrets(&known.secrets));
-    // A webhook that came without its credentials was disabled by its import, or has got them since.
-    let same_state = !line.left_out.is_empty() || known.state == old.state;
-    same_words && same_settings && same_secrets && same_state && known.owner == old.owner
-}
-
-fn read(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Refused<OldWebhook> {
+fn read(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Refused<(OldWebhook, Given)> {
     if !(has_own_form(&line.id) && line.id.starts_with("wh_")) {
         return Err(Problem::field("/id", "is no id of a webhook: wh_ and a ULID"));
     }
@@ -102,10 +116,11 @@ fn read(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Ref
         None if !line.left_out.is_empty() => WebhookState::Disabled { at: context.api.store.now(), why: Why::ByHand },
         None => WebhookState::Active,
     };
-    Ok(OldWebhook {
+    let given = given(context, dialect, line)?;
+    let old = OldWebhook {
         id: line.id.as_str().into(),
         owned: Owned { provider: line.provider.as_str().into(), tenant: line.tenant.as_str().into() },
-        definition: definition(context, dialect, line)?,
+        definition: given.clone().whole(),
         owner: match &line.owner {
             WebhookOwner::File | WebhookOwner::Operator => Owner::Operator,
             WebhookOwner::Key(id) => Owner::Key(id.as_str().into()),
@@ -120,18 +135,19 @@ fn read(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Ref
             (None, Some(_)) => Some(dialect.api.secret_format.generate(&random::bytes()?)),
             _ => None,
         },
-    })
+    };
+    Ok((old, given))
 }
 
 /// What the line defines, judged as a webhook that is made; it may go on to subscribe to types that the catalogue lacks.
-fn definition(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Refused<Definition> {
+fn given(context: &Context<'_>, dialect: &Dialect, line: &export::Webhook) -> Refused<Given> {
     let mut form = Form::read(line.definition.get().as_bytes(), DEFINITION)?;
     let held: Vec<Pattern> = form.texts("events").iter().flatten().filter_map(|text| Pattern::parse(text).ok()).collect();
     let may_name_proxies = line.proxy_of_operator || line.owner == WebhookOwner::Operator;
     let rank = if may_name_proxies { Rank::Operator } else { Rank::Tenant(Scopes::ALL) };
     let given = Given::take(&mut form, Rules { rank, settings: context.settings, dialect, held: &held });
     form.finish()?;
-    Ok(given.whole())
+    Ok(given)
 }
 
 fn live(dialect: &Dialect, secrets: &[export::LiveSecret]) -> Refused<Vec<LiveSecret>> {
@@ -142,6 +158,7 @@ fn live(dialect: &Dialect, secrets: &[export::LiveSecret]) -> Refused<Vec<LiveSe
     };
     match secrets {
         [] if dialect.signature.is_some() => Err(Problem::field("/secrets", "is empty, and the dialect signs")),
+        many if many.len() > SECRETS_MAX => Err(Problem::field("/secrets", format!("are more than {SECRETS_MAX}"))),
         secrets => secrets.iter().enumerate().map(one).collect(),
     }
 }

@@ -21,8 +21,9 @@ use crate::cli::output::words::plain;
 
 /// Import FILE, which `hookwheel export` wrote, into the running service
 ///
-/// What is there already and equal is left, so an import that was broken off can be made again. Settings that differ are changed; events
-/// and deliveries never are. Imported deliveries are history: what had not ended fails as `imported`, and is sent again when you ask for
+/// What is there already and equal is left, so an import that was broken off can be made again. Plain settings that differ are changed;
+/// the state, secrets and credentials of a webhook that is there, events and deliveries never are, and nothing that was deleted or
+/// revoked here comes back. Imported deliveries are history: what had not ended fails as `imported`, and is sent again when you ask for
 /// it. A line that is refused is named, and stops no other.
 #[derive(Args, Debug)]
 pub(crate) struct Import {
