@@ -258,8 +258,10 @@ fn read<T: DeserializeOwned>(line: &[u8]) -> Refused<T> {
 
 /// A message of the JSON reader without what it quotes of the JSON, which may be a secret.
 fn without_texts(message: &str) -> String {
-    let quoted = message.split('"').enumerate().map(|(index, part)| if index % 2 == 0 { part } else { "\"…\"" });
-    quoted.collect()
+    let quotes = |text: &str| text.find('"').zip(text.rfind('"'));
+    // A text of the JSON may have quotes of its own, so all between the first and the last one goes.
+    quotes(message)
+        .map_or_else(|| message.to_owned(), |(first, last)| format!("{}\"…\"{}", &message[..first], &message[last + 1..]))
 }
 
 /// Whether two texts are the same JSON, in whatever order the members of its objects stand.
@@ -320,6 +322,9 @@ mod tests {
         let told = read::<export::Key>(line).map(drop).expect_err("a number").detail();
         assert!(told.contains("the line cannot be read"), "{told}");
         let told = read::<export::End>(br#"{"kind":"end","records":"sesame"}"#).map(drop).expect_err("a text").detail();
+        assert!(!told.contains("sesame") && told.contains("u64"), "{told}");
+        let line = br#"{"kind":"end","records":"a\"sesame\"b"}"#;
+        let told = read::<export::End>(line).map(drop).expect_err("a text with quotes").detail();
         assert!(!told.contains("sesame") && told.contains("u64"), "{told}");
     }
 }
