@@ -50,6 +50,8 @@ enum Command {
     Send(command::send::Send),
     #[command(subcommand, visible_alias = "webhook")]
     Webhooks(command::webhooks::Webhooks),
+    #[command(subcommand, visible_alias = "event")]
+    Events(command::operate::events::Events),
     #[command(subcommand, visible_alias = "delivery")]
     Deliveries(command::deliveries::Deliveries),
     Tail(command::operate::tail::Tail),
@@ -94,6 +96,7 @@ impl Command {
             Self::Config(config) => config.run(out),
             Self::Send(send) => send.run(out),
             Self::Webhooks(webhooks) => webhooks.run(out),
+            Self::Events(events) => events.run(out),
             Self::Deliveries(deliveries) => deliveries.run(out),
             Self::Tail(tail) => tail.run(out),
             Self::Replay(replay) => replay.run(out),

@@ -45,7 +45,7 @@ pub(crate) use message::history::{Named as EventName, Old, OldDelivery, OldEvent
 pub(crate) use message::permit::{ENDPOINT_PERMITS, Live};
 pub(crate) use message::progress::{Attempted, Fact};
 pub(crate) use message::publication::{Accepted, Publication, Refusal, Unwanted};
-pub(crate) use message::replay::{EventReplay, NewReplay, NotReplayed, Replay, ReplayFilter, ReplayState};
+pub(crate) use message::replay::{EventReplay, Ids, NewReplay, NotReplayed, Replay, ReplayFilter, ReplayState};
 pub(crate) use message::session::{Connection, NewConnection};
 pub(crate) use message::tenant::{Deletion, NewTenant, Tenant, TenantFilter};
 pub(crate) use message::view::{

@@ -339,6 +339,9 @@ pub(super) struct EventReplay {
 #[schemars(deny_unknown_fields)]
 pub(super) struct NewReplay {
     filter: NewReplayFilter,
+    /// Make a new event of each old one, with an id of its own, for exactly the webhooks whose deliveries match; `replay_of` and `replays`
+    /// of the two name each other. Absent: the old deliveries are sent again.
+    new_id: Option<bool>,
     /// The most deliveries that are sent in a time: `100/s`, `600/m`. Absent: as many as the endpoints take.
     #[schemars(regex(pattern = r"^[1-9][0-9]{0,6}/[smh]$"))]
     rate: Option<String>,

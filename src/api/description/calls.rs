@@ -175,7 +175,9 @@ fn of_deliveries(call: Call) -> Option<Operation> {
                 "Deliveries that have ended by now are sent again with their ids and stored bytes, the oldest event first. The replay goes \
                  on in the background, over restarts too, and takes at most half of a webhook's slots, or its only one. A webhook that \
                  takes no more for a time holds no other up. What a person cancelled or purged is left out. An `until` in the future \
-                 counts as now. A tenant has at most 10 that have not ended, and counts for one at a time.",
+                 counts as now. A tenant has at most 10 that have not ended, and counts for one at a time. With `new_id` one new event \
+                 is made of each old event instead, with the same data; what is counted are its deliveries, and a slow webhook holds \
+                 the others up.",
             )
             .body::<NewReplay>()
             .answer::<Replay>(202, "The replay, which runs.")

@@ -113,7 +113,7 @@ impl Send {
             true => out.line(answer.text()?)?,
             false => out.line(self.line(&accepted, answer.status == REPEATED, out))?,
         }
-        self.warn(&accepted, out);
+        warn(&accepted, out);
         match accepted.deliveries {
             0 => Ok(self.nobody(!accepted.warnings.is_empty(), out)),
             deliveries if self.wait => self.wait(&watch, &accepted.id, deliveries.into(), out),
@@ -130,14 +130,6 @@ impl Send {
             (false, _) => failure,
             (true, true) => failure.with_hint(Hint::Repeat),
             (true, false) => failure.with_more(MAYBE_PUBLISHED),
-        }
-    }
-
-    /// What the service warns of; JSON has it in the answer.
-    fn warn(&self, accepted: &Accepted<'_>, out: &Out) {
-        accepted.warnings.iter().filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
-        for error in accepted.schema_errors.iter().filter(|_| !out.json) {
-            out.note(format!("warning: by the schema of its type, {}: {}", plain(&error.pointer), plain(&error.detail)));
         }
     }
 
@@ -214,6 +206,14 @@ impl Send {
         };
         let [id, url] = [&delivery.id, &delivery.url].map(|text| in_cell(text));
         format!("{id}  {}  {attempts}  {}{url}{}", delivery.status.name(), plain(&whose), plain(&why))
+    }
+}
+
+/// Tells what the service warns of when it takes an event; JSON has it in the answer.
+pub(in crate::cli) fn warn(accepted: &Accepted<'_>, out: &Out) {
+    accepted.warnings.iter().filter(|_| !out.json).for_each(|warning| out.note(format!("warning: {}", plain(warning))));
+    for error in accepted.schema_errors.iter().filter(|_| !out.json) {
+        out.note(format!("warning: by the schema of its type, {}: {}", plain(&error.pointer), plain(&error.detail)));
     }
 }
 

@@ -15,6 +15,13 @@
 //! become of a delivery since the question is looked at again when the walk comes to it: one that was sent again by somebody else, that
 //! retention took, or whose webhook is not active any more is left out, and counts as skipped.
 //!
+//! **New ids.** Instead, a replay can make a new event of each old one, with an id of its own and the same type, data, attributes, channels
+//! and `occurred_at`, rendered anew. It goes to exactly the webhooks whose deliveries match, whatever they subscribe to, and both events
+//! name the other. So the walk does not go on without a webhook here: it waits until that takes more. The deliveries of an event may be
+//! sent in several commits; the replay's row names the newest event that it made, so
+//! the later ones join it. An event is made in the commit in which the walk passes the first of its deliveries, and so once over crashes.
+//! An event that the provider's dialect does not take any more is left out.
+//!
 //! **What is counted.** `done` moves in the commit in which a delivery ends, `failed` with it. A delivery in the log names the replay
 //! that sent it, so both are exact over crashes. When the walk has ended, `skipped` is what of `matched` was not sent.
 //!
@@ -34,6 +41,8 @@
 pub(in crate::store) mod waiting;
 pub(in crate::store) mod walk;
 
+use std::sync::Arc;
+
 use crate::domain::delivery::{Delivery, End, State};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::rate::Rate;
@@ -51,6 +60,7 @@ pub(crate) struct Replay {
     pub(crate) owned: Owned,
     pub(in crate::store) tenant: TenantNo,
     pub(crate) filter: ReplayFilter,
+    pub(crate) ids: Ids,
     /// The most deliveries that are sent in a time. `None`: as many as the endpoints take.
     pub(crate) rate: Option<Rate>,
     pub(crate) state: ReplayState,
@@ -69,6 +79,24 @@ pub(crate) struct Replay {
     pub(in crate::store) waiting: Waiting,
     /// When it was done or cancelled.
     pub(crate) ended_at: Option<Timestamp>,
+}
+
+/// Under which ids a replay sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ids {
+    /// Those of the old events: the old deliveries are made again.
+    Same,
+    /// Those of new events, one for each old event.
+    New(NewIds),
+}
+
+/// What a replay that makes new events must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewIds {
+    /// The tenant's environment when the replay was asked for, for `$tenant.environment`.
+    pub(crate) environment: Arc<str>,
+    /// The old event that was sent last, and the new event that was made of it.
+    pub(in crate::store) newest: Option<(EventKey, EventKey)>,
 }
 
 /// Which deliveries a replay sends again.
@@ -109,6 +137,7 @@ pub(crate) enum ReplayReason {
 pub(crate) struct NewReplay {
     pub(crate) owned: Owned,
     pub(crate) filter: ReplayFilter,
+    pub(crate) ids: Ids,
     pub(crate) rate: Option<Rate>,
     /// The moment before the count.
     pub(crate) asked_at: Timestamp,
@@ -182,6 +211,18 @@ impl ReplayFilter {
     }
 }
 
+impl Ids {
+    /// Those of new events, of a replay that begins; `environment` is that of its tenant.
+    pub(crate) fn of_new_events(environment: Arc<str>) -> Self {
+        Self::New(NewIds { environment, newest: None })
+    }
+
+    /// Whether new events are made.
+    pub(crate) fn are_new(&self) -> bool {
+        matches!(self, Self::New(_))
+    }
+}
+
 impl ReplayState {
     pub(crate) const ALL: [Self; 4] = [Self::Running, Self::Paused, Self::Done, Self::Cancelled];
 
@@ -229,12 +270,17 @@ impl Replay {
         !self.state.is_final() || self.done < self.sent
     }
 
-    /// Whether it can have sent a delivery: one of its webhook, or of a webhook of its tenant, of an event that the walk has passed.
+    /// Whether it can have sent a delivery: one of its webhook, or of a webhook of its tenant, of an event that the walk has passed, or of
+    /// one that was made since the replay began where it makes new events.
     pub(in crate::store) fn may_have_sent(&self, key: DeliveryKey, tenant: TenantNo) -> bool {
         let is_its = match &self.filter.webhook {
             Some((no, _)) => *no == key.endpoint,
             None => tenant == self.tenant,
         };
-        is_its && key <= self.walk.after && self.done < self.sent
+        let is_sent = match self.ids {
+            Ids::Same => key <= self.walk.after,
+            Ids::New(_) => key.event.0 > self.no.0,
+        };
+        is_its && is_sent && self.done < self.sent
     }
 }

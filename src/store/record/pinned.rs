@@ -33,7 +33,7 @@ use crate::domain::webhook::settings::{Setting, WebhookSettings};
 use crate::store::message::audit::{Actor, ActorKind, Object, ObjectKind, Origin, Row};
 use crate::store::message::finding::{Finding, Kind};
 use crate::store::message::replay::walk::Walk;
-use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState};
+use crate::store::message::replay::{Ids, NewIds, Replay, ReplayFilter, ReplayReason, ReplayState};
 use crate::store::message::session::Connection;
 use crate::store::message::tenant::{Deletion, Tenant};
 use crate::store::record::Listing;
@@ -314,6 +314,7 @@ fn records_of_replays_are_pinned() {
         owned: Owned { provider: "decisio".into(), tenant: "t1".into() },
         tenant: TENANT,
         filter,
+        ids: Ids::Same,
         rate: Some("100/s".parse().unwrap()),
         state: ReplayState::Paused,
         reason: Some(ReplayReason::WebhookInactive),
@@ -328,6 +329,10 @@ fn records_of_replays_are_pinned() {
     };
     pinned("replay", |out| write_replay(&replay, out), |was, out| write_replay(&read_replay(no, was).unwrap(), out));
     assert_eq!(read_replay(no, &stored("replay")).unwrap(), replay);
+    let ids = Ids::New(NewIds { environment: "Sandbox".into(), newest: Some((KEY.event, EventKey(KEY.event.0 + 11))) });
+    let anew = Replay { ids, ..replay };
+    pinned("replay-new-ids", |out| write_replay(&anew, out), |was, out| write_replay(&read_replay(no, was).unwrap(), out));
+    assert_eq!(read_replay(no, &stored("replay-new-ids")).unwrap(), anew);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What people ask for about deliveries: that they are made again, are tried out, or are ended before they were made.
 
+pub(in crate::store) mod anew;
 pub(in crate::store) mod replay;
 
-use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, State};
+use crate::domain::delivery::{Cause, Delivery, End, QueuePosition, Replayed, State};
 use crate::domain::id::{DeliveryKey, EventKey, ReplayNo};
 use crate::domain::time::Timestamp;
 use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
@@ -82,6 +83,14 @@ pub(in crate::store) fn recover_failed(delivery: Delivery, now: Timestamp) -> Op
 pub(in crate::store) fn replayed(delivery: Delivery, no: ReplayNo, now: Timestamp) -> Restarted {
     let at = Timestamp::from_millis(now.as_millis());
     Restarted { taken: None, delivery: delivery.replayed(no, at), at, joins_pending: true }
+}
+
+/// Makes the delivery of an event that a replay has made.
+pub(in crate::store) fn made_anew(key: DeliveryKey, no: ReplayNo, now: Timestamp) -> Restarted {
+    let at = Timestamp::from_millis(now.as_millis());
+    let replay = Some(Replayed { no, waits: true });
+    let delivery = Delivery { replay, ..Delivery::published(key, QueuePosition::Due(at)) };
+    Restarted { taken: None, delivery, at, joins_pending: true }
 }
 
 /// Makes the delivery of an event that its webhook never got; `None`: it did, or the event is gone.

@@ -167,7 +167,7 @@ mod tests {
     use crate::domain::id::EventKey;
     use crate::domain::webhook::endpoint::fixture::endpoint;
     use crate::store::Owned;
-    use crate::store::message::replay::{NewReplay, ReplayFilter, WalkPiece};
+    use crate::store::message::replay::{Ids, NewReplay, ReplayFilter, WalkPiece};
     use crate::store::rules::resend::replay::begin;
 
     const AT: Timestamp = Timestamp::from_millis(1_000);
@@ -182,7 +182,11 @@ mod tests {
             until: Timestamp::from_millis(900),
         };
         let owned = Owned { provider: "acme".into(), tenant: "t1".into() };
-        begin(NewReplay { owned, filter, rate: None, asked_at: AT, matched: 1 }, ReplayNo(no << 16), TenantNo(tenant))
+        begin(
+            NewReplay { owned, filter, ids: Ids::Same, rate: None, asked_at: AT, matched: 1 },
+            ReplayNo(no << 16),
+            TenantNo(tenant),
+        )
     }
 
     #[test]

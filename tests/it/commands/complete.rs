@@ -45,6 +45,8 @@ async fn every_command_answers_in_json() {
     let held = told(&["deliveries", "list", "--status", "held", "--json"]);
     let held = held["data"][0]["id"].as_str().expect("an id");
     is_json(&service.cli(&["deliveries", "cancel", held, "--json"]).expect(0).stdout);
+    let again = told(&["deliveries", "list", "--json"])["data"][0]["event_id"].as_str().expect("an id").to_owned();
+    assert!(told(&["events", "replay", &again, "--json"])["id"].is_string());
     assert!(told(&["webhooks", "purge", "w", "--status", "held", "--json"]).is_object());
     is_json(&service.cli(&["webhooks", "delete", "w", "--json"]).expect(0).stdout);
 

@@ -102,7 +102,7 @@ fn script(blocks: &[Block], folder: &Path) -> String {
         }
         match (block.is_shell, block.goes_on) {
             (false, _) => script += &wait_for(&block.lines),
-            (true, false) => _ = writeln!(script, "{}echo \"@@{at} ended $?\"", block.lines),
+            (true, false) => _ = writeln!(script, "{}echo \"@@{at} ended $?\"", with_ends(&block.lines)),
             (true, true) => {
                 fs::write(folder.join(format!(".{at}.sh")), &block.lines).expect("written");
                 let start = format!("setsid sh .{at}.sh > .{at}.out 2>&1 &\nrunning=\"$running $!\"\n");
@@ -112,6 +112,15 @@ fn script(blocks: &[Block], folder: &Path) -> String {
         }
     }
     script + "stop\n"
+}
+
+/// The lines of a block; a command that runs until somebody presses ^C is pressed it after a moment, and must not end by itself.
+fn with_ends(lines: &str) -> String {
+    let ended = |line: &str| match line.contains("until ^C") {
+        true => format!("timeout -s INT 1 {line}\n[ $? = 124 ] || echo 'error: a command ended before ^C'\n"),
+        false => format!("{line}\n"),
+    };
+    lines.lines().map(ended).collect()
 }
 
 /// Waits a moment for a background process to print what is shown.

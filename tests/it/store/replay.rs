@@ -1,6 +1,6 @@
 //! Replays: deliveries that are sent again in the background, over kills, and what is said of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -161,7 +161,63 @@ async fn the_command_line_starts_a_replay_and_waits_for_it() {
     let listed = cli(&["replay", "list"]).expect(0).stdout;
     assert_eq!(listed.lines().count(), 4, "{listed}");
     cli(&["replay", "cancel", &slow]).expect(0);
+    let anew = cli(&["replay", "start", "--since", "1h", "--type", "old", "--new-id", "--wait", "--json"]).expect(0).json();
+    assert_eq!((figures(&anew), &anew["new_id"]), ([FEW, FEW, 0, 0], &json!(true)));
     cli(&["replay", "show", "rpl_1"]).expect(1).complains(&["no such replay"]);
+}
+
+/// A replay with new ids is killed twice. Each old event has one new one all the same, with the same data, for both webhooks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_replay_with_new_ids_makes_each_event_once() {
+    let receiver = Receiver::start().await;
+    let config = Config::quick().webhook("one", &receiver.url("/one"), &["*"]).webhook("two", &receiver.url("/two"), &["*"]);
+    let mut service = Service::start(&config).await;
+    publish(&service.acme(), MANY).await;
+    ended(&service.acme(), 2 * MANY).await;
+    let asked = json!({ "filter": { "type": "old", "since": "1h" }, "new_id": true, "rate": "400/s" });
+    let begun = service.acme().post("/v1/replays", &asked).await.expect(202);
+    assert_eq!((&begun["new_id"], &begun["matched"]), (&json!(true), &json!(2 * MANY)));
+    for kill in 1..=KILLS {
+        let enough = |received: &[Received]| received.len() >= 2 * MANY + kill * MANY / 2;
+        assert!(receiver.wait_until(WITHIN, enough).await, "it goes on behind kill {}", kill - 1);
+        service.kill9();
+        receiver.drained().await;
+        service.check_store();
+        service.start_again().await;
+    }
+    let done = replay_when(&service.acme(), &text(&begun["id"]), WITHIN, "done").await;
+    assert_eq!(figures(&done), [2 * MANY, 2 * MANY, 0, 0]);
+    let came = |path: &str| {
+        let new = receiver.received(path).into_iter().filter(|one| !is_old(one));
+        new.map(|one| one.header("webhook-id").to_owned()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!((came("/one").len(), came("/one")), (MANY, came("/two")), "both get the same new events");
+    for new in came("/one").iter().take(FEW) {
+        let new = service.acme().get(&format!("/v1/events/{new}")).await.expect(200);
+        let old = service.acme().get(&format!("/v1/events/{}", text(&new["replay_of"]))).await.expect(200);
+        assert_eq!((&old["replays"], &old["type"], &old["data"]), (&json!([new["id"]]), &new["type"], &new["data"]));
+    }
+    service.stop_and_check().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_command_line_publishes_an_event_again() {
+    let receiver = Receiver::start().await;
+    let service = Service::start(&Config::quick().webhook("billing", &receiver.url("/a"), &["old"])).await;
+    let cli = |args: &[&str]| service.cli(&[&["events", "replay"], args, &["--tenant", "shop/acme"]].concat());
+    publish(&service.acme(), 1).await;
+    let same = cli(&["old-0"]).expect(0).stdout;
+    assert!(same.starts_with("evt_") && same.ends_with("  replay of old-0  queued -> 1 endpoint\n"), "{same}");
+    let edited = cli(&["old-0", "--data", r#"{"n": 2}"#, "--webhook", "billing", "--json"]).expect(0).json();
+    assert_eq!(edited["deliveries"], 1);
+    let came = receiver.wait_for("/a", 3, WITHIN).await;
+    let edited = came.iter().find(|one| one.header("webhook-id") == text(&edited["id"])).expect("it came");
+    assert_eq!(edited.json()["data"], json!({ "n": 2 }));
+    service.acme().publish(&json!({ "id": "in-2", "type": "unwanted", "data": {} })).await.expect(202);
+    cli(&["in-2"]).expect(0).complains(&["no webhook of shop/acme wants the event", "webhooks list"]);
+    cli(&["in-3"]).expect(1).complains(&["event"]);
+    cli(&["old-0", "--data", "{"]).expect(2).complains(&["JSON"]);
+    cli(&["old-0", "--webhook", "nobody"]).expect(1).complains(&["nobody"]);
 }
 
 /// Publishes so many events of type `old`.
@@ -231,6 +287,9 @@ const OLD: &str = "old-";
 
 /// Enough to wait for at a rate.
 const FEW: usize = 12;
+
+/// Enough for two kills of a replay with a rate.
+const MANY: usize = 200;
 
 const KILLS: usize = 2;
 

@@ -23,6 +23,9 @@ pub(crate) struct Replay {
     /// was not active. 0 until all deliveries were looked at.
     pub(crate) skipped: u64,
     pub(crate) filter: ReplayFilter,
+    /// Whether a new event is made of each old one.
+    #[serde(default)]
+    pub(crate) new_id: bool,
     /// The most deliveries that are sent in a time, as in `100/s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) rate: Option<String>,

@@ -19,12 +19,13 @@ use crate::domain::rate::Rate;
 use crate::domain::resource::Resource;
 use crate::domain::webhook::endpoint::{Endpoint, WebhookState};
 use crate::domain::webhook::pattern::Pattern;
-use crate::store::{self, Denied, NewReplay, Owned};
+use crate::store::{self, Denied, Ids, NewReplay, Owned};
 
 /// `POST /v1/replays`: sends again what its filter matches. With `dry_run` it only counts.
 pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
-    let mut form = Form::read(&context.body, &["filter", "rate", "dry_run"])?;
+    let mut form = Form::read(&context.body, &["filter", "new_id", "rate", "dry_run"])?;
     let rate = form.text("rate").and_then(|text| text.parse::<Rate>().map_err(|wrong| form.note("rate", wrong.to_string())).ok());
+    let has_new_ids = form.boolean("new_id").unwrap_or(false);
     let is_dry = form.boolean("dry_run").unwrap_or(false);
     form.required("filter");
     let inner = form.member("filter").map_or("{}", |field| field.raw);
@@ -44,7 +45,11 @@ pub(crate) async fn create(context: &Context<'_>) -> Result<Reply, Problem> {
         let count = ReplayCount { matched, filter: shown_filter(&filter) };
         return Ok(context::document(StatusCode::OK, context.dialect(), &count));
     }
-    let begun = context.commands().begin_replay(NewReplay { owned, filter, rate, asked_at, matched }).await;
+    let ids = match has_new_ids {
+        true => Ids::of_new_events(context.caller.provider.environment(Some(&owned.tenant))),
+        false => Ids::Same,
+    };
+    let begun = context.commands().begin_replay(NewReplay { owned, filter, ids, rate, asked_at, matched }).await;
     let replay =
         begun.map_err(|denied| webhook.map_or_else(|| denied.clone().into(), |of| context.denied(&of, denied.clone())))?;
     told::replay("begun", &context.caller, context.api.store.node(), &replay);
@@ -223,6 +228,7 @@ fn document(node: Node, replay: &store::Replay) -> Replay {
         failed: replay.failed,
         skipped: replay.skipped(),
         filter: shown_filter(&replay.filter),
+        new_id: replay.ids.are_new(),
         rate: replay.rate.map(|rate| rate.to_string()),
         created_at: replay.no.time().into(),
         ended_at: replay.ended_at.map(Into::into),

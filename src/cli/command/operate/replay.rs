@@ -65,6 +65,10 @@ pub(crate) struct Start {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = args::when)]
     until: Option<String>,
 
+    /// Make a new event of each old one, with an id of its own, instead of sending the old ones again
+    #[arg(long)]
+    new_id: bool,
+
     /// At most so many in a time, as in 100/s or 600/m
     #[arg(long, value_name = "RATE", value_parser = args::rate)]
     rate: Option<Rate>,
@@ -188,7 +192,7 @@ impl Start {
             since: &self.since,
             until: self.until.as_deref(),
         };
-        Wish { filter, rate: self.rate.map(|rate| rate.to_string()), dry_run: self.dry_run }
+        Wish { filter, new_id: self.new_id, rate: self.rate.map(|rate| rate.to_string()), dry_run: self.dry_run }
     }
 }
 
@@ -302,6 +306,7 @@ fn row(replay: &Document) -> Vec<String> {
 #[derive(Serialize)]
 struct Wish<'a> {
     filter: WishFilter<'a>,
+    new_id: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<String>,
     dry_run: bool,
@@ -357,6 +362,7 @@ mod tests {
             failed,
             skipped: 0,
             filter,
+            new_id: false,
             rate: None,
             created_at: at.into(),
             ended_at: None,

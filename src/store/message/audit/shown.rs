@@ -63,6 +63,7 @@ pub(in crate::store) fn replay_begun(id: String, replay: &Replay) -> Change {
         .with_some("code", *code)
         .with("since", since.rfc3339_secs())
         .with("until", until.rfc3339_secs())
+        .with_some("new_id", replay.ids.are_new().then_some(true))
         .with_some("rate", replay.rate.map(|rate| rate.to_string()))
         .with("matched", replay.matched)
         .with("state", replay.state.name());

@@ -2,7 +2,7 @@
 
 use bincode::{BorrowDecode, Encode};
 
-use super::super::codec::{close, coded, open, unknown};
+use super::super::codec::{VERSION, close, close_as, coded, decode, intact, unknown, unknown_version};
 use crate::domain::id::{DeliveryKey, EndpointNo, EventKey, ReplayNo, TenantNo};
 use crate::domain::rate::Rate;
 use crate::domain::time::Timestamp;
@@ -10,7 +10,7 @@ use crate::domain::webhook::pattern::Pattern;
 use crate::store::Owned;
 use crate::store::error::Error;
 use crate::store::message::replay::walk::Walk;
-use crate::store::message::replay::{Replay, ReplayFilter, ReplayReason, ReplayState};
+use crate::store::message::replay::{Ids, NewIds, Replay, ReplayFilter, ReplayReason, ReplayState};
 
 #[derive(Encode, BorrowDecode)]
 struct ReplayForm<'a> {
@@ -39,6 +39,9 @@ struct ReplayForm<'a> {
     ended_at: Option<u64>,
 }
 
+/// What the second version adds at the end: the tenant's environment, and the newest old event with the new event made of it.
+type NewIdsForm<'a> = (&'a str, Option<(u64, u64)>);
+
 pub(in crate::store) fn write_replay(replay: &Replay, out: &mut Vec<u8>) {
     let ReplayFilter { webhook, kind, succeeded, code, since, until } = &replay.filter;
     let Walk { after, last, is_through, behind } = &replay.walk;
@@ -62,11 +65,18 @@ pub(in crate::store) fn write_replay(replay: &Replay, out: &mut Vec<u8>) {
         waiting: replay.waiting.iter().map(|(no, count)| (no.0, count)).collect(),
         ended_at: replay.ended_at.map(Timestamp::as_micros),
     };
-    close(&replay.no.0.to_be_bytes(), &form, out);
+    let key = replay.no.0.to_be_bytes();
+    match &replay.ids {
+        Ids::Same => close(&key, &form, out),
+        Ids::New(NewIds { environment, newest }) => {
+            let ids: NewIdsForm<'_> = (environment, newest.map(|(old, new)| (old.0, new.0)));
+            close_as(WITH_NEW_IDS, &key, &(form, ids), out);
+        }
+    }
 }
 
 pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay, Error> {
-    let form: ReplayForm<'_> = open("replay", &no.0.to_be_bytes(), bytes)?;
+    let (form, ids) = forms(no, bytes)?;
     let pattern = |text: String| Pattern::parse(&text).map_err(|_| unknown("replay"));
     let filter = ReplayFilter {
         webhook: form.webhook.map(|(no, id)| (EndpointNo(no), id.into())),
@@ -85,6 +95,7 @@ pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay
         owned: Owned { provider: form.provider.into(), tenant: form.tenant.into() },
         tenant: TenantNo(form.tenant_no),
         filter,
+        ids,
         rate: form.rate.map(|bits| Rate::from_bits(bits).ok_or_else(|| unknown("replay"))).transpose()?,
         state: state(form.state)?,
         reason: form.reason.map(reason).transpose()?,
@@ -98,6 +109,21 @@ pub(in crate::store) fn read_replay(no: ReplayNo, bytes: &[u8]) -> Result<Replay
         ended_at: form.ended_at.map(Timestamp::from_micros),
     })
 }
+
+fn forms(no: ReplayNo, bytes: &[u8]) -> Result<(ReplayForm<'_>, Ids), Error> {
+    match intact("replay", &no.0.to_be_bytes(), bytes)? {
+        (VERSION, content) => decode("replay", content).map(|form| (form, Ids::Same)),
+        (WITH_NEW_IDS, content) => {
+            let (form, (environment, newest)) = decode::<(ReplayForm<'_>, NewIdsForm<'_>)>("replay", content)?;
+            let newest = newest.map(|(old, new)| (EventKey(old), EventKey(new)));
+            Ok((form, Ids::New(NewIds { environment: environment.into(), newest })))
+        }
+        _ => Err(unknown_version("replay")),
+    }
+}
+
+/// The version of a replay that makes new events. Others are written in the version before.
+const WITH_NEW_IDS: u8 = 2;
 
 coded!(state_code, state: ReplayState in "replay" { 0 = Running, 1 = Paused, 2 = Done, 3 = Cancelled });
 coded!(reason_code, reason: ReplayReason in "replay" { 0 = WebhookInactive, 1 = WebhookDeleted });

@@ -100,21 +100,30 @@ impl Batch<'_, '_> {
         let time = self.body_time(&publication)?;
         let event = publish::event(publication, key, self.shared.node, time);
         let stored = StoredEvent { event, deliveries: count(matching), removed: 0 };
-        let mut bytes = std::mem::take(&mut self.memory.scratch);
-        record::write_event(&stored, self.shared.node, &mut bytes);
-        self.tables.put::<journaled::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
-        self.shared.space.admit(bytes.len());
-        self.memory.counters.events += 1;
-        self.memory.scratch = bytes;
+        self.add_event(&stored);
         Ok(stored)
+    }
+
+    /// Writes the row of an event that is new.
+    pub(in crate::store) fn add_event(&mut self, stored: &StoredEvent) {
+        let length = self.write_event(stored);
+        self.shared.space.admit(length);
+        self.memory.counters.events += 1;
     }
 
     /// Writes an event anew that is there already.
     pub(in crate::store) fn put_event(&mut self, stored: &StoredEvent) {
+        let _: usize = self.write_event(stored);
+    }
+
+    /// Writes an event's row. Returns its length.
+    fn write_event(&mut self, stored: &StoredEvent) -> usize {
         let mut bytes = std::mem::take(&mut self.memory.scratch);
         record::write_event(stored, self.shared.node, &mut bytes);
         self.tables.put::<journaled::Event>(&stored.event.key.0.to_be_bytes(), &bytes);
+        let length = bytes.len();
         self.memory.scratch = bytes;
+        length
     }
 
     /// The number of a tenant, given at its first use.
@@ -146,7 +155,7 @@ impl Batch<'_, '_> {
     }
 
     /// What `$event.time` prints.
-    fn body_time(&mut self, publication: &Publication) -> Result<Timestamp, Error> {
+    pub(in crate::store) fn body_time(&mut self, publication: &Publication) -> Result<Timestamp, Error> {
         if !publication.dialect.unique_time {
             return Ok(publish::body_time(publication, None, self.now));
         }

@@ -7,6 +7,7 @@
 //! stands in it is true over crashes: a delivery is sent again when the walk has passed it, and counted when its own row says that it
 //! has ended.
 
+mod anew;
 mod asked;
 mod event;
 
@@ -18,9 +19,9 @@ use crate::store::message::command::Lane;
 use crate::store::message::permit::QueuePermit;
 use crate::store::message::publication::Pressure;
 use crate::store::message::replay::walk::Course;
-use crate::store::message::replay::{Replay, ReplayReason, ReplaySlice};
+use crate::store::message::replay::{Ids, Replay, ReplayReason, ReplaySlice};
 use crate::store::record;
-use crate::store::redb::batch::Batch;
+use crate::store::redb::batch::{Batch, Piece};
 use crate::store::redb::journaled_table::Replay as ReplayTable;
 use crate::store::rules::outcome::Judged;
 use crate::store::rules::resend;
@@ -50,15 +51,36 @@ impl Batch<'_, '_> {
     /// Sends deliveries again in their order; true when the walk did not have to stay before one.
     fn send_again(&mut self, replay: &mut Replay, course: Course, found: &[DeliveryKey]) -> Result<bool, Error> {
         let piece = self.piece();
-        for key in found {
-            if self.is_spent(&piece) {
+        for of_event in found.chunk_by(|one, next| one.event == next.event) {
+            let is_whole = match replay.ids {
+                Ids::Same => self.send_each_again(replay, (course, of_event), &piece, None)?,
+                Ids::New(_) => self.send_anew(replay, (course, of_event), &piece)?,
+            };
+            if !is_whole {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends deliveries of one event again; true when the walk did not have to stay before one. Where a new event is made, `anew` takes the
+    /// webhooks that get it.
+    fn send_each_again(
+        &mut self,
+        replay: &mut Replay,
+        (course, of_event): (Course, &[DeliveryKey]),
+        piece: &Piece,
+        mut anew: Option<&mut Vec<Entry>>,
+    ) -> Result<bool, Error> {
+        for key in of_event {
+            if self.is_spent(piece) {
                 return Ok(false);
             }
             if course.is_none() && replay.walk.is_behind(key.endpoint) {
                 replay.walk.pass(course, *key);
                 continue;
             }
-            match self.send_one_again(replay, *key)? {
+            match self.send_one_again(replay, *key, anew.as_deref_mut())? {
                 Step::Send => replay.send(course, *key),
                 Step::Skip => replay.walk.pass(course, *key),
                 Step::Wait if replay.leave_behind(course, *key) => {}
@@ -68,7 +90,7 @@ impl Batch<'_, '_> {
         Ok(true)
     }
 
-    fn send_one_again(&mut self, replay: &Replay, key: DeliveryKey) -> Result<Step, Error> {
+    fn send_one_again(&mut self, replay: &Replay, key: DeliveryKey, anew: Option<&mut Vec<Entry>>) -> Result<Step, Error> {
         let (entry, row) = (self.entry(key.endpoint), self.row(key)?);
         let found = Found {
             webhook: entry.as_ref().map(|entry| &*entry.endpoint),
@@ -81,7 +103,10 @@ impl Batch<'_, '_> {
         };
         let step = step(replay, &found);
         if let (Step::Send, Some(entry), Some((delivery, newest))) = (step, entry, row) {
-            self.restart(&entry, resend::replayed(delivery, replay.no, self.now), newest.as_ref(), Lane::Replay)?;
+            match anew {
+                Some(webhooks) => webhooks.push(entry),
+                None => self.restart(&entry, resend::replayed(delivery, replay.no, self.now), newest.as_ref(), Lane::Replay)?,
+            }
         }
         Ok(step)
     }

@@ -37,7 +37,7 @@ pub(in crate::store) struct Found<'a> {
 
 /// A replay that was asked for, as it begins. `no` is a new key, so all that matched was published before.
 pub(in crate::store) fn begin(new: NewReplay, no: ReplayNo, tenant: TenantNo) -> Replay {
-    let NewReplay { owned, filter, rate, asked_at, matched } = new;
+    let NewReplay { owned, filter, ids, rate, asked_at, matched } = new;
     let (before, last) = filter.events();
     let walk = Walk {
         after: DeliveryKey { event: before, endpoint: EndpointNo(u32::MAX) },
@@ -49,7 +49,7 @@ pub(in crate::store) fn begin(new: NewReplay, no: ReplayNo, tenant: TenantNo) ->
     let ended_at = (matched == 0).then(|| no.time());
     let (reason, waiting) = (None, Waiting::default());
     let (sent, done, failed) = (0, 0, 0);
-    Replay { no, owned, tenant, filter, rate, state, reason, matched, sent, done, failed, asked_at, walk, waiting, ended_at }
+    Replay { no, owned, tenant, filter, ids, rate, state, reason, matched, sent, done, failed, asked_at, walk, waiting, ended_at }
 }
 
 /// Whether a tenant may begin one more replay; `unfinished` is how many of its replays are running or paused.
@@ -82,11 +82,11 @@ impl Replay {
         self.walk.pass(course, key);
     }
 
-    /// Goes on without the webhook of a delivery. False: the walk has to wait, since it is of that webhook alone, since nothing more may
-    /// wait, or since too many webhooks are behind.
+    /// Goes on without the webhook of a delivery. False: the walk has to wait, since it is of that webhook alone, since all webhooks of an
+    /// old event are to get the same new event, since nothing more may wait, or since too many webhooks are behind.
     pub(in crate::store) fn leave_behind(&mut self, course: Course, key: DeliveryKey) -> bool {
-        let is_of_one = course.is_some() || self.filter.webhook.is_some();
-        !is_of_one && self.waiting.room() > 0 && self.walk.leave_behind(key)
+        let stays = course.is_some() || self.filter.webhook.is_some() || self.ids.are_new();
+        !stays && self.waiting.room() > 0 && self.walk.leave_behind(key)
     }
 
     /// Notes how far a course of the walk has come.
@@ -217,8 +217,8 @@ mod tests {
     use crate::domain::webhook::endpoint::Why;
     use crate::domain::webhook::endpoint::fixture::endpoint;
     use crate::store::Owned;
-    use crate::store::message::replay::ReplayFilter;
     use crate::store::message::replay::waiting::WAITING_MAX;
+    use crate::store::message::replay::{Ids, ReplayFilter};
 
     const NO: ReplayNo = ReplayNo(1_000 << 16);
     const TENANT: TenantNo = TenantNo(3);
@@ -242,7 +242,7 @@ mod tests {
 
     fn replay(webhook: Option<u32>, matched: u64) -> Replay {
         let owned = Owned { provider: "acme".into(), tenant: "t1".into() };
-        begin(NewReplay { owned, filter: filter(webhook), rate: None, asked_at: ASKED, matched }, NO, TENANT)
+        begin(NewReplay { owned, filter: filter(webhook), ids: Ids::Same, rate: None, asked_at: ASKED, matched }, NO, TENANT)
     }
 
     fn ended(at: u64) -> Delivery {

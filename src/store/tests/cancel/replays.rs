@@ -6,7 +6,9 @@ use super::*;
 use crate::domain::id::ReplayNo;
 use crate::store::message::replay::waiting::WAITING_MAX;
 use crate::store::message::replay::walk::Course;
-use crate::store::message::replay::{NewReplay, Replay, ReplayFilter, ReplayReason, ReplayState};
+use crate::store::message::replay::{Ids, NewReplay, Replay, ReplayFilter, ReplayReason, ReplayState};
+use crate::store::record::StoredEvent;
+use crate::store::redb::read::snapshot::Snapshot;
 use crate::store::replays::{Driver, Moved};
 
 impl Lab {
@@ -37,9 +39,13 @@ impl Lab {
     }
 
     fn try_replay(&self, filter: ReplayFilter) -> Result<Arc<Replay>, Denied> {
+        self.try_replay_as(filter, Ids::Same)
+    }
+
+    fn try_replay_as(&self, filter: ReplayFilter, ids: Ids) -> Result<Arc<Replay>, Denied> {
         let asked_at = self.store.now();
         let matched = self.runtime.block_on(self.store.count_replay(&owned(), &filter, asked_at)).unwrap().unwrap();
-        let new = NewReplay { owned: owned(), filter, rate: None, asked_at, matched };
+        let new = NewReplay { owned: owned(), filter, ids, rate: None, asked_at, matched };
         self.runtime.block_on(self.store.by_test().begin_replay(new))
     }
 
@@ -49,6 +55,31 @@ impl Lab {
 
     fn now_of(&self, no: ReplayNo) -> Arc<Replay> {
         self.store.shared.replays.find(no).expect("it is kept")
+    }
+
+    fn replay_anew(&self, filter: ReplayFilter) -> ReplayNo {
+        self.try_replay_as(filter, Ids::of_new_events("Sandbox".into())).unwrap().no
+    }
+
+    /// Sends at most so many deliveries of a replay.
+    fn send(&self, no: ReplayNo, limit: usize) {
+        self.runtime.block_on(self.store.send_piece(&self.now_of(no), None, limit)).unwrap();
+    }
+
+    fn stored(&self, key: EventKey) -> StoredEvent {
+        Snapshot::of(&self.store.reader, &[]).unwrap().event(key).unwrap().unwrap()
+    }
+
+    /// Every event that names the one that it was made of: its key, that name, and how many deliveries it has.
+    fn made_anew(&self) -> Vec<(EventKey, Box<str>, u32)> {
+        let page = self.store.reader.deliveries(&Of::Webhook(self.webhook("ledger")), &Filter::default(), None, 10_000).unwrap();
+        let mut keys: Vec<EventKey> = page.views.iter().map(|view| view.delivery.key.event).collect();
+        keys.sort_unstable();
+        let linked = |key| {
+            let stored = self.stored(key);
+            Some((key, stored.event.links?.replay_of?, stored.deliveries))
+        };
+        keys.into_iter().filter_map(linked).collect()
     }
 
     /// Has a replay send as long as it may, in all its courses.
@@ -195,7 +226,7 @@ fn each_tenant_has_one_slice_under_way() {
     lab.publish_to(&other, "order.paid");
     lab.ready_of(theirs, 1).iter().for_each(|one| lab.finish(one, 200));
     lab.told();
-    let new = NewReplay { owned: other, filter: all(), rate: None, asked_at: lab.store.now(), matched: 1 };
+    let new = NewReplay { owned: other, filter: all(), ids: Ids::Same, rate: None, asked_at: lab.store.now(), matched: 1 };
     let others = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap().no;
     let mine = [lab.replay(lab.of_webhook("ledger")).no, lab.replay(lab.of_webhook("all")).no];
     let mut driver = Driver::new(lab.store.clone());
@@ -339,7 +370,7 @@ fn what_ends_between_the_question_and_the_beginning_is_left_out() {
     let (filter, asked_at) = (lab.of_webhook("ledger"), lab.store.now());
     std::thread::sleep(Duration::from_millis(5));
     lab.deliver_all_of("ledger", 1);
-    let new = NewReplay { owned: owned(), filter, rate: None, asked_at, matched: 2 };
+    let new = NewReplay { owned: owned(), filter, ids: Ids::Same, rate: None, asked_at, matched: 2 };
     let no = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap().no;
     assert_eq!(lab.run_replay(no).len(), 2);
     assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [2, 2, 0, 0]));
@@ -443,7 +474,8 @@ fn a_tenant_has_few_replays_at_once_and_they_go_with_it() {
     lab.publish_to(&other, "order.paid");
     lab.ready_of(no, 1).iter().for_each(|one| lab.finish(one, 200));
     lab.told();
-    let new = NewReplay { owned: other.clone(), filter: all(), rate: None, asked_at: lab.store.now(), matched: 1 };
+    let new =
+        NewReplay { owned: other.clone(), filter: all(), ids: Ids::Same, rate: None, asked_at: lab.store.now(), matched: 1 };
     let theirs = lab.runtime.block_on(lab.store.by_test().begin_replay(new)).unwrap();
     lab.drive(theirs.no);
     assert_eq!(lab.now_of(theirs.no).sent, 1);
@@ -488,4 +520,50 @@ fn nothing_is_sent_again_while_the_store_is_full() {
     assert_eq!((lab.now_of(no).state, lab.now_of(no).sent), (ReplayState::Running, 0));
     lab.run_replay(no);
     assert_eq!(lab.now_of(no).state, ReplayState::Done, "there is room again");
+}
+
+#[test]
+fn new_ids_make_one_new_event_of_each_old_one_for_the_webhooks_that_match() {
+    let lab = Lab::delivered(3);
+    let no = lab.replay_anew(all());
+    let sent = lab.run_replay(no);
+    assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [6, 6, 0, 0]));
+    assert!(sent.len() == 6 && sent.keys().all(|key| key.event.0 > no.0), "the old deliveries are left alone");
+    let made = lab.made_anew();
+    assert_eq!(made.iter().map(|(_, _, deliveries)| *deliveries).collect::<Vec<_>>(), [2; 3]);
+    for (key, old, _) in made {
+        let old = lab.stored(lab.store.shared.node.event_key(&old).unwrap());
+        let new = lab.stored(key);
+        assert_eq!(old.event.links.unwrap().replays, [new.event.id]);
+        assert_eq!((new.event.content.data(), new.event.kind), (old.event.content.data(), old.event.kind));
+    }
+    lab.must_be_sound();
+}
+
+#[test]
+fn a_kill_between_two_deliveries_of_an_event_makes_no_second_event() {
+    let lab = Lab::delivered(2);
+    let no = lab.replay_anew(all());
+    lab.send(no, 1);
+    assert_eq!((lab.now_of(no).sent, lab.made_anew().len()), (1, 1));
+    let before = lab.now_of(no);
+    let again = Lab::open(lab.killed().write()).unwrap();
+    assert_eq!(again.now_of(no), before);
+    again.told();
+    assert!(again.ready().iter().all(|one| one.lane == Lane::Replay), "they yield after a restart too");
+    again.send(no, 1);
+    again.send(no, 9);
+    assert_eq!(again.now_of(no).sent, 4);
+    assert_eq!(again.made_anew().iter().map(|(_, _, deliveries)| *deliveries).collect::<Vec<_>>(), [2; 2]);
+    again.must_be_sound();
+}
+
+#[test]
+fn a_filter_narrows_whom_a_new_event_goes_to() {
+    let lab = Lab::delivered(2);
+    let no = lab.replay_anew(lab.of_webhook("ledger"));
+    let sent = lab.run_replay(no);
+    assert!(sent.len() == 2 && sent.keys().all(|key| key.endpoint == lab.webhook("ledger")));
+    assert_eq!(figures(&lab.now_of(no)), (ReplayState::Done, [2, 2, 0, 0]));
+    lab.must_be_sound();
 }
